@@ -1,0 +1,3 @@
+//! Simulated phones and service clients.
+
+fn main() {}

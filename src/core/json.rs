@@ -1,0 +1,492 @@
+//! A strict JSON reader for the wire.
+//!
+//! The protocols ask for more than a usual JSON library gives (`sysclient.md` 2 and 9, `appwebsocket.md` 4): repeated member
+//! names, lone surrogates and deep nesting are errors, members keep the order in which they arrived, and numbers keep their
+//! spelling, because a digest is computed over them. So the reader keeps the received token sequence. It only reads; answers
+//! are written with `serde_json`.
+
+use std::fmt::Write as _;
+
+/// Nesting that a message may have, the outermost object included (`sysclient.md` section 9).
+pub const MAX_DEPTH: usize = 32;
+
+/// Why a text is not one well-formed JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// The bytes are not UTF-8.
+    #[error("not UTF-8")]
+    Utf8,
+    /// The text breaks the grammar, or something follows the value.
+    #[error("not well-formed")]
+    Syntax,
+    /// More than [`MAX_DEPTH`] levels.
+    #[error("nested too deep")]
+    Depth,
+    /// An object has the same member name twice.
+    #[error("repeated member name")]
+    Repeated,
+    /// A `\u` escape is half of a surrogate pair.
+    #[error("lone surrogate")]
+    Surrogate,
+    /// The outermost value is not an object.
+    #[error("not an object")]
+    NotAnObject,
+}
+
+/// A JSON value as it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, in the characters in which it was received.
+    Number(Box<str>),
+    /// A string, decoded.
+    String(Box<str>),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object.
+    Object(Object),
+}
+
+/// One member of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    name: Box<str>,
+    value: Value,
+    /// Where the value stands in the text that was read, as byte offsets.
+    span: (usize, usize),
+}
+
+/// A JSON object with its members in the order of arrival.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object(Vec<Member>);
+
+impl Object {
+    /// Reads `bytes` as one JSON object, with nothing but white space around it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Utf8)?;
+        let mut reader = Reader { text, at: 0 };
+        let value = reader.value(1)?;
+        reader.white_space();
+        match value {
+            _ if reader.at != text.len() => Err(JsonError::Syntax),
+            Value::Object(object) => Ok(object),
+            _ => Err(JsonError::NotAnObject),
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<&Member> {
+        self.0.iter().find(|m| &*m.name == name)
+    }
+
+    /// The value of a member; `None` if there is no such member.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.member(name).map(|m| &m.value)
+    }
+
+    /// Where the value of a member stands in the text that was read, as byte offsets.
+    pub fn span(&self, name: &str) -> Option<std::ops::Range<usize>> {
+        self.member(name).map(|m| m.span.0..m.span.1)
+    }
+
+    /// A member that is a string; `None` if it is absent or of another type.
+    pub fn str(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Value::String(s)) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// A member that is a boolean; `None` if it is absent or of another type.
+    pub fn bool(&self, name: &str) -> Option<bool> {
+        match self.get(name) {
+            Some(Value::Bool(b)) => Some(*b),
+            _ => None,
+        }
+    }
+
+    /// A member that is a whole number of at most 64 bits without sign; `None` if it is absent or anything else.
+    pub fn u64(&self, name: &str) -> Option<u64> {
+        match self.get(name) {
+            Some(Value::Number(n)) => n.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A member that is an object; `None` if it is absent or of another type.
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        match self.get(name) {
+            Some(Value::Object(o)) => Some(o),
+            _ => None,
+        }
+    }
+
+    /// A member that is an array; `None` if it is absent or of another type.
+    pub fn array(&self, name: &str) -> Option<&[Value]> {
+        match self.get(name) {
+            Some(Value::Array(a)) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// Whether a member is there, whatever its type.
+    pub fn has(&self, name: &str) -> bool {
+        self.member(name).is_some()
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        out.push('{');
+        for (n, member) in self.0.iter().enumerate() {
+            if n > 0 {
+                out.push(',');
+            }
+            write_string(&member.name, out);
+            out.push(':');
+            member.value.write_canonical(out);
+        }
+        out.push('}');
+    }
+}
+
+impl Value {
+    /// The canonical text of `appwebsocket.md` section 4, rules 1 to 5: received order, no white space, fewest escapes.
+    pub fn canonical(&self) -> String {
+        let mut out = String::new();
+        self.write_canonical(&mut out);
+        out
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(true) => out.push_str("true"),
+            Self::Bool(false) => out.push_str("false"),
+            Self::Number(n) => out.push_str(n),
+            Self::String(s) => write_string(s, out),
+            Self::Array(items) => {
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push(',');
+                    }
+                    item.write_canonical(out);
+                }
+                out.push(']');
+            }
+            Self::Object(object) => object.write_canonical(out),
+        }
+    }
+}
+
+/// The received text of a JSON value without the white space outside strings (`appwebsocket.md` section 4, form B).
+///
+/// `text` must be a well-formed JSON value, as found by [`Object::span`].
+pub fn without_white_space(text: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    text.chars()
+        .filter(|&c| {
+            if in_string {
+                match c {
+                    _ if escaped => escaped = false,
+                    '\\' => escaped = true,
+                    '"' => in_string = false,
+                    _ => {}
+                }
+                return true;
+            }
+            in_string = c == '"';
+            !is_white_space(c)
+        })
+        .collect()
+}
+
+const fn is_white_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+fn write_string(s: &str, out: &mut String) {
+    out.push('"');
+    for c in s.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' => {
+                // Writing to a `String` cannot fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// A recursive descent over the text; recursion is bounded by [`MAX_DEPTH`].
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Result<u8, JsonError> {
+        let byte = self.peek().ok_or(JsonError::Syntax)?;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.next()? == byte { Ok(()) } else { Err(JsonError::Syntax) }
+    }
+
+    fn white_space(&mut self) {
+        while self.peek().is_some_and(|b| is_white_space(char::from(b))) {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
+        if depth > MAX_DEPTH {
+            return Err(JsonError::Depth);
+        }
+        self.white_space();
+        match self.peek().ok_or(JsonError::Syntax)? {
+            b'{' => self.object(depth).map(Value::Object),
+            b'[' => self.array(depth).map(Value::Array),
+            b'"' => self.string().map(|s| Value::String(s.into())),
+            b't' => self.literal("true", Value::Bool(true)),
+            b'f' => self.literal("false", Value::Bool(false)),
+            b'n' => self.literal("null", Value::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn literal(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(value)
+        } else {
+            Err(JsonError::Syntax)
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Object, JsonError> {
+        self.at += 1;
+        let mut members: Vec<Member> = Vec::new();
+        self.white_space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(Object(members));
+        }
+        loop {
+            self.white_space();
+            if self.peek() != Some(b'"') {
+                return Err(JsonError::Syntax);
+            }
+            let name = self.string()?;
+            self.white_space();
+            self.expect(b':')?;
+            self.white_space();
+            let start = self.at;
+            let value = self.value(depth + 1)?;
+            members.push(Member { name: name.into(), value, span: (start, self.at) });
+            self.white_space();
+            match self.next()? {
+                b',' => {}
+                b'}' => break,
+                _ => return Err(JsonError::Syntax),
+            }
+        }
+        if has_repeated_name(&members) { Err(JsonError::Repeated) } else { Ok(Object(members)) }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Vec<Value>, JsonError> {
+        self.at += 1;
+        let mut items = Vec::new();
+        self.white_space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(items);
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            self.white_space();
+            match self.next()? {
+                b',' => {}
+                b']' => return Ok(items),
+                _ => return Err(JsonError::Syntax),
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<Value, JsonError> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.next()? {
+            b'0' => {}
+            b'1'..=b'9' => self.skip_digits(),
+            _ => return Err(JsonError::Syntax),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(Value::Number(self.text[start..self.at].into()))
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        if !self.next()?.is_ascii_digit() {
+            return Err(JsonError::Syntax);
+        }
+        self.skip_digits();
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) {
+        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let start = self.at;
+            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..0x20)) {
+                self.at += 1;
+            }
+            // Both ends stand beside an ASCII byte, so this is a character boundary.
+            out.push_str(&self.text[start..self.at]);
+            match self.next()? {
+                b'"' => return Ok(out),
+                b'\\' => out.push(self.escape()?),
+                _ => return Err(JsonError::Syntax),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        Ok(match self.next()? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode_escape(),
+            _ => return Err(JsonError::Syntax),
+        })
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, JsonError> {
+        let high = self.hex4()?;
+        let code = if (0xD800..0xDC00).contains(&high) {
+            if !self.text.as_bytes()[self.at..].starts_with(b"\\u") {
+                return Err(JsonError::Surrogate);
+            }
+            self.at += 2;
+            let low = self.hex4()?;
+            if !(0xDC00..0xE000).contains(&low) {
+                return Err(JsonError::Surrogate);
+            }
+            0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+        } else {
+            high
+        };
+        char::from_u32(code).ok_or(JsonError::Surrogate)
+    }
+
+    fn hex4(&mut self) -> Result<u32, JsonError> {
+        let mut n = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.next()?).to_digit(16).ok_or(JsonError::Syntax)?;
+            n = n * 16 + digit;
+        }
+        Ok(n)
+    }
+}
+
+/// Small objects are compared pairwise; large ones are sorted first, so that a hostile object costs no quadratic time.
+fn has_repeated_name(members: &[Member]) -> bool {
+    if members.len() <= 24 {
+        return members.iter().enumerate().any(|(n, m)| members[..n].iter().any(|o| o.name == m.name));
+    }
+    let mut names: Vec<&str> = members.iter().map(|m| &*m.name).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> Option<JsonError> {
+        Object::parse(text.as_bytes()).err()
+    }
+
+    #[test]
+    fn keeps_order_spelling_and_spans() {
+        let text = r#" { "z" : 1.50 , "a":[ 1E+2, -0.0 ] } "#;
+        let object = Object::parse(text.as_bytes()).unwrap();
+        assert_eq!(Value::Object(object.clone()).canonical(), r#"{"z":1.50,"a":[1E+2,-0.0]}"#);
+        assert_eq!(&text[object.span("a").unwrap()], "[ 1E+2, -0.0 ]");
+    }
+
+    #[test]
+    fn refuses_what_the_protocols_forbid() {
+        assert_eq!(error(r#"{"a":1,"a":2}"#), Some(JsonError::Repeated));
+        assert_eq!(error(r#"{"a":"\ud800"}"#), Some(JsonError::Surrogate));
+        assert_eq!(error(r#"{"a":"\ud800A"}"#), Some(JsonError::Surrogate));
+        assert_eq!(error(r#"{"a":"\udc00"}"#), Some(JsonError::Surrogate));
+        assert_eq!(error("{}\0"), Some(JsonError::Syntax));
+        assert_eq!(error("\u{feff}{}"), Some(JsonError::Syntax));
+        assert_eq!(error("[]"), Some(JsonError::NotAnObject));
+        assert_eq!(error("{'a':1}"), Some(JsonError::Syntax));
+        assert_eq!(error(r#"{"a":01}"#), Some(JsonError::Syntax));
+        assert_eq!(error("{\"a\":\"\t\"}"), Some(JsonError::Syntax));
+        assert_eq!(Object::parse(b"{\"a\":\"\xff\"}").err(), Some(JsonError::Utf8));
+    }
+
+    #[test]
+    fn a_repeated_name_in_a_large_object_is_found() {
+        let mut text = String::from("{");
+        for n in 0..1000 {
+            let _ = write!(text, "\"m{n}\":0,");
+        }
+        assert_eq!(error(&format!("{text}\"m500\":1}}")), Some(JsonError::Repeated));
+        assert_eq!(error(&format!("{text}\"x\":1}}")), None);
+    }
+
+    #[test]
+    fn depth_counts_the_outermost_object() {
+        let nested = |n: usize| format!("{{\"x\":{}{}}}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(error(&nested(MAX_DEPTH - 1)), None);
+        assert_eq!(error(&nested(MAX_DEPTH)), Some(JsonError::Depth));
+    }
+
+    #[test]
+    fn white_space_inside_strings_stays() {
+        assert_eq!(without_white_space("{ \"a b\" : \"\\\" \" }"), r#"{"a b":"\" "}"#);
+    }
+}

@@ -1,0 +1,18 @@
+//! The pure part: protocols, sessions and rules.
+//!
+//! Nothing here does I/O, reads a clock, draws randomness, logs or counts. Time and randomness come in as arguments, what has
+//! to happen goes out as values. So every rule can be tested without a socket, and the load test speaks the same code.
+
+pub mod appws;
+pub mod device;
+pub mod entry;
+pub mod ids;
+pub mod init;
+pub mod json;
+pub mod limits;
+pub mod percent;
+pub mod phone;
+pub mod script;
+pub mod sysclient;
+pub mod time;
+pub mod users;

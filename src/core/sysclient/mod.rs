@@ -1,0 +1,3 @@
+//! The device protocol ("sysclient").
+
+pub mod auth;

@@ -1,0 +1,23 @@
+//! provbroker: an open provisioning broker for desk phones.
+//!
+//! The map of the crate, in the direction in which modules may use each other (a test reads the `use` lines):
+//!
+//! ```text
+//! main → demo → app → web → actors → codes, directory → store → core ← sim ← loadtest
+//! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
+//! ```
+
+pub mod actors;
+pub mod app;
+pub mod clock;
+pub mod codes;
+pub mod config;
+pub mod core;
+pub mod demo;
+pub mod directory;
+pub mod lifecycle;
+pub mod metrics;
+pub mod random;
+pub mod sim;
+pub mod store;
+pub mod web;

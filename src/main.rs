@@ -1,0 +1,3 @@
+//! Arguments, configuration, exit code.
+
+fn main() {}

@@ -1,0 +1,385 @@
+//! What the broker remembers, as traits; one implementation on Redis, one on a single file.
+//!
+//! The traits speak of codes, devices and notices, never of keys or transactions. A thing that is not there is `Ok(None)`.
+//! Every validity is counted on the clock of the store. Each operation happens whole or not at all; each may be
+//! repeated after a time-out without harm.
+
+pub mod embedded;
+pub mod redis;
+pub mod seal;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::core::device::{Category, Device, Domain, Facts, IssuedCode, Notice, Requester, Way};
+use crate::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::time::UnixMillis;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No answer within the deadline, no connection, or a refused write: try again later. Nothing is half done.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// A record could not be read: written by another version, or sealed with another key.
+    #[error("record {key} unreadable: {why}")]
+    Corrupt {
+        /// Which record; never a secret.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Result of a store operation.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A domain to be made at start.
+#[derive(Debug, Clone)]
+pub struct NewDomain {
+    /// Name.
+    pub name: DomainName,
+    /// Password for app connections.
+    pub password: Secret,
+    /// Administrative password; empty: none.
+    pub admin_password: Secret,
+    /// Token of automatic provisioning; empty: off.
+    pub auto_token: Secret,
+    /// Names of its categories, and whether each is marked for provisioning.
+    pub categories: Vec<(Box<str>, bool)>,
+}
+
+/// Domains and their categories.
+#[async_trait]
+pub trait Domains: Send + Sync {
+    /// Makes the domain if it is missing, and those of its categories that are missing. What is there stays as it is.
+    /// Several nodes may call it at once.
+    async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain>;
+
+    /// All domains with their categories, sorted by number.
+    async fn domains(&self) -> Result<Vec<Domain>>;
+}
+
+/// A code to be kept.
+#[derive(Debug, Clone)]
+pub struct NewCode {
+    /// The code, made by the directory.
+    pub code: Code,
+    /// The domain that a device enters with it.
+    pub domain: DomainName,
+    /// The category that it enters.
+    pub category: CategoryId,
+    /// SIP name of the user.
+    pub sip: Option<Box<str>>,
+    /// Who asked.
+    pub requester: Requester,
+    /// The node with the connection that asked.
+    pub holder: NodeId,
+    /// Long validity.
+    pub rollout: bool,
+    /// End of validity as the directory said.
+    pub valid_until: UnixMillis,
+}
+
+/// What became of [`Codes::put_code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutCode {
+    /// It is kept.
+    Kept,
+    /// A record of this code is there already; it stays.
+    Exists,
+    /// The domain has `max_open` open codes of this kind (short or roll-out).
+    TooMany,
+}
+
+/// Codes as Devices keeps them. A code whose time is over and which nobody used is gone.
+#[async_trait]
+pub trait Codes: Send + Sync {
+    /// Keeps a new code until `valid_until`, unless the domain already has `max_open` open codes of its kind.
+    async fn put_code(&self, new: &NewCode, max_open: u64) -> Result<PutCode>;
+
+    /// Looks a code up by itself, as a device brings it: any domain, open or used, but only within its validity.
+    async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>>;
+
+    /// Looks a code up in a domain, as Users asks: open within its validity, used ones for 30 days.
+    async fn code_in(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>>;
+
+    /// Notes that a connection of `node` waits for the notice of this code (also of one that is in the mailbox).
+    async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()>;
+}
+
+/// What lets a device in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ticket {
+    /// An open code, or one that this very device has used while its password is tentative. It is used up.
+    Code(Code),
+    /// The query of automatic provisioning, already checked.
+    Auto,
+    /// An administrator's order.
+    Manual,
+}
+
+impl Ticket {
+    /// The way of entry that is recorded.
+    pub const fn way(&self) -> Way {
+        match self {
+            Self::Code(_) => Way::Code,
+            Self::Auto => Way::Auto,
+            Self::Manual => Way::Manual,
+        }
+    }
+}
+
+/// An entry into a domain (`sysclient.md` 5.1).
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Who enters.
+    pub key: DeviceKey,
+    /// Which domain.
+    pub domain: DomainName,
+    /// Which category.
+    pub category: CategoryId,
+    /// By which right.
+    pub ticket: Ticket,
+    /// The new device password.
+    pub password: Secret,
+    /// The random administrative password, for [`Ticket::Auto`].
+    pub admin_password: Option<Secret>,
+    /// What the device says of itself.
+    pub facts: Facts,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone)]
+pub enum Entered {
+    /// The device is in, whole: record written, code used up, password tentative, and for a code the notice pending.
+    In(Box<Device>),
+    /// The code is not open (any more), is of another domain, or was used by another device. Nothing has changed.
+    CodeNotOpen,
+    /// The device belongs to another domain. Nothing has changed; the code is still open.
+    OwnedElsewhere,
+}
+
+/// An analogue port to be put into operation with a code (`sysclient.md` 3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortClaim {
+    /// The port is recorded, the code used up, and the notice is in the mailbox.
+    Recorded,
+    /// The code is not open.
+    CodeNotOpen,
+    /// The code is open, but of another domain. It stays open.
+    WrongDomain,
+}
+
+/// Devices and who owns them.
+#[async_trait]
+pub trait Devices: Send + Sync {
+    /// The record of a device that belongs to a domain.
+    async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>>;
+
+    /// Lets a device into a domain: one transaction. A device of the same domain enters again: new password, new category,
+    /// its number stays. The same device may bring the same code again until [`Devices::confirm`].
+    async fn enter(&self, entry: &Entry) -> Result<Entered>;
+
+    /// The device has answered a challenge with `password`: it is no longer tentative. Nothing happens if it has a newer one.
+    async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) -> Result<()>;
+
+    /// Replaces what a member says of itself.
+    async fn refresh(&self, domain: &DomainName, key: &DeviceKey, facts: &Facts) -> Result<()>;
+
+    /// Forgets a device: record, password and ownership. False if it was not in this domain.
+    async fn remove(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool>;
+
+    /// Uses up a code for an analogue port of a member and puts the notice into the mailbox.
+    async fn claim_port(&self, domain: &DomainName, key: &DeviceKey, port: &str, code: Code) -> Result<PortClaim>;
+
+    /// Records or refreshes a device that belongs to no domain. It is forgotten after `keep`.
+    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()>;
+
+    /// The unassigned record of a device.
+    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>>;
+}
+
+/// The mailbox of a domain: notices on their way to Users (`devices-api.md` 2.5).
+#[async_trait]
+pub trait Mailbox: Send + Sync {
+    /// Moves the pending code of a device into the mailbox. False if none is pending. May be repeated.
+    async fn deposit(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool>;
+
+    /// Deposits for every device whose code has been pending for longer than `age`. Returns how many.
+    async fn deposit_overdue(&self, domain: &DomainName, age: Duration) -> Result<u64>;
+
+    /// Takes up to `limit` notices for delivery by `node`: those addressed to it, to nobody, or to a node that is not alive,
+    /// and not taken by another live node within `lease`. They stay in the mailbox until settled.
+    /// `skip` are the codes that the caller has on the way already.
+    async fn take(
+        &self,
+        domain: &DomainName,
+        node: &NodeId,
+        lease: Duration,
+        limit: usize,
+        skip: &[Code],
+    ) -> Result<Vec<Notice>>;
+
+    /// Gives taken notices back: anybody who acts as Users may have them now.
+    async fn release(&self, domain: &DomainName, node: &NodeId, codes: &[Code]) -> Result<()>;
+
+    /// The notices have been delivered; they leave the mailbox.
+    async fn settle(&self, domain: &DomainName, codes: &[Code]) -> Result<()>;
+
+    /// How many notices wait.
+    async fn depth(&self, domain: &DomainName) -> Result<u64>;
+}
+
+/// A connection on some node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The node.
+    pub node: NodeId,
+    /// The connection there.
+    pub conn: ConnId,
+}
+
+/// Which node holds which member. A device is online if the lease of its node lives.
+#[async_trait]
+pub trait Presence: Send + Sync {
+    /// Renews the lease of a node for `ttl`.
+    async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()>;
+
+    /// Ends the lease of a node that stops.
+    async fn end_lease(&self, node: &NodeId) -> Result<()>;
+
+    /// A device has become a member on a connection. Returns the connection that it replaces, on whatever node.
+    async fn attach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<Option<Whereabouts>>;
+
+    /// A member's connection has ended. Nothing happens if another connection has replaced it.
+    async fn detach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<()>;
+
+    /// Where a device is online now.
+    async fn whereabouts(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Whereabouts>>;
+}
+
+/// A directory code to be kept.
+#[derive(Debug, Clone)]
+pub struct NewListing {
+    /// The code.
+    pub code: Code,
+    /// The address of Devices that it leads to.
+    pub url: String,
+    /// Which credential made it (hash, hex).
+    pub credential: String,
+    /// How long it is valid.
+    pub ttl: Duration,
+}
+
+/// What became of [`Listings::list`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// It is kept until this time; whole seconds.
+    Until(UnixMillis),
+    /// The code is in use, or was within the last 30 days: draw another one.
+    Taken,
+    /// The credential has `max_open` open codes.
+    TooMany,
+}
+
+/// A remembered answer to an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Hash of the request body, hex.
+    pub body: String,
+    /// The code that was answered.
+    pub code: Code,
+    /// Its end of validity.
+    pub valid_until: UnixMillis,
+}
+
+/// What the directory keeps of a phone: exactly the documented items (`directory.md` section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Contact {
+    /// MAC address, twelve digits.
+    pub mac: Box<str>,
+    /// Phone model.
+    pub model: Option<Box<str>>,
+    /// Firmware version.
+    pub firmware: Option<Box<str>>,
+    /// Boot code version.
+    pub bootcode: Option<Box<str>>,
+    /// Local IP address.
+    pub ip: Option<Box<str>>,
+}
+
+/// What the directory keeps: code → address, keyed by HMAC and sealed, and the first contact of phones.
+#[async_trait]
+pub trait Listings: Send + Sync {
+    /// Keeps a code if it is free.
+    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed>;
+
+    /// The address that an open code leads to.
+    async fn look_up(&self, code: Code) -> Result<Option<String>>;
+
+    /// Ends a code; only the credential that made it may. False if it is unknown or another's.
+    async fn unlist(&self, code: Code, credential: &str) -> Result<bool>;
+
+    /// Remembers an answer for ten minutes. Returns the earlier one if there is one already.
+    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>>;
+
+    /// The remembered answer, if any.
+    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>>;
+
+    /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
+    /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
+    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool>;
+
+    /// How many open codes there are over all credentials (for the operator's warning at 100 000).
+    async fn open_listings(&self) -> Result<u64>;
+}
+
+/// A message between nodes. Losing one costs time, never data.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Signal {
+    /// Something new is in the mailbox of this domain.
+    Mail {
+        /// The domain.
+        domain: DomainName,
+    },
+    /// A device has become a member elsewhere: close this connection if it is still there.
+    Evict {
+        /// Domain of the device.
+        domain: DomainName,
+        /// The device.
+        key: DeviceKey,
+        /// The node that held it.
+        node: NodeId,
+        /// The connection there.
+        conn: ConnId,
+    },
+    /// The line to the other nodes was down and is up again: signals may have been lost.
+    Gap,
+}
+
+/// Signals between nodes.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Tells every node, this one included.
+    async fn publish(&self, signal: &Signal) -> Result<()>;
+
+    /// Everything that is published from now on. The receiver gets [`Signal::Gap`] after an interruption.
+    fn subscribe(&self) -> tokio::sync::mpsc::Receiver<Signal>;
+}
+
+/// All of it, on one backend.
+#[async_trait]
+pub trait Store: Domains + Codes + Devices + Mailbox + Presence + Listings + Bus {
+    /// Whether the store answers and takes writes.
+    async fn ping(&self) -> Result<()>;
+
+    /// The clock of the store.
+    async fn now(&self) -> Result<UnixMillis>;
+}
+
+/// The categories of `wanted` that `have` lacks.
+pub(crate) fn missing_categories<'a>(have: &[Category], wanted: &'a [(Box<str>, bool)]) -> Vec<&'a (Box<str>, bool)> {
+    wanted.iter().filter(|(name, _)| !have.iter().any(|c| c.name == *name)).collect()
+}
