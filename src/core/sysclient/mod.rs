@@ -1,3 +1,15 @@
-//! The device protocol ("sysclient").
+//! The device protocol ("sysclient"): messages, digest and tunnel, for both sides of the connection.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`frame`] | one WebSocket message to a value and back, with all checks that need no state |
+//! | [`admin`] | the identify message and the items of the configuration message |
+//! | [`auth`] | digest, encrypted administrative password |
+//! | [`tunnel`] | one HTTP request through the connection, server side and device side |
+//!
+//! What a message means in which state of a connection is not here, but in the sessions.
 
+pub mod admin;
 pub mod auth;
+pub mod frame;
+pub mod tunnel;

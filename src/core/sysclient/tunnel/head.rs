@@ -1,0 +1,153 @@
+//! The head of an answer: status, fields, and what they say about the end of the body (`sysclient.md` 8.3 and 8.4).
+
+use super::Failure;
+
+/// The head of an answer as the HTTP client is to get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Status, 200 to 599.
+    pub status: u16,
+    /// The fields in order, without those that end at the broker, `Set-Cookie` and `Content-Length`.
+    pub fields: Vec<Field>,
+    /// `Content-Length`, in bytes. A body of this length follows, except after HEAD, 204 and 304.
+    pub length: Option<u64>,
+}
+
+/// One field of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Name as sent; only token characters.
+    pub name: Box<str>,
+    /// Value without white space around it and without control characters; not always UTF-8.
+    pub value: Box<[u8]>,
+}
+
+impl Field {
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// Where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    None,
+    /// After the last chunk and its trailer section.
+    Chunked,
+    /// After so many bytes.
+    Length(u64),
+    /// With the session, or with an empty result.
+    UntilEnd,
+}
+
+/// What a head says.
+pub(super) enum Parsed {
+    /// An interim answer; another head follows.
+    Interim,
+    Final(Head, Framing),
+}
+
+/// Whether a field belongs to one connection only, and so ends at the broker (`sysclient.md` 8.2 and 8.3). Fields that
+/// `Connection` names do so too.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    const NAMES: [&str; 6] = ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    let proxy = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-"));
+    proxy || NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
+}
+
+/// Whether the beginning of an answer can still become a status line.
+pub(super) fn may_be_http(text: &[u8]) -> bool {
+    const START: &[u8] = b"HTTP/1.";
+    let known = text.len().min(START.len());
+    text[..known] == START[..known]
+}
+
+/// Reads a head, with its blank line. `head_only` says that the request was HEAD.
+pub(super) fn parse(text: &[u8], head_only: bool) -> Result<Parsed, Failure> {
+    let mut lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let status = status(lines.next().unwrap_or_default()).ok_or(Failure::NotHttp)?;
+    match status {
+        // The upgrade was not asked for, since the field `Upgrade` is not passed on.
+        101 => return Err(Failure::NotHttp),
+        100..=199 => return Ok(Parsed::Interim),
+        _ => {}
+    }
+    let mut fields = fields(lines.take_while(|line| !line.is_empty()))?;
+    let length = content_length(&fields);
+    let (framing, length) = if head_only || matches!(status, 204 | 304) {
+        (Framing::None, length.unwrap_or_default())
+    } else if is_chunked(&fields) {
+        (Framing::Chunked, None)
+    } else {
+        let length = length?;
+        (length.map_or(Framing::UntilEnd, Framing::Length), length)
+    };
+    let named: Vec<_> = elements(&fields, "connection").map(<[u8]>::to_ascii_lowercase).collect();
+    fields.retain(|field| {
+        !is_hop_by_hop(&field.name)
+            && !field.is("set-cookie")
+            && !field.is("content-length")
+            && !named.contains(&field.name.to_ascii_lowercase().into_bytes())
+    });
+    Ok(Parsed::Final(Head { status, fields, length }, framing))
+}
+
+fn status(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"HTTP/1.0 ").or_else(|| line.strip_prefix(b"HTTP/1.1 "))?;
+    let (digits, reason) = rest.split_first_chunk::<3>()?;
+    if !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
+        return None;
+    }
+    let status = digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
+    (100..=599).contains(&status).then_some(status)
+}
+
+fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field>, Failure> {
+    let mut fields: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    for line in lines {
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            // A folded line; RFC 9112 section 5.2 asks a gateway to put blanks in place of the fold.
+            let (_, value) = fields.last_mut().ok_or(Failure::NotHttp)?;
+            value.push(b' ');
+            value.extend_from_slice(line.trim_ascii());
+        } else {
+            let colon = line.iter().position(|&b| b == b':').ok_or(Failure::NotHttp)?;
+            fields.push((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii().to_vec()));
+        }
+    }
+    let field = |(name, value): (&[u8], Vec<u8>)| {
+        let name = std::str::from_utf8(name).ok().filter(|name| is_token(name))?;
+        let clean = value.iter().all(|&b| b == b'\t' || !b.is_ascii_control());
+        clean.then(|| Field { name: name.into(), value: value.trim_ascii().into() })
+    };
+    fields.into_iter().map(field).collect::<Option<_>>().ok_or(Failure::NotHttp)
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// The elements of a list that may be spread over several fields.
+fn elements<'a>(fields: &'a [Field], name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+    let values = fields.iter().filter(move |field| field.is(name));
+    values.flat_map(|field| field.value.split(|&b| b == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn is_chunked(fields: &[Field]) -> bool {
+    elements(fields, "transfer-encoding").next_back().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Several equal values are one; anything but digits, or different values, is an error.
+fn content_length(fields: &[Field]) -> Result<Option<u64>, Failure> {
+    let mut length = None;
+    for element in elements(fields, "content-length") {
+        let digits = std::str::from_utf8(element).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let value = digits.and_then(|text| text.parse::<u64>().ok()).ok_or(Failure::NotHttp)?;
+        if length.is_some_and(|length| length != value) {
+            return Err(Failure::NotHttp);
+        }
+        length = Some(value);
+    }
+    Ok(length)
+}

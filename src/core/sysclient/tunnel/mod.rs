@@ -1,0 +1,93 @@
+//! HTTP through the connection of a device (`sysclient.md` sections 7 and 8).
+//!
+//! [`Exchange`] is the server side of one session: one request, one answer. [`DeviceTunnel`] is the device side of all sessions
+//! of a connection. Both get events and give back what is to be done, in order; neither reads a clock or a socket. Which
+//! numbers are free, and how the request is made out of that of the HTTP client, is not here; nor is the upgrade of 8.5.
+
+mod answer;
+mod chunked;
+mod device;
+mod exchange;
+mod head;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use device::{DeviceAction, DeviceTunnel};
+pub use exchange::{Action, Exchange};
+pub use head::{Field, Head, is_hop_by_hop};
+
+/// Longest head of a request; it must be whole in the first send (`sysclient.md` 7.2). Longer ones are refused with HTTP 431.
+pub const REQUEST_HEAD_MAX: usize = 32_768;
+/// Longest head of an answer and longest trailer section, in bytes (`sysclient.md` 8.3).
+pub const ANSWER_HEAD_MAX: usize = 65_536;
+/// A device answers a receive with no more than this, in bytes (`sysclient.md` 7.2).
+pub const DEVICE_PIECE_MAX: usize = 8_000;
+
+/// Sizes and times of one session on the server side; the default is the protocol's (`sysclient.md` 7.2 and 7.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one send at most.
+    pub send: usize,
+    /// Bytes asked for by one receive.
+    pub receive: u32,
+    /// Wait for a send result.
+    pub send_result: Duration,
+    /// Wait for the first receive result.
+    pub first_result: Duration,
+    /// Wait for each later receive result.
+    pub next_result: Duration,
+    /// Wait for the confirmation of a shutdown.
+    pub confirmation: Duration,
+    /// The whole session, up to its shutdown.
+    pub session: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            send: 65_536,
+            receive: 8_192,
+            send_result: Duration::from_secs(10),
+            first_result: Duration::from_secs(60),
+            next_result: Duration::from_secs(30),
+            confirmation: Duration::from_secs(10),
+            session: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Why there is no answer, or only a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Failure {
+    /// What the device sent is not HTTP, or its framing is contradictory.
+    #[error("the device did not answer with HTTP")]
+    NotHttp,
+    /// The head or the trailer section is longer than [`ANSWER_HEAD_MAX`].
+    #[error("the head of the answer is too long")]
+    TooLong,
+    /// The device ended the session before the answer was complete.
+    #[error("the answer was cut")]
+    Cut,
+    /// The device sent bytes that nobody had asked for, so that there is no back-pressure.
+    #[error("bytes that were not asked for")]
+    Unasked,
+    /// A timer ran out.
+    #[error("the device did not answer in time")]
+    Timeout,
+    /// The connection to the device was lost.
+    #[error("the device was lost")]
+    Lost,
+}
+
+impl Failure {
+    /// The HTTP status for it, as long as no head has gone out (`sysclient.md` 8.6).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NotHttp | Self::TooLong | Self::Cut | Self::Unasked | Self::Lost => 502,
+            Self::Timeout => 504,
+        }
+    }
+}
