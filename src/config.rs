@@ -1,1 +1,220 @@
-//! To be written.
+//! The configuration: a file, over it the environment, over that the command line.
+//!
+//! Every mistake is one line that says where it is, what it is and what to do about it. A secret is never repeated in such a
+//! line. This module reads and checks; it opens nothing but the file.
+
+mod check;
+mod environment;
+mod sections;
+mod source;
+mod values;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use url::Url;
+
+pub use self::check::sha256_hex;
+pub use self::sections::{
+    Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory, Domain,
+    Instance, Lifecycle, Limits, Log, Security, Server, Store,
+};
+pub use self::values::{LogFormat, Role, StoreUrl};
+use crate::core::ids::Secret;
+
+/// The file that is read when none is named, if it is there.
+pub const DEFAULT_FILE: &str = "config/provbroker.toml";
+
+/// The configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    place: String,
+    problem: String,
+}
+
+impl ConfigError {
+    fn new(place: impl Into<String>, problem: impl fmt::Display) -> Self {
+        // One line, whatever a library had to say.
+        let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { place: place.into(), problem }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the command line says over file and environment.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--store`
+    pub store: Option<String>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--ops-listen`
+    pub ops_listen: Option<String>,
+}
+
+/// Reads and checks the configuration of this process.
+///
+/// A named file must be there. Without a name [`DEFAULT_FILE`] is read if it exists; else the defaults count.
+pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
+    let default = Path::new(DEFAULT_FILE);
+    let file = file.or_else(|| default.is_file().then_some(default));
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    // A value that is not UTF-8 matters only if the variable is ours.
+    let ours: Vec<(String, String)> = variables
+        .filter(|(name, _)| name.starts_with(environment::PREFIX))
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(ConfigError::new(name, "not UTF-8 text; set it anew")),
+        })
+        .collect::<Result<_, _>>()?;
+    assemble(file, &ours, overrides)
+}
+
+/// As [`load`], with the environment as an argument: pairs of name and value.
+pub fn assemble(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    let (mut config, place) = match file {
+        Some(path) => {
+            let place = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| ConfigError::new(&place, format_args!("cannot be read ({e}); name another file")))?;
+            (source::parse(&text, &place)?, place)
+        }
+        None => (Config::default(), "built-in defaults".into()),
+    };
+    let (listen, public_url) = (config.server.listen, config.server.public_url.clone());
+    config = environment::overlay(config, environment)?;
+    override_from(&mut config, overrides)?;
+    check::normalize(&mut config);
+    if config.server.public_url == public_url {
+        let to = std::mem::replace(&mut config.server.listen, listen);
+        config.move_listener(to);
+    }
+    check::check(&config).map_err(|(key, problem)| {
+        ConfigError::new(blame(&key, &place, environment, overrides), format_args!("{key} {problem}"))
+    })?;
+    Ok(config)
+}
+
+/// Reads and checks the text of a file alone; `place` stands in error lines. Neither environment nor command line count.
+pub fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
+    let mut config = source::parse(text, place)?;
+    check::normalize(&mut config);
+    check::check(&config).map_err(|(key, problem)| ConfigError::new(place, format_args!("{key} {problem}")))?;
+    Ok(config)
+}
+
+fn override_from(config: &mut Config, overrides: &Overrides) -> Result<(), ConfigError> {
+    fn read<T: std::str::FromStr>(flag: &str, text: Option<&String>, into: &mut T) -> Result<(), ConfigError>
+    where
+        T::Err: fmt::Display,
+    {
+        if let Some(text) = text {
+            *into = text.parse().map_err(|e| ConfigError::new(flag, e))?;
+        }
+        Ok(())
+    }
+    read("--store", overrides.store.as_ref(), &mut config.store.url)?;
+    read("--listen", overrides.listen.as_ref(), &mut config.server.listen)?;
+    read("--ops-listen", overrides.ops_listen.as_ref(), &mut config.server.ops_listen)
+}
+
+/// Where the value of `key` came from: the last of file, environment and command line that set it.
+fn blame(key: &str, file: &str, environment: &[(String, String)], overrides: &Overrides) -> String {
+    let flag = match key {
+        "server.listen" if overrides.listen.is_some() => Some("--listen"),
+        "server.ops_listen" if overrides.ops_listen.is_some() => Some("--ops-listen"),
+        "store.url" if overrides.store.is_some() => Some("--store"),
+        _ => None,
+    };
+    let variable = environment::name_of(key);
+    flag.map(str::to_owned)
+        .or_else(|| environment.iter().find(|(name, _)| *name == variable).map(|(name, _)| name.clone()))
+        .unwrap_or_else(|| file.to_owned())
+}
+
+impl Config {
+    /// Whether this process plays `role`.
+    pub fn plays(&self, role: Role) -> bool {
+        self.server.roles.contains(&role)
+    }
+
+    /// Moves the public listener, for instance to the port that the system gave instead of 0. A public address that named
+    /// the old place goes along; one that names a proxy stays.
+    pub fn move_listener(&mut self, to: SocketAddr) {
+        let follows = self.server.public_url == format!("http://{}", self.server.listen);
+        if follows && !to.ip().is_unspecified() {
+            self.server.public_url = format!("http://{to}");
+        }
+        self.server.listen = to;
+    }
+
+    /// The path that everything of the instance lies below, percent-encoded: `/example.com/devices`.
+    pub fn instance_path(&self) -> String {
+        self.public(&[]).path().to_owned()
+    }
+
+    /// Address that devices connect to: `ws(s)://HOST/DOMAIN/INSTANCE/sysclients`.
+    pub fn sysclients_url(&self) -> String {
+        let url = self.public(&["sysclients"]).to_string();
+        // http becomes ws, https becomes wss.
+        url.replacen("http", "ws", 1)
+    }
+
+    /// Key that secrets in the store are sealed with.
+    pub fn master_key(&self) -> Secret {
+        if self.security.master_key.is_empty() {
+            self.instance.password.clone()
+        } else {
+            self.security.master_key.clone()
+        }
+    }
+
+    /// SHA-256 (hex) of every credential that an own directory takes.
+    pub fn accepted_credentials(&self) -> Vec<String> {
+        let own = Some(&self.directory.credential).filter(|own| !own.is_empty()).map(|own| sha256_hex(own.expose()));
+        self.directory.accept.iter().cloned().chain(own).collect()
+    }
+
+    /// What is allowed but deserves a line in the log.
+    pub fn warnings(&self) -> Vec<String> {
+        check::warnings(self)
+    }
+
+    /// What `check-config` shows: no secret is in it.
+    pub fn summary(&self) -> String {
+        let roles =
+            self.server.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(", ");
+        let domains = self.domains.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>().join(", ");
+        let (server, store) = (&self.server, self.store.url.describe());
+        format!(
+            "roles {roles}; listen {}, ops {}, public {}; store {store}; instance {}; domains {}",
+            server.listen,
+            server.ops_listen,
+            server.public_url,
+            self.instance_path(),
+            if domains.is_empty() { "none" } else { &domains },
+        )
+    }
+
+    fn public(&self, more: &[&str]) -> Url {
+        // The address was checked when the configuration was read; only a configuration put together in code can fail.
+        #[allow(clippy::expect_used)]
+        let mut url = Url::parse(&self.server.public_url).expect("server.public_url is an http address");
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(self.instance.domain.as_str()).push(&self.instance.name).extend(more);
+        }
+        url
+    }
+}

@@ -1,0 +1,316 @@
+//! The keys of the configuration, each with its default beside it.
+//!
+//! `config/provbroker.toml` shows the same keys to the operator; `tests/configuration.rs` holds the two equal. Whether values
+//! fit together is not decided here but in `check.rs`.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::values::{LogFormat, Role, StoreUrl, humantime_text};
+use crate::core::ids::{DomainName, Secret};
+
+/// Password of the instance as it is delivered; it serves on loopback only.
+pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";
+
+/// Password of the example domain as it is delivered; worth a warning anywhere but on loopback.
+pub const DEFAULT_DOMAIN_PASSWORD: &str = "domain-secret";
+
+/// Declares a section: the struct that serde reads and its defaults, so that no key can go without one.
+macro_rules! section {
+    ($(#[$of:meta])* $name:ident { $($(#[$on:meta])* $key:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$on])* pub $key: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// The whole configuration. Its default is the delivered `config/provbroker.toml`.
+    Config {
+        /// Listeners and roles.
+        server: Server = Server::default(),
+        /// Where everything is kept.
+        store: Store = Store::default(),
+        /// The installed service.
+        instance: Instance = Instance::default(),
+        /// Keys of this installation.
+        security: Security = Security::default(),
+        /// Provisioning codes as Devices hands them out.
+        codes: Codes = Codes::default(),
+        /// The directory that codes come from, and the own one.
+        directory: Directory = Directory::default(),
+        /// Connections of devices.
+        devices: Devices = Devices::default(),
+        /// Connections of Users and apps.
+        apps: Apps = Apps::default(),
+        /// Attempts that are let pass.
+        limits: Limits = Limits::default(),
+        /// Logging.
+        log: Log = Log::default(),
+        /// Stopping.
+        lifecycle: Lifecycle = Lifecycle::default(),
+        /// Domains that are made at start if missing. A file without any makes none: the example domain must not appear in
+        /// an installation only because its file says nothing about domains.
+        #[serde(default)]
+        domains: Vec<Domain> = vec![Domain::example()],
+    }
+}
+
+section! {
+    /// `[server]`
+    Server {
+        /// Public listener.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        /// Listener for `/metrics`, `/healthz` and `/readyz`.
+        ops_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+        /// What phones and browsers are told; no slash at the end.
+        public_url: String = "http://127.0.0.1:8080".into(),
+        /// What this process does.
+        roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices]),
+        /// Name of this node among those on one store; empty: random at every start.
+        node: String = String::new(),
+        /// Worker threads; 0: one per core.
+        workers: usize = 0,
+        /// Connections open at the same time on the public listener.
+        max_connections: usize = 100_000,
+    }
+}
+
+section! {
+    /// `[store]`
+    Store {
+        /// Which store.
+        url: StoreUrl = StoreUrl::Embedded("data/provbroker.redb".into()),
+        /// Longest wait for one operation, pool included.
+        #[serde(with = "humantime_text")]
+        deadline: Duration = Duration::from_millis(300),
+    }
+}
+
+section! {
+    /// `[instance]`
+    Instance {
+        /// Domain that the service is installed in; first part of every path.
+        domain: DomainName = example_com(),
+        /// Name of the service; second part of every path.
+        name: String = "devices".into(),
+        /// Password with which administrators' apps log in.
+        password: Secret = Secret::new(DEFAULT_INSTANCE_PASSWORD),
+    }
+}
+
+section! {
+    /// `[security]`
+    Security {
+        /// Key that secrets in the store are sealed with; empty: derived from the instance password.
+        master_key: Secret = Secret::default(),
+    }
+}
+
+section! {
+    /// `[codes]`
+    Codes {
+        /// Validity of a code.
+        #[serde(with = "humantime_text")]
+        ttl: Duration = Duration::from_secs(10 * 60),
+        /// Validity of a code of a roll-out.
+        #[serde(with = "humantime_text")]
+        rollout_ttl: Duration = Duration::from_secs(7 * 24 * 3600),
+        /// Users is told at the latest this long after the entry, even if the work on the device is not finished.
+        #[serde(with = "humantime_text")]
+        notice_after: Duration = Duration::from_secs(15 * 60),
+        /// Open short codes per domain.
+        max_open: u64 = 10_000,
+        /// Open roll-out codes per domain.
+        max_open_rollout: u64 = 100_000,
+        /// New codes per second and app connection.
+        codes_per_second: u32 = 500,
+    }
+}
+
+section! {
+    /// `[directory]`
+    Directory {
+        /// Base address of a remote directory, such as `https://config.example.org/api/v1`; empty: in this process.
+        url: String = String::new(),
+        /// Credential shown to that directory; an own directory role takes it too.
+        credential: Secret = Secret::default(),
+        /// SHA-256 (hex) of further credentials that the own directory takes.
+        accept: Vec<String> = Vec::new(),
+        /// The own directory takes requests without a credential. For closed networks only.
+        open: bool = false,
+        /// The own directory takes `ws://` addresses from other processes too.
+        allow_ws: bool = false,
+        /// New codes per second and credential.
+        codes_per_second: u32 = 1000,
+        /// Open codes per credential.
+        max_open: u64 = 1_000_000,
+        /// Longest wait for a remote directory.
+        #[serde(with = "humantime_text")]
+        timeout: Duration = Duration::from_secs(10),
+    }
+}
+
+section! {
+    /// `[devices]`
+    Devices {
+        /// Time until the identify message.
+        #[serde(with = "humantime_text")]
+        identify_timeout: Duration = Duration::from_secs(30),
+        /// Time until the answer to a challenge.
+        #[serde(with = "humantime_text")]
+        challenge_timeout: Duration = Duration::from_secs(60),
+        /// How often a device is pinged.
+        #[serde(with = "humantime_text")]
+        ping_every: Duration = Duration::from_secs(30),
+        /// A connection without any incoming frame for this long is closed.
+        #[serde(with = "humantime_text")]
+        dead_after: Duration = Duration::from_secs(90),
+        /// Unassigned connections per source address.
+        max_unassigned_per_address: usize = 256,
+        /// Unassigned connections in all.
+        max_unassigned: usize = 100_000,
+        /// An unassigned device is forgotten after this time.
+        #[serde(with = "humantime_text")]
+        keep_unassigned: Duration = Duration::from_secs(24 * 3600),
+        /// Bytes on the way to a peer that it has not taken yet.
+        send_window: usize = 65_536,
+        /// A peer that takes nothing for this long is cut.
+        #[serde(with = "humantime_text")]
+        write_timeout: Duration = Duration::from_secs(30),
+        /// Longest wait for the answer to a close frame.
+        #[serde(with = "humantime_text")]
+        close_wait: Duration = Duration::from_secs(2),
+    }
+}
+
+section! {
+    /// `[apps]`
+    Apps {
+        /// Time until the log-in.
+        #[serde(with = "humantime_text")]
+        login_timeout: Duration = Duration::from_secs(60),
+        /// Requests per second and connection.
+        requests_per_second: u32 = 50,
+        /// Notices on the way at once on one connection.
+        notice_window: usize = 64,
+        /// Time until the pong that settles a notice.
+        #[serde(with = "humantime_text")]
+        notice_timeout: Duration = Duration::from_secs(30),
+        /// How long the connection has to stay open after that pong.
+        #[serde(with = "humantime_text")]
+        notice_hold: Duration = Duration::from_secs(5),
+        /// Bytes on the way to a peer that it has not taken yet.
+        send_window: usize = 1_048_576,
+    }
+}
+
+section! {
+    /// `[limits]`: only wrong attempts count.
+    Limits {
+        /// Attempts are counted over this time.
+        #[serde(with = "humantime_text")]
+        window: Duration = Duration::from_secs(10 * 60),
+        /// Wrong digests per device.
+        device_digests: u32 = 5,
+        /// Bad codes per device.
+        device_codes: u32 = 10,
+        /// Wrong digests of devices, bad codes and wrong tokens, each, per source address.
+        address: u32 = 60,
+        /// Failed log-ins of apps per source address.
+        logins: u32 = 60,
+        /// How long an address with too many failed log-ins is answered with 429.
+        #[serde(with = "humantime_text")]
+        login_pause: Duration = Duration::from_secs(60),
+        /// Wrong codes per MAC address at `/init`.
+        init_mac: u32 = 10,
+        /// Wrong codes per source address at `/init`.
+        init_address: u32 = 60,
+        /// Wrong codes per minute at `/init` over all, from which on every answer with a code is delayed.
+        init_per_minute: u32 = 1000,
+        /// That delay.
+        #[serde(with = "humantime_text")]
+        init_delay: Duration = Duration::from_secs(2),
+        /// Devices and addresses with wrong attempts that are remembered at the same time; the oldest is forgotten first.
+        max_tracked: usize = 100_000,
+    }
+}
+
+section! {
+    /// `[log]`
+    Log {
+        /// Form of a line.
+        format: LogFormat = LogFormat::Text,
+        /// Level, or directives such as `info,provbroker::actors=debug`.
+        filter: String = "info".into(),
+    }
+}
+
+section! {
+    /// `[lifecycle]`
+    Lifecycle {
+        /// Members closed per second on stop.
+        drain_per_second: u32 = 500,
+        /// The stop is over after this time; members are closed faster if they would not fit in.
+        #[serde(with = "humantime_text")]
+        drain_max: Duration = Duration::from_secs(30),
+    }
+}
+
+/// `[[domains]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Name.
+    pub name: DomainName,
+    /// Password for app connections.
+    pub password: Secret,
+    /// Administrative password, handed to devices if set.
+    #[serde(default)]
+    pub admin_password: Secret,
+    /// Token of automatic provisioning; empty: off.
+    #[serde(default)]
+    pub auto_token: Secret,
+    /// Categories that are made if missing.
+    #[serde(default)]
+    pub categories: Vec<Category>,
+}
+
+impl Domain {
+    fn example() -> Self {
+        Self {
+            name: example_com(),
+            password: Secret::new(DEFAULT_DOMAIN_PASSWORD),
+            admin_password: Secret::default(),
+            auto_token: Secret::default(),
+            categories: vec![Category { name: "Desk phones".into(), provisioning: true }],
+        }
+    }
+}
+
+/// `[[domains.categories]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Category {
+    /// Name, unique within the domain.
+    pub name: String,
+    /// Devices can enter it with a code or token.
+    #[serde(default)]
+    pub provisioning: bool,
+}
+
+fn example_com() -> DomainName {
+    // The name is made of letters and a dot.
+    #[allow(clippy::expect_used)]
+    DomainName::parse("example.com").expect("a valid name")
+}
