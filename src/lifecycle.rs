@@ -1,1 +1,200 @@
-//! To be written.
+//! The life of the process: starting, running, draining; and what the probes are told.
+//!
+//! The first SIGTERM or SIGINT starts a soft stop, a second one ends the process at once. Who closes the connections, and in
+//! which order, is not decided here.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Exit code after a second signal.
+const ABORTED: i32 = 1;
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not yet listening.
+    Starting,
+    /// Serving.
+    Running,
+    /// Stopping: nothing new is taken, members are closed at a pace, work in flight is finished.
+    Draining,
+}
+
+/// What `/readyz` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// 200.
+    Ready,
+    /// 503: not yet listening.
+    Starting,
+    /// 503: stopping.
+    Draining,
+    /// 503: the store does not answer or takes no writes.
+    StoreUnavailable,
+}
+
+impl Readiness {
+    /// The body of the answer.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Draining => "draining",
+            Self::StoreUnavailable => "store unavailable",
+        }
+    }
+
+    /// The status of the answer.
+    pub const fn status(self) -> u16 {
+        if matches!(self, Self::Ready) { 200 } else { 503 }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    phase: Phase,
+    store_up: bool,
+}
+
+/// A handle on the life of the process; clones share it.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    state: Arc<watch::Sender<State>>,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shutdown {
+    /// A process that is starting.
+    pub fn new() -> Self {
+        Self { state: Arc::new(watch::Sender::new(State { phase: Phase::Starting, store_up: false })) }
+    }
+
+    /// The listeners are open. Without effect once the stop has begun.
+    pub fn running(&self) {
+        self.advance(Phase::Running);
+    }
+
+    /// Begins the soft stop. May be called more than once.
+    pub fn drain(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    fn advance(&self, to: Phase) {
+        self.state.send_if_modified(|state| {
+            let forward = state.phase < to;
+            state.phase = state.phase.max(to);
+            forward
+        });
+    }
+
+    /// Where the process is.
+    pub fn phase(&self) -> Phase {
+        self.state.borrow().phase
+    }
+
+    /// Whether the soft stop has begun.
+    pub fn is_draining(&self) -> bool {
+        self.phase() == Phase::Draining
+    }
+
+    /// Resolves when the soft stop begins, at once if it has.
+    pub async fn draining(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.state.subscribe().wait_for(|state| state.phase == Phase::Draining).await;
+    }
+
+    /// What the store said last: whether it answers and takes writes.
+    pub fn store_is(&self, up: bool) {
+        self.state.send_if_modified(|state| std::mem::replace(&mut state.store_up, up) != up);
+    }
+
+    /// What `/readyz` answers now.
+    pub fn readiness(&self) -> Readiness {
+        let state = *self.state.borrow();
+        match state.phase {
+            Phase::Starting => Readiness::Starting,
+            Phase::Draining => Readiness::Draining,
+            Phase::Running if state.store_up => Readiness::Ready,
+            Phase::Running => Readiness::StoreUnavailable,
+        }
+    }
+}
+
+/// Takes SIGTERM and SIGINT from now on; the returned future acts on them and is to be spawned.
+///
+/// Must be called on a tokio runtime with signals. The server's own handlers have to be switched off.
+pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        let name = tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
+        tracing::info!(signal = name, "stopping; a second signal ends the process at once");
+        shutdown.drain();
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::warn!("second signal: ending at once");
+        std::process::exit(ABORTED);
+    })
+}
+
+/// How many members to close per second so that `members` are gone within `within`: the configured pace, or faster if that
+/// would take too long. Zero time means all at once.
+pub fn closing_pace(members: usize, per_second: u32, within: Duration) -> usize {
+    let configured = usize::try_from(per_second).unwrap_or(usize::MAX);
+    let millis = usize::try_from(within.as_millis()).unwrap_or(usize::MAX);
+    if millis == 0 {
+        return members.max(1);
+    }
+    configured.max(members.saturating_mul(1000).div_ceil(millis)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_needs_a_running_process_and_a_store() {
+        let shutdown = Shutdown::new();
+        assert_eq!(shutdown.readiness(), Readiness::Starting);
+        shutdown.store_is(true);
+        assert_eq!(shutdown.readiness(), Readiness::Starting);
+        shutdown.running();
+        assert_eq!((shutdown.readiness(), shutdown.readiness().status()), (Readiness::Ready, 200));
+        shutdown.store_is(false);
+        assert_eq!((shutdown.readiness(), shutdown.readiness().status()), (Readiness::StoreUnavailable, 503));
+        shutdown.drain();
+        shutdown.running();
+        assert_eq!(shutdown.readiness(), Readiness::Draining, "there is no way back");
+    }
+
+    #[tokio::test]
+    async fn everybody_hears_of_the_stop_also_who_asks_late() {
+        let shutdown = Shutdown::new();
+        let early = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.draining().await }
+        });
+        shutdown.running();
+        assert!(!shutdown.is_draining());
+        shutdown.clone().drain();
+        early.await.unwrap();
+        shutdown.draining().await;
+    }
+
+    #[test]
+    fn the_pace_keeps_the_time() {
+        let half_minute = Duration::from_secs(30);
+        assert_eq!(closing_pace(100, 500, half_minute), 500);
+        assert_eq!(closing_pace(30_000, 500, half_minute), 1000);
+        assert_eq!(closing_pace(30_001, 500, half_minute), 1001);
+        assert_eq!(closing_pace(7, 1, Duration::ZERO), 7);
+        assert_eq!(closing_pace(0, 1, Duration::ZERO), 1);
+    }
+}
