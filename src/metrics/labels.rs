@@ -1,0 +1,237 @@
+//! The values that labels can have.
+
+/// A label with a fixed set of values.
+pub trait Label: Copy + 'static {
+    /// Name of the label.
+    const KEY: &'static str;
+    /// Every variant.
+    const ALL: &'static [Self];
+    /// The texts of all variants, in the same order.
+    const VALUES: &'static [&'static str];
+
+    /// The text of this variant.
+    fn as_str(self) -> &'static str;
+}
+
+/// Declares a label: enum, name of the label, and per variant its text and meaning.
+macro_rules! label {
+    ($(#[$of:meta])* $name:ident $key:literal { $($variant:ident $text:literal $help:literal,)* }) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $(#[doc = $help] $variant,)* }
+
+        impl Label for $name {
+            const KEY: &'static str = $key;
+            const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            const VALUES: &'static [&'static str] = &[$($text,)*];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+label! {
+    /// Who is at the other end of a WebSocket.
+    Peer "peer" {
+        Device "device" "A device.",
+        App "app" "Users or another app.",
+    }
+}
+
+label! {
+    /// Why a connection was refused.
+    Refusal "reason" {
+        TooMany "too_many" "The cap of the listener.",
+        UnassignedPerAddress "unassigned_per_address" "Too many unassigned connections from one source address.",
+        UnassignedTotal "unassigned_total" "Too many unassigned connections in all.",
+        Attempts "attempts" "Too many wrong attempts from this source address.",
+        Descriptors "descriptors" "The system has no more descriptors or memory.",
+        StoreDown "store_down" "The store does not answer.",
+        Draining "draining" "The process is stopping.",
+        BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or of another version.",
+        UnknownPath "unknown_path" "No such domain, instance or path.",
+    }
+}
+
+label! {
+    /// What became of an identify message or a challenge.
+    Registration "outcome" {
+        EnteredCode "entered_code" "Entered a domain by a code.",
+        EnteredAuto "entered_auto" "Entered a domain by automatic provisioning.",
+        EnteredManual "entered_manual" "Entered a domain by an administrator.",
+        Challenged "challenged" "Was sent a challenge.",
+        Authenticated "authenticated" "Answered the challenge rightly.",
+        WrongDigest "wrong_digest" "Answered it wrongly.",
+        Unassigned "unassigned" "Belongs to no domain and waits.",
+        BadCode "bad_code" "Brought a code that is not open.",
+        BadToken "bad_token" "Brought a wrong token, domain or category.",
+        OtherDomain "refused_other_domain" "Belongs to another domain.",
+        TooManyAttempts "too_many_attempts" "Had too many wrong attempts.",
+        Unavailable "unavailable" "The store did not answer.",
+    }
+}
+
+label! {
+    /// Why a device connection ended.
+    DeviceClose "reason" {
+        ByPeer "by_peer" "1000: the device closed.",
+        Lost "lost" "1006: the transport ended without a close frame.",
+        Stopping "stopping" "1001: the server stops.",
+        Protocol "protocol" "1002: a frame or header that is not allowed.",
+        TextMessage "text_message" "1003: a text message.",
+        BadContent "bad_content" "1007: bad JSON, or a member absent or of wrong type.",
+        Timeout "timeout" "1008: no identify or no answer to the challenge in time.",
+        WrongDigest "wrong_digest" "1008: the answer to the challenge was wrong.",
+        TooManyAttempts "too_many_attempts" "1008: too many wrong attempts.",
+        Replaced "replaced" "1008: a newer connection of the same device has authenticated.",
+        Removed "removed" "1008: the device was removed from its domain.",
+        TooLong "too_long" "1009: a message that is too long.",
+        Overload "overload" "1013: overload, or the store does not answer.",
+        Silent "silent" "No incoming frame for too long.",
+        NotReading "not_reading" "The peer does not take what is sent.",
+        Crashed "crashed" "The actor panicked.",
+    }
+}
+
+label! {
+    /// Why an app connection ended.
+    AppClose "reason" {
+        ByPeer "by_peer" "1000: the app closed.",
+        Lost "lost" "1006: the transport ended without a close frame.",
+        Stopping "stopping" "1001: the server stops.",
+        Protocol "protocol" "1002: a frame that is not allowed.",
+        BinaryMessage "binary_message" "1003: a binary message.",
+        BadContent "bad_content" "1007: not an object, no `mt`, not UTF-8.",
+        LoginTimeout "login_timeout" "1008: no log-in in time.",
+        LoginFailed "login_failed" "1008: the third failed log-in.",
+        NotAllowed "not_allowed" "1008: a message that is not allowed before the log-in.",
+        NoticeTimeout "notice_timeout" "1008: no sign of life after a notice.",
+        TooLong "too_long" "1009: a message that is too long.",
+        Overload "overload" "1013: overload, or the store does not answer.",
+        NotReading "not_reading" "The peer does not take what is sent.",
+        Crashed "crashed" "The actor panicked.",
+    }
+}
+
+label! {
+    /// Which rule an incoming frame or message broke.
+    FrameRule "rule" {
+        Unmasked "unmasked" "A frame of a client without mask.",
+        Reserved "reserved" "Reserved bits or an unknown operation.",
+        Control "control" "A control frame that is long or in pieces.",
+        Fragment "fragment" "A continuation without a beginning, or a beginning within a message.",
+        FrameLength "frame_length" "A frame that announces more than is allowed.",
+        MessageLength "message_length" "A message that gets too long in pieces.",
+        Kind "kind" "Text where binary is asked for, or the reverse.",
+        Header "header" "A message header that is short or unknown.",
+        Direction "direction" "A message that only the server may send.",
+        Utf8 "utf8" "Text that is not UTF-8.",
+        Json "json" "Text that is not one well-formed JSON object.",
+        Member "member" "A member absent, empty or of wrong type.",
+    }
+}
+
+label! {
+    /// What was wrong.
+    Attempt "kind" {
+        DeviceDigest "device_digest" "The digest of a device.",
+        DeviceCode "device_code" "A code brought by a device.",
+        Token "token" "A token of automatic provisioning.",
+        LogIn "login" "The log-in of an app.",
+        InitCode "init_code" "A code at /init.",
+        Credential "credential" "A credential at the directory.",
+    }
+}
+
+label! {
+    /// What happened to a code at Devices.
+    CodeEvent "event" {
+        Issued "issued" "Handed out, short validity.",
+        IssuedRollout "issued_rollout" "Handed out, long validity.",
+        Claimed "claimed" "Used up by a device or port.",
+        Wrong "wrong" "A claim that was refused: unknown, expired, used or malformed.",
+        TooManyOpen "too_many_open" "Not handed out: too many are open.",
+        RateLimited "rate_limited" "Not handed out: asked for too fast.",
+        DirectoryUnavailable "directory_unavailable" "Not handed out: no directory.",
+    }
+}
+
+label! {
+    /// What happened to a notice.
+    NoticeEvent "event" {
+        Deposited "deposited" "Put into the mailbox.",
+        Delivered "delivered" "Written to a connection.",
+        Redelivered "redelivered" "Written once more.",
+        Settled "settled" "Seen by Users; left the mailbox.",
+        Released "released" "Given back unsettled.",
+    }
+}
+
+label! {
+    /// How /init was answered.
+    InitAnswer "answer" {
+        FirstContact "first_contact" "The form, at the first contact of a MAC address.",
+        Form "form" "The form, or nothing new.",
+        Found "found" "The address for a valid code.",
+        Wrong "wrong" "The form again, for a wrong code.",
+        RateLimited "rate_limited" "429.",
+        BadRequest "bad_request" "404, 405 or 414.",
+        Unavailable "unavailable" "503: the store does not answer.",
+    }
+}
+
+label! {
+    /// What happened to a code at the own directory.
+    ListingEvent "event" {
+        Listed "listed" "Made.",
+        Repeated "repeated" "Answered from an idempotency key.",
+        GivenBack "given_back" "Deleted before its end.",
+        Unauthorized "unauthorized" "Refused: no or wrong credential.",
+        BadRequest "bad_request" "Refused: not as agreed.",
+        RateLimited "rate_limited" "Refused: too fast, or too many open.",
+        Unavailable "unavailable" "Refused: the store does not answer.",
+    }
+}
+
+label! {
+    /// Operations of the store, by the names of its traits.
+    StoreOp "operation" {
+        EnsureDomain "ensure_domain" "Making a domain.",
+        Domains "domains" "Reading all domains.",
+        PutCode "put_code" "Keeping a code.",
+        FindCode "find_code" "Looking a code up.",
+        CodeIn "code_in" "Looking a code up in a domain.",
+        HoldCode "hold_code" "Noting who waits for a notice.",
+        FindDevice "find_device" "Reading a device.",
+        Enter "enter" "Letting a device in.",
+        Confirm "confirm" "Confirming a password.",
+        Refresh "refresh" "Replacing what a device says of itself.",
+        Remove "remove" "Forgetting a device.",
+        ClaimPort "claim_port" "Using a code for a port.",
+        RecordUnassigned "record_unassigned" "Recording an unassigned device.",
+        FindUnassigned "find_unassigned" "Reading an unassigned device.",
+        Deposit "deposit" "Putting a notice into the mailbox.",
+        DepositOverdue "deposit_overdue" "Putting overdue notices into the mailbox.",
+        Take "take" "Taking notices.",
+        Release "release" "Giving notices back.",
+        Settle "settle" "Settling notices.",
+        Depth "depth" "Counting notices.",
+        RenewLease "renew_lease" "Renewing the lease of a node.",
+        EndLease "end_lease" "Ending the lease of a node.",
+        Attach "attach" "Noting where a device is.",
+        Detach "detach" "Noting that a device is gone.",
+        Whereabouts "whereabouts" "Asking where a device is.",
+        List "list" "Listing a code at the directory.",
+        LookUp "look_up" "Looking a code up at the directory.",
+        Unlist "unlist" "Ending a code at the directory.",
+        Remember "remember" "Remembering an answer.",
+        Recall "recall" "Looking for a remembered answer.",
+        Contact "contact" "Recording a contact at /init.",
+        OpenListings "open_listings" "Counting open codes.",
+        Publish "publish" "Telling the other nodes.",
+        Ping "ping" "Asking whether it is there.",
+        Now "now" "Asking for its clock.",
+    }
+}
