@@ -1,0 +1,24 @@
+//! Standard file names, made from the product name (`update-script.md` sections 1 and 3.3).
+//!
+//! The identify message of a device gives the true names of firmware and boot code; those go first.
+
+/// The short product name: in lower case, cut at the first `-`.
+fn short(product: &str) -> String {
+    product.split('-').next().unwrap_or_default().to_lowercase()
+}
+
+/// The firmware file: `IP112` → `ip112.bin`, `IP29-4` → `ip29.bin`.
+pub fn firmware(product: &str) -> String {
+    format!("{}.bin", short(product))
+}
+
+/// The boot code file: `IP112` → `boot112.bin`, a name without `ip` stays whole.
+pub fn boot_code(product: &str) -> String {
+    let short = short(product);
+    format!("boot{}.bin", short.strip_prefix("ip").unwrap_or(&short))
+}
+
+/// The script that is asked for when the update address ends with `/`: `IP112` → `update-ip112.htm`.
+pub fn update_script(product: &str) -> String {
+    format!("update-{}.htm", short(product))
+}
