@@ -1,0 +1,253 @@
+//! Requests as typed calls: which message it is, and whether its members are right.
+//!
+//! A required member that is missing or of the wrong type is a bad request. An optional member of the wrong type counts as
+//! absent – unless absence would widen what is asked for: a `domainId` or a `type` that cannot be read is a bad request, so
+//! that a slip never turns "this domain" into "my domain" or "phones" into "all".
+
+use super::login::Login;
+use super::message::{ApiError, DEVICES_API, Request};
+use crate::core::ids::{Code, DomainId};
+use crate::core::json::{Object, Value};
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Asks for a challenge (`appwebsocket.md` 3.1).
+    AppChallenge,
+    /// Answers the challenge (`appwebsocket.md` 3.2).
+    AppLogin(Box<Login>),
+    /// Asks whether a loaded page is still the current one (`appwebsocket.md` 7.1).
+    CheckBuild {
+        /// The full address of the page.
+        url: Box<str>,
+    },
+    /// Shows that the client is alive (`appwebsocket.md` 7.4).
+    KeepAlive,
+    /// Asks what an app is (`appwebsocket.md` 7.2).
+    AppInfo {
+        /// Name of the app.
+        app: Box<str>,
+    },
+    /// A notice from a telephone exchange (`appwebsocket.md` 7.3); it gets no answer.
+    PbxInfo(PbxInfo),
+    /// Asks for the session key (`devices-api.md` 2.1).
+    GetLoginInfo,
+    /// The same with the release (`devices-api.md` 4.1).
+    GetUserInfo,
+    /// Asks for the provisioning categories of a domain (`devices-api.md` 2.2).
+    GetProvisioningCategories {
+        /// The domain; absent: that of the log-in.
+        domain: Option<DomainId>,
+        /// Only categories that suit this type of device, as sent.
+        device_type: Option<Box<str>>,
+    },
+    /// Asks for a code (`devices-api.md` 2.3).
+    GetProvisioningCode {
+        /// The domain; absent: that of the log-in.
+        domain: Option<DomainId>,
+        /// Name of the category.
+        category: Box<str>,
+        /// SIP name of the user who will get the device.
+        sip: Option<Box<str>>,
+        /// Long validity.
+        rollout: bool,
+    },
+    /// Asks which device has used a code (`devices-api.md` 2.4).
+    GetProvisionedDevice {
+        /// The domain; absent: that of the log-in.
+        domain: Option<DomainId>,
+        /// The code.
+        code: Code,
+    },
+    /// An answer or a notice that nobody has asked for; to be passed over in silence (`appwebsocket.md` 7.5).
+    Ignored,
+    /// No message of this service; to be answered with [`ApiError::UnknownMessage`].
+    Unknown,
+}
+
+/// What a telephone exchange says of itself. Members of the wrong type count as absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PbxInfo {
+    /// Its domain.
+    pub domain: Option<Box<str>>,
+    /// Its name.
+    pub pbx: Option<Box<str>>,
+    /// Its DNS name.
+    pub pbx_dns: Option<Box<str>>,
+    /// Interfaces that it offers.
+    pub apis: Vec<Box<str>>,
+    /// Its version.
+    pub version: Option<Box<str>>,
+    /// Its build.
+    pub build: Option<Box<str>>,
+}
+
+impl Call {
+    /// Reads what `request` asks for. Messages of Devices are taken with and without `api` (`devices-api.md`); the basic
+    /// messages of the protocol have none, and with a foreign `api` everything is unknown.
+    pub fn read(request: &Request) -> Result<Self, ApiError> {
+        let call = match request.api.as_deref() {
+            None => match basic(request)? {
+                Some(call) => Some(call),
+                None => devices(request)?,
+            },
+            Some(DEVICES_API) => devices(request)?,
+            Some(_) => None,
+        };
+        Ok(call.unwrap_or(if request.mt.ends_with("Result") { Self::Ignored } else { Self::Unknown }))
+    }
+
+    /// Whether the call may come before the log-in (`appwebsocket.md` section 5); anything else closes the connection.
+    pub const fn is_allowed_before_login(&self) -> bool {
+        matches!(self, Self::AppChallenge | Self::AppLogin(_) | Self::CheckBuild { .. } | Self::KeepAlive)
+    }
+
+    /// Whether the call shows that its sender acts as Users (`devices-api.md` 2.5).
+    pub const fn acts_as_users(&self) -> bool {
+        matches!(
+            self,
+            Self::GetProvisioningCategories { .. }
+                | Self::GetProvisioningCode { .. }
+                | Self::GetProvisionedDevice { .. }
+        )
+    }
+}
+
+fn basic(request: &Request) -> Result<Option<Call>, ApiError> {
+    let body = &request.body;
+    Ok(Some(match &*request.mt {
+        "AppChallenge" => Call::AppChallenge,
+        "AppLogin" => Call::AppLogin(Box::new(Login::read(request))),
+        "CheckBuild" => Call::CheckBuild { url: required(body, "url")? },
+        "KeepAlive" => Call::KeepAlive,
+        "AppInfo" => Call::AppInfo { app: required(body, "app")? },
+        "PbxInfo" => Call::PbxInfo(pbx_info(body)),
+        _ => return Ok(None),
+    }))
+}
+
+fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
+    let body = &request.body;
+    Ok(Some(match &*request.mt {
+        "GetLoginInfo" => Call::GetLoginInfo,
+        "GetUserInfo" => Call::GetUserInfo,
+        "GetProvisioningCategories" => Call::GetProvisioningCategories {
+            domain: domain(body)?,
+            device_type: match body.get("type") {
+                None => None,
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(_) => return Err(ApiError::BadRequest),
+            },
+        },
+        "GetProvisioningCode" => Call::GetProvisioningCode {
+            domain: domain(body)?,
+            category: required(body, "category")?,
+            sip: body.str("sip").map(Into::into),
+            rollout: body.bool("rollout").unwrap_or(false),
+        },
+        "GetProvisionedDevice" => {
+            let (domain, code) = (domain(body)?, body.str("code").ok_or(ApiError::BadRequest)?);
+            // What is not twelve digits cannot be the code of anything.
+            Call::GetProvisionedDevice { domain, code: Code::parse(code).map_err(|_| ApiError::NotFound)? }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
+    body.str(name).map(Into::into).ok_or(ApiError::BadRequest)
+}
+
+fn domain(body: &Object) -> Result<Option<DomainId>, ApiError> {
+    match (body.has("domainId"), body.u64("domainId")) {
+        (false, _) => Ok(None),
+        (true, Some(id)) => Ok(Some(DomainId(id))),
+        (true, None) => Err(ApiError::BadRequest),
+    }
+}
+
+fn pbx_info(body: &Object) -> PbxInfo {
+    let text = |name: &str| body.str(name).map(Into::into);
+    let apis = body.array("apis").unwrap_or_default().iter().filter_map(|api| match api {
+        Value::String(name) => Some(name.clone()),
+        _ => None,
+    });
+    PbxInfo {
+        domain: text("domain"),
+        pbx: text("pbx"),
+        pbx_dns: text("pbxDns"),
+        apis: apis.collect(),
+        version: text("version"),
+        build: text("build"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Call, ApiError> {
+        Call::read(&Request::parse(text).unwrap())
+    }
+
+    #[test]
+    fn published_requests_are_read() {
+        assert_eq!(
+            read(r#"{"mt":"GetProvisioningCategories","type":"PHONE","src":"a2"}"#),
+            Ok(Call::GetProvisioningCategories { domain: None, device_type: Some("PHONE".into()) })
+        );
+        assert_eq!(
+            read(r#"{"mt":"GetProvisioningCode","category":"Desk phones","sip":"anna","domainId":2,"rollout":true}"#),
+            Ok(Call::GetProvisioningCode {
+                domain: Some(DomainId(2)),
+                category: "Desk phones".into(),
+                sip: Some("anna".into()),
+                rollout: true
+            })
+        );
+        assert_eq!(
+            read(r#"{"mt":"GetProvisionedDevice","code":"402817739164","api":"com.innovaphone.devices"}"#),
+            Ok(Call::GetProvisionedDevice { domain: None, code: Code::parse("402817739164").unwrap() })
+        );
+        assert_eq!(read(r#"{"mt":"AppInfo","app":"x"}"#), Ok(Call::AppInfo { app: "x".into() }));
+        assert_eq!(read(r#"{"mt":"CheckBuild","url":"u"}"#), Ok(Call::CheckBuild { url: "u".into() }));
+        let Ok(Call::PbxInfo(info)) = read(r#"{"mt":"PbxInfo","domain":"d","pbx":1,"pbxDns":"n","apis":["a",2,"b"]}"#)
+        else {
+            panic!("no PbxInfo")
+        };
+        assert_eq!((info.domain.as_deref(), info.pbx, info.apis.len()), (Some("d"), None, 2));
+    }
+
+    #[test]
+    fn missing_and_widening_members_are_bad_requests() {
+        for text in [
+            r#"{"mt":"GetProvisioningCode"}"#,
+            r#"{"mt":"GetProvisioningCode","category":4}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","domainId":"2"}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","domainId":2.0}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","domainId":-2}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","domainId":null}"#,
+            r#"{"mt":"GetProvisioningCategories","type":1}"#,
+            r#"{"mt":"GetProvisionedDevice","code":402817739164}"#,
+            r#"{"mt":"AppInfo"}"#,
+            r#"{"mt":"CheckBuild"}"#,
+        ] {
+            assert_eq!(read(text), Err(ApiError::BadRequest), "{text}");
+        }
+        assert_eq!(read(r#"{"mt":"GetProvisionedDevice","code":"12"}"#), Err(ApiError::NotFound));
+        assert_eq!(
+            read(r#"{"mt":"GetProvisioningCode","category":"c","rollout":"yes","sip":7}"#),
+            Ok(Call::GetProvisioningCode { domain: None, category: "c".into(), sip: None, rollout: false })
+        );
+    }
+
+    #[test]
+    fn foreign_interfaces_and_answers_are_told_apart() {
+        assert_eq!(read(r#"{"mt":"GetLoginInfo","api":"Other"}"#), Ok(Call::Unknown));
+        assert_eq!(read(r#"{"mt":"AppChallenge","api":"com.innovaphone.devices"}"#), Ok(Call::Unknown));
+        assert_eq!(read(r#"{"mt":"AppCheckLogin"}"#), Ok(Call::Unknown));
+        assert_eq!(read(r#"{"mt":"RegisterResult"}"#), Ok(Call::Ignored));
+        assert!(read(r#"{"mt":"AppChallenge","appObj":"x"}"#).unwrap().is_allowed_before_login());
+        assert!(!read(r#"{"mt":"GetLoginInfo"}"#).unwrap().is_allowed_before_login());
+    }
+}
