@@ -1,0 +1,98 @@
+//! The vectors of the app protocol and of the encodings towards devices, held against the code.
+
+#![allow(clippy::expect_used, reason = "a vector file that cannot be read has to fail the test")]
+
+use provbroker::core::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
+use provbroker::core::appws::message::Request;
+use provbroker::core::ids::Secret;
+use provbroker::core::script::{Command, encode};
+use serde_json::Value;
+
+fn vectors(name: &str) -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).expect("vectors.json");
+    let entries = all[name].as_array().expect(name).clone();
+    assert!(!entries.is_empty(), "{name}");
+    entries
+}
+
+fn text<'a>(entry: &'a Value, name: &str) -> &'a str {
+    entry[name].as_str().unwrap_or_else(|| panic!("{name} in {entry}"))
+}
+
+fn secret(entry: &Value, name: &str) -> Secret {
+    Secret::new(text(entry, name))
+}
+
+#[test]
+fn app_logins_are_accepted_and_rejected() {
+    let (mut accepted, mut rejected) = (0, 0);
+    for entry in vectors("app_login") {
+        let login = Request::parse(text(&entry, "message")).map(|request| Login::read(&request));
+        let fits =
+            login.as_ref().is_ok_and(|login| login.matches(text(&entry, "challenge"), &secret(&entry, "password")));
+        match text(&entry, "expect") {
+            "accept" => {
+                accepted += 1;
+                assert!(fits, "{}", entry["name"]);
+                let login = login.expect("was read");
+                let identity = AppIdentity {
+                    app: &login.app,
+                    domain: &login.domain,
+                    sip: &login.sip,
+                    guid: &login.guid,
+                    dn: &login.dn,
+                    info: entry["info_text"].as_str(),
+                };
+                let digest = login_digest(&identity, text(&entry, "challenge"), &secret(&entry, "password"));
+                assert_eq!(digest, text(&entry, "digest"), "{}", entry["name"]);
+                let forms = login.info.map(|info| [info.canonical, info.received]);
+                let known = entry["info_text"].as_str();
+                assert!(forms.map_or(known.is_none(), |f| f.iter().any(|f| Some(&**f) == known)), "{}", entry["name"]);
+            }
+            "reject" => {
+                rejected += 1;
+                assert!(!fits, "{}", entry["name"]);
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(accepted >= 9 && rejected >= 4, "{accepted} {rejected}");
+}
+
+#[test]
+fn session_keys() {
+    for entry in vectors("app_session_key") {
+        let key = session_key(text(&entry, "challenge"), &secret(&entry, "password"));
+        assert_eq!(key.expose(), text(&entry, "key"));
+    }
+}
+
+#[test]
+fn session_ciphers_and_hashes() {
+    for entry in vectors("app_session_crypt") {
+        let (seed, key, plain) = (text(&entry, "seed"), secret(&entry, "session_key"), text(&entry, "plain"));
+        assert_eq!(encrypt(seed, &key, plain), text(&entry, "cipher_hex"));
+        assert_eq!(hash(seed, &key, plain), text(&entry, "hash"));
+    }
+}
+
+#[test]
+fn addresses_of_automatic_provisioning() {
+    for entry in vectors("auto_provisioning_url") {
+        let name = text(&entry, "name");
+        let token = secret(&entry, "token");
+        let url = encode::auto_provisioning_url(
+            text(&entry, "base"),
+            text(&entry, "domain"),
+            &token,
+            text(&entry, "category"),
+        );
+        assert_eq!(url.expose(), text(&entry, "url"), "{name}");
+        assert_eq!(encode::value(url.expose()), text(&entry, "config_value"), "{name}");
+        let line = Command::sysadmin(url.expose()).to_string();
+        assert_eq!(line, text(&entry, "config_line"), "{name}");
+        let path = encode::command_path(&line);
+        assert_eq!(path, text(&entry, "command_path"), "{name}");
+        assert_eq!(encode::line_of_path(&path), Some(line), "{name}");
+    }
+}
