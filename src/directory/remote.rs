@@ -1,0 +1,152 @@
+//! A directory elsewhere, by HTTPS (`directory.md` section 3).
+//!
+//! One attempt a call: whoever asks decides whether to ask again, with the same idempotency key.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+
+use super::address::is_loopback;
+use super::{Directory, DirectoryError, IssuedByDirectory, MAX_BODY, SettingsError};
+use crate::core::ids::{Code, Secret};
+use crate::core::json::Object;
+use crate::core::time::UnixMillis;
+
+/// Longest wait for the directory, connection included (`directory.md` 3.1).
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// When to come again if a busy directory does not say.
+const WAIT_UNSAID: Duration = Duration::from_secs(1);
+
+/// Client of a remote directory.
+#[derive(Debug)]
+pub struct RemoteDirectory {
+    client: Client,
+    codes: Url,
+    authorization: Option<HeaderValue>,
+    address: String,
+}
+
+impl RemoteDirectory {
+    /// The directory at `base` (such as `https://config.example.org/api/v1`), whose codes shall lead to `address`.
+    ///
+    /// `http` is accepted for loopback hosts only, since the credential would be readable. Whether `address` is good is the
+    /// directory's to say. `max_wait` is [`MAX_WAIT`] but for tests.
+    pub fn new(
+        base: &str,
+        credential: Option<&Secret>,
+        address: impl Into<String>,
+        max_wait: Duration,
+    ) -> Result<Self, SettingsError> {
+        let codes = Url::parse(&format!("{}/codes", base.trim_end_matches('/')))
+            .map_err(|_| SettingsError::Base("not a valid address"))?;
+        if codes.query().is_some() || codes.fragment().is_some() {
+            return Err(SettingsError::Base("has a query or a fragment"));
+        }
+        match codes.scheme() {
+            "https" => {}
+            "http" if codes.host().is_some_and(|host| is_loopback(&host)) => {}
+            _ => return Err(SettingsError::Base("is not https")),
+        }
+        let authorization = credential.map(bearer).transpose()?;
+        // reqwest comes without a crypto provider. If one is installed already, it is this one: the project has no other.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // A redirect would carry the credential to another place.
+        let client = Client::builder()
+            .timeout(max_wait)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| SettingsError::Client(error.to_string()))?;
+        Ok(Self { client, codes, authorization, address: address.into() })
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for RemoteDirectory {
+    async fn issue(&self, rollout: bool, idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError> {
+        let answer = self
+            .request(Method::POST, self.codes.clone())
+            .header("Idempotency-Key", idempotency_key)
+            .json(&serde_json::json!({ "url": self.address, "rollout": rollout }))
+            .send()
+            .await
+            .map_err(failed)?;
+        if answer.status() != StatusCode::CREATED {
+            return Err(refusal(answer).await);
+        }
+        issued(&short_body(answer).await?).ok_or_else(|| DirectoryError::Unavailable("unreadable answer".into()))
+    }
+
+    async fn give_back(&self, code: Code) -> Result<(), DirectoryError> {
+        let mut url = self.codes.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(code.expose());
+        }
+        let answer = self.request(Method::DELETE, url).send().await.map_err(failed)?;
+        if answer.status().is_success() { Ok(()) } else { Err(refusal(answer).await) }
+    }
+}
+
+fn bearer(credential: &Secret) -> Result<HeaderValue, SettingsError> {
+    let text = format!("Bearer {}", credential.expose());
+    let mut value = HeaderValue::try_from(text).map_err(|_| SettingsError::Credential)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn issued(body: &[u8]) -> Option<IssuedByDirectory> {
+    let answer = Object::parse(body).ok()?;
+    let code = Code::parse(answer.str("code")?).ok()?;
+    Some(IssuedByDirectory { code, valid_until: UnixMillis::from_seconds(answer.u64("validUntil")?) })
+}
+
+/// The only place where a status of the wire becomes an error.
+async fn refusal(answer: Response) -> DirectoryError {
+    let status = answer.status();
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => DirectoryError::Unauthorized,
+        StatusCode::CONFLICT => DirectoryError::IdempotencyConflict,
+        StatusCode::TOO_MANY_REQUESTS => {
+            let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+            DirectoryError::RateLimited { retry_after: seconds.map_or(WAIT_UNSAID, Duration::from_secs) }
+        }
+        status if status.is_client_error() => {
+            let body = short_body(answer).await.unwrap_or_default();
+            let message = Object::parse(&body).ok().and_then(|body| body.str("message").map(str::to_owned));
+            DirectoryError::Refused(message.unwrap_or_else(|| status.to_string()))
+        }
+        status => DirectoryError::Unavailable(format!("answered {status}")),
+    }
+}
+
+/// The body, if it is no longer than an answer can be: a foreign server shall not fill our memory.
+async fn short_body(mut answer: Response) -> Result<Vec<u8>, DirectoryError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(DirectoryError::Unavailable("answer too long".into()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn failed(error: reqwest::Error) -> DirectoryError {
+    if error.is_builder() {
+        return DirectoryError::Refused("the idempotency key cannot stand in a header".into());
+    }
+    let what = if error.is_timeout() { "no answer in time" } else { "no connection" };
+    // The URL of a returned code contains the code.
+    tracing::debug!(error = %error.without_url(), "directory: {what}");
+    DirectoryError::Unavailable(what.into())
+}

@@ -1,0 +1,245 @@
+//! The rules of the directory (`directory.md` section 3), whoever calls.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::{DirectoryError, DirectorySettings, IssuedByDirectory, SettingsError, check_address};
+use crate::core::ids::{Code, Secret};
+use crate::core::limits::PerSecond;
+use crate::core::sysclient::auth::hex;
+use crate::core::time::Tick;
+use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
+
+/// From this many open codes on the operator is warned: the chance of a lucky guess grows with their number.
+pub const MANY_OPEN: u64 = 100_000;
+
+/// How often the open codes are counted, and so at most how often the warning comes.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+/// When to come again after too many open codes: some will have ended by then.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(60);
+
+/// Draws until a code is free. With 10^6 used codes out of 10^12 one draw fails once in a million, sixteen never do.
+const DRAWS: usize = 16;
+
+const MAX_KEY_BYTES: usize = 255;
+
+/// Who asks: the hash of a credential, or a name that no hash can be. Made by [`DirectoryService::authenticate`] only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller(Arc<str>);
+
+impl Caller {
+    /// Devices in this process.
+    pub(super) fn local() -> Self {
+        Self("local".into())
+    }
+
+    fn open() -> Self {
+        Self("open".into())
+    }
+}
+
+/// A wish for a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueRequest {
+    /// The address that the code shall lead to.
+    pub url: String,
+    /// Long validity.
+    pub rollout: bool,
+}
+
+/// Takes the figure of open codes over all credentials.
+type Gauge = Box<dyn Fn(u64) + Send + Sync>;
+
+/// The directory without its network.
+pub struct DirectoryService {
+    listings: Arc<dyn Listings>,
+    settings: DirectorySettings,
+    accepted: Vec<(String, Caller)>,
+    rates: Mutex<HashMap<Caller, PerSecond>>,
+    counted: Mutex<Option<Tick>>,
+    gauge: Gauge,
+}
+
+impl DirectoryService {
+    /// A directory on a store.
+    pub fn new(listings: Arc<dyn Listings>, settings: DirectorySettings) -> Result<Self, SettingsError> {
+        let mut accepted = Vec::with_capacity(settings.credentials.len());
+        for (number, hash) in settings.credentials.iter().enumerate() {
+            let hash = hash.trim().to_ascii_lowercase();
+            if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(SettingsError::CredentialHash(number + 1));
+            }
+            accepted.push((hash.clone(), Caller(hash.into())));
+        }
+        let (rates, counted) = (Mutex::default(), Mutex::default());
+        Ok(Self { listings, settings, accepted, rates, counted, gauge: Box::new(|_| ()) })
+    }
+
+    /// Hands the number of open codes to `gauge` whenever it has been counted.
+    #[must_use]
+    pub fn with_gauge(mut self, gauge: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.gauge = Box::new(gauge);
+        self
+    }
+
+    /// The settings that it was made with.
+    pub const fn settings(&self) -> &DirectorySettings {
+        &self.settings
+    }
+
+    /// Whose credential this is. Takes the same time for every one, known or not.
+    pub fn authenticate(&self, credential: Option<&Secret>) -> Result<Caller, DirectoryError> {
+        let Some(credential) = credential else {
+            return if self.settings.open { Ok(Caller::open()) } else { Err(DirectoryError::Unauthorized) };
+        };
+        let hash = sha256_hex(credential.expose().as_bytes());
+        let mut found = None;
+        for (accepted, caller) in &self.accepted {
+            let same: Choice = accepted.as_bytes().ct_eq(hash.as_bytes());
+            if bool::from(same) {
+                found = Some(caller);
+            }
+        }
+        found.cloned().ok_or(DirectoryError::Unauthorized)
+    }
+
+    /// Makes a code for `caller`. `idempotency` is the key and the body that it belongs to: the same pair gives the same answer for
+    /// ten minutes, another body under the same key is refused.
+    pub async fn issue(
+        &self,
+        caller: &Caller,
+        request: &IssueRequest,
+        idempotency: Option<(&str, &[u8])>,
+        now: Tick,
+    ) -> Result<IssuedByDirectory, DirectoryError> {
+        check_address(&request.url, self.settings.allow_ws).map_err(|e| DirectoryError::Refused(e.to_string()))?;
+        let Some((key, body)) = idempotency else {
+            return self.draw(caller, request, now).await;
+        };
+        if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(DirectoryError::Refused("Idempotency-Key is not 1 to 255 visible ASCII characters".into()));
+        }
+        let body = sha256_hex(body);
+        if let Some(earlier) = self.listings.recall(&caller.0, key).await? {
+            return same_answer(&earlier, &body);
+        }
+        let issued = self.draw(caller, request, now).await?;
+        let answer = Remembered { body, code: issued.code, valid_until: issued.valid_until };
+        // After a failure here the code stays listed: the store may have kept the answer and only its reply was lost, and
+        // then the repeated request gets this code. Otherwise nobody knows it, and it ends by its time.
+        match self.listings.remember(&caller.0, key, &answer).await? {
+            None => Ok(issued),
+            // The store has repeated the operation by itself.
+            Some(earlier) if earlier == answer => Ok(issued),
+            // The same request at the same time was quicker: two codes for one key there must not be.
+            Some(earlier) => {
+                // If that fails, the code ends by its time; nobody knows it.
+                let _ = self.listings.unlist(issued.code, &caller.0).await;
+                same_answer(&earlier, &answer.body)
+            }
+        }
+    }
+
+    /// Ends a code of `caller`; one that is unknown or another's stays as it is.
+    pub async fn give_back(&self, caller: &Caller, code: Code) -> Result<(), DirectoryError> {
+        self.listings.unlist(code, &caller.0).await?;
+        Ok(())
+    }
+
+    /// The address that an entered code leads to. For `None`, a text that is no code, a look-up is made all the same, so that the
+    /// time tells nothing.
+    pub async fn resolve(&self, code: Option<Code>) -> Result<Option<String>, DirectoryError> {
+        let found = self.listings.look_up(code.unwrap_or_else(crate::random::code)).await?;
+        Ok(found.filter(|_| code.is_some()))
+    }
+
+    /// Records that a phone was here. `entered` is a code that has been found valid. True at its first contact.
+    pub async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool, DirectoryError> {
+        match self.listings.contact(contact, entered).await {
+            Ok(first) => Ok(first),
+            // An old record that nobody can read must not keep a phone from being provisioned.
+            Err(StoreError::Corrupt { key, why }) => {
+                tracing::error!(%key, %why, "phone record unreadable");
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Counts the open codes and warns if they are many, at most once a minute; `None`: not yet again. The figure goes to the gauge
+    /// too. Called after every issued code; a timer may call it besides, so that the figure falls when nothing is issued.
+    pub async fn count_open(&self, now: Tick) -> Result<Option<u64>, DirectoryError> {
+        {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            if counted.is_some_and(|at| now.since(at) < COUNT_EVERY) {
+                return Ok(None);
+            }
+            *counted = Some(now);
+        }
+        let open = self.listings.open_listings().await?;
+        (self.gauge)(open);
+        if open >= MANY_OPEN {
+            tracing::warn!(open, "many open codes: the chance of a lucky guess grows with their number");
+        }
+        Ok(Some(open))
+    }
+
+    async fn draw(
+        &self,
+        caller: &Caller,
+        request: &IssueRequest,
+        now: Tick,
+    ) -> Result<IssuedByDirectory, DirectoryError> {
+        self.take_rate(caller, now)?;
+        let ttl = if request.rollout { self.settings.rollout_ttl } else { self.settings.ttl };
+        for _ in 0..DRAWS {
+            let code = crate::random::code();
+            let new = NewListing { code, url: request.url.clone(), credential: caller.0.to_string(), ttl };
+            match self.listings.list(&new, self.settings.max_open).await? {
+                Listed::Until(valid_until) => {
+                    // A warning that cannot be counted is no reason to refuse a code that is there.
+                    let _ = self.count_open(now).await;
+                    return Ok(IssuedByDirectory { code, valid_until });
+                }
+                Listed::Taken => {}
+                Listed::TooMany => return Err(DirectoryError::RateLimited { retry_after: WAIT_FOR_ROOM }),
+            }
+        }
+        Err(DirectoryError::Unavailable("no free code found".into()))
+    }
+
+    fn take_rate(&self, caller: &Caller, now: Tick) -> Result<(), DirectoryError> {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        // Callers are accepted credentials and two fixed names, so this map is as short as the configuration.
+        let rate = rates.entry(caller.clone()).or_insert_with(|| PerSecond::new(self.settings.codes_per_second));
+        rate.take(now).map_err(|retry_after| DirectoryError::RateLimited { retry_after })
+    }
+}
+
+fn same_answer(earlier: &Remembered, body: &str) -> Result<IssuedByDirectory, DirectoryError> {
+    if earlier.body == body {
+        Ok(IssuedByDirectory { code: earlier.code, valid_until: earlier.valid_until })
+    } else {
+        Err(DirectoryError::IdempotencyConflict)
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+impl From<StoreError> for DirectoryError {
+    /// What the store says of itself is for the operator's log, not for whoever asks.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => tracing::debug!(%why, "directory without its store"),
+            StoreError::Corrupt { key, why } => tracing::error!(%key, %why, "directory record unreadable"),
+        }
+        Self::Unavailable("try again later".into())
+    }
+}

@@ -1,0 +1,150 @@
+//! The directory on the network: its calls for Devices and its address for phones (`directory.md`).
+//!
+//! The rules of codes are `DirectoryService`'s, what a phone's query means and what it is answered is `core::init`'s. What is
+//! left for here: HTTP, and the limits for wrong codes.
+
+mod api;
+mod init;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::header::CacheDirective::NoStore;
+use actix_web::http::header::{CacheControl, ContentType};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::core::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
+use crate::core::time::Tick;
+use crate::directory::DirectoryService;
+
+/// Limits for wrong codes (`directory.md` 4.4). They hold for this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongCodeLimits {
+    /// Per MAC address.
+    pub per_mac: Quota,
+    /// Per source address.
+    pub per_source: Quota,
+    /// More than so many wrong codes in a minute, over all, delay every answer to a code.
+    pub per_minute: u64,
+    /// By how much.
+    pub delay: Duration,
+    /// How many MAC addresses, and how many sources, are remembered.
+    pub max_keys: usize,
+}
+
+impl Default for WrongCodeLimits {
+    fn default() -> Self {
+        const TEN_MINUTES: Duration = Duration::from_secs(600);
+        Self {
+            per_mac: Quota::new(10, TEN_MINUTES),
+            per_source: Quota::new(60, TEN_MINUTES),
+            per_minute: 1000,
+            delay: Duration::from_secs(2),
+            max_keys: MAX_KEYS,
+        }
+    }
+}
+
+/// What the routes of the directory share.
+pub struct DirectoryWeb {
+    service: Arc<DirectoryService>,
+    wrong: Mutex<WrongCodes>,
+    delay: Duration,
+    clock: Box<dyn Fn() -> Tick + Send + Sync>,
+}
+
+impl DirectoryWeb {
+    /// Endpoints of `service`. `clock` is `clock::now` but for tests.
+    pub fn new(
+        service: Arc<DirectoryService>,
+        limits: &WrongCodeLimits,
+        clock: impl Fn() -> Tick + Send + Sync + 'static,
+    ) -> Self {
+        Self { service, wrong: Mutex::new(WrongCodes::new(limits)), delay: limits.delay, clock: Box::new(clock) }
+    }
+
+    fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongCodes) -> T) -> T {
+        // Counters are good to use even if a thread died with them.
+        act(&mut self.wrong.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Who has brought how many wrong codes. Lives in memory only.
+struct WrongCodes {
+    by_mac: Attempts<Box<str>>,
+    by_source: Attempts<SourceKey>,
+    over_all: Window,
+}
+
+/// Whose attempt it is, as far as that is known.
+struct Guesser {
+    mac: Option<Box<str>>,
+    source: Option<SourceKey>,
+}
+
+impl WrongCodes {
+    fn new(limits: &WrongCodeLimits) -> Self {
+        Self {
+            by_mac: Attempts::new(limits.per_mac, limits.max_keys),
+            by_source: Attempts::new(limits.per_source, limits.max_keys),
+            over_all: Window::new(limits.per_minute, Duration::from_secs(60)),
+        }
+    }
+
+    fn blocked(&self, guesser: &Guesser, now: Tick) -> Option<Duration> {
+        let by_mac = guesser.mac.as_ref().and_then(|mac| self.by_mac.blocked(mac, now));
+        let by_source = guesser.source.as_ref().and_then(|source| self.by_source.blocked(source, now));
+        by_mac.max(by_source)
+    }
+
+    fn count(&mut self, guesser: &Guesser, now: Tick) {
+        if let Some(mac) = &guesser.mac {
+            self.by_mac.count(mac, now);
+        }
+        if let Some(source) = &guesser.source {
+            self.by_source.count(source, now);
+        }
+        self.over_all.count(now);
+    }
+}
+
+/// Where a request comes from: the other end of the socket. Headers are not believed.
+fn source_of(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip())
+}
+
+/// Whole seconds for `Retry-After`: never too early, never 0.
+fn retry_after(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+}
+
+/// Adds `/init`, `/api/v1/codes` and `/healthz`. Every worker must be given the same `web`.
+pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .app_data(web)
+            .service(
+                web::resource("/init")
+                    .route(web::get().to(init::init))
+                    .route(web::head().to(init::init))
+                    .default_service(web::to(init::other_method)),
+            )
+            .service(
+                web::resource("/api/v1/codes")
+                    .route(web::post().to(api::issue))
+                    .default_service(web::to(api::only_post)),
+            )
+            .service(
+                web::resource("/api/v1/codes/{code}")
+                    .route(web::delete().to(api::give_back))
+                    .default_service(web::to(api::only_delete)),
+            )
+            .service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
+    }
+}
+
+/// That the process answers; whether it is of use is said by `/readyz`.
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().insert_header(ContentType::plaintext()).insert_header(CacheControl(vec![NoStore])).body("ok\n")
+}

@@ -1,0 +1,136 @@
+//! `GET /init`: what a phone asks and is answered (`directory.md` section 4).
+//!
+//! An unknown, an expired, a deleted and a malformed code take the same way through here: one look-up, one contact, one count.
+//! HEAD takes the way of GET to the last step, or else its `Content-Length` would be a way to guess that nobody counts.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{DirectoryWeb, Guesser, retry_after, source_of};
+use crate::core::ids::Code;
+use crate::core::init::{InitCode, InitRequest, answer};
+use crate::core::limits::SourceKey;
+use crate::directory::DirectoryError;
+use crate::store::Contact;
+
+/// Longest query, in bytes (`directory.md` 4.5).
+const MAX_QUERY: usize = 4096;
+
+/// When to come again if the store is down.
+const WAIT_FOR_STORE: Duration = Duration::from_secs(10);
+
+/// Why a phone gets no script.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Too many wrong codes from this MAC address or source.
+    #[error("too many wrong codes")]
+    TooManyAttempts(Duration),
+    /// The store is down.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Longer than [`MAX_QUERY`].
+    #[error("query too long")]
+    QueryTooLong,
+    /// Neither GET nor HEAD.
+    #[error("method not allowed")]
+    Method,
+}
+
+impl actix_web::ResponseError for InitError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            // Whatever the directory says, the phone has done nothing wrong.
+            Self::Directory(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueryTooLong => StatusCode::URI_TOO_LONG,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        let text = match self {
+            Self::TooManyAttempts(wait) => {
+                response.insert_header((RETRY_AFTER, retry_after(*wait)));
+                "# try later\r\n"
+            }
+            Self::Directory(_) => {
+                response.insert_header((RETRY_AFTER, retry_after(WAIT_FOR_STORE)));
+                "# try later\r\n"
+            }
+            Self::QueryTooLong => "",
+            Self::Method => {
+                response.insert_header((ALLOW, "GET, HEAD"));
+                ""
+            }
+        };
+        response.insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(text)
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+pub(super) async fn init(request: HttpRequest, web: web::Data<DirectoryWeb>) -> Result<HttpResponse, InitError> {
+    let query = request.query_string();
+    if query.len() > MAX_QUERY {
+        return Err(InitError::QueryTooLong);
+    }
+    let phone = InitRequest::read(query);
+    let target = match phone.code {
+        InitCode::None | InitCode::Prompt => None,
+        InitCode::Code(code) => Some(Some(code)),
+        InitCode::Malformed => Some(None),
+    };
+    let script = match target {
+        None => answer(&phone, None, first_contact(&web, &phone, None).await?),
+        Some(code) => with_code(&request, &web, &phone, code).await?,
+    };
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(script))
+}
+
+pub(super) async fn other_method() -> Result<HttpResponse, InitError> {
+    Err(InitError::Method)
+}
+
+async fn with_code(
+    request: &HttpRequest,
+    web: &DirectoryWeb,
+    phone: &InitRequest,
+    code: Option<Code>,
+) -> Result<String, InitError> {
+    let guesser = Guesser { mac: phone.mac.clone(), source: source_of(request).map(SourceKey::from) };
+    let now = (web.clock)();
+    if let Some(left) = web.with_wrong(|wrong| wrong.blocked(&guesser, now)) {
+        return Err(InitError::TooManyAttempts(left));
+    }
+    let target = web.service.resolve(code).await?;
+    // Counted before anything else can fail or be waited for: whoever hangs up early is counted too. Requests that are on
+    // their way at the same time may exceed the limit by their number; counting good codes first would stop roll-outs.
+    let busy = web.with_wrong(|wrong| {
+        if target.is_none() {
+            wrong.count(&guesser, now);
+        }
+        wrong.over_all.exceeded(now)
+    });
+    let first = first_contact(web, phone, code.filter(|_| target.is_some())).await?;
+    if busy {
+        tokio::time::sleep(web.delay).await;
+    }
+    Ok(answer(phone, target.as_deref(), first))
+}
+
+/// Records the contact of a phone that says its MAC address; for another one there is nothing to record it under.
+async fn first_contact(web: &DirectoryWeb, phone: &InitRequest, entered: Option<Code>) -> Result<bool, InitError> {
+    let Some(mac) = phone.mac.clone() else { return Ok(false) };
+    let contact = Contact {
+        mac,
+        model: phone.model.clone(),
+        firmware: phone.firmware.clone(),
+        bootcode: phone.bootcode.clone(),
+        ip: phone.ip.clone(),
+    };
+    Ok(web.service.contact(&contact, entered).await?)
+}
