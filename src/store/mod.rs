@@ -5,8 +5,13 @@
 //! repeated after a time-out without harm.
 
 pub mod embedded;
+mod fanout;
+mod open;
+mod record;
 pub mod redis;
 pub mod seal;
+
+pub use open::{OpenError, Options, connect};
 
 use std::time::Duration;
 
@@ -31,6 +36,15 @@ pub enum StoreError {
         why: String,
     },
 }
+
+/// A directory code is not given out again for this long after its end (`directory.md` 3.1).
+pub const CODE_SPENT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the directory keeps of a phone is kept this long after the last contact (`directory.md` section 5).
+pub const CONTACT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// An answer to an `Idempotency-Key` is remembered this long (`directory.md` 3.1).
+pub const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 
 /// Result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -285,7 +299,7 @@ pub enum Listed {
 }
 
 /// A remembered answer to an `Idempotency-Key`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Remembered {
     /// Hash of the request body, hex.
     pub body: String,

@@ -1,0 +1,130 @@
+//! Device records in the file. Entry is in `entry.rs`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Embedded, entry, keys};
+use crate::core::device::{Device, Facts, Way};
+use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::time::UnixMillis;
+use crate::store::record::{About, Sealed, open, seal};
+use crate::store::{Devices, Entered, Entry, PortClaim, Result};
+
+/// A device that belongs to a domain.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct DeviceRow {
+    pub id: DeviceId,
+    pub category: CategoryId,
+    pub way: Way,
+    pub password: Sealed,
+    pub tentative: bool,
+    pub admin: Option<Sealed>,
+    pub entry_code: Option<Code>,
+    pub pending: Option<Code>,
+    pub entered: UnixMillis,
+    pub facts: Facts,
+    /// Analogue ports in operation, with what is known of the code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<(Box<str>, About)>,
+}
+
+#[async_trait]
+impl Devices for Embedded {
+    async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>> {
+        let found = self.kv.read(|snapshot| {
+            let Some(domain) = snapshot.get::<DomainName>(&keys::owner(key))? else { return Ok(None) };
+            let row = snapshot.get::<DeviceRow>(&keys::device(&domain, key))?;
+            Ok(row.map(|row| (domain, row)))
+        })?;
+        found.map(|(domain, row)| self.device(key, domain, row)).transpose()
+    }
+
+    async fn enter(&self, entry: &Entry) -> Result<Entered> {
+        let place = keys::device(&entry.domain, &entry.key);
+        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
+        let password = sealed("password", &entry.password);
+        let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
+        let entry = entry.clone();
+        self.kv.write(move |tx| entry::enter(tx, &entry, password, admin)).await
+    }
+
+    async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) -> Result<()> {
+        let (place, sealer, password) = (keys::device(domain, key), self.sealer.clone(), password.clone());
+        self.kv
+            .write(move |tx| {
+                let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(()) };
+                if row.tentative && open(&sealer, &place, "password", &row.password.0)? == password {
+                    row.tentative = false;
+                    tx.put(&place, &row, None)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn refresh(&self, domain: &DomainName, key: &DeviceKey, facts: &Facts) -> Result<()> {
+        let (place, facts) = (keys::device(domain, key), facts.clone());
+        self.kv
+            .write(move |tx| match tx.get::<DeviceRow>(&place)? {
+                Some(row) => tx.put(&place, &DeviceRow { facts, ..row }, None),
+                None => Ok(()),
+            })
+            .await
+    }
+
+    async fn remove(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
+        let (of, device) = (domain.clone(), key.clone());
+        let removed = self.kv.write(move |tx| {
+            let place = keys::device(&of, &device);
+            if !tx.has(&place)? {
+                return Ok(false);
+            }
+            tx.remove(&place)?;
+            tx.remove(&keys::owner(&device))?;
+            tx.unrank(&keys::pending(&of), device.as_str())?;
+            Ok(true)
+        });
+        let removed = removed.await?;
+        if removed {
+            self.memory.forget(domain, key);
+        }
+        Ok(removed)
+    }
+
+    async fn claim_port(&self, domain: &DomainName, key: &DeviceKey, port: &str, code: Code) -> Result<PortClaim> {
+        let (domain, key, port) = (domain.clone(), key.clone(), port.to_owned());
+        self.kv.write(move |tx| entry::claim_port(tx, &domain, &key, &port, code)).await
+    }
+
+    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+        let (place, facts) = (keys::unassigned(key), facts.clone());
+        self.kv.write(move |tx| tx.put(&place, &facts, Some(tx.now + keep))).await
+    }
+
+    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>> {
+        self.kv.read(|snapshot| snapshot.get(&keys::unassigned(key)))
+    }
+}
+
+impl Embedded {
+    fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
+        let place = keys::device(&domain, key);
+        let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
+        Ok(Device {
+            id: row.id,
+            key: key.clone(),
+            category: row.category,
+            way: row.way,
+            password: secret("password", &row.password)?,
+            tentative: row.tentative,
+            admin_password: row.admin.as_ref().map(|sealed| secret("admin", sealed)).transpose()?,
+            entry_code: row.entry_code,
+            pending: row.pending,
+            entered: row.entered,
+            facts: row.facts,
+            domain,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Domains and categories in the file.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::kv::{Fault, Tx};
+use super::{Embedded, keys};
+use crate::core::device::{Category, Domain};
+use crate::core::ids::{CategoryId, DomainId, DomainName};
+use crate::store::record::{Sealed, corrupt, open, seal};
+use crate::store::{Domains, NewDomain, Result, missing_categories};
+
+#[derive(Clone, Serialize, Deserialize)]
+struct DomainRow {
+    id: DomainId,
+    password: Sealed,
+    admin: Sealed,
+    token: Sealed,
+    categories: Vec<Category>,
+}
+
+#[async_trait]
+impl Domains for Embedded {
+    async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> {
+        let place = keys::domain(&new.name);
+        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
+        let fresh = DomainRow {
+            id: DomainId(0),
+            password: sealed("password", &new.password),
+            admin: sealed("admin", &new.admin_password),
+            token: sealed("token", &new.auto_token),
+            categories: Vec::new(),
+        };
+        let (key, wanted) = (place, new.categories.clone());
+        let row = self.kv.write(move |tx| ensure(tx, &key, fresh, &wanted)).await?;
+        self.domain(&new.name, row)
+    }
+
+    async fn domains(&self) -> Result<Vec<Domain>> {
+        let rows: Vec<(String, DomainRow)> = self.kv.read(|snapshot| snapshot.with_prefix(keys::DOMAIN))?;
+        let domain = |(name, row): (String, DomainRow)| {
+            let name = DomainName::parse(&name).map_err(|e| corrupt(keys::DOMAIN, &e))?;
+            self.domain(&name, row)
+        };
+        let mut domains = rows.into_iter().map(domain).collect::<Result<Vec<_>>>()?;
+        domains.sort_by_key(|domain| domain.id.0);
+        Ok(domains)
+    }
+}
+
+fn ensure(
+    tx: &mut Tx<'_>,
+    key: &str,
+    fresh: DomainRow,
+    wanted: &[(Box<str>, bool)],
+) -> std::result::Result<DomainRow, Fault> {
+    let there: Option<DomainRow> = tx.get(key)?;
+    let known = there.is_some();
+    let mut row = there.unwrap_or(fresh);
+    let missing: Vec<_> = missing_categories(&row.categories, wanted).into_iter().cloned().collect();
+    if known && missing.is_empty() {
+        return Ok(row);
+    }
+    if !known {
+        row.id = DomainId(next(tx, keys::SEQ_DOMAIN)?);
+    }
+    for (name, provisioning) in missing {
+        row.categories.push(Category { id: CategoryId(next(tx, keys::SEQ_CATEGORY)?), name, provisioning });
+    }
+    tx.put(key, &row, None)?;
+    Ok(row)
+}
+
+/// The next number of a counter; the first is 1.
+pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> std::result::Result<u64, Fault> {
+    let number = tx.get::<u64>(counter)?.unwrap_or(0) + 1;
+    tx.put(counter, &number, None)?;
+    Ok(number)
+}
+
+impl Embedded {
+    fn domain(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
+        let place = keys::domain(name);
+        let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
+        Ok(Domain {
+            id: row.id,
+            name: name.clone(),
+            password: secret("password", &row.password)?,
+            admin_password: secret("admin", &row.admin)?,
+            auto_token: secret("token", &row.token)?,
+            categories: row.categories,
+        })
+    }
+}

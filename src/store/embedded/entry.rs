@@ -1,0 +1,124 @@
+//! Entry of a device into a domain, in one transaction.
+
+use super::codes::CodeRow;
+use super::devices::DeviceRow;
+use super::kv::{Fault, Tx};
+use super::{domains, keys, mailbox};
+use crate::core::device::{Device, KEEP_USED};
+use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::store::record::Sealed;
+use crate::store::{Entered, Entry, PortClaim, Ticket};
+
+/// An open code, or one that this device has used and may use again; `None` if there is none such.
+fn claimable(
+    tx: &Tx<'_>,
+    entry: &Entry,
+    code: Code,
+    known: Option<&DeviceRow>,
+) -> std::result::Result<Option<CodeRow>, Fault> {
+    let Some(row) = tx.get::<CodeRow>(&keys::code(&entry.domain, code))? else { return Ok(None) };
+    let again = || {
+        let this_entry = known.is_some_and(|known| known.tentative && known.entry_code == Some(code));
+        this_entry && row.by.as_ref() == Some(&entry.key) && row.port.is_none() && row.about.valid_until > tx.now
+    };
+    Ok(if row.by.is_none() || again() { Some(row) } else { None })
+}
+
+pub(super) fn enter(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    password: Sealed,
+    admin: Option<Sealed>,
+) -> std::result::Result<Entered, Fault> {
+    let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
+    if owner.is_some_and(|owner| owner != entry.domain) {
+        return Ok(Entered::OwnedElsewhere);
+    }
+    let device_key = keys::device(&entry.domain, &entry.key);
+    let known: Option<DeviceRow> = tx.get(&device_key)?;
+    let used = match entry.ticket {
+        Ticket::Code(code) => match claimable(tx, entry, code, known.as_ref())? {
+            Some(row) => Some((code, row)),
+            None => return Ok(Entered::CodeNotOpen),
+        },
+        Ticket::Auto | Ticket::Manual => None,
+    };
+    let code = used.as_ref().map(|(code, _)| *code);
+
+    // The notice of an earlier entry that has not been deposited yet is owed all the same.
+    if let Some(owed) = known.as_ref().and_then(|known| known.pending).filter(|owed| Some(*owed) != code) {
+        mailbox::post(tx, &entry.domain, owed, &entry.key)?;
+    }
+    if let Some((code, mut row)) = used {
+        row.by = Some(entry.key.clone());
+        tx.unrank(&keys::open(&entry.domain, row.about.rollout), code.expose())?;
+        tx.put(&keys::code(&entry.domain, code), &row, Some(tx.now + KEEP_USED))?;
+        tx.rank(&keys::pending(&entry.domain), tx.now.0, entry.key.as_str())?;
+    } else {
+        tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
+    }
+    let (id, ports) = match known {
+        Some(known) => (known.id, known.ports),
+        None => (DeviceId(domains::next(tx, keys::SEQ_DEVICE)?), Vec::new()),
+    };
+    let row = DeviceRow {
+        id,
+        category: entry.category,
+        way: entry.ticket.way(),
+        password,
+        tentative: true,
+        admin,
+        entry_code: code,
+        pending: code,
+        entered: tx.now,
+        facts: entry.facts.clone(),
+        ports,
+    };
+    tx.put(&device_key, &row, None)?;
+    tx.put(&keys::owner(&entry.key), &entry.domain, None)?;
+    Ok(Entered::In(Box::new(Device {
+        id: row.id,
+        key: entry.key.clone(),
+        domain: entry.domain.clone(),
+        category: row.category,
+        way: row.way,
+        password: entry.password.clone(),
+        tentative: true,
+        admin_password: entry.admin_password.clone(),
+        entry_code: code,
+        pending: code,
+        entered: row.entered,
+        facts: row.facts,
+    })))
+}
+
+pub(super) fn claim_port(
+    tx: &mut Tx<'_>,
+    domain: &DomainName,
+    key: &DeviceKey,
+    port: &str,
+    code: Code,
+) -> std::result::Result<PortClaim, Fault> {
+    let Some(of) = tx.get::<DomainName>(&keys::pointer(code))? else { return Ok(PortClaim::CodeNotOpen) };
+    let code_key = keys::code(&of, code);
+    let Some(mut row) = tx.get::<CodeRow>(&code_key)? else { return Ok(PortClaim::CodeNotOpen) };
+    if of != *domain {
+        return Ok(if row.by.is_none() { PortClaim::WrongDomain } else { PortClaim::CodeNotOpen });
+    }
+    let device_key = keys::device(domain, key);
+    let Some(mut device) = tx.get::<DeviceRow>(&device_key)? else { return Ok(PortClaim::CodeNotOpen) };
+    if row.by.is_some() {
+        // The same once more is a repetition.
+        let same = row.by.as_ref() == Some(key) && row.port.as_deref() == Some(port);
+        return Ok(if same { PortClaim::Recorded } else { PortClaim::CodeNotOpen });
+    }
+    row.by = Some(key.clone());
+    row.port = Some(port.into());
+    device.ports.retain(|(name, _)| &**name != port);
+    device.ports.push((port.into(), row.about.clone()));
+    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
+    tx.put(&code_key, &row, Some(tx.now + KEEP_USED))?;
+    tx.put(&device_key, &device, None)?;
+    mailbox::post(tx, domain, code, key)?;
+    Ok(PortClaim::Recorded)
+}

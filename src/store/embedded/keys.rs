@@ -1,0 +1,79 @@
+//! The keys of the file: those of Redis (see `store/redis/keys.rs` for what they hold), without prefix and hash tags.
+//!
+//! A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
+//! nodes and of notices, signals.
+
+use crate::core::ids::{Code, DeviceKey, DomainName};
+
+pub(super) const KEY_CHECK: &str = "keycheck";
+pub(super) const PING: &str = "ping";
+pub(super) const SEQ_DEVICE: &str = "seq:device";
+pub(super) const SEQ_DOMAIN: &str = "seq:domain";
+pub(super) const SEQ_CATEGORY: &str = "seq:category";
+/// In front of the name of each domain.
+pub(super) const DOMAIN: &str = "domain:";
+pub(super) const DIR_OPEN: &str = "dir:open";
+
+pub(super) fn domain(domain: &DomainName) -> String {
+    format!("{DOMAIN}{domain}")
+}
+
+pub(super) fn pointer(code: Code) -> String {
+    format!("code:{}", code.expose())
+}
+
+pub(super) fn owner(device: &DeviceKey) -> String {
+    format!("owner:{device}")
+}
+
+pub(super) fn unassigned(device: &DeviceKey) -> String {
+    format!("unassigned:{device}")
+}
+
+pub(super) fn code(domain: &DomainName, code: Code) -> String {
+    format!("{{{domain}}}:code:{}", code.expose())
+}
+
+pub(super) fn open(domain: &DomainName, rollout: bool) -> String {
+    format!("{{{domain}}}:open:{}", if rollout { "rollout" } else { "short" })
+}
+
+pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
+    format!("{{{domain}}}:device:{device}")
+}
+
+pub(super) fn pending(domain: &DomainName) -> String {
+    format!("{{{domain}}}:pending")
+}
+
+pub(super) fn mail(domain: &DomainName, code: Code) -> String {
+    format!("{{{domain}}}:mail:{}", code.expose())
+}
+
+pub(super) fn mailbox(domain: &DomainName) -> String {
+    format!("{{{domain}}}:mailbox")
+}
+
+pub(super) fn listing(hash: &str) -> String {
+    format!("dir:code:{hash}")
+}
+
+pub(super) fn entered(hash: &str) -> String {
+    format!("dir:entered:{hash}")
+}
+
+pub(super) fn spent(hash: &str) -> String {
+    format!("dir:spent:{hash}")
+}
+
+pub(super) fn dir_open(credential: &str) -> String {
+    format!("dir:open:{credential}")
+}
+
+pub(super) fn answer(hash: &str) -> String {
+    format!("dir:answer:{hash}")
+}
+
+pub(super) fn phone(mac: &str) -> String {
+    format!("dir:phone:{mac}")
+}

@@ -1,0 +1,101 @@
+//! The store in one file, for a single process: rows in `redb`, and in memory what dies with the process anyway.
+//!
+//! Keys are those of Redis without the prefix. Presence, leases and signals are in memory: there is only one process, so a node
+//! of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
+
+mod codes;
+mod devices;
+mod domains;
+mod entry;
+mod keys;
+mod kv;
+mod listings;
+mod mailbox;
+mod presence;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use self::kv::Kv;
+use self::presence::Memory;
+use super::fanout::Fanout;
+use super::open::{OpenError, reason};
+use super::record::key_check;
+use super::seal::Sealer;
+use super::{Bus, Result, Signal, Store};
+use crate::core::time::UnixMillis;
+
+/// The clock that a store goes by.
+pub type StoreClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+
+/// The clock of this machine.
+pub fn system_clock() -> StoreClock {
+    Arc::new(|| {
+        // This store is the one whose clock decides about validity; no node of others goes by it.
+        #[allow(clippy::disallowed_methods)]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    })
+}
+
+/// All of the store in one file.
+pub struct Embedded {
+    kv: Kv,
+    sealer: Sealer,
+    memory: Memory,
+    fanout: Fanout,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedded(…)")
+    }
+}
+
+impl Embedded {
+    /// Opens the file, or makes it and its folder, and checks the master key. Blocks for as long as a repair takes.
+    pub fn open(path: &Path, sealer: Sealer, clock: StoreClock) -> std::result::Result<Self, OpenError> {
+        let kv = Kv::open(path, clock)?;
+        let place = path.display().to_string();
+        let ours = key_check(&sealer);
+        let refused = |e| OpenError::File { path: place.clone(), why: reason(e) };
+        let theirs: Option<String> = kv.read(|snapshot| snapshot.get(keys::KEY_CHECK)).map_err(refused)?;
+        match theirs {
+            Some(theirs) if theirs == ours => {}
+            Some(_) => return Err(OpenError::WrongKey { place }),
+            None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
+        }
+        Ok(Self { kv, sealer, memory: Memory::default(), fanout: Fanout::default() })
+    }
+}
+
+#[async_trait]
+impl Bus for Embedded {
+    async fn publish(&self, signal: &Signal) -> Result<()> {
+        self.fanout.tell(signal);
+        Ok(())
+    }
+
+    fn subscribe(&self) -> mpsc::Receiver<Signal> {
+        self.fanout.subscribe()
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn ping(&self) -> Result<()> {
+        if self.kv.is_well() {
+            return Ok(());
+        }
+        // The last write failed: see whether one works now.
+        let now = self.kv.now();
+        self.kv.write(move |tx| tx.put(keys::PING, &now, None)).await
+    }
+
+    async fn now(&self) -> Result<UnixMillis> {
+        Ok(self.kv.now())
+    }
+}

@@ -1,0 +1,126 @@
+//! What is in memory because it dies with the process anyway: where members are, and the leases of nodes and notices.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Embedded;
+use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::time::UnixMillis;
+use crate::store::{Presence, Result, Whereabouts};
+
+#[derive(Default)]
+struct State {
+    /// Where a member is, and where it was before.
+    members: HashMap<DomainName, HashMap<DeviceKey, (Whereabouts, Option<Whereabouts>)>>,
+    nodes: HashMap<NodeId, UnixMillis>,
+    /// Who delivers a notice, and until when nobody else may.
+    notices: HashMap<(DomainName, Code), (NodeId, UnixMillis)>,
+}
+
+impl State {
+    fn alive(&self, node: &NodeId, now: UnixMillis) -> bool {
+        self.nodes.get(node).is_some_and(|ends| *ends > now)
+    }
+}
+
+/// The state in memory of one store.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<State>);
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change below is one insert or one remove, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn forget(&self, domain: &DomainName, key: &DeviceKey) {
+        if let Some(members) = self.lock().members.get_mut(domain) {
+            members.remove(key);
+        }
+    }
+
+    /// Takes a notice for `node`, if neither its holder nor who took it before is another live node.
+    pub fn lease(
+        &self,
+        domain: &DomainName,
+        code: Code,
+        holder: Option<&NodeId>,
+        node: &NodeId,
+        lease: Duration,
+        now: UnixMillis,
+    ) -> bool {
+        let mut state = self.lock();
+        let key = (domain.clone(), code);
+        let lessee = state.notices.get(&key).filter(|(_, ends)| *ends > now).map(|(lessee, _)| lessee);
+        let bars = |other: &NodeId| other != node && state.alive(other, now);
+        if holder.is_some_and(bars) || lessee.is_some_and(bars) {
+            return false;
+        }
+        state.notices.insert(key, (node.clone(), now + lease));
+        true
+    }
+
+    /// False if another node has taken the notice.
+    pub fn end_notice_lease(&self, domain: &DomainName, code: Code, node: &NodeId, now: UnixMillis) -> bool {
+        let mut state = self.lock();
+        let key = (domain.clone(), code);
+        if state.notices.get(&key).is_some_and(|(lessee, ends)| lessee != node && *ends > now) {
+            return false;
+        }
+        state.notices.remove(&key);
+        true
+    }
+
+    pub fn forget_notices(&self, domain: &DomainName, codes: &[Code]) {
+        let mut state = self.lock();
+        for &code in codes {
+            state.notices.remove(&(domain.clone(), code));
+        }
+    }
+}
+
+#[async_trait]
+impl Presence for Embedded {
+    async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()> {
+        self.memory.lock().nodes.insert(node.clone(), self.kv.now() + ttl);
+        Ok(())
+    }
+
+    async fn end_lease(&self, node: &NodeId) -> Result<()> {
+        self.memory.lock().nodes.remove(node);
+        Ok(())
+    }
+
+    async fn attach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<Option<Whereabouts>> {
+        let mut state = self.memory.lock();
+        let members = state.members.entry(domain.clone()).or_default();
+        let before = match members.get(key) {
+            // A repetition gives the same answer.
+            Some((now, before)) if now == at => before.clone(),
+            Some((now, _)) => Some(now.clone()),
+            None => None,
+        };
+        members.insert(key.clone(), (at.clone(), before.clone()));
+        Ok(before)
+    }
+
+    async fn detach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        let mut state = self.memory.lock();
+        if let Some(members) = state.members.get_mut(domain)
+            && members.get(key).is_some_and(|(now, _)| now == at)
+        {
+            members.remove(key);
+        }
+        Ok(())
+    }
+
+    async fn whereabouts(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Whereabouts>> {
+        let now = self.kv.now();
+        let state = self.memory.lock();
+        let at = state.members.get(domain).and_then(|members| members.get(key)).map(|(at, _)| at);
+        Ok(at.filter(|at| state.alive(&at.node, now)).cloned())
+    }
+}

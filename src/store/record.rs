@@ -1,0 +1,147 @@
+//! The parts of records that both backends write the same way, as JSON.
+//!
+//! Not here: keys, expiry and everything that a script or a transaction changes by itself.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{NewCode, Result, StoreError};
+use crate::core::device::{CodeState, IssuedCode, Notice, Requester};
+use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::sysclient::auth::hex;
+use crate::core::time::UnixMillis;
+use crate::store::seal::Sealer;
+
+/// What never changes about an issued code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct About {
+    pub category: CategoryId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip: Option<Box<str>>,
+    pub requester: Requester,
+    pub rollout: bool,
+    pub valid_until: UnixMillis,
+}
+
+impl About {
+    pub fn of(new: &NewCode) -> Self {
+        Self {
+            category: new.category,
+            sip: new.sip.clone(),
+            requester: new.requester.clone(),
+            rollout: new.rollout,
+            valid_until: new.valid_until,
+        }
+    }
+
+    pub fn issued(self, code: Code, domain: DomainName, holder: Option<NodeId>, state: CodeState) -> IssuedCode {
+        IssuedCode {
+            code,
+            domain,
+            category: self.category,
+            sip: self.sip,
+            requester: self.requester,
+            holder,
+            rollout: self.rollout,
+            valid_until: self.valid_until,
+            state,
+        }
+    }
+
+    pub fn notice(self, code: Code, device: DeviceKey, port: Option<Box<str>>, holder: Option<NodeId>) -> Notice {
+        Notice { code, device, port, requester: self.requester, holder }
+    }
+}
+
+/// The JSON text of a record.
+pub(super) fn to_json(record: &impl Serialize) -> String {
+    // Every record here is made of strings, numbers and lists, which JSON can always express.
+    #[allow(clippy::expect_used)]
+    serde_json::to_string(record).expect("plain records are JSON")
+}
+
+/// A record from its JSON text. `place` names it in the error and must not be a secret.
+pub(super) fn from_json<T: DeserializeOwned>(place: &str, json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|e| corrupt(place, &e))
+}
+
+/// A record that cannot be read.
+pub(super) fn corrupt(place: &str, why: &impl ToString) -> StoreError {
+    StoreError::Corrupt { key: place.into(), why: why.to_string() }
+}
+
+/// Opens a sealed field of a record.
+pub(super) fn open(sealer: &Sealer, place: &str, field: &str, bytes: &[u8]) -> Result<Secret> {
+    sealer.open(&sealed_place(place, field), bytes).map_err(|e| corrupt(place, &e))
+}
+
+/// Seals a field of a record. The name of the field takes part, so that two fields of a record cannot be exchanged.
+pub(super) fn seal(sealer: &Sealer, place: &str, field: &str, secret: &Secret) -> Vec<u8> {
+    sealer.seal(&sealed_place(place, field), secret.expose())
+}
+
+fn sealed_place(place: &str, field: &str) -> String {
+    format!("{place}#{field}")
+}
+
+/// What `keycheck` holds: the same for the same master key, and it says nothing about it.
+pub(super) fn key_check(sealer: &Sealer) -> String {
+    sealer.hash("keycheck", "provbroker 1")
+}
+
+/// Directory codes are looked up by this.
+pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
+    sealer.hash("directory code", code.expose())
+}
+
+/// Remembered answers are looked up by this. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
+pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
+    sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
+}
+
+/// Sealed bytes as JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sealed(pub Vec<u8>);
+
+impl Serialize for Sealed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        unhex(&text).map(Self).ok_or_else(|| serde::de::Error::custom("not hex"))
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_bytes_survive_json() {
+        let sealed = Sealed((0..=255).collect());
+        assert_eq!(from_json::<Sealed>("test", to_json(&sealed).as_bytes()).unwrap(), sealed);
+        assert!(from_json::<Sealed>("test", b"\"abc\"").is_err());
+        assert!(from_json::<Sealed>("test", b"\"zz\"").is_err());
+    }
+
+    #[test]
+    fn a_sealed_field_does_not_open_as_another_one() {
+        let sealer = Sealer::new(&Secret::new("master"));
+        let sealed = seal(&sealer, "device", "password", &Secret::new("letmein"));
+        assert_eq!(open(&sealer, "device", "password", &sealed).unwrap(), Secret::new("letmein"));
+        assert!(open(&sealer, "device", "admin", &sealed).is_err());
+    }
+}

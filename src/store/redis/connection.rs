@@ -1,0 +1,235 @@
+//! The line to Redis: pool, shared connections, deadline, retry, and the short reasons of errors.
+//!
+//! The pool asks a connection with a ping at each checkout, which would double the number of commands. So a few connections
+//! (lanes) stay checked out for their life, and commands share them; what is asked at the same time goes out as one packet.
+//! A lane is given up after an error that says that it is of no use any more: line broken, time-outs in a row, or a server
+//! that is loading or has become a replica. Nothing here knows a key.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation,
+    ServerErrorKind,
+};
+use deadpool_redis::{Manager, Pool, PoolError};
+
+use crate::store::{Result, StoreError};
+
+/// A connection must be open within this time. Longer than a command's deadline: opening goes on in the background while
+/// the commands that wait for it give up.
+pub(super) const CONNECT: Duration = Duration::from_secs(2);
+
+/// A lane is given up after this many commands in a row without an answer.
+const UNANSWERED: u32 = 3;
+
+/// Commands that wait in a lane for being written.
+const LANE_QUEUE: usize = 1024;
+
+struct Held {
+    number: u64,
+    wire: MultiplexedConnection,
+    checkout: deadpool_redis::Connection,
+}
+
+#[derive(Default)]
+struct Lane {
+    held: Mutex<Option<Held>>,
+    opening: Arc<tokio::sync::Mutex<()>>,
+    unanswered: AtomicU32,
+}
+
+impl Lane {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        // The slot is replaced in one piece.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wire(&self) -> Option<(u64, MultiplexedConnection)> {
+        self.held().as_ref().map(|held| (held.number, held.wire.clone()))
+    }
+
+    /// Gives up the connection with this number; a newer one stays.
+    fn give_up(&self, number: u64) {
+        let gone = self.held().take_if(|held| held.number == number);
+        if let Some(held) = gone {
+            // Not back into the pool: it would be tried again there.
+            drop(deadpool_redis::Connection::take(held.checkout));
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Counts a command that never got its answer, however its future ended.
+struct Flight<'a> {
+    lane: &'a Lane,
+    number: u64,
+    answered: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            self.lane.unanswered.store(0, Ordering::Relaxed);
+        } else if self.lane.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED {
+            self.lane.give_up(self.number);
+        }
+    }
+}
+
+/// What can be asked.
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Command(&'a Cmd),
+    Pipeline(&'a Pipeline),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl Request<'_> {
+    async fn send<T: FromRedisValue>(self, wire: &mut MultiplexedConnection) -> RedisResult<T> {
+        match self {
+            Self::Command(command) => command.query_async(wire).await,
+            Self::Pipeline(pipeline) => pipeline.query_async(wire).await,
+            Self::Script(script) => script.invoke_async(wire).await,
+        }
+    }
+}
+
+/// The line to Redis.
+pub(super) struct Line {
+    pool: Pool,
+    lanes: Box<[Arc<Lane>]>,
+    next: AtomicUsize,
+    opened: Arc<AtomicU64>,
+    deadline: Duration,
+}
+
+impl Line {
+    /// A line that connects when it is first used.
+    pub fn new(client: &Client, deadline: Duration, lanes: usize) -> RedisResult<Self> {
+        // The deadline is kept here, around the wait for a connection too, so the library's own is off.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(LANE_QUEUE);
+        let manager = Manager::new_with_config(client.get_connection_info().clone(), config)?;
+        let lanes: Box<[_]> = (0..lanes.max(1)).map(|_| Arc::default()).collect();
+        // A lane that was given up has left the pool, so there is always room for its successor.
+        let pool = Pool::builder(manager)
+            .max_size(lanes.len())
+            .build()
+            .map_err(|e| RedisError::from((ErrorKind::InvalidClientConfig, "pool", e.to_string())))?;
+        Ok(Self { pool, lanes, next: AtomicUsize::new(0), opened: Arc::default(), deadline })
+    }
+
+    /// Runs one operation of the store, with all that it asks, within the deadline.
+    pub async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.deadline, operation)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+    }
+
+    /// A command that may run twice.
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        self.send(Request::Command(command), true).await
+    }
+
+    /// Commands that may run twice, in one packet.
+    pub async fn ask_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T> {
+        self.send(Request::Pipeline(pipeline), true).await
+    }
+
+    /// A script that may run twice.
+    pub async fn eval<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
+        self.send(Request::Script(script), true).await
+    }
+
+    /// A script whose second run would give another answer.
+    pub async fn eval_once<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
+        self.send(Request::Script(script), false).await
+    }
+
+    async fn send<T: FromRedisValue>(&self, request: Request<'_>, twice: bool) -> Result<T> {
+        let first = match self.try_send(request).await? {
+            Ok(answer) => return Ok(answer),
+            Err(e) => e,
+        };
+        // A server that refuses has not run it, so that is safe to repeat; a broken line leaves it open.
+        if !(server_unfit(&first) || line_broken(&first) && twice) {
+            return Err(unavailable(&first));
+        }
+        self.try_send(request).await?.map_err(|e| unavailable(&e))
+    }
+
+    async fn try_send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<RedisResult<T>> {
+        let lane = &self.lanes[self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len()];
+        let (number, mut wire) = self.open(lane).await?;
+        let mut flight = Flight { lane, number, answered: false };
+        let answer = request.send(&mut wire).await;
+        flight.answered = true;
+        if let Err(e) = &answer
+            && (line_broken(e) || server_unfit(e))
+        {
+            lane.give_up(number);
+        }
+        Ok(answer)
+    }
+
+    /// The lane's connection, opened if need be. Opening outlives the caller: whoever comes next finds it done or under way.
+    async fn open(&self, lane: &Arc<Lane>) -> Result<(u64, MultiplexedConnection)> {
+        if let Some(wire) = lane.wire() {
+            return Ok(wire);
+        }
+        let turn = lane.opening.clone().lock_owned().await;
+        if let Some(wire) = lane.wire() {
+            return Ok(wire);
+        }
+        let (pool, lane, opened) = (self.pool.clone(), lane.clone(), self.opened.clone());
+        let opening = tokio::spawn(async move {
+            let _turn = turn;
+            let checkout = match tokio::time::timeout(CONNECT, pool.get()).await {
+                Ok(Ok(checkout)) => checkout,
+                Ok(Err(PoolError::Backend(e))) => return Err(unavailable(&e)),
+                Ok(Err(e)) => return Err(StoreError::Unavailable(e.to_string())),
+                Err(_) => return Err(StoreError::Unavailable("no connection in time".into())),
+            };
+            let number = opened.fetch_add(1, Ordering::Relaxed);
+            let wire = MultiplexedConnection::clone(&checkout);
+            *lane.held() = Some(Held { number, wire: wire.clone(), checkout });
+            Ok((number, wire))
+        });
+        opening.await.unwrap_or_else(|e| Err(StoreError::Unavailable(e.to_string())))
+    }
+}
+
+fn line_broken(e: &RedisError) -> bool {
+    e.is_io_error() || e.is_connection_dropped() || e.is_unrecoverable_error()
+}
+
+/// The server at the other end takes no writes: after a failover the name may lead to another one.
+fn server_unfit(e: &RedisError) -> bool {
+    matches!(
+        e.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
+    )
+}
+
+/// The short reason; neither keys nor values get into it.
+pub(super) fn unavailable(e: &RedisError) -> StoreError {
+    let why = match e.code() {
+        Some("OOM") => "store is full".into(),
+        Some("READONLY") => "store is read only".into(),
+        Some("LOADING") => "store is loading its data".into(),
+        Some("MISCONF") => "store refuses writes: it cannot save to disk".into(),
+        Some("NOREPLICAS") => "store refuses writes: too few replicas".into(),
+        Some("NOAUTH" | "WRONGPASS" | "NOPERM") => "store refuses the credentials".into(),
+        Some(code) => format!("store answered {code} {}", e.detail().unwrap_or_default()),
+        None if e.is_connection_refusal() => "connection refused".into(),
+        None if line_broken(e) => "connection broken".into(),
+        None => e.category().into(),
+    };
+    StoreError::Unavailable(why)
+}

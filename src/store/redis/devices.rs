@@ -1,0 +1,144 @@
+//! Device records on Redis. Entry is in `entry.rs`, ownership in `owner.rs`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ::redis::cmd;
+use async_trait::async_trait;
+
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::{CodeState, Device, Facts, KEEP_USED};
+use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::time::UnixMillis;
+use crate::store::record::{corrupt, from_json, open, to_json};
+use crate::store::{Devices, Entered, Entry, PortClaim, Result};
+
+static CONFIRM: LazyScript = script!("confirm");
+static REFRESH: LazyScript = script!("refresh");
+static REMOVE: LazyScript = script!("remove");
+static CLAIM_PORT: LazyScript = script!("claim_port");
+
+#[async_trait]
+impl Devices for Redis {
+    async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>> {
+        self.line
+            .timed(async {
+                let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
+                let Some(owner) = owner else { return Ok(None) };
+                let domain = DomainName::parse(&owner).map_err(|e| corrupt(&keys::owner(key), &e))?;
+                self.read_device(&domain, key).await
+            })
+            .await
+    }
+
+    async fn enter(&self, entry: &Entry) -> Result<Entered> {
+        self.line.timed(self.enter_whole(entry)).await
+    }
+
+    async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) -> Result<()> {
+        self.line
+            .timed(async {
+                let device = keys::device(domain, key);
+                let read = cmd("HMGET").arg(&device).arg(&["password", "tentative"]).take();
+                let (sealed, tentative): (Option<Vec<u8>>, Option<String>) = self.line.ask(&read).await?;
+                let (Some(sealed), Some(_)) = (sealed, tentative) else { return Ok(()) };
+                if open(&self.sealer, &device, "password", &sealed)? != *password {
+                    return Ok(());
+                }
+                // The script compares what was opened here: a newer password is sealed differently.
+                self.line.eval(CONFIRM.key(&device).arg(sealed)).await
+            })
+            .await
+    }
+
+    async fn refresh(&self, domain: &DomainName, key: &DeviceKey, facts: &Facts) -> Result<()> {
+        let mut script = REFRESH.key(keys::device(domain, key));
+        script.arg(to_json(facts));
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn remove(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
+        self.line
+            .timed(async {
+                let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
+                let mut script = REMOVE.key(keys::device(domain, key));
+                script.key(keys::pending(domain)).key(keys::presence(domain)).arg(key.as_str());
+                let removed: bool = self.line.eval_once(&script).await?;
+                // The record first: an entry that is under way looks for it before it makes the ownership last.
+                self.disown(key, domain).await?;
+                Ok(removed && owner.as_deref() == Some(domain.as_str()))
+            })
+            .await
+    }
+
+    async fn claim_port(&self, domain: &DomainName, key: &DeviceKey, port: &str, code: Code) -> Result<PortClaim> {
+        self.line.timed(self.claim_port_whole(domain, key, port, code)).await
+    }
+
+    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+        let set = cmd("SET").arg(keys::unassigned(key)).arg(to_json(facts)).arg("PX").arg(millis(keep)).take();
+        self.line.timed(self.line.ask(&set)).await
+    }
+
+    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>> {
+        let place = keys::unassigned(key);
+        let facts: Option<Vec<u8>> = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
+        facts.map(|json| from_json(&place, &json)).transpose()
+    }
+}
+
+impl Redis {
+    async fn claim_port_whole(
+        &self,
+        domain: &DomainName,
+        key: &DeviceKey,
+        port: &str,
+        code: Code,
+    ) -> Result<PortClaim> {
+        let Some(of) = self.code_domain(code).await? else { return Ok(PortClaim::CodeNotOpen) };
+        if of != *domain {
+            let open = self.read_code(&of, code).await?.is_some_and(|code| code.state == CodeState::Open);
+            return Ok(if open { PortClaim::WrongDomain } else { PortClaim::CodeNotOpen });
+        }
+        let mut script = CLAIM_PORT.key(keys::device(domain, key));
+        script.key(keys::code(domain, code)).key(keys::window(domain, code));
+        for kind in keys::KINDS {
+            script.key(keys::open(domain, kind));
+        }
+        script.key(keys::mail(domain, code)).key(keys::mailbox(domain));
+        script.arg(key.as_str()).arg(port).arg(code.expose()).arg(millis(KEEP_USED));
+        let recorded: bool = self.line.eval(&script).await?;
+        Ok(if recorded { PortClaim::Recorded } else { PortClaim::CodeNotOpen })
+    }
+
+    async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
+        let place = keys::device(domain, key);
+        let fields: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&place)).await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let field = |name: &str| {
+            fields.get(name).map(Vec::as_slice).ok_or_else(|| corrupt(&place, &format!("{name} is missing")))
+        };
+        let code = |name: &str| -> Result<Option<Code>> {
+            let Some(text) = fields.get(name) else { return Ok(None) };
+            let text = String::from_utf8_lossy(text);
+            Code::parse(&text).map(Some).map_err(|e| corrupt(&place, &e))
+        };
+        let admin = fields.get("admin").map(|sealed| open(&self.sealer, &place, "admin", sealed));
+        Ok(Some(Device {
+            id: DeviceId(from_json(&place, field("id")?)?),
+            key: key.clone(),
+            domain: domain.clone(),
+            category: CategoryId(from_json(&place, field("category")?)?),
+            way: from_json(&place, field("way")?)?,
+            password: open(&self.sealer, &place, "password", field("password")?)?,
+            tentative: fields.contains_key("tentative"),
+            admin_password: admin.transpose()?,
+            entry_code: code("entry_code")?,
+            pending: code("pending")?,
+            entered: UnixMillis(from_json(&place, field("entered")?)?),
+            facts: from_json(&place, field("facts")?)?,
+        }))
+    }
+}

@@ -1,0 +1,93 @@
+//! Domains and categories on Redis.
+
+use std::collections::HashMap;
+
+use ::redis::cmd;
+use async_trait::async_trait;
+
+use super::{LazyScript, Redis, keys, script};
+use crate::core::device::{Category, Domain};
+use crate::core::ids::{CategoryId, DomainId, DomainName, Secret};
+use crate::store::record::{corrupt, from_json, open, seal, to_json};
+use crate::store::{Domains, NewDomain, Result, missing_categories};
+
+static NUMBER: LazyScript = script!("domain_number");
+static ENSURE: LazyScript = script!("domain_ensure");
+
+/// In front of the name of a category, to make the name of its field.
+const CATEGORY: &str = "cat:";
+
+#[async_trait]
+impl Domains for Redis {
+    async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> {
+        self.line.timed(self.ensure(new)).await
+    }
+
+    async fn domains(&self) -> Result<Vec<Domain>> {
+        self.line.timed(self.all_domains()).await
+    }
+}
+
+impl Redis {
+    async fn ensure(&self, new: &NewDomain) -> Result<Domain> {
+        let there = self.read_domain(&new.name).await?;
+        let have = there.as_ref().map_or(&[][..], |domain| &domain.categories);
+        let missing = missing_categories(have, &new.categories);
+        // On a full store a node that finds everything in place must still start.
+        if let Some(domain) = there.as_ref().filter(|_| missing.is_empty()) {
+            return Ok(domain.clone());
+        }
+        let key = keys::domain(&new.name);
+        let number: u64 = self.line.eval(NUMBER.key(keys::DOMAINS).arg(new.name.as_str())).await?;
+        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(missing.len())).await?;
+        let mut script = ENSURE.key(&key);
+        script.arg("id").arg(number);
+        for (field, secret) in [("password", &new.password), ("admin", &new.admin_password), ("token", &new.auto_token)]
+        {
+            script.arg(field).arg(seal(&self.sealer, &key, field, secret));
+        }
+        for ((name, provisioning), id) in missing.iter().zip(last + 1 - missing.len() as u64..) {
+            let category = Category { id: CategoryId(id), name: name.clone(), provisioning: *provisioning };
+            script.arg(format!("{CATEGORY}{name}")).arg(to_json(&category));
+        }
+        self.line.eval::<()>(&script).await?;
+        // Another node may have been first with some of it, so what counts is what is there now.
+        self.read_domain(&new.name).await?.ok_or_else(|| corrupt(&key, &"gone right after it was made"))
+    }
+
+    async fn all_domains(&self) -> Result<Vec<Domain>> {
+        let numbers: HashMap<String, u64> = self.line.ask(cmd("HGETALL").arg(keys::DOMAINS)).await?;
+        let names = numbers.into_keys().filter_map(|name| DomainName::parse(&name).ok());
+        let reads: Vec<_> = names.map(|name| async move { self.read_domain(&name).await }).collect();
+        let mut domains: Vec<Domain> = futures_util::future::try_join_all(reads).await?.into_iter().flatten().collect();
+        domains.sort_by_key(|domain| domain.id.0);
+        Ok(domains)
+    }
+
+    async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+        let key = keys::domain(name);
+        let fields: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&key)).await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let secret = |field: &str| -> Result<Secret> {
+            let sealed = fields.get(field).ok_or_else(|| corrupt(&key, &format!("{field} is missing")))?;
+            open(&self.sealer, &key, field, sealed)
+        };
+        let mut categories = fields
+            .iter()
+            .filter(|(field, _)| field.starts_with(CATEGORY))
+            .map(|(_, json)| from_json(&key, json))
+            .collect::<Result<Vec<Category>>>()?;
+        categories.sort_by_key(|category| category.id.0);
+        let id = from_json(&key, fields.get("id").map_or(&[][..], |id| id))?;
+        Ok(Some(Domain {
+            id: DomainId(id),
+            name: name.clone(),
+            password: secret("password")?,
+            admin_password: secret("admin")?,
+            auto_token: secret("token")?,
+            categories,
+        }))
+    }
+}

@@ -1,0 +1,186 @@
+//! Entry of a device, and what is owed to Users because of it.
+//!
+//! Steps of an entry: reserve the owner; one script that checks the code and writes everything of the domain; make the
+//! reservation last. Each step may run twice, and after a crash behind any of them the device comes in with the same code.
+
+use ::redis::{ScriptInvocation, cmd};
+
+use super::owner::Reservation;
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::{Device, KEEP_USED};
+use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::sysclient::auth::hex;
+use crate::core::time::UnixMillis;
+use crate::store::record::{seal, to_json};
+use crate::store::{Entered, Entry, Result, StoreError, Ticket};
+
+static ENTER: LazyScript = script!("enter");
+static UNDO: LazyScript = script!("undo_entry");
+static DEPOSIT: LazyScript = script!("deposit");
+
+/// Numbers of devices are drawn from the store in blocks of this size; those that are left when a node ends are never given.
+const BLOCK: u64 = 64;
+
+/// How often a notice of an earlier entry may come in between before we give up.
+const TRIES: u32 = 3;
+
+/// What the script is told, beside its keys.
+struct Writing<'a> {
+    entry: &'a Entry,
+    id: u64,
+    /// Marks this very entry, so that no other one is undone in its place.
+    mark: String,
+    password: Vec<u8>,
+    admin: Vec<u8>,
+}
+
+enum Written {
+    In(u64, UnixMillis),
+    Closed,
+}
+
+impl Entry {
+    const fn code(&self) -> Option<Code> {
+        match self.ticket {
+            Ticket::Code(code) => Some(code),
+            Ticket::Auto | Ticket::Manual => None,
+        }
+    }
+}
+
+/// Adds the keys of a code whose entry is made or undone.
+fn add_code_keys(script: &mut ScriptInvocation<'_>, domain: &DomainName, code: Code) {
+    script.key(keys::code(domain, code)).key(keys::window(domain, code));
+    for kind in keys::KINDS {
+        script.key(keys::open(domain, kind));
+    }
+}
+
+fn expose(code: Option<&Code>) -> &str {
+    code.map_or("", Code::expose)
+}
+
+impl Redis {
+    pub(super) async fn enter_whole(&self, entry: &Entry) -> Result<Entered> {
+        let device = keys::device(&entry.domain, &entry.key);
+        let (owner, known) = tokio::try_join!(self.reserve(&entry.key, &entry.domain), self.known(&device))?;
+        if owner == Reservation::Theirs {
+            return Ok(Entered::OwnedElsewhere);
+        }
+        let (id, owed) = known;
+        let mut mark = [0; 16];
+        crate::random::fill(&mut mark);
+        let admin = entry.admin_password.as_ref();
+        let writing = Writing {
+            entry,
+            id: match id {
+                Some(id) => id,
+                None => self.next_device().await?,
+            },
+            mark: hex(&mark),
+            password: seal(&self.sealer, &device, "password", &entry.password),
+            admin: admin.map(|secret| seal(&self.sealer, &device, "admin", secret)).unwrap_or_default(),
+        };
+        let written = self.write_entry(&device, &writing, owed).await;
+        if !matches!(written, Ok(Written::In(..))) && owner == Reservation::New && id.is_none() {
+            // If this fails too, or an entry did get written unseen, the reservation ends by itself or is made again.
+            let _ = self.disown(&entry.key, &entry.domain).await;
+        }
+        let Written::In(id, entered) = written? else { return Ok(Entered::CodeNotOpen) };
+        if !self.own(&entry.key, &entry.domain, &writing.mark).await? {
+            self.undo_entry(&entry.domain, &entry.key, &writing.mark, entry.code()).await?;
+            return Ok(Entered::OwnedElsewhere);
+        }
+        Ok(Entered::In(Box::new(Device {
+            id: DeviceId(id),
+            key: entry.key.clone(),
+            domain: entry.domain.clone(),
+            category: entry.category,
+            way: entry.ticket.way(),
+            password: entry.password.clone(),
+            tentative: true,
+            admin_password: entry.admin_password.clone(),
+            entry_code: entry.code(),
+            pending: entry.code(),
+            entered,
+            facts: entry.facts.clone(),
+        })))
+    }
+
+    /// Number and pending code of a device, as far as there is a record.
+    async fn known(&self, device: &str) -> Result<(Option<u64>, Option<String>)> {
+        self.line.ask(cmd("HMGET").arg(device).arg(&["id", "pending"])).await
+    }
+
+    async fn write_entry(&self, device: &str, writing: &Writing<'_>, mut owed: Option<String>) -> Result<Written> {
+        let entry = writing.entry;
+        let code = entry.code();
+        for _ in 0..TRIES {
+            let other = owed.as_deref().and_then(|owed| Code::parse(owed).ok()).filter(|owed| Some(*owed) != code);
+            let mut script = ENTER.key(device);
+            script.key(keys::pending(&entry.domain));
+            if let Some(code) = code {
+                add_code_keys(&mut script, &entry.domain, code);
+            }
+            if let Some(other) = other {
+                script.key(keys::code(&entry.domain, other)).key(keys::mail(&entry.domain, other));
+                script.key(keys::mailbox(&entry.domain));
+            }
+            script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.ticket.way()));
+            script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
+            script.arg(expose(code.as_ref())).arg(expose(other.as_ref())).arg(millis(KEEP_USED));
+            let (outcome, id, entered): (String, u64, u64) = self.line.eval(&script).await?;
+            match outcome.as_str() {
+                "in" => return Ok(Written::In(id, UnixMillis(entered))),
+                "closed" => return Ok(Written::Closed),
+                _ => (_, owed) = self.known(device).await?,
+            }
+        }
+        Err(StoreError::Unavailable("the device is entering elsewhere too".into()))
+    }
+
+    /// Takes back an entry that another domain was faster with.
+    async fn undo_entry(&self, domain: &DomainName, key: &DeviceKey, mark: &str, code: Option<Code>) -> Result<()> {
+        let mut script = UNDO.key(keys::device(domain, key));
+        script.key(keys::pending(domain));
+        if let Some(code) = code {
+            add_code_keys(&mut script, domain, code);
+        }
+        script.arg(key.as_str()).arg(mark).arg(expose(code.as_ref()));
+        self.line.eval(&script).await
+    }
+
+    /// A number that no device has had. Numbers are not in order of entry.
+    async fn next_device(&self) -> Result<u64> {
+        let ours = || self.device_ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(id) = ours().next() {
+            return Ok(id);
+        }
+        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_DEVICE).arg(BLOCK)).await?;
+        // Whoever draws a block at the same time throws the other's rest away: numbers are plenty.
+        *ours() = last + 2 - BLOCK..last + 1;
+        Ok(last + 1 - BLOCK)
+    }
+
+    /// Moves the pending code of a device into the mailbox.
+    pub(super) async fn deposit_pending(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
+        let device = keys::device(domain, key);
+        let read = cmd("HMGET").arg(&device).arg(&["pending", "entry"]).take();
+        let (pending, mark): (Option<String>, Option<String>) = self.line.ask(&read).await?;
+        let (Some(code), Some(mark)) = (pending.and_then(|code| Code::parse(&code).ok()), mark) else {
+            return Ok(false);
+        };
+        // The process that let the device in may have died before it made the ownership last.
+        let owner = self.reserve(key, domain).await?;
+        if owner == Reservation::Theirs {
+            self.undo_entry(domain, key, &mark, Some(code)).await?;
+            return Ok(false);
+        }
+        let mut script = DEPOSIT.key(&device);
+        script.key(keys::pending(domain)).key(keys::code(domain, code)).key(keys::mail(domain, code));
+        script.key(keys::mailbox(domain)).arg(key.as_str()).arg(code.expose());
+        let posted: bool = self.line.eval_once(&script).await?;
+        self.own(key, domain, &mark).await?;
+        Ok(posted)
+    }
+}

@@ -1,0 +1,150 @@
+//! The key schema. Every key of the broker on Redis is made here.
+//!
+//! Braces are hash tags: in a cluster, keys with the same tag live on the same node, and one script touches one tag only.
+//! Validity is the TTL of a key and nothing else; no job sweeps.
+//!
+//! ```text
+//! of no domain
+//!   pb:keycheck                    string  tells whether this is the right master key
+//!   pb:domains                     hash    domain → its number
+//!   pb:seq:device  pb:seq:category counter numbers given so far
+//!   pb:code:<code>                 string  → domain                               TTL validity
+//!   pb:owner:<device>              string  → domain                               TTL 60 s until the entry is complete, then none
+//!   pb:node:<node>                 string  lease of a node                        TTL as asked
+//!   pb:unassigned:<device>         string  facts, JSON                            TTL as asked
+//!   pb:ping                        string  proof that writes are taken            TTL 10 s
+//!   pb:bus                         channel signals, JSON
+//! of a domain
+//!   pb:{domain}:domain             hash    id, password°, admin°, token°, cat:<name> → JSON
+//!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
+//!   pb:{domain}:window:<code>      string  the device that used it and may again  TTL rest of the validity
+//!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
+//!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
+//!                                          entry_code, pending, port:<name> → code record
+//!   pb:{domain}:pending            zset    devices whose notice is owed, by time of entry
+//!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
+//!   pb:{domain}:mailbox            zset    codes in the mailbox by end
+//!   pb:{domain}:lease:<code>       string  the node that delivers it              TTL as asked
+//!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
+//! of the directory (<hash>: keyed hash, never the code itself)
+//!   pb:dir:{dir}:code:<hash>       hash    url°, credential, ends                 TTL validity
+//!   pb:dir:{dir}:entered:<hash>    set     MAC addresses that entered the code    TTL of the code
+//!   pb:dir:{dir}:spent:<hash>      string  the code is not used again             TTL validity + 30 days
+//!   pb:dir:{dir}:open              zset    open codes by end; a counter only
+//!   pb:dir:{dir}:open:<credential> zset    the same of one credential
+//!   pb:dir:{dir}:answer:<hash>     string  remembered answer°                     TTL 10 min
+//!   pb:dir:{dir}:phone:<mac>       hash    contact, first                         TTL 30 days from the last contact
+//! ```
+//!
+//! ° sealed, bound to this key.
+
+use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+
+pub(super) const KEY_CHECK: &str = "pb:keycheck";
+pub(super) const DOMAINS: &str = "pb:domains";
+pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
+pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
+pub(super) const PING: &str = "pb:ping";
+pub(super) const BUS: &str = "pb:bus";
+pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
+
+/// Which codes are counted together.
+pub(super) const KINDS: [&str; 2] = ["short", "rollout"];
+
+pub(super) const fn kind(rollout: bool) -> &'static str {
+    KINDS[rollout as usize]
+}
+
+pub(super) fn pointer(code: Code) -> String {
+    format!("pb:code:{}", code.expose())
+}
+
+pub(super) fn owner(device: &DeviceKey) -> String {
+    format!("pb:owner:{device}")
+}
+
+pub(super) fn node(node: &NodeId) -> String {
+    format!("pb:node:{node}")
+}
+
+pub(super) fn unassigned(device: &DeviceKey) -> String {
+    format!("pb:unassigned:{device}")
+}
+
+pub(super) fn domain(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:domain")
+}
+
+pub(super) fn code(domain: &DomainName, code: Code) -> String {
+    format!("pb:{{{domain}}}:code:{}", code.expose())
+}
+
+pub(super) fn window(domain: &DomainName, code: Code) -> String {
+    format!("pb:{{{domain}}}:window:{}", code.expose())
+}
+
+pub(super) fn open(domain: &DomainName, kind: &str) -> String {
+    format!("pb:{{{domain}}}:open:{kind}")
+}
+
+pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
+    format!("pb:{{{domain}}}:device:{device}")
+}
+
+pub(super) fn pending(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:pending")
+}
+
+pub(super) fn mail(domain: &DomainName, code: Code) -> String {
+    format!("pb:{{{domain}}}:mail:{}", code.expose())
+}
+
+pub(super) fn mailbox(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:mailbox")
+}
+
+pub(super) fn lease(domain: &DomainName, code: Code) -> String {
+    format!("pb:{{{domain}}}:lease:{}", code.expose())
+}
+
+pub(super) fn presence(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:presence")
+}
+
+pub(super) fn listing(hash: &str) -> String {
+    format!("pb:dir:{{dir}}:code:{hash}")
+}
+
+pub(super) fn entered(hash: &str) -> String {
+    format!("pb:dir:{{dir}}:entered:{hash}")
+}
+
+pub(super) fn spent(hash: &str) -> String {
+    format!("pb:dir:{{dir}}:spent:{hash}")
+}
+
+pub(super) fn dir_open(credential: &str) -> String {
+    format!("pb:dir:{{dir}}:open:{credential}")
+}
+
+pub(super) fn answer(hash: &str) -> String {
+    format!("pb:dir:{{dir}}:answer:{hash}")
+}
+
+pub(super) fn phone(mac: &str) -> String {
+    format!("pb:dir:{{dir}}:phone:{mac}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device key may contain braces; the first pair in the key is still the domain's.
+    #[test]
+    fn the_hash_tag_is_the_domain_whatever_the_device_is_called() {
+        let name = DomainName::parse("example.com").unwrap();
+        let odd = DeviceKey::parse("}{x}").unwrap();
+        assert_eq!(device(&name, &odd), "pb:{example.com}:device:}{x}");
+        assert_eq!(kind(true), "rollout");
+    }
+}

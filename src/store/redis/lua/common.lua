@@ -1,0 +1,32 @@
+-- In front of every script. Time is the server's; within a script it stands still.
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- A TTL that can be set again: Redis rounds down to 0, which it then refuses.
+local function left(key)
+  return math.max(1, redis.call('PTTL', key))
+end
+
+-- An index lives as long as its last member.
+local function keep_until(key, ends, time)
+  local rest = redis.call('PTTL', key)
+  if rest < 0 or time + rest < ends then
+    redis.call('PEXPIREAT', key, ends)
+  end
+end
+
+-- Puts the notice of a used code into the mailbox. It stays as long as the record of the code: 30 days from use.
+local function post(code_key, mail_key, index, code, device)
+  local record = redis.call('HMGET', code_key, 'about', 'holder', 'port')
+  if not record[1] then return false end
+  local rest = left(code_key)
+  local time = now()
+  redis.call('HSET', mail_key, 'about', record[1], 'device', device, 'holder', record[2] or '', 'port', record[3] or '')
+  redis.call('PEXPIRE', mail_key, rest)
+  redis.call('ZADD', index, time + rest, code)
+  keep_until(index, time + rest, time)
+  return true
+end
+

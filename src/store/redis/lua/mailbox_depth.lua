@@ -1,0 +1,2 @@
+-- KEYS mailbox
+return redis.call('ZCOUNT', KEYS[1], '(' .. now(), '+inf')

@@ -1,0 +1,2 @@
+-- KEYS open
+return redis.call('ZCOUNT', KEYS[1], '(' .. now(), '+inf')

@@ -1,0 +1,4 @@
+-- KEYS device, pending, presence  ARGV device
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+return redis.call('DEL', KEYS[1])

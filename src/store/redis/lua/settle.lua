@@ -1,0 +1,3 @@
+-- KEYS mailbox, then mail, lease, …  ARGV codes
+for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('ZREM', KEYS[1], unpack(ARGV))

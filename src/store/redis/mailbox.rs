@@ -1,0 +1,203 @@
+//! The mailbox on Redis: an entry and a lease per notice, and an index by the end of the entries.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use ::redis::{cmd, pipe};
+use async_trait::async_trait;
+
+use super::codes::node;
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::Notice;
+use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::store::record::{About, corrupt, from_json};
+use crate::store::{Mailbox, Result, StoreError};
+
+static PENDING: LazyScript = script!("pending_before");
+static PAGE: LazyScript = script!("mailbox_page");
+static DEPTH: LazyScript = script!("mailbox_depth");
+static TAKE: LazyScript = script!("take");
+static RELEASE: LazyScript = script!("release");
+static SETTLE: LazyScript = script!("settle");
+
+/// Entries that are looked at together.
+const PAGE_SIZE: usize = 256;
+
+/// Overdue notices that are deposited at the same time.
+const TOGETHER: usize = 16;
+
+/// An entry of the mailbox as it was looked at.
+struct Seen {
+    notice: Notice,
+    lessee: Option<NodeId>,
+}
+
+#[async_trait]
+impl Mailbox for Redis {
+    async fn deposit(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
+        self.line.timed(self.deposit_pending(domain, key)).await
+    }
+
+    async fn deposit_overdue(&self, domain: &DomainName, age: Duration) -> Result<u64> {
+        // Each step has the deadline, not the whole: after a long absence there may be thousands.
+        let mut deposited = 0;
+        let mut stay = 0;
+        loop {
+            let mut script = PENDING.key(keys::pending(domain));
+            script.arg(millis(age)).arg(stay).arg(PAGE_SIZE);
+            let page: Vec<String> = self.line.timed(self.line.eval(&script)).await?;
+            if page.is_empty() {
+                return Ok(deposited);
+            }
+            let devices: Vec<DeviceKey> = page.iter().filter_map(|key| DeviceKey::parse(key).ok()).collect();
+            let mut done = 0;
+            for some in devices.chunks(TOGETHER) {
+                let deposits = some.iter().map(|key| self.deposit(domain, key));
+                let outcomes = futures_util::future::try_join_all(deposits).await?;
+                done += outcomes.iter().filter(|done| **done).count();
+            }
+            deposited += done as u64;
+            if done == 0 {
+                // What stands in the index and cannot be deposited is passed over, or this would never end.
+                stay += page.len();
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        domain: &DomainName,
+        node: &NodeId,
+        lease: Duration,
+        limit: usize,
+        skip: &[Code],
+    ) -> Result<Vec<Notice>> {
+        self.line.timed(self.take_pages(domain, node, lease, limit, skip)).await
+    }
+
+    async fn release(&self, domain: &DomainName, node: &NodeId, codes: &[Code]) -> Result<()> {
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let mut script = RELEASE.arg(node.as_str());
+        for &code in codes {
+            script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
+        }
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn settle(&self, domain: &DomainName, codes: &[Code]) -> Result<()> {
+        if codes.is_empty() {
+            return Ok(());
+        }
+        let mut script = SETTLE.key(keys::mailbox(domain));
+        for &code in codes {
+            script.key(keys::mail(domain, code)).key(keys::lease(domain, code)).arg(code.expose());
+        }
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn depth(&self, domain: &DomainName) -> Result<u64> {
+        self.line.timed(self.line.eval(&DEPTH.key(keys::mailbox(domain)))).await
+    }
+}
+
+impl Redis {
+    async fn take_pages(
+        &self,
+        domain: &DomainName,
+        node: &NodeId,
+        lease: Duration,
+        limit: usize,
+        skip: &[Code],
+    ) -> Result<Vec<Notice>> {
+        let skip: HashSet<Code> = skip.iter().copied().collect();
+        let mut taken = Vec::new();
+        let mut first = 0;
+        while taken.len() < limit {
+            let mut script = PAGE.key(keys::mailbox(domain));
+            script.arg(first).arg(first + PAGE_SIZE - 1);
+            let page: Vec<String> = self.line.eval(&script).await?;
+            let codes: Vec<Code> =
+                page.iter().filter_map(|c| Code::parse(c).ok()).filter(|c| !skip.contains(c)).collect();
+            let seen = self.look_at(domain, &codes).await?;
+            let alive = self.alive(&seen, node).await?;
+            let free = |other: Option<&NodeId>| other.is_none_or(|other| !alive.contains(other));
+            let wanted: Vec<Seen> = seen
+                .into_iter()
+                .filter(|seen| free(seen.notice.holder.as_ref()) && free(seen.lessee.as_ref()))
+                .take(limit - taken.len())
+                .collect();
+            taken.append(&mut self.take_seen(domain, node, lease, wanted).await?);
+            if page.len() < PAGE_SIZE {
+                break;
+            }
+            first += PAGE_SIZE;
+        }
+        Ok(taken)
+    }
+
+    async fn look_at(&self, domain: &DomainName, codes: &[Code]) -> Result<Vec<Seen>> {
+        type Entry = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
+        let place = format!("pb:{{{domain}}}:mail:…");
+        if codes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut entries, mut leases) = (pipe(), cmd("MGET"));
+        for &code in codes {
+            entries.cmd("HMGET").arg(keys::mail(domain, code)).arg(&["about", "device", "port", "holder"]);
+            leases.arg(keys::lease(domain, code));
+        }
+        let (entries, leases): (Vec<Entry>, Vec<Option<String>>) =
+            tokio::try_join!(self.line.ask_all(&entries), self.line.ask(&leases))?;
+        let mut seen = Vec::new();
+        for ((&code, (about, device, port, holder)), lessee) in codes.iter().zip(entries).zip(leases) {
+            // Expired or settled since the page was read.
+            let (Some(about), Some(device)) = (about, device) else { continue };
+            let about: About = from_json(&place, &about)?;
+            let device = DeviceKey::parse(&device).map_err(|e| corrupt(&place, &e))?;
+            let port = port.filter(|port| !port.is_empty()).map(Into::into);
+            seen.push(Seen {
+                notice: about.notice(code, device, port, self::node(holder)),
+                lessee: self::node(lessee),
+            });
+        }
+        Ok(seen)
+    }
+
+    /// Which of the other nodes in these entries are alive.
+    async fn alive(&self, seen: &[Seen], node: &NodeId) -> Result<HashSet<NodeId>> {
+        let nodes = seen.iter().flat_map(|seen| [&seen.notice.holder, &seen.lessee]).flatten();
+        let others: HashSet<&NodeId> = nodes.filter(|other| *other != node).collect();
+        // One command each, since every node's lease is a slot of its own; they go out together.
+        let asks = others.into_iter().map(|other| async move {
+            let alive: bool = self.line.ask(cmd("EXISTS").arg(keys::node(other))).await?;
+            Ok::<_, StoreError>((other.clone(), alive))
+        });
+        let answers: HashMap<NodeId, bool> = futures_util::future::try_join_all(asks).await?.into_iter().collect();
+        Ok(answers.into_iter().filter_map(|(node, alive)| alive.then_some(node)).collect())
+    }
+
+    /// Takes those of the entries that nobody has taken or addressed anew since they were looked at.
+    async fn take_seen(
+        &self,
+        domain: &DomainName,
+        node: &NodeId,
+        lease: Duration,
+        wanted: Vec<Seen>,
+    ) -> Result<Vec<Notice>> {
+        let text = |node: Option<&NodeId>| node.map_or(String::new(), |node| node.as_str().into());
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut script = TAKE.arg(node.as_str());
+        script.arg(millis(lease));
+        for seen in &wanted {
+            let code = seen.notice.code;
+            script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
+            script.arg(text(seen.notice.holder.as_ref())).arg(text(seen.lessee.as_ref()));
+        }
+        let taken: Vec<bool> = self.line.eval(&script).await?;
+        Ok(wanted.into_iter().zip(taken).filter_map(|(seen, taken)| taken.then_some(seen.notice)).collect())
+    }
+}

@@ -1,0 +1,122 @@
+//! The store on Redis 7 or later. The key schema stands at the head of `keys.rs`.
+//!
+//! Each operation is one script, or a few steps of which each may be repeated and after each of which another node could go
+//! on. Time is always the server's. Not here: a sweep (validity is a TTL), and routing in a cluster: the keys are laid out
+//! for one, the connection is to one server.
+
+mod bus;
+mod codes;
+mod connection;
+mod devices;
+mod domains;
+mod entry;
+mod keys;
+mod listings;
+mod mailbox;
+mod owner;
+mod presence;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd};
+use async_trait::async_trait;
+
+use self::connection::Line;
+use super::fanout::Fanout;
+use super::open::{OpenError, Options, reason};
+use super::record::key_check;
+use super::seal::Sealer;
+use super::{Result, Store};
+use crate::core::time::UnixMillis;
+
+/// A script of `lua/`, with the functions that several of them use in front.
+macro_rules! script {
+    ($name:literal) => {
+        std::sync::LazyLock::new(|| {
+            ::redis::Script::new(concat!(include_str!("lua/common.lua"), include_str!(concat!("lua/", $name, ".lua"))))
+        })
+    };
+}
+use script;
+
+/// A script, made when it is first used.
+type LazyScript = std::sync::LazyLock<Script>;
+
+/// How long the key of [`Store::ping`] stays.
+const PING_STAYS: Duration = Duration::from_secs(10);
+
+/// All of the store on one Redis.
+pub struct Redis {
+    line: Line,
+    sealer: Sealer,
+    fanout: Arc<Fanout>,
+    device_ids: Mutex<std::ops::Range<u64>>,
+    _bus: bus::Listener,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redis(…)")
+    }
+}
+
+impl Redis {
+    /// Connects, checks the master key, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or `unix://`.
+    pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
+        let address = |why: &::redis::RedisError| OpenError::Address { why: why.category().into() };
+        let info = url.into_connection_info().map_err(|e| address(&e))?;
+        let place = place(info.addr());
+        let client = Client::open(info).map_err(|e| address(&e))?;
+        let line = Line::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?;
+        let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
+
+        let ours = key_check(&sealer);
+        // At the start there is time to connect; the deadline of commands would be too short for a far server.
+        let check = cmd("SET").arg(keys::KEY_CHECK).arg(&ours).arg("NX").arg("GET").take();
+        let theirs: Option<String> = match tokio::time::timeout(connection::CONNECT * 2, line.ask(&check)).await {
+            Ok(answer) => answer.map_err(unreachable)?,
+            Err(_) => return Err(OpenError::Unreachable { place, why: "no answer in time".into() }),
+        };
+        if theirs.is_some_and(|theirs| theirs != ours) {
+            return Err(OpenError::WrongKey { place });
+        }
+
+        let fanout = Arc::<Fanout>::default();
+        let bus = bus::Listener::start(client, fanout.clone()).await.map_err(unreachable)?;
+        Ok(Self { line, sealer, fanout, device_ids: Mutex::new(0..0), _bus: bus })
+    }
+}
+
+/// Where a server is, without its password.
+fn place(address: &ConnectionAddr) -> String {
+    match address {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
+        ConnectionAddr::Unix(path) => path.display().to_string(),
+        _ => "an unknown kind of address".into(),
+    }
+}
+
+/// Milliseconds as Redis takes them; none of the durations here is near the end of the range.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[async_trait]
+impl Store for Redis {
+    async fn ping(&self) -> Result<()> {
+        let write = cmd("SET").arg(keys::PING).arg(1).arg("PX").arg(millis(PING_STAYS)).take();
+        self.line.timed(self.line.ask(&write)).await
+    }
+
+    async fn now(&self) -> Result<UnixMillis> {
+        self.line.timed(self.server_time()).await
+    }
+}
+
+impl Redis {
+    async fn server_time(&self) -> Result<UnixMillis> {
+        let (seconds, micros): (u64, u64) = self.line.ask(&cmd("TIME")).await?;
+        Ok(UnixMillis(seconds * 1000 + micros / 1000))
+    }
+}

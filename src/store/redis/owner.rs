@@ -1,0 +1,79 @@
+//! Who owns a device: one key outside all domains, so it cannot be in the same script as the device's record.
+//!
+//! An entry therefore reserves the device, writes the record, and makes the reservation last. The reservation of a process
+//! that dies in between ends by itself; the record it may have left behind belongs to nobody until the device comes again.
+
+use std::time::Duration;
+
+use ::redis::cmd;
+
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::ids::{DeviceKey, DomainName};
+use crate::store::{Result, StoreError};
+
+static OWN: LazyScript = script!("own");
+
+/// How long an entry may take before somebody else may have the device.
+const RESERVED: Duration = Duration::from_secs(60);
+
+/// How often the owner may vanish under our hands (the device is removed at the same moment) before we give up.
+const TRIES: u32 = 3;
+
+/// What a reservation has met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reservation {
+    /// The device belonged to nobody.
+    New,
+    /// It belongs to this domain, or is reserved for it.
+    Ours,
+    /// It belongs to another domain.
+    Theirs,
+}
+
+impl Redis {
+    pub(super) async fn reserve(&self, key: &DeviceKey, domain: &DomainName) -> Result<Reservation> {
+        let set = cmd("SET")
+            .arg(keys::owner(key))
+            .arg(domain.as_str())
+            .arg("NX")
+            .arg("GET")
+            .arg("PX")
+            .arg(millis(RESERVED))
+            .take();
+        let owner: Option<String> = self.line.ask(&set).await?;
+        Ok(match owner {
+            None => Reservation::New,
+            Some(owner) if owner == domain.as_str() => Reservation::Ours,
+            Some(_) => Reservation::Theirs,
+        })
+    }
+
+    /// Makes the reservation last for the entry `entry` of the device. False if another domain has the device.
+    pub(super) async fn own(&self, key: &DeviceKey, domain: &DomainName, entry: &str) -> Result<bool> {
+        for _ in 0..TRIES {
+            let owner: String = self.line.eval(OWN.key(keys::owner(key)).arg(domain.as_str())).await?;
+            match owner.as_str() {
+                "ours" => return Ok(true),
+                "theirs" => return Ok(false),
+                _ => {}
+            }
+            // Nobody: the reservation ran out, or the device was removed. Only the first may be mended, or a device without a
+            // record would be kept out of every other domain for good.
+            if self.reserve(key, domain).await? == Reservation::Theirs {
+                return Ok(false);
+            }
+            let read = cmd("HGET").arg(keys::device(domain, key)).arg("entry").take();
+            let there: Option<String> = self.line.ask(&read).await?;
+            if there.as_deref() != Some(entry) {
+                self.disown(key, domain).await?;
+                break;
+            }
+        }
+        Err(StoreError::Unavailable("the device was removed while it entered".into()))
+    }
+
+    /// Ends the ownership of this domain.
+    pub(super) async fn disown(&self, key: &DeviceKey, domain: &DomainName) -> Result<()> {
+        self.delete_if(&keys::owner(key), domain.as_str()).await
+    }
+}
