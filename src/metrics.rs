@@ -10,9 +10,10 @@ use std::time::Duration;
 use metrics::{KeyName, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::core::close::Close;
+
 pub use self::labels::{
-    AppClose, Attempt, CodeEvent, DeviceClose, FrameRule, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal,
-    Registration, StoreOp,
+    Attempt, CodeEvent, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -93,9 +94,9 @@ table! {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before or instead of the upgrade.",
         Registered(Registration) = "registrations_total" Count "What became of identify messages and challenges.",
-        DeviceClosed(DeviceClose) = "device_closes_total" Count "Device connections ended, by reason.",
-        AppClosed(AppClose) = "app_closes_total" Count "App connections ended, by reason.",
-        FrameRefused(FrameRule) = "frames_refused_total" Count "Incoming frames and messages refused, by rule.",
+        DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",
+        AppClosed(Close) = "app_closes_total" Count "App connections ended, by reason.",
+        Dropped = "messages_dropped_total" Count "Messages of devices that were dropped: unknown type, event or tunnel session.",
         WrongAttempt(Attempt) = "wrong_attempts_total" Count "Wrong digests, codes, tokens and log-ins that count against a limit.",
         Code(CodeEvent) = "codes_total" Count "Provisioning codes at Devices.",
         Notice(NoticeEvent) = "notices_total" Count "Notices to Users.",

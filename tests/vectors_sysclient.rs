@@ -122,7 +122,7 @@ fn malformed_messages() {
         let decoded = frame::decode_from_device(&message);
         match (text(&v, "action"), text(&v, "rule")) {
             ("close", _) => {
-                let code = decoded.expect_err(text(&v, "name")).close_code();
+                let code = decoded.expect_err(text(&v, "name")).close().code();
                 assert_eq!(Some(u64::from(code)), v["close_code"].as_u64(), "{v}");
             }
             ("drop", "unknown admin type") => {

@@ -12,6 +12,8 @@ use super::time::UnixMillis;
 pub const KEEP_USED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What a device says of itself in its identify message (`sysclient.md` 3.1), without code and digest.
+// The flags are members of the message, independent of each other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Product name, at most 128 bytes.

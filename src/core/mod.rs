@@ -4,8 +4,10 @@
 //! to happen goes out as values. So every rule can be tested without a socket, and the load test speaks the same code.
 
 pub mod appws;
+pub mod close;
 pub mod device;
 pub mod entry;
+pub mod guard;
 pub mod ids;
 pub mod init;
 pub mod json;

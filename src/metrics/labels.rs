@@ -1,5 +1,7 @@
 //! The values that labels can have.
 
+use crate::core::close::Close;
+
 /// A label with a fixed set of values.
 pub trait Label: Copy + 'static {
     /// Name of the label.
@@ -30,6 +32,24 @@ macro_rules! label {
             }
         }
     };
+}
+
+impl Label for Close {
+    const KEY: &'static str = "reason";
+    const ALL: &'static [Self] = &Close::ALL;
+    const VALUES: &'static [&'static str] = &{
+        let mut texts = [""; Close::ALL.len()];
+        let mut at = 0;
+        while at < texts.len() {
+            texts[at] = Close::ALL[at].text();
+            at += 1;
+        }
+        texts
+    };
+
+    fn as_str(self) -> &'static str {
+        self.text()
+    }
 }
 
 label! {
@@ -70,66 +90,6 @@ label! {
         OtherDomain "refused_other_domain" "Belongs to another domain.",
         TooManyAttempts "too_many_attempts" "Had too many wrong attempts.",
         Unavailable "unavailable" "The store did not answer.",
-    }
-}
-
-label! {
-    /// Why a device connection ended.
-    DeviceClose "reason" {
-        ByPeer "by_peer" "1000: the device closed.",
-        Lost "lost" "1006: the transport ended without a close frame.",
-        Stopping "stopping" "1001: the server stops.",
-        Protocol "protocol" "1002: a frame or header that is not allowed.",
-        TextMessage "text_message" "1003: a text message.",
-        BadContent "bad_content" "1007: bad JSON, or a member absent or of wrong type.",
-        Timeout "timeout" "1008: no identify or no answer to the challenge in time.",
-        WrongDigest "wrong_digest" "1008: the answer to the challenge was wrong.",
-        TooManyAttempts "too_many_attempts" "1008: too many wrong attempts.",
-        Replaced "replaced" "1008: a newer connection of the same device has authenticated.",
-        Removed "removed" "1008: the device was removed from its domain.",
-        TooLong "too_long" "1009: a message that is too long.",
-        Overload "overload" "1013: overload, or the store does not answer.",
-        Silent "silent" "No incoming frame for too long.",
-        NotReading "not_reading" "The peer does not take what is sent.",
-        Crashed "crashed" "The actor panicked.",
-    }
-}
-
-label! {
-    /// Why an app connection ended.
-    AppClose "reason" {
-        ByPeer "by_peer" "1000: the app closed.",
-        Lost "lost" "1006: the transport ended without a close frame.",
-        Stopping "stopping" "1001: the server stops.",
-        Protocol "protocol" "1002: a frame that is not allowed.",
-        BinaryMessage "binary_message" "1003: a binary message.",
-        BadContent "bad_content" "1007: not an object, no `mt`, not UTF-8.",
-        LoginTimeout "login_timeout" "1008: no log-in in time.",
-        LoginFailed "login_failed" "1008: the third failed log-in.",
-        NotAllowed "not_allowed" "1008: a message that is not allowed before the log-in.",
-        NoticeTimeout "notice_timeout" "1008: no sign of life after a notice.",
-        TooLong "too_long" "1009: a message that is too long.",
-        Overload "overload" "1013: overload, or the store does not answer.",
-        NotReading "not_reading" "The peer does not take what is sent.",
-        Crashed "crashed" "The actor panicked.",
-    }
-}
-
-label! {
-    /// Which rule an incoming frame or message broke.
-    FrameRule "rule" {
-        Unmasked "unmasked" "A frame of a client without mask.",
-        Reserved "reserved" "Reserved bits or an unknown operation.",
-        Control "control" "A control frame that is long or in pieces.",
-        Fragment "fragment" "A continuation without a beginning, or a beginning within a message.",
-        FrameLength "frame_length" "A frame that announces more than is allowed.",
-        MessageLength "message_length" "A message that gets too long in pieces.",
-        Kind "kind" "Text where binary is asked for, or the reverse.",
-        Header "header" "A message header that is short or unknown.",
-        Direction "direction" "A message that only the server may send.",
-        Utf8 "utf8" "Text that is not UTF-8.",
-        Json "json" "Text that is not one well-formed JSON object.",
-        Member "member" "A member absent, empty or of wrong type.",
     }
 }
 

@@ -1,3 +1,7 @@
-//! To be written.
+//! Both ends of a device connection as state machines, and what a simulated device keeps.
 
+pub mod event;
+pub mod query;
+pub mod session;
 pub mod settings;
+mod state;

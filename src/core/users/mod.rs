@@ -1,1 +1,6 @@
-//! To be written.
+//! Both ends of an app connection as state machines. Most clients act as Users, hence the name.
+
+pub mod event;
+pub mod rights;
+pub mod session;
+pub mod settling;

@@ -13,6 +13,7 @@ use serde::Serialize;
 pub use server::{FromServer, ServerEvent, decode_from_server};
 
 use super::admin::MemberError;
+use crate::core::close::Close;
 use crate::core::json::JsonError;
 
 /// Longest admin message, in bytes.
@@ -88,12 +89,12 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// The code with which the connection is closed.
-    pub const fn close_code(&self) -> u16 {
+    /// How the connection is closed.
+    pub const fn close(&self) -> Close {
         match self {
-            Self::TooLong => 1009,
-            Self::TooShort | Self::MessageType | Self::Direction => 1002,
-            Self::Json(_) | Self::Member(_) => 1007,
+            Self::TooLong => Close::TooLong,
+            Self::TooShort | Self::MessageType | Self::Direction => Close::Protocol,
+            Self::Json(_) | Self::Member(_) => Close::Malformed,
         }
     }
 }

@@ -1,0 +1,395 @@
+//! The server side of one app connection as a state machine (`appwebsocket.md`, `devices-api.md`).
+//!
+//! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
+//! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.
+
+use std::collections::{HashMap, VecDeque};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::core::appws::call::{Call, PbxInfo};
+use crate::core::appws::message::{ApiError, Request};
+use crate::core::appws::{answers, build};
+use crate::core::close::Close;
+use crate::core::ids::{Code, DomainName, Secret};
+use crate::core::limits::PerSecond;
+use crate::core::time::Tick;
+
+use super::event::{Action, Answer, Ask, Delivery, Event, Settings};
+use super::rights::Rights;
+use super::settling::{Outcome, Settling};
+
+/// A challenge is valid this long (`appwebsocket.md` 3.1).
+const CHALLENGE_VALID: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Failed log-ins that end the connection (`appwebsocket.md` 3.4).
+const FAILURES: u8 = 3;
+
+#[derive(Debug)]
+enum State {
+    Outside { challenge: Option<(Box<str>, Tick)>, failures: u8 },
+    Verifying { request: Box<Request>, app: Box<str>, failures: u8 },
+    Inside(Box<Inside>),
+    Closed,
+}
+
+/// A connection that has logged in.
+#[derive(Debug)]
+struct Inside {
+    rights: Rights,
+    key: Secret,
+    acting: Vec<DomainName>,
+    slots: VecDeque<Slot>,
+    next: u64,
+    /// Codes that the client waits for, with the `src` of the request.
+    waiting: HashMap<Code, Option<Box<str>>>,
+    settling: Settling,
+    requests: PerSecond,
+    codes: PerSecond,
+    /// What a telephone exchange says of itself.
+    pbx: Option<Box<PbxInfo>>,
+}
+
+/// The place of an answer in the order of the requests.
+#[derive(Debug)]
+struct Slot {
+    number: u64,
+    request: Request,
+    ready: Option<Ready>,
+}
+
+#[derive(Debug)]
+struct Ready {
+    texts: Vec<String>,
+    wait_for: Option<(DomainName, Code)>,
+}
+
+/// The server side of one app connection.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    opened: Tick,
+    entropy: [u8; 32],
+    challenges: u32,
+}
+
+impl Session {
+    /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
+    pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
+        let state = State::Outside { challenge: None, failures: 0 };
+        Self { state, opened: now, entropy, challenges: 0 }
+    }
+
+    /// When the next [`Event::Tick`] is due, if ever.
+    pub fn deadline(&self, settings: &Settings) -> Option<Tick> {
+        match &self.state {
+            State::Outside { .. } | State::Verifying { .. } => Some(self.opened + settings.login_timeout),
+            State::Inside(inside) => inside.settling.deadline(),
+            State::Closed => None,
+        }
+    }
+
+    /// The rights of the log-in.
+    pub const fn rights(&self) -> Option<&Rights> {
+        match &self.state {
+            State::Inside(inside) => Some(&inside.rights),
+            _ => None,
+        }
+    }
+
+    /// What the telephone exchange at the other end has said of itself.
+    pub fn pbx(&self) -> Option<&PbxInfo> {
+        match &self.state {
+            State::Inside(inside) => inside.pbx.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Takes an event and says what to do.
+    pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        match event {
+            Event::Text(text) => self.on_text(text, now, settings, actions),
+            Event::Verified(rights, key) => self.on_verified(rights, key, settings, actions),
+            Event::End(close) => self.close(close, actions),
+            Event::Tick => self.on_tick(now, settings, actions),
+            Event::Pong(payload) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.settling.pong(payload, now);
+                }
+            }
+            Event::Answered(number, answer) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.on_answer(number, answer, actions);
+                }
+            }
+            Event::Deliver(domain, deliveries) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.deliver(domain, &deliveries, now, actions);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            actions.push(Action::Close(close));
+        }
+    }
+
+    fn on_text(&mut self, text: &str, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let Ok(request) = Request::parse(text) else {
+            return self.close(Close::Malformed, actions);
+        };
+        let call = Call::read(&request);
+        match &mut self.state {
+            State::Inside(inside) => {
+                inside.settling.message(now);
+                match call {
+                    Ok(Call::AppLogin(login)) => {
+                        actions.push(Action::Send(answers::login_failed(&request, &login.app, &settings.domain)));
+                        self.close(Close::NotAllowed, actions);
+                    }
+                    Ok(Call::AppChallenge) => {
+                        let challenge = self.draw_challenge();
+                        actions.push(Action::Send(answers::challenge(&request, &challenge)));
+                    }
+                    call => inside.on_call(request, call, now, settings, actions),
+                }
+            }
+            State::Outside { .. } => self.on_call_outside(request, call, now, settings, actions),
+            State::Verifying { .. } | State::Closed => {}
+        }
+    }
+
+    fn on_call_outside(
+        &mut self,
+        request: Request,
+        call: Result<Call, ApiError>,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let known = ["AppChallenge", "AppLogin", "CheckBuild", "KeepAlive"];
+        if request.api.is_some() || !known.contains(&&*request.mt) {
+            return self.close(Close::NotAllowed, actions);
+        }
+        let drawn = self.draw_challenge();
+        let State::Outside { challenge, failures } = &mut self.state else { return };
+        let answer = match call {
+            Ok(Call::AppChallenge) => {
+                let answer = answers::challenge(&request, &drawn);
+                *challenge = Some((drawn, now));
+                answer
+            }
+            Ok(Call::AppLogin(login)) => {
+                let failures = *failures;
+                let valid = challenge.take().filter(|(_, since)| now.since(*since) < CHALLENGE_VALID);
+                let app = login.app.clone();
+                // Without a challenge nothing can fit; the answer is that of any failed log-in.
+                self.state = State::Verifying { request: Box::new(request), app, failures };
+                return match valid {
+                    Some((challenge, _)) => actions.push(Action::Verify(login, challenge)),
+                    None => self.on_verified(None, Secret::default(), settings, actions),
+                };
+            }
+            Ok(Call::CheckBuild { url }) => check_build(&request, &url, settings),
+            Ok(Call::KeepAlive) => answers::keep_alive(&request),
+            Ok(_) => return self.close(Close::NotAllowed, actions),
+            Err(error) => request.error(error),
+        };
+        actions.push(Action::Send(answer));
+    }
+
+    fn on_verified(
+        &mut self,
+        rights: Option<Box<Rights>>,
+        key: Secret,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let State::Verifying { request, app, failures } = &self.state else { return };
+        let Some(rights) = rights else {
+            let failures = failures + 1;
+            actions.push(Action::Send(answers::login_failed(request, app, &settings.domain)));
+            actions.push(Action::LoginFailed);
+            self.state = State::Outside { challenge: None, failures };
+            if failures >= FAILURES {
+                self.close(Close::Refused, actions);
+            }
+            return;
+        };
+        actions.push(Action::Send(answers::login_ok(request, app, &settings.domain)));
+        actions.push(Action::Enlist(rights.clone()));
+        self.state = State::Inside(Box::new(Inside {
+            rights: *rights,
+            key,
+            acting: Vec::new(),
+            slots: VecDeque::new(),
+            next: 0,
+            waiting: HashMap::new(),
+            settling: Settling::new(settings.patience),
+            requests: PerSecond::new(settings.requests_per_second),
+            codes: PerSecond::new(settings.codes_per_second),
+            pbx: None,
+        }));
+    }
+
+    fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        match &mut self.state {
+            State::Outside { .. } | State::Verifying { .. } if now.since(self.opened) >= settings.login_timeout => {
+                self.close(Close::TooLate, actions);
+            }
+            State::Inside(inside) => {
+                while let Some(outcome) = inside.settling.next(now) {
+                    match outcome {
+                        Outcome::Settled(domain, codes) => {
+                            for code in &codes {
+                                inside.waiting.remove(code);
+                            }
+                            actions.push(Action::Settle(domain, codes));
+                        }
+                        Outcome::Silent => return self.close(Close::Unacknowledged, actions),
+                    }
+                }
+            }
+            State::Outside { .. } | State::Verifying { .. } | State::Closed => {}
+        }
+    }
+
+    /// Sixteen decimal digits, different every time.
+    fn draw_challenge(&mut self) -> Box<str> {
+        self.challenges += 1;
+        let hash = Sha256::new().chain_update(self.entropy).chain_update(self.challenges.to_be_bytes()).finalize();
+        let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        format!("{:016}", u64::from_be_bytes(*head) % 10_000_000_000_000_000).into()
+    }
+}
+
+fn check_build(request: &Request, url: &str, settings: &Settings) -> String {
+    let current = build::check_build(url, &settings.build_mark, &settings.domain, &settings.instance);
+    answers::check_build(request, current.as_deref())
+}
+
+impl Inside {
+    fn on_call(
+        &mut self,
+        request: Request,
+        call: Result<Call, ApiError>,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let call = match call {
+            Ok(Call::Ignored) => return,
+            // A notice, not a request: nobody waits for an answer.
+            Ok(Call::PbxInfo(info)) => {
+                self.pbx = Some(Box::new(info));
+                return;
+            }
+            Ok(Call::KeepAlive) => return actions.push(Action::Send(answers::keep_alive(&request))),
+            call => call,
+        };
+        if call.as_ref().is_ok_and(Call::acts_as_users) {
+            self.act(self.rights.domain.clone(), actions);
+        }
+        let allowed = match &call {
+            Ok(Call::GetProvisioningCode { .. }) => self.codes.take(now).is_ok(),
+            _ => self.requests.take(now).is_ok(),
+        };
+        let answer = match call {
+            _ if !allowed => request.error(ApiError::TooManyRequests),
+            Ok(Call::GetLoginInfo) => answers::login_info(&request, &self.key, self.rights.admin),
+            Ok(Call::GetUserInfo) => answers::user_info(&request, &self.key, &settings.release, self.rights.admin),
+            Ok(Call::CheckBuild { url }) => check_build(&request, &url, settings),
+            Ok(Call::AppInfo { app }) => answers::app_info(&request, &app),
+            // The member `type` asks for categories with configurations for such devices. A category without any suits
+            // every type, and there are no configurations yet.
+            Ok(Call::GetProvisioningCategories { domain, .. }) => {
+                return self.ask(request, Ask::Categories { domain }, actions);
+            }
+            Ok(Call::GetProvisioningCode { domain, category, sip, rollout }) => {
+                return self.ask(request, Ask::Code { domain, category, sip, rollout }, actions);
+            }
+            Ok(Call::GetProvisionedDevice { domain, code }) => {
+                return self.ask(request, Ask::Device { domain, code }, actions);
+            }
+            Ok(_) => request.error(ApiError::UnknownMessage),
+            Err(error) => request.error(error),
+        };
+        let number = self.place(request);
+        self.fill(number, Ready { texts: vec![answer], wait_for: None }, actions);
+    }
+
+    fn act(&mut self, domain: DomainName, actions: &mut Vec<Action>) {
+        if !self.acting.contains(&domain) {
+            self.acting.push(domain.clone());
+            actions.push(Action::Act(domain));
+        }
+    }
+
+    fn place(&mut self, request: Request) -> u64 {
+        self.next += 1;
+        self.slots.push_back(Slot { number: self.next, request, ready: None });
+        self.next
+    }
+
+    fn ask(&mut self, request: Request, ask: Ask, actions: &mut Vec<Action>) {
+        let number = self.place(request);
+        actions.push(Action::Ask(number, ask));
+    }
+
+    fn on_answer(&mut self, number: u64, answer: Answer, actions: &mut Vec<Action>) {
+        let Some(request) = self.slots.iter().find(|s| s.number == number).map(|s| &s.request) else { return };
+        let (texts, name, wait_for) = match answer {
+            Answer::Categories { name, domain, categories } => {
+                (answers::categories(request, domain, &categories), Some(name), None)
+            }
+            Answer::Code { name, code, valid_until } => {
+                (vec![answers::provisioning_code(request, &code, valid_until)], Some(name), Some(code))
+            }
+            Answer::Device { name, code, device } => {
+                let object = device.as_ref().map(|d| d.object());
+                (vec![answers::provisioned_device(request, &code, object.as_ref())], Some(name), Some(code))
+            }
+            Answer::Failed(error) => (vec![request.error(error)], None, None),
+        };
+        let wait_for = name.clone().zip(wait_for);
+        self.fill(number, Ready { texts, wait_for }, actions);
+        if let Some(name) = name {
+            self.act(name, actions);
+        }
+    }
+
+    /// Puts an answer into its place and sends all that are now at the head.
+    fn fill(&mut self, number: u64, ready: Ready, actions: &mut Vec<Action>) {
+        if let Some(slot) = self.slots.iter_mut().find(|s| s.number == number) {
+            slot.ready = Some(ready);
+        }
+        while self.slots.front().is_some_and(|s| s.ready.is_some()) {
+            let Some(Slot { request, ready: Some(ready), .. }) = self.slots.pop_front() else { return };
+            actions.extend(ready.texts.into_iter().map(Action::Send));
+            // Only now, so that the notice of a code cannot overtake the result that tells the code.
+            if let Some((domain, code)) = ready.wait_for {
+                self.waiting.insert(code, request.src);
+                actions.push(Action::Await(domain, code));
+            }
+        }
+    }
+
+    fn deliver(&mut self, domain: &DomainName, deliveries: &[Delivery], now: Tick, actions: &mut Vec<Action>) {
+        for Delivery { code, port, device } in deliveries {
+            let src = self.waiting.get(code).and_then(Option::as_deref);
+            let text = answers::device_provisioned(src, code, port.as_deref(), &device.object());
+            actions.push(Action::Send(text));
+        }
+        let codes = deliveries.iter().map(|d| d.code).collect();
+        actions.push(Action::Ping(self.settling.written(domain.clone(), codes, now)));
+    }
+}
+
+#[cfg(test)]
+mod tests;
