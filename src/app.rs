@@ -1,1 +1,307 @@
-//! To be written.
+//! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
+
+mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::Actor as _;
+use actix_http::HttpService;
+use actix_rt::net::TcpStream;
+use actix_server::{Server, ServerHandle};
+use actix_service::{fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::actors::node::Node;
+use crate::actors::registry::{FromBus, Registry, Serve};
+use crate::actors::roster::Roster;
+use crate::attempts::Ledger;
+use crate::codes::Codes;
+use crate::config::{Config, Role, StoreUrl};
+use crate::core::ids::NodeId;
+use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
+use crate::lifecycle::{self, Shutdown};
+use crate::metrics::{self, Gauge};
+use crate::store::Store;
+use crate::store::seal::Sealer;
+use crate::tenants::{self, Tenants};
+use crate::web::directory::DirectoryWeb;
+use crate::web::{ops, upgrade};
+use crate::{clock, random, store};
+
+/// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
+const LEASE: Duration = Duration::from_secs(15);
+const RENEW: Duration = Duration::from_secs(5);
+
+/// A connection whose peer acknowledges nothing for this long is dead for the kernel.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// App connections may be silent for hours; the kernel finds the dead ones (`appwebsocket.md` 7.4).
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Runs a broker until it is told to stop.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    actix_rt::System::new().block_on(async move {
+        let shutdown = Shutdown::new();
+        actix_rt::spawn(lifecycle::watch_signals(shutdown.clone()).context("signal handlers")?);
+        let broker = Broker::start(config, shutdown).await?;
+        tracing::info!(listen = %broker.public, ops = %broker.ops, "serving");
+        broker.finished().await
+    })
+}
+
+/// A running broker.
+pub struct Broker {
+    /// Where the public listener is bound.
+    pub public: SocketAddr,
+    /// Where the operations listener is bound.
+    pub ops: SocketAddr,
+    shutdown: Shutdown,
+    server: ServerHandle,
+    node: Arc<Node>,
+    running: actix_rt::task::JoinHandle<std::io::Result<()>>,
+    pace: (u32, Duration),
+}
+
+impl Broker {
+    /// Opens the store, binds the listeners and serves. Port 0 is replaced by what the system gives.
+    pub async fn start(mut config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let public = bind(config.server.listen, "server.listen")?;
+        let ops_listener = bind(config.server.ops_listen, "server.ops_listen")?;
+        config.move_listener(public.local_addr()?);
+        let ops_address = ops_listener.local_addr()?;
+
+        let store = connect(&config).await?;
+        for domain in &config.domains {
+            store.ensure_domain(&settings::domain(domain)).await.context("making the configured domains")?;
+        }
+        let service = directory_service(&config, &store)?;
+        let node = node(&config, &store, &service)?;
+        node.tenants.refresh().await.context("reading the domains")?;
+        node.registry.do_send(Serve(Arc::downgrade(&node)));
+        node.store.renew_lease(&node.id, LEASE).await.context("taking the lease of this node")?;
+        shutdown.store_is(true);
+        let recorder = recorder()?;
+        spawn_upkeep(&node, &shutdown, &recorder);
+
+        let directory = config.plays(Role::Directory).then(|| {
+            web::Data::new(DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now))
+        });
+        let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
+        let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, directory, ops)?;
+        let handle = server.handle();
+        let running = actix_rt::spawn(server);
+        shutdown.running();
+        Ok(Self {
+            public: public.local_addr()?,
+            ops: ops_address,
+            shutdown,
+            server: handle,
+            node,
+            running,
+            pace: (config.lifecycle.drain_per_second, config.lifecycle.drain_max),
+        })
+    }
+
+    /// The node, for those who look behind the listeners.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Waits for the stop, then closes the connections at the configured pace and ends.
+    pub async fn finished(self) -> anyhow::Result<()> {
+        let Self { shutdown, server, node, mut running, pace: (per_second, longest), .. } = self;
+        tokio::select! {
+            () = shutdown.draining() => {}
+            ended = &mut running => return Ok(ended.context("server task")??),
+        }
+        server.pause().await;
+        tracing::info!(connections = node.roster.open(), "closing connections");
+        node.roster.end_all(per_second, longest).await;
+        wait_until_empty(&node).await;
+        if let Err(error) = node.store.end_lease(&node.id).await {
+            tracing::warn!(%error, "lease of this node not ended; it ends by its time");
+        }
+        server.stop(true).await;
+        running.await.context("server task")??;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Connections that were told to end linger for their close frames; the last stragglers are cut with the process.
+async fn wait_until_empty(node: &Node) {
+    let mut look = interval(Duration::from_millis(20));
+    for _ in 0..150 {
+        if node.roster.open() == 0 {
+            return;
+        }
+        look.tick().await;
+    }
+}
+
+async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let url = match &config.store.url {
+        StoreUrl::Embedded(path) => format!("embedded:{}", path.display()),
+        StoreUrl::Redis(address) => address.expose().to_owned(),
+    };
+    let options = store::Options { deadline: config.store.deadline, ..store::Options::default() };
+    store::connect(&url, Sealer::new(&config.master_key()), &options).await.context("store.url")
+}
+
+fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("{key} = {address}: cannot listen there; stop what uses the address or choose another")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn directory_service(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Arc<DirectoryService>> {
+    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+    let service = DirectoryService::new(listings, settings::directory(config)).context("[directory]")?;
+    Ok(Arc::new(service.with_gauge(|open| metrics::set(Gauge::ListingsOpen, open))))
+}
+
+fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>) -> anyhow::Result<Arc<Node>> {
+    let address = config.sysclients_url();
+    let directory: Arc<dyn Directory> = if config.directory.url.is_empty() {
+        Arc::new(LocalDirectory::new(Arc::clone(service), address).context("server.public_url")?)
+    } else {
+        let credential = Some(&config.directory.credential).filter(|c| !c.is_empty());
+        let remote = RemoteDirectory::new(&config.directory.url, credential, address, config.directory.timeout);
+        Arc::new(remote.context("[directory]")?)
+    };
+    let id = NodeId::new(&match config.server.node.as_str() {
+        "" => random::guid(),
+        // A restarted node is another one: what the old one held is not here.
+        name => format!("{name}-{}", random::letters_and_digits(8).expose()),
+    });
+    let tenants = Arc::new(Tenants::new(Arc::clone(store)));
+    let ledger = Arc::new(Ledger::new(&settings::allowance(config)));
+    let codes =
+        Codes::new(id.clone(), Arc::clone(store), Arc::clone(&tenants), directory, ledger, settings::codes(config));
+    Ok(Arc::new(Node {
+        id,
+        store: Arc::clone(store),
+        tenants,
+        codes,
+        roster: Arc::new(Roster::new(settings::capacity(config))),
+        tuning: settings::tuning(config),
+        instance: settings::instance(config),
+        app_settings: settings::apps(config),
+        registry: Registry::default().start(),
+    }))
+}
+
+/// The recorder of the process; there can only be one.
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: OnceLock<RwLock<Option<PrometheusHandle>>> = OnceLock::new();
+    let recorder = RECORDER.get_or_init(RwLock::default);
+    let mut recorder = recorder.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*recorder {
+        return Ok(handle.clone());
+    }
+    let handle = metrics::install(clock::unix_seconds()).context("metrics")?;
+    *recorder = Some(handle.clone());
+    Ok(handle)
+}
+
+fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
+    every(RENEW, node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
+    every(tenants::REFRESH, node, |node| async move { node.tenants.refresh().await });
+    let (watched, recorder) = (shutdown.clone(), recorder.clone());
+    every(Duration::from_secs(1), node, move |node| {
+        let (shutdown, recorder) = (watched.clone(), recorder.clone());
+        async move {
+            let answer = node.store.ping().await;
+            shutdown.store_is(answer.is_ok());
+            metrics::set(Gauge::StoreUp, u64::from(answer.is_ok()));
+            metrics::set(Gauge::Ready, u64::from(shutdown.readiness().status() == 200));
+            recorder.run_upkeep();
+            answer
+        }
+    });
+    let (mut signals, registry) = (node.store.subscribe(), node.registry.clone());
+    actix_rt::spawn(async move {
+        while let Some(signal) = signals.recv().await {
+            registry.do_send(FromBus(signal));
+        }
+    });
+}
+
+/// Does something again and again, as long as the node lives.
+fn every<F>(period: Duration, node: &Arc<Node>, mut act: impl FnMut(Arc<Node>) -> F + 'static)
+where
+    F: Future<Output = store::Result<()>> + 'static,
+{
+    let node = Arc::downgrade(node);
+    actix_rt::spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(node) = node.upgrade() else { return };
+            if let Err(error) = act(node).await {
+                tracing::warn!(%error, "upkeep");
+            }
+        }
+    });
+}
+
+fn server(
+    config: &Config,
+    public: TcpListener,
+    ops_listener: TcpListener,
+    node: &Arc<Node>,
+    shutdown: &Shutdown,
+    directory: Option<web::Data<DirectoryWeb>>,
+    ops: ops::Ops,
+) -> anyhow::Result<Server> {
+    let (node, shutdown) = (Arc::clone(node), shutdown.clone());
+    let devices = config.plays(Role::Devices);
+    let mut builder = Server::build().disable_signals().backlog(8192);
+    builder = builder.max_concurrent_connections(config.server.max_connections).shutdown_timeout(5);
+    if config.server.workers > 0 {
+        builder = builder.workers(config.server.workers);
+    }
+    let server = builder
+        .listen("public", public, move || {
+            let (node, shutdown) = (Arc::clone(&node), shutdown.clone());
+            let directory = directory.clone();
+            let app = App::new().configure(|routes| match directory {
+                Some(directory) => crate::web::directory::routes(directory)(routes),
+                None => crate::web::directory::health(routes),
+            });
+            HttpService::build()
+                .on_connect_ext(|io: &TcpStream, _| set_socket_options(io))
+                .upgrade(fn_service(move |(request, framed)| {
+                    upgrade::upgrade(Arc::clone(&node), devices, &shutdown, &request, framed)
+                }))
+                .finish(map_config(app, |()| AppConfig::default()))
+                .tcp()
+        })?
+        .listen("ops", ops_listener, move || {
+            let app = App::new().configure(ops::routes(ops.clone()));
+            HttpService::build().finish(map_config(app, |()| AppConfig::default())).tcp()
+        })?;
+    Ok(server.run())
+}
+
+fn set_socket_options(io: &TcpStream) {
+    let socket = socket2::SockRef::from(io);
+    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    let set = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)));
+    if let Err(error) = set {
+        // The peer may be gone already.
+        tracing::debug!(%error, "socket options not set");
+    }
+}

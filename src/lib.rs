@@ -9,6 +9,7 @@
 
 pub mod actors;
 pub mod app;
+pub mod attempts;
 pub mod clock;
 pub mod codes;
 pub mod config;
@@ -20,4 +21,5 @@ pub mod metrics;
 pub mod random;
 pub mod sim;
 pub mod store;
+pub mod tenants;
 pub mod web;

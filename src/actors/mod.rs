@@ -1,1 +1,14 @@
-//! To be written.
+//! Thin shells around the pure sessions, and who supervises whom.
+//!
+//! One actor per device connection ([`phone`]) and per app connection ([`users`]), one per domain ([`domain`]), one
+//! [`registry`] that makes domains and makes them again when one dies. They decode, feed the state machine and perform its
+//! actions; they decide nothing. [`socket`] is the connection below them, [`node`] what they share.
+
+pub mod domain;
+pub mod mail;
+pub mod node;
+pub mod phone;
+pub mod registry;
+pub mod roster;
+pub mod socket;
+pub mod users;

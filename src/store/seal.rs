@@ -58,7 +58,7 @@ impl Sealer {
         crate::random::fill(&mut nonce);
         let payload = Payload { msg: secret.as_bytes(), aad: place.as_bytes() };
         // Encryption only fails beyond 256 GiB.
-        #[allow(clippy::expect_used)]
+        #[allow(clippy::expect_used, clippy::missing_panics_doc)]
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("short text");
         [&nonce[..], &sealed].concat()
     }

@@ -140,8 +140,13 @@ pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConf
                     .route(web::delete().to(api::give_back))
                     .default_service(web::to(api::only_delete)),
             )
-            .service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
+            .configure(health);
     }
+}
+
+/// Adds `/healthz`, which a public listener has whatever its role (`directory.md` 3.3).
+pub fn health(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
 }
 
 /// That the process answers; whether it is of use is said by `/readyz`.

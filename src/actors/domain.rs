@@ -1,0 +1,281 @@
+//! The supervising actor of one domain on this node: its members, and the connections that take its notices.
+//!
+//! It makes a device's newest authenticated connection the only one, here and on other nodes, and keeps the mailbox moving
+//! ([`super::mail`]). It is made again when it dies; at its end every member is told, and joins the next one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _,
+};
+
+use crate::actors::mail::Mail;
+use crate::actors::node::Node;
+use crate::actors::phone::{DomainLost, Phone};
+use crate::actors::roster::End;
+use crate::actors::users::{Reenlist, Users};
+use crate::core::close::Close;
+use crate::core::device::Requester;
+use crate::core::ids::{Code, ConnId, DeviceKey, DomainName};
+use crate::metrics::{self, Gauge, Held};
+use crate::store::{Signal, Whereabouts};
+
+/// The mailbox is looked at this often even if no wake-up comes, and so are overdue notices.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+struct Member {
+    conn: ConnId,
+    phone: Addr<Phone>,
+    _counted: Held,
+}
+
+/// The members of a domain. At its end, also by a panic, each of them is told.
+#[derive(Default)]
+struct Members(HashMap<DeviceKey, Member>);
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        for member in self.0.values() {
+            member.phone.do_send(DomainLost);
+        }
+    }
+}
+
+/// The actor of one domain.
+pub struct DomainActor {
+    pub(super) name: DomainName,
+    pub(super) node: Weak<Node>,
+    members: Members,
+    pub(super) mail: Mail,
+    _counted: Held,
+}
+
+impl DomainActor {
+    /// A domain without members.
+    pub fn new(name: DomainName, node: Weak<Node>) -> Self {
+        Self {
+            name,
+            node,
+            members: Members::default(),
+            mail: Mail::default(),
+            _counted: metrics::hold(Gauge::DomainActors),
+        }
+    }
+
+    fn here(&self, conn: ConnId) -> Option<(Arc<Node>, Whereabouts)> {
+        let node = self.node.upgrade()?;
+        let at = Whereabouts { node: node.id.clone(), conn };
+        Some((node, at))
+    }
+}
+
+impl Actor for DomainActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(LOOK_EVERY, |actor, ctx| {
+            actor.deposit_overdue(ctx);
+            actor.drain(ctx);
+        });
+    }
+}
+
+/// A device has become a member on this connection. Answers whether it is known as such everywhere.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Join {
+    /// The device.
+    pub key: DeviceKey,
+    /// Its connection.
+    pub conn: ConnId,
+    /// The actor of the connection.
+    pub phone: Addr<Phone>,
+}
+
+impl Handler<Join> for DomainActor {
+    type Result = ResponseActFuture<Self, bool>;
+
+    fn handle(&mut self, Join { key, conn, phone }: Join, _: &mut Context<Self>) -> Self::Result {
+        let member = Member { conn, phone, _counted: metrics::hold(Gauge::Members) };
+        if let Some(old) = self.members.0.insert(key.clone(), member).filter(|old| old.conn != conn) {
+            old.phone.do_send(End(Close::Replaced));
+        }
+        let (here, name) = (self.here(conn), self.name.clone());
+        let attach = async move {
+            let Some((node, at)) = here else { return false };
+            match node.store.attach(&name, &key, &at).await {
+                Ok(before) => {
+                    if let Some(Whereabouts { node: other, conn }) = before.filter(|b| b.node != node.id) {
+                        let signal = Signal::Evict { domain: name, key, node: other, conn };
+                        if let Err(error) = node.store.publish(&signal).await {
+                            // The other node compares its members with the store when its line is up again.
+                            tracing::warn!(%error, "other node not told to close a replaced connection");
+                        }
+                    }
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "member not attached");
+                    false
+                }
+            }
+        };
+        Box::pin(attach.into_actor(self))
+    }
+}
+
+/// The connection of a member has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    /// The device.
+    pub key: DeviceKey,
+    /// Its connection.
+    pub conn: ConnId,
+}
+
+impl Handler<Leave> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, Leave { key, conn }: Leave, _: &mut Context<Self>) {
+        if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
+            self.members.0.remove(&key);
+        }
+        let (here, name) = (self.here(conn), self.name.clone());
+        actix_rt::spawn(async move {
+            let Some((node, at)) = here else { return };
+            if let Err(error) = node.store.detach(&name, &key, &at).await {
+                tracing::debug!(%error, "member not detached");
+            }
+        });
+    }
+}
+
+/// A newer connection of a member has authenticated on another node.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Evict {
+    /// The device.
+    pub key: DeviceKey,
+    /// The connection that has been replaced.
+    pub conn: ConnId,
+}
+
+impl Handler<Evict> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, Evict { key, conn }: Evict, _: &mut Context<Self>) {
+        if let Some(member) = self.members.0.get(&key).filter(|m| m.conn == conn) {
+            member.phone.do_send(End(Close::Replaced));
+        }
+    }
+}
+
+/// Signals may have been lost: compare every member with the store, and close those that live elsewhere now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reconcile;
+
+impl Handler<Reconcile> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconcile, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let members: Vec<_> = self.members.0.iter().map(|(key, m)| (key.clone(), m.conn)).collect();
+        let (name, domain) = (self.name.clone(), ctx.address());
+        actix_rt::spawn(async move {
+            for (key, conn) in members {
+                let at = node.store.whereabouts(&name, &key).await;
+                if matches!(at, Ok(Some(at)) if at.node != node.id) {
+                    domain.do_send(Evict { key, conn });
+                }
+            }
+        });
+    }
+}
+
+/// A connection has logged in to this domain.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Enlist {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its actor.
+    pub users: Addr<Users>,
+    /// The names of its log-in.
+    pub requester: Requester,
+    /// It acts as Users: every notice of the domain may go to it.
+    pub acts: bool,
+    /// Codes that it waits for.
+    pub waits_for: Vec<Code>,
+}
+
+impl Handler<Enlist> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, enlist: Enlist, ctx: &mut Context<Self>) {
+        self.mail.enlist(enlist);
+        self.drain(ctx);
+    }
+}
+
+/// A connection has gone; what was on the way to it may go to another one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Resign(pub ConnId);
+
+impl Handler<Resign> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, Resign(conn): Resign, ctx: &mut Context<Self>) {
+        let unsettled = self.mail.resign(conn);
+        self.give_back(unsettled, ctx);
+    }
+}
+
+/// Notices are settled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle(pub Vec<Code>);
+
+impl Handler<Settle> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, Settle(codes): Settle, ctx: &mut Context<Self>) {
+        self.settle(codes, ctx);
+    }
+}
+
+/// Something may be in the mailbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+impl Handler<Wake> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.drain(ctx);
+    }
+}
+
+impl DomainActor {
+    /// Runs a store operation beside the actor, then `then` on it.
+    pub(super) fn run<F, R>(&self, future: F, ctx: &mut Context<Self>, then: fn(&mut Self, R, &mut Context<Self>))
+    where
+        F: Future<Output = R> + 'static,
+        R: 'static,
+    {
+        ctx.spawn(future.into_actor(self).map(move |result, actor, ctx| then(actor, result, ctx)));
+    }
+}
+
+impl Drop for DomainActor {
+    fn drop(&mut self) {
+        for users in self.mail.connections() {
+            users.do_send(Reenlist(self.name.clone()));
+        }
+    }
+}

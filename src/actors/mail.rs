@@ -1,0 +1,256 @@
+//! How the mailbox of a domain empties into the connections that take its notices (`devices-api.md` 2.5).
+//!
+//! A notice goes to the connection that waits for its code; else to one that acts as Users, or that logged in under the names of
+//! whoever asked for the code. What nobody here may have is given back for other nodes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Addr, Context};
+use futures_util::future::join_all;
+
+use crate::actors::domain::{DomainActor, Enlist};
+use crate::actors::node::Node;
+use crate::actors::users::{Deliver, Users};
+use crate::core::device::{Notice, Requester};
+use crate::core::ids::{Code, ConnId, DomainName};
+use crate::core::users::event::{Delivery, DeviceView};
+use crate::metrics::{self, Counter, NoticeEvent};
+use crate::store::{self, Signal};
+
+/// A notice that a node has taken is its own for this long; longer than settling takes at most.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Notices taken at once.
+const AT_ONCE: usize = 256;
+
+/// Codes that nobody here may have are remembered up to this number.
+const MAX_PASSED_OVER: usize = 10_000;
+
+struct Taker {
+    users: Addr<Users>,
+    requester: Requester,
+    acts: bool,
+    /// How many notices are on the way to it.
+    load: usize,
+}
+
+/// Who takes the notices of a domain on this node, and what is on the way.
+#[derive(Default)]
+pub(super) struct Mail {
+    takers: HashMap<ConnId, Taker>,
+    waiting: HashMap<Code, ConnId>,
+    on_the_way: HashMap<Code, ConnId>,
+    passed_over: HashSet<Code>,
+    /// Somebody who waited has gone: notices may be addressed to this node although nobody is here.
+    orphans: bool,
+    draining: bool,
+    again: bool,
+}
+
+impl Mail {
+    pub(super) fn enlist(&mut self, enlist: Enlist) {
+        let Enlist { conn, users, requester, acts, waits_for } = enlist;
+        let taker = self.takers.entry(conn).or_insert_with(|| Taker { users, requester, acts: false, load: 0 });
+        taker.acts |= acts;
+        self.waiting.extend(waits_for.into_iter().map(|code| (code, conn)));
+        self.passed_over.clear();
+    }
+
+    /// Forgets a connection. Returns what was on the way to it.
+    pub(super) fn resign(&mut self, conn: ConnId) -> Vec<Code> {
+        self.takers.remove(&conn);
+        let waited = self.waiting.len();
+        self.waiting.retain(|_, c| *c != conn);
+        self.orphans |= self.waiting.len() < waited;
+        let unsettled: Vec<_> = self.on_the_way.iter().filter(|(_, c)| **c == conn).map(|(code, _)| *code).collect();
+        for code in &unsettled {
+            self.on_the_way.remove(code);
+        }
+        self.passed_over.clear();
+        unsettled
+    }
+
+    pub(super) fn connections(&self) -> impl Iterator<Item = &Addr<Users>> {
+        self.takers.values().map(|t| &t.users)
+    }
+
+    fn arrived(&mut self, code: Code) {
+        if let Some(taker) = self.on_the_way.remove(&code).and_then(|conn| self.takers.get_mut(&conn)) {
+            taker.load -= 1;
+        }
+    }
+
+    fn room(&self, window: usize) -> usize {
+        self.takers.values().map(|t| window.saturating_sub(t.load)).sum()
+    }
+
+    /// The connection that may have a notice now; `Err` if there is one but it has enough to do.
+    fn recipient(&self, notice: &Notice, window: usize) -> Result<Option<ConnId>, ()> {
+        if let Some((conn, taker)) = self.waiting.get(&notice.code).and_then(|c| self.takers.get_key_value(c)) {
+            return if taker.load < window { Ok(Some(*conn)) } else { Err(()) };
+        }
+        let may = || self.takers.iter().filter(|(_, t)| t.acts || t.requester == notice.requester);
+        let free = may().filter(|(_, t)| t.load < window);
+        match free.min_by_key(|(conn, t)| (t.requester != notice.requester, t.load, conn.0)) {
+            Some((conn, _)) => Ok(Some(*conn)),
+            None if may().next().is_some() => Err(()),
+            None => Ok(None),
+        }
+    }
+}
+
+type Taken = store::Result<Vec<(Notice, Option<DeviceView>)>>;
+
+impl DomainActor {
+    /// Takes what may be delivered here out of the mailbox and hands it over.
+    pub(super) fn drain(&mut self, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        if self.mail.takers.is_empty() && !self.mail.orphans {
+            return;
+        }
+        if self.mail.draining {
+            self.mail.again = true;
+            return;
+        }
+        let limit = match self.mail.room(node.tuning.notice_window) {
+            0 if !self.mail.takers.is_empty() => return,
+            0 => AT_ONCE,
+            room => room.min(AT_ONCE),
+        };
+        if self.mail.passed_over.len() > MAX_PASSED_OVER {
+            self.mail.passed_over.clear();
+        }
+        let skip: Vec<_> = self.mail.on_the_way.keys().chain(&self.mail.passed_over).copied().collect();
+        self.mail.draining = true;
+        self.mail.again = false;
+        let name = self.name.clone();
+        self.run(take(node, name, limit, skip), ctx, Self::on_taken);
+    }
+
+    fn on_taken(&mut self, taken: Taken, ctx: &mut Context<Self>) {
+        self.mail.draining = false;
+        let Some(node) = self.node.upgrade() else { return };
+        let taken = match taken {
+            Ok(taken) => taken,
+            // The next look comes by itself.
+            Err(error) => return tracing::warn!(%error, domain = %self.name, "mailbox not read"),
+        };
+        let mut again = self.mail.again;
+        let (mut bundles, mut gone, mut back) = (HashMap::<ConnId, Vec<Delivery>>::new(), Vec::new(), Vec::new());
+        for (notice, view) in taken {
+            let Some(device) = view else {
+                // The device has been removed since: there is nothing left to tell.
+                gone.push(notice.code);
+                continue;
+            };
+            match self.mail.recipient(&notice, node.tuning.notice_window) {
+                Ok(Some(conn)) => {
+                    self.mail.on_the_way.insert(notice.code, conn);
+                    if let Some(taker) = self.mail.takers.get_mut(&conn) {
+                        taker.load += 1;
+                    }
+                    bundles.entry(conn).or_default().push(Delivery { code: notice.code, port: notice.port, device });
+                    again = true;
+                }
+                Ok(None) => {
+                    self.mail.passed_over.insert(notice.code);
+                    back.push(notice.code);
+                }
+                Err(()) => back.push(notice.code),
+            }
+        }
+        for (conn, deliveries) in bundles {
+            let Some(users) = self.mail.takers.get(&conn).map(|t| t.users.clone()) else { continue };
+            let codes: Vec<_> = deliveries.iter().map(|d| d.code).collect();
+            count(NoticeEvent::Delivered, codes.len());
+            if users.try_send(Deliver { domain: self.name.clone(), deliveries }).is_err() {
+                for code in &codes {
+                    self.mail.arrived(*code);
+                }
+                back.extend(codes);
+            }
+        }
+        if !gone.is_empty() {
+            self.settle(gone, ctx);
+        }
+        if !back.is_empty() {
+            self.give_back(back, ctx);
+        }
+        if again {
+            self.drain(ctx);
+        }
+    }
+
+    /// Gives taken notices back, and tells the other nodes.
+    pub(super) fn give_back(&mut self, codes: Vec<Code>, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        count(NoticeEvent::Released, codes.len());
+        let name = self.name.clone();
+        let release = async move {
+            if !codes.is_empty() {
+                node.store.release(&name, &node.id, &codes).await?;
+            }
+            node.store.publish(&Signal::Mail { domain: name }).await
+        };
+        self.run(release, ctx, |actor, result, ctx| {
+            if let Err(error) = result {
+                tracing::warn!(%error, domain = %actor.name, "notices not given back; their lease will end");
+            }
+            actor.drain(ctx);
+        });
+    }
+
+    /// Takes delivered notices out of the mailbox.
+    pub(super) fn settle(&mut self, codes: Vec<Code>, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let name = self.name.clone();
+        let settle = async move {
+            let result = node.store.settle(&name, &codes).await;
+            (codes, result)
+        };
+        self.run(settle, ctx, |actor, (codes, result): (Vec<Code>, store::Result<()>), ctx| {
+            for code in &codes {
+                actor.mail.arrived(*code);
+            }
+            match result {
+                Ok(()) => {
+                    count(NoticeEvent::Settled, codes.len());
+                    for code in &codes {
+                        actor.mail.waiting.remove(code);
+                    }
+                }
+                // They stay in the mailbox and go out once more.
+                Err(error) => tracing::warn!(%error, domain = %actor.name, "notices not settled"),
+            }
+            actor.drain(ctx);
+        });
+    }
+
+    /// Puts notices into the mailbox whose work takes too long (`sysclient.md` 5.2 and the mission document's order give way to
+    /// a person who waits).
+    pub(super) fn deposit_overdue(&mut self, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let name = self.name.clone();
+        let deposit = async move { node.store.deposit_overdue(&name, node.tuning.notice_after).await };
+        self.run(deposit, ctx, |actor, result, ctx| match result {
+            Ok(0) => {}
+            Ok(count) => {
+                metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
+                actor.give_back(Vec::new(), ctx);
+            }
+            Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
+        });
+    }
+}
+
+async fn take(node: Arc<Node>, domain: DomainName, limit: usize, skip: Vec<Code>) -> Taken {
+    let notices = node.store.take(&domain, &node.id, LEASE, limit, &skip).await?;
+    let views = join_all(notices.iter().map(|notice| node.codes.view(&domain, &notice.device))).await;
+    notices.into_iter().zip(views).map(|(notice, view)| Ok((notice, view?))).collect()
+}
+
+fn count(event: NoticeEvent, many: usize) {
+    metrics::count_many(Counter::Notice(event), many as u64);
+}

@@ -1,0 +1,62 @@
+//! What the actors of one node share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+
+use crate::actors::domain::DomainActor;
+use crate::actors::registry::{Find, Registry};
+use crate::actors::roster::Roster;
+use crate::actors::socket::Bounds;
+use crate::codes::Codes;
+use crate::core::ids::{DomainName, NodeId};
+use crate::core::phone::event::Timing;
+use crate::core::users::event::Settings;
+use crate::core::users::rights::Instance;
+use crate::store::Store;
+use crate::tenants::Tenants;
+
+/// Bounds and times of the actors.
+#[derive(Debug, Clone)]
+pub struct Tuning {
+    /// Times of a device connection.
+    pub timing: Timing,
+    /// Socket of a device connection.
+    pub device_bounds: Bounds,
+    /// Socket of an app connection.
+    pub app_bounds: Bounds,
+    /// Notices on the way at once on one app connection.
+    pub notice_window: usize,
+    /// A notice is put into the mailbox this long after the entry even if the work is not finished.
+    pub notice_after: Duration,
+}
+
+/// One running broker, as its actors see it.
+pub struct Node {
+    /// Name of this node.
+    pub id: NodeId,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Domains.
+    pub tenants: Arc<Tenants>,
+    /// Issuing and claiming.
+    pub codes: Codes,
+    /// Open connections.
+    pub roster: Arc<Roster>,
+    /// Bounds and times.
+    pub tuning: Tuning,
+    /// The instance that apps log in to.
+    pub instance: Instance,
+    /// What app sessions must know.
+    pub app_settings: Settings,
+    /// Where domains are found.
+    pub registry: Addr<Registry>,
+}
+
+impl Node {
+    /// The actor of a domain; made if there is none. `None` only while the process ends.
+    pub async fn domain(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
+        self.registry.send(Find(name.clone())).await.ok()
+    }
+}

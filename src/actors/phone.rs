@@ -1,0 +1,288 @@
+//! The actor of one device connection: carries between the socket, the session and the services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, SpawnHandle,
+    StreamHandler, WrapFuture as _,
+};
+use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
+
+use crate::actors::domain::{DomainActor, Join, Leave};
+use crate::actors::node::Node;
+use crate::actors::roster::{End, UnassignedPlace};
+use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
+use crate::clock;
+use crate::codes::ClaimRequest;
+use crate::core::close::Close;
+use crate::core::entry::Stage;
+use crate::core::ids::{ConnId, DomainName};
+use crate::core::limits::SourceKey;
+use crate::core::phone::event::{Action, Claimed, Draw, Event, Plan};
+use crate::core::phone::query::Query;
+use crate::core::phone::session::Session;
+use crate::core::sysclient::admin::Identify;
+use crate::core::time::Tick;
+use crate::metrics::{self, Counter, NoticeEvent, Registration};
+use crate::random;
+use crate::store::{Signal, Whereabouts};
+
+/// The actor of one device connection.
+pub struct Phone {
+    node: Arc<Node>,
+    conn: ConnId,
+    source: SourceKey,
+    query: Box<Query>,
+    session: Session,
+    line: Line,
+    joiner: Joiner,
+    domain: Option<Addr<DomainActor>>,
+    unassigned: Option<UnassignedPlace>,
+    timer: Option<(Tick, SpawnHandle)>,
+    closed: Option<Close>,
+}
+
+impl Phone {
+    /// For a connection that was opened just now.
+    pub fn new(node: Arc<Node>, conn: ConnId, source: SourceKey, query: Query, line: Line) -> Self {
+        Self {
+            node,
+            conn,
+            source,
+            query: Box::new(query),
+            session: Session::new(clock::now()),
+            line,
+            joiner: Joiner::default(),
+            domain: None,
+            unassigned: None,
+            timer: None,
+            closed: None,
+        }
+    }
+
+    fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let timing = &node.tuning.timing;
+        let mut actions = Vec::new();
+        self.session.on(event, clock::now(), timing, &mut actions);
+        for action in actions {
+            self.perform(action, ctx);
+        }
+        self.keep_unassigned_place(ctx);
+        self.set_timer(self.session.deadline(timing), ctx);
+    }
+
+    fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
+        match action {
+            Action::Send(message) => ctx.binary(message),
+            Action::Ping => ctx.ping(b""),
+            Action::Close(close) => self.close(close, ctx),
+            Action::Claim(identify, stage) => self.claim(identify, stage, ctx),
+            Action::Join(name) => self.join(name, ctx),
+            // Jobs come with the whole Devices service; until then there is never any work.
+            Action::Plan => self.feed(Event::Planned(Plan::default()), ctx),
+            Action::Deposit => self.deposit(ctx),
+            Action::ClaimPort { port, code } => {
+                let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else {
+                    return;
+                };
+                let (node, source) = (Arc::clone(&self.node), self.source);
+                let claim = async move {
+                    let error = node.codes.claim_port(&domain, &key, &port, code, source).await;
+                    if error.is_none() {
+                        wake(&node, domain).await;
+                    }
+                    error
+                };
+                self.ask(claim, ctx, |phone, error, ctx| phone.feed(Event::PortClaimed(error), ctx));
+            }
+            Action::Proved => metrics::count(Counter::Registered(Registration::Authenticated)),
+            Action::Confirm(password) => self.aside(|node, domain, key| async move {
+                node.codes.confirm(&domain, &key, &password).await;
+            }),
+            Action::Refresh(facts) => self.aside(|node, domain, key| async move {
+                node.codes.refresh(&domain, &key, &facts).await;
+            }),
+            Action::WrongDigest => {
+                metrics::count(Counter::Registered(Registration::WrongDigest));
+                if let Some(key) = self.session.key() {
+                    tracing::info!(device = %key, "wrong digest");
+                    self.node.codes.ledger().wrong_digest(key, self.source);
+                }
+            }
+            Action::Dropped => metrics::count(Counter::Dropped),
+        }
+    }
+
+    /// Does something for the device beside the session, which does not wait for it.
+    fn aside<F>(&self, act: impl FnOnce(Arc<Node>, DomainName, crate::core::ids::DeviceKey) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
+            actix_rt::spawn(act(Arc::clone(&self.node), domain.clone(), key.clone()));
+        }
+    }
+
+    /// Asks something; the device is not listened to before the answer.
+    fn ask<F, R>(
+        &self,
+        question: F,
+        ctx: &mut WebsocketContext<Self>,
+        then: impl FnOnce(&mut Self, R, &mut WebsocketContext<Self>) + 'static,
+    ) where
+        F: Future<Output = R> + 'static,
+        R: 'static,
+    {
+        ctx.wait(question.into_actor(self).map(|answer, phone, ctx| then(phone, answer, ctx)));
+    }
+
+    fn claim(&self, identify: Box<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let (query, source) = (self.query.clone(), self.source);
+        let here = Whereabouts { node: node.id.clone(), conn: self.conn };
+        let claim = async move {
+            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here };
+            node.codes.claim(request).await
+        };
+        self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
+            let draw = Draw { challenge: random::digits(10), seed: random::letters_and_digits(16).expose().into() };
+            phone.feed(Event::Claimed(claimed, draw), ctx);
+        });
+    }
+
+    fn join(&self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let find = async move { node.domain(&name).await };
+        self.ask(find, ctx, |phone, domain, ctx| {
+            // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
+            phone.domain = domain;
+            let (Some(domain), Some(key)) = (phone.domain.clone(), phone.session.key().cloned()) else {
+                return phone.feed(Event::Joined(false), ctx);
+            };
+            let join = domain.send(Join { key, conn: phone.conn, phone: ctx.address() });
+            phone.ask(join, ctx, |phone, joined, ctx| {
+                let joined = joined.unwrap_or(false);
+                phone.feed(Event::Joined(joined), ctx);
+            });
+        });
+    }
+
+    fn deposit(&self, ctx: &mut WebsocketContext<Self>) {
+        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
+        let node = Arc::clone(&self.node);
+        let deposit = async move {
+            match node.store.deposit(&domain, &key).await {
+                Ok(new) => {
+                    metrics::count_many(Counter::Notice(NoticeEvent::Deposited), u64::from(new));
+                    wake(&node, domain).await;
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(%error, device = %key, "notice not deposited; trying again");
+                    false
+                }
+            }
+        };
+        self.ask(deposit, ctx, |phone, done, ctx| phone.feed(Event::Deposited(done), ctx));
+    }
+
+    /// An unassigned device takes one of a limited number of places.
+    fn keep_unassigned_place(&mut self, ctx: &mut WebsocketContext<Self>) {
+        match (self.session.is_unassigned(), &self.unassigned) {
+            (true, None) => {
+                self.unassigned = self.node.roster.admit_unassigned(self.source);
+                if self.unassigned.is_none() {
+                    self.feed(Event::End(Close::Overload), ctx);
+                }
+            }
+            (false, Some(_)) => self.unassigned = None,
+            _ => {}
+        }
+    }
+
+    fn set_timer(&mut self, due: Tick, ctx: &mut WebsocketContext<Self>) {
+        if let Some((set, handle)) = self.timer {
+            if set <= due {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let wait = due.since(clock::now()).max(Duration::from_millis(1));
+        let handle = ctx.run_later(wait, |phone, ctx| {
+            phone.timer = None;
+            phone.feed(Event::Tick, ctx);
+        });
+        self.timer = Some((due, handle));
+    }
+
+    fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
+        self.closed = Some(close);
+        ctx.close(Some(close_frame(close)));
+        ctx.stop();
+    }
+}
+
+async fn wake(node: &Node, domain: DomainName) {
+    if let Err(error) = node.store.publish(&Signal::Mail { domain }).await {
+        // Every node looks into its mailboxes by itself from time to time.
+        tracing::warn!(%error, "wake-up not published");
+    }
+}
+
+impl Actor for Phone {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.node.roster.enrol(self.conn, ctx.address().recipient());
+        self.set_timer(self.session.deadline(&self.node.tuning.timing), ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        metrics::count(Counter::DeviceClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
+        if let (Some(domain), Some(key)) = (&self.domain, self.session.key()) {
+            domain.do_send(Leave { key: key.clone(), conn: self.conn });
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ProtocolError>> for Phone {
+    fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
+        let Some(incoming) = self.joiner.take(item, &self.line) else {
+            return self.feed(Event::Heard, ctx);
+        };
+        match incoming {
+            Incoming::Binary(message) => self.feed(Event::Message(&message), ctx),
+            Incoming::Ping(payload) => {
+                ctx.pong(&payload);
+                self.feed(Event::Heard, ctx);
+            }
+            Incoming::Pong(_) => self.feed(Event::Heard, ctx),
+            Incoming::Close => self.feed(Event::End(Close::ByPeer), ctx),
+            Incoming::Text(_) => self.feed(Event::End(Close::WrongKind), ctx),
+            Incoming::Fault(close) => self.feed(Event::End(close), ctx),
+        }
+    }
+}
+
+impl Handler<End> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
+        self.feed(Event::End(close), ctx);
+    }
+}
+
+/// The actor of the domain is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DomainLost;
+
+impl Handler<DomainLost> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, _: DomainLost, ctx: &mut Self::Context) {
+        self.feed(Event::DomainLost, ctx);
+    }
+}

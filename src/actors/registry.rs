@@ -1,0 +1,93 @@
+//! Finds the actor of a domain, makes it, and makes it again when it has died.
+//!
+//! `actix::Supervisor` restarts an actor that stops, not one that panics: its address is closed for good. So the registry looks
+//! at the address and replaces it. The members of the dead one are told by its end and join the new one by themselves.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult};
+
+use crate::actors::domain::{DomainActor, Evict, Reconcile, Wake};
+use crate::actors::node::Node;
+use crate::core::ids::DomainName;
+use crate::metrics::{self, Counter};
+use crate::store::Signal;
+
+/// The registry of one node.
+#[derive(Default)]
+pub struct Registry {
+    node: Weak<Node>,
+    domains: HashMap<DomainName, Addr<DomainActor>>,
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+}
+
+/// Tells the registry which node it serves; before this it finds nothing.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Serve(pub Weak<Node>);
+
+impl Handler<Serve> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Serve(node): Serve, _: &mut Context<Self>) {
+        self.node = node;
+    }
+}
+
+/// Asks for the actor of a domain.
+#[derive(Message)]
+#[rtype(result = "Addr<DomainActor>")]
+pub struct Find(pub DomainName);
+
+impl Handler<Find> for Registry {
+    type Result = MessageResult<Find>;
+
+    fn handle(&mut self, Find(name): Find, _: &mut Context<Self>) -> MessageResult<Find> {
+        if let Some(known) = self.domains.get(&name) {
+            if known.connected() {
+                return MessageResult(known.clone());
+            }
+            tracing::error!(domain = %name, "the actor of the domain has died; making a new one");
+            metrics::count(Counter::DomainRecreated);
+        }
+        let address = DomainActor::new(name.clone(), self.node.clone()).start();
+        self.domains.insert(name, address.clone());
+        MessageResult(address)
+    }
+}
+
+/// A signal from the bus.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FromBus(pub Signal);
+
+impl Handler<FromBus> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, FromBus(signal): FromBus, _: &mut Context<Self>) {
+        match signal {
+            // A domain without an actor here has nobody here who could take the mail.
+            Signal::Mail { domain } => {
+                if let Some(actor) = self.domains.get(&domain) {
+                    actor.do_send(Wake);
+                }
+            }
+            Signal::Evict { domain, key, node, conn } => {
+                let here = self.node.upgrade().is_some_and(|n: Arc<Node>| n.id == node);
+                if let Some(actor) = self.domains.get(&domain).filter(|_| here) {
+                    actor.do_send(Evict { key, conn });
+                }
+            }
+            Signal::Gap => {
+                for actor in self.domains.values() {
+                    actor.do_send(Wake);
+                    actor.do_send(Reconcile);
+                }
+            }
+        }
+    }
+}

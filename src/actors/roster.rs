@@ -1,0 +1,152 @@
+//! Every open connection of this node: how many there may be, and how they are all ended.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::core::close::Close;
+use crate::core::ids::ConnId;
+use crate::core::limits::SourceKey;
+use crate::metrics::{self, Counter, Gauge, Held, Peer};
+
+/// Ends a connection for a reason from outside its protocol.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct End(pub Close);
+
+/// Bounds on the number of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Connections of all kinds.
+    pub connections: usize,
+    /// Unassigned devices per source address.
+    pub unassigned_per_source: usize,
+    /// Unassigned devices in all.
+    pub unassigned: usize,
+}
+
+#[derive(Default)]
+struct Tables {
+    open: usize,
+    connections: HashMap<ConnId, Recipient<End>>,
+    unassigned: HashMap<SourceKey, usize>,
+    unassigned_total: usize,
+}
+
+/// The connections of this node.
+pub struct Roster {
+    capacity: Capacity,
+    next: AtomicU64,
+    tables: Mutex<Tables>,
+}
+
+impl Roster {
+    /// No connection yet.
+    pub fn new(capacity: Capacity) -> Self {
+        Self { capacity, next: AtomicU64::new(1), tables: Mutex::default() }
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
+        act(&mut self.tables.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A place for a new connection; `None` if all are taken.
+    pub fn admit(self: &Arc<Self>, peer: Peer) -> Option<Place> {
+        let free = self.with(|t| {
+            let free = t.open < self.capacity.connections;
+            t.open += usize::from(free);
+            free
+        });
+        free.then(|| {
+            metrics::count(Counter::Accepted(peer));
+            let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+            Place { roster: Arc::clone(self), conn, _counted: metrics::hold(Gauge::Connections(peer)) }
+        })
+    }
+
+    /// The actor of a connection can be ended from now on.
+    pub fn enrol(&self, conn: ConnId, end: Recipient<End>) {
+        self.with(|t| t.connections.insert(conn, end));
+    }
+
+    /// A place among the unassigned devices; `None` if the source address or the node has too many.
+    pub fn admit_unassigned(self: &Arc<Self>, source: SourceKey) -> Option<UnassignedPlace> {
+        let free = self.with(|t| {
+            let of_source = t.unassigned.get(&source).copied().unwrap_or(0);
+            let free = of_source < self.capacity.unassigned_per_source && t.unassigned_total < self.capacity.unassigned;
+            if free {
+                t.unassigned.insert(source, of_source + 1);
+                t.unassigned_total += 1;
+            }
+            free
+        });
+        free.then(|| UnassignedPlace { roster: Arc::clone(self), source, _counted: metrics::hold(Gauge::Unassigned) })
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.with(|t| t.open)
+    }
+
+    /// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that it takes `longest`
+    /// at most. Returns when the last one has been told.
+    pub async fn end_all(&self, per_second: u32, longest: Duration) {
+        const STEPS_PER_SECOND: u32 = 20;
+        let all = self.with(|t| t.connections.values().cloned().collect::<Vec<_>>());
+        let steps = (longest.as_secs_f64() * f64::from(STEPS_PER_SECOND)).max(1.0);
+        // Rounded up, so that the last step is not one too many; both are far below what a float holds exactly.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let needed = (all.len() as f64 / steps).ceil() as usize;
+        let wanted = usize::try_from(per_second.div_ceil(STEPS_PER_SECOND)).unwrap_or(usize::MAX);
+        let mut pace = interval(Duration::from_secs(1) / STEPS_PER_SECOND);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for some in all.chunks(wanted.max(needed).max(1)) {
+            pace.tick().await;
+            for connection in some {
+                connection.do_send(End(Close::Stopping));
+            }
+        }
+    }
+}
+
+/// The place of an open connection; free again when dropped.
+pub struct Place {
+    roster: Arc<Roster>,
+    /// The number of the connection.
+    pub conn: ConnId,
+    _counted: Held,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.roster.with(|t| {
+            t.open -= 1;
+            t.connections.remove(&self.conn);
+        });
+    }
+}
+
+/// The place of an unassigned device; free again when dropped.
+pub struct UnassignedPlace {
+    roster: Arc<Roster>,
+    source: SourceKey,
+    _counted: Held,
+}
+
+impl Drop for UnassignedPlace {
+    fn drop(&mut self) {
+        self.roster.with(|t| {
+            t.unassigned_total -= 1;
+            if let Some(count) = t.unassigned.get_mut(&self.source) {
+                *count -= 1;
+                if *count == 0 {
+                    t.unassigned.remove(&self.source);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,345 @@
+//! One upgraded WebSocket connection: our own reading and writing around the context of `actix_web_actors`.
+//!
+//! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound what a
+//! frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds the
+//! actor frame by frame through a [`FrameGuard`], writes what the actor says, cuts a peer that does not read, and lingers
+//! after a close so that the close frame arrives. It knows nothing of the protocols spoken.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix::{Actor, StreamHandler};
+use actix_http::error::PayloadError;
+use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
+use bytes::{Buf as _, Bytes};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use crate::core::close::Close;
+use crate::core::guard::{FrameGuard, Speech};
+
+/// Bytes read at once; they live on the stack, so an idle connection holds none.
+const READ_AT_ONCE: usize = 16 * 1024;
+
+/// After a close frame the peer may still send this much, which is thrown away, so that the frame is read before the socket
+/// goes.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bounds of one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// What the peer may speak.
+    pub speech: Speech,
+    /// Longest message of the peer, in bytes, ever.
+    pub longest: usize,
+    /// Bytes that may wait for a peer that does not read.
+    pub window: usize,
+    /// How long a peer may take none of them.
+    pub write_timeout: Duration,
+    /// How long the peer has to end its side after a close frame; known devices never echo the frame (`sysclient.md` 1.2).
+    pub linger: Duration,
+}
+
+/// What actor and socket task tell each other about one connection.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Longest message allowed now, in bytes; the actor may raise it up to [`Bounds::longest`].
+    longest: Rc<Cell<usize>>,
+    /// Why the socket side ended the connection, if it did.
+    fault: Rc<Cell<Option<Close>>>,
+}
+
+impl Line {
+    /// A line with this limit for messages to begin with.
+    pub fn new(longest: usize) -> Self {
+        Self { longest: Rc::new(Cell::new(longest)), fault: Rc::default() }
+    }
+
+    /// From now on messages may be this long.
+    pub fn allow(&self, longest: usize) {
+        self.longest.set(longest);
+    }
+
+    /// Why the socket side ended the connection.
+    pub fn fault(&self) -> Option<Close> {
+        self.fault.get()
+    }
+}
+
+/// A complete message or event of the peer.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A binary message, its fragments joined.
+    Binary(Bytes),
+    /// A text message, its fragments joined.
+    Text(String),
+    /// A ping to be answered.
+    Ping(Bytes),
+    /// A pong.
+    Pong(Bytes),
+    /// The peer closes.
+    Close,
+    /// The peer broke a rule of the frame layer.
+    Fault(Close),
+}
+
+/// Joins the fragments of a message. The guard has already bounded their sum.
+#[derive(Debug, Default)]
+pub struct Joiner(Option<Box<(bool, Vec<u8>)>>);
+
+impl Joiner {
+    /// Takes what the context delivers; `None` while a message is incomplete.
+    pub fn take(&mut self, message: Result<Message, ProtocolError>, line: &Line) -> Option<Incoming> {
+        use actix_http::ws::Item;
+        Some(match message {
+            Ok(Message::Binary(bytes)) => Incoming::Binary(bytes),
+            Ok(Message::Text(text)) => Incoming::Text(text.to_string()),
+            Ok(Message::Ping(bytes)) => Incoming::Ping(bytes),
+            Ok(Message::Pong(bytes)) => Incoming::Pong(bytes),
+            Ok(Message::Close(_)) => Incoming::Close,
+            Ok(Message::Nop) => return None,
+            Ok(Message::Continuation(Item::FirstText(bytes))) => return self.begin(true, &bytes),
+            Ok(Message::Continuation(Item::FirstBinary(bytes))) => return self.begin(false, &bytes),
+            Ok(Message::Continuation(Item::Continue(bytes))) => {
+                self.0.as_mut()?.1.extend_from_slice(&bytes);
+                return None;
+            }
+            Ok(Message::Continuation(Item::Last(bytes))) => {
+                let (text, mut whole) = *self.0.take()?;
+                whole.extend_from_slice(&bytes);
+                if text {
+                    String::from_utf8(whole).map_or(Incoming::Fault(Close::Malformed), Incoming::Text)
+                } else {
+                    Incoming::Binary(whole.into())
+                }
+            }
+            // The guard has let the frame pass, so what is left is text that is not UTF-8.
+            Err(_) => Incoming::Fault(line.fault().unwrap_or(Close::Malformed)),
+        })
+    }
+
+    fn begin(&mut self, text: bool, bytes: &[u8]) -> Option<Incoming> {
+        self.0 = Some(Box::new((text, bytes.to_vec())));
+        None
+    }
+}
+
+/// The close frame for a reason.
+pub fn close_frame(close: Close) -> CloseReason {
+    CloseReason { code: CloseCode::from(close.code()), description: Some(close.text().into()) }
+}
+
+/// Runs `actor` on `io` until the connection is over. `first` are bytes that came with the handshake; `held` is dropped
+/// at the end.
+pub async fn run<T, A, H>(io: T, first: Bytes, actor: A, line: Line, bounds: Bounds, held: H)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Message, ProtocolError>>,
+{
+    let io = Rc::new(RefCell::new(io));
+    let fault = Rc::clone(&line.fault);
+    let inbound = Inbound {
+        io: Rc::clone(&io),
+        guard: FrameGuard::new(bounds.speech),
+        line,
+        rest: first,
+        between_frames: false,
+        over: false,
+    };
+    let codec = actix_http::ws::Codec::new().max_size(bounds.longest);
+    let actor = WebsocketContext::with_codec(actor, inbound, codec);
+    let outbound = Outbound {
+        io,
+        actor: Some(Box::pin(actor)),
+        queue: VecDeque::new(),
+        queued: 0,
+        bounds,
+        fault,
+        timer: None,
+        may_discard: LINGER_BYTES,
+    };
+    outbound.await;
+    drop(held);
+}
+
+/// The reading side: hands the frames of the peer to the actor's codec, one by one.
+struct Inbound<T> {
+    io: Rc<RefCell<T>>,
+    guard: FrameGuard,
+    line: Line,
+    /// What was read and not handed on yet.
+    rest: Bytes,
+    /// A frame has just been handed on. The codec takes a frame only when this stream is pending, so it pauses once.
+    between_frames: bool,
+    over: bool,
+}
+
+impl<T: AsyncRead + Unpin> Inbound<T> {
+    fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(read_some(&mut *self.io.borrow_mut(), cx)) {
+            Ok(bytes) if !bytes.is_empty() => self.rest = bytes,
+            _ => self.over = true,
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: AsyncRead + Unpin> Stream for Inbound<T> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.over {
+            return Poll::Ready(None);
+        }
+        if this.rest.is_empty() && this.read_more(cx).is_pending() {
+            this.between_frames = false;
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut this.between_frames) {
+            // The codec finds a whole frame now, and asks again afterwards. Nobody else will wake this task for `rest`.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if this.over {
+            return Poll::Ready(None);
+        }
+        match this.guard.look(&this.rest, this.line.longest.get() as u64) {
+            Ok(seen) => {
+                this.between_frames = seen.frame_ends;
+                Poll::Ready(Some(Ok(this.rest.split_to(seen.bytes))))
+            }
+            Err(close) => {
+                this.over = true;
+                this.rest = Bytes::new();
+                this.line.fault.set(Some(close));
+                Poll::Ready(Some(Err(PayloadError::Overflow)))
+            }
+        }
+    }
+}
+
+/// Reads into a buffer on the stack, in a frame of its own: nothing of it lives on in the idle connection's future.
+#[inline(never)]
+fn read_some<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    let mut buffer = [0; READ_AT_ONCE];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
+}
+
+/// The writing side, and the task of the connection: it drives the actor, whose output it writes.
+struct Outbound<T, S> {
+    io: Rc<RefCell<T>>,
+    /// The actor's output; `None` when the actor has ended.
+    actor: Option<Pin<Box<S>>>,
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    bounds: Bounds,
+    fault: Rc<Cell<Option<Close>>>,
+    /// Runs while the peer takes nothing although something waits, and after the close.
+    timer: Option<Pin<Box<Sleep>>>,
+    may_discard: usize,
+}
+
+impl<T, S, E> Outbound<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    fn poll_actor(&mut self, cx: &mut Context<'_>) {
+        while let Some(actor) = &mut self.actor {
+            match actor.as_mut().poll_next(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.queued += bytes.len();
+                    self.queue.push_back(bytes);
+                    if self.queued > self.bounds.window && self.poll_write(cx).is_pending() {
+                        return;
+                    }
+                }
+                Poll::Ready(None | Some(Err(_))) => self.actor = None,
+            }
+        }
+    }
+
+    /// Writes what waits; an error is the end of the connection.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(front) = self.queue.front_mut() {
+            match Pin::new(&mut *self.io.borrow_mut()).poll_write(cx, front) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.timer = None;
+                    self.queued -= written;
+                    front.advance(written);
+                    if front.is_empty() {
+                        self.queue.pop_front();
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether `limit` has run out since the timer was last off.
+    fn timed_out(&mut self, limit: Duration, cx: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// Ends our side, then throws away what the peer still sends until it ends its side.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut *self.io.borrow_mut()).poll_shutdown(cx).is_ready() {
+            while self.may_discard > 0 {
+                match read_some(&mut *self.io.borrow_mut(), cx) {
+                    Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
+                        self.may_discard = self.may_discard.saturating_sub(bytes.len());
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        if self.timed_out(self.bounds.linger, cx) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl<T, S, E> Future for Outbound<T, S>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.poll_actor(cx);
+        match this.poll_write(cx) {
+            Poll::Ready(Ok(())) if this.actor.is_some() => {
+                this.timer = None;
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(())) => return this.poll_linger(cx),
+            Poll::Ready(Err(_)) => {
+                this.actor = None;
+                return Poll::Ready(());
+            }
+            Poll::Pending => {}
+        }
+        if this.queued > this.bounds.window || this.timed_out(this.bounds.write_timeout, cx) {
+            this.fault.set(Some(Close::NotReading));
+            this.actor = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,243 @@
+//! The actor of one app connection: carries between the socket, the session and the services.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, SpawnHandle,
+    StreamHandler, WrapFuture as _,
+};
+use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
+
+use crate::actors::domain::{DomainActor, Enlist, Resign, Settle};
+use crate::actors::node::Node;
+use crate::actors::roster::End;
+use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
+use crate::clock;
+use crate::core::appws::login::Login;
+use crate::core::close::Close;
+use crate::core::ids::{Code, ConnId, DomainName, Secret};
+use crate::core::limits::SourceKey;
+use crate::core::time::Tick;
+use crate::core::users::event::{Action, Delivery, Event};
+use crate::core::users::rights::{Rights, judge};
+use crate::core::users::session::Session;
+use crate::metrics::{self, Counter};
+use crate::random;
+
+/// What the connection is in one of its domains.
+#[derive(Default)]
+struct Standing {
+    domain: Option<Addr<DomainActor>>,
+    acts: bool,
+    waits_for: Vec<Code>,
+}
+
+/// The actor of one app connection.
+pub struct Users {
+    node: Arc<Node>,
+    conn: ConnId,
+    source: SourceKey,
+    session: Session,
+    line: Line,
+    joiner: Joiner,
+    standings: HashMap<DomainName, Standing>,
+    timer: Option<(Tick, SpawnHandle)>,
+    closed: Option<Close>,
+}
+
+impl Users {
+    /// For a connection that was opened just now.
+    pub fn new(node: Arc<Node>, conn: ConnId, source: SourceKey, line: Line) -> Self {
+        let mut entropy = [0; 32];
+        random::fill(&mut entropy);
+        let session = Session::new(clock::now(), entropy);
+        let (joiner, standings) = (Joiner::default(), HashMap::new());
+        Self { node, conn, source, session, line, joiner, standings, timer: None, closed: None }
+    }
+
+    fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let mut actions = Vec::new();
+        self.session.on(event, clock::now(), &node.app_settings, &mut actions);
+        for action in actions {
+            self.perform(action, ctx);
+        }
+        self.set_timer(self.session.deadline(&node.app_settings), ctx);
+    }
+
+    fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
+        match action {
+            Action::Send(text) => ctx.text(text),
+            Action::Ping(payload) => ctx.ping(&payload),
+            Action::Close(close) => self.close(close, ctx),
+            Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
+            Action::LoginFailed => {
+                tracing::info!("log-in failed");
+                self.node.codes.ledger().failed_login(self.source);
+            }
+            Action::Enlist(rights) => {
+                metrics::count(Counter::LogIn);
+                tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
+                self.line.allow(self.node.app_settings.longest_after);
+                self.enlist(rights.domain, |_| {}, ctx);
+            }
+            Action::Ask(number, ask) => {
+                let Some(rights) = self.session.rights().cloned() else { return };
+                let node = Arc::clone(&self.node);
+                let answer = async move { node.codes.answer(&rights, ask).await };
+                let answer = answer.into_actor(self);
+                ctx.spawn(answer.map(move |answer, users, ctx| users.feed(Event::Answered(number, answer), ctx)));
+            }
+            Action::Act(domain) => self.enlist(domain, |standing| standing.acts = true, ctx),
+            Action::Await(domain, code) => self.enlist(domain, |standing| standing.waits_for.push(code), ctx),
+            Action::Settle(domain, codes) => {
+                if let Some(standing) = self.standings.get_mut(&domain) {
+                    standing.waits_for.retain(|code| !codes.contains(code));
+                    if let Some(domain) = &standing.domain {
+                        domain.do_send(Settle(codes));
+                    }
+                }
+            }
+        }
+    }
+
+    fn verify(&self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let verify = async move {
+            let domain = match DomainName::parse(&login.domain) {
+                // A store that is away fails the log-in of a domain, never lets it pass.
+                Ok(name) => node.tenants.find(&name).await.ok().flatten(),
+                Err(_) => None,
+            };
+            judge(&login, &challenge, &node.instance, domain.as_deref())
+        };
+        ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, users, ctx| {
+            let key = Secret::new(random::guid());
+            users.feed(Event::Verified(rights.map(Box::new), key), ctx);
+        }));
+    }
+
+    /// Changes the standing in a domain and tells its actor.
+    fn enlist(&mut self, name: DomainName, change: impl FnOnce(&mut Standing), ctx: &mut WebsocketContext<Self>) {
+        let standing = self.standings.entry(name.clone()).or_default();
+        let known_codes = standing.waits_for.len();
+        change(standing);
+        if standing.domain.is_some() {
+            // The actor knows the older codes already.
+            let news = standing.waits_for[known_codes..].to_vec();
+            return self.tell(&name, news, ctx);
+        }
+        let node = Arc::clone(&self.node);
+        let find = async move { (node.domain(&name).await, name) };
+        ctx.wait(find.into_actor(self).map(|(domain, name), users, ctx| {
+            let Some(standing) = users.standings.get_mut(&name) else { return };
+            standing.domain = domain;
+            let codes = standing.waits_for.clone();
+            users.tell(&name, codes, ctx);
+        }));
+    }
+
+    fn tell(&self, name: &DomainName, waits_for: Vec<Code>, ctx: &mut WebsocketContext<Self>) {
+        let Some((standing, rights)) = self.standings.get(name).zip(self.session.rights()) else { return };
+        if let Some(domain) = &standing.domain {
+            let (requester, users) = (rights.requester.clone(), ctx.address());
+            domain.do_send(Enlist { conn: self.conn, users, requester, acts: standing.acts, waits_for });
+        }
+    }
+
+    fn set_timer(&mut self, due: Option<Tick>, ctx: &mut WebsocketContext<Self>) {
+        let Some(due) = due else { return };
+        if let Some((set, handle)) = self.timer {
+            if set <= due {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let wait = due.since(clock::now()).max(Duration::from_millis(1));
+        let handle = ctx.run_later(wait, |users, ctx| {
+            users.timer = None;
+            users.feed(Event::Tick, ctx);
+        });
+        self.timer = Some((due, handle));
+    }
+
+    fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
+        self.closed = Some(close);
+        ctx.close(Some(close_frame(close)));
+        ctx.stop();
+    }
+}
+
+impl Actor for Users {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.node.roster.enrol(self.conn, ctx.address().recipient());
+        self.set_timer(self.session.deadline(&self.node.app_settings), ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
+        for domain in self.standings.values().filter_map(|s| s.domain.as_ref()) {
+            domain.do_send(Resign(self.conn));
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ProtocolError>> for Users {
+    fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
+        let Some(incoming) = self.joiner.take(item, &self.line) else { return };
+        match incoming {
+            Incoming::Text(text) => self.feed(Event::Text(&text), ctx),
+            Incoming::Pong(payload) => self.feed(Event::Pong(&payload), ctx),
+            Incoming::Ping(payload) => ctx.pong(&payload),
+            Incoming::Close => self.feed(Event::End(Close::ByPeer), ctx),
+            Incoming::Binary(_) => self.feed(Event::End(Close::WrongKind), ctx),
+            Incoming::Fault(close) => self.feed(Event::End(close), ctx),
+        }
+    }
+}
+
+impl Handler<End> for Users {
+    type Result = ();
+
+    fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
+        self.feed(Event::End(close), ctx);
+    }
+}
+
+/// Notices from the mailbox of a domain.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    /// The domain.
+    pub domain: DomainName,
+    /// The notices with their devices.
+    pub deliveries: Vec<Delivery>,
+}
+
+impl Handler<Deliver> for Users {
+    type Result = ();
+
+    fn handle(&mut self, Deliver { domain, deliveries }: Deliver, ctx: &mut Self::Context) {
+        self.feed(Event::Deliver(&domain, deliveries), ctx);
+    }
+}
+
+/// The actor of this domain is gone; a new one takes its place.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reenlist(pub DomainName);
+
+impl Handler<Reenlist> for Users {
+    type Result = ();
+
+    fn handle(&mut self, Reenlist(name): Reenlist, ctx: &mut Self::Context) {
+        if let Some(standing) = self.standings.get_mut(&name) {
+            standing.domain = None;
+            self.enlist(name, |_| {}, ctx);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What each part of the broker takes out of the configuration.
+
+use crate::actors::node::Tuning;
+use crate::actors::roster::Capacity;
+use crate::actors::socket::Bounds;
+use crate::attempts::Allowance;
+use crate::codes::CodeLimits;
+use crate::config::Config;
+use crate::core::guard::Speech;
+use crate::core::limits::Quota;
+use crate::core::phone::event::Timing;
+use crate::core::sysclient::frame::TUNNEL_MAX;
+use crate::core::users::event::Settings;
+use crate::core::users::rights::Instance;
+use crate::core::users::settling::Patience;
+use crate::directory::DirectorySettings;
+use crate::store::NewDomain;
+use crate::web::directory::WrongCodeLimits;
+
+/// Longest message of an app before and after its log-in, in bytes (`appwebsocket.md` section 1).
+const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
+
+/// Release of Devices that clients are told (`devices-api.md` 4.1).
+const RELEASE: &str = "13r3";
+
+pub(super) fn domain(domain: &crate::config::Domain) -> NewDomain {
+    NewDomain {
+        name: domain.name.clone(),
+        password: domain.password.clone(),
+        admin_password: domain.admin_password.clone(),
+        auto_token: domain.auto_token.clone(),
+        categories: domain.categories.iter().map(|c| (c.name.as_str().into(), c.provisioning)).collect(),
+    }
+}
+
+pub(super) fn directory(config: &Config) -> DirectorySettings {
+    DirectorySettings {
+        ttl: config.codes.ttl,
+        rollout_ttl: config.codes.rollout_ttl,
+        credentials: config.accepted_credentials(),
+        open: config.directory.open,
+        allow_ws: config.directory.allow_ws,
+        codes_per_second: config.directory.codes_per_second,
+        max_open: config.directory.max_open,
+    }
+}
+
+pub(super) fn wrong_codes(config: &Config) -> WrongCodeLimits {
+    WrongCodeLimits {
+        per_mac: Quota::new(config.limits.init_mac, config.limits.window),
+        per_source: Quota::new(config.limits.init_address, config.limits.window),
+        per_minute: u64::from(config.limits.init_per_minute),
+        delay: config.limits.init_delay,
+        max_keys: config.limits.max_tracked,
+    }
+}
+
+pub(super) fn codes(config: &Config) -> CodeLimits {
+    CodeLimits {
+        max_open: config.codes.max_open,
+        max_open_rollout: config.codes.max_open_rollout,
+        keep_unassigned: config.devices.keep_unassigned,
+    }
+}
+
+pub(super) fn capacity(config: &Config) -> Capacity {
+    Capacity {
+        connections: config.server.max_connections,
+        unassigned_per_source: config.devices.max_unassigned_per_address,
+        unassigned: config.devices.max_unassigned,
+    }
+}
+
+pub(super) fn instance(config: &Config) -> Instance {
+    Instance {
+        domain: config.instance.domain.clone(),
+        name: config.instance.name.as_str().into(),
+        password: config.instance.password.clone(),
+    }
+}
+
+pub(super) fn allowance(config: &Config) -> Allowance {
+    let limits = &config.limits;
+    Allowance {
+        device_digests: limits.device_digests,
+        device_codes: limits.device_codes,
+        address: limits.address,
+        window: limits.window,
+        logins: limits.logins,
+        login_block: limits.login_pause,
+        max_tracked: limits.max_tracked,
+    }
+}
+
+pub(super) fn tuning(config: &Config) -> Tuning {
+    let devices = &config.devices;
+    let device_bounds = Bounds {
+        speech: Speech::Binary,
+        longest: TUNNEL_MAX,
+        window: devices.send_window,
+        write_timeout: devices.write_timeout,
+        linger: devices.close_wait,
+    };
+    Tuning {
+        timing: Timing {
+            identify: devices.identify_timeout,
+            challenged: devices.challenge_timeout,
+            ping_every: devices.ping_every,
+            dead_after: devices.dead_after,
+        },
+        device_bounds,
+        app_bounds: Bounds {
+            speech: Speech::Text,
+            longest: APP_LONGEST.1,
+            window: config.apps.send_window,
+            ..device_bounds
+        },
+        notice_window: config.apps.notice_window,
+        notice_after: config.codes.notice_after,
+    }
+}
+
+pub(super) fn apps(config: &Config) -> Settings {
+    Settings {
+        domain: config.instance.domain.as_str().into(),
+        instance: config.instance.name.as_str().into(),
+        release: RELEASE.into(),
+        build_mark: build_mark(),
+        login_timeout: config.apps.login_timeout,
+        requests_per_second: config.apps.requests_per_second,
+        codes_per_second: config.codes.codes_per_second,
+        patience: Patience { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
+        longest_before: APP_LONGEST.0,
+        longest_after: APP_LONGEST.1,
+    }
+}
+
+/// The build mark of our pages (`appwebsocket.md` 7.1): hex, and another one for every version.
+fn build_mark() -> Box<str> {
+    let digits = |part: &str| part.parse::<u32>().unwrap_or_default();
+    let mut parts = env!("CARGO_PKG_VERSION").split('.').map(digits);
+    let mut next = || parts.next().unwrap_or_default();
+    format!("{:02x}{:02x}{:02x}", next(), next(), next()).into()
+}

@@ -1,0 +1,57 @@
+//! Issuing and claiming: the only caller of the stores' code and device-ownership traits.
+//!
+//! What may happen is decided in `core::entry`; here it is looked up, drawn and made true.
+
+mod claim;
+mod issue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attempts::Ledger;
+use crate::core::ids::NodeId;
+use crate::directory::Directory;
+use crate::store::Store;
+use crate::tenants::Tenants;
+
+pub use claim::ClaimRequest;
+
+/// Limits for codes and unassigned devices.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeLimits {
+    /// Open short codes per domain.
+    pub max_open: u64,
+    /// Open roll-out codes per domain.
+    pub max_open_rollout: u64,
+    /// An unassigned device is forgotten after this time.
+    pub keep_unassigned: Duration,
+}
+
+/// The service behind device and app connections of one node.
+pub struct Codes {
+    node: NodeId,
+    store: Arc<dyn Store>,
+    tenants: Arc<Tenants>,
+    directory: Arc<dyn Directory>,
+    ledger: Arc<Ledger>,
+    limits: CodeLimits,
+}
+
+impl Codes {
+    /// Over a store and a directory.
+    pub fn new(
+        node: NodeId,
+        store: Arc<dyn Store>,
+        tenants: Arc<Tenants>,
+        directory: Arc<dyn Directory>,
+        ledger: Arc<Ledger>,
+        limits: CodeLimits,
+    ) -> Self {
+        Self { node, store, tenants, directory, ledger, limits }
+    }
+
+    /// The wrong attempts of this node.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}

@@ -1,0 +1,216 @@
+//! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path.
+//!
+//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it (`actors::socket`).
+//! Every such request of the public listener arrives here, so this routes by path and answers the rest itself.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_codec::Framed;
+use actix_http::{HttpMessage as _, Request, h1, ws};
+use actix_rt::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::actors::node::Node;
+use crate::actors::phone::Phone;
+use crate::actors::socket::{Line, run};
+use crate::actors::users::Users;
+use crate::core::ids::DomainName;
+use crate::core::limits::SourceKey;
+use crate::core::percent;
+use crate::core::phone::query::Query;
+use crate::core::users::rights::Instance;
+use crate::lifecycle::Shutdown;
+use crate::metrics::{self, Counter, Peer, Refusal};
+
+/// A refused client has this long to take the answer.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an address leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Devices,
+    Apps,
+}
+
+/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`.
+fn route(path: &str, instance: &Instance) -> Option<Route> {
+    let path = path.strip_prefix('/')?;
+    let parts: Vec<_> = path.trim_end_matches('/').split('/').map(percent::decode).collect::<Result<_, _>>().ok()?;
+    let (domain, name, rest) = match &parts[..] {
+        [domain, name] => (domain, name, None),
+        [domain, name, rest] => (domain, name, Some(rest.as_str())),
+        _ => return None,
+    };
+    if DomainName::parse(domain).ok()? != instance.domain || *name != *instance.name {
+        return None;
+    }
+    match rest {
+        Some("sysclients") => Some(Route::Devices),
+        Some("passthrough") => None,
+        _ => Some(Route::Apps),
+    }
+}
+
+/// Why a request becomes no WebSocket.
+struct Refused {
+    status: &'static str,
+    fields: String,
+    reason: Refusal,
+}
+
+impl Refused {
+    fn new(status: &'static str, reason: Refusal) -> Self {
+        Self { status, fields: String::new(), reason }
+    }
+
+    fn retry_after(status: &'static str, reason: Refusal, wait: Duration) -> Self {
+        let fields = format!("Retry-After: {}\r\n", wait.as_secs().max(1));
+        Self { fields, ..Self::new(status, reason) }
+    }
+}
+
+/// Serves one upgrade request. Without the role of Devices there is nothing to upgrade to.
+pub fn upgrade(
+    node: Arc<Node>,
+    devices: bool,
+    shutdown: &Shutdown,
+    request: &Request,
+    framed: Framed<TcpStream, h1::Codec>,
+) -> Ready<Result<(), Infallible>> {
+    let parts = framed.into_parts();
+    let mut io = parts.io;
+    match accept(&node, devices, shutdown, request) {
+        Ok(accepted) => {
+            let first = parts.read_buf.freeze();
+            // The dispatcher's buffers go when this returns; only the socket and the actor stay.
+            drop(parts.write_buf);
+            actix_rt::spawn(async move {
+                if io.write_all(accepted.answer.as_bytes()).await.is_ok() {
+                    accepted.start(io, first, node).await;
+                }
+            });
+        }
+        Err(refused) => {
+            metrics::count(Counter::Refused(refused.reason));
+            actix_rt::spawn(async move {
+                let _ = timeout(REFUSAL_TIMEOUT, refuse(&mut io, &refused)).await;
+            });
+        }
+    }
+    ready(Ok(()))
+}
+
+struct Accepted {
+    route: Route,
+    answer: String,
+    query: Query,
+    source: SourceKey,
+    place: crate::actors::roster::Place,
+}
+
+impl Accepted {
+    async fn start(self, io: TcpStream, first: bytes::Bytes, node: Arc<Node>) {
+        let Self { route, query, source, place, .. } = self;
+        let conn = place.conn;
+        match route {
+            Route::Devices => {
+                let bounds = node.tuning.device_bounds;
+                let line = Line::new(bounds.longest);
+                let phone = Phone::new(node, conn, source, query, line.clone());
+                run(io, first, phone, line, bounds, place).await;
+            }
+            Route::Apps => {
+                let bounds = node.tuning.app_bounds;
+                let line = Line::new(node.app_settings.longest_before);
+                let users = Users::new(node, conn, source, line.clone());
+                run(io, first, users, line, bounds, place).await;
+            }
+        }
+    }
+}
+
+fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
+    let route = route(request.path(), &node.instance).filter(|_| devices);
+    let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
+    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
+    let source = SourceKey::from(address);
+    let (peer, blocked) = match route {
+        Route::Devices => (Peer::Device, node.codes.ledger().devices_blocked(source)),
+        Route::Apps => (Peer::App, node.codes.ledger().apps_blocked(source)),
+    };
+    if let Some(wait) = blocked {
+        return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
+    }
+    if shutdown.is_draining() {
+        return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, Duration::from_secs(2)));
+    }
+    let key = match ws::verify_handshake(request.head()) {
+        Ok(()) => request.headers().get("sec-websocket-key").map(|k| ws::hash_key(k.as_bytes())),
+        Err(ws::HandshakeError::UnsupportedVersion | ws::HandshakeError::NoVersionHeader) => {
+            let fields = "Sec-WebSocket-Version: 13\r\n".into();
+            return Err(Refused { fields, ..Refused::new("426 Upgrade Required", Refusal::BadUpgrade) });
+        }
+        Err(_) => None,
+    };
+    let key = key.ok_or_else(|| Refused::new("400 Bad Request", Refusal::BadUpgrade))?;
+    let place = node
+        .roster
+        .admit(peer)
+        .ok_or_else(|| Refused::retry_after("503 Service Unavailable", Refusal::TooMany, Duration::from_secs(5)))?;
+    // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes (`sysclient.md` 1.2).
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        String::from_utf8_lossy(&key)
+    );
+    let query = match route {
+        Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
+        Route::Apps => Query::None,
+    };
+    Ok(Accepted { route, answer, query, source, place })
+}
+
+async fn refuse(io: &mut TcpStream, refused: &Refused) -> std::io::Result<()> {
+    let Refused { status, fields, .. } = refused;
+    let body = status.get(4..).unwrap_or_default();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{fields}Connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    io.write_all(answer.as_bytes()).await?;
+    io.shutdown().await?;
+    // Until the client has closed too, so that a reset does not overtake the answer.
+    let mut rest = [0; 512];
+    while io.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::Secret;
+
+    #[test]
+    fn routes() {
+        let domain = DomainName::parse("example.com").unwrap();
+        let instance = Instance { domain, name: "devices".into(), password: Secret::default() };
+        for (path, expected) in [
+            ("/example.com/devices/sysclients", Some(Route::Devices)),
+            ("/EXAMPLE.com/devices/sysclients", Some(Route::Devices)),
+            ("/example.com/devices", Some(Route::Apps)),
+            ("/example.com/devices/", Some(Route::Apps)),
+            ("/example.com/devices/innovaphone-devices-api", Some(Route::Apps)),
+            ("/example.com/devices/passthrough", None),
+            ("/example.com/other/sysclients", None),
+            ("/example.net/devices/sysclients", None),
+            ("/example.com/devices/a/b", None),
+            ("/", None),
+        ] {
+            assert_eq!(route(path, &instance), expected, "{path}");
+        }
+    }
+}
