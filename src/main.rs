@@ -1,3 +1,99 @@
-//! Arguments, configuration, exit code.
+//! Arguments, configuration, logging, exit code.
+//!
+//! Exit codes: 0 done, 1 failed while running, 2 the arguments or the configuration are wrong.
 
-fn main() {}
+mod cli;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use provbroker::config::{self, Config, LogFormat, Overrides};
+use provbroker::demo::DemoOptions;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+
+const FAILED: u8 = 1;
+const MISCONFIGURED: u8 = 2;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve { config, store, listen, ops_listen } => {
+            let overrides = Overrides { store, listen, ops_listen };
+            with_config(config.as_deref(), &overrides, |config| {
+                for warning in config.warnings() {
+                    tracing::warn!("{warning}");
+                }
+                done(install_crypto().and_then(|()| provbroker::app::serve(config)))
+            })
+        }
+        Command::CheckConfig { file } => match config::load(Some(&file), &Overrides::default()) {
+            Ok(config) => {
+                println!("ok: {}", config.summary());
+                for warning in config.warnings() {
+                    println!("warning: {warning}");
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => misconfigured(&error.to_string()),
+        },
+        Command::Demo { store } => {
+            if let Some(Err(error)) = store.as_ref().map(|store| store.parse::<config::StoreUrl>()) {
+                return misconfigured(&format!("--store: {error}"));
+            }
+            done(install_crypto().and_then(|()| provbroker::demo::run(DemoOptions { store })))
+        }
+        Command::MetricsTable => {
+            print!("{}", provbroker::metrics::markdown());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn with_config(file: Option<&Path>, overrides: &Overrides, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match config::load(file, overrides) {
+        Ok(config) => match install_logging(&config.log) {
+            Ok(()) => then(config),
+            Err(error) => misconfigured(&error.to_string()),
+        },
+        Err(error) => misconfigured(&error.to_string()),
+    }
+}
+
+fn misconfigured(line: &str) -> ExitCode {
+    eprintln!("provbroker: {line}");
+    ExitCode::from(MISCONFIGURED)
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain of causes on one line.
+            eprintln!("provbroker: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Logs go to standard error; standard output belongs to what a command prints.
+fn install_logging(log: &config::Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match log.format {
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(colours).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| anyhow::anyhow!("logging: {error}"))
+}
+
+/// rustls is built without a default; every TLS client of the process uses this one.
+fn install_crypto() -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another cryptographic provider is installed already"))
+}

@@ -1,0 +1,280 @@
+//! The delivered configuration, the overrides, and what every mistake is told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use provbroker::config::{self, Config, Overrides, Role, StoreUrl};
+
+const DELIVERED: &str = include_str!("../config/provbroker.toml");
+
+fn with_environment(pairs: &[(&str, &str)]) -> Result<Config, config::ConfigError> {
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    config::assemble(None, &pairs, &Overrides::default())
+}
+
+fn with_listen(listen: &str, environment: &[(&str, &str)]) -> Result<Config, config::ConfigError> {
+    let pairs: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    config::assemble(None, &pairs, &Overrides { listen: Some(listen.into()), ..Overrides::default() })
+}
+
+fn complaint(text: &str) -> String {
+    let line = match config::parse(text, "f.toml") {
+        Ok(_) => panic!("was accepted: {text}"),
+        Err(error) => error.to_string(),
+    };
+    assert!(!line.contains('\n'), "one line: {line}");
+    line
+}
+
+#[test]
+fn the_delivered_file_is_the_defaults() {
+    assert_eq!(config::parse(DELIVERED, "delivered").unwrap(), Config::default());
+}
+
+#[test]
+fn the_delivered_file_has_every_key_and_a_comment_above_each() {
+    let all = toml::Table::try_from(Config::default()).unwrap();
+    let delivered: toml::Table = toml::from_str(DELIVERED).unwrap();
+    assert_eq!(key_names("", &delivered), key_names("", &all));
+
+    let mut above = "";
+    for line in DELIVERED.lines() {
+        if line.contains('=') && !line.starts_with('#') {
+            assert!(above.starts_with("# "), "no comment above: {line}");
+        }
+        above = line;
+    }
+}
+
+fn key_names(prefix: &str, table: &toml::Table) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (key, value) in table {
+        let name = format!("{prefix}.{key}");
+        match value {
+            toml::Value::Table(inner) => names.append(&mut key_names(&name, inner)),
+            toml::Value::Array(items) => {
+                for item in items.iter().filter_map(toml::Value::as_table) {
+                    names.append(&mut key_names(&name, item));
+                }
+                names.insert(name);
+            }
+            _ => drop(names.insert(name)),
+        }
+    }
+    names
+}
+
+#[test]
+fn a_file_without_domains_makes_none() {
+    assert!(config::parse("", "empty").unwrap().domains.is_empty());
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let config = with_environment(&[
+        ("PROVBROKER__SERVER__LISTEN", "127.0.0.1:9999"),
+        ("PROVBROKER__SERVER__ROLES", "devices"),
+        ("PROVBROKER__DIRECTORY__URL", "http://127.0.0.1:7000/api/v1/"),
+        ("PROVBROKER__DIRECTORY__ALLOW_WS", "true"),
+        ("PROVBROKER__INSTANCE__PASSWORD", "12345"),
+        ("PROVBROKER__CODES__TTL", "2s"),
+        ("PROVBROKER__CODES__MAX_OPEN", "7"),
+        ("PROVBROKER__STORE__URL", "redis://:hush@h:6379/1"),
+        ("PATH", "not ours"),
+    ])
+    .unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:9999".parse().unwrap());
+    assert_eq!(config.server.public_url, "http://127.0.0.1:9999", "it named the old listener, so it goes along");
+    assert_eq!(config.server.roles, BTreeSet::from([Role::Devices]));
+    assert_eq!(config.directory.url, "http://127.0.0.1:7000/api/v1");
+    assert!(config.directory.allow_ws);
+    assert_eq!(config.instance.password.expose(), "12345");
+    assert_eq!((config.codes.ttl, config.codes.max_open), (Duration::from_secs(2), 7));
+    assert_eq!(config.store.url.describe(), "redis://h:6379/1");
+}
+
+#[test]
+fn a_variable_that_is_wrong_is_named() {
+    for (name, value, hint) in [
+        ("PROVBROKER__SERVER__LISTN", "x", "no such key"),
+        ("PROVBROKER__SERVER", "x", "no such key"),
+        ("PROVBROKER__DOMAINS__NAME", "x", "put them into the file"),
+        ("PROVBROKER__SERVER__WORKERS", "many", "a whole number"),
+        ("PROVBROKER__SERVER__LISTEN", "nowhere", "server.listen"),
+        ("PROVBROKER__SERVER__ROLES", "directory,butler", "butler"),
+        ("PROVBROKER__CODES__TTL", "ten", "duration"),
+        ("PROVBROKER__CODES__TTL", "10ms", "codes.ttl is 10ms"),
+        ("PROVBROKER__STORE__URL", "mysql://u:hush@h", "embedded:PATH"),
+    ] {
+        let line = with_environment(&[(name, value)]).expect_err(name).to_string();
+        assert!(line.starts_with(&format!("{name}: ")) && line.contains(hint), "{line}");
+        assert!(!line.contains('\n') && !line.contains("hush"), "{line}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_is_placed_and_named() {
+    let line = complaint("[server]\nlisten = \"127.0.0.1:1\"\nlistne = \"x\"\n");
+    assert!(line.starts_with("f.toml:3:1: server.listne: unknown field"), "{line}");
+    let line = complaint("[codes]\nttl = 600\n");
+    assert!(line.starts_with("f.toml:2:7: codes.ttl: "), "{line}");
+    let line = complaint("[sever]\n");
+    assert!(line.starts_with("f.toml:1:2: sever: unknown field"), "{line}");
+    let line = complaint("[server]\nroles = [\n  \"directory\",\n  \"butler\",\n]\n");
+    assert!(line.starts_with("f.toml:4:3: server.roles: "), "{line}");
+    let line = complaint("[server\n");
+    assert!(line.starts_with("f.toml:1:8: "), "{line}");
+    let line = complaint("[[domains]]\nname = \"a b\"\npassword = \"x\"\n");
+    assert!(line.starts_with("f.toml:2:8: domains.name: not a valid domain name"), "{line}");
+    let line = complaint("[instance]\npassword = 4711\n");
+    assert!(line.contains("instance.password: must be text in quotes") && !line.contains("4711"), "{line}");
+}
+
+#[test]
+fn values_that_do_not_fit_are_refused() {
+    let long = "x".repeat(65);
+    for (text, key) in [
+        ("[server]\nroles = []", "server.roles is empty"),
+        ("[server]\nroles = [\"users\"]", "server.roles names users, which comes in a later version"),
+        ("[server]\npublic_url = \"ftp://x\"", "server.public_url must begin"),
+        ("[server]\npublic_url = \"here\"", "server.public_url is not an address"),
+        ("[server]\npublic_url = \"https://u@h\"", "server.public_url must have no user"),
+        ("[server]\npublic_url = \"https://h/base\"", "server.public_url has a path"),
+        ("[server]\nops_listen = \"127.0.0.1:8080\"", "server.ops_listen is the public listener"),
+        ("[server]\nroles = [\"devices\"]", "directory.url is empty"),
+        ("[server]\nroles = [\"directory\"]", "directory.accept is empty"),
+        ("[directory]\naccept = [\"abc\"]", "directory.accept takes SHA-256"),
+        ("[directory]\ncredential = \"a b\"", "directory.credential must be printable"),
+        ("[codes]\nttl = \"999ms\"", "codes.ttl is 999ms"),
+        ("[codes]\nrollout_ttl = \"31d\"", "codes.rollout_ttl is"),
+        ("[devices]\nping_every = \"90s\"", "devices.dead_after must be longer"),
+        ("[devices]\nsend_window = 10", "devices.send_window must be"),
+        ("[limits]\naddress = 0", "limits.address is 0"),
+        ("[log]\nfilter = \"info,=[\"", "log.filter is not"),
+        ("[instance]\nname = \"cafe\"", "instance.name has hex digits only"),
+        ("[instance]\nname = \"a/b\"", "instance.name must be"),
+        ("[instance]\ndomain = \"api\"", "instance.domain is the beginning"),
+        ("[instance]\npassword = \"\"", "instance.password is empty"),
+        ("[[domains]]\nname = \"a\"\npassword = \"\"", "domains[a].password is empty"),
+        (
+            "[[domains]]\nname = \"a\"\npassword = \"p\"\n[[domains]]\nname = \"A\"\npassword = \"p\"",
+            "domains has a twice",
+        ),
+        (&format!("[instance]\nname = \"{long}\""), "instance.name must be"),
+    ] {
+        let line = complaint(text);
+        assert!(line.starts_with(&format!("f.toml: {key}")), "{text}\n→ {line}");
+    }
+}
+
+#[test]
+fn the_delivered_password_serves_on_loopback_only() {
+    for listen in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80"] {
+        assert!(with_listen(listen, &[]).is_ok(), "{listen}");
+    }
+    for listen in ["0.0.0.0:80", "192.0.2.1:80", "[::]:80"] {
+        let line = with_listen(listen, &[]).expect_err(listen).to_string();
+        assert!(line.starts_with("--listen: ") || line.contains("instance.password"), "{line}");
+        assert!(with_listen(listen, &[("PROVBROKER__INSTANCE__PASSWORD", "my own")]).is_ok(), "{listen}");
+    }
+}
+
+#[test]
+fn what_works_but_should_not_stay_is_warned_of() {
+    assert_eq!(Config::default().warnings(), Vec::<String>::new());
+    let open = with_listen("0.0.0.0:80", &[("PROVBROKER__INSTANCE__PASSWORD", "my own")]).unwrap();
+    let lines = open.warnings().join("\n");
+    for part in ["this machine only", "is http", "delivered password", "master_key"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+}
+
+#[test]
+fn the_command_line_overrides_everything() {
+    let overrides =
+        Overrides { store: Some("embedded:/x/y.redb".into()), listen: Some("127.0.0.1:1".into()), ops_listen: None };
+    let environment = [("PROVBROKER__SERVER__LISTEN".to_owned(), "127.0.0.1:2".to_owned())];
+    let config = config::assemble(None, &environment, &overrides).unwrap();
+    assert_eq!(config.store.url, StoreUrl::Embedded("/x/y.redb".into()));
+    assert_eq!(config.server.public_url, "http://127.0.0.1:1");
+
+    let wrong = Overrides { ops_listen: Some("x".into()), ..Overrides::default() };
+    let line = config::assemble(None, &[], &wrong).unwrap_err().to_string();
+    assert!(line.starts_with("--ops-listen: "), "{line}");
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let line = config::load(Some(Path::new("/no/such.toml")), &Overrides::default()).unwrap_err().to_string();
+    assert!(line.starts_with("/no/such.toml: cannot be read"), "{line}");
+}
+
+#[test]
+fn addresses_follow_from_the_public_one() {
+    let text = "[server]\npublic_url = \"https://ap.example.org:8443/\"\n[instance]\ndomain = \"bücher.example\"\n";
+    let config = config::parse(text, "f").unwrap();
+    assert_eq!(config.sysclients_url(), "wss://ap.example.org:8443/b%C3%BCcher.example/devices/sysclients");
+    assert_eq!(config.instance_path(), "/b%C3%BCcher.example/devices");
+    assert_eq!(Config::default().sysclients_url(), "ws://127.0.0.1:8080/example.com/devices/sysclients");
+
+    let mut moved = Config::default();
+    moved.server.listen = "127.0.0.1:0".parse().unwrap();
+    moved.server.public_url = "http://127.0.0.1:0".into();
+    moved.move_listener("127.0.0.1:4321".parse().unwrap());
+    assert_eq!(moved.server.public_url, "http://127.0.0.1:4321");
+    let mut proxied = config;
+    proxied.move_listener("127.0.0.1:4321".parse().unwrap());
+    assert_eq!(proxied.server.public_url, "https://ap.example.org:8443");
+}
+
+#[test]
+fn the_own_credential_is_accepted_by_the_own_directory() {
+    let config = config::parse("[directory]\ncredential = \"abc\"\n", "f").unwrap();
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(config.accepted_credentials(), [hash]);
+    assert!(Config::default().accepted_credentials().is_empty());
+}
+
+#[test]
+fn neither_debug_nor_summary_shows_a_secret() {
+    let text = DELIVERED
+        .replace("embedded:data/provbroker.redb", "redis://user:hush@h:6379/0?password=hush")
+        .replace("domain-secret", "hush")
+        .replace("change-me", "hush")
+        .replace("_token = \"\"", "_token = \"hush\"")
+        .replace("credential = \"\"", "credential = \"hush\"")
+        .replace("master_key = \"\"", "master_key = \"hush\"");
+    let config = config::parse(&text, "f").unwrap();
+    assert!(config.summary().contains("store redis://h:6379/0;"), "{}", config.summary());
+    assert!(!format!("{config:?}{}", config.summary()).contains("hush"));
+}
+
+// The program was built for this test.
+#[allow(clippy::expect_used)]
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_provbroker"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PROVBROKER__")) {
+        command.env_remove(name);
+    }
+    let output = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the program runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_program_says_whether_a_file_is_right() {
+    let (code, out, err) = run(&["check-config", "config/provbroker.toml"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("ok: ") && !out.contains("change-me") && !out.contains("domain-secret"), "{out}");
+
+    let (code, out, err) = run(&["check-config", "Cargo.toml"]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{err}");
+    assert!(err.starts_with("provbroker: Cargo.toml:") && err.contains(": unknown field"), "{err}");
+
+    let (code, _, err) = run(&["serve", "--config", "no/such.toml"]);
+    assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
+    let (code, _, err) = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
+    assert_eq!(run(&["serve", "--bogus"]).0, Some(2));
+}
