@@ -1,0 +1,252 @@
+//! Who may use whom: reads every source file and holds it against the drawing in `src/lib.rs`.
+//!
+//! Paths are found in the token stream without comments and texts, so neither an example in a comment nor an imported name can
+//! mislead it. `super::` chains that leave a top-level module are followed.
+
+// The helpers of a test are tests: clippy excuses only the functions that are marked.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+#[path = "layers/paths.rs"]
+mod paths;
+
+/// No file is longer than this.
+const MAX_LINES: usize = 400;
+
+/// Which top-level modules each one may use, besides itself.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("clock", &["core"]),
+    ("random", &["core"]),
+    ("metrics", &[]),
+    ("lifecycle", &["core", "clock", "metrics"]),
+    ("config", &["core"]),
+    // The simulated side needs time and randomness of its own; it knows nothing of the server.
+    ("sim", &["core", "clock", "random"]),
+    ("store", &["core", "clock", "random", "metrics"]),
+    ("directory", &["store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    ("codes", &["directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    ("actors", &["codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    ("web", &["actors", "codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    (
+        "app",
+        &["web", "actors", "codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"],
+    ),
+    ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
+    ("main", &["demo", "app", "config", "lifecycle", "metrics", "cli"]),
+    ("loadtest", &["core", "sim"]),
+];
+
+/// What the pure core must not touch: I/O, clocks, randomness, logs, metrics.
+const IMPURE: &[&str] = &[
+    "actix",
+    "actix_codec",
+    "actix_http",
+    "actix_rt",
+    "actix_server",
+    "actix_service",
+    "actix_web",
+    "actix_web_actors",
+    "deadpool_redis",
+    "getrandom",
+    "metrics",
+    "metrics_exporter_prometheus",
+    "rand",
+    "rand_chacha",
+    "rand_core",
+    "redb",
+    "redis",
+    "reqwest",
+    "socket2",
+    "tokio",
+    "tokio_tungstenite",
+    "tracing",
+    "tracing_subscriber",
+    "std::env",
+    "std::fs",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::UdpSocket",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+];
+
+/// Crates that may only be named in certain files, given by how their paths begin.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("actix_web_actors", &["src/actors/", "src/web/upgrade"]),
+    ("redis", &["src/store/"]),
+    ("deadpool_redis", &["src/store/"]),
+    ("redb", &["src/store/"]),
+    ("anyhow", &["src/main.rs", "src/app", "src/demo", "loadtest/"]),
+];
+
+/// What the simulated side must not touch: it would be the server testing itself.
+const NOT_IN_SIM: &[&str] =
+    &["actix", "actix_web", "actix_web_actors", "actix_http", "redis", "redb", "deadpool_redis"];
+
+/// The top-level module of a file, and how many modules deep the file is.
+fn module_of(file: &str) -> Option<(&str, usize)> {
+    if file.starts_with("loadtest/src/") {
+        return Some(("loadtest", 0));
+    }
+    let inside = file.strip_prefix("src/")?.strip_suffix(".rs")?;
+    let inside = inside.strip_suffix("/mod").unwrap_or(inside);
+    let top = inside.split('/').next()?;
+    match top {
+        "lib" => None,
+        "main" | "cli" => Some(("main", 0)),
+        _ => Some((top, inside.split('/').count())),
+    }
+}
+
+/// Every rule that a file breaks, one line each.
+fn violations(file: &str, source: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let lines = source.lines().count();
+    if lines > MAX_LINES {
+        found.insert(format!("{file}: {lines} lines, at most {MAX_LINES}"));
+    }
+    let Some((module, depth)) = module_of(file) else { return found.into_iter().collect() };
+    let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+        found.insert(format!("{file}: module {module} has no place in the drawing"));
+        return found.into_iter().collect();
+    };
+
+    let paths = paths::paths(source);
+    // A name that was imported from our own crate hides an external crate of the same name.
+    let ours: BTreeSet<&str> =
+        paths.iter().filter(|path| path.is_internal()).filter_map(|path| path.imported_as()).collect();
+    for path in &paths {
+        if let Some(top) = path.top_level(depth, module == "main" || module == "loadtest") {
+            let known = MAY_USE.iter().any(|(name, _)| *name == top) || top == "cli";
+            if known && top != module && !may_use.contains(&top) {
+                found.insert(format!("{file}: {module} uses {top}"));
+            }
+            continue;
+        }
+        if path.is_internal() || (!path.global && !path.imports && ours.contains(path.root())) {
+            continue;
+        }
+        let begins = |with: &&&str| path.begins_with(with);
+        let banned = match module {
+            "core" => IMPURE.iter().find(begins),
+            "sim" => NOT_IN_SIM.iter().find(begins),
+            _ => None,
+        };
+        if let Some(name) = banned {
+            found.insert(format!("{file}: {module} uses {name}"));
+        }
+        for (name, places) in ONLY_IN {
+            if path.begins_with(name) && !places.iter().any(|place| file.starts_with(place)) {
+                found.insert(format!("{file}: {name} belongs in {}", places.join(", ")));
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn sources(under: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(under).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_to_the_drawing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    sources(&root.join("loadtest/src"), &mut files);
+    assert!(files.len() > 20, "sources found: {}", files.len());
+    let mut found = Vec::new();
+    for path in files {
+        let file = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        found.extend(violations(&file, &std::fs::read_to_string(&path).unwrap()));
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_module_of_the_library_has_a_place_in_the_drawing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = std::fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let modules = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    for module in modules {
+        assert!(MAY_USE.iter().any(|(name, _)| *name == module), "{module}");
+        assert!(library.lines().any(|line| line.starts_with("//!") && line.contains(module)), "{module} is not drawn");
+    }
+}
+
+#[test]
+fn a_wrong_line_is_found() {
+    for (file, source, complaint) in [
+        ("src/core/a.rs", "use crate::store::Store;", "core uses store"),
+        ("src/core/a.rs", "use crate::{core::ids, store::{self, Codes}};", "core uses store"),
+        ("src/core/a.rs", "fn f() { crate::metrics::count(1) }", "core uses metrics"),
+        ("src/core/a.rs", "fn f() { super::super::clock::now() }", "core uses clock"),
+        ("src/core/mod.rs", "use super::clock;", "core uses clock"),
+        ("src/core/a.rs", "use tokio::sync::mpsc;", "core uses tokio"),
+        ("src/core/a.rs", "use tokio;", "core uses tokio"),
+        ("src/core/a.rs", "fn f() { ::tracing::info!(\"x\") }", "core uses tracing"),
+        ("src/core/a.rs", "fn f() { tracing::info!(\"x\") }", "core uses tracing"),
+        ("src/core/a.rs", "use std::{fmt, time::{Duration, Instant}};", "core uses std::time::Instant"),
+        ("src/core/a.rs", "fn f() { let t = std::time::SystemTime::now(); }", "core uses std::time::SystemTime"),
+        ("src/core/a.rs", "use {serde::Serialize, redis as r};", "core uses redis"),
+        ("src/store/a.rs", "use crate::actors::Domain;", "store uses actors"),
+        ("src/codes.rs", "use crate::web;", "codes uses web"),
+        ("src/directory.rs", "use crate::codes::issue;", "directory uses codes"),
+        ("src/codes/tests.rs", "use super::super::actors::x;", "codes uses actors"),
+        ("src/actors/a.rs", "use crate::web::x;", "actors uses web"),
+        ("src/web/a.rs", "use crate::app;", "web uses app"),
+        ("src/app.rs", "use crate::demo;", "app uses demo"),
+        ("src/sim/a.rs", "use crate::store::Codes;", "sim uses store"),
+        ("src/sim/a.rs", "use actix::Actor;", "sim uses actix"),
+        ("src/main.rs", "use provbroker::store::Codes;", "main uses store"),
+        ("loadtest/src/main.rs", "use provbroker::{core, store};", "loadtest uses store"),
+        ("src/web/routes.rs", "use actix_web_actors::ws;", "actix_web_actors belongs in"),
+        ("src/app.rs", "use actix_web_actors::ws;", "actix_web_actors belongs in"),
+        ("src/web/a.rs", "fn f() { redis::cmd(\"X\") }", "redis belongs in"),
+        ("src/web/a.rs", "use anyhow::Result;", "anyhow belongs in"),
+        ("src/extra.rs", "", "has no place"),
+        ("src/core/a.rs", &"\n".repeat(MAX_LINES + 1), "401 lines"),
+    ] {
+        let found = violations(file, source);
+        assert!(found.iter().any(|line| line.contains(complaint)), "{file}: {source}\n→ {found:?}");
+    }
+}
+
+#[test]
+fn a_right_line_is_not() {
+    for (file, source) in [
+        ("src/core/a.rs", "//! [`crate::store`]\n// use tokio::x;\n/* use tokio::y; /* nested */ use redis::z; */"),
+        (
+            "src/core/a.rs",
+            "const A: &str = \"use tokio::x;\"; const B: &str = r#\"crate::store::\"x\"#; const C: char = '\"';",
+        ),
+        (
+            "src/core/a.rs",
+            "use crate::core::ids; use super::time::Tick; mod tests { use super::*; use std::time::Duration; }",
+        ),
+        ("src/core/users/a.rs", "fn f<'a>(m: &'a M) { m.redis::<u8>(); x::tokio::y(); }"),
+        ("src/store/a.rs", "use crate::{core::ids, metrics}; fn f() { metrics::count(1); redis::cmd(\"X\"); }"),
+        ("src/app.rs", "use crate::store::{embedded, redis}; fn f() { redis::open(); }"),
+        ("src/actors/socket.rs", "use actix_web_actors::ws; use crate::{codes, metrics::{self, Counter}};"),
+        ("src/web/upgrade.rs", "use actix_web_actors::ws;"),
+        ("src/main.rs", "mod cli; use crate::cli::Cli; use provbroker::{app, config::{self, Config}};"),
+        ("src/lib.rs", "pub mod core;"),
+        ("loadtest/src/main.rs", "use provbroker::sim::phone; use tokio::x; use crate::report; mod report;"),
+        ("src/core/a.rs", &"\n".repeat(MAX_LINES)),
+    ] {
+        let found = violations(file, source);
+        assert!(found.is_empty(), "{file}: {source}\n→ {found:?}");
+    }
+}
