@@ -1,0 +1,62 @@
+# The two commands of the README are `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run demo test tools check deny measured clean
+
+CARGO ?= cargo
+# cargo-nextest reports better; cargo test is enough.
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+# Root needs no sudo.
+SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo 2>/dev/null)
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+
+run: ## build and serve on the embedded store, loopback only
+	$(CARGO) run --release --locked -- serve --config config/provbroker.toml
+
+demo: ## three simulated phones, each step checked
+	$(CARGO) run --release --locked -- demo
+
+test: tools check deny measured ## install what is missing, run everything
+	@echo "everything passed"
+
+tools:
+	@if ! command -v redis-server >/dev/null; then \
+	  echo "redis-server is missing; installing it"; \
+	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q redis-server; \
+	fi </dev/null
+	@redis-server --version
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+ifneq ($(NEXTEST),)
+	$(CARGO) nextest run --workspace --locked </dev/null
+	$(CARGO) test --workspace --locked --doc </dev/null
+else
+	$(CARGO) test --workspace --locked </dev/null
+endif
+
+# Licences, sources and duplicates are checked by tests/dependencies.rs in every run. The whole of cargo-deny, with the
+# advisory database, takes minutes to install and a network beyond the registry.
+deny:
+ifeq ($(DENY),1)
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny check
+else
+	@echo "known flaws of dependencies: not asked for (make test DENY=1 installs cargo-deny and asks)"
+endif
+
+# Tests that measure memory or kill processes need the machine for themselves: one after the other.
+measured:
+ifneq ($(NEXTEST),)
+	$(CARGO) nextest run --workspace --locked --run-ignored only --test-threads 1 --no-tests pass </dev/null
+else
+	$(CARGO) test --workspace --locked -- --ignored --test-threads 1 </dev/null
+endif
+
+clean: ## remove what was built; the data stay
+	$(CARGO) clean
