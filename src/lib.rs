@@ -9,7 +9,6 @@
 
 pub mod actors;
 pub mod app;
-pub mod attempts;
 pub mod clock;
 pub mod codes;
 pub mod config;
@@ -21,5 +20,4 @@ pub mod metrics;
 pub mod random;
 pub mod sim;
 pub mod store;
-pub mod tenants;
 pub mod web;

@@ -128,9 +128,8 @@ table! {
 table! {
     /// What is timed.
     Timer Histogram histogram {
-        Registration = "registration_seconds" Seconds "From the identify message to membership.",
+        Registration = "registration_seconds" Seconds "From the upgrade of a device connection to membership.",
         CodeIssue = "code_issue_seconds" Seconds "From `GetProvisioningCode` to its result.",
-        NoticeDelay = "notice_delay_seconds" Seconds "From the deposit of a notice to its settling, if one connection saw both.",
         Store(StoreOp) = "store_seconds" Seconds "Store operations, waiting for a connection included.",
         Init = "directory_init_seconds" Seconds "From a request at /init to its answer.",
     }
@@ -164,6 +163,12 @@ pub fn count_many(what: Counter, many: u64) {
 #[allow(clippy::cast_precision_loss)]
 pub fn set(what: Gauge, value: u64) {
     what.handle().set(value as f64);
+}
+
+/// Moves a gauge up or down.
+#[allow(clippy::cast_precision_loss)]
+pub fn shift(what: Gauge, by: i64) {
+    what.handle().increment(by as f64);
 }
 
 /// Records a time.

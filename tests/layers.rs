@@ -20,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("clock", &["core"]),
     ("random", &["core"]),
-    ("metrics", &[]),
+    // The reasons of a close name the series.
+    ("metrics", &["core"]),
     ("lifecycle", &["core", "clock", "metrics"]),
     ("config", &["core"]),
     // The simulated side needs time and randomness of its own; it knows nothing of the server.

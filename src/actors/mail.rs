@@ -16,7 +16,7 @@ use crate::actors::users::{Deliver, Users};
 use crate::core::device::{Notice, Requester};
 use crate::core::ids::{Code, ConnId, DomainName};
 use crate::core::users::event::{Delivery, DeviceView};
-use crate::metrics::{self, Counter, NoticeEvent};
+use crate::metrics::{self, Counter, Gauge, Held, NoticeEvent};
 use crate::store::{self, Signal};
 
 /// A notice that a node has taken is its own for this long; longer than settling takes at most.
@@ -31,7 +31,8 @@ const MAX_PASSED_OVER: usize = 10_000;
 struct Taker {
     users: Addr<Users>,
     requester: Requester,
-    acts: bool,
+    /// It acts as Users.
+    acts: Option<Held>,
     /// How many notices are on the way to it.
     load: usize,
 }
@@ -47,13 +48,34 @@ pub(super) struct Mail {
     orphans: bool,
     draining: bool,
     again: bool,
+    depth: Depth,
+}
+
+/// The part of one domain in the gauge of waiting notices.
+#[derive(Default)]
+struct Depth(i64);
+
+impl Depth {
+    fn show(&mut self, depth: u64) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        metrics::shift(Gauge::MailboxDepth, depth - self.0);
+        self.0 = depth;
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        self.show(0);
+    }
 }
 
 impl Mail {
     pub(super) fn enlist(&mut self, enlist: Enlist) {
         let Enlist { conn, users, requester, acts, waits_for } = enlist;
-        let taker = self.takers.entry(conn).or_insert_with(|| Taker { users, requester, acts: false, load: 0 });
-        taker.acts |= acts;
+        let taker = self.takers.entry(conn).or_insert_with(|| Taker { users, requester, acts: None, load: 0 });
+        if acts && taker.acts.is_none() {
+            taker.acts = Some(metrics::hold(Gauge::UsersConnections));
+        }
         self.waiting.extend(waits_for.into_iter().map(|code| (code, conn)));
         self.passed_over.clear();
     }
@@ -91,7 +113,7 @@ impl Mail {
         if let Some((conn, taker)) = self.waiting.get(&notice.code).and_then(|c| self.takers.get_key_value(c)) {
             return if taker.load < window { Ok(Some(*conn)) } else { Err(()) };
         }
-        let may = || self.takers.iter().filter(|(_, t)| t.acts || t.requester == notice.requester);
+        let may = || self.takers.iter().filter(|(_, t)| t.acts.is_some() || t.requester == notice.requester);
         let free = may().filter(|(_, t)| t.load < window);
         match free.min_by_key(|(conn, t)| (t.requester != notice.requester, t.load, conn.0)) {
             Some((conn, _)) => Ok(Some(*conn)),
@@ -233,14 +255,22 @@ impl DomainActor {
     pub(super) fn deposit_overdue(&mut self, ctx: &mut Context<Self>) {
         let Some(node) = self.node.upgrade() else { return };
         let name = self.name.clone();
-        let deposit = async move { node.store.deposit_overdue(&name, node.tuning.notice_after).await };
-        self.run(deposit, ctx, |actor, result, ctx| match result {
-            Ok(0) => {}
-            Ok(count) => {
-                metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
-                actor.give_back(Vec::new(), ctx);
+        let deposit = async move {
+            let depth = node.store.depth(&name).await;
+            (depth, node.store.deposit_overdue(&name, node.tuning.notice_after).await)
+        };
+        self.run(deposit, ctx, |actor, (depth, overdue): (store::Result<u64>, store::Result<u64>), ctx| {
+            if let Ok(depth) = depth {
+                actor.mail.depth.show(depth);
             }
-            Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
+            match overdue {
+                Ok(0) => {}
+                Ok(count) => {
+                    metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
+                    actor.give_back(Vec::new(), ctx);
+                }
+                Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
+            }
         });
     }
 }

@@ -10,12 +10,12 @@ use crate::actors::registry::{Find, Registry};
 use crate::actors::roster::Roster;
 use crate::actors::socket::Bounds;
 use crate::codes::Codes;
+use crate::codes::tenants::Tenants;
 use crate::core::ids::{DomainName, NodeId};
 use crate::core::phone::event::Timing;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
 use crate::store::Store;
-use crate::tenants::Tenants;
 
 /// Bounds and times of the actors.
 #[derive(Debug, Clone)]

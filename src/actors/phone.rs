@@ -13,7 +13,7 @@ use crate::actors::domain::{DomainActor, Join, Leave};
 use crate::actors::node::Node;
 use crate::actors::roster::{End, UnassignedPlace};
 use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
 use crate::core::close::Close;
 use crate::core::entry::Stage;
@@ -24,7 +24,7 @@ use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
 use crate::core::sysclient::admin::Identify;
 use crate::core::time::Tick;
-use crate::metrics::{self, Counter, NoticeEvent, Registration};
+use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
 
@@ -41,6 +41,8 @@ pub struct Phone {
     unassigned: Option<UnassignedPlace>,
     timer: Option<(Tick, SpawnHandle)>,
     closed: Option<Close>,
+    /// Runs until the device is a member.
+    watch: Option<Stopwatch>,
 }
 
 impl Phone {
@@ -58,6 +60,7 @@ impl Phone {
             unassigned: None,
             timer: None,
             closed: None,
+            watch: Some(Stopwatch::start()),
         }
     }
 
@@ -164,6 +167,9 @@ impl Phone {
             let join = domain.send(Join { key, conn: phone.conn, phone: ctx.address() });
             phone.ask(join, ctx, |phone, joined, ctx| {
                 let joined = joined.unwrap_or(false);
+                if let Some(watch) = phone.watch.take().filter(|_| joined) {
+                    metrics::observe(Timer::Registration, watch.elapsed());
+                }
                 phone.feed(Event::Joined(joined), ctx);
             });
         });
@@ -283,6 +289,7 @@ impl Handler<DomainLost> for Phone {
     type Result = ();
 
     fn handle(&mut self, _: DomainLost, ctx: &mut Self::Context) {
+        metrics::count(Counter::DeviceRejoined);
         self.feed(Event::DomainLost, ctx);
     }
 }

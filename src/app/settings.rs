@@ -3,8 +3,8 @@
 use crate::actors::node::Tuning;
 use crate::actors::roster::Capacity;
 use crate::actors::socket::Bounds;
-use crate::attempts::Allowance;
 use crate::codes::CodeLimits;
+use crate::codes::attempts::Allowance;
 use crate::config::Config;
 use crate::core::guard::Speech;
 use crate::core::limits::Quota;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::clock::Stopwatch;
 use crate::core::appws::message::ApiError;
 use crate::core::device::{CodeState, Device, Domain};
 use crate::core::ids::{Code, DeviceKey, DomainId, DomainName};
 use crate::core::users::event::{Answer, Ask, DeviceView};
 use crate::core::users::rights::Rights;
 use crate::directory::DirectoryError;
-use crate::metrics::{self, CodeEvent, Counter};
+use crate::metrics::{self, CodeEvent, Counter, Timer};
 use crate::random;
 use crate::store::{NewCode, PutCode, Result, StoreError};
 
@@ -27,6 +28,7 @@ impl From<StoreError> for ApiError {
 impl From<DirectoryError> for ApiError {
     fn from(error: DirectoryError) -> Self {
         tracing::warn!(%error, "no code from the directory");
+        metrics::count(Counter::Code(CodeEvent::DirectoryUnavailable));
         match error {
             DirectoryError::RateLimited { .. } => Self::TooManyRequests,
             DirectoryError::Refused(_)
@@ -71,6 +73,7 @@ impl Codes {
         sip: Option<Box<str>>,
         rollout: bool,
     ) -> std::result::Result<Answer, ApiError> {
+        let watch = Stopwatch::start();
         let domain = self.domain(rights, id).await?;
         let category = domain.category(category).ok_or(ApiError::NotFound)?;
         if !category.provisioning {
@@ -93,12 +96,14 @@ impl Codes {
             if matches!(put, Ok(PutCode::Kept)) {
                 let event = if rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
                 metrics::count(Counter::Code(event));
+                metrics::observe(Timer::CodeIssue, watch.elapsed());
                 let (name, code) = (domain.name.clone(), issued.code);
                 return Ok(Answer::Code { name, code, valid_until: issued.valid_until });
             }
             // Nobody will ever be told this code, so the directory need not keep it.
             let _ = self.directory.give_back(issued.code).await;
             if put? == PutCode::TooMany {
+                metrics::count(Counter::Code(CodeEvent::TooManyOpen));
                 return Err(ApiError::TooManyRequests);
             }
         }

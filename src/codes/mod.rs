@@ -2,17 +2,19 @@
 //!
 //! What may happen is decided in `core::entry`; here it is looked up, drawn and made true.
 
+pub mod attempts;
 mod claim;
 mod issue;
+pub mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attempts::Ledger;
+use crate::codes::attempts::Ledger;
+use crate::codes::tenants::Tenants;
 use crate::core::ids::NodeId;
 use crate::directory::Directory;
 use crate::store::Store;
-use crate::tenants::Tenants;
 
 pub use claim::ClaimRequest;
 

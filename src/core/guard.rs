@@ -127,11 +127,11 @@ mod tests {
         match length {
             0..=125 => out.push(0x80 | u8::try_from(length).unwrap()),
             126..=65535 => {
-                out.push(0x80 | 126);
+                out.push(0x80 | 0x7e);
                 out.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                out.push(0x80 | 127);
+                out.push(0x80 | 0x7f);
                 out.extend((length as u64).to_be_bytes());
             }
         }

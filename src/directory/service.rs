@@ -12,6 +12,7 @@ use crate::core::ids::{Code, Secret};
 use crate::core::limits::PerSecond;
 use crate::core::sysclient::auth::hex;
 use crate::core::time::Tick;
+use crate::metrics::{self, Attempt, Counter, ListingEvent};
 use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
 
 /// From this many open codes on the operator is warned: the chance of a lucky guess grows with their number.
@@ -105,6 +106,10 @@ impl DirectoryService {
                 found = Some(caller);
             }
         }
+        if found.is_none() {
+            metrics::count(Counter::Listing(ListingEvent::Unauthorized));
+            metrics::count(Counter::WrongAttempt(Attempt::Credential));
+        }
         found.cloned().ok_or(DirectoryError::Unauthorized)
     }
 
@@ -117,7 +122,27 @@ impl DirectoryService {
         idempotency: Option<(&str, &[u8])>,
         now: Tick,
     ) -> Result<IssuedByDirectory, DirectoryError> {
-        check_address(&request.url, self.settings.allow_ws).map_err(|e| DirectoryError::Refused(e.to_string()))?;
+        let issued = self.issue_once(caller, request, idempotency, now).await;
+        metrics::count(Counter::Listing(match &issued {
+            Ok(_) => ListingEvent::Listed,
+            Err(DirectoryError::Refused(_) | DirectoryError::IdempotencyConflict) => ListingEvent::BadRequest,
+            Err(DirectoryError::Unauthorized) => ListingEvent::Unauthorized,
+            Err(DirectoryError::RateLimited { .. }) => ListingEvent::RateLimited,
+            Err(DirectoryError::Unavailable(_)) => ListingEvent::Unavailable,
+        }));
+        issued
+    }
+
+    async fn issue_once(
+        &self,
+        caller: &Caller,
+        request: &IssueRequest,
+        idempotency: Option<(&str, &[u8])>,
+        now: Tick,
+    ) -> Result<IssuedByDirectory, DirectoryError> {
+        // The operator's own address stands in the configuration; strangers may not list plain ones unless allowed.
+        let allow_ws = self.settings.allow_ws || *caller == Caller::local();
+        check_address(&request.url, allow_ws).map_err(|e| DirectoryError::Refused(e.to_string()))?;
         let Some((key, body)) = idempotency else {
             return self.draw(caller, request, now).await;
         };
@@ -147,7 +172,9 @@ impl DirectoryService {
 
     /// Ends a code of `caller`; one that is unknown or another's stays as it is.
     pub async fn give_back(&self, caller: &Caller, code: Code) -> Result<(), DirectoryError> {
-        self.listings.unlist(code, &caller.0).await?;
+        if self.listings.unlist(code, &caller.0).await? {
+            metrics::count(Counter::Listing(ListingEvent::GivenBack));
+        }
         Ok(())
     }
 

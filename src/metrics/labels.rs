@@ -64,11 +64,7 @@ label! {
     /// Why a connection was refused.
     Refusal "reason" {
         TooMany "too_many" "The cap of the listener.",
-        UnassignedPerAddress "unassigned_per_address" "Too many unassigned connections from one source address.",
-        UnassignedTotal "unassigned_total" "Too many unassigned connections in all.",
         Attempts "attempts" "Too many wrong attempts from this source address.",
-        Descriptors "descriptors" "The system has no more descriptors or memory.",
-        StoreDown "store_down" "The store does not answer.",
         Draining "draining" "The process is stopping.",
         BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or of another version.",
         UnknownPath "unknown_path" "No such domain, instance or path.",
@@ -113,7 +109,6 @@ label! {
         Claimed "claimed" "Used up by a device or port.",
         Wrong "wrong" "A claim that was refused: unknown, expired, used or malformed.",
         TooManyOpen "too_many_open" "Not handed out: too many are open.",
-        RateLimited "rate_limited" "Not handed out: asked for too fast.",
         DirectoryUnavailable "directory_unavailable" "Not handed out: no directory.",
     }
 }
@@ -123,7 +118,6 @@ label! {
     NoticeEvent "event" {
         Deposited "deposited" "Put into the mailbox.",
         Delivered "delivered" "Written to a connection.",
-        Redelivered "redelivered" "Written once more.",
         Settled "settled" "Seen by Users; left the mailbox.",
         Released "released" "Given back unsettled.",
     }
@@ -146,7 +140,6 @@ label! {
     /// What happened to a code at the own directory.
     ListingEvent "event" {
         Listed "listed" "Made.",
-        Repeated "repeated" "Answered from an idempotency key.",
         GivenBack "given_back" "Deleted before its end.",
         Unauthorized "unauthorized" "Refused: no or wrong credential.",
         BadRequest "bad_request" "Refused: not as agreed.",

@@ -6,6 +6,7 @@
 
 pub mod embedded;
 mod fanout;
+mod observed;
 mod open;
 mod record;
 pub mod redis;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::embedded::{Embedded, StoreClock, system_clock};
+use super::observed::Observed;
 use super::redis::Redis;
 use super::seal::Sealer;
 use super::{Store, StoreError};
@@ -79,10 +80,11 @@ pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> Result<Arc
     match url.split_once(':') {
         Some(("embedded", "")) => Err(OpenError::Address { why: "embedded: needs the path of a file".into() }),
         Some(("embedded", path)) => {
-            Ok(Arc::new(Embedded::open(std::path::Path::new(path), sealer, options.clock.clone())?))
+            let store = Embedded::open(std::path::Path::new(path), sealer, options.clock.clone())?;
+            Ok(Arc::new(Observed(store)))
         }
         Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => {
-            Ok(Arc::new(Redis::connect(url, sealer, options).await?))
+            Ok(Arc::new(Observed(Redis::connect(url, sealer, options).await?)))
         }
         Some((scheme, _)) => Err(OpenError::Address { why: format!("unknown scheme {scheme:?}") }),
         None => Err(OpenError::Address { why: "it has no scheme".into() }),

@@ -85,12 +85,12 @@ mod tests {
     #[test]
     fn a_sealed_text_opens_only_in_its_place_and_with_its_key() {
         let sealer = Sealer::new(&Secret::new("master"));
-        let sealed = sealer.seal("device/1", "letmein");
-        assert_eq!(sealer.open("device/1", &sealed).unwrap().expose(), "letmein");
-        assert_eq!(sealer.open("device/2", &sealed), Err(Unsealable));
-        assert_eq!(Sealer::new(&Secret::new("other")).open("device/1", &sealed), Err(Unsealable));
-        assert_eq!(sealer.open("device/1", &sealed[..10]), Err(Unsealable));
-        assert_ne!(sealer.seal("device/1", "letmein"), sealed);
+        let shut = sealer.seal("device/1", "letmein");
+        assert_eq!(sealer.open("device/1", &shut).unwrap().expose(), "letmein");
+        assert_eq!(sealer.open("device/2", &shut), Err(Unsealable));
+        assert_eq!(Sealer::new(&Secret::new("other")).open("device/1", &shut), Err(Unsealable));
+        assert_eq!(sealer.open("device/1", &shut[..10]), Err(Unsealable));
+        assert_ne!(sealer.seal("device/1", "letmein"), shut);
     }
 
     #[test]

@@ -121,8 +121,8 @@ mod tests {
         settling.written(DomainName::parse("d").unwrap(), vec![Code::from_number(number).unwrap()], now)
     }
 
-    fn settled(number: u64) -> Option<Outcome> {
-        Some(Outcome::Settled(DomainName::parse("d").unwrap(), vec![Code::from_number(number).unwrap()]))
+    fn settled(number: u64) -> Outcome {
+        Outcome::Settled(DomainName::parse("d").unwrap(), vec![Code::from_number(number).unwrap()])
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
         settling.pong(&token, at(3));
         assert_eq!(settling.deadline(), Some(at(8)));
         assert_eq!(settling.next(Tick(7_999)), None);
-        assert_eq!(settling.next(at(8)), settled(1));
+        assert_eq!(settling.next(at(8)), Some(settled(1)));
         assert_eq!(settling.deadline(), None);
     }
 
@@ -142,11 +142,11 @@ mod tests {
         one(&mut settling, 1, at(0));
         settling.message(at(2));
         assert_eq!(settling.next(at(29)), None);
-        assert_eq!(settling.next(at(30)), settled(1));
+        assert_eq!(settling.next(at(30)), Some(settled(1)));
         one(&mut settling, 2, at(100));
         settling.message(at(129));
         assert_eq!(settling.next(at(130)), None);
-        assert_eq!(settling.next(at(134)), settled(2));
+        assert_eq!(settling.next(at(134)), Some(settled(2)));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         one(&mut settling, 1, at(0));
         let second = one(&mut settling, 2, at(1));
         settling.pong(&second, at(2));
-        assert_eq!(settling.next(at(7)), settled(1));
-        assert_eq!(settling.next(at(7)), settled(2));
+        assert_eq!(settling.next(at(7)), Some(settled(1)));
+        assert_eq!(settling.next(at(7)), Some(settled(2)));
     }
 }

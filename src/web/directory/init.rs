@@ -10,10 +10,12 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DirectoryWeb, Guesser, retry_after, source_of};
+use crate::clock::Stopwatch;
 use crate::core::ids::Code;
 use crate::core::init::{InitCode, InitRequest, answer};
 use crate::core::limits::SourceKey;
 use crate::directory::DirectoryError;
+use crate::metrics::{self, Attempt, Counter, InitAnswer, Timer};
 use crate::store::Contact;
 
 /// Longest query, in bytes (`directory.md` 4.5).
@@ -74,6 +76,20 @@ impl actix_web::ResponseError for InitError {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(super) async fn init(request: HttpRequest, web: web::Data<DirectoryWeb>) -> Result<HttpResponse, InitError> {
+    let watch = Stopwatch::start();
+    let answered = serve(&request, &web).await;
+    metrics::observe(Timer::Init, watch.elapsed());
+    metrics::count(Counter::Init(match &answered {
+        Ok((kind, _)) => *kind,
+        Err(InitError::TooManyAttempts(_)) => InitAnswer::RateLimited,
+        Err(InitError::Directory(_)) => InitAnswer::Unavailable,
+        Err(InitError::QueryTooLong | InitError::Method) => InitAnswer::BadRequest,
+    }));
+    let (_, script) = answered?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(script))
+}
+
+async fn serve(request: &HttpRequest, web: &DirectoryWeb) -> Result<(InitAnswer, String), InitError> {
     let query = request.query_string();
     if query.len() > MAX_QUERY {
         return Err(InitError::QueryTooLong);
@@ -84,11 +100,14 @@ pub(super) async fn init(request: HttpRequest, web: web::Data<DirectoryWeb>) -> 
         InitCode::Code(code) => Some(Some(code)),
         InitCode::Malformed => Some(None),
     };
-    let script = match target {
-        None => answer(&phone, None, first_contact(&web, &phone, None).await?),
-        Some(code) => with_code(&request, &web, &phone, code).await?,
-    };
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(script))
+    match target {
+        None => {
+            let first = first_contact(web, &phone, None).await?;
+            let kind = if first { InitAnswer::FirstContact } else { InitAnswer::Form };
+            Ok((kind, answer(&phone, None, first)))
+        }
+        Some(code) => with_code(request, web, &phone, code).await,
+    }
 }
 
 pub(super) async fn other_method() -> Result<HttpResponse, InitError> {
@@ -100,7 +119,7 @@ async fn with_code(
     web: &DirectoryWeb,
     phone: &InitRequest,
     code: Option<Code>,
-) -> Result<String, InitError> {
+) -> Result<(InitAnswer, String), InitError> {
     let guesser = Guesser { mac: phone.mac.clone(), source: source_of(request).map(SourceKey::from) };
     let now = (web.clock)();
     if let Some(left) = web.with_wrong(|wrong| wrong.blocked(&guesser, now)) {
@@ -111,6 +130,7 @@ async fn with_code(
     // their way at the same time may exceed the limit by their number; counting good codes first would stop roll-outs.
     let busy = web.with_wrong(|wrong| {
         if target.is_none() {
+            metrics::count(Counter::WrongAttempt(Attempt::InitCode));
             wrong.count(&guesser, now);
         }
         wrong.over_all.exceeded(now)
@@ -119,7 +139,8 @@ async fn with_code(
     if busy {
         tokio::time::sleep(web.delay).await;
     }
-    Ok(answer(phone, target.as_deref(), first))
+    let kind = if target.is_some() { InitAnswer::Found } else { InitAnswer::Wrong };
+    Ok((kind, answer(phone, target.as_deref(), first)))
 }
 
 /// Records the contact of a phone that says its MAC address; for another one there is nothing to record it under.
