@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn a_sealed_field_does_not_open_as_another_one() {
         let sealer = Sealer::new(&Secret::new("master"));
-        let sealed = seal(&sealer, "device", "password", &Secret::new("letmein"));
-        assert_eq!(open(&sealer, "device", "password", &sealed).unwrap(), Secret::new("letmein"));
-        assert!(open(&sealer, "device", "admin", &sealed).is_err());
+        let bytes = seal(&sealer, "device", "password", &Secret::new("letmein"));
+        assert_eq!(open(&sealer, "device", "password", &bytes).unwrap(), Secret::new("letmein"));
+        assert!(open(&sealer, "device", "admin", &bytes).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::kv::{Fault, Snapshot, Tx};
+use super::kv::{Outcome, Snapshot, Tx};
 use super::mailbox::MailRow;
 use super::{Embedded, keys};
 use crate::core::device::{CodeState, IssuedCode};
@@ -57,12 +57,12 @@ impl Codes for Embedded {
     }
 }
 
-fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> std::result::Result<Option<IssuedCode>, Fault> {
+fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<IssuedCode>> {
     let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
     Ok(row.map(|row| row.issued(code, domain.clone())))
 }
 
-fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> std::result::Result<PutCode, Fault> {
+fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(new.code), keys::code(&new.domain, new.code));
     let fresh = CodeRow { about: About::of(new), holder: Some(new.holder.clone()), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
@@ -84,7 +84,7 @@ fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> std::result::Result<Put
     Ok(PutCode::Kept)
 }
 
-fn hold(tx: &mut Tx<'_>, domain: &DomainName, code: Code, node: NodeId) -> std::result::Result<(), Fault> {
+fn hold(tx: &mut Tx<'_>, domain: &DomainName, code: Code, node: NodeId) -> Outcome<()> {
     let (code_key, mail_key) = (keys::code(domain, code), keys::mail(domain, code));
     let (row, mail) = (tx.row::<CodeRow>(&code_key)?, tx.row::<MailRow>(&mail_key)?);
     if let Some(mut row) = row {

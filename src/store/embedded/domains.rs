@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::kv::{Fault, Tx};
+use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
 use crate::core::device::{Category, Domain};
 use crate::core::ids::{CategoryId, DomainId, DomainName};
@@ -48,12 +48,7 @@ impl Domains for Embedded {
     }
 }
 
-fn ensure(
-    tx: &mut Tx<'_>,
-    key: &str,
-    fresh: DomainRow,
-    wanted: &[(Box<str>, bool)],
-) -> std::result::Result<DomainRow, Fault> {
+fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, bool)]) -> Outcome<DomainRow> {
     let there: Option<DomainRow> = tx.get(key)?;
     let known = there.is_some();
     let mut row = there.unwrap_or(fresh);
@@ -72,7 +67,7 @@ fn ensure(
 }
 
 /// The next number of a counter; the first is 1.
-pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> std::result::Result<u64, Fault> {
+pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> Outcome<u64> {
     let number = tx.get::<u64>(counter)?.unwrap_or(0) + 1;
     tx.put(counter, &number, None)?;
     Ok(number)

@@ -2,7 +2,7 @@
 
 use super::codes::CodeRow;
 use super::devices::DeviceRow;
-use super::kv::{Fault, Tx};
+use super::kv::{Outcome, Tx};
 use super::{domains, keys, mailbox};
 use crate::core::device::{Device, KEEP_USED};
 use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
@@ -10,12 +10,7 @@ use crate::store::record::Sealed;
 use crate::store::{Entered, Entry, PortClaim, Ticket};
 
 /// An open code, or one that this device has used and may use again; `None` if there is none such.
-fn claimable(
-    tx: &Tx<'_>,
-    entry: &Entry,
-    code: Code,
-    known: Option<&DeviceRow>,
-) -> std::result::Result<Option<CodeRow>, Fault> {
+fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
     let Some(row) = tx.get::<CodeRow>(&keys::code(&entry.domain, code))? else { return Ok(None) };
     let again = || {
         let this_entry = known.is_some_and(|known| known.tentative && known.entry_code == Some(code));
@@ -24,12 +19,7 @@ fn claimable(
     Ok(if row.by.is_none() || again() { Some(row) } else { None })
 }
 
-pub(super) fn enter(
-    tx: &mut Tx<'_>,
-    entry: &Entry,
-    password: Sealed,
-    admin: Option<Sealed>,
-) -> std::result::Result<Entered, Fault> {
+pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Option<Sealed>) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.is_some_and(|owner| owner != entry.domain) {
         return Ok(Entered::OwnedElsewhere);
@@ -98,7 +88,7 @@ pub(super) fn claim_port(
     key: &DeviceKey,
     port: &str,
     code: Code,
-) -> std::result::Result<PortClaim, Fault> {
+) -> Outcome<PortClaim> {
     let Some(of) = tx.get::<DomainName>(&keys::pointer(code))? else { return Ok(PortClaim::CodeNotOpen) };
     let code_key = keys::code(&of, code);
     let Some(mut row) = tx.get::<CodeRow>(&code_key)? else { return Ok(PortClaim::CodeNotOpen) };

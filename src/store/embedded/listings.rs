@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::kv::{Fault, Tx};
+use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
 use crate::core::ids::{Code, Secret};
 use crate::core::time::UnixMillis;
@@ -106,7 +106,7 @@ impl Listings for Embedded {
     }
 }
 
-fn record_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> std::result::Result<bool, Fault> {
+fn record_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> Outcome<bool> {
     let place = keys::phone(&contact.mac);
     let before: Option<PhoneRow> = tx.get(&place)?;
     let listing = match entered {

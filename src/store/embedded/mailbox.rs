@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codes::CodeRow;
 use super::devices::DeviceRow;
-use super::kv::{Fault, Tx};
+use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
 use crate::core::device::Notice;
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
@@ -28,12 +28,7 @@ pub(super) struct MailRow {
 }
 
 /// Puts the notice of a used code into the mailbox. It stays as long as the row of the code: 30 days from use.
-pub(super) fn post(
-    tx: &mut Tx<'_>,
-    domain: &DomainName,
-    code: Code,
-    device: &DeviceKey,
-) -> std::result::Result<bool, Fault> {
+pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, code: Code, device: &DeviceKey) -> Outcome<bool> {
     let Some(row) = tx.row::<CodeRow>(&keys::code(domain, code))? else { return Ok(false) };
     let CodeRow { about, holder, port, .. } = row.value;
     tx.put(&keys::mail(domain, code), &MailRow { about, device: device.clone(), port, holder }, row.ends)?;
@@ -41,7 +36,7 @@ pub(super) fn post(
     Ok(true)
 }
 
-fn deposit(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> std::result::Result<bool, Fault> {
+fn deposit(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> Outcome<bool> {
     let place = keys::device(domain, key);
     let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
     let Some(code) = row.pending else { return Ok(false) };

@@ -12,6 +12,7 @@ mod kv;
 mod listings;
 mod mailbox;
 mod presence;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use self::kv::Kv;
 use self::presence::Memory;
+use self::writer::Kv;
 use super::fanout::Fanout;
 use super::open::{OpenError, reason};
 use super::record::key_check;

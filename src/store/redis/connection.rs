@@ -153,7 +153,8 @@ impl Line {
     }
 
     async fn send<T: FromRedisValue>(&self, request: Request<'_>, twice: bool) -> Result<T> {
-        let first = match self.try_send(request).await? {
+        let lane = &self.lanes[self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len()];
+        let first = match self.try_send(lane, request).await? {
             Ok(answer) => return Ok(answer),
             Err(e) => e,
         };
@@ -161,11 +162,11 @@ impl Line {
         if !(server_unfit(&first) || line_broken(&first) && twice) {
             return Err(unavailable(&first));
         }
-        self.try_send(request).await?.map_err(|e| unavailable(&e))
+        // The lane has been given up, so this opens a new connection. Another lane may be just as broken without knowing it.
+        self.try_send(lane, request).await?.map_err(|e| unavailable(&e))
     }
 
-    async fn try_send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<RedisResult<T>> {
-        let lane = &self.lanes[self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len()];
+    async fn try_send<T: FromRedisValue>(&self, lane: &Arc<Lane>, request: Request<'_>) -> Result<RedisResult<T>> {
         let (number, mut wire) = self.open(lane).await?;
         let mut flight = Flight { lane, number, answered: false };
         let answer = request.send(&mut wire).await;

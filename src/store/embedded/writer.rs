@@ -1,0 +1,173 @@
+//! The file, and the thread that writes it: many jobs, one transaction, one fsync.
+//!
+//! The thread takes the jobs that wait, applies them all, commits, and only then answers them. A job must read and check before
+//! its first write, because what it has written is committed with the others even if it answers with an error.
+//!
+//! Not here: what can be done within a transaction (`kv.rs`).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::{Database, DatabaseError, ReadableDatabase as _};
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreClock;
+use super::kv::{Fault, Outcome, Snapshot, Tx, file, tables};
+use crate::core::time::UnixMillis;
+use crate::store::open::OpenError;
+use crate::store::{Result, StoreError};
+
+/// Jobs that may wait for the writer.
+const QUEUE: usize = 4096;
+/// Jobs that are committed together.
+const GROUP: usize = 1024;
+
+/// Tells a caller what became of its job, once it is on disk.
+type Answer = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Outcome<Answer> + Send>;
+
+/// The file, and the thread that writes it.
+pub(super) struct Kv {
+    db: Arc<Database>,
+    clock: StoreClock,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<std::thread::JoinHandle<()>>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Drop for Kv {
+    fn drop(&mut self) {
+        // The writer ends when nobody can send any more; waiting for it means that the file is free afterwards.
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Kv {
+    pub fn open(path: &Path, clock: StoreClock) -> std::result::Result<Self, OpenError> {
+        let name = || path.display().to_string();
+        let refused = |why: &dyn std::fmt::Display| OpenError::File { path: name(), why: why.to_string() };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| refused(&e))?;
+        }
+        let db = Database::create(path).map_err(|e| match e {
+            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: name() },
+            e => refused(&e),
+        })?;
+        // Reading a table that was never written is an error, so all of them are made here.
+        let made = db.begin_write().map_err(file).and_then(|tx| {
+            tables(&tx, UnixMillis(0))?;
+            tx.commit().map_err(file)
+        });
+        made.map_err(|fault| refused(&StoreError::from(fault)))?;
+
+        let db = Arc::new(db);
+        let broken = Arc::<AtomicBool>::default();
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let shared = (db.clone(), clock.clone(), broken.clone());
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_groups(waiting, &shared.0, &shared.1, &shared.2))
+            .map_err(|e| refused(&e))?;
+        Ok(Self { db, clock, jobs: Some(jobs), writer: Some(writer), broken })
+    }
+
+    pub fn now(&self) -> UnixMillis {
+        (self.clock)()
+    }
+
+    /// Whether the last group was committed.
+    pub fn is_well(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Reads on the thread of the caller; short, and never behind the writer.
+    pub fn read<T>(&self, f: impl FnOnce(&Snapshot) -> std::result::Result<T, Fault>) -> Result<T> {
+        let snapshot = || {
+            let tx = self.db.begin_read().map_err(file)?;
+            Snapshot::of(&tx, self.now())
+        };
+        Ok(snapshot().and_then(|snapshot| f(&snapshot))?)
+    }
+
+    /// Writes, and waits until it is on disk.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        // Without an answer the group was not committed.
+        let lost = |_| Err(StoreError::Unavailable("the store file could not be written".into()));
+        self.send(job)?.await.unwrap_or_else(lost)
+    }
+
+    /// The same for a thread that may wait.
+    pub fn write_now<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let tx = self.db.begin_write().map_err(file)?;
+        let outcome = job(&mut tables(&tx, self.now())?)?;
+        tx.commit().map_err(file)?;
+        Ok(outcome)
+    }
+
+    fn send<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tx| {
+            let outcome = match job(tx) {
+                Ok(value) => Ok(value),
+                Err(Fault::Corrupt(e)) => Err(e),
+                Err(fault) => return Err(fault),
+            };
+            Ok(Box::new(move || drop(answer.send(outcome))))
+        });
+        let unavailable = |why: &str| StoreError::Unavailable(why.into());
+        let jobs = self.jobs.as_ref().ok_or_else(|| unavailable("closed"))?;
+        jobs.try_send(job).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => unavailable("too busy"),
+            mpsc::error::TrySendError::Closed(_) => unavailable("the writer has ended"),
+        })?;
+        Ok(answered)
+    }
+}
+
+fn write_groups(mut waiting: mpsc::Receiver<Job>, db: &Database, clock: &StoreClock, broken: &AtomicBool) {
+    let mut group = Vec::with_capacity(GROUP);
+    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
+        let jobs = std::mem::take(&mut group);
+        // A panic in one job must not end the writer; its transaction is dropped, and with it the answers of its group.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| write_group(jobs, db, clock)));
+        let why = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(StoreError::from(fault).to_string()),
+            Err(_) => Some("a job panicked".into()),
+        };
+        broken.store(why.is_some(), Ordering::Relaxed);
+        if let Some(why) = why {
+            tracing::error!(%why, "a group of writes was not committed");
+        }
+    }
+}
+
+fn write_group(jobs: Vec<Job>, db: &Database, clock: &StoreClock) -> Outcome<()> {
+    let tx = db.begin_write().map_err(file)?;
+    let mut open = tables(&tx, clock())?;
+    let answers = jobs.into_iter().map(|job| job(&mut open)).collect::<Outcome<Vec<Answer>>>()?;
+    open.purge()?;
+    drop(open);
+    tx.commit().map_err(file)?;
+    for answer in answers {
+        answer();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

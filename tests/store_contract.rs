@@ -1,0 +1,99 @@
+//! The contract of a store: every test here runs against both backends, Redis with a real server.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/redis_server.rs"]
+mod redis_server;
+
+#[path = "store_contract/claims.rs"]
+mod claims;
+#[path = "store_contract/codes.rs"]
+mod codes;
+#[path = "store_contract/devices.rs"]
+mod devices;
+#[path = "store_contract/directory.rs"]
+mod directory;
+#[path = "store_contract/faults.rs"]
+mod faults;
+#[path = "store_contract/fixture.rs"]
+mod fixture;
+#[path = "store_contract/keyspace.rs"]
+mod keyspace;
+#[path = "store_contract/mailbox.rs"]
+mod mailbox;
+#[path = "store_contract/whole.rs"]
+mod whole;
+
+/// Makes of each body two tests, one on each backend.
+macro_rules! contract {
+    ($($module:ident: $($test:ident),+;)+) => {
+        mod on_file {
+            $(mod $module {
+                use crate::fixture::Fixture as _;
+                $(#[tokio::test]
+                async fn $test() {
+                    crate::$module::$test(crate::fixture::OnFile::start().await).await;
+                })+
+            })+
+        }
+        mod on_redis {
+            $(mod $module {
+                use crate::fixture::Fixture as _;
+                $(#[tokio::test]
+                async fn $test() {
+                    crate::$module::$test(crate::fixture::OnRedis::start().await).await;
+                })+
+            })+
+        }
+    };
+}
+
+contract! {
+    codes:
+        a_code_is_kept_and_found,
+        a_code_is_kept_once,
+        open_codes_are_limited_by_kind,
+        an_open_code_ends_with_its_validity,
+        a_used_code_is_known_for_thirty_days,
+        the_holder_of_a_code_can_change;
+    claims:
+        a_device_enters_whole,
+        of_two_devices_exactly_one_enters,
+        the_same_device_may_come_back_until_it_has_answered,
+        the_same_device_may_come_back_within_the_validity_only,
+        a_device_of_another_domain_is_refused_and_the_code_stays_open,
+        an_expired_code_lets_nobody_in,
+        a_code_lets_nobody_into_another_domain,
+        entering_again_keeps_the_number,
+        an_automatic_entry_keeps_its_own_administrative_password,
+        a_second_code_does_not_lose_the_notice_of_the_first,
+        a_port_takes_a_code;
+    devices:
+        domains_are_made_once,
+        a_password_is_confirmed_once,
+        facts_are_refreshed,
+        a_removed_device_is_free,
+        unassigned_devices_are_forgotten,
+        presence_follows_the_newest_connection,
+        a_device_is_offline_when_its_node_is_dead,
+        signals_reach_every_subscriber;
+    mailbox:
+        a_notice_is_deposited_once,
+        overdue_notices_are_deposited,
+        a_taken_notice_is_not_taken_by_another_node,
+        a_released_notice_may_be_taken_by_anybody,
+        a_notice_for_a_live_node_is_left_to_it,
+        a_lease_ends,
+        taking_is_limited_and_skips,
+        a_notice_ends_after_thirty_days;
+    directory:
+        a_listing_leads_to_its_address_until_its_end,
+        a_listed_code_is_not_used_again_for_thirty_days,
+        only_its_credential_ends_a_listing,
+        open_listings_are_limited_by_credential,
+        an_answer_is_remembered_for_ten_minutes,
+        the_first_contact_is_told_from_later_ones;
+    whole:
+        the_store_answers_and_tells_the_time,
+        another_master_key_is_refused;
+}

@@ -1,0 +1,243 @@
+//! The two backends under one roof, with a clock that can be moved, and short ways to make what tests need.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use provbroker::core::device::{Device, Facts, Requester};
+use provbroker::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
+use provbroker::core::time::UnixMillis;
+use provbroker::store::embedded::Embedded;
+use provbroker::store::seal::Sealer;
+use provbroker::store::{
+    self, Entered, Entry, NewCode, NewListing, OpenError, Options, PutCode, Store, Ticket, Whereabouts,
+};
+
+use crate::redis_server::RedisServer;
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long codes of these tests are valid.
+pub const VALID: Duration = Duration::from_secs(600);
+
+/// A minute before its end.
+pub fn nearly(whole: Duration) -> Duration {
+    whole.saturating_sub(MINUTE)
+}
+
+/// A store under test.
+pub trait Fixture: Sized {
+    async fn start() -> Self;
+    fn store(&self) -> &Arc<dyn Store>;
+    /// Lets time pass for the store.
+    async fn advance(&self, by: Duration);
+    /// Ends what keeps the data without any farewell, and opens it again.
+    async fn restart(&mut self);
+    /// Opens the same data with another master key, while nobody else has it open.
+    async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError>;
+}
+
+pub fn sealer(master: &str) -> Sealer {
+    Sealer::new(&Secret::new(master))
+}
+
+pub const MASTER: &str = "master key of the contract tests";
+
+/// The embedded store.
+pub struct OnFile {
+    store: Option<Arc<dyn Store>>,
+    clock: Arc<AtomicU64>,
+    dir: tempfile::TempDir,
+    runs: u32,
+}
+
+impl OnFile {
+    fn path(&self) -> PathBuf {
+        self.dir.path().join(format!("data/run-{}.redb", self.runs))
+    }
+
+    fn open(&self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
+        let clock = self.clock.clone();
+        let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
+        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), now)?))
+    }
+}
+
+impl Fixture for OnFile {
+    async fn start() -> Self {
+        let clock = Arc::new(AtomicU64::new(1_767_225_600_123));
+        let mut fixture = Self { store: None, clock, dir: tempfile::tempdir().unwrap(), runs: 0 };
+        fixture.store = Some(fixture.open(MASTER).unwrap());
+        fixture
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    async fn restart(&mut self) {
+        // A copy of the open file is what a killed process leaves behind.
+        let before = self.path();
+        self.runs += 1;
+        std::fs::copy(before, self.path()).unwrap();
+        self.store = None;
+        self.store = Some(self.open(MASTER).unwrap());
+    }
+
+    async fn open_with(mut self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
+        self.store = None;
+        self.open(master)
+    }
+}
+
+/// Redis: a server of its own for each test.
+pub struct OnRedis {
+    pub server: RedisServer,
+    store: Arc<dyn Store>,
+}
+
+/// Moves every TTL and every time in an index: for the store it is then that much later.
+const ADVANCE: &str = r"
+local by = tonumber(ARGV[1])
+for _, key in ipairs(redis.call('KEYS', 'pb:*')) do
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -by, member) end
+  end
+  local rest = redis.call('PTTL', key)
+  if rest >= 0 and rest <= by then redis.call('DEL', key) elseif rest >= 0 then redis.call('PEXPIRE', key, rest - by) end
+end";
+
+/// Nothing in these tests is about the deadline unless it says so, and the machine may be busy.
+pub fn patient() -> Options {
+    Options { deadline: Duration::from_secs(20), ..Options::default() }
+}
+
+impl OnRedis {
+    pub async fn with(server: RedisServer) -> Self {
+        let store = store::connect(&server.url(), sealer(MASTER), &patient()).await.unwrap();
+        Self { server, store }
+    }
+}
+
+impl Fixture for OnRedis {
+    async fn start() -> Self {
+        Self::with(RedisServer::start(&[])).await
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    async fn advance(&self, by: Duration) {
+        let mut line = self.server.connection().await;
+        let by = u64::try_from(by.as_millis()).unwrap();
+        redis::Script::new(ADVANCE).arg(by).invoke_async::<()>(&mut line).await.unwrap();
+    }
+
+    async fn restart(&mut self) {
+        self.server.kill();
+        self.server.start_again();
+    }
+
+    async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
+        store::connect(&self.server.socket_url(), sealer(master), &patient()).await
+    }
+}
+
+pub fn domain() -> DomainName {
+    DomainName::parse("example.com").unwrap()
+}
+
+pub fn other_domain() -> DomainName {
+    DomainName::parse("other.example").unwrap()
+}
+
+pub fn code(number: u64) -> Code {
+    Code::from_number(402_817_000_000 + number).unwrap()
+}
+
+pub fn device(number: u64) -> DeviceKey {
+    DeviceKey::parse(&format!("0090334{number:05x}")).unwrap()
+}
+
+pub fn node(name: &str) -> NodeId {
+    NodeId::new(name)
+}
+
+pub fn at(name: &str, conn: u64) -> Whereabouts {
+    Whereabouts { node: node(name), conn: ConnId(conn) }
+}
+
+pub fn facts(product: &str) -> Facts {
+    Facts { product: product.into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() }
+}
+
+pub fn requester() -> Requester {
+    Requester { app: "users".into(), sip: "users".into() }
+}
+
+pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> NewCode {
+    NewCode {
+        code,
+        domain: domain.clone(),
+        category: CategoryId(3),
+        sip: Some("ann".into()),
+        requester: requester(),
+        holder: node("n1"),
+        rollout: false,
+        valid_until: store.now().await.unwrap() + VALID,
+    }
+}
+
+/// Keeps a new code.
+pub async fn put(store: &dyn Store, code: Code, domain: &DomainName) -> NewCode {
+    let new = new_code(store, code, domain).await;
+    assert_eq!(store.put_code(&new, u64::MAX).await.unwrap(), PutCode::Kept);
+    new
+}
+
+pub fn entry(key: DeviceKey, domain: &DomainName, ticket: Ticket) -> Entry {
+    Entry {
+        key,
+        domain: domain.clone(),
+        category: CategoryId(3),
+        ticket,
+        password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
+        admin_password: None,
+        facts: facts("IP112"),
+    }
+}
+
+/// Enters with a code; panics unless the device is in.
+pub async fn enter(store: &dyn Store, key: &DeviceKey, domain: &DomainName, code: Code) -> Device {
+    inside(store.enter(&entry(key.clone(), domain, Ticket::Code(code))).await.unwrap())
+}
+
+pub fn inside(entered: Entered) -> Device {
+    match entered {
+        Entered::In(device) => *device,
+        refused => panic!("not in: {refused:?}"),
+    }
+}
+
+/// Enters a device with a new code and puts its notice into the mailbox.
+pub async fn notice(store: &dyn Store, number: u64) -> Code {
+    put(store, code(number), &domain()).await;
+    enter(store, &device(number), &domain(), code(number)).await;
+    assert!(store.deposit(&domain(), &device(number)).await.unwrap());
+    code(number)
+}
+
+pub fn listing(code: Code) -> NewListing {
+    NewListing {
+        code,
+        url: "wss://ap.example.org/example.com/devices/sysclients".into(),
+        credential: "c1".into(),
+        ttl: VALID,
+    }
+}

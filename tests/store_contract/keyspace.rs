@@ -1,0 +1,270 @@
+//! What is really in Redis: every validity is a TTL, no secret is readable, and any point of a crash heals.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use provbroker::core::device::CodeState;
+use provbroker::core::ids::Secret;
+use provbroker::store::{
+    Contact, Entered, Entry, Listed, NewCode, NewDomain, NewListing, PortClaim, Remembered, Store, Ticket,
+};
+use redis::AsyncCommands as _;
+use redis::aio::MultiplexedConnection;
+
+use crate::fixture::*;
+use crate::redis_server::RedisServer;
+
+const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+async fn keys_with(line: &mut MultiplexedConnection, part: &str) -> Vec<String> {
+    line.keys(format!("*{part}*")).await.unwrap()
+}
+
+/// Milliseconds of TTL, and the test itself may have taken some.
+async fn assert_ttl(line: &mut MultiplexedConnection, key: &str, expected: i64) {
+    let ttl: i64 = line.pttl(key).await.unwrap();
+    assert!(ttl <= expected && ttl > expected - 30_000, "{key}: {ttl}, not {expected}");
+}
+
+/// The real end, not a moved clock: the keys are gone although nobody asked for them.
+#[tokio::test]
+async fn after_its_validity_nothing_is_left_of_a_code() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    let mut watch = f.server.connection().await;
+    put(store, code(1), &domain()).await;
+    put(store, code(2), &domain()).await;
+    let text = code(1).expose().to_owned();
+    let keys = keys_with(&mut line, &text).await;
+    assert_eq!(keys.len(), 2);
+    for key in &keys {
+        assert_ttl(&mut line, key, 600_000).await;
+    }
+    let ends: Vec<i64> = vec![line.pexpire_time(&keys[0]).await.unwrap(), line.pexpire_time(&keys[1]).await.unwrap()];
+    let promised = store.find_code(code(1)).await.unwrap().unwrap().valid_until.0;
+    assert!(ends.iter().all(|end| u64::try_from(*end).unwrap() == promised), "exactly the end that was promised");
+    f.advance(VALID).await;
+    let left: usize = watch.exists(&keys).await.unwrap();
+    assert_eq!(left, 0);
+    assert!(keys_with(&mut line, &text).await.is_empty());
+    let counters: Vec<String> = line.keys("pb:{example.com}:open:*").await.unwrap();
+    assert!(counters.is_empty(), "{counters:?}");
+}
+
+#[tokio::test]
+async fn every_validity_is_a_ttl() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    let rollout = NewCode { rollout: true, ..new_code(store, code(1), &domain()).await };
+    store.put_code(&rollout, 10).await.unwrap();
+    enter(store, &device(1), &domain(), code(1)).await;
+    let c = code(1).expose().to_owned();
+    assert_ttl(&mut line, &format!("pb:code:{c}"), 600_000).await;
+    assert_ttl(&mut line, &format!("pb:{{example.com}}:window:{c}"), 600_000).await;
+    assert_ttl(&mut line, &format!("pb:{{example.com}}:code:{c}"), KEPT_MS).await;
+    let owner: i64 = line.pttl(format!("pb:owner:{}", device(1))).await.unwrap();
+    assert_eq!(owner, -1, "a complete entry lasts");
+    f.advance(DAY).await;
+    store.deposit(&domain(), &device(1)).await.unwrap();
+    assert_ttl(&mut line, &format!("pb:{{example.com}}:mail:{c}"), KEPT_MS - 24 * 3600 * 1000).await;
+    store.take(&domain(), &node("n1"), Duration::from_secs(45), 10, &[]).await.unwrap();
+    assert_ttl(&mut line, &format!("pb:{{example.com}}:lease:{c}"), 45_000).await;
+    store.renew_lease(&node("n1"), Duration::from_secs(30)).await.unwrap();
+    assert_ttl(&mut line, "pb:node:n1", 30_000).await;
+    store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
+    assert_ttl(&mut line, &format!("pb:unassigned:{}", device(2)), 24 * 3600 * 1000).await;
+
+    let Listed::Until(ends) = store.list(&listing(code(2)), 10).await.unwrap() else { panic!("not listed") };
+    let keys: Vec<String> = line.keys("pb:dir:{dir}:code:*").await.unwrap();
+    let end: i64 = line.pexpire_time(&keys[0]).await.unwrap();
+    assert_eq!(u64::try_from(end).unwrap(), ends.0);
+    let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
+    store.contact(&contact, Some(code(2))).await.unwrap();
+    assert_ttl(&mut line, "pb:dir:{dir}:phone:009033a1b2c3", KEPT_MS).await;
+    let entered: Vec<String> = line.keys("pb:dir:{dir}:entered:*").await.unwrap();
+    assert_ttl(&mut line, &entered[0], 600_000).await;
+    store.unlist(code(2), "c1").await.unwrap();
+    assert!(!line.exists::<_, bool>(&entered[0]).await.unwrap(), "it ends with the code");
+}
+
+/// Everything that Redis holds, as one text.
+async fn dump(line: &mut MultiplexedConnection) -> String {
+    let mut all = String::new();
+    for key in line.keys::<_, Vec<String>>("*").await.unwrap() {
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(line).await.unwrap();
+        let content: Vec<u8> = match kind.as_str() {
+            "hash" => line
+                .hgetall::<_, HashMap<Vec<u8>, Vec<u8>>>(&key)
+                .await
+                .unwrap()
+                .into_iter()
+                .flat_map(|(field, value)| [field, value].concat())
+                .collect(),
+            "zset" => line.zrange::<_, Vec<Vec<u8>>>(&key, 0, -1).await.unwrap().concat(),
+            "set" => line.smembers::<_, Vec<Vec<u8>>>(&key).await.unwrap().concat(),
+            _ => line.get(&key).await.unwrap(),
+        };
+        all.extend([&key, " = ", &*String::from_utf8_lossy(&content), "\n"]);
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_secret_is_readable() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    let auto = Entry { admin_password: Some(Secret::new("hunter2-own")), ..entry(device(1), &domain(), Ticket::Auto) };
+    inside(store.enter(&auto).await.unwrap());
+    store
+        .ensure_domain(&NewDomain {
+            name: domain(),
+            password: Secret::new("hunter2-app"),
+            admin_password: Secret::new("hunter2-admin"),
+            auto_token: Secret::new("hunter2-token"),
+            categories: Vec::new(),
+        })
+        .await
+        .unwrap();
+    store.list(&NewListing { url: "wss://hunter2.example/sysclients".into(), ..listing(code(1)) }, 10).await.unwrap();
+    let answer = Remembered { body: "b".into(), code: code(1), valid_until: store.now().await.unwrap() };
+    store.remember("c1", "k1", &answer).await.unwrap();
+    let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
+    store.contact(&contact, Some(code(1))).await.unwrap();
+    let all = dump(&mut line).await;
+    assert!(all.contains("009033a1b2c3") && all.contains("IP112"), "the dump is of this store");
+    for secret in ["hunter2", auto.password.expose(), code(1).expose(), MASTER] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+    // Of a phone, exactly the documented items.
+    let phone: HashMap<String, String> = line.hgetall("pb:dir:{dir}:phone:009033a1b2c3").await.unwrap();
+    assert_eq!(phone.len(), 2);
+    assert_eq!(serde_json::from_str::<Contact>(&phone["contact"]).unwrap(), contact);
+    assert!(phone["first"].parse::<u64>().unwrap() > 1_700_000_000_000);
+}
+
+/// The process died after the device's record was written and before the ownership was made to last.
+#[tokio::test]
+async fn a_claim_that_died_half_way_is_completed_by_the_device() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    put(store, code(1), &domain()).await;
+    let first = enter(store, &device(1), &domain(), code(1)).await;
+    let owner = format!("pb:owner:{}", device(1));
+    // The reservation has run out …
+    let _: () = line.del(&owner).await.unwrap();
+    assert!(store.find_device(&device(1)).await.unwrap().is_none());
+    assert_eq!(enter(store, &device(1), &domain(), code(1)).await.id, first.id);
+    assert!(store.find_device(&device(1)).await.unwrap().is_some());
+    // … or not yet.
+    let _: () = line.pexpire(&owner, 60_000).await.unwrap();
+    enter(store, &device(1), &domain(), code(1)).await;
+    f.advance(MINUTE).await;
+    assert!(store.find_device(&device(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_claim_that_died_half_way_is_delivered_all_the_same() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    put(store, code(1), &domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    let _: () = line.del(format!("pb:owner:{}", device(1))).await.unwrap();
+    f.advance(15 * MINUTE).await;
+    assert_eq!(store.deposit_overdue(&domain(), 15 * MINUTE).await.unwrap(), 1);
+    f.advance(DAY).await;
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().domain, domain());
+}
+
+#[tokio::test]
+async fn a_claim_that_died_half_way_does_not_take_a_device_from_another_domain() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    put(store, code(1), &domain()).await;
+    put(store, code(2), &other_domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    let _: () = line.del(format!("pb:owner:{}", device(1))).await.unwrap();
+    let member = enter(store, &device(1), &other_domain(), code(2)).await;
+    let back = entry(device(1), &domain(), Ticket::Code(code(1)));
+    assert!(matches!(store.enter(&back).await.unwrap(), Entered::OwnedElsewhere));
+    // What it left behind is dropped, and the code is open again.
+    assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
+    assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(store.depth(&domain()).await.unwrap(), 0);
+    assert_eq!(store.find_code(code(1)).await.unwrap().unwrap().state, CodeState::Open);
+    assert_ttl(&mut line, &format!("pb:{{example.com}}:code:{}", code(1).expose()), 600_000).await;
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), member);
+    enter(store, &device(2), &domain(), code(1)).await;
+}
+
+/// A server in cluster mode refuses a command whose keys are of different slots.
+#[tokio::test]
+async fn each_step_stays_in_one_slot() {
+    let server = RedisServer::start(&["--cluster-enabled", "yes"]);
+    let mut line = server.connection().await;
+    let _: () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16383).query_async(&mut line).await.unwrap();
+    let serving = async {
+        while !redis::cmd("CLUSTER")
+            .arg("INFO")
+            .query_async::<String>(&mut line)
+            .await
+            .unwrap()
+            .contains("cluster_state:ok")
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), serving).await.expect("the cluster serves");
+    let f = OnRedis::with(server).await;
+    let store = &**f.store();
+    use_everything(store).await;
+}
+
+/// Every operation once, each on a path that writes.
+async fn use_everything(store: &dyn Store) {
+    let new = NewDomain {
+        name: domain(),
+        password: Secret::new("a"),
+        admin_password: Secret::default(),
+        auto_token: Secret::default(),
+        categories: vec![("Phones".into(), true)],
+    };
+    let made = store.ensure_domain(&new).await.unwrap();
+    assert_eq!(store.domains().await.unwrap(), [made]);
+    for number in 1..5 {
+        put(store, code(number), &domain()).await;
+    }
+    enter(store, &device(1), &domain(), code(1)).await;
+    let entered = enter(store, &device(1), &domain(), code(2)).await;
+    store.hold_code(&domain(), code(2), &node("n9")).await.unwrap();
+    store.confirm(&domain(), &device(1), &entered.password).await.unwrap();
+    store.refresh(&domain(), &device(1), &facts("IP222")).await.unwrap();
+    assert_eq!(store.claim_port(&domain(), &device(1), "TEL1", code(3)).await.unwrap(), PortClaim::Recorded);
+    assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 1);
+    assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
+    store.renew_lease(&node("n1"), MINUTE).await.unwrap();
+    let taken = store.take(&domain(), &node("n1"), MINUTE, 10, &[]).await.unwrap();
+    let codes: Vec<_> = taken.iter().map(|notice| notice.code).collect();
+    assert_eq!(codes.len(), 3);
+    store.release(&domain(), &node("n1"), &codes).await.unwrap();
+    store.settle(&domain(), &codes).await.unwrap();
+    assert_eq!(store.depth(&domain()).await.unwrap(), 0);
+    store.attach(&domain(), &device(1), &at("n1", 1)).await.unwrap();
+    assert!(store.whereabouts(&domain(), &device(1)).await.unwrap().is_some());
+    store.detach(&domain(), &device(1), &at("n1", 1)).await.unwrap();
+    store.end_lease(&node("n1")).await.unwrap();
+    store.record_unassigned(&device(3), &facts("IP112"), DAY).await.unwrap();
+    assert!(store.remove(&domain(), &device(1)).await.unwrap());
+    store.list(&listing(code(8)), 10).await.unwrap();
+    let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
+    assert!(store.contact(&contact, Some(code(8))).await.unwrap());
+    assert!(store.look_up(code(8)).await.unwrap().is_some());
+    assert_eq!(store.open_listings().await.unwrap(), 1);
+    assert!(store.unlist(code(8), "c1").await.unwrap());
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_file_does_everything_once_too() {
+    let f = OnFile::start().await;
+    let store = Arc::clone(f.store());
+    use_everything(&*store).await;
+}
