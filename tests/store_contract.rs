@@ -59,6 +59,7 @@ contract! {
     claims:
         a_device_enters_whole,
         of_two_devices_exactly_one_enters,
+        of_two_domains_exactly_one_gets_the_device,
         the_same_device_may_come_back_until_it_has_answered,
         the_same_device_may_come_back_within_the_validity_only,
         a_device_of_another_domain_is_refused_and_the_code_stays_open,
@@ -81,6 +82,7 @@ contract! {
         a_notice_is_deposited_once,
         overdue_notices_are_deposited,
         a_taken_notice_is_not_taken_by_another_node,
+        of_two_nodes_exactly_one_takes,
         a_released_notice_may_be_taken_by_anybody,
         a_notice_for_a_live_node_is_left_to_it,
         a_lease_ends,

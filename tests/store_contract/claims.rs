@@ -56,6 +56,25 @@ pub async fn of_two_devices_exactly_one_enters(f: impl Fixture) {
     assert_eq!(winners, RACES);
 }
 
+/// One device brings a code of each of two domains at once: it enters one of them, and the code of the other stays open.
+pub async fn of_two_domains_exactly_one_gets_the_device(f: impl Fixture) {
+    let store = &**f.store();
+    for number in 0..200 {
+        let codes = [code(2 * number), code(2 * number + 1)];
+        let domains = [domain(), other_domain()];
+        put(store, codes[0], &domains[0]).await;
+        put(store, codes[1], &domains[1]).await;
+        let claims = [0, 1].map(|side| entry(device(number), &domains[side], Ticket::Code(codes[side])));
+        let lost = match tokio::join!(store.enter(&claims[0]), store.enter(&claims[1])) {
+            (Ok(Entered::In(_)), Ok(Entered::OwnedElsewhere)) => 1,
+            (Ok(Entered::OwnedElsewhere), Ok(Entered::In(_))) => 0,
+            outcome => panic!("race {number}: {outcome:?}"),
+        };
+        assert_eq!(store.find_code(codes[lost]).await.unwrap().unwrap().state, CodeState::Open);
+        assert_eq!(store.find_device(&device(number)).await.unwrap().unwrap().domain, domains[1 - lost]);
+    }
+}
+
 pub async fn the_same_device_may_come_back_until_it_has_answered(f: impl Fixture) {
     let store = &**f.store();
     put(store, code(1), &domain()).await;

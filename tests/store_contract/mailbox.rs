@@ -76,6 +76,21 @@ pub async fn a_taken_notice_is_not_taken_by_another_node(f: impl Fixture) {
     assert_eq!(store.depth(&domain()).await.unwrap(), 1);
 }
 
+pub async fn of_two_nodes_exactly_one_takes(f: impl Fixture) {
+    let store = &**f.store();
+    let (one, two) = (node("n2"), node("n3"));
+    for node in [&one, &two] {
+        store.renew_lease(node, DAY).await.unwrap();
+    }
+    for number in 0..100 {
+        notice(store, number).await;
+    }
+    let (mut all, other) = tokio::join!(take(store, &one), take(store, &two));
+    all.extend(other);
+    all.sort();
+    assert_eq!(all, (0..100).map(code).collect::<Vec<_>>());
+}
+
 pub async fn a_released_notice_may_be_taken_by_anybody(f: impl Fixture) {
     let store = &**f.store();
     let code = notice(store, 1).await;
