@@ -1,5 +1,6 @@
 //! Both ends of a device connection as state machines, and what a simulated device keeps.
 
+pub mod client;
 pub mod event;
 pub mod query;
 pub mod session;
