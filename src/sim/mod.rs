@@ -1,1 +1,44 @@
-//! To be written.
+//! Simulated phones and service clients: the pure client sides of [`crate::core`] on real sockets.
+//!
+//! For the demo, the tests and the load test. Nothing of the server is used here, so what is seen is what any other device or
+//! client would see.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::time::Tick;
+
+pub mod connection;
+pub mod observe;
+pub mod phone;
+pub mod transport;
+pub mod users;
+pub mod web;
+
+/// The monotonic clock of one simulated thing; it is the runtime's, so tests can stop it.
+#[derive(Debug)]
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn now(&self) -> Tick {
+        Tick(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// When a tick will be, on the runtime's clock. Ticks are whole milliseconds, so it is rounded up.
+    fn instant(&self, tick: Tick) -> Instant {
+        self.0 + Duration::from_millis(tick.0)
+    }
+}
+
+/// Sleeps until a tick; for ever if there is none.
+async fn sleep_until_tick(clock: &Clock, tick: Option<Tick>) {
+    match tick {
+        Some(tick) => tokio::time::sleep_until(clock.instant(tick)).await,
+        None => std::future::pending().await,
+    }
+}

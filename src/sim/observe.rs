@@ -1,0 +1,59 @@
+//! Telling an observer what happens, without ever waiting for it.
+
+use tokio::sync::mpsc;
+
+/// Events that may wait for the observer.
+pub const WAITING_EVENTS: usize = 1024;
+
+/// The sending side of an observer channel.
+#[derive(Debug)]
+pub struct Teller<E> {
+    sender: mpsc::Sender<E>,
+    missed: u64,
+    tell_missed: fn(u64) -> E,
+}
+
+impl<E> Teller<E> {
+    /// A channel of [`WAITING_EVENTS`]. An observer that does not read misses what comes then, and is told how many events it
+    /// missed (`tell_missed`) as soon as there is room.
+    pub fn new(tell_missed: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
+        let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
+        (Self { sender, missed: 0, tell_missed }, receiver)
+    }
+
+    /// Tells one event.
+    pub fn tell(&mut self, event: E) {
+        if self.missed > 0 && self.sender.try_send((self.tell_missed)(self.missed)).is_ok() {
+            self.missed = 0;
+        }
+        // Nobody observes any more: that is no loss.
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(event) {
+            self.missed += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    enum Event {
+        Number(usize),
+        Missed(u64),
+    }
+
+    #[test]
+    fn a_slow_observer_learns_how_much_it_missed() {
+        let (mut teller, mut events) = Teller::new(Event::Missed);
+        for n in 0..WAITING_EVENTS + 5 {
+            teller.tell(Event::Number(n));
+        }
+        for n in 0..WAITING_EVENTS {
+            assert_eq!(events.try_recv(), Ok(Event::Number(n)));
+        }
+        teller.tell(Event::Number(7));
+        assert_eq!(events.try_recv(), Ok(Event::Missed(5)));
+        assert_eq!(events.try_recv(), Ok(Event::Number(7)));
+    }
+}

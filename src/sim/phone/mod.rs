@@ -1,0 +1,171 @@
+//! A simulated phone, complete by `update-script.md` section 7.
+//!
+//! It asks its update address, runs the script, shows the form, takes a typed code, connects to the address of Devices that it
+//! is given, keeps its password, comes back after every loss, and serves a small web page through the tunnel. Rules are those
+//! of [`PhoneClient`](crate::core::phone::client::PhoneClient) and [`Settings`](crate::core::phone::settings::Settings); here
+//! are sockets, timers and the state file.
+
+mod event;
+mod orders;
+mod state_file;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub use event::{PhoneEvent, without_query};
+pub use state_file::StateFileError;
+
+use super::observe::Teller;
+use crate::core::device::{EthIf, Facts};
+use crate::core::ids::{Code, HardwareId};
+use crate::core::phone::settings::Machine;
+use crate::core::script::files;
+
+/// Commands of the handle that may wait.
+const WAITING_COMMANDS: usize = 64;
+
+/// How a simulated phone is made and works.
+#[derive(Debug, Clone)]
+pub struct PhoneOptions {
+    /// Hardware identifier; for a phone its MAC address.
+    pub id: HardwareId,
+    /// Product name.
+    pub product: Box<str>,
+    /// The phone's own address, as it tells it.
+    pub ip: IpAddr,
+    /// Update address as delivered; `None`: it asks nobody until a script or a person gives it one.
+    pub init_url: Option<String>,
+    /// Address of Devices that is set from the start, as for automatic provisioning.
+    pub sysadmin: Option<String>,
+    /// Where passwords and settings are kept; `None`: nowhere. What is kept there goes before both addresses.
+    pub state_file: Option<PathBuf>,
+    /// How long a minute of the poll intervals lasts; 60 s for a true phone.
+    pub minute: Duration,
+    /// Wait between a lost connection and the next attempt.
+    pub reconnect: Duration,
+    /// How long a restart takes.
+    pub restart: Duration,
+}
+
+impl PhoneOptions {
+    /// An `IP112` with true intervals, without any address.
+    pub fn new(id: HardwareId) -> Self {
+        Self {
+            id,
+            product: "IP112".into(),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            init_url: None,
+            sysadmin: None,
+            state_file: None,
+            minute: Duration::from_secs(60),
+            reconnect: Duration::from_secs(2),
+            restart: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What all simulated phones are as delivered.
+fn machine(id: &HardwareId, product: &str, ip: &str) -> Machine {
+    Machine {
+        mac: id.as_str().into(),
+        product: product.into(),
+        release: "13r3 sr9".into(),
+        fw_build: "136012".into(),
+        bc_build: "136012".into(),
+        hw_build: "300".into(),
+        ip: ip.into(),
+    }
+}
+
+/// What the identify tells.
+fn facts(machine: &Machine, ip: IpAddr) -> Facts {
+    let text = Some(ip.to_string().into());
+    let (ipv4, ipv6) = if ip.is_ipv4() { (text, None) } else { (None, text) };
+    Facts {
+        product: machine.product.clone(),
+        version: machine.version().into(),
+        platform: "PHONE".into(),
+        fw_build: Some(machine.fw_build.clone()),
+        bc_build: Some(machine.bc_build.clone()),
+        major: machine.release.split(' ').next().map(Into::into),
+        fw: Some(files::firmware(&machine.product).into()),
+        bc: Some(files::boot_code(&machine.product).into()),
+        eth_ifs: vec![EthIf { name: "ETH0".into(), ipv4, ipv6 }],
+        ..Facts::default()
+    }
+}
+
+#[derive(Debug)]
+enum Command {
+    TypeCode(Code),
+    Run(Box<str>),
+    Close,
+    Kill,
+    Restart,
+    Stop,
+}
+
+/// The handle of a running phone. Dropping it stops the phone.
+#[derive(Debug)]
+pub struct Phone {
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl Phone {
+    /// Starts a phone on the current runtime. `http` comes from [`http_client`](super::transport::http_client); share it
+    /// between phones. Fails only if there is a state file that cannot be read.
+    pub fn start(
+        options: PhoneOptions,
+        http: reqwest::Client,
+    ) -> Result<(Self, mpsc::Receiver<PhoneEvent>), StateFileError> {
+        let (teller, events) = Teller::new(PhoneEvent::Missed);
+        let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
+        let phone = task::Task::new(options, http, teller)?;
+        Ok((Self { commands, task: tokio::spawn(phone.run(receiver)) }, events))
+    }
+
+    /// A person types a code. It goes to the directory at once, and to Devices until a password comes for it.
+    pub async fn type_code(&self, code: Code) {
+        self.command(Command::TypeCode(code)).await;
+    }
+
+    /// A person or an update server runs a line of the command language.
+    pub async fn run(&self, line: &str) {
+        self.command(Command::Run(line.into())).await;
+    }
+
+    /// Closes the connection to Devices properly; the phone comes back by itself.
+    pub async fn close_connection(&self) {
+        self.command(Command::Close).await;
+    }
+
+    /// Drops the connection to Devices without a word; the phone comes back by itself.
+    pub async fn kill_connection(&self) {
+        self.command(Command::Kill).await;
+    }
+
+    /// Pulls the plug and puts it in again: what was not written is lost.
+    pub async fn restart(&self) {
+        self.command(Command::Restart).await;
+    }
+
+    /// Closes the connection and waits for the end.
+    pub async fn stop(self) {
+        self.command(Command::Stop).await;
+        // A panic of the task has been reported by the runtime.
+        let _ = self.task.await;
+    }
+
+    async fn command(&self, command: Command) {
+        // The task only ends when it is stopped; then there is nothing left to command.
+        let _ = self.commands.send(command).await;
+    }
+}

@@ -1,0 +1,251 @@
+//! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
+//!
+//! What a phone says to Devices is decided by [`PhoneClient`], what a script does by [`Settings`](crate::core::phone::settings);
+//! here their wishes are performed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::orders::Orders;
+use super::state_file::{self, Kept, StateFileError};
+use super::{Command, PhoneEvent, PhoneOptions, without_query};
+use crate::core::phone::client::{Action, Event, Memory, PhoneClient};
+use crate::core::phone::settings::Settings;
+use crate::core::sysclient::frame::TUNNEL_MAX;
+use crate::sim::connection::{Connection, Happening};
+use crate::sim::observe::Teller;
+use crate::sim::transport::{self, Answer, DEVICE_SILENCE, LinkError, Received};
+use crate::sim::{Clock, sleep_until_tick, web};
+
+/// Longest script that is taken, in bytes.
+const SCRIPT_LIMIT: usize = 1 << 20;
+
+type Asking = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
+
+/// See the module.
+pub(super) struct Task {
+    pub(super) options: PhoneOptions,
+    pub(super) http: reqwest::Client,
+    pub(super) teller: Teller<PhoneEvent>,
+    clock: Clock,
+    pub(super) settings: Settings,
+    client: PhoneClient,
+    pub(super) connection: Connection,
+    /// Requests of tunnel sessions that are not yet complete.
+    requests: BTreeMap<u32, Vec<u8>>,
+    pub(super) orders: Orders,
+    asking: Option<Asking>,
+    pub(super) next_poll: Option<Instant>,
+    /// Last start of the phone.
+    pub(super) started: Instant,
+}
+
+impl Task {
+    pub(super) fn new(
+        options: PhoneOptions,
+        http: reqwest::Client,
+        teller: Teller<PhoneEvent>,
+    ) -> Result<Self, StateFileError> {
+        let kept = options.state_file.as_deref().map(|path| state_file::load(path, &options.id)).transpose()?.flatten();
+        let (memory, settings) = match kept {
+            Some(Kept { memory, mut settings }) => {
+                settings.machine.ip = options.ip.to_string().into();
+                (memory, settings)
+            }
+            None => (Memory::default(), super::orders::as_delivered(&options)),
+        };
+        let facts = super::facts(&settings.machine, options.ip);
+        Ok(Self {
+            client: PhoneClient::new(options.id.clone(), facts, memory),
+            connection: Connection::new(TUNNEL_MAX, Some(DEVICE_SILENCE), options.reconnect),
+            clock: Clock::start(),
+            requests: BTreeMap::new(),
+            orders: Orders::default(),
+            asking: None,
+            next_poll: None,
+            started: Instant::now(),
+            options,
+            http,
+            teller,
+            settings,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.start().await;
+        loop {
+            let wake = self.client.next_wake();
+            let may_poll = self.asking.is_none();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => break,
+                    Some(command) => self.command(command).await,
+                },
+                happening = self.connection.next() => self.happened(happening).await,
+                transferred = self.orders.next() => self.transferred(transferred).await,
+                answer = answered(&mut self.asking) => {
+                    self.asking = None;
+                    self.script(answer).await;
+                }
+                () = sleep_until(self.next_poll), if may_poll => self.poll(),
+                () = sleep_until_tick(&self.clock, wake) => self.on(Event::Timer).await,
+            }
+        }
+        self.connection.close(1000, "stopped").await;
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::TypeCode(code) => self.type_code(code).await,
+            Command::Run(line) => {
+                self.run_script(&line).await;
+            }
+            Command::Close => self.connection.close(1000, "closed by the phone").await,
+            Command::Kill => self.connection.kill(),
+            Command::Restart => self.restart(),
+            // Handled where it is received.
+            Command::Stop => {}
+        }
+    }
+
+    /// An answer that is on its way does not know what has happened since.
+    pub(super) fn poll_now(&mut self) {
+        self.asking = None;
+        self.next_poll = Some(Instant::now());
+    }
+
+    pub(super) fn stop_polling(&mut self) {
+        self.asking = None;
+        self.next_poll = None;
+    }
+
+    fn poll(&mut self) {
+        self.next_poll = None;
+        let address = self.settings.update_url();
+        if address.expose().starts_with('?') {
+            // There is no update address, only the query that would go with it.
+            return;
+        }
+        let shown = without_query(address.expose()).into();
+        self.teller.tell(PhoneEvent::ScriptAsked { address: shown, code: self.settings.provisioning_code().is_some() });
+        let http = self.http.clone();
+        self.asking = Some(Box::pin(async move { transport::get(&http, address.expose(), SCRIPT_LIMIT).await }));
+    }
+
+    async fn script(&mut self, answer: Result<Answer, LinkError>) {
+        self.next_poll = Some(Instant::now() + self.poll_interval());
+        match answer {
+            Ok(Answer { status, body }) => {
+                let text = String::from_utf8_lossy(&body);
+                let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+                self.teller.tell(PhoneEvent::ScriptFetched { status, lines });
+                if status == 200 {
+                    self.run_script(&text).await;
+                }
+            }
+            Err(error) => self.teller.tell(PhoneEvent::ScriptFailed(error.to_string().into())),
+        }
+    }
+
+    async fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Opened => {
+                let address = self.connection.target().map(without_query).unwrap_or_default();
+                self.teller.tell(PhoneEvent::Connected(address.into()));
+                self.on(Event::Connected).await;
+            }
+            Happening::Failed(error) => self.teller.tell(PhoneEvent::ConnectFailed(error.to_string().into())),
+            Happening::Received(Received::Binary(message)) => self.on(Event::Message(message)).await,
+            Happening::Received(Received::Text(_)) => self.connection.close(1003, "text message").await,
+            Happening::Received(Received::Closed(code, reason)) => {
+                self.requests.clear();
+                self.on(Event::Closed).await;
+                self.teller.tell(PhoneEvent::Closed(code, reason));
+                self.answer_is_out().await;
+            }
+        }
+    }
+
+    /// Feeds an event to the client and performs what follows.
+    pub(super) async fn on(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        let mut answer_is_out = false;
+        // An answered page is an event again; each request makes at most two of them, so this ends.
+        while let Some(event) = events.pop_front() {
+            let mut actions = Vec::new();
+            self.client.on(event, self.clock.now(), &mut actions);
+            for action in actions {
+                match action {
+                    Action::Send(bytes) => self.connection.send_binary(bytes).await,
+                    Action::Close(code) => self.connection.close(code, "closed by the phone").await,
+                    Action::KeepPassword(password) => {
+                        self.keep();
+                        self.teller.tell(PhoneEvent::PasswordReceived(password));
+                    }
+                    Action::KeepAdminPassword(password) => {
+                        self.keep();
+                        self.teller.tell(PhoneEvent::AdminPasswordReceived(password));
+                    }
+                    Action::Web(session, bytes) => {
+                        if let Some(answer) = self.web(session, &bytes) {
+                            events.extend([Event::WebBytes(session, answer), Event::WebClosed(session)]);
+                        }
+                    }
+                    Action::WebClose(session) => {
+                        self.requests.remove(&session);
+                        answer_is_out = true;
+                    }
+                    Action::Saw(sight) => self.teller.tell(sight.into()),
+                }
+            }
+        }
+        if answer_is_out {
+            // It may close this very connection, which is an event again.
+            Box::pin(self.answer_is_out()).await;
+        }
+    }
+
+    /// The local web server: takes bytes of a request, gives the whole answer when the request is complete.
+    fn web(&mut self, session: u32, bytes: &[u8]) -> Option<Bytes> {
+        let mut request = self.requests.remove(&session).unwrap_or_default();
+        request.extend_from_slice(bytes);
+        let machine = self.settings.machine.clone();
+        let version = machine.version();
+        let about = web::About { id: &machine.mac, product: &machine.product, version: &version };
+        let Some(served) = web::serve(&request, about, &mut |line| self.run_line(line)) else {
+            self.requests.insert(session, request);
+            return None;
+        };
+        self.teller.tell(PhoneEvent::PageServed { what: served.what, status: served.status });
+        Some(served.answer.into())
+    }
+
+    /// Writes the state file, if there is one. It is small, so the runtime is not told that this blocks.
+    pub(super) fn keep(&mut self) {
+        let Some(path) = &self.options.state_file else { return };
+        let kept = Kept { memory: self.client.memory().clone(), settings: self.settings.clone() };
+        if let Err(error) = state_file::save(path, &kept) {
+            self.teller.tell(PhoneEvent::NotKept(error.to_string().into()));
+        }
+    }
+}
+
+async fn answered(asking: &mut Option<Asking>) -> Result<Answer, LinkError> {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

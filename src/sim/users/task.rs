@@ -1,0 +1,152 @@
+//! The task of one simulated Users: feeds events to the state machine and performs its actions. It decides nothing.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Command, Order, Status, UsersEvent, UsersOptions};
+use crate::core::users::client::{Action, Answer, AskError, Event, Ticket, UsersClient};
+use crate::sim::connection::{Connection, Happening};
+use crate::sim::observe::Teller;
+use crate::sim::transport::Received;
+use crate::sim::{Clock, sleep_until_tick};
+
+/// Longest message that is taken; lists come in parts of up to 256 KiB (`devices-api.md` 1.1).
+const MESSAGE_LIMIT: usize = 1 << 20;
+
+/// See the module.
+pub(super) struct Task {
+    client: UsersClient,
+    connection: Connection,
+    clock: Clock,
+    teller: Teller<UsersEvent>,
+    status: watch::Sender<Status>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, AskError>>>,
+    last_ticket: u64,
+}
+
+impl Task {
+    pub(super) fn new(options: &UsersOptions, teller: Teller<UsersEvent>, status: watch::Sender<Status>) -> Self {
+        Self {
+            client: UsersClient::new(options.login.clone()),
+            connection: Connection::new(MESSAGE_LIMIT, None, options.reconnect),
+            clock: Clock::start(),
+            teller,
+            status,
+            waiting: BTreeMap::new(),
+            last_ticket: 0,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(mut self, options: UsersOptions, mut commands: mpsc::Receiver<Command>) {
+        for code in options.open_codes {
+            self.on(Event::Watch(code)).await;
+        }
+        self.connection.aim(Some(&options.url)).await;
+        loop {
+            let wake = self.client.next_wake();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => break,
+                    Some(command) => self.command(command).await,
+                },
+                happening = self.connection.next() => self.happened(happening).await,
+                () = sleep_until_tick(&self.clock, wake) => self.on(Event::Timer).await,
+            }
+        }
+        self.connection.close(1000, "stopped").await;
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Ask(ask, answer) => {
+                self.last_ticket += 1;
+                let ticket = Ticket(self.last_ticket);
+                self.waiting.insert(ticket, answer);
+                self.on(Event::Ask(ticket, ask)).await;
+            }
+            Command::Do(order, done) => {
+                self.carry_out(order).await;
+                // The asker may have stopped waiting.
+                let _ = done.send(());
+            }
+            // Handled where it is received.
+            Command::Stop => {}
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Watch(code) => return self.on(Event::Watch(code)).await,
+            Order::Disconnect => {
+                self.connection.rest();
+                self.connection.close(1000, "disconnected").await;
+            }
+            Order::Kill => {
+                self.connection.rest();
+                self.connection.kill();
+            }
+            // Without effect while the connection is open.
+            Order::Reconnect if self.client.is_ready() && self.connection.is_open() => return,
+            Order::Reconnect => self.connection.wake(),
+        }
+        self.status.send_replace(Status::Offline);
+    }
+
+    async fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Opened => {
+                self.teller.tell(UsersEvent::Connected);
+                self.on(Event::Connected).await;
+            }
+            Happening::Failed(error) => {
+                let error: Box<str> = error.to_string().into();
+                self.status.send_replace(Status::Unreachable(error.clone()));
+                self.teller.tell(UsersEvent::ConnectFailed(error));
+            }
+            Happening::Received(Received::Text(text)) => self.on(Event::Text(&text)).await,
+            Happening::Received(Received::Binary(_)) => self.connection.close(1003, "binary message").await,
+            Happening::Received(Received::Closed(code, reason)) => {
+                self.status.send_if_modified(|status| {
+                    let was_ready = *status == Status::Ready;
+                    if was_ready {
+                        *status = Status::Offline;
+                    }
+                    was_ready
+                });
+                self.on(Event::Closed).await;
+                self.teller.tell(UsersEvent::Closed(code, reason));
+            }
+        }
+    }
+
+    async fn on(&mut self, event: Event<'_>) {
+        let mut actions = Vec::new();
+        self.client.on(event, self.clock.now(), &mut actions);
+        for action in actions {
+            match action {
+                Action::Send(text) => self.connection.send_text(text).await,
+                Action::Close(code) => self.connection.close(code, "closed by Users").await,
+                Action::Ready { domain } => {
+                    self.status.send_replace(Status::Ready);
+                    self.teller.tell(UsersEvent::Ready(domain));
+                }
+                Action::LoginFailed(error) => {
+                    self.connection.rest();
+                    self.status.send_replace(Status::Refused(error.clone()));
+                    self.teller.tell(UsersEvent::LoginFailed(error));
+                }
+                Action::Answer(ticket, answer) => {
+                    if let Some(asker) = self.waiting.remove(&ticket) {
+                        // The asker may have stopped waiting.
+                        let _ = asker.send(answer);
+                    }
+                }
+                Action::Notice(notice) => self.teller.tell(UsersEvent::Notice(notice)),
+                Action::Expired(code) => self.teller.tell(UsersEvent::Expired(code)),
+                Action::Strange(what) => self.teller.tell(UsersEvent::Strange(what)),
+            }
+        }
+    }
+}
