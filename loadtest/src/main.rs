@@ -1,3 +1,41 @@
-//! Simulated phones and service clients.
+//! Simulated phones and service clients on the command line.
+//!
+//! The exit code is 0 when what was asked for has come about, 1 when it has not, 2 for a wrong command line.
 
-fn main() {}
+mod phone;
+mod timeline;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A simulated desk phone: polls, shows the form, types the code, connects, keeps its password.
+    Phone(Box<phone::Arguments>),
+    /// A simulated Users service: asks for codes and prints which phone took them.
+    Users(users::Arguments),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Phone(arguments) => phone::run(*arguments).await,
+        Command::Users(arguments) => users::run(arguments).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
