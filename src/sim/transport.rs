@@ -155,7 +155,10 @@ impl Link {
         let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
         let closing = async {
             if self.socket.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
+                // The echo is enough; who closes the TCP connection first does not matter.
+                while let Some(Ok(message)) = self.socket.next().await
+                    && !message.is_close()
+                {}
             }
         };
         let _ = timeout(CLOSE_TIME, closing).await;

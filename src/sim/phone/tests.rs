@@ -118,6 +118,12 @@ impl Devices {
     }
 }
 
+/// Stops a phone while Devices answers its close frame.
+async fn stop(phone: Phone, mut devices: Devices) {
+    let answer = async { while let Some(Ok(_)) = devices.socket.next().await {} };
+    tokio::join!(phone.stop(), answer);
+}
+
 async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -185,7 +191,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     phone.kill_connection().await;
     let mut devices = Devices::accept(&devices_listener).await;
     log_in(&mut devices).await;
-    phone.stop().await;
+    stop(phone, devices).await;
 
     // The program starts again: the address and the password are still there.
     let (phone, mut events) = start(made);
@@ -193,7 +199,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     log_in(&mut devices).await;
     devices.say(FromServer::Configuration { item: None, last: true }).await;
     until(&mut events, |event| *event == PhoneEvent::Member(Proof::Served)).await;
-    phone.stop().await;
+    stop(phone, devices).await;
 }
 
 /// The challenge of a known device.
@@ -215,8 +221,8 @@ async fn an_address_set_from_the_start_goes_out_as_it_is() {
     assert!(!format!("{connected:?}").contains("abcdef"), "the token is not shown");
     devices.socket.close(None).await.unwrap();
     until(&mut events, |event| *event == PhoneEvent::Closed(Some(1005), "".into())).await;
-    Devices::accept(&listener).await;
-    phone.stop().await;
+    let devices = Devices::accept(&listener).await;
+    stop(phone, devices).await;
 }
 
 #[tokio::test]
@@ -233,8 +239,8 @@ async fn a_broken_message_ends_the_connection_and_the_phone_comes_back() {
             other => panic!("{other:?}"),
         }
     }
-    Devices::accept(&listener).await;
-    phone.stop().await;
+    let devices = Devices::accept(&listener).await;
+    stop(phone, devices).await;
 }
 
 #[tokio::test]
@@ -260,7 +266,7 @@ async fn ordered_firmware_is_loaded_and_told_after_a_restart() {
     let mut devices = Devices::accept(&listener).await;
     let facts = devices.identify().await.facts;
     assert_eq!((facts.fw_build.as_deref(), &*facts.version), (Some("136044"), "13r3 sr9 [13.6044/136012/300]"));
-    phone.stop().await;
+    stop(phone, devices).await;
 }
 
 #[tokio::test]
@@ -280,8 +286,9 @@ async fn a_new_address_through_the_tunnel_is_followed_after_the_answer() {
     }
     assert!(matches!(devices.socket.next().await, Some(Ok(Message::Close(_)))));
     drop(devices);
-    Devices::accept(&new_listener).await.identify().await;
-    phone.stop().await;
+    let mut devices = Devices::accept(&new_listener).await;
+    devices.identify().await;
+    stop(phone, devices).await;
 }
 
 #[tokio::test]
