@@ -82,7 +82,7 @@ async fn wrong_codes_cannot_be_told_apart() {
     directory.get("/init?mac=009033a1b2c3").await;
 
     let mut answers = Vec::new();
-    for code in [unknown, &expired, &deleted, "12345", "abc", "", "4028177391644"] {
+    for code in [unknown, &expired, &deleted, "12345", "abc", "4028177391644"] {
         directory.store.state().calls.clear();
         answers.push(directory.get(&format!("/init?mac=009033a1b2c3&code={code}")).await);
         assert_eq!(directory.store.state().calls, ["look_up", "contact"], "{code}");

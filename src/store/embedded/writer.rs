@@ -144,28 +144,30 @@ fn write_groups(mut waiting: mpsc::Receiver<Job>, db: &Database, clock: &StoreCl
         // A panic in one job must not end the writer; its transaction is dropped, and with it the answers of its group.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| write_group(jobs, db, clock)));
         let why = match outcome {
-            Ok(Ok(())) => None,
-            Ok(Err(fault)) => Some(StoreError::from(fault).to_string()),
-            Err(_) => Some("a job panicked".into()),
+            Ok(Ok(answers)) => {
+                // Before the answers, so that nobody who was told of a success still sees the failure before it.
+                broken.store(false, Ordering::Relaxed);
+                for answer in answers {
+                    answer();
+                }
+                continue;
+            }
+            Ok(Err(fault)) => StoreError::from(fault).to_string(),
+            Err(_) => "a job panicked".into(),
         };
-        broken.store(why.is_some(), Ordering::Relaxed);
-        if let Some(why) = why {
-            tracing::error!(%why, "a group of writes was not committed");
-        }
+        broken.store(true, Ordering::Relaxed);
+        tracing::error!(%why, "a group of writes was not committed");
     }
 }
 
-fn write_group(jobs: Vec<Job>, db: &Database, clock: &StoreClock) -> Outcome<()> {
+fn write_group(jobs: Vec<Job>, db: &Database, clock: &StoreClock) -> Outcome<Vec<Answer>> {
     let tx = db.begin_write().map_err(file)?;
     let mut open = tables(&tx, clock())?;
     let answers = jobs.into_iter().map(|job| job(&mut open)).collect::<Outcome<Vec<Answer>>>()?;
     open.purge()?;
     drop(open);
     tx.commit().map_err(file)?;
-    for answer in answers {
-        answer();
-    }
-    Ok(())
+    Ok(answers)
 }
 
 #[cfg(test)]
