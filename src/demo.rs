@@ -47,14 +47,14 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("temporary folder")?;
     let tenant = Tenant::new();
     let config = config(&options, folder.path(), &tenant)?;
-    let store = config.store.url.describe();
+    let place = config.store.url.describe();
     let shutdown = Shutdown::new();
     let broker = Broker::start(config, shutdown.clone()).await?;
     let public = broker.public;
     let running = actix_rt::spawn(broker.finished());
 
     let mut story = Story { watch: Stopwatch::start(), steps: 0 };
-    println!("A broker serves on http://{public}, with its store in {store}.");
+    println!("A broker serves on http://{public}, with its store in {place}.");
     println!("It has one tenant, {}, with the category \"{CATEGORY}\".", tenant.name);
     let stage = Stage { base: format!("{public}/example.com/devices"), init: format!("http://{public}/init"), tenant };
     stage.with_users_online(&mut story).await?;
@@ -104,6 +104,10 @@ fn config(options: &DemoOptions, folder: &Path, tenant: &Tenant) -> anyhow::Resu
     Ok(config)
 }
 
+fn chapter(number: u8, title: &str) {
+    println!("\n{number}. {title}");
+}
+
 /// The timeline.
 struct Story {
     watch: Stopwatch,
@@ -111,10 +115,6 @@ struct Story {
 }
 
 impl Story {
-    fn chapter(&self, number: u8, title: &str) {
-        println!("\n{number}. {title}");
-    }
-
     fn tell(&mut self, who: &str, what: &str) {
         self.steps += 1;
         println!("{:>9.3} s  {who:<8}{what}", self.watch.elapsed().as_secs_f64());
@@ -162,7 +162,7 @@ struct Stage {
 
 impl Stage {
     async fn with_users_online(&self, story: &mut Story) -> anyhow::Result<()> {
-        story.chapter(1, "A person adds a phone, and Users is online.");
+        chapter(1, "A person adds a phone, and Users is online.");
         let (users, mut seen) = self.users(story).await?;
         let code = self.code(story, &users, "anna").await?;
         let (phone, mut events) = self.phone_with_code(story, code).await?;
@@ -181,7 +181,7 @@ impl Stage {
     }
 
     async fn with_users_away(&self, story: &mut Story) -> anyhow::Result<()> {
-        story.chapter(
+        chapter(
             2,
             "A person adds a phone, and Users is away when the phone takes the code. The broker keeps the notice.",
         );
@@ -198,7 +198,7 @@ impl Stage {
     }
 
     async fn without_code(&self, story: &mut Story) -> anyhow::Result<()> {
-        story.chapter(3, "A phone was delivered with the address for automatic provisioning. Nobody types anything.");
+        chapter(3, "A phone was delivered with the address for automatic provisioning. Nobody types anything.");
         let base = format!("ws://{}/sysclients", self.base);
         let address = auto_provisioning_url(&base, self.tenant.name.as_str(), &self.tenant.token, CATEGORY);
         let mut options = phone_options()?;

@@ -12,3 +12,6 @@ pub mod registry;
 pub mod roster;
 pub mod socket;
 pub mod users;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! A domain actor that panics is made again, and its members rejoin. Everything is real but the network: the sockets are pipes
+//! in memory, and the store is a file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, Context, Handler, Message};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::domain::DomainActor;
+use super::node::{Node, Tuning};
+use super::phone::Phone;
+use super::registry::{Registry, Serve};
+use super::roster::{Capacity, Roster};
+use super::socket::{Bounds, Line, run};
+use crate::codes::attempts::{Allowance, Ledger};
+use crate::codes::tenants::Tenants;
+use crate::codes::{CodeLimits, Codes};
+use crate::core::device::Facts;
+use crate::core::guard::Speech;
+use crate::core::ids::{ConnId, DomainName, HardwareId, NodeId, Secret};
+use crate::core::limits::SourceKey;
+use crate::core::phone::event::Timing;
+use crate::core::phone::query::Query;
+use crate::core::sysclient::admin::{Identify, OfferedCode};
+use crate::core::sysclient::auth::device_digest;
+use crate::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use crate::core::users::event::Settings;
+use crate::core::users::rights::Instance;
+use crate::core::users::settling::Patience;
+use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
+use crate::store::seal::Sealer;
+use crate::store::{self, NewDomain, Store};
+
+const ADDRESS: &str = "ws://127.0.0.1/example.com/devices/sysclients";
+const QUERY: &str = "domain=example.com&token=t&category=Desk%20phones";
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl Handler<Panic> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+        panic!("for the test");
+    }
+}
+
+fn domain() -> DomainName {
+    DomainName::parse("example.com").unwrap()
+}
+
+async fn node(folder: &std::path::Path) -> Arc<Node> {
+    let url = format!("embedded:{}", folder.join("store.redb").display());
+    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let new = NewDomain {
+        name: domain(),
+        password: Secret::new("p"),
+        admin_password: Secret::default(),
+        auto_token: Secret::new("t"),
+        categories: vec![("Desk phones".into(), true)],
+    };
+    store.ensure_domain(&new).await.unwrap();
+    let id = NodeId::new("node");
+    store.renew_lease(&id, Duration::from_secs(600)).await.unwrap();
+    let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
+    let node = Arc::new(Node {
+        id: id.clone(),
+        codes: codes(id, &store, &tenants),
+        tenants,
+        store,
+        roster: Arc::new(Roster::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
+        tuning: Tuning {
+            timing: Timing::default(),
+            device_bounds: bounds(),
+            app_bounds: bounds(),
+            notice_window: 9,
+            notice_after: Duration::from_secs(900),
+        },
+        instance: Instance { domain: domain(), name: "devices".into(), password: Secret::new("i") },
+        app_settings: Settings {
+            domain: "example.com".into(),
+            instance: "devices".into(),
+            release: "13r3".into(),
+            build_mark: "00".into(),
+            login_timeout: Duration::from_secs(60),
+            requests_per_second: 50,
+            codes_per_second: 500,
+            patience: Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
+            longest_before: 1000,
+            longest_after: 1000,
+        },
+        registry: Registry::default().start(),
+    });
+    node.registry.send(Serve(Arc::downgrade(&node))).await.unwrap();
+    node
+}
+
+fn codes(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> Codes {
+    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+    let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
+    let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
+    let allowance = Allowance {
+        device_digests: 5,
+        device_codes: 10,
+        address: 60,
+        window: Duration::from_secs(600),
+        logins: 60,
+        login_block: Duration::from_secs(60),
+        max_tracked: 100,
+    };
+    let limits = CodeLimits { max_open: 9, max_open_rollout: 9, keep_unassigned: Duration::from_secs(60) };
+    Codes::new(id, Arc::clone(store), Arc::clone(tenants), directory, Arc::new(Ledger::new(&allowance)), limits)
+}
+
+const fn bounds() -> Bounds {
+    let second = Duration::from_secs(1);
+    Bounds { speech: Speech::Binary, longest: 65_545, window: 65_536, write_timeout: second, linger: second }
+}
+
+/// A device at the other end of a pipe.
+struct Device(WebSocketStream<DuplexStream>);
+
+impl Device {
+    async fn connect(node: &Arc<Node>, conn: u64) -> Self {
+        let (near, far) = tokio::io::duplex(4096);
+        let line = Line::new(65_545);
+        let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
+        let phone = Phone::new(Arc::clone(node), ConnId(conn), source, Query::read(QUERY), line.clone());
+        actix_rt::spawn(run(far, bytes::Bytes::new(), phone, line, bounds(), ()));
+        Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
+    }
+
+    async fn identify(&mut self, digest: Option<Box<str>>) {
+        let id = HardwareId::parse("00903341a0b1").unwrap();
+        let facts =
+            Facts { product: "IP112".into(), version: "1".into(), platform: "PHONE".into(), ..Facts::default() };
+        let identify = FromDevice::Identify(Box::new(Identify { id, facts, code: OfferedCode::None, digest }));
+        self.0.send(tungstenite::Message::binary(identify.encode())).await.unwrap();
+    }
+
+    /// What does not come in a minute never comes.
+    async fn message(&mut self) -> tungstenite::Message {
+        tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.unwrap().unwrap().unwrap()
+    }
+
+    async fn next(&mut self) -> FromServer {
+        match self.message().await {
+            tungstenite::Message::Binary(bytes) => decode_from_server(&bytes).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        match self.message().await {
+            tungstenite::Message::Close(Some(frame)) => frame.code.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn members_rejoin_a_domain_that_was_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path()).await;
+    let mut first = Device::connect(&node, 1).await;
+    first.identify(None).await;
+    let FromServer::Password(password) = first.next().await else { panic!("no password") };
+    let FromServer::AdminPassword { .. } = first.next().await else { panic!("no administrative password") };
+
+    let before = node.domain(&domain()).await.unwrap();
+    assert!(before.send(Panic).await.is_err());
+    let after = node.domain(&domain()).await.unwrap();
+    assert!(before != after && after.connected());
+
+    // Only a domain that knows the first connection can close it when a second one has authenticated.
+    let mut second = Device::connect(&node, 2).await;
+    second.identify(None).await;
+    let FromServer::Challenge(challenge) = second.next().await else { panic!("no challenge") };
+    let digest = device_digest("00903341a0b1", "IP112", "1", &challenge, &password);
+    second.identify(Some(digest.into())).await;
+    assert_eq!(first.close_code().await, 1000);
+}
