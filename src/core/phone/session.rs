@@ -81,7 +81,7 @@ impl Session {
         let alive = (self.pinged + timing.ping_every).min(self.heard + timing.dead_after);
         match &self.state {
             State::New => alive.min(self.opened + timing.identify),
-            State::Challenged(c) if c.open => alive.min(c.since + CHALLENGE_VALID),
+            State::Challenged(c) if c.open => alive.min(c.since + CHALLENGE_VALID.min(timing.challenged)),
             State::Challenged(c) => alive.min(c.since + timing.challenged),
             State::Member(m) => m.deposit_at.map_or(alive, |at| alive.min(at)),
             State::Unassigned | State::Closed => alive,
