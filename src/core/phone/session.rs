@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::core::close::Close;
 use crate::core::entry::Stage;
-use crate::core::ids::{DeviceKey, DomainName, HardwareId};
+use crate::core::ids::{DeviceKey, DomainName};
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::frame::{self, FromDevice, FromServer};
 use crate::core::time::Tick;
@@ -35,6 +35,8 @@ const DEPOSIT_AGAIN: Duration = Duration::from_secs(5);
 pub struct Session {
     state: State,
     key: Option<DeviceKey>,
+    /// The identify that is being claimed, without code and digest.
+    said: Option<Box<Identify>>,
     opened: Tick,
     heard: Tick,
     pinged: Tick,
@@ -49,6 +51,7 @@ impl Session {
         Self {
             state: State::New,
             key: None,
+            said: None,
             opened: now,
             heard: now,
             pinged: now,
@@ -158,7 +161,10 @@ impl Session {
         }
         self.key = Some(key);
         match &mut self.state {
-            State::New | State::Unassigned => actions.push(Action::Claim(identify, Stage::Open)),
+            State::New | State::Unassigned => {
+                self.said = Some(Box::new(Identify { code: OfferedCode::None, digest: None, ..(*identify).clone() }));
+                actions.push(Action::Claim(identify, Stage::Open));
+            }
             State::Challenged(challenged) => {
                 let open = std::mem::take(&mut challenged.open) && now.since(challenged.since) < CHALLENGE_VALID;
                 match &identify.digest {
@@ -210,6 +216,7 @@ impl Session {
     }
 
     fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
+        let said = self.said.take();
         if let Claimed::Entered(membership) = claimed {
             let password = membership.device.password.clone();
             actions.push(Action::Send(FromServer::Password(password).encode()));
@@ -229,7 +236,7 @@ impl Session {
         let bad_code = match claimed {
             Claimed::Known { membership, again_by_query, bad_code } => {
                 if !matches!(self.state, State::Challenged(_)) {
-                    self.challenge(*membership, again_by_query, draw, now, actions);
+                    self.challenge(*membership, said.filter(|_| again_by_query), draw, now, actions);
                 }
                 bad_code
             }
@@ -247,13 +254,15 @@ impl Session {
         }
     }
 
-    fn challenge(&mut self, membership: Membership, by_query: bool, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
+    fn challenge(
+        &mut self,
+        membership: Membership,
+        again: Option<Box<Identify>>,
+        draw: Draw,
+        now: Tick,
+        actions: &mut Vec<Action>,
+    ) {
         actions.push(Action::Send(FromServer::Challenge(draw.challenge.clone()).encode()));
-        let device = &membership.device;
-        // A key is a valid hardware identifier.
-        let id = by_query.then(|| HardwareId::parse(device.key.as_str()).ok()).flatten();
-        let again =
-            id.map(|id| Box::new(Identify { id, facts: device.facts.clone(), code: OfferedCode::None, digest: None }));
         self.state = State::Challenged(Box::new(Challenged {
             membership,
             challenge: draw.challenge,
