@@ -177,10 +177,14 @@ impl Session {
                     }
                 }
             }
-            State::Member(_) if identify.code == OfferedCode::None => {
-                actions.push(Action::Refresh(Box::new(identify.facts)));
+            State::Member(member) => {
+                member.heed(&identify.facts);
+                if identify.code == OfferedCode::None {
+                    actions.push(Action::Refresh(Box::new(identify.facts)));
+                } else {
+                    actions.push(Action::Claim(identify, Stage::Member));
+                }
             }
-            State::Member(_) => actions.push(Action::Claim(identify, Stage::Member)),
             State::Closed => {}
         }
     }

@@ -58,6 +58,11 @@ impl Member {
         }
     }
 
+    /// The device says something new of itself.
+    pub(super) fn heed(&mut self, facts: &Facts) {
+        (self.fxs, self.other) = (facts.fxs, facts.other);
+    }
+
     pub(super) fn plan(&mut self, actions: &mut Vec<Action>) {
         self.planned = true;
         actions.push(Action::Plan);
