@@ -327,13 +327,15 @@ impl Session {
         let over = match &mut self.state {
             State::New => now.since(self.opened) >= timing.identify,
             State::Challenged(challenged) => {
-                if challenged.open && now.since(challenged.since) >= CHALLENGE_VALID {
+                let waited = now.since(challenged.since);
+                let over = waited >= timing.challenged || now.since(self.heard) >= timing.dead_after;
+                if !over && challenged.open && waited >= CHALLENGE_VALID {
                     challenged.open = false;
                     if let Some(identify) = challenged.again.take() {
                         actions.push(Action::Claim(identify, Stage::Challenged));
                     }
                 }
-                now.since(challenged.since) >= timing.challenged
+                waited >= timing.challenged
             }
             State::Member(member) => {
                 if member.deposit_at.is_some_and(|at| now >= at) {

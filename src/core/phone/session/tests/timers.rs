@@ -39,6 +39,15 @@ fn a_shorter_time_for_the_answer_is_kept_to_the_point() {
 }
 
 #[test]
+fn a_tick_that_comes_too_late_lets_nobody_in_on_a_closed_connection() {
+    let mut desk = Desk::new();
+    desk.hear(plain());
+    let auto = Device { tentative: true, way: Way::Auto, ..device() };
+    desk.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+    assert_eq!(desk.at(60_000).tick(), ["close 1008 too late"]);
+}
+
+#[test]
 fn pings_go_out_every_thirty_seconds() {
     let mut desk = Desk::member();
     for round in 1..10 {
