@@ -1,0 +1,393 @@
+//! Devices, their connections and the server's sessions at the other end.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use provbroker::core::close::Close;
+use provbroker::core::device::Facts;
+use provbroker::core::entry::Stage;
+use provbroker::core::ids::{HardwareId, Secret};
+use provbroker::core::phone::client::{self, Memory, PhoneClient};
+use provbroker::core::phone::event::{Action, Claimed, Draw, Event, Plan, Timing};
+use provbroker::core::phone::query::Query;
+use provbroker::core::phone::session::Session;
+use provbroker::core::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, decode_from_device};
+use provbroker::core::time::Tick;
+
+use super::phone_store::{HOME_CODES, Store, code};
+
+/// What happens to the first message under way.
+#[derive(Debug, Clone, Copy)]
+pub enum Fate {
+    Arrive,
+    Double,
+    Drop,
+    /// It changes places with the next one.
+    Later,
+}
+
+/// How the store and the domain answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Luck {
+    Good,
+    /// Nothing is done.
+    Fails,
+    /// It is done, but the answer is lost.
+    AnswerLost,
+}
+
+/// One connection, seen from the server.
+struct Conn {
+    session: Session,
+    device: usize,
+    /// `None` for an attacker.
+    query: Query,
+    up: VecDeque<Bytes>,
+    down: VecDeque<Vec<u8>>,
+    open: bool,
+    said: Option<Box<Identify>>,
+    /// What the device has to answer, and since when; taken by the answer.
+    challenge: Option<(Box<str>, Secret, Tick)>,
+    /// A right code, query or digest has been seen.
+    let_in: bool,
+    /// A deposit has been done since the device was let in.
+    paid: bool,
+}
+
+struct Device {
+    client: PhoneClient,
+    query: Query,
+    /// Its end of a connection.
+    conn: Option<usize>,
+}
+
+pub struct World {
+    pub store: Store,
+    devices: Vec<Device>,
+    conns: Vec<Conn>,
+    now: Tick,
+    luck: VecDeque<Luck>,
+    draws: u64,
+    /// All codes typed so far were good.
+    pub fair: bool,
+}
+
+impl World {
+    pub fn new(devices: &[bool], luck: Vec<Luck>) -> Self {
+        let device = |(number, auto): (usize, &bool)| Device {
+            client: PhoneClient::new(id(number), facts(0), Memory::default()),
+            query: Query::read(if *auto { "domain=home&token=t&category=c" } else { "" }),
+            conn: None,
+        };
+        Self {
+            store: Store::new(),
+            devices: devices.iter().enumerate().map(device).collect(),
+            conns: Vec::new(),
+            now: Tick(0),
+            luck: luck.into(),
+            draws: 0,
+            fair: true,
+        }
+    }
+
+    fn open(&mut self, device: usize, query: Query) -> usize {
+        self.conns.push(Conn {
+            session: Session::new(self.now),
+            device,
+            query,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            open: true,
+            said: None,
+            challenge: None,
+            let_in: false,
+            paid: false,
+        });
+        self.conns.len() - 1
+    }
+
+    pub fn connect(&mut self, device: usize) {
+        if self.devices[device].conn.is_none() {
+            let conn = self.open(device, self.devices[device].query.clone());
+            self.devices[device].conn = Some(conn);
+            self.client(device, client::Event::Connected);
+        }
+    }
+
+    fn client(&mut self, device: usize, event: client::Event) {
+        let mut actions = Vec::new();
+        self.devices[device].client.on(event, self.now, &mut actions);
+        let Some(conn) = self.devices[device].conn else { return };
+        for action in actions {
+            match action {
+                client::Action::Send(message) => self.conns[conn].up.push_back(message.into()),
+                client::Action::Close(code) => panic!("the device finds fault with the server: {code}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The device loses its connection; the server reads `read` messages that were under way and may not hear of the end.
+    pub fn cut(&mut self, device: usize, read: usize, server_knows: bool) {
+        let Some(conn) = self.devices[device].conn else { return };
+        for _ in 0..read {
+            self.up(device, Fate::Arrive);
+        }
+        self.devices[device].conn = None;
+        self.conns[conn].up.clear();
+        self.client(device, client::Event::Closed);
+        if server_knows {
+            self.feed(conn, Event::End(Close::ByPeer));
+        }
+    }
+
+    pub fn up(&mut self, device: usize, fate: Fate) {
+        let Some(conn) = self.devices[device].conn else { return };
+        let Some(message) = self.conns[conn].up.pop_front() else { return };
+        match fate {
+            Fate::Arrive => self.message(conn, &message),
+            Fate::Double => {
+                self.message(conn, &message);
+                self.message(conn, &message);
+            }
+            Fate::Drop => {}
+            Fate::Later => {
+                let up = &mut self.conns[conn].up;
+                up.insert(up.len().min(1), message);
+            }
+        }
+    }
+
+    pub fn down(&mut self, device: usize, fate: Fate) {
+        let Some(conn) = self.devices[device].conn else { return };
+        let Some(message) = self.conns[conn].down.pop_front() else {
+            // All that was sent before the close has been read.
+            if !self.conns[conn].open {
+                self.devices[device].conn = None;
+                self.client(device, client::Event::Closed);
+            }
+            return;
+        };
+        let times = match fate {
+            Fate::Arrive | Fate::Later => 1,
+            Fate::Double => 2,
+            Fate::Drop => 0,
+        };
+        for _ in 0..times {
+            self.client(device, client::Event::Message(message.clone().into()));
+        }
+    }
+
+    /// A person types a code, but not while a password may be on its way for another reason: a device that is given two
+    /// passwords in a row and loses the second has no code left to come back with.
+    pub fn type_code(&mut self, device: usize, number: u64) {
+        let Device { client, query, conn } = &self.devices[device];
+        let idle = conn.is_none_or(|conn| self.conns[conn].up.is_empty() && self.conns[conn].down.is_empty());
+        let settled = *query == Query::None || client.is_member();
+        if client.memory().code.is_none() && idle && settled {
+            let fresh = !self.store.entries.contains_key(&code(number));
+            self.fair &= number < HOME_CODES && fresh && number % 2 == device as u64;
+            self.client(device, client::Event::CodeTyped(code(number)));
+        }
+    }
+
+    pub fn new_version(&mut self, device: usize, version: u8) {
+        self.client(device, client::Event::FactsChanged(Box::new(facts(version))));
+    }
+
+    pub fn pass(&mut self, millis: u64) {
+        self.now.0 += millis;
+        for conn in 0..self.conns.len() {
+            self.feed(conn, Event::Tick);
+        }
+    }
+
+    pub fn domain_lost(&mut self, device: usize) {
+        for conn in 0..self.conns.len() {
+            if self.conns[conn].device == device {
+                self.feed(conn, Event::DomainLost);
+            }
+        }
+    }
+
+    /// Somebody who knows the identifier, a digest of the device and a code that is none.
+    pub fn attack(&mut self, device: usize) {
+        let conn = self.open(device, Query::None);
+        let sniffed = self.conns.iter().filter(|c| c.device == device).filter_map(|c| c.said.as_ref()?.digest.clone());
+        let digests: Vec<_> = sniffed.chain([Box::from("00")]).collect();
+        let mut identify = Identify { id: id(device), facts: facts(0), code: OfferedCode::None, digest: None };
+        self.message(conn, &FromDevice::Identify(Box::new(identify.clone())).encode().into());
+        self.message(conn, &FromDevice::Tunnel { session: 1, event: DeviceEvent::Shutdown }.encode().into());
+        identify.digest = digests.into_iter().next();
+        self.message(conn, &FromDevice::Identify(Box::new(identify)).encode().into());
+        assert!(self.conns[conn].session.domain().is_none(), "an attacker is a member");
+        self.feed(conn, Event::End(Close::ByPeer));
+    }
+
+    fn message(&mut self, conn: usize, message: &Bytes) {
+        if let Ok(FromDevice::Identify(identify)) = decode_from_device(message) {
+            self.conns[conn].said = Some(identify);
+        }
+        self.feed(conn, Event::Message(message));
+    }
+
+    fn feed(&mut self, conn: usize, event: Event<'_>) {
+        let mut actions = Vec::new();
+        self.conns[conn].session.on(event, self.now, &Timing::default(), &mut actions);
+        let mut questions = 0;
+        let mut answer = None;
+        for action in actions {
+            assert!(self.conns[conn].open, "nothing follows a close");
+            let next = self.perform(conn, action);
+            questions += u8::from(next.is_some());
+            answer = next.or(answer);
+        }
+        assert!(questions <= 1, "one question at a time");
+        if let Some(answer) = answer {
+            self.feed(conn, answer);
+        }
+    }
+
+    fn luck(&mut self) -> Luck {
+        self.luck.pop_front().unwrap_or(Luck::Good)
+    }
+
+    fn others(&self, conn: usize) -> Vec<usize> {
+        let same = |c: &usize| self.conns[*c].device == self.conns[conn].device;
+        let member = |c: &usize| self.conns[*c].open && self.conns[*c].session.domain().is_some();
+        (0..self.conns.len()).filter(|c| *c != conn).filter(same).filter(member).collect()
+    }
+
+    fn perform(&mut self, conn: usize, action: Action) -> Option<Event<'static>> {
+        let key = self.conns[conn].session.key().cloned();
+        match action {
+            Action::Send(message) => self.conns[conn].down.push_back(message),
+            Action::Close(_) => self.conns[conn].open = false,
+            Action::Ping | Action::Dropped | Action::WrongDigest => {}
+            Action::Claim(identify, stage) => {
+                let luck = self.luck();
+                if luck == Luck::Fails {
+                    return Some(self.claimed(Claimed::Unavailable));
+                }
+                let other_member = !self.others(conn).is_empty();
+                let query = self.conns[conn].query.clone();
+                let claimed = self.store.claim(&identify, stage, &query, other_member);
+                if luck == Luck::AnswerLost {
+                    return Some(self.claimed(Claimed::Unavailable));
+                }
+                let event = self.claimed(claimed);
+                let end = &mut self.conns[conn];
+                if let Event::Claimed(Claimed::Entered(_), _) = &event {
+                    (end.let_in, end.paid) = (true, false);
+                }
+                if let (Event::Claimed(Claimed::Known { membership, .. }, draw), Stage::Open) = (&event, stage) {
+                    let password = membership.device.password.clone();
+                    end.challenge = Some((draw.challenge.clone(), password, self.now));
+                }
+                return Some(event);
+            }
+            Action::Proved => {
+                let end = &mut self.conns[conn];
+                let (challenge, password, since) = end.challenge.take().unwrap();
+                assert!(self.now.since(since).as_secs() < 30);
+                assert!(end.said.as_ref().unwrap().answers(&challenge, &password));
+                (end.let_in, end.paid) = (true, false);
+            }
+            Action::Join(name) => {
+                assert!(self.conns[conn].let_in, "a member without a right code, query or digest");
+                assert_eq!(name, self.store.devices[&key.unwrap()].domain);
+                let joined = self.luck() == Luck::Good;
+                if joined {
+                    for other in self.others(conn) {
+                        self.feed(other, Event::End(Close::Replaced));
+                    }
+                }
+                return Some(Event::Joined(joined));
+            }
+            Action::Plan => return Some(Event::Planned(Plan::default())),
+            Action::Deposit => {
+                assert!(!self.conns[conn].paid, "a notice is owed once");
+                let luck = self.luck();
+                if luck != Luck::Fails {
+                    self.store.deposit(&key.unwrap());
+                }
+                self.conns[conn].paid = luck == Luck::Good;
+                return Some(Event::Deposited(luck == Luck::Good));
+            }
+            Action::ClaimPort { .. } => return Some(Event::PortClaimed(None)),
+            Action::Confirm(password) => self.store.confirm(&key.unwrap(), &password),
+            Action::Refresh(facts) => {
+                if let Some(device) = self.store.devices.get_mut(&key.unwrap()) {
+                    device.facts = *facts;
+                }
+            }
+        }
+        None
+    }
+
+    fn claimed(&mut self, claimed: Claimed) -> Event<'static> {
+        self.draws += 1;
+        let draw = Draw { challenge: format!("{:010}", self.draws).into(), seed: format!("{:016}", self.draws).into() };
+        Event::Claimed(claimed, draw)
+    }
+
+    /// All connections end, every device connects once more, and from now on everything arrives.
+    pub fn quiet(&mut self) {
+        self.luck.clear();
+        for conn in 0..self.conns.len() {
+            self.feed(conn, Event::End(Close::ByPeer));
+        }
+        for device in 0..self.devices.len() {
+            self.cut(device, 0, true);
+            self.connect(device);
+        }
+        // Long enough for a challenge in vain and for the retry of a deposit, too short for a silent connection to be closed.
+        for _ in 0..8 {
+            for device in 0..self.devices.len() {
+                for _ in 0..40 {
+                    self.up(device, Fate::Arrive);
+                    self.down(device, Fate::Arrive);
+                }
+            }
+            self.pass(5_000);
+        }
+    }
+
+    /// What must hold when nothing is under way any more.
+    pub fn check(&self) {
+        for (number, device) in self.devices.iter().enumerate() {
+            let conn = device.conn.map(|conn| &self.conns[conn]);
+            let Some(record) = self.store.devices.get(&id(number).key()) else {
+                assert!(!device.client.is_member() && conn.is_none_or(|c| c.session.domain().is_none()));
+                continue;
+            };
+            let member = conn.is_some_and(|c| c.session.domain() == Some(&record.domain));
+            let agree = device.client.memory().password.as_ref() == Some(&record.password);
+            if self.fair {
+                assert!(agree, "device and record have different passwords: {record:?}");
+                assert!(member, "the device is no member");
+                assert_eq!(*device.client.facts(), record.facts);
+            }
+            assert!(agree || !member, "a member with a wrong password");
+            assert!(!member || record.pending.is_none(), "a member whose notice is still owed");
+        }
+        for (code, key) in &self.store.entries {
+            let owed = self.store.devices.get(key).and_then(|d| d.pending) == Some(*code);
+            assert_ne!(
+                owed,
+                self.store.mailbox.contains(code),
+                "a notice is owed or deposited, not both and not neither"
+            );
+        }
+    }
+}
+
+fn id(device: usize) -> HardwareId {
+    HardwareId::parse(&format!("00903341a0b{device}")).unwrap()
+}
+
+fn facts(version: u8) -> Facts {
+    let version = format!("13r{version}").into();
+    Facts { product: "IP112".into(), version, platform: "PHONE".into(), ..Facts::default() }
+}
