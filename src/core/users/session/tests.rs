@@ -42,9 +42,9 @@ fn code(number: u64) -> Code {
     Code::from_number(number).unwrap()
 }
 
-fn rights(admin: bool) -> Box<Rights> {
+fn rights(admin: bool) -> Rights {
     let requester = Requester { app: "innovaphone-devices-api".into(), sip: "users".into() };
-    Box::new(Rights { admin, domain: domain("home"), requester })
+    Rights { admin, domain: domain("home"), requester }
 }
 
 fn view() -> DeviceView {
@@ -117,7 +117,7 @@ impl Desk {
     }
 
     fn verified(&mut self, right: bool) -> Vec<String> {
-        self.on(Event::Verified(right.then(|| rights(false)), Secret::new(KEY)))
+        self.on(Event::Verified(right.then(|| Box::new(rights(false))), Secret::new(KEY)))
     }
 
     fn raw(&mut self, event: Event<'_>) -> Vec<Action> {

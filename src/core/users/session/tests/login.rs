@@ -25,7 +25,7 @@ fn a_log_in_that_stands_is_told_and_made_known() {
     let result = json!({"mt": "AppLoginResult", "app": app, "domain": "example.com", "ok": true});
     assert_eq!(parsed(&words[0]), result, "the domain is that of the instance");
     assert_eq!(words[1..], ["enlist"]);
-    assert_eq!(desk.session.rights(), Some(&*rights(false)));
+    assert_eq!(desk.session.rights(), Some(&rights(false)));
     assert_eq!(desk.deadline(), None, "silence alone is no reason to close");
 }
 
