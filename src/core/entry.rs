@@ -97,7 +97,7 @@ pub struct Verdict {
 /// Decides about an identify.
 pub fn decide(situation: &Situation<'_>) -> Verdict {
     let Situation { key, device, code, auto, other_member, stage } = situation;
-    let offer = weigh(*code, key, *device);
+    let offer = weigh(*code, key, *device, *stage);
     let mut verdict = Verdict {
         step: Step::Stay,
         bad_code: offer == Offer::Wrong && *stage != Stage::Member,
@@ -154,12 +154,14 @@ enum Offer<'a> {
     Wrong,
 }
 
-fn weigh<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>) -> Offer<'a> {
+fn weigh<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>, stage: Stage) -> Offer<'a> {
     match code {
         CodeOffer::None => Offer::None,
         CodeOffer::Bad => Offer::Wrong,
         CodeOffer::Found(code) => match &code.state {
             CodeState::Open => Offer::Good(&code.domain),
+            // A member has its password; a code that it keeps sending does nothing twice (`sysclient.md` section 5).
+            CodeState::Used { by, .. } if by == key && stage == Stage::Member => Offer::Spent,
             CodeState::Used { by, port: None } if by == key => {
                 // Without a record its last entry broke off half-way, or it was removed since; the store knows which.
                 let again =

@@ -114,6 +114,8 @@ fn a_used_code_lets_its_own_device_in_again_until_the_password_is_proved() {
     };
     let verdict = decide(&situation);
     assert_eq!((verdict.step, verdict.bad_code), (Step::Challenge, false));
+    // Who is inside has no need of it, whether the password is proved or not.
+    assert_eq!(step(Some(&tentative), offer, AutoOffer::None, false, Stage::Member), Step::Stay);
     // An older code of the same device is not the ticket of this entry.
     let older = code("a", 7, used_by("00903341a0b1"));
     assert_eq!(step(Some(&tentative), CodeOffer::Found(&older), AutoOffer::None, false, Stage::Open), Step::Challenge);
