@@ -120,7 +120,7 @@ impl Broker {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
         }
-        server.pause().await;
+        // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
         tracing::info!(connections = node.roster.open(), "closing connections");
         node.roster.end_all(per_second, longest).await;
         wait_until_empty(&node).await;
