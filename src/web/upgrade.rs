@@ -69,7 +69,8 @@ impl Refused {
     }
 
     fn retry_after(status: &'static str, reason: Refusal, wait: Duration) -> Self {
-        let fields = format!("Retry-After: {}\r\n", wait.as_secs().max(1));
+        // Rounded up: never too early.
+        let fields = format!("Retry-After: {}\r\n", wait.as_millis().div_ceil(1000).max(1));
         Self { fields, ..Self::new(status, reason) }
     }
 }
