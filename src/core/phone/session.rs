@@ -179,7 +179,7 @@ impl Session {
             }
             State::Member(member) => {
                 member.heed(&identify.facts);
-                if member.has_nothing_from(identify.code) {
+                if identify.code == OfferedCode::None {
                     actions.push(Action::Refresh(Box::new(identify.facts)));
                 } else {
                     actions.push(Action::Claim(identify, Stage::Member));
@@ -209,8 +209,8 @@ impl Session {
             actions.push(Action::Refresh(Box::new(identify.facts.clone())));
         }
         hand_out(&challenged.membership, &challenged.seed, actions);
-        let mut member = Member::of(device, &identify.facts);
-        member.then = (!member.has_nothing_from(identify.code)).then_some(identify);
+        let then = (identify.code != OfferedCode::None).then(|| identify.clone());
+        let member = Member::of(device, &identify.facts, then);
         self.become_member(member, actions);
     }
 
@@ -225,7 +225,7 @@ impl Session {
             let password = membership.device.password.clone();
             actions.push(Action::Send(FromServer::Password(password).encode()));
             hand_out(&membership, &draw.seed, actions);
-            let member = Member::of(&membership.device, &membership.device.facts);
+            let member = Member::of(&membership.device, &membership.device.facts, None);
             return self.become_member(member, actions);
         }
         if let State::Member(member) = &mut self.state {

@@ -1,8 +1,8 @@
 //! What the server side of a device connection has reached, and what it holds there.
 
 use crate::core::device::{Device, Facts};
-use crate::core::ids::{Code, DomainName};
-use crate::core::sysclient::admin::{Identify, OfferedCode};
+use crate::core::ids::DomainName;
+use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth;
 use crate::core::sysclient::frame::FromServer;
 use crate::core::time::Tick;
@@ -41,22 +41,19 @@ pub(super) struct Member {
     pub(super) deposit_at: Option<Tick>,
     /// An identify whose code waits until the member has joined.
     pub(super) then: Option<Box<Identify>>,
-    /// The code of the last entry. Once its password has been sent or proved on this connection it is no longer ok.
-    pub(super) spent: Option<Code>,
     /// The work has been asked for.
     pub(super) planned: bool,
 }
 
 impl Member {
-    pub(super) fn of(device: &Device, facts: &Facts) -> Self {
+    pub(super) fn of(device: &Device, facts: &Facts, then: Option<Box<Identify>>) -> Self {
         Self {
             domain: device.domain.clone(),
             fxs: facts.fxs,
             other: facts.other,
             owed: device.pending.is_some(),
             deposit_at: None,
-            then: None,
-            spent: device.entry_code,
+            then,
             planned: false,
         }
     }
@@ -64,15 +61,6 @@ impl Member {
     /// The device says something new of itself.
     pub(super) fn heed(&mut self, facts: &Facts) {
         (self.fxs, self.other) = (facts.fxs, facts.other);
-    }
-
-    /// No code, or the one that a device keeps sending after its entry.
-    pub(super) fn has_nothing_from(&self, code: OfferedCode) -> bool {
-        match code {
-            OfferedCode::None => true,
-            OfferedCode::Code(code) => self.spent == Some(code),
-            OfferedCode::Malformed => false,
-        }
     }
 
     pub(super) fn plan(&mut self, actions: &mut Vec<Action>) {

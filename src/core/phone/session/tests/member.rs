@@ -37,17 +37,6 @@ fn a_member_enters_again_with_a_code_of_its_domain() {
 }
 
 #[test]
-fn a_code_that_a_device_keeps_sending_lets_it_in_once() {
-    let mut desk = owing();
-    assert_eq!(desk.hear(with_code(7)), ["refresh 13r3 [1/2/3]"]);
-    assert_eq!(desk.hear(with_code(8)), ["claim Member"]);
-
-    let mut desk = Desk::challenged(entered_device());
-    assert_eq!(desk.hear(answer_with(PASSWORD, with_code(7))), ["proved", "confirm", "join home"]);
-    assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-}
-
-#[test]
 fn a_member_stays_one_whatever_is_wrong_with_its_code() {
     let mut desk = Desk::member();
     for _ in 0..10 {
