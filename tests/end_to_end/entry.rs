@@ -1,0 +1,60 @@
+//! A person gets a code, types it on a phone, and Users learns which phone took it.
+
+use serde_json::{Value, json};
+
+use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD};
+use crate::support::peer::{App, Device, identify, identify_with, init, until};
+
+const PHONE: &str = "0090334100b1";
+
+/// Whether `notice` says that `id` has taken `code`.
+fn check_notice(notice: &Value, src: Option<&str>, code: &str, id: &str) {
+    assert_eq!(notice["src"].as_str(), src, "{notice}");
+    assert_eq!(notice["code"], code);
+    let device = &notice["device"];
+    assert_eq!((&device["hwId"], &device["type"], &device["product"]), (&json!(id), &json!("PHONE"), &json!("IP112")));
+}
+
+on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
+    let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    let categories = users.request(json!({"mt": "GetProvisioningCategories", "type": "PHONE"})).await;
+    let names: Vec<_> = categories["categories"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
+    assert_eq!((names, &categories["last"]), (vec![json!(CATEGORY)], &json!(true)));
+    let code = users.code(CATEGORY, "p7").await;
+
+    let open = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
+    assert_eq!((&open["code"], &open["device"], &open["error"]), (&json!(code), &Value::Null, &Value::Null));
+
+    let form = init(broker.addr, &format!("mac={PHONE}&type=IP112")).await;
+    assert!(form.body.contains("vars create UPDATE/PROVISIONING-CODE h prompt\r\n"), "{}", form.body);
+    let script = init(broker.addr, &format!("mac={PHONE}&type=IP112&PROVISIONING-CODE={code}%23")).await;
+    assert_eq!(script.status, 200);
+    let address = format!("ws%3A%2F%2F127.0.0.1%3A{}%2Fexample.com%2Fdevices%2Fsysclients", broker.addr.port());
+    assert!(script.body.contains(&format!("config change SYSCLIENT /sysadmin {address}\r\n")), "{}", script.body);
+
+    let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
+    // The later of the two requests that named the code gives the mark.
+    check_notice(&users.next_notice().await, Some("request-2"), &code, PHONE);
+
+    let taken = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
+    assert_eq!(taken["device"]["hwId"], PHONE);
+    assert_eq!(taken["device"]["online"], true);
+
+    // Used is used: another device is answered as for a code that never was.
+    let mut second = Device::identified(broker.addr, &identify_with("0090334100b2", &code)).await;
+    second.quiet().await;
+    until("the directory forgets the code", async || {
+        init(broker.addr, &format!("mac={PHONE}&PROVISIONING-CODE={code}")).await.body.contains("# enter code")
+    })
+    .await;
+
+    // The phone that keeps sending its used code is only a member that has nothing new to say.
+    phone.identify(&identify_with(PHONE, &code)).await;
+    phone.quiet().await;
+
+    phone.leave().await;
+    let mut phone = Device::come_back(broker.addr, PHONE, &password).await;
+    assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
+    phone.quiet().await;
+});

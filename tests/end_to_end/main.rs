@@ -1,0 +1,32 @@
+//! The broker as its peers see it: over real sockets, on an embedded store and on a real `redis-server`.
+//!
+//! Every test has a broker of its own. The peers share no code with it.
+
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// The same test on both stores.
+macro_rules! on_each_store {
+    ($name:ident, $change:expr, $test:expr) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            use crate::support::broker::{Keep, with_broker};
+
+            #[test]
+            fn embedded() {
+                with_broker(&Keep::embedded(), $change, $test);
+            }
+
+            #[test]
+            fn redis() {
+                with_broker(&Keep::redis(), $change, $test);
+            }
+        }
+    };
+}
+
+mod entry;

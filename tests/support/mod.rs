@@ -1,0 +1,11 @@
+//! What integration tests share: brokers of their own, peers that speak the protocols, and an ear on the log.
+//!
+//! Include it with `#[path = "../support/mod.rs"] mod support;`.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod broker;
+pub mod peer;
+pub mod raw;
+pub mod redis_server;
+pub mod secrets;

@@ -1,0 +1,426 @@
+//! The other side of both protocols, written from the protocol texts alone: nothing of `provbroker` is used here, so that
+//! a mistake of the broker cannot hide in its own mirror.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::broker::INSTANCE;
+use super::raw::{self, LOCALHOST};
+use super::secrets;
+
+/// Only a guard against hanging for ever; no test waits for it.
+const GUARD: Duration = Duration::from_secs(20);
+
+/// Waits for something that has to happen.
+pub async fn guarded<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(GUARD, future).await.unwrap_or_else(|_| panic!("{what}: nothing has come"))
+}
+
+/// Asks again and again until the answer is yes. The pause is no synchronisation, it leaves the core to the broker.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    guarded(what, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RC4 by the book.
+fn rc4(key: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut state: Vec<u8> = (0..=255).collect();
+    let mut j = 0_u8;
+    for i in 0..256 {
+        j = j.wrapping_add(state[i]).wrapping_add(key[i % key.len()]);
+        state.swap(i, usize::from(j));
+    }
+    let (mut i, mut j) = (0_u8, 0_u8);
+    data.iter()
+        .map(|byte| {
+            i = i.wrapping_add(1);
+            j = j.wrapping_add(state[usize::from(i)]);
+            state.swap(usize::from(i), usize::from(j));
+            byte ^ state[usize::from(state[usize::from(i)].wrapping_add(state[usize::from(j)]))]
+        })
+        .collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    assert!(text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "lower-case hex");
+    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+/// Opens a WebSocket from the address `from`; the status and the head of the answer if it is refused.
+pub async fn open_from(
+    from: IpAddr,
+    to: SocketAddr,
+    target: &str,
+) -> Result<WebSocketStream<TcpStream>, (u16, Option<u64>)> {
+    let stream = raw::connect(from, to).await;
+    let request = format!("ws://{to}{target}").into_client_request().unwrap();
+    match guarded("upgrade", tokio_tungstenite::client_async(request, stream)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(answer)) => {
+            let wait = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+            Err((answer.status().as_u16(), wait))
+        }
+        Err(error) => panic!("upgrade: {error}"),
+    }
+}
+
+/// What a device says of itself.
+pub fn identify(id: &str) -> Value {
+    json!({
+        "id": id, "product": "IP112", "version": "13r3 sr9 [13.6012/136012/300]", "fwBuild": "136012",
+        "platform": {"type": "PHONE", "fxs": false},
+        "ethIfs": [{"if": "ETH0", "ipv4": "192.0.2.17"}],
+    })
+}
+
+/// The same with a code typed in.
+pub fn identify_with(id: &str, code: &str) -> Value {
+    let mut identify = identify(id);
+    identify["provisioningCode"] = code.into();
+    identify
+}
+
+/// The digest of an identify (`sysclient.md` section 4).
+pub fn device_digest(identify: &Value, challenge: &str, password: &str) -> String {
+    let member = |name: &str| identify[name].as_str().unwrap().to_owned();
+    let digest =
+        sha256_hex(&format!("{}:{}:{}:{challenge}:{password}", member("id"), member("product"), member("version")));
+    secrets::note(&digest);
+    digest
+}
+
+/// An admin message.
+pub fn admin_message(kind: u16, json: &str) -> Vec<u8> {
+    [&[1][..], &kind.to_be_bytes(), json.as_bytes()].concat()
+}
+
+/// A device on its WebSocket.
+pub struct Device {
+    socket: WebSocketStream<TcpStream>,
+    fences: u64,
+}
+
+impl Device {
+    /// Connects to the address of the instance with this query (empty: none).
+    pub async fn connect(to: SocketAddr, query: &str) -> Self {
+        Self::connect_from(LOCALHOST, to, query).await.expect("not refused")
+    }
+
+    /// The same from another address; status and `Retry-After` if refused.
+    pub async fn connect_from(from: IpAddr, to: SocketAddr, query: &str) -> Result<Self, (u16, Option<u64>)> {
+        let mark = if query.is_empty() { "" } else { "?" };
+        let socket = open_from(from, to, &format!("{INSTANCE}/sysclients{mark}{query}")).await?;
+        Ok(Self { socket, fences: 0 })
+    }
+
+    /// Connects and identifies.
+    pub async fn identified(to: SocketAddr, identify: &Value) -> Self {
+        let mut device = Self::connect(to, "").await;
+        device.identify(identify).await;
+        device
+    }
+
+    /// Enters with a code; the device and its password. Takes the administrative password of the domain if there is one.
+    pub async fn enter(to: SocketAddr, id: &str, code: &str) -> (Self, String) {
+        let mut device = Self::identified(to, &identify_with(id, code)).await;
+        let password = device.expect_password().await;
+        (device, password)
+    }
+
+    /// Comes back with its password and is a member again when this returns.
+    pub async fn come_back(to: SocketAddr, id: &str, password: &str) -> Self {
+        let mut device = Self::identified(to, &identify(id)).await;
+        let challenge = device.expect_challenge().await;
+        device.answer(&identify(id), &challenge, password).await;
+        device
+    }
+
+    pub async fn send(&mut self, message: Vec<u8>) {
+        guarded("sending", self.socket.send(Message::Binary(message.into()))).await.unwrap();
+    }
+
+    pub async fn admin(&mut self, kind: u16, json: &Value) {
+        self.send(admin_message(kind, &json.to_string())).await;
+    }
+
+    /// Sends `0000`.
+    pub async fn identify(&mut self, identify: &Value) {
+        if let Some(code) = identify["provisioningCode"].as_str().filter(|code| code.len() >= 12) {
+            secrets::note(code);
+        }
+        self.admin(0, identify).await;
+    }
+
+    /// Sends `0000` with the digest.
+    pub async fn answer(&mut self, identify: &Value, challenge: &str, password: &str) {
+        let mut identify = identify.clone();
+        identify["digest"] = device_digest(&identify, challenge, password).into();
+        self.identify(&identify).await;
+    }
+
+    async fn next(&mut self) -> Message {
+        match guarded("a message to the device", self.socket.next()).await {
+            Some(Ok(message)) => message,
+            other => panic!("the connection to the device has ended: {other:?}"),
+        }
+    }
+
+    /// The next admin message: type and members.
+    pub async fn receive(&mut self) -> (u16, Value) {
+        loop {
+            match self.next().await {
+                Message::Binary(message) => {
+                    assert_eq!(message[0], 1, "an admin message");
+                    let kind = u16::from_be_bytes([message[1], message[2]]);
+                    return (kind, serde_json::from_slice(&message[3..]).unwrap());
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("an admin message, not {other:?}"),
+            }
+        }
+    }
+
+    async fn expect(&mut self, kind: u16) -> Value {
+        let (received, members) = self.receive().await;
+        assert_eq!(received, kind, "type of {members}");
+        members
+    }
+
+    /// `0001`: exactly 32 letters and digits.
+    pub async fn expect_password(&mut self) -> String {
+        let password = self.expect(1).await["password"].as_str().unwrap().to_owned();
+        assert_eq!(password.len(), 32);
+        assert!(password.bytes().all(|b| b.is_ascii_alphanumeric()), "{password}");
+        secrets::note(&password);
+        password
+    }
+
+    /// `0002`: ten decimal digits.
+    pub async fn expect_challenge(&mut self) -> String {
+        let challenge = self.expect(2).await["challenge"].as_str().unwrap().to_owned();
+        assert!(challenge.len() == 10 && challenge.bytes().all(|b| b.is_ascii_digit()), "{challenge}");
+        challenge
+    }
+
+    /// `0003`, decrypted with the device password.
+    pub async fn expect_admin_password(&mut self, password: &str) -> String {
+        let members = self.expect(3).await;
+        let (seed, pwd) = (members["seed"].as_str().unwrap(), members["pwd"].as_str().unwrap());
+        assert!(seed.len() == 16 && seed.bytes().all(|b| b.is_ascii_alphanumeric()), "{seed}");
+        let plain = String::from_utf8(rc4(format!("{seed}:{password}").as_bytes(), &unhex(pwd))).unwrap();
+        secrets::note(&plain);
+        plain
+    }
+
+    /// `0005`: its error, if any.
+    pub async fn expect_provision_result(&mut self) -> Option<String> {
+        self.expect(5).await["error"].as_str().map(str::to_owned)
+    }
+
+    /// `0006`.
+    pub async fn expect_configuration(&mut self) -> Value {
+        self.expect(6).await
+    }
+
+    /// Waits until everything sent so far has been worked off, and makes sure that the server has said nothing.
+    pub async fn quiet(&mut self) {
+        self.fences += 1;
+        let fence = self.fences.to_be_bytes();
+        guarded("ping", self.socket.send(Message::Ping(fence.to_vec().into()))).await.unwrap();
+        loop {
+            match self.next().await {
+                Message::Pong(payload) if payload[..] == fence => return,
+                Message::Ping(_) => {}
+                other => panic!("silence, not {other:?}"),
+            }
+        }
+    }
+
+    /// The server closes; the code of its close frame. Nothing else may come before it.
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Ping(_) => {}
+                other => panic!("a close frame, not {other:?}"),
+            }
+        }
+    }
+
+    pub async fn expect_close(&mut self, code: u16) {
+        assert_eq!(self.close_code().await, code);
+    }
+
+    /// Says goodbye and waits for the end.
+    pub async fn leave(mut self) {
+        guarded("close", self.socket.close(None)).await.unwrap();
+        while let Some(Ok(_)) = guarded("the end", self.socket.next()).await {}
+    }
+}
+
+/// The digest of a log-in without `info` (`appwebsocket.md` 3.3).
+pub fn app_digest(app: &str, domain: &str, sip: &str, challenge: &str, password: &str) -> String {
+    let digest = sha256_hex(&format!("{app}:{domain}:{sip}:::{challenge}:{password}"));
+    secrets::note(&digest);
+    digest
+}
+
+/// An app connection.
+pub struct App {
+    socket: WebSocketStream<TcpStream>,
+    notices: VecDeque<Value>,
+    requests: u64,
+}
+
+impl App {
+    /// Connects without logging in.
+    pub async fn open(to: SocketAddr) -> Self {
+        Self::open_from(LOCALHOST, to).await.expect("not refused")
+    }
+
+    /// The same from another address.
+    pub async fn open_from(from: IpAddr, to: SocketAddr) -> Result<Self, (u16, Option<u64>)> {
+        let socket = open_from(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await?;
+        Ok(Self { socket, notices: VecDeque::new(), requests: 0 })
+    }
+
+    /// Connects and logs in.
+    pub async fn login(to: SocketAddr, app: &str, domain: &str, sip: &str, password: &str) -> Self {
+        let mut this = Self::open(to).await;
+        let result = this.try_login(app, domain, sip, password).await;
+        assert_eq!(result["ok"], true, "{result}");
+        this
+    }
+
+    /// Tries a log-in; the whole result.
+    pub async fn try_login(&mut self, app: &str, domain: &str, sip: &str, password: &str) -> Value {
+        self.send(&json!({"mt": "AppChallenge"})).await;
+        let challenge = self.receive().await["challenge"].as_str().unwrap().to_owned();
+        let digest = app_digest(app, domain, sip, &challenge, password);
+        let login =
+            json!({"mt": "AppLogin", "app": app, "domain": domain, "sip": sip, "guid": "", "dn": "", "digest": digest});
+        self.send(&login).await;
+        let result = self.receive().await;
+        assert_eq!(result["mt"], "AppLoginResult");
+        result
+    }
+
+    pub async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        guarded("sending", self.socket.send(Message::text(text))).await.unwrap();
+    }
+
+    pub async fn send_binary(&mut self, bytes: &[u8]) {
+        guarded("sending", self.socket.send(Message::binary(bytes.to_vec()))).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Message {
+        match guarded("a message to the app", self.socket.next()).await {
+            Some(Ok(message)) => message,
+            other => panic!("the connection to the app has ended: {other:?}"),
+        }
+    }
+
+    /// The next message. Pings are answered by the WebSocket library on the way.
+    pub async fn receive(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("a text message, not {other:?}"),
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer; notices that come meanwhile are kept.
+    pub async fn request(&mut self, mut request: Value) -> Value {
+        self.requests += 1;
+        if request["src"].is_null() {
+            request["src"] = format!("request-{}", self.requests).into();
+        }
+        self.send(&request).await;
+        let name = format!("{}Result", request["mt"].as_str().unwrap());
+        loop {
+            let message = self.receive().await;
+            if message["mt"] == name.as_str() && message["src"] == request["src"] {
+                return message;
+            }
+            assert_eq!(message["mt"], "DeviceProvisioned", "neither answer nor notice");
+            self.notices.push_back(message);
+        }
+    }
+
+    /// Asks for a code under the mark `src`.
+    pub async fn code(&mut self, category: &str, src: &str) -> String {
+        let result =
+            self.request(json!({"mt": "GetProvisioningCode", "category": category, "sip": "anna", "src": src})).await;
+        let code = result["code"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
+        assert!(code.len() == 12 && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
+        secrets::note(&code);
+        code
+    }
+
+    /// The next `DeviceProvisioned`.
+    pub async fn next_notice(&mut self) -> Value {
+        let notice = match self.notices.pop_front() {
+            Some(notice) => notice,
+            None => self.receive().await,
+        };
+        assert_eq!(notice["mt"], "DeviceProvisioned", "{notice}");
+        notice
+    }
+
+    /// Everything sent so far has been worked off, and nothing came but its answer.
+    pub async fn quiet(&mut self) {
+        self.requests += 1;
+        let src = format!("fence-{}", self.requests);
+        self.send(&json!({"mt": "KeepAlive", "src": src})).await;
+        assert_eq!(self.receive().await, json!({"mt": "KeepAlive", "src": src}));
+        assert!(self.notices.is_empty(), "{:?}", self.notices);
+    }
+
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Ping(_) => {}
+                other => panic!("a close frame, not {other:?}"),
+            }
+        }
+    }
+
+    pub async fn expect_close(&mut self, code: u16) {
+        assert_eq!(self.close_code().await, code);
+    }
+
+    /// Says goodbye and waits for the end.
+    pub async fn leave(mut self) {
+        guarded("close", self.socket.close(None)).await.unwrap();
+        while let Some(Ok(_)) = guarded("the end", self.socket.next()).await {}
+    }
+}
+
+/// Asks the directory as a phone does.
+pub async fn init(to: SocketAddr, query: &str) -> raw::Answer {
+    raw::get(to, &format!("/init?{query}")).await
+}
