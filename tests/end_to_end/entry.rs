@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD};
-use crate::support::peer::{App, Device, identify, identify_with, init, until};
+use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, PASSWORD};
+use crate::support::peer::{App, Device, identify_with, init, until};
 
 const PHONE: &str = "0090334100b1";
 
@@ -22,7 +22,7 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
     assert_eq!((names, &categories["last"]), (vec![json!(CATEGORY)], &json!(true)));
     let code = users.code(CATEGORY, "p7").await;
 
-    let open = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
+    let open = users.request(json!({"mt": "GetProvisionedDevice", "code": code, "src": "p8"})).await;
     assert_eq!((&open["code"], &open["device"], &open["error"]), (&json!(code), &Value::Null, &Value::Null));
 
     let form = init(broker.addr, &format!("mac={PHONE}&type=IP112")).await;
@@ -35,7 +35,7 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
     let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
     // The later of the two requests that named the code gives the mark.
-    check_notice(&users.next_notice().await, Some("request-2"), &code, PHONE);
+    check_notice(&users.next_notice().await, Some("p8"), &code, PHONE);
 
     let taken = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
     assert_eq!(taken["device"]["hwId"], PHONE);

@@ -29,4 +29,12 @@ macro_rules! on_each_store {
     };
 }
 
+mod apps;
 mod entry;
+mod limits;
+mod membership;
+mod notices;
+mod operations;
+mod refusals;
+mod secrets;
+mod two_nodes;

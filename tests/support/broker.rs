@@ -20,7 +20,9 @@ pub const INSTANCE: &str = "/example.com/devices";
 pub const DOMAIN: &str = "example.com";
 pub const PASSWORD: &str = "password-of-example-com";
 pub const ADMIN_PASSWORD: &str = "administrative of example";
-pub const TOKEN: &str = "token-of-example-com";
+pub const TOKEN: &str = "token#of-example+com";
+/// Query of automatic provisioning into that domain; the `+` stands for itself.
+pub const QUERY: &str = "domain=Example.com&token=token%23of-example+com&category=Desk%20phones";
 pub const CATEGORY: &str = "Desk phones";
 /// A category of it that is not meant for provisioning.
 pub const STORAGE: &str = "Storage room";
@@ -78,7 +80,7 @@ pub fn config(store_url: &str) -> Config {
     ];
     // Two cores and many tests at once: slowness is not what is tested here.
     config.store.deadline = std::time::Duration::from_secs(2);
-    for secret in [PASSWORD, ADMIN_PASSWORD, TOKEN, OTHER_PASSWORD, INSTANCE_PASSWORD] {
+    for secret in [PASSWORD, ADMIN_PASSWORD, TOKEN, "token%23of-example", OTHER_PASSWORD, INSTANCE_PASSWORD] {
         secrets::note(secret);
     }
     config

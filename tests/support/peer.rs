@@ -253,6 +253,19 @@ impl Device {
         }
     }
 
+    /// Everything sent so far has been worked off: whether the connection still stands.
+    pub async fn is_quiet(&mut self) -> bool {
+        let _ = self.socket.send(Message::Ping(b"quiet?".to_vec().into())).await;
+        loop {
+            match guarded("pong or close", self.socket.next()).await {
+                Some(Ok(Message::Pong(payload))) if payload[..] == *b"quiet?" => return true,
+                Some(Ok(Message::Ping(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+                other => panic!("silence or the end, not {other:?}"),
+            }
+        }
+    }
+
     /// The server closes; the code of its close frame. Nothing else may come before it.
     pub async fn close_code(&mut self) -> u16 {
         loop {

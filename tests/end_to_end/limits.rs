@@ -1,0 +1,235 @@
+//! How often one may be wrong, and how long a code is good.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use provbroker::config::Config;
+use provbroker::core::ids::{Code, DomainName};
+use serde_json::{Value, json};
+
+use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, with_broker};
+use crate::support::peer::{App, Device, identify, identify_with, init, until};
+use crate::support::raw::LOCALHOST;
+
+/// Another address of the loopback.
+const fn address(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// Tries `wrong` codes as one device from one address; three on each connection.
+async fn guess(broker: &Broker, from: IpAddr, id: &str, wrong: u64) {
+    let mut left = wrong;
+    while left > 0 {
+        let mut device = Device::connect_from(from, broker.addr, "").await.expect("not refused yet");
+        for _ in 0..left.min(3) {
+            device.identify(&identify_with(id, &format!("{left:012}"))).await;
+            device.quiet().await;
+            left -= 1;
+        }
+    }
+}
+
+#[test]
+fn five_wrong_digests_of_a_device() {
+    with_broker(
+        &Keep::embedded(),
+        |_| {},
+        async |broker: &Broker| {
+            let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+            let code = users.code(CATEGORY, "p1").await;
+            let id = "009033410101";
+            let (mut member, _) = Device::enter(broker.addr, id, &code).await;
+            for _ in 0..5 {
+                let mut thief = Device::identified(broker.addr, &identify(id)).await;
+                let challenge = thief.expect_challenge().await;
+                thief.answer(&identify(id), &challenge, "a guess").await;
+                thief.expect_close(1008).await;
+            }
+            Device::identified(broker.addr, &identify(id)).await.expect_close(1008).await;
+            member.quiet().await;
+            Device::identified(broker.addr, &identify("009033410102")).await.quiet().await;
+        },
+    );
+}
+
+#[test]
+fn ten_bad_codes_of_a_device() {
+    with_broker(
+        &Keep::embedded(),
+        |_| {},
+        async |broker: &Broker| {
+            let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+            let code = users.code(CATEGORY, "p1").await;
+            let id = "009033410103";
+            guess(broker, LOCALHOST, id, 10).await;
+            Device::identified(broker.addr, &identify_with(id, &code)).await.expect_close(1008).await;
+            let (_other, _) = Device::enter(broker.addr, "009033410104", &code).await;
+        },
+    );
+}
+
+#[test]
+fn a_connection_has_three_guesses() {
+    with_broker(
+        &Keep::embedded(),
+        |_| {},
+        async |broker: &Broker| {
+            let mut device = Device::connect(broker.addr, "").await;
+            for guess in 0..3 {
+                device.identify(&identify_with("009033410105", &format!("{guess:012}"))).await;
+                device.quiet().await;
+            }
+            device.identify(&identify_with("009033410105", "000000000009")).await;
+            device.expect_close(1008).await;
+        },
+    );
+}
+
+#[test]
+fn sixty_bad_codes_of_an_address() {
+    with_broker(
+        &Keep::embedded(),
+        |_| {},
+        async |broker: &Broker| {
+            for device in 0..10 {
+                guess(broker, address(2), &format!("00903341020{device}"), 6).await;
+            }
+            let (status, wait) = Device::connect_from(address(2), broker.addr, "").await.err().unwrap();
+            assert_eq!(status, 429);
+            assert!((1..=600).contains(&wait.unwrap()), "{wait:?}");
+            Device::connect_from(address(3), broker.addr, "").await.expect("another address is served");
+            App::open_from(address(2), broker.addr).await.expect("apps are counted by themselves");
+        },
+    );
+}
+
+#[test]
+fn sixty_wrong_tokens_of_an_address() {
+    const WRONG: &str = "domain=example.com&token=guess&category=Desk%20phones";
+    with_broker(
+        &Keep::embedded(),
+        |_| {},
+        async |broker: &Broker| {
+            for n in 0..60 {
+                let mut device = Device::connect_from(address(4), broker.addr, WRONG).await.expect("not refused yet");
+                device.identify(&identify(&format!("0090334103{n:02}"))).await;
+                device.quiet().await;
+            }
+            assert_eq!(Device::connect_from(address(4), broker.addr, WRONG).await.err().unwrap().0, 429);
+            assert_eq!(Device::connect_from(address(4), broker.addr, "").await.err().unwrap().0, 429);
+            Device::connect_from(address(5), broker.addr, "").await.expect("another address is served");
+        },
+    );
+}
+
+#[test]
+fn sixty_failed_log_ins_of_an_address() {
+    let change = |config: &mut Config| config.limits.login_pause = Duration::from_millis(1500);
+    with_broker(&Keep::embedded(), change, async |broker: &Broker| {
+        for _ in 0..20 {
+            let mut app = App::open_from(address(6), broker.addr).await.expect("not refused yet");
+            for _ in 0..3 {
+                assert_eq!(app.try_login("users", DOMAIN, "", "a guess").await["ok"], false);
+            }
+            app.expect_close(1008).await;
+        }
+        assert_eq!(App::open_from(address(6), broker.addr).await.err(), Some((429, Some(1))));
+        App::open_from(address(7), broker.addr).await.expect("another address is served");
+        Device::connect_from(address(6), broker.addr, "").await.expect("devices are counted by themselves");
+        until("the pause is over", async || App::open_from(address(6), broker.addr).await.is_ok()).await;
+    });
+}
+
+#[test]
+fn unassigned_devices_of_an_address_are_limited() {
+    let change = |config: &mut Config| config.devices.max_unassigned_per_address = 2;
+    with_broker(&Keep::embedded(), change, async |broker: &Broker| {
+        let mut two = Vec::new();
+        for n in 0..2 {
+            let mut device = Device::identified(broker.addr, &identify(&format!("00903341040{n}"))).await;
+            device.quiet().await;
+            two.push(device);
+        }
+        Device::identified(broker.addr, &identify("009033410409")).await.expect_close(1013).await;
+        let mut elsewhere = Device::connect_from(address(8), broker.addr, "").await.expect("not refused");
+        elsewhere.identify(&identify("009033410409")).await;
+        elsewhere.quiet().await;
+        two.pop().unwrap().leave().await;
+        until("the place is free", async || {
+            let mut device = Device::identified(broker.addr, &identify("009033410409")).await;
+            // Either silence or the close.
+            device.is_quiet().await
+        })
+        .await;
+    });
+}
+
+on_each_store!(
+    an_expired_code_is_an_unknown_code,
+    |config: &mut Config| config.codes.ttl = Duration::from_secs(1),
+    async |broker: &Broker| {
+        const UNKNOWN: &str = "000000000000";
+        let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+        let code = users.code(CATEGORY, "p1").await;
+        let (domain, parsed) = (DomainName::parse(DOMAIN).unwrap(), Code::parse(&code).unwrap());
+        let script = init(broker.addr, &format!("mac=009033410106&PROVISIONING-CODE={code}")).await;
+        assert!(script.body.contains("# ok"), "{}", script.body);
+        until("the code ends", async || broker.store().code_in(&domain, parsed).await.unwrap().is_none()).await;
+        until("the directory forgets it", async || broker.store().look_up(parsed).await.unwrap().is_none()).await;
+
+        let [of_it, of_none] = [&code[..], UNKNOWN].map(|code| format!("mac=009033410106&PROVISIONING-CODE={code}"));
+        let (of_it, of_none) = (init(broker.addr, &of_it).await, init(broker.addr, &of_none).await);
+        assert_eq!((of_it.status, of_it.body), (of_none.status, of_none.body));
+
+        let mut device = Device::identified(broker.addr, &identify_with("009033410106", &code)).await;
+        device.quiet().await;
+        let mut answers = Vec::new();
+        for code in [&code[..], UNKNOWN] {
+            let mut answer = users.request(json!({"mt": "GetProvisionedDevice", "code": code, "src": "q"})).await;
+            answer["code"] = Value::Null;
+            answers.push(answer);
+        }
+        assert_eq!(answers[0]["error"], "not found");
+        assert_eq!(answers[0], answers[1]);
+    }
+);
+
+on_each_store!(codes_are_valid_for_ten_minutes_or_seven_days, |_| {}, async |broker: &Broker| {
+    let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    for (rollout, seconds) in [(json!(false), 600), (Value::Null, 600), (json!(true), 7 * 24 * 3600)] {
+        let before = broker.store().now().await.unwrap().seconds();
+        let request = json!({"mt": "GetProvisioningCode", "category": CATEGORY, "rollout": rollout});
+        let result = users.request(request).await;
+        crate::support::secrets::note(result["code"].as_str().unwrap());
+        let after = broker.store().now().await.unwrap().seconds();
+        let until = result["validUntil"].as_u64().unwrap();
+        assert!((before + seconds..=after + seconds + 1).contains(&until), "{before} {until} {after}");
+    }
+});
+
+#[test]
+fn redis_itself_lets_codes_go() {
+    let keep = Keep::redis();
+    let Keep::Redis(server) = &keep else { unreachable!() };
+    with_broker(
+        &keep,
+        |config| config.codes.ttl = Duration::from_secs(1),
+        async |broker: &Broker| {
+            let mut redis = server.connection().await;
+            let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+            let request = json!({"mt": "GetProvisioningCode", "category": CATEGORY, "rollout": true});
+            let long = users.request(request).await["code"].as_str().unwrap().to_owned();
+            crate::support::secrets::note(&long);
+            let short = users.code(CATEGORY, "p1").await;
+            for key in [format!("pb:code:{long}"), format!("pb:{{{DOMAIN}}}:code:{long}")] {
+                let ttl: i64 = redis::cmd("TTL").arg(&key).query_async(&mut redis).await.unwrap();
+                assert!((604_799..=604_800).contains(&ttl), "{key}: {ttl}");
+            }
+            until("Redis forgets the short one", async || {
+                let keys = [format!("pb:code:{short}"), format!("pb:{{{DOMAIN}}}:code:{short}")];
+                redis::cmd("EXISTS").arg(&keys).query_async::<u64>(&mut redis).await.unwrap() == 0
+            })
+            .await;
+        },
+    );
+}

@@ -1,0 +1,224 @@
+//! Who is a member: challenges, eviction, other domains, automatic provisioning.
+
+use provbroker::core::ids::{DeviceKey, DomainName};
+
+use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD, QUERY};
+use crate::support::peer::{App, Device, identify, identify_with, until};
+
+const PHONE: &str = "0090334100c1";
+
+fn key() -> DeviceKey {
+    provbroker::core::ids::HardwareId::parse(PHONE).unwrap().key()
+}
+
+/// A code of a domain.
+async fn code_of(broker: &Broker, domain: &str, password: &str) -> (App, String) {
+    let mut users = App::login(broker.addr, "users", domain, "users", password).await;
+    let code = users.code(CATEGORY, "p1").await;
+    (users, code)
+}
+
+/// The domain that the phone belongs to.
+async fn home(broker: &Broker) -> Option<DomainName> {
+    broker.store().find_device(&key()).await.unwrap().map(|device| device.domain)
+}
+
+/// No connection of the phone is a member any more.
+async fn gone(broker: &Broker, domain: &str) {
+    let domain = DomainName::parse(domain).unwrap();
+    until("the device is offline", async || broker.store().whereabouts(&domain, &key()).await.unwrap().is_none()).await;
+}
+
+/// A log-in of the phone has confirmed its password.
+async fn confirmed(broker: &Broker) {
+    until("the password is confirmed", async || !broker.store().find_device(&key()).await.unwrap().unwrap().tentative)
+        .await;
+}
+
+on_each_store!(a_domain_without_administrative_password_hands_out_none, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    phone.quiet().await;
+    phone.leave().await;
+    Device::come_back(broker.addr, PHONE, &password).await.quiet().await;
+});
+
+on_each_store!(only_the_right_digest_opens_the_record, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    phone.leave().await;
+
+    let mut wrong = Device::identified(broker.addr, &identify(PHONE)).await;
+    let challenge = wrong.expect_challenge().await;
+    wrong.answer(&identify(PHONE), &challenge, "not the password").await;
+    wrong.expect_close(1008).await;
+
+    // The digest of an earlier connection opens nothing, and is no fault before a challenge is open.
+    let mut old = Device::connect(broker.addr, "").await;
+    old.answer(&identify(PHONE), &challenge, &password).await;
+    let fresh = old.expect_challenge().await;
+    assert_ne!(fresh, challenge);
+    old.answer(&identify(PHONE), &challenge, &password).await;
+    old.expect_close(1008).await;
+
+    // The digest counts for what the identify says of itself, also after an update of the firmware.
+    let mut updated = identify(PHONE);
+    updated["version"] = "14r1 [14.1103/141103/300]".into();
+    let mut phone = Device::identified(broker.addr, &identify(PHONE)).await;
+    let challenge = phone.expect_challenge().await;
+    phone.answer(&updated, &challenge, &password).await;
+    phone.quiet().await;
+});
+
+on_each_store!(only_an_authenticated_connection_replaces_the_old_one, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (mut old, password) = Device::enter(broker.addr, PHONE, &code).await;
+    let mut new = Device::identified(broker.addr, &identify(PHONE)).await;
+    let challenge = new.expect_challenge().await;
+    new.quiet().await;
+    old.quiet().await;
+    new.answer(&identify(PHONE), &challenge, &password).await;
+    old.expect_close(1000).await;
+    new.quiet().await;
+});
+
+on_each_store!(a_device_of_another_domain_keeps_its_place, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    let (mut example, code) = code_of(broker, DOMAIN, PASSWORD).await;
+    phone.leave().await;
+
+    let mut phone = Device::identified(broker.addr, &identify_with(PHONE, &code)).await;
+    let challenge = phone.expect_challenge().await;
+    phone.answer(&identify_with(PHONE, &code), &challenge, &password).await;
+    phone.quiet().await;
+    phone.identify(&identify_with(PHONE, &code)).await;
+    phone.quiet().await;
+    assert_eq!(home(broker).await.unwrap().as_str(), OTHER);
+
+    let (_second, _) = Device::enter(broker.addr, "0090334100c2", &code).await;
+    assert_eq!(example.next_notice().await["device"]["hwId"], "0090334100c2");
+    assert_eq!(home(broker).await.unwrap().as_str(), OTHER);
+});
+
+on_each_store!(a_token_lets_an_unknown_device_in, |_| {}, async |broker: &Broker| {
+    let mut phone = Device::connect(broker.addr, QUERY).await;
+    phone.identify(&identify(PHONE)).await;
+    let password = phone.expect_password().await;
+    let own = phone.expect_admin_password(&password).await;
+    assert!(own.len() == 24 && own.bytes().all(|b| b.is_ascii_alphanumeric()), "{own}");
+    phone.leave().await;
+    for _ in 0..2 {
+        let mut phone = Device::come_back(broker.addr, PHONE, &password).await;
+        assert_eq!(phone.expect_admin_password(&password).await, own, "drawn once per entry");
+        phone.leave().await;
+    }
+    // Known now: the token alone opens nothing.
+    gone(broker, DOMAIN).await;
+    confirmed(broker).await;
+    let mut thief = Device::connect(broker.addr, QUERY).await;
+    thief.identify(&identify(PHONE)).await;
+    thief.expect_challenge().await;
+    thief.identify(&identify(PHONE)).await;
+    thief.quiet().await;
+
+    // A code made by hand is the way to the administrative password of the domain.
+    let (_users, code) = code_of(broker, DOMAIN, PASSWORD).await;
+    let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
+});
+
+on_each_store!(a_wrong_query_is_no_query, |_| {}, async |broker: &Broker| {
+    for query in [
+        "domain=example.com&token=token%23of-example%20com&category=Desk%20phones",
+        "domain=example.com&token=token%2523of-example+com&category=Desk%20phones",
+        "domain=example.com&token=token%23of-example+com&category=Desk+phones",
+        "domain=example.com&token=token%23of-example+com&category=desk%20phones",
+        "domain=example.com&token=token%23of-example+com&category=Storage%20room",
+        "domain=example.com&token=token%23of-example+com",
+        "domain=example.com&token=token%23of-example+com&category=Desk%20phones&category=Desk%20phones",
+        "domain=example.com&token=token%23of-example+com&category=Desk%20phones&x=%zz",
+        "domain=other.example&token=&category=Desk%20phones",
+        "domain=nobody.example&token=token%23of-example+com&category=Desk%20phones",
+    ] {
+        let mut phone = Device::connect(broker.addr, query).await;
+        phone.identify(&identify(PHONE)).await;
+        phone.quiet().await;
+        assert_eq!(home(broker).await, None, "{query}");
+        phone.leave().await;
+    }
+});
+
+on_each_store!(a_token_moves_no_device_out_of_another_domain, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    phone.leave().await;
+    let mut phone = Device::connect(broker.addr, QUERY).await;
+    phone.identify(&identify(PHONE)).await;
+    let challenge = phone.expect_challenge().await;
+    phone.answer(&identify(PHONE), &challenge, &password).await;
+    phone.quiet().await;
+    assert_eq!(home(broker).await.unwrap().as_str(), OTHER);
+});
+
+on_each_store!(a_valid_code_goes_before_the_query, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let mut phone = Device::connect(broker.addr, QUERY).await;
+    phone.identify(&identify_with(PHONE, &code)).await;
+    phone.expect_password().await;
+    phone.quiet().await;
+    assert_eq!(home(broker).await.unwrap().as_str(), OTHER);
+});
+
+on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_token, |_| {}, async |broker: &Broker| {
+    let mut first = Device::connect(broker.addr, QUERY).await;
+    first.identify(&identify(PHONE)).await;
+    let lost = first.expect_password().await;
+    first.expect_admin_password(&lost).await;
+    // A member everywhere before it goes, or else nobody could wait for its being gone.
+    first.quiet().await;
+    drop(first);
+    gone(broker, DOMAIN).await;
+
+    let mut again = Device::connect(broker.addr, QUERY).await;
+    again.identify(&identify(PHONE)).await;
+    again.expect_challenge().await;
+    // It has nothing to answer with and says so by saying the same again.
+    again.identify(&identify(PHONE)).await;
+    let password = again.expect_password().await;
+    assert_ne!(password, lost);
+    again.expect_admin_password(&password).await;
+    again.leave().await;
+
+    let mut phone = Device::come_back(broker.addr, PHONE, &password).await;
+    phone.expect_admin_password(&password).await;
+});
+
+on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_code, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (mut first, lost) = Device::enter(broker.addr, PHONE, &code).await;
+    first.quiet().await;
+    drop(first);
+    gone(broker, OTHER).await;
+    let (phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+    assert_ne!(password, lost);
+    phone.leave().await;
+
+    Device::come_back(broker.addr, PHONE, &password).await.leave().await;
+    confirmed(broker).await;
+    gone(broker, OTHER).await;
+    // The password has arrived: from now on the used code is a used code.
+    let mut phone = Device::identified(broker.addr, &identify_with(PHONE, &code)).await;
+    phone.expect_challenge().await;
+    phone.quiet().await;
+});
+
+on_each_store!(other_products_are_sent_their_configuration, |_| {}, async |broker: &Broker| {
+    let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let mut identify = identify_with(PHONE, &code);
+    identify["other"] = true.into();
+    let mut phone = Device::identified(broker.addr, &identify).await;
+    phone.expect_password().await;
+    assert_eq!(phone.expect_configuration().await, serde_json::json!({"last": true}));
+    phone.quiet().await;
+});
