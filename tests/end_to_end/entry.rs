@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, PASSWORD};
+use crate::support::broker::{
+    ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, run, with_broker,
+};
 use crate::support::peer::{App, Device, identify_with, init, until};
 
 const PHONE: &str = "0090334100b1";
@@ -57,4 +59,60 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
     let mut phone = Device::come_back(broker.addr, PHONE, &password).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
     phone.quiet().await;
+});
+
+/// A phone enters while nobody listens; then the broker ends, and another one takes over what it remembers.
+fn survives_a_restart(keep: &Keep) {
+    let broker = Broker::on(keep, |_| {});
+    let (code, password) = run(async {
+        let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+        let code = users.code(CATEGORY, "p1").await;
+        users.leave().await;
+        let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
+        phone.quiet().await;
+        (code, password)
+    });
+    broker.stop();
+    with_broker(
+        keep,
+        |_| {},
+        async |broker: &Broker| {
+            let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+            check_notice(&users.next_notice().await, None, &code, PHONE);
+            Device::come_back(broker.addr, PHONE, &password).await.quiet().await;
+        },
+    );
+}
+
+#[test]
+fn an_entry_survives_a_restart_on_a_file() {
+    survives_a_restart(&Keep::embedded());
+}
+
+#[test]
+fn an_entry_survives_a_restart_on_redis() {
+    survives_a_restart(&Keep::redis());
+}
+
+on_each_store!(a_gateway_puts_a_port_into_operation, |_| {}, async |broker: &Broker| {
+    let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+    let (code, port_code) = (users.code(CATEGORY, "gateway").await, users.code(CATEGORY, "port").await);
+    let mut identify = identify_with(PHONE, &code);
+    identify["platform"] = json!({"type": "GW", "fxs": true});
+    let mut gateway = Device::identified(broker.addr, &identify).await;
+    gateway.expect_password().await;
+    assert_eq!(users.next_notice().await["src"], "gateway");
+    gateway.admin(4, &json!({"id": "TEL3", "code": port_code})).await;
+    assert_eq!(gateway.expect_provision_result().await, None);
+    let notice = users.next_notice().await;
+    assert_eq!((&notice["src"], &notice["port"], &notice["code"]), (&json!("port"), &json!("TEL3"), &json!(port_code)));
+    assert_eq!((&notice["device"]["hwId"], &notice["device"]["type"]), (&json!(PHONE), &json!("GW")));
+    for (code, error) in [(&port_code[..], "unknown code"), ("000000000000", "unknown code")] {
+        gateway.admin(4, &json!({"id": "TEL4", "code": code})).await;
+        assert_eq!(gateway.expect_provision_result().await.as_deref(), Some(error));
+    }
+    let mut example = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    let foreign = example.code(CATEGORY, "p9").await;
+    gateway.admin(4, &json!({"id": "TEL4", "code": foreign})).await;
+    assert_eq!(gateway.expect_provision_result().await.as_deref(), Some("wrong domain"));
 });

@@ -14,6 +14,7 @@ macro_rules! on_each_store {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
+            #[allow(unused_imports)]
             use crate::support::broker::{Keep, with_broker};
 
             #[test]

@@ -8,7 +8,7 @@ use crate::support::peer::{App, Device, identify, identify_with, until};
 const PHONE: &str = "0090334100c1";
 
 fn key() -> DeviceKey {
-    provbroker::core::ids::HardwareId::parse(PHONE).unwrap().key()
+    DeviceKey::parse(PHONE).unwrap()
 }
 
 /// A code of a domain.
@@ -80,6 +80,24 @@ on_each_store!(only_an_authenticated_connection_replaces_the_old_one, |_| {}, as
     new.answer(&identify(PHONE), &challenge, &password).await;
     old.expect_close(1000).await;
     new.quiet().await;
+});
+
+on_each_store!(a_code_throws_no_member_out, |_| {}, async |broker: &Broker| {
+    let (mut users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let (mut member, _) = Device::enter(broker.addr, PHONE, &code).await;
+    member.quiet().await;
+    let second = users.code(CATEGORY, "p2").await;
+    let mut reset = Device::identified(broker.addr, &identify_with(PHONE, &second)).await;
+    reset.expect_challenge().await;
+    reset.identify(&identify_with(PHONE, &second)).await;
+    reset.quiet().await;
+    member.quiet().await;
+    member.leave().await;
+    // The place is free: a device that was reset comes back by a code.
+    gone(broker, OTHER).await;
+    reset.identify(&identify_with(PHONE, &second)).await;
+    reset.expect_password().await;
+    reset.quiet().await;
 });
 
 on_each_store!(a_device_of_another_domain_keeps_its_place, |_| {}, async |broker: &Broker| {

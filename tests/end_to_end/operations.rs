@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::broker::{Broker, CATEGORY, Keep, OTHER, OTHER_PASSWORD, with_broker};
 use crate::support::peer::{App, Device, identify, identify_with, until};
-use crate::support::raw::get;
+use crate::support::raw::{LOCALHOST, get};
 
 async fn users(broker: &Broker) -> App {
     App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await
@@ -96,7 +96,7 @@ fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
         users.quiet().await;
         assert_eq!(app.try_login("users", OTHER, "users", OTHER_PASSWORD).await["ok"], true);
         // Nobody was let in half, and nothing was used up.
-        let key = DeviceKey::from(provbroker::core::ids::HardwareId::parse("009033410502").unwrap().key());
+        let key = DeviceKey::parse("009033410502").unwrap();
         assert!(broker.store().find_device(&key).await.unwrap().is_none());
         let (_late, _) = Device::enter(broker.addr, "009033410502", &second).await;
         assert_eq!(users.next_notice().await["code"], second.as_str());
@@ -118,13 +118,15 @@ fn a_stop_says_so_and_closes_everybody_at_a_pace() {
         let (mut member, _) = Device::enter(broker.addr, "009033410601", &code).await;
         users.next_notice().await;
         let mut others = Vec::new();
-        for n in 0..20 {
+        for n in 0..60 {
             let mut device = Device::identified(broker.addr, &identify(&format!("0090334107{n:02}"))).await;
             device.quiet().await;
             others.push(device);
         }
         broker.drain();
         assert_eq!(ready(broker).await, (503, "draining\n".to_owned()));
+        let refused = Device::connect_from(LOCALHOST, broker.addr, "").await.err();
+        assert_eq!(refused, Some((503, Some(2))), "nobody new");
         member.expect_close(1001).await;
         users.expect_close(1001).await;
         for mut device in others {

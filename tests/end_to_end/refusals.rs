@@ -34,14 +34,14 @@ fn binary(message: &[u8]) -> Vec<u8> {
 #[test]
 fn frames_that_end_the_connection() {
     let unmasked = [header(BINARY, 5, 0), vec![1, 0, 0, b'{', b'}']].concat();
-    let two = [frame(0x02, &[1; 40_000]), header(0x80, 40_000, 0x80)].concat();
+    let two = [frame(0x02, &vec![1; 40_000]), header(0x80, 40_000, 0x80)].concat();
     all_close(&[
         ("text", frame(TEXT, b"{}"), 1003),
         ("a text fragment", frame(0x01, b"{"), 1003),
         ("65546 bytes announced", header(BINARY, 65_546, 0x80), 1009),
         ("a gigabyte announced", header(BINARY, 1 << 30, 0x80), 1009),
         ("too long in two fragments", two, 1009),
-        ("an admin message of 65537 bytes", binary(&[&[1, 0, 0][..], &[b' '; 65_534]].concat()), 1009),
+        ("an admin message of 65537 bytes", binary(&[vec![1, 0, 0], vec![b' '; 65_534]].concat()), 1009),
         ("not masked", unmasked, 1002),
         ("reserved bit", frame(0xc2, b"\x01\x00\x00{}"), 1002),
         ("reserved opcode", frame(0x83, b""), 1002),

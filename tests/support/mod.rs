@@ -5,6 +5,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod broker;
+pub mod crypto;
 pub mod peer;
 pub mod raw;
 pub mod redis_server;

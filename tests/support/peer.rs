@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::broker::INSTANCE;
+use super::crypto::{rc4, sha256_hex, unhex};
 use super::raw::{self, LOCALHOST};
 use super::secrets;
 
@@ -33,34 +33,6 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         }
     })
     .await;
-}
-
-fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RC4 by the book.
-fn rc4(key: &[u8], data: &[u8]) -> Vec<u8> {
-    let mut state: Vec<u8> = (0..=255).collect();
-    let mut j = 0_u8;
-    for i in 0..256 {
-        j = j.wrapping_add(state[i]).wrapping_add(key[i % key.len()]);
-        state.swap(i, usize::from(j));
-    }
-    let (mut i, mut j) = (0_u8, 0_u8);
-    data.iter()
-        .map(|byte| {
-            i = i.wrapping_add(1);
-            j = j.wrapping_add(state[usize::from(i)]);
-            state.swap(usize::from(i), usize::from(j));
-            byte ^ state[usize::from(state[usize::from(i)].wrapping_add(state[usize::from(j)]))]
-        })
-        .collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "lower-case hex");
-    text.as_bytes().chunks(2).map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
 }
 
 /// Opens a WebSocket from the address `from`; the status and the head of the answer if it is refused.

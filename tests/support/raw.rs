@@ -20,7 +20,10 @@ pub const PONG: u8 = 0x8a;
 pub async fn connect(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
-    guarded("connecting", socket.connect(to)).await.unwrap()
+    let stream = guarded("connecting", socket.connect(to)).await.unwrap();
+    // Two short messages in a row would wait for an acknowledgement in between.
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// A frame of a client, masked.
@@ -38,11 +41,11 @@ pub fn header(first: u8, length: usize, mask: u8) -> Vec<u8> {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ 0..=125), _) => out.push(mask | length),
         (_, Ok(length)) => {
-            out.push(mask | 126);
+            out.push(mask + 126);
             out.extend(length.to_be_bytes());
         }
         _ => {
-            out.push(mask | 127);
+            out.push(mask + 127);
             out.extend((length as u64).to_be_bytes());
         }
     }
