@@ -1,5 +1,6 @@
 //! A phone with a code: enters, keeps its password, comes back.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -19,7 +20,10 @@ pub const REFUSED: u16 = 1008;
 pub const LATER: u16 = 1013;
 
 pub fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 /// An admin message of the server.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::broker::Process;
 
-/// Numbers from a seed (SplitMix64).
+/// Numbers from a seed (`SplitMix64`).
 pub struct Rng(u64);
 
 impl Rng {

@@ -12,6 +12,10 @@ use super::fuse::Fuse;
 /// Only a guard against hanging for ever; no test waits for it.
 const GUARD: Duration = Duration::from_secs(60);
 
+const MASKED: u8 = 0x80;
+/// Two bytes of length come next.
+const LENGTH_FOLLOWS: u8 = 126;
+
 /// Waits for something that has to happen.
 pub async fn guarded<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, future).await.unwrap_or_else(|_| panic!("{what}: nothing has come"))
@@ -49,12 +53,11 @@ pub fn upgrade(path: &str) -> String {
 pub fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
     let mut out = vec![0x80 | kind];
-    match u8::try_from(payload.len()) {
-        Ok(length @ 0..=125) => out.push(0x80 | length),
-        _ => {
-            out.push(0x80 | 126);
-            out.extend(u16::try_from(payload.len()).expect("short enough").to_be_bytes());
-        }
+    if let Ok(length @ 0..=125) = u8::try_from(payload.len()) {
+        out.push(MASKED | length);
+    } else {
+        out.push(MASKED | LENGTH_FOLLOWS);
+        out.extend(u16::try_from(payload.len()).expect("short enough").to_be_bytes());
     }
     out.extend(mask);
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
@@ -139,12 +142,12 @@ impl Wire {
     pub async fn next(&mut self) -> Result<Frame> {
         let head = self.take(2).await?;
         let length = match head[1] {
-            126 => usize::from(u16::from_be_bytes(self.take(2).await?.try_into().expect("two bytes"))),
+            LENGTH_FOLLOWS => usize::from(u16::from_be_bytes(self.take(2).await?.try_into().expect("two bytes"))),
             127.. => panic!("masked, or longer than anything that the server has to say here"),
             short => usize::from(short),
         };
         let payload = self.take(length).await?;
-        self.framed += 2 + if head[1] == 126 { 2 } else { 0 } + length;
+        self.framed += 2 + if head[1] == LENGTH_FOLLOWS { 2 } else { 0 } + length;
         let frame = match head[0] {
             0x81 => Frame::Text(String::from_utf8(payload).unwrap()),
             0x82 => Frame::Binary(payload),
