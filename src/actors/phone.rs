@@ -33,7 +33,7 @@ pub struct Phone {
     node: Arc<Node>,
     conn: ConnId,
     source: SourceKey,
-    query: Box<Query>,
+    query: Query,
     session: Session,
     line: Line,
     joiner: Joiner,
@@ -52,7 +52,7 @@ impl Phone {
             node,
             conn,
             source,
-            query: Box::new(query),
+            query,
             session: Session::new(clock::now()),
             line,
             joiner: Joiner::default(),
@@ -71,6 +71,10 @@ impl Phone {
         self.session.on(event, clock::now(), timing, &mut actions);
         for action in actions {
             self.perform(action, ctx);
+        }
+        if self.session.domain().is_some() {
+            // It lets nobody in who is in, and it is the largest thing that an idle member would keep.
+            self.query = Query::None;
         }
         self.keep_unassigned_place(ctx);
         self.set_timer(self.session.deadline(timing), ctx);

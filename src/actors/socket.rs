@@ -14,11 +14,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix::{Actor, StreamHandler};
-use actix_http::error::PayloadError;
+use actix::{Actor, AsyncContext as _, StreamHandler};
+use actix_codec::Decoder as _;
+use actix_http::ws::{Codec, Frame};
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::Stream;
+use futures_util::stream::pending;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
@@ -138,10 +140,13 @@ pub fn close_frame(close: Close) -> CloseReason {
 
 /// Runs `actor` on `io` until the connection is over. `first` are bytes that came with the handshake; `held` is dropped
 /// at the end.
-pub async fn run<T, A, H>(io: T, first: Bytes, actor: A, line: Line, bounds: Bounds, held: H)
+///
+/// What is returned is as small as the connection itself; an `async fn` around it would hold every argument twice.
+pub fn run<T, A, H>(io: T, first: Bytes, actor: A, line: Line, bounds: Bounds, held: H) -> impl Future<Output = ()>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Message, ProtocolError>>,
+    H: Unpin,
 {
     let io = Rc::new(RefCell::new(io));
     let fault = Rc::clone(&line.fault);
@@ -150,12 +155,16 @@ where
         guard: FrameGuard::new(bounds.speech),
         line,
         rest: first,
-        between_frames: false,
+        codec: Codec::new().max_size(bounds.longest),
+        frame: BytesMut::new(),
         over: false,
     };
-    let codec = actix_http::ws::Codec::new().max_size(bounds.longest);
-    let actor = WebsocketContext::with_codec(actor, inbound, codec);
-    let outbound = Outbound {
+    // The stream that the context decodes by itself keeps its buffer for life, so it gets nothing to read.
+    let actor = WebsocketContext::with_factory(pending(), |context| {
+        context.add_stream(inbound);
+        actor
+    });
+    Outbound {
         io,
         actor: Some(Box::pin(actor)),
         queue: VecDeque::new(),
@@ -164,66 +173,83 @@ where
         fault,
         timer: None,
         may_discard: LINGER_BYTES,
-    };
-    outbound.await;
-    drop(held);
+        _held: held,
+    }
 }
 
-/// The reading side: hands the frames of the peer to the actor's codec, one by one.
+/// The reading side: the frames of the peer for the actor, one by one.
 struct Inbound<T> {
     io: Rc<RefCell<T>>,
     guard: FrameGuard,
     line: Line,
-    /// What was read and not handed on yet.
+    /// What was read and not looked at yet.
     rest: Bytes,
-    /// A frame has just been handed on. The codec takes a frame only when this stream is pending, so it pauses once.
-    between_frames: bool,
+    codec: Codec,
+    /// The current frame as far as it has come; without a buffer between frames.
+    frame: BytesMut,
     over: bool,
 }
 
 impl<T: AsyncRead + Unpin> Inbound<T> {
-    fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(read_some(&mut *self.io.borrow_mut(), cx)) {
-            Ok(bytes) if !bytes.is_empty() => self.rest = bytes,
-            _ => self.over = true,
+    /// The next frame; `None` at the end of the connection.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, ProtocolError>>> {
+        loop {
+            if self.rest.is_empty() {
+                match ready!(read_some(&mut *self.io.borrow_mut(), cx)) {
+                    Ok(bytes) if !bytes.is_empty() => self.rest = bytes,
+                    _ => return Poll::Ready(None),
+                }
+            }
+            let seen = match self.guard.look(&self.rest, self.line.longest.get() as u64) {
+                Ok(seen) => seen,
+                Err(close) => {
+                    self.line.fault.set(Some(close));
+                    return Poll::Ready(Some(Err(ProtocolError::Overflow)));
+                }
+            };
+            self.frame.extend_from_slice(&self.rest.split_to(seen.bytes));
+            if self.rest.is_empty() {
+                // Not even an empty slice, which would keep what was read.
+                self.rest = Bytes::new();
+            }
+            if seen.frame_ends {
+                let frame = self.codec.decode(&mut self.frame);
+                self.frame = BytesMut::new();
+                return Poll::Ready(frame.transpose());
+            }
         }
-        Poll::Ready(())
     }
 }
 
 impl<T: AsyncRead + Unpin> Stream for Inbound<T> {
-    type Item = Result<Bytes, PayloadError>;
+    type Item = Result<Message, ProtocolError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.over {
             return Poll::Ready(None);
         }
-        if this.rest.is_empty() && this.read_more(cx).is_pending() {
-            this.between_frames = false;
-            return Poll::Pending;
+        let message = ready!(this.poll_frame(cx)).map(|frame| frame.and_then(message));
+        if !matches!(message, Some(Ok(_))) {
+            this.over = true;
+            this.rest = Bytes::new();
         }
-        if std::mem::take(&mut this.between_frames) {
-            // The codec finds a whole frame now, and asks again afterwards. Nobody else will wake this task for `rest`.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if this.over {
-            return Poll::Ready(None);
-        }
-        match this.guard.look(&this.rest, this.line.longest.get() as u64) {
-            Ok(seen) => {
-                this.between_frames = seen.frame_ends;
-                Poll::Ready(Some(Ok(this.rest.split_to(seen.bytes))))
-            }
-            Err(close) => {
-                this.over = true;
-                this.rest = Bytes::new();
-                this.line.fault.set(Some(close));
-                Poll::Ready(Some(Err(PayloadError::Overflow)))
-            }
-        }
+        Poll::Ready(message)
     }
+}
+
+fn message(frame: Frame) -> Result<Message, ProtocolError> {
+    Ok(match frame {
+        Frame::Text(bytes) => {
+            let not_utf8 = |error| ProtocolError::Io(io::Error::new(io::ErrorKind::InvalidData, error));
+            Message::Text(bytes.try_into().map_err(not_utf8)?)
+        }
+        Frame::Binary(bytes) => Message::Binary(bytes),
+        Frame::Continuation(item) => Message::Continuation(item),
+        Frame::Ping(bytes) => Message::Ping(bytes),
+        Frame::Pong(bytes) => Message::Pong(bytes),
+        Frame::Close(reason) => Message::Close(reason),
+    })
 }
 
 /// Reads into a buffer on the stack, in a frame of its own: nothing of it lives on in the idle connection's future.
@@ -236,7 +262,7 @@ fn read_some<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll<io:
 }
 
 /// The writing side, and the task of the connection: it drives the actor, whose output it writes.
-struct Outbound<T, S> {
+struct Outbound<T, S, H> {
     io: Rc<RefCell<T>>,
     /// The actor's output; `None` when the actor has ended.
     actor: Option<Pin<Box<S>>>,
@@ -247,9 +273,10 @@ struct Outbound<T, S> {
     /// Runs while the peer takes nothing although something waits, and after the close.
     timer: Option<Pin<Box<Sleep>>>,
     may_discard: usize,
+    _held: H,
 }
 
-impl<T, S, E> Outbound<T, S>
+impl<T, S, E, H> Outbound<T, S, H>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
@@ -313,10 +340,11 @@ where
     }
 }
 
-impl<T, S, E> Future for Outbound<T, S>
+impl<T, S, E, H> Future for Outbound<T, S, H>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
+    H: Unpin,
 {
     type Output = ();
 
@@ -326,6 +354,8 @@ where
         match this.poll_write(cx) {
             Poll::Ready(Ok(())) if this.actor.is_some() => {
                 this.timer = None;
+                // Hours may pass before the next one.
+                this.queue = VecDeque::new();
                 return Poll::Pending;
             }
             Poll::Ready(Ok(())) => return this.poll_linger(cx),

@@ -92,7 +92,7 @@ pub fn upgrade(
             drop(parts.write_buf);
             actix_rt::spawn(async move {
                 if io.write_all(accepted.answer.as_bytes()).await.is_ok() {
-                    accepted.start(io, first, node).await;
+                    accepted.start(io, first, node);
                 }
             });
         }
@@ -115,7 +115,8 @@ struct Accepted {
 }
 
 impl Accepted {
-    async fn start(self, io: TcpStream, first: bytes::Bytes, node: Arc<Node>) {
+    /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
+    fn start(self, io: TcpStream, first: bytes::Bytes, node: Arc<Node>) {
         let Self { route, query, source, place, .. } = self;
         let conn = place.conn;
         match route {
@@ -123,13 +124,13 @@ impl Accepted {
                 let bounds = node.tuning.device_bounds;
                 let line = Line::new(bounds.longest);
                 let phone = Phone::new(node, conn, source, query, line.clone());
-                run(io, first, phone, line, bounds, place).await;
+                actix_rt::spawn(run(io, first, phone, line, bounds, place));
             }
             Route::Apps => {
                 let bounds = node.tuning.app_bounds;
                 let line = Line::new(node.app_settings.longest_before);
                 let users = Users::new(node, conn, source, line.clone());
-                run(io, first, users, line, bounds, place).await;
+                actix_rt::spawn(run(io, first, users, line, bounds, place));
             }
         }
     }
