@@ -2,6 +2,8 @@
 //!
 //! The exit code is 0 when what was asked for has come about, 1 when it has not, 2 for a wrong command line.
 
+mod floor;
+mod idle;
 mod phone;
 mod timeline;
 mod users;
@@ -23,6 +25,10 @@ enum Command {
     Phone(Box<phone::Arguments>),
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
+    /// What an idle member costs a broker: starts one, registers devices, reads its memory and processor time.
+    Idle(idle::Arguments),
+    /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
+    Floor(floor::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,6 +36,9 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Phone(arguments) => phone::run(*arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
+        // These two block: nothing else runs in this process.
+        Command::Idle(arguments) => idle::run(&arguments),
+        Command::Floor(arguments) => floor::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

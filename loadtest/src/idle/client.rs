@@ -1,0 +1,205 @@
+//! The least of a device: a blocking socket and just enough WebSocket, so that the load costs little beside the server.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use provbroker::core::device::Facts;
+use provbroker::core::ids::{HardwareId, Secret};
+use provbroker::core::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::sysclient::auth::device_digest;
+use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use socket2::{Domain, Socket, Type};
+
+/// Longest wait for any answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Source addresses that the connections are spread over, because each has only about 28 000 ports.
+const SOURCES: usize = 31;
+
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// A simulated device that can register and then be idle.
+pub struct Device {
+    number: usize,
+    identify: Identify,
+    /// The device password, once it has entered.
+    password: Option<Secret>,
+    stream: Option<TcpStream>,
+}
+
+impl Device {
+    /// `run` distinguishes the devices of one run from those that an earlier one left in the store.
+    pub fn new(run: u64, number: usize) -> anyhow::Result<Self> {
+        let text = |text: &str| -> Box<str> { text.into() };
+        let facts = Facts {
+            product: text("IP112"),
+            version: text("13r3 sr9 [13.6012/136012/300]"),
+            platform: text("PHONE"),
+            fw_build: Some(text("136012")),
+            bc_build: Some(text("136012")),
+            major: Some(text("13r3")),
+            fw: Some(text("ip112.bin")),
+            bc: Some(text("boot112.bin")),
+            ..Facts::default()
+        };
+        let id = HardwareId::parse(&format!("idle-{run:x}-{number}"))?;
+        let identify = Identify { id, facts, code: OfferedCode::None, digest: None };
+        Ok(Self { number, identify, password: None, stream: None })
+    }
+
+    /// Opens a connection and becomes a member, or against the floor sends as much and gets it back.
+    pub fn register(&mut self, server: SocketAddr, path: &str, floor: bool) -> anyhow::Result<()> {
+        self.stream = None;
+        let mut stream = self.connect(server)?;
+        upgrade(&mut stream, server, path)?;
+        self.identify.digest = None;
+        if floor {
+            self.echo(&mut stream)?;
+            self.identify.digest = Some(device_digest("", "", "", "", &Secret::default()).into());
+            self.echo(&mut stream)?;
+        } else {
+            self.prove(&mut stream)?;
+        }
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    fn connect(&self, server: SocketAddr) -> anyhow::Result<TcpStream> {
+        // A number below 31 fits.
+        let last = u8::try_from(self.number % SOURCES)? + 2;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0)).into())?;
+        socket.connect(&server.into()).context("connect")?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(socket.into())
+    }
+
+    fn echo(&self, stream: &mut TcpStream) -> anyhow::Result<()> {
+        let message = self.message();
+        send(stream, BINARY, &message)?;
+        if receive(stream)? != message {
+            bail!("the echo is another message");
+        }
+        Ok(())
+    }
+
+    /// Enters if it is new, else answers the challenge. The administrative password comes last, and always: it entered
+    /// by automatic provisioning.
+    fn prove(&mut self, stream: &mut TcpStream) -> anyhow::Result<()> {
+        send(stream, BINARY, &self.message())?;
+        loop {
+            match decode_from_server(&receive(stream)?.into())? {
+                FromServer::Password(password) => self.password = Some(password),
+                FromServer::Challenge(challenge) => {
+                    let password = self.password.as_ref().context("challenged without a password")?;
+                    let Facts { product, version, .. } = &self.identify.facts;
+                    let id = self.identify.id.as_str();
+                    self.identify.digest = Some(device_digest(id, product, version, &challenge, password).into());
+                    send(stream, BINARY, &self.message())?;
+                }
+                FromServer::AdminPassword { .. } => return Ok(()),
+                other => bail!("unexpected: {other:?}"),
+            }
+        }
+    }
+
+    fn message(&self) -> Vec<u8> {
+        FromDevice::Identify(Box::new(self.identify.clone())).encode()
+    }
+
+    /// Answers a ping, if one has come. Never waits.
+    pub fn attend(&mut self) -> anyhow::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        stream.set_nonblocking(true)?;
+        let mut buffer = [0; 512];
+        let read = match stream.read(&mut buffer) {
+            Ok(0) => bail!("the server has closed an idle connection"),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error).context("an idle connection broke"),
+        };
+        stream.set_nonblocking(false)?;
+        let mut frames = &buffer[..read];
+        // Whole small frames: nothing else is sent to an idle device.
+        while let &[first, length, ref rest @ ..] = frames {
+            match first & 15 {
+                PING => send(stream, PONG, rest.get(..usize::from(length)).unwrap_or_default())?,
+                CLOSE => bail!("the server closes an idle connection"),
+                _ => {}
+            }
+            frames = rest.get(usize::from(length)..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    pub fn disconnect(&mut self) {
+        self.stream = None;
+    }
+}
+
+fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow::Result<()> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let mut some = [0; 1024];
+    // The server says nothing before it is asked, so nothing follows the head.
+    while !answer.ends_with(b"\r\n\r\n") {
+        let read = stream.read(&mut some).context("answer to the upgrade")?;
+        if read == 0 || answer.len() > 4096 {
+            bail!("no answer to the upgrade");
+        }
+        answer.extend_from_slice(&some[..read]);
+    }
+    if !answer.starts_with(b"HTTP/1.1 101 ") {
+        bail!("not upgraded: {}", String::from_utf8_lossy(&answer));
+    }
+    Ok(())
+}
+
+/// Sends one frame with a mask of zeros, which leaves the payload as it is.
+fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Result<()> {
+    let mut frame = vec![0x80 | opcode];
+    if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
+        frame.push(0x80 | short);
+    } else {
+        frame.push(0xfe);
+        frame.extend(u16::try_from(payload.len()).context("message too long")?.to_be_bytes());
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
+    Ok(stream.write_all(&frame)?)
+}
+
+/// Waits for a binary message and answers pings on the way.
+fn receive(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+    loop {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).context("waiting for a message")?;
+        let length = match head[1] {
+            126 => {
+                let mut long = [0; 2];
+                stream.read_exact(&mut long)?;
+                usize::from(u16::from_be_bytes(long))
+            }
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload)?;
+        match head[0] & 15 {
+            BINARY => return Ok(payload),
+            PING => send(stream, PONG, &payload)?,
+            CLOSE => bail!("the server closes: {}", String::from_utf8_lossy(payload.get(2..).unwrap_or_default())),
+            _ => {}
+        }
+    }
+}
