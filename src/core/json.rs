@@ -60,7 +60,7 @@ struct Member {
     name: Box<str>,
     value: Value,
     /// Where the value stands in the text that was read, as byte offsets.
-    span: (usize, usize),
+    span: (u32, u32),
 }
 
 /// A JSON object with its members in the order of arrival.
@@ -88,7 +88,7 @@ impl Object {
 
     /// Where the value of a member stands in the text that was read, as byte offsets.
     pub fn span(&self, name: &str) -> Option<std::ops::Range<usize>> {
-        self.member(name).map(|m| m.span.0..m.span.1)
+        self.member(name).map(|m| m.span.0 as usize..m.span.1 as usize)
     }
 
     /// A member that is a string; `None` if it is absent or of another type.

@@ -84,7 +84,11 @@ impl<'a> Reader<'a> {
             self.white_space();
             let start = self.at;
             let value = self.value(depth + 1)?;
-            members.push(Member { name: name.into(), value, span: (start, self.at) });
+            members.push(Member { name: name.into(), value, span: (position(start), position(self.at)) });
+            // Looked for on the way, each time that the object has doubled: a hostile one is refused before it costs memory.
+            if members.len().is_power_of_two() && has_repeated_name(&members) {
+                return Err(JsonError::Repeated);
+            }
             self.white_space();
             match self.next()? {
                 b',' => {}
@@ -211,6 +215,11 @@ impl<'a> Reader<'a> {
         }
         Ok(n)
     }
+}
+
+/// A place in a text; no message comes near the four GiB where this would stop counting.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Small objects are compared pairwise; large ones are sorted first, so that a hostile object costs no quadratic time.
