@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::app::App;
 use crate::support::broker::{
     Broker, CATEGORY, DOMAIN, INSTANCE, INSTANCE_PASSWORD, Keep, OTHER, OTHER_PASSWORD, PASSWORD, STORAGE, with_broker,
 };
-use crate::support::peer::{App, Device};
+use crate::support::peer::Device;
 use crate::support::raw::{BINARY, Raw, TEXT, frame, header};
 
 async fn users(broker: &Broker) -> App {

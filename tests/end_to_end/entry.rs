@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::support::app::App;
 use crate::support::broker::{
     ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, run, with_broker,
 };
-use crate::support::peer::{App, Device, identify_with, init, until};
+use crate::support::peer::{Device, identify_with, init, until};
 
 const PHONE: &str = "0090334100b1";
 

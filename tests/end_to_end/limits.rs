@@ -7,8 +7,9 @@ use provbroker::config::Config;
 use provbroker::core::ids::{Code, DomainName};
 use serde_json::{Value, json};
 
+use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, with_broker};
-use crate::support::peer::{App, Device, identify, identify_with, init, until};
+use crate::support::peer::{Device, identify, identify_with, init, until};
 use crate::support::raw::LOCALHOST;
 
 /// Another address of the loopback.

@@ -2,8 +2,9 @@
 
 use provbroker::core::ids::{DeviceKey, DomainName};
 
+use crate::support::app::App;
 use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD, QUERY};
-use crate::support::peer::{App, Device, identify, identify_with, until};
+use crate::support::peer::{Device, identify, identify_with, until};
 
 const PHONE: &str = "0090334100c1";
 

@@ -6,8 +6,9 @@ use provbroker::config::Config;
 use provbroker::core::ids::DomainName;
 use serde_json::{Value, json};
 
+use crate::support::app::{App, app_digest};
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE, PASSWORD};
-use crate::support::peer::{App, Device, app_digest, until};
+use crate::support::peer::{Device, until};
 use crate::support::raw::{PING, PONG, Raw, TEXT, frame};
 
 const PHONE: &str = "0090334100d1";

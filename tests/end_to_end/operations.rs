@@ -7,8 +7,9 @@ use provbroker::config::Config;
 use provbroker::core::ids::DeviceKey;
 use serde_json::json;
 
+use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, Keep, OTHER, OTHER_PASSWORD, with_broker};
-use crate::support::peer::{App, Device, identify, identify_with, until};
+use crate::support::peer::{Device, identify, identify_with, until};
 use crate::support::raw::{LOCALHOST, get};
 
 async fn users(broker: &Broker) -> App {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, INSTANCE, Keep, OTHER, OTHER_PASSWORD, with_broker};
-use crate::support::peer::{App, Device, admin_message, identify};
+use crate::support::peer::{Device, admin_message, identify};
 use crate::support::raw::{BINARY, PING, PONG, Raw, TEXT, frame, get, header, upgrade_request};
 
 async fn device(broker: &Broker) -> Raw {

@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
+use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, PASSWORD, QUERY};
-use crate::support::peer::{App, Device, identify, identify_with, init, until};
+use crate::support::peer::{Device, identify, identify_with, init, until};
 use crate::support::secrets;
 
 on_each_store!(the_log_speaks_but_tells_no_secret, |_| {}, async |broker: &Broker| {

@@ -6,8 +6,9 @@ use provbroker::config::Role;
 use provbroker::core::ids::Secret;
 use serde_json::{Value, json};
 
+use crate::support::app::App;
 use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, run};
-use crate::support::peer::{App, Device, identify, identify_with, init, until};
+use crate::support::peer::{Device, identify, identify_with, init, until};
 use crate::support::raw::{get, upgrade_request};
 use crate::support::{raw::Raw, secrets};
 

@@ -1,0 +1,161 @@
+//! The other side of an app connection, written from the protocol texts alone like [`super::peer`].
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::broker::INSTANCE;
+use super::crypto::sha256_hex;
+use super::peer::{guarded, open_from};
+use super::raw::LOCALHOST;
+use super::secrets;
+
+/// The digest of a log-in without `info` (`appwebsocket.md` 3.3).
+pub fn app_digest(app: &str, domain: &str, sip: &str, challenge: &str, password: &str) -> String {
+    let digest = sha256_hex(&format!("{app}:{domain}:{sip}:::{challenge}:{password}"));
+    secrets::note(&digest);
+    digest
+}
+
+/// An app connection.
+pub struct App {
+    socket: WebSocketStream<TcpStream>,
+    notices: VecDeque<Value>,
+    requests: u64,
+}
+
+impl App {
+    /// Connects without logging in.
+    pub async fn open(to: SocketAddr) -> Self {
+        Self::open_from(LOCALHOST, to).await.expect("not refused")
+    }
+
+    /// The same from another address.
+    pub async fn open_from(from: IpAddr, to: SocketAddr) -> Result<Self, (u16, Option<u64>)> {
+        let socket = open_from(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await?;
+        Ok(Self { socket, notices: VecDeque::new(), requests: 0 })
+    }
+
+    /// Connects and logs in.
+    pub async fn login(to: SocketAddr, app: &str, domain: &str, sip: &str, password: &str) -> Self {
+        let mut this = Self::open(to).await;
+        let result = this.try_login(app, domain, sip, password).await;
+        assert_eq!(result["ok"], true, "{result}");
+        this
+    }
+
+    /// Tries a log-in; the whole result.
+    pub async fn try_login(&mut self, app: &str, domain: &str, sip: &str, password: &str) -> Value {
+        self.send(&json!({"mt": "AppChallenge"})).await;
+        let challenge = self.receive().await["challenge"].as_str().unwrap().to_owned();
+        let digest = app_digest(app, domain, sip, &challenge, password);
+        let login =
+            json!({"mt": "AppLogin", "app": app, "domain": domain, "sip": sip, "guid": "", "dn": "", "digest": digest});
+        self.send(&login).await;
+        let result = self.receive().await;
+        assert_eq!(result["mt"], "AppLoginResult");
+        result
+    }
+
+    pub async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        guarded("sending", self.socket.send(Message::text(text))).await.unwrap();
+    }
+
+    pub async fn send_binary(&mut self, bytes: &[u8]) {
+        guarded("sending", self.socket.send(Message::binary(bytes.to_vec()))).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Message {
+        match guarded("a message to the app", self.socket.next()).await {
+            Some(Ok(message)) => message,
+            other => panic!("the connection to the app has ended: {other:?}"),
+        }
+    }
+
+    /// The next message. Pings are answered by the WebSocket library on the way.
+    pub async fn receive(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("a text message, not {other:?}"),
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer; notices that come meanwhile are kept.
+    pub async fn request(&mut self, mut request: Value) -> Value {
+        self.requests += 1;
+        if request["src"].is_null() {
+            request["src"] = format!("request-{}", self.requests).into();
+        }
+        self.send(&request).await;
+        let name = format!("{}Result", request["mt"].as_str().unwrap());
+        loop {
+            let message = self.receive().await;
+            if message["mt"] == name.as_str() && message["src"] == request["src"] {
+                return message;
+            }
+            assert_eq!(message["mt"], "DeviceProvisioned", "neither answer nor notice");
+            self.notices.push_back(message);
+        }
+    }
+
+    /// Asks for a code under the mark `src`.
+    pub async fn code(&mut self, category: &str, src: &str) -> String {
+        let result =
+            self.request(json!({"mt": "GetProvisioningCode", "category": category, "sip": "anna", "src": src})).await;
+        let code = result["code"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
+        assert!(code.len() == 12 && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
+        secrets::note(&code);
+        code
+    }
+
+    /// The next `DeviceProvisioned`.
+    pub async fn next_notice(&mut self) -> Value {
+        let notice = match self.notices.pop_front() {
+            Some(notice) => notice,
+            None => self.receive().await,
+        };
+        assert_eq!(notice["mt"], "DeviceProvisioned", "{notice}");
+        notice
+    }
+
+    /// Everything sent so far has been worked off, and nothing came but its answer.
+    pub async fn quiet(&mut self) {
+        self.requests += 1;
+        let src = format!("fence-{}", self.requests);
+        self.send(&json!({"mt": "KeepAlive", "src": src})).await;
+        assert_eq!(self.receive().await, json!({"mt": "KeepAlive", "src": src}));
+        assert!(self.notices.is_empty(), "{:?}", self.notices);
+    }
+
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return frame.code.into(),
+                Message::Ping(_) => {}
+                other => panic!("a close frame, not {other:?}"),
+            }
+        }
+    }
+
+    pub async fn expect_close(&mut self, code: u16) {
+        assert_eq!(self.close_code().await, code);
+    }
+
+    /// Says goodbye and waits for the end.
+    pub async fn leave(mut self) {
+        guarded("close", self.socket.close(None)).await.unwrap();
+        while let Some(Ok(_)) = guarded("the end", self.socket.next()).await {}
+    }
+}
