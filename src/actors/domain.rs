@@ -235,28 +235,29 @@ impl Handler<Resign> for DomainActor {
     }
 }
 
-/// Notices are settled.
+/// Notices are settled, as far as this connection is concerned.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Settle(pub Vec<Code>);
+pub struct Settle(pub ConnId, pub Vec<Code>);
 
 impl Handler<Settle> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, Settle(codes): Settle, ctx: &mut Context<Self>) {
-        self.settle(codes, ctx);
+    fn handle(&mut self, Settle(conn, codes): Settle, ctx: &mut Context<Self>) {
+        self.settle(self.mail.delivered_to(conn, codes), ctx);
     }
 }
 
-/// Something may be in the mailbox.
+/// Something may be in the mailbox; the notice of this code is new there.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Wake;
+pub struct Wake(pub Option<Code>);
 
 impl Handler<Wake> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Wake(code): Wake, ctx: &mut Context<Self>) {
+        self.mail.told(code);
         self.drain(ctx);
     }
 }

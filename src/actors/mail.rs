@@ -1,7 +1,8 @@
 //! How the mailbox of a domain empties into the connections that take its notices (`devices-api.md` 2.5).
 //!
-//! A notice goes to the connection that waits for its code; else to one that acts as Users, or that logged in under the names of
-//! whoever asked for the code. What nobody here may have is given back for other nodes.
+//! A notice goes to whoever requested the code, known by connection or by the names of the log-in; else to a connection that
+//! asked about the code, else to one that acts as Users. What nobody here may have is given back for other nodes. It is settled
+//! by that one; further connections that asked about the code get a copy, on whatever node they are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -41,7 +42,10 @@ struct Taker {
 #[derive(Default)]
 pub(super) struct Mail {
     takers: HashMap<ConnId, Taker>,
-    waiting: HashMap<Code, ConnId>,
+    /// Connections that requested a code or asked about it.
+    waiting: HashMap<Code, Vec<ConnId>>,
+    /// Codes whose notices are new, for copies.
+    told: Vec<Code>,
     on_the_way: HashMap<Code, ConnId>,
     passed_over: HashSet<Code>,
     /// Somebody who waited has gone: notices may be addressed to this node although nobody is here.
@@ -76,16 +80,24 @@ impl Mail {
         if acts && taker.acts.is_none() {
             taker.acts = Some(metrics::hold(Gauge::UsersConnections));
         }
-        self.waiting.extend(waits_for.into_iter().map(|code| (code, conn)));
+        for code in waits_for {
+            let waiting = self.waiting.entry(code).or_default();
+            if !waiting.contains(&conn) {
+                waiting.push(conn);
+            }
+        }
         self.passed_over.clear();
     }
 
     /// Forgets a connection. Returns what was on the way to it.
     pub(super) fn resign(&mut self, conn: ConnId) -> Vec<Code> {
         self.takers.remove(&conn);
-        let waited = self.waiting.len();
-        self.waiting.retain(|_, c| *c != conn);
-        self.orphans |= self.waiting.len() < waited;
+        self.waiting.retain(|_, waiting| {
+            let before = waiting.len();
+            waiting.retain(|c| *c != conn);
+            self.orphans |= waiting.len() < before;
+            !waiting.is_empty()
+        });
         let unsettled: Vec<_> = self.on_the_way.iter().filter(|(_, c)| **c == conn).map(|(code, _)| *code).collect();
         for code in &unsettled {
             self.on_the_way.remove(code);
@@ -96,6 +108,29 @@ impl Mail {
 
     pub(super) fn connections(&self) -> impl Iterator<Item = &Addr<Users>> {
         self.takers.values().map(|t| &t.users)
+    }
+
+    pub(super) fn told(&mut self, code: Option<Code>) {
+        self.told.extend(code.filter(|code| self.waiting.contains_key(code)));
+    }
+
+    /// Those of `codes` that were delivered to `conn` and not only copied to it.
+    pub(super) fn delivered_to(&self, conn: ConnId, codes: Vec<Code>) -> Vec<Code> {
+        codes.into_iter().filter(|code| self.on_the_way.get(code) == Some(&conn)).collect()
+    }
+
+    fn waits(&self, conn: ConnId, code: Code) -> bool {
+        self.waiting.get(&code).is_some_and(|waiting| waiting.contains(&conn))
+    }
+
+    /// Takes out the connections that wait for a code beside `but`.
+    fn others_waiting(&mut self, code: Code, but: Option<ConnId>) -> Vec<ConnId> {
+        let Some(waiting) = self.waiting.remove(&code) else { return Vec::new() };
+        let (stay, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|conn| Some(*conn) == but);
+        if !stay.is_empty() {
+            self.waiting.insert(code, stay);
+        }
+        others
     }
 
     fn arrived(&mut self, code: Code) {
@@ -110,14 +145,17 @@ impl Mail {
 
     /// The connection that may have a notice now; `Err` if there is one but it has enough to do.
     fn recipient(&self, notice: &Notice, window: usize) -> Result<Option<ConnId>, ()> {
-        if let Some((conn, taker)) = self.waiting.get(&notice.code).and_then(|c| self.takers.get_key_value(c)) {
-            return if taker.load < window { Ok(Some(*conn)) } else { Err(()) };
-        }
-        let may = || self.takers.iter().filter(|(_, t)| t.acts.is_some() || t.requester == notice.requester);
-        let free = may().filter(|(_, t)| t.load < window);
-        match free.min_by_key(|(conn, t)| (t.requester != notice.requester, t.load, conn.0)) {
-            Some((conn, _)) => Ok(Some(*conn)),
-            None if may().next().is_some() => Err(()),
+        let rank = |conn: ConnId, taker: &Taker| {
+            let (theirs, waits) = (taker.requester == notice.requester, self.waits(conn, notice.code));
+            (theirs || waits || taker.acts.is_some()).then_some((!theirs, !waits))
+        };
+        let ranked =
+            self.takers.iter().filter_map(|(conn, t)| Some((rank(*conn, t)?, t.load >= window, t.load, conn.0)));
+        // The best rank decides; within it the one with the least to do.
+        let best = ranked.min_by_key(|(rank, full, load, conn)| (*rank, *full, *load, *conn));
+        match best {
+            Some((_, false, _, conn)) => Ok(Some(ConnId(conn))),
+            Some((_, true, ..)) => Err(()),
             None => Ok(None),
         }
     }
@@ -173,7 +211,11 @@ impl DomainActor {
                     if let Some(taker) = self.mail.takers.get_mut(&conn) {
                         taker.load += 1;
                     }
-                    bundles.entry(conn).or_default().push(Delivery { code: notice.code, port: notice.port, device });
+                    let delivery = Delivery { code: notice.code, port: notice.port, device };
+                    for other in self.mail.others_waiting(notice.code, Some(conn)) {
+                        self.copy(other, delivery.clone());
+                    }
+                    bundles.entry(conn).or_default().push(delivery);
                     again = true;
                 }
                 Ok(None) => {
@@ -202,6 +244,34 @@ impl DomainActor {
         }
         if again {
             self.drain(ctx);
+        } else {
+            self.copy_news(ctx);
+        }
+    }
+
+    /// Codes that were used just now and whose notices went to somebody on another node: who asked about them here gets a copy.
+    fn copy_news(&mut self, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        for code in std::mem::take(&mut self.mail.told) {
+            if self.mail.on_the_way.contains_key(&code) || !self.mail.waiting.contains_key(&code) {
+                continue;
+            }
+            let (node, name) = (Arc::clone(&node), self.name.clone());
+            let look = async move { node.codes.taker(&name, code).await };
+            self.run(look, ctx, |actor, found: store::Result<Option<Delivery>>, _| {
+                // A copy that fails is no loss: who asked may ask again.
+                let Ok(Some(delivery)) = found else { return };
+                for conn in actor.mail.others_waiting(delivery.code, None) {
+                    actor.copy(conn, delivery.clone());
+                }
+            });
+        }
+    }
+
+    fn copy(&self, conn: ConnId, delivery: Delivery) {
+        if let Some(taker) = self.mail.takers.get(&conn) {
+            count(NoticeEvent::Copied, 1);
+            let _ = taker.users.try_send(Deliver { domain: self.name.clone(), deliveries: vec![delivery] });
         }
     }
 
@@ -214,7 +284,7 @@ impl DomainActor {
             if !codes.is_empty() {
                 node.store.release(&name, &node.id, &codes).await?;
             }
-            node.store.publish(&Signal::Mail { domain: name }).await
+            node.store.publish(&Signal::Mail { domain: name, code: None }).await
         };
         self.run(release, ctx, |actor, result, ctx| {
             if let Err(error) = result {

@@ -17,7 +17,7 @@ use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
 use crate::core::close::Close;
 use crate::core::entry::Stage;
-use crate::core::ids::{ConnId, DomainName};
+use crate::core::ids::{Code, ConnId, DomainName};
 use crate::core::limits::SourceKey;
 use crate::core::phone::event::{Action, Claimed, Draw, Event, Plan};
 use crate::core::phone::query::Query;
@@ -89,7 +89,7 @@ impl Phone {
             Action::Join(name) => self.join(name, ctx),
             // Jobs come with the whole Devices service; until then there is never any work.
             Action::Plan => self.feed(Event::Planned(Plan::default()), ctx),
-            Action::Deposit => self.deposit(ctx),
+            Action::Deposit(code) => self.deposit(code, ctx),
             Action::ClaimPort { port, code } => {
                 let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else {
                     return;
@@ -98,7 +98,7 @@ impl Phone {
                 let claim = async move {
                     let error = node.codes.claim_port(&domain, &key, &port, code, source).await;
                     if error.is_none() {
-                        wake(&node, domain).await;
+                        wake(&node, domain, code).await;
                     }
                     error
                 };
@@ -179,14 +179,14 @@ impl Phone {
         });
     }
 
-    fn deposit(&self, ctx: &mut WebsocketContext<Self>) {
+    fn deposit(&self, code: Code, ctx: &mut WebsocketContext<Self>) {
         let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
         let node = Arc::clone(&self.node);
         let deposit = async move {
             match node.store.deposit(&domain, &key).await {
                 Ok(new) => {
                     metrics::count_many(Counter::Notice(NoticeEvent::Deposited), u64::from(new));
-                    wake(&node, domain).await;
+                    wake(&node, domain, Some(code)).await;
                     true
                 }
                 Err(error) => {
@@ -234,8 +234,8 @@ impl Phone {
     }
 }
 
-async fn wake(node: &Node, domain: DomainName) {
-    if let Err(error) = node.store.publish(&Signal::Mail { domain }).await {
+async fn wake(node: &Node, domain: DomainName, code: Option<Code>) {
+    if let Err(error) = node.store.publish(&Signal::Mail { domain, code }).await {
         // Every node looks into its mailboxes by itself from time to time.
         tracing::warn!(%error, "wake-up not published");
     }

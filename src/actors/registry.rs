@@ -71,9 +71,9 @@ impl Handler<FromBus> for Registry {
     fn handle(&mut self, FromBus(signal): FromBus, _: &mut Context<Self>) {
         match signal {
             // A domain without an actor here has nobody here who could take the mail.
-            Signal::Mail { domain } => {
+            Signal::Mail { domain, code } => {
                 if let Some(actor) = self.domains.get(&domain) {
-                    actor.do_send(Wake);
+                    actor.do_send(Wake(code));
                 }
             }
             Signal::Evict { domain, key, node, conn } => {
@@ -84,7 +84,7 @@ impl Handler<FromBus> for Registry {
             }
             Signal::Gap => {
                 for actor in self.domains.values() {
-                    actor.do_send(Wake);
+                    actor.do_send(Wake(None));
                     actor.do_send(Reconcile);
                 }
             }

@@ -96,7 +96,7 @@ impl Users {
                 if let Some(standing) = self.standings.get_mut(&domain) {
                     standing.waits_for.retain(|code| !codes.contains(code));
                     if let Some(domain) = &standing.domain {
-                        domain.do_send(Settle(codes));
+                        domain.do_send(Settle(self.conn, codes));
                     }
                 }
             }

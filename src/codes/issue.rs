@@ -6,7 +6,7 @@ use crate::clock::Stopwatch;
 use crate::core::appws::message::ApiError;
 use crate::core::device::{CodeState, Device, Domain};
 use crate::core::ids::{Code, DeviceKey, DomainId, DomainName};
-use crate::core::users::event::{Answer, Ask, DeviceView};
+use crate::core::users::event::{Answer, Ask, Delivery, DeviceView};
 use crate::core::users::rights::Rights;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, CodeEvent, Counter, Timer};
@@ -118,7 +118,11 @@ impl Codes {
     ) -> std::result::Result<Answer, ApiError> {
         let domain = self.domain(rights, id).await?;
         let issued = self.store.code_in(&domain.name, code).await?.ok_or(ApiError::NotFound)?;
-        self.store.hold_code(&domain.name, code, &self.node).await?;
+        if issued.holder.is_none() {
+            // Nobody waits for the notice any more, so it is addressed to who asks now. Whoever requested the code is not put
+            // aside by somebody who only asks about it.
+            self.store.hold_code(&domain.name, code, &self.node).await?;
+        }
         let name = domain.name.clone();
         let device = match issued.state {
             CodeState::Open => None,
@@ -127,6 +131,13 @@ impl Codes {
             }
         };
         Ok(Answer::Device { name, code, device })
+    }
+
+    /// The device that has used a code, and the port if it was for one; `None` if there is no such device (any more).
+    pub async fn taker(&self, domain: &DomainName, code: Code) -> Result<Option<Delivery>> {
+        let Some(issued) = self.store.code_in(domain, code).await? else { return Ok(None) };
+        let CodeState::Used { by, port } = issued.state else { return Ok(None) };
+        Ok(self.view(domain, &by).await?.map(|device| Delivery { code, port, device }))
     }
 
     /// A device of this domain as clients see it; `None` if it is not of this domain (any more).

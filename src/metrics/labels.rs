@@ -118,6 +118,7 @@ label! {
     NoticeEvent "event" {
         Deposited "deposited" "Put into the mailbox.",
         Delivered "delivered" "Written to a connection.",
+        Copied "copied" "Copied to a further connection that asked about the code.",
         Settled "settled" "Seen by Users; left the mailbox.",
         Released "released" "Given back unsettled.",
     }

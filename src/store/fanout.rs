@@ -69,7 +69,7 @@ mod tests {
     fn a_full_subscriber_is_told_of_the_gap_and_holds_nobody_up() {
         let fanout = Fanout::default();
         let mut slow = fanout.subscribe();
-        let mail = Signal::Mail { domain: DomainName::parse("example.com").unwrap() };
+        let mail = Signal::Mail { domain: DomainName::parse("example.com").unwrap(), code: None };
         for _ in 0..WAITING + 5 {
             fanout.tell(&mail);
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::core::device::{Category, Device, Domain, Facts, IssuedCode, Notice, Requester, Way};
+use crate::core::device::{Device, Domain, Facts, IssuedCode, Notice, Requester, Way};
 use crate::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::time::UnixMillis;
 
@@ -358,6 +358,8 @@ pub enum Signal {
     Mail {
         /// The domain.
         domain: DomainName,
+        /// The code that a device has just used, if it is about one.
+        code: Option<Code>,
     },
     /// A device has become a member elsewhere: close this connection if it is still there.
     Evict {
@@ -392,9 +394,4 @@ pub trait Store: Domains + Codes + Devices + Mailbox + Presence + Listings + Bus
 
     /// The clock of the store.
     async fn now(&self) -> Result<UnixMillis>;
-}
-
-/// The categories of `wanted` that `have` lacks.
-pub(crate) fn missing_categories<'a>(have: &[Category], wanted: &'a [(Box<str>, bool)]) -> Vec<&'a (Box<str>, bool)> {
-    wanted.iter().filter(|(name, _)| !have.iter().any(|c| c.name == *name)).collect()
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{NewCode, Result, StoreError};
-use crate::core::device::{CodeState, IssuedCode, Notice, Requester};
+use crate::core::device::{Category, CodeState, IssuedCode, Notice, Requester};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::sysclient::auth::hex;
 use crate::core::time::UnixMillis;
@@ -123,6 +123,11 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// The categories of `wanted` that `have` lacks.
+pub(super) fn missing_categories<'a>(have: &[Category], wanted: &'a [(Box<str>, bool)]) -> Vec<&'a (Box<str>, bool)> {
+    wanted.iter().filter(|(name, _)| !have.iter().any(|c| c.name == *name)).collect()
 }
 
 #[cfg(test)]

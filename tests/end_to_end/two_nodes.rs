@@ -53,6 +53,30 @@ fn users_comes_back_at_the_other_node() {
 }
 
 #[test]
+fn who_asks_about_a_code_gets_a_copy_at_every_node_and_users_keeps_the_notice() {
+    on_two_nodes(async |one, two| {
+        let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
+        let code = users.code(CATEGORY, "p7").await;
+        let ask = |src: &str| json!({"mt": "GetProvisionedDevice", "code": code, "src": src});
+        let mut here = App::login(one.addr, "script", DOMAIN, "a", PASSWORD).await;
+        let mut there = App::login(two.addr, "script", DOMAIN, "b", PASSWORD).await;
+        assert_eq!(here.request(ask("h")).await["device"], Value::Null);
+        assert_eq!(there.request(ask("t")).await["device"], Value::Null);
+        let (_phone, _) = Device::enter(two.addr, PHONE, &code).await;
+        for (app, src) in [(&mut users, "p7"), (&mut here, "h"), (&mut there, "t")] {
+            let notice = app.next_notice().await;
+            assert_eq!((&notice["code"], &notice["src"]), (&json!(code), &json!(src)));
+        }
+        // Users goes before the notice has settled for it; that others have read their copies does not take it away.
+        here.leave().await;
+        there.leave().await;
+        users.leave().await;
+        let mut back = App::login(two.addr, "users", DOMAIN, "users", PASSWORD).await;
+        assert_eq!(back.next_notice().await["code"], json!(code));
+    });
+}
+
+#[test]
 fn the_newest_authenticated_connection_wins_on_all_nodes() {
     on_two_nodes(async |one, two| {
         let mut users = App::login(one.addr, "users", OTHER, "users", OTHER_PASSWORD).await;

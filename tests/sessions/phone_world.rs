@@ -306,7 +306,7 @@ impl World {
                 return Some(Event::Joined(joined));
             }
             Action::Plan => return Some(Event::Planned(Plan::default())),
-            Action::Deposit => {
+            Action::Deposit(_) => {
                 assert!(!self.conns[conn].paid, "a notice is owed once");
                 let luck = self.luck();
                 if luck != Luck::Fails {

@@ -149,7 +149,7 @@ pub async fn a_device_is_offline_when_its_node_is_dead(f: impl Fixture) {
 pub async fn signals_reach_every_subscriber(f: impl Fixture) {
     let store = &**f.store();
     let (mut one, mut two) = (store.subscribe(), store.subscribe());
-    let mail = Signal::Mail { domain: domain() };
+    let mail = Signal::Mail { domain: domain(), code: Some(code(1)) };
     let evict = Signal::Evict { domain: domain(), key: device(1), node: node("n1"), conn: at("n1", 4).conn };
     store.publish(&mail).await.unwrap();
     store.publish(&evict).await.unwrap();

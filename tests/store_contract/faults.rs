@@ -133,7 +133,7 @@ async fn subscribers_are_told_of_a_gap() {
     assert_eq!(killed, 1);
     let patience = Duration::from_secs(10);
     assert_eq!(tokio::time::timeout(patience, signals.recv()).await.unwrap(), Some(Signal::Gap));
-    let mail = Signal::Mail { domain: domain() };
+    let mail = Signal::Mail { domain: domain(), code: Some(code(1)) };
     store.publish(&mail).await.unwrap();
     assert_eq!(tokio::time::timeout(patience, signals.recv()).await.unwrap(), Some(mail));
 }

@@ -120,8 +120,8 @@ pub enum Action {
     Join(DomainName),
     /// Find out what work there is.
     Plan,
-    /// Put the notice into the mailbox.
-    Deposit,
+    /// Put the notice of this code into the mailbox.
+    Deposit(Code),
     /// Use a code for an analogue port.
     ClaimPort {
         /// Port name.

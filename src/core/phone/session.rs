@@ -84,7 +84,7 @@ impl Session {
         let alive = (self.pinged + timing.ping_every).min(self.heard + timing.dead_after);
         match &self.state {
             State::New => alive.min(self.opened + timing.identify),
-            State::Challenged(c) if c.open => alive.min(c.since + CHALLENGE_VALID.min(timing.challenged)),
+            State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(timing)),
             State::Challenged(c) => alive.min(c.since + timing.challenged),
             State::Member(m) => m.deposit_at.map_or(alive, |at| alive.min(at)),
             State::Unassigned | State::Closed => alive,
@@ -107,7 +107,7 @@ impl Session {
             Event::Planned(plan) => self.on_planned(plan, actions),
             Event::Deposited(done) => {
                 if let State::Member(member) = &mut self.state {
-                    member.owed = !done;
+                    member.owed = member.owed.filter(|_| !done);
                     member.deposit_at = (!done).then(|| now + DEPOSIT_AGAIN);
                 }
             }
@@ -301,8 +301,8 @@ impl Session {
             let messages = messages.map(|(n, item)| FromServer::Configuration { item, last: n == last });
             actions.extend(messages.map(|message| Action::Send(message.encode())));
         }
-        if member.owed {
-            actions.push(Action::Deposit);
+        if let Some(code) = member.owed {
+            actions.push(Action::Deposit(code));
         }
     }
 
@@ -329,18 +329,16 @@ impl Session {
             State::Challenged(challenged) => {
                 let waited = now.since(challenged.since);
                 let over = waited >= timing.challenged || now.since(self.heard) >= timing.dead_after;
-                if !over && challenged.open && waited >= CHALLENGE_VALID {
-                    challenged.open = false;
-                    if let Some(identify) = challenged.again.take() {
-                        actions.push(Action::Claim(identify, Stage::Challenged));
-                    }
+                if !over && waited >= in_vain_after(timing) {
+                    let again = challenged.again.take();
+                    actions.extend(again.map(|identify| Action::Claim(identify, Stage::Challenged)));
                 }
                 waited >= timing.challenged
             }
             State::Member(member) => {
                 if member.deposit_at.is_some_and(|at| now >= at) {
                     member.deposit_at = None;
-                    actions.push(Action::Deposit);
+                    actions.extend(member.owed.map(Action::Deposit));
                 }
                 false
             }
@@ -357,6 +355,12 @@ impl Session {
             actions.push(Action::Ping);
         }
     }
+}
+
+/// A device that has not answered by now cannot: known ones without their password keep silent. In good time before the
+/// connection ends, however short the configuration makes it.
+fn in_vain_after(timing: &Timing) -> Duration {
+    CHALLENGE_VALID.min(timing.challenged / 2)
 }
 
 #[cfg(test)]

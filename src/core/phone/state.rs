@@ -1,7 +1,7 @@
 //! What the server side of a device connection has reached, and what it holds there.
 
 use crate::core::device::{Device, Facts};
-use crate::core::ids::DomainName;
+use crate::core::ids::{Code, DomainName};
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth;
 use crate::core::sysclient::frame::FromServer;
@@ -36,8 +36,8 @@ pub(super) struct Member {
     pub(super) domain: DomainName,
     pub(super) fxs: bool,
     pub(super) other: bool,
-    /// A notice is owed to Users.
-    pub(super) owed: bool,
+    /// The code whose notice is owed to Users.
+    pub(super) owed: Option<Code>,
     pub(super) deposit_at: Option<Tick>,
     /// An identify whose code waits until the member has joined.
     pub(super) then: Option<Box<Identify>>,
@@ -51,7 +51,7 @@ impl Member {
             domain: device.domain.clone(),
             fxs: facts.fxs,
             other: facts.other,
-            owed: device.pending.is_some(),
+            owed: device.pending,
             deposit_at: None,
             then,
             planned: false,

@@ -7,8 +7,9 @@ use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
 use crate::core::device::{Category, Domain};
 use crate::core::ids::{CategoryId, DomainId, DomainName};
+use crate::store::record::missing_categories;
 use crate::store::record::{Sealed, corrupt, open, seal};
-use crate::store::{Domains, NewDomain, Result, missing_categories};
+use crate::store::{Domains, NewDomain, Result};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct DomainRow {

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, script};
 use crate::core::device::{Category, Domain};
 use crate::core::ids::{CategoryId, DomainId, DomainName, Secret};
+use crate::store::record::missing_categories;
 use crate::store::record::{corrupt, from_json, open, seal, to_json};
-use crate::store::{Domains, NewDomain, Result, missing_categories};
+use crate::store::{Domains, NewDomain, Result};
 
 static NUMBER: LazyScript = script!("domain_number");
 static ENSURE: LazyScript = script!("domain_ensure");

@@ -198,7 +198,7 @@ fn word(action: &Action) -> String {
         }
         Action::Ping => "ping".into(),
         Action::Plan => "plan".into(),
-        Action::Deposit => "deposit".into(),
+        Action::Deposit(_) => "deposit".into(),
         Action::Proved => "proved".into(),
         Action::Confirm(password) => {
             assert_eq!(*password, Secret::new(PASSWORD));

@@ -173,6 +173,18 @@ fn whatever_becomes_of_the_code_beside_the_digest_the_work_begins() {
 }
 
 #[test]
+fn an_entry_in_vain_is_repeated_in_good_time_however_short_the_wait_is() {
+    let mut desk = Desk::new();
+    desk.timing.challenged = std::time::Duration::from_secs(2);
+    desk.hear(plain());
+    let auto = Device { way: Way::Auto, tentative: true, ..device() };
+    desk.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+    assert_eq!(desk.deadline(), 1000);
+    assert_eq!(desk.at(1000).tick(), ["claim Challenged"]);
+    assert_eq!(desk.claimed(Claimed::Entered(membership(device()))), ["password", "join home"]);
+}
+
+#[test]
 fn an_entry_in_vain_is_repeated_by_the_query_when_the_challenge_runs_out() {
     let mut desk = Desk::new();
     desk.hear(plain());
