@@ -133,17 +133,13 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
         "GetUserInfo" => Call::GetUserInfo,
         "GetProvisioningCategories" => Call::GetProvisioningCategories {
             domain: domain(body)?,
-            device_type: match body.get("type") {
-                None => None,
-                Some(Value::String(text)) => Some(text.clone()),
-                Some(_) => return Err(ApiError::BadRequest),
-            },
+            device_type: optional(body, "type", body.str("type"))?.map(Into::into),
         },
         "GetProvisioningCode" => Call::GetProvisioningCode {
             domain: domain(body)?,
             category: required(body, "category")?,
-            sip: body.str("sip").map(Into::into),
-            rollout: body.bool("rollout").unwrap_or(false),
+            sip: optional(body, "sip", body.str("sip"))?.map(Into::into),
+            rollout: optional(body, "rollout", body.bool("rollout"))?.unwrap_or(false),
         },
         "GetProvisionedDevice" => {
             let (domain, code) = (domain(body)?, body.str("code").ok_or(ApiError::BadRequest)?);
@@ -158,12 +154,17 @@ fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
     body.str(name).map(Into::into).ok_or(ApiError::BadRequest)
 }
 
-fn domain(body: &Object) -> Result<Option<DomainId>, ApiError> {
-    match (body.has("domainId"), body.u64("domainId")) {
-        (false, _) => Ok(None),
-        (true, Some(id)) => Ok(Some(DomainId(id))),
-        (true, None) => Err(ApiError::BadRequest),
+/// A member that may be left out but has to be of its type (`devices-api.md` 1.2): a roll-out that were taken for a short code
+/// would only be noticed when it has expired. `null` says nothing.
+fn optional<T>(body: &Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
+    match (value, body.get(name)) {
+        (None, Some(other)) if *other != Value::Null => Err(ApiError::BadRequest),
+        (value, _) => Ok(value),
     }
+}
+
+fn domain(body: &Object) -> Result<Option<DomainId>, ApiError> {
+    Ok(optional(body, "domainId", body.u64("domainId"))?.map(DomainId))
 }
 
 fn pbx_info(body: &Object) -> PbxInfo {
@@ -226,7 +227,8 @@ mod tests {
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":"2"}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":2.0}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":-2}"#,
-            r#"{"mt":"GetProvisioningCode","category":"c","domainId":null}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","rollout":"yes"}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","sip":7}"#,
             r#"{"mt":"GetProvisioningCategories","type":1}"#,
             r#"{"mt":"GetProvisionedDevice","code":402817739164}"#,
             r#"{"mt":"AppInfo"}"#,
@@ -235,10 +237,9 @@ mod tests {
             assert_eq!(read(text), Err(ApiError::BadRequest), "{text}");
         }
         assert_eq!(read(r#"{"mt":"GetProvisionedDevice","code":"12"}"#), Err(ApiError::NotFound));
-        assert_eq!(
-            read(r#"{"mt":"GetProvisioningCode","category":"c","rollout":"yes","sip":7}"#),
-            Ok(Call::GetProvisioningCode { domain: None, category: "c".into(), sip: None, rollout: false })
-        );
+        let nulls = r#"{"mt":"GetProvisioningCode","category":"c","domainId":null,"sip":null,"rollout":null}"#;
+        let plain = Call::GetProvisioningCode { domain: None, category: "c".into(), sip: None, rollout: false };
+        assert_eq!(read(nulls), Ok(plain));
     }
 
     #[test]
