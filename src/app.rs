@@ -2,6 +2,7 @@
 
 mod settings;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -155,8 +156,14 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("{key} = {address}: cannot listen there; stop what uses the address or choose another")
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let what_to_do = match error.kind() {
+            ErrorKind::AddrInUse => "stop what uses the port, or choose another",
+            ErrorKind::AddrNotAvailable => "choose an address that this machine has",
+            ErrorKind::PermissionDenied => "choose a port from 1024 on, or give the program the right to lower ones",
+            _ => "choose another address",
+        };
+        anyhow::anyhow!("{key}: cannot listen on {address} ({error}); {what_to_do}")
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)

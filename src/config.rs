@@ -116,18 +116,20 @@ pub fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
 }
 
 fn override_from(config: &mut Config, overrides: &Overrides) -> Result<(), ConfigError> {
-    fn read<T: std::str::FromStr>(flag: &str, text: Option<&String>, into: &mut T) -> Result<(), ConfigError>
-    where
-        T::Err: fmt::Display,
-    {
-        if let Some(text) = text {
-            *into = text.parse().map_err(|e| ConfigError::new(flag, e))?;
-        }
-        Ok(())
+    let listener = |flag: &str, text: &String| {
+        text.parse::<SocketAddr>()
+            .map_err(|_| ConfigError::new(flag, "is no address to listen on; write IP:PORT, such as 127.0.0.1:8080"))
+    };
+    if let Some(text) = &overrides.store {
+        config.store.url = text.parse().map_err(|e: String| ConfigError::new("--store", e))?;
     }
-    read("--store", overrides.store.as_ref(), &mut config.store.url)?;
-    read("--listen", overrides.listen.as_ref(), &mut config.server.listen)?;
-    read("--ops-listen", overrides.ops_listen.as_ref(), &mut config.server.ops_listen)
+    if let Some(text) = &overrides.listen {
+        config.server.listen = listener("--listen", text)?;
+    }
+    if let Some(text) = &overrides.ops_listen {
+        config.server.ops_listen = listener("--ops-listen", text)?;
+    }
+    Ok(())
 }
 
 /// Where the value of `key` came from: the last of file, environment and command line that set it.

@@ -151,13 +151,12 @@ fn instance(config: &Config) -> Result<(), Problem> {
     if instance.password.is_empty() {
         return wrong("instance.password", "is empty; set one");
     }
-    if instance.password.expose() == DEFAULT_INSTANCE_PASSWORD && !config.server.listen.ip().is_loopback() {
+    let listeners = [config.server.listen, config.server.ops_listen];
+    let open = listeners.into_iter().find(|listener| !listener.ip().is_loopback());
+    if let Some(listener) = open.filter(|_| instance.password.expose() == DEFAULT_INSTANCE_PASSWORD) {
         return wrong(
             "instance.password",
-            format!(
-                "is the delivered one, which serves on loopback only, not on {}; set your own",
-                config.server.listen
-            ),
+            format!("is the delivered one, which serves on loopback only, not on {listener}; set your own"),
         );
     }
     Ok(())
