@@ -69,7 +69,7 @@ fn probes_of_a_healthy_broker() {
 fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
     let keep = Keep::redis();
     let Keep::Redis(server) = &keep else { unreachable!() };
-    let change = |config: &mut Config| config.store.deadline = Duration::from_millis(300);
+    let change = |config: &mut Config| config.store.deadline = Duration::from_secs(1);
     with_broker(&keep, change, async |broker: &Broker| {
         let mut users = users(broker).await;
         let (first, second) = (users.code(CATEGORY, "p1").await, users.code(CATEGORY, "p2").await);

@@ -29,6 +29,10 @@ password = "password-of-the-instance"
 [devices]
 challenge_timeout = "1s"
 
+[codes]
+codes_per_second = 100000
+[directory]
+codes_per_second = 100000
 [apps]
 requests_per_second = 100000
 

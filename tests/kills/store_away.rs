@@ -67,7 +67,7 @@ async fn all_there(members: &mut [Wire]) {
 #[test]
 fn redis_stands_still_during_entries() {
     let keep = Keep::redis();
-    let broker = keep.start(&[("store.deadline", "300ms")]);
+    let broker = keep.start(&[("store.deadline", "1s")]);
     run(async {
         let mut learned = Learned::default();
         let mut users = Users::login(broker.addr).await.unwrap();
