@@ -15,13 +15,13 @@ use std::path::Path;
 
 use url::Url;
 
-pub use self::check::sha256_hex;
 pub use self::sections::{
     Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory, Domain,
     Instance, Lifecycle, Limits, Log, Security, Server, Store,
 };
 pub use self::values::{LogFormat, Role, StoreUrl};
 use crate::core::ids::Secret;
+use crate::core::sysclient::auth::sha256_hex;
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "config/provbroker.toml";
@@ -185,7 +185,9 @@ impl Config {
 
     /// SHA-256 (hex) of every credential that an own directory takes.
     pub fn accepted_credentials(&self) -> Vec<String> {
-        let own = Some(&self.directory.credential).filter(|own| !own.is_empty()).map(|own| sha256_hex(own.expose()));
+        let own = Some(&self.directory.credential)
+            .filter(|own| !own.is_empty())
+            .map(|own| sha256_hex(own.expose().as_bytes()));
         self.directory.accept.iter().cloned().chain(own).collect()
     }
 

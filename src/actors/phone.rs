@@ -23,6 +23,7 @@ use crate::core::phone::event::{Action, Claimed, Draw, Event, Plan};
 use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
 use crate::core::sysclient::admin::Identify;
+use crate::core::sysclient::auth::SEED_CHARS;
 use crate::core::time::Tick;
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
@@ -154,7 +155,8 @@ impl Phone {
             node.codes.claim(request).await
         };
         self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
-            let draw = Draw { challenge: random::digits(10), seed: random::letters_and_digits(16).expose().into() };
+            let draw =
+                Draw { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() };
             phone.feed(Event::Claimed(claimed, draw), ctx);
         });
     }

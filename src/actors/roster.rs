@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::core::close::Close;
 use crate::core::ids::ConnId;
 use crate::core::limits::SourceKey;
+use crate::lifecycle::closing_pace;
 use crate::metrics::{self, Counter, Gauge, Held, Peer};
 
 /// Ends a connection for a reason from outside its protocol.
@@ -95,16 +96,12 @@ impl Roster {
     /// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that it takes `longest`
     /// at most. Returns when the last one has been told.
     pub async fn end_all(&self, per_second: u32, longest: Duration) {
-        const STEPS_PER_SECOND: u32 = 20;
+        const STEPS_PER_SECOND: usize = 20;
         let all = self.with(|t| t.connections.values().cloned().collect::<Vec<_>>());
-        let steps = (longest.as_secs_f64() * f64::from(STEPS_PER_SECOND)).max(1.0);
-        // Rounded up, so that the last step is not one too many; both are far below what a float holds exactly.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let needed = (all.len() as f64 / steps).ceil() as usize;
-        let wanted = usize::try_from(per_second.div_ceil(STEPS_PER_SECOND)).unwrap_or(usize::MAX);
-        let mut pace = interval(Duration::from_secs(1) / STEPS_PER_SECOND);
+        let at_once = closing_pace(all.len(), per_second, longest).div_ceil(STEPS_PER_SECOND);
+        let mut pace = interval(Duration::from_millis(1000 / STEPS_PER_SECOND as u64));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for some in all.chunks(wanted.max(needed).max(1)) {
+        for some in all.chunks(at_once) {
             pace.tick().await;
             for connection in some {
                 connection.do_send(End(Close::Stopping));

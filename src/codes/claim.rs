@@ -9,14 +9,12 @@ use crate::core::limits::SourceKey;
 use crate::core::phone::event::{Claimed, Membership};
 use crate::core::phone::query::Query;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
+use crate::core::sysclient::auth::PASSWORD_CHARS;
 use crate::metrics::{self, CodeEvent, Counter, Registration};
 use crate::random;
 use crate::store::{Entered, Entry, PortClaim, Result, StoreError, Ticket, Whereabouts};
 
 use super::Codes;
-
-/// Characters of a device password; known devices refuse any other number (`sysclient.md` 3.2).
-const PASSWORD_CHARS: usize = 32;
 
 /// Characters of the random administrative password (`sysclient.md` 3.4).
 const ADMIN_PASSWORD_CHARS: usize = 24;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
@@ -14,16 +13,6 @@ const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Key and what is wrong with it.
 type Problem = (String, String);
-
-/// SHA-256 of `text` in lower-case hex: the form in which the directory keeps credentials.
-pub fn sha256_hex(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
 
 /// Brings values to the one form that the program compares: no slash at the end of an address, hashes in lower case.
 pub(super) fn normalize(config: &mut Config) {

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::{DirectoryError, DirectorySettings, IssuedByDirectory, SettingsError, check_address};
 use crate::core::ids::{Code, Secret};
 use crate::core::limits::PerSecond;
-use crate::core::sysclient::auth::hex;
+use crate::core::sysclient::auth::sha256_hex;
 use crate::core::time::Tick;
 use crate::metrics::{self, Attempt, Counter, ListingEvent};
 use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
@@ -254,10 +253,6 @@ fn same_answer(earlier: &Remembered, body: &str) -> Result<IssuedByDirectory, Di
     } else {
         Err(DirectoryError::IdempotencyConflict)
     }
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 impl From<StoreError> for DirectoryError {

@@ -97,9 +97,10 @@ impl Call {
         Ok(call.unwrap_or(if request.mt.ends_with("Result") { Self::Ignored } else { Self::Unknown }))
     }
 
-    /// Whether the call may come before the log-in (`appwebsocket.md` section 5); anything else closes the connection.
-    pub const fn is_allowed_before_login(&self) -> bool {
-        matches!(self, Self::AppChallenge | Self::AppLogin(_) | Self::CheckBuild { .. } | Self::KeepAlive)
+    /// Whether the request, well made or not, may come before the log-in (`appwebsocket.md` section 5); anything else, also
+    /// with an `api`, closes the connection.
+    pub fn is_allowed_before_login(request: &Request) -> bool {
+        request.api.is_none() && matches!(&*request.mt, "AppChallenge" | "AppLogin" | "CheckBuild" | "KeepAlive")
     }
 
     /// Whether the call shows that its sender acts as Users (`devices-api.md` 2.5).
@@ -248,7 +249,8 @@ mod tests {
         assert_eq!(read(r#"{"mt":"AppChallenge","api":"com.innovaphone.devices"}"#), Ok(Call::Unknown));
         assert_eq!(read(r#"{"mt":"AppCheckLogin"}"#), Ok(Call::Unknown));
         assert_eq!(read(r#"{"mt":"RegisterResult"}"#), Ok(Call::Ignored));
-        assert!(read(r#"{"mt":"AppChallenge","appObj":"x"}"#).unwrap().is_allowed_before_login());
-        assert!(!read(r#"{"mt":"GetLoginInfo"}"#).unwrap().is_allowed_before_login());
+        let allowed = |text: &str| Call::is_allowed_before_login(&Request::parse(text).unwrap());
+        assert!(allowed(r#"{"mt":"AppChallenge","appObj":"x"}"#));
+        assert!(!allowed(r#"{"mt":"GetLoginInfo"}"#));
     }
 }

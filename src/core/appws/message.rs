@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::core::close::Close;
 use crate::core::json::{self, JsonError};
 
 /// The interface name of the Devices messages (`devices-api.md`); absent means the same.
@@ -24,10 +25,10 @@ pub enum MessageError {
 }
 
 impl MessageError {
-    /// The WebSocket close code that the error asks for.
-    pub const fn close_code(self) -> u16 {
+    /// How the connection is closed.
+    pub const fn close(self) -> Close {
         match self {
-            Self::Json(_) | Self::NoType => 1007,
+            Self::Json(_) | Self::NoType => Close::Malformed,
         }
     }
 }
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn what_is_no_message_closes_with_1007() {
         for text in ["", "[]", "{}", r#"{"mt":1}"#, r#"{"mt":null}"#, r#"{"mt":"A","mt":"B"}"#, "\"AppChallenge\""] {
-            assert_eq!(Request::parse(text).unwrap_err().close_code(), 1007, "{text}");
+            assert_eq!(Request::parse(text).unwrap_err().close().code(), 1007, "{text}");
         }
     }
 

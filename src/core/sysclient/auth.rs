@@ -17,6 +17,11 @@ pub const SEED_CHARS: usize = 16;
 /// Longest RC4 key in bytes; the key schedule reads no further.
 const RC4_KEY_MAX: usize = 256;
 
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Lower-case hex, two digits a byte.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

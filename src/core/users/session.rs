@@ -141,8 +141,9 @@ impl Session {
         if matches!(self.state, State::Closed) {
             return;
         }
-        let Ok(request) = Request::parse(text) else {
-            return self.close(Close::Malformed, actions);
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(error) => return self.close(error.close(), actions),
         };
         let call = Call::read(&request);
         match &mut self.state {
@@ -173,16 +174,16 @@ impl Session {
         settings: &Settings,
         actions: &mut Vec<Action>,
     ) {
-        let known = ["AppChallenge", "AppLogin", "CheckBuild", "KeepAlive"];
-        if request.api.is_some() || !known.contains(&&*request.mt) {
+        if !Call::is_allowed_before_login(&request) {
             return self.close(Close::NotAllowed, actions);
         }
-        let drawn = self.draw_challenge();
         let State::Outside { challenge, failures } = &mut self.state else { return };
         let answer = match call {
             Ok(Call::AppChallenge) => {
+                let failures = *failures;
+                let drawn = self.draw_challenge();
                 let answer = answers::challenge(&request, &drawn);
-                *challenge = Some((drawn, now));
+                self.state = State::Outside { challenge: Some((drawn, now)), failures };
                 answer
             }
             Ok(Call::AppLogin(login)) => {

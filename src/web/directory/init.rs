@@ -14,6 +14,7 @@ use crate::clock::Stopwatch;
 use crate::core::ids::Code;
 use crate::core::init::{InitCode, InitRequest, answer};
 use crate::core::limits::SourceKey;
+use crate::core::script::Script;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, Attempt, Counter, InitAnswer, Timer};
 use crate::store::Contact;
@@ -57,16 +58,16 @@ impl actix_web::ResponseError for InitError {
         let text = match self {
             Self::TooManyAttempts(wait) => {
                 response.insert_header((RETRY_AFTER, retry_after(*wait)));
-                "# try later\r\n"
+                Script::try_later().to_string()
             }
             Self::Directory(_) => {
                 response.insert_header((RETRY_AFTER, retry_after(WAIT_FOR_STORE)));
-                "# try later\r\n"
+                Script::try_later().to_string()
             }
-            Self::QueryTooLong => "",
+            Self::QueryTooLong => String::new(),
             Self::Method => {
                 response.insert_header((ALLOW, "GET, HEAD"));
-                ""
+                String::new()
             }
         };
         response.insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(text)
