@@ -4,6 +4,7 @@
 //! [`registry`] that makes domains and makes them again when one dies. They decode, feed the state machine and perform its
 //! actions; they decide nothing. [`socket`] is the connection below them, [`node`] what they share.
 
+pub mod alarm;
 pub mod domain;
 pub mod mail;
 pub mod node;

@@ -1,14 +1,14 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, SpawnHandle,
-    StreamHandler, WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
+    WrapFuture as _,
 };
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
+use crate::actors::alarm::Alarm;
 use crate::actors::domain::{DomainActor, Join, Leave};
 use crate::actors::node::Node;
 use crate::actors::roster::{End, UnassignedPlace};
@@ -24,7 +24,6 @@ use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth::SEED_CHARS;
-use crate::core::time::Tick;
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
@@ -40,7 +39,7 @@ pub struct Phone {
     joiner: Joiner,
     domain: Option<Addr<DomainActor>>,
     unassigned: Option<UnassignedPlace>,
-    timer: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
     closed: Option<Close>,
     /// Runs until the device is a member.
     watch: Option<Stopwatch>,
@@ -59,7 +58,7 @@ impl Phone {
             joiner: Joiner::default(),
             domain: None,
             unassigned: None,
-            timer: None,
+            alarm: Alarm::default(),
             closed: None,
             watch: Some(Stopwatch::start()),
         }
@@ -78,7 +77,7 @@ impl Phone {
             self.query = Query::None;
         }
         self.keep_unassigned_place(ctx);
-        self.set_timer(self.session.deadline(timing), ctx);
+        self.set_timer(ctx);
     }
 
     fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
@@ -214,19 +213,11 @@ impl Phone {
         }
     }
 
-    fn set_timer(&mut self, due: Tick, ctx: &mut WebsocketContext<Self>) {
-        if let Some((set, handle)) = self.timer {
-            if set <= due {
-                return;
-            }
-            ctx.cancel_future(handle);
-        }
-        let wait = due.since(clock::now()).max(Duration::from_millis(1));
-        let handle = ctx.run_later(wait, |phone, ctx| {
-            phone.timer = None;
+    fn set_timer(&mut self, ctx: &mut WebsocketContext<Self>) {
+        self.alarm.set(self.session.deadline(&self.node.tuning.timing), ctx, |phone: &mut Self, ctx| {
+            phone.alarm.has_rung();
             phone.feed(Event::Tick, ctx);
         });
-        self.timer = Some((due, handle));
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -248,7 +239,7 @@ impl Actor for Phone {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.node.roster.enrol(self.conn, ctx.address().recipient());
-        self.set_timer(self.session.deadline(&self.node.tuning.timing), ctx);
+        self.set_timer(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, SpawnHandle,
-    StreamHandler, WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
+    WrapFuture as _,
 };
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
+use crate::actors::alarm::Alarm;
 use crate::actors::domain::{DomainActor, Enlist, Resign, Settle};
 use crate::actors::node::Node;
 use crate::actors::roster::End;
@@ -19,7 +19,6 @@ use crate::core::appws::login::Login;
 use crate::core::close::Close;
 use crate::core::ids::{Code, ConnId, DomainName, Secret};
 use crate::core::limits::SourceKey;
-use crate::core::time::Tick;
 use crate::core::users::event::{Action, Delivery, Event};
 use crate::core::users::rights::{Rights, judge};
 use crate::core::users::session::Session;
@@ -43,7 +42,7 @@ pub struct Users {
     line: Line,
     joiner: Joiner,
     standings: HashMap<DomainName, Standing>,
-    timer: Option<(Tick, SpawnHandle)>,
+    alarm: Alarm,
     closed: Option<Close>,
 }
 
@@ -54,7 +53,7 @@ impl Users {
         random::fill(&mut entropy);
         let session = Session::new(clock::now(), entropy);
         let (joiner, standings) = (Joiner::default(), HashMap::new());
-        Self { node, conn, source, session, line, joiner, standings, timer: None, closed: None }
+        Self { node, conn, source, session, line, joiner, standings, alarm: Alarm::default(), closed: None }
     }
 
     fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
@@ -64,7 +63,7 @@ impl Users {
         for action in actions {
             self.perform(action, ctx);
         }
-        self.set_timer(self.session.deadline(&node.app_settings), ctx);
+        self.set_timer(ctx);
     }
 
     fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
@@ -147,20 +146,12 @@ impl Users {
         }
     }
 
-    fn set_timer(&mut self, due: Option<Tick>, ctx: &mut WebsocketContext<Self>) {
-        let Some(due) = due else { return };
-        if let Some((set, handle)) = self.timer {
-            if set <= due {
-                return;
-            }
-            ctx.cancel_future(handle);
-        }
-        let wait = due.since(clock::now()).max(Duration::from_millis(1));
-        let handle = ctx.run_later(wait, |users, ctx| {
-            users.timer = None;
+    fn set_timer(&mut self, ctx: &mut WebsocketContext<Self>) {
+        let Some(due) = self.session.deadline(&self.node.app_settings) else { return };
+        self.alarm.set(due, ctx, |users: &mut Self, ctx| {
+            users.alarm.has_rung();
             users.feed(Event::Tick, ctx);
         });
-        self.timer = Some((due, handle));
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -175,7 +166,7 @@ impl Actor for Users {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.node.roster.enrol(self.conn, ctx.address().recipient());
-        self.set_timer(self.session.deadline(&self.node.app_settings), ctx);
+        self.set_timer(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
