@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::actors::node::Node;
 use crate::actors::registry::{FromBus, Registry, Serve};
 use crate::actors::roster::Roster;
+use crate::admin::Admin;
 use crate::codes::Codes;
 use crate::codes::attempts::Ledger;
 use crate::codes::tenants::{self, Tenants};
@@ -32,7 +33,7 @@ use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
-use crate::web::{ops, upgrade};
+use crate::web::{api, ops, upgrade};
 use crate::{clock, random, store};
 
 /// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
@@ -93,8 +94,12 @@ impl Broker {
         let directory = config.plays(Role::Directory).then(|| {
             web::Data::new(DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now))
         });
+        let admin = config
+            .plays(Role::Devices)
+            .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
-        let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, directory, ops)?;
+        let server =
+            server(&config, public.try_clone()?, ops_listener, &node, &shutdown, Routes { directory, admin, ops })?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         shutdown.running();
@@ -261,15 +266,22 @@ where
     });
 }
 
+/// What the listeners serve beside WebSockets.
+struct Routes {
+    directory: Option<web::Data<DirectoryWeb>>,
+    admin: Option<Arc<Admin>>,
+    ops: ops::Ops,
+}
+
 fn server(
     config: &Config,
     public: TcpListener,
     ops_listener: TcpListener,
     node: &Arc<Node>,
     shutdown: &Shutdown,
-    directory: Option<web::Data<DirectoryWeb>>,
-    ops: ops::Ops,
+    routes: Routes,
 ) -> anyhow::Result<Server> {
+    let Routes { directory, admin, ops } = routes;
     let (node, shutdown) = (Arc::clone(node), shutdown.clone());
     let devices = config.plays(Role::Devices);
     let mut builder = Server::build().disable_signals().backlog(8192);
@@ -280,10 +292,15 @@ fn server(
     let server = builder
         .listen("public", public, move || {
             let (node, shutdown) = (Arc::clone(&node), shutdown.clone());
-            let directory = directory.clone();
-            let app = App::new().configure(|routes| match directory {
-                Some(directory) => crate::web::directory::routes(directory)(routes),
-                None => crate::web::directory::health(routes),
+            let (directory, admin) = (directory.clone(), admin.clone());
+            let app = App::new().configure(|routes| {
+                match directory {
+                    Some(directory) => crate::web::directory::routes(directory)(routes),
+                    None => crate::web::directory::health(routes),
+                }
+                if let Some(admin) = admin {
+                    api::routes(admin)(routes);
+                }
             });
             HttpService::build()
                 .on_connect_ext(|io: &TcpStream, _| set_socket_options(io))

@@ -3,11 +3,12 @@
 //! The map of the crate, in the direction in which modules may use each other (a test reads the `use` lines):
 //!
 //! ```text
-//! main → demo → app → web → actors → codes, directory → store → core ← sim ← loadtest
+//! main → demo → app → web → admin → actors → codes, directory → store → core ← sim ← loadtest
 //! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
 //! ```
 
 pub mod actors;
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod codes;

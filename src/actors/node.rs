@@ -12,7 +12,7 @@ use crate::actors::socket::Bounds;
 use crate::codes::Codes;
 use crate::codes::tenants::Tenants;
 use crate::core::ids::{DomainName, NodeId};
-use crate::core::phone::event::Timing;
+use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
 use crate::store::Store;
@@ -20,8 +20,8 @@ use crate::store::Store;
 /// Bounds and times of the actors.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Times of a device connection.
-    pub timing: Timing,
+    /// Times and bounds of a device connection.
+    pub phone: PhoneSettings,
     /// Socket of a device connection.
     pub device_bounds: Bounds,
     /// Socket of an app connection.

@@ -66,9 +66,9 @@ impl Phone {
 
     fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
         let node = Arc::clone(&self.node);
-        let timing = &node.tuning.timing;
+        let settings = &node.tuning.phone;
         let mut actions = Vec::new();
-        self.session.on(event, clock::now(), timing, &mut actions);
+        self.session.on(event, clock::now(), settings, &mut actions);
         for action in actions {
             self.perform(action, ctx);
         }
@@ -104,6 +104,8 @@ impl Phone {
                 };
                 self.ask(claim, ctx, |phone, error, ctx| phone.feed(Event::PortClaimed(error), ctx));
             }
+            // Nobody opens tunnels yet.
+            Action::Tunnel(..) => {}
             Action::Proved => metrics::count(Counter::Registered(Registration::Authenticated)),
             Action::Confirm(password) => self.aside(|node, domain, key| async move {
                 node.codes.confirm(&domain, &key, &password).await;
@@ -214,7 +216,7 @@ impl Phone {
     }
 
     fn set_timer(&mut self, ctx: &mut WebsocketContext<Self>) {
-        self.alarm.set(self.session.deadline(&self.node.tuning.timing), ctx, |phone: &mut Self, ctx| {
+        self.alarm.set(self.session.deadline(&self.node.tuning.phone), ctx, |phone: &mut Self, ctx| {
             phone.alarm.has_rung();
             phone.feed(Event::Tick, ctx);
         });

@@ -82,6 +82,11 @@ impl Handler<FromBus> for Registry {
                     actor.do_send(Evict { key, conn });
                 }
             }
+            Signal::Tenant { .. }
+            | Signal::Changed { .. }
+            | Signal::Gone { .. }
+            | Signal::Strangers
+            | Signal::Recheck { .. } => {}
             Signal::Gap => {
                 for actor in self.domains.values() {
                     actor.do_send(Wake(None));

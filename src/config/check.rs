@@ -223,6 +223,7 @@ fn bounds(config: &Config) -> Result<(), Problem> {
         ("codes.codes_per_second", codes.codes_per_second == 0),
         ("directory.codes_per_second", config.directory.codes_per_second == 0),
         ("directory.max_open", config.directory.max_open == 0),
+        ("devices.max_tunnels", devices.max_tunnels == 0),
         ("devices.max_unassigned", devices.max_unassigned == 0),
         ("devices.max_unassigned_per_address", devices.max_unassigned_per_address == 0),
         ("apps.requests_per_second", apps.requests_per_second == 0),

@@ -176,6 +176,8 @@ section! {
         /// A connection without any incoming frame for this long is closed.
         #[serde(with = "humantime_text")]
         dead_after: Duration = Duration::from_secs(90),
+        /// HTTP requests through the tunnel of one device at once, beside those of the broker itself.
+        max_tunnels: usize = 16,
         /// Unassigned connections per source address.
         max_unassigned_per_address: usize = 256,
         /// Unassigned connections in all.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId, Secret};
+use super::jobs::work::Work;
 use super::time::UnixMillis;
 
 /// A used code, and with it the answer of `GetProvisionedDevice`, is kept this long; so is a notice in the mailbox
@@ -114,8 +115,32 @@ pub struct Device {
     pub pending: Option<Code>,
     /// When it entered.
     pub entered: UnixMillis,
+    /// Name given by an operator; goes before the one that the device says (`sysclient.md` 3.1).
+    pub name: Option<Box<str>>,
+    /// How far the work for it has come.
+    pub work: Work,
     /// What it last said of itself.
     pub facts: Facts,
+}
+
+impl Device {
+    /// The name that people see.
+    pub fn shown_name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.facts.name.as_deref())
+    }
+}
+
+/// A device that belongs to no domain (any more).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// Number on the wire.
+    pub id: DeviceId,
+    /// Key.
+    pub key: DeviceKey,
+    /// What it last said of itself.
+    pub facts: Facts,
+    /// When it was last heard of.
+    pub seen: UnixMillis,
 }
 
 /// A tenant.
@@ -131,6 +156,10 @@ pub struct Domain {
     pub admin_password: Secret,
     /// Token of automatic provisioning; empty: feature off.
     pub auto_token: Secret,
+    /// Domains whose things this one may see and use, because they have given it access.
+    pub access_to: Vec<DomainName>,
+    /// Changes with every change of the domain, its categories or its jobs.
+    pub revision: u64,
     /// Its categories, sorted by number.
     pub categories: Vec<Category>,
 }

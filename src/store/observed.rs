@@ -1,5 +1,10 @@
 //! Times and counts every operation of a store, whichever it is.
 
+mod codebook;
+mod fleet;
+mod tenancy;
+mod timelines;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

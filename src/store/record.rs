@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{NewCode, Result, StoreError};
 use crate::core::device::{Category, CodeState, IssuedCode, Notice, Requester};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
-use crate::core::sysclient::auth::hex;
+use crate::core::sysclient::auth::{hex, unhex};
 use crate::core::time::UnixMillis;
 use crate::store::seal::Sealer;
 
@@ -114,15 +114,6 @@ impl<'de> Deserialize<'de> for Sealed {
         let text = String::deserialize(deserializer)?;
         unhex(&text).map(Self).ok_or_else(|| serde::de::Error::custom("not hex"))
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
 /// The categories of `wanted` that `have` lacks.

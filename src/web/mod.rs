@@ -1,5 +1,6 @@
 //! HTTP: upgrades to WebSocket, the directory's endpoints, health and metrics.
 
+pub mod api;
 pub mod directory;
 pub mod ops;
 pub mod upgrade;

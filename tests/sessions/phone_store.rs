@@ -51,6 +51,8 @@ impl Store {
             password: Secret::new("p"),
             admin_password: Secret::new("root"),
             auto_token: Secret::new("t"),
+            access_to: Vec::new(),
+            revision: 0,
             categories: vec![Category { id: CategoryId(4), name: "c".into(), provisioning: true }],
         };
         Self {
@@ -124,6 +126,8 @@ impl Store {
             entry_code: by,
             pending: by,
             entered: UnixMillis(0),
+            name: None,
+            work: provbroker::core::jobs::work::Work::default(),
             facts: identify.facts.clone(),
         };
         self.devices.insert(key.clone(), device);

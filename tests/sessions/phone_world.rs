@@ -8,7 +8,7 @@ use provbroker::core::device::Facts;
 use provbroker::core::entry::Stage;
 use provbroker::core::ids::{HardwareId, Secret};
 use provbroker::core::phone::client::{self, Memory, PhoneClient};
-use provbroker::core::phone::event::{Action, Claimed, Draw, Event, Plan, Timing};
+use provbroker::core::phone::event::{Action, Claimed, Draw, Event, Plan, Settings};
 use provbroker::core::phone::query::Query;
 use provbroker::core::phone::session::Session;
 use provbroker::core::sysclient::admin::{Identify, OfferedCode};
@@ -234,7 +234,7 @@ impl World {
 
     fn feed(&mut self, conn: usize, event: Event<'_>) {
         let mut actions = Vec::new();
-        self.conns[conn].session.on(event, self.now, &Timing::default(), &mut actions);
+        self.conns[conn].session.on(event, self.now, &Settings::default(), &mut actions);
         let mut questions = 0;
         let mut answer = None;
         for action in actions {
@@ -264,7 +264,7 @@ impl World {
         match action {
             Action::Send(message) => self.conns[conn].down.push_back(message),
             Action::Close(_) => self.conns[conn].open = false,
-            Action::Ping | Action::Dropped | Action::WrongDigest => {}
+            Action::Ping | Action::Dropped | Action::WrongDigest | Action::Tunnel(..) => {}
             Action::Claim(identify, stage) => {
                 let luck = self.luck();
                 if luck == Luck::Fails {

@@ -383,6 +383,8 @@ fn view() -> DeviceView {
         entry_code: None,
         pending: None,
         entered: UnixMillis(0),
+        name: None,
+        work: provbroker::core::jobs::work::Work::default(),
         facts: Facts::default(),
     };
     DeviceView { device, domain: DomainId(2), online: true, category: None }

@@ -26,6 +26,8 @@ fn device() -> Device {
         entry_code: Some(code()),
         pending: None,
         entered: UnixMillis(0),
+        name: None,
+        work: crate::core::jobs::work::Work::default(),
         facts: Facts {
             product: "IP112".into(),
             version: "13r3 sr9 [13.6012/136012/300]".into(),

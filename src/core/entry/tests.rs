@@ -28,6 +28,8 @@ fn device(name: &str, tentative: bool, way: Way) -> Device {
         entry_code: Code::from_number(1),
         pending: None,
         entered: UnixMillis(0),
+        name: None,
+        work: crate::core::jobs::work::Work::default(),
         facts: Facts::default(),
     }
 }

@@ -9,10 +9,11 @@ use crate::core::device::{Device, Facts};
 use crate::core::entry::Stage;
 use crate::core::ids::{Code, DomainName, Secret};
 use crate::core::sysclient::admin::{ConfigItem, Identify};
+use crate::core::sysclient::tunnel::{Failure, Head};
 
-/// Times that the configuration sets.
+/// Times and bounds that the configuration sets.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub struct Settings {
     /// From the opening to the first identify.
     pub identify: Duration,
     /// From the challenge to its answer.
@@ -21,12 +22,20 @@ pub struct Timing {
     pub ping_every: Duration,
     /// Without any frame of the device.
     pub dead_after: Duration,
+    /// Tunnel sessions of one device that others than the broker itself may have open at once (`sysclient.md` 8.1).
+    pub max_tunnels: usize,
 }
 
-impl Default for Timing {
+impl Default for Settings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { identify: seconds(30), challenged: seconds(60), ping_every: seconds(30), dead_after: seconds(90) }
+        Self {
+            identify: seconds(30),
+            challenged: seconds(60),
+            ping_every: seconds(30),
+            dead_after: seconds(90),
+            max_tunnels: 16,
+        }
     }
 }
 
@@ -47,12 +56,69 @@ pub enum Event<'a> {
     Deposited(bool),
     /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.
     PortClaimed(Option<&'static str>),
+    /// An HTTP request for the device. What becomes of it comes as [`Action::Tunnel`] with this id.
+    Open(TunnelId, TunnelRequest),
+    /// Whoever made the request has all bytes of the answer that it was given.
+    Taken(TunnelId),
+    /// Whoever made the request has gone away.
+    Abandon(TunnelId),
     /// Time has passed; due at [`super::session::Session::deadline`].
     Tick,
     /// The actor of the domain is gone; a new one takes its members.
     DomainLost,
     /// The connection has to end, for a reason from outside the protocol.
     End(Close),
+}
+
+/// A tunnel session, as the shell calls it; never used twice on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TunnelId(pub u64);
+
+impl TunnelId {
+    /// The session's own work; the shell counts from 1.
+    pub const OWN: Self = Self(0);
+}
+
+/// An HTTP request as it goes into the tunnel (`sysclient.md` 8.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct TunnelRequest {
+    /// Head and body; the head at most [`crate::core::sysclient::tunnel::REQUEST_HEAD_MAX`] bytes.
+    pub bytes: Bytes,
+    /// Its method is HEAD.
+    pub head_only: bool,
+}
+
+impl std::fmt::Debug for TunnelRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may carry passwords, and goes into no log.
+        f.debug_struct("TunnelRequest").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+/// What comes of a request, in this order: a head, pieces of the body, the end; or at any point a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// The answer begins.
+    Head(Head),
+    /// A piece of the body; [`Event::Taken`] asks for the next one.
+    Body(Bytes),
+    /// The answer is complete.
+    Done,
+    /// There is no answer.
+    Failed(Failure),
+    /// The answer will never be complete.
+    Abort(Failure),
+    /// No session could be opened.
+    Refused(TunnelRefused),
+}
+
+/// Why no tunnel session was opened (`sysclient.md` 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelRefused {
+    /// The device is not a member.
+    NotMember,
+    /// Too many are open.
+    TooMany,
 }
 
 /// Random texts for the answer to a claim.
@@ -135,6 +201,8 @@ pub enum Action {
     Confirm(Secret),
     /// The device says something new of itself.
     Refresh(Box<Facts>),
+    /// Something of the answer to a request.
+    Tunnel(TunnelId, Output),
     /// Count a wrong digest.
     WrongDigest,
     /// Something was thrown away (`sysclient.md` section 9, "drop").

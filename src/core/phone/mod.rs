@@ -6,3 +6,4 @@ pub mod query;
 pub mod session;
 pub mod settings;
 mod state;
+mod tunnels;

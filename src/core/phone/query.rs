@@ -82,6 +82,8 @@ mod tests {
             password: Secret::new("p"),
             admin_password: Secret::default(),
             auto_token: Secret::new(token),
+            access_to: Vec::new(),
+            revision: 0,
             categories: vec![category(4, "acme IP Phone", true), category(5, "old", false)],
         }
     }

@@ -15,7 +15,9 @@ use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::frame::{self, FromDevice, FromServer};
 use crate::core::time::Tick;
 
-use super::event::{Action, Claimed, Draw, Event, Membership, Plan, Timing};
+use super::event::{
+    Action, Claimed, Draw, Event, Membership, Output, Plan, Settings, TunnelId, TunnelRefused, TunnelRequest,
+};
 use super::state::{Challenged, Member, State, hand_out};
 
 /// A challenge is valid this long (`sysclient.md` 3.3).
@@ -80,19 +82,19 @@ impl Session {
     }
 
     /// When the next [`Event::Tick`] is due.
-    pub fn deadline(&self, timing: &Timing) -> Tick {
-        let alive = (self.pinged + timing.ping_every).min(self.heard + timing.dead_after);
+    pub fn deadline(&self, settings: &Settings) -> Tick {
+        let alive = (self.pinged + settings.ping_every).min(self.heard + settings.dead_after);
         match &self.state {
-            State::New => alive.min(self.opened + timing.identify),
-            State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(timing)),
-            State::Challenged(c) => alive.min(c.since + timing.challenged),
-            State::Member(m) => m.deposit_at.map_or(alive, |at| alive.min(at)),
+            State::New => alive.min(self.opened + settings.identify),
+            State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
+            State::Challenged(c) => alive.min(c.since + settings.challenged),
+            State::Member(m) => [m.deposit_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min),
             State::Unassigned | State::Closed => alive,
         }
     }
 
     /// Takes an event and says what to do.
-    pub fn on(&mut self, event: Event<'_>, now: Tick, timing: &Timing, actions: &mut Vec<Action>) {
+    pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         if matches!(self.state, State::Closed) {
             return;
         }
@@ -114,7 +116,18 @@ impl Session {
             Event::PortClaimed(error) => {
                 actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));
             }
-            Event::Tick => self.on_tick(now, timing, actions),
+            Event::Open(id, request) => self.open_tunnel(id, request, now, settings, actions),
+            Event::Taken(id) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.taken(id, now, actions);
+                }
+            }
+            Event::Abandon(id) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.abandon(id, now, actions);
+                }
+            }
+            Event::Tick => self.on_tick(now, settings, actions),
             Event::DomainLost => {
                 if let State::Member(member) = &self.state {
                     actions.push(Action::Join(member.domain.clone()));
@@ -124,7 +137,27 @@ impl Session {
         }
     }
 
+    fn open_tunnel(
+        &mut self,
+        id: TunnelId,
+        request: TunnelRequest,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let opened = match &mut self.state {
+            State::Member(member) => member.tunnels.open(id, request, settings.max_tunnels, now, actions),
+            _ => Err(TunnelRefused::NotMember),
+        };
+        if let Err(refused) = opened {
+            actions.push(Action::Tunnel(id, Output::Refused(refused)));
+        }
+    }
+
     fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
+        if let State::Member(member) = &mut self.state {
+            member.tunnels.lost(actions);
+        }
         self.state = State::Closed;
         actions.push(Action::Close(close));
     }
@@ -133,13 +166,21 @@ impl Session {
         match frame::decode_from_device(bytes) {
             Ok(FromDevice::Identify(identify)) => self.on_identify(identify, now, actions),
             Ok(FromDevice::Provision { port, code }) => self.on_provision(port, &code, actions),
-            Ok(FromDevice::Tunnel { .. }) => self.on_stray(now, actions),
+            Ok(FromDevice::Tunnel { session, event }) => {
+                let known = match &mut self.state {
+                    State::Member(member) => member.tunnels.device(session, event, now, actions),
+                    _ => false,
+                };
+                if !known {
+                    self.on_stray(now, actions);
+                }
+            }
             Ok(FromDevice::Ignored(_)) => actions.push(Action::Dropped),
             Err(error) => self.close(error.close(), actions),
         }
     }
 
-    /// No tunnel session is open in this connection, so every tunnel message is of an unknown one.
+    /// A message of a tunnel session that is not open (`sysclient.md` 7.4).
     fn on_stray(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if now.since(self.strays_since) >= Duration::from_secs(60) {
             self.strays_since = now;
@@ -323,19 +364,20 @@ impl Session {
         actions.push(Action::ClaimPort { port, code });
     }
 
-    fn on_tick(&mut self, now: Tick, timing: &Timing, actions: &mut Vec<Action>) {
+    fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let over = match &mut self.state {
-            State::New => now.since(self.opened) >= timing.identify,
+            State::New => now.since(self.opened) >= settings.identify,
             State::Challenged(challenged) => {
                 let waited = now.since(challenged.since);
-                let over = waited >= timing.challenged || now.since(self.heard) >= timing.dead_after;
-                if !over && waited >= in_vain_after(timing) {
+                let over = waited >= settings.challenged || now.since(self.heard) >= settings.dead_after;
+                if !over && waited >= in_vain_after(settings) {
                     let again = challenged.again.take();
                     actions.extend(again.map(|identify| Action::Claim(identify, Stage::Challenged)));
                 }
-                waited >= timing.challenged
+                waited >= settings.challenged
             }
             State::Member(member) => {
+                member.tunnels.expire(now, actions);
                 if member.deposit_at.is_some_and(|at| now >= at) {
                     member.deposit_at = None;
                     actions.extend(member.owed.map(Action::Deposit));
@@ -347,10 +389,10 @@ impl Session {
         if over {
             return self.close(Close::TooLate, actions);
         }
-        if now.since(self.heard) >= timing.dead_after {
+        if now.since(self.heard) >= settings.dead_after {
             return self.close(Close::Silent, actions);
         }
-        if now.since(self.pinged) >= timing.ping_every {
+        if now.since(self.pinged) >= settings.ping_every {
             self.pinged = now;
             actions.push(Action::Ping);
         }
@@ -359,8 +401,8 @@ impl Session {
 
 /// A device that has not answered by now cannot: known ones without their password keep silent. In good time before the
 /// connection ends, however short the configuration makes it.
-fn in_vain_after(timing: &Timing) -> Duration {
-    CHALLENGE_VALID.min(timing.challenged / 2)
+fn in_vain_after(settings: &Settings) -> Duration {
+    CHALLENGE_VALID.min(settings.challenged / 2)
 }
 
 #[cfg(test)]

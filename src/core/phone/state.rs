@@ -8,6 +8,7 @@ use crate::core::sysclient::frame::FromServer;
 use crate::core::time::Tick;
 
 use super::event::{Action, Membership};
+use super::tunnels::Tunnels;
 
 #[derive(Debug)]
 pub(super) enum State {
@@ -43,6 +44,7 @@ pub(super) struct Member {
     pub(super) then: Option<Box<Identify>>,
     /// The work has been asked for.
     pub(super) planned: bool,
+    pub(super) tunnels: Tunnels,
 }
 
 impl Member {
@@ -55,6 +57,7 @@ impl Member {
             deposit_at: None,
             then,
             planned: false,
+            tunnels: Tunnels::default(),
         }
     }
 

@@ -26,13 +26,6 @@ pub struct Rights {
     pub requester: Requester,
 }
 
-impl Rights {
-    /// Whether a domain is within the rights.
-    pub fn cover(&self, domain: &DomainName) -> bool {
-        self.admin || self.domain == *domain
-    }
-}
-
 /// Compares a log-in with the instance password and with the password of the domain that it names, if there is such a domain.
 /// Both comparisons are always made, so that the time does not tell whether a domain exists.
 pub fn judge(login: &Login, challenge: &str, instance: &Instance, domain: Option<&Domain>) -> Option<Rights> {
@@ -70,6 +63,8 @@ mod tests {
             password: Secret::new("tenant"),
             admin_password: Secret::default(),
             auto_token: Secret::default(),
+            access_to: Vec::new(),
+            revision: 0,
             categories: Vec::new(),
         }
     }

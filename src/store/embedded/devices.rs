@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Embedded, entry, keys};
 use crate::core::device::{Device, Facts, Way};
 use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::jobs::work::Work;
 use crate::core::time::UnixMillis;
 use crate::store::record::{About, Sealed, open, seal};
 use crate::store::{Devices, Entered, Entry, PortClaim, Result};
@@ -24,6 +25,10 @@ pub(super) struct DeviceRow {
     pub entry_code: Option<Code>,
     pub pending: Option<Code>,
     pub entered: UnixMillis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    #[serde(default)]
+    pub work: Work,
     pub facts: Facts,
     /// Analogue ports in operation, with what is known of the code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +128,8 @@ impl Embedded {
             entry_code: row.entry_code,
             pending: row.pending,
             entered: row.entered,
+            name: row.name,
+            work: row.work,
             facts: row.facts,
             domain,
         })

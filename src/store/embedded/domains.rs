@@ -84,6 +84,8 @@ impl Embedded {
             password: secret("password", &row.password)?,
             admin_password: secret("admin", &row.admin)?,
             auto_token: secret("token", &row.token)?,
+            access_to: Vec::new(),
+            revision: 0,
             categories: row.categories,
         })
     }

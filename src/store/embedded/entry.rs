@@ -6,6 +6,7 @@ use super::kv::{Outcome, Tx};
 use super::{domains, keys, mailbox};
 use crate::core::device::{Device, KEEP_USED};
 use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::jobs::work::Work;
 use crate::store::record::Sealed;
 use crate::store::{Entered, Entry, PortClaim, Ticket};
 
@@ -47,9 +48,9 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
     } else {
         tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
     }
-    let (id, ports) = match known {
-        Some(known) => (known.id, known.ports),
-        None => (DeviceId(domains::next(tx, keys::SEQ_DEVICE)?), Vec::new()),
+    let (id, ports, name, work) = match known {
+        Some(known) => (known.id, known.ports, known.name, known.work),
+        None => (DeviceId(domains::next(tx, keys::SEQ_DEVICE)?), Vec::new(), None, Work::default()),
     };
     let row = DeviceRow {
         id,
@@ -61,6 +62,8 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
         entry_code: code,
         pending: code,
         entered: tx.now,
+        name,
+        work,
         facts: entry.facts.clone(),
         ports,
     };
@@ -78,6 +81,8 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
         entry_code: code,
         pending: code,
         entered: row.entered,
+        name: row.name,
+        work: row.work,
         facts: row.facts,
     })))
 }

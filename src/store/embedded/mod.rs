@@ -3,15 +3,19 @@
 //! Keys are those of Redis without the prefix. Presence, leases and signals are in memory: there is only one process, so a node
 //! of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
+mod codebook;
 mod codes;
 mod devices;
 mod domains;
 mod entry;
+mod fleet;
 mod keys;
 mod kv;
 mod listings;
 mod mailbox;
 mod presence;
+mod tenancy;
+mod timelines;
 mod writer;
 
 use std::path::Path;

@@ -138,6 +138,8 @@ impl Redis {
             entry_code: code("entry_code")?,
             pending: code("pending")?,
             entered: UnixMillis(from_json(&place, field("entered")?)?),
+            name: fields.get("name").map(|name| String::from_utf8_lossy(name).into()),
+            work: fields.get("work").map(|work| from_json(&place, work)).transpose()?.unwrap_or_default(),
             facts: from_json(&place, field("facts")?)?,
         }))
     }

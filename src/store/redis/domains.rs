@@ -88,6 +88,8 @@ impl Redis {
             password: secret("password")?,
             admin_password: secret("admin")?,
             auto_token: secret("token")?,
+            access_to: Vec::new(),
+            revision: 0,
             categories,
         }))
     }

@@ -9,6 +9,7 @@ use super::owner::Reservation;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::device::{Device, KEEP_USED};
 use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::jobs::work::Work;
 use crate::core::sysclient::auth::hex;
 use crate::core::time::UnixMillis;
 use crate::store::record::{seal, to_json};
@@ -103,6 +104,8 @@ impl Redis {
             entry_code: entry.code(),
             pending: entry.code(),
             entered,
+            name: None,
+            work: Work::default(),
             facts: entry.facts.clone(),
         })))
     }

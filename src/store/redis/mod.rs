@@ -5,16 +5,20 @@
 //! for one, the connection is to one server.
 
 mod bus;
+mod codebook;
 mod codes;
 mod connection;
 mod devices;
 mod domains;
 mod entry;
+mod fleet;
 mod keys;
 mod listings;
 mod mailbox;
 mod owner;
 mod presence;
+mod tenancy;
+mod timelines;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -46,6 +46,8 @@ fn device() -> Device {
         entry_code: None,
         pending: None,
         entered: UnixMillis(0),
+        name: None,
+        work: crate::core::jobs::work::Work::default(),
         facts: facts(),
     }
 }
@@ -89,13 +91,13 @@ fn answer_with(password: &str, mut identify: Identify) -> Identify {
 /// A session with a clock.
 struct Desk {
     session: Session,
-    timing: Timing,
+    timing: Settings,
     now: Tick,
 }
 
 impl Desk {
     fn new() -> Self {
-        Self { session: Session::new(Tick(0)), timing: Timing::default(), now: Tick(0) }
+        Self { session: Session::new(Tick(0)), timing: Settings::default(), now: Tick(0) }
     }
 
     fn raw(&mut self, event: Event<'_>) -> Vec<Action> {
@@ -193,6 +195,7 @@ fn word(action: &Action) -> String {
             format!("claim {stage:?}")
         }
         Action::Join(domain) => format!("join {domain}"),
+        Action::Tunnel(id, output) => format!("tunnel {} {output:?}", id.0),
         Action::ClaimPort { port, code } => {
             format!("port {port} {}", code.map_or("-".into(), |c| c.expose().to_string()))
         }

@@ -61,6 +61,8 @@ fn view() -> DeviceView {
         entry_code: None,
         pending: None,
         entered: UnixMillis(0),
+        name: None,
+        work: crate::core::jobs::work::Work::default(),
         facts,
     };
     DeviceView { device, domain: DomainId(2), online: true, category: None }

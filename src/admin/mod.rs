@@ -1,0 +1,58 @@
+//! What operators do to tenants, whatever the way it is asked for: the service behind the REST interface.
+//!
+//! Each call is made with an [`Authority`], which says what the caller may see. What is outside of it does not exist for it.
+
+mod authority;
+mod error;
+
+use std::sync::Arc;
+
+use crate::actors::node::Node;
+use crate::core::device::Domain;
+use crate::core::ids::{DomainId, DomainName};
+use crate::store::Signal;
+use crate::store::seal::Sealer;
+
+pub use authority::{Authority, Token};
+pub use error::AdminError;
+
+/// Result of an operator's call.
+pub type Result<T> = std::result::Result<T, AdminError>;
+
+/// The operators' service of one node.
+pub struct Admin {
+    node: Arc<Node>,
+    sealer: Sealer,
+}
+
+impl Admin {
+    /// Over a running node. `sealer` signs tokens; nodes with the same master key accept each other's.
+    pub const fn new(node: Arc<Node>, sealer: Sealer) -> Self {
+        Self { node, sealer }
+    }
+
+    /// The domain with this number or name, if it is within the authority.
+    pub async fn domain(&self, authority: &Authority, named: &str) -> Result<Arc<Domain>> {
+        let tenants = &self.node.tenants;
+        let found = match named.parse() {
+            Ok(id) => tenants.by_id(DomainId(id)).await?,
+            Err(_) => match DomainName::parse(named) {
+                Ok(name) => tenants.find(&name).await?,
+                Err(_) => None,
+            },
+        };
+        let Some(domain) = found else { return Err(AdminError::NotFound("domain")) };
+        if tenants.reach(authority.domain.as_ref(), &domain.name).await? {
+            Ok(domain)
+        } else {
+            Err(AdminError::NotFound("domain"))
+        }
+    }
+
+    /// Tells every node. A lost signal costs time, never data.
+    async fn tell(&self, signal: &Signal) {
+        if let Err(error) = self.node.store.publish(signal).await {
+            tracing::warn!(%error, "change not published; other nodes see it when they look again");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Jobs: what the devices of a domain are to be brought to (`sysclient.md` 5.2, mission document).
+//!
+//! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
+//! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,
+//! [`work::Work`] is how far it has come.
+
+pub mod builds;
+pub mod config;
+pub mod plan;
+pub mod work;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use self::builds::BuildList;
+use self::config::Configuration;
+use super::ids::{CategoryId, JobId};
+use super::time::UnixMillis;
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Number; the latest job has the greatest.
+    pub id: JobId,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Whose job it is, and what is to be done.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+/// A job to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The category; `None`: every device of the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<CategoryId>,
+    /// What is to be done.
+    pub task: Task,
+}
+
+impl Order {
+    /// Whether it is meant for devices of this category.
+    pub fn matches(&self, category: CategoryId) -> bool {
+        self.category.is_none_or(|c| c == category)
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Bring firmware and boot code to the builds of a list.
+    Update(Update),
+    /// Bring one kind of configuration to the device.
+    Config(Configuration),
+}
+
+/// An update job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// The build list that was current when the job was made.
+    pub builds: Arc<BuildList>,
+    /// Maintenance hours.
+    #[serde(default)]
+    pub hours: Hours,
+}
+
+/// Hours in which devices may be updated; none: always.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hours {
+    /// Hours of the day, 0 to 23.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<u8>,
+    /// How far the clock of these hours is ahead of UTC, in minutes.
+    #[serde(default)]
+    pub utc_offset: i16,
+}

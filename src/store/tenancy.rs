@@ -1,0 +1,84 @@
+//! Domains, their categories and their jobs, as operators change them.
+
+use async_trait::async_trait;
+
+use super::{NewDomain, Result};
+use crate::core::device::{Category, Domain};
+use crate::core::ids::{CategoryId, DomainName, JobId, Secret};
+use crate::core::jobs::builds::BuildList;
+use crate::core::jobs::{Job, Order};
+
+/// A change of a domain's settings; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct DomainChange {
+    /// Password for app connections.
+    pub password: Option<Secret>,
+    /// Administrative password; empty: none.
+    pub admin_password: Option<Secret>,
+    /// Token of automatic provisioning; empty: off.
+    pub auto_token: Option<Secret>,
+    /// The domains whose things this one may see and use.
+    pub access_to: Option<Vec<DomainName>>,
+}
+
+/// What became of a domain or a category that was to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone, with everything that belongs to it.
+    Gone,
+    /// Devices, open codes or jobs belong to it; nothing has changed.
+    InUse,
+    /// There is none.
+    Unknown,
+}
+
+/// What became of a category that was to be made or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutCategory {
+    /// It is kept.
+    Kept(Category),
+    /// Another category of the domain has this name.
+    NameTaken,
+    /// There is no such domain or category.
+    Unknown,
+}
+
+/// Domains as operators change them. Every change of a domain, its categories or its jobs changes [`Domain::revision`].
+#[async_trait]
+pub trait Tenancy: Send + Sync {
+    /// Makes a domain; `None` if there is one of this name.
+    async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>>;
+
+    /// Changes settings. False if there is no such domain.
+    async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool>;
+
+    /// Deletes a domain that no device belongs to, with its codes, jobs, notices and roll-outs.
+    async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted>;
+
+    /// Makes a category (`id` is `None`) or changes one.
+    async fn put_category(
+        &self,
+        domain: &DomainName,
+        id: Option<CategoryId>,
+        name: &str,
+        provisioning: bool,
+    ) -> Result<PutCategory>;
+
+    /// Deletes a category that no device, no open code and no job belongs to.
+    async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted>;
+
+    /// Makes a job. `None` if there is no such domain.
+    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>>;
+
+    /// All jobs of a domain, oldest first.
+    async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>>;
+
+    /// Deletes a job; the one before it counts again. False if there is no such job.
+    async fn remove_job(&self, domain: &DomainName, id: JobId) -> Result<bool>;
+
+    /// Sets the current build list of a domain. False if there is no such domain.
+    async fn set_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool>;
+
+    /// The current build list of a domain.
+    async fn builds(&self, domain: &DomainName) -> Result<Option<BuildList>>;
+}

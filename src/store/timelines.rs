@@ -1,0 +1,18 @@
+//! What has happened to devices and codes.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::core::ids::DomainName;
+use crate::core::timeline::{Happening, Step, Subject};
+
+/// What has happened to devices and codes.
+#[async_trait]
+pub trait Timelines: Send + Sync {
+    /// Adds a step to the timelines of `subjects`, at the present time. Kept for 30 days, the newest
+    /// [`MAX_STEPS`](crate::core::timeline::MAX_STEPS) of each.
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()>;
+
+    /// The steps of a subject, oldest first.
+    async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>>;
+}

@@ -1,0 +1,32 @@
+//! Who calls: the bearer token of a request.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use super::Problem;
+use crate::admin::{Admin, Authority};
+
+/// The authority of the caller; a handler that takes it answers 401 to everybody without a valid token.
+pub(super) struct Caller(pub Authority);
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
+        let admin = request.app_data::<web::Data<Admin>>().cloned();
+        Box::pin(async move {
+            let (Some(admin), Some(token)) = (admin, token) else { return Err(Problem::unauthorized()) };
+            admin.authority(&token).await?.map(Self).ok_or_else(Problem::unauthorized)
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! The operators' REST interface, `/api/v1/…`: HTTP around [`Admin`].
+//!
+//! Every answer that is not a success is a problem document (RFC 9457). The OpenAPI document at `/api/v1/openapi.json` is made
+//! from the attributes of the handlers and the shapes that they take and give.
+
+mod caller;
+mod openapi;
+mod problem;
+mod token;
+
+use std::sync::Arc;
+
+use actix_web::web;
+
+use crate::admin::Admin;
+
+pub use openapi::document;
+pub use problem::Problem;
+
+/// Longest JSON body, in bytes.
+const MAX_JSON: usize = 1024 * 1024;
+
+/// Result of a handler.
+type Answer<T> = Result<T, Problem>;
+
+/// Adds the operators' routes.
+pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .app_data(web::Data::from(admin))
+            .app_data(web::JsonConfig::default().limit(MAX_JSON).error_handler(|error, _| Problem::from(&error).into()))
+            .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
+            .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("address").into()))
+            .configure(token::routes)
+            .configure(openapi::routes);
+    }
+}

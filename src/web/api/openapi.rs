@@ -1,0 +1,41 @@
+//! The OpenAPI 3.1 document of the operators' interface, put together from its parts.
+
+use actix_web::{HttpResponse, web};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::problem::only;
+use super::{Problem, token};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "provbroker", description = "Operators' interface of a provisioning broker for desk phones."),
+    components(schemas(Problem)),
+    security(("token" = [])),
+    modifiers(&Bearer),
+)]
+struct Base;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
+
+/// The whole document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Base::openapi();
+    document.merge(token::Doc::openapi());
+    document
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::resource("/api/v1/openapi.json")
+            .route(web::get().to(|| async { HttpResponse::Ok().json(document()) }))
+            .default_service(web::to(only("GET"))),
+    );
+}

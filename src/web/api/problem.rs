@@ -1,0 +1,137 @@
+//! Errors as problem documents (RFC 9457).
+
+use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::admin::AdminError;
+
+/// Why a request was not done (RFC 9457, `application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Kind of problem, a relative address that does not lead anywhere: `not-found`, `conflict`, `invalid`, …
+    #[serde(rename = "type")]
+    #[schema(example = "invalid")]
+    kind: &'static str,
+    /// The kind in words.
+    title: &'static str,
+    /// HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong in this case, for people.
+    detail: String,
+    /// The member of the request that is wrong, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+}
+
+impl Problem {
+    fn new(kind: &'static str, title: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, allow: None }
+    }
+
+    /// The request cannot be understood.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new("bad-request", "The request cannot be understood", StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// The query is wrong.
+    pub fn bad_query(error: &QueryPayloadError) -> Self {
+        Self::bad_request(format!("query: {error}"))
+    }
+
+    /// There is no such thing.
+    pub fn not_found(what: &str) -> Self {
+        Self::new("not-found", "Not found", StatusCode::NOT_FOUND, format!("there is no such {what}"))
+    }
+
+    /// The caller has not shown who it is.
+    pub fn unauthorized() -> Self {
+        let detail = "a token is needed: POST /api/v1/token, then Authorization: Bearer …";
+        Self::new("unauthorized", "No valid token", StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// The address has other methods.
+    pub fn method(allow: &'static str) -> Self {
+        let detail = format!("this address knows {allow} only");
+        let problem = Self::new("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED, detail);
+        Self { allow: Some(allow), ..problem }
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AdminError::NotFound(what) => Self::not_found(what),
+            AdminError::Conflict(_) => Self::new("conflict", "Against the present state", StatusCode::CONFLICT, detail),
+            AdminError::Invalid { field, why } => {
+                let problem = Self::new("invalid", "Invalid member", StatusCode::UNPROCESSABLE_ENTITY, why);
+                Self { field: Some(field), ..problem }
+            }
+            AdminError::NotAllowed(_) => Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail),
+            AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
+            AdminError::Unavailable(_) => {
+                Self::new("unavailable", "Try again later", StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+        }
+    }
+}
+
+impl From<&JsonPayloadError> for Problem {
+    fn from(error: &JsonPayloadError) -> Self {
+        match error {
+            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+                Self::new("too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+            }
+            JsonPayloadError::ContentType => Self::new(
+                "media-type",
+                "Unsupported media type",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be application/json",
+            ),
+            other => Self::bad_request(format!("body: {other}")),
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl actix_web::ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, allow));
+        }
+        match self.status_code() {
+            StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                response.insert_header((RETRY_AFTER, "5"));
+            }
+            _ => {}
+        }
+        // Plain members always serialise.
+        response.body(serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// For `default_service` of a resource: the methods that it has.
+pub(super) fn only(
+    allow: &'static str,
+) -> impl Fn(HttpRequest) -> std::future::Ready<Result<HttpResponse, Problem>> + Clone {
+    move |_| std::future::ready(Err(Problem::method(allow)))
+}
