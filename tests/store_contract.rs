@@ -21,6 +21,8 @@ mod fixture;
 mod keyspace;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
+#[path = "store_contract/tenancy.rs"]
+mod tenancy;
 #[path = "store_contract/whole.rs"]
 mod whole;
 
@@ -95,6 +97,15 @@ contract! {
         open_listings_are_limited_by_credential,
         an_answer_is_remembered_for_ten_minutes,
         the_first_contact_is_told_from_later_ones;
+    tenancy:
+        a_domain_is_made_changed_and_deleted,
+        access_is_given_and_ends_with_the_domain_that_gave_it,
+        a_deleted_domain_leaves_nothing_behind,
+        of_two_categories_of_one_name_exactly_one_is_made,
+        categories_are_changed_and_deleted,
+        jobs_are_kept_in_order,
+        the_revision_changes_with_every_change,
+        a_build_list_is_kept;
     whole:
         the_store_answers_and_tells_the_time,
         another_master_key_is_refused;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{NewCode, Result, StoreError};
 use crate::core::device::{Category, CodeState, IssuedCode, Notice, Requester};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::jobs::Job;
 use crate::core::sysclient::auth::{hex, unhex};
 use crate::core::time::UnixMillis;
 use crate::store::seal::Sealer;
@@ -78,6 +79,18 @@ pub(super) fn open(sealer: &Sealer, place: &str, field: &str, bytes: &[u8]) -> R
 /// Seals a field of a record. The name of the field takes part, so that two fields of a record cannot be exchanged.
 pub(super) fn seal(sealer: &Sealer, place: &str, field: &str, secret: &Secret) -> Vec<u8> {
     sealer.seal(&sealed_place(place, field), secret.expose())
+}
+
+/// Seals a whole job: its values may be passwords.
+pub(super) fn seal_job(sealer: &Sealer, place: &str, job: &Job) -> Vec<u8> {
+    seal(sealer, place, &job.id.0.to_string(), &Secret::new(to_json(job)))
+}
+
+/// Opens the job with this number.
+pub(super) fn open_job(sealer: &Sealer, place: &str, id: &str, bytes: &[u8]) -> Result<Job> {
+    let json = open(sealer, place, id, bytes)?;
+    // What serde says about the JSON may quote a value.
+    serde_json::from_str(json.expose()).map_err(|_| corrupt(place, &format!("job {id} is of another version")))
 }
 
 fn sealed_place(place: &str, field: &str) -> String {

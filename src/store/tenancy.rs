@@ -17,8 +17,21 @@ pub struct DomainChange {
     pub admin_password: Option<Secret>,
     /// Token of automatic provisioning; empty: off.
     pub auto_token: Option<Secret>,
-    /// The domains whose things this one may see and use.
-    pub access_to: Option<Vec<DomainName>>,
+    /// Domains that have given this one access to their things.
+    pub access_gained: Vec<DomainName>,
+    /// Domains that have taken it back.
+    pub access_lost: Vec<DomainName>,
+}
+
+impl DomainChange {
+    /// Whether everything stays.
+    pub const fn is_empty(&self) -> bool {
+        self.password.is_none()
+            && self.admin_password.is_none()
+            && self.auto_token.is_none()
+            && self.access_gained.is_empty()
+            && self.access_lost.is_empty()
+    }
 }
 
 /// What became of a domain or a category that was to be deleted.
@@ -52,7 +65,8 @@ pub trait Tenancy: Send + Sync {
     /// Changes settings. False if there is no such domain.
     async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool>;
 
-    /// Deletes a domain that no device belongs to, with its codes, jobs, notices and roll-outs.
+    /// Deletes a domain that no device belongs to, with its codes, jobs, notices and roll-outs, and the access that it has
+    /// given to others.
     async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted>;
 
     /// Makes a category (`id` is `None`) or changes one.
@@ -67,7 +81,7 @@ pub trait Tenancy: Send + Sync {
     /// Deletes a category that no device, no open code and no job belongs to.
     async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted>;
 
-    /// Makes a job. `None` if there is no such domain.
+    /// Makes a job. `None` if there is no such domain or category.
     async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>>;
 
     /// All jobs of a domain, oldest first.

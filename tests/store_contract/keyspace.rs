@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provbroker::core::device::CodeState;
+use provbroker::core::device::{CodeState, Device};
 use provbroker::core::ids::Secret;
+use provbroker::core::jobs::builds::BuildList;
 use provbroker::store::{
-    Contact, Entered, Entry, Listed, NewCode, NewDomain, NewListing, PortClaim, Remembered, Store, Ticket,
+    Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, PortClaim, PutCategory,
+    Remembered, Store, Ticket,
 };
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -218,6 +220,48 @@ async fn each_step_stays_in_one_slot() {
     use_everything(store).await;
 }
 
+/// The index of devices decides there.
+#[tokio::test]
+async fn what_devices_belong_to_stays() {
+    let f = OnRedis::start().await;
+    let mut line = f.server.connection().await;
+    let index = async |device: &Device| {
+        let index = format!("pb:{{{}}}:devices", device.domain);
+        let _: () = line.zadd(index, device.key.as_str(), device.id.0).await.unwrap();
+    };
+    crate::tenancy::what_devices_belong_to_stays(&f, index).await;
+}
+
+#[tokio::test]
+async fn what_devices_belong_to_stays_in_the_file() {
+    crate::tenancy::what_devices_belong_to_stays(&OnFile::start().await, async |_: &Device| {}).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_deleted_domain() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    store.create_domain(&crate::tenancy::new_domain("example.com")).await.unwrap().unwrap();
+    let category = store.domains().await.unwrap()[0].categories[0].id;
+    store.add_job(&domain(), &crate::tenancy::config_job(Some(category), "hunter2")).await.unwrap().unwrap();
+    store.set_builds(&domain(), &BuildList::default()).await.unwrap();
+    notice(store, 1).await;
+    put(store, code(2), &domain()).await;
+    assert!(store.remove(&domain(), &device(1)).await.unwrap());
+    let _: () = line.del("pb:{example.com}:devices").await.unwrap();
+    assert!(!dump(&mut line).await.contains("hunter2"), "a job is sealed");
+    assert!(keys_with(&mut line, "{example.com}").await.len() > 5);
+    // A node that died behind the first step is no harm: the next attempt goes on.
+    for part in ["domain", "jobs", "builds"] {
+        let _: () = line.del(format!("pb:{{example.com}}:{part}")).await.unwrap();
+    }
+    assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Gone);
+    assert!(keys_with(&mut line, "{example.com}").await.is_empty());
+    let names: HashMap<String, u64> = line.hgetall("pb:domains").await.unwrap();
+    assert_eq!(names, HashMap::from([("/last".into(), 1)]));
+    assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Unknown);
+}
+
 /// Every operation once, each on a path that writes.
 async fn use_everything(store: &dyn Store) {
     let new = NewDomain {
@@ -228,7 +272,7 @@ async fn use_everything(store: &dyn Store) {
         categories: vec![("Phones".into(), true)],
     };
     let made = store.ensure_domain(&new).await.unwrap();
-    assert_eq!(store.domains().await.unwrap(), [made]);
+    assert_eq!(store.domains().await.unwrap(), std::slice::from_ref(&made));
     for number in 1..5 {
         put(store, code(number), &domain()).await;
     }
@@ -260,6 +304,19 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.open_listings().await.unwrap(), 1);
     assert!(store.unlist(code(8), "c1").await.unwrap());
     store.ping().await.unwrap();
+
+    let category = made.categories[0].id;
+    let kept = store.put_category(&domain(), Some(category), "Desk phones", true).await.unwrap();
+    assert!(matches!(kept, PutCategory::Kept(_)));
+    let job = store.add_job(&domain(), &crate::tenancy::config_job(None, "x")).await.unwrap().unwrap();
+    assert!(store.remove_job(&domain(), job.id).await.unwrap());
+    assert!(store.set_builds(&domain(), &BuildList::default()).await.unwrap());
+    let change = DomainChange { access_gained: vec![other_domain()], ..DomainChange::default() };
+    assert!(store.change_domain(&domain(), &change).await.unwrap());
+    store.create_domain(&crate::tenancy::new_domain("other.example")).await.unwrap().unwrap();
+    assert_eq!(store.delete_category(&domain(), category).await.unwrap(), Deleted::Gone);
+    assert_eq!(store.delete_domain(&other_domain()).await.unwrap(), Deleted::Gone);
+    assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Gone);
 }
 
 #[tokio::test]

@@ -12,27 +12,23 @@ use crate::store::record::{Sealed, corrupt, open, seal};
 use crate::store::{Domains, NewDomain, Result};
 
 #[derive(Clone, Serialize, Deserialize)]
-struct DomainRow {
-    id: DomainId,
-    password: Sealed,
-    admin: Sealed,
-    token: Sealed,
-    categories: Vec<Category>,
+pub(super) struct DomainRow {
+    pub id: DomainId,
+    #[serde(default)]
+    pub revision: u64,
+    pub password: Sealed,
+    pub admin: Sealed,
+    pub token: Sealed,
+    /// Domains that have given this one access, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<DomainName>,
+    pub categories: Vec<Category>,
 }
 
 #[async_trait]
 impl Domains for Embedded {
     async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> {
-        let place = keys::domain(&new.name);
-        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
-        let fresh = DomainRow {
-            id: DomainId(0),
-            password: sealed("password", &new.password),
-            admin: sealed("admin", &new.admin_password),
-            token: sealed("token", &new.auto_token),
-            categories: Vec::new(),
-        };
-        let (key, wanted) = (place, new.categories.clone());
+        let (key, fresh, wanted) = (keys::domain(&new.name), self.fresh(new), new.categories.clone());
         let row = self.kv.write(move |tx| ensure(tx, &key, fresh, &wanted)).await?;
         self.domain(&new.name, row)
     }
@@ -49,7 +45,7 @@ impl Domains for Embedded {
     }
 }
 
-fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, bool)]) -> Outcome<DomainRow> {
+pub(super) fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, bool)]) -> Outcome<DomainRow> {
     let there: Option<DomainRow> = tx.get(key)?;
     let known = there.is_some();
     let mut row = there.unwrap_or(fresh);
@@ -63,6 +59,7 @@ fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, boo
     for (name, provisioning) in missing {
         row.categories.push(Category { id: CategoryId(next(tx, keys::SEQ_CATEGORY)?), name, provisioning });
     }
+    row.revision += 1;
     tx.put(key, &row, None)?;
     Ok(row)
 }
@@ -75,7 +72,22 @@ pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> Outcome<u64> {
 }
 
 impl Embedded {
-    fn domain(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
+    /// The row of a new domain, as yet without number and categories.
+    pub(super) fn fresh(&self, new: &NewDomain) -> DomainRow {
+        let place = keys::domain(&new.name);
+        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
+        DomainRow {
+            id: DomainId(0),
+            revision: 0,
+            password: sealed("password", &new.password),
+            admin: sealed("admin", &new.admin_password),
+            token: sealed("token", &new.auto_token),
+            access: Vec::new(),
+            categories: Vec::new(),
+        }
+    }
+
+    pub(super) fn domain(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
         let place = keys::domain(name);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
         Ok(Domain {
@@ -84,8 +96,8 @@ impl Embedded {
             password: secret("password", &row.password)?,
             admin_password: secret("admin", &row.admin)?,
             auto_token: secret("token", &row.token)?,
-            access_to: Vec::new(),
-            revision: 0,
+            access_to: row.access,
+            revision: row.revision,
             categories: row.categories,
         })
     }

@@ -3,19 +3,48 @@
 //! A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
 //! nodes and of notices, signals.
 
-use crate::core::ids::{Code, DeviceKey, DomainName};
+use crate::core::ids::{Code, DeviceKey, DomainName, JobId};
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const PING: &str = "ping";
 pub(super) const SEQ_DEVICE: &str = "seq:device";
 pub(super) const SEQ_DOMAIN: &str = "seq:domain";
 pub(super) const SEQ_CATEGORY: &str = "seq:category";
+pub(super) const SEQ_JOB: &str = "seq:job";
 /// In front of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
 pub(super) const DIR_OPEN: &str = "dir:open";
 
 pub(super) fn domain(domain: &DomainName) -> String {
     format!("{DOMAIN}{domain}")
+}
+
+/// In front of everything of a domain but its own row.
+pub(super) fn within(domain: &DomainName) -> String {
+    format!("{{{domain}}}:")
+}
+
+/// In front of the number of each job of a domain.
+pub(super) fn jobs(domain: &DomainName) -> String {
+    format!("{{{domain}}}:job:")
+}
+
+pub(super) fn job(domain: &DomainName, id: JobId) -> String {
+    format!("{{{domain}}}:job:{}", id.0)
+}
+
+pub(super) fn builds(domain: &DomainName) -> String {
+    format!("{{{domain}}}:builds")
+}
+
+/// In front of each code that is issued for a domain.
+pub(super) fn code_prefix(domain: &DomainName) -> String {
+    format!("{{{domain}}}:code:")
+}
+
+/// In front of the key of each device of a domain.
+pub(super) fn device_rows(domain: &DomainName) -> String {
+    format!("{{{domain}}}:device:")
 }
 
 pub(super) fn pointer(code: Code) -> String {

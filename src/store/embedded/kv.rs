@@ -96,6 +96,24 @@ fn expiry_of(bytes: &[u8]) -> Option<UnixMillis> {
     (ends != 0).then_some(UnixMillis(ends))
 }
 
+/// Shows the rows whose key begins with `prefix`, with what follows it, as long as `see` wants more.
+fn each_row<T: DeserializeOwned>(
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+    now: UnixMillis,
+    prefix: &str,
+    mut see: impl FnMut(&str, T) -> bool,
+) -> Outcome<()> {
+    for row in rows.range(prefix..)? {
+        let key = row?.0.value().to_owned();
+        let Some(rest) = key.strip_prefix(prefix) else { break };
+        let row = read_row(rows, now, &key)?;
+        if row.is_some_and(|row| !see(rest, row.value)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Everything as it was at one moment.
 pub(super) struct Snapshot {
     rows: ReadOnlyTable<&'static str, &'static [u8]>,
@@ -137,13 +155,10 @@ impl Snapshot {
     /// The values of all rows whose key begins with `prefix`, with what follows it.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
         let mut found = Vec::new();
-        for row in self.rows.range(prefix..)? {
-            let key = row?.0.value().to_owned();
-            let Some(rest) = key.strip_prefix(prefix) else { break };
-            if let Some(row) = read_row(&self.rows, self.now, &key)? {
-                found.push((rest.to_owned(), row.value));
-            }
-        }
+        each_row(&self.rows, self.now, prefix, |rest, value| {
+            found.push((rest.to_owned(), value));
+            true
+        })?;
         Ok(found)
     }
 }
@@ -172,6 +187,49 @@ impl Tx<'_> {
 
     pub fn has(&self, key: &str) -> Outcome<bool> {
         Ok(self.row::<serde::de::IgnoredAny>(key)?.is_some())
+    }
+
+    /// Whether any row whose key begins with `prefix` is `wanted`.
+    pub fn any<T: DeserializeOwned>(&self, prefix: &str, wanted: impl Fn(&T) -> bool) -> Outcome<bool> {
+        let mut any = false;
+        each_row(&self.rows, self.now, prefix, |_, value| {
+            any = wanted(&value);
+            !any
+        })?;
+        Ok(any)
+    }
+
+    /// The values of all rows whose key begins with `prefix`, with what follows it.
+    pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
+        let mut found = Vec::new();
+        each_row(&self.rows, self.now, prefix, |rest, value| {
+            found.push((rest.to_owned(), value));
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// Removes all rows and indexes whose name begins with `prefix`.
+    pub fn remove_all(&mut self, prefix: &str) -> Outcome<()> {
+        let mut rows = Vec::new();
+        for row in self.rows.range(prefix..)? {
+            let key = row?.0.value().to_owned();
+            if !key.starts_with(prefix) {
+                break;
+            }
+            rows.push(key);
+        }
+        rows.iter().try_for_each(|key| self.remove(key))?;
+        let mut members = Vec::new();
+        for row in self.ranks.range((prefix, 0, "")..)? {
+            let row = row?;
+            let (index, _, member) = row.0.value();
+            if !index.starts_with(prefix) {
+                break;
+            }
+            members.push((index.to_owned(), member.to_owned()));
+        }
+        members.iter().try_for_each(|(index, member)| self.unrank(index, member))
     }
 
     /// Writes a row that ends at `ends`.

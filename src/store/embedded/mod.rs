@@ -9,6 +9,7 @@ mod devices;
 mod domains;
 mod entry;
 mod fleet;
+mod jobs;
 mod keys;
 mod kv;
 mod listings;

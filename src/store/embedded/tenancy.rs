@@ -1,59 +1,180 @@
-//! Not yet.
+//! Domains and categories in the file, as operators change them. Jobs are in `jobs.rs`.
 
 use async_trait::async_trait;
+use serde::de::IgnoredAny;
 
-use super::Embedded;
-use crate::core::device::Domain;
+use super::codes::CodeRow;
+use super::devices::DeviceRow;
+use super::domains::{DomainRow, ensure, next};
+use super::kv::{Outcome, Tx};
+use super::{Embedded, jobs, keys};
+use crate::core::device::{Category, Domain};
 use crate::core::ids::{CategoryId, DomainName, JobId};
 use crate::core::jobs::builds::BuildList;
 use crate::core::jobs::{Job, Order};
+use crate::store::record::{Sealed, seal};
+use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, NewDomain, PutCategory, Result, Tenancy};
 
 #[async_trait]
 impl Tenancy for Embedded {
-    async fn create_domain(&self, _new: &NewDomain) -> Result<Option<Domain>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        let (key, fresh, wanted) = (keys::domain(&new.name), self.fresh(new), new.categories.clone());
+        let made = self.kv.write(move |tx| {
+            let taken = tx.has(&key)?;
+            if taken { Ok(None) } else { ensure(tx, &key, fresh, &wanted).map(Some) }
+        });
+        made.await?.map(|row| self.domain(&new.name, row)).transpose()
     }
 
-    async fn change_domain(&self, _domain: &DomainName, _change: &DomainChange) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
+        let (key, change, sealer) = (keys::domain(domain), change.clone(), self.sealer.clone());
+        let changed = self.kv.write(move |tx| {
+            let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(false) };
+            if !change.is_empty() {
+                apply(&mut row, &change, &key, &sealer);
+                tx.put(&key, &row, None)?;
+            }
+            Ok(true)
+        });
+        changed.await
     }
 
-    async fn delete_domain(&self, _domain: &DomainName) -> Result<Deleted> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| delete(tx, &domain)).await
     }
 
     async fn put_category(
         &self,
-        _domain: &DomainName,
-        _id: Option<CategoryId>,
-        _name: &str,
-        _provisioning: bool,
+        domain: &DomainName,
+        id: Option<CategoryId>,
+        name: &str,
+        provisioning: bool,
     ) -> Result<PutCategory> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        let (key, name) = (keys::domain(domain), Box::<str>::from(name));
+        self.kv.write(move |tx| put_category(tx, &key, id, name, provisioning)).await
     }
 
-    async fn delete_category(&self, _domain: &DomainName, _id: CategoryId) -> Result<Deleted> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted> {
+        let (domain, sealer) = (domain.clone(), self.sealer.clone());
+        self.kv.write(move |tx| delete_category(tx, &sealer, &domain, id)).await
     }
 
-    async fn add_job(&self, _domain: &DomainName, _order: &Order) -> Result<Option<Job>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+        let (domain, order, sealer) = (domain.clone(), order.clone(), self.sealer.clone());
+        self.kv.write(move |tx| jobs::add(tx, &sealer, &domain, order)).await
     }
 
-    async fn jobs(&self, _domain: &DomainName) -> Result<Vec<Job>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
+        let sealed = self.kv.read(|snapshot| snapshot.with_prefix(&keys::jobs(domain)))?;
+        jobs::open_all(&self.sealer, domain, sealed)
     }
 
-    async fn remove_job(&self, _domain: &DomainName, _id: JobId) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn remove_job(&self, domain: &DomainName, id: JobId) -> Result<bool> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| jobs::remove(tx, &domain, id)).await
     }
 
-    async fn set_builds(&self, _domain: &DomainName, _builds: &BuildList) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn set_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
+        let (domain, builds) = (domain.clone(), builds.clone());
+        let set = self.kv.write(move |tx| {
+            let known = tx.has(&keys::domain(&domain))?;
+            if known {
+                tx.put(&keys::builds(&domain), &builds, None)?;
+            }
+            Ok(known)
+        });
+        set.await
     }
 
-    async fn builds(&self, _domain: &DomainName) -> Result<Option<BuildList>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
+        self.kv.read(|snapshot| snapshot.get(&keys::builds(domain)))
     }
+}
+
+fn apply(row: &mut DomainRow, change: &DomainChange, key: &str, sealer: &Sealer) {
+    row.revision += 1;
+    let fields = [
+        ("password", &change.password, &mut row.password),
+        ("admin", &change.admin_password, &mut row.admin),
+        ("token", &change.auto_token, &mut row.token),
+    ];
+    for (field, secret, place) in fields {
+        if let Some(secret) = secret {
+            *place = Sealed(seal(sealer, key, field, secret));
+        }
+    }
+    row.access.retain(|name| !change.access_lost.contains(name));
+    row.access.extend(change.access_gained.iter().cloned());
+    row.access.sort();
+    row.access.dedup();
+}
+
+fn delete(tx: &mut Tx<'_>, domain: &DomainName) -> Outcome<Deleted> {
+    let key = keys::domain(domain);
+    if !tx.has(&key)? {
+        return Ok(Deleted::Unknown);
+    }
+    if tx.any::<IgnoredAny>(&keys::device_rows(domain), |_| true)? {
+        return Ok(Deleted::InUse);
+    }
+    for (name, mut row) in tx.with_prefix::<DomainRow>(keys::DOMAIN)? {
+        if row.access.contains(domain) {
+            row.access.retain(|other| other != domain);
+            row.revision += 1;
+            tx.put(&format!("{}{name}", keys::DOMAIN), &row, None)?;
+        }
+    }
+    tx.remove_all(&keys::within(domain))?;
+    tx.remove(&key)?;
+    Ok(Deleted::Gone)
+}
+
+fn put_category(
+    tx: &mut Tx<'_>,
+    key: &str,
+    id: Option<CategoryId>,
+    name: Box<str>,
+    provisioning: bool,
+) -> Outcome<PutCategory> {
+    let Some(mut row) = tx.get::<DomainRow>(key)? else { return Ok(PutCategory::Unknown) };
+    let there = row.categories.iter().position(|category| Some(category.id) == id);
+    if id.is_some() && there.is_none() {
+        return Ok(PutCategory::Unknown);
+    }
+    if row.categories.iter().any(|category| category.name == name && Some(category.id) != id) {
+        return Ok(PutCategory::NameTaken);
+    }
+    let id = match id {
+        Some(id) => id,
+        None => CategoryId(next(tx, keys::SEQ_CATEGORY)?),
+    };
+    let category = Category { id, name, provisioning };
+    match there {
+        Some(place) => row.categories[place] = category.clone(),
+        None => row.categories.push(category.clone()),
+    }
+    row.revision += 1;
+    tx.put(key, &row, None)?;
+    Ok(PutCategory::Kept(category))
+}
+
+fn delete_category(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, id: CategoryId) -> Outcome<Deleted> {
+    let key = keys::domain(domain);
+    let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(Deleted::Unknown) };
+    if !row.categories.iter().any(|category| category.id == id) {
+        return Ok(Deleted::Unknown);
+    }
+    let jobs = jobs::open_all(sealer, domain, tx.with_prefix(&keys::jobs(domain))?)?;
+    let used = jobs.iter().any(|job| job.order.category == Some(id))
+        || tx.any::<DeviceRow>(&keys::device_rows(domain), |device| device.category == id)?
+        || tx.any::<CodeRow>(&keys::code_prefix(domain), |code| code.by.is_none() && code.about.category == id)?;
+    if used {
+        return Ok(Deleted::InUse);
+    }
+    row.categories.retain(|category| category.id != id);
+    row.revision += 1;
+    tx.put(&key, &row, None)?;
+    Ok(Deleted::Gone)
 }

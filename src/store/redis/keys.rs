@@ -6,8 +6,9 @@
 //! ```text
 //! of no domain
 //!   pb:keycheck                    string  tells whether this is the right master key
-//!   pb:domains                     hash    domain → its number
-//!   pb:seq:device  pb:seq:category counter numbers given so far
+//!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
+//!   pb:seq:device  pb:seq:category  pb:seq:job
+//!                                  counter numbers given so far
 //!   pb:code:<code>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until the entry is complete, then none
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
@@ -15,7 +16,11 @@
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:bus                         channel signals, JSON
 //! of a domain
-//!   pb:{domain}:domain             hash    id, password°, admin°, token°, cat:<name> → JSON
+//!   pb:{domain}:domain             hash    id, revision, password°, admin°, token°, cat:<name> → JSON,
+//!                                          access:<domain> → 1
+//!   pb:{domain}:jobs               hash    number → job°
+//!   pb:{domain}:builds             string  current build list, JSON
+//!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
 //!   pb:{domain}:window:<code>      string  the device that used it and may again  TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
@@ -44,6 +49,7 @@ pub(super) const KEY_CHECK: &str = "pb:keycheck";
 pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
+pub(super) const SEQ_JOB: &str = "pb:seq:job";
 pub(super) const PING: &str = "pb:ping";
 pub(super) const BUS: &str = "pb:bus";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
@@ -75,8 +81,35 @@ pub(super) fn domain(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:domain")
 }
 
+pub(super) fn jobs(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:jobs")
+}
+
+pub(super) fn builds(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:builds")
+}
+
+pub(super) fn devices(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:devices")
+}
+
 pub(super) fn code(domain: &DomainName, code: Code) -> String {
     format!("pb:{{{domain}}}:code:{}", code.expose())
+}
+
+/// In front of each code that is issued for a domain.
+pub(super) fn code_prefix(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:code:")
+}
+
+/// In front of the key of each device of a domain.
+pub(super) fn device_records(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:device:")
+}
+
+/// The pattern of everything of a domain. No character of a name has a meaning of its own in it.
+pub(super) fn all_of(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:*")
 }
 
 pub(super) fn window(domain: &DomainName, code: Code) -> String {

@@ -12,6 +12,7 @@ mod devices;
 mod domains;
 mod entry;
 mod fleet;
+mod jobs;
 mod keys;
 mod listings;
 mod mailbox;

@@ -30,3 +30,10 @@ local function post(code_key, mail_key, index, code, device)
   return true
 end
 
+-- The field of the category with this number, in the hash of its domain.
+local function category(domain, id)
+  local fields = redis.call('HGETALL', domain)
+  for i = 1, #fields, 2 do
+    if fields[i]:sub(1, 4) == 'cat:' and cjson.decode(fields[i + 1]).id == tonumber(id) then return fields[i] end
+  end
+end

@@ -1,4 +1,6 @@
 -- KEYS domain  ARGV field, value, … What is there stays.
+local made = 0
 for i = 1, #ARGV, 2 do
-  redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])
+  made = made + redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1])
 end
+if made > 0 then redis.call('HINCRBY', KEYS[1], 'revision', 1) end

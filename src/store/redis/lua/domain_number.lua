@@ -1,6 +1,5 @@
--- KEYS domains  ARGV name. Domains are never forgotten, so the next number is how many there are, plus one.
-local number = redis.call('HGET', KEYS[1], ARGV[1])
-if number then return tonumber(number) end
-number = redis.call('HLEN', KEYS[1]) + 1
-redis.call('HSET', KEYS[1], ARGV[1], number)
-return number
+-- KEYS domains  ARGV name. Always a new number: whoever is about to forget a deleted domain of this name sees that it is back.
+local domains, name = KEYS[1], ARGV[1]
+local last = redis.call('HGET', domains, '/last') or redis.call('HLEN', domains)
+redis.call('HSET', domains, '/last', last + 1, name, last + 1)
+return last + 1

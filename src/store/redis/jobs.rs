@@ -1,0 +1,55 @@
+//! Jobs and build lists on Redis. A job may hold passwords, so all of it is sealed.
+
+use std::collections::HashMap;
+
+use ::redis::cmd;
+
+use super::{LazyScript, Redis, keys, script};
+use crate::core::ids::{DomainName, JobId};
+use crate::core::jobs::builds::BuildList;
+use crate::core::jobs::{Job, Order};
+use crate::store::Result;
+use crate::store::record::{from_json, open_job, seal_job, to_json};
+
+static ADD: LazyScript = script!("job_add");
+static REMOVE: LazyScript = script!("job_remove");
+static SET_BUILDS: LazyScript = script!("builds_set");
+
+impl Redis {
+    pub(super) async fn add_job_whole(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+        let place = keys::jobs(domain);
+        let id: u64 = self.line.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
+        let job = Job { id: JobId(id), created: self.server_time().await?, order: order.clone() };
+        let sealed = seal_job(&self.sealer, &place, &job);
+        let mut script = ADD.key(keys::domain(domain));
+        script.key(&place).arg(id).arg(sealed).arg(order.category.map_or_else(String::new, |id| id.0.to_string()));
+        Ok(self.line.eval::<bool>(&script).await?.then_some(job))
+    }
+
+    pub(super) async fn read_jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
+        let place = keys::jobs(domain);
+        let sealed: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&place)).await?;
+        let mut jobs =
+            sealed.iter().map(|(id, bytes)| open_job(&self.sealer, &place, id, bytes)).collect::<Result<Vec<Job>>>()?;
+        jobs.sort_by_key(|job| job.id);
+        Ok(jobs)
+    }
+
+    pub(super) async fn remove_job_of(&self, domain: &DomainName, id: JobId) -> Result<bool> {
+        let mut script = REMOVE.key(keys::domain(domain));
+        script.key(keys::jobs(domain)).arg(id.0);
+        self.line.eval_once(&script).await
+    }
+
+    pub(super) async fn write_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
+        let mut script = SET_BUILDS.key(keys::domain(domain));
+        script.key(keys::builds(domain)).arg(to_json(builds));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn read_builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
+        let place = keys::builds(domain);
+        let json: Option<Vec<u8>> = self.line.ask(cmd("GET").arg(&place)).await?;
+        json.map(|json| from_json(&place, &json)).transpose()
+    }
+}

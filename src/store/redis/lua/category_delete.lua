@@ -1,0 +1,7 @@
+-- KEYS domain  ARGV field, revision when the jobs were looked at
+local domain = KEYS[1]
+if (redis.call('HGET', domain, 'revision') or '0') ~= ARGV[2] then return 0 end
+-- A full server refuses this one, before anything is changed.
+redis.call('HINCRBY', domain, 'revision', 1)
+redis.call('HDEL', domain, ARGV[1])
+return 1
