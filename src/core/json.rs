@@ -131,6 +131,11 @@ impl Object {
         }
     }
 
+    /// The members, in the order of arrival.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|member| (&*member.name, &member.value))
+    }
+
     /// Whether a member is there, whatever its type.
     pub fn has(&self, name: &str) -> bool {
         self.member(name).is_some()

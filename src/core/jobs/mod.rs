@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::builds::BuildList;
-use self::config::Configuration;
+use self::builds::{BuildList, BuildsError};
+use self::config::{ConfigError, Configuration};
 use super::ids::{CategoryId, JobId};
 use super::time::UnixMillis;
 
@@ -41,10 +41,35 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether it can be done. The error names the member.
+    pub fn check(&self) -> Result<(), OrderError> {
+        match &self.task {
+            Task::Update(update) => {
+                update.builds.check()?;
+                update.hours.check()
+            }
+            Task::Config(configuration) => Ok(configuration.check()?),
+        }
+    }
+
     /// Whether it is meant for devices of this category.
     pub fn matches(&self, category: CategoryId) -> bool {
         self.category.is_none_or(|c| c == category)
     }
+}
+
+/// Why a job cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The build list is wrong.
+    #[error(transparent)]
+    Builds(#[from] BuildsError),
+    /// The maintenance hours are wrong.
+    #[error("hours.{0}")]
+    Hours(&'static str),
+    /// A parameter of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// What is to be done.
@@ -69,6 +94,7 @@ pub struct Update {
 
 /// Hours in which devices may be updated; none: always.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Hours {
     /// Hours of the day, 0 to 23.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,4 +102,23 @@ pub struct Hours {
     /// How far the clock of these hours is ahead of UTC, in minutes.
     #[serde(default)]
     pub utc_offset: i16,
+}
+
+impl Hours {
+    /// No clock on earth is further from UTC.
+    const OFFSET_MAX: u16 = 14 * 60;
+
+    /// Whether these are hours of a day. The error names the member.
+    pub fn check(&self) -> Result<(), OrderError> {
+        if self.allow.iter().any(|hour| *hour > 23) {
+            return Err(OrderError::Hours("allow: an hour is 0 to 23"));
+        }
+        if (1..self.allow.len()).any(|at| self.allow[..at].contains(&self.allow[at])) {
+            return Err(OrderError::Hours("allow: an hour is named twice"));
+        }
+        if self.utc_offset.unsigned_abs() > Self::OFFSET_MAX {
+            return Err(OrderError::Hours("utcOffset: more than 14 hours"));
+        }
+        Ok(())
+    }
 }
