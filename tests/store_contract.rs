@@ -17,6 +17,8 @@ mod directory;
 mod faults;
 #[path = "store_contract/fixture.rs"]
 mod fixture;
+#[path = "store_contract/fleet.rs"]
+mod fleet;
 #[path = "store_contract/keyspace.rs"]
 mod keyspace;
 #[path = "store_contract/mailbox.rs"]
@@ -76,10 +78,27 @@ contract! {
         a_password_is_confirmed_once,
         facts_are_refreshed,
         a_removed_device_is_free,
-        unassigned_devices_are_forgotten,
         presence_follows_the_newest_connection,
         a_device_is_offline_when_its_node_is_dead,
         signals_reach_every_subscriber;
+    fleet:
+        pages_give_every_device_once,
+        a_list_shows_who_is_online,
+        a_removed_device_leaves_the_list,
+        a_name_and_a_category_are_given,
+        an_entry_again_keeps_name_and_work,
+        work_belongs_to_an_entry,
+        ports_are_listed_and_forgotten,
+        a_device_moves_whole,
+        a_move_of_a_device_that_is_elsewhere_changes_nothing,
+        a_move_does_not_lose_the_notice,
+        a_move_may_be_repeated,
+        an_offer_ends,
+        unassigned_devices_are_forgotten,
+        an_unassigned_device_is_kept_while_it_is_online,
+        unassigned_devices_are_listed_by_number,
+        a_device_that_enters_is_not_unassigned,
+        the_newest_connection_of_an_unassigned_device_counts;
     mailbox:
         a_notice_is_deposited_once,
         overdue_notices_are_deposited,

@@ -165,7 +165,6 @@ label! {
         Remove "remove" "Forgetting a device.",
         ClaimPort "claim_port" "Using a code for a port.",
         RecordUnassigned "record_unassigned" "Recording an unassigned device.",
-        FindUnassigned "find_unassigned" "Reading an unassigned device.",
         Deposit "deposit" "Putting a notice into the mailbox.",
         DepositOverdue "deposit_overdue" "Putting overdue notices into the mailbox.",
         Take "take" "Taking notices.",

@@ -40,7 +40,7 @@ pub struct Offer {
 /// The devices of a domain as operators and service clients see them, and what operators do to them.
 #[async_trait]
 pub trait Fleet: Send + Sync {
-    /// Up to `limit` devices of a domain with a number above `after`, sorted by number.
+    /// Up to `limit` devices of a domain with a number above `after`, sorted by number. Fewer only at the end of the list.
     async fn devices(&self, domain: &DomainName, after: DeviceId, limit: usize) -> Result<Vec<Listing>>;
 
     /// How many devices belong to a domain.
@@ -62,7 +62,8 @@ pub trait Fleet: Send + Sync {
     async fn remove_port(&self, domain: &DomainName, key: &DeviceKey, port: &str) -> Result<bool>;
 
     /// Moves a device out of `from` into the domain of `entry` (ticket [`super::Ticket::Manual`]), whole.
-    /// [`Entered::OwnedElsewhere`] if it does not belong to `from`.
+    /// Its number stays; name, ports and work are of the old domain and do not go along. What is owed to Users of the old
+    /// domain is put into the mailbox there. [`Entered::OwnedElsewhere`] if it does not belong to `from`.
     async fn transfer(&self, from: &DomainName, entry: &Entry) -> Result<Entered>;
 
     /// Keeps an offer to `to` for `keep`.
@@ -74,14 +75,15 @@ pub trait Fleet: Send + Sync {
     /// Withdraws, refuses or uses up an offer. False if there is none.
     async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool>;
 
-    /// Up to `limit` unassigned devices with a number above `after`, sorted by number.
+    /// Up to `limit` unassigned devices with a number above `after`, sorted by number. Fewer only at the end of the list.
     async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>>;
 
     /// How many unassigned devices there are.
     async fn stranger_count(&self) -> Result<u64>;
 
-    /// An unassigned device is online on this connection; its record is there already.
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()>;
+    /// An unassigned device is online on this connection: its record is kept for `keep` from now on. False if there is none.
+    /// Repeated for as long as the connection lasts.
+    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool>;
 
     /// Its connection has ended. Nothing happens if another one has replaced it.
     async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()>;

@@ -211,11 +211,8 @@ pub trait Devices: Send + Sync {
     /// Uses up a code for an analogue port of a member and puts the notice into the mailbox.
     async fn claim_port(&self, domain: &DomainName, key: &DeviceKey, port: &str, code: Code) -> Result<PortClaim>;
 
-    /// Records or refreshes a device that belongs to no domain. It is forgotten after `keep`.
+    /// Records or refreshes a device that belongs to no domain. It is forgotten after `keep`, or when it enters one.
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()>;
-
-    /// The unassigned record of a device.
-    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>>;
 }
 
 /// The mailbox of a domain: notices on their way to Users (`devices-api.md` 2.5).

@@ -92,10 +92,6 @@ impl<S: Store> Devices for Observed<S> {
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
         timed(StoreOp::RecordUnassigned, self.0.record_unassigned(key, facts, keep)).await
     }
-
-    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>> {
-        timed(StoreOp::FindUnassigned, self.0.find_unassigned(key)).await
-    }
 }
 
 #[async_trait]

@@ -97,17 +97,6 @@ pub async fn a_removed_device_is_free(f: impl Fixture) {
     assert!(store.code_in(&domain(), code(1)).await.unwrap().is_some(), "the answer of GetProvisionedDevice stays");
 }
 
-pub async fn unassigned_devices_are_forgotten(f: impl Fixture) {
-    let store = &**f.store();
-    store.record_unassigned(&device(1), &facts("IP112"), DAY).await.unwrap();
-    f.advance(nearly(DAY)).await;
-    store.record_unassigned(&device(1), &facts("IP222"), DAY).await.unwrap();
-    f.advance(nearly(DAY)).await;
-    assert_eq!(store.find_unassigned(&device(1)).await.unwrap(), Some(facts("IP222")));
-    f.advance(MINUTE).await;
-    assert_eq!(store.find_unassigned(&device(1)).await.unwrap(), None);
-}
-
 pub async fn presence_follows_the_newest_connection(f: impl Fixture) {
     let store = &**f.store();
     let (here, there) = (at("n1", 1), at("n2", 1));

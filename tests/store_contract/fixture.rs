@@ -101,11 +101,11 @@ pub struct OnRedis {
     store: Arc<dyn Store>,
 }
 
-/// Moves every TTL and every time in an index: for the store it is then that much later.
+/// Moves every TTL and every time in an index (`devices` are by number): for the store it is then that much later.
 const ADVANCE: &str = r"
 local by = tonumber(ARGV[1])
 for _, key in ipairs(redis.call('KEYS', 'pb:*')) do
-  if redis.call('TYPE', key).ok == 'zset' then
+  if redis.call('TYPE', key).ok == 'zset' and not key:match(':devices$') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -by, member) end
   end
   local rest = redis.call('PTTL', key)

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provbroker::core::device::{CodeState, Device};
-use provbroker::core::ids::Secret;
+use provbroker::core::ids::{CategoryId, DeviceId, Secret};
 use provbroker::core::jobs::builds::BuildList;
+use provbroker::core::jobs::work::Work;
 use provbroker::store::{
-    Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, PortClaim, PutCategory,
-    Remembered, Store, Ticket,
+    Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, Offer, PortClaim,
+    PutCategory, Remembered, Store, Ticket,
 };
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -75,7 +76,13 @@ async fn every_validity_is_a_ttl() {
     store.renew_lease(&node("n1"), Duration::from_secs(30)).await.unwrap();
     assert_ttl(&mut line, "pb:node:n1", 30_000).await;
     store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
-    assert_ttl(&mut line, &format!("pb:unassigned:{}", device(2)), 24 * 3600 * 1000).await;
+    assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:device:{}", device(2)), 24 * 3600 * 1000).await;
+    for index in ["devices", "ends"] {
+        assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:{index}"), 24 * 3600 * 1000).await;
+    }
+    store.offer(&other_domain(), &Offer { key: device(1), from: domain() }, DAY).await.unwrap();
+    assert_ttl(&mut line, &format!("pb:{{other.example}}:offer:{}", device(1)), 24 * 3600 * 1000).await;
+    assert_ttl(&mut line, "pb:{other.example}:offers", 24 * 3600 * 1000).await;
 
     let Listed::Until(ends) = store.list(&listing(code(2)), 10).await.unwrap() else { panic!("not listed") };
     let keys: Vec<String> = line.keys("pb:dir:{dir}:code:*").await.unwrap();
@@ -199,6 +206,48 @@ async fn a_claim_that_died_half_way_does_not_take_a_device_from_another_domain()
     enter(store, &device(2), &domain(), code(1)).await;
 }
 
+/// The process died after the record was written in the new domain, before the ownership changed hands.
+#[tokio::test]
+async fn a_move_that_died_half_way_has_moved_nothing() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    put(store, code(1), &domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    let old = format!("pb:{{example.com}}:device:{}", device(1));
+    let record: Vec<u8> = redis::cmd("DUMP").arg(&old).query_async(&mut line).await.unwrap();
+    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), Ticket::Manual)).await.unwrap());
+    // As it was before: the record is back in the old domain, and the ownership, too.
+    let _: () = redis::cmd("RESTORE").arg(&old).arg(0).arg(record).query_async(&mut line).await.unwrap();
+    let _: () = line.zadd("pb:{example.com}:devices", device(1).as_str(), 1).await.unwrap();
+    let _: () = line.set(format!("pb:owner:{}", device(1)), "example.com").await.unwrap();
+    let listed = async |of| store.devices(&of, DeviceId(0), 10).await.unwrap().len();
+    assert_eq!((listed(domain()).await, listed(other_domain()).await), (1, 0));
+    // A record that is as young as this may be of a move that is under way.
+    assert_eq!(store.device_count(&other_domain()).await.unwrap(), 1);
+    let age = |key: String| {
+        let mut line = line.clone();
+        async move { line.hset::<_, _, _, ()>(key, "entered", 1).await.unwrap() }
+    };
+    age(format!("pb:{{other.example}}:device:{}", device(1))).await;
+    assert_eq!((listed(domain()).await, listed(other_domain()).await), (1, 0));
+    assert_eq!(store.device_count(&other_domain()).await.unwrap(), 0, "what was left behind is cleaned up");
+    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), Ticket::Manual)).await.unwrap());
+    assert_eq!((listed(domain()).await, listed(other_domain()).await), (0, 1));
+}
+
+/// The process died after the ownership had changed hands, before the old record was dropped.
+#[tokio::test]
+async fn what_a_move_left_behind_is_invisible() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    put(store, code(1), &domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    store.deposit(&domain(), &device(1)).await.unwrap();
+    let _: () = line.set(format!("pb:owner:{}", device(1)), "other.example").await.unwrap();
+    assert!(store.devices(&domain(), DeviceId(0), 10).await.unwrap().is_empty());
+    assert!(store.find_device(&device(1)).await.unwrap().is_none());
+}
+
 /// A server in cluster mode refuses a command whose keys are of different slots.
 #[tokio::test]
 async fn each_step_stays_in_one_slot() {
@@ -296,6 +345,25 @@ async fn use_everything(store: &dyn Store) {
     store.detach(&domain(), &device(1), &at("n1", 1)).await.unwrap();
     store.end_lease(&node("n1")).await.unwrap();
     store.record_unassigned(&device(3), &facts("IP112"), DAY).await.unwrap();
+    assert!(store.attach_stranger(&device(3), &at("n1", 2), DAY).await.unwrap());
+    assert_eq!(store.strangers(DeviceId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(store.stranger_count().await.unwrap(), 1);
+    store.detach_stranger(&device(3), &at("n1", 2)).await.unwrap();
+    assert!(store.stranger(&device(3)).await.unwrap().is_some());
+    assert!(store.forget_stranger(&device(3)).await.unwrap());
+    assert!(store.rename(&domain(), &device(1), Some("Lobby")).await.unwrap());
+    assert!(store.recategorise(&domain(), &device(1), CategoryId(4)).await.unwrap());
+    store.keep_work(&domain(), &device(1), &Work { entry: entered.entered, ..Work::default() }).await.unwrap();
+    assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), Some(vec!["TEL1".into()]));
+    assert!(store.remove_port(&domain(), &device(1), "TEL1").await.unwrap());
+    assert_eq!(store.devices(&domain(), DeviceId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(store.device_count(&domain()).await.unwrap(), 1);
+    store.offer(&other_domain(), &Offer { key: device(1), from: domain() }, DAY).await.unwrap();
+    assert_eq!(store.offers(&other_domain()).await.unwrap().len(), 1);
+    assert!(store.end_offer(&other_domain(), &device(1)).await.unwrap());
+    for (from, to) in [(domain(), other_domain()), (other_domain(), domain())] {
+        inside(store.transfer(&from, &entry(device(1), &to, Ticket::Manual)).await.unwrap());
+    }
     assert!(store.remove(&domain(), &device(1)).await.unwrap());
     store.list(&listing(code(8)), 10).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };

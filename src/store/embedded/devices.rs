@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, entry, keys};
+use super::kv::{Outcome, Tx};
+use super::{Embedded, entry, keys, strangers};
 use crate::core::device::{Device, Facts, Way};
 use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::jobs::work::Work;
@@ -47,12 +48,13 @@ impl Devices for Embedded {
     }
 
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
-        let place = keys::device(&entry.domain, &entry.key);
-        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
-        let password = sealed("password", &entry.password);
-        let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
-        let entry = entry.clone();
-        self.kv.write(move |tx| entry::enter(tx, &entry, password, admin)).await
+        let (password, admin) = self.sealed(entry);
+        let (key, entry) = (entry.key.clone(), entry.clone());
+        let entered = self.kv.write(move |tx| entry::enter(tx, &entry, password, admin)).await?;
+        if matches!(entered, Entered::In(_)) {
+            self.memory.forget_stranger(&key);
+        }
+        Ok(entered)
     }
 
     async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) -> Result<()> {
@@ -86,9 +88,8 @@ impl Devices for Embedded {
             if !tx.has(&place)? {
                 return Ok(false);
             }
-            tx.remove(&place)?;
+            drop_record(tx, &of, &device)?;
             tx.remove(&keys::owner(&device))?;
-            tx.unrank(&keys::pending(&of), device.as_str())?;
             Ok(true)
         });
         let removed = removed.await?;
@@ -104,17 +105,28 @@ impl Devices for Embedded {
     }
 
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        let (place, facts) = (keys::unassigned(key), facts.clone());
-        self.kv.write(move |tx| tx.put(&place, &facts, Some(tx.now + keep))).await
-    }
-
-    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>> {
-        self.kv.read(|snapshot| snapshot.get(&keys::unassigned(key)))
+        let (key, facts) = (key.clone(), facts.clone());
+        self.kv.write(move |tx| strangers::record(tx, &key, facts, keep)).await
     }
 }
 
+/// Takes the record of a device away, and it out of the indexes; not its owner.
+pub(super) fn drop_record(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> Outcome<()> {
+    tx.remove(&keys::device(domain, key))?;
+    tx.unrank(&keys::devices(domain), key.as_str())?;
+    tx.unrank(&keys::pending(domain), key.as_str())
+}
+
 impl Embedded {
-    fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
+    /// The two passwords of an entry.
+    pub(super) fn sealed(&self, entry: &Entry) -> (Sealed, Option<Sealed>) {
+        let place = keys::device(&entry.domain, &entry.key);
+        let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
+        let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
+        (sealed("password", &entry.password), admin)
+    }
+
+    pub(super) fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
         let place = keys::device(&domain, key);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
         Ok(Device {

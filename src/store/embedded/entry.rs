@@ -3,7 +3,7 @@
 use super::codes::CodeRow;
 use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
-use super::{domains, keys, mailbox};
+use super::{devices, domains, keys, mailbox, strangers};
 use crate::core::device::{Device, KEEP_USED};
 use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::jobs::work::Work;
@@ -20,7 +20,41 @@ fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) 
     Ok(if row.by.is_none() || again() { Some(row) } else { None })
 }
 
+/// Lets a device into a domain.
 pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Option<Sealed>) -> Outcome<Entered> {
+    enter_as(tx, entry, None, password, admin)
+}
+
+/// Moves a device out of `from`. Its number goes along.
+pub(super) fn transfer(
+    tx: &mut Tx<'_>,
+    from: &DomainName,
+    entry: &Entry,
+    password: Sealed,
+    admin: Option<Sealed>,
+) -> Outcome<Entered> {
+    let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
+    if owner.as_ref() != Some(from) {
+        return Ok(Entered::OwnedElsewhere);
+    }
+    let Some(left) = tx.get::<DeviceRow>(&keys::device(from, &entry.key))?.filter(|_| *from != entry.domain) else {
+        return enter(tx, entry, password, admin);
+    };
+    if let Some(owed) = left.pending {
+        mailbox::post(tx, from, owed, &entry.key)?;
+    }
+    devices::drop_record(tx, from, &entry.key)?;
+    tx.remove(&keys::owner(&entry.key))?;
+    enter_as(tx, entry, Some(left.id), password, admin)
+}
+
+fn enter_as(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: Option<DeviceId>,
+    password: Sealed,
+    admin: Option<Sealed>,
+) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.is_some_and(|owner| owner != entry.domain) {
         return Ok(Entered::OwnedElsewhere);
@@ -48,9 +82,11 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
     } else {
         tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
     }
-    let (id, ports, name, work) = match known {
-        Some(known) => (known.id, known.ports, known.name, known.work),
-        None => (DeviceId(domains::next(tx, keys::SEQ_DEVICE)?), Vec::new(), None, Work::default()),
+    let (id, ports, name, work) = if let Some(known) = known {
+        (known.id, known.ports, known.name, known.work)
+    } else {
+        let id = id.map_or_else(|| domains::next(tx, keys::SEQ_DEVICE).map(DeviceId), Ok)?;
+        (id, Vec::new(), None, Work::default())
     };
     let row = DeviceRow {
         id,
@@ -69,6 +105,8 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
     };
     tx.put(&device_key, &row, None)?;
     tx.put(&keys::owner(&entry.key), &entry.domain, None)?;
+    tx.rank(&keys::devices(&entry.domain), row.id.0, entry.key.as_str())?;
+    strangers::forget(tx, &entry.key)?;
     Ok(Entered::In(Box::new(Device {
         id: row.id,
         key: entry.key.clone(),

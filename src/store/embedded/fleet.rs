@@ -1,81 +1,211 @@
-//! Not yet.
+//! Devices as operators see them, in the file.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Embedded;
-use std::time::Duration;
-
+use super::devices::DeviceRow;
+use super::kv::{Outcome, Tx};
+use super::{Embedded, entry, keys, strangers};
 use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::jobs::work::Work;
-use crate::store::{Entered, Entry, Fleet, Listing, Offer, Result, StrangerListing, Whereabouts};
+use crate::store::record::corrupt;
+use crate::store::{Devices as _, Entered, Entry, Fleet, Listing, Offer, Result, StrangerListing, Whereabouts};
 
 #[async_trait]
 impl Fleet for Embedded {
-    async fn devices(&self, _domain: &DomainName, _after: DeviceId, _limit: usize) -> Result<Vec<Listing>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn devices(&self, domain: &DomainName, after: DeviceId, limit: usize) -> Result<Vec<Listing>> {
+        let rows = self.kv.read(|snapshot| {
+            let mut rows = Vec::new();
+            for member in snapshot.members(&keys::devices(domain), after.0.saturating_add(1)) {
+                if rows.len() == limit {
+                    break;
+                }
+                let key = DeviceKey::parse(&member?).map_err(|e| corrupt("devices", &e))?;
+                let row = snapshot.get::<DeviceRow>(&keys::device(domain, &key))?;
+                rows.extend(row.map(|row| (key, row)));
+            }
+            Ok(rows)
+        })?;
+        let devices: Vec<DeviceKey> = rows.iter().map(|(key, _)| key.clone()).collect();
+        let places = self.memory.online(domain, &devices, self.kv.now());
+        let listings = rows.into_iter().zip(places).map(|((key, row), at)| {
+            let device = self.device(&key, domain.clone(), row)?;
+            Ok(Listing { device, at })
+        });
+        listings.collect()
     }
 
-    async fn device_count(&self, _domain: &DomainName) -> Result<u64> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn device_count(&self, domain: &DomainName) -> Result<u64> {
+        self.kv.read(|snapshot| snapshot.count(&keys::devices(domain)))
     }
 
-    async fn rename(&self, _domain: &DomainName, _key: &DeviceKey, _name: Option<&str>) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> {
+        let name = name.filter(|name| !name.is_empty()).map(Into::into);
+        self.change(domain, key, |row| row.name = name).await
     }
 
-    async fn recategorise(&self, _domain: &DomainName, _key: &DeviceKey, _category: CategoryId) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {
+        self.change(domain, key, move |row| row.category = category).await
     }
 
-    async fn keep_work(&self, _domain: &DomainName, _key: &DeviceKey, _work: &Work) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn keep_work(&self, domain: &DomainName, key: &DeviceKey, work: &Work) -> Result<()> {
+        let work = work.clone();
+        let keep = move |row: &mut DeviceRow| {
+            if row.entered == work.entry {
+                row.work = work;
+            }
+        };
+        self.change(domain, key, keep).await.map(drop)
     }
 
-    async fn ports(&self, _domain: &DomainName, _key: &DeviceKey) -> Result<Option<Vec<Box<str>>>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn ports(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Vec<Box<str>>>> {
+        let row: Option<DeviceRow> = self.kv.read(|snapshot| snapshot.get(&keys::device(domain, key)))?;
+        Ok(row.map(|row| {
+            let mut ports: Vec<Box<str>> = row.ports.into_iter().map(|(name, _)| name).collect();
+            ports.sort_unstable();
+            ports
+        }))
     }
 
-    async fn remove_port(&self, _domain: &DomainName, _key: &DeviceKey, _port: &str) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn remove_port(&self, domain: &DomainName, key: &DeviceKey, port: &str) -> Result<bool> {
+        let (place, port) = (keys::device(domain, key), port.to_owned());
+        self.kv
+            .write(move |tx| {
+                let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
+                let before = row.ports.len();
+                row.ports.retain(|(name, _)| **name != *port);
+                if row.ports.len() == before {
+                    return Ok(false);
+                }
+                tx.put(&place, &row, None)?;
+                Ok(true)
+            })
+            .await
     }
 
-    async fn transfer(&self, _from: &DomainName, _entry: &Entry) -> Result<Entered> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn transfer(&self, from: &DomainName, entry: &Entry) -> Result<Entered> {
+        // The same once more, after a time-out.
+        if from != &entry.domain
+            && let Some(there) = self.find_device(&entry.key).await?
+            && there.domain == entry.domain
+            && there.password == entry.password
+        {
+            return Ok(Entered::In(Box::new(there)));
+        }
+        let (password, admin) = self.sealed(entry);
+        let (old, new) = (from.clone(), entry.clone());
+        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, password, admin)).await?;
+        if matches!(entered, Entered::In(_)) && from != &entry.domain {
+            self.memory.forget(from, &entry.key);
+        }
+        Ok(entered)
     }
 
-    async fn offer(&self, _to: &DomainName, _offer: &Offer, _keep: Duration) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
+        let (to, offer) = (to.clone(), offer.clone());
+        self.kv
+            .write(move |tx| {
+                let ends = tx.now + keep;
+                tx.count_open(&keys::offers(&to))?;
+                tx.put(&keys::offer(&to, &offer.key), &offer.from, Some(ends))?;
+                tx.rank(&keys::offers(&to), ends.0, offer.key.as_str())
+            })
+            .await
     }
 
-    async fn offers(&self, _to: &DomainName) -> Result<Vec<Offer>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
+        self.kv.read(|snapshot| {
+            let mut offers = Vec::new();
+            for member in snapshot.members(&keys::offers(to), snapshot.now.0 + 1) {
+                let key = DeviceKey::parse(&member?).map_err(|e| corrupt("offers", &e))?;
+                let from: Option<DomainName> = snapshot.get(&keys::offer(to, &key))?;
+                offers.extend(from.map(|from| Offer { key, from }));
+            }
+            Ok(offers)
+        })
     }
 
-    async fn end_offer(&self, _to: &DomainName, _key: &DeviceKey) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {
+        let (to, key) = (to.clone(), key.clone());
+        self.kv
+            .write(move |tx| {
+                let place = keys::offer(&to, &key);
+                let there = tx.has(&place)?;
+                tx.remove(&place)?;
+                tx.unrank(&keys::offers(&to), key.as_str())?;
+                Ok(there)
+            })
+            .await
     }
 
-    async fn strangers(&self, _after: DeviceId, _limit: usize) -> Result<Vec<StrangerListing>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>> {
+        let found = self.kv.read(|snapshot| {
+            let mut found = Vec::new();
+            for member in snapshot.members(keys::STRANGERS, after.0.saturating_add(1)) {
+                if found.len() == limit {
+                    break;
+                }
+                let key = DeviceKey::parse(&member?).map_err(|e| corrupt("unassigned", &e))?;
+                found.extend(strangers::find(snapshot, &key)?);
+            }
+            Ok(found)
+        })?;
+        let now = self.kv.now();
+        let listing = |device: crate::core::device::Stranger| {
+            let at = self.memory.stranger(&device.key, now);
+            StrangerListing { device, at }
+        };
+        Ok(found.into_iter().map(listing).collect())
     }
 
     async fn stranger_count(&self) -> Result<u64> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        self.kv.read(|snapshot| snapshot.count_open(keys::STRANGER_ENDS))
     }
 
-    async fn attach_stranger(&self, _key: &DeviceKey, _at: &Whereabouts) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        let device = key.clone();
+        let there = self.kv.write(move |tx| strangers::keep_on(tx, &device, keep)).await?;
+        if there {
+            self.memory.attach_stranger(key, at);
+        }
+        Ok(there)
     }
 
-    async fn detach_stranger(&self, _key: &DeviceKey, _at: &Whereabouts) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        self.memory.detach_stranger(key, at);
+        Ok(())
     }
 
-    async fn stranger(&self, _key: &DeviceKey) -> Result<Option<StrangerListing>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn stranger(&self, key: &DeviceKey) -> Result<Option<StrangerListing>> {
+        let found = self.kv.read(|snapshot| strangers::find(snapshot, key))?;
+        let at = self.memory.stranger(key, self.kv.now());
+        Ok(found.map(|device| StrangerListing { device, at }))
     }
 
-    async fn forget_stranger(&self, _key: &DeviceKey) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn forget_stranger(&self, key: &DeviceKey) -> Result<bool> {
+        let device = key.clone();
+        let there = self.kv.write(move |tx| strangers::forget(tx, &device)).await?;
+        self.memory.forget_stranger(key);
+        Ok(there)
+    }
+}
+
+impl Embedded {
+    /// Changes the record of a device. False if it is not of this domain.
+    async fn change(
+        &self,
+        domain: &DomainName,
+        key: &DeviceKey,
+        change: impl FnOnce(&mut DeviceRow) + Send + 'static,
+    ) -> Result<bool> {
+        let place = keys::device(domain, key);
+        let job = move |tx: &mut Tx<'_>| -> Outcome<bool> {
+            let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
+            change(&mut row);
+            tx.put(&place, &row, None)?;
+            Ok(true)
+        };
+        self.kv.write(job).await
     }
 }

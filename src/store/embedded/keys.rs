@@ -13,6 +13,8 @@ pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
 /// In front of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
+pub(super) const STRANGERS: &str = "unassigned";
+pub(super) const STRANGER_ENDS: &str = "unassigned:ends";
 pub(super) const DIR_OPEN: &str = "dir:open";
 
 pub(super) fn domain(domain: &DomainName) -> String {
@@ -55,7 +57,7 @@ pub(super) fn owner(device: &DeviceKey) -> String {
     format!("owner:{device}")
 }
 
-pub(super) fn unassigned(device: &DeviceKey) -> String {
+pub(super) fn stranger(device: &DeviceKey) -> String {
     format!("unassigned:{device}")
 }
 
@@ -69,6 +71,18 @@ pub(super) fn open(domain: &DomainName, rollout: bool) -> String {
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
     format!("{{{domain}}}:device:{device}")
+}
+
+pub(super) fn devices(domain: &DomainName) -> String {
+    format!("{{{domain}}}:devices")
+}
+
+pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
+    format!("{{{to}}}:offer:{device}")
+}
+
+pub(super) fn offers(to: &DomainName) -> String {
+    format!("{{{to}}}:offers")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {

@@ -136,9 +136,14 @@ impl Snapshot {
         Ok(read_row(&self.rows, self.now, key)?.map(|row| row.value))
     }
 
+    /// How many members an index has.
+    pub fn count(&self, index: &str) -> Outcome<u64> {
+        Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
+    }
+
     /// How many members of an index have a score after now.
     pub fn count_open(&self, index: &str) -> Outcome<u64> {
-        let all = self.counts.get(index)?.map_or(0, |count| count.value());
+        let all = self.count(index)?;
         let over = self.ranks.range((index, 0, "")..(index, self.now.0 + 1, ""))?.count() as u64;
         Ok(all.saturating_sub(over))
     }

@@ -15,6 +15,7 @@ mod kv;
 mod listings;
 mod mailbox;
 mod presence;
+mod strangers;
 mod tenancy;
 mod timelines;
 mod writer;

@@ -15,6 +15,8 @@ use crate::store::{Presence, Result, Whereabouts};
 struct State {
     /// Where a member is, and where it was before.
     members: HashMap<DomainName, HashMap<DeviceKey, (Whereabouts, Option<Whereabouts>)>>,
+    /// Where an unassigned device is.
+    strangers: HashMap<DeviceKey, Whereabouts>,
     nodes: HashMap<NodeId, UnixMillis>,
     /// Who delivers a notice, and until when nobody else may.
     notices: HashMap<(DomainName, Code), (NodeId, UnixMillis)>,
@@ -40,6 +42,34 @@ impl Memory {
         if let Some(members) = self.lock().members.get_mut(domain) {
             members.remove(key);
         }
+    }
+
+    /// Where devices of a domain are online now, in their order.
+    pub fn online(&self, domain: &DomainName, keys: &[DeviceKey], now: UnixMillis) -> Vec<Option<Whereabouts>> {
+        let state = self.lock();
+        let members = state.members.get(domain);
+        let at = |key| members.and_then(|members| members.get(key)).map(|(at, _)| at);
+        keys.iter().map(|key| at(key).filter(|at| state.alive(&at.node, now)).cloned()).collect()
+    }
+
+    pub fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts) {
+        self.lock().strangers.insert(key.clone(), at.clone());
+    }
+
+    pub fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) {
+        let mut state = self.lock();
+        if state.strangers.get(key) == Some(at) {
+            state.strangers.remove(key);
+        }
+    }
+
+    pub fn forget_stranger(&self, key: &DeviceKey) {
+        self.lock().strangers.remove(key);
+    }
+
+    pub fn stranger(&self, key: &DeviceKey, now: UnixMillis) -> Option<Whereabouts> {
+        let state = self.lock();
+        state.strangers.get(key).filter(|at| state.alive(&at.node, now)).cloned()
     }
 
     /// Takes a notice for `node`, if neither its holder nor who took it before is another live node.
@@ -118,9 +148,6 @@ impl Presence for Embedded {
     }
 
     async fn whereabouts(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Whereabouts>> {
-        let now = self.kv.now();
-        let state = self.memory.lock();
-        let at = state.members.get(domain).and_then(|members| members.get(key)).map(|(at, _)| at);
-        Ok(at.filter(|at| state.alive(&at.node, now)).cloned())
+        Ok(self.memory.online(domain, std::slice::from_ref(key), self.kv.now()).pop().flatten())
     }
 }

@@ -64,8 +64,8 @@ impl<S: Store> Fleet for Observed<S> {
         timed(StoreOp::StrangerCount, self.0.stranger_count()).await
     }
 
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        timed(StoreOp::AttachStranger, self.0.attach_stranger(key, at)).await
+    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        timed(StoreOp::AttachStranger, self.0.attach_stranger(key, at, keep)).await
     }
 
     async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {

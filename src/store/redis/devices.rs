@@ -13,6 +13,9 @@ use crate::core::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, open, to_json};
 use crate::store::{Devices, Entered, Entry, PortClaim, Result};
 
+/// The fields of a record.
+pub(super) type Fields = HashMap<String, Vec<u8>>;
+
 static CONFIRM: LazyScript = script!("confirm");
 static REFRESH: LazyScript = script!("refresh");
 static REMOVE: LazyScript = script!("remove");
@@ -61,9 +64,7 @@ impl Devices for Redis {
         self.line
             .timed(async {
                 let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
-                let mut script = REMOVE.key(keys::device(domain, key));
-                script.key(keys::pending(domain)).key(keys::presence(domain)).arg(key.as_str());
-                let removed: bool = self.line.eval_once(&script).await?;
+                let removed = self.drop_record(domain, key, "").await?;
                 // The record first: an entry that is under way looks for it before it makes the ownership last.
                 self.disown(key, domain).await?;
                 Ok(removed && owner.as_deref() == Some(domain.as_str()))
@@ -76,14 +77,7 @@ impl Devices for Redis {
     }
 
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        let set = cmd("SET").arg(keys::unassigned(key)).arg(to_json(facts)).arg("PX").arg(millis(keep)).take();
-        self.line.timed(self.line.ask(&set)).await
-    }
-
-    async fn find_unassigned(&self, key: &DeviceKey) -> Result<Option<Facts>> {
-        let place = keys::unassigned(key);
-        let facts: Option<Vec<u8>> = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
-        facts.map(|json| from_json(&place, &json)).transpose()
+        self.line.timed(self.record_stranger(key, facts, keep)).await
     }
 }
 
@@ -111,9 +105,22 @@ impl Redis {
         Ok(if recorded { PortClaim::Recorded } else { PortClaim::CodeNotOpen })
     }
 
-    async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
+    /// Forgets the record of a device, if it is still of this entry (empty: of any).
+    pub(super) async fn drop_record(&self, domain: &DomainName, key: &DeviceKey, entry: &str) -> Result<bool> {
+        let mut script = REMOVE.key(keys::device(domain, key));
+        script.key(keys::pending(domain)).key(keys::devices(domain)).key(keys::presence(domain));
+        script.arg(key.as_str()).arg(entry);
+        self.line.eval_once(&script).await
+    }
+
+    pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
+        let fields = self.line.ask(cmd("HGETALL").arg(keys::device(domain, key))).await?;
+        self.device_of(domain, key, &fields)
+    }
+
+    /// A device from the fields of its record; `None` if there are none.
+    pub(super) fn device_of(&self, domain: &DomainName, key: &DeviceKey, fields: &Fields) -> Result<Option<Device>> {
         let place = keys::device(domain, key);
-        let fields: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&place)).await?;
         if fields.is_empty() {
             return Ok(None);
         }

@@ -12,7 +12,7 @@ use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::jobs::work::Work;
 use crate::core::sysclient::auth::hex;
 use crate::core::time::UnixMillis;
-use crate::store::record::{seal, to_json};
+use crate::store::record::{from_json, seal, to_json};
 use crate::store::{Entered, Entry, Result, StoreError, Ticket};
 
 static ENTER: LazyScript = script!("enter");
@@ -26,18 +26,51 @@ const BLOCK: u64 = 64;
 const TRIES: u32 = 3;
 
 /// What the script is told, beside its keys.
-struct Writing<'a> {
+pub(super) struct Writing<'a> {
     entry: &'a Entry,
     id: u64,
     /// Marks this very entry, so that no other one is undone in its place.
-    mark: String,
+    pub(super) mark: String,
     password: Vec<u8>,
     admin: Vec<u8>,
 }
 
-enum Written {
-    In(u64, UnixMillis),
+/// What the script answers, in its order.
+type Answer = (String, u64, u64, String, Vec<u8>);
+
+/// What has been written of an entry, and what the record keeps of earlier ones.
+pub(super) struct Record {
+    id: DeviceId,
+    entered: UnixMillis,
+    name: Option<Box<str>>,
+    work: Work,
+}
+
+pub(super) enum Written {
+    In(Record),
     Closed,
+}
+
+impl Record {
+    /// The device as it is after the entry.
+    pub(super) fn of(self, entry: &Entry) -> Device {
+        Device {
+            id: self.id,
+            key: entry.key.clone(),
+            domain: entry.domain.clone(),
+            category: entry.category,
+            way: entry.ticket.way(),
+            password: entry.password.clone(),
+            tentative: true,
+            admin_password: entry.admin_password.clone(),
+            entry_code: entry.code(),
+            pending: entry.code(),
+            entered: self.entered,
+            name: self.name,
+            work: self.work,
+            facts: entry.facts.clone(),
+        }
+    }
 }
 
 impl Entry {
@@ -69,59 +102,55 @@ impl Redis {
             return Ok(Entered::OwnedElsewhere);
         }
         let (id, owed) = known;
-        let mut mark = [0; 16];
-        crate::random::fill(&mut mark);
-        let admin = entry.admin_password.as_ref();
-        let writing = Writing {
-            entry,
-            id: match id {
-                Some(id) => id,
-                None => self.next_device().await?,
-            },
-            mark: hex(&mark),
-            password: seal(&self.sealer, &device, "password", &entry.password),
-            admin: admin.map(|secret| seal(&self.sealer, &device, "admin", secret)).unwrap_or_default(),
+        let id_there = id.is_some();
+        let id = match id {
+            Some(id) => id,
+            None => self.next_device().await?,
         };
-        let written = self.write_entry(&device, &writing, owed).await;
-        if !matches!(written, Ok(Written::In(..))) && owner == Reservation::New && id.is_none() {
+        let writing = self.writing(entry, id);
+        let written = self.write_entry(&writing, owed).await;
+        if !matches!(written, Ok(Written::In(_))) && owner == Reservation::New && !id_there {
             // If this fails too, or an entry did get written unseen, the reservation ends by itself or is made again.
             let _ = self.disown(&entry.key, &entry.domain).await;
         }
-        let Written::In(id, entered) = written? else { return Ok(Entered::CodeNotOpen) };
+        let Written::In(record) = written? else { return Ok(Entered::CodeNotOpen) };
         if !self.own(&entry.key, &entry.domain, &writing.mark).await? {
             self.undo_entry(&entry.domain, &entry.key, &writing.mark, entry.code()).await?;
             return Ok(Entered::OwnedElsewhere);
         }
-        Ok(Entered::In(Box::new(Device {
-            id: DeviceId(id),
-            key: entry.key.clone(),
-            domain: entry.domain.clone(),
-            category: entry.category,
-            way: entry.ticket.way(),
-            password: entry.password.clone(),
-            tentative: true,
-            admin_password: entry.admin_password.clone(),
-            entry_code: entry.code(),
-            pending: entry.code(),
-            entered,
-            name: None,
-            work: Work::default(),
-            facts: entry.facts.clone(),
-        })))
+        // If this fails, the record is passed over, because the device has an owner now, and ends by itself.
+        let _ = self.drop_stranger(&entry.key).await;
+        Ok(Entered::In(Box::new(record.of(entry))))
+    }
+
+    /// An entry that is to be written under a new mark.
+    pub(super) fn writing<'a>(&self, entry: &'a Entry, id: u64) -> Writing<'a> {
+        let device = keys::device(&entry.domain, &entry.key);
+        let mut mark = [0; 16];
+        crate::random::fill(&mut mark);
+        let admin = entry.admin_password.as_ref();
+        Writing {
+            entry,
+            id,
+            mark: hex(&mark),
+            password: seal(&self.sealer, &device, "password", &entry.password),
+            admin: admin.map(|secret| seal(&self.sealer, &device, "admin", secret)).unwrap_or_default(),
+        }
     }
 
     /// Number and pending code of a device, as far as there is a record.
-    async fn known(&self, device: &str) -> Result<(Option<u64>, Option<String>)> {
+    pub(super) async fn known(&self, device: &str) -> Result<(Option<u64>, Option<String>)> {
         self.line.ask(cmd("HMGET").arg(device).arg(&["id", "pending"])).await
     }
 
-    async fn write_entry(&self, device: &str, writing: &Writing<'_>, mut owed: Option<String>) -> Result<Written> {
+    pub(super) async fn write_entry(&self, writing: &Writing<'_>, mut owed: Option<String>) -> Result<Written> {
         let entry = writing.entry;
+        let device = &keys::device(&entry.domain, &entry.key);
         let code = entry.code();
         for _ in 0..TRIES {
             let other = owed.as_deref().and_then(|owed| Code::parse(owed).ok()).filter(|owed| Some(*owed) != code);
             let mut script = ENTER.key(device);
-            script.key(keys::pending(&entry.domain));
+            script.key(keys::pending(&entry.domain)).key(keys::devices(&entry.domain));
             if let Some(code) = code {
                 add_code_keys(&mut script, &entry.domain, code);
             }
@@ -132,9 +161,16 @@ impl Redis {
             script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.ticket.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(expose(code.as_ref())).arg(expose(other.as_ref())).arg(millis(KEEP_USED));
-            let (outcome, id, entered): (String, u64, u64) = self.line.eval(&script).await?;
+            let (outcome, id, entered, name, work): Answer = self.line.eval(&script).await?;
             match outcome.as_str() {
-                "in" => return Ok(Written::In(id, UnixMillis(entered))),
+                "in" => {
+                    return Ok(Written::In(Record {
+                        id: DeviceId(id),
+                        entered: UnixMillis(entered),
+                        name: (!name.is_empty()).then(|| name.into()),
+                        work: if work.is_empty() { Work::default() } else { from_json(device, &work)? },
+                    }));
+                }
                 "closed" => return Ok(Written::Closed),
                 _ => (_, owed) = self.known(device).await?,
             }
@@ -143,9 +179,15 @@ impl Redis {
     }
 
     /// Takes back an entry that another domain was faster with.
-    async fn undo_entry(&self, domain: &DomainName, key: &DeviceKey, mark: &str, code: Option<Code>) -> Result<()> {
+    pub(super) async fn undo_entry(
+        &self,
+        domain: &DomainName,
+        key: &DeviceKey,
+        mark: &str,
+        code: Option<Code>,
+    ) -> Result<()> {
         let mut script = UNDO.key(keys::device(domain, key));
-        script.key(keys::pending(domain));
+        script.key(keys::pending(domain)).key(keys::devices(domain));
         if let Some(code) = code {
             add_code_keys(&mut script, domain, code);
         }
@@ -154,7 +196,7 @@ impl Redis {
     }
 
     /// A number that no device has had. Numbers are not in order of entry.
-    async fn next_device(&self) -> Result<u64> {
+    pub(super) async fn next_device(&self) -> Result<u64> {
         let ours = || self.device_ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(id) = ours().next() {
             return Ok(id);

@@ -12,25 +12,31 @@
 //!   pb:code:<code>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until the entry is complete, then none
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
-//!   pb:unassigned:<device>         string  facts, JSON                            TTL as asked
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:bus                         channel signals, JSON
+//! of devices without a domain
+//!   pb:unassigned:{unassigned}:device:<device>  hash  id, facts, seen              TTL as asked
+//!   pb:unassigned:{unassigned}:devices          zset  devices by number            TTL of the last one
+//!   pb:unassigned:{unassigned}:ends             zset  devices by end               TTL of the last one
+//!   pb:unassigned:{unassigned}:presence         hash  device → "<conn> <node>"     TTL of the last one
 //! of a domain
 //!   pb:{domain}:domain             hash    id, revision, password°, admin°, token°, cat:<name> → JSON,
 //!                                          access:<domain> → 1
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
-//!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
 //!   pb:{domain}:window:<code>      string  the device that used it and may again  TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
-//!                                          entry_code, pending, port:<name> → code record
+//!                                          entry_code, pending, name, work, port:<name> → code record
+//!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:pending            zset    devices whose notice is owed, by time of entry
 //!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
 //!   pb:{domain}:mailbox            zset    codes in the mailbox by end
 //!   pb:{domain}:lease:<code>       string  the node that delivers it              TTL as asked
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
+//!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
+//!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
 //! of the directory (<hash>: keyed hash, never the code itself)
 //!   pb:dir:{dir}:code:<hash>       hash    url°, credential, ends                 TTL validity
 //!   pb:dir:{dir}:entered:<hash>    set     MAC addresses that entered the code    TTL of the code
@@ -52,6 +58,9 @@ pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
 pub(super) const SEQ_JOB: &str = "pb:seq:job";
 pub(super) const PING: &str = "pb:ping";
 pub(super) const BUS: &str = "pb:bus";
+pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";
+pub(super) const STRANGER_ENDS: &str = "pb:unassigned:{unassigned}:ends";
+pub(super) const STRANGER_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
 
 /// Which codes are counted together.
@@ -73,8 +82,8 @@ pub(super) fn node(node: &NodeId) -> String {
     format!("pb:node:{node}")
 }
 
-pub(super) fn unassigned(device: &DeviceKey) -> String {
-    format!("pb:unassigned:{device}")
+pub(super) fn stranger(device: &DeviceKey) -> String {
+    format!("pb:unassigned:{{unassigned}}:device:{device}")
 }
 
 pub(super) fn domain(domain: &DomainName) -> String {
@@ -87,10 +96,6 @@ pub(super) fn jobs(domain: &DomainName) -> String {
 
 pub(super) fn builds(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:builds")
-}
-
-pub(super) fn devices(domain: &DomainName) -> String {
-    format!("pb:{{{domain}}}:devices")
 }
 
 pub(super) fn code(domain: &DomainName, code: Code) -> String {
@@ -122,6 +127,18 @@ pub(super) fn open(domain: &DomainName, kind: &str) -> String {
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
     format!("pb:{{{domain}}}:device:{device}")
+}
+
+pub(super) fn devices(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:devices")
+}
+
+pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
+    format!("pb:{{{to}}}:offer:{device}")
+}
+
+pub(super) fn offers(to: &DomainName) -> String {
+    format!("pb:{{{to}}}:offers")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {

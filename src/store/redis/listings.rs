@@ -12,7 +12,7 @@ use crate::store::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListi
 static LIST: LazyScript = script!("list");
 static UNLIST: LazyScript = script!("unlist");
 static CONTACT: LazyScript = script!("contact");
-static OPEN: LazyScript = script!("open_listings");
+static OPEN: LazyScript = script!("count_open");
 
 #[async_trait]
 impl Listings for Redis {

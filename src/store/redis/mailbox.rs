@@ -1,6 +1,6 @@
 //! The mailbox on Redis: an entry and a lease per notice, and an index by the end of the entries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use ::redis::{cmd, pipe};
@@ -11,11 +11,11 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::device::Notice;
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::{About, corrupt, from_json};
-use crate::store::{Mailbox, Result, StoreError};
+use crate::store::{Mailbox, Result};
 
 static PENDING: LazyScript = script!("pending_before");
 static PAGE: LazyScript = script!("mailbox_page");
-static DEPTH: LazyScript = script!("mailbox_depth");
+static DEPTH: LazyScript = script!("count_open");
 static TAKE: LazyScript = script!("take");
 static RELEASE: LazyScript = script!("release");
 static SETTLE: LazyScript = script!("settle");
@@ -168,14 +168,7 @@ impl Redis {
     /// Which of the other nodes in these entries are alive.
     async fn alive(&self, seen: &[Seen], node: &NodeId) -> Result<HashSet<NodeId>> {
         let nodes = seen.iter().flat_map(|seen| [&seen.notice.holder, &seen.lessee]).flatten();
-        let others: HashSet<&NodeId> = nodes.filter(|other| *other != node).collect();
-        // One command each, since every node's lease is a slot of its own; they go out together.
-        let asks = others.into_iter().map(|other| async move {
-            let alive: bool = self.line.ask(cmd("EXISTS").arg(keys::node(other))).await?;
-            Ok::<_, StoreError>((other.clone(), alive))
-        });
-        let answers: HashMap<NodeId, bool> = futures_util::future::try_join_all(asks).await?.into_iter().collect();
-        Ok(answers.into_iter().filter_map(|(node, alive)| alive.then_some(node)).collect())
+        self.living(nodes.filter(|other| *other != node).collect()).await
     }
 
     /// Takes those of the entries that nobody has taken or addressed anew since they were looked at.

@@ -16,10 +16,13 @@ mod jobs;
 mod keys;
 mod listings;
 mod mailbox;
+mod offers;
 mod owner;
 mod presence;
+mod strangers;
 mod tenancy;
 mod timelines;
+mod transfer;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

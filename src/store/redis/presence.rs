@@ -1,5 +1,6 @@
 //! Presence on Redis: where each member is, without refresh, and one lease per node that is renewed.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use ::redis::cmd;
@@ -7,12 +8,12 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::ids::{ConnId, DeviceKey, DomainName, NodeId};
-use crate::store::{Presence, Result, Whereabouts};
+use crate::store::{Presence, Result, StoreError, Whereabouts};
 
 static ATTACH: LazyScript = script!("attach");
-static DETACH: LazyScript = script!("detach");
+pub(super) static DETACH: LazyScript = script!("detach");
 
-fn write(at: &Whereabouts) -> String {
+pub(super) fn write(at: &Whereabouts) -> String {
     format!("{} {}", at.conn.0, at.node)
 }
 
@@ -51,10 +52,27 @@ impl Presence for Redis {
             .timed(async {
                 let read_field = cmd("HGET").arg(keys::presence(domain)).arg(key.as_str()).take();
                 let field: Option<String> = self.line.ask(&read_field).await?;
-                let Some(at) = field.as_deref().and_then(read) else { return Ok(None) };
-                let alive: bool = self.line.ask(cmd("EXISTS").arg(keys::node(&at.node))).await?;
-                Ok(alive.then_some(at))
+                Ok(self.online(&[field]).await?.pop().flatten())
             })
             .await
+    }
+}
+
+impl Redis {
+    /// Those of the nodes whose lease lives.
+    pub(super) async fn living(&self, nodes: HashSet<&NodeId>) -> Result<HashSet<NodeId>> {
+        // One command each, since every node's lease is a slot of its own; they go out together.
+        let asks = nodes.into_iter().map(|node| async move {
+            let alive: bool = self.line.ask(cmd("EXISTS").arg(keys::node(node))).await?;
+            Ok::<_, StoreError>(alive.then(|| node.clone()))
+        });
+        Ok(futures_util::future::try_join_all(asks).await?.into_iter().flatten().collect())
+    }
+
+    /// Where devices are online now, in their order, by the fields of a presence hash.
+    pub(super) async fn online(&self, fields: &[Option<String>]) -> Result<Vec<Option<Whereabouts>>> {
+        let places: Vec<_> = fields.iter().map(|field| field.as_deref().and_then(read)).collect();
+        let living = self.living(places.iter().flatten().map(|at| &at.node).collect()).await?;
+        Ok(places.into_iter().map(|at| at.filter(|at| living.contains(&at.node))).collect())
     }
 }

@@ -1,20 +1,20 @@
--- KEYS device, pending; with a code: code, window, open:short, open:rollout;
+-- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
 --      at the end, if another notice is still owed: its code, its mail, mailbox
 -- ARGV device, id, category, way, password, admin, facts, entry, code, owed code, how long a used code is kept
--- Answers what has happened, id, time of entry.
+-- Answers what has happened, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
-local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending')
+local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work')
 
 local by
 if code ~= '' then
-  local record = redis.call('HMGET', KEYS[3], 'about', 'by', 'port')
+  local record = redis.call('HMGET', KEYS[4], 'about', 'by', 'port')
   by = record[2]
-  local again = by == device and not record[3] and old[2] and old[3] == code and redis.call('EXISTS', KEYS[4]) == 1
-  if not record[1] or (by and not again) then return {'closed', 0, 0} end
+  local again = by == device and not record[3] and old[2] and old[3] == code and redis.call('EXISTS', KEYS[5]) == 1
+  if not record[1] or (by and not again) then return {'closed', 0, 0, '', ''} end
 end
 -- Another notice is owed than the caller knew of: it has to bring the keys of that one.
 local pending = old[4] or ''
-if pending ~= code and pending ~= owed then return {'stale', 0, 0} end
+if pending ~= code and pending ~= owed then return {'stale', 0, 0, '', ''} end
 
 local time = now()
 if pending ~= '' and pending ~= code then
@@ -24,6 +24,7 @@ local id = old[1] or ARGV[2]
 -- A full server refuses this one, or the one in `post`, before anything is changed; what comes after is then let through.
 redis.call('HSET', KEYS[1], 'id', id, 'category', ARGV[3], 'way', ARGV[4], 'password', ARGV[5], 'facts', ARGV[7],
   'entered', time, 'entry', ARGV[8], 'tentative', '1')
+redis.call('ZADD', KEYS[3], id, device)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'admin', ARGV[6]) else redis.call('HDEL', KEYS[1], 'admin') end
 if code == '' then
   redis.call('HDEL', KEYS[1], 'entry_code', 'pending')
@@ -32,11 +33,11 @@ else
   redis.call('HSET', KEYS[1], 'entry_code', code, 'pending', code)
   redis.call('ZADD', KEYS[2], time, device)
   if not by then
-    redis.call('SET', KEYS[4], device, 'PX', left(KEYS[3]))
-    redis.call('HSET', KEYS[3], 'by', device)
-    redis.call('ZREM', KEYS[5], code)
+    redis.call('SET', KEYS[5], device, 'PX', left(KEYS[4]))
+    redis.call('HSET', KEYS[4], 'by', device)
     redis.call('ZREM', KEYS[6], code)
+    redis.call('ZREM', KEYS[7], code)
   end
-  redis.call('PEXPIRE', KEYS[3], ARGV[11])
+  redis.call('PEXPIRE', KEYS[4], ARGV[11])
 end
-return {'in', tonumber(id), time}
+return {'in', tonumber(id), time, old[5] or '', old[6] or ''}

@@ -1,4 +1,6 @@
--- KEYS device, pending, presence  ARGV device
+-- KEYS device, pending, devices, presence  ARGV device, the entry that it must still be of (empty: any)
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'entry') ~= ARGV[2] then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
 return redis.call('DEL', KEYS[1])

@@ -1,2 +1,2 @@
--- KEYS mailbox
+-- KEYS index by end
 return redis.call('ZCOUNT', KEYS[1], '(' .. now(), '+inf')

@@ -1,0 +1,3 @@
+-- KEYS offer, offers  ARGV device
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('DEL', KEYS[1])

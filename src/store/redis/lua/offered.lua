@@ -1,0 +1,2 @@
+-- KEYS offers
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now(), '+inf')

@@ -1,2 +1,0 @@
--- KEYS open
-return redis.call('ZCOUNT', KEYS[1], '(' .. now(), '+inf')

@@ -1,0 +1,47 @@
+//! What domains offer each other: one key per offer, which ends by itself, and an index by end.
+
+use std::time::Duration;
+
+use ::redis::cmd;
+
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::ids::{DeviceKey, DomainName};
+use crate::store::record::corrupt;
+use crate::store::{Offer, Result};
+
+static OFFER: LazyScript = script!("offer");
+static OFFERED: LazyScript = script!("offered");
+static END_OFFER: LazyScript = script!("end_offer");
+
+impl Redis {
+    pub(super) async fn keep_offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
+        let mut script = OFFER.key(keys::offer(to, &offer.key));
+        script.key(keys::offers(to)).arg(offer.key.as_str()).arg(offer.from.as_str()).arg(millis(keep));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn read_offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
+        let index = keys::offers(to);
+        let found: Vec<String> = self.line.eval(&OFFERED.key(&index)).await?;
+        let devices: Vec<DeviceKey> = found.iter().filter_map(|key| DeviceKey::parse(key).ok()).collect();
+        if devices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut read = cmd("MGET");
+        for key in &devices {
+            read.arg(keys::offer(to, key));
+        }
+        let from: Vec<Option<String>> = self.line.ask(&read).await?;
+        let offers = devices.into_iter().zip(from).filter_map(|(key, from)| {
+            let from = DomainName::parse(&from?).map_err(|e| corrupt(&index, &e));
+            Some(from.map(|from| Offer { key, from }))
+        });
+        offers.collect()
+    }
+
+    pub(super) async fn drop_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {
+        let mut script = END_OFFER.key(keys::offer(to, key));
+        script.key(keys::offers(to)).arg(key.as_str());
+        self.line.eval_once(&script).await
+    }
+}

@@ -1,0 +1,115 @@
+//! Devices that belong to no domain. All of them share one hash tag, as those of a domain do.
+//!
+//! A device that enters a domain is forgotten here in a second step. If that step is lost, its record ends by itself; until
+//! then it is passed over, because the device has an owner.
+
+use std::time::Duration;
+
+use ::redis::{ScriptInvocation, cmd, pipe};
+
+use super::devices::Fields;
+use super::{LazyScript, Redis, keys, millis, presence, script};
+use crate::core::device::{Facts, Stranger};
+use crate::core::ids::{DeviceId, DeviceKey};
+use crate::core::time::UnixMillis;
+use crate::store::record::{corrupt, from_json, to_json};
+use crate::store::{Result, StrangerListing, Whereabouts};
+
+static RECORD: LazyScript = script!("record_stranger");
+static ATTACH: LazyScript = script!("attach_stranger");
+static FORGET: LazyScript = script!("forget_stranger");
+static COUNT: LazyScript = script!("count_open");
+
+fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
+    let mut call = script.key(keys::stranger(key));
+    call.key(keys::STRANGERS).key(keys::STRANGER_ENDS).key(keys::STRANGER_PRESENCE).arg(key.as_str());
+    call
+}
+
+impl Redis {
+    pub(super) async fn record_stranger(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+        let known: bool = self.line.ask(cmd("EXISTS").arg(keys::stranger(key))).await?;
+        // Drawn only for a new one; should the record end at this moment, it is drawn by the repetition below.
+        let id = if known { 0 } else { self.next_device().await? };
+        if !self.write_stranger(key, id, facts, keep).await? {
+            let id = self.next_device().await?;
+            self.write_stranger(key, id, facts, keep).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_stranger(&self, key: &DeviceKey, id: u64, facts: &Facts, keep: Duration) -> Result<bool> {
+        let mut script = about(&RECORD, key);
+        script.arg(id).arg(to_json(facts)).arg(millis(keep));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn hold_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        let mut script = about(&ATTACH, key);
+        script.arg(presence::write(at)).arg(millis(keep));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn release_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        let mut script = presence::DETACH.key(keys::STRANGER_PRESENCE);
+        script.arg(key.as_str()).arg(presence::write(at));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn drop_stranger(&self, key: &DeviceKey) -> Result<bool> {
+        self.line.eval_once(&about(&FORGET, key)).await
+    }
+
+    pub(super) async fn count_strangers(&self) -> Result<u64> {
+        self.line.eval(&COUNT.key(keys::STRANGER_ENDS)).await
+    }
+
+    /// The next `limit` unassigned devices. What has ended or entered a domain meanwhile is passed over.
+    pub(super) async fn list_strangers(&self, mut after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let keys = self.page(keys::STRANGERS, after, wanted).await?;
+            let Some((_, last)) = keys.last() else { break };
+            after = *last;
+            let full = keys.len() == wanted;
+            let keys: Vec<DeviceKey> = keys.into_iter().map(|(key, _)| key).collect();
+            found.append(&mut self.look_at_strangers(&keys).await?);
+            if !full {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn look_at_strangers(&self, devices: &[DeviceKey]) -> Result<Vec<StrangerListing>> {
+        let (mut records, mut places) = (pipe(), cmd("HMGET"));
+        places.arg(keys::STRANGER_PRESENCE);
+        for key in devices {
+            records.cmd("HGETALL").arg(keys::stranger(key));
+            places.arg(key.as_str());
+        }
+        let (records, owners, places): (Vec<Fields>, _, Vec<Option<String>>) =
+            tokio::try_join!(self.line.ask_all(&records), self.owners(devices), self.line.ask(&places))?;
+        let places = self.online(&places).await?;
+        let mut found = Vec::new();
+        for (((key, fields), owner), at) in devices.iter().zip(records).zip(owners).zip(places) {
+            if owner.is_none() && !fields.is_empty() {
+                found.push(StrangerListing { device: stranger_of(key, &fields)?, at });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn stranger_of(key: &DeviceKey, fields: &Fields) -> Result<Stranger> {
+    let place = keys::stranger(key);
+    let field =
+        |name: &str| fields.get(name).map(Vec::as_slice).ok_or_else(|| corrupt(&place, &format!("{name} is missing")));
+    Ok(Stranger {
+        id: DeviceId(from_json(&place, field("id")?)?),
+        key: key.clone(),
+        facts: from_json(&place, field("facts")?)?,
+        seen: UnixMillis(from_json(&place, field("seen")?)?),
+    })
+}
