@@ -204,6 +204,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         tenants,
         codes,
         roster: Arc::new(Roster::new(settings::capacity(config))),
+        keys: Arc::default(),
         tuning: settings::tuning(config),
         instance: settings::instance(config),
         app_settings: settings::apps(config),

@@ -11,7 +11,7 @@ use provbroker::core::percent;
 use provbroker::core::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
 use provbroker::core::sysclient::auth::{self, hex, unhex};
 use provbroker::core::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
-use provbroker::core::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Limits};
+use provbroker::core::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Expects, Limits};
 use provbroker::core::time::Tick;
 use serde_json::Value;
 
@@ -214,8 +214,8 @@ fn tunnel_exchanges_on_the_server() {
         let session = command(&steps[0].1).0;
         // One vector cuts a short request in two; so the limit is what it makes of it.
         let limits = Limits { send: sends[0].len(), ..Limits::default() };
-        let head_only = text(&v, "method") == "HEAD";
-        let (mut exchange, mut actions) = Exchange::open(session, sends.concat().into(), head_only, limits, Tick(0));
+        let expects = if text(&v, "method") == "HEAD" { Expects::HeadOnly } else { Expects::Answer };
+        let (mut exchange, mut actions) = Exchange::open(session, sends.concat().into(), expects, limits, Tick(0));
         let (mut status, mut body, mut ends, mut sent) = (None, Vec::new(), Vec::new(), Vec::new());
         let mut steps = steps.into_iter();
         loop {

@@ -8,7 +8,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, ResponseActFuture,
+    WrapFuture as _,
 };
 
 use crate::actors::mail::Mail;
@@ -150,6 +151,19 @@ impl Handler<Leave> for DomainActor {
                 tracing::debug!(%error, "member not detached");
             }
         });
+    }
+}
+
+/// Asks for the connection of a member on this node.
+#[derive(Message)]
+#[rtype(result = "Option<Addr<Phone>>")]
+pub struct Lookup(pub DeviceKey);
+
+impl Handler<Lookup> for DomainActor {
+    type Result = MessageResult<Lookup>;
+
+    fn handle(&mut self, Lookup(key): Lookup, _: &mut Context<Self>) -> MessageResult<Lookup> {
+        MessageResult(self.members.0.get(&key).map(|member| member.phone.clone()))
     }
 }
 

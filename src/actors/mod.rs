@@ -2,16 +2,19 @@
 //!
 //! One actor per device connection ([`phone`]) and per app connection ([`users`]), one per domain ([`domain`]), one
 //! [`registry`] that makes domains and makes them again when one dies. They decode, feed the state machine and perform its
-//! actions; they decide nothing. [`socket`] is the connection below them, [`node`] what they share.
+//! actions; they decide nothing. [`socket`] is the connection below them, [`node`] what they share,
+//! [`tunnel`] the way of HTTP requests to devices.
 
 pub mod alarm;
 pub mod domain;
+pub mod keys;
 pub mod mail;
 pub mod node;
 pub mod phone;
 pub mod registry;
 pub mod roster;
 pub mod socket;
+pub mod tunnel;
 pub mod users;
 
 #[cfg(test)]

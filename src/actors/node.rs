@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::actors::domain::DomainActor;
+use crate::actors::keys::Keys;
 use crate::actors::registry::{Find, Registry};
 use crate::actors::roster::Roster;
 use crate::actors::socket::Bounds;
@@ -44,6 +45,8 @@ pub struct Node {
     pub codes: Codes,
     /// Open connections.
     pub roster: Arc<Roster>,
+    /// Keys of the app sessions that are open.
+    pub keys: Arc<Keys>,
     /// Bounds and times.
     pub tuning: Tuning,
     /// The instance that apps log in to.

@@ -13,6 +13,7 @@ use crate::actors::domain::{DomainActor, Join, Leave};
 use crate::actors::node::Node;
 use crate::actors::roster::{End, UnassignedPlace};
 use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
+use crate::actors::tunnel::{FromTaker, OpenTunnel, Takers};
 use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
 use crate::core::close::Close;
@@ -38,6 +39,7 @@ pub struct Phone {
     line: Line,
     joiner: Joiner,
     domain: Option<Addr<DomainActor>>,
+    takers: Takers,
     unassigned: Option<UnassignedPlace>,
     alarm: Alarm,
     closed: Option<Close>,
@@ -57,6 +59,7 @@ impl Phone {
             line,
             joiner: Joiner::default(),
             domain: None,
+            takers: Takers::default(),
             unassigned: None,
             alarm: Alarm::default(),
             closed: None,
@@ -104,8 +107,7 @@ impl Phone {
                 };
                 self.ask(claim, ctx, |phone, error, ctx| phone.feed(Event::PortClaimed(error), ctx));
             }
-            // Nobody opens tunnels yet.
-            Action::Tunnel(..) => {}
+            Action::Tunnel(id, output) => self.takers.give(id, output),
             Action::Proved => metrics::count(Counter::Registered(Registration::Authenticated)),
             Action::Confirm(password) => self.aside(|node, domain, key| async move {
                 node.codes.confirm(&domain, &key, &password).await;
@@ -276,6 +278,30 @@ impl Handler<End> for Phone {
 
     fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
         self.feed(Event::End(close), ctx);
+    }
+}
+
+impl Handler<OpenTunnel> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, OpenTunnel { id, request, outputs }: OpenTunnel, ctx: &mut Self::Context) {
+        self.takers.add(id, outputs);
+        self.feed(Event::Open(id, request), ctx);
+    }
+}
+
+impl Handler<FromTaker> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, says: FromTaker, ctx: &mut Self::Context) {
+        match says {
+            FromTaker::Taken(id) => self.feed(Event::Taken(id), ctx),
+            FromTaker::Pipe(id, bytes) => self.feed(Event::Pipe(id, bytes), ctx),
+            FromTaker::Abandon(id) => {
+                self.takers.remove(id);
+                self.feed(Event::Abandon(id), ctx);
+            }
+        }
     }
 }
 

@@ -75,6 +75,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
         tenants,
         store,
         roster: Arc::new(Roster::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
+        keys: Arc::default(),
         tuning: Tuning {
             phone: PhoneSettings::default(),
             device_bounds: bounds(),

@@ -11,6 +11,7 @@ use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::actors::alarm::Alarm;
 use crate::actors::domain::{DomainActor, Enlist, Resign, Settle};
+use crate::actors::keys::OpenKey;
 use crate::actors::node::Node;
 use crate::actors::roster::End;
 use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
@@ -44,6 +45,8 @@ pub struct Users {
     standings: HashMap<DomainName, Standing>,
     alarm: Alarm,
     closed: Option<Close>,
+    /// Opens devices for browsers for as long as this connection lives.
+    key: Option<OpenKey>,
 }
 
 impl Users {
@@ -53,7 +56,7 @@ impl Users {
         random::fill(&mut entropy);
         let session = Session::new(clock::now(), entropy);
         let (joiner, standings) = (Joiner::default(), HashMap::new());
-        Self { node, conn, source, session, line, joiner, standings, alarm: Alarm::default(), closed: None }
+        Self { node, conn, source, session, line, joiner, standings, alarm: Alarm::default(), closed: None, key: None }
     }
 
     fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
@@ -114,6 +117,7 @@ impl Users {
         };
         ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, users, ctx| {
             let key = Secret::new(random::guid());
+            users.key = rights.as_ref().map(|rights| users.node.keys.insert(&key, rights));
             users.feed(Event::Verified(rights.map(Box::new), key), ctx);
         }));
     }

@@ -9,7 +9,7 @@ use crate::core::device::{Device, Facts};
 use crate::core::entry::Stage;
 use crate::core::ids::{Code, DomainName, Secret};
 use crate::core::sysclient::admin::{ConfigItem, Identify};
-use crate::core::sysclient::tunnel::{Failure, Head};
+use crate::core::sysclient::tunnel::{Expects, Failure, Head};
 
 /// Times and bounds that the configuration sets.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,8 @@ pub enum Event<'a> {
     Open(TunnelId, TunnelRequest),
     /// Whoever made the request has all bytes of the answer that it was given.
     Taken(TunnelId),
+    /// Bytes for the device after an upgrade, one piece at a time: the next one after [`Output::Sent`].
+    Pipe(TunnelId, Bytes),
     /// Whoever made the request has gone away.
     Abandon(TunnelId),
     /// Time has passed; due at [`super::session::Session::deadline`].
@@ -84,8 +86,8 @@ impl TunnelId {
 pub struct TunnelRequest {
     /// Head and body; the head at most [`crate::core::sysclient::tunnel::REQUEST_HEAD_MAX`] bytes.
     pub bytes: Bytes,
-    /// Its method is HEAD.
-    pub head_only: bool,
+    /// What may follow it.
+    pub expects: Expects,
 }
 
 impl std::fmt::Debug for TunnelRequest {
@@ -102,6 +104,8 @@ pub enum Output {
     Head(Head),
     /// A piece of the body; [`Event::Taken`] asks for the next one.
     Body(Bytes),
+    /// The device has the bytes of [`Event::Pipe`].
+    Sent,
     /// The answer is complete.
     Done,
     /// There is no answer.

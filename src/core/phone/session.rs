@@ -122,6 +122,11 @@ impl Session {
                     member.tunnels.taken(id, now, actions);
                 }
             }
+            Event::Pipe(id, bytes) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.client(id, bytes, now, actions);
+                }
+            }
             Event::Abandon(id) => {
                 if let State::Member(member) = &mut self.state {
                     member.tunnels.abandon(id, now, actions);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::chunked::{Chunked, take_at_most};
 use super::head::{self, Framing, Head, Parsed};
 use super::section::Section;
-use super::{ANSWER_HEAD_MAX, Failure};
+use super::{ANSWER_HEAD_MAX, Expects, Failure};
 
 #[derive(Debug)]
 enum State {
@@ -20,8 +20,7 @@ enum State {
 /// An answer that is being read.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The request was HEAD.
-    head_only: bool,
+    expects: Expects,
     state: State,
 }
 
@@ -37,8 +36,8 @@ pub(super) struct Progress {
 }
 
 impl Answer {
-    pub(super) fn new(head_only: bool) -> Self {
-        Self { head_only, state: State::Head(Section::default()) }
+    pub(super) fn new(expects: Expects) -> Self {
+        Self { expects, state: State::Head(Section::default()) }
     }
 
     /// Takes the bytes of a receive result. An empty one is the end of the stream.
@@ -55,7 +54,7 @@ impl Answer {
             if !complete {
                 return Ok(progress);
             }
-            match head::parse(section.text(), self.head_only)? {
+            match head::parse(section.text(), self.expects)? {
                 Parsed::Interim => self.state = State::Head(Section::default()),
                 Parsed::Final(head, framing) => {
                     progress.head = Some(head);
@@ -63,7 +62,7 @@ impl Answer {
                         Framing::None | Framing::Length(0) => State::Complete,
                         Framing::Chunked => State::Chunked(Chunked::new()),
                         Framing::Length(length) => State::Length(length),
-                        Framing::UntilEnd => State::UntilEnd,
+                        Framing::UntilEnd | Framing::Pipe => State::UntilEnd,
                     };
                 }
             }

@@ -1,9 +1,10 @@
-//! The server side of one tunnel session: one HTTP request and its answer (`sysclient.md` 7.2 to 7.4 and 8.4).
+//! The server side of one tunnel session: one HTTP request and its answer (`sysclient.md` 7.2 to 7.4 and 8.4), or after an
+//! upgrade a byte pipe (8.5).
 
 use bytes::Bytes;
 
 use super::answer::Answer;
-use super::{Failure, Head, Limits};
+use super::{Expects, Failure, Head, Limits};
 use crate::core::sysclient::frame::{DeviceEvent, ServerEvent};
 use crate::core::time::Tick;
 
@@ -20,6 +21,8 @@ pub enum Action {
     Head(Head),
     /// Pass these bytes on, and call [`Exchange::taken`] once the HTTP client has them.
     Body(Bytes),
+    /// Only after an upgrade: the device has what was handed to [`Exchange::client`], which may be called again.
+    Sent,
     /// The answer is complete.
     Done,
     /// There is no answer, and no head has gone out: answer with [`Failure::status`].
@@ -40,6 +43,12 @@ enum State {
     Receiving,
     /// The HTTP client has not yet taken the bytes that came last.
     Holding,
+    /// A byte pipe. A send and a receive may each be unanswered; without an open receive the client has not yet taken what
+    /// came last.
+    Piping {
+        sending: bool,
+        receiving: bool,
+    },
     /// The shutdown is sent and not confirmed. The answer has ended.
     Closing,
     Over,
@@ -67,14 +76,14 @@ pub struct Exchange {
 
 impl Exchange {
     /// Opens a session. `request` is the whole request, its head at most [`REQUEST_HEAD_MAX`](super::REQUEST_HEAD_MAX) bytes
-    /// long; `head_only` says that its method is HEAD.
-    pub fn open(session: u32, request: Bytes, head_only: bool, limits: Limits, now: Tick) -> (Self, Vec<Action>) {
+    /// long.
+    pub fn open(session: u32, request: Bytes, expects: Expects, limits: Limits, now: Tick) -> (Self, Vec<Action>) {
         let mut exchange = Self {
             session,
             limits,
             state: State::Sending,
             request,
-            answer: Answer::new(head_only),
+            answer: Answer::new(expects),
             head_sent: false,
             any_result: false,
             step: None,
@@ -98,7 +107,8 @@ impl Exchange {
     pub fn deadline(&self) -> Option<Tick> {
         match self.state {
             State::Over => None,
-            State::Closing => self.step,
+            // Timers of receives do not run in a pipe, and it lasts until one side ends it.
+            State::Closing | State::Piping { .. } => self.step,
             State::Sending | State::Receiving | State::Holding => Some(self.step.map_or(self.end, |t| t.min(self.end))),
         }
     }
@@ -117,20 +127,67 @@ impl Exchange {
             (State::Sending, DeviceEvent::SendResult) if self.request.is_empty() => vec![self.receive(now)],
             (State::Sending, DeviceEvent::SendResult) => vec![self.send(now)],
             (State::Receiving, DeviceEvent::ReceiveResult(bytes)) => self.result(bytes, now),
-            (State::Sending | State::Holding, DeviceEvent::ReceiveResult(_)) => self.fail(Failure::Unasked, now),
-            (State::Sending | State::Receiving | State::Holding, DeviceEvent::Shutdown) => self.ended_by_device(),
+            (State::Piping { sending: true, .. }, DeviceEvent::SendResult) if !self.request.is_empty() => {
+                vec![self.send(now)]
+            }
+            (State::Piping { sending: true, receiving }, DeviceEvent::SendResult) => {
+                self.state = State::Piping { sending: false, receiving };
+                self.step = None;
+                vec![Action::Sent]
+            }
+            (State::Piping { sending: false, .. }, DeviceEvent::SendResult) => Vec::new(),
+            (State::Piping { sending, receiving: true }, DeviceEvent::ReceiveResult(bytes)) => {
+                if bytes.is_empty() {
+                    return vec![self.shutdown(now), Action::Done];
+                }
+                self.state = State::Piping { sending, receiving: false };
+                vec![Action::Body(bytes)]
+            }
+            (
+                State::Sending | State::Holding | State::Piping { receiving: false, .. },
+                DeviceEvent::ReceiveResult(_),
+            ) => self.fail(Failure::Unasked, now),
+            (State::Sending | State::Receiving | State::Holding | State::Piping { .. }, DeviceEvent::Shutdown) => {
+                self.ended_by_device()
+            }
         }
     }
 
     /// The HTTP client has taken all bytes that were passed on so far.
     pub fn taken(&mut self, now: Tick) -> Vec<Action> {
-        if self.state == State::Holding { vec![self.receive(now)] } else { Vec::new() }
+        match self.state {
+            State::Holding => vec![self.receive(now)],
+            State::Piping { sending, receiving: false } => {
+                self.state = State::Piping { sending, receiving: true };
+                vec![Action::Send(ServerEvent::Receive(self.limits.receive))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The client has sent bytes into the pipe. Not to be called again before [`Action::Sent`]; before the answer 101 there is
+    /// no pipe, and the bytes are dropped.
+    pub fn client(&mut self, bytes: Bytes, now: Tick) -> Vec<Action> {
+        let State::Piping { sending: false, receiving } = self.state else { return Vec::new() };
+        self.state = State::Piping { sending: true, receiving };
+        self.request = bytes;
+        vec![self.send(now)]
+    }
+
+    /// The send that was given out last has to wait for others. Its timer does not run until [`Exchange::left`].
+    pub fn waits(&mut self) {
+        self.step = None;
+    }
+
+    /// The send that had to wait leaves now.
+    pub fn left(&mut self, now: Tick) {
+        self.step = Some(now + self.limits.send_result);
     }
 
     /// The HTTP client has gone away.
     pub fn abandon(&mut self, now: Tick) -> Vec<Action> {
         match self.state {
-            State::Sending | State::Receiving | State::Holding => vec![self.shutdown(now)],
+            State::Sending | State::Receiving | State::Holding | State::Piping { .. } => vec![self.shutdown(now)],
             State::Closing | State::Over => Vec::new(),
         }
     }
@@ -138,7 +195,9 @@ impl Exchange {
     /// The connection to the device is lost.
     pub fn lost(&mut self) -> Vec<Action> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Sending | State::Receiving | State::Holding => vec![self.failure(Failure::Lost)],
+            State::Sending | State::Receiving | State::Holding | State::Piping { .. } => {
+                vec![self.failure(Failure::Lost)]
+            }
             State::Closing | State::Over => Vec::new(),
         }
     }
@@ -182,11 +241,14 @@ impl Exchange {
             Err(failure) => return self.fail(failure, now),
         };
         let mut actions = Vec::with_capacity(4);
+        let any_body = !progress.body.is_empty();
         if let Some(head) = progress.head {
             self.head_sent = true;
+            if head.status == 101 {
+                return self.pipe(head, progress.body);
+            }
             actions.push(Action::Head(head));
         }
-        let any_body = !progress.body.is_empty();
         if any_body {
             actions.push(Action::Body(progress.body));
         }
@@ -199,6 +261,16 @@ impl Exchange {
             actions.push(self.receive(now));
         }
         actions
+    }
+
+    /// The answer is 101, and after its head came these bytes.
+    fn pipe(&mut self, head: Head, first: Bytes) -> Vec<Action> {
+        let receiving = first.is_empty();
+        self.state = State::Piping { sending: false, receiving };
+        self.step = None;
+        let next =
+            if receiving { Action::Send(ServerEvent::Receive(self.limits.receive)) } else { Action::Body(first) };
+        vec![Action::Head(head), next]
     }
 
     /// Both shutdowns have been sent with our confirmation, so the number is free at once.

@@ -1,13 +1,13 @@
 //! The head of an answer: status, fields, and what they say about the end of the body (`sysclient.md` 8.3 and 8.4).
 
-use super::Failure;
+use super::{Expects, Failure};
 
 /// The head of an answer as the HTTP client is to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Status, 200 to 599.
+    /// Status, 200 to 599; or 101, and what follows is a byte pipe.
     pub status: u16,
-    /// The fields in order, without those that end at the broker, `Set-Cookie` and `Content-Length`.
+    /// The fields in order, without those that end at the broker, `Set-Cookie` and `Content-Length`; with 101 also `Upgrade`.
     pub fields: Vec<Field>,
     /// `Content-Length`, in bytes. A body of this length follows, except after HEAD, 204 and 304.
     pub length: Option<u64>,
@@ -39,6 +39,8 @@ pub(super) enum Framing {
     Length(u64),
     /// With the session, or with an empty result.
     UntilEnd,
+    /// It is no body but the other half of a byte pipe.
+    Pipe,
 }
 
 /// What a head says.
@@ -63,11 +65,12 @@ pub(super) fn may_be_http(text: &[u8]) -> bool {
     text[..known] == START[..known]
 }
 
-/// Reads a head, with its blank line. `head_only` says that the request was HEAD.
-pub(super) fn parse(text: &[u8], head_only: bool) -> Result<Parsed, Failure> {
+/// Reads a head, with its blank line.
+pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
     let mut lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = status(lines.next().unwrap_or_default()).ok_or(Failure::NotHttp)?;
     match status {
+        101 if expects == Expects::Upgrade => {}
         // The upgrade was not asked for, since the field `Upgrade` is not passed on.
         101 => return Err(Failure::NotHttp),
         100..=199 => return Ok(Parsed::Interim),
@@ -75,7 +78,9 @@ pub(super) fn parse(text: &[u8], head_only: bool) -> Result<Parsed, Failure> {
     }
     let mut fields = fields(lines.take_while(|line| !line.is_empty()))?;
     let length = content_length(&fields);
-    let (framing, length) = if head_only || matches!(status, 204 | 304) {
+    let (framing, length) = if status == 101 {
+        (Framing::Pipe, None)
+    } else if expects == Expects::HeadOnly || matches!(status, 204 | 304) {
         (Framing::None, length.unwrap_or_default())
     } else if is_chunked(&fields) {
         (Framing::Chunked, None)
@@ -85,10 +90,9 @@ pub(super) fn parse(text: &[u8], head_only: bool) -> Result<Parsed, Failure> {
     };
     let named: Vec<_> = elements(&fields, "connection").map(<[u8]>::to_ascii_lowercase).collect();
     fields.retain(|field| {
-        !is_hop_by_hop(&field.name)
-            && !field.is("set-cookie")
-            && !field.is("content-length")
-            && !named.contains(&field.name.to_ascii_lowercase().into_bytes())
+        let upgrade = status == 101 && field.is("upgrade");
+        let ends_here = is_hop_by_hop(&field.name) || named.contains(&field.name.to_ascii_lowercase().into_bytes());
+        (upgrade || !ends_here) && !field.is("set-cookie") && !field.is("content-length")
     });
     Ok(Parsed::Final(Head { status, fields, length }, framing))
 }
@@ -124,7 +128,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field>, Failu
     fields.into_iter().map(field).collect::<Option<_>>().ok_or(Failure::NotHttp)
 }
 
-fn is_token(name: &str) -> bool {
+pub(super) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

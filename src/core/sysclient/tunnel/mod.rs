@@ -1,14 +1,15 @@
 //! HTTP through the connection of a device (`sysclient.md` sections 7 and 8).
 //!
 //! [`Exchange`] is the server side of one session: one request, one answer. [`DeviceTunnel`] is the device side of all sessions
-//! of a connection. Both get events and give back what is to be done, in order; neither reads a clock or a socket. Which
-//! numbers are free, and how the request is made out of that of the HTTP client, is not here; nor is the upgrade of 8.5.
+//! of a connection. Both get events and give back what is to be done, in order; neither reads a clock or a socket. [`request`]
+//! makes the request out of that of the HTTP client. Which numbers are free is not here.
 
 mod answer;
 mod chunked;
 mod device;
 mod exchange;
 mod head;
+pub mod request;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,18 @@ pub const REQUEST_HEAD_MAX: usize = 32_768;
 pub const ANSWER_HEAD_MAX: usize = 65_536;
 /// A device answers a receive with no more than this, in bytes (`sysclient.md` 7.2).
 pub const DEVICE_PIECE_MAX: usize = 8_000;
+
+/// What may follow a request, as far as the request decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expects {
+    /// Head and body.
+    #[default]
+    Answer,
+    /// The request is HEAD: a head without body.
+    HeadOnly,
+    /// The request asks for an upgrade: with the answer 101 the session becomes a byte pipe (`sysclient.md` 8.5).
+    Upgrade,
+}
 
 /// Sizes and times of one session on the server side; the default is the protocol's (`sysclient.md` 7.2 and 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

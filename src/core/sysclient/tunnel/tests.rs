@@ -38,9 +38,9 @@ fn receive() -> Action {
 }
 
 /// An exchange whose request has been sent and whose first receive is open.
-fn asking(head_only: bool) -> Exchange {
+fn asking(expects: Expects) -> Exchange {
     let (mut exchange, actions) =
-        Exchange::open(SESSION, bytes("GET / HTTP/1.1\r\n\r\n"), head_only, Limits::default(), START);
+        Exchange::open(SESSION, bytes("GET / HTTP/1.1\r\n\r\n"), expects, Limits::default(), START);
     assert_eq!(actions, [send(ServerEvent::Send(bytes("GET / HTTP/1.1\r\n\r\n")))]);
     assert_eq!(exchange.device(DeviceEvent::SendResult, START), [receive()]);
     exchange
@@ -48,7 +48,7 @@ fn asking(head_only: bool) -> Exchange {
 
 /// The head of an answer that comes whole, or why there is none.
 fn head(text: &str) -> Result<Head, Failure> {
-    match asking(false).device(result(text), START).into_iter().find(|a| !matches!(a, Action::Send(_))) {
+    match asking(Expects::Answer).device(result(text), START).into_iter().find(|a| !matches!(a, Action::Send(_))) {
         Some(Action::Head(head)) => Ok(head),
         Some(Action::Failed(failure)) => Err(failure),
         other => panic!("{other:?}"),
@@ -58,7 +58,7 @@ fn head(text: &str) -> Result<Head, Failure> {
 #[test]
 fn a_long_request_goes_out_in_pieces() {
     let request = bytes(vec![b'x'; 65_536 + 5]);
-    let (mut exchange, first) = Exchange::open(SESSION, request.clone(), false, Limits::default(), START);
+    let (mut exchange, first) = Exchange::open(SESSION, request.clone(), Expects::Answer, Limits::default(), START);
     assert_eq!(first, [send(ServerEvent::Send(request.slice(..65_536)))]);
     let second = exchange.device(DeviceEvent::SendResult, START);
     assert_eq!(second, [send(ServerEvent::Send(request.slice(65_536..)))]);
@@ -67,7 +67,7 @@ fn a_long_request_goes_out_in_pieces() {
 
 #[test]
 fn the_next_receive_waits_until_the_bytes_are_taken() {
-    let mut exchange = asking(false);
+    let mut exchange = asking(Expects::Answer);
     let actions = exchange.device(result("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"), START);
     assert_eq!(actions[1..], [Action::Body(bytes("ab"))]);
     assert_eq!(exchange.taken(START), [receive()]);
@@ -80,7 +80,7 @@ fn the_next_receive_waits_until_the_bytes_are_taken() {
 
 #[test]
 fn bytes_that_nobody_asked_for_end_the_exchange() {
-    let mut exchange = asking(false);
+    let mut exchange = asking(Expects::Answer);
     exchange.device(result("HTTP/1.1 200 OK\r\n\r\nab"), START);
     assert_eq!(exchange.device(result("cd"), START), [shutdown(), Action::Abort(Failure::Unasked)]);
     assert_eq!(exchange.device(result("ef"), START), [], "thrown away after the shutdown");
@@ -101,7 +101,7 @@ fn fields_of_one_connection_and_cookies_are_not_passed_on() {
 #[test]
 fn chunked_goes_before_content_length() {
     let text = "HTTP/1.1 200 OK\nContent-Length: x\nTransfer-Encoding: gzip, Chunked\n\n1\na\n0\n\n";
-    let actions = asking(false).device(result(text), START);
+    let actions = asking(Expects::Answer).device(result(text), START);
     assert!(
         matches!(&actions[0], Action::Head(head) if head.length.is_none() && head.fields.is_empty()),
         "{actions:?}"
@@ -137,8 +137,8 @@ fn what_is_not_http_is_502() {
 
 #[test]
 fn a_wrong_beginning_is_noticed_before_the_head_is_whole() {
-    assert_eq!(asking(false).device(result("H"), START), [receive()]);
-    assert_eq!(asking(false).device(result("<"), START), [shutdown(), Action::Failed(Failure::NotHttp)]);
+    assert_eq!(asking(Expects::Answer).device(result("H"), START), [receive()]);
+    assert_eq!(asking(Expects::Answer).device(result("<"), START), [shutdown(), Action::Failed(Failure::NotHttp)]);
 }
 
 #[test]
@@ -152,15 +152,15 @@ fn a_head_may_have_65536_bytes() {
 #[test]
 fn an_end_in_the_middle_cuts_the_answer() {
     let confirmed = |outcome| vec![shutdown(), outcome, Action::Release];
-    assert_eq!(asking(false).device(DeviceEvent::Shutdown, START), confirmed(Action::Failed(Failure::Cut)));
-    assert_eq!(asking(false).device(result(""), START), [shutdown(), Action::Failed(Failure::Cut)]);
+    assert_eq!(asking(Expects::Answer).device(DeviceEvent::Shutdown, START), confirmed(Action::Failed(Failure::Cut)));
+    assert_eq!(asking(Expects::Answer).device(result(""), START), [shutdown(), Action::Failed(Failure::Cut)]);
     for framing in ["Content-Length: 4", "Transfer-Encoding: chunked"] {
         let text = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n3\r");
-        let mut exchange = asking(false);
+        let mut exchange = asking(Expects::Answer);
         exchange.device(result(&text), START);
         exchange.taken(START);
         assert_eq!(exchange.device(result(""), START), [shutdown(), Action::Abort(Failure::Cut)]);
-        let mut exchange = asking(false);
+        let mut exchange = asking(Expects::Answer);
         exchange.device(result(&text), START);
         assert_eq!(exchange.device(DeviceEvent::Shutdown, START), confirmed(Action::Abort(Failure::Cut)));
         assert_eq!(exchange.device(DeviceEvent::Shutdown, START), [], "never a third shutdown");
@@ -169,7 +169,7 @@ fn an_end_in_the_middle_cuts_the_answer() {
 
 #[test]
 fn crossing_shutdowns_confirm_each_other() {
-    let mut exchange = asking(false);
+    let mut exchange = asking(Expects::Answer);
     assert_eq!(exchange.abandon(START), [shutdown()]);
     assert_eq!(exchange.abandon(START), []);
     assert_eq!(exchange.device(DeviceEvent::Shutdown, START), [Action::Release]);
@@ -178,7 +178,7 @@ fn crossing_shutdowns_confirm_each_other() {
 
 #[test]
 fn every_wait_has_its_own_time() {
-    let (mut exchange, _) = Exchange::open(SESSION, bytes("x"), false, Limits::default(), START);
+    let (mut exchange, _) = Exchange::open(SESSION, bytes("x"), Expects::Answer, Limits::default(), START);
     assert_eq!(exchange.deadline(), Some(seconds(10)));
     exchange.device(DeviceEvent::SendResult, seconds(1));
     assert_eq!(exchange.deadline(), Some(seconds(61)));
@@ -196,11 +196,11 @@ fn every_wait_has_its_own_time() {
 
 #[test]
 fn silence_before_the_head_is_504_and_a_lost_device_502() {
-    let mut exchange = asking(false);
+    let mut exchange = asking(Expects::Answer);
     assert_eq!(exchange.expire(seconds(60)), [shutdown(), Action::Failed(Failure::Timeout)]);
     assert_eq!(Failure::Timeout.status(), 504);
     assert_eq!(exchange.lost(), [], "the answer has ended already");
-    assert_eq!(asking(false).lost(), [Action::Failed(Failure::Lost)]);
+    assert_eq!(asking(Expects::Answer).lost(), [Action::Failed(Failure::Lost)]);
 }
 
 #[test]
@@ -306,7 +306,7 @@ proptest! {
     fn an_answer_is_the_same_however_it_is_split(
         body in some_bytes(2_000), ending in ending(), chunk in 1..900usize, cuts in cuts(),
     ) {
-        let mut exchange = asking(false);
+        let mut exchange = asking(Expects::Answer);
         let mut client = Client::default();
         for piece in pieces(&answer_text(&body, ending, chunk), &cuts) {
             client.perform(exchange.device(DeviceEvent::ReceiveResult(piece), START));
@@ -324,7 +324,7 @@ proptest! {
         order in Just(vec![0, 1, 2, 3, 0, 1, 2, 3, 0, 0, 1, 1, 2, 3, 3, 3]).prop_shuffle(),
     ) {
         let limits = Limits { send: 100, ..Limits::default() };
-        let (mut exchange, first) = Exchange::open(SESSION, bytes(&request), false, limits, START);
+        let (mut exchange, first) = Exchange::open(SESSION, bytes(&request), Expects::Answer, limits, START);
         let (mut device, mut client) = (DeviceTunnel::new(), Client::default());
         client.perform(first);
         let mut local = pieces(&answer_text(&body, ending, 4_000), &cuts.iter().map(|c| c * 50).collect::<Vec<_>>());
@@ -378,7 +378,7 @@ proptest! {
             0..20,
         ),
     ) {
-        let mut exchange = asking(false);
+        let mut exchange = asking(Expects::Answer);
         for part in parts {
             exchange.device(result(part), START);
             exchange.taken(START);
