@@ -7,7 +7,8 @@
 //! **The names of modules and options are ours**, apart from those in `update-script.md`: the vendor has published no list. They
 //! follow the habits of that engine; where a device calls something otherwise, `raw` is the way out.
 //!
-//! A job says everything of its kind: an option that it does not name goes back to what the device does by itself.
+//! A job says everything of its kind: an option that it does not name goes back to what the device does by itself. Only a flag in
+//! a line that is not ours alone (`noDhcp` of the update server) stays as it is unless the job names it.
 
 use std::fmt;
 

@@ -7,6 +7,8 @@
 pub mod builds;
 pub mod config;
 pub mod plan;
+mod retry;
+mod update;
 pub mod work;
 
 use std::sync::Arc;
@@ -105,6 +107,20 @@ pub struct Hours {
 }
 
 impl Hours {
+    /// The first moment from `time` on that is within the hours.
+    fn from(&self, time: UnixMillis) -> UnixMillis {
+        const HOUR: i64 = 3_600_000;
+        let ahead = i64::from(self.utc_offset) * 60_000;
+        let local = i64::try_from(time.0).unwrap_or(i64::MAX).saturating_add(ahead);
+        let is_allowed = |hour: i64| self.allow.iter().any(|allowed| i64::from(*allowed) == hour.rem_euclid(24));
+        let hour = local.div_euclid(HOUR);
+        if self.allow.is_empty() || is_allowed(hour) {
+            return time;
+        }
+        let next = (hour + 1..=hour + 24).find(|hour| is_allowed(*hour)).unwrap_or(hour);
+        UnixMillis(u64::try_from(next * HOUR - ahead).unwrap_or(time.0)).max(time)
+    }
+
     /// No clock on earth is further from UTC.
     const OFFSET_MAX: u16 = 14 * 60;
 

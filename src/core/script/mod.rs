@@ -9,6 +9,7 @@ use std::fmt;
 mod command;
 pub mod encode;
 pub mod files;
+pub mod ready;
 
 pub use command::{Command, Final, Order, Setting, parse};
 

@@ -48,7 +48,10 @@ impl Configuration {
         let mut written = Vec::new();
         for field in line.fields.iter().filter(|field| !field.option.is_empty()) {
             let Some(setting) = self.setting(field, places) else {
-                removed.push(Command::ConfigRem { module: module.into(), option: field.option.into() });
+                // A flag in a line of others may have been set by them; only a job that names it takes it away.
+                if !matches!(field.kind, Type::Flag) || self.values.contains_key(field.name) {
+                    removed.push(Command::ConfigRem { module: module.into(), option: field.option.into() });
+                }
                 continue;
             };
             let words = setting.option.len() + setting.value.as_ref().map_or(0, |value| value.expose().len()) + 2;

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 
+// Every caller makes the values on the spot.
+#[allow(clippy::needless_pass_by_value)]
 fn of(kind: &str, values: Value) -> Configuration {
     serde_json::from_value(json!({"kind": kind, "values": values})).unwrap()
 }

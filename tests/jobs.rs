@@ -1,0 +1,187 @@
+//! Every kind of configuration against golden files: `tests/golden/jobs/KIND-CASE.json` has the parameters, the `.txt` beside it
+//! the lines, byte for byte. `GOLDEN=write` writes the lines of parameters that are new or changed.
+//!
+//! The lines are also run by the simulated device: it must end up with the values that the job had.
+
+// The helpers of a test are tests: clippy excuses only the functions that are marked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use provbroker::core::device::{Device, Facts, Way};
+use provbroker::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName, Secret};
+use provbroker::core::jobs::config::schema::{Field, How};
+use provbroker::core::jobs::config::{Configuration, Kind};
+use provbroker::core::phone::settings::{Action, Machine, Now, Settings};
+use provbroker::core::script;
+use provbroker::core::time::UnixMillis;
+use serde_json::Value;
+
+const MAC: &str = "00903341a0b1";
+
+fn device() -> Device {
+    Device {
+        id: DeviceId(1),
+        key: DeviceKey::parse(MAC).unwrap(),
+        domain: DomainName::parse("example.com").unwrap(),
+        category: CategoryId(1),
+        way: Way::Code,
+        password: Secret::new("x"),
+        tentative: false,
+        admin_password: None,
+        entry_code: None,
+        pending: None,
+        entered: UnixMillis(0),
+        name: None,
+        work: provbroker::core::jobs::work::Work::default(),
+        facts: Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() },
+    }
+}
+
+fn settings() -> Settings {
+    let machine = Machine {
+        mac: MAC.into(),
+        product: "IP112".into(),
+        release: "13r3".into(),
+        fw_build: "136012".into(),
+        bc_build: "136012".into(),
+        hw_build: "300".into(),
+        ip: "192.0.2.17".into(),
+    };
+    Settings::factory(machine, "http://h/")
+}
+
+struct Case {
+    name: String,
+    configuration: Configuration,
+    lines: PathBuf,
+}
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/jobs");
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        files.entry(path.file_stem().unwrap().to_str().unwrap().to_owned()).or_default().push(path);
+    }
+    let case = |(name, _): (&String, &Vec<PathBuf>)| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/jobs").join(name);
+        let text = fs::read_to_string(path.with_extension("json")).unwrap_or_else(|_| panic!("{name} has no .json"));
+        let configuration: Configuration = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(name.starts_with(configuration.kind.name()), "{name} is of kind {}", configuration.kind);
+        configuration.check().unwrap_or_else(|e| panic!("{name}: {e}"));
+        Case { name: name.clone(), configuration, lines: path.with_extension("txt") }
+    };
+    files.iter().map(case).collect()
+}
+
+/// Runs lines as the tunnel would bring them, one by one, and ends like the worker does.
+fn run(settings: &mut Settings, lines: &[String], unknown_allowed: bool) {
+    for line in lines.iter().map(String::as_str).chain(["config write", "config activate"]) {
+        assert!(line.len() < 2000 && !line.contains(['\r', '\n']), "{line}");
+        // The way through the tunnel loses nothing.
+        let path = script::encode::command_path(line);
+        let arrived = script::encode::line_of_path(&path).unwrap();
+        let actions = settings.run(&script::parse(&arrived), Now::default());
+        let reported = actions.iter().any(|action| matches!(action, Action::Report(_)));
+        assert!(unknown_allowed || !reported, "{line}");
+    }
+}
+
+/// What the device must have for a parameter.
+fn expected(field: &Field, value: &Value, port: &str) -> String {
+    let Some(text) = value.as_str() else { return value.to_string() };
+    if !field.per_device {
+        return text.to_owned();
+    }
+    let places = [("#m", "00-90-33-41-a0-b1"), ("#h", "IP112-41-a0-b1"), ("#t", "IP112"), ("#p", port), ("##", "#")];
+    places.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value))
+}
+
+fn assert_kept(case: &Case, settings: &Settings) {
+    let Case { name, configuration, .. } = case;
+    let schema = configuration.kind.schema();
+    let ports: Vec<&str> = match schema.how {
+        How::EachPort => configuration.values["ports"].as_str().unwrap().split(',').collect(),
+        How::Table => vec![""],
+        How::Certificates | How::Raw => return,
+    };
+    for (port, line) in ports.iter().flat_map(|port| schema.lines.iter().map(move |line| (*port, line))) {
+        let module = if port.is_empty() { line.module } else { port };
+        for field in line.fields.iter().filter(|field| !field.option.is_empty()) {
+            let kept = settings.active().value(module, field.option).map(Secret::expose);
+            match configuration.values.get(field.name) {
+                None | Some(Value::Bool(false)) => {
+                    assert!(!settings.active().has(module, field.option), "{name} {field:?}");
+                }
+                Some(Value::Bool(true)) => assert!(settings.active().has(module, field.option), "{name} {field:?}"),
+                Some(value) => assert_eq!(kept, Some(&*expected(field, value, port)), "{name} {field:?}"),
+            }
+        }
+        assert!(line.part.is_none_or(|part| settings.active().has(module, part)), "{name}");
+    }
+}
+
+#[test]
+fn lines_are_as_in_the_golden_files() {
+    let write = std::env::var_os("GOLDEN").is_some_and(|how| how == "write");
+    for Case { name, configuration, lines: path } in cases() {
+        let lines = configuration.lines(&device()).join("\n") + "\n";
+        if write {
+            fs::write(&path, &lines).unwrap();
+        }
+        let golden = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{name} has no .txt"));
+        assert_eq!(lines, golden, "{name}");
+    }
+}
+
+#[test]
+fn every_kind_has_a_minimal_a_full_and_a_nasty_case() {
+    let names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+    for (kind, case) in Kind::ALL.iter().flat_map(|kind| ["minimal", "full", "nasty"].map(|case| (kind, case))) {
+        assert!(names.contains(&format!("{kind}-{case}")), "{kind}-{case} is missing");
+    }
+}
+
+#[test]
+fn the_simulated_device_keeps_what_the_job_says() {
+    for case in cases() {
+        let mut settings = settings();
+        run(&mut settings, &case.configuration.lines(&device()), case.configuration.kind == Kind::Raw);
+        assert_kept(&case, &settings);
+    }
+}
+
+#[test]
+fn no_kind_undoes_another_and_a_later_job_leaves_nothing_of_an_earlier_one() {
+    let cases = cases();
+    let mut settings = settings();
+    for suffix in ["full", "nasty", "minimal"] {
+        let round: Vec<&Case> = cases.iter().filter(|case| case.name.ends_with(suffix)).collect();
+        for case in &round {
+            run(&mut settings, &case.configuration.lines(&device()), case.configuration.kind == Kind::Raw);
+        }
+        for case in round {
+            assert_kept(case, &settings);
+        }
+    }
+}
+
+#[test]
+fn certificates_arrive_in_pieces() {
+    let case = cases().into_iter().find(|case| case.name == "certificates-full").unwrap();
+    let mut settings = settings();
+    run(&mut settings, &case.configuration.lines(&device()), false);
+    let piece = |name: &str| settings.variable(&format!("X509/TRUSTED-{name}")).map(|hex| hex.expose().len() / 2);
+    assert_eq!(settings.active().value("X509", "/trusted").map(Secret::expose), Some("2"));
+    // A DER sequence says how long it is.
+    let announced = |name: &str| {
+        let hex = settings.variable(&format!("X509/TRUSTED-{name}")).unwrap().expose();
+        assert!(hex.starts_with("3082"));
+        4 + usize::from_str_radix(&hex[4..8], 16).unwrap()
+    };
+    assert_eq!((piece("1-1"), piece("1-2")), (Some(announced("1-1")), None));
+    assert_eq!((piece("2-1"), piece("2-2"), piece("2-3")), (Some(900), Some(announced("2-1") - 900), None));
+}
