@@ -17,7 +17,7 @@ use url::Url;
 
 pub use self::sections::{
     Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory, Domain,
-    Instance, Lifecycle, Limits, Log, Security, Server, Store,
+    Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store,
 };
 pub use self::values::{LogFormat, Role, StoreUrl};
 use crate::core::ids::Secret;

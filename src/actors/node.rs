@@ -13,6 +13,7 @@ use crate::actors::socket::Bounds;
 use crate::codes::Codes;
 use crate::codes::tenants::Tenants;
 use crate::core::ids::{DomainName, NodeId};
+use crate::core::jobs::retry::Pace;
 use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
@@ -23,6 +24,8 @@ use crate::store::Store;
 pub struct Tuning {
     /// Times and bounds of a device connection.
     pub phone: PhoneSettings,
+    /// How long the work for a device waits for it.
+    pub pace: Pace,
     /// Socket of a device connection.
     pub device_bounds: Bounds,
     /// Socket of an app connection.

@@ -23,6 +23,7 @@ use crate::codes::{CodeLimits, Codes};
 use crate::core::device::Facts;
 use crate::core::guard::Speech;
 use crate::core::ids::{ConnId, DomainName, HardwareId, NodeId, Secret};
+use crate::core::jobs::retry::Pace;
 use crate::core::limits::SourceKey;
 use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::phone::query::Query;
@@ -78,6 +79,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
         keys: Arc::default(),
         tuning: Tuning {
             phone: PhoneSettings::default(),
+            pace: Pace::default(),
             device_bounds: bounds(),
             app_bounds: bounds(),
             notice_window: 9,

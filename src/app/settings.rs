@@ -7,6 +7,7 @@ use crate::codes::CodeLimits;
 use crate::codes::attempts::Allowance;
 use crate::config::Config;
 use crate::core::guard::Speech;
+use crate::core::jobs::retry::Pace;
 use crate::core::limits::Quota;
 use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::sysclient::frame::TUNNEL_MAX;
@@ -108,6 +109,11 @@ pub(super) fn tuning(config: &Config) -> Tuning {
             ping_every: devices.ping_every,
             dead_after: devices.dead_after,
             max_tunnels: devices.max_tunnels,
+        },
+        pace: Pace {
+            restart_within: config.jobs.restart_within,
+            update_again: config.jobs.update_again,
+            config_again: config.jobs.config_again,
         },
         device_bounds,
         app_bounds: Bounds {

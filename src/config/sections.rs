@@ -47,6 +47,8 @@ section! {
         security: Security = Security::default(),
         /// Provisioning codes as Devices hands them out.
         codes: Codes = Codes::default(),
+        /// Work on phones.
+        jobs: Jobs = Jobs::default(),
         /// The directory that codes come from, and the own one.
         directory: Directory = Directory::default(),
         /// Connections of devices.
@@ -135,6 +137,21 @@ section! {
         max_open_rollout: u64 = 100_000,
         /// New codes per second and app connection.
         codes_per_second: u32 = 500,
+    }
+}
+
+section! {
+    /// `[jobs]`
+    Jobs {
+        /// A phone that has been ordered to load software is back after this time, or the attempt has failed.
+        #[serde(with = "humantime_text")]
+        restart_within: Duration = Duration::from_secs(10 * 60),
+        /// Wait after the first failed update; then twice as long each time, five attempts in all.
+        #[serde(with = "humantime_text")]
+        update_again: Duration = Duration::from_secs(60),
+        /// Wait after the first failed configuration; then four times as long each time, four attempts in all.
+        #[serde(with = "humantime_text")]
+        config_again: Duration = Duration::from_secs(30),
     }
 }
 

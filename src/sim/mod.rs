@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::core::time::Tick;
 
 pub mod connection;
+pub mod files;
 pub mod observe;
 pub mod phone;
 pub mod transport;

@@ -7,13 +7,15 @@ use provbroker::core::close::Close;
 use provbroker::core::device::Facts;
 use provbroker::core::entry::Stage;
 use provbroker::core::ids::{HardwareId, Secret};
+use provbroker::core::jobs::plan::{Occasion, plan};
+use provbroker::core::jobs::retry::Pace;
 use provbroker::core::phone::client::{self, Memory, PhoneClient};
-use provbroker::core::phone::event::{Action, Claimed, Draw, Event, Plan, Settings};
+use provbroker::core::phone::event::{Action, Basis, Claimed, Draw, Event, Planned, Settings};
 use provbroker::core::phone::query::Query;
 use provbroker::core::phone::session::Session;
 use provbroker::core::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, decode_from_device};
-use provbroker::core::time::Tick;
+use provbroker::core::time::{Tick, UnixMillis};
 
 use super::phone_store::{HOME_CODES, Store, code};
 
@@ -305,7 +307,24 @@ impl World {
                 }
                 return Some(Event::Joined(joined));
             }
-            Action::Plan => return Some(Event::Planned(Plan::default())),
+            Action::Plan(basis) => {
+                let (device, occasion) = match basis {
+                    Basis::Registered(device) => (Some(*device), Occasion::Registered),
+                    Basis::Record(device) => (Some(*device), Occasion::Meanwhile),
+                    Basis::Store(_) => (self.store.devices.get(&key.unwrap()).cloned(), Occasion::Meanwhile),
+                };
+                let now = UnixMillis(self.now.0);
+                return Some(Event::Planned(device.map_or(Planned::Gone, |device| {
+                    let plan = plan(&device, &[], occasion, now, &Pace::default());
+                    Planned::Work { device: Box::new(device), plan, now }
+                })));
+            }
+            Action::Keep(work) => {
+                if let Some(device) = self.store.devices.get_mut(&key.unwrap()) {
+                    device.work = *work;
+                }
+            }
+            Action::Note(_) => {}
             Action::Deposit(_) => {
                 assert!(!self.conns[conn].paid, "a notice is owed once");
                 let luck = self.luck();

@@ -7,7 +7,7 @@
 pub mod builds;
 pub mod config;
 pub mod plan;
-mod retry;
+pub mod retry;
 mod update;
 pub mod work;
 

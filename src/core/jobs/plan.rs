@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::config::{Configuration, Kind};
-use super::retry::{self, Next};
+use super::retry::{Next, Pace};
 use super::update::{self, Step};
 use super::work::{State, Work};
 use super::{Job, Task};
@@ -36,6 +36,8 @@ pub struct Plan {
     pub update: Option<UpdateOrder>,
     /// An update is under way or will be tried again: configuration and notice wait for it.
     pub update_open: bool,
+    /// A configuration has failed and will be tried again: the notice waits for it.
+    pub config_open: bool,
     /// Configurations that the device has not got yet, sorted by kind. Empty for a device with `other`.
     pub configs: Vec<ConfigOrder>,
     /// For a device with `other`: every item that applies, and those that no longer do.
@@ -95,9 +97,9 @@ pub struct ItemOrder {
 ///
 /// The plan starts from the progress that is kept with the device, and hands it on in [`Plan::work`]: that is to be kept if it
 /// differs. With nothing to do it costs nothing.
-pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) -> Plan {
+pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, pace: &Pace) -> Plan {
     let mut plan = Plan { work: Work::of(device), ..Plan::default() };
-    match update::step(&mut plan.work, device, jobs, occasion, now) {
+    match update::step(&mut plan.work, device, jobs, occasion, now, pace) {
         Step::Nothing => {}
         Step::Later(wait) => plan.look_again(wait),
         Step::Wait(wait) => {
@@ -108,7 +110,7 @@ pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) 
         Step::Order(order) => {
             plan.update = Some(order);
             plan.update_open = true;
-            plan.look_again(update::RESTART_WITHIN);
+            plan.look_again(pace.restart_within);
             return plan;
         }
     }
@@ -119,8 +121,8 @@ pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) 
     if device.facts.other {
         plan.items(device, &latest(device, jobs));
     } else {
-        plan.configs(device, &latest(device, jobs), now);
-        plan.clean_up(device, now);
+        plan.configs(device, &latest(device, jobs), now, pace);
+        plan.clean_up(device, now, pace);
     }
     plan
 }
@@ -146,7 +148,7 @@ impl Plan {
         self.again_in = Some(self.again_in.map_or(wait, |before| before.min(wait)));
     }
 
-    fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis) {
+    fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis, pace: &Pace) {
         for (job, configuration) in latest.iter().flatten() {
             let kind = configuration.kind;
             let lines = configuration.lines(device);
@@ -160,9 +162,12 @@ impl Plan {
                 Some(configured) => Some(&configured.progress).filter(|progress| progress.job == Some(*job)),
                 None => None,
             };
-            match retry::CONFIG.next(progress, now) {
+            match pace.config().next(progress, now) {
                 Next::Now => self.configs.push(ConfigOrder { job: *job, kind, fingerprint, lines }),
-                Next::In(wait) => self.look_again(wait),
+                Next::In(wait) => {
+                    self.config_open = true;
+                    self.look_again(wait);
+                }
                 Next::Never => {}
             }
         }
@@ -183,12 +188,12 @@ impl Plan {
         }
     }
 
-    fn clean_up(&mut self, device: &Device, now: UnixMillis) {
+    fn clean_up(&mut self, device: &Device, now: UnixMillis, pace: &Pace) {
         let done = self.work.clean_up.as_ref().is_some_and(|progress| progress.state == State::Done);
         if device.way != Way::Code || done {
             return;
         }
-        match retry::CONFIG.next(self.work.clean_up.as_ref(), now) {
+        match pace.config().next(self.work.clean_up.as_ref(), now) {
             Next::Now => self.clean_up = true,
             Next::In(wait) => self.look_again(wait),
             Next::Never => {}

@@ -15,11 +15,34 @@ pub(super) struct Retry {
     attempts: u8,
 }
 
-/// Updates: 1, 2, 4, 8 minutes.
-pub(super) const UPDATE: Retry = Retry { first: Duration::from_secs(60), factor: 2, attempts: 5 };
+/// How long to wait for a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A device that has been ordered to load software is back after this time, or the attempt has failed.
+    pub restart_within: Duration,
+    /// After the first failed attempt to update; then twice as long each time, five attempts in all.
+    pub update_again: Duration,
+    /// After the first failed attempt to configure; then four times as long each time, four attempts in all.
+    pub config_again: Duration,
+}
 
-/// Configuration and clean-up: 30 seconds, 2 minutes, 8 minutes.
-pub(super) const CONFIG: Retry = Retry { first: Duration::from_secs(30), factor: 4, attempts: 4 };
+impl Default for Pace {
+    /// Updates: 1, 2, 4, 8 minutes. Configuration and clean-up: 30 seconds, 2 minutes, 8 minutes.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { restart_within: seconds(600), update_again: seconds(60), config_again: seconds(30) }
+    }
+}
+
+impl Pace {
+    pub(super) const fn update(&self) -> Retry {
+        Retry { first: self.update_again, factor: 2, attempts: 5 }
+    }
+
+    pub(super) const fn config(&self) -> Retry {
+        Retry { first: self.config_again, factor: 4, attempts: 4 }
+    }
+}
 
 /// When to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,25 +2,22 @@
 //!
 //! ```text
 //! differs → Ordered → (restart) → same builds as listed → Done
-//!              └ came back with other builds, or not within RESTART_WITHIN → Failed → (back-off) → Ordered …
+//!              └ came back with other builds, or not within `Pace::restart_within` → Failed → (back-off) → Ordered …
 //! ```
 //!
-//! After [`retry::UPDATE`] attempts a job is given up for this device; a newer job begins anew.
+//! After the attempts of [`Pace::update`] a job is given up for this device; a newer job begins anew.
 
 use std::time::Duration;
 
 use super::builds::{BuildList, is_file_name};
 use super::plan::{Occasion, UpdateOrder};
-use super::retry::{self, Next, since};
+use super::retry::{Next, Pace, since};
 use super::work::{State, Work};
 use super::{Job, Task, Update};
 use crate::core::device::{Device, Facts};
 use crate::core::ids::JobId;
 use crate::core::script::{Command, Script, files};
 use crate::core::time::UnixMillis;
-
-/// A device that has been ordered to load software is back after this time, or the attempt has failed.
-pub const RESTART_WITHIN: Duration = Duration::from_secs(600);
 
 /// What there is to do about software.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +33,14 @@ pub(super) enum Step {
 }
 
 /// Goes on with the latest update job that matches.
-pub(super) fn step(work: &mut Work, device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) -> Step {
+pub(super) fn step(
+    work: &mut Work,
+    device: &Device,
+    jobs: &[Job],
+    occasion: Occasion,
+    now: UnixMillis,
+    pace: &Pace,
+) -> Step {
     let latest = latest(device, jobs);
     let job = latest.map(|(job, _)| job);
     // What was done for another job says nothing about this one.
@@ -53,9 +57,9 @@ pub(super) fn step(work: &mut Work, device: &Device, jobs: &[Job], occasion: Occ
     }
     if let Some(progress) = &mut work.update {
         let waited = since(progress.at, now);
-        let back = occasion == Occasion::Registered || waited >= RESTART_WITHIN;
+        let back = occasion == Occasion::Registered || waited >= pace.restart_within;
         match progress.state {
-            State::Ordered if !back => return Step::Wait(RESTART_WITHIN.saturating_sub(waited)),
+            State::Ordered if !back => return Step::Wait(pace.restart_within.saturating_sub(waited)),
             // A device that falls back to its old software after a success is not sent round for ever either.
             State::Ordered | State::Done => {
                 (progress.state, progress.at) = (State::Failed(difference.reason().into()), now);
@@ -63,7 +67,7 @@ pub(super) fn step(work: &mut Work, device: &Device, jobs: &[Job], occasion: Occ
             State::Failed(_) => {}
         }
     }
-    let due = match retry::UPDATE.next(work.update.as_ref(), now) {
+    let due = match pace.update().next(work.update.as_ref(), now) {
         Next::Never => return Step::Nothing,
         Next::In(wait) => now + wait,
         Next::Now => now,

@@ -38,6 +38,11 @@ impl Work {
         }
     }
 
+    /// Whether nothing has been done yet.
+    pub const fn is_empty(&self) -> bool {
+        self.update.is_none() && self.configs.is_empty() && self.clean_up.is_none()
+    }
+
     /// An update is about to be sent.
     pub fn update_ordered(&mut self, order: &UpdateOrder, now: UnixMillis) {
         let before = self.update.take().filter(|before| before.job == Some(order.job));

@@ -8,8 +8,12 @@ use crate::core::close::Close;
 use crate::core::device::{Device, Facts};
 use crate::core::entry::Stage;
 use crate::core::ids::{Code, DomainName, Secret};
-use crate::core::sysclient::admin::{ConfigItem, Identify};
+use crate::core::jobs::plan::Plan;
+use crate::core::jobs::work::Work;
+use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::tunnel::{Expects, Failure, Head};
+use crate::core::time::UnixMillis;
+use crate::core::timeline::Happening;
 
 /// Times and bounds that the configuration sets.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +55,9 @@ pub enum Event<'a> {
     /// The answer to [`Action::Join`]: whether the domain has taken the member in.
     Joined(bool),
     /// The answer to [`Action::Plan`].
-    Planned(Plan),
+    Planned(Planned),
+    /// The jobs of the domain have changed.
+    Replan,
     /// The answer to [`Action::Deposit`]: whether it is done.
     Deposited(bool),
     /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.
@@ -77,8 +83,18 @@ pub enum Event<'a> {
 pub struct TunnelId(pub u64);
 
 impl TunnelId {
-    /// The session's own work; the shell counts from 1.
-    pub const OWN: Self = Self(0);
+    /// The first of the numbers that the device session gives to its own work; the shell counts from 1.
+    const OWN: u64 = 1 << 63;
+
+    /// The `number`th of the device session's own.
+    pub(super) const fn own(number: u32) -> Self {
+        Self(Self::OWN | number as u64)
+    }
+
+    /// Whether it is one of the device session's own.
+    pub(super) const fn is_own(self) -> bool {
+        self.0 & Self::OWN != 0
+    }
 }
 
 /// An HTTP request as it goes into the tunnel (`sysclient.md` 8.2).
@@ -168,11 +184,33 @@ pub struct Membership {
     pub hand_out: Option<Secret>,
 }
 
-/// The work after membership (`sysclient.md` 5.2): what has to be done before the notice goes out.
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
-    /// Configuration items for a device with `other`.
-    pub items: Vec<ConfigItem>,
+/// What [`Action::Plan`] begins with.
+#[derive(Debug)]
+pub enum Basis {
+    /// This record, of a device that has just registered.
+    Registered(Box<Device>),
+    /// This record.
+    Record(Box<Device>),
+    /// The record in the store, but with these facts if there are any.
+    Store(Option<Box<Facts>>),
+}
+
+/// What there is to do for a member (`sysclient.md` 5.2).
+#[derive(Debug)]
+pub enum Planned {
+    /// This.
+    Work {
+        /// The record that the plan was made for.
+        device: Box<Device>,
+        /// What there is to do.
+        plan: Plan,
+        /// The time of day that it was made for.
+        now: UnixMillis,
+    },
+    /// Nothing: the device is not of this domain any more.
+    Gone,
+    /// The store does not answer.
+    Unavailable,
 }
 
 /// What the shell has to do.
@@ -189,7 +227,11 @@ pub enum Action {
     /// Make this connection the one of the device in its domain.
     Join(DomainName),
     /// Find out what work there is.
-    Plan,
+    Plan(Basis),
+    /// Keep how far the work has come.
+    Keep(Box<Work>),
+    /// Add to the timeline of the device.
+    Note(Happening),
     /// Put the notice of this code into the mailbox.
     Deposit(Code),
     /// Use a code for an analogue port.

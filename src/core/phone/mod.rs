@@ -7,3 +7,4 @@ pub mod session;
 pub mod settings;
 mod state;
 mod tunnels;
+mod worker;

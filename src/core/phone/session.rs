@@ -9,15 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::core::close::Close;
+use crate::core::device::Device;
 use crate::core::entry::Stage;
 use crate::core::ids::{DeviceKey, DomainName};
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::frame::{self, FromDevice, FromServer};
 use crate::core::time::Tick;
 
-use super::event::{
-    Action, Claimed, Draw, Event, Membership, Output, Plan, Settings, TunnelId, TunnelRefused, TunnelRequest,
-};
+use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
 use super::state::{Challenged, Member, State, hand_out};
 
 /// A challenge is valid this long (`sysclient.md` 3.3).
@@ -28,9 +27,6 @@ const BAD_CODES: u8 = 3;
 
 /// Messages of unknown tunnel sessions in a minute before the connection is closed (`sysclient.md` 7.4).
 const STRAY_MESSAGES: u32 = 100;
-
-/// A deposit that failed is tried again after this time.
-const DEPOSIT_AGAIN: Duration = Duration::from_secs(5);
 
 /// The server side of one device connection.
 #[derive(Debug)]
@@ -88,7 +84,9 @@ impl Session {
             State::New => alive.min(self.opened + settings.identify),
             State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
             State::Challenged(c) => alive.min(c.since + settings.challenged),
-            State::Member(m) => [m.deposit_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min),
+            State::Member(m) => {
+                [m.deposit_at, m.look_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min)
+            }
             State::Unassigned | State::Closed => alive,
         }
     }
@@ -106,13 +104,9 @@ impl Session {
             Event::Heard => self.heard = now,
             Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
             Event::Joined(joined) => self.on_joined(joined, actions),
-            Event::Planned(plan) => self.on_planned(plan, actions),
-            Event::Deposited(done) => {
-                if let State::Member(member) = &mut self.state {
-                    member.owed = member.owed.filter(|_| !done);
-                    member.deposit_at = (!done).then(|| now + DEPOSIT_AGAIN);
-                }
-            }
+            Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
+            Event::Replan => self.on_replan(actions),
+            Event::Deposited(done) => self.on_deposited(done, now, settings, actions),
             Event::PortClaimed(error) => {
                 actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));
             }
@@ -140,23 +134,7 @@ impl Session {
             }
             Event::End(close) => self.close(close, actions),
         }
-    }
-
-    fn open_tunnel(
-        &mut self,
-        id: TunnelId,
-        request: TunnelRequest,
-        now: Tick,
-        settings: &Settings,
-        actions: &mut Vec<Action>,
-    ) {
-        let opened = match &mut self.state {
-            State::Member(member) => member.tunnels.open(id, request, settings.max_tunnels, now, actions),
-            _ => Err(TunnelRefused::NotMember),
-        };
-        if let Err(refused) = opened {
-            actions.push(Action::Tunnel(id, Output::Refused(refused)));
-        }
+        self.hear_own_tunnels(now, settings, actions);
     }
 
     fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
@@ -226,7 +204,9 @@ impl Session {
             State::Member(member) => {
                 member.heed(&identify.facts);
                 if identify.code == OfferedCode::None {
-                    actions.push(Action::Refresh(Box::new(identify.facts)));
+                    let facts = Box::new(identify.facts);
+                    actions.push(Action::Refresh(facts.clone()));
+                    self.on_new_facts(facts, actions);
                 } else {
                     actions.push(Action::Claim(identify, Stage::Member));
                 }
@@ -255,9 +235,9 @@ impl Session {
             actions.push(Action::Refresh(Box::new(identify.facts.clone())));
         }
         hand_out(&challenged.membership, &challenged.seed, actions);
-        let then = (identify.code != OfferedCode::None).then(|| identify.clone());
-        let member = Member::of(device, &identify.facts, then);
-        self.become_member(member, actions);
+        let device = Box::new(Device { facts: identify.facts.clone(), ..device.clone() });
+        let then = (identify.code != OfferedCode::None).then_some(identify);
+        self.become_member(Member::of(device, then), actions);
     }
 
     fn become_member(&mut self, member: Member, actions: &mut Vec<Action>) {
@@ -271,7 +251,11 @@ impl Session {
             let password = membership.device.password.clone();
             actions.push(Action::Send(FromServer::Password(password).encode()));
             hand_out(&membership, &draw.seed, actions);
-            let member = Member::of(&membership.device, &membership.device.facts, None);
+            let mut member = Member::of(Box::new(membership.device), None);
+            if let State::Member(before) = &mut self.state {
+                // The connection is the same, and so are the requests on it.
+                (member.tunnels, member.lines) = (std::mem::take(&mut before.tunnels), before.lines);
+            }
             return self.become_member(member, actions);
         }
         if let State::Member(member) = &mut self.state {
@@ -323,52 +307,6 @@ impl Session {
         }));
     }
 
-    fn on_joined(&mut self, joined: bool, actions: &mut Vec<Action>) {
-        let State::Member(member) = &mut self.state else { return };
-        if !joined {
-            return self.close(Close::Overload, actions);
-        }
-        match member.then.take() {
-            Some(identify) => actions.push(Action::Claim(identify, Stage::Member)),
-            None if !member.planned => member.plan(actions),
-            None => {}
-        }
-    }
-
-    fn on_planned(&mut self, plan: Plan, actions: &mut Vec<Action>) {
-        let State::Member(member) = &mut self.state else { return };
-        if member.other {
-            let mut items: Vec<_> = plan.items.into_iter().map(Some).collect();
-            if items.is_empty() {
-                items.push(None);
-            }
-            let last = items.len() - 1;
-            let messages = items.into_iter().enumerate();
-            let messages = messages.map(|(n, item)| FromServer::Configuration { item, last: n == last });
-            actions.extend(messages.map(|message| Action::Send(message.encode())));
-        }
-        if let Some(code) = member.owed {
-            actions.push(Action::Deposit(code));
-        }
-    }
-
-    fn on_provision(&mut self, port: Box<str>, code: &OfferedCode, actions: &mut Vec<Action>) {
-        let refusal = match &self.state {
-            State::Member(member) if member.fxs => None,
-            State::Member(_) => Some("no such port"),
-            _ => Some("not in a domain"),
-        };
-        if let Some(error) = refusal {
-            actions.push(Action::Send(FromServer::ProvisionResult { error: Some(error.into()) }.encode()));
-            return;
-        }
-        let code = match code {
-            OfferedCode::Code(code) => Some(*code),
-            OfferedCode::None | OfferedCode::Malformed => None,
-        };
-        actions.push(Action::ClaimPort { port, code });
-    }
-
     fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let over = match &mut self.state {
             State::New => now.since(self.opened) >= settings.identify,
@@ -383,9 +321,15 @@ impl Session {
             }
             State::Member(member) => {
                 member.tunnels.expire(now, actions);
+                // One question at a time; the other one is due at the next tick.
                 if member.deposit_at.is_some_and(|at| now >= at) {
                     member.deposit_at = None;
                     actions.extend(member.owed.map(Action::Deposit));
+                } else if member.look_at.is_some_and(|at| now >= at) {
+                    member.look_at = None;
+                    if !member.is_busy() {
+                        actions.push(Action::Plan(Basis::Store(None)));
+                    }
                 }
                 false
             }
@@ -410,5 +354,6 @@ fn in_vain_after(settings: &Settings) -> Duration {
     CHALLENGE_VALID.min(settings.challenged / 2)
 }
 
+mod member;
 #[cfg(test)]
 mod tests;

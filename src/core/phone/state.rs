@@ -7,8 +7,9 @@ use crate::core::sysclient::auth;
 use crate::core::sysclient::frame::FromServer;
 use crate::core::time::Tick;
 
-use super::event::{Action, Membership};
+use super::event::{Action, Basis, Membership, TunnelId};
 use super::tunnels::Tunnels;
+use super::worker::Worker;
 
 #[derive(Debug)]
 pub(super) enum State {
@@ -42,33 +43,57 @@ pub(super) struct Member {
     pub(super) deposit_at: Option<Tick>,
     /// An identify whose code waits until the member has joined.
     pub(super) then: Option<Box<Identify>>,
+    /// The record, until the work is planned for the first time.
+    pub(super) record: Option<Box<Device>>,
     /// The work has been asked for.
     pub(super) planned: bool,
+    /// The first batch of items has gone out.
+    pub(super) greeted: bool,
+    /// The work is looked at again then.
+    pub(super) look_at: Option<Tick>,
+    pub(super) worker: Option<Box<Worker>>,
+    /// The tunnel of the line that is under way.
+    pub(super) line: Option<TunnelId>,
+    pub(super) lines: u32,
     pub(super) tunnels: Tunnels,
 }
 
 impl Member {
-    pub(super) fn of(device: &Device, facts: &Facts, then: Option<Box<Identify>>) -> Self {
+    pub(super) fn of(device: Box<Device>, then: Option<Box<Identify>>) -> Self {
         Self {
             domain: device.domain.clone(),
-            fxs: facts.fxs,
-            other: facts.other,
+            fxs: device.facts.fxs,
+            other: device.facts.other,
             owed: device.pending,
             deposit_at: None,
             then,
+            record: Some(device),
             planned: false,
+            greeted: false,
+            look_at: None,
+            worker: None,
+            line: None,
+            lines: 0,
             tunnels: Tunnels::default(),
         }
+    }
+
+    /// Whether lines are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.is_busy())
     }
 
     /// The device says something new of itself.
     pub(super) fn heed(&mut self, facts: &Facts) {
         (self.fxs, self.other) = (facts.fxs, facts.other);
+        if let Some(device) = self.worker.as_mut().map(|w| &mut w.device).or(self.record.as_mut()) {
+            device.facts = facts.clone();
+        }
     }
 
     pub(super) fn plan(&mut self, actions: &mut Vec<Action>) {
         self.planned = true;
-        actions.push(Action::Plan);
+        actions.push(Action::Plan(self.record.take().map_or(Basis::Store(None), Basis::Registered)));
     }
 }
 

@@ -56,7 +56,7 @@ impl Tunnels {
         actions: &mut Vec<Action>,
     ) -> Result<(), TunnelRefused> {
         let open = self.open.get_or_insert_default();
-        if id != TunnelId::OWN && open.sessions.values().filter(|entry| entry.id != TunnelId::OWN).count() >= most {
+        if !id.is_own() && open.sessions.values().filter(|entry| !entry.id.is_own()).count() >= most {
             return Err(TunnelRefused::TooMany);
         }
         let mut number = self.last;

@@ -61,7 +61,7 @@ fn at(seconds: u64) -> UnixMillis {
 }
 
 fn now(device: &Device, jobs: &[Job], seconds: u64) -> Plan {
-    plan(device, jobs, Occasion::Meanwhile, at(seconds))
+    plan(device, jobs, Occasion::Meanwhile, at(seconds), &Pace::default())
 }
 
 #[test]

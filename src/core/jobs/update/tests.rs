@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::plan::plan;
 use super::super::plan::tests::{config_job, device, update_job};
+use super::super::plan::{self, Plan};
 use super::super::{Hours, Order};
 use super::*;
 
 const MINUTE: u64 = 60_000;
+const RESTART_WITHIN: Duration = Duration::from_secs(600);
+
+fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) -> Plan {
+    plan::plan(device, jobs, occasion, now, &Pace::default())
+}
 
 fn lines(device: &Device, job: &Job) -> Vec<String> {
     preview(device, std::slice::from_ref(job))

@@ -6,15 +6,21 @@ use bytes::Bytes;
 
 use super::*;
 use crate::core::device::{Device, Facts, Way};
-use crate::core::ids::{CategoryId, Code, DeviceId, HardwareId, Secret};
+use crate::core::ids::{CategoryId, Code, DeviceId, HardwareId, JobId, Secret};
+use crate::core::jobs::config::Kind;
+use crate::core::jobs::plan::{ItemOrder, Plan};
+use crate::core::phone::event::Planned;
+use crate::core::script::encode::line_of_path;
 use crate::core::sysclient::admin::ConfigItem;
 use crate::core::sysclient::auth;
+use crate::core::sysclient::frame::ServerEvent;
 use crate::core::time::UnixMillis;
 
 mod entry;
 mod faults;
 mod member;
 mod timers;
+mod work;
 
 const ID: &str = "00903341a0b1";
 const PASSWORD: &str = "Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT";
@@ -88,6 +94,11 @@ fn answer_with(password: &str, mut identify: Identify) -> Identify {
     identify
 }
 
+fn item(kind: &str, changed: bool) -> ItemOrder {
+    let item = ConfigItem { kind: kind.into(), values: serde_json::Map::new(), removed: false };
+    ItemOrder { job: Some(JobId(1)), kind: Kind::Ntp, fingerprint: "f".into(), item, changed }
+}
+
 /// A session with a clock.
 struct Desk {
     session: Session,
@@ -120,6 +131,11 @@ impl Desk {
 
     fn claimed(&mut self, claimed: Claimed) -> Vec<String> {
         self.on(Event::Claimed(claimed, Draw { challenge: CHALLENGE.into(), seed: SEED.into() }))
+    }
+
+    fn planned(&mut self, plan: Plan) -> Vec<String> {
+        let planned = Planned::Work { device: Box::new(device()), plan, now: UnixMillis(0) };
+        self.on(Event::Planned(planned))
     }
 
     /// Time goes on to `millis`, without a tick.
@@ -161,9 +177,15 @@ impl Desk {
         let answer = answer_with(PASSWORD, identify(facts, OfferedCode::None));
         assert_eq!(desk.hear(answer), ["proved", "join home"]);
         assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-        desk.on(Event::Planned(Plan::default()));
+        desk.planned(Plan::default());
         desk
     }
+}
+
+/// The command in a request of the session itself.
+fn line(request: &[u8]) -> String {
+    let path = String::from_utf8_lossy(request).split(' ').nth(1).unwrap().to_owned();
+    line_of_path(&path).unwrap_or(path)
 }
 
 fn word(action: &Action) -> String {
@@ -187,6 +209,11 @@ fn word(action: &Action) -> String {
                 let kind = item.map_or_else(|| "nothing".into(), |item| item.kind);
                 format!("item {kind}{}", if last { " last" } else { "" })
             }
+            FromServer::Tunnel { event, .. } => match event {
+                ServerEvent::Send(bytes) => format!("line {}", line(&bytes)),
+                ServerEvent::Receive(_) => "receive".into(),
+                ServerEvent::Shutdown => "shutdown".into(),
+            },
             other => panic!("{other:?}"),
         },
         Action::Close(close) => format!("close {} {}", close.code(), close.text()),
@@ -200,7 +227,9 @@ fn word(action: &Action) -> String {
             format!("port {port} {}", code.map_or("-".into(), |c| c.expose().to_string()))
         }
         Action::Ping => "ping".into(),
-        Action::Plan => "plan".into(),
+        Action::Plan(_) => "plan".into(),
+        Action::Keep(_) => "keep".into(),
+        Action::Note(event) => format!("note {event:?}"),
         Action::Deposit(_) => "deposit".into(),
         Action::Proved => "proved".into(),
         Action::Confirm(password) => {

@@ -13,9 +13,8 @@ fn an_unknown_device_with_a_good_code_enters_and_is_served_in_the_order_of_the_t
     assert_eq!(desk.claimed(Claimed::Entered(handed(entered, "root"))), ["password", "admin root", "join home"]);
     assert_eq!(desk.session.domain(), Some(&domain("home")));
     assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-    let item = |kind: &str| ConfigItem { kind: kind.into(), values: serde_json::Map::new(), removed: false };
-    let plan = Plan { items: vec![item("ntp"), item("ldap")] };
-    assert_eq!(desk.on(Event::Planned(plan)), ["item ntp", "item ldap last", "deposit"]);
+    let plan = Plan { items: vec![item("ntp", true), item("ldap", true)], ..Plan::default() };
+    assert_eq!(desk.planned(plan), ["item ntp", "item ldap last", "keep", "deposit"]);
     assert!(desk.on(Event::Deposited(true)).is_empty());
 }
 
@@ -62,7 +61,7 @@ fn a_right_digest_makes_a_member_and_hands_out_the_administrative_password() {
     assert_eq!(desk.session.domain(), None);
     assert_eq!(desk.hear(answer_with(PASSWORD, plain())), ["proved", "admin root", "join home"]);
     assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-    assert!(desk.on(Event::Planned(Plan::default())).is_empty());
+    assert!(desk.planned(Plan::default()).is_empty());
 }
 
 #[test]
@@ -77,7 +76,7 @@ fn the_first_right_digest_confirms_a_tentative_password_and_pays_what_is_owed() 
     let mut desk = Desk::challenged(entered_device());
     assert_eq!(desk.hear(answer_with(PASSWORD, plain())), ["proved", "confirm", "join home"]);
     desk.on(Event::Joined(true));
-    assert_eq!(desk.on(Event::Planned(Plan::default())), ["deposit"]);
+    assert_eq!(desk.planned(Plan::default()), ["deposit"]);
 }
 
 #[test]
@@ -131,8 +130,8 @@ fn after_its_time_a_wrong_digest_is_as_good_as_none() {
 #[test]
 fn a_challenge_is_used_up_by_its_answer() {
     let mut desk = Desk::member();
-    assert_eq!(desk.hear(answer_with(PASSWORD, plain())), ["refresh 13r3 [1/2/3]"]);
-    assert_eq!(desk.hear(answer_with("another", plain())), ["refresh 13r3 [1/2/3]"]);
+    assert_eq!(desk.hear(answer_with(PASSWORD, plain())), ["refresh 13r3 [1/2/3]", "plan"]);
+    assert_eq!(desk.hear(answer_with("another", plain())), ["refresh 13r3 [1/2/3]", "plan"]);
 }
 
 #[test]
@@ -158,7 +157,7 @@ fn a_code_beside_the_right_digest_counts_once_the_member_has_joined() {
     assert_eq!(desk.on(Event::Joined(true)), ["claim Member"]);
     assert_eq!(desk.claimed(Claimed::Entered(membership(entered_device()))), ["password", "join home"]);
     assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-    assert_eq!(desk.on(Event::Planned(Plan::default())), ["deposit"]);
+    assert_eq!(desk.planned(Plan::default()), ["deposit"]);
 }
 
 #[test]
@@ -168,7 +167,7 @@ fn whatever_becomes_of_the_code_beside_the_digest_the_work_begins() {
         desk.hear(answer_with(PASSWORD, with_code(9)));
         assert_eq!(desk.on(Event::Joined(true)), ["claim Member"]);
         assert_eq!(desk.claimed(claimed), ["plan"]);
-        assert_eq!(desk.on(Event::Planned(Plan::default())), ["deposit"]);
+        assert_eq!(desk.planned(Plan::default()), ["deposit"]);
     }
 }
 

@@ -16,14 +16,14 @@ fn owing() -> Desk {
     desk.hear(with_code(7));
     desk.claimed(Claimed::Entered(membership(entered_device())));
     desk.on(Event::Joined(true));
-    assert_eq!(desk.on(Event::Planned(Plan::default())), ["deposit"]);
+    assert_eq!(desk.planned(Plan::default()), ["deposit"]);
     desk
 }
 
 #[test]
 fn a_member_that_identifies_without_a_code_is_refreshed() {
     let newer = Facts { version: "14r1".into(), ..facts() };
-    assert_eq!(Desk::member().hear(identify(newer, OfferedCode::None)), ["refresh 14r1"]);
+    assert_eq!(Desk::member().hear(identify(newer, OfferedCode::None)), ["refresh 14r1", "plan"]);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_member_enters_again_with_a_code_of_its_domain() {
     let entered = handed(entered_device(), "root");
     assert_eq!(desk.claimed(Claimed::Entered(entered)), ["password", "admin root", "join home"]);
     assert_eq!(desk.on(Event::Joined(true)), ["plan"], "a new entry has work of its own");
-    assert_eq!(desk.on(Event::Planned(Plan::default())), ["deposit"]);
+    assert_eq!(desk.planned(Plan::default()), ["deposit"]);
 }
 
 #[test]
@@ -70,12 +70,11 @@ fn a_domain_that_does_not_take_the_member_in_is_an_overload() {
 
 #[test]
 fn configuration_goes_only_to_devices_of_other_makers() {
-    let item = ConfigItem { kind: "ntp".into(), values: serde_json::Map::new(), removed: false };
-    for (other, words) in [(false, vec![]), (true, vec!["item ntp last"])] {
+    for (other, words) in [(false, vec![]), (true, vec!["item ntp last", "keep"])] {
         let mut desk = Desk::challenged(device());
         desk.hear(answer_with(PASSWORD, identify(Facts { other, ..facts() }, OfferedCode::None)));
         desk.on(Event::Joined(true));
-        assert_eq!(desk.on(Event::Planned(Plan { items: vec![item.clone()] })), words);
+        assert_eq!(desk.planned(Plan { items: vec![item("ntp", true)], ..Plan::default() }), words);
     }
 }
 
@@ -84,7 +83,7 @@ fn a_batch_of_nothing_is_one_message_with_last() {
     let mut desk = Desk::challenged(device());
     desk.hear(answer_with(PASSWORD, identify(Facts { other: true, ..facts() }, OfferedCode::None)));
     desk.on(Event::Joined(true));
-    assert_eq!(desk.on(Event::Planned(Plan::default())), ["item nothing last"]);
+    assert_eq!(desk.planned(Plan::default()), ["item nothing last"]);
 }
 
 #[test]
