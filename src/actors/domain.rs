@@ -12,9 +12,11 @@ use actix::{
     WrapFuture as _,
 };
 
+use crate::actors::changes::Changed;
 use crate::actors::mail::Mail;
 use crate::actors::node::Node;
-use crate::actors::phone::{DomainLost, Phone};
+use crate::actors::pace::Pace;
+use crate::actors::phone::{DomainLost, Phone, Recheck};
 use crate::actors::roster::End;
 use crate::actors::users::{Reenlist, Users};
 use crate::core::close::Close;
@@ -50,6 +52,7 @@ pub struct DomainActor {
     pub(super) node: Weak<Node>,
     members: Members,
     pub(super) mail: Mail,
+    pub(super) changes: Pace<DeviceKey>,
     _counted: Held,
 }
 
@@ -61,6 +64,7 @@ impl DomainActor {
             node,
             members: Members::default(),
             mail: Mail::default(),
+            changes: Pace::default(),
             _counted: metrics::hold(Gauge::DomainActors),
         }
     }
@@ -98,7 +102,8 @@ pub struct Join {
 impl Handler<Join> for DomainActor {
     type Result = ResponseActFuture<Self, bool>;
 
-    fn handle(&mut self, Join { key, conn, phone }: Join, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Join { key, conn, phone }: Join, ctx: &mut Context<Self>) -> Self::Result {
+        let (told, joined) = (ctx.address(), key.clone());
         let member = Member { conn, phone, _counted: metrics::hold(Gauge::Members) };
         if let Some(old) = self.members.0.insert(key.clone(), member).filter(|old| old.conn != conn) {
             old.phone.do_send(End(Close::Replaced));
@@ -115,6 +120,7 @@ impl Handler<Join> for DomainActor {
                             tracing::warn!(%error, "other node not told to close a replaced connection");
                         }
                     }
+                    told.do_send(Changed(vec![joined]));
                     true
                 }
                 Err(error) => {
@@ -140,16 +146,17 @@ pub struct Leave {
 impl Handler<Leave> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, Leave { key, conn }: Leave, _: &mut Context<Self>) {
+    fn handle(&mut self, Leave { key, conn }: Leave, ctx: &mut Context<Self>) {
         if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
             self.members.0.remove(&key);
         }
-        let (here, name) = (self.here(conn), self.name.clone());
+        let (here, name, told) = (self.here(conn), self.name.clone(), ctx.address());
         actix_rt::spawn(async move {
             let Some((node, at)) = here else { return };
             if let Err(error) = node.store.detach(&name, &key, &at).await {
                 tracing::debug!(%error, "member not detached");
             }
+            told.do_send(Changed(vec![key]));
         });
     }
 }
@@ -202,8 +209,11 @@ impl Handler<Reconcile> for DomainActor {
         actix_rt::spawn(async move {
             for (key, conn) in members {
                 let at = node.store.whereabouts(&name, &key).await;
-                if matches!(at, Ok(Some(at)) if at.node != node.id) {
-                    domain.do_send(Evict { key, conn });
+                match at {
+                    Ok(Some(at)) if at.node != node.id => domain.do_send(Evict { key, conn }),
+                    // An operator may have taken it out.
+                    Ok(None) => node.roster.phone(conn).into_iter().for_each(|phone| phone.do_send(Recheck)),
+                    _ => {}
                 }
             }
         });

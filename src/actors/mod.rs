@@ -6,16 +6,19 @@
 //! [`tunnel`] the way of HTTP requests to devices.
 
 pub mod alarm;
+pub mod changes;
 pub mod domain;
 pub mod keys;
 pub mod mail;
 pub mod node;
+mod pace;
 pub mod phone;
 pub mod registry;
 pub mod roster;
 pub mod socket;
 pub mod tunnel;
 pub mod users;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
@@ -9,11 +10,14 @@ use actix::{
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::actors::alarm::Alarm;
+use crate::actors::changes::Changed;
 use crate::actors::domain::{DomainActor, Join, Leave};
 use crate::actors::node::Node;
-use crate::actors::roster::{End, UnassignedPlace};
+use crate::actors::registry::StrangersChanged;
+use crate::actors::roster::End;
 use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
 use crate::actors::tunnel::{FromTaker, OpenTunnel, Takers};
+use crate::actors::waiting::Waiting;
 use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
 use crate::core::close::Close;
@@ -44,7 +48,7 @@ pub struct Phone {
     joiner: Joiner,
     domain: Option<Addr<DomainActor>>,
     takers: Takers,
-    unassigned: Option<UnassignedPlace>,
+    waiting: Option<Waiting>,
     alarm: Alarm,
     closed: Option<Close>,
     /// Runs until the device is a member.
@@ -64,7 +68,7 @@ impl Phone {
             joiner: Joiner::default(),
             domain: None,
             takers: Takers::default(),
-            unassigned: None,
+            waiting: None,
             alarm: Alarm::default(),
             closed: None,
             watch: Some(Stopwatch::start()),
@@ -128,6 +132,9 @@ impl Phone {
             }),
             Action::Refresh(facts) => self.aside(|node, domain, key| async move {
                 node.codes.refresh(&domain, &key, &facts).await;
+                if let Some(domain) = node.domain(&domain).await {
+                    domain.do_send(Changed(vec![key]));
+                }
             }),
             Action::WrongDigest => {
                 metrics::count(Counter::Registered(Registration::WrongDigest));
@@ -199,15 +206,14 @@ impl Phone {
     fn claim(&self, identify: Box<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
         let node = Arc::clone(&self.node);
         let (query, source) = (self.query.clone(), self.source);
-        let here = Whereabouts { node: node.id.clone(), conn: self.conn };
+        let here = self.here();
         let claim = async move {
             let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here };
             node.codes.claim(request).await
         };
         self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
-            let draw =
-                Draw { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() };
-            phone.feed(Event::Claimed(claimed, draw), ctx);
+            phone.feed(Event::Claimed(claimed, draw()), ctx);
+            phone.changed();
         });
     }
 
@@ -216,7 +222,10 @@ impl Phone {
         let find = async move { node.domain(&name).await };
         self.ask(find, ctx, |phone, domain, ctx| {
             // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
-            phone.domain = domain;
+            let before = std::mem::replace(&mut phone.domain, domain);
+            if let Some(before) = before.filter(|before| phone.domain.as_ref() != Some(before)) {
+                phone.leave(&before);
+            }
             let (Some(domain), Some(key)) = (phone.domain.clone(), phone.session.key().cloned()) else {
                 return phone.feed(Event::Joined(false), ctx);
             };
@@ -229,6 +238,12 @@ impl Phone {
                 phone.feed(Event::Joined(joined), ctx);
             });
         });
+    }
+
+    fn leave(&self, domain: &Addr<DomainActor>) {
+        if let Some(key) = self.session.key() {
+            domain.do_send(Leave { key: key.clone(), conn: self.conn });
+        }
     }
 
     fn deposit(&self, code: Code, ctx: &mut WebsocketContext<Self>) {
@@ -252,14 +267,27 @@ impl Phone {
 
     /// An unassigned device takes one of a limited number of places.
     fn keep_unassigned_place(&mut self, ctx: &mut WebsocketContext<Self>) {
-        match (self.session.is_unassigned(), &self.unassigned) {
-            (true, None) => {
-                self.unassigned = self.node.roster.admit_unassigned(self.source);
-                if self.unassigned.is_none() {
-                    self.feed(Event::End(Close::Overload), ctx);
-                }
-            }
-            (false, Some(_)) => self.unassigned = None,
+        if !self.session.is_unassigned() {
+            self.waiting = None;
+        } else if self.waiting.is_none()
+            && let Some(key) = self.session.key().cloned()
+        {
+            let Some(place) = self.node.roster.admit_unassigned(self.source) else {
+                return self.feed(Event::End(Close::Overload), ctx);
+            };
+            self.waiting = Some(Waiting::new(place, &self.node, key, self.here(), ctx.address()));
+        }
+    }
+
+    fn here(&self) -> Whereabouts {
+        Whereabouts { node: self.node.id.clone(), conn: self.conn }
+    }
+
+    /// The device may look different now to those who see it.
+    fn changed(&self) {
+        match (&self.domain, self.session.key()) {
+            (Some(domain), Some(key)) => domain.do_send(Changed(vec![key.clone()])),
+            _ if self.waiting.is_some() => self.node.registry.do_send(StrangersChanged),
             _ => {}
         }
     }
@@ -284,6 +312,10 @@ fn planned(node: &Node, device: Box<Device>, occasion: Occasion) -> Planned {
     Planned::Work { device, plan, now }
 }
 
+fn draw() -> Draw {
+    Draw { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() }
+}
+
 async fn wake(node: &Node, domain: DomainName, code: Option<Code>) {
     if let Err(error) = node.store.publish(&Signal::Mail { domain, code }).await {
         // Every node looks into its mailboxes by itself from time to time.
@@ -295,14 +327,15 @@ impl Actor for Phone {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.node.roster.enrol(self.conn, ctx.address().recipient());
+        self.node.roster.enrol_phone(self.conn, ctx.address());
         self.set_timer(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         metrics::count(Counter::DeviceClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
-        if let (Some(domain), Some(key)) = (&self.domain, self.session.key()) {
-            domain.do_send(Leave { key: key.clone(), conn: self.conn });
+        self.waiting = None;
+        if let Some(domain) = &self.domain {
+            self.leave(domain);
         }
     }
 }
@@ -369,5 +402,31 @@ impl Handler<DomainLost> for Phone {
     fn handle(&mut self, _: DomainLost, ctx: &mut Self::Context) {
         metrics::count(Counter::DeviceRejoined);
         self.feed(Event::DomainLost, ctx);
+    }
+}
+
+/// An operator may have changed whom the device belongs to.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recheck;
+
+/// A recheck that failed is tried again after this time.
+const RECHECK_AGAIN: Duration = Duration::from_secs(2);
+
+impl Handler<Recheck> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
+        let Some(key) = self.session.key().cloned() else { return };
+        let node = Arc::clone(&self.node);
+        let look = async move { node.codes.recheck(&key).await };
+        self.ask(look, ctx, |phone, found, ctx| match found {
+            Ok(found) => phone.feed(Event::Rechecked(found.map(Box::new), draw()), ctx),
+            Err(error) => {
+                // The order stands; only this connection does not know it yet.
+                tracing::warn!(%error, "device not looked up after an operator's order; trying again");
+                ctx.notify_later(Recheck, RECHECK_AGAIN);
+            }
+        });
     }
 }

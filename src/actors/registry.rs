@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult};
 
 use crate::actors::domain::{DomainActor, Evict, Reconcile, Wake};
 use crate::actors::node::Node;
+use crate::actors::pace::{BEAT, Pace};
+use crate::actors::phone::Recheck;
 use crate::core::ids::DomainName;
 use crate::metrics::{self, Counter};
 use crate::store::Signal;
@@ -19,6 +21,7 @@ use crate::store::Signal;
 pub struct Registry {
     node: Weak<Node>,
     domains: HashMap<DomainName, Addr<DomainActor>>,
+    strangers: Pace<()>,
 }
 
 impl Actor for Registry {
@@ -82,11 +85,13 @@ impl Handler<FromBus> for Registry {
                     actor.do_send(Evict { key, conn });
                 }
             }
-            Signal::Tenant { .. }
-            | Signal::Changed { .. }
-            | Signal::Gone { .. }
-            | Signal::Strangers
-            | Signal::Recheck { .. } => {}
+            Signal::Recheck { node, conn } => {
+                let here = self.node.upgrade().filter(|n: &Arc<Node>| n.id == node);
+                if let Some(phone) = here.and_then(|node| node.roster.phone(conn)) {
+                    phone.do_send(Recheck);
+                }
+            }
+            Signal::Tenant { .. } | Signal::Changed { .. } | Signal::Gone { .. } | Signal::Strangers => {}
             Signal::Gap => {
                 for actor in self.domains.values() {
                     actor.do_send(Wake(None));
@@ -94,5 +99,38 @@ impl Handler<FromBus> for Registry {
                 }
             }
         }
+    }
+}
+
+/// An unassigned device has come, gone or changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StrangersChanged;
+
+impl Handler<StrangersChanged> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: StrangersChanged, ctx: &mut Context<Self>) {
+        if self.strangers.happened([()]) {
+            self.tell_of_strangers(ctx);
+        }
+    }
+}
+
+impl Registry {
+    fn tell_of_strangers(&mut self, ctx: &mut Context<Self>) {
+        self.strangers.take();
+        if let Some(node) = self.node.upgrade() {
+            actix_rt::spawn(async move {
+                if let Err(error) = node.store.publish(&Signal::Strangers).await {
+                    tracing::debug!(%error, "change of the unassigned devices not published");
+                }
+            });
+        }
+        ctx.run_later(BEAT, |registry, ctx| {
+            if registry.strangers.beat() {
+                registry.tell_of_strangers(ctx);
+            }
+        });
     }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Message, Recipient};
+use actix::{Addr, Message, Recipient};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::actors::phone::Phone;
 use crate::core::close::Close;
 use crate::core::ids::ConnId;
 use crate::core::limits::SourceKey;
@@ -30,10 +31,17 @@ pub struct Capacity {
     pub unassigned: usize,
 }
 
+/// The actor of a connection.
+#[derive(Clone)]
+enum Enrolled {
+    Phone(Addr<Phone>),
+    App(Recipient<End>),
+}
+
 #[derive(Default)]
 struct Tables {
     open: usize,
-    connections: HashMap<ConnId, Recipient<End>>,
+    connections: HashMap<ConnId, Enrolled>,
     unassigned: HashMap<SourceKey, usize>,
     unassigned_total: usize,
 }
@@ -69,9 +77,22 @@ impl Roster {
         })
     }
 
-    /// The actor of a connection can be ended from now on.
+    /// The actor of an app connection can be ended from now on.
     pub fn enrol(&self, conn: ConnId, end: Recipient<End>) {
-        self.with(|t| t.connections.insert(conn, end));
+        self.with(|t| t.connections.insert(conn, Enrolled::App(end)));
+    }
+
+    /// The actor of a device connection can be found and ended from now on.
+    pub fn enrol_phone(&self, conn: ConnId, phone: Addr<Phone>) {
+        self.with(|t| t.connections.insert(conn, Enrolled::Phone(phone)));
+    }
+
+    /// The device connection with this number.
+    pub fn phone(&self, conn: ConnId) -> Option<Addr<Phone>> {
+        self.with(|t| match t.connections.get(&conn) {
+            Some(Enrolled::Phone(phone)) => Some(phone.clone()),
+            Some(Enrolled::App(_)) | None => None,
+        })
     }
 
     /// A place among the unassigned devices; `None` if the source address or the node has too many.
@@ -104,7 +125,10 @@ impl Roster {
         for some in all.chunks(at_once) {
             pace.tick().await;
             for connection in some {
-                connection.do_send(End(Close::Stopping));
+                match connection {
+                    Enrolled::Phone(phone) => phone.do_send(End(Close::Stopping)),
+                    Enrolled::App(app) => app.do_send(End(Close::Stopping)),
+                }
             }
         }
     }

@@ -242,13 +242,13 @@ impl Codes {
     }
 }
 
-fn registered(outcome: Registration) {
+pub(super) fn registered(outcome: Registration) {
     metrics::count(Counter::Registered(outcome));
 }
 
 /// Who is handed which administrative password (`sysclient.md` 3.4): the random one after automatic provisioning, else that of
 /// the domain.
-fn membership(device: Device, domain: Option<&Domain>) -> Membership {
+pub(super) fn membership(device: Device, domain: Option<&Domain>) -> Membership {
     let hand_out = match device.way {
         Way::Auto => device.admin_password.clone(),
         Way::Code | Way::Manual => domain.map(|d| d.admin_password.clone()).filter(|p| !p.is_empty()),

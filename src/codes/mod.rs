@@ -2,6 +2,7 @@
 //!
 //! What may happen is decided in `core::entry`; here it is looked up, drawn and made true.
 
+mod assign;
 pub mod attempts;
 mod claim;
 mod issue;
@@ -50,6 +51,11 @@ impl Codes {
         limits: CodeLimits,
     ) -> Self {
         Self { node, store, tenants, directory, ledger, limits }
+    }
+
+    /// How long an unassigned device is remembered.
+    pub const fn keep_unassigned(&self) -> Duration {
+        self.limits.keep_unassigned
     }
 
     /// The wrong attempts of this node.

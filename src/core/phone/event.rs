@@ -52,6 +52,8 @@ pub enum Event<'a> {
     Heard,
     /// The answer to [`Action::Claim`], with what was drawn for it.
     Claimed(Claimed, Draw),
+    /// An operator has changed whom the device belongs to: its membership now, with what was drawn for it.
+    Rechecked(Option<Box<Membership>>, Draw),
     /// The answer to [`Action::Join`]: whether the domain has taken the member in.
     Joined(bool),
     /// The answer to [`Action::Plan`].

@@ -103,6 +103,7 @@ impl Session {
             }
             Event::Heard => self.heard = now,
             Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
+            Event::Rechecked(found, draw) => self.on_rechecked(found.map(|found| *found), &draw, actions),
             Event::Joined(joined) => self.on_joined(joined, actions),
             Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
             Event::Replan => self.on_replan(actions),
@@ -248,15 +249,7 @@ impl Session {
     fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
         let said = self.said.take();
         if let Claimed::Entered(membership) = claimed {
-            let password = membership.device.password.clone();
-            actions.push(Action::Send(FromServer::Password(password).encode()));
-            hand_out(&membership, &draw.seed, actions);
-            let mut member = Member::of(Box::new(membership.device), None);
-            if let State::Member(before) = &mut self.state {
-                // The connection is the same, and so are the requests on it.
-                (member.tunnels, member.lines) = (std::mem::take(&mut before.tunnels), before.lines);
-            }
-            return self.become_member(member, actions);
+            return self.enter(*membership, &draw, actions);
         }
         if let State::Member(member) = &mut self.state {
             // A member stays one whatever became of its code: not let in again, attempts used up, or the store away.
@@ -354,6 +347,7 @@ fn in_vain_after(settings: &Settings) -> Duration {
     CHALLENGE_VALID.min(settings.challenged / 2)
 }
 
+mod entering;
 mod member;
 #[cfg(test)]
 mod tests;

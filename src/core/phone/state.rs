@@ -5,7 +5,7 @@ use crate::core::ids::{Code, DomainName};
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth;
 use crate::core::sysclient::frame::FromServer;
-use crate::core::time::Tick;
+use crate::core::time::{Tick, UnixMillis};
 
 use super::event::{Action, Basis, Membership, TunnelId};
 use super::tunnels::Tunnels;
@@ -36,6 +36,8 @@ pub(super) struct Challenged {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) domain: DomainName,
+    /// Its last entry.
+    pub(super) entered: UnixMillis,
     pub(super) fxs: bool,
     pub(super) other: bool,
     /// The code whose notice is owed to Users.
@@ -62,6 +64,7 @@ impl Member {
     pub(super) fn of(device: Box<Device>, then: Option<Box<Identify>>) -> Self {
         Self {
             domain: device.domain.clone(),
+            entered: device.entered,
             fxs: device.facts.fxs,
             other: device.facts.other,
             owed: device.pending,

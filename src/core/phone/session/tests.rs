@@ -19,6 +19,7 @@ use crate::core::time::UnixMillis;
 mod entry;
 mod faults;
 mod member;
+mod orders;
 mod timers;
 mod work;
 

@@ -1,0 +1,47 @@
+//! What clients see of the members of a domain has changed: told to all nodes, many changes at once.
+
+use actix::{AsyncContext as _, Context, Handler, Message};
+
+use crate::actors::domain::DomainActor;
+use crate::actors::pace::BEAT;
+use crate::core::ids::DeviceKey;
+use crate::store::Signal;
+
+/// Devices in one signal.
+const IN_ONE: usize = 500;
+
+/// What clients see of these devices has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Changed(pub Vec<DeviceKey>);
+
+impl Handler<Changed> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, Changed(keys): Changed, ctx: &mut Context<Self>) {
+        if self.changes.happened(keys) {
+            self.tell_of_changes(ctx);
+        }
+    }
+}
+
+impl DomainActor {
+    fn tell_of_changes(&mut self, ctx: &mut Context<Self>) {
+        let (keys, domain) = (self.changes.take(), self.name.clone());
+        if let Some(node) = self.node.upgrade() {
+            actix_rt::spawn(async move {
+                for keys in keys.chunks(IN_ONE) {
+                    let signal = Signal::Changed { domain: domain.clone(), keys: keys.to_vec() };
+                    if let Err(error) = node.store.publish(&signal).await {
+                        tracing::debug!(%error, "changes of devices not published");
+                    }
+                }
+            });
+        }
+        ctx.run_later(BEAT, |domain, ctx| {
+            if domain.changes.beat() {
+                domain.tell_of_changes(ctx);
+            }
+        });
+    }
+}
