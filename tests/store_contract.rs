@@ -7,6 +7,8 @@ mod redis_server;
 
 #[path = "store_contract/claims.rs"]
 mod claims;
+#[path = "store_contract/codebook.rs"]
+mod codebook;
 #[path = "store_contract/codes.rs"]
 mod codes;
 #[path = "store_contract/devices.rs"]
@@ -60,6 +62,15 @@ contract! {
         an_open_code_ends_with_its_validity,
         a_used_code_is_known_for_thirty_days,
         the_holder_of_a_code_can_change;
+    codebook:
+        codes_are_listed_newest_first,
+        a_listed_code_ends_with_its_record,
+        a_revoked_code_is_as_if_it_had_never_been,
+        a_used_code_cannot_be_revoked,
+        a_code_without_a_holder_is_for_anybody,
+        a_rollout_tells_what_becomes_of_its_codes,
+        a_large_rollout_is_read_in_pages,
+        a_timeline_keeps_its_newest_steps;
     claims:
         a_device_enters_whole,
         of_two_devices_exactly_one_enters,

@@ -90,7 +90,7 @@ impl Codes {
                 category: category.id,
                 sip: sip.clone(),
                 requester: rights.requester.clone(),
-                holder: self.node.clone(),
+                holder: Some(self.node.clone()),
                 rollout,
                 valid_until: issued.valid_until,
             };

@@ -19,7 +19,9 @@ pub struct Rollout {
     pub category: CategoryId,
     /// When it was made.
     pub created: UnixMillis,
-    /// How many users it has.
+    /// How many users it was made for.
+    pub users: u64,
+    /// How many of them have their code; less than `users` while it is being made, or if it was broken off.
     pub rows: u64,
 }
 
@@ -49,8 +51,8 @@ pub struct CodeListing {
 /// Codes as operators see them: lists, revocation, roll-outs.
 #[async_trait]
 pub trait CodeBook: Send + Sync {
-    /// Up to `limit` codes of a domain, newest first: those that were issued before `before`, or at the same time and follow it
-    /// in the order of codes.
+    /// Up to `limit` codes of a domain, newest first and at the same time the greater one first; only those that come after
+    /// `before` in this order. Fewer than `limit` are the last ones.
     async fn codes(
         &self,
         domain: &DomainName,
@@ -61,11 +63,20 @@ pub trait CodeBook: Send + Sync {
     /// Ends an open code. False if there is no such open code in this domain.
     async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool>;
 
-    /// Begins a roll-out without rows.
-    async fn begin_rollout(&self, domain: &DomainName, name: &str, category: CategoryId) -> Result<Rollout>;
+    /// Begins a roll-out without rows for so many users. It is kept for 30 days, so what becomes of its codes is known as long
+    /// as it is there.
+    async fn begin_rollout(&self, domain: &DomainName, name: &str, category: CategoryId, users: u64)
+    -> Result<Rollout>;
 
-    /// Appends rows to a roll-out.
-    async fn add_rollout_rows(&self, domain: &DomainName, id: RolloutId, rows: &[RolloutRow]) -> Result<()>;
+    /// Appends rows to a roll-out; the first one has the number `from`, counted from 0, and those that are there already stay.
+    /// False if there is no such roll-out.
+    async fn add_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        rows: &[RolloutRow],
+    ) -> Result<bool>;
 
     /// All roll-outs of a domain, newest first.
     async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>>;

@@ -91,8 +91,8 @@ pub struct NewCode {
     pub sip: Option<Box<str>>,
     /// Who asked.
     pub requester: Requester,
-    /// The node with the connection that asked.
-    pub holder: NodeId,
+    /// The node with the connection that asked; `None`: nobody waits for the notice.
+    pub holder: Option<NodeId>,
     /// Long validity.
     pub rollout: bool,
     /// End of validity as the directory said.

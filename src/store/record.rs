@@ -2,16 +2,21 @@
 //!
 //! Not here: keys, expiry and everything that a script or a transaction changes by itself.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{NewCode, Result, StoreError};
-use crate::core::device::{Category, CodeState, IssuedCode, Notice, Requester};
+use crate::core::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::jobs::Job;
 use crate::core::sysclient::auth::{hex, unhex};
 use crate::core::time::UnixMillis;
 use crate::store::seal::Sealer;
+
+/// No code is listed longer than this after its issue: a validity longer than any that can be set, and then [`KEEP_USED`].
+pub(super) const LISTED: Duration = Duration::from_secs(60 * 24 * 3600).saturating_add(KEEP_USED);
 
 /// What never changes about an issued code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::core::timeline::{Happening, Step, Subject};
 /// What has happened to devices and codes.
 #[async_trait]
 pub trait Timelines: Send + Sync {
-    /// Adds a step to the timelines of `subjects`, at the present time. Kept for 30 days, the newest
+    /// Adds a step to the timelines of `subjects`, at the present time; the same as the newest one only renews its time. Kept for 30 days, the newest
     /// [`MAX_STEPS`](crate::core::timeline::MAX_STEPS) of each.
     async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()>;
 

@@ -188,7 +188,7 @@ pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> New
         category: CategoryId(3),
         sip: Some("ann".into()),
         requester: requester(),
-        holder: node("n1"),
+        holder: Some(node("n1")),
         rollout: false,
         valid_until: store.now().await.unwrap() + VALID,
     }

@@ -8,9 +8,10 @@ use provbroker::core::device::{CodeState, Device};
 use provbroker::core::ids::{CategoryId, DeviceId, Secret};
 use provbroker::core::jobs::builds::BuildList;
 use provbroker::core::jobs::work::Work;
+use provbroker::core::timeline::{Happening, Subject};
 use provbroker::store::{
     Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, Offer, PortClaim,
-    PutCategory, Remembered, Store, Ticket,
+    PutCategory, Remembered, RolloutRow, Store, Ticket,
 };
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -325,6 +326,18 @@ async fn use_everything(store: &dyn Store) {
     for number in 1..5 {
         put(store, code(number), &domain()).await;
     }
+    assert_eq!(store.codes(&domain(), None, 10).await.unwrap().len(), 4);
+    assert!(store.revoke_code(&domain(), code(4)).await.unwrap());
+    let rollout = store.begin_rollout(&domain(), "All", CategoryId(3), 1).await.unwrap();
+    let valid_until = store.now().await.unwrap() + DAY;
+    let row = RolloutRow { sip: "ann".into(), name: None, code: code(3), valid_until };
+    assert!(store.add_rollout_rows(&domain(), rollout.id, 0, &[row]).await.unwrap());
+    assert_eq!(store.rollout_rows(&domain(), rollout.id, 0, 1).await.unwrap().unwrap().len(), 1);
+    assert_eq!(store.rollouts(&domain()).await.unwrap().len(), 1);
+    assert!(store.remove_rollout(&domain(), rollout.id).await.unwrap());
+    let subjects = [Subject::Device(device(1)), Subject::Code(code(1))];
+    store.note(&domain(), &subjects, &Happening::Issued).await.unwrap();
+    assert_eq!(store.timeline(&domain(), &subjects[0]).await.unwrap().len(), 1);
     enter(store, &device(1), &domain(), code(1)).await;
     let entered = enter(store, &device(1), &domain(), code(2)).await;
     store.hold_code(&domain(), code(2), &node("n9")).await.unwrap();

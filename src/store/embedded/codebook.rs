@@ -1,51 +1,198 @@
-//! Not yet.
+//! Lists of codes and roll-outs in the file.
+//!
+//! The index of codes goes by the time of issue. It says nothing of their end: a member whose row is gone is passed over.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use super::Embedded;
-use crate::core::device::CodeState;
+use super::codes::CodeRow;
+use super::kv::{Outcome, Snapshot, Tx};
+use super::{Embedded, domains, keys};
+use crate::core::device::{CodeState, KEEP_USED};
 use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::time::UnixMillis;
+use crate::store::record::LISTED;
 use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
+
+/// Rows of a roll-out that are in one value.
+const CHUNK: u64 = 500;
+
+/// Used codes that have ended are dropped in portions of this size.
+const DROPPED: usize = 1000;
+
+/// The head of a roll-out.
+#[derive(Clone, Serialize, Deserialize)]
+struct Head {
+    name: Box<str>,
+    category: CategoryId,
+    users: u64,
+    created: UnixMillis,
+    rows: u64,
+}
 
 #[async_trait]
 impl CodeBook for Embedded {
     async fn codes(
         &self,
-        _domain: &DomainName,
-        _before: Option<(UnixMillis, Code)>,
-        _limit: usize,
+        domain: &DomainName,
+        before: Option<(UnixMillis, Code)>,
+        limit: usize,
     ) -> Result<Vec<CodeListing>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        self.kv.read(|snapshot| {
+            let before = before.as_ref().map(|(issued, code)| (issued.0, code.expose()));
+            let mut found = Vec::new();
+            for member in snapshot.members_before(&keys::codes(domain), before) {
+                if found.len() >= limit {
+                    break;
+                }
+                let (issued, code) = member?;
+                let Ok(code) = Code::parse(&code) else { continue };
+                if let Some(row) = snapshot.get::<CodeRow>(&keys::code(domain, code))? {
+                    found.push(CodeListing { code: row.issued(code, domain.clone()), issued: UnixMillis(issued) });
+                }
+            }
+            Ok(found)
+        })
     }
 
-    async fn revoke_code(&self, _domain: &DomainName, _code: Code) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| revoke(tx, &domain, code)).await
     }
 
-    async fn begin_rollout(&self, _domain: &DomainName, _name: &str, _category: CategoryId) -> Result<Rollout> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn begin_rollout(
+        &self,
+        domain: &DomainName,
+        name: &str,
+        category: CategoryId,
+        users: u64,
+    ) -> Result<Rollout> {
+        let (of, name) = (domain.clone(), Box::<str>::from(name));
+        self.kv
+            .write(move |tx| {
+                let id = RolloutId(domains::next(tx, &keys::seq_rollout(&of))?);
+                let head = Head { name, category, users, created: tx.now, rows: 0 };
+                let ends = tx.now + KEEP_USED;
+                tx.put(&keys::rollout(&of, id), &head, Some(ends))?;
+                // Counting drops those that have ended.
+                tx.count_open(&keys::rollouts(&of))?;
+                tx.rank(&keys::rollouts(&of), ends.0, &id.0.to_string())?;
+                Ok(head.rollout(id))
+            })
+            .await
     }
 
-    async fn add_rollout_rows(&self, _domain: &DomainName, _id: RolloutId, _rows: &[RolloutRow]) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn add_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        rows: &[RolloutRow],
+    ) -> Result<bool> {
+        let (of, rows) = (domain.clone(), rows.to_vec());
+        self.kv.write(move |tx| add_rows(tx, &of, id, from, rows)).await
     }
 
-    async fn rollouts(&self, _domain: &DomainName) -> Result<Vec<Rollout>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> {
+        self.kv.read(|snapshot| {
+            let mut all = Vec::new();
+            for member in snapshot.members(&keys::rollouts(domain), snapshot.now.0) {
+                let Some(id) = member?.parse().ok().map(RolloutId) else { continue };
+                all.extend(snapshot.get::<Head>(&keys::rollout(domain, id))?.map(|head| head.rollout(id)));
+            }
+            all.sort_by_key(|rollout| std::cmp::Reverse(rollout.id.0));
+            Ok(all)
+        })
     }
 
     async fn rollout_rows(
         &self,
-        _domain: &DomainName,
-        _id: RolloutId,
-        _from: u64,
-        _limit: usize,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        limit: usize,
     ) -> Result<Option<Vec<(RolloutRow, Option<CodeState>)>>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        self.kv.read(|snapshot| {
+            let Some(head) = snapshot.get::<Head>(&keys::rollout(domain, id))? else { return Ok(None) };
+            let end = from.saturating_add(limit as u64).min(head.rows);
+            let mut found = Vec::new();
+            let mut at = from;
+            while at < end {
+                let chunk: Vec<RolloutRow> =
+                    snapshot.get(&keys::rows(domain, id, at / CHUNK * CHUNK))?.unwrap_or_default();
+                let wanted = chunk.into_iter().enumerate().map(|(i, row)| (at / CHUNK * CHUNK + i as u64, row));
+                for (_, row) in wanted.filter(|(number, _)| (at..end).contains(number)) {
+                    let state = state(snapshot, domain, row.code)?;
+                    found.push((row, state));
+                }
+                at = (at / CHUNK + 1) * CHUNK;
+            }
+            Ok(Some(found))
+        })
     }
 
-    async fn remove_rollout(&self, _domain: &DomainName, _id: RolloutId) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+        let of = domain.clone();
+        self.kv
+            .write(move |tx| {
+                let Some(head) = tx.get::<Head>(&keys::rollout(&of, id))? else { return Ok(false) };
+                for chunk in (0..head.rows).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
+                    tx.remove(&keys::rows(&of, id, chunk))?;
+                }
+                tx.remove(&keys::rollout(&of, id))?;
+                tx.unrank(&keys::rollouts(&of), &id.0.to_string())?;
+                Ok(true)
+            })
+            .await
     }
+}
+
+impl Head {
+    fn rollout(&self, id: RolloutId) -> Rollout {
+        let Self { name, category, users, created, rows } = self.clone();
+        Rollout { id, name, category, created, users, rows }
+    }
+}
+
+fn state(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<CodeState>> {
+    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
+    Ok(row.map(|row| row.issued(code, domain.clone()).state))
+}
+
+/// Drops those codes from the list that have ended; `open` is the index of the open ones by their end.
+pub(super) fn drop_ended(tx: &mut Tx<'_>, domain: &DomainName, open: &str) -> Outcome<()> {
+    let index = keys::codes(domain);
+    let mut over = tx.members_until(open, tx.now.0, usize::MAX)?;
+    over.extend(tx.members_until(&index, (tx.now - LISTED).0, DROPPED)?);
+    over.iter().try_for_each(|code| tx.unrank(&index, code))
+}
+
+fn revoke(tx: &mut Tx<'_>, domain: &DomainName, code: Code) -> Outcome<bool> {
+    let key = keys::code(domain, code);
+    let Some(row) = tx.get::<CodeRow>(&key)?.filter(|row| row.by.is_none()) else { return Ok(false) };
+    tx.remove(&key)?;
+    tx.remove(&keys::pointer(code))?;
+    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
+    tx.unrank(&keys::codes(domain), code.expose())?;
+    Ok(true)
+}
+
+fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<RolloutRow>) -> Outcome<bool> {
+    let key = keys::rollout(domain, id);
+    let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
+    // Those that are there already stay; behind a gap nothing is added.
+    let known = usize::try_from(head.value.rows.saturating_sub(from)).unwrap_or(usize::MAX);
+    let mut fresh = rows.into_iter().skip(known).peekable();
+    while from <= head.value.rows && fresh.peek().is_some() {
+        let at = head.value.rows;
+        let place = keys::rows(domain, id, at / CHUNK * CHUNK);
+        let mut chunk: Vec<RolloutRow> = tx.get(&place)?.unwrap_or_default();
+        let room = usize::try_from(CHUNK - at % CHUNK).unwrap_or(usize::MAX);
+        let before = chunk.len();
+        chunk.extend(fresh.by_ref().take(room));
+        head.value.rows += (chunk.len() - before) as u64;
+        tx.put(&place, &chunk, head.ends)?;
+    }
+    tx.put(&key, &head.value, head.ends)?;
+    Ok(true)
 }

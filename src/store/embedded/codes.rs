@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Snapshot, Tx};
 use super::mailbox::MailRow;
-use super::{Embedded, keys};
+use super::{Embedded, codebook, keys};
 use crate::core::device::{CodeState, IssuedCode};
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::About;
@@ -21,7 +21,7 @@ pub(super) struct CodeRow {
 }
 
 impl CodeRow {
-    fn issued(self, code: Code, domain: DomainName) -> IssuedCode {
+    pub(super) fn issued(self, code: Code, domain: DomainName) -> IssuedCode {
         let state = match self.by {
             None => CodeState::Open,
             Some(by) => CodeState::Used { by, port: self.port },
@@ -64,7 +64,7 @@ fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<
 
 fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(new.code), keys::code(&new.domain, new.code));
-    let fresh = CodeRow { about: About::of(new), holder: Some(new.holder.clone()), by: None, port: None };
+    let fresh = CodeRow { about: About::of(new), holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
     if let Some(there) = tx.get::<CodeRow>(&key)? {
         // The same once more is a repetition.
@@ -75,12 +75,14 @@ fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> Outcome<PutCode> {
         return Ok(PutCode::Exists);
     }
     let index = keys::open(&new.domain, new.rollout);
+    codebook::drop_ended(tx, &new.domain, &index)?;
     if tx.count_open(&index)? >= max_open {
         return Ok(PutCode::TooMany);
     }
     tx.put(&key, &fresh, Some(new.valid_until))?;
     tx.put(&pointer, &new.domain, Some(new.valid_until))?;
     tx.rank(&index, new.valid_until.0, new.code.expose())?;
+    tx.rank(&keys::codes(&new.domain), tx.now.0, new.code.expose())?;
     Ok(PutCode::Kept)
 }
 

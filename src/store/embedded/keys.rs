@@ -1,9 +1,10 @@
 //! The keys of the file: those of Redis (see `store/redis/keys.rs` for what they hold), without prefix and hash tags.
 //!
-//! A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
+//! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
 //! nodes and of notices, signals.
 
-use crate::core::ids::{Code, DeviceKey, DomainName, JobId};
+use crate::core::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
+use crate::core::timeline::Subject;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const PING: &str = "ping";
@@ -67,6 +68,33 @@ pub(super) fn code(domain: &DomainName, code: Code) -> String {
 
 pub(super) fn open(domain: &DomainName, rollout: bool) -> String {
     format!("{{{domain}}}:open:{}", if rollout { "rollout" } else { "short" })
+}
+
+pub(super) fn codes(domain: &DomainName) -> String {
+    format!("{{{domain}}}:codes")
+}
+
+pub(super) fn seq_rollout(domain: &DomainName) -> String {
+    format!("{{{domain}}}:seq:rollout")
+}
+
+pub(super) fn rollouts(domain: &DomainName) -> String {
+    format!("{{{domain}}}:rollouts")
+}
+
+pub(super) fn rollout(domain: &DomainName, id: RolloutId) -> String {
+    format!("{{{domain}}}:rollout:{}", id.0)
+}
+
+pub(super) fn rows(domain: &DomainName, id: RolloutId, chunk: u64) -> String {
+    format!("{{{domain}}}:rows:{}:{chunk}", id.0)
+}
+
+pub(super) fn timeline(domain: &DomainName, subject: &Subject) -> String {
+    match subject {
+        Subject::Device(key) => format!("{{{domain}}}:timeline:device:{key}"),
+        Subject::Code(code) => format!("{{{domain}}}:timeline:code:{}", code.expose()),
+    }
 }
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {

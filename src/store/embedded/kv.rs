@@ -157,6 +157,22 @@ impl Snapshot {
         }
     }
 
+    /// Scores and members of an index, from the greatest on; only those below `before`.
+    pub fn members_before(&self, index: &str, before: Option<(u64, &str)>) -> Ranked {
+        let range = match before {
+            Some((score, member)) => self.ranks.range((index, 0, "")..(index, score, member)),
+            None => self.ranks.range((index, 0, "")..=(index, u64::MAX, "\u{10ffff}")),
+        };
+        match range {
+            Ok(rows) => Box::new(rows.rev().map(|row| {
+                let row = row?.0;
+                let (_, score, member) = row.value();
+                Ok((score, member.to_owned()))
+            })),
+            Err(e) => Box::new(std::iter::once(Err(e.into()))),
+        }
+    }
+
     /// The values of all rows whose key begins with `prefix`, with what follows it.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
         let mut found = Vec::new();
@@ -170,6 +186,9 @@ impl Snapshot {
 
 /// Members of an index.
 pub(super) type Members = Box<dyn Iterator<Item = Outcome<String>>>;
+
+/// Scores and members of an index.
+pub(super) type Ranked = Box<dyn Iterator<Item = Outcome<(u64, String)>>>;
 
 /// A write transaction that several jobs share.
 pub(super) struct Tx<'t> {

@@ -1,19 +1,33 @@
-//! Not yet.
+//! Timelines in the file: a row per subject.
 
 use async_trait::async_trait;
 
-use super::Embedded;
+use super::kv::{Outcome, Tx};
+use super::{Embedded, keys};
+use crate::core::device::KEEP_USED;
 use crate::core::ids::DomainName;
-use crate::core::timeline::{Happening, Step, Subject};
+use crate::core::timeline::{Happening, MAX_STEPS, Step, Subject};
 use crate::store::{Result, Timelines};
 
 #[async_trait]
 impl Timelines for Embedded {
-    async fn note(&self, _domain: &DomainName, _subjects: &[Subject], _event: &Happening) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()> {
+        let places: Vec<String> = subjects.iter().map(|subject| keys::timeline(domain, subject)).collect();
+        let event = event.clone();
+        self.kv.write(move |tx| places.iter().try_for_each(|place| add(tx, place, &event))).await
     }
 
-    async fn timeline(&self, _domain: &DomainName, _subject: &Subject) -> Result<Vec<Step>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {
+        self.kv.read(|snapshot| Ok(snapshot.get(&keys::timeline(domain, subject))?.unwrap_or_default()))
     }
+}
+
+fn add(tx: &mut Tx<'_>, place: &str, event: &Happening) -> Outcome<()> {
+    let mut steps: Vec<Step> = tx.get(place)?.unwrap_or_default();
+    // What happens again and again must not push out what happened before.
+    steps.pop_if(|last| last.event == *event);
+    steps.push(Step { at: tx.now, event: event.clone() });
+    let surplus = steps.len().saturating_sub(MAX_STEPS);
+    steps.drain(..surplus);
+    tx.put(place, &steps, Some(tx.now + KEEP_USED))
 }

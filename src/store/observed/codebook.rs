@@ -24,12 +24,24 @@ impl<S: Store> CodeBook for Observed<S> {
         timed(StoreOp::RevokeCode, self.0.revoke_code(domain, code)).await
     }
 
-    async fn begin_rollout(&self, domain: &DomainName, name: &str, category: CategoryId) -> Result<Rollout> {
-        timed(StoreOp::BeginRollout, self.0.begin_rollout(domain, name, category)).await
+    async fn begin_rollout(
+        &self,
+        domain: &DomainName,
+        name: &str,
+        category: CategoryId,
+        users: u64,
+    ) -> Result<Rollout> {
+        timed(StoreOp::BeginRollout, self.0.begin_rollout(domain, name, category, users)).await
     }
 
-    async fn add_rollout_rows(&self, domain: &DomainName, id: RolloutId, rows: &[RolloutRow]) -> Result<()> {
-        timed(StoreOp::AddRolloutRows, self.0.add_rollout_rows(domain, id, rows)).await
+    async fn add_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        rows: &[RolloutRow],
+    ) -> Result<bool> {
+        timed(StoreOp::AddRolloutRows, self.0.add_rollout_rows(domain, id, from, rows)).await
     }
 
     async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> {

@@ -1,51 +1,221 @@
-//! Not yet.
+//! Lists of codes and roll-outs on Redis.
+//!
+//! The index of codes goes by the time of issue. It says nothing of their end: a member whose record is gone is passed over,
+//! and dropped when somebody meets it.
 
+use std::collections::HashMap;
+
+use ::redis::{cmd, pipe};
 use async_trait::async_trait;
 
-use super::Redis;
-use crate::core::device::CodeState;
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::{CodeState, KEEP_USED};
 use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::time::UnixMillis;
+use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
+
+static REVOKE: LazyScript = script!("revoke_code");
+static BEGIN: LazyScript = script!("begin_rollout");
+static ADD_ROWS: LazyScript = script!("add_rollout_rows");
+
+/// Rows that are sent in one script.
+const TOGETHER: usize = 500;
+
+/// Members of the index that are looked at together.
+const PAGE: usize = 1000;
 
 #[async_trait]
 impl CodeBook for Redis {
     async fn codes(
         &self,
-        _domain: &DomainName,
-        _before: Option<(UnixMillis, Code)>,
-        _limit: usize,
+        domain: &DomainName,
+        before: Option<(UnixMillis, Code)>,
+        limit: usize,
     ) -> Result<Vec<CodeListing>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        // Each step has the deadline, not the whole: many that have ended may be in the way.
+        let (mut found, mut next) = (Vec::new(), before);
+        while found.len() < limit {
+            let page = self.line.timed(self.code_page(domain, next, limit - found.len())).await?;
+            found.extend(page.listings);
+            match page.next {
+                Some(position) => next = Some(position),
+                None => break,
+            }
+        }
+        Ok(found)
     }
 
-    async fn revoke_code(&self, _domain: &DomainName, _code: Code) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
+        let mut script = REVOKE.key(keys::code(domain, code));
+        for kind in keys::KINDS {
+            script.key(keys::open(domain, kind));
+        }
+        script.key(keys::codes(domain)).arg(code.expose());
+        let revoke = async {
+            let revoked: bool = self.line.eval_once(&script).await?;
+            if revoked {
+                // A pointer that leads nowhere does no harm and ends by its time.
+                let _ = self.delete_if(&keys::pointer(code), domain.as_str()).await;
+            }
+            Ok(revoked)
+        };
+        self.line.timed(revoke).await
     }
 
-    async fn begin_rollout(&self, _domain: &DomainName, _name: &str, _category: CategoryId) -> Result<Rollout> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn begin_rollout(
+        &self,
+        domain: &DomainName,
+        name: &str,
+        category: CategoryId,
+        users: u64,
+    ) -> Result<Rollout> {
+        let begin = async {
+            let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::seq_rollout(domain))).await?);
+            let mut script = BEGIN.key(keys::rollout(domain, id));
+            script.key(keys::rollouts(domain)).arg(id.0).arg(name).arg(category.0).arg(users).arg(millis(KEEP_USED));
+            let created: u64 = self.line.eval(&script).await?;
+            Ok(Rollout { id, name: name.into(), category, created: UnixMillis(created), users, rows: 0 })
+        };
+        self.line.timed(begin).await
     }
 
-    async fn add_rollout_rows(&self, _domain: &DomainName, _id: RolloutId, _rows: &[RolloutRow]) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn add_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        rows: &[RolloutRow],
+    ) -> Result<bool> {
+        for (from, rows) in (from..).step_by(TOGETHER).zip(rows.chunks(TOGETHER)) {
+            let mut script = ADD_ROWS.key(keys::rollout(domain, id));
+            script.key(keys::rows(domain, id)).arg(from);
+            for row in rows {
+                script.arg(to_json(row));
+            }
+            if !self.line.timed(self.line.eval::<bool>(&script)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    async fn rollouts(&self, _domain: &DomainName) -> Result<Vec<Rollout>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> {
+        self.line
+            .timed(async {
+                let ids: Vec<u64> = self.line.ask(cmd("ZRANGE").arg(keys::rollouts(domain)).arg(0).arg(-1)).await?;
+                let ids: Vec<RolloutId> = ids.into_iter().map(RolloutId).collect();
+                let mut all: Vec<Rollout> = self.read_rollouts(domain, &ids).await?.into_iter().flatten().collect();
+                all.sort_by_key(|rollout| std::cmp::Reverse(rollout.id.0));
+                Ok(all)
+            })
+            .await
     }
 
     async fn rollout_rows(
         &self,
-        _domain: &DomainName,
-        _id: RolloutId,
-        _from: u64,
-        _limit: usize,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        limit: usize,
     ) -> Result<Option<Vec<(RolloutRow, Option<CodeState>)>>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+        self.line
+            .timed(async {
+                let mut pipeline = pipe();
+                pipeline.exists(keys::rollout(domain, id));
+                let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
+                pipeline.cmd("LRANGE").arg(keys::rows(domain, id)).arg(from).arg(last);
+                let (there, rows): (bool, Vec<Vec<u8>>) = self.line.ask_all(&pipeline).await?;
+                if !there {
+                    return Ok(None);
+                }
+                let place = keys::rows(domain, id);
+                let rows = rows.iter().take(limit).map(|row| from_json(&place, row));
+                let rows = rows.collect::<Result<Vec<RolloutRow>>>()?;
+                let codes: Vec<Code> = rows.iter().map(|row| row.code).collect();
+                let records = self.read_codes(domain, &codes).await?;
+                let states = records.into_iter().map(|record| record.map(|record| record.state));
+                Ok(Some(rows.into_iter().zip(states).collect()))
+            })
+            .await
     }
 
-    async fn remove_rollout(&self, _domain: &DomainName, _id: RolloutId) -> Result<bool> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+        let mut pipeline = pipe();
+        pipeline.cmd("DEL").arg(keys::rollout(domain, id));
+        pipeline.cmd("UNLINK").arg(keys::rows(domain, id)).ignore();
+        pipeline.zrem(keys::rollouts(domain), id.0).ignore();
+        let (removed,): (bool,) = self.line.timed(self.line.ask_all(&pipeline)).await?;
+        Ok(removed)
+    }
+}
+
+/// Some listings, and where to go on if there may be more.
+struct Page {
+    listings: Vec<CodeListing>,
+    next: Option<(UnixMillis, Code)>,
+}
+
+impl Redis {
+    async fn code_page(&self, domain: &DomainName, before: Option<(UnixMillis, Code)>, limit: usize) -> Result<Page> {
+        let index = keys::codes(domain);
+        let highest = before.map_or("+inf".to_owned(), |(issued, _)| issued.0.to_string());
+        let size = limit.clamp(1, PAGE);
+        let (mut offset, mut members) = (0, Vec::new());
+        let mut more = true;
+        // Those of the same millisecond that were listed before have to be passed over.
+        while more && members.len() < size {
+            let mut range = cmd("ZRANGE");
+            range.arg(&index).arg(&highest).arg("-inf").arg("BYSCORE").arg("REV");
+            range.arg("LIMIT").arg(offset).arg(size).arg("WITHSCORES");
+            let part: Vec<(String, u64)> = self.line.ask(&range).await?;
+            (offset, more) = (offset + part.len(), part.len() == size);
+            let codes = part.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?)));
+            members.extend(codes.filter(|position| before.is_none_or(|before| *position < before)));
+        }
+        members.truncate(size);
+        let next = members.last().copied().filter(|_| more);
+        let codes: Vec<Code> = members.iter().map(|(_, code)| *code).collect();
+        let records = self.read_codes(domain, &codes).await?;
+        let gone: Vec<&str> =
+            codes.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(code, _)| code.expose()).collect();
+        if !gone.is_empty() {
+            // They are not listed whether or not this works.
+            let _ = self.line.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
+        }
+        let listings = members.iter().zip(records);
+        let listings = listings.filter_map(|((issued, _), code)| Some(CodeListing { code: code?, issued: *issued }));
+        Ok(Page { listings: listings.collect(), next })
+    }
+
+    async fn read_rollouts(&self, domain: &DomainName, ids: &[RolloutId]) -> Result<Vec<Option<Rollout>>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = pipe();
+        for id in ids {
+            pipeline.hgetall(keys::rollout(domain, *id)).llen(keys::rows(domain, *id));
+        }
+        let mut answers = self.line.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            let place = keys::rollout(domain, *id);
+            let (Some(fields), Some(rows)) = (answers.next(), answers.next()) else {
+                return Err(corrupt(&place, &"no answer"));
+            };
+            let wrong = |e: ::redis::ParsingError| corrupt(&place, &e);
+            let fields: HashMap<String, String> = ::redis::from_redis_value(fields).map_err(wrong)?;
+            let rows = ::redis::from_redis_value(rows).map_err(wrong)?;
+            let number = |name| fields.get(name).and_then(|text: &String| text.parse().ok()).unwrap_or_default();
+            all.push(fields.get("name").map(|name| Rollout {
+                id: *id,
+                name: name.as_str().into(),
+                category: CategoryId(number("category")),
+                created: UnixMillis(number("created")),
+                users: number("users"),
+                rows,
+            }));
+        }
+        Ok(all)
     }
 }

@@ -1,12 +1,12 @@
 //! Codes on Redis. The record decides; the pointer only leads from a code to the domain that has the record.
 
-use ::redis::cmd;
+use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
-use super::{LazyScript, Redis, keys, script};
-use crate::core::device::{CodeState, IssuedCode};
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::{CodeState, IssuedCode, KEEP_USED};
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
-use crate::store::record::{About, corrupt, from_json, to_json};
+use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
 use crate::store::{Codes, NewCode, PutCode, Result};
 
 static PUT: LazyScript = script!("put_code");
@@ -54,8 +54,9 @@ impl Redis {
         }
         let kind = keys::kind(new.rollout);
         let mut script = PUT.key(keys::code(&new.domain, new.code));
-        script.key(keys::open(&new.domain, kind)).arg(to_json(&About::of(new))).arg(new.holder.as_str());
-        script.arg(kind).arg(ends).arg(new.code.expose()).arg(max_open);
+        script.key(keys::open(&new.domain, kind)).key(keys::codes(&new.domain));
+        script.arg(to_json(&About::of(new))).arg(new.holder.as_ref().map_or("", NodeId::as_str));
+        script.arg(kind).arg(ends).arg(new.code.expose()).arg(max_open).arg(millis(KEEP_USED)).arg(millis(LISTED));
         let outcome: Result<String> = self.line.eval(&script).await;
         let done = match outcome.as_deref() {
             Ok("kept") => return Ok(PutCode::Kept),
@@ -82,22 +83,44 @@ impl Redis {
     }
 
     pub(super) async fn read_code(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>> {
-        type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
-        // The code is a secret, so an error names the domain only.
-        let place = format!("pb:{{{domain}}}:code:…");
-        let read = cmd("HMGET").arg(keys::code(domain, code)).arg(&["about", "holder", "by", "port"]).take();
-        let (about, holder, by, port): Fields = self.line.ask(&read).await?;
-        let Some(about) = about else { return Ok(None) };
-        let about: About = from_json(&place, &about)?;
-        let state = match by {
-            None => CodeState::Open,
-            Some(by) => CodeState::Used {
-                by: DeviceKey::parse(&by).map_err(|e| corrupt(&place, &e))?,
-                port: port.map(Into::into),
-            },
-        };
-        Ok(Some(about.issued(code, domain.clone(), node(holder), state)))
+        let fields: Fields = self.line.ask(&hmget(domain, code)).await?;
+        issued(domain, code, fields)
     }
+
+    /// The records of many codes, in one packet.
+    pub(super) async fn read_codes(&self, domain: &DomainName, codes: &[Code]) -> Result<Vec<Option<IssuedCode>>> {
+        if codes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = ::redis::pipe();
+        for code in codes {
+            pipeline.add_command(hmget(domain, *code));
+        }
+        let records: Vec<Fields> = self.line.ask_all(&pipeline).await?;
+        codes.iter().zip(records).map(|(code, fields)| issued(domain, *code, fields)).collect()
+    }
+}
+
+/// What is read of a code: about, holder, by, port.
+type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
+
+fn hmget(domain: &DomainName, code: Code) -> Cmd {
+    cmd("HMGET").arg(keys::code(domain, code)).arg(&["about", "holder", "by", "port"]).take()
+}
+
+fn issued(domain: &DomainName, code: Code, fields: Fields) -> Result<Option<IssuedCode>> {
+    // The code is a secret, so an error names the domain only.
+    let place = format!("pb:{{{domain}}}:code:…");
+    let (about, holder, by, port) = fields;
+    let Some(about) = about else { return Ok(None) };
+    let about: About = from_json(&place, &about)?;
+    let state = match by {
+        None => CodeState::Open,
+        Some(by) => {
+            CodeState::Used { by: DeviceKey::parse(&by).map_err(|e| corrupt(&place, &e))?, port: port.map(Into::into) }
+        }
+    };
+    Ok(Some(about.issued(code, domain.clone(), node(holder), state)))
 }
 
 /// The node in a holder field; empty is nobody.

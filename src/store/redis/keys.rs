@@ -27,6 +27,12 @@
 //!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
 //!   pb:{domain}:window:<code>      string  the device that used it and may again  TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
+//!   pb:{domain}:codes              zset    codes by time of issue; those whose record is gone do not count
+//!   pb:{domain}:seq:rollout        counter numbers of roll-outs given so far
+//!   pb:{domain}:rollouts           zset    roll-outs by end
+//!   pb:{domain}:rollout:<id>       hash    name, category, users, created         TTL 30 days
+//!   pb:{domain}:rows:<id>          list    rows of a roll-out, JSON               TTL of the roll-out
+//!   pb:{domain}:timeline:<kind>:<> list    "<time> <event>" of a device or code   TTL 30 days from the last step
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
 //!                                          entry_code, pending, name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
@@ -49,7 +55,8 @@
 //!
 //! ° sealed, bound to this key.
 
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
+use crate::core::timeline::Subject;
 
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
 pub(super) const DOMAINS: &str = "pb:domains";
@@ -123,6 +130,33 @@ pub(super) fn window(domain: &DomainName, code: Code) -> String {
 
 pub(super) fn open(domain: &DomainName, kind: &str) -> String {
     format!("pb:{{{domain}}}:open:{kind}")
+}
+
+pub(super) fn codes(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:codes")
+}
+
+pub(super) fn seq_rollout(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:seq:rollout")
+}
+
+pub(super) fn rollouts(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:rollouts")
+}
+
+pub(super) fn rollout(domain: &DomainName, id: RolloutId) -> String {
+    format!("pb:{{{domain}}}:rollout:{}", id.0)
+}
+
+pub(super) fn rows(domain: &DomainName, id: RolloutId) -> String {
+    format!("pb:{{{domain}}}:rows:{}", id.0)
+}
+
+pub(super) fn timeline(domain: &DomainName, subject: &Subject) -> String {
+    match subject {
+        Subject::Device(key) => format!("pb:{{{domain}}}:timeline:device:{key}"),
+        Subject::Code(code) => format!("pb:{{{domain}}}:timeline:code:{}", code.expose()),
+    }
 }
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {

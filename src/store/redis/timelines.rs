@@ -1,19 +1,46 @@
-//! Not yet.
+//! Timelines on Redis: a list per subject.
 
+use ::redis::cmd;
 use async_trait::async_trait;
 
-use super::Redis;
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::device::KEEP_USED;
 use crate::core::ids::DomainName;
-use crate::core::timeline::{Happening, Step, Subject};
+use crate::core::time::UnixMillis;
+use crate::core::timeline::{Happening, MAX_STEPS, Step, Subject};
+use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, Timelines};
+
+static NOTE: LazyScript = script!("note");
+
+/// Timelines that are written in one script.
+const TOGETHER: usize = 250;
 
 #[async_trait]
 impl Timelines for Redis {
-    async fn note(&self, _domain: &DomainName, _subjects: &[Subject], _event: &Happening) -> Result<()> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()> {
+        let event = to_json(event);
+        for subjects in subjects.chunks(TOGETHER) {
+            let mut script = NOTE.arg(&event);
+            script.arg(MAX_STEPS).arg(millis(KEEP_USED));
+            for subject in subjects {
+                script.key(keys::timeline(domain, subject));
+            }
+            self.line.timed(self.line.eval::<()>(&script)).await?;
+        }
+        Ok(())
     }
 
-    async fn timeline(&self, _domain: &DomainName, _subject: &Subject) -> Result<Vec<Step>> {
-        Err(crate::store::StoreError::Unavailable("not yet".into()))
+    async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {
+        let read = cmd("LRANGE").arg(keys::timeline(domain, subject)).arg(0).arg(-1).take();
+        let steps: Vec<String> = self.line.timed(self.line.ask(&read)).await?;
+        // The key may hold a code, so an error names the domain only.
+        let place = format!("pb:{{{domain}}}:timeline:…");
+        let step = |text: &String| {
+            let (at, event) = text.split_once(' ').ok_or_else(|| corrupt(&place, &"no time"))?;
+            let at = UnixMillis(at.parse().map_err(|e| corrupt(&place, &e))?);
+            Ok(Step { at, event: from_json(&place, event.as_bytes())? })
+        };
+        steps.iter().map(step).collect()
     }
 }

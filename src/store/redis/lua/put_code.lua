@@ -1,4 +1,5 @@
--- KEYS code, counter  ARGV about, holder, kind, valid until, code, most
+-- KEYS code, counter, codes
+-- ARGV about, holder, kind, valid until, code, most, how long a used code is kept, how long a code can live
 local record = redis.call('HMGET', KEYS[1], 'about', 'holder', 'by')
 if record[1] then
   -- The same once more is a repetition after a time-out.
@@ -10,6 +11,14 @@ if redis.call('ZCOUNT', KEYS[2], '(' .. time, '+inf') >= tonumber(ARGV[6]) then 
 redis.call('HSET', KEYS[1], 'about', ARGV[1], 'holder', ARGV[2], 'kind', ARGV[3])
 redis.call('PEXPIREAT', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', time)
+redis.call('ZADD', KEYS[3], time, ARGV[5])
+-- What has ended leaves both indexes. More than a few only come after a pause; the next code takes the next ones along.
+local over = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', time, 'LIMIT', 0, 1000)
+if #over > 0 then
+  redis.call('ZREM', KEYS[2], unpack(over))
+  redis.call('ZREM', KEYS[3], unpack(over))
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', time - ARGV[8])
 keep_until(KEYS[2], tonumber(ARGV[4]), time)
+keep_until(KEYS[3], ARGV[4] + ARGV[7], time)
 return 'kept'

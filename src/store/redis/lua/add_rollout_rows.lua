@@ -1,0 +1,8 @@
+-- KEYS rollout, rows  ARGV number of the first row, then the rows. Those that are there already stay.
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local have = redis.call('LLEN', KEYS[2])
+for i = 2, #ARGV do
+  if ARGV[1] + i - 2 == have then have = redis.call('RPUSH', KEYS[2], ARGV[i]) end
+end
+redis.call('PEXPIRE', KEYS[2], left(KEYS[1]))
+return 1

@@ -1,0 +1,13 @@
+-- KEYS timeline, …  ARGV event, most steps, how long they are kept. A step is "<time> <event>".
+local time = now()
+for _, key in ipairs(KEYS) do
+  local last = redis.call('LINDEX', key, -1)
+  -- What happens again and again must not push out what happened before.
+  if last and last:match('^%d+ (.*)$') == ARGV[1] then
+    redis.call('LSET', key, -1, time .. ' ' .. ARGV[1])
+  else
+    redis.call('RPUSH', key, time .. ' ' .. ARGV[1])
+    redis.call('LTRIM', key, -ARGV[2], -1)
+  end
+  redis.call('PEXPIRE', key, ARGV[3])
+end

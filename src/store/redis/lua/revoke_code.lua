@@ -1,0 +1,6 @@
+-- KEYS code, open:short, open:rollout, codes  ARGV code. Only deletes, so it works on a full server too.
+local record = redis.call('HMGET', KEYS[1], 'about', 'by')
+if not record[1] or record[2] then return 0 end
+redis.call('DEL', KEYS[1])
+for i = 2, 4 do redis.call('ZREM', KEYS[i], ARGV[1]) end
+return 1
