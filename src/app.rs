@@ -33,7 +33,7 @@ use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
-use crate::web::{api, ops, upgrade};
+use crate::web::{api, ops, passthrough, upgrade};
 use crate::{clock, random, store};
 
 /// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
@@ -302,11 +302,16 @@ fn server(
                 if let Some(admin) = admin {
                     api::routes(admin)(routes);
                 }
+                if devices {
+                    passthrough::routes(Arc::clone(&node))(routes);
+                }
             });
             HttpService::build()
+                // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
+                .h1_allow_half_closed(false)
                 .on_connect_ext(|io: &TcpStream, _| set_socket_options(io))
                 .upgrade(fn_service(move |(request, framed)| {
-                    upgrade::upgrade(Arc::clone(&node), devices, &shutdown, &request, framed)
+                    upgrade::upgrade(Arc::clone(&node), devices, &shutdown, request, framed)
                 }))
                 .finish(map_config(app, |()| AppConfig::default()))
                 .tcp()

@@ -1,6 +1,7 @@
-//! HTTP: upgrades to WebSocket, the directory's endpoints, health and metrics.
+//! HTTP: upgrades to WebSocket, the directory's endpoints, the way through to devices, health and metrics.
 
 pub mod api;
 pub mod directory;
 pub mod ops;
+pub mod passthrough;
 pub mod upgrade;

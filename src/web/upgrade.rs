@@ -26,6 +26,7 @@ use crate::core::phone::query::Query;
 use crate::core::users::rights::Instance;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
+use crate::web::passthrough::{after_passthrough, pipe};
 
 /// A refused client has this long to take the answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,12 +81,18 @@ pub fn upgrade(
     node: Arc<Node>,
     devices: bool,
     shutdown: &Shutdown,
-    request: &Request,
+    request: Request,
     framed: Framed<TcpStream, h1::Codec>,
 ) -> Ready<Result<(), Infallible>> {
     let parts = framed.into_parts();
     let mut io = parts.io;
-    match accept(&node, devices, shutdown, request) {
+    let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
+    if let Some(rest) = after_passthrough(raw, &node.instance).filter(|_| devices).map(str::to_owned) {
+        let first = parts.read_buf.freeze();
+        actix_rt::spawn(async move { pipe::carry(&node, &request, &rest, io, first).await });
+        return ready(Ok(()));
+    }
+    match accept(&node, devices, shutdown, &request) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
             // The dispatcher's buffers go when this returns; only the socket and the actor stay.

@@ -36,6 +36,7 @@ mod limits;
 mod membership;
 mod notices;
 mod operations;
+mod passthrough;
 mod refusals;
 mod secrets;
 mod two_nodes;

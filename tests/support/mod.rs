@@ -11,3 +11,4 @@ pub mod peer;
 pub mod raw;
 pub mod redis_server;
 pub mod secrets;
+pub mod tunnel;

@@ -153,19 +153,22 @@ impl Device {
         }
     }
 
-    /// The next admin message: type and members.
-    pub async fn receive(&mut self) -> (u16, Value) {
+    /// The next binary message.
+    pub async fn binary(&mut self) -> Vec<u8> {
         loop {
             match self.next().await {
-                Message::Binary(message) => {
-                    assert_eq!(message[0], 1, "an admin message");
-                    let kind = u16::from_be_bytes([message[1], message[2]]);
-                    return (kind, serde_json::from_slice(&message[3..]).unwrap());
-                }
+                Message::Binary(message) => return message.into(),
                 Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("an admin message, not {other:?}"),
+                other => panic!("a binary message, not {other:?}"),
             }
         }
+    }
+
+    /// The next admin message: type and members.
+    pub async fn receive(&mut self) -> (u16, Value) {
+        let message = self.binary().await;
+        assert_eq!(message[0], 1, "an admin message");
+        (u16::from_be_bytes([message[1], message[2]]), serde_json::from_slice(&message[3..]).unwrap())
     }
 
     async fn expect(&mut self, kind: u16) -> Value {
@@ -220,6 +223,22 @@ impl Device {
                 Message::Pong(payload) if payload[..] == fence => return,
                 Message::Ping(_) => {}
                 other => panic!("silence, not {other:?}"),
+            }
+        }
+    }
+
+    /// A binary message that comes before the answer to a ping sent now, if one does.
+    pub async fn before_pong(&mut self) -> Option<Vec<u8>> {
+        self.fences += 1;
+        let fence = self.fences.to_be_bytes();
+        guarded("ping", self.socket.send(Message::Ping(fence.to_vec().into()))).await.unwrap();
+        let mut came = None;
+        loop {
+            match self.next().await {
+                Message::Pong(payload) if payload[..] == fence => return came,
+                Message::Binary(message) => assert!(came.replace(message.into()).is_none(), "one message"),
+                Message::Ping(_) => {}
+                other => panic!("a message or a pong, not {other:?}"),
             }
         }
     }

@@ -97,6 +97,12 @@ impl Raw {
         read > 0
     }
 
+    /// So many bytes.
+    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.need(count).await;
+        self.buffer.drain(..count).collect()
+    }
+
     /// Everything until the end.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}

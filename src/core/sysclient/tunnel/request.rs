@@ -82,12 +82,7 @@ pub struct Draft {
 
 impl Draft {
     /// Writes the head. `upgrade` passes the field `Upgrade` on (`sysclient.md` 8.5).
-    pub fn new<'a>(
-        method: &str,
-        target: &str,
-        fields: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
-        upgrade: bool,
-    ) -> Result<Self, Refusal> {
+    pub fn new(method: &str, target: &str, fields: &[(&str, &[u8])], upgrade: bool) -> Result<Self, Refusal> {
         if !is_token(method) || method == "CONNECT" || method == "TRACE" {
             return Err(Refusal::Method);
         }
@@ -96,10 +91,10 @@ impl Draft {
         }
         let mut head = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
         let mut had_length = false;
-        for (name, value) in fields.clone() {
+        for &(name, value) in fields {
             let upgrade = upgrade && name.eq_ignore_ascii_case("upgrade");
             had_length |= name.eq_ignore_ascii_case("content-length");
-            if !upgrade && ends_here(name, fields.clone()) {
+            if !upgrade && ends_here(name, fields) {
                 continue;
             }
             if !is_token(name) || value.iter().any(|&b| b != b'\t' && b.is_ascii_control()) {
@@ -139,7 +134,7 @@ fn fits(head: usize) -> Result<(), Refusal> {
 }
 
 /// Whether a field belongs to the connection with the client, or to the platform.
-fn ends_here<'a>(name: &str, fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> bool {
+fn ends_here(name: &str, fields: &[(&str, &[u8])]) -> bool {
     const NAMES: [&str; 3] = ["expect", "cookie", "content-length"];
     if name.eq_ignore_ascii_case("host") {
         // Whatever `Connection` says: without it there is no HTTP/1.1 request.
@@ -148,6 +143,7 @@ fn ends_here<'a>(name: &str, fields: impl Iterator<Item = (&'a str, &'a [u8])>) 
     is_hop_by_hop(name)
         || NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
         || fields
+            .iter()
             .filter(|(field, _)| field.eq_ignore_ascii_case("connection"))
             .flat_map(|(_, value)| value.split(|&b| b == b','))
             .any(|named| named.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
@@ -160,7 +156,8 @@ mod tests {
     type Fields<'a> = &'a [(&'a str, &'a str)];
 
     fn draft(method: &str, target: &str, fields: Fields<'_>, upgrade: bool) -> Result<Draft, Refusal> {
-        Draft::new(method, target, fields.iter().map(|(name, value)| (*name, value.as_bytes())), upgrade)
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        Draft::new(method, target, &fields, upgrade)
     }
 
     fn written(method: &str, fields: Fields<'_>, body: &str) -> String {

@@ -1,0 +1,207 @@
+//! WebSockets through the passthrough address (`sysclient.md` 8.5): the raw way of an upgrade request, without actix.
+//!
+//! After the answer 101 bytes go both ways until one side ends it. Neither side can fill memory: from the client no more than
+//! one piece is read ahead, and the device is asked for more only when the client has taken what came before.
+
+use std::time::Duration;
+
+use actix_http::header::HeaderMap;
+use actix_http::{HttpMessage as _, Request};
+use actix_rt::net::TcpStream;
+use actix_web::http::StatusCode;
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::{Holder, RETRY, Refused, SANDBOX, admit, draft};
+use crate::actors::keys::Admitted;
+use crate::actors::node::Node;
+use crate::actors::tunnel::Tunnel;
+use crate::core::phone::event::{Output, TunnelRequest};
+use crate::core::sysclient::tunnel::request::{Address, Refusal};
+use crate::core::sysclient::tunnel::{Failure, Head};
+
+/// The longest piece that goes to the device, and the most that is read ahead, in bytes.
+const PIECE: usize = 65_536;
+
+/// A client has this long to take an answer that is no pipe.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Carries one upgrade request. `rest` is what follows `/passthrough` in its address, `first` what came after its head.
+pub async fn carry(node: &Node, request: &Request, rest: &str, mut io: TcpStream, first: Bytes) {
+    match open(node, request, rest).await {
+        Ok(Opened { tunnel, holder, place }) => {
+            if let Err(refused) =
+                (Client { io: &mut io, input: BytesMut::from(&first[..]) }).run(tunnel, holder, place).await
+            {
+                let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
+            }
+        }
+        Err(refused) => {
+            let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
+        }
+    }
+}
+
+struct Opened {
+    tunnel: Tunnel,
+    holder: Holder,
+    place: Admitted,
+}
+
+async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refused> {
+    let address = Address::read(rest).ok_or(Refused::KEY)?;
+    let permit = admit(node, &address).await?;
+    let fields = request.headers();
+    let has_body = |fields: &HeaderMap| fields.get("content-length").is_some_and(|length| length != "0");
+    let draft = draft(request.method(), &address, fields, fields.contains_key("upgrade"))?;
+    if has_body(fields) {
+        // Nobody could tell the body from the first bytes of the pipe.
+        return Err(Refusal::Head.into());
+    }
+    let (bytes, expects) = draft.with_body(b"")?;
+    let tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects });
+    Ok(Opened { tunnel, holder: permit.holder, place: permit.place })
+}
+
+/// The client's end.
+struct Client<'a> {
+    io: &'a mut TcpStream,
+    /// What it has sent and the device has not yet been given.
+    input: BytesMut,
+}
+
+impl Client<'_> {
+    /// Waits for the head and does what it says. The place is kept as long as this runs.
+    async fn run(mut self, mut tunnel: Tunnel, holder: Holder, _place: Admitted) -> Result<(), Refused> {
+        let head = loop {
+            tokio::select! {
+                output = tunnel.next() => match output {
+                    Output::Head(head) => break head,
+                    Output::Failed(failure) | Output::Abort(failure) => return Err(failure.into()),
+                    Output::Refused(refused) => return Err(refused.into()),
+                    Output::Body(_) | Output::Sent | Output::Done => return Err(Failure::NotHttp.into()),
+                },
+                read = self.io.read_buf(&mut self.input), if self.input.len() < PIECE => {
+                    if !matches!(read, Ok(1..)) {
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        if self.io.write_all(&head_bytes(&head)).await.is_err() {
+            return Ok(());
+        }
+        if head.status == 101 {
+            self.pipe(tunnel, holder).await;
+        } else {
+            let _ = self.answer(tunnel, head.length.is_none()).await;
+        }
+        Ok(())
+    }
+
+    /// Both directions at once, until one side ends it or the session of the key does.
+    async fn pipe(mut self, mut tunnel: Tunnel, mut holder: Holder) {
+        let (mut reader, mut writer) = self.io.split();
+        let (mut sending, mut over) = (false, false);
+        let mut output = Bytes::new();
+        loop {
+            if !sending && !self.input.is_empty() {
+                let piece = self.input.split_to(self.input.len().min(PIECE));
+                tunnel.pipe(piece.freeze());
+                sending = true;
+            }
+            if over && output.is_empty() {
+                break;
+            }
+            tokio::select! {
+                said = tunnel.wait(), if !over => match said {
+                    Output::Body(bytes) => output = bytes,
+                    Output::Sent => sending = false,
+                    Output::Head(_) => {}
+                    Output::Done => over = true,
+                    Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => return,
+                },
+                written = writer.write(&output), if !output.is_empty() => match written {
+                    Ok(count @ 1..) => {
+                        output.advance(count);
+                        if output.is_empty() {
+                            tunnel.taken();
+                        }
+                    }
+                    _ => return,
+                },
+                read = reader.read_buf(&mut self.input), if self.input.len() < PIECE => {
+                    if !matches!(read, Ok(1..)) {
+                        return;
+                    }
+                }
+                () = holder.ended() => return,
+            }
+        }
+        let _ = writer.shutdown().await;
+    }
+
+    /// An answer that is no pipe. It ends with the connection, so that what the client sends meanwhile is nobody's.
+    async fn answer(self, mut tunnel: Tunnel, chunked: bool) -> std::io::Result<()> {
+        loop {
+            match tunnel.next().await {
+                Output::Body(bytes) if chunked => {
+                    let size = format!("{:x}\r\n", bytes.len());
+                    let chunk = [size.as_bytes(), &bytes, b"\r\n"].concat();
+                    timeout(ANSWER_TIMEOUT, self.io.write_all(&chunk)).await??;
+                }
+                Output::Body(bytes) => timeout(ANSWER_TIMEOUT, self.io.write_all(&bytes)).await??,
+                Output::Head(_) | Output::Sent => {}
+                Output::Done if chunked => {
+                    self.io.write_all(b"0\r\n\r\n").await?;
+                    return self.io.shutdown().await;
+                }
+                Output::Done => return self.io.shutdown().await,
+                // Without the end the client sees that it is incomplete.
+                Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The head for the client.
+fn head_bytes(head: &Head) -> Vec<u8> {
+    let reason =
+        StatusCode::from_u16(head.status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let mut out = format!("HTTP/1.1 {} {reason}\r\n", head.status).into_bytes();
+    for field in &head.fields {
+        out.extend([field.name.as_bytes(), b": ", &field.value, b"\r\n"].concat());
+    }
+    if head.status == 101 {
+        out.extend(b"Connection: Upgrade\r\n\r\n");
+        return out;
+    }
+    for (name, value) in [("Referrer-Policy", "no-referrer"), ("Cache-Control", "private")] {
+        if !head.fields.iter().any(|field| field.name.eq_ignore_ascii_case(name)) {
+            out.extend(format!("{name}: {value}\r\n").bytes());
+        }
+    }
+    let end = match head.length {
+        Some(length) => format!("Content-Length: {length}"),
+        None => "Transfer-Encoding: chunked".into(),
+    };
+    out.extend(format!("Content-Security-Policy: {SANDBOX}\r\n{end}\r\nConnection: close\r\n\r\n").bytes());
+    out
+}
+
+async fn refuse(io: &mut TcpStream, Refused(status, text): Refused) -> std::io::Result<()> {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let retry = if status == 503 { format!("Retry-After: {RETRY}\r\n") } else { String::new() };
+    let answer = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{retry}Referrer-Policy: no-referrer\r\n\
+         Cache-Control: private\r\nConnection: close\r\n\r\n{text}\n",
+        text.len() + 1
+    );
+    io.write_all(answer.as_bytes()).await?;
+    io.shutdown().await?;
+    // Until the client has closed too, so that a reset does not overtake the answer.
+    let mut rest = [0; 512];
+    while io.read(&mut rest).await? > 0 {}
+    Ok(())
+}
