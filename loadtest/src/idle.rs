@@ -1,7 +1,7 @@
 //! `loadtest idle`: what an idle member costs, in memory and for its registration, beside the floor server.
 
-mod client;
-mod process;
+pub mod client;
+pub mod process;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ mod floor;
 mod idle;
 mod phone;
 mod timeline;
+mod tunnel;
 mod users;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ enum Command {
     Users(users::Arguments),
     /// What an idle member costs a broker: starts one, registers devices, reads its memory and processor time.
     Idle(idle::Arguments),
+    /// How fast one tunnel to a device is, and what it costs a broker that it starts.
+    Tunnel(tunnel::Arguments),
     /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
     Floor(floor::Arguments),
 }
@@ -36,8 +39,9 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Phone(arguments) => phone::run(*arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
-        // These two block: nothing else runs in this process.
+        // These block: nothing else runs in this process.
         Command::Idle(arguments) => idle::run(&arguments),
+        Command::Tunnel(arguments) => tunnel::run(&arguments),
         Command::Floor(arguments) => floor::run(arguments),
     };
     match result {

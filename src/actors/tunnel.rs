@@ -46,8 +46,10 @@ pub enum FromTaker {
     Abandon(TunnelId),
 }
 
-/// The takers of one device connection. As small as can be while there are none.
+/// The takers of one device connection.
 #[derive(Default)]
+// A pointer instead of an empty map: there is one of these for every idle device.
+#[allow(clippy::box_collection)]
 pub struct Takers(Option<Box<HashMap<TunnelId, mpsc::Sender<Output>>>>);
 
 impl Takers {

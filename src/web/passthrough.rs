@@ -143,7 +143,7 @@ async fn answer(
     let (bytes, expects) = draft.with_body(&collect(request, payload).await?)?;
     let mut tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects });
     match tunnel.next().await {
-        Output::Head(head) => Ok(respond(request, head, tunnel, permit.place)),
+        Output::Head(head) => Ok(respond(request, &head, tunnel, permit.place)),
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),
         Output::Refused(refused) => Err(refused.into()),
         // Nothing of these comes before a head.
@@ -191,7 +191,7 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
 }
 
 /// Begins the answer; its body is read from the device as fast as the client takes it.
-fn respond(request: &HttpRequest, head: Head, tunnel: Tunnel, place: Admitted) -> HttpResponse {
+fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Admitted) -> HttpResponse {
     let mut response = builder(head.status);
     for field in &head.fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());

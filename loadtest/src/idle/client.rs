@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Source addresses that the connections are spread over, because each has only about 28 000 ports.
 const SOURCES: usize = 31;
 
+/// Text frame.
+pub const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
@@ -139,12 +141,23 @@ impl Device {
         Ok(())
     }
 
+    /// The hardware identifier.
+    pub fn id(&self) -> &str {
+        self.identify.id.as_str()
+    }
+
+    /// Its open connection, for whoever goes on with it.
+    pub fn into_stream(self) -> Option<TcpStream> {
+        self.stream
+    }
+
     pub fn disconnect(&mut self) {
         self.stream = None;
     }
 }
 
-fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow::Result<()> {
+/// Makes a connection a WebSocket.
+pub fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow::Result<()> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -167,7 +180,7 @@ fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow::Re
 }
 
 /// Sends one frame with a mask of zeros, which leaves the payload as it is.
-fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Result<()> {
+pub fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Result<()> {
     let mut frame = vec![0x80 | opcode];
     if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
         frame.push(0x80 | short);
@@ -180,8 +193,8 @@ fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Result<()
     Ok(stream.write_all(&frame)?)
 }
 
-/// Waits for a binary message and answers pings on the way.
-fn receive(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
+/// Waits for a message and answers pings on the way.
+pub fn receive(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     loop {
         let mut head = [0; 2];
         stream.read_exact(&mut head).context("waiting for a message")?;
@@ -196,7 +209,7 @@ fn receive(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
         let mut payload = vec![0; length];
         stream.read_exact(&mut payload)?;
         match head[0] & 15 {
-            BINARY => return Ok(payload),
+            BINARY | TEXT => return Ok(payload),
             PING => send(stream, PONG, &payload)?,
             CLOSE => bail!("the server closes: {}", String::from_utf8_lossy(payload.get(2..).unwrap_or_default())),
             _ => {}

@@ -223,3 +223,6 @@ impl TunnelRequest {
         Self { bytes, expects: Expects::Answer }
     }
 }
+
+#[cfg(test)]
+mod tests;
