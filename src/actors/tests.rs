@@ -1,5 +1,5 @@
-//! A domain actor that panics is made again, and its members rejoin. Everything is real but the network: the sockets are pipes
-//! in memory, and the store is a file.
+//! A domain actor that panics is made again, and its members rejoin; requests find their device. Everything is real but the
+//! network: the sockets are pipes in memory, and the store is a file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,21 @@ use super::phone::Phone;
 use super::registry::{Registry, Serve};
 use super::roster::{Capacity, Roster};
 use super::socket::{Bounds, Line, run};
+use super::tunnel::{FetchError, Fetched, fetch, find};
 use crate::codes::attempts::{Allowance, Ledger};
 use crate::codes::tenants::Tenants;
 use crate::codes::{CodeLimits, Codes};
 use crate::core::device::Facts;
 use crate::core::guard::Speech;
-use crate::core::ids::{ConnId, DomainName, HardwareId, NodeId, Secret};
+use crate::core::ids::{ConnId, DeviceKey, DomainName, HardwareId, NodeId, Secret};
 use crate::core::jobs::retry::Pace;
 use crate::core::limits::SourceKey;
-use crate::core::phone::event::Settings as PhoneSettings;
+use crate::core::phone::event::{Settings as PhoneSettings, TunnelRequest};
 use crate::core::phone::query::Query;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::auth::device_digest;
-use crate::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use crate::core::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_server};
+use crate::core::sysclient::tunnel::Failure;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
 use crate::core::users::settling::Patience;
@@ -159,6 +161,28 @@ impl Device {
         }
     }
 
+    /// Serves one request with these pieces, up to the shutdown. The request.
+    async fn serve(&mut self, pieces: &[&'static str]) -> bytes::Bytes {
+        let (mut request, mut pieces) = (bytes::Bytes::new(), pieces.iter());
+        loop {
+            let FromServer::Tunnel { session, event } = self.next().await else { panic!("no tunnel message") };
+            let answer = match event {
+                ServerEvent::Send(bytes) => {
+                    request = bytes;
+                    DeviceEvent::SendResult
+                }
+                ServerEvent::Receive(_) => DeviceEvent::ReceiveResult((*pieces.next().unwrap()).into()),
+                ServerEvent::Shutdown => DeviceEvent::Shutdown,
+            };
+            let over = answer == DeviceEvent::Shutdown;
+            let message = FromDevice::Tunnel { session, event: answer }.encode();
+            self.0.send(tungstenite::Message::binary(message)).await.unwrap();
+            if over {
+                return request;
+            }
+        }
+    }
+
     async fn close_code(&mut self) -> u16 {
         match self.message().await {
             tungstenite::Message::Close(Some(frame)) => frame.code.into(),
@@ -188,4 +212,41 @@ async fn members_rejoin_a_domain_that_was_made_again() {
     let digest = device_digest("00903341a0b1", "IP112", "1", &challenge, &password);
     second.identify(Some(digest.into())).await;
     assert_eq!(first.close_code().await, 1000);
+}
+
+#[actix_web::test]
+async fn an_answer_is_fetched_from_a_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path()).await;
+    let key = DeviceKey::parse("00903341a0b1").unwrap();
+    let home = domain();
+    let get = |most| fetch(&node, &home, key.clone(), TunnelRequest::get("/log.txt"), most);
+    assert_eq!(get(9).await, Err(FetchError::Offline));
+
+    let mut device = Device::connect(&node, 1).await;
+    device.identify(None).await;
+    let FromServer::Password(_) = device.next().await else { panic!("no password") };
+    let FromServer::AdminPassword { .. } = device.next().await else { panic!("no administrative password") };
+    while find(&node, &domain(), key.clone()).await.is_none() {
+        actix_rt::task::yield_now().await;
+    }
+
+    let pieces = ["HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nabc", "def"];
+    let (fetched, request) = tokio::join!(get(6), device.serve(&pieces));
+    assert_eq!(request, "GET /log.txt HTTP/1.1\r\nHost: device\r\n\r\n");
+    let whole = Fetched { status: 404, content_type: Some("text/plain".into()), body: "abcdef".into() };
+    assert_eq!(fetched, Ok(whole));
+
+    // Too long, whether it is announced or not; the device is told at once that nobody wants the rest.
+    assert_eq!(tokio::join!(get(5), device.serve(&pieces[..1])).0, Err(FetchError::TooLarge));
+    let unannounced = ["HTTP/1.1 200 OK\r\n\r\nabc", "def"];
+    assert_eq!(tokio::join!(get(5), device.serve(&unannounced)).0, Err(FetchError::TooLarge));
+
+    let cut = ["HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc", ""];
+    assert_eq!(tokio::join!(get(9), device.serve(&cut)).0, Err(FetchError::Failed(Failure::Cut)));
+    let lost = async {
+        device.next().await;
+        drop(device);
+    };
+    assert_eq!(tokio::join!(get(9), lost).0, Err(FetchError::Offline));
 }

@@ -7,6 +7,7 @@
 pub mod pipe;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use actix_web::body::{self, BodyStream, SizedStream};
@@ -17,6 +18,7 @@ use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
 
 use crate::actors::keys::{Admitted, Holder};
 use crate::actors::node::Node;
@@ -34,6 +36,9 @@ use crate::core::users::rights::Instance;
 /// sandbox without `allow-same-origin` the page has an origin of its own that nobody else shares. The device's own policy
 /// stays; a browser obeys both.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
+
+/// A request has this long to come whole; as long as a session may last.
+const BODY_TIME: Duration = Duration::from_secs(600);
 
 /// Seconds after which a device may be back.
 const RETRY: &str = "5";
@@ -163,7 +168,8 @@ async fn collect(request: &HttpRequest, mut payload: web::Payload) -> Result<Byt
         return Err(Refusal::Body.into());
     }
     let mut body = BytesMut::new();
-    while let Some(piece) = payload.next().await {
+    let end = Instant::now() + BODY_TIME;
+    while let Some(piece) = timeout_at(end, payload.next()).await.map_err(|_| Refusal::Head)? {
         let piece = piece.map_err(|_| Refusal::Head)?;
         if body.len() + piece.len() > BODY_MAX {
             return Err(Refusal::Body.into());

@@ -7,7 +7,9 @@ use provbroker::core::ids::Secret;
 use serde_json::{Value, json};
 
 use crate::support::app::App;
-use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, run};
+use crate::support::broker::{
+    ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, INSTANCE, Keep, OTHER, OTHER_PASSWORD, PASSWORD, run,
+};
 use crate::support::peer::{Device, identify, identify_with, init, until};
 use crate::support::raw::{get, upgrade_request};
 use crate::support::{raw::Raw, secrets};
@@ -73,6 +75,22 @@ fn who_asks_about_a_code_gets_a_copy_at_every_node_and_users_keeps_the_notice() 
         users.leave().await;
         let mut back = App::login(two.addr, "users", DOMAIN, "users", PASSWORD).await;
         assert_eq!(back.next_notice().await["code"], json!(code));
+    });
+}
+
+#[test]
+fn a_device_at_the_other_node_is_not_reached_from_here() {
+    on_two_nodes(async |one, two| {
+        let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
+        let code = users.code(CATEGORY, "p7").await;
+        let (_phone, _) = Device::enter(two.addr, PHONE, &code).await;
+        users.next_notice().await;
+        let key = users.request(json!({"mt": "GetLoginInfo"})).await["key"].as_str().unwrap().to_owned();
+        secrets::note(&key);
+        let path = format!("{INSTANCE}/passthrough/{PHONE}/{key}/");
+        let here = get(one.addr, &path).await;
+        assert_eq!((here.status, here.field("retry-after")), (503, Some("5")));
+        assert_eq!(get(two.addr, &path).await.status, 403, "a key is known where its session is");
     });
 }
 

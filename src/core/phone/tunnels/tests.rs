@@ -306,13 +306,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Sessions side by side over one connection, with every message in its own time: each taker gets its own answer, byte for
-    /// byte. Some takers go away in the middle; the others never notice.
+    /// byte. Some takers go away in the middle; the others never notice. If the connection is cut, each has the beginning of its
+    /// answer and is told that it is no more than that.
     #[test]
     fn every_taker_gets_its_own_answer(
         lengths in proptest::collection::vec(0..90_000usize, 1..12),
         leave in proptest::collection::vec(proptest::option::weighted(0.2, 0..60usize), 12),
         choices in proptest::collection::vec(any::<u8>(), 1..40),
         piece in 1_000..20_000usize,
+        cut in proptest::option::weighted(0.3, 0..400usize),
     ) {
         let mut world = World::default();
         for (id, length) in (1..).zip(&lengths) {
@@ -332,6 +334,11 @@ proptest! {
                 }
             }
             world.step(choice, piece);
+            if cut == Some(at) {
+                let mut actions = Vec::new();
+                world.server.lost(&mut actions);
+                world.perform(actions);
+            }
             if world.server.open.is_none() {
                 break;
             }
@@ -343,6 +350,10 @@ proptest! {
             match got.end {
                 Some(Output::Done) => prop_assert!(got.body == body(id, *length).repeat(2), "session {}", id),
                 Some(Output::Sent) => {}
+                Some(Output::Failed(Failure::Lost)) if cut.is_some() => prop_assert!(got.body.is_empty()),
+                Some(Output::Abort(Failure::Lost)) if cut.is_some() => {
+                    prop_assert!(body(id, *length).repeat(2).starts_with(&got.body), "session {}", id);
+                }
                 ref other => prop_assert!(false, "session {id} ended with {other:?}"),
             }
         }
