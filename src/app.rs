@@ -19,7 +19,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::actors::node::Node;
-use crate::actors::registry::{FromBus, Registry, Serve};
+use crate::actors::registry::{FromBus, Registry, Serve, Spread};
 use crate::actors::roster::Roster;
 use crate::admin::Admin;
 use crate::codes::Codes;
@@ -227,7 +227,11 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
 
 fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
     every(RENEW, node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
-    every(tenants::REFRESH, node, |node| async move { node.tenants.refresh().await });
+    every(tenants::REFRESH, node, |node| async move {
+        let read = node.tenants.refresh().await;
+        node.registry.do_send(Spread);
+        read
+    });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
     every(Duration::from_secs(1), node, move |node| {
         let (shutdown, recorder) = (watched.clone(), recorder.clone());

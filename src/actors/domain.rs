@@ -18,6 +18,7 @@ use crate::actors::node::Node;
 use crate::actors::pace::Pace;
 use crate::actors::phone::{DomainLost, Phone, Recheck};
 use crate::actors::roster::End;
+use crate::actors::rounds::Rounds;
 use crate::actors::users::{Reenlist, Users};
 use crate::core::close::Close;
 use crate::core::device::Requester;
@@ -53,6 +54,7 @@ pub struct DomainActor {
     members: Members,
     pub(super) mail: Mail,
     pub(super) changes: Pace<DeviceKey>,
+    pub(super) rounds: Rounds,
     _counted: Held,
 }
 
@@ -65,8 +67,19 @@ impl DomainActor {
             members: Members::default(),
             mail: Mail::default(),
             changes: Pace::default(),
+            rounds: Rounds::default(),
             _counted: metrics::hold(Gauge::DomainActors),
         }
+    }
+
+    /// The keys of all members.
+    pub(super) fn keys(&self) -> Vec<DeviceKey> {
+        self.members.0.keys().cloned().collect()
+    }
+
+    /// The connection of a member.
+    pub(super) fn phone(&self, key: &DeviceKey) -> Option<&Addr<Phone>> {
+        self.members.0.get(key).map(|member| &member.phone)
     }
 
     fn here(&self, conn: ConnId) -> Option<(Arc<Node>, Whereabouts)> {

@@ -15,6 +15,7 @@ mod pace;
 pub mod phone;
 pub mod registry;
 pub mod roster;
+pub mod rounds;
 pub mod socket;
 pub mod tunnel;
 pub mod users;

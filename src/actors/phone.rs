@@ -391,6 +391,44 @@ impl Handler<FromTaker> for Phone {
     }
 }
 
+/// The jobs of the domain have changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Replan;
+
+impl Handler<Replan> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, _: Replan, ctx: &mut Self::Context) {
+        self.feed(Event::Replan, ctx);
+    }
+}
+
+/// The administrative password of the domain has changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AdminPasswordChanged;
+
+impl Handler<AdminPasswordChanged> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, _: AdminPasswordChanged, ctx: &mut Self::Context) {
+        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
+        let node = Arc::clone(&self.node);
+        // The device password is needed again, and an idle member does not keep it.
+        let look = async move { node.codes.membership(&domain, &key).await };
+        ctx.spawn(look.into_actor(self).map(|membership, phone, ctx| match membership {
+            Ok(Some(membership)) => {
+                let seed = random::letters_and_digits(SEED_CHARS).expose().into();
+                phone.feed(Event::AdminPassword(Box::new(membership), seed), ctx);
+            }
+            Ok(None) => {}
+            // The device gets it when it logs in again.
+            Err(error) => tracing::warn!(%error, "administrative password not handed out"),
+        }));
+    }
+}
+
 /// The actor of the domain is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

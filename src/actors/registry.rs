@@ -6,12 +6,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult};
+use actix::{
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, WrapFuture as _,
+};
 
 use crate::actors::domain::{DomainActor, Evict, Reconcile, Wake};
 use crate::actors::node::Node;
 use crate::actors::pace::{BEAT, Pace};
 use crate::actors::phone::Recheck;
+use crate::actors::rounds::TenantChanged;
 use crate::core::ids::DomainName;
 use crate::metrics::{self, Counter};
 use crate::store::Signal;
@@ -63,6 +66,42 @@ impl Handler<Find> for Registry {
     }
 }
 
+/// The domains were read again: whoever is concerned by what is new has to be told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Spread;
+
+impl Handler<Spread> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Spread, _: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        for (name, news) in node.tenants.take_news() {
+            if let Some(actor) = self.domains.get(&name) {
+                actor.do_send(TenantChanged { admin_password_changed: news.admin_password, jobs_changed: news.jobs });
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// Reads a domain again, or all of them, and spreads what is new.
+    fn look_at(&self, domain: Option<DomainName>, ctx: &mut Context<Self>) {
+        let Some(node) = self.node.upgrade() else { return };
+        let look = async move {
+            let read = match domain {
+                Some(domain) => node.tenants.refresh_one(&domain).await,
+                None => node.tenants.refresh().await,
+            };
+            if let Err(error) = read {
+                // They are read again from time to time anyway.
+                tracing::warn!(%error, "changed domain not read");
+            }
+        };
+        ctx.spawn(look.into_actor(self).map(|(), _, ctx| ctx.notify(Spread)));
+    }
+}
+
 /// A signal from the bus.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -71,7 +110,7 @@ pub struct FromBus(pub Signal);
 impl Handler<FromBus> for Registry {
     type Result = ();
 
-    fn handle(&mut self, FromBus(signal): FromBus, _: &mut Context<Self>) {
+    fn handle(&mut self, FromBus(signal): FromBus, ctx: &mut Context<Self>) {
         match signal {
             // A domain without an actor here has nobody here who could take the mail.
             Signal::Mail { domain, code } => {
@@ -91,8 +130,10 @@ impl Handler<FromBus> for Registry {
                     phone.do_send(Recheck);
                 }
             }
-            Signal::Tenant { .. } | Signal::Changed { .. } | Signal::Gone { .. } | Signal::Strangers => {}
+            Signal::Tenant { domain } => self.look_at(Some(domain), ctx),
+            Signal::Changed { .. } | Signal::Gone { .. } | Signal::Strangers => {}
             Signal::Gap => {
+                self.look_at(None, ctx);
                 for actor in self.domains.values() {
                     actor.do_send(Wake(None));
                     actor.do_send(Reconcile);

@@ -194,6 +194,13 @@ impl Codes {
         Ok(Claimed::Known { membership, again_by_query, bad_code })
     }
 
+    /// A member and the administrative password that it is to be handed now; `None` if it is not of this domain any more.
+    pub async fn membership(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Membership>> {
+        let device = self.store.find_device(key).await?.filter(|device| device.domain == *domain);
+        let tenant = self.tenants.find(domain).await?;
+        Ok(device.map(|device| membership(device, tenant.as_deref())))
+    }
+
     /// A member puts an analogue port into operation. `None` for success, else the text for `0005` (`sysclient.md` 3.5).
     pub async fn claim_port(
         &self,

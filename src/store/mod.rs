@@ -74,6 +74,9 @@ pub trait Domains: Send + Sync {
     /// Several nodes may call it at once.
     async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain>;
 
+    /// One domain with its categories.
+    async fn domain(&self, name: &DomainName) -> Result<Option<Domain>>;
+
     /// All domains with their categories, sorted by number.
     async fn domains(&self) -> Result<Vec<Domain>>;
 }

@@ -39,6 +39,10 @@ impl<S: Store> Domains for Observed<S> {
         timed(StoreOp::EnsureDomain, self.0.ensure_domain(new)).await
     }
 
+    async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+        timed(StoreOp::Domains, self.0.domain(name)).await
+    }
+
     async fn domains(&self) -> Result<Vec<Domain>> {
         timed(StoreOp::Domains, self.0.domains()).await
     }

@@ -60,6 +60,8 @@ pub enum Event<'a> {
     Planned(Planned),
     /// The jobs of the domain have changed.
     Replan,
+    /// The administrative password of the domain has changed: the membership as it is now, and sixteen letters and digits.
+    AdminPassword(Box<Membership>, Box<str>),
     /// The answer to [`Action::Deposit`]: whether it is done.
     Deposited(bool),
     /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.

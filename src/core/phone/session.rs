@@ -107,6 +107,11 @@ impl Session {
             Event::Joined(joined) => self.on_joined(joined, actions),
             Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
             Event::Replan => self.on_replan(actions),
+            Event::AdminPassword(membership, seed) => {
+                if let State::Member(member) = &self.state {
+                    member.hand_out_anew(&membership, &seed, actions);
+                }
+            }
             Event::Deposited(done) => self.on_deposited(done, now, settings, actions),
             Event::PortClaimed(error) => {
                 actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));

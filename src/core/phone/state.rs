@@ -1,6 +1,6 @@
 //! What the server side of a device connection has reached, and what it holds there.
 
-use crate::core::device::{Device, Facts};
+use crate::core::device::{Device, Facts, Way};
 use crate::core::ids::{Code, DomainName};
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth;
@@ -91,6 +91,14 @@ impl Member {
         (self.fxs, self.other) = (facts.fxs, facts.other);
         if let Some(device) = self.worker.as_mut().map(|w| &mut w.device).or(self.record.as_mut()) {
             device.facts = facts.clone();
+        }
+    }
+
+    /// The administrative password of the domain has changed. Devices that entered by automatic provisioning keep their own
+    /// (`sysclient.md` 3.4, rule 4).
+    pub(super) fn hand_out_anew(&self, membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
+        if membership.device.domain == self.domain && membership.device.way != Way::Auto {
+            hand_out(membership, seed, actions);
         }
     }
 

@@ -30,14 +30,19 @@ impl Domains for Embedded {
     async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> {
         let (key, fresh, wanted) = (keys::domain(&new.name), self.fresh(new), new.categories.clone());
         let row = self.kv.write(move |tx| ensure(tx, &key, fresh, &wanted)).await?;
-        self.domain(&new.name, row)
+        self.opened(&new.name, row)
+    }
+
+    async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+        let row: Option<DomainRow> = self.kv.read(|snapshot| snapshot.get(&keys::domain(name)))?;
+        row.map(|row| self.opened(name, row)).transpose()
     }
 
     async fn domains(&self) -> Result<Vec<Domain>> {
         let rows: Vec<(String, DomainRow)> = self.kv.read(|snapshot| snapshot.with_prefix(keys::DOMAIN))?;
         let domain = |(name, row): (String, DomainRow)| {
             let name = DomainName::parse(&name).map_err(|e| corrupt(keys::DOMAIN, &e))?;
-            self.domain(&name, row)
+            self.opened(&name, row)
         };
         let mut domains = rows.into_iter().map(domain).collect::<Result<Vec<_>>>()?;
         domains.sort_by_key(|domain| domain.id.0);
@@ -87,7 +92,7 @@ impl Embedded {
         }
     }
 
-    pub(super) fn domain(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
+    pub(super) fn opened(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
         let place = keys::domain(name);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
         Ok(Domain {

@@ -24,7 +24,7 @@ impl Tenancy for Embedded {
             let taken = tx.has(&key)?;
             if taken { Ok(None) } else { ensure(tx, &key, fresh, &wanted).map(Some) }
         });
-        made.await?.map(|row| self.domain(&new.name, row)).transpose()
+        made.await?.map(|row| self.opened(&new.name, row)).transpose()
     }
 
     async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {

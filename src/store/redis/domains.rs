@@ -27,6 +27,10 @@ impl Domains for Redis {
         self.line.timed(self.ensure(new)).await
     }
 
+    async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+        self.line.timed(self.read_domain(name)).await
+    }
+
     async fn domains(&self) -> Result<Vec<Domain>> {
         self.line.timed(self.all_domains()).await
     }

@@ -175,3 +175,25 @@ fn an_end_from_outside_closes_once() {
         assert!(desk.at(1_000_000).tick().is_empty());
     }
 }
+
+#[test]
+fn a_changed_administrative_password_reaches_members_but_not_those_that_entered_by_themselves() {
+    let changed = |way, password: &str| {
+        let seed = SEED.into();
+        Event::AdminPassword(handed(Device { way, ..device() }, password), seed)
+    };
+    let mut desk = Desk::member();
+    assert_eq!(desk.on(changed(Way::Code, "new")), ["admin new"]);
+    assert_eq!(desk.on(changed(Way::Manual, "new")), ["admin new"]);
+    assert!(desk.on(changed(Way::Auto, "its own")).is_empty());
+    assert!(desk.on(changed(Way::Code, "")).is_empty(), "never an empty one");
+    let moved = Device { domain: domain("elsewhere"), ..device() };
+    assert!(desk.on(Event::AdminPassword(handed(moved, "new"), SEED.into())).is_empty());
+    assert!(Desk::new().on(changed(Way::Code, "new")).is_empty(), "not before it is a member");
+}
+
+#[test]
+fn changed_jobs_are_planned_anew() {
+    assert_eq!(Desk::member().on(Event::Replan), ["plan"]);
+    assert!(Desk::new().on(Event::Replan).is_empty());
+}
