@@ -3,7 +3,10 @@
 //! Each call is made with an [`Authority`], which says what the caller may see. What is outside of it does not exist for it.
 
 mod authority;
+mod categories;
+mod domains;
 mod error;
+mod jobs;
 
 use std::sync::Arc;
 

@@ -39,4 +39,5 @@ mod operations;
 mod passthrough;
 mod refusals;
 mod secrets;
+mod tenancy;
 mod two_nodes;

@@ -3,9 +3,14 @@
 //! Every answer that is not a success is a problem document (RFC 9457). The OpenAPI document at `/api/v1/openapi.json` is made
 //! from the attributes of the handlers and the shapes that they take and give.
 
+mod builds;
 mod caller;
+mod categories;
+mod domains;
+mod jobs;
 mod openapi;
 mod problem;
+mod text;
 mod token;
 
 use std::sync::Arc;
@@ -20,6 +25,9 @@ pub use problem::Problem;
 /// Longest JSON body, in bytes.
 const MAX_JSON: usize = 1024 * 1024;
 
+/// Longest text of a setting, in characters.
+const MAX_TEXT: usize = 256;
+
 /// Result of a handler.
 type Answer<T> = Result<T, Problem>;
 
@@ -32,6 +40,10 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("address").into()))
             .configure(token::routes)
+            .configure(domains::routes)
+            .configure(categories::routes)
+            .configure(jobs::routes)
+            .configure(builds::routes)
             .configure(openapi::routes);
     }
 }

@@ -1,11 +1,12 @@
 //! The OpenAPI 3.1 document of the operators' interface, put together from its parts.
 
 use actix_web::{HttpResponse, web};
+use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::only;
-use super::{Problem, token};
+use super::{Problem, builds, categories, domains, jobs, token};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,9 +27,16 @@ impl Modify for Bearer {
 }
 
 /// The whole document.
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> Value {
     let mut document = Base::openapi();
     document.merge(token::Doc::openapi());
+    document.merge(domains::Doc::openapi());
+    document.merge(categories::Doc::openapi());
+    document.merge(jobs::Doc::openapi());
+    document.merge(builds::Doc::openapi());
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    // Each kind of configuration has parameters of its own, which no type of ours can say.
+    document["components"]["schemas"]["ConfigJobBody"] = jobs::config_schema();
     document
 }
 

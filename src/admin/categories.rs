@@ -1,0 +1,41 @@
+//! Categories of a domain.
+
+use super::{Admin, AdminError, Authority, Result};
+use crate::core::device::Category;
+use crate::core::ids::CategoryId;
+use crate::store::{Deleted, PutCategory};
+
+impl Admin {
+    /// Makes a category (`id` is `None`) or changes one.
+    pub async fn put_category(
+        &self,
+        authority: &Authority,
+        named: &str,
+        id: Option<CategoryId>,
+        name: &str,
+        provisioning: bool,
+    ) -> Result<Category> {
+        let domain = self.own(authority, named).await?;
+        match self.node.store.put_category(&domain.name, id, name, provisioning).await? {
+            PutCategory::Kept(category) => {
+                self.changed(&domain.name).await;
+                Ok(category)
+            }
+            PutCategory::NameTaken => Err(AdminError::Conflict("another category of the domain has this name".into())),
+            PutCategory::Unknown => Err(AdminError::NotFound("category")),
+        }
+    }
+
+    /// Deletes a category that nothing belongs to.
+    pub async fn delete_category(&self, authority: &Authority, named: &str, id: CategoryId) -> Result<()> {
+        let domain = self.own(authority, named).await?;
+        match self.node.store.delete_category(&domain.name, id).await? {
+            Deleted::Gone => {
+                self.changed(&domain.name).await;
+                Ok(())
+            }
+            Deleted::InUse => Err(AdminError::Conflict("devices, open codes or jobs belong to the category".into())),
+            Deleted::Unknown => Err(AdminError::NotFound("category")),
+        }
+    }
+}

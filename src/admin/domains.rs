@@ -1,0 +1,128 @@
+//! Domains: their settings, and which others may see their things.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Admin, AdminError, Authority, Result};
+use crate::core::device::Domain;
+use crate::core::ids::DomainName;
+use crate::store::{Deleted, DomainChange, NewDomain, Signal};
+
+impl Admin {
+    /// All domains within the authority, sorted by number.
+    pub async fn domains(&self, authority: &Authority) -> Result<Vec<Arc<Domain>>> {
+        let tenants = &self.node.tenants;
+        tenants.refresh().await?;
+        let mut within = Vec::new();
+        for domain in tenants.all() {
+            if tenants.reach(authority.domain.as_ref(), &domain.name).await? {
+                within.push(domain);
+            }
+        }
+        Ok(within)
+    }
+
+    /// Makes a domain. Only with the instance password.
+    pub async fn create_domain(&self, authority: &Authority, new: &NewDomain) -> Result<Arc<Domain>> {
+        authority.instance_only()?;
+        let mut names = HashSet::new();
+        if let Some(at) = new.categories.iter().position(|(name, _)| !names.insert(name)) {
+            return Err(AdminError::invalid(format!("categories.{at}.name"), "there are two of this name"));
+        }
+        let made = self.node.store.create_domain(new).await?;
+        let made = made.ok_or_else(|| AdminError::Conflict("there is a domain of this name already".into()))?;
+        self.changed(&new.name).await;
+        Ok(Arc::new(made))
+    }
+
+    /// Changes settings of a domain: the instance or the domain itself.
+    pub async fn change_domain(
+        &self,
+        authority: &Authority,
+        named: &str,
+        change: &DomainChange,
+    ) -> Result<Arc<Domain>> {
+        let domain = self.own(authority, named).await?;
+        if !self.node.store.change_domain(&domain.name, change).await? {
+            return Err(AdminError::NotFound("domain"));
+        }
+        self.changed(&domain.name).await;
+        self.domain(authority, named).await
+    }
+
+    /// Deletes a domain that no device belongs to. Only with the instance password.
+    pub async fn delete_domain(&self, authority: &Authority, named: &str) -> Result<()> {
+        let domain = self.domain(authority, named).await?;
+        authority.instance_only()?;
+        // What others were given by it ends too, and their nodes are to see that as soon.
+        let given = self.seen_by(&domain.name);
+        match self.node.store.delete_domain(&domain.name).await? {
+            Deleted::Gone => {
+                self.changed(&domain.name).await;
+                for other in given {
+                    self.changed(&other).await;
+                }
+                Ok(())
+            }
+            Deleted::InUse => {
+                Err(AdminError::Conflict("devices belong to the domain; move or remove them first".into()))
+            }
+            Deleted::Unknown => Err(AdminError::NotFound("domain")),
+        }
+    }
+
+    /// Names of the domains that may see and use things of this one, sorted.
+    pub async fn access(&self, authority: &Authority, named: &str) -> Result<Vec<DomainName>> {
+        let domain = self.own(authority, named).await?;
+        Ok(self.seen_by(&domain.name))
+    }
+
+    /// Sets which other domains may see and use things of this one: it is the domain itself, or the instance, that gives access.
+    pub async fn set_access(&self, authority: &Authority, named: &str, to: &[DomainName]) -> Result<Vec<DomainName>> {
+        let domain = self.own(authority, named).await?;
+        self.node.tenants.refresh().await?;
+        for (at, other) in to.iter().enumerate() {
+            // Whoever asks about a name learns nothing that the app log-in of that name would not tell.
+            if *other == domain.name || self.node.tenants.find(other).await?.is_none() {
+                return Err(AdminError::invalid(format!("domains.{at}"), "is not the name of another domain"));
+            }
+        }
+        let before = self.seen_by(&domain.name);
+        let gained = to.iter().filter(|other| !before.contains(other));
+        let lost = before.iter().filter(|other| !to.contains(other));
+        let this = || vec![domain.name.clone()];
+        let gained = gained.map(|other| (other, DomainChange { access_gained: this(), ..DomainChange::default() }));
+        let lost = lost.map(|other| (other, DomainChange { access_lost: this(), ..DomainChange::default() }));
+        for (other, change) in gained.chain(lost) {
+            // One that was deleted meanwhile has no access to anything.
+            self.node.store.change_domain(other, &change).await?;
+            self.changed(other).await;
+        }
+        Ok(self.seen_by(&domain.name))
+    }
+
+    /// Who was given access by this domain.
+    fn seen_by(&self, domain: &DomainName) -> Vec<DomainName> {
+        let all = self.node.tenants.all();
+        let mut names: Vec<_> =
+            all.iter().filter(|other| other.access_to.contains(domain)).map(|other| other.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// The domain with this number or name, if the caller may change it.
+    pub(super) async fn own(&self, authority: &Authority, named: &str) -> Result<Arc<Domain>> {
+        let domain = self.domain(authority, named).await?;
+        authority.own_domain(&domain.name)?;
+        Ok(domain)
+    }
+
+    /// A domain has changed: this node knows at once, the others are told.
+    pub(super) async fn changed(&self, domain: &DomainName) {
+        if let Err(error) = self.node.tenants.refresh_one(domain).await {
+            // The change is made; this node sees it when it looks again.
+            tracing::warn!(%error, %domain, "changed domain not read");
+        }
+        self.tell(&Signal::Tenant { domain: domain.clone() }).await;
+    }
+}

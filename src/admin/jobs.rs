@@ -1,0 +1,128 @@
+//! Jobs and build lists of a domain.
+
+use std::sync::Arc;
+
+use super::{Admin, AdminError, Authority, Result};
+use crate::core::device::Domain;
+use crate::core::ids::{CategoryId, JobId};
+use crate::core::jobs::builds::{BuildList, BuildsError};
+use crate::core::jobs::config::{ConfigError, Configuration};
+use crate::core::jobs::{Hours, Job, Order, OrderError, Task, Update};
+
+impl From<BuildsError> for AdminError {
+    fn from(error: BuildsError) -> Self {
+        match error {
+            BuildsError::Member { member, problem } => Self::invalid(member, problem),
+            whole => Self::invalid("builds", whole.to_string()),
+        }
+    }
+}
+
+/// The same where the build list is a member called `builds`.
+fn within_builds(error: BuildsError) -> AdminError {
+    match error.into() {
+        AdminError::Invalid { field, why } if field != "builds" => AdminError::invalid(format!("builds.{field}"), why),
+        other => other,
+    }
+}
+
+impl From<ConfigError> for AdminError {
+    fn from(ConfigError { field, problem }: ConfigError) -> Self {
+        let field = if field == "values" { field } else { format!("values.{field}") };
+        Self::invalid(field, problem.to_string())
+    }
+}
+
+impl From<OrderError> for AdminError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Builds(error) => within_builds(error),
+            OrderError::Hours(text) => {
+                let (member, why) = text.split_once(": ").unwrap_or(("", text));
+                Self::invalid(format!("hours.{member}"), why)
+            }
+            OrderError::Config(error) => error.into(),
+        }
+    }
+}
+
+impl Admin {
+    /// All jobs of a domain, oldest first, with their secrets.
+    pub async fn jobs(&self, authority: &Authority, named: &str) -> Result<Vec<Job>> {
+        let domain = self.domain(authority, named).await?;
+        Ok(self.node.store.jobs(&domain.name).await?)
+    }
+
+    /// One job of a domain, with its secrets.
+    pub async fn job(&self, authority: &Authority, named: &str, id: JobId) -> Result<Job> {
+        let jobs = self.jobs(authority, named).await?;
+        jobs.into_iter().find(|job| job.id == id).ok_or(AdminError::NotFound("job"))
+    }
+
+    /// Makes an update job. Without a build list of its own it keeps the one that is current now.
+    pub async fn create_update_job(
+        &self,
+        authority: &Authority,
+        named: &str,
+        category: Option<CategoryId>,
+        builds: Option<BuildList>,
+        hours: Hours,
+    ) -> Result<Job> {
+        let domain = self.own(authority, named).await?;
+        let builds = match builds {
+            Some(builds) => builds,
+            None => self.node.store.builds(&domain.name).await?.ok_or_else(|| {
+                AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
+            })?,
+        };
+        self.add_job(&domain, Order { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) }).await
+    }
+
+    /// Makes a configuration job.
+    pub async fn create_config_job(
+        &self,
+        authority: &Authority,
+        named: &str,
+        category: Option<CategoryId>,
+        configuration: Configuration,
+    ) -> Result<Job> {
+        let domain = self.own(authority, named).await?;
+        self.add_job(&domain, Order { category, task: Task::Config(configuration) }).await
+    }
+
+    async fn add_job(&self, domain: &Domain, order: Order) -> Result<Job> {
+        order.check()?;
+        // The domain was there a moment ago, so it is the category that is not.
+        let job = self.node.store.add_job(&domain.name, &order).await?;
+        let job = job.ok_or_else(|| AdminError::invalid("category", "is no category of the domain"))?;
+        self.changed(&domain.name).await;
+        Ok(job)
+    }
+
+    /// Deletes a job; the one before it counts again.
+    pub async fn delete_job(&self, authority: &Authority, named: &str, id: JobId) -> Result<()> {
+        let domain = self.own(authority, named).await?;
+        if !self.node.store.remove_job(&domain.name, id).await? {
+            return Err(AdminError::NotFound("job"));
+        }
+        self.changed(&domain.name).await;
+        Ok(())
+    }
+
+    /// The current build list of a domain.
+    pub async fn builds(&self, authority: &Authority, named: &str) -> Result<BuildList> {
+        let domain = self.domain(authority, named).await?;
+        self.node.store.builds(&domain.name).await?.ok_or(AdminError::NotFound("build list"))
+    }
+
+    /// Sets it. Jobs that were made before keep theirs.
+    pub async fn set_builds(&self, authority: &Authority, named: &str, builds: &BuildList) -> Result<()> {
+        let domain = self.own(authority, named).await?;
+        builds.check()?;
+        if self.node.store.set_builds(&domain.name, builds).await? {
+            Ok(())
+        } else {
+            Err(AdminError::NotFound("domain"))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `/api/v1/domains/{domain}/builds`: the current build list.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+
+use super::caller::Caller;
+use super::domains::InDomain;
+use super::problem::only;
+use super::{Answer, Problem};
+use crate::admin::Admin;
+use crate::core::jobs::builds::{Build, BuildList};
+
+/// Which firmware and boot code belongs to which product, and where it is.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Builds {
+    /// Where the files are: an address without user name, query and fragment that ends with `/`.
+    #[schema(
+        max_length = 1024,
+        pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?/([A-Za-z0-9._~-]+/)*$(?!\n)",
+        example = "https://ap.example.org/fw/136044/"
+    )]
+    base_url: String,
+    /// By product name as devices say it; at most 5000.
+    products: BTreeMap<String, ProductBuilds>,
+}
+
+/// The builds of one product; at least one of firmware and boot code.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProductBuilds {
+    /// Build number of the firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 10, pattern = r"^0*[1-9][0-9]*$(?!\n)", example = "136044")]
+    firmware: Option<Box<str>>,
+    /// Build number of the boot code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 10, pattern = r"^0*[1-9][0-9]*$(?!\n)", example = "136044")]
+    bootcode: Option<Box<str>>,
+    /// Firmware file, instead of the name that the device says or the standard name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128, pattern = r"^[.]*[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*$(?!\n)", example = "ip112.bin")]
+    firmware_file: Option<Box<str>>,
+    /// Boot code file, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128, pattern = r"^[.]*[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*$(?!\n)", example = "boot112.bin")]
+    bootcode_file: Option<Box<str>>,
+}
+
+impl From<Builds> for BuildList {
+    fn from(Builds { base_url, products }: Builds) -> Self {
+        let build = |(name, of): (String, ProductBuilds)| {
+            let ProductBuilds { firmware, bootcode, firmware_file, bootcode_file } = of;
+            (name.into(), Build { firmware, bootcode, firmware_file, bootcode_file })
+        };
+        Self { base_url: base_url.into(), products: products.into_iter().map(build).collect() }
+    }
+}
+
+impl From<&BuildList> for Builds {
+    fn from(list: &BuildList) -> Self {
+        let build = |(name, of): (&Box<str>, &Build)| {
+            let Build { firmware, bootcode, firmware_file, bootcode_file } = of.clone();
+            (name.to_string(), ProductBuilds { firmware, bootcode, firmware_file, bootcode_file })
+        };
+        Self { base_url: list.base_url.to_string(), products: list.products.iter().map(build).collect() }
+    }
+}
+
+/// Read the build list
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/builds", tag = "jobs", params(InDomain),
+    responses((status = 200, body = Builds),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get_builds(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDomain>) -> Answer<HttpResponse> {
+    Ok(HttpResponse::Ok().json(Builds::from(&admin.builds(&caller.0, &at.domain).await?)))
+}
+
+/// Set the build list
+///
+/// Update jobs that are made from now on take it; those that were made before keep theirs.
+#[utoipa::path(put, path = "/api/v1/domains/{domain}/builds", tag = "jobs", params(InDomain), request_body = Builds,
+    responses((status = 204),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn set_builds(
+    caller: Caller,
+    admin: web::Data<Admin>,
+    at: web::Path<InDomain>,
+    body: web::Json<Builds>,
+) -> Answer<HttpResponse> {
+    admin.set_builds(&caller.0, &at.domain, &body.into_inner().into()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(get_builds, set_builds))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::resource("/api/v1/domains/{domain}/builds")
+            .route(web::get().to(get_builds))
+            .route(web::put().to(set_builds))
+            .default_service(web::to(only("GET, PUT"))),
+    );
+}

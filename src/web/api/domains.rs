@@ -1,0 +1,297 @@
+//! `/api/v1/domains`: tenants, their settings, and who may see their things.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::caller::Caller;
+use super::categories::{CategoryAnswer, CategoryBody, check_name};
+use super::problem::only;
+use super::{Answer, MAX_TEXT, Problem, text};
+use crate::admin::{Admin, AdminError};
+use crate::core::device::Domain;
+use crate::core::ids::{DomainName, Secret};
+use crate::store::{DomainChange, NewDomain};
+
+/// Categories and domains that one request may name.
+const MAX_NAMED: usize = 1000;
+
+/// Which domain.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct InDomain {
+    /// Number or name of the domain.
+    #[param(min_length = 1, max_length = 253, example = "example.com")]
+    pub domain: String,
+}
+
+/// A domain. Its passwords and its token are never shown, only whether they are set.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DomainAnswer {
+    /// Number.
+    id: u64,
+    /// Name.
+    #[schema(example = "example.com")]
+    name: String,
+    /// It hands out an administrative password to its devices.
+    deploys_admin_password: bool,
+    /// Automatic provisioning is on.
+    auto_provisioning: bool,
+    /// The domains whose things this one may see and use.
+    access_to: Vec<String>,
+    /// Its categories, sorted by number.
+    categories: Vec<CategoryAnswer>,
+}
+
+impl From<&Domain> for DomainAnswer {
+    fn from(domain: &Domain) -> Self {
+        Self {
+            id: domain.id.0,
+            name: domain.name.as_str().into(),
+            deploys_admin_password: !domain.admin_password.is_empty(),
+            auto_provisioning: !domain.auto_token.is_empty(),
+            access_to: domain.access_to.iter().map(|name| name.as_str().into()).collect(),
+            categories: domain.categories.iter().map(CategoryAnswer::from).collect(),
+        }
+    }
+}
+
+/// Domains.
+#[derive(Serialize, ToSchema)]
+struct DomainsAnswer {
+    /// Those that the token opens, sorted by number.
+    domains: Vec<DomainAnswer>,
+}
+
+/// A domain to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DomainBody {
+    /// Name: letters, digits, `.`, `-` and `_`; at least one letter, so that it is not taken for a number. Case does not count.
+    #[schema(
+        min_length = 1,
+        max_length = 253,
+        pattern = r"^[0-9._-]*[A-Za-z][A-Za-z0-9._-]*$(?!\n)",
+        example = "example.com"
+    )]
+    name: String,
+    /// Password for app connections and for this interface.
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    password: Secret,
+    /// Administrative password that is handed out to devices; absent or empty: none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    admin_password: Option<Secret>,
+    /// Token of automatic provisioning; absent or empty: off.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    auto_token: Option<Secret>,
+    /// Its first categories.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    categories: Vec<CategoryBody>,
+}
+
+/// Settings to be changed; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DomainChangeBody {
+    /// Password for app connections and for this interface. Tokens that were given for the old one end.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    password: Option<Secret>,
+    /// Administrative password that is handed out to devices; empty: none. Members that are online get the new one now.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    admin_password: Option<Secret>,
+    /// Token of automatic provisioning; empty: off.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
+    auto_token: Option<Secret>,
+}
+
+/// Who has access.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Access {
+    /// Names of the domains that may see and use things of this one.
+    #[schema(max_items = 1000, example = json!(["provider.example"]))]
+    domains: Vec<String>,
+}
+
+fn check_secret(field: &str, secret: Option<&Secret>, shortest: usize) -> Result<(), AdminError> {
+    secret.map_or(Ok(()), |secret| text::check(field, secret.expose(), shortest, MAX_TEXT))
+}
+
+fn few(field: &str, named: usize) -> Result<(), AdminError> {
+    if named > MAX_NAMED { Err(AdminError::invalid(field, "has more than 1000 entries")) } else { Ok(()) }
+}
+
+impl DomainBody {
+    fn checked(self) -> Result<NewDomain, AdminError> {
+        let bad_name = || {
+            AdminError::invalid("name", "must have 1 to 253 letters, digits, `.`, `-` or `_`, and at least one letter")
+        };
+        if !self.name.is_ascii() || !self.name.contains(|c: char| c.is_ascii_alphabetic()) {
+            return Err(bad_name());
+        }
+        let name = DomainName::parse(&self.name).map_err(|_| bad_name())?;
+        check_secret("password", Some(&self.password), 1)?;
+        check_secret("adminPassword", self.admin_password.as_ref(), 0)?;
+        check_secret("autoToken", self.auto_token.as_ref(), 0)?;
+        few("categories", self.categories.len())?;
+        for (at, category) in self.categories.iter().enumerate() {
+            check_name(&format!("categories.{at}.name"), &category.name)?;
+        }
+        Ok(NewDomain {
+            name,
+            password: self.password,
+            admin_password: self.admin_password.unwrap_or_default(),
+            auto_token: self.auto_token.unwrap_or_default(),
+            categories: self.categories.into_iter().map(|c| (c.name.into(), c.provisioning)).collect(),
+        })
+    }
+}
+
+impl DomainChangeBody {
+    fn checked(self) -> Result<DomainChange, AdminError> {
+        check_secret("password", self.password.as_ref(), 1)?;
+        check_secret("adminPassword", self.admin_password.as_ref(), 0)?;
+        check_secret("autoToken", self.auto_token.as_ref(), 0)?;
+        Ok(DomainChange {
+            password: self.password,
+            admin_password: self.admin_password,
+            auto_token: self.auto_token,
+            ..DomainChange::default()
+        })
+    }
+}
+
+/// List domains
+///
+/// Those that the token opens.
+#[utoipa::path(get, path = "/api/v1/domains", tag = "domains",
+    responses((status = 200, body = DomainsAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn list_domains(caller: Caller, admin: web::Data<Admin>) -> Answer<HttpResponse> {
+    let domains = admin.domains(&caller.0).await?;
+    let domains = domains.iter().map(|domain| DomainAnswer::from(&**domain)).collect();
+    Ok(HttpResponse::Ok().json(DomainsAnswer { domains }))
+}
+
+/// Make a domain
+///
+/// Only with a token of the instance.
+#[utoipa::path(post, path = "/api/v1/domains", tag = "domains", request_body = DomainBody,
+    responses((status = 201, body = DomainAnswer, headers(("Location" = String, description = "Address of the domain"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "There is one of this name"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn create_domain(caller: Caller, admin: web::Data<Admin>, body: web::Json<DomainBody>) -> Answer<HttpResponse> {
+    let domain = admin.create_domain(&caller.0, &body.into_inner().checked()?).await?;
+    let place = format!("/api/v1/domains/{}", domain.id.0);
+    Ok(HttpResponse::Created().insert_header((LOCATION, place)).json(DomainAnswer::from(&*domain)))
+}
+
+/// Read a domain
+#[utoipa::path(get, path = "/api/v1/domains/{domain}", tag = "domains", params(InDomain),
+    responses((status = 200, body = DomainAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get_domain(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDomain>) -> Answer<HttpResponse> {
+    let domain = admin.domain(&caller.0, &at.domain).await?;
+    Ok(HttpResponse::Ok().json(DomainAnswer::from(&*domain)))
+}
+
+/// Change settings of a domain
+///
+/// With a token of the domain itself or of the instance.
+#[utoipa::path(patch, path = "/api/v1/domains/{domain}", tag = "domains", params(InDomain),
+    request_body = DomainChangeBody, responses((status = 200, body = DomainAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn change_domain(
+    caller: Caller,
+    admin: web::Data<Admin>,
+    at: web::Path<InDomain>,
+    body: web::Json<DomainChangeBody>,
+) -> Answer<HttpResponse> {
+    let domain = admin.change_domain(&caller.0, &at.domain, &body.into_inner().checked()?).await?;
+    Ok(HttpResponse::Ok().json(DomainAnswer::from(&*domain)))
+}
+
+/// Delete a domain
+///
+/// With its categories, codes, jobs and roll-outs. Only with a token of the instance, and only if no device belongs to it.
+#[utoipa::path(delete, path = "/api/v1/domains/{domain}", tag = "domains", params(InDomain),
+    responses((status = 204),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "Devices belong to it"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn delete_domain(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDomain>) -> Answer<HttpResponse> {
+    admin.delete_domain(&caller.0, &at.domain).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Read who has access to a domain
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/access", tag = "domains", params(InDomain),
+    responses((status = 200, body = Access),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get_access(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDomain>) -> Answer<HttpResponse> {
+    let names = admin.access(&caller.0, &at.domain).await?;
+    Ok(HttpResponse::Ok().json(Access { domains: names.into_iter().map(String::from).collect() }))
+}
+
+/// Set who has access to a domain
+///
+/// The named domains may see and use its devices, codes and jobs, but not change its settings. All others lose access.
+#[utoipa::path(put, path = "/api/v1/domains/{domain}/access", tag = "domains", params(InDomain),
+    request_body = Access, responses((status = 200, body = Access),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn set_access(
+    caller: Caller,
+    admin: web::Data<Admin>,
+    at: web::Path<InDomain>,
+    body: web::Json<Access>,
+) -> Answer<HttpResponse> {
+    few("domains", body.domains.len())?;
+    let names = body.domains.iter().enumerate().map(|(place, name)| {
+        let bad = |_| AdminError::invalid(format!("domains.{place}"), "is not the name of another domain");
+        DomainName::parse(name).map_err(bad)
+    });
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let names = admin.set_access(&caller.0, &at.domain, &names).await?;
+    Ok(HttpResponse::Ok().json(Access { domains: names.into_iter().map(String::from).collect() }))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list_domains, create_domain, get_domain, change_domain, delete_domain, get_access, set_access))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/domains")
+                .route(web::get().to(list_domains))
+                .route(web::post().to(create_domain))
+                .default_service(web::to(only("GET, POST"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}")
+                .route(web::get().to(get_domain))
+                .route(web::patch().to(change_domain))
+                .route(web::delete().to(delete_domain))
+                .default_service(web::to(only("GET, PATCH, DELETE"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}/access")
+                .route(web::get().to(get_access))
+                .route(web::put().to(set_access))
+                .default_service(web::to(only("GET, PUT"))),
+        );
+}

@@ -1,0 +1,267 @@
+//! `/api/v1/domains/{domain}/jobs`: what devices are to be brought to.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::builds::Builds;
+use super::caller::Caller;
+use super::domains::InDomain;
+use super::problem::only;
+use super::{Answer, Problem};
+use crate::admin::{Admin, AdminError};
+use crate::core::ids::{CategoryId, JobId};
+use crate::core::jobs::config::schema::json_schema;
+use crate::core::jobs::config::{Configuration, Kind};
+use crate::core::jobs::{Hours, Job, Task};
+
+/// Which job.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct OneJob {
+    /// Number or name of the domain.
+    #[param(min_length = 1, max_length = 253, example = "example.com")]
+    domain: String,
+    /// Number of the job.
+    job: u64,
+}
+
+/// Hours in which devices may be updated; none: always.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HoursBody {
+    /// Hours of the day, each once.
+    #[serde(default)]
+    #[schema(max_items = 24, example = json!([22, 23, 0, 1]))]
+    allow: Vec<u8>,
+    /// How far the clock of these hours is ahead of UTC, in minutes.
+    #[serde(default)]
+    #[schema(minimum = -840, maximum = 840)]
+    utc_offset: i16,
+}
+
+/// An update job to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateJobBody {
+    /// Number of the category; absent: every device of the domain.
+    #[serde(default)]
+    category: Option<u64>,
+    /// Build list; absent: the current one of the domain, which is kept with the job.
+    #[serde(default)]
+    builds: Option<Builds>,
+    /// Maintenance hours.
+    #[serde(default)]
+    hours: Option<HoursBody>,
+}
+
+/// A configuration job to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ConfigJobBody {
+    /// Number of the category; absent: every device of the domain.
+    #[serde(default)]
+    category: Option<u64>,
+    /// Kind of configuration; a device gets the latest job of every kind.
+    #[schema(example = "ntp")]
+    kind: String,
+    /// Its parameters, as the kind has them.
+    #[schema(value_type = Object)]
+    values: Map<String, Value>,
+}
+
+/// A job.
+#[derive(Serialize, ToSchema)]
+struct JobAnswer {
+    /// Number; of two jobs for the same thing the one with the greater number counts.
+    id: u64,
+    /// When it was made, in milliseconds since 1970 (UTC).
+    created: u64,
+    /// Number of the category; absent: every device of the domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<u64>,
+    /// What it does, if it is an update job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<UpdateAnswer>,
+    /// What it does, if it is a configuration job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<ConfigAnswer>,
+}
+
+/// An update.
+#[derive(Serialize, ToSchema)]
+struct UpdateAnswer {
+    /// The build list that belongs to the job; only where one job is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    builds: Option<Builds>,
+    /// How many products it has.
+    products: usize,
+    /// Maintenance hours.
+    hours: HoursBody,
+}
+
+/// A configuration.
+#[derive(Serialize, ToSchema)]
+struct ConfigAnswer {
+    /// Kind.
+    kind: &'static str,
+    /// Its parameters; a secret is shown as `hidden`.
+    #[schema(value_type = Object)]
+    values: Map<String, Value>,
+}
+
+/// Jobs.
+#[derive(Serialize, ToSchema)]
+struct JobsAnswer {
+    /// Those of the domain, oldest first.
+    jobs: Vec<JobAnswer>,
+}
+
+/// [`ConfigJobBody`] as a JSON Schema: one alternative for each kind, made from the table that it is checked by.
+pub(super) fn config_schema() -> Value {
+    let mut schema = json_schema();
+    for kind in schema["oneOf"].as_array_mut().into_iter().flatten() {
+        kind["properties"]["category"] = json!({
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "Number of the category; absent: every device of the domain.",
+        });
+        kind["additionalProperties"] = false.into();
+    }
+    schema["description"] = "A configuration job to be made.".into();
+    schema
+}
+
+impl JobAnswer {
+    fn of(job: &Job, whole: bool) -> Self {
+        let (update, config) = match &job.order.task {
+            Task::Update(update) => {
+                let builds = whole.then(|| Builds::from(&*update.builds));
+                let Hours { allow, utc_offset } = update.hours.clone();
+                let hours = HoursBody { allow, utc_offset };
+                (Some(UpdateAnswer { builds, products: update.builds.products.len(), hours }), None)
+            }
+            Task::Config(configuration) => {
+                let values = configuration.masked().values;
+                (None, Some(ConfigAnswer { kind: configuration.kind.name(), values }))
+            }
+        };
+        let category = job.order.category.map(|category| category.0);
+        Self { id: job.id.0, created: job.created.0, category, update, config }
+    }
+}
+
+async fn created(caller: &Caller, admin: &Admin, at: &InDomain, job: &Job) -> Answer<HttpResponse> {
+    let domain = admin.domain(&caller.0, &at.domain).await?;
+    let place = format!("/api/v1/domains/{}/jobs/{}", domain.id.0, job.id.0);
+    Ok(HttpResponse::Created().insert_header((LOCATION, place)).json(JobAnswer::of(job, true)))
+}
+
+/// List jobs
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/jobs", tag = "jobs", params(InDomain),
+    responses((status = 200, body = JobsAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn list_jobs(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDomain>) -> Answer<HttpResponse> {
+    let jobs = admin.jobs(&caller.0, &at.domain).await?;
+    Ok(HttpResponse::Ok().json(JobsAnswer { jobs: jobs.iter().map(|job| JobAnswer::of(job, false)).collect() }))
+}
+
+/// Make an update job
+///
+/// Devices are updated by the latest update job that matches them. Without a build list it takes the current one of the domain.
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/update-jobs", tag = "jobs", params(InDomain),
+    request_body = UpdateJobBody,
+    responses((status = 201, body = JobAnswer, headers(("Location" = String, description = "Address of the job"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The domain has no build list"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn create_update_job(
+    caller: Caller,
+    admin: web::Data<Admin>,
+    at: web::Path<InDomain>,
+    body: web::Json<UpdateJobBody>,
+) -> Answer<HttpResponse> {
+    let UpdateJobBody { category, builds, hours } = body.into_inner();
+    let HoursBody { allow, utc_offset } = hours.unwrap_or_default();
+    let hours = Hours { allow, utc_offset };
+    let category = category.map(CategoryId);
+    let job = admin.create_update_job(&caller.0, &at.domain, category, builds.map(Into::into), hours).await?;
+    created(&caller, &admin, &at, &job).await
+}
+
+/// Make a configuration job
+///
+/// A device gets the latest matching job of every kind. An option that it does not name goes back to what the device does by
+/// itself.
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/config-jobs", tag = "jobs", params(InDomain),
+    request_body = ConfigJobBody,
+    responses((status = 201, body = JobAnswer, headers(("Location" = String, description = "Address of the job"))),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn create_config_job(
+    caller: Caller,
+    admin: web::Data<Admin>,
+    at: web::Path<InDomain>,
+    body: web::Json<ConfigJobBody>,
+) -> Answer<HttpResponse> {
+    let ConfigJobBody { category, kind, values } = body.into_inner();
+    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
+    let kind = kind.ok_or_else(|| AdminError::invalid("kind", "there is no such kind of configuration"))?;
+    let configuration = Configuration { kind, values };
+    let job = admin.create_config_job(&caller.0, &at.domain, category.map(CategoryId), configuration).await?;
+    created(&caller, &admin, &at, &job).await
+}
+
+/// Read a job
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/jobs/{job}", tag = "jobs", params(OneJob),
+    responses((status = 200, body = JobAnswer),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get_job(caller: Caller, admin: web::Data<Admin>, at: web::Path<OneJob>) -> Answer<HttpResponse> {
+    let job = admin.job(&caller.0, &at.domain, JobId(at.job)).await?;
+    Ok(HttpResponse::Ok().json(JobAnswer::of(&job, true)))
+}
+
+/// Delete a job
+///
+/// The one before it counts again.
+#[utoipa::path(delete, path = "/api/v1/domains/{domain}/jobs/{job}", tag = "jobs", params(OneJob),
+    responses((status = 204),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn delete_job(caller: Caller, admin: web::Data<Admin>, at: web::Path<OneJob>) -> Answer<HttpResponse> {
+    admin.delete_job(&caller.0, &at.domain, JobId(at.job)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list_jobs, create_update_job, create_config_job, get_job, delete_job))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/domains/{domain}/jobs")
+                .route(web::get().to(list_jobs))
+                .default_service(web::to(only("GET"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}/update-jobs")
+                .route(web::post().to(create_update_job))
+                .default_service(web::to(only("POST"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}/config-jobs")
+                .route(web::post().to(create_config_job))
+                .default_service(web::to(only("POST"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}/jobs/{job}")
+                .route(web::get().to(get_job))
+                .route(web::delete().to(delete_job))
+                .default_service(web::to(only("GET, DELETE"))),
+        );
+}
