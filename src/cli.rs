@@ -42,7 +42,45 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL")]
         store: Option<String>,
     },
+    /// Print lines for an update server of your own
+    Script {
+        /// Which ones
+        #[command(subcommand)]
+        script: Ready,
+    },
+    /// Say whether a build list (JSON) is right, without importing it
+    CheckBuilds {
+        /// The file
+        file: PathBuf,
+    },
     /// Print the table of metrics in Markdown
     #[command(hide = true)]
     MetricsTable,
+}
+
+/// Scripts that are ready to be used.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ready {
+    /// The lines with which an update server of version 12 ends provisioning on newer devices
+    V12Cleanup,
+    /// The line that sends devices into a domain by automatic provisioning, encoded twice
+    ///
+    /// The line holds the token. Do not type it into a browser: that would take one encoding away.
+    Auto {
+        /// Domain that the devices enter
+        #[arg(long)]
+        domain: String,
+        /// Security token from the settings of the domain
+        #[arg(long)]
+        token: String,
+        /// Provisioning category that the devices enter
+        #[arg(long)]
+        category: String,
+        /// Address of Devices, with wss at the beginning and /sysclients at the end [default: from the configuration]
+        #[arg(long)]
+        url: Option<String>,
+        /// Configuration file that the default address is taken from
+        #[arg(long, value_name = "FILE", conflicts_with = "url")]
+        config: Option<PathBuf>,
+    },
 }

@@ -9,10 +9,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use provbroker::config::{self, Config, LogFormat, Overrides};
+use provbroker::core::ids::Secret;
+use provbroker::core::jobs::builds::BuildList;
+use provbroker::core::script::ready;
 use provbroker::demo::DemoOptions;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Ready};
 
 const FAILED: u8 = 1;
 const MISCONFIGURED: u8 = 2;
@@ -44,11 +47,50 @@ fn main() -> ExitCode {
             }
             done(install_crypto().and_then(|()| provbroker::demo::run(DemoOptions { store })))
         }
+        Command::Script { script } => match lines(script) {
+            Ok(lines) => {
+                println!("{}", lines.expose());
+                ExitCode::SUCCESS
+            }
+            Err(line) => misconfigured(&line),
+        },
+        Command::CheckBuilds { file } => match builds(&file) {
+            Ok(list) => {
+                println!("ok: {} products at {}", list.products.len(), list.base_url);
+                ExitCode::SUCCESS
+            }
+            Err(line) => misconfigured(&format!("{}: {line}", file.display())),
+        },
         Command::MetricsTable => {
             print!("{}", provbroker::metrics::markdown());
             ExitCode::SUCCESS
         }
     }
+}
+
+/// The lines of a ready script, without the last line end.
+fn lines(script: Ready) -> Result<Secret, String> {
+    match script {
+        Ready::V12Cleanup => {
+            let lines: Vec<String> = ready::v12_cleanup().0.iter().map(ToString::to_string).collect();
+            Ok(Secret::new(lines.join("\n")))
+        }
+        Ready::Auto { domain, token, category, url, config } => {
+            let url = match url {
+                Some(url) => url,
+                None => config::load(config.as_deref(), &Overrides::default())
+                    .map_err(|error| error.to_string())?
+                    .sysclients_url(),
+            };
+            ready::auto_provisioning_line(&url, &domain, &Secret::new(token), &category)
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn builds(file: &Path) -> Result<BuildList, String> {
+    let text = std::fs::read(file).map_err(|error| error.to_string())?;
+    BuildList::read(&text).map_err(|error| error.to_string())
 }
 
 fn with_config(file: Option<&Path>, overrides: &Overrides, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {

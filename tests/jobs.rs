@@ -1,7 +1,8 @@
 //! Every kind of configuration against golden files: `tests/golden/jobs/KIND-CASE.json` has the parameters, the `.txt` beside it
 //! the lines, byte for byte. `GOLDEN=write` writes the lines of parameters that are new or changed.
 //!
-//! The lines are also run by the simulated device: it must end up with the values that the job had.
+//! The lines are also run by the simulated device: it must end up with the values that the job had. And the commands of the
+//! program that print lines or check lists.
 
 // The helpers of a test are tests: clippy excuses only the functions that are marked.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -184,4 +185,61 @@ fn certificates_arrive_in_pieces() {
     };
     assert_eq!((piece("1-1"), piece("1-2")), (Some(announced("1-1")), None));
     assert_eq!((piece("2-1"), piece("2-2"), piece("2-3")), (Some(900), Some(announced("2-1") - 900), None));
+}
+
+fn program(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_provbroker"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PROVBROKER__")) {
+        command.env_remove(name);
+    }
+    let output = command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_program_prints_ready_scripts() {
+    assert_eq!(
+        program(&["script", "v12-cleanup"]),
+        (
+            Some(0),
+            "config rem UP1 /provisioning\nconfig rem UP1 /provision\nvars del UPDATE/PROVISIONING-CODE\nconfig write\n\
+             config activate\n"
+                .into(),
+            String::new()
+        )
+    );
+    let auto = ["script", "auto", "--domain", "domain.com", "--token", "abcdef#XYZ", "--category", "acme IP Phone"];
+    let with_url = [&auto[..], &["--url", "wss://apdnsname.com/domain.com/devices/sysclients"]].concat();
+    assert_eq!(
+        program(&with_url),
+        (
+            Some(0),
+            "config change SYSCLIENT /sysadmin wss%3A%2F%2Fapdnsname.com%2Fdomain.com%2Fdevices%2Fsysclients%3Fdomain%3D\
+             domain.com%26token%3Dabcdef%2523XYZ%26category%3Dacme%2520IP%2520Phone\n"
+                .into(),
+            String::new()
+        )
+    );
+    let (code, out, _) = program(&auto);
+    let value = "ws%3A%2F%2F127.0.0.1%3A8080%2Fexample.com%2Fdevices%2Fsysclients%3Fdomain%3Ddomain.com%26";
+    assert!(code == Some(0) && out.starts_with(&format!("config change SYSCLIENT /sysadmin {value}")), "{out}");
+    let (code, out, err) = program(&[&auto[..], &["--url", "https://h/"]].concat());
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert_eq!(err, "provbroker: url: must be wss://HOST/DOMAIN/INSTANCE/sysclients, without a query\n");
+}
+
+#[test]
+fn the_program_checks_build_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("builds.json");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        program(&["check-builds", file.to_str().unwrap()])
+    };
+    let (code, out, _) = check(r#"{"baseUrl":"http://h/","products":{"IP112":{"firmware":"136044"}}}"#);
+    assert_eq!((code, out.as_str()), (Some(0), "ok: 1 products at http://h/\n"));
+    let (code, _, err) = check(r#"{"baseUrl":"http://h/","products":{"IP112":{"firmware":"13.6044"}}}"#);
+    assert_eq!((code, err.lines().count()), (Some(2), 1));
+    assert!(err.contains("builds.json: products.IP112.firmware: a build number is 1 to 10 digits"), "{err}");
+    assert_eq!(program(&["check-builds", "no/such.json"]).0, Some(2));
 }

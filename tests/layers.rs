@@ -65,7 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
-    ("main", &["demo", "app", "config", "lifecycle", "metrics", "cli"]),
+    ("main", &["demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
     ("loadtest", &["core", "sim"]),
 ];
 

@@ -5,7 +5,7 @@
 use provbroker::core::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
 use provbroker::core::appws::message::Request;
 use provbroker::core::ids::Secret;
-use provbroker::core::script::{Command, encode};
+use provbroker::core::script::{encode, ready};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {
@@ -89,7 +89,8 @@ fn addresses_of_automatic_provisioning() {
         );
         assert_eq!(url.expose(), text(&entry, "url"), "{name}");
         assert_eq!(encode::value(url.expose()), text(&entry, "config_value"), "{name}");
-        let line = Command::sysadmin(url.expose()).to_string();
+        let (base, domain, category) = (text(&entry, "base"), text(&entry, "domain"), text(&entry, "category"));
+        let line = ready::auto_provisioning_line(base, domain, &token, category).unwrap().expose().to_owned();
         assert_eq!(line, text(&entry, "config_line"), "{name}");
         let path = encode::command_path(&line);
         assert_eq!(path, text(&entry, "command_path"), "{name}");
