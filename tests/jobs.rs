@@ -10,11 +10,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
+use proptest::prelude::*;
 use provbroker::core::device::{Device, Facts, Way};
-use provbroker::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName, Secret};
-use provbroker::core::jobs::config::schema::{Field, How};
+use provbroker::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName, JobId, Secret};
+use provbroker::core::jobs::builds::BuildList;
+use provbroker::core::jobs::config::schema::{Field, How, Type};
 use provbroker::core::jobs::config::{Configuration, Kind};
+use provbroker::core::jobs::plan::{Occasion, plan};
+use provbroker::core::jobs::work::State;
+use provbroker::core::jobs::{Hours, Job, Order, Task, Update};
 use provbroker::core::phone::settings::{Action, Machine, Now, Settings};
 use provbroker::core::script;
 use provbroker::core::time::UnixMillis;
@@ -54,6 +60,7 @@ fn settings() -> Settings {
     Settings::factory(machine, "http://h/")
 }
 
+#[derive(Clone)]
 struct Case {
     name: String,
     configuration: Configuration,
@@ -185,6 +192,95 @@ fn certificates_arrive_in_pieces() {
     };
     assert_eq!((piece("1-1"), piece("1-2")), (Some(announced("1-1")), None));
     assert_eq!((piece("2-1"), piece("2-2"), piece("2-3")), (Some(900), Some(announced("2-1") - 900), None));
+}
+
+/// The cases with every parameter.
+static FULL: LazyLock<Vec<Case>> =
+    LazyLock::new(|| cases().into_iter().filter(|case| case.name.ends_with("-full")).collect());
+
+proptest! {
+    // Each one checks and runs every kind.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_arrives_as_it_is_or_is_refused(texts in prop::collection::vec(".{1,300}", 8)) {
+        for mut case in FULL.iter().cloned() {
+            let fields = case.configuration.kind.schema().fields();
+            for (field, text) in fields.filter(|field| matches!(field.kind, Type::Text(_))).zip(&texts) {
+                let Type::Text(max) = field.kind else { continue };
+                // Placeholders have tests of their own.
+                let text: String = text.replace(|c: char| c.is_control() || c == '#', "+").chars().take(max).collect();
+                case.configuration.values.insert(field.name.into(), text.into());
+            }
+            if case.configuration.check().is_ok() {
+                let mut settings = settings();
+                run(&mut settings, &case.configuration.lines(&device()), case.configuration.kind == Kind::Raw);
+                assert_kept(&case, &settings);
+            }
+        }
+    }
+
+    #[test]
+    fn any_lines_stay_lines_or_are_refused(lines in "((config (add|rem|show)|vars|mod cmd UP[01]|!|#)? ?\\PC{0,40}(\r?\n|\t)){0,5}") {
+        let values = serde_json::json!({"kind": "raw", "values": {"lines": lines}});
+        let configuration: Configuration = serde_json::from_value(values).unwrap();
+        if configuration.check().is_ok() {
+            run(&mut settings(), &configuration.lines(&device()), true);
+        }
+    }
+}
+
+/// Sends the lines of an update to the simulated device; true if it restarts in the end.
+fn update(settings: &mut Settings, lines: &[String]) -> bool {
+    let mut restarts = false;
+    for line in lines {
+        for action in settings.run(&script::parse(line), Now::default()) {
+            match action {
+                Action::Load(part, order) => assert!(settings.loaded(part, &order).is_empty(), "{line}"),
+                Action::Restart { when_idle } => restarts = when_idle,
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+    restarts
+}
+
+#[test]
+fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attempt() {
+    let list = r#"{"baseUrl":"http://h/","products":{"IP112":{"firmware":"136044","bootcode":"136044"}}}"#;
+    let builds = Arc::new(BuildList::read(list.as_bytes()).unwrap());
+    let task = Task::Update(Update { builds, hours: Hours::default() });
+    let jobs = [Job { id: JobId(1), created: UnixMillis(0), order: Order { category: None, task } }];
+    let mut settings = settings();
+    settings.run(&script::parse("vars create UPDATE/PROT h 136044"), Now::default());
+    let mut device = device();
+    let said = |device: &mut Device, settings: &Settings| {
+        device.facts.fw_build = Some(settings.machine.fw_build.clone());
+        device.facts.bc_build = Some(settings.machine.bc_build.clone());
+    };
+    said(&mut device, &settings);
+
+    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0));
+    device.work = first.work;
+    let order = first.update.unwrap();
+    device.work.update_ordered(&order, UnixMillis(0));
+    // The boot code is loaded, the firmware is not.
+    assert!(update(&mut settings, &order.lines));
+    said(&mut device, &settings);
+    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000));
+    let reason = "still running: firmware 136012 instead of 136044";
+    assert_eq!(back.work.update.as_ref().unwrap().state, State::Failed(reason.into()));
+    device.work = back.work;
+
+    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000));
+    device.work = second.work;
+    let order = second.update.unwrap();
+    device.work.update_ordered(&order, UnixMillis(120_000));
+    assert!(update(&mut settings, &order.lines));
+    said(&mut device, &settings);
+    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000));
+    assert!(done.update.is_none() && !done.update_open && done.clean_up);
+    assert_eq!(done.work.update.unwrap().state, State::Done);
 }
 
 fn program(arguments: &[&str]) -> (Option<i32>, String, String) {

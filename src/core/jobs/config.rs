@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 mod certificates;
 pub mod kinds;
 mod lines;
-mod places;
+pub mod places;
 pub mod render;
 pub mod schema;
 

@@ -22,6 +22,9 @@ const PIECE: usize = 900;
 
 /// Whether these are certificates in PEM form. Nothing is said of who signed them.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
+    if text.contains("PRIVATE KEY-----") {
+        return Err(Problem::Form("certificates only; there is a private key in it, which nobody should have seen"));
+    }
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match read {
         Err(_) => Err(Problem::Form("certificates in PEM form")),

@@ -42,7 +42,7 @@ pub enum Problem {
     /// It is an empty text; leave it out instead.
     #[error("is empty; leave it out instead")]
     Empty,
-    /// It has more characters than this, or needs more than [`ENCODED_MAX`] bytes once it is encoded.
+    /// It has more characters than this.
     #[error("is longer than {0} characters")]
     TooLong(usize),
     /// It is longer than [`ENCODED_MAX`] once it is encoded.

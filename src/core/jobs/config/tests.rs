@@ -54,6 +54,11 @@ fn a_wrong_parameter_is_named() {
             "url: must be an address without the parameters that the device adds by itself",
         ),
         ("certificates", json!({"certificates": "x"}), "certificates: must be certificates in PEM form"),
+        (
+            "certificates",
+            json!({"certificates": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}),
+            "certificates: must be certificates only; there is a private key in it, which nobody should have seen",
+        ),
         ("raw", json!({"lines": "\n# nothing\n"}), "lines: must be at least one command"),
     ] {
         assert_eq!(refused(kind, values), problem);
