@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::core::close::Close;
-use crate::core::device::Device;
 use crate::core::entry::Stage;
 use crate::core::ids::{DeviceKey, DomainName};
 use crate::core::sysclient::admin::{Identify, OfferedCode};
@@ -17,7 +16,7 @@ use crate::core::sysclient::frame::{self, FromDevice, FromServer};
 use crate::core::time::Tick;
 
 use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
-use super::state::{Challenged, Member, State, hand_out};
+use super::state::{Challenged, State};
 
 /// A challenge is valid this long (`sysclient.md` 3.3).
 const CHALLENGE_VALID: Duration = Duration::from_secs(30);
@@ -219,36 +218,6 @@ impl Session {
             }
             State::Closed => {}
         }
-    }
-
-    fn on_digest(&mut self, identify: Box<Identify>, actions: &mut Vec<Action>) {
-        let State::Challenged(challenged) = &mut self.state else { return };
-        let device = &challenged.membership.device;
-        if !identify.answers(&challenged.challenge, &device.password) {
-            actions.push(Action::WrongDigest);
-            if challenged.again.take().is_some() {
-                actions.push(Action::Claim(identify, Stage::Challenged));
-            } else {
-                self.close(Close::Refused, actions);
-            }
-            return;
-        }
-        actions.push(Action::Proved);
-        if device.tentative {
-            actions.push(Action::Confirm(device.password.clone()));
-        }
-        if device.facts != identify.facts {
-            actions.push(Action::Refresh(Box::new(identify.facts.clone())));
-        }
-        hand_out(&challenged.membership, &challenged.seed, actions);
-        let device = Box::new(Device { facts: identify.facts.clone(), ..device.clone() });
-        let then = (identify.code != OfferedCode::None).then_some(identify);
-        self.become_member(Member::of(device, then), actions);
-    }
-
-    fn become_member(&mut self, member: Member, actions: &mut Vec<Action>) {
-        actions.push(Action::Join(member.domain.clone()));
-        self.state = State::Member(Box::new(member));
     }
 
     fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {

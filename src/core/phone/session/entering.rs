@@ -1,8 +1,10 @@
-//! The device has entered a domain, by its own doing or by an operator's order, or has been taken out of one
-//! (`sysclient.md` 5.1 and the rows "administrator …" of section 5).
+//! How a connection becomes a member: by the answer to a challenge, by an entry of its device, by an operator's order; and how
+//! an operator ends that (`sysclient.md` 5.1 and the rows "administrator …" of section 5).
 
 use crate::core::close::Close;
 use crate::core::device::{Device, Way};
+use crate::core::entry::Stage;
+use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::frame::FromServer;
 
 use super::super::event::{Action, Draw, Membership};
@@ -10,6 +12,38 @@ use super::super::state::{Member, State, hand_out};
 use super::Session;
 
 impl Session {
+    /// The answer to an open challenge.
+    pub(super) fn on_digest(&mut self, identify: Box<Identify>, actions: &mut Vec<Action>) {
+        let State::Challenged(challenged) = &mut self.state else { return };
+        let device = &challenged.membership.device;
+        if !identify.answers(&challenged.challenge, &device.password) {
+            actions.push(Action::WrongDigest);
+            if challenged.again.take().is_some() {
+                actions.push(Action::Claim(identify, Stage::Challenged));
+            } else {
+                self.close(Close::Refused, actions);
+            }
+            return;
+        }
+        actions.push(Action::Proved);
+        if device.tentative {
+            actions.push(Action::Confirm(device.password.clone()));
+        }
+        if device.facts != identify.facts {
+            actions.push(Action::Refresh(Box::new(identify.facts.clone())));
+        }
+        hand_out(&challenged.membership, &challenged.seed, actions);
+        let device = Box::new(Device { facts: identify.facts.clone(), ..device.clone() });
+        let then = (identify.code != OfferedCode::None).then_some(identify);
+        self.become_member(Member::of(device, then), actions);
+    }
+
+    /// The device belongs to the domain, and this connection is to be its one.
+    fn become_member(&mut self, member: Member, actions: &mut Vec<Action>) {
+        actions.push(Action::Join(member.domain.clone()));
+        self.state = State::Member(Box::new(member));
+    }
+
     /// The device is handed its new password and becomes a member.
     pub(super) fn enter(&mut self, membership: Membership, draw: &Draw, actions: &mut Vec<Action>) {
         actions.push(Action::Send(FromServer::Password(membership.device.password.clone()).encode()));
