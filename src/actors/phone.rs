@@ -275,7 +275,7 @@ impl Phone {
             let Some(place) = self.node.roster.admit_unassigned(self.source) else {
                 return self.feed(Event::End(Close::Overload), ctx);
             };
-            self.waiting = Some(Waiting::new(place, &self.node, key, self.here(), ctx.address()));
+            self.waiting = Some(Waiting::new(place, &self.node, key, self.here(), &ctx.address()));
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub fn new(place: UnassignedPlace, node: &Arc<Node>, key: DeviceKey, at: Whereabouts, phone: Addr<Phone>) -> Self {
+    pub fn new(place: UnassignedPlace, node: &Arc<Node>, key: DeviceKey, at: Whereabouts, phone: &Addr<Phone>) -> Self {
         let (gone, left) = oneshot::channel();
         actix_rt::spawn(keep(Arc::clone(node), key, at, phone.downgrade(), left));
         Self { _place: place, _gone: gone }

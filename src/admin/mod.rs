@@ -4,9 +4,12 @@
 
 mod authority;
 mod categories;
+mod devices;
 mod domains;
 mod error;
 mod jobs;
+mod moves;
+mod outcomes;
 
 use std::sync::Arc;
 
@@ -17,7 +20,10 @@ use crate::store::Signal;
 use crate::store::seal::Sealer;
 
 pub use authority::{Authority, Token};
+pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
+pub use moves::OfferListing;
+pub use outcomes::{Outcome, What};
 
 /// Result of an operator's call.
 pub type Result<T> = std::result::Result<T, AdminError>;

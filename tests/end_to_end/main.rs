@@ -32,6 +32,7 @@ macro_rules! on_each_store {
 
 mod apps;
 mod entry;
+mod fleet;
 mod limits;
 mod membership;
 mod notices;

@@ -10,5 +10,6 @@ pub mod crypto;
 pub mod peer;
 pub mod raw;
 pub mod redis_server;
+pub mod rest;
 pub mod secrets;
 pub mod tunnel;

@@ -6,10 +6,14 @@
 mod builds;
 mod caller;
 mod categories;
+mod cursor;
+mod devices;
 mod domains;
 mod jobs;
+mod moves;
 mod openapi;
 mod problem;
+mod shapes;
 mod text;
 mod token;
 
@@ -44,6 +48,8 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(categories::routes)
             .configure(jobs::routes)
             .configure(builds::routes)
+            .configure(devices::routes)
+            .configure(moves::routes)
             .configure(openapi::routes);
     }
 }

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::only;
-use super::{Problem, builds, categories, domains, jobs, token};
+use super::{Problem, builds, categories, devices, domains, jobs, moves, token};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,8 @@ pub fn document() -> Value {
     document.merge(categories::Doc::openapi());
     document.merge(jobs::Doc::openapi());
     document.merge(builds::Doc::openapi());
+    document.merge(devices::Doc::openapi());
+    document.merge(moves::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
     // Each kind of configuration has parameters of its own, which no type of ours can say.
     document["components"]["schemas"]["ConfigJobBody"] = jobs::config_schema();

@@ -1,0 +1,248 @@
+//! Devices of a domain, and those of none, as operators see and change them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Admin, AdminError, Authority, Result};
+use crate::actors::changes::Changed;
+use crate::core::device::{Device, Domain, Stranger, Way};
+use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
+use crate::core::timeline::{Happening, Subject};
+use crate::store::{Listing, Signal, StrangerListing, Whereabouts};
+
+/// Devices in one page, at most.
+pub const MAX_PAGE: usize = 1000;
+
+/// Devices that one call looks at for a filter, at most; it then answers with what it has found, and the caller goes on.
+const LOOKED_AT: usize = 10 * MAX_PAGE;
+
+/// Longest name, in characters.
+pub const MAX_NAME: usize = 128;
+
+/// Which devices of a domain are wanted; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this category.
+    pub category: Option<CategoryId>,
+    /// With this `platform.type`.
+    pub kind: Option<String>,
+    /// Online, or not.
+    pub online: Option<bool>,
+    /// With this text in the product name, whatever its case.
+    pub product: Option<String>,
+    /// One of these.
+    pub keys: Option<HashSet<DeviceKey>>,
+}
+
+impl Filter {
+    fn takes(&self, Listing { device, at }: &Listing) -> bool {
+        let product = |text: &String| device.facts.product.to_lowercase().contains(&text.to_lowercase());
+        self.category.is_none_or(|category| category == device.category)
+            && self.kind.as_ref().is_none_or(|kind| **kind == *device.facts.platform)
+            && self.online.is_none_or(|online| online == at.is_some())
+            && self.product.as_ref().is_none_or(product)
+            && self.keys.as_ref().is_none_or(|keys| keys.contains(&device.key))
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// What was found.
+    pub items: Vec<T>,
+    /// Go on after this device; `None` at the end of the list. A page may be short, or empty, and not be the last one.
+    pub next: Option<DeviceId>,
+}
+
+impl Admin {
+    /// Devices of a domain after `after`, sorted by number.
+    pub async fn devices(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        filter: &Filter,
+        after: DeviceId,
+        limit: usize,
+    ) -> Result<(Arc<Domain>, Page<Listing>)> {
+        let domain = self.domain(authority, domain).await?;
+        let page = self.scan(&domain.name, after, limit, |listing| filter.takes(&listing).then_some(listing)).await?;
+        Ok((domain, page))
+    }
+
+    /// What `pick` takes out of the list of devices.
+    pub(super) async fn scan<T>(
+        &self,
+        domain: &DomainName,
+        mut after: DeviceId,
+        limit: usize,
+        pick: impl Fn(Listing) -> Option<T>,
+    ) -> Result<Page<T>> {
+        let (mut items, mut looked_at) = (Vec::new(), 0);
+        // Without a filter that is enough; with one, it is only the beginning.
+        let mut fetch = (limit + 1).min(MAX_PAGE);
+        loop {
+            let page = self.node.store.devices(domain, after, fetch).await?;
+            let last_page = page.len() < std::mem::replace(&mut fetch, MAX_PAGE);
+            looked_at += page.len();
+            for listing in page {
+                if items.len() == limit {
+                    return Ok(Page { items, next: Some(after) });
+                }
+                after = listing.device.id;
+                items.extend(pick(listing));
+            }
+            if last_page {
+                return Ok(Page { items, next: None });
+            }
+            if looked_at >= LOOKED_AT {
+                return Ok(Page { items, next: Some(after) });
+            }
+        }
+    }
+
+    /// A device of a domain, where it is online, and its analogue ports.
+    pub async fn device(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        hw_id: &str,
+    ) -> Result<(Arc<Domain>, Listing, Vec<Box<str>>)> {
+        let domain = self.domain(authority, domain).await?;
+        let listing = self.listing(&domain.name, hw_id).await?;
+        let ports = self.node.store.ports(&domain.name, &listing.device.key).await?.unwrap_or_default();
+        Ok((domain, listing, ports))
+    }
+
+    pub(super) async fn listing(&self, domain: &DomainName, hw_id: &str) -> Result<Listing> {
+        let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("device"))?;
+        let device = self.node.store.find_device(&key).await?.filter(|device| device.domain == *domain);
+        let Some(device) = device else { return Err(AdminError::NotFound("device")) };
+        let at = self.node.store.whereabouts(domain, &key).await?;
+        Ok(Listing { device, at })
+    }
+
+    /// Gives a device a name (empty: takes it away) or another category; what is `None` stays.
+    pub async fn change_device(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        hw_id: &str,
+        name: Option<&str>,
+        category: Option<CategoryId>,
+    ) -> Result<()> {
+        let domain = self.domain(authority, domain).await?;
+        authority.own_domain(&domain.name)?;
+        if name.is_some_and(|name| name.chars().count() > MAX_NAME || name.chars().any(|c| c.is_ascii_control())) {
+            return Err(AdminError::invalid("name", "at most 128 characters, none of them a control character"));
+        }
+        let category = category.map(|id| has_category(&domain, id)).transpose()?;
+        let key = self.listing(&domain.name, hw_id).await?.device.key;
+        let store = &self.node.store;
+        let mut there = true;
+        if let Some(category) = category {
+            there &= store.recategorise(&domain.name, &key, category).await?;
+        }
+        if let Some(name) = name {
+            there &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
+        }
+        self.touch(&domain.name, &key).await;
+        if there { Ok(()) } else { Err(AdminError::NotFound("device")) }
+    }
+
+    /// Takes a device out of its domain: it forgets the domain, and its connection is closed.
+    pub async fn remove_device(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
+        let domain = self.domain(authority, domain).await?;
+        authority.own_domain(&domain.name)?;
+        let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
+        if !self.node.store.remove(&domain.name, &device.key).await? {
+            return Err(AdminError::NotFound("device"));
+        }
+        tracing::info!(device = %device.key, domain = %domain.name, "device removed by an operator");
+        self.note(&domain.name, &device.key, &Happening::Removed).await;
+        self.has_left(device).await;
+        self.recheck(at).await;
+        Ok(())
+    }
+
+    /// Puts a device that belongs to no domain into one. It has to be online, or it would never get its password.
+    pub async fn assign_device(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        hw_id: &str,
+        category: CategoryId,
+    ) -> Result<(Arc<Domain>, Device)> {
+        authority.instance_only()?;
+        let domain = self.domain(authority, domain).await?;
+        let category = has_category(&domain, category)?;
+        let key = DeviceKey::parse(hw_id).map_err(|e| AdminError::invalid("hwId", e.to_string()))?;
+        if let Some(device) = self.node.store.find_device(&key).await? {
+            return Err(AdminError::Conflict(belongs_to(&device)));
+        }
+        let stranger = self.node.store.stranger(&key).await?;
+        let Some(StrangerListing { device: Stranger { facts, .. }, at: Some(at) }) = stranger else {
+            return Err(AdminError::Conflict(
+                "the device is not online; connect it, wait until it is in the list of unassigned devices, and try again"
+                    .into(),
+            ));
+        };
+        let Some(device) = self.node.codes.assign(&key, None, &domain.name, category, &facts).await? else {
+            return Err(AdminError::Conflict("the device has just entered another domain; look it up again".into()));
+        };
+        self.note(&domain.name, &key, &Happening::Entered(Way::Manual)).await;
+        self.recheck(Some(at)).await;
+        self.touch(&domain.name, &key).await;
+        Ok((domain, *device))
+    }
+
+    /// Devices that belong to no domain, after `after`, sorted by number.
+    pub async fn unassigned(
+        &self,
+        authority: &Authority,
+        after: DeviceId,
+        limit: usize,
+    ) -> Result<Page<StrangerListing>> {
+        authority.instance_only()?;
+        let items = self.node.store.strangers(after, limit).await?;
+        let next = items.last().filter(|_| items.len() == limit).map(|last| last.device.id);
+        Ok(Page { items, next })
+    }
+
+    /// Tells clients that a device looks different now.
+    pub(super) async fn touch(&self, domain: &DomainName, key: &DeviceKey) {
+        if let Some(actor) = self.node.domain(domain).await {
+            actor.do_send(Changed(vec![key.clone()]));
+        }
+    }
+
+    /// Tells clients that a device is not in its domain any more.
+    pub(super) async fn has_left(&self, device: Device) {
+        let seen = self.node.store.now().await.unwrap_or(device.entered);
+        let Device { id, key, domain, facts, .. } = device;
+        self.tell(&Signal::Gone { domain, device: Box::new(Stranger { id, key, facts, seen }) }).await;
+    }
+
+    /// Lets the connection of a device look whom it belongs to now.
+    pub(super) async fn recheck(&self, at: Option<Whereabouts>) {
+        if let Some(Whereabouts { node, conn }) = at {
+            self.tell(&Signal::Recheck { node, conn }).await;
+        }
+    }
+
+    /// Adds a step to the timeline of a device. A lost step is no failure.
+    pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &Happening) {
+        if let Err(error) = self.node.store.note(domain, &[Subject::Device(key.clone())], event).await {
+            tracing::debug!(%error, "step not noted");
+        }
+    }
+}
+
+/// The category, if the domain has it.
+pub(super) fn has_category(domain: &Domain, id: CategoryId) -> Result<CategoryId> {
+    let found = domain.categories.iter().any(|category| category.id == id);
+    if found { Ok(id) } else { Err(AdminError::NotFound("category")) }
+}
+
+fn belongs_to(device: &Device) -> String {
+    format!("the device belongs to {}; remove it there, or move it", device.domain)
+}

@@ -1,0 +1,42 @@
+//! Where a list goes on, as text that callers hand back as they got it.
+
+use super::Answer;
+use crate::admin::{AdminError, MAX_PAGE};
+use crate::core::ids::DeviceId;
+
+/// Things in a page if the caller does not say how many.
+const USUAL: usize = 100;
+
+pub(super) fn write(after: DeviceId) -> String {
+    format!("{:x}", after.0)
+}
+
+pub(super) fn read(cursor: Option<&str>) -> Answer<DeviceId> {
+    let Some(cursor) = cursor else { return Ok(DeviceId(0)) };
+    let digits = (1..=13).contains(&cursor.len()) && cursor.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let number = u64::from_str_radix(cursor, 16).ok().filter(|_| digits);
+    number.map(DeviceId).ok_or_else(|| AdminError::invalid("cursor", "take it from `next` of the page before").into())
+}
+
+pub(super) fn limit_of(limit: Option<u64>) -> Answer<usize> {
+    let Some(limit) = limit else { return Ok(USUAL) };
+    let limit = usize::try_from(limit).ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| AdminError::invalid("limit", "from 1 to 1000").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        for number in [0, 1, 0xfff, (1 << 52) - 1] {
+            assert_eq!(read(Some(&write(DeviceId(number)))).unwrap(), DeviceId(number));
+        }
+        for text in ["", "+1", "FF", "x", "12345678901234"] {
+            assert!(read(Some(text)).is_err(), "{text}");
+        }
+        assert_eq!(limit_of(None).unwrap(), USUAL);
+        assert!(limit_of(Some(0)).is_err() && limit_of(Some(1001)).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! `/api/v1/domains/{domain}/devices…` and `/api/v1/unassigned`: devices, and those that belong to no domain.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::caller::Caller;
+use super::cursor::{self, limit_of};
+use super::problem::only;
+use super::shapes::{DeviceDoc, UnassignedDoc};
+use super::{Answer, Problem};
+use crate::admin::{Admin, AdminError, Filter};
+use crate::core::ids::{CategoryId, DeviceKey};
+
+/// Hardware identifiers in one request.
+const MAX_IDS: usize = 1000;
+
+/// Which devices, and which part of the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Only of the category with this number.
+    #[param(maximum = 9_007_199_254_740_991_i64)]
+    category: Option<u64>,
+    /// Only with this type: `PHONE`, `GW`, `VA`, `DECT`, `APP_PLATFORM`.
+    #[serde(rename = "type")]
+    #[param(max_length = 64)]
+    kind: Option<String>,
+    /// Only those that are online (true) or not (false).
+    online: Option<bool>,
+    /// Only with this text in the product name.
+    #[param(max_length = 128)]
+    product: Option<String>,
+    /// Only these hardware identifiers, separated by commas; at most 1000.
+    #[param(max_length = 1000)]
+    hw_ids: Option<String>,
+    /// From `next` of the page before.
+    #[param(pattern = "^[0-9a-f]{1,13}$")]
+    cursor: Option<String>,
+    /// Devices in the page, at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u64>,
+}
+
+impl Wanted {
+    fn filter(&self) -> Answer<Filter> {
+        let ids = |ids: &String| -> Answer<_> {
+            // What cannot be an identifier is that of no device.
+            let ids: Vec<_> = ids.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+            if ids.len() > MAX_IDS {
+                return Err(AdminError::invalid("hwIds", "at most 1000").into());
+            }
+            Ok(ids.into_iter().filter_map(|id| DeviceKey::parse(id).ok()).collect())
+        };
+        Ok(Filter {
+            category: self.category.map(CategoryId),
+            kind: self.kind.clone(),
+            online: self.online,
+            product: self.product.clone(),
+            keys: self.hw_ids.as_ref().map(ids).transpose()?,
+        })
+    }
+}
+
+/// Part of a list of devices.
+#[derive(Serialize, ToSchema)]
+struct DevicePage {
+    /// The devices, sorted by number.
+    devices: Vec<DeviceDoc>,
+    /// Value of `cursor` for the next page; absent at the end of the list. A page may be short and not be the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// List the devices of a domain
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/devices", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name"), Wanted),
+    responses((status = 200, body = DevicePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    domain: web::Path<String>,
+    wanted: web::Query<Wanted>,
+) -> Answer<web::Json<DevicePage>> {
+    let (after, limit) = (cursor::read(wanted.cursor.as_deref())?, limit_of(wanted.limit)?);
+    let (domain, page) = admin.devices(&authority, &domain, &wanted.filter()?, after, limit).await?;
+    let devices = page.items.iter().map(|l| DeviceDoc::of(&domain, &l.device, l.at.is_some())).collect();
+    Ok(web::Json(DevicePage { devices, next: page.next.map(cursor::write) }))
+}
+
+/// A device that is put into a domain.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Assignment {
+    /// Hardware identifier of a device that is unassigned and online.
+    #[schema(min_length = 1, max_length = 64, example = "00903341a0b1")]
+    hw_id: String,
+    /// Number of the category.
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    category: u64,
+}
+
+/// Put an unassigned device into a domain
+///
+/// The device must be online: it is handed its password and that of the domain at once. Only with the instance password.
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/devices", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name")), request_body = Assignment,
+    responses((status = 201, body = DeviceDoc),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "Not online, or not unassigned"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn assign(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    domain: web::Path<String>,
+    body: web::Json<Assignment>,
+) -> Answer<HttpResponse> {
+    let category = CategoryId(body.category);
+    let (domain, device) = admin.assign_device(&authority, &domain, &body.hw_id, category).await?;
+    Ok(HttpResponse::Created().json(DeviceDoc::of(&domain, &device, true)))
+}
+
+/// Look a device up
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
+    responses((status = 200, body = DeviceDoc),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+) -> Answer<web::Json<DeviceDoc>> {
+    let (domain, hw_id) = path.into_inner();
+    let (domain, listing, ports) = admin.device(&authority, &domain, &hw_id).await?;
+    let doc = DeviceDoc::of(&domain, &listing.device, listing.at.is_some());
+    Ok(web::Json(doc.with_ports(&ports)))
+}
+
+/// What is changed; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeviceChange {
+    /// The name, which goes before the one that is set on the device; empty: takes it away.
+    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[schema(value_type = String, required = false, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    name: Option<String>,
+    /// Number of the category.
+    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[schema(value_type = u64, required = false, maximum = 9_007_199_254_740_991_i64)]
+    category: Option<u64>,
+}
+
+/// Rename a device, or give it another category
+#[utoipa::path(patch, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
+    request_body = DeviceChange,
+    responses((status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn change(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+    body: web::Json<DeviceChange>,
+) -> Answer<HttpResponse> {
+    let (domain, hw_id) = path.into_inner();
+    let category = body.category.map(CategoryId);
+    admin.change_device(&authority, &domain, &hw_id, body.name.as_deref(), category).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Take a device out of its domain
+#[utoipa::path(delete, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
+    responses((status = 204, description = "Done"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn remove(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+) -> Answer<HttpResponse> {
+    let (domain, hw_id) = path.into_inner();
+    admin.remove_device(&authority, &domain, &hw_id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Part {
+    /// From `next` of the page before.
+    #[param(pattern = "^[0-9a-f]{1,13}$")]
+    cursor: Option<String>,
+    /// Devices in the page, at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u64>,
+}
+
+/// Part of the list of unassigned devices.
+#[derive(Serialize, ToSchema)]
+struct UnassignedPage {
+    /// The devices, sorted by number.
+    devices: Vec<UnassignedDoc>,
+    /// Value of `cursor` for the next page; absent at the end of the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// List the devices that belong to no domain
+///
+/// Only with the instance password.
+#[utoipa::path(get, path = "/api/v1/unassigned", tag = "devices", params(Part),
+    responses((status = 200, body = UnassignedPage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn unassigned(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    part: web::Query<Part>,
+) -> Answer<web::Json<UnassignedPage>> {
+    let (after, limit) = (cursor::read(part.cursor.as_deref())?, limit_of(part.limit)?);
+    let page = admin.unassigned(&authority, after, limit).await?;
+    let devices = page.items.iter().map(UnassignedDoc::of).collect();
+    Ok(web::Json(UnassignedPage { devices, next: page.next.map(cursor::write) }))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list, assign, get, change, remove, unassigned))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/api/v1/domains/{domain}/devices")
+                .route(web::get().to(list))
+                .route(web::post().to(assign))
+                .default_service(web::to(only("GET, POST"))),
+        )
+        .service(
+            web::resource("/api/v1/domains/{domain}/devices/{hwId}")
+                .route(web::get().to(get))
+                .route(web::patch().to(change))
+                .route(web::delete().to(remove))
+                .default_service(web::to(only("GET, PATCH, DELETE"))),
+        )
+        .service(
+            web::resource("/api/v1/unassigned").route(web::get().to(unassigned)).default_service(web::to(only("GET"))),
+        );
+}

@@ -1,0 +1,231 @@
+//! The shapes of devices and of their work in answers.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::admin::{Outcome, What};
+use crate::core::device::{Device, Domain, EthIf, Facts};
+use crate::core::jobs::config::Kind;
+use crate::core::jobs::work::{Progress, State};
+use crate::store::StrangerListing;
+
+/// A member that may be absent, but not null.
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A network interface.
+#[derive(Serialize, ToSchema)]
+struct InterfaceDoc {
+    /// Its name.
+    #[serde(rename = "if")]
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv6: Option<String>,
+}
+
+impl InterfaceDoc {
+    fn of(interface: &EthIf) -> Self {
+        let text = |text: &Option<Box<str>>| text.as_deref().map(Into::into);
+        Self { name: interface.name.to_string(), ipv4: text(&interface.ipv4), ipv6: text(&interface.ipv6) }
+    }
+}
+
+/// What a device says of itself.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SaidDoc {
+    /// Product name.
+    product: String,
+    /// Version text.
+    version: String,
+    /// Type: `PHONE`, `GW`, `VA`, `DECT`, `APP_PLATFORM`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Name that is set on the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_name: Option<String>,
+    /// Build number of the firmware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fw_build: Option<String>,
+    /// Build number of the boot code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bc_build: Option<String>,
+    /// Release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    major: Option<String>,
+    /// It has analogue ports.
+    fxs: bool,
+    /// A telephone exchange is running on it.
+    pbx_active: bool,
+    /// The small emergency firmware is running.
+    mini: bool,
+    /// It is not a device of the vendor.
+    other: bool,
+    /// Network interfaces.
+    eth_ifs: Vec<InterfaceDoc>,
+}
+
+impl SaidDoc {
+    fn of(facts: &Facts) -> Self {
+        let text = |text: &Option<Box<str>>| text.as_deref().map(Into::into);
+        Self {
+            product: facts.product.to_string(),
+            version: facts.version.to_string(),
+            kind: facts.platform.to_string(),
+            device_name: text(&facts.name),
+            fw_build: text(&facts.fw_build),
+            bc_build: text(&facts.bc_build),
+            major: text(&facts.major),
+            fxs: facts.fxs,
+            pbx_active: facts.pbx_active,
+            mini: facts.mini,
+            other: facts.other,
+            eth_ifs: facts.eth_ifs.iter().map(InterfaceDoc::of).collect(),
+        }
+    }
+}
+
+/// A category.
+#[derive(Serialize, ToSchema)]
+struct CategoryOfDevice {
+    /// Its number.
+    id: u64,
+    /// Its name; absent if it has been deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+/// A device that belongs to a domain.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DeviceDoc {
+    /// Its number.
+    id: u64,
+    /// Hardware identifier.
+    #[schema(example = "00903341a0b1")]
+    hw_id: String,
+    /// Name of its domain.
+    domain: String,
+    category: CategoryOfDevice,
+    /// The name that people see: the one given here, or else the one set on the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// It is connected.
+    online: bool,
+    /// How it came in: `code`, `auto` or `manual`.
+    #[schema(value_type = String)]
+    way: crate::core::device::Way,
+    /// When it entered, in Unix seconds.
+    entered: u64,
+    /// It has answered with the password of this entry. If it never does, remove it and let it in again.
+    confirmed: bool,
+    #[serde(flatten)]
+    said: SaidDoc,
+    /// Analogue ports in operation; only when one device is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<Vec<String>>,
+    /// What has come of the work for it since it entered.
+    work: Vec<OutcomeDoc>,
+}
+
+impl DeviceDoc {
+    pub fn of(domain: &Domain, device: &Device, online: bool) -> Self {
+        let named = domain.categories.iter().find(|category| category.id == device.category);
+        Self {
+            id: device.id.0,
+            hw_id: device.key.to_string(),
+            domain: device.domain.as_str().into(),
+            category: CategoryOfDevice { id: device.category.0, name: named.map(|c| c.name.to_string()) },
+            name: device.shown_name().map(Into::into),
+            online,
+            way: device.way,
+            entered: device.entered.seconds(),
+            confirmed: !device.tentative,
+            said: SaidDoc::of(&device.facts),
+            ports: None,
+            work: Outcome::of(device).iter().map(OutcomeDoc::of).collect(),
+        }
+    }
+
+    pub fn with_ports(self, ports: &[Box<str>]) -> Self {
+        Self { ports: Some(ports.iter().map(ToString::to_string).collect()), ..self }
+    }
+}
+
+/// What has come of one piece of work.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OutcomeDoc {
+    /// `update`, `clean-up`, or the kind of a configuration.
+    what: String,
+    /// Number of the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<u64>,
+    /// How often it was tried.
+    attempts: u8,
+    /// When it was last tried, or done, in Unix seconds.
+    at: u64,
+    /// `ordered`, `done` or `failed`.
+    state: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl OutcomeDoc {
+    pub fn of(Outcome { what, progress }: &Outcome) -> Self {
+        let Progress { job, attempts, at, state } = progress;
+        let (state, reason) = match state {
+            State::Ordered => ("ordered", None),
+            State::Done => ("done", None),
+            State::Failed(reason) => ("failed", Some(reason.to_string())),
+        };
+        let what = match what {
+            What::Update => "update".into(),
+            What::Config(kind) => name_of(*kind),
+            What::CleanUp => "clean-up".into(),
+        };
+        Self { what, job: job.map(|job| job.0), attempts: *attempts, at: at.seconds(), state, reason }
+    }
+}
+
+/// The name of a kind, as it is in jobs.
+fn name_of(kind: Kind) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(name)) => name,
+        // Kinds are words.
+        _ => String::new(),
+    }
+}
+
+/// A device that belongs to no domain.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UnassignedDoc {
+    /// Its number.
+    id: u64,
+    /// Hardware identifier.
+    hw_id: String,
+    /// It is connected, and can be put into a domain.
+    online: bool,
+    /// When it was last heard of, in Unix seconds.
+    seen: u64,
+    #[serde(flatten)]
+    said: SaidDoc,
+}
+
+impl UnassignedDoc {
+    pub fn of(StrangerListing { device, at }: &StrangerListing) -> Self {
+        Self {
+            id: device.id.0,
+            hw_id: device.key.to_string(),
+            online: at.is_some(),
+            seen: device.seen.seconds(),
+            said: SaidDoc::of(&device.facts),
+        }
+    }
+}
