@@ -1,12 +1,10 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod told;
 
-use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
-    WrapFuture as _,
-};
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, StreamHandler, WrapFuture as _};
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::actors::alarm::Alarm;
@@ -14,9 +12,8 @@ use crate::actors::changes::Changed;
 use crate::actors::domain::{DomainActor, Join, Leave};
 use crate::actors::node::Node;
 use crate::actors::registry::StrangersChanged;
-use crate::actors::roster::End;
 use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
-use crate::actors::tunnel::{FromTaker, OpenTunnel, Takers};
+use crate::actors::tunnel::Takers;
 use crate::actors::waiting::Waiting;
 use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
@@ -36,6 +33,8 @@ use crate::core::timeline::Subject;
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
+
+pub use told::{AdminPasswordChanged, DomainLost, Recheck, Replan};
 
 /// The actor of one device connection.
 pub struct Phone {
@@ -356,115 +355,5 @@ impl StreamHandler<Result<ws::Message, ProtocolError>> for Phone {
             Incoming::Text(_) => self.feed(Event::End(Close::WrongKind), ctx),
             Incoming::Fault(close) => self.feed(Event::End(close), ctx),
         }
-    }
-}
-
-impl Handler<End> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
-        self.feed(Event::End(close), ctx);
-    }
-}
-
-impl Handler<OpenTunnel> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, OpenTunnel { id, request, outputs }: OpenTunnel, ctx: &mut Self::Context) {
-        self.takers.add(id, outputs);
-        self.feed(Event::Open(id, request), ctx);
-    }
-}
-
-impl Handler<FromTaker> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, says: FromTaker, ctx: &mut Self::Context) {
-        match says {
-            FromTaker::Taken(id) => self.feed(Event::Taken(id), ctx),
-            FromTaker::Pipe(id, bytes) => self.feed(Event::Pipe(id, bytes), ctx),
-            FromTaker::Abandon(id) => {
-                self.takers.remove(id);
-                self.feed(Event::Abandon(id), ctx);
-            }
-        }
-    }
-}
-
-/// The jobs of the domain have changed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Replan;
-
-impl Handler<Replan> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, _: Replan, ctx: &mut Self::Context) {
-        self.feed(Event::Replan, ctx);
-    }
-}
-
-/// The administrative password of the domain has changed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct AdminPasswordChanged;
-
-impl Handler<AdminPasswordChanged> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, _: AdminPasswordChanged, ctx: &mut Self::Context) {
-        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
-        let node = Arc::clone(&self.node);
-        // The device password is needed again, and an idle member does not keep it.
-        let look = async move { node.codes.membership(&domain, &key).await };
-        ctx.spawn(look.into_actor(self).map(|membership, phone, ctx| match membership {
-            Ok(Some(membership)) => {
-                let seed = random::letters_and_digits(SEED_CHARS).expose().into();
-                phone.feed(Event::AdminPassword(Box::new(membership), seed), ctx);
-            }
-            Ok(None) => {}
-            // The device gets it when it logs in again.
-            Err(error) => tracing::warn!(%error, "administrative password not handed out"),
-        }));
-    }
-}
-
-/// The actor of the domain is gone.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct DomainLost;
-
-impl Handler<DomainLost> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, _: DomainLost, ctx: &mut Self::Context) {
-        metrics::count(Counter::DeviceRejoined);
-        self.feed(Event::DomainLost, ctx);
-    }
-}
-
-/// An operator may have changed whom the device belongs to.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Recheck;
-
-/// A recheck that failed is tried again after this time.
-const RECHECK_AGAIN: Duration = Duration::from_secs(2);
-
-impl Handler<Recheck> for Phone {
-    type Result = ();
-
-    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
-        let Some(key) = self.session.key().cloned() else { return };
-        let node = Arc::clone(&self.node);
-        let look = async move { node.codes.recheck(&key).await };
-        self.ask(look, ctx, |phone, found, ctx| match found {
-            Ok(found) => phone.feed(Event::Rechecked(found.map(Box::new), draw()), ctx),
-            Err(error) => {
-                // The order stands; only this connection does not know it yet.
-                tracing::warn!(%error, "device not looked up after an operator's order; trying again");
-                ctx.notify_later(Recheck, RECHECK_AGAIN);
-            }
-        });
     }
 }
