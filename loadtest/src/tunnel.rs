@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use provbroker::core::appws::login::{AppIdentity, write_login};
 use provbroker::core::ids::Secret;
 use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_server};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::idle::client::{Device, TEXT, receive, send, upgrade};
 use crate::idle::process::Server;
@@ -157,12 +158,11 @@ fn fetch(server: SocketAddr, path: &str, length: usize) -> anyhow::Result<()> {
         if read == 0 {
             break;
         }
-        match &mut body {
-            Some(body) => *body += read,
-            None => {
-                head.extend_from_slice(&buffer[..read]);
-                body = head.windows(4).position(|four| four == b"\r\n\r\n").map(|at| head.len() - at - 4);
-            }
+        if let Some(body) = &mut body {
+            *body += read;
+        } else {
+            head.extend_from_slice(&buffer[..read]);
+            body = head.windows(4).position(|four| four == b"\r\n\r\n").map(|at| head.len() - at - 4);
         }
     }
     if !head.starts_with(b"HTTP/1.1 200 ") || body != Some(length) {

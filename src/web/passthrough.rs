@@ -96,7 +96,7 @@ impl From<TunnelRefused> for Refused {
 pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option<&'a str> {
     let (domain, rest) = raw.strip_prefix('/')?.split_once('/')?;
     let (name, rest) = rest.split_once('/')?;
-    let (word, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (word, rest) = rest.split_at(rest.find('/')?);
     let is = |text, wanted: &str| percent::decode(text).is_ok_and(|text| text == wanted);
     let domain = percent::decode(domain).ok().and_then(|domain| DomainName::parse(&domain).ok())?;
     (domain == instance.domain && is(name, &instance.name) && is(word, "passthrough")).then_some(rest)
