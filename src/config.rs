@@ -174,6 +174,11 @@ impl Config {
         url.replacen("http", "ws", 1)
     }
 
+    /// Where passthrough addresses begin: `http(s)://HOST/DOMAIN/INSTANCE/passthrough/`.
+    pub fn passthrough_url(&self) -> String {
+        format!("{}/", self.public(&["passthrough"]))
+    }
+
     /// Key that secrets in the store are sealed with.
     pub fn master_key(&self) -> Secret {
         if self.security.master_key.is_empty() {

@@ -16,7 +16,8 @@ use crate::actors::node::Node;
 use crate::actors::users::{Deliver, Users};
 use crate::core::device::{Notice, Requester};
 use crate::core::ids::{Code, ConnId, DomainName};
-use crate::core::users::event::{Delivery, DeviceView};
+use crate::core::users::event::Delivery;
+use crate::core::users::view::DeviceView;
 use crate::metrics::{self, Counter, Gauge, Held, NoticeEvent};
 use crate::store::{self, Signal};
 

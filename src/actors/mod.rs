@@ -6,9 +6,11 @@
 //! [`tunnel`] the way of HTTP requests to devices.
 
 pub mod alarm;
+mod answer;
 pub mod changes;
 pub mod domain;
 pub mod keys;
+pub mod line;
 pub mod mail;
 pub mod node;
 mod pace;
@@ -20,6 +22,7 @@ pub mod socket;
 pub mod tunnel;
 pub mod users;
 mod waiting;
+pub mod watchers;
 
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,10 @@ use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 use crate::actors::alarm::Alarm;
 use crate::actors::changes::Changed;
 use crate::actors::domain::{DomainActor, Join, Leave};
+use crate::actors::line::Line;
 use crate::actors::node::Node;
 use crate::actors::registry::StrangersChanged;
-use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
+use crate::actors::socket::{Incoming, Joiner, close_frame};
 use crate::actors::tunnel::Takers;
 use crate::actors::waiting::Waiting;
 use crate::clock::{self, Stopwatch};
@@ -308,7 +309,7 @@ impl Phone {
 fn planned(node: &Node, device: Box<Device>, occasion: Occasion) -> Planned {
     let now = UnixMillis::from_seconds(clock::unix_seconds());
     let plan = plan::plan(&device, &node.tenants.jobs(&device.domain), occasion, now, &node.tuning.pace);
-    Planned::Work { device, plan, now }
+    Planned::Work { device, plan: Box::new(plan), now }
 }
 
 fn draw() -> Draw {

@@ -15,6 +15,7 @@ use crate::actors::node::Node;
 use crate::actors::pace::{BEAT, Pace};
 use crate::actors::phone::Recheck;
 use crate::actors::rounds::TenantChanged;
+use crate::actors::watchers::{Unwatch, Watch, Watchers};
 use crate::core::ids::DomainName;
 use crate::metrics::{self, Counter};
 use crate::store::Signal;
@@ -25,6 +26,7 @@ pub struct Registry {
     node: Weak<Node>,
     domains: HashMap<DomainName, Addr<DomainActor>>,
     strangers: Pace<()>,
+    watchers: Watchers,
 }
 
 impl Actor for Registry {
@@ -88,6 +90,7 @@ impl Registry {
     /// Reads a domain again, or all of them, and spreads what is new.
     fn look_at(&self, domain: Option<DomainName>, ctx: &mut Context<Self>) {
         let Some(node) = self.node.upgrade() else { return };
+        let all = domain.is_none();
         let look = async move {
             let read = match domain {
                 Some(domain) => node.tenants.refresh_one(&domain).await,
@@ -98,7 +101,15 @@ impl Registry {
                 tracing::warn!(%error, "changed domain not read");
             }
         };
-        ctx.spawn(look.into_actor(self).map(|(), _, ctx| ctx.notify(Spread)));
+        ctx.spawn(look.into_actor(self).map(move |(), registry, ctx| {
+            ctx.notify(Spread);
+            // Only now, so that those who follow see the new picture.
+            if all {
+                registry.watchers.anything();
+            } else {
+                registry.watchers.domains();
+            }
+        }));
     }
 }
 
@@ -131,7 +142,9 @@ impl Handler<FromBus> for Registry {
                 }
             }
             Signal::Tenant { domain } => self.look_at(Some(domain), ctx),
-            Signal::Changed { .. } | Signal::Gone { .. } | Signal::Strangers => {}
+            Signal::Changed { domain, keys } => self.watchers.devices(&domain, keys),
+            Signal::Gone { domain, device } => self.watchers.devices(&domain, [device.key]),
+            Signal::Strangers => self.watchers.strangers(),
             Signal::Gap => {
                 self.look_at(None, ctx);
                 for actor in self.domains.values() {
@@ -173,5 +186,21 @@ impl Registry {
                 registry.tell_of_strangers(ctx);
             }
         });
+    }
+}
+
+impl Handler<Watch> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, _: &mut Context<Self>) {
+        self.watchers.watch(watch);
+    }
+}
+
+impl Handler<Unwatch> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Unwatch(conn): Unwatch, _: &mut Context<Self>) {
+        self.watchers.forget(conn);
     }
 }

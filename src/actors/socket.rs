@@ -5,7 +5,7 @@
 //! actor frame by frame through a [`FrameGuard`], writes what the actor says, cuts a peer that does not read, and lingers
 //! after a close so that the close frame arrives. It knows nothing of the protocols spoken.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
@@ -24,6 +24,7 @@ use futures_util::stream::pending;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::actors::line::Line;
 use crate::core::close::Close;
 use crate::core::guard::{FrameGuard, Speech};
 
@@ -47,32 +48,6 @@ pub struct Bounds {
     pub write_timeout: Duration,
     /// How long the peer has to end its side after a close frame; known devices never echo the frame (`sysclient.md` 1.2).
     pub linger: Duration,
-}
-
-/// What actor and socket task tell each other about one connection.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Longest message allowed now, in bytes; the actor may raise it up to [`Bounds::longest`].
-    longest: Rc<Cell<usize>>,
-    /// Why the socket side ended the connection, if it did.
-    fault: Rc<Cell<Option<Close>>>,
-}
-
-impl Line {
-    /// A line with this limit for messages to begin with.
-    pub fn new(longest: usize) -> Self {
-        Self { longest: Rc::new(Cell::new(longest)), fault: Rc::default() }
-    }
-
-    /// From now on messages may be this long.
-    pub fn allow(&self, longest: usize) {
-        self.longest.set(longest);
-    }
-
-    /// Why the socket side ended the connection.
-    pub fn fault(&self) -> Option<Close> {
-        self.fault.get()
-    }
 }
 
 /// A complete message or event of the peer.
@@ -149,11 +124,10 @@ where
     H: Unpin,
 {
     let io = Rc::new(RefCell::new(io));
-    let fault = Rc::clone(&line.fault);
     let inbound = Inbound {
         io: Rc::clone(&io),
         guard: FrameGuard::new(bounds.speech),
-        line,
+        line: line.clone(),
         rest: first,
         codec: Codec::new().max_size(bounds.longest),
         frame: BytesMut::new(),
@@ -170,7 +144,7 @@ where
         queue: VecDeque::new(),
         queued: 0,
         bounds,
-        fault,
+        line,
         timer: None,
         may_discard: LINGER_BYTES,
         _held: held,
@@ -200,10 +174,10 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                     _ => return Poll::Ready(None),
                 }
             }
-            let seen = match self.guard.look(&self.rest, self.line.longest.get() as u64) {
+            let seen = match self.guard.look(&self.rest, self.line.longest() as u64) {
                 Ok(seen) => seen,
                 Err(close) => {
-                    self.line.fault.set(Some(close));
+                    self.line.break_off(close);
                     return Poll::Ready(Some(Err(ProtocolError::Overflow)));
                 }
             };
@@ -269,7 +243,7 @@ struct Outbound<T, S, H> {
     queue: VecDeque<Bytes>,
     queued: usize,
     bounds: Bounds,
-    fault: Rc<Cell<Option<Close>>>,
+    line: Line,
     /// Runs while the peer takes nothing although something waits, and after the close.
     timer: Option<Pin<Box<Sleep>>>,
     may_discard: usize,
@@ -281,6 +255,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
 {
+    /// Takes what the actor says, as much as may wait.
     fn poll_actor(&mut self, cx: &mut Context<'_>) {
         while let Some(actor) = &mut self.actor {
             match actor.as_mut().poll_next(cx) {
@@ -288,13 +263,17 @@ where
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.queued += bytes.len();
                     self.queue.push_back(bytes);
-                    if self.queued > self.bounds.window && self.poll_write(cx).is_pending() {
+                    if self.is_piled_up() && self.poll_write(cx).is_pending() {
                         return;
                     }
                 }
                 Poll::Ready(None | Some(Err(_))) => self.actor = None,
             }
         }
+    }
+
+    fn is_piled_up(&self) -> bool {
+        self.queued > self.bounds.window + self.line.paced()
     }
 
     /// Writes what waits; an error is the end of the connection.
@@ -354,6 +333,7 @@ where
         match this.poll_write(cx) {
             Poll::Ready(Ok(())) if this.actor.is_some() => {
                 this.timer = None;
+                this.line.is_empty();
                 // Hours may pass before the next one.
                 this.queue = VecDeque::new();
                 return Poll::Pending;
@@ -365,8 +345,8 @@ where
             }
             Poll::Pending => {}
         }
-        if this.queued > this.bounds.window || this.timed_out(this.bounds.write_timeout, cx) {
-            this.fault.set(Some(Close::NotReading));
+        if this.is_piled_up() || this.timed_out(this.bounds.write_timeout, cx) {
+            this.line.break_off(Close::NotReading);
             this.actor = None;
             return Poll::Ready(());
         }

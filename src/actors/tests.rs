@@ -12,11 +12,12 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::domain::DomainActor;
+use super::line::Line;
 use super::node::{Node, Tuning};
 use super::phone::Phone;
 use super::registry::{Registry, Serve};
 use super::roster::{Capacity, Roster};
-use super::socket::{Bounds, Line, run};
+use super::socket::{Bounds, run};
 use super::tunnel::{FetchError, Fetched, fetch, find};
 use crate::codes::attempts::{Allowance, Ledger};
 use crate::codes::tenants::Tenants;
@@ -92,9 +93,11 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
             domain: "example.com".into(),
             instance: "devices".into(),
             release: "13r3".into(),
+            passthrough: "http://127.0.0.1/example.com/devices/passthrough/".into(),
             build_mark: "00".into(),
             login_timeout: Duration::from_secs(60),
             requests_per_second: 50,
+            fetches: 8,
             codes_per_second: 500,
             patience: Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
             longest_before: 1000,

@@ -10,17 +10,21 @@ use actix::{
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::actors::alarm::Alarm;
+use crate::actors::answer::answer;
 use crate::actors::domain::{DomainActor, Enlist, Resign, Settle};
 use crate::actors::keys::OpenKey;
+use crate::actors::line::Line;
 use crate::actors::node::Node;
 use crate::actors::roster::End;
-use crate::actors::socket::{Incoming, Joiner, Line, close_frame};
+use crate::actors::socket::{Incoming, Joiner, close_frame};
+use crate::actors::watchers::{Tidings, Unwatch, Watch};
 use crate::clock;
 use crate::core::appws::login::Login;
 use crate::core::close::Close;
 use crate::core::ids::{Code, ConnId, DomainName, Secret};
 use crate::core::limits::SourceKey;
-use crate::core::users::event::{Action, Delivery, Event};
+use crate::core::users::event::{Action, Delivery, Event, Topics};
+use crate::core::users::inside::FLUSH_AT;
 use crate::core::users::rights::{Rights, judge};
 use crate::core::users::session::Session;
 use crate::metrics::{self, Counter};
@@ -71,7 +75,18 @@ impl Users {
 
     fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
         match action {
-            Action::Send(text) => ctx.text(text),
+            Action::Send(text) => {
+                // Long ones go one after another, each when the one before has left.
+                if text.len() >= FLUSH_AT {
+                    self.line.pace(text.len());
+                }
+                ctx.text(text);
+            }
+            Action::Flush => {
+                let emptied = self.line.emptied().into_actor(self);
+                ctx.spawn(emptied.map(|(), users, ctx| users.feed(Event::Flushed, ctx)));
+            }
+            Action::Follow(topics) => self.follow(topics, ctx),
             Action::Ping(payload) => ctx.ping(&payload),
             Action::Close(close) => self.close(close, ctx),
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
@@ -87,9 +102,7 @@ impl Users {
             }
             Action::Ask(number, ask) => {
                 let Some(rights) = self.session.rights().cloned() else { return };
-                let node = Arc::clone(&self.node);
-                let answer = async move { node.codes.answer(&rights, ask).await };
-                let answer = answer.into_actor(self);
+                let answer = answer(Arc::clone(&self.node), rights, ask).into_actor(self);
                 ctx.spawn(answer.map(move |answer, users, ctx| users.feed(Event::Answered(number, answer), ctx)));
             }
             Action::Act(domain) => self.enlist(domain, |standing| standing.acts = true, ctx),
@@ -103,6 +116,19 @@ impl Users {
                 }
             }
         }
+    }
+
+    /// Nothing that is asked from now on is read before the registry knows.
+    fn follow(&self, Topics { devices, strangers, domains }: Topics, ctx: &mut WebsocketContext<Self>) {
+        let Some(rights) = self.session.rights() else { return };
+        let devices_of = devices.map(|selection| self.node.codes.domains_of(rights, &selection)).unwrap_or_default();
+        let users = ctx.address().recipient();
+        let watch = self.node.registry.send(Watch { conn: self.conn, users, devices_of, strangers, domains });
+        ctx.wait(watch.into_actor(self).map(|known, users, ctx| {
+            if known.is_err() {
+                users.feed(Event::End(Close::Stopping), ctx);
+            }
+        }));
     }
 
     fn verify(&self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
@@ -174,6 +200,7 @@ impl Actor for Users {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.node.registry.do_send(Unwatch(self.conn));
         metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
         for domain in self.standings.values().filter_map(|s| s.domain.as_ref()) {
             domain.do_send(Resign(self.conn));
@@ -200,6 +227,14 @@ impl Handler<End> for Users {
 
     fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
         self.feed(Event::End(close), ctx);
+    }
+}
+
+impl Handler<Tidings> for Users {
+    type Result = ();
+
+    fn handle(&mut self, Tidings(news): Tidings, ctx: &mut Self::Context) {
+        self.feed(Event::News(news), ctx);
     }
 }
 

@@ -1,13 +1,15 @@
-//! Answers to the questions of app connections: categories, codes, and which device took one (`devices-api.md` section 2).
+//! Answers to the questions of app connections about categories and codes (`devices-api.md` section 2).
 
 use std::sync::Arc;
 
 use crate::clock::Stopwatch;
 use crate::core::appws::message::ApiError;
-use crate::core::device::{CodeState, Device, Domain};
+use crate::core::device::{Category, CodeState, Domain};
 use crate::core::ids::{Code, DeviceKey, DomainId, DomainName};
-use crate::core::users::event::{Answer, Ask, Delivery, DeviceView};
+use crate::core::jobs::Task;
+use crate::core::users::event::{Answer, Delivery};
 use crate::core::users::rights::Rights;
+use crate::core::users::view::DeviceView;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, CodeEvent, Counter, Timer};
 use crate::random;
@@ -40,18 +42,12 @@ impl From<DirectoryError> for ApiError {
 }
 
 impl Codes {
-    /// Answers a question within the rights of its connection.
-    pub async fn answer(&self, rights: &Rights, ask: Ask) -> Answer {
-        let answer = match ask {
-            Ask::Categories { domain } => self.categories(rights, domain).await,
-            Ask::Code { domain, category, sip, rollout } => self.issue(rights, domain, &category, sip, rollout).await,
-            Ask::Device { domain, code } => self.provisioned(rights, domain, code).await,
-        };
-        answer.unwrap_or_else(Answer::Failed)
-    }
-
     /// The domain that is meant. One outside the rights looks like one that does not exist.
-    async fn domain(&self, rights: &Rights, id: Option<DomainId>) -> std::result::Result<Arc<Domain>, ApiError> {
+    pub(super) async fn domain(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+    ) -> std::result::Result<Arc<Domain>, ApiError> {
         let domain = match id {
             Some(id) => self.tenants.by_id(id).await?,
             None => self.tenants.find(&rights.domain).await?,
@@ -61,13 +57,32 @@ impl Codes {
         if self.tenants.reach(from, &domain.name).await? { Ok(domain) } else { Err(ApiError::NotFound) }
     }
 
-    async fn categories(&self, rights: &Rights, id: Option<DomainId>) -> std::result::Result<Answer, ApiError> {
+    /// The categories for provisioning. With a type only those that suit it: that have a configuration for it, or none at
+    /// all, so that a domain without jobs is not without categories (`devices-api.md` 2.2).
+    pub async fn categories(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+        device_type: Option<&str>,
+    ) -> std::result::Result<Answer, ApiError> {
         let domain = self.domain(rights, id).await?;
-        let categories = domain.categories.iter().filter(|c| c.provisioning).cloned().collect();
+        let jobs = self.tenants.jobs(&domain.name);
+        let suits = |category: &Category| {
+            let Some(device_type) = device_type else { return true };
+            let mut kinds =
+                jobs.iter().filter(|job| job.order.matches(category.id)).filter_map(|job| match &job.order.task {
+                    Task::Config(configuration) => Some(configuration.kind),
+                    Task::Update(_) => None,
+                });
+            let Some(first) = kinds.next() else { return true };
+            first.lists_category(device_type) || kinds.any(|kind| kind.lists_category(device_type))
+        };
+        let categories = domain.categories.iter().filter(|c| c.provisioning && suits(c)).cloned().collect();
         Ok(Answer::Categories { name: domain.name.clone(), domain: domain.id, categories })
     }
 
-    async fn issue(
+    /// A new code.
+    pub async fn issue(
         &self,
         rights: &Rights,
         id: Option<DomainId>,
@@ -112,7 +127,8 @@ impl Codes {
         Err(ApiError::DirectoryUnavailable)
     }
 
-    async fn provisioned(
+    /// Which device has used a code.
+    pub async fn provisioned(
         &self,
         rights: &Rights,
         id: Option<DomainId>,
@@ -148,11 +164,6 @@ impl Codes {
         let Some(device) = device.filter(|d| d.domain == *domain) else { return Ok(None) };
         let Some(tenant) = self.tenants.find(domain).await? else { return Ok(None) };
         let online = self.store.whereabouts(domain, key).await?.is_some();
-        let category = category_name(&tenant, &device);
-        Ok(Some(DeviceView { domain: tenant.id, online, category, device }))
+        Ok(Some(DeviceView::member(device, &tenant, online)))
     }
-}
-
-fn category_name(domain: &Domain, device: &Device) -> Option<Box<str>> {
-    domain.categories.iter().find(|c| c.id == device.category).map(|c| c.name.clone())
 }

@@ -5,6 +5,7 @@
 mod assign;
 pub mod attempts;
 mod claim;
+mod fleet;
 mod issue;
 pub mod tenants;
 

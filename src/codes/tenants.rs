@@ -45,7 +45,7 @@ pub struct News {
 /// The domains of the store, and their jobs.
 pub struct Tenants {
     store: Arc<dyn Store>,
-    tenants: RwLock<HashMap<DomainName, Tenant>>,
+    by_name: RwLock<HashMap<DomainName, Tenant>>,
     /// What has changed and was not taken yet.
     news: Mutex<HashMap<DomainName, News>>,
     /// One reads at a time, so that no older picture replaces a newer one.
@@ -58,7 +58,7 @@ impl Tenants {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            tenants: RwLock::default(),
+            by_name: RwLock::default(),
             news: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             missed: Mutex::default(),
@@ -72,7 +72,7 @@ impl Tenants {
         for domain in self.store.domains().await? {
             fresh.insert(domain.name.clone(), self.read(domain).await?);
         }
-        *self.tenants.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Tenants {
             Some(domain) => Some(self.read(domain).await?),
             None => None,
         };
-        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         match tenant {
             Some(tenant) => tenants.insert(name.clone(), tenant),
             None => tenants.remove(name),
@@ -112,7 +112,7 @@ impl Tenants {
     }
 
     fn tenant(&self, name: &DomainName) -> Option<Tenant> {
-        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// The domain with this name.
@@ -127,7 +127,7 @@ impl Tenants {
 
     /// All domains, sorted by number, as they were last read.
     pub fn all(&self) -> Vec<Arc<Domain>> {
-        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = tenants.values().map(|tenant| tenant.domain.clone()).collect();
         all.sort_by_key(|domain| domain.id.0);
         all
@@ -143,6 +143,22 @@ impl Tenants {
         })
     }
 
+    /// All domains that [`Tenants::reach`] lets through, sorted by number, as they were read last.
+    pub fn reachable(&self, from: Option<&DomainName>) -> Vec<Arc<Domain>> {
+        let tenants = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<_> = match from {
+            None => tenants.values().map(|tenant| Arc::clone(&tenant.domain)).collect(),
+            Some(name) => {
+                let own = tenants.get(name);
+                let others = own.iter().flat_map(|own| &own.domain.access_to).filter(|other| *other != name);
+                let all = own.into_iter().chain(others.filter_map(|other| tenants.get(other)));
+                all.map(|tenant| Arc::clone(&tenant.domain)).collect()
+            }
+        };
+        found.sort_by_key(|domain| domain.id);
+        found
+    }
+
     /// The jobs of a domain, oldest first; none if there is no such domain.
     pub fn jobs(&self, domain: &DomainName) -> Arc<Vec<Job>> {
         self.tenant(domain).map(|tenant| tenant.jobs).unwrap_or_default()
@@ -152,7 +168,7 @@ impl Tenants {
         &self,
         pick: impl Fn(&HashMap<DomainName, Tenant>) -> Option<Arc<Domain>> + Send,
     ) -> store::Result<Option<Arc<Domain>>> {
-        let look = || pick(&self.tenants.read().unwrap_or_else(PoisonError::into_inner));
+        let look = || pick(&self.by_name.read().unwrap_or_else(PoisonError::into_inner));
         if let Some(domain) = look() {
             return Ok(Some(domain));
         }

@@ -221,6 +221,8 @@ section! {
         login_timeout: Duration = Duration::from_secs(60),
         /// Requests per second and connection.
         requests_per_second: u32 = 50,
+        /// `HttpGet` of a connection at the same time.
+        fetches: usize = 8,
         /// Notices on the way at once on one connection.
         notice_window: usize = 64,
         /// Time until the pong that settles a notice.

@@ -15,9 +15,10 @@ use actix_rt::net::TcpStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use crate::actors::line::Line;
 use crate::actors::node::Node;
 use crate::actors::phone::Phone;
-use crate::actors::socket::{Line, run};
+use crate::actors::socket::run;
 use crate::actors::users::Users;
 use crate::core::ids::DomainName;
 use crate::core::limits::SourceKey;

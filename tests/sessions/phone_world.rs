@@ -316,7 +316,7 @@ impl World {
                 let now = UnixMillis(self.now.0);
                 return Some(Event::Planned(device.map_or(Planned::Gone, |device| {
                     let plan = plan(&device, &[], occasion, now, &Pace::default());
-                    Planned::Work { device: Box::new(device), plan, now }
+                    Planned::Work { device: Box::new(device), plan: Box::new(plan), now }
                 })));
             }
             Action::Keep(work) => {

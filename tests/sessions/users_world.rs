@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use provbroker::core::appws::message::ApiError;
 use provbroker::core::close::Close;
-use provbroker::core::device::{Category, Device, Facts, Requester, Way};
+use provbroker::core::device::{Category, Facts, Requester};
 use provbroker::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
 use provbroker::core::time::{Tick, UnixMillis};
 use provbroker::core::users::client::{self, Login, Ticket, UsersClient};
-use provbroker::core::users::event::{Action, Answer, Ask, Delivery, DeviceView, Event, Settings};
+use provbroker::core::users::event::{Action, Answer, Ask, Delivery, Event, Settings};
 use provbroker::core::users::rights::Rights;
 use provbroker::core::users::session::Session;
 use provbroker::core::users::settling::Patience;
+use provbroker::core::users::view::DeviceView;
 use serde_json::Value;
 
 enum Up {
@@ -84,9 +85,11 @@ impl World {
             domain: "example.com".into(),
             instance: "devices".into(),
             release: "13r3".into(),
+            passthrough: "https://ap.example.org/example.com/devices/passthrough/".into(),
             build_mark: "13bc22".into(),
             login_timeout: seconds(60),
             requests_per_second: 50,
+            fetches: 8,
             codes_per_second: 500,
             patience: Patience { answer_within: seconds(30), stay_open: seconds(5) },
             longest_before: 131_072,
@@ -217,6 +220,15 @@ impl World {
         }
         let (conn, number, ask) = self.questions.swap_remove(which % self.questions.len());
         let answer = match ask {
+            Ask::Named(_)
+            | Ask::Ports(_)
+            | Ask::RemovePort { .. }
+            | Ask::Fetch { .. }
+            | Ask::Domains
+            | Ask::Unassigned
+            | Ask::List(_)
+            | Ask::More(_)
+            | Ask::Look(_) => panic!("nobody has asked for {ask:?}"),
             _ if !well => Answer::Failed(ApiError::Internal),
             Ask::Categories { .. } => {
                 let category = Category { id: CategoryId(4), name: "c".into(), provisioning: true };
@@ -305,7 +317,8 @@ impl World {
             }
             Action::Ask(number, ask) => self.questions.push((conn, number, ask)),
             Action::LoginFailed => panic!("the password was right"),
-            Action::Act(_) | Action::Await(..) => {}
+            Action::Act(_) | Action::Await(..) | Action::Follow(_) => {}
+            Action::Flush => self.feed(conn, Event::Flushed),
             Action::Settle(_, codes) => {
                 let written = self.conns[conn].written.iter().find(|w| w.codes == codes).unwrap();
                 // Without an answer nothing is settled.
@@ -371,21 +384,14 @@ impl World {
 }
 
 fn view() -> DeviceView {
-    let device = Device {
+    DeviceView {
         id: DeviceId(31),
         key: DeviceKey::parse("00903341a0b1").unwrap(),
-        domain: home(),
-        category: CategoryId(4),
-        way: Way::Code,
-        password: Secret::new("p"),
-        tentative: false,
-        admin_password: None,
-        entry_code: None,
-        pending: None,
-        entered: UnixMillis(0),
         name: None,
-        work: provbroker::core::jobs::work::Work::default(),
+        domain: Some(DomainId(2)),
+        category: Some(CategoryId(4)),
+        category_name: None,
+        online: true,
         facts: Facts::default(),
-    };
-    DeviceView { device, domain: DomainId(2), online: true, category: None }
+    }
 }

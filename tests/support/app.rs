@@ -83,9 +83,14 @@ impl App {
 
     /// The next message. Pings are answered by the WebSocket library on the way.
     pub async fn receive(&mut self) -> Value {
+        serde_json::from_str(&self.receive_text().await).unwrap()
+    }
+
+    /// The same, byte for byte.
+    pub async fn receive_text(&mut self) -> String {
         loop {
             match self.next().await {
-                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Text(text) => return text.as_str().to_owned(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("a text message, not {other:?}"),
             }

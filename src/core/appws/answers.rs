@@ -1,22 +1,22 @@
-//! Writes what Devices sends to its clients: results and the notice `DeviceProvisioned`.
+//! Writes what Devices sends to its clients: results and notices.
 //!
 //! Every function gives the text of one message; only lists may take several. Member names are those of `appwebsocket.md`
-//! sections 3 and 7 and of `devices-api.md` sections 1 and 2. Errors are written by [`Request::error`].
+//! sections 3 and 7 and of `devices-api.md` sections 1 to 4. Errors are written by [`Request::error`].
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Map, json};
 
+use super::list;
 use super::login::app_name;
 use super::message::{DEVICES_API, Request, write};
-use crate::core::device::{Category, Device};
-use crate::core::ids::{CategoryId, Code, DeviceId, DomainId, Secret};
+use super::objects::{self, DeviceObject};
+use crate::core::device::Category;
+use crate::core::ids::{Code, DomainId, Secret};
 use crate::core::time::UnixMillis;
-
-/// Most items in one message of a list (`devices-api.md` 1.1).
-pub const MAX_ITEMS: usize = 1000;
-
-/// Most bytes of items in one message of a list (`devices-api.md` 1.1).
-pub const MAX_ITEM_BYTES: usize = 256 * 1024;
 
 /// `AppChallengeResult` (`appwebsocket.md` 3.1).
 pub fn challenge(request: &Request, challenge: &str) -> String {
@@ -101,48 +101,13 @@ pub fn categories<'a>(
     domain: DomainId,
     categories: impl IntoIterator<Item = &'a Category>,
 ) -> Vec<String> {
-    #[derive(Serialize)]
-    struct Item<'a> {
-        id: CategoryId,
-        #[serde(rename = "domainId")]
-        domain: DomainId,
-        name: &'a str,
-        config: bool,
-    }
-    let items = categories.into_iter().filter(|c| c.provisioning).map(|category| Item {
-        id: category.id,
-        domain,
-        name: &category.name,
-        config: true,
-    });
-    list(request, "categories", items)
+    let items = categories.into_iter().filter(|c| c.provisioning).map(|c| objects::category(domain, c));
+    list::all(request, "categories", items)
 }
 
-/// Writes a list in parts (`devices-api.md` 1.1). `array` is the member's name; it needs no escapes.
-fn list(request: &Request, array: &str, items: impl Iterator<Item = impl Serialize>) -> Vec<String> {
-    let part = |items: &str, last: bool| {
-        let mut text = request.answer(json!({ "last": last }));
-        // The answer is an object with members, so its last character is the brace that the array goes before.
-        text.truncate(text.len().saturating_sub(1));
-        format!("{text},\"{array}\":[{items}]}}")
-    };
-    let (mut parts, mut open, mut count) = (Vec::new(), String::new(), 0);
-    for item in items {
-        // Plain structures always serialise.
-        let item = serde_json::to_string(&item).unwrap_or_default();
-        if count == MAX_ITEMS || (count > 0 && open.len() + 1 + item.len() > MAX_ITEM_BYTES) {
-            parts.push(part(&open, false));
-            open.clear();
-            count = 0;
-        }
-        if count > 0 {
-            open.push(',');
-        }
-        open.push_str(&item);
-        count += 1;
-    }
-    parts.push(part(&open, true));
-    parts
+/// `GetDomainsResult` (`devices-api.md` 4.2), in as many messages as needed. Takes the JSON texts of the domains.
+pub fn domains<'a>(request: &Request, domains: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    list::all(request, "domains", domains.into_iter().map(Into::into))
 }
 
 /// `GetProvisioningCodeResult` (`devices-api.md` 2.3); the end of validity goes out in whole seconds.
@@ -176,52 +141,60 @@ pub fn device_provisioned(src: Option<&str>, code: &Code, port: Option<&str>, de
     write("DeviceProvisioned", src, None, Provisioned { code: code.expose(), port, device: Some(device) })
 }
 
-/// A device as clients see it (`devices-api.md` 1.3), without passthrough address and interfaces.
-#[derive(Debug, Clone, Copy)]
-pub struct DeviceObject<'a> {
-    /// The record.
-    pub device: &'a Device,
-    /// Number of its domain.
-    pub domain: DomainId,
-    /// Whether it is connected.
-    pub online: bool,
-    /// Name of its category.
-    pub category: Option<&'a str>,
+/// `GetDeviceResult` (`devices-api.md` 3.2).
+pub fn device(request: &Request, device: &DeviceObject<'_>) -> String {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        device: &'a DeviceObject<'a>,
+    }
+    request.answer(Found { device })
 }
 
-impl Serialize for DeviceObject<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Members<'a> {
-            id: DeviceId,
-            hw_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            name: Option<&'a str>,
-            domain_id: DomainId,
-            product: &'a str,
-            version: &'a str,
-            r#type: &'a str,
-            pbx_active: bool,
-            online: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            category: Option<&'a str>,
-        }
-        let Device { id, key, facts, .. } = self.device;
-        Members {
-            id: *id,
-            hw_id: key.as_str(),
-            name: facts.name.as_deref(),
-            domain_id: self.domain,
-            product: &facts.product,
-            version: &facts.version,
-            r#type: &facts.platform,
-            pbx_active: facts.pbx_active,
-            online: self.online,
-            category: self.category,
-        }
-        .serialize(serializer)
+/// `GetDevicePhonesResult` (`devices-api.md` 3.3).
+pub fn ports(request: &Request, ports: &[Box<str>]) -> String {
+    request.answer(json!({ "phones": ports }))
+}
+
+/// A result that says nothing but that it is done (`devices-api.md` 3.4 and 4.5).
+pub fn done(request: &Request) -> String {
+    request.answer(Map::new())
+}
+
+/// `GetUnassignedDevicesCountResult` (`devices-api.md` 4.4).
+pub fn count(request: &Request, count: u64) -> String {
+    request.answer(json!({ "count": count }))
+}
+
+/// `HttpGetResult` (`devices-api.md` 3.5): the body as text, or in base64 if it is not UTF-8.
+pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body: &[u8]) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fetched<'a> {
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content_type: Option<&'a str>,
+        data: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<bool>,
     }
+    let (data, base64) = match std::str::from_utf8(body) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(_) => (Cow::Owned(BASE64_STANDARD.encode(body)), Some(true)),
+    };
+    request.answer(Fetched { status, content_type, data, base64 })
+}
+
+/// A notice about a device or a domain (`devices-api.md` 4.6), whose object is JSON text already. `member` needs no escapes.
+pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String {
+    let mut text = write(mt, src, None, Map::new());
+    // An object with at least its type, so its last character is the brace that the member goes before.
+    text.truncate(text.len().saturating_sub(1));
+    format!("{text},\"{member}\":{object}}}")
+}
+
+/// The notice `UnassignedDevicesCount` (`devices-api.md` 4.6).
+pub fn count_notice(src: Option<&str>, count: u64) -> String {
+    write("UnassignedDevicesCount", src, None, json!({ "count": count }))
 }
 
 #[cfg(test)]

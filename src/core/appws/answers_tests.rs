@@ -1,9 +1,11 @@
 //! The texts of the answers, held against the samples of the protocol.
 
 use super::*;
-use crate::core::device::{Facts, Way};
-use crate::core::ids::{DeviceKey, DomainName};
+use crate::core::appws::list::MAX_ITEM_BYTES;
+use crate::core::device::{EthIf, Facts};
+use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::json::Object;
+use crate::core::users::view::{DeviceView, DomainView};
 
 fn request(text: &str) -> Request {
     Request::parse(text).unwrap()
@@ -13,21 +15,15 @@ fn code() -> Code {
     Code::parse("402817739164").unwrap()
 }
 
-fn device() -> Device {
-    Device {
+fn device() -> DeviceView {
+    DeviceView {
         id: DeviceId(31),
         key: DeviceKey::parse("00-90-33-41-A0-B1").unwrap(),
-        domain: DomainName::parse("example.com").unwrap(),
-        category: CategoryId(4),
-        way: Way::Code,
-        password: Secret::new("device password"),
-        tentative: false,
-        admin_password: Some(Secret::new("admin password")),
-        entry_code: Some(code()),
-        pending: None,
-        entered: UnixMillis(0),
         name: None,
-        work: crate::core::jobs::work::Work::default(),
+        domain: Some(DomainId(2)),
+        category: Some(CategoryId(4)),
+        category_name: None,
+        online: true,
         facts: Facts {
             product: "IP112".into(),
             version: "13r3 sr9 [13.6012/136012/300]".into(),
@@ -109,8 +105,8 @@ fn codes_and_devices() {
         provisioning_code(&ask, &code(), UnixMillis(1_767_225_600_999)),
         r#"{"mt":"GetProvisioningCodeResult","src":"p7","code":"402817739164","validUntil":1767225600}"#
     );
-    let mut record = device();
-    let object = DeviceObject { device: &record, domain: DomainId(2), online: true, category: None };
+    let record = device();
+    let object = record.object();
     let ask =
         request(r#"{"mt":"GetProvisionedDevice","code":"402817739164","src":"p8","api":"com.innovaphone.devices"}"#);
     let head = r#"{"mt":"GetProvisionedDeviceResult","src":"p8","api":"com.innovaphone.devices","code":"402817739164""#;
@@ -124,13 +120,87 @@ fn codes_and_devices() {
         device_provisioned(None, &code(), Some("TEL1"), &object),
         format!(r#"{{"mt":"DeviceProvisioned","code":"402817739164","port":"TEL1","device":{SAMPLE}}}"#)
     );
-    record.facts.name = Some("Lobby".into());
-    record.facts.pbx_active = true;
-    let object = DeviceObject { device: &record, domain: DomainId(2), online: false, category: Some("Desk phones") };
-    let text = serde_json::to_string(&object).unwrap();
-    assert!(text.starts_with(r#"{"id":31,"hwId":"00903341a0b1","name":"Lobby","domainId":2,"#), "{text}");
-    assert!(text.ends_with(r#""pbxActive":true,"online":false,"category":"Desk phones"}"#), "{text}");
-    assert!(!text.contains("password"), "{text}");
+}
+
+#[test]
+fn devices_with_all_their_members() {
+    let mut view = device();
+    view.name = Some("Lobby".into());
+    view.facts.pbx_active = true;
+    view.category_name = Some("Desk phones".into());
+    view.facts.eth_ifs = vec![EthIf { name: "ETH0".into(), ipv4: Some("192.0.2.17".into()), ipv6: None }];
+    let address = |view: &DeviceView| format!("https://h/{}/k/", view.key);
+    assert_eq!(
+        view.object().with_uri(address).with_interfaces().text(),
+        concat!(
+            r#"{"id":31,"hwId":"00903341a0b1","name":"Lobby","domainId":2,"product":"IP112","#,
+            r#""version":"13r3 sr9 [13.6012/136012/300]","type":"PHONE","pbxActive":true,"online":true,"#,
+            r#""uri":"https://h/00903341a0b1/k/","ethIfs":[{"if":"ETH0","ipv4":"192.0.2.17"}],"#,
+            r#""category":"Desk phones"}"#
+        )
+    );
+    view.online = false;
+    assert!(!view.object().with_uri(address).text().contains("uri"), "offline");
+    (view.online, view.domain) = (true, None);
+    assert!(!view.object().with_uri(address).text().contains("uri"), "of no domain");
+}
+
+#[test]
+fn answers_of_the_app_interface() {
+    let view = device();
+    assert_eq!(
+        super::device(&request(r#"{"mt":"GetDevice","hwId":"00903341a0b1","src":"1"}"#), &view.object()),
+        format!(r#"{{"mt":"GetDeviceResult","src":"1","device":{SAMPLE}}}"#)
+    );
+    assert_eq!(
+        ports(&request(r#"{"mt":"GetDevicePhones","hwId":"009033480c2e","src":"1"}"#), &["TEL1".into(), "TEL3".into()]),
+        r#"{"mt":"GetDevicePhonesResult","src":"1","phones":["TEL1","TEL3"]}"#
+    );
+    assert_eq!(done(&request(r#"{"mt":"SetDeviceFiler","recvUpdates":true}"#)), r#"{"mt":"SetDeviceFilerResult"}"#);
+    let get = request(r#"{"mt":"HttpGet","uri":"u","src":"h"}"#);
+    assert_eq!(
+        fetched(
+            &get,
+            200,
+            Some("text/plain"),
+            b"ok
+"
+        ),
+        r#"{"mt":"HttpGetResult","src":"h","status":200,"contentType":"text/plain","data":"ok\n"}"#
+    );
+    assert_eq!(
+        fetched(&get, 404, None, b"\xff\x00"),
+        r#"{"mt":"HttpGetResult","src":"h","status":404,"data":"/wA=","base64":true}"#
+    );
+    assert_eq!(
+        count(&request(r#"{"mt":"GetUnassignedDevicesCount"}"#), 3),
+        r#"{"mt":"GetUnassignedDevicesCountResult","count":3}"#
+    );
+    assert_eq!(
+        notice("DeviceUpdate", Some("d"), "device", SAMPLE),
+        format!(r#"{{"mt":"DeviceUpdate","src":"d","device":{SAMPLE}}}"#)
+    );
+    assert_eq!(count_notice(None, 4), r#"{"mt":"UnassignedDevicesCount","count":4}"#);
+}
+
+#[test]
+fn domains_are_listed_with_their_categories() {
+    let view = DomainView {
+        id: DomainId(2),
+        name: DomainName::parse("example.com").unwrap(),
+        deploy_admin_passwords: true,
+        is_instance_domain: true,
+        categories: vec![category(4, "Desk phones", true), category(5, "old", false)],
+    };
+    let text = objects::domain(&view);
+    assert_eq!(
+        domains(&request(r#"{"mt":"GetDomains","recvUpdates":true}"#), [text.as_str()]),
+        [concat!(
+            r#"{"mt":"GetDomainsResult","last":true,"domains":[{"id":2,"name":"example.com","#,
+            r#""deployAdminPasswords":true,"isInstanceDomain":true,"categories":["#,
+            r#"{"id":4,"name":"Desk phones","config":true},{"id":5,"name":"old","config":false}]}]}"#
+        )]
+    );
 }
 
 fn category(id: u64, name: &str, provisioning: bool) -> Category {

@@ -6,7 +6,8 @@
 
 use super::login::Login;
 use super::message::{ApiError, DEVICES_API, Request};
-use crate::core::ids::{Code, DomainId};
+use super::select::Selection;
+use crate::core::ids::{Code, DeviceKey, DomainId};
 use crate::core::json::{Object, Value};
 
 /// What a client asks for.
@@ -58,6 +59,51 @@ pub enum Call {
         domain: Option<DomainId>,
         /// The code.
         code: Code,
+    },
+    /// Asks for the devices of some types, with passthrough addresses (`devices-api.md` 3.1).
+    GetDevicesOfTypes {
+        /// Name of the array in the result.
+        array: &'static str,
+        /// Which devices.
+        selection: Box<Selection>,
+    },
+    /// Asks for one device (`devices-api.md` 3.2).
+    GetDevice(DeviceKey),
+    /// Asks for the analogue ports in operation (`devices-api.md` 3.3).
+    GetDevicePhones(DeviceKey),
+    /// Forgets an analogue port (`devices-api.md` 3.4).
+    RemoveDevicePhone {
+        /// The gateway.
+        device: DeviceKey,
+        /// Name of the port.
+        port: Box<str>,
+    },
+    /// Asks for something that a device serves by HTTP (`devices-api.md` 3.5).
+    HttpGet {
+        /// The whole address.
+        uri: Box<str>,
+    },
+    /// Asks for the domains (`devices-api.md` 4.2).
+    GetDomains {
+        /// Subscribes.
+        subscribe: bool,
+    },
+    /// Asks for devices (`devices-api.md` 4.3).
+    GetDevices {
+        /// Which devices.
+        filter: Box<Selection>,
+        /// Subscribes.
+        subscribe: bool,
+    },
+    /// Asks how many devices have no domain (`devices-api.md` 4.4).
+    GetUnassignedDevicesCount {
+        /// Subscribes.
+        subscribe: bool,
+    },
+    /// Switches the notices about devices on or off (`devices-api.md` 4.5).
+    SetDeviceFilter {
+        /// On.
+        subscribe: bool,
     },
     /// An answer or a notice that nobody has asked for; to be passed over in silence (`appwebsocket.md` 7.5).
     Ignored,
@@ -147,8 +193,33 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
             // What is not twelve digits cannot be the code of anything.
             Call::GetProvisionedDevice { domain, code: Code::parse(code).map_err(|_| ApiError::NotFound)? }
         }
-        _ => return Ok(None),
+        "GetDevice" => Call::GetDevice(hardware_id(body)?),
+        "GetDevicePhones" => Call::GetDevicePhones(hardware_id(body)?),
+        "RemoveDevicePhone" => {
+            // Both members are looked at before either is looked up.
+            let (device, port) = (hardware_id(body), required(body, "id")?);
+            Call::RemoveDevicePhone { device: device?, port }
+        }
+        "HttpGet" => Call::HttpGet { uri: required(body, "uri")? },
+        "GetDomains" => Call::GetDomains { subscribe: subscribe(body)? },
+        "GetDevices" => Call::GetDevices { filter: Box::new(Selection::filter(body)?), subscribe: subscribe(body)? },
+        "GetUnassignedDevicesCount" => Call::GetUnassignedDevicesCount { subscribe: subscribe(body)? },
+        "SetDeviceFiler" | "SetDeviceFilter" => Call::SetDeviceFilter { subscribe: subscribe(body)? },
+        mt => {
+            let list = Selection::of_types(mt, body)?;
+            return Ok(list.map(|(array, s)| Call::GetDevicesOfTypes { array, selection: Box::new(s) }));
+        }
     }))
+}
+
+/// The member `hwId`. What is no hardware identifier cannot be that of a device.
+fn hardware_id(body: &Object) -> Result<DeviceKey, ApiError> {
+    let text = body.str("hwId").ok_or(ApiError::BadRequest)?;
+    DeviceKey::parse(text).map_err(|_| ApiError::NotFound)
+}
+
+fn subscribe(body: &Object) -> Result<bool, ApiError> {
+    Ok(optional(body, "recvUpdates", body.bool("recvUpdates"))?.unwrap_or(false))
 }
 
 fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
@@ -157,7 +228,7 @@ fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
 
 /// A member that may be left out but has to be of its type (`devices-api.md` 1.2): a roll-out that were taken for a short code
 /// would only be noticed when it has expired. `null` says nothing.
-fn optional<T>(body: &Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
+pub(super) fn optional<T>(body: &Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
     match (value, body.get(name)) {
         (None, Some(other)) if *other != Value::Null => Err(ApiError::BadRequest),
         (value, _) => Ok(value),

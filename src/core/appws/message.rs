@@ -60,6 +60,9 @@ pub enum ApiError {
     /// The device did not answer.
     #[error("timeout")]
     Timeout,
+    /// The body is longer than an answer may carry (`devices-api.md` 3.5).
+    #[error("too large")]
+    TooLarge,
     /// A limit of `devices-api.md` section 6 is reached.
     #[error("too many requests")]
     TooManyRequests,

@@ -6,5 +6,9 @@
 pub mod answers;
 pub mod build;
 pub mod call;
+pub mod list;
 pub mod login;
 pub mod message;
+pub mod objects;
+pub mod passthrough;
+pub mod select;

@@ -207,7 +207,7 @@ pub enum Planned {
         /// The record that the plan was made for.
         device: Box<Device>,
         /// What there is to do.
-        plan: Plan,
+        plan: Box<Plan>,
         /// The time of day that it was made for.
         now: UnixMillis,
     },

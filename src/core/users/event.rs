@@ -1,17 +1,20 @@
 //! What happens to an app session and what it asks for: the vocabulary of [`super::session`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::appws::answers::DeviceObject;
 use crate::core::appws::login::Login;
 use crate::core::appws::message::ApiError;
+use crate::core::appws::select::Selection;
 use crate::core::close::Close;
-use crate::core::device::{Category, Device};
-use crate::core::ids::{Code, DomainId, DomainName, Secret};
+use crate::core::device::Category;
+use crate::core::ids::{Code, DeviceKey, DomainId, DomainName, Secret};
 use crate::core::time::UnixMillis;
 
 use super::rights::Rights;
 use super::settling::Patience;
+use super::view::{DeviceView, DomainView};
+use super::walk::Walk;
 
 /// What the session must know of its server.
 #[derive(Debug, Clone)]
@@ -22,12 +25,16 @@ pub struct Settings {
     pub instance: Box<str>,
     /// Release of Devices, `13r3` for instance.
     pub release: Box<str>,
+    /// Where passthrough addresses begin: `https://HOST/DOMAIN/INSTANCE/passthrough/`.
+    pub passthrough: Box<str>,
     /// Build mark of the pages (hex).
     pub build_mark: Box<str>,
     /// From the opening to the log-in.
     pub login_timeout: Duration,
     /// Requests of a connection per second, codes aside.
     pub requests_per_second: u32,
+    /// `HttpGet` of a connection at the same time.
+    pub fetches: usize,
     /// New codes of a connection per second.
     pub codes_per_second: u32,
     /// When a notice counts as delivered.
@@ -51,10 +58,38 @@ pub enum Event<'a> {
     Answered(u64, Answer),
     /// Notices from the mailbox of a domain.
     Deliver(&'a DomainName, Vec<Delivery>),
+    /// Something that is followed has changed.
+    News(News),
+    /// Everything that was sent before [`Action::Flush`] has left.
+    Flushed,
     /// Time has passed; due at [`super::session::Session::deadline`].
     Tick,
     /// The connection has to end, for a reason from outside the protocol.
     End(Close),
+}
+
+/// What has changed, as far as a signal says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// These devices: they have come, gone, or are different now.
+    Devices(Arc<[DeviceKey]>),
+    /// The unassigned devices or their number.
+    Strangers,
+    /// Domains, their categories, or who may see them.
+    Domains,
+    /// Anything: signals may have been lost.
+    Anything,
+}
+
+/// What the connection wants to have news of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Topics {
+    /// The devices of these domains, as far as they are within the rights.
+    pub devices: Option<Arc<Selection>>,
+    /// The unassigned devices.
+    pub strangers: bool,
+    /// The domains.
+    pub domains: bool,
 }
 
 /// A question to the service.
@@ -64,6 +99,8 @@ pub enum Ask {
     Categories {
         /// The domain; `None`: that of the log-in.
         domain: Option<DomainId>,
+        /// Only those that suit this type of device.
+        device_type: Option<Box<str>>,
     },
     /// A new code.
     Code {
@@ -83,6 +120,34 @@ pub enum Ask {
         /// The code.
         code: Code,
     },
+    /// One device.
+    Named(DeviceKey),
+    /// The analogue ports of a device.
+    Ports(DeviceKey),
+    /// Forgets an analogue port.
+    RemovePort {
+        /// The device.
+        device: DeviceKey,
+        /// Name of the port.
+        port: Box<str>,
+    },
+    /// What a device serves by HTTP.
+    Fetch {
+        /// The device.
+        device: DeviceKey,
+        /// Path and query.
+        target: String,
+    },
+    /// The domains within the rights.
+    Domains,
+    /// How many devices have no domain.
+    Unassigned,
+    /// The first page of a list of devices.
+    List(Arc<Selection>),
+    /// The next page.
+    More(Box<Walk>),
+    /// These devices as they are now.
+    Look(Vec<DeviceKey>),
 }
 
 /// The answer to a question.
@@ -115,29 +180,36 @@ pub enum Answer {
         /// The device that has used it.
         device: Option<Box<DeviceView>>,
     },
+    /// One device.
+    Named(Box<DeviceView>),
+    /// Names of analogue ports.
+    Ports(Vec<Box<str>>),
+    /// It is done.
+    Done,
+    /// What a device has answered.
+    Fetched {
+        /// HTTP status.
+        status: u16,
+        /// Its content type.
+        content_type: Option<Box<str>>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Domains, sorted by number.
+    Domains(Vec<DomainView>),
+    /// How many devices have no domain.
+    Unassigned(u64),
+    /// A page of a list, and the rest if there is more.
+    Page {
+        /// The devices.
+        devices: Vec<DeviceView>,
+        /// What is left to read.
+        rest: Option<Box<Walk>>,
+    },
+    /// Devices that were looked at; without view if they are not there or not within the rights.
+    Looked(Vec<(DeviceKey, Option<DeviceView>)>),
     /// It could not be done.
     Failed(ApiError),
-}
-
-/// A device as clients see it.
-#[derive(Debug, Clone)]
-pub struct DeviceView {
-    /// The record.
-    pub device: Device,
-    /// Number of its domain.
-    pub domain: DomainId,
-    /// Whether it is connected.
-    pub online: bool,
-    /// Name of its category.
-    pub category: Option<Box<str>>,
-}
-
-impl DeviceView {
-    /// As it goes on the wire.
-    pub fn object(&self) -> DeviceObject<'_> {
-        let Self { device, domain, online, category } = self;
-        DeviceObject { device, domain: *domain, online: *online, category: category.as_deref() }
-    }
 }
 
 /// A notice with the device as it is now.
@@ -174,4 +246,8 @@ pub enum Action {
     Await(DomainName, Code),
     /// Notices are settled.
     Settle(DomainName, Vec<Code>),
+    /// Tell by [`Event::Flushed`] when everything sent so far has left.
+    Flush,
+    /// From now on news of exactly this are wanted. Whatever is asked afterwards must be read after the news have begun.
+    Follow(Topics),
 }

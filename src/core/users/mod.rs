@@ -2,6 +2,14 @@
 
 pub mod client;
 pub mod event;
+mod following;
+pub mod inside;
+pub mod known;
+mod replies;
 pub mod rights;
 pub mod session;
 pub mod settling;
+mod slots;
+pub mod subscription;
+pub mod view;
+pub mod walk;

@@ -26,6 +26,13 @@ pub struct Rights {
     pub requester: Requester,
 }
 
+impl Rights {
+    /// Whether the app may change things; every other app only reads, and asks for codes (`appwebsocket.md` section 6).
+    pub fn may_change(&self) -> bool {
+        &*self.requester.app == "innovaphone-devices"
+    }
+}
+
 /// Compares a log-in with the instance password and with the password of the domain that it names, if there is such a domain.
 /// Both comparisons are always made, so that the time does not tell whether a domain exists.
 pub fn judge(login: &Login, challenge: &str, instance: &Instance, domain: Option<&Domain>) -> Option<Rights> {

@@ -3,21 +3,19 @@
 //! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
 //! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.
 
-use std::collections::{HashMap, VecDeque};
-
 use sha2::{Digest as _, Sha256};
 
+use crate::core::appws::answers;
 use crate::core::appws::call::{Call, PbxInfo};
 use crate::core::appws::message::{ApiError, Request};
-use crate::core::appws::{answers, build};
 use crate::core::close::Close;
-use crate::core::ids::{Code, DomainName, Secret};
-use crate::core::limits::PerSecond;
+use crate::core::ids::Secret;
 use crate::core::time::Tick;
 
-use super::event::{Action, Answer, Ask, Delivery, Event, Settings};
+use super::event::{Action, Event, Settings};
+use super::inside::{Inside, check_build};
 use super::rights::Rights;
-use super::settling::{Outcome, Settling};
+use super::settling::Outcome;
 
 /// A challenge is valid this long (`appwebsocket.md` 3.1).
 const CHALLENGE_VALID: std::time::Duration = std::time::Duration::from_secs(60);
@@ -31,37 +29,6 @@ enum State {
     Verifying { request: Box<Request>, app: Box<str>, failures: u8 },
     Inside(Box<Inside>),
     Closed,
-}
-
-/// A connection that has logged in.
-#[derive(Debug)]
-struct Inside {
-    rights: Rights,
-    key: Secret,
-    acting: Vec<DomainName>,
-    slots: VecDeque<Slot>,
-    next: u64,
-    /// Codes that the client waits for, with the `src` of the request.
-    waiting: HashMap<Code, Option<Box<str>>>,
-    settling: Settling,
-    requests: PerSecond,
-    codes: PerSecond,
-    /// What a telephone exchange says of itself.
-    pbx: Option<Box<PbxInfo>>,
-}
-
-/// The place of an answer in the order of the requests.
-#[derive(Debug)]
-struct Slot {
-    number: u64,
-    request: Request,
-    ready: Option<Ready>,
-}
-
-#[derive(Debug)]
-struct Ready {
-    texts: Vec<String>,
-    wait_for: Option<(DomainName, Code)>,
 }
 
 /// The server side of one app connection.
@@ -84,7 +51,7 @@ impl Session {
     pub fn deadline(&self, settings: &Settings) -> Option<Tick> {
         match &self.state {
             State::Outside { .. } | State::Verifying { .. } => Some(self.opened + settings.login_timeout),
-            State::Inside(inside) => inside.settling.deadline(),
+            State::Inside(inside) => inside.deadline(),
             State::Closed => None,
         }
     }
@@ -119,7 +86,19 @@ impl Session {
             }
             Event::Answered(number, answer) => {
                 if let State::Inside(inside) = &mut self.state {
-                    inside.on_answer(number, answer, actions);
+                    inside.on_answer(number, answer, now, settings, actions);
+                }
+            }
+            Event::News(news) => {
+                if let State::Inside(inside) = &mut self.state
+                    && inside.on_news(news, now, actions)
+                {
+                    self.close(Close::Overload, actions);
+                }
+            }
+            Event::Flushed => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.on_flushed(now, actions);
                 }
             }
             Event::Deliver(domain, deliveries) => {
@@ -225,18 +204,7 @@ impl Session {
         };
         actions.push(Action::Send(answers::login_ok(request, app, &settings.domain)));
         actions.push(Action::Enlist(rights.clone()));
-        self.state = State::Inside(Box::new(Inside {
-            rights: *rights,
-            key,
-            acting: Vec::new(),
-            slots: VecDeque::new(),
-            next: 0,
-            waiting: HashMap::new(),
-            settling: Settling::new(settings.patience),
-            requests: PerSecond::new(settings.requests_per_second),
-            codes: PerSecond::new(settings.codes_per_second),
-            pbx: None,
-        }));
+        self.state = State::Inside(Box::new(Inside::new(*rights, key, settings)));
     }
 
     fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
@@ -256,6 +224,7 @@ impl Session {
                         Outcome::Silent => return self.close(Close::Unacknowledged, actions),
                     }
                 }
+                inside.pump(now, actions);
             }
             State::Outside { .. } | State::Verifying { .. } | State::Closed => {}
         }
@@ -267,128 +236,6 @@ impl Session {
         let hash = Sha256::new().chain_update(self.entropy).chain_update(self.challenges.to_be_bytes()).finalize();
         let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
         format!("{:016}", u64::from_be_bytes(*head) % 10_000_000_000_000_000).into()
-    }
-}
-
-fn check_build(request: &Request, url: &str, settings: &Settings) -> String {
-    let current = build::check_build(url, &settings.build_mark, &settings.domain, &settings.instance);
-    answers::check_build(request, current.as_deref())
-}
-
-impl Inside {
-    fn on_call(
-        &mut self,
-        request: Request,
-        call: Result<Call, ApiError>,
-        now: Tick,
-        settings: &Settings,
-        actions: &mut Vec<Action>,
-    ) {
-        let call = match call {
-            Ok(Call::Ignored) => return,
-            // A notice, not a request: nobody waits for an answer.
-            Ok(Call::PbxInfo(info)) => {
-                self.pbx = Some(Box::new(info));
-                return;
-            }
-            Ok(Call::KeepAlive) => return actions.push(Action::Send(answers::keep_alive(&request))),
-            call => call,
-        };
-        if call.as_ref().is_ok_and(Call::acts_as_users) {
-            self.act(self.rights.domain.clone(), actions);
-        }
-        let allowed = match &call {
-            Ok(Call::GetProvisioningCode { .. }) => self.codes.take(now).is_ok(),
-            _ => self.requests.take(now).is_ok(),
-        };
-        let answer = match call {
-            _ if !allowed => request.error(ApiError::TooManyRequests),
-            Ok(Call::GetLoginInfo) => answers::login_info(&request, &self.key, self.rights.admin),
-            Ok(Call::GetUserInfo) => answers::user_info(&request, &self.key, &settings.release, self.rights.admin),
-            Ok(Call::CheckBuild { url }) => check_build(&request, &url, settings),
-            Ok(Call::AppInfo { app }) => answers::app_info(&request, &app),
-            // The member `type` asks for categories with configurations for such devices. A category without any suits
-            // every type, and there are no configurations yet.
-            Ok(Call::GetProvisioningCategories { domain, .. }) => {
-                return self.ask(request, Ask::Categories { domain }, actions);
-            }
-            Ok(Call::GetProvisioningCode { domain, category, sip, rollout }) => {
-                return self.ask(request, Ask::Code { domain, category, sip, rollout }, actions);
-            }
-            Ok(Call::GetProvisionedDevice { domain, code }) => {
-                return self.ask(request, Ask::Device { domain, code }, actions);
-            }
-            Ok(_) => request.error(ApiError::UnknownMessage),
-            Err(error) => request.error(error),
-        };
-        let number = self.place(request);
-        self.fill(number, Ready { texts: vec![answer], wait_for: None }, actions);
-    }
-
-    fn act(&mut self, domain: DomainName, actions: &mut Vec<Action>) {
-        if !self.acting.contains(&domain) {
-            self.acting.push(domain.clone());
-            actions.push(Action::Act(domain));
-        }
-    }
-
-    fn place(&mut self, request: Request) -> u64 {
-        self.next += 1;
-        self.slots.push_back(Slot { number: self.next, request, ready: None });
-        self.next
-    }
-
-    fn ask(&mut self, request: Request, ask: Ask, actions: &mut Vec<Action>) {
-        let number = self.place(request);
-        actions.push(Action::Ask(number, ask));
-    }
-
-    fn on_answer(&mut self, number: u64, answer: Answer, actions: &mut Vec<Action>) {
-        let Some(request) = self.slots.iter().find(|s| s.number == number).map(|s| &s.request) else { return };
-        let (texts, name, wait_for) = match answer {
-            Answer::Categories { name, domain, categories } => {
-                (answers::categories(request, domain, &categories), Some(name), None)
-            }
-            Answer::Code { name, code, valid_until } => {
-                (vec![answers::provisioning_code(request, &code, valid_until)], Some(name), Some(code))
-            }
-            Answer::Device { name, code, device } => {
-                let object = device.as_ref().map(|d| d.object());
-                (vec![answers::provisioned_device(request, &code, object.as_ref())], Some(name), Some(code))
-            }
-            Answer::Failed(error) => (vec![request.error(error)], None, None),
-        };
-        let wait_for = name.clone().zip(wait_for);
-        self.fill(number, Ready { texts, wait_for }, actions);
-        if let Some(name) = name {
-            self.act(name, actions);
-        }
-    }
-
-    /// Puts an answer into its place and sends all that are now at the head.
-    fn fill(&mut self, number: u64, ready: Ready, actions: &mut Vec<Action>) {
-        if let Some(slot) = self.slots.iter_mut().find(|s| s.number == number) {
-            slot.ready = Some(ready);
-        }
-        while self.slots.front().is_some_and(|s| s.ready.is_some()) {
-            let Some(Slot { request, ready: Some(ready), .. }) = self.slots.pop_front() else { return };
-            actions.extend(ready.texts.into_iter().map(Action::Send));
-            // Only now, so that the notice of a code cannot overtake the result that tells the code.
-            if let Some((domain, code)) = ready.wait_for {
-                self.waiting.insert(code, request.src);
-                actions.push(Action::Await(domain, code));
-            }
-        }
-    }
-
-    fn deliver(&mut self, domain: &DomainName, deliveries: &[Delivery], now: Tick, actions: &mut Vec<Action>) {
-        for Delivery { code, port, device } in deliveries {
-            let src = self.waiting.get(code).and_then(Option::as_deref);
-            let text = answers::device_provisioned(src, code, port.as_deref(), &device.object());
-            actions.push(Action::Send(text));
-        }
-        let codes = deliveries.iter().map(|d| d.code).collect();
-        actions.push(Action::Ping(self.settling.written(domain.clone(), codes, now)));
     }
 }
 

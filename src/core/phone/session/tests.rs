@@ -135,7 +135,7 @@ impl Desk {
     }
 
     fn planned(&mut self, plan: Plan) -> Vec<String> {
-        let planned = Planned::Work { device: Box::new(device()), plan, now: UnixMillis(0) };
+        let planned = Planned::Work { device: Box::new(device()), plan: Box::new(plan), now: UnixMillis(0) };
         self.on(Event::Planned(planned))
     }
 

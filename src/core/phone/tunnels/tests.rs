@@ -88,7 +88,7 @@ fn only_sessions_of_others_are_limited() {
     let mut refused = Vec::new();
     let full = tunnels.open(TunnelId(9), TunnelRequest::get("/"), MOST, START, &mut refused);
     assert_eq!((full, refused.len()), (Err(TunnelRefused::TooMany), 0));
-    open(&mut tunnels, TunnelId::OWN.0);
+    open(&mut tunnels, TunnelId::own(1).0);
     tunnels.abandon(TunnelId(2), START, &mut Vec::new());
     let full = tunnels.open(TunnelId(9), TunnelRequest::get("/"), MOST, START, &mut Vec::new());
     assert_eq!(full, Err(TunnelRefused::TooMany), "the number is taken until the device confirms");

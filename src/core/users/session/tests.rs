@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::core::appws::login::{AppIdentity, write_login};
-use crate::core::device::{Category, Device, Facts, Requester, Way};
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainId};
+use crate::core::device::{Category, Requester};
+use crate::core::ids::{CategoryId, Code, DeviceKey, DomainId, DomainName};
 use crate::core::time::UnixMillis;
-use crate::core::users::event::DeviceView;
+use crate::core::users::event::{Answer, Ask, Delivery, Topics};
 use crate::core::users::settling::Patience;
+use crate::core::users::view::DeviceView;
+use crate::core::users::view::tests as views;
 
 mod asks;
+mod devices;
 mod login;
 mod notices;
 
@@ -24,9 +27,11 @@ fn settings() -> Settings {
         domain: "example.com".into(),
         instance: "devices".into(),
         release: "13r3".into(),
+        passthrough: "https://ap.example.org/example.com/devices/passthrough/".into(),
         build_mark: "13bc22".into(),
         login_timeout: seconds(60),
         requests_per_second: 50,
+        fetches: 8,
         codes_per_second: 500,
         patience: Patience { answer_within: seconds(30), stay_open: seconds(5) },
         longest_before: 131_072,
@@ -48,24 +53,7 @@ fn rights(admin: bool) -> Rights {
 }
 
 fn view() -> DeviceView {
-    let facts = Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() };
-    let device = Device {
-        id: DeviceId(31),
-        key: DeviceKey::parse("00903341a0b1").unwrap(),
-        domain: domain("home"),
-        category: CategoryId(4),
-        way: Way::Code,
-        password: Secret::new("p"),
-        tentative: false,
-        admin_password: None,
-        entry_code: None,
-        pending: None,
-        entered: UnixMillis(0),
-        name: None,
-        work: crate::core::jobs::work::Work::default(),
-        facts,
-    };
-    DeviceView { device, domain: DomainId(2), online: true, category: None }
+    DeviceView { key: DeviceKey::parse("00903341a0b1").unwrap(), category_name: None, ..views::view(31, 2, "PHONE") }
 }
 
 fn code_answer(number: u64) -> Answer {
@@ -186,12 +174,25 @@ fn word(action: &Action) -> String {
             Ask::Categories { .. } => format!("ask {number} categories"),
             Ask::Code { category, .. } => format!("ask {number} code {category}"),
             Ask::Device { code, .. } => format!("ask {number} device {}", code.expose()),
+            Ask::Named(key) => format!("ask {number} named {key}"),
+            Ask::Ports(key) => format!("ask {number} ports {key}"),
+            Ask::RemovePort { device, port } => format!("ask {number} remove {port} of {device}"),
+            Ask::Fetch { device, target } => format!("ask {number} fetch {target} of {device}"),
+            Ask::Domains => format!("ask {number} domains"),
+            Ask::Unassigned => format!("ask {number} unassigned"),
+            Ask::List(_) => format!("ask {number} list"),
+            Ask::More(_) => format!("ask {number} more"),
+            Ask::Look(keys) => format!("ask {number} look {}", keys.len()),
         },
         Action::Act(domain) => format!("act {domain}"),
         Action::Await(domain, code) => format!("await {domain} {}", code.expose()),
         Action::Settle(domain, codes) => {
             let codes: Vec<_> = codes.iter().map(Code::expose).collect();
             format!("settle {domain} {}", codes.join(","))
+        }
+        Action::Flush => "flush".into(),
+        Action::Follow(Topics { devices, strangers, domains }) => {
+            format!("follow {} {strangers} {domains}", devices.is_some())
         }
     }
 }
