@@ -11,6 +11,10 @@ mod phone;
 mod phone_store;
 #[path = "sessions/phone_world.rs"]
 mod phone_world;
+#[path = "sessions/subscription.rs"]
+mod subscription;
+#[path = "sessions/subscription_world.rs"]
+mod subscription_world;
 #[path = "sessions/users.rs"]
 mod users;
 #[path = "sessions/users_world.rs"]
