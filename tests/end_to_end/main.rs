@@ -31,6 +31,7 @@ macro_rules! on_each_store {
 }
 
 mod apps;
+mod apps_devices;
 mod entry;
 mod fleet;
 mod limits;

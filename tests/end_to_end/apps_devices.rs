@@ -1,0 +1,267 @@
+//! The messages about devices and domains (`devices-api.md` sections 3 and 4): who sees what, lists, notices.
+
+use std::sync::Arc;
+
+use provbroker::config::Config;
+use provbroker::core::device::{Device, Facts};
+use provbroker::core::ids::{Code, DeviceKey, DomainName, Secret};
+use provbroker::store::{DomainChange, Entered, Entry, Signal, Store, Ticket};
+use serde_json::{Value, json};
+
+use crate::support::app::App;
+use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE_PASSWORD, OTHER, OTHER_PASSWORD, PASSWORD, run};
+use crate::support::secrets;
+
+fn many_requests(config: &mut Config) {
+    config.apps.requests_per_second = 1_000;
+}
+
+fn name(text: &str) -> DomainName {
+    DomainName::parse(text).unwrap()
+}
+
+fn key(text: &str) -> DeviceKey {
+    DeviceKey::parse(text).unwrap()
+}
+
+/// A device that an administrator has put into a domain.
+async fn enter(store: &Arc<dyn Store>, domain: &str, id: &str, platform: &str) -> Device {
+    let domains = store.domains().await.unwrap();
+    let tenant = domains.iter().find(|d| d.name == name(domain)).unwrap();
+    let facts = Facts {
+        product: "IP411".into(),
+        version: "14r1".into(),
+        platform: platform.into(),
+        fxs: platform == "GW",
+        ..Facts::default()
+    };
+    let entry = Entry {
+        key: key(id),
+        domain: name(domain),
+        category: tenant.categories[0].id,
+        ticket: Ticket::Manual,
+        password: Secret::new("device"),
+        admin_password: None,
+        facts,
+    };
+    match store.enter(&entry).await.unwrap() {
+        Entered::In(device) => *device,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn changed(store: &Arc<dyn Store>, domain: &str, ids: &[&str]) {
+    let keys = ids.iter().map(|id| key(id)).collect();
+    store.publish(&Signal::Changed { domain: name(domain), keys }).await.unwrap();
+}
+
+/// The app that may do everything.
+async fn devices_app(broker: &Broker, domain: &str, password: &str) -> App {
+    App::login(broker.addr, "innovaphone-devices", domain, "admin", password).await
+}
+
+async fn session_key(app: &mut App) -> String {
+    let key = app.request(json!({"mt": "GetLoginInfo"})).await["key"].as_str().unwrap().to_owned();
+    secrets::note(&key);
+    key
+}
+
+async fn answer_text(app: &mut App, request: &Value) -> String {
+    app.send(request).await;
+    app.receive_text().await
+}
+
+on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many_requests, async |broker: &Broker| {
+    let store = broker.store();
+    for (id, platform) in [("gw-b", "GW"), ("phone-b", "PHONE"), ("dect-b", "DECT"), ("ap-b", "APP_PLATFORM")] {
+        enter(store, OTHER, id, platform).await;
+    }
+    let stranger = Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() };
+    store.record_unassigned(&key("stranger"), &stranger, std::time::Duration::from_secs(60)).await.unwrap();
+    let mut theirs = devices_app(broker, OTHER, OTHER_PASSWORD).await;
+    let code = theirs.code(CATEGORY, "t").await;
+    let port_code = theirs.code(CATEGORY, "t").await;
+    let parsed = Code::parse(&port_code).unwrap();
+    store.claim_port(&name(OTHER), &key("gw-b"), "TEL1", parsed).await.unwrap();
+    let their_categories = theirs.request(json!({"mt": "GetProvisioningCategories"})).await["categories"].clone();
+    let (category, domain) = (&their_categories[0]["id"], &their_categories[0]["domainId"]);
+    let their_key = session_key(&mut theirs).await;
+
+    let mut ours = devices_app(broker, DOMAIN, PASSWORD).await;
+    let our_key = session_key(&mut ours).await;
+    let base = format!("http://{}/example.com/devices/passthrough", broker.addr);
+    let address = |device: &str, key: &str| format!("{base}/{device}/{key}/log.txt");
+    // Each message once about their thing and once about one that nobody has.
+    let pairs = [
+        (json!({"mt": "GetGateways", "hwIds": "gw-b"}), json!({"mt": "GetGateways", "hwIds": "none"})),
+        (json!({"mt": "GetGateways", "hwIds": "gw-b", "justFxs": true}), json!({"mt": "GetGateways", "hwIds": "none"})),
+        (json!({"mt": "GetAppPlatforms", "hwIds": "ap-b"}), json!({"mt": "GetAppPlatforms", "hwIds": "none"})),
+        (json!({"mt": "GetPhones", "hwIds": "phone-b"}), json!({"mt": "GetPhones", "hwIds": "none"})),
+        (json!({"mt": "GetDects", "hwIds": "dect-b"}), json!({"mt": "GetDects", "hwIds": "none"})),
+        (json!({"mt": "GetDevice", "hwId": "gw-b"}), json!({"mt": "GetDevice", "hwId": "none"})),
+        (json!({"mt": "GetDevicePhones", "hwId": "gw-b"}), json!({"mt": "GetDevicePhones", "hwId": "none"})),
+        (
+            json!({"mt": "RemoveDevicePhone", "hwId": "gw-b", "id": "TEL1"}),
+            json!({"mt": "RemoveDevicePhone", "hwId": "none", "id": "TEL1"}),
+        ),
+        (
+            json!({"mt": "HttpGet", "uri": address("gw-b", &our_key)}),
+            json!({"mt": "HttpGet", "uri": address("none", &our_key)}),
+        ),
+        (
+            json!({"mt": "HttpGet", "uri": address("gw-b", &their_key)}),
+            json!({"mt": "HttpGet", "uri": address("none", "no-such-key")}),
+        ),
+        (
+            json!({"mt": "GetDevices", "domainIds": domain.to_string()}),
+            json!({"mt": "GetDevices", "domainIds": "4711"}),
+        ),
+        (
+            json!({"mt": "GetDevices", "recvUpdates": true, "categories": category.to_string()}),
+            json!({"mt": "GetDevices", "recvUpdates": true, "categories": "4711"}),
+        ),
+        (json!({"mt": "GetDevices", "unassigned": true}), json!({"mt": "GetDevices", "subcategories": "none"})),
+        (
+            json!({"mt": "GetProvisioningCategories", "domainId": domain}),
+            json!({"mt": "GetProvisioningCategories", "domainId": 4_711}),
+        ),
+        (
+            json!({"mt": "GetProvisioningCode", "domainId": domain, "category": CATEGORY}),
+            json!({"mt": "GetProvisioningCode", "domainId": 4_711, "category": CATEGORY}),
+        ),
+        (
+            json!({"mt": "GetProvisionedDevice", "domainId": domain, "code": code}),
+            json!({"mt": "GetProvisionedDevice", "domainId": 4_711, "code": code}),
+        ),
+    ];
+    for api in [None, Some("com.innovaphone.devices")] {
+        for (mut of_them, mut of_nobody) in pairs.clone() {
+            for request in [&mut of_them, &mut of_nobody] {
+                request["src"] = "s".into();
+                if let Some(api) = api {
+                    request["api"] = api.into();
+                }
+            }
+            let found = answer_text(&mut ours, &of_them).await;
+            assert_eq!(found, answer_text(&mut ours, &of_nobody).await, "{}", of_them["mt"]);
+            assert!(!found.contains("-b\"") && !found.contains("stranger"), "{}", of_them["mt"]);
+        }
+    }
+    for mt in ["GetGateways", "GetAppPlatforms", "GetPhones", "GetDects", "GetDevices"] {
+        let all = ours.request(json!({"mt": mt})).await;
+        assert!(!all.to_string().contains("-b\""), "{mt}");
+    }
+    let domains = ours.request(json!({"mt": "GetDomains"})).await["domains"].clone();
+    assert_eq!((domains.as_array().unwrap().len(), &domains[0]["name"]), (1, &json!(DOMAIN)));
+    assert_eq!(ours.request(json!({"mt": "GetUnassignedDevicesCount"})).await["count"], 0);
+    // Nothing of theirs has changed, and nothing of what happens there is heard here.
+    assert_eq!(theirs.request(json!({"mt": "GetDevicePhones", "hwId": "gw-b"})).await["phones"], json!(["TEL1"]));
+    ours.request(json!({"mt": "SetDeviceFiler", "recvUpdates": true})).await;
+    enter(store, DOMAIN, "ours", "PHONE").await;
+    changed(store, OTHER, &["gw-b", "phone-b"]).await;
+    changed(store, DOMAIN, &["gw-b", "ours"]).await;
+    let notice = ours.receive().await;
+    assert_eq!((&notice["mt"], &notice["device"]["hwId"]), (&json!("DeviceAdded"), &json!("ours")));
+    ours.quiet().await;
+});
+
+on_each_store!(access_makes_the_things_of_another_domain_visible, |_| {}, async |broker: &Broker| {
+    let store = broker.store();
+    enter(store, OTHER, "gw-b", "GW").await;
+    let mut ours = devices_app(broker, DOMAIN, PASSWORD).await;
+    let list = ours.request(json!({"mt": "GetDevices", "recvUpdates": true, "src": "d"})).await;
+    assert_eq!(list["devices"], json!([]));
+    let tell = async |change: DomainChange| {
+        assert!(store.change_domain(&name(DOMAIN), &change).await.unwrap());
+        store.publish(&Signal::Tenant { domain: name(DOMAIN) }).await.unwrap();
+    };
+    tell(DomainChange { access_gained: vec![name(OTHER)], ..DomainChange::default() }).await;
+    let notice = ours.receive().await;
+    assert_eq!((&notice["mt"], &notice["src"]), (&json!("DeviceAdded"), &json!("d")));
+    assert_eq!(notice["device"]["hwId"], "gw-b");
+    let device = ours.request(json!({"mt": "GetDevice", "hwId": "gw-b"})).await;
+    assert_eq!((&device["device"]["type"], &device["device"]["online"]), (&json!("GW"), &json!(false)));
+    assert_eq!(ours.request(json!({"mt": "GetDevicePhones", "hwId": "gw-b"})).await["phones"], json!([]));
+    tell(DomainChange { access_lost: vec![name(OTHER)], ..DomainChange::default() }).await;
+    let notice = ours.receive().await;
+    assert_eq!((&notice["mt"], &notice["device"]["hwId"]), (&json!("DeviceRemoved"), &json!("gw-b")));
+    assert_eq!(ours.request(json!({"mt": "GetDevice", "hwId": "gw-b"})).await["error"], "not found");
+});
+
+on_each_store!(a_long_list_comes_in_parts_sorted_by_number, |_| {}, async |broker: &Broker| {
+    let store = broker.store();
+    for n in 0..2_500 {
+        let domain = if n % 5 == 0 { OTHER } else { DOMAIN };
+        enter(store, domain, &format!("phone-{n}"), "PHONE").await;
+    }
+    let mut admin = App::login(broker.addr, "x", DOMAIN, "", INSTANCE_PASSWORD).await;
+    for (mt, array) in [("GetPhones", "phones"), ("GetDevices", "devices")] {
+        admin.send(&json!({"mt": mt, "src": mt})).await;
+        let (mut sizes, mut ids) = (Vec::new(), Vec::new());
+        loop {
+            let text = admin.receive_text().await;
+            assert!(text.len() < 300 * 1024);
+            let part: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((&part["src"], &part["error"]), (&json!(mt), &Value::Null));
+            let devices = part[array].as_array().unwrap();
+            sizes.push(devices.len());
+            ids.extend(devices.iter().map(|device| device["id"].as_u64().unwrap()));
+            if part["last"] == true {
+                break;
+            }
+        }
+        assert_eq!(sizes, [1000, 1000, 500]);
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+    let some = admin.request(json!({"mt": "GetPhones", "hwIds": "phone-7,none,phone-3,PHONE-7"})).await;
+    assert_eq!(some["phones"].as_array().unwrap().len(), 2);
+});
+
+#[test]
+fn changes_at_one_node_are_told_at_the_other() {
+    let keep = crate::support::broker::Keep::redis();
+    let (one, two) = (Broker::on(&keep, |_| {}), Broker::on(&keep, |_| {}));
+    run(async {
+        let mut app = devices_app(&two, DOMAIN, PASSWORD).await;
+        let list = app.request(json!({"mt": "GetDevices", "recvUpdates": true, "src": "d"})).await;
+        assert_eq!(list["devices"], json!([]));
+        let store = one.store();
+        let device = enter(store, DOMAIN, "phone", "PHONE").await;
+        changed(store, DOMAIN, &["phone"]).await;
+        assert_eq!(app.receive().await["mt"], "DeviceAdded");
+        assert!(store.rename(&name(DOMAIN), &key("phone"), Some("Lobby")).await.unwrap());
+        changed(store, DOMAIN, &["phone"]).await;
+        let notice = app.receive().await;
+        assert_eq!((&notice["mt"], &notice["device"]["name"]), (&json!("DeviceUpdate"), &json!("Lobby")));
+        // Out of the filter by its category.
+        let categories = json!({"mt": "GetDevices", "recvUpdates": true, "categories": device.category.0.to_string()});
+        assert_eq!(app.request(categories).await["devices"][0]["hwId"], "phone");
+        let domains = store.domains().await.unwrap();
+        let tenant = domains.iter().find(|d| d.name == name(DOMAIN)).unwrap();
+        let other = tenant.categories.iter().map(|c| c.id).find(|id| *id != device.category).unwrap();
+        assert!(store.recategorise(&name(DOMAIN), &key("phone"), other).await.unwrap());
+        changed(store, DOMAIN, &["phone"]).await;
+        let notice = app.receive().await;
+        assert_eq!((&notice["mt"], &notice["device"]["id"]), (&json!("DeviceRemoved"), &json!(device.id.0)));
+        app.quiet().await;
+    });
+}
+
+on_each_store!(what_is_not_connected_is_offline_and_foreign_addresses_are_refused, |_| {}, async |broker: &Broker| {
+    enter(broker.store(), DOMAIN, "gw-a", "GW").await;
+    let mut app = devices_app(broker, DOMAIN, PASSWORD).await;
+    let key = session_key(&mut app).await;
+    let base = format!("http://{}/example.com/devices/passthrough/gw-a", broker.addr);
+    for (uri, error) in [
+        (format!("{base}/{key}/log.txt"), "offline"),
+        (format!("{base}/{key}"), "offline"),
+        (format!("{base}/not-the-key/log.txt"), "bad request"),
+        (format!("http://127.0.0.1:{}/metrics", broker.ops.port()), "bad request"),
+    ] {
+        assert_eq!(app.request(json!({"mt": "HttpGet", "uri": uri})).await["error"], error);
+    }
+    let mut other = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    let remove = json!({"mt": "RemoveDevicePhone", "hwId": "gw-a", "id": "TEL1"});
+    assert_eq!(other.request(remove.clone()).await["error"], "not allowed");
+    assert_eq!(app.request(remove).await["error"], "not found");
+});
