@@ -19,6 +19,7 @@ use provbroker::core::jobs::builds::BuildList;
 use provbroker::core::jobs::config::schema::{Field, How, Type};
 use provbroker::core::jobs::config::{Configuration, Kind};
 use provbroker::core::jobs::plan::{Occasion, plan};
+use provbroker::core::jobs::retry::Pace;
 use provbroker::core::jobs::work::State;
 use provbroker::core::jobs::{Hours, Job, Order, Task, Update};
 use provbroker::core::phone::settings::{Action, Machine, Now, Settings};
@@ -260,25 +261,25 @@ fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attem
     };
     said(&mut device, &settings);
 
-    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0));
+    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0), &Pace::default());
     device.work = first.work;
     let order = first.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(0));
     // The boot code is loaded, the firmware is not.
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000));
+    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000), &Pace::default());
     let reason = "still running: firmware 136012 instead of 136044";
     assert_eq!(back.work.update.as_ref().unwrap().state, State::Failed(reason.into()));
     device.work = back.work;
 
-    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000));
+    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000), &Pace::default());
     device.work = second.work;
     let order = second.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(120_000));
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000));
+    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000), &Pace::default());
     assert!(done.update.is_none() && !done.update_open && done.clean_up);
     assert_eq!(done.work.update.unwrap().state, State::Done);
 }

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_round_reaches_everybody_in_small_steps() {
-        let all: Vec<_> = (0..2 * AT_ONCE + 1).map(|n| DeviceKey::parse(&format!("phone-{n}")).unwrap()).collect();
+        let all: Vec<_> = (0..=2 * AT_ONCE).map(|n| DeviceKey::parse(&format!("phone-{n}")).unwrap()).collect();
         let mut round = all.clone();
         let mut told = Vec::new();
         let steps: Vec<usize> = std::iter::from_fn(|| {

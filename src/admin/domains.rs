@@ -12,7 +12,6 @@ impl Admin {
     /// All domains within the authority, sorted by number.
     pub async fn domains(&self, authority: &Authority) -> Result<Vec<Arc<Domain>>> {
         let tenants = &self.node.tenants;
-        tenants.refresh().await?;
         let mut within = Vec::new();
         for domain in tenants.all() {
             if tenants.reach(authority.domain.as_ref(), &domain.name).await? {

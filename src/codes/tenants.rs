@@ -45,7 +45,7 @@ pub struct News {
 /// The domains of the store, and their jobs.
 pub struct Tenants {
     store: Arc<dyn Store>,
-    by_name: RwLock<HashMap<DomainName, Tenant>>,
+    known: RwLock<HashMap<DomainName, Tenant>>,
     /// What has changed and was not taken yet.
     news: Mutex<HashMap<DomainName, News>>,
     /// One reads at a time, so that no older picture replaces a newer one.
@@ -58,7 +58,7 @@ impl Tenants {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            by_name: RwLock::default(),
+            known: RwLock::default(),
             news: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             missed: Mutex::default(),
@@ -72,7 +72,7 @@ impl Tenants {
         for domain in self.store.domains().await? {
             fresh.insert(domain.name.clone(), self.read(domain).await?);
         }
-        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Tenants {
             Some(domain) => Some(self.read(domain).await?),
             None => None,
         };
-        let mut tenants = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match tenant {
             Some(tenant) => tenants.insert(name.clone(), tenant),
             None => tenants.remove(name),
@@ -112,7 +112,7 @@ impl Tenants {
     }
 
     fn tenant(&self, name: &DomainName) -> Option<Tenant> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// The domain with this name.
@@ -127,7 +127,7 @@ impl Tenants {
 
     /// All domains, sorted by number, as they were last read.
     pub fn all(&self) -> Vec<Arc<Domain>> {
-        let tenants = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = tenants.values().map(|tenant| tenant.domain.clone()).collect();
         all.sort_by_key(|domain| domain.id.0);
         all
@@ -145,7 +145,7 @@ impl Tenants {
 
     /// All domains that [`Tenants::reach`] lets through, sorted by number, as they were read last.
     pub fn reachable(&self, from: Option<&DomainName>) -> Vec<Arc<Domain>> {
-        let tenants = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut found: Vec<_> = match from {
             None => tenants.values().map(|tenant| Arc::clone(&tenant.domain)).collect(),
             Some(name) => {
@@ -168,7 +168,7 @@ impl Tenants {
         &self,
         pick: impl Fn(&HashMap<DomainName, Tenant>) -> Option<Arc<Domain>> + Send,
     ) -> store::Result<Option<Arc<Domain>>> {
-        let look = || pick(&self.by_name.read().unwrap_or_else(PoisonError::into_inner));
+        let look = || pick(&self.known.read().unwrap_or_else(PoisonError::into_inner));
         if let Some(domain) = look() {
             return Ok(Some(domain));
         }

@@ -62,11 +62,11 @@ impl From<Builds> for BuildList {
 
 impl From<&BuildList> for Builds {
     fn from(list: &BuildList) -> Self {
-        let build = |(name, of): (&Box<str>, &Build)| {
-            let Build { firmware, bootcode, firmware_file, bootcode_file } = of.clone();
+        let builds = list.products.iter().map(|(name, build)| {
+            let Build { firmware, bootcode, firmware_file, bootcode_file } = build.clone();
             (name.to_string(), ProductBuilds { firmware, bootcode, firmware_file, bootcode_file })
-        };
-        Self { base_url: list.base_url.to_string(), products: list.products.iter().map(build).collect() }
+        });
+        Self { base_url: list.base_url.to_string(), products: builds.collect() }
     }
 }
 

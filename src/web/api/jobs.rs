@@ -32,7 +32,7 @@ struct OneJob {
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HoursBody {
-    /// Hours of the day, each once.
+    /// Hours of the day, 0 to 23, each once.
     #[serde(default)]
     #[schema(max_items = 24, example = json!([22, 23, 0, 1]))]
     allow: Vec<u8>,

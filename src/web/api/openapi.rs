@@ -49,3 +49,44 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             .default_service(web::to(only("GET"))),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths.iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+        })
+    }
+
+    #[test]
+    fn every_operation_says_how_it_fails() {
+        let document = document();
+        for (name, operation) in operations(&document) {
+            for status in ["4XX", "5XX"] {
+                let content = &operation["responses"][status]["content"];
+                assert!(content["application/problem+json"].is_object(), "{name} {status}: {content}");
+            }
+        }
+        assert!(operations(&document).count() > 15);
+    }
+
+    #[test]
+    fn no_body_takes_members_that_it_does_not_know() {
+        let document = document();
+
+        let schemas = &document["components"]["schemas"];
+        for (name, operation) in operations(&document) {
+            let Some(body) = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str() else {
+                continue;
+            };
+            let schema = &schemas[body.rsplit('/').next().unwrap()];
+            let one = std::slice::from_ref(schema);
+            let alternatives = schema["oneOf"].as_array().map_or(one, Vec::as_slice);
+            assert!(alternatives.iter().all(|schema| schema["additionalProperties"] == false), "{name}: {schema}");
+        }
+        assert_eq!(schemas["ConfigJobBody"]["oneOf"].as_array().unwrap().len(), 14);
+    }
+}
