@@ -175,7 +175,7 @@ impl Admin {
         authority.instance_only()?;
         let domain = self.domain(authority, domain).await?;
         let category = has_category(&domain, category)?;
-        let key = DeviceKey::parse(hw_id).map_err(|e| AdminError::invalid("hwId", e.to_string()))?;
+        let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("device"))?;
         if let Some(device) = self.node.store.find_device(&key).await? {
             return Err(AdminError::Conflict(belongs_to(&device)));
         }

@@ -99,6 +99,7 @@ struct Assignment {
     #[schema(min_length = 1, max_length = 64, example = "00903341a0b1")]
     hw_id: String,
     /// Number of the category.
+    #[serde(deserialize_with = "super::shapes::number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
@@ -149,7 +150,7 @@ struct DeviceChange {
     #[schema(value_type = String, required = false, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$")]
     name: Option<String>,
     /// Number of the category.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::given_number")]
     #[schema(value_type = u64, required = false, maximum = 9_007_199_254_740_991_i64)]
     category: Option<u64>,
 }

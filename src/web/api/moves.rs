@@ -21,6 +21,7 @@ struct Destination {
     #[schema(min_length = 1, max_length = 253, example = "other.example")]
     to: String,
     /// Number of a category there.
+    #[serde(deserialize_with = "super::shapes::number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
@@ -126,6 +127,7 @@ async fn offers(
 #[serde(deny_unknown_fields)]
 struct Acceptance {
     /// Number of the category that the device enters.
+    #[serde(deserialize_with = "super::shapes::number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
