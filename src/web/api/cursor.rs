@@ -1,4 +1,5 @@
-//! Where a list goes on, as text that callers hand back as they got it.
+//! What callers say about a list: where it goes on, as text that they hand back as they got it, how long it may be, and within
+//! which bounds a filter is.
 
 use super::Answer;
 use crate::admin::{AdminError, MAX_PAGE};
@@ -24,18 +25,38 @@ pub(super) fn limit_of(limit: Option<u64>) -> Answer<usize> {
     limit.ok_or_else(|| AdminError::invalid("limit", "from 1 to 1000").into())
 }
 
+/// A number of something, if it is one that there can be.
+pub(super) fn number_of(field: &str, number: Option<u64>) -> Answer<Option<u64>> {
+    match number {
+        Some(number) if number >= 1 << 53 => Err(AdminError::invalid(field, "at most 9007199254740991").into()),
+        number => Ok(number),
+    }
+}
+
+/// A text of at most `most` characters.
+pub(super) fn text_of(field: &str, text: Option<&String>, most: usize) -> Answer<Option<String>> {
+    match text {
+        Some(text) if text.chars().count() > most => {
+            Err(AdminError::invalid(field, format!("at most {most} characters")).into())
+        }
+        text => Ok(text.cloned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
+    fn bounds_are_kept_and_a_cursor_comes_back_as_it_went() {
         for number in [0, 1, 0xfff, (1 << 52) - 1] {
             assert_eq!(read(Some(&write(DeviceId(number)))).unwrap(), DeviceId(number));
         }
         for text in ["", "+1", "FF", "x", "12345678901234"] {
             assert!(read(Some(text)).is_err(), "{text}");
         }
+        assert!(number_of("n", Some(1 << 53)).is_err() && number_of("n", Some((1 << 53) - 1)).is_ok());
+        assert!(text_of("t", Some(&"üü".into()), 1).is_err() && text_of("t", Some(&"ü".into()), 1).is_ok());
         assert_eq!(limit_of(None).unwrap(), USUAL);
         assert!(limit_of(Some(0)).is_err() && limit_of(Some(1001)).is_err());
     }

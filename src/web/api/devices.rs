@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::cursor::{self, limit_of};
+use super::cursor::{self, limit_of, number_of, text_of};
 use super::problem::only;
 use super::shapes::{DeviceDoc, UnassignedDoc};
 use super::{Answer, Problem};
@@ -33,7 +33,7 @@ struct Wanted {
     #[param(max_length = 128)]
     product: Option<String>,
     /// Only these hardware identifiers, separated by commas; at most 1000.
-    #[param(max_length = 1000)]
+    #[param(max_length = 65_000)]
     hw_ids: Option<String>,
     /// From `next` of the page before.
     #[param(pattern = "^[0-9a-f]{1,13}$")]
@@ -54,11 +54,11 @@ impl Wanted {
             Ok(ids.into_iter().filter_map(|id| DeviceKey::parse(id).ok()).collect())
         };
         Ok(Filter {
-            category: self.category.map(CategoryId),
-            kind: self.kind.clone(),
+            category: number_of("category", self.category)?.map(CategoryId),
+            kind: text_of("type", self.kind.as_ref(), 64)?,
             online: self.online,
-            product: self.product.clone(),
-            keys: self.hw_ids.as_ref().map(ids).transpose()?,
+            product: text_of("product", self.product.as_ref(), 128)?,
+            keys: text_of("hwIds", self.hw_ids.as_ref(), 65_000)?.as_ref().map(ids).transpose()?,
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::cursor::{self, limit_of};
+use super::cursor::{self, limit_of, number_of};
 use super::problem::only;
 use super::shapes::{DeviceDoc, OutcomeDoc};
 use super::{Answer, Problem};
@@ -221,7 +221,7 @@ async fn outcomes(
     wanted: web::Query<OutcomesWanted>,
 ) -> Answer<web::Json<OutcomePage>> {
     let (after, limit) = (cursor::read(wanted.cursor.as_deref())?, limit_of(wanted.limit)?);
-    let page = admin.outcomes(&authority, &domain, wanted.job.map(JobId), after, limit).await?;
+    let page = admin.outcomes(&authority, &domain, number_of("job", wanted.job)?.map(JobId), after, limit).await?;
     let of_device = |(listing, work): &(crate::store::Listing, Vec<crate::admin::Outcome>)| DeviceOutcomes {
         id: listing.device.id.0,
         hw_id: listing.device.key.to_string(),

@@ -21,7 +21,11 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     // Within the range that is checked here, nothing is lost.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = || number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=MOST).contains(n)).map(|n| n as u64);
-    number.as_u64().or_else(whole).ok_or_else(|| serde::de::Error::custom("not a whole number from 0 on"))
+    number
+        .as_u64()
+        .filter(|n| *n < 1 << 53)
+        .or_else(whole)
+        .ok_or_else(|| serde::de::Error::custom("not a whole number from 0 on"))
 }
 
 /// The same for a member that may be absent, but not null.
