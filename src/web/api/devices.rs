@@ -33,7 +33,7 @@ struct Wanted {
     #[param(max_length = 128)]
     product: Option<String>,
     /// Only these hardware identifiers, separated by commas; at most 1000.
-    #[param(max_length = 65_000)]
+    #[param(max_length = 13_000)]
     hw_ids: Option<String>,
     /// From `next` of the page before.
     #[param(pattern = "^[0-9a-f]{1,13}$")]
@@ -58,7 +58,7 @@ impl Wanted {
             kind: text_of("type", self.kind.as_ref(), 64)?,
             online: self.online,
             product: text_of("product", self.product.as_ref(), 128)?,
-            keys: text_of("hwIds", self.hw_ids.as_ref(), 65_000)?.as_ref().map(ids).transpose()?,
+            keys: text_of("hwIds", self.hw_ids.as_ref(), 13_000)?.as_ref().map(ids).transpose()?,
         })
     }
 }
