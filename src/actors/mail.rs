@@ -15,7 +15,8 @@ use crate::actors::domain::{DomainActor, Enlist};
 use crate::actors::node::Node;
 use crate::actors::users::{Deliver, Users};
 use crate::core::device::{Notice, Requester};
-use crate::core::ids::{Code, ConnId, DomainName};
+use crate::core::ids::{Code, ConnId, DeviceKey, DomainName};
+use crate::core::timeline::{Happening, Subject};
 use crate::core::users::event::Delivery;
 use crate::core::users::view::DeviceView;
 use crate::metrics::{self, Counter, Gauge, Held, NoticeEvent};
@@ -47,7 +48,7 @@ pub(super) struct Mail {
     waiting: HashMap<Code, Vec<ConnId>>,
     /// Codes whose notices are new, for copies.
     told: Vec<Code>,
-    on_the_way: HashMap<Code, ConnId>,
+    on_the_way: HashMap<Code, (ConnId, DeviceKey)>,
     passed_over: HashSet<Code>,
     /// Somebody who waited has gone: notices may be addressed to this node although nobody is here.
     orphans: bool,
@@ -99,7 +100,8 @@ impl Mail {
             self.orphans |= waiting.len() < before;
             !waiting.is_empty()
         });
-        let unsettled: Vec<_> = self.on_the_way.iter().filter(|(_, c)| **c == conn).map(|(code, _)| *code).collect();
+        let unsettled: Vec<_> =
+            self.on_the_way.iter().filter(|(_, (c, _))| *c == conn).map(|(code, _)| *code).collect();
         for code in &unsettled {
             self.on_the_way.remove(code);
         }
@@ -117,7 +119,7 @@ impl Mail {
 
     /// Those of `codes` that were delivered to `conn` and not only copied to it.
     pub(super) fn delivered_to(&self, conn: ConnId, codes: Vec<Code>) -> Vec<Code> {
-        codes.into_iter().filter(|code| self.on_the_way.get(code) == Some(&conn)).collect()
+        codes.into_iter().filter(|code| self.on_the_way.get(code).is_some_and(|(c, _)| *c == conn)).collect()
     }
 
     fn waits(&self, conn: ConnId, code: Code) -> bool {
@@ -134,10 +136,13 @@ impl Mail {
         others
     }
 
-    fn arrived(&mut self, code: Code) {
-        if let Some(taker) = self.on_the_way.remove(&code).and_then(|conn| self.takers.get_mut(&conn)) {
+    /// A notice is no longer on the way. Returns the device that it is about.
+    fn arrived(&mut self, code: Code) -> Option<DeviceKey> {
+        let (conn, key) = self.on_the_way.remove(&code)?;
+        if let Some(taker) = self.takers.get_mut(&conn) {
             taker.load -= 1;
         }
+        Some(key)
     }
 
     fn room(&self, window: usize) -> usize {
@@ -208,9 +213,11 @@ impl DomainActor {
             };
             match self.mail.recipient(&notice, node.tuning.notice_window) {
                 Ok(Some(conn)) => {
-                    self.mail.on_the_way.insert(notice.code, conn);
+                    self.mail.on_the_way.insert(notice.code, (conn, notice.device.clone()));
                     if let Some(taker) = self.mail.takers.get_mut(&conn) {
                         taker.load += 1;
+                        let sent = Happening::NoticeSent(taker.requester.app.clone());
+                        node.codes.note(&self.name, both(notice.code, notice.device), sent);
                     }
                     let delivery = Delivery { code: notice.code, port: notice.port, device };
                     for other in self.mail.others_waiting(notice.code, Some(conn)) {
@@ -304,12 +311,15 @@ impl DomainActor {
             (codes, result)
         };
         self.run(settle, ctx, |actor, (codes, result): (Vec<Code>, store::Result<()>), ctx| {
-            for code in &codes {
-                actor.mail.arrived(*code);
-            }
+            let arrived: Vec<_> = codes.iter().filter_map(|code| Some((*code, actor.mail.arrived(*code)?))).collect();
             match result {
                 Ok(()) => {
                     count(NoticeEvent::Settled, codes.len());
+                    if let Some(node) = actor.node.upgrade() {
+                        for (code, device) in arrived {
+                            node.codes.note(&actor.name, both(code, device), Happening::NoticeSettled);
+                        }
+                    }
                     for code in &codes {
                         actor.mail.waiting.remove(code);
                     }
@@ -350,6 +360,10 @@ async fn take(node: Arc<Node>, domain: DomainName, limit: usize, skip: Vec<Code>
     let notices = node.store.take(&domain, &node.id, LEASE, limit, &skip).await?;
     let views = join_all(notices.iter().map(|notice| node.codes.view(&domain, &notice.device))).await;
     notices.into_iter().zip(views).map(|(notice, view)| Ok((notice, view?))).collect()
+}
+
+fn both(code: Code, device: DeviceKey) -> Vec<Subject> {
+    vec![Subject::Code(code), Subject::Device(device)]
 }
 
 fn count(event: NoticeEvent, many: usize) {

@@ -30,7 +30,7 @@ use crate::core::phone::session::Session;
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth::SEED_CHARS;
 use crate::core::time::UnixMillis;
-use crate::core::timeline::Subject;
+use crate::core::timeline::{Happening, Subject};
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
@@ -105,11 +105,11 @@ impl Phone {
                     tracing::warn!(%error, device = %key, "progress not kept");
                 }
             }),
-            Action::Note(event) => self.aside(|node, domain, key| async move {
-                if let Err(error) = node.store.note(&domain, &[Subject::Device(key)], &event).await {
-                    tracing::debug!(%error, "step not noted");
+            Action::Note(event) => {
+                if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
+                    self.node.codes.note(domain, vec![Subject::Device(key.clone())], event);
                 }
-            }),
+            }
             Action::Deposit(code) => self.deposit(code, ctx),
             Action::ClaimPort { port, code } => {
                 let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else {
@@ -253,6 +253,10 @@ impl Phone {
             match node.store.deposit(&domain, &key).await {
                 Ok(new) => {
                     metrics::count_many(Counter::Notice(NoticeEvent::Deposited), u64::from(new));
+                    if new {
+                        let subjects = vec![Subject::Device(key.clone()), Subject::Code(code)];
+                        node.codes.note(&domain, subjects, Happening::NoticeReady);
+                    }
                     wake(&node, domain, Some(code)).await;
                     true
                 }

@@ -1,7 +1,5 @@
 //! A device brings an identify: look up, decide, let in (`sysclient.md` sections 5 and 6).
 
-use std::sync::Arc;
-
 use crate::core::device::{Device, Domain, Facts, IssuedCode, Way};
 use crate::core::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
@@ -10,6 +8,7 @@ use crate::core::phone::event::{Claimed, Membership};
 use crate::core::phone::query::Query;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::auth::PASSWORD_CHARS;
+use crate::core::timeline::{Happening, Subject};
 use crate::metrics::{self, CodeEvent, Counter, Registration};
 use crate::random;
 use crate::store::{Entered, Entry, PortClaim, Result, StoreError, Ticket, Whereabouts};
@@ -81,6 +80,7 @@ impl Codes {
                 // The person at the phone sees nothing of it, so the operator has to (`sysclient.md` section 5).
                 tracing::info!(device = %key, "entry refused: the device belongs to another domain");
                 registered(Registration::OtherDomain);
+                self.note_other_domain(key, &found);
             }
             let (ticket, domain, category) = match (&verdict.step, &found.code) {
                 (Step::EnterByCode, Some(code)) => (Ticket::Code(code.code), code.domain.clone(), code.category),
@@ -106,6 +106,16 @@ impl Codes {
             }
         }
         Err(StoreError::Unavailable("the device changes hands too fast".into()))
+    }
+
+    /// The device in its domain, the code in that of the code: neither domain hears of the other one's part.
+    fn note_other_domain(&self, key: &DeviceKey, found: &Found) {
+        if let Some(device) = &found.device {
+            self.note(&device.domain, vec![Subject::Device(key.clone())], Happening::OtherDomain);
+        }
+        if let Some(code) = &found.code {
+            self.note(&code.domain, vec![Subject::Code(code.code)], Happening::OtherDomain);
+        }
     }
 
     async fn look_up(&self, key: &DeviceKey, request: &ClaimRequest<'_>) -> Result<Found> {
@@ -153,16 +163,13 @@ impl Codes {
             Way::Manual => Registration::EnteredManual,
         });
         tracing::info!(device = %device.key, domain = %device.domain, way = ?device.way, "device has entered");
+        let mut subjects = vec![Subject::Device(device.key.clone())];
         if let (Way::Code, Some(code)) = (device.way, device.entry_code) {
             metrics::count(Counter::Code(CodeEvent::Claimed));
-            let directory = Arc::clone(&self.directory);
-            // The code is used up here already; that the directory forgets it early is only tidy.
-            tokio::spawn(async move {
-                if let Err(error) = directory.give_back(code).await {
-                    tracing::debug!(%error, "code not given back to the directory");
-                }
-            });
+            self.forget_code(code);
+            subjects.push(Subject::Code(code));
         }
+        self.note(&device.domain, subjects, Happening::Entered(device.way));
         let domain = self.tenants.find(&device.domain).await?;
         Ok(Claimed::Entered(Box::new(membership(device, domain.as_deref()))))
     }
@@ -218,6 +225,8 @@ impl Codes {
         match claim {
             Ok(PortClaim::Recorded) => {
                 metrics::count(Counter::Code(CodeEvent::Claimed));
+                let subjects = std::iter::once(Subject::Device(key.clone())).chain(code.map(Subject::Code)).collect();
+                self.note(domain, subjects, Happening::Port(port.into()));
                 None
             }
             Ok(PortClaim::CodeNotOpen) => {

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::clock::Stopwatch;
 use crate::core::appws::message::ApiError;
 use crate::core::device::{Category, CodeState, Domain};
 use crate::core::ids::{Code, DeviceKey, DomainId, DomainName};
 use crate::core::jobs::Task;
+use crate::core::timeline::{Happening, Subject};
 use crate::core::users::event::{Answer, Delivery};
 use crate::core::users::rights::Rights;
 use crate::core::users::view::DeviceView;
 use crate::directory::DirectoryError;
-use crate::metrics::{self, CodeEvent, Counter, Timer};
-use crate::random;
-use crate::store::{NewCode, PutCode, Result, StoreError};
+use crate::metrics::{self, CodeEvent, Counter};
+use crate::store::{Result, StoreError};
 
 use super::Codes;
-
-/// A code of the directory that is known here already is drawn again this often.
-const DRAWS: usize = 3;
+use super::make::{NoCode, Wish};
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
@@ -37,6 +34,16 @@ impl From<DirectoryError> for ApiError {
             | DirectoryError::Unauthorized
             | DirectoryError::IdempotencyConflict
             | DirectoryError::Unavailable(_) => Self::DirectoryUnavailable,
+        }
+    }
+}
+
+impl From<NoCode> for ApiError {
+    fn from(error: NoCode) -> Self {
+        match error {
+            NoCode::TooManyOpen => Self::TooManyRequests,
+            NoCode::Directory(error) => error.into(),
+            NoCode::Store(error) => error.into(),
         }
     }
 }
@@ -90,41 +97,22 @@ impl Codes {
         sip: Option<Box<str>>,
         rollout: bool,
     ) -> std::result::Result<Answer, ApiError> {
-        let watch = Stopwatch::start();
         let domain = self.domain(rights, id).await?;
         let category = domain.category(category).ok_or(ApiError::NotFound)?;
         if !category.provisioning {
             return Err(ApiError::NotAProvisioningCategory);
         }
-        let max_open = if rollout { self.limits.max_open_rollout } else { self.limits.max_open };
-        for _ in 0..DRAWS {
-            let issued = self.directory.issue(rollout, &random::guid()).await?;
-            let new = NewCode {
-                code: issued.code,
-                domain: domain.name.clone(),
-                category: category.id,
-                sip: sip.clone(),
-                requester: rights.requester.clone(),
-                holder: Some(self.node.clone()),
-                rollout,
-                valid_until: issued.valid_until,
-            };
-            let put = self.store.put_code(&new, max_open).await;
-            if matches!(put, Ok(PutCode::Kept)) {
-                let event = if rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
-                metrics::count(Counter::Code(event));
-                metrics::observe(Timer::CodeIssue, watch.elapsed());
-                let (name, code) = (domain.name.clone(), issued.code);
-                return Ok(Answer::Code { name, code, valid_until: issued.valid_until });
-            }
-            // Nobody will ever be told this code, so the directory need not keep it.
-            let _ = self.directory.give_back(issued.code).await;
-            if put? == PutCode::TooMany {
-                metrics::count(Counter::Code(CodeEvent::TooManyOpen));
-                return Err(ApiError::TooManyRequests);
-            }
-        }
-        Err(ApiError::DirectoryUnavailable)
+        let wish = Wish {
+            domain: &domain,
+            category: category.id,
+            sip,
+            requester: rights.requester.clone(),
+            holder: Some(self.node.clone()),
+            rollout,
+        };
+        let made = self.make(&wish).await?;
+        self.note(&domain.name, vec![Subject::Code(made.code)], Happening::Issued);
+        Ok(Answer::Code { name: domain.name.clone(), code: made.code, valid_until: made.valid_until })
     }
 
     /// Which device has used a code.

@@ -7,18 +7,22 @@ pub mod attempts;
 mod claim;
 mod fleet;
 mod issue;
+mod make;
+mod steps;
 pub mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codes::attempts::Ledger;
+use crate::codes::steps::Steps;
 use crate::codes::tenants::Tenants;
 use crate::core::ids::NodeId;
 use crate::directory::Directory;
 use crate::store::Store;
 
 pub use claim::ClaimRequest;
+pub use make::{Made, NoCode, Wish};
 
 /// Limits for codes and unassigned devices.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +43,11 @@ pub struct Codes {
     directory: Arc<dyn Directory>,
     ledger: Arc<Ledger>,
     limits: CodeLimits,
+    steps: Steps,
 }
 
 impl Codes {
-    /// Over a store and a directory.
+    /// Over a store and a directory; within a runtime.
     pub fn new(
         node: NodeId,
         store: Arc<dyn Store>,
@@ -51,7 +56,8 @@ impl Codes {
         ledger: Arc<Ledger>,
         limits: CodeLimits,
     ) -> Self {
-        Self { node, store, tenants, directory, ledger, limits }
+        let steps = Steps::to(Arc::clone(&store));
+        Self { node, store, tenants, directory, ledger, limits, steps }
     }
 
     /// How long an unassigned device is remembered.

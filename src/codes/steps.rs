@@ -1,0 +1,90 @@
+//! Steps on their way to the timelines: nobody waits for them, and none is worth holding anything else up.
+//!
+//! They pass through one queue, so that those of one subject keep their order. What does not fit into it is lost.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use super::Codes;
+use crate::core::ids::DomainName;
+use crate::core::timeline::{Happening, Subject};
+use crate::store::Store;
+
+/// Steps that may wait.
+const QUEUE: usize = 10_000;
+
+/// Steps that are written at the same time.
+const TOGETHER: usize = 64;
+
+/// Something that has happened to these subjects of a domain.
+struct News {
+    domain: DomainName,
+    subjects: Vec<Subject>,
+    event: Happening,
+}
+
+/// The queue of one node.
+pub(super) struct Steps(mpsc::Sender<News>);
+
+impl Steps {
+    /// A queue that is written to `store` until this is dropped.
+    pub fn to(store: Arc<dyn Store>) -> Self {
+        let (steps, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(write(store, waiting));
+        Self(steps)
+    }
+}
+
+impl Codes {
+    /// Adds a step to the timelines of these subjects, soon.
+    pub fn note(&self, domain: &DomainName, subjects: Vec<Subject>, event: Happening) {
+        if self.steps.0.try_send(News { domain: domain.clone(), subjects, event }).is_err() {
+            tracing::debug!("a step was lost: too many wait");
+        }
+    }
+}
+
+async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<News>) {
+    let mut some = Vec::with_capacity(TOGETHER);
+    while waiting.recv_many(&mut some, TOGETHER).await > 0 {
+        while !some.is_empty() {
+            let rest = some.split_off(independent(&some));
+            let written = join_all(some.iter().map(|news| store.note(&news.domain, &news.subjects, &news.event))).await;
+            if let Some(error) = written.into_iter().find_map(Result::err) {
+                tracing::debug!(%error, "steps were lost");
+            }
+            some = rest;
+        }
+    }
+}
+
+/// How many of the first ones have no subject in common, so that their order does not matter.
+fn independent(some: &[News]) -> usize {
+    let mut seen = HashSet::new();
+    let again = |news: &News| !news.subjects.iter().all(|subject| seen.insert((news.domain.clone(), subject.clone())));
+    some.iter().position(again).unwrap_or(some.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::{Code, DeviceKey};
+
+    #[test]
+    fn steps_of_one_subject_wait_for_each_other() {
+        let domain = DomainName::parse("example.com").unwrap();
+        let code = |number| Subject::Code(Code::from_number(number).unwrap());
+        let phone = Subject::Device(DeviceKey::parse("00903341a0b1").unwrap());
+        let news = |subjects: &[Subject]| News {
+            domain: domain.clone(),
+            subjects: subjects.to_vec(),
+            event: Happening::NoticeReady,
+        };
+        assert_eq!(independent(&[]), 0);
+        assert_eq!(independent(&[news(&[code(1)]), news(&[code(2), phone.clone()]), news(&[code(3)])]), 3);
+        assert_eq!(independent(&[news(&[code(1)]), news(&[code(2)]), news(&[phone, code(1)]), news(&[code(4)])]), 2);
+    }
+}
