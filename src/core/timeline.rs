@@ -1,5 +1,7 @@
 //! What has happened to a device or a code, step by step: the answer to "why is this phone stuck?".
 
+pub mod standing;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Code, DeviceKey};
