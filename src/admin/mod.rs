@@ -4,12 +4,16 @@
 
 mod authority;
 mod categories;
+mod codes;
 mod devices;
 mod domains;
 mod error;
 mod jobs;
 mod moves;
 mod outcomes;
+mod rollouts;
+pub mod sheet;
+mod stories;
 
 use std::sync::Arc;
 
@@ -20,10 +24,13 @@ use crate::store::Signal;
 use crate::store::seal::Sealer;
 
 pub use authority::{Authority, Token};
+pub use codes::{CodeFilter, CodeWish};
 pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
 pub use moves::OfferListing;
 pub use outcomes::{Outcome, What};
+pub use rollouts::{Batch, MAX_USERS, RolloutRun, User};
+pub use stories::Story;
 
 /// Result of an operator's call.
 pub type Result<T> = std::result::Result<T, AdminError>;

@@ -32,6 +32,7 @@ macro_rules! on_each_store {
 
 mod apps;
 mod apps_devices;
+mod codebook;
 mod entry;
 mod fleet;
 mod limits;

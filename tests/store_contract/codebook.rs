@@ -128,7 +128,7 @@ pub async fn a_code_without_a_holder_is_for_anybody(f: impl Fixture) {
 async fn row(store: &dyn Store, number: u64) -> RolloutRow {
     let new = NewCode { rollout: true, ..new_code(store, code(number), &domain()).await };
     store.put_code(&new, u64::MAX).await.unwrap();
-    let name = (number % 2 == 0).then(|| format!("Name {number}").into());
+    let name = number.is_multiple_of(2).then(|| format!("Name {number}").into());
     RolloutRow { sip: format!("user{number}").into(), name, code: code(number), valid_until: new.valid_until }
 }
 
@@ -204,7 +204,7 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     let store = &**f.store();
     let (phone, number) = (Subject::Device(device(1)), Subject::Code(code(1)));
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
-    store.note(&domain(), &[number.clone()], &Happening::Issued).await.unwrap();
+    store.note(&domain(), std::slice::from_ref(&number), &Happening::Issued).await.unwrap();
     store.note(&domain(), &[phone.clone(), number.clone()], &Happening::Entered(Way::Code)).await.unwrap();
     let steps = store.timeline(&domain(), &number).await.unwrap();
     let events: Vec<_> = steps.iter().map(|step| &step.event).collect();
@@ -217,11 +217,11 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     // The same again is one step.
     let failed = |reason: usize| Happening::UpdateFailed(format!("reason {reason}").into());
     for _ in 0..3 {
-        store.note(&domain(), &[phone.clone()], &failed(0)).await.unwrap();
+        store.note(&domain(), std::slice::from_ref(&phone), &failed(0)).await.unwrap();
     }
     assert_eq!(store.timeline(&domain(), &phone).await.unwrap().len(), 2);
     for reason in 1..=MAX_STEPS {
-        store.note(&domain(), &[phone.clone()], &failed(reason)).await.unwrap();
+        store.note(&domain(), std::slice::from_ref(&phone), &failed(reason)).await.unwrap();
     }
     let steps = store.timeline(&domain(), &phone).await.unwrap();
     assert_eq!(
@@ -230,7 +230,7 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     );
 
     f.advance(29 * DAY).await;
-    store.note(&domain(), &[number.clone()], &Happening::NoticeReady).await.unwrap();
+    store.note(&domain(), std::slice::from_ref(&number), &Happening::NoticeReady).await.unwrap();
     f.advance(DAY + Duration::from_secs(1)).await;
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
     assert_eq!(store.timeline(&domain(), &number).await.unwrap().len(), 3);

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod broker;
 pub mod crypto;
+pub mod operator;
 pub mod peer;
 pub mod raw;
 pub mod redis_server;

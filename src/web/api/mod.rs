@@ -6,14 +6,19 @@
 mod builds;
 mod caller;
 mod categories;
+mod codes;
+mod csv;
 mod cursor;
 mod devices;
 mod domains;
+mod exports;
 mod jobs;
 mod moves;
 mod openapi;
 mod problem;
+mod rollouts;
 mod shapes;
+mod stories;
 mod text;
 mod token;
 
@@ -50,6 +55,10 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(builds::routes)
             .configure(devices::routes)
             .configure(moves::routes)
+            .configure(codes::routes)
+            .configure(exports::routes)
+            .configure(rollouts::routes)
+            .configure(stories::routes)
             .configure(openapi::routes);
     }
 }

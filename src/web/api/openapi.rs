@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::only;
-use super::{Problem, builds, categories, devices, domains, jobs, moves, token};
+use super::{Problem, builds, categories, codes, devices, domains, exports, jobs, moves, rollouts, stories, token};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,6 +36,10 @@ pub fn document() -> Value {
     document.merge(builds::Doc::openapi());
     document.merge(devices::Doc::openapi());
     document.merge(moves::Doc::openapi());
+    document.merge(codes::Doc::openapi());
+    document.merge(exports::Doc::openapi());
+    document.merge(rollouts::Doc::openapi());
+    document.merge(stories::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
     // Each kind of configuration has parameters of its own, which no type of ours can say.
     document["components"]["schemas"]["ConfigJobBody"] = jobs::config_schema();

@@ -56,6 +56,18 @@ impl Problem {
         Self::new("unauthorized", "No valid token", StatusCode::UNAUTHORIZED, detail)
     }
 
+    /// The body is longer than this many bytes.
+    pub fn too_large(most: usize) -> Self {
+        let detail = format!("the body is longer than {most} bytes");
+        Self::new("too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// The body is of a kind that this address does not take.
+    pub fn media_type(wanted: &str) -> Self {
+        let detail = format!("the body must be {wanted}");
+        Self::new("media-type", "Unsupported media type", StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
     /// The address has other methods.
     pub fn method(allow: &'static str) -> Self {
         let detail = format!("this address knows {allow} only");
@@ -89,12 +101,7 @@ impl From<&JsonPayloadError> for Problem {
             JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
                 Self::new("too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
-            JsonPayloadError::ContentType => Self::new(
-                "media-type",
-                "Unsupported media type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body must be application/json",
-            ),
+            JsonPayloadError::ContentType => Self::media_type("application/json"),
             other => Self::bad_request(format!("body: {other}")),
         }
     }
@@ -105,6 +112,8 @@ impl std::fmt::Display for Problem {
         f.write_str(&self.detail)
     }
 }
+
+impl std::error::Error for Problem {}
 
 impl actix_web::ResponseError for Problem {
     fn status_code(&self) -> StatusCode {

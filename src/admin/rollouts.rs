@@ -1,0 +1,226 @@
+//! Roll-outs: one code for each of many users.
+//!
+//! The list of users is checked before any code is issued. Then the codes are made in batches, and every batch is in the
+//! roll-out before the next one is begun. If something fails on the way, what was issued is in the roll-out, which has less rows
+//! than users then, and can be revoked with it; no code is left that is in no roll-out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::codes::{category, operator};
+use super::{Admin, AdminError, Authority, Result};
+use crate::actors::node::Node;
+use crate::codes::{Made, NoCode, Wish};
+use crate::core::device::{CodeState, Domain};
+use crate::core::ids::{Code, RolloutId};
+use crate::core::timeline::{Happening, Subject};
+use crate::directory::DirectoryError;
+use crate::store::{Rollout, RolloutRow};
+
+/// Users of one roll-out at most.
+pub const MAX_USERS: u64 = 100_000;
+
+/// Users whose codes are made between two looks at the roll-out.
+const BATCH: usize = 500;
+
+/// Codes that are drawn and kept at the same time: enough for the store to commit many at once.
+const TOGETHER: usize = 250;
+
+/// A directory that asks for patience gets it this often, and for no longer than that each time.
+const PATIENCE: (u32, Duration) = (30, Duration::from_secs(5));
+
+/// One user of a roll-out that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// SIP name.
+    pub sip: Box<str>,
+    /// Name to be shown.
+    pub name: Option<Box<str>>,
+}
+
+/// The users of a roll-out, one after the other.
+pub type Users = Box<dyn Iterator<Item = Result<User>> + Send>;
+
+/// A roll-out that is being made.
+pub struct RolloutRun {
+    node: Arc<Node>,
+    domain: Arc<Domain>,
+    rollout: Rollout,
+    users: Users,
+}
+
+/// Rows whose codes were made.
+#[derive(Debug)]
+pub struct Batch {
+    /// The rows; they are in the roll-out. None: it is complete, or it has failed.
+    pub rows: Vec<RolloutRow>,
+    /// Why it does not go on behind them.
+    pub failed: Option<AdminError>,
+}
+
+impl Admin {
+    /// Begins a roll-out for these users.
+    pub async fn begin_rollout(
+        &self,
+        domain: &Arc<Domain>,
+        name: &str,
+        of: &str,
+        (count, users): (u64, Users),
+    ) -> Result<RolloutRun> {
+        let category = category(domain, of)?.id;
+        let rollout = self.node.store.begin_rollout(&domain.name, name, category, count).await?;
+        Ok(RolloutRun { node: Arc::clone(&self.node), domain: Arc::clone(domain), rollout, users })
+    }
+
+    /// All roll-outs of a domain, newest first.
+    pub async fn rollouts(&self, authority: &Authority, named: &str) -> Result<(Arc<Domain>, Vec<Rollout>)> {
+        let domain = self.domain(authority, named).await?;
+        let all = self.node.store.rollouts(&domain.name).await?;
+        Ok((domain, all))
+    }
+
+    /// One of them.
+    pub async fn rollout(&self, authority: &Authority, named: &str, id: RolloutId) -> Result<(Arc<Domain>, Rollout)> {
+        let (domain, all) = self.rollouts(authority, named).await?;
+        let found = all.into_iter().find(|rollout| rollout.id == id);
+        Ok((domain, found.ok_or(AdminError::NotFound("roll-out"))?))
+    }
+
+    /// Up to `limit` rows of a roll-out.
+    pub async fn rollout_rows(
+        &self,
+        domain: &Domain,
+        id: RolloutId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(RolloutRow, Option<CodeState>)>> {
+        let rows = self.node.store.rollout_rows(&domain.name, id, from, limit).await?;
+        rows.ok_or(AdminError::NotFound("roll-out"))
+    }
+
+    /// Forgets a roll-out, and revokes its open codes first if that is wanted. Returns how many were revoked.
+    pub async fn remove_rollout(&self, authority: &Authority, named: &str, id: RolloutId, revoke: bool) -> Result<u64> {
+        let domain = self.domain(authority, named).await?;
+        let revoked = if revoke { self.revoke_rollout(&domain, id).await? } else { 0 };
+        if self.node.store.remove_rollout(&domain.name, id).await? {
+            Ok(revoked)
+        } else {
+            Err(AdminError::NotFound("roll-out"))
+        }
+    }
+
+    async fn revoke_rollout(&self, domain: &Domain, id: RolloutId) -> Result<u64> {
+        let (mut revoked, mut from) = (0, 0);
+        loop {
+            let rows = self.rollout_rows(domain, id, from, BATCH).await?;
+            let open = rows.iter().filter(|(_, state)| *state == Some(CodeState::Open));
+            revoked += revoke_all(&self.node, domain, open.map(|(row, _)| row.code).collect()).await?;
+            from += rows.len() as u64;
+            if rows.len() < BATCH {
+                return Ok(revoked);
+            }
+        }
+    }
+}
+
+async fn revoke_all(node: &Node, domain: &Domain, codes: Vec<Code>) -> Result<u64> {
+    let mut outcomes = stream::iter(codes).map(|code| node.codes.revoke(&domain.name, code)).buffer_unordered(TOGETHER);
+    let mut revoked = 0;
+    while let Some(outcome) = outcomes.next().await {
+        revoked += u64::from(outcome?);
+    }
+    Ok(revoked)
+}
+
+impl RolloutRun {
+    /// The roll-out as it is so far.
+    pub const fn rollout(&self) -> &Rollout {
+        &self.rollout
+    }
+
+    /// Forgets a roll-out of which nothing has come.
+    pub async fn abandon(self) {
+        if let Err(error) = self.node.store.remove_rollout(&self.domain.name, self.rollout.id).await {
+            tracing::debug!(%error, "an empty roll-out stays");
+        }
+    }
+
+    /// Makes the codes of the next users.
+    pub async fn next(&mut self) -> Batch {
+        let mut failed = None;
+        let mut users = Vec::with_capacity(BATCH);
+        for user in self.users.by_ref().take(BATCH) {
+            match user {
+                Ok(user) => users.push(user),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let this = &*self;
+        let made = stream::iter(users).map(|user| async move {
+            let made = this.make(&user).await;
+            made.map(|Made { code, valid_until }| RolloutRow { sip: user.sip, name: user.name, code, valid_until })
+        });
+        let mut rows = Vec::with_capacity(BATCH);
+        for outcome in made.buffered(TOGETHER).collect::<Vec<_>>().await {
+            match outcome {
+                Ok(row) => rows.push(row),
+                Err(error) => failed = Some(error.into()),
+            }
+        }
+        if let Err(error) = self.add(&rows).await {
+            rows.clear();
+            failed = Some(error);
+        }
+        if let Some(error) = &failed {
+            tracing::warn!(%error, domain = %self.domain.name, rollout = self.rollout.id.0, "roll-out broken off");
+        }
+        Batch { rows, failed }
+    }
+
+    /// Puts rows into the roll-out, or takes their codes back.
+    async fn add(&mut self, rows: &[RolloutRow]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (node, domain) = (&self.node, &self.domain.name);
+        let added = node.store.add_rollout_rows(domain, self.rollout.id, self.rollout.rows, rows).await;
+        if !matches!(added, Ok(true)) {
+            let codes = rows.iter().map(|row| row.code).collect();
+            // If this fails too, they are in the list of codes and end by their time.
+            let _ = revoke_all(node, &self.domain, codes).await;
+            added?;
+            return Err(AdminError::NotFound("roll-out"));
+        }
+        self.rollout.rows += rows.len() as u64;
+        let subjects = rows.iter().map(|row| Subject::Code(row.code)).collect();
+        node.codes.note(domain, subjects, Happening::Issued);
+        Ok(())
+    }
+
+    async fn make(&self, user: &User) -> std::result::Result<Made, NoCode> {
+        let wish = Wish {
+            domain: &self.domain,
+            category: self.rollout.category,
+            sip: Some(user.sip.clone()),
+            requester: operator(),
+            holder: None,
+            rollout: true,
+        };
+        let (times, longest) = PATIENCE;
+        for _ in 0..times {
+            match self.node.codes.make(&wish).await {
+                Err(NoCode::Directory(DirectoryError::RateLimited { retry_after })) if retry_after <= longest => {
+                    tokio::time::sleep(retry_after).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.node.codes.make(&wish).await
+    }
+}

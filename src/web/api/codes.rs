@@ -1,0 +1,267 @@
+//! `/api/v1/domains/{domain}/codes`: issue, list, look at and revoke codes.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::caller::Caller;
+use super::problem::only;
+use super::{Answer, Problem};
+use crate::admin::sheet::MAX_NAME;
+use crate::admin::{Admin, AdminError, CodeFilter, CodeWish};
+use crate::core::device::{CodeState, Domain, IssuedCode};
+use crate::core::ids::{CategoryId, Code};
+use crate::core::time::UnixMillis;
+
+/// Codes in one answer.
+const PAGE: (usize, usize) = (100, 1000);
+
+/// A code that is wanted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCode {
+    /// Name or number of the category.
+    #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
+    category: String,
+    /// SIP name of the user who will get the device.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128, example = "anna", nullable = false)]
+    sip: Option<String>,
+    /// Valid for seven days instead of ten minutes.
+    #[serde(default)]
+    rollout: bool,
+}
+
+/// A code.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CodeView {
+    /// Twelve digits.
+    #[schema(pattern = "^[0-9]{12}$", example = "402817739164")]
+    code: String,
+    /// Number of the category that a device enters with it.
+    category_id: u64,
+    /// Name of the category.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    /// SIP name of the user who will get the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sip: Option<String>,
+    /// Valid for seven days instead of ten minutes.
+    rollout: bool,
+    /// When it was issued, in Unix seconds; in lists only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued: Option<u64>,
+    /// End of its validity, in Unix seconds.
+    valid_until: u64,
+    /// What has become of it.
+    state: State,
+    /// The device that has used it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    /// The analogue port that it was used for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<String>,
+}
+
+/// What has become of a code.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// Nobody has used it.
+    Open,
+    /// A device has used it.
+    Used,
+}
+
+/// Name of a category.
+pub(super) fn category_name(domain: &Domain, id: CategoryId) -> Option<String> {
+    domain.categories.iter().find(|category| category.id == id).map(|category| category.name.to_string())
+}
+
+impl CodeView {
+    fn of(domain: &Domain, code: &IssuedCode, issued: Option<UnixMillis>) -> Self {
+        let (state, device, port) = match &code.state {
+            CodeState::Open => (State::Open, None, None),
+            CodeState::Used { by, port } => (State::Used, Some(by.to_string()), port.as_deref().map(Into::into)),
+        };
+        Self {
+            code: code.code.expose().into(),
+            category_id: code.category.0,
+            category: category_name(domain, code.category),
+            sip: code.sip.as_deref().map(Into::into),
+            rollout: code.rollout,
+            issued: issued.map(UnixMillis::seconds),
+            valid_until: code.valid_until.seconds(),
+            state,
+            device,
+            port,
+        }
+    }
+}
+
+/// Which codes are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Codes in this answer at most.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<usize>,
+    /// `next` of the answer before.
+    #[param(max_length = 40, pattern = "^[0-9]{1,16}-[0-9]{12}$")]
+    cursor: Option<String>,
+    /// Only codes in this state.
+    #[param(inline)]
+    state: Option<StateFilter>,
+}
+
+/// Only codes in this state.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum StateFilter {
+    /// Nobody has used it.
+    Open,
+    /// A device has used it.
+    Used,
+}
+
+/// Some codes, newest first.
+#[derive(Serialize, ToSchema)]
+struct CodePage {
+    /// The codes. There may be less than asked for although others follow.
+    codes: Vec<CodeView>,
+    /// `cursor` of the next request; absent: there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A position in the list.
+fn cursor(text: &str) -> Option<(UnixMillis, Code)> {
+    let (issued, code) = text.split_once('-')?;
+    Some((UnixMillis(issued.parse().ok()?), Code::parse(code).ok()?))
+}
+
+/// The limit of a list.
+pub(super) fn limit(asked: Option<usize>, (usual, most): (usize, usize)) -> Answer<usize> {
+    match asked {
+        None => Ok(usual),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(AdminError::invalid("limit", format!("1 to {most}")).into()),
+    }
+}
+
+/// Whether a name can be kept: what is given has at least one character and is not too long.
+pub(super) fn check_name(field: &str, text: &str) -> Answer<()> {
+    let why = match text.chars().count() {
+        _ if text.trim().is_empty() => "it is empty",
+        length if length > MAX_NAME => "it is longer than 128 characters",
+        _ if text.chars().any(char::is_control) => "it contains control characters",
+        _ => return Ok(()),
+    };
+    Err(AdminError::invalid(field, why).into())
+}
+
+fn code_of(text: &str) -> Answer<Code> {
+    Code::parse(text).map_err(|_| Problem::not_found("code"))
+}
+
+/// Issue a code
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/codes", tag = "codes", request_body = NewCode,
+    params(("domain" = String, Path, description = "name or number of the domain")),
+    responses((status = 201, body = CodeView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn issue(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    body: web::Json<NewCode>,
+) -> Answer<HttpResponse> {
+    if let Some(sip) = &body.sip {
+        check_name("sip", sip)?;
+    }
+    let wish = CodeWish { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
+    let (domain, code) = admin.issue_code(&authority, &path, &wish).await?;
+    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
+}
+
+/// List codes, newest first
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/codes", tag = "codes",
+    params(("domain" = String, Path, description = "name or number of the domain"), ListQuery),
+    responses((status = 200, body = CodePage),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn list(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> Answer<HttpResponse> {
+    let limit = limit(query.limit, PAGE)?;
+    let before = match &query.cursor {
+        Some(text) => Some(cursor(text).ok_or_else(|| AdminError::invalid("cursor", "no answer has given this"))?),
+        None => None,
+    };
+    let filter = match query.state {
+        None => CodeFilter::All,
+        Some(StateFilter::Open) => CodeFilter::Open,
+        Some(StateFilter::Used) => CodeFilter::Used,
+    };
+    let domain = admin.domain(&authority, &path).await?;
+    let (codes, next) = admin.codes(&domain, before, limit, filter).await?;
+    let codes = codes.iter().map(|listing| CodeView::of(&domain, &listing.code, Some(listing.issued))).collect();
+    let next = next.map(|(issued, code)| format!("{}-{}", issued.0, code.expose()));
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(CodePage { codes, next }))
+}
+
+/// Look at a code
+#[utoipa::path(get, path = "/api/v1/domains/{domain}/codes/{code}", tag = "codes",
+    params(("domain" = String, Path, description = "name or number of the domain"),
+        ("code" = String, Path, description = "twelve digits")),
+    responses((status = 200, body = CodeView),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn get(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+) -> Answer<HttpResponse> {
+    let (domain, code) = admin.code(&authority, &path.0, code_of(&path.1)?).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
+}
+
+/// Revoke an open code
+///
+/// Afterwards it is like one that never was. A code that a device has used is refused with 409.
+#[utoipa::path(delete, path = "/api/v1/domains/{domain}/codes/{code}", tag = "codes",
+    params(("domain" = String, Path, description = "name or number of the domain"),
+        ("code" = String, Path, description = "twelve digits")),
+    responses((status = 204),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn revoke(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+) -> Answer<HttpResponse> {
+    admin.revoke_code(&authority, &path.0, code_of(&path.1)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(issue, list, get, revoke))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let all = web::resource("/api/v1/domains/{domain}/codes");
+    let one = web::resource("/api/v1/domains/{domain}/codes/{code}");
+    config
+        .service(
+            all.route(web::get().to(list)).route(web::post().to(issue)).default_service(web::to(only("GET, POST"))),
+        )
+        .service(
+            one.route(web::get().to(get)).route(web::delete().to(revoke)).default_service(web::to(only("GET, DELETE"))),
+        );
+}

@@ -1,0 +1,80 @@
+//! CSV on its way out, in pieces (RFC 4180, UTF-8).
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+
+use super::Problem;
+use crate::core::time::UnixMillis;
+
+/// The media type of all answers here.
+pub(super) const CSV: &str = "text/csv; charset=utf-8";
+
+/// Lines of CSV.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Adds a line. A cell that a spreadsheet would take for a formula is led by an apostrophe.
+    pub fn add<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+        let mut writer =
+            csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(&mut self.0);
+        for cell in cells {
+            let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+            // Writing into memory does not fail.
+            let _ = if formula { writer.write_field(format!("'{cell}")) } else { writer.write_field(cell) };
+        }
+        let _ = writer.write_record(None::<&[u8]>);
+    }
+
+    /// The bytes.
+    pub fn take(self) -> Bytes {
+        self.0.into()
+    }
+}
+
+/// A time for people, in UTC.
+pub(super) fn time(at: UnixMillis) -> String {
+    let since = std::time::Duration::from_secs(at.seconds());
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
+}
+
+/// A piece that is missing ends the connection: what has come then is no whole answer, and the client sees that.
+pub(super) type Piece = Result<Bytes, Problem>;
+
+/// An answer in pieces. The first one is there already, so whatever fails before it is told by a problem document.
+pub(super) async fn answer(
+    mut response: actix_web::HttpResponseBuilder,
+    name: &str,
+    pieces: impl Stream<Item = Piece> + 'static,
+) -> Result<HttpResponse, Problem> {
+    let mut pieces = Box::pin(pieces);
+    let first = pieces.next().await.transpose()?.unwrap_or_default();
+    let whole = futures_util::stream::iter([Ok(first)]).chain(pieces);
+    response
+        .insert_header((CONTENT_TYPE, CSV))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
+    Ok(response.streaming(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formula_is_not_executed() {
+        let mut lines = Lines::default();
+        lines.add(["=1+1", "+49", "-2", "@SUM(A1)", "\tx", "\rx", "a=b", ""]);
+        lines.add(["a;b", "c,d", "say \"e\""]);
+        let text = String::from_utf8(lines.take().to_vec()).unwrap();
+        let first = "'=1+1,'+49,'-2,'@SUM(A1),'\tx,\"'\rx\",a=b,\r\n";
+        assert_eq!(text, format!("{first}a;b,\"c,d\",\"say \"\"e\"\"\"\r\n"));
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        assert_eq!(time(UnixMillis(1_767_225_600_999)), "2026-01-01T00:00:00Z");
+    }
+}

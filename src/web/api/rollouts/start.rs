@@ -1,0 +1,188 @@
+//! A list of users for a list of codes.
+//!
+//! A list as CSV is put down in a file without a name as it arrives, and checked whole before the first code is made. The answer goes
+//! out as the codes are made. A client that goes away does not stop a roll-out, and one that does not read holds it up for a
+//! while only: the rows can be had later.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::BytesMut;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::shapes::{NewRollout, NewUser, RolloutView, RowState, StartQuery};
+use super::{HEAD, line};
+use crate::admin::sheet::{self, Sheet};
+use crate::admin::{Admin, AdminError, RolloutRun, User};
+use crate::core::device::Domain;
+use crate::core::ids::RolloutId;
+use crate::web::api::caller::Caller;
+use crate::web::api::codes::check_name;
+use crate::web::api::csv::{Lines, Piece, answer};
+use crate::web::api::{Answer, MAX_JSON, Problem};
+
+/// Longest list of users as CSV, in bytes.
+const MAX_CSV: usize = 64 * 1024 * 1024;
+
+/// Pieces of an answer that may wait for a slow reader, and for how long it may stop the roll-out.
+const AHEAD: usize = 8;
+const SLOW_READER: Duration = Duration::from_secs(30);
+
+/// Begin a roll-out
+///
+/// A list as CSV begins with the line `sip` or `sip,name`; columns are separated by `,` or `;`. It is answered with CSV as the codes are
+/// made; if that breaks off, the connection ends early and the roll-out (see `Location`) has less rows than users. A list as JSON is
+/// answered when all codes are made. Nothing is issued if there is a mistake in the list.
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/rollouts", tag = "rollouts",
+    request_body(content((NewRollout = "application/json"), (String = "text/csv"))),
+    params(("domain" = String, Path, description = "name or number of the domain"), StartQuery),
+    responses((status = 201, content((RolloutView = "application/json"), (String = "text/csv"))),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn start(
+    request: HttpRequest,
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+    query: web::Query<StartQuery>,
+    body: web::Payload,
+) -> Answer<HttpResponse> {
+    let domain = admin.domain(&authority, &path).await?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "text/csv" => {
+            let missing = |field: &str| AdminError::invalid(field, "with a list as CSV it has to be in the query");
+            let name = query.name.as_deref().ok_or_else(|| missing("name"))?;
+            let category = query.category.as_deref().ok_or_else(|| missing("category"))?;
+            check_name("name", name)?;
+            let file = put_down(body).await?;
+            let sheet = web::block(move || Sheet::check(file)).await;
+            let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
+            let run = admin.begin_rollout(&domain, name, category, sheet.users()).await?;
+            stream_rows(&domain, run).await
+        }
+        "application/json" => {
+            if query.name.is_some() || query.category.is_some() {
+                return Err(Problem::bad_request("with a list as JSON, name and category are in the body"));
+            }
+            let NewRollout { name, category, users } = serde_json::from_slice(&read_json(body).await?)
+                .map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+            check_name("name", &name)?;
+            let user = |user: NewUser| User { sip: user.sip.into(), name: user.name.map(Into::into) };
+            let users = sheet::checked(users.into_iter().map(user).collect())?;
+            let run = admin.begin_rollout(&domain, &name, &category, users).await?;
+            make_all(&domain, run).await
+        }
+        _ => Err(Problem::media_type("text/csv or application/json")),
+    }
+}
+
+/// Writes a body into a file that nobody else can open and that is gone with its handle.
+async fn put_down(mut body: web::Payload) -> Answer<File> {
+    let lost = |error: std::io::Error| {
+        tracing::warn!(%error, "list of users not put down");
+        AdminError::Unavailable("the list could not be put down; try again later".into())
+    };
+    let mut file = tempfile::tempfile().map_err(lost)?;
+    let mut length = 0;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        length += piece.len();
+        if length > MAX_CSV {
+            return Err(Problem::too_large(MAX_CSV));
+        }
+        // Into the cache of the system: a piece is a few kilobytes.
+        file.write_all(&piece).map_err(lost)?;
+    }
+    Ok(file)
+}
+
+async fn read_json(mut body: web::Payload) -> Answer<BytesMut> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        if whole.len() + piece.len() > MAX_JSON {
+            return Err(Problem::too_large(MAX_JSON));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+fn location(domain: &Domain, id: RolloutId) -> String {
+    format!("/api/v1/domains/{}/rollouts/{}", domain.id.0, id.0)
+}
+
+/// The answer for a roll-out that has failed before anything was answered. One of which nothing has come is forgotten.
+async fn broken_off(run: RolloutRun, error: AdminError) -> Problem {
+    let rollout = run.rollout();
+    let (id, rows, users) = (rollout.id.0, rollout.rows, rollout.users);
+    if rows == 0 {
+        run.abandon().await;
+        return error.into();
+    }
+    AdminError::Unavailable(format!("{error}; roll-out {id} was broken off with {rows} of {users} codes issued")).into()
+}
+
+/// Makes all codes and answers with the roll-out.
+async fn make_all(domain: &Domain, mut run: RolloutRun) -> Answer<HttpResponse> {
+    loop {
+        let batch = run.next().await;
+        if let Some(error) = batch.failed {
+            return Err(broken_off(run, error).await);
+        }
+        if batch.rows.is_empty() {
+            break;
+        }
+    }
+    let rollout = run.rollout();
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, location(domain, rollout.id)))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(RolloutView::of(domain, rollout)))
+}
+
+/// Answers with the rows as their codes are made.
+async fn stream_rows(domain: &Domain, mut run: RolloutRun) -> Answer<HttpResponse> {
+    let mut first = run.next().await;
+    if let Some(error) = first.failed.take() {
+        return Err(broken_off(run, error).await);
+    }
+    let id = run.rollout().id;
+    let (pieces, ready) = mpsc::channel::<Piece>(AHEAD);
+    actix_rt::spawn(async move {
+        let (mut batch, mut head, mut reader) = (first, true, Some(pieces));
+        loop {
+            let mut lines = Lines::default();
+            if std::mem::take(&mut head) {
+                lines.add(HEAD);
+            }
+            batch.rows.iter().for_each(|row| line(&mut lines, row, RowState::Pending));
+            hand_over(&mut reader, Ok(lines.take())).await;
+            if let Some(error) = batch.failed {
+                return hand_over(&mut reader, Err(error.into())).await;
+            }
+            batch = run.next().await;
+            if batch.rows.is_empty() && batch.failed.is_none() {
+                return;
+            }
+        }
+    });
+    let pieces = stream::unfold(ready, |mut ready| async move { Some((ready.recv().await?, ready)) });
+    let mut response = HttpResponse::Created();
+    response.insert_header((LOCATION, location(domain, id)));
+    answer(response, "rollout.csv", pieces).await
+}
+
+/// Gives a piece to the reader, if there still is one.
+async fn hand_over(reader: &mut Option<mpsc::Sender<Piece>>, piece: Piece) {
+    let Some(pieces) = reader else { return };
+    if !matches!(tokio::time::timeout(SLOW_READER, pieces.send(piece)).await, Ok(Ok(()))) {
+        *reader = None;
+    }
+}
