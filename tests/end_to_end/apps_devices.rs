@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use provbroker::config::Config;
-use provbroker::core::device::{Device, Facts};
+use provbroker::core::device::Facts;
 use provbroker::core::ids::{Code, DeviceKey, DomainName, Secret};
 use provbroker::store::{DomainChange, Entered, Entry, Signal, Store, Ticket};
 use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE_PASSWORD, OTHER, OTHER_PASSWORD, PASSWORD, run};
+use crate::support::peer::Device;
 use crate::support::secrets;
+use crate::support::tunnel::{RECEIVE_RESULT, SHUTDOWN};
 
 fn many_requests(config: &mut Config) {
     config.apps.requests_per_second = 1_000;
@@ -25,7 +27,7 @@ fn key(text: &str) -> DeviceKey {
 }
 
 /// A device that an administrator has put into a domain.
-async fn enter(store: &Arc<dyn Store>, domain: &str, id: &str, platform: &str) -> Device {
+async fn enter(store: &Arc<dyn Store>, domain: &str, id: &str, platform: &str) -> provbroker::core::device::Device {
     let domains = store.domains().await.unwrap();
     let tenant = domains.iter().find(|d| d.name == name(domain)).unwrap();
     let facts = Facts {
@@ -264,4 +266,58 @@ on_each_store!(what_is_not_connected_is_offline_and_foreign_addresses_are_refuse
     let remove = json!({"mt": "RemoveDevicePhone", "hwId": "gw-a", "id": "TEL1"});
     assert_eq!(other.request(remove.clone()).await["error"], "not allowed");
     assert_eq!(app.request(remove).await["error"], "not found");
+});
+
+on_each_store!(a_device_is_asked_through_its_tunnel, |_| {}, async |broker: &Broker| {
+    let mut app = devices_app(broker, DOMAIN, PASSWORD).await;
+    app.request(json!({"mt": "GetDevices", "recvUpdates": true, "src": "d"})).await;
+    let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    let code = users.code(CATEGORY, "p").await;
+    let (mut device, password) = Device::enter(broker.addr, "0090334100c1", &code).await;
+    device.expect_admin_password(&password).await;
+    // Nobody has helped: the entry itself is what is told.
+    let mut online = false;
+    while !online {
+        let notice = app.receive().await;
+        if notice["mt"] == "DeviceAdded" || notice["mt"] == "DeviceUpdate" {
+            assert_eq!((&notice["src"], &notice["device"]["hwId"]), (&json!("d"), &json!("0090334100c1")));
+            online = notice["device"]["online"] == true;
+        }
+    }
+    app.send(&json!({"mt": "SetDeviceFiler", "recvUpdates": false})).await;
+    while app.receive().await["mt"] != "SetDeviceFilerResult" {}
+    let key = session_key(&mut app).await;
+    let uri = app.request(json!({"mt": "GetDevice", "hwId": "00-90-33-41-00-c1"})).await["device"]["uri"].clone();
+    let uri = uri.as_str().unwrap();
+    assert_eq!(uri, format!("http://{}/example.com/devices/passthrough/0090334100c1/{key}/", broker.addr));
+    for (answer, result) in [
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"[..],
+            json!({"mt": "HttpGetResult", "src": "h", "status": 200, "contentType": "text/plain", "data": "ok\n"}),
+        ),
+        (
+            &b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n\xff\x00"[..],
+            json!({"mt": "HttpGetResult", "src": "h", "status": 404, "data": "/wA=", "base64": true}),
+        ),
+        (
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n"[..],
+            json!({"mt": "HttpGetResult", "src": "h", "error": "too large"}),
+        ),
+    ] {
+        app.send(&json!({"mt": "HttpGet", "uri": format!("{uri}log.txt?a=%2f"), "src": "h"})).await;
+        let (session, request) = device.request().await;
+        assert!(request.starts_with("GET /log.txt?a=%2f HTTP/1.1\r\n"), "{request}");
+        device.tunnel(session, RECEIVE_RESULT, answer).await;
+        // What is slow does not hold up the others.
+        app.send(&json!({"mt": "KeepAlive", "src": "k"})).await;
+        let mut answers = [app.receive().await, app.receive().await];
+        answers.sort_by_key(|answer| answer["mt"].to_string());
+        assert_eq!(answers[0], result);
+        if result["error"].is_string() {
+            // The last one; how it is given up is the tunnel's matter.
+            break;
+        }
+        device.expect_tunnel(SHUTDOWN).await;
+        device.tunnel(session, SHUTDOWN, b"").await;
+    }
 });

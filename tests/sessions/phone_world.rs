@@ -266,7 +266,7 @@ impl World {
         match action {
             Action::Send(message) => self.conns[conn].down.push_back(message),
             Action::Close(_) => self.conns[conn].open = false,
-            Action::Ping | Action::Dropped | Action::WrongDigest | Action::Tunnel(..) => {}
+            Action::Ping | Action::Dropped | Action::WrongDigest | Action::Tunnel(..) | Action::Note(_) => {}
             Action::Claim(identify, stage) => {
                 let luck = self.luck();
                 if luck == Luck::Fails {
@@ -324,7 +324,6 @@ impl World {
                     device.work = *work;
                 }
             }
-            Action::Note(_) => {}
             Action::Deposit(_) => {
                 assert!(!self.conns[conn].paid, "a notice is owed once");
                 let luck = self.luck();

@@ -215,7 +215,7 @@ fn word(action: &Action) -> String {
                 ServerEvent::Receive(_) => "receive".into(),
                 ServerEvent::Shutdown => "shutdown".into(),
             },
-            other => panic!("{other:?}"),
+            FromServer::Ignored(ignored) => panic!("{ignored:?}"),
         },
         Action::Close(close) => format!("close {} {}", close.code(), close.text()),
         Action::Claim(identify, stage) => {
