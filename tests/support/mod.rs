@@ -7,6 +7,7 @@
 pub mod app;
 pub mod broker;
 pub mod crypto;
+pub mod cutter;
 pub mod operator;
 pub mod peer;
 pub mod raw;

@@ -1,6 +1,7 @@
 //! The other side of both protocols, written from the protocol texts alone: nothing of `provbroker` is used here, so that
 //! a mistake of the broker cannot hide in its own mirror.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::broker::INSTANCE;
 use super::crypto::{rc4, sha256_hex, unhex};
 use super::raw::{self, LOCALHOST};
 use super::secrets;
+use super::tunnel::{RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN};
 
 /// Only a guard against hanging for ever; no test waits for it.
 const GUARD: Duration = Duration::from_secs(20);
@@ -82,10 +84,13 @@ pub fn admin_message(kind: u16, json: &str) -> Vec<u8> {
     [&[1][..], &kind.to_be_bytes(), json.as_bytes()].concat()
 }
 
-/// A device on its WebSocket.
+/// A device on its WebSocket. What the broker itself asks of it by `/!…` it does by itself, whenever it is listened to.
 pub struct Device {
     socket: WebSocketStream<TcpStream>,
     fences: u64,
+    /// The command lines that the broker has sent, as paths.
+    pub lines: Vec<String>,
+    errands: HashSet<u32>,
 }
 
 impl Device {
@@ -98,7 +103,7 @@ impl Device {
     pub async fn connect_from(from: IpAddr, to: SocketAddr, query: &str) -> Result<Self, (u16, Option<u64>)> {
         let mark = if query.is_empty() { "" } else { "?" };
         let socket = open_from(from, to, &format!("{INSTANCE}/sysclients{mark}{query}")).await?;
-        Ok(Self { socket, fences: 0 })
+        Ok(Self { socket, fences: 0, lines: Vec::new(), errands: HashSet::new() })
     }
 
     /// Connects and identifies.
@@ -147,10 +152,50 @@ impl Device {
     }
 
     async fn next(&mut self) -> Message {
-        match guarded("a message to the device", self.socket.next()).await {
+        match self.next_or_end("a message to the device").await {
             Some(Ok(message)) => message,
             other => panic!("the connection to the device has ended: {other:?}"),
         }
+    }
+
+    async fn next_or_end(&mut self, what: &str) -> Option<Result<Message, Error>> {
+        loop {
+            let came = guarded(what, self.socket.next()).await;
+            let answer = match &came {
+                Some(Ok(Message::Binary(message))) => self.errand(message),
+                _ => None,
+            };
+            match answer {
+                // It may be too late for an answer; what follows tells.
+                Some(answer) => drop(self.socket.send(Message::Binary(answer.into())).await),
+                None => return came,
+            }
+        }
+    }
+
+    /// The answer to a message about a command line of the broker (`update-script.md` section 6).
+    fn errand(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        let (&2, header) = message.split_first()? else { return None };
+        let (session, rest) = header.split_first_chunk::<4>()?;
+        let (event, data) = rest.split_first_chunk::<4>()?;
+        let number = u32::from_be_bytes(*session);
+        if u32::from_be_bytes(*event) == SEND && data.starts_with(b"GET /!") {
+            self.errands.insert(number);
+            let path = String::from_utf8_lossy(data).split(' ').nth(1).unwrap_or_default().to_owned();
+            self.lines.push(path);
+        } else if !self.errands.contains(&number) {
+            return None;
+        }
+        let (event, data): (u32, &[u8]) = match u32::from_be_bytes(*event) {
+            SEND => (SEND_RESULT, b""),
+            RECEIVE => (RECEIVE_RESULT, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+            SHUTDOWN => {
+                self.errands.remove(&number);
+                (SHUTDOWN, b"")
+            }
+            other => panic!("event {other} of a server"),
+        };
+        Some([&[2][..], session, &event.to_be_bytes(), data].concat())
     }
 
     /// The next binary message.
@@ -247,7 +292,7 @@ impl Device {
     pub async fn is_quiet(&mut self) -> bool {
         let _ = self.socket.send(Message::Ping(b"quiet?".to_vec().into())).await;
         loop {
-            match guarded("pong or close", self.socket.next()).await {
+            match self.next_or_end("pong or close").await {
                 Some(Ok(Message::Pong(payload))) if payload[..] == *b"quiet?" => return true,
                 Some(Ok(Message::Ping(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
