@@ -3,15 +3,21 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::core::time::Tick;
+use crate::core::time::{Tick, UnixMillis};
 
 #[allow(clippy::disallowed_methods)]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Seconds since 1970 on the clock of this machine: for people to read, never for validity.
-#[allow(clippy::disallowed_methods)]
 pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    time_of_day().seconds()
+}
+
+/// The time of day on the clock of this machine: for maintenance hours and back-off, never for validity.
+#[allow(clippy::disallowed_methods)]
+pub fn time_of_day() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Measures how long something takes.

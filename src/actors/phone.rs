@@ -1,6 +1,7 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
 mod told;
+mod work;
 
 use std::sync::Arc;
 
@@ -19,21 +20,20 @@ use crate::actors::waiting::Waiting;
 use crate::clock::{self, Stopwatch};
 use crate::codes::ClaimRequest;
 use crate::core::close::Close;
-use crate::core::device::Device;
 use crate::core::entry::Stage;
 use crate::core::ids::{Code, ConnId, DomainName};
-use crate::core::jobs::plan::{self, Occasion};
 use crate::core::limits::SourceKey;
-use crate::core::phone::event::{Action, Basis, Claimed, Draw, Event, Planned};
+use crate::core::phone::event::{Action, Claimed, Draw, Event};
 use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
 use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth::SEED_CHARS;
-use crate::core::time::UnixMillis;
 use crate::core::timeline::{Happening, Subject};
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
+
+use work::Keeping;
 
 pub use told::{AdminPasswordChanged, DomainLost, Recheck, Replan};
 
@@ -49,6 +49,7 @@ pub struct Phone {
     domain: Option<Addr<DomainActor>>,
     takers: Takers,
     waiting: Option<Waiting>,
+    keeping: Keeping,
     alarm: Alarm,
     closed: Option<Close>,
     /// Runs until the device is a member.
@@ -69,6 +70,7 @@ impl Phone {
             domain: None,
             takers: Takers::default(),
             waiting: None,
+            keeping: Keeping::default(),
             alarm: Alarm::default(),
             closed: None,
             watch: Some(Stopwatch::start()),
@@ -88,6 +90,7 @@ impl Phone {
             self.query = Query::None;
         }
         self.keep_unassigned_place(ctx);
+        self.keeping.tidy();
         self.set_timer(ctx);
     }
 
@@ -99,12 +102,7 @@ impl Phone {
             Action::Claim(identify, stage) => self.claim(identify, stage, ctx),
             Action::Join(name) => self.join(name, ctx),
             Action::Plan(basis) => self.plan(basis, ctx),
-            Action::Keep(work) => self.aside(|node, domain, key| async move {
-                if let Err(error) = node.store.keep_work(&domain, &key, &work).await {
-                    // It is done once more then, which changes nothing.
-                    tracing::warn!(%error, device = %key, "progress not kept");
-                }
-            }),
+            Action::Keep(work) => self.keep(work),
             Action::Note(event) => {
                 if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
                     self.node.codes.note(domain, vec![Subject::Device(key.clone())], event);
@@ -145,39 +143,6 @@ impl Phone {
             }
             Action::Dropped => metrics::count(Counter::Dropped),
         }
-    }
-
-    /// Holds the jobs of the domain against the device. With the record at hand it costs nothing of the store.
-    fn plan(&mut self, basis: Basis, ctx: &mut WebsocketContext<Self>) {
-        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
-        let (device, occasion) = match basis {
-            Basis::Registered(device) => (Ok(device), Occasion::Registered),
-            Basis::Record(device) => (Ok(device), Occasion::Meanwhile),
-            Basis::Store(facts) => (Err(facts), Occasion::Meanwhile),
-        };
-        let facts = match device {
-            Ok(device) => {
-                let planned = planned(&self.node, device, occasion);
-                return self.feed(Event::Planned(planned), ctx);
-            }
-            Err(facts) => facts,
-        };
-        let node = Arc::clone(&self.node);
-        let look = async move {
-            match node.store.find_device(&key).await {
-                Ok(device) => device.filter(|device| device.domain == domain).map_or(Planned::Gone, |mut device| {
-                    if let Some(facts) = facts {
-                        device.facts = *facts;
-                    }
-                    planned(&node, Box::new(device), occasion)
-                }),
-                Err(error) => {
-                    tracing::warn!(%error, device = %key, "work not planned; trying again");
-                    Planned::Unavailable
-                }
-            }
-        };
-        self.ask(look, ctx, |phone, planned, ctx| phone.feed(Event::Planned(planned), ctx));
     }
 
     /// Does something for the device beside the session, which does not wait for it.
@@ -308,12 +273,6 @@ impl Phone {
         ctx.close(Some(close_frame(close)));
         ctx.stop();
     }
-}
-
-fn planned(node: &Node, device: Box<Device>, occasion: Occasion) -> Planned {
-    let now = UnixMillis::from_seconds(clock::unix_seconds());
-    let plan = plan::plan(&device, &node.tenants.jobs(&device.domain), occasion, now, &node.tuning.pace);
-    Planned::Work { device, plan: Box::new(plan), now }
 }
 
 fn draw() -> Draw {

@@ -44,3 +44,4 @@ mod refusals;
 mod secrets;
 mod tenancy;
 mod two_nodes;
+mod work;

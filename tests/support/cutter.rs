@@ -1,8 +1,10 @@
 //! A line between a device and the broker that breaks once, after a given number of messages of the broker.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -10,7 +12,8 @@ use tokio::task::JoinHandle;
 pub struct Cutter {
     /// Where the device connects.
     pub addr: SocketAddr,
-    task: JoinHandle<usize>,
+    passed: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
 }
 
 impl Cutter {
@@ -19,19 +22,26 @@ impl Cutter {
     pub async fn start(broker: SocketAddr, after: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
+        let passed = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&passed);
         let task = tokio::spawn(async move {
             let mut left = after;
             loop {
                 let (device, _) = listener.accept().await.unwrap();
                 let broker = TcpStream::connect(broker).await.unwrap();
                 // One at a time: the device comes back when the line is broken. `left` counts over all of them.
-                left = pass(device, broker, left).await;
+                left = pass(device, broker, left, &count).await;
                 if left == 0 {
                     left = usize::MAX;
                 }
             }
         });
-        Self { addr, task }
+        Self { addr, passed, task }
+    }
+
+    /// How many messages of the broker have passed.
+    pub fn passed(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
     }
 }
 
@@ -42,7 +52,10 @@ impl Drop for Cutter {
 }
 
 /// Carries bytes both ways until one side ends or `left` messages have passed; how many are left.
-async fn pass(device: TcpStream, broker: TcpStream, mut left: usize) -> usize {
+async fn pass(device: TcpStream, broker: TcpStream, mut left: usize, passed: &AtomicUsize) -> usize {
+    // Small messages go to and fro; waiting to join them would cost 40 ms each.
+    device.set_nodelay(true).unwrap();
+    broker.set_nodelay(true).unwrap();
     let (mut from_device, mut to_device) = device.into_split();
     let (mut from_broker, mut to_broker) = broker.into_split();
     let up = async { tokio::io::copy(&mut from_device, &mut to_broker).await.map(drop) };
@@ -52,7 +65,10 @@ async fn pass(device: TcpStream, broker: TcpStream, mut left: usize) -> usize {
             let frame = frame(&mut from_broker).await?;
             to_device.write_all(&frame).await?;
             // Pings and closes come when they like; only messages are counted.
-            left -= usize::from(left != usize::MAX && frame[0] & 0x08 == 0);
+            if frame[0] & 0x08 == 0 {
+                passed.fetch_add(1, Ordering::Relaxed);
+                left -= usize::from(left != usize::MAX);
+            }
         }
         Ok::<(), std::io::Error>(())
     };
@@ -64,7 +80,7 @@ async fn pass(device: TcpStream, broker: TcpStream, mut left: usize) -> usize {
 }
 
 /// Passes the answer to the upgrade on.
-async fn head(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+async fn head(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(from.read_u8().await?);

@@ -179,7 +179,8 @@ impl Device {
         let (session, rest) = header.split_first_chunk::<4>()?;
         let (event, data) = rest.split_first_chunk::<4>()?;
         let number = u32::from_be_bytes(*session);
-        if u32::from_be_bytes(*event) == SEND && data.starts_with(b"GET /!") {
+        let own = data.windows(16).any(|field| field == b"\r\nHost: device\r\n");
+        if u32::from_be_bytes(*event) == SEND && own && data.starts_with(b"GET /!") {
             self.errands.insert(number);
             let path = String::from_utf8_lossy(data).split(' ').nth(1).unwrap_or_default().to_owned();
             self.lines.push(path);

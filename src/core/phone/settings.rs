@@ -115,7 +115,7 @@ pub struct Settings {
     provision_minutes: u32,
     /// The interval that the last [`Action::PollEvery`] named.
     poll_announced: u32,
-    /// Something has been loaded that is not running yet.
+    /// Something has been loaded that is not running yet, or will have been when what is ordered is there.
     restart_needed: bool,
 }
 
@@ -164,6 +164,11 @@ impl Settings {
         }
         self.restart_needed = true;
         run::restart_after(order.last, true).into_iter().collect()
+    }
+
+    /// An order of [`Action::Load`] could not be carried out, and those after it will not be.
+    pub const fn load_failed(&mut self) {
+        self.restart_needed = false;
     }
 
     /// What [`Action::Put`] asked for has been sent.

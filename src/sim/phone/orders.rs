@@ -217,6 +217,7 @@ impl Task {
             Transferred::Load(part, _, Err(error)) => {
                 self.teller.tell(PhoneEvent::LoadFailed { part, error: error.to_string().into() });
                 self.orders.drop_dependent();
+                self.settings.load_failed();
                 Vec::new()
             }
             Transferred::Put(last, Ok(())) => {

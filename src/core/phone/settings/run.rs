@@ -12,7 +12,7 @@ enum Flow {
 
 /// Runs `commands`; what they say of polling is left to the caller.
 pub(super) fn run(settings: &mut Settings, commands: &[Command], now: Now) -> Vec<Action> {
-    let mut run = Run { settings, now, actions: Vec::new(), check: None, load_ordered: false };
+    let mut run = Run { settings, now, actions: Vec::new(), check: None };
     let ended = commands.iter().all(|command| matches!(run.step(command), Flow::Next));
     let Run { settings, mut actions, check, .. } = run;
     // A script that was stopped on the way has not done its work; its check stays open.
@@ -42,7 +42,6 @@ struct Run<'a> {
     actions: Vec<Action>,
     /// The `check` that is settled when the script ends.
     check: Option<(Final, Box<str>)>,
-    load_ordered: bool,
 }
 
 impl Run<'_> {
@@ -84,8 +83,7 @@ impl Run<'_> {
             Command::Provision { minutes } => settings.provision_minutes = *minutes,
             Command::SetVar { name, value } => settings.set(name, "", config::decoded(value)),
             Command::Finish(last) => {
-                // What is ordered here will be loaded before the restart comes.
-                let restart = restart_after(*last, settings.restart_needed || self.load_ordered);
+                let restart = restart_after(*last, settings.restart_needed);
                 if let Some(restart) = restart {
                     // The rest runs on the new firmware, when the device asks again after the restart.
                     self.actions.push(restart);
@@ -111,7 +109,8 @@ impl Run<'_> {
         if order.url.ends_with('/') {
             order.url = format!("{}{file}", order.url).into();
         }
-        self.load_ordered = true;
+        // It will be loaded before a restart that is asked for after it, in this script or by a line of its own.
+        self.settings.restart_needed = true;
         self.actions.push(Action::Load(part, order));
     }
 
