@@ -17,7 +17,7 @@ help: ## what can be made
 run: ## build and serve on the embedded store, loopback only
 	$(CARGO) run --release --locked -- serve --config config/provbroker.toml
 
-demo: ## three simulated phones, each step checked
+demo: ## four simulated phones, each step checked
 	$(CARGO) run --release --locked -- demo
 
 test: tools check deny measured ## install what is missing, run everything

@@ -1,7 +1,9 @@
 //! `provbroker demo`: the whole story in a few seconds, over real sockets, each step checked.
 //!
-//! Starts a broker, a Users client and three simulated phones, and prints what was seen on the wire as a timeline. A step that
+//! Starts a broker, a Users client and four simulated phones, and prints what was seen on the wire as a timeline. A step that
 //! is not seen in time ends the demonstration with an error.
+
+mod operator;
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,6 +62,7 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     stage.with_users_online(&mut story).await?;
     stage.with_users_away(&mut story).await?;
     stage.without_code(&mut story).await?;
+    stage.with_jobs(&mut story).await?;
 
     shutdown.drain();
     running.await.context("broker")??;
@@ -117,7 +120,7 @@ struct Story {
 impl Story {
     fn tell(&mut self, who: &str, what: &str) {
         self.steps += 1;
-        println!("{:>9.3} s  {who:<8}{what}", self.watch.elapsed().as_secs_f64());
+        println!("{:>9.3} s  {who:<9}{what}", self.watch.elapsed().as_secs_f64());
     }
 
     /// Waits until `pick` finds what it looks for among the events, and tells it.
@@ -291,7 +294,7 @@ impl Stage {
         seen: &mut Receiver<UsersEvent>,
         code: Code,
         id: &HardwareId,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<String> {
         let what = format!("is told: this code was taken by {}", id.as_str());
         // A notice that was not settled comes again, so that of an earlier code may come before.
         let Notice { device, asked, .. } = story
@@ -302,11 +305,11 @@ impl Stage {
             .await?;
         ensure!(*device.hw_id == *id.as_str(), "the notice names another device");
         ensure!(!asked, "Users had to ask for the notice");
-        Ok(())
+        Ok(device.version.into())
     }
 }
 
 fn phone_options() -> anyhow::Result<PhoneOptions> {
     let id = HardwareId::parse(&format!("009033{}", random::digits(6)))?;
-    Ok(PhoneOptions { minute: MINUTE, reconnect: RECONNECT, ..PhoneOptions::new(id) })
+    Ok(PhoneOptions { minute: MINUTE, reconnect: RECONNECT, restart: RECONNECT, ..PhoneOptions::new(id) })
 }

@@ -154,13 +154,10 @@ impl Kind {
     }
 
     /// Whether a category with such a configuration is listed for devices of this type (`devices-api.md` 2.2): for `PHONE`
-    /// those that register phones or analogue phones, for other types those with anything that suits them.
+    /// those with anything that a phone or an analogue phone gets, for other types those with anything that suits them. Time
+    /// servers alone do not hide a category from the person who wants to add a phone.
     pub fn lists_category(self, platform: &str) -> bool {
-        if platform == "PHONE" {
-            matches!(self, Self::Sip | Self::AnaloguePhone)
-        } else {
-            self.suits(platform, platform == "GW")
-        }
+        self.suits(platform, platform == "GW") || (platform == "PHONE" && self == Self::AnaloguePhone)
     }
 }
 

@@ -155,6 +155,7 @@ fn kinds_suit_devices() {
     assert!(Kind::AnaloguePhone.suits("GW", true) && !Kind::AnaloguePhone.suits("GW", false));
     assert!(Kind::Ntp.suits("TOASTER", false) && !Kind::Vlan.suits("VA", false));
     assert!(Kind::Sip.lists_category("PHONE") && Kind::AnaloguePhone.lists_category("PHONE"));
-    assert!(!Kind::Ntp.lists_category("PHONE") && Kind::Ntp.lists_category("DECT"));
+    assert!(Kind::Ntp.lists_category("PHONE") && Kind::Ntp.lists_category("DECT"));
+    assert!(!Kind::Language.lists_category("GW") && !Kind::Sip.lists_category("DECT"));
     assert!(Kind::AnaloguePhone.lists_category("GW") && !Kind::AnaloguePhone.lists_category("DECT"));
 }
