@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use provbroker::ctl::Ctl;
 
 /// Provisioning broker for desk phones.
 #[derive(Debug, Parser)]
@@ -53,6 +54,10 @@ pub(crate) enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Operate a running broker over its REST interface
+    ///
+    /// The password of the instance or domain is taken from the variable `PROVBROKER_PASSWORD` or a file, never from the arguments.
+    Ctl(Ctl),
     /// Print the table of metrics in Markdown
     #[command(hide = true)]
     MetricsTable,

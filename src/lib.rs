@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! main → demo → app → web → admin → actors → codes, directory → store → core ← sim ← loadtest
+//! main → ctl → core: the operators' command line, which knows the service by its REST interface only
 //! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
 //! ```
 
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod codes;
 pub mod config;
 pub mod core;
+pub mod ctl;
 pub mod demo;
 pub mod directory;
 pub mod lifecycle;

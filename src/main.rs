@@ -12,6 +12,7 @@ use provbroker::config::{self, Config, LogFormat, Overrides};
 use provbroker::core::ids::Secret;
 use provbroker::core::jobs::builds::BuildList;
 use provbroker::core::script::ready;
+use provbroker::ctl::CtlError;
 use provbroker::demo::DemoOptions;
 use tracing_subscriber::EnvFilter;
 
@@ -61,6 +62,10 @@ fn main() -> ExitCode {
             }
             Err(line) => misconfigured(&format!("{}: {line}", file.display())),
         },
+        Command::Ctl(ctl) => match install_crypto() {
+            Ok(()) => operated(ctl.run()),
+            Err(error) => done(Err(error)),
+        },
         Command::MetricsTable => {
             print!("{}", provbroker::metrics::markdown());
             ExitCode::SUCCESS
@@ -106,6 +111,16 @@ fn with_config(file: Option<&Path>, overrides: &Overrides, then: impl FnOnce(Con
 fn misconfigured(line: &str) -> ExitCode {
     eprintln!("provbroker: {line}");
     ExitCode::from(MISCONFIGURED)
+}
+
+fn operated(result: Result<(), CtlError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("provbroker: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 fn done(result: anyhow::Result<()>) -> ExitCode {

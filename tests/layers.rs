@@ -65,7 +65,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
-    ("main", &["demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
+    // It speaks HTTP like any operator.
+    ("ctl", &["core"]),
+    ("main", &["ctl", "demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
     ("loadtest", &["core", "sim"]),
 ];
 
@@ -246,6 +248,7 @@ fn a_wrong_line_is_found() {
         ("src/app.rs", "use actix_web_actors::ws;", "actix_web_actors belongs in"),
         ("src/web/a.rs", "fn f() { redis::cmd(\"X\") }", "redis belongs in"),
         ("src/web/a.rs", "use anyhow::Result;", "anyhow belongs in"),
+        ("src/ctl/a.rs", "use crate::admin::Admin;", "ctl uses admin"),
         ("src/extra.rs", "", "has no place"),
         ("src/core/a.rs", &"\n".repeat(MAX_LINES + 1), "401 lines"),
     ] {

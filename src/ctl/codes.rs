@@ -1,0 +1,199 @@
+//! `codes`, `rollouts`, `export`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::call::{Body, Call, Column, Limit, List, Show};
+use super::devices::timeline;
+
+const CODES: &[Column] = &[
+    ("code", "code"),
+    ("category", "category"),
+    ("sip", "sip"),
+    ("rollout", "rollout"),
+    ("issued", "issued"),
+    ("validUntil", "validUntil"),
+    ("state", "state"),
+    ("device", "device"),
+    ("port", "port"),
+];
+
+const ROLLOUTS: &[Column] = &[
+    ("id", "id"),
+    ("name", "name"),
+    ("category", "category"),
+    ("created", "created"),
+    ("users", "users"),
+    ("rows", "rows"),
+    ("complete", "complete"),
+];
+
+const ROWS: &[Column] = &[
+    ("sip", "sip"),
+    ("name", "name"),
+    ("code", "code"),
+    ("validUntil", "validUntil"),
+    ("state", "state"),
+    ("device", "device"),
+];
+
+/// Provisioning codes.
+#[derive(Debug, Subcommand)]
+pub enum Codes {
+    /// Issue a code
+    Issue {
+        /// Number or name of the category that a device enters with it
+        #[arg(long, value_name = "CATEGORY")]
+        category: String,
+        /// SIP name of the user who will get the device
+        #[arg(long, value_name = "NAME")]
+        sip: Option<String>,
+        /// Valid for seven days instead of ten minutes
+        #[arg(long)]
+        rollout: bool,
+    },
+    /// List codes, newest first
+    List {
+        /// Only codes in this state
+        #[arg(long)]
+        state: Option<CodeState>,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Look at a code
+    Get(Code),
+    /// Revoke a code that no device has used
+    Revoke(Code),
+    /// What has happened to a code, and why it stands still
+    Timeline(Code),
+}
+
+/// What has become of a code.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CodeState {
+    /// Nobody has used it
+    Open,
+    /// A device has used it
+    Used,
+}
+
+/// Which code.
+#[derive(Debug, Args)]
+pub struct Code {
+    /// Twelve digits
+    code: String,
+}
+
+impl Codes {
+    pub(super) fn call(&self) -> Call {
+        const ALL: &str = "/domains/{domain}/codes";
+        let one = |method, code: &Code, show| {
+            Call::new(method, "/domains/{domain}/codes/{code}", show).at("code", &code.code)
+        };
+        match self {
+            Self::Issue { category, sip, rollout } => Call::new("POST", ALL, Show::Thing).json([
+                ("category", Some(category.as_str().into())),
+                ("sip", sip.as_deref().map(Into::into)),
+                ("rollout", rollout.then(|| true.into())),
+            ]),
+            Self::List { state, limit } => {
+                let state = state.map(|state| match state {
+                    CodeState::Open => "open",
+                    CodeState::Used => "used",
+                });
+                Call::new("GET", ALL, List::paged("codes", CODES, *limit)).query("state", state.as_ref())
+            }
+            Self::Get(code) => one("GET", code, Show::Thing),
+            Self::Revoke(code) => one("DELETE", code, Show::Nothing),
+            Self::Timeline(code) => timeline("/domains/{domain}/codes/{code}/timeline").at("code", &code.code),
+        }
+    }
+}
+
+/// Roll-outs.
+#[derive(Debug, Subcommand)]
+pub enum Rollouts {
+    /// Issue a code for each user of a list; the codes come as CSV on standard output as they are made
+    Create {
+        /// The list as CSV with the head line `sip` or `sip,name`; -: standard input
+        file: PathBuf,
+        /// Name of the roll-out
+        #[arg(long)]
+        name: String,
+        /// Number or name of the category that the devices enter
+        #[arg(long, value_name = "CATEGORY")]
+        category: String,
+    },
+    /// List roll-outs, newest first
+    List,
+    /// Look at a roll-out
+    Show(Rollout),
+    /// List the users and what has become of their codes
+    Rows {
+        #[command(flatten)]
+        rollout: Rollout,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// The same as CSV
+    Csv(Rollout),
+    /// Forget a roll-out; its codes stay unless they are to be revoked
+    Delete {
+        #[command(flatten)]
+        rollout: Rollout,
+        /// Revoke the open codes first
+        #[arg(long)]
+        revoke: bool,
+    },
+}
+
+/// Which roll-out.
+#[derive(Debug, Args)]
+pub struct Rollout {
+    /// Number
+    id: u64,
+}
+
+impl Rollouts {
+    pub(super) fn call(&self) -> Call {
+        const ALL: &str = "/domains/{domain}/rollouts";
+        const ONE: &str = "/domains/{domain}/rollouts/{id}";
+        match self {
+            Self::Create { file, name, category } => Call::new("POST", ALL, Show::Csv)
+                .query("name", Some(name))
+                .query("category", Some(category))
+                .body(Body::Csv(file.clone())),
+            Self::List => Call::new("GET", ALL, List::whole("rollouts", ROLLOUTS)),
+            Self::Show(rollout) => Call::new("GET", ONE, Show::Thing).at("id", &rollout.id),
+            Self::Rows { rollout, limit } => {
+                let path = "/domains/{domain}/rollouts/{id}/rows";
+                Call::new("GET", path, List::paged("rows", ROWS, *limit)).at("id", &rollout.id)
+            }
+            Self::Csv(rollout) => {
+                Call::new("GET", "/domains/{domain}/rollouts/{id}/rows.csv", Show::Csv).at("id", &rollout.id)
+            }
+            Self::Delete { rollout, revoke } => Call::new("DELETE", ONE, Show::Thing)
+                .at("id", &rollout.id)
+                .query("revoke", revoke.then_some(true).as_ref()),
+        }
+    }
+}
+
+/// Whole lists as CSV.
+#[derive(Debug, Subcommand)]
+pub enum Export {
+    /// All codes, newest first
+    Codes,
+    /// All devices, by number
+    Devices,
+}
+
+impl Export {
+    pub(super) fn call(&self) -> Call {
+        match self {
+            Self::Codes => Call::new("GET", "/domains/{domain}/codes.csv", Show::Csv),
+            Self::Devices => Call::new("GET", "/domains/{domain}/devices.csv", Show::Csv),
+        }
+    }
+}

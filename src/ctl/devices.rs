@@ -1,0 +1,197 @@
+//! `devices`, `offers`, `unassigned`.
+
+use clap::{ArgAction, Args, Subcommand};
+
+use super::call::{Call, Column, Limit, List, Show};
+
+const DEVICES: &[Column] = &[
+    ("hwId", "hwId"),
+    ("name", "name"),
+    ("product", "product"),
+    ("version", "version"),
+    ("type", "type"),
+    ("category", "category.name"),
+    ("online", "online"),
+    ("confirmed", "confirmed"),
+    ("way", "way"),
+    ("entered", "entered"),
+];
+
+const UNASSIGNED: &[Column] = &[
+    ("hwId", "hwId"),
+    ("product", "product"),
+    ("version", "version"),
+    ("type", "type"),
+    ("online", "online"),
+    ("seen", "seen"),
+];
+
+const OFFERS: &[Column] =
+    &[("hwId", "hwId"), ("from", "from"), ("product", "product"), ("type", "type"), ("online", "online")];
+
+const STEPS: &[Column] = &[("at", "at"), ("event", "event"), ("detail", "detail")];
+
+/// A timeline: its steps, and why it stands still.
+pub(super) fn timeline(template: &'static str) -> Call {
+    let steps = List { member: "steps", columns: STEPS, each: None, pages: None, below: Some("standstill") };
+    Call::new("GET", template, Show::List(steps))
+}
+
+/// Devices of a domain.
+#[derive(Debug, Subcommand)]
+pub enum Devices {
+    /// List devices
+    List(Wanted),
+    /// Look a device up, with its ports
+    Get(Device),
+    /// Put an unassigned device, which must be online, into the domain; only with the instance password
+    Assign {
+        #[command(flatten)]
+        device: Device,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// Give a device another name
+    Rename {
+        #[command(flatten)]
+        device: Device,
+        /// The name; empty: the one that is set on the device
+        name: String,
+    },
+    /// Give a device another category of the domain
+    Category {
+        #[command(flatten)]
+        device: Device,
+        /// Number of the category
+        category: u64,
+    },
+    /// Take a device out of the domain
+    Remove(Device),
+    /// What has happened to a device, and why it stands still
+    Timeline(Device),
+    /// Move a device, which must be online, to another domain at once; only with the instance password
+    Move {
+        #[command(flatten)]
+        device: Device,
+        /// Number or name of the other domain
+        #[arg(long, value_name = "DOMAIN")]
+        to: String,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// Offer a device to another domain, for seven days
+    Offer {
+        #[command(flatten)]
+        device: Device,
+        /// Number or name of the other domain
+        #[arg(long, value_name = "DOMAIN")]
+        to: String,
+    },
+}
+
+/// Which device.
+#[derive(Debug, Args)]
+pub struct Device {
+    /// Hardware identifier
+    hw_id: String,
+}
+
+/// Where a device goes.
+#[derive(Debug, Args)]
+pub struct Into {
+    /// Number of the category that it enters
+    #[arg(long, value_name = "ID")]
+    category: u64,
+}
+
+/// Which devices.
+#[derive(Debug, Args)]
+pub struct Wanted {
+    /// Only of this category (number)
+    #[arg(long, value_name = "ID")]
+    category: Option<u64>,
+    /// Only of this type: `PHONE`, `GW`, `VA`, `DECT`, `APP_PLATFORM`
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only those that are online, or not
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL")]
+    online: Option<bool>,
+    /// Only with this text in the product name
+    #[arg(long, value_name = "TEXT")]
+    product: Option<String>,
+    /// Only these hardware identifiers, with commas between them; at most 1000
+    #[arg(long, value_name = "IDS")]
+    hw_ids: Option<String>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+impl Devices {
+    pub(super) fn call(&self) -> Call {
+        const ALL: &str = "/domains/{domain}/devices";
+        let one = |method, device: &Device, show| {
+            Call::new(method, "/domains/{domain}/devices/{hwId}", show).at("hwId", &device.hw_id)
+        };
+        match self {
+            Self::List(wanted) => Call::new("GET", ALL, List::paged("devices", DEVICES, wanted.limit))
+                .query("category", wanted.category.as_ref())
+                .query("type", wanted.kind.as_ref())
+                .query("online", wanted.online.as_ref())
+                .query("product", wanted.product.as_ref())
+                .query("hwIds", wanted.hw_ids.as_ref()),
+            Self::Get(device) => one("GET", device, Show::Thing),
+            Self::Assign { device, into } => Call::new("POST", ALL, Show::Thing)
+                .json([("hwId", Some(device.hw_id.as_str().into())), ("category", Some(into.category.into()))]),
+            Self::Rename { device, name } => {
+                one("PATCH", device, Show::Nothing).json([("name", Some(name.as_str().into()))])
+            }
+            Self::Category { device, category } => {
+                one("PATCH", device, Show::Nothing).json([("category", Some((*category).into()))])
+            }
+            Self::Remove(device) => one("DELETE", device, Show::Nothing),
+            Self::Timeline(device) => timeline("/domains/{domain}/devices/{hwId}/timeline").at("hwId", &device.hw_id),
+            Self::Move { device, to, into } => Call::new("POST", "/domains/{domain}/devices/{hwId}/move", Show::Thing)
+                .at("hwId", &device.hw_id)
+                .json([("to", Some(to.as_str().into())), ("category", Some(into.category.into()))]),
+            Self::Offer { device, to } => Call::new("POST", "/domains/{domain}/devices/{hwId}/offers", Show::Nothing)
+                .at("hwId", &device.hw_id)
+                .json([("to", Some(to.as_str().into()))]),
+        }
+    }
+}
+
+/// Offers of other domains.
+#[derive(Debug, Subcommand)]
+pub enum Offers {
+    /// List what other domains offer to this one
+    List,
+    /// Accept a device, which must be online
+    Accept {
+        #[command(flatten)]
+        device: Device,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// Refuse a device
+    Refuse(Device),
+}
+
+impl Offers {
+    pub(super) fn call(&self) -> Call {
+        let one = |method, device: &Device, show| {
+            Call::new(method, "/domains/{domain}/offers/{hwId}", show).at("hwId", &device.hw_id)
+        };
+        match self {
+            Self::List => Call::new("GET", "/domains/{domain}/offers", List::whole("offers", OFFERS)),
+            Self::Accept { device, into } => {
+                one("POST", device, Show::Thing).json([("category", Some(into.category.into()))])
+            }
+            Self::Refuse(device) => one("DELETE", device, Show::Nothing),
+        }
+    }
+}
+
+/// Devices that belong to no domain.
+pub(super) fn unassigned(limit: &Limit) -> Call {
+    Call::new("GET", "/unassigned", List::paged("devices", UNASSIGNED, *limit))
+}

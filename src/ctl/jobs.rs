@@ -1,0 +1,205 @@
+//! `jobs`, `builds`, `outcomes`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::CtlError;
+use super::call::{Body, Call, Column, Files, Limit, List, Show, text};
+use crate::core::jobs::config::Kind;
+
+const JOBS: &[Column] = &[
+    ("id", "id"),
+    ("created", "created"),
+    ("category", "category"),
+    ("products", "update.products"),
+    ("hours", "update.hours.allow"),
+    ("kind", "config.kind"),
+    ("values", "config.values"),
+];
+
+const OUTCOMES: &[Column] = &[
+    ("hwId", "hwId"),
+    ("online", "online"),
+    ("what", "work.what"),
+    ("job", "work.job"),
+    ("state", "work.state"),
+    ("attempts", "work.attempts"),
+    ("at", "work.at"),
+    ("reason", "work.reason"),
+];
+
+/// Jobs of a domain.
+#[derive(Debug, Subcommand)]
+pub enum Jobs {
+    /// List jobs, oldest first
+    List,
+    /// Look a job up
+    Get(Job),
+    /// Make an update job
+    Update {
+        #[command(flatten)]
+        whom: Whom,
+        /// File with a build list (JSON) [default: the build list of the domain]
+        #[arg(long, value_name = "FILE")]
+        builds: Option<PathBuf>,
+        /// Hours of the day in which devices may be updated, with commas between them [default: always]
+        #[arg(long, value_name = "HOURS", value_delimiter = ',')]
+        hours: Vec<u8>,
+        /// How far the clock of these hours is ahead of UTC, in minutes
+        #[arg(long, value_name = "MINUTES", allow_negative_numbers = true, default_value_t = 0, requires = "hours")]
+        utc_offset: i16,
+    },
+    /// Make a configuration job
+    Config {
+        #[command(flatten)]
+        whom: Whom,
+        /// Kind of configuration: ntp, sip, …
+        kind: String,
+        /// Parameters: NAME=TEXT, or NAME:=VALUE for numbers, true and false
+        #[arg(value_name = "PARAMETER")]
+        parameters: Vec<String>,
+        /// File with a JSON object of parameters, for secrets and long texts; -: standard input
+        #[arg(long, value_name = "FILE")]
+        values: Option<PathBuf>,
+    },
+    /// Delete a job; the one before it counts again
+    Delete(Job),
+}
+
+/// Which job.
+#[derive(Debug, Args)]
+pub struct Job {
+    /// Number
+    id: u64,
+}
+
+/// Which devices.
+#[derive(Debug, Args)]
+pub struct Whom {
+    /// Only devices of this category (number) [default: every device of the domain]
+    #[arg(long, value_name = "ID")]
+    category: Option<u64>,
+}
+
+impl Jobs {
+    pub(super) fn call(&self, files: &dyn Files) -> Result<Call, CtlError> {
+        let one = |method, job: &Job, show| Call::new(method, "/domains/{domain}/jobs/{job}", show).at("job", &job.id);
+        Ok(match self {
+            Self::List => Call::new("GET", "/domains/{domain}/jobs", List::whole("jobs", JOBS)),
+            Self::Get(job) => one("GET", job, Show::Thing),
+            Self::Update { whom, builds, hours, utc_offset } => {
+                let builds = builds.as_deref().map(|file| {
+                    let text = text(files, file)?;
+                    serde_json::from_str::<Value>(&text)
+                        .map_err(|error| CtlError::Arguments(format!("{}: {error}", file.display())))
+                });
+                let hours = (!hours.is_empty()).then(|| json!({"allow": hours, "utcOffset": utc_offset}));
+                Call::new("POST", "/domains/{domain}/update-jobs", Show::Thing).json([
+                    ("category", whom.category.map(Into::into)),
+                    ("builds", builds.transpose()?),
+                    ("hours", hours),
+                ])
+            }
+            Self::Config { whom, kind, parameters, values } => {
+                let mut all = match values {
+                    None => Map::new(),
+                    Some(file) => serde_json::from_str(&text(files, file)?).map_err(|error| {
+                        CtlError::Arguments(format!("{}: no JSON object of parameters: {error}", file.display()))
+                    })?,
+                };
+                for parameter in parameters {
+                    let (name, value) = read(kind, parameter)?;
+                    all.insert(name, value);
+                }
+                Call::new("POST", "/domains/{domain}/config-jobs", Show::Thing).json([
+                    ("category", whom.category.map(Into::into)),
+                    ("kind", Some(kind.as_str().into())),
+                    ("values", Some(all.into())),
+                ])
+            }
+            Self::Delete(job) => one("DELETE", job, Show::Nothing),
+        })
+    }
+}
+
+/// `NAME=TEXT` or `NAME:=JSON`.
+fn read(kind: &str, parameter: &str) -> Result<(String, Value), CtlError> {
+    let wrong = |why: String| Err(CtlError::Arguments(why));
+    // The text may be a secret that somebody forgot the name of, so it is not repeated.
+    let Some((name, value)) = parameter.split_once('=') else {
+        return wrong("a parameter is NAME=TEXT or NAME:=VALUE".into());
+    };
+    let (name, value) = match name.strip_suffix(':') {
+        None => (name, value.into()),
+        Some(name) => match serde_json::from_str(value) {
+            Ok(value) => (name, value),
+            Err(_) => return wrong(format!("{name}: what follows := must be a number, true or false")),
+        },
+    };
+    let schema = kind.parse::<Kind>().ok().map(Kind::schema);
+    if schema.is_some_and(|schema| schema.fields().any(|field| field.secret && field.name == name)) {
+        let why = "is a secret, and arguments can be seen by others: put it into a file for --values";
+        return wrong(format!("{name}: {why}"));
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// The build list of a domain.
+#[derive(Debug, Subcommand)]
+pub enum Builds {
+    /// Show it
+    Show,
+    /// Replace it
+    Import {
+        /// File with the build list (JSON); -: standard input
+        file: PathBuf,
+    },
+}
+
+impl Builds {
+    pub(super) fn call(&self, files: &dyn Files) -> Result<Call, CtlError> {
+        const PATH: &str = "/domains/{domain}/builds";
+        Ok(match self {
+            Self::Show => Call::new("GET", PATH, Show::Thing),
+            Self::Import { file } => Call::new("PUT", PATH, Show::Nothing).body(Body::Text(text(files, file)?)),
+        })
+    }
+}
+
+/// What has come of jobs.
+#[derive(Debug, Args)]
+pub struct Outcomes {
+    /// Only of the job with this number
+    #[arg(long, value_name = "ID")]
+    job: Option<u64>,
+    /// Stop after so many devices [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+impl Outcomes {
+    pub(super) fn call(&self) -> Call {
+        let pages = Some(Limit { limit: self.limit });
+        let list = List { member: "devices", columns: OUTCOMES, each: Some("work"), pages, below: None };
+        Call::new("GET", "/domains/{domain}/outcomes", Show::List(list)).query("job", self.job.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_texts_unless_they_say_otherwise() {
+        assert_eq!(read("ntp", "server=a=b").unwrap(), ("server".into(), json!("a=b")));
+        assert_eq!(read("ntp", "interval:=60").unwrap(), ("interval".into(), json!(60)));
+        assert_eq!(read("device-name", "name=7").unwrap(), ("name".into(), json!("7")));
+        for (kind, wrong) in [("ntp", "server"), ("ntp", "interval:=x"), ("sip", "password=hush"), ("sip", "hush")] {
+            let error = read(kind, wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `provbroker ctl …`: the operators' REST interface from the command line.
+//!
+//! A thin client: a command becomes one call of the interface (lists: one for each page), and its answer becomes a table or, with
+//! `--json`, stays what it is. What is allowed and what is right is for the broker to say. The commands of a thing stand together
+//! with the calls that they become.
+
+pub mod call;
+mod client;
+mod codes;
+mod devices;
+mod domains;
+mod error;
+mod jobs;
+mod output;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+pub use error::CtlError;
+
+use self::call::{Call, Files};
+use self::client::Client;
+use crate::core::ids::Secret;
+
+/// The variable with the password.
+const PASSWORD: &str = "PROVBROKER_PASSWORD";
+
+/// Arguments of `provbroker ctl`.
+#[derive(Debug, Args)]
+pub struct Ctl {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    group: Group,
+}
+
+/// Where the broker is, who calls, and how the answer is shown.
+#[derive(Debug, Args)]
+struct Connection {
+    /// Address of the broker
+    #[arg(long, global = true, env = "PROVBROKER_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Log in as this domain instead of the instance
+    #[arg(long, global = true, env = "PROVBROKER_DOMAIN", value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// File with the password of the instance or domain [default: what `PROVBROKER_PASSWORD` says]
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Domain that the command is about [default: the one of the log-in]
+    #[arg(long = "in", global = true, value_name = "DOMAIN")]
+    within: Option<String>,
+    /// Show the JSON of the interface instead of a table; lists are one array
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// What there is to be operated.
+#[derive(Debug, Subcommand)]
+enum Group {
+    /// Tenants and their settings
+    #[command(subcommand)]
+    Domains(domains::Domains),
+    /// Who may see and use the things of a domain
+    #[command(subcommand)]
+    Access(domains::Access),
+    /// Categories of a domain
+    #[command(subcommand)]
+    Categories(domains::Categories),
+    /// Devices of a domain
+    #[command(subcommand)]
+    Devices(devices::Devices),
+    /// Devices that other domains offer to a domain
+    #[command(subcommand)]
+    Offers(devices::Offers),
+    /// Devices that belong to no domain; only with the instance password
+    Unassigned(call::Limit),
+    /// Provisioning codes
+    #[command(subcommand)]
+    Codes(codes::Codes),
+    /// One code for each of many users
+    #[command(subcommand)]
+    Rollouts(codes::Rollouts),
+    /// Updates and configuration of devices
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// The build list that new update jobs take
+    #[command(subcommand)]
+    Builds(jobs::Builds),
+    /// What has come of jobs, by device
+    Outcomes(jobs::Outcomes),
+    /// Whole lists as CSV on standard output
+    #[command(subcommand)]
+    Export(codes::Export),
+}
+
+impl Ctl {
+    /// The call that the command becomes. Files that it names are read with `files`.
+    pub fn call(&self, files: &dyn Files) -> Result<Call, CtlError> {
+        let call = match &self.group {
+            Group::Domains(command) => command.call(files)?,
+            Group::Access(command) => command.call(),
+            Group::Categories(command) => command.call(),
+            Group::Devices(command) => command.call(),
+            Group::Offers(command) => command.call(),
+            Group::Unassigned(limit) => devices::unassigned(limit),
+            Group::Codes(command) => command.call(),
+            Group::Rollouts(command) => command.call(),
+            Group::Jobs(command) => command.call(files)?,
+            Group::Builds(command) => command.call(files)?,
+            Group::Outcomes(command) => command.call(),
+            Group::Export(command) => command.call(),
+        };
+        match self.connection.within.as_ref().or(self.connection.domain.as_ref()) {
+            Some(domain) => Ok(call.within(domain)),
+            None => Ok(call),
+        }
+    }
+
+    /// Does what the command says.
+    pub fn run(&self) -> Result<(), CtlError> {
+        let call = self.call(&Disk)?;
+        let path = call.path()?;
+        let password = self.password()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CtlError::Arguments(format!("no runtime: {error}")))?;
+        let done = runtime.block_on(async {
+            let client = Client::log_in(&self.connection.url, self.connection.domain.as_deref(), &password).await?;
+            output::show(&client, call, &path, self.connection.json, &mut std::io::stdout()).await
+        });
+        // A list that is still being read from standard input must not hold up the end.
+        runtime.shutdown_background();
+        match done {
+            // Whoever reads has seen enough.
+            Err(CtlError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            done => done,
+        }
+    }
+
+    fn password(&self) -> Result<Secret, CtlError> {
+        match &self.connection.password_file {
+            Some(file) => call::secret(&Disk, file),
+            None => match std::env::var(PASSWORD) {
+                Ok(password) if !password.is_empty() => Ok(Secret::new(password)),
+                _ => Err(CtlError::Arguments(format!(
+                    "the password is missing: set {PASSWORD}, or name a file with --password-file"
+                ))),
+            },
+        }
+    }
+}
+
+/// The files of this machine; `-` is standard input.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, file: &Path) -> std::io::Result<String> {
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) }
+    }
+}

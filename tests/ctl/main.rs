@@ -1,0 +1,9 @@
+//! `provbroker ctl`: the real program against a broker.
+
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod program;
