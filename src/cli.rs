@@ -58,6 +58,9 @@ pub(crate) enum Command {
     ///
     /// The password of the instance or domain is taken from the variable `PROVBROKER_PASSWORD` or a file, never from the arguments.
     Ctl(Ctl),
+    /// Print the table of kinds of configuration in Markdown
+    #[command(hide = true)]
+    KindsTable,
     /// Print the table of metrics in Markdown
     #[command(hide = true)]
     MetricsTable,

@@ -66,6 +66,10 @@ fn main() -> ExitCode {
             Ok(()) => operated(ctl.run()),
             Err(error) => done(Err(error)),
         },
+        Command::KindsTable => {
+            print!("{}", provbroker::core::jobs::config::table::markdown());
+            ExitCode::SUCCESS
+        }
         Command::MetricsTable => {
             print!("{}", provbroker::metrics::markdown());
             ExitCode::SUCCESS

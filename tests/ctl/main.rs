@@ -1,4 +1,4 @@
-//! `provbroker ctl`: the real program against a broker.
+//! `provbroker ctl`: its commands against the OpenAPI document and the operators' manual, and the real program against a broker.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -6,4 +6,5 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod manual;
 mod program;

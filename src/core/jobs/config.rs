@@ -21,6 +21,7 @@ mod lines;
 pub mod places;
 pub mod render;
 pub mod schema;
+pub mod table;
 
 pub use schema::{ConfigError, Problem};
 
