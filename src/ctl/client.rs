@@ -35,7 +35,7 @@ pub(super) struct Client {
 impl Client {
     /// Exchanges a password for a token: that of a domain, or of the instance.
     pub async fn log_in(url: &str, domain: Option<&str>, password: &Secret) -> Result<Self, CtlError> {
-        let bad = || CtlError::Arguments(format!("--url: {url:?} is no address like https://broker.example"));
+        let bad = || CtlError::Arguments("--url: must be an address like https://broker.example".into());
         let root = Url::parse(url).map_err(|_| bad())?;
         let plain = root.query().is_none() && root.fragment().is_none() && root.username().is_empty();
         if !matches!(root.scheme(), "http" | "https") || !plain || root.password().is_some() {

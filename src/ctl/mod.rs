@@ -112,7 +112,7 @@ impl Ctl {
             Group::Outcomes(command) => command.call(),
             Group::Export(command) => command.call(),
         };
-        match self.connection.within.as_ref().or(self.connection.domain.as_ref()) {
+        match self.connection.within.as_deref().or(self.domain()) {
             Some(domain) => Ok(call.within(domain)),
             None => Ok(call),
         }
@@ -126,7 +126,7 @@ impl Ctl {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CtlError::Arguments(format!("no runtime: {error}")))?;
         let done = runtime.block_on(async {
-            let client = Client::log_in(&self.connection.url, self.connection.domain.as_deref(), &password).await?;
+            let client = Client::log_in(&self.connection.url, self.domain(), &password).await?;
             output::show(&client, call, &path, self.connection.json, &mut std::io::stdout()).await
         });
         // A list that is still being read from standard input must not hold up the end.
@@ -136,6 +136,11 @@ impl Ctl {
             Err(CtlError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
+    }
+
+    /// As whom to log in. A variable that is set to nothing says nothing.
+    fn domain(&self) -> Option<&str> {
+        self.connection.domain.as_deref().filter(|domain| !domain.is_empty())
     }
 
     fn password(&self) -> Result<Secret, CtlError> {

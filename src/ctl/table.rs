@@ -56,6 +56,11 @@ fn time(at: u64) -> String {
     }
 }
 
+/// Something stands in every place, so that an empty text is seen and a column is never missing.
+fn visible(text: Option<String>) -> String {
+    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".into())
+}
+
 /// The value at a path of member names with dots between them.
 fn find<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(row, |value, name| value.get(name))
@@ -77,9 +82,7 @@ impl Table {
     /// Some rows as lines; the first time with the head line before them.
     pub fn add<'a>(&mut self, rows: impl IntoIterator<Item = &'a Value>) -> String {
         let cell = |row: &Value, path: &str| {
-            let text = find(row, path).map(|value| shown(path.rsplit('.').next().unwrap_or(path), value));
-            // Something stands in every column, so that lines can be cut at blanks.
-            text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".into())
+            visible(find(row, path).map(|value| shown(path.rsplit('.').next().unwrap_or(path), value)))
         };
         let cells = |row| self.columns.iter().map(|(_, path)| cell(row, path)).collect();
         let mut lines: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
@@ -112,7 +115,7 @@ fn flatten(path: String, name: &str, value: &Value, into: &mut Vec<(String, Stri
         Value::Array(all) if all.iter().any(Value::is_object) => {
             all.iter().enumerate().for_each(|(at, value)| flatten(join(&at.to_string()), name, value, into));
         }
-        value => into.push((path, shown(name, value))),
+        value => into.push((path, visible(Some(shown(name, value))))),
     }
 }
 
@@ -161,9 +164,10 @@ mod tests {
 
     #[test]
     fn a_thing_has_a_line_for_each_member() {
-        let value = json!({"id": 1, "online": true, "category": {"id": 2}, "ports": ["TEL1", "TEL2"],
+        let value = json!({"id": 1, "accessTo": [], "online": true, "category": {"id": 2}, "ports": ["TEL1", "TEL2"],
             "work": [{"at": 1_767_225_600, "what": "ntp"}], "created": u64::MAX});
-        let text = "category.id  2\n\
+        let text = "accessTo     -\n\
+                    category.id  2\n\
                     created      18446744073709551615\n\
                     id           1\n\
                     online       yes\n\

@@ -1,6 +1,7 @@
 //! The real program against a broker over real sockets.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -240,7 +241,7 @@ fn what_is_wrong_is_one_line_and_an_exit_code() {
 
 #[test]
 fn a_broker_that_is_not_there_is_one_line() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let line = Shell::at(format!("http://{free}")).refused(1, &["domains", "list"]);
     assert!(line.starts_with(&format!("provbroker: http://{free}/ cannot be reached: ")), "{line}");
 }
@@ -293,4 +294,39 @@ fn a_phone_is_assigned_and_moves_by_consent() {
         assert_eq!(shell.done(&about(OTHER, &["devices", "remove", PHONE])), "");
         assert!(shell.refused(1, &about(OTHER, &["devices", "get", PHONE])).contains("there is no such device (404)"));
     });
+}
+
+/// Answers two requests with what is given, without a broker: a token, and then this. Ends the connection after each.
+fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let token = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"token\":\"x\"}";
+    let thread = std::thread::spawn(move || {
+        for text in [token, answer] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            // Both requests end with a brace or with the last chunk.
+            while !request.ends_with(b"}") && !request.ends_with(b"\r\n0\r\n\r\n") {
+                let mut piece = [0; 4096];
+                let length = stream.read(&mut piece).unwrap();
+                assert_ne!(length, 0);
+                request.extend_from_slice(&piece[..length]);
+            }
+            stream.write_all(text.as_bytes()).unwrap();
+        }
+    });
+    (url, thread)
+}
+
+#[test]
+fn a_list_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let (url, thread) = answering(
+        "HTTP/1.1 201 Created\r\nLocation: /api/v1/domains/1/rollouts/12\r\nTransfer-Encoding: chunked\r\n\r\n\
+         a\r\nsip,name\r\n\r\n",
+    );
+    let create = ["--in", DOMAIN, "rollouts", "create", "-", "--name", "All", "--category", CATEGORY];
+    let done = Shell::at(url).run_with(&create, "sip\nanna\n");
+    thread.join().unwrap();
+    assert_eq!((done.code, done.out.as_str()), (1, "sip,name\r\n"), "{done:?}");
+    assert!(done.err.contains("the list broke off") && done.err.contains("rollouts delete 12 --revoke"), "{done:?}");
 }
