@@ -73,11 +73,11 @@ pub(super) fn category<'a>(domain: &'a Domain, named: &str) -> Result<&'a Catego
         domain.categories.iter().find(|category| category.id == id)
     };
     let category = domain.category(named).or_else(by_number);
-    let category = category.ok_or_else(|| AdminError::invalid("category", "the domain has no such category"))?;
+    let category = category.ok_or_else(|| AdminError::unfit("category", "the domain has no such category"))?;
     if category.provisioning {
         Ok(category)
     } else {
-        Err(AdminError::invalid("category", "the category is not meant for provisioning"))
+        Err(AdminError::unfit("category", "the category is not meant for provisioning"))
     }
 }
 

@@ -240,7 +240,7 @@ impl Admin {
 /// The category, if the domain has it.
 pub(super) fn has_category(domain: &Domain, id: CategoryId) -> Result<CategoryId> {
     let found = domain.categories.iter().any(|category| category.id == id);
-    if found { Ok(id) } else { Err(AdminError::NotFound("category")) }
+    if found { Ok(id) } else { Err(AdminError::unfit("category", "is no category of the domain")) }
 }
 
 fn belongs_to(device: &Device) -> String {

@@ -26,7 +26,7 @@ impl Admin {
         authority.instance_only()?;
         let mut names = HashSet::new();
         if let Some(at) = new.categories.iter().position(|(name, _)| !names.insert(name)) {
-            return Err(AdminError::invalid(format!("categories.{at}.name"), "there are two of this name"));
+            return Err(AdminError::unfit(format!("categories.{at}.name"), "there are two of this name"));
         }
         let made = self.node.store.create_domain(new).await?;
         let made = made.ok_or_else(|| AdminError::Conflict("there is a domain of this name already".into()))?;
@@ -83,7 +83,7 @@ impl Admin {
         for (at, other) in to.iter().enumerate() {
             // Whoever asks about a name learns nothing that the app log-in of that name would not tell.
             if *other == domain.name || self.node.tenants.find(other).await?.is_none() {
-                return Err(AdminError::invalid(format!("domains.{at}"), "is not the name of another domain"));
+                return Err(AdminError::unfit(format!("domains.{at}"), "is not the name of another domain"));
             }
         }
         let before = self.seen_by(&domain.name);

@@ -19,6 +19,14 @@ pub enum AdminError {
         /// What is wrong with it.
         why: String,
     },
+    /// A member of the request is right in itself, but does not fit what is there.
+    #[error("{field}: {why}")]
+    Unfit {
+        /// Which one; members within members are joined by dots.
+        field: String,
+        /// What it does not fit.
+        why: String,
+    },
     /// The authority of the caller does not suffice.
     #[error("{0}")]
     NotAllowed(&'static str),
@@ -34,6 +42,11 @@ impl AdminError {
     /// A wrong member.
     pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), why: why.into() }
+    }
+
+    /// A member that does not fit what is there.
+    pub fn unfit(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Unfit { field: field.into(), why: why.into() }
     }
 }
 

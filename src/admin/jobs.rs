@@ -94,7 +94,7 @@ impl Admin {
         order.check()?;
         // The domain was there a moment ago, so it is the category that is not.
         let job = self.node.store.add_job(&domain.name, &order).await?;
-        let job = job.ok_or_else(|| AdminError::invalid("category", "is no category of the domain"))?;
+        let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
         self.changed(&domain.name).await;
         Ok(job)
     }

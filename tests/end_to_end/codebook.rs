@@ -211,8 +211,8 @@ on_each_store!(a_list_with_a_mistake_begins_nothing, |_| {}, async |broker: &Bro
     for (query, expected) in [
         ("?category=Desk%20phones", (422, Some("name"))),
         ("?name=Floor", (422, Some("category"))),
-        ("?name=Floor&category=Nowhere", (422, Some("category"))),
-        (&format!("?name=Floor&category={}", STORAGE.replace(' ', "%20")), (422, Some("category"))),
+        ("?name=Floor&category=Nowhere", (409, Some("category"))),
+        (&format!("?name=Floor&category={}", STORAGE.replace(' ', "%20")), (409, Some("category"))),
         ("?name=Floor&category=Desk%20phones&user=7", (400, None)),
     ] {
         let answer = operator.post_csv(&format!("{ROLLOUTS}{query}"), "sip\nanna\n").await;

@@ -87,7 +87,7 @@ on_each_store!(only_a_waiting_device_is_put_into_a_domain, |_| {}, async |broker
     let desk = category(broker, OTHER, CATEGORY).await;
     assert!(assign(PHONE, desk, 409).await.contains("not online"));
     let mut phone = waiting(broker, &operator, PHONE).await;
-    assign(PHONE, category(broker, DOMAIN, STORAGE).await, 404).await;
+    assign(PHONE, category(broker, DOMAIN, STORAGE).await, 409).await;
     phone.quiet().await;
     assigned(broker, &operator, &mut phone, PHONE, DOMAIN).await;
     assert!(assign(PHONE, desk, 409).await.contains(DOMAIN));
@@ -145,7 +145,7 @@ on_each_store!(a_device_moves_with_the_consent_of_both, |_| {}, async |broker: &
     phone.quiet().await;
 
     offer(DOMAIN).await;
-    to.refused(404, "POST", &offer_path, Some(json!({"category": 999_999}))).await;
+    to.refused(409, "POST", &offer_path, Some(json!({"category": 999_999}))).await;
     let moved = to.done("POST", &offer_path, Some(accept.clone())).await;
     assert_eq!((&moved["id"], &moved["category"]["name"]), (&number, &json!(STORAGE)));
     let new = phone.expect_password().await;
@@ -288,7 +288,7 @@ on_each_store!(names_categories_and_outcomes, |_| {}, async |broker: &Broker| {
     operator.done("PATCH", &path, Some(json!({"category": storage}))).await;
     let device = operator.get(&path).await;
     assert_eq!((&device["name"], &device["category"]["id"]), (&json!("Lobby"), &json!(storage)));
-    operator.refused(404, "PATCH", &path, Some(json!({"category": 999_999}))).await;
+    operator.refused(409, "PATCH", &path, Some(json!({"category": 999_999}))).await;
     operator.refused(422, "PATCH", &path, Some(json!({"name": "a\nb"}))).await;
     operator.refused(400, "PATCH", &path, Some(json!({"nam": "x"}))).await;
     operator.done("PATCH", &path, Some(json!({"name": ""}))).await;

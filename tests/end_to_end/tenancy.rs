@@ -210,13 +210,10 @@ on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {
     let wrong = [
         (Method::PATCH, "", json!({"password": ""}), "password"),
         (Method::PATCH, "", json!({"adminPassword": "with\nline end"}), "adminPassword"),
-        (Method::PUT, "/access", json!({"domains": [OTHER, "nowhere.example"]}), "domains.1"),
-        (Method::PUT, "/access", json!({"domains": [DOMAIN]}), "domains.0"),
         (Method::POST, "/categories", json!({"name": "  ", "provisioning": true}), "name"),
         (Method::POST, "/config-jobs", json!({"kind": "coffee", "values": {}}), "kind"),
         (Method::POST, "/config-jobs", json!({"kind": "ntp", "values": {}}), "values.server"),
         (Method::POST, "/config-jobs", json!({"kind": "ntp", "values": {"server": "a", "colour": 1}}), "values.colour"),
-        (Method::POST, "/config-jobs", json!({"category": 99, "kind": "ntp", "values": {"server": "a"}}), "category"),
         (Method::POST, "/update-jobs", json!({"builds": {"baseUrl": "ftp://a/", "products": {}}}), "builds.baseUrl"),
         (Method::PUT, "/builds", json!({"baseUrl": "http://a/", "products": {"IP112": {}}}), "products.IP112"),
     ];
@@ -224,11 +221,23 @@ on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {
         let problem = owner.refused(422, method, &format!("{at}{path}"), &body).await;
         assert_eq!((&problem["type"], &problem["field"]), (&json!("invalid"), &json!(field)), "{problem}");
     }
+    let unfit = [
+        (Method::PUT, "/access", json!({"domains": [OTHER, "nowhere.example"]}), "domains.1"),
+        (Method::PUT, "/access", json!({"domains": [DOMAIN]}), "domains.0"),
+        (Method::POST, "/config-jobs", json!({"category": 99, "kind": "ntp", "values": {"server": "a"}}), "category"),
+    ];
+    for (method, path, body, field) in unfit {
+        let problem = owner.refused(409, method, &format!("{at}{path}"), &body).await;
+        assert_eq!((&problem["type"], &problem["field"]), (&json!("conflict"), &json!(field)), "{problem}");
+    }
     let hours = json!({"builds": build_list("1"), "hours": {"allow": [24]}});
     let problem = owner.refused(422, Method::POST, &format!("{at}/update-jobs"), &hours).await;
     assert_eq!(problem["field"], "hours.allow");
     // What cannot be read at all is another thing.
     owner.refused(400, Method::PATCH, &at, &json!({"passwort": "x"})).await;
+    owner.refused(400, Method::PATCH, &at, &json!([null, null])).await;
+    let hours = json!({"builds": build_list("1"), "hours": [[22], 0]});
+    owner.refused(400, Method::POST, &format!("{at}/update-jobs"), &hours).await;
     owner.refused(405, Method::POST, &at, &Value::Null).await;
     owner.refused(404, Method::GET, &format!("{at}/jobs/x"), &Value::Null).await;
     assert_eq!(owner.get(&format!("{at}/jobs")).await, json!({"jobs": []}));

@@ -22,7 +22,7 @@ pub const PRODUCTS_MAX: usize = 5000;
 pub const TEXT_MAX: usize = 2 * 1024 * 1024;
 /// Longest base address, in bytes; with a file name it has to fit into a line of a script.
 const BASE_URL_MAX: usize = 1024;
-/// Longest name of a product, in bytes; as long as devices may say it.
+/// Longest name of a product, in characters; devices may say as many bytes.
 const PRODUCT_MAX: usize = crate::core::sysclient::admin::PRODUCT_MAX;
 /// Longest name of a file, in bytes.
 const FILE_MAX: usize = 128;
@@ -104,8 +104,10 @@ impl BuildList {
         let mut names = HashSet::new();
         for (name, build) in &self.products {
             let member = || format!("products.{}", shown(name));
-            if name.is_empty() || name.len() > PRODUCT_MAX || name.chars().any(|c| c.is_control() || c == '/') {
-                let problem = format!("a product has 1 to {PRODUCT_MAX} bytes without control characters and slashes");
+            if name.is_empty() || name.chars().count() > PRODUCT_MAX || name.chars().any(|c| c.is_control() || c == '/')
+            {
+                let problem =
+                    format!("a product has 1 to {PRODUCT_MAX} characters, none of them a control character or a slash");
                 return Err(BuildsError::at(member(), problem));
             }
             if !names.insert(name.to_ascii_lowercase()) {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::{OpenApi, ToSchema};
 
+use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::Admin;
-use crate::core::jobs::builds::{Build, BuildList};
+use crate::core::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
 
 /// Which firmware and boot code belongs to which product, and where it is.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -25,7 +27,8 @@ pub(super) struct Builds {
     )]
     base_url: String,
     /// By product name as devices say it; at most 5000.
-    products: BTreeMap<String, ProductBuilds>,
+    #[schema(value_type = BTreeMap<String, ProductBuilds>)]
+    products: BTreeMap<String, Shape<ProductBuilds>>,
 }
 
 /// The builds of one product; at least one of firmware and boot code.
@@ -52,7 +55,7 @@ struct ProductBuilds {
 
 impl From<Builds> for BuildList {
     fn from(Builds { base_url, products }: Builds) -> Self {
-        let build = |(name, of): (String, ProductBuilds)| {
+        let build = |(name, Shape(of)): (String, Shape<ProductBuilds>)| {
             let ProductBuilds { firmware, bootcode, firmware_file, bootcode_file } = of;
             (name.into(), Build { firmware, bootcode, firmware_file, bootcode_file })
         };
@@ -64,7 +67,7 @@ impl From<&BuildList> for Builds {
     fn from(list: &BuildList) -> Self {
         let builds = list.products.iter().map(|(name, build)| {
             let Build { firmware, bootcode, firmware_file, bootcode_file } = build.clone();
-            (name.to_string(), ProductBuilds { firmware, bootcode, firmware_file, bootcode_file })
+            (name.to_string(), Shape(ProductBuilds { firmware, bootcode, firmware_file, bootcode_file }))
         });
         Self { base_url: list.base_url.to_string(), products: builds.collect() }
     }
@@ -90,10 +93,19 @@ async fn set_builds(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<Builds>,
+    Body(body): Body<Builds>,
 ) -> Answer<HttpResponse> {
-    admin.set_builds(&caller.0, &at.domain, &body.into_inner().into()).await?;
+    admin.set_builds(&caller.0, &at.domain, &body.into()).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Adds to the schemas what attributes cannot say: what a product may be called, and that one of its builds must be there.
+pub(super) fn complete(schemas: &mut Value) {
+    let products = &mut schemas["Builds"]["properties"]["products"];
+    products["maxProperties"] = PRODUCTS_MAX.into();
+    products["propertyNames"] = json!({"pattern": r"^[^\x00-\x1f\x7f-\x9f/]{1,128}$(?!\n)"});
+    let present = |member: &str| json!({"required": [member], "properties": {member: {"type": "string"}}});
+    schemas["ProductBuilds"]["anyOf"] = json!([present("firmware"), present("bootcode")]);
 }
 
 #[derive(OpenApi)]
@@ -103,7 +115,7 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/domains/{domain}/builds")
-            .route(web::get().to(get_builds))
+            .route(get().to(get_builds))
             .route(web::put().to(set_builds))
             .default_service(web::to(only("GET, PUT"))),
     );

@@ -5,9 +5,10 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::body::Body;
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::device::Category;
@@ -95,7 +96,7 @@ async fn create_category(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<CategoryBody>,
+    Body(body): Body<CategoryBody>,
 ) -> Answer<HttpResponse> {
     check_name("name", &body.name)?;
     let made = admin.put_category(&caller.0, &at.domain, None, &body.name, body.provisioning).await?;
@@ -126,7 +127,7 @@ async fn change_category(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<OneCategory>,
-    body: web::Json<CategoryBody>,
+    Body(body): Body<CategoryBody>,
 ) -> Answer<HttpResponse> {
     check_name("name", &body.name)?;
     let id = Some(CategoryId(at.category));
@@ -155,13 +156,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/api/v1/domains/{domain}/categories")
-                .route(web::get().to(list_categories))
+                .route(get().to(list_categories))
                 .route(web::post().to(create_category))
                 .default_service(web::to(only("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/categories/{category}")
-                .route(web::get().to(get_category))
+                .route(get().to(get_category))
                 .route(web::put().to(change_category))
                 .route(web::delete().to(delete_category))
                 .default_service(web::to(only("GET, PUT, DELETE"))),

@@ -5,8 +5,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::body::Body;
 use super::caller::Caller;
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::sheet::MAX_NAME;
 use crate::admin::{Admin, AdminError, CodeFilter, CodeWish};
@@ -25,8 +26,14 @@ struct NewCode {
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     category: String,
     /// SIP name of the user who will get the device.
-    #[serde(default)]
-    #[schema(min_length = 1, max_length = 128, example = "anna", nullable = false)]
+    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)",
+        example = "anna",
+        nullable = false
+    )]
     sip: Option<String>,
     /// Valid for seven days instead of ten minutes.
     #[serde(default)]
@@ -110,7 +117,7 @@ struct ListQuery {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
     /// `next` of the answer before.
-    #[param(max_length = 40, pattern = "^[0-9]{1,16}-[0-9]{12}$")]
+    #[param(max_length = 40, pattern = r"^[0-9]{1,16}-[0-9]{12}$(?!\n)")]
     cursor: Option<String>,
     /// Only codes in this state.
     #[param(inline)]
@@ -173,11 +180,11 @@ fn code_of(text: &str) -> Answer<Code> {
     responses((status = 201, body = CodeView),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn issue(
+async fn issue_code(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<String>,
-    body: web::Json<NewCode>,
+    Body(body): Body<NewCode>,
 ) -> Answer<HttpResponse> {
     if let Some(sip) = &body.sip {
         check_name("sip", sip)?;
@@ -193,7 +200,7 @@ async fn issue(
     responses((status = 200, body = CodePage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn list(
+async fn list_codes(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<String>,
@@ -223,7 +230,7 @@ async fn list(
     responses((status = 200, body = CodeView),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn get(
+async fn get_code(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -241,7 +248,7 @@ async fn get(
     responses((status = 204),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn revoke(
+async fn revoke_code(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -251,7 +258,7 @@ async fn revoke(
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(issue, list, get, revoke))]
+#[openapi(paths(issue_code, list_codes, get_code, revoke_code))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -259,9 +266,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let one = web::resource("/api/v1/domains/{domain}/codes/{code}");
     config
         .service(
-            all.route(web::get().to(list)).route(web::post().to(issue)).default_service(web::to(only("GET, POST"))),
+            all.route(get().to(list_codes))
+                .route(web::post().to(issue_code))
+                .default_service(web::to(only("GET, POST"))),
         )
         .service(
-            one.route(web::get().to(get)).route(web::delete().to(revoke)).default_service(web::to(only("GET, DELETE"))),
+            one.route(get().to(get_code))
+                .route(web::delete().to(revoke_code))
+                .default_service(web::to(only("GET, DELETE"))),
         );
 }

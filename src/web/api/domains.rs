@@ -5,9 +5,10 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::categories::{CategoryAnswer, CategoryBody, check_name};
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::device::Domain;
@@ -90,8 +91,8 @@ struct DomainBody {
     auto_token: Option<Secret>,
     /// Its first categories.
     #[serde(default)]
-    #[schema(max_items = 1000)]
-    categories: Vec<CategoryBody>,
+    #[schema(value_type = Vec<CategoryBody>, max_items = 1000)]
+    categories: Vec<Shape<CategoryBody>>,
 }
 
 /// Settings to be changed; what is absent stays.
@@ -142,7 +143,7 @@ impl DomainBody {
         check_secret("adminPassword", self.admin_password.as_ref(), 0)?;
         check_secret("autoToken", self.auto_token.as_ref(), 0)?;
         few("categories", self.categories.len())?;
-        for (at, category) in self.categories.iter().enumerate() {
+        for (at, Shape(category)) in self.categories.iter().enumerate() {
             check_name(&format!("categories.{at}.name"), &category.name)?;
         }
         Ok(NewDomain {
@@ -150,7 +151,7 @@ impl DomainBody {
             password: self.password,
             admin_password: self.admin_password.unwrap_or_default(),
             auto_token: self.auto_token.unwrap_or_default(),
-            categories: self.categories.into_iter().map(|c| (c.name.into(), c.provisioning)).collect(),
+            categories: self.categories.into_iter().map(|Shape(c)| (c.name.into(), c.provisioning)).collect(),
         })
     }
 }
@@ -190,8 +191,8 @@ async fn list_domains(caller: Caller, admin: web::Data<Admin>) -> Answer<HttpRes
         (status = 409, body = Problem, content_type = "application/problem+json", description = "There is one of this name"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn create_domain(caller: Caller, admin: web::Data<Admin>, body: web::Json<DomainBody>) -> Answer<HttpResponse> {
-    let domain = admin.create_domain(&caller.0, &body.into_inner().checked()?).await?;
+async fn create_domain(caller: Caller, admin: web::Data<Admin>, Body(body): Body<DomainBody>) -> Answer<HttpResponse> {
+    let domain = admin.create_domain(&caller.0, &body.checked()?).await?;
     let place = format!("/api/v1/domains/{}", domain.id.0);
     Ok(HttpResponse::Created().insert_header((LOCATION, place)).json(DomainAnswer::from(&*domain)))
 }
@@ -217,9 +218,9 @@ async fn change_domain(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<DomainChangeBody>,
+    Body(body): Body<DomainChangeBody>,
 ) -> Answer<HttpResponse> {
-    let domain = admin.change_domain(&caller.0, &at.domain, &body.into_inner().checked()?).await?;
+    let domain = admin.change_domain(&caller.0, &at.domain, &body.checked()?).await?;
     Ok(HttpResponse::Ok().json(DomainAnswer::from(&*domain)))
 }
 
@@ -257,11 +258,11 @@ async fn set_access(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<Access>,
+    Body(body): Body<Access>,
 ) -> Answer<HttpResponse> {
     few("domains", body.domains.len())?;
     let names = body.domains.iter().enumerate().map(|(place, name)| {
-        let bad = |_| AdminError::invalid(format!("domains.{place}"), "is not the name of another domain");
+        let bad = |_| AdminError::unfit(format!("domains.{place}"), "is not the name of another domain");
         DomainName::parse(name).map_err(bad)
     });
     let names = names.collect::<Result<Vec<_>, _>>()?;
@@ -277,20 +278,20 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/api/v1/domains")
-                .route(web::get().to(list_domains))
+                .route(get().to(list_domains))
                 .route(web::post().to(create_domain))
                 .default_service(web::to(only("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}")
-                .route(web::get().to(get_domain))
+                .route(get().to(get_domain))
                 .route(web::patch().to(change_domain))
                 .route(web::delete().to(delete_domain))
                 .default_service(web::to(only("GET, PATCH, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/access")
-                .route(web::get().to(get_access))
+                .route(get().to(get_access))
                 .route(web::put().to(set_access))
                 .default_service(web::to(only("GET, PUT"))),
         );

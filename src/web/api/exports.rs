@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use super::caller::Caller;
 use super::codes::category_name;
 use super::csv::{Lines, Piece, answer, time};
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, CodeFilter};
 use crate::core::device::{CodeState, Way};
@@ -22,7 +22,11 @@ const PAGE: usize = 1000;
     responses((status = 200, body = String, content_type = "text/csv"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn codes(Caller(authority): Caller, admin: web::Data<Admin>, path: web::Path<String>) -> Answer<HttpResponse> {
+async fn codes_csv(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
     // Where to go on; the outer one says whether to.
     let start = Some(None);
@@ -63,7 +67,11 @@ async fn codes(Caller(authority): Caller, admin: web::Data<Admin>, path: web::Pa
     responses((status = 200, body = String, content_type = "text/csv"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn devices(Caller(authority): Caller, admin: web::Data<Admin>, path: web::Path<String>) -> Answer<HttpResponse> {
+async fn devices_csv(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
     let pieces = stream::unfold(Some(DeviceId(0)), move |position| {
         let (admin, domain) = (admin.clone(), domain.clone());
@@ -108,13 +116,13 @@ async fn devices(Caller(authority): Caller, admin: web::Data<Admin>, path: web::
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(codes, devices))]
+#[openapi(paths(codes_csv, devices_csv))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let (all_codes, all_devices) =
         (web::resource("/api/v1/domains/{domain}/codes.csv"), web::resource("/api/v1/domains/{domain}/devices.csv"));
     config
-        .service(all_codes.route(web::get().to(codes)).default_service(web::to(only("GET"))))
-        .service(all_devices.route(web::get().to(devices)).default_service(web::to(only("GET"))));
+        .service(all_codes.route(get().to(codes_csv)).default_service(web::to(only("GET"))))
+        .service(all_devices.route(get().to(devices_csv)).default_service(web::to(only("GET"))));
 }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::body::{Body, Shape};
 use super::builds::Builds;
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError};
 use crate::core::ids::{CategoryId, JobId};
@@ -51,10 +52,12 @@ struct UpdateJobBody {
     category: Option<u64>,
     /// Build list; absent: the current one of the domain, which is kept with the job.
     #[serde(default)]
-    builds: Option<Builds>,
+    #[schema(value_type = Option<Builds>)]
+    builds: Option<Shape<Builds>>,
     /// Maintenance hours.
     #[serde(default)]
-    hours: Option<HoursBody>,
+    #[schema(value_type = Option<HoursBody>)]
+    hours: Option<Shape<HoursBody>>,
 }
 
 /// A configuration job to be made.
@@ -77,7 +80,7 @@ struct ConfigJobBody {
 struct JobAnswer {
     /// Number; of two jobs for the same thing the one with the greater number counts.
     id: u64,
-    /// When it was made, in milliseconds since 1970 (UTC).
+    /// When it was made, in Unix seconds.
     created: u64,
     /// Number of the category; absent: every device of the domain.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,8 +122,17 @@ struct JobsAnswer {
     jobs: Vec<JobAnswer>,
 }
 
+/// Adds to the schemas what attributes cannot say.
+pub(super) fn complete(schemas: &mut Value) {
+    // Each kind of configuration has parameters of its own.
+    schemas["ConfigJobBody"] = config_schema();
+    let hours = &mut schemas["HoursBody"]["properties"]["allow"];
+    hours["items"] = json!({"type": "integer", "minimum": 0, "maximum": 23});
+    hours["uniqueItems"] = true.into();
+}
+
 /// [`ConfigJobBody`] as a JSON Schema: one alternative for each kind, made from the table that it is checked by.
-pub(super) fn config_schema() -> Value {
+fn config_schema() -> Value {
     let mut schema = json_schema();
     for kind in schema["oneOf"].as_array_mut().into_iter().flatten() {
         kind["properties"]["category"] = json!({
@@ -149,7 +161,7 @@ impl JobAnswer {
             }
         };
         let category = job.order.category.map(|category| category.0);
-        Self { id: job.id.0, created: job.created.0, category, update, config }
+        Self { id: job.id.0, created: job.created.seconds(), category, update, config }
     }
 }
 
@@ -182,13 +194,13 @@ async fn create_update_job(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<UpdateJobBody>,
+    Body(body): Body<UpdateJobBody>,
 ) -> Answer<HttpResponse> {
-    let UpdateJobBody { category, builds, hours } = body.into_inner();
-    let HoursBody { allow, utc_offset } = hours.unwrap_or_default();
+    let UpdateJobBody { category, builds, hours } = body;
+    let HoursBody { allow, utc_offset } = hours.map(|Shape(hours)| hours).unwrap_or_default();
     let hours = Hours { allow, utc_offset };
-    let category = category.map(CategoryId);
-    let job = admin.create_update_job(&caller.0, &at.domain, category, builds.map(Into::into), hours).await?;
+    let (category, builds) = (category.map(CategoryId), builds.map(|Shape(builds)| builds.into()));
+    let job = admin.create_update_job(&caller.0, &at.domain, category, builds, hours).await?;
     created(&caller, &admin, &at, &job).await
 }
 
@@ -205,9 +217,9 @@ async fn create_config_job(
     caller: Caller,
     admin: web::Data<Admin>,
     at: web::Path<InDomain>,
-    body: web::Json<ConfigJobBody>,
+    Body(body): Body<ConfigJobBody>,
 ) -> Answer<HttpResponse> {
-    let ConfigJobBody { category, kind, values } = body.into_inner();
+    let ConfigJobBody { category, kind, values } = body;
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
     let kind = kind.ok_or_else(|| AdminError::invalid("kind", "there is no such kind of configuration"))?;
     let configuration = Configuration { kind, values };
@@ -245,7 +257,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/api/v1/domains/{domain}/jobs")
-                .route(web::get().to(list_jobs))
+                .route(get().to(list_jobs))
                 .default_service(web::to(only("GET"))),
         )
         .service(
@@ -260,7 +272,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/api/v1/domains/{domain}/jobs/{job}")
-                .route(web::get().to(get_job))
+                .route(get().to(get_job))
                 .route(web::delete().to(delete_job))
                 .default_service(web::to(only("GET, DELETE"))),
         );

@@ -3,6 +3,7 @@
 //! Every answer that is not a success is a problem document (RFC 9457). The OpenAPI document at `/api/v1/openapi.json` is made
 //! from the attributes of the handlers and the shapes that they take and give.
 
+mod body;
 mod builds;
 mod caller;
 mod categories;
@@ -45,7 +46,6 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(web::Data::from(admin))
-            .app_data(web::JsonConfig::default().limit(MAX_JSON).error_handler(|error, _| Problem::from(&error).into()))
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("address").into()))
             .configure(token::routes)

@@ -5,9 +5,10 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use super::body::Body;
 use super::caller::Caller;
 use super::cursor::{self, limit_of, number_of};
-use super::problem::only;
+use super::problem::{get, only};
 use super::shapes::{DeviceDoc, OutcomeDoc};
 use super::{Answer, Problem};
 use crate::admin::Admin;
@@ -21,7 +22,6 @@ struct Destination {
     #[schema(min_length = 1, max_length = 253, example = "other.example")]
     to: String,
     /// Number of a category there.
-    #[serde(deserialize_with = "super::shapes::number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
@@ -40,7 +40,7 @@ async fn move_device(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
-    body: web::Json<Destination>,
+    Body(body): Body<Destination>,
 ) -> Answer<web::Json<DeviceDoc>> {
     let (domain, hw_id) = path.into_inner();
     let category = CategoryId(body.category);
@@ -66,11 +66,11 @@ struct NewOffer {
     responses((status = 204, description = "Done"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn offer(
+async fn offer_device(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
-    body: web::Json<NewOffer>,
+    Body(body): Body<NewOffer>,
 ) -> Answer<HttpResponse> {
     let (domain, hw_id) = path.into_inner();
     admin.offer_device(&authority, &domain, &hw_id, &body.to).await?;
@@ -106,7 +106,7 @@ struct Offers {
     responses((status = 200, body = Offers),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn offers(
+async fn list_offers(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     domain: web::Path<String>,
@@ -127,7 +127,6 @@ async fn offers(
 #[serde(deny_unknown_fields)]
 struct Acceptance {
     /// Number of the category that the device enters.
-    #[serde(deserialize_with = "super::shapes::number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
@@ -142,11 +141,11 @@ struct Acceptance {
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Not online"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn accept(
+async fn accept_offer(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
-    body: web::Json<Acceptance>,
+    Body(body): Body<Acceptance>,
 ) -> Answer<web::Json<DeviceDoc>> {
     let (domain, hw_id) = path.into_inner();
     let (domain, device) = admin.accept_offer(&authority, &domain, &hw_id, CategoryId(body.category)).await?;
@@ -159,7 +158,7 @@ async fn accept(
     responses((status = 204, description = "Done"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn refuse(
+async fn refuse_offer(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -178,7 +177,7 @@ struct OutcomesWanted {
     #[param(maximum = 9_007_199_254_740_991_i64)]
     job: Option<u64>,
     /// From `next` of the page before.
-    #[param(pattern = "^[0-9a-f]{1,13}$")]
+    #[param(pattern = r"^[0-9a-f]{1,13}$(?!\n)")]
     cursor: Option<String>,
     /// Devices in the page, at most.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -214,7 +213,7 @@ struct OutcomePage {
     responses((status = 200, body = OutcomePage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn outcomes(
+async fn list_outcomes(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     domain: web::Path<String>,
@@ -233,7 +232,7 @@ async fn outcomes(
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(move_device, offer, offers, accept, refuse, outcomes))]
+#[openapi(paths(move_device, offer_device, list_offers, accept_offer, refuse_offer, list_outcomes))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -246,23 +245,23 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource(format!("{device}/offers"))
-                .route(web::post().to(offer))
+                .route(web::post().to(offer_device))
                 .default_service(web::to(only("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers")
-                .route(web::get().to(offers))
+                .route(get().to(list_offers))
                 .default_service(web::to(only("GET"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers/{hwId}")
-                .route(web::post().to(accept))
-                .route(web::delete().to(refuse))
+                .route(web::post().to(accept_offer))
+                .route(web::delete().to(refuse_offer))
                 .default_service(web::to(only("POST, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/outcomes")
-                .route(web::get().to(outcomes))
+                .route(get().to(list_outcomes))
                 .default_service(web::to(only("GET"))),
         );
 }

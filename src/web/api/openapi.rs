@@ -5,8 +5,10 @@ use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::problem::only;
-use super::{Problem, builds, categories, codes, devices, domains, exports, jobs, moves, rollouts, stories, token};
+use super::problem::{get, only};
+use super::{
+    Problem, builds, categories, codes, devices, domains, exports, jobs, moves, rollouts, stories, token,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,15 +43,16 @@ pub fn document() -> Value {
     document.merge(rollouts::Doc::openapi());
     document.merge(stories::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
-    // Each kind of configuration has parameters of its own, which no type of ours can say.
-    document["components"]["schemas"]["ConfigJobBody"] = jobs::config_schema();
+    let schemas = &mut document["components"]["schemas"];
+    jobs::complete(schemas);
+    builds::complete(schemas);
     document
 }
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/openapi.json")
-            .route(web::get().to(|| async { HttpResponse::Ok().json(document()) }))
+            .route(get().to(|| async { HttpResponse::Ok().json(document()) }))
             .default_service(web::to(only("GET"))),
     );
 }
@@ -75,6 +78,18 @@ mod tests {
             }
         }
         assert!(operations(&document).count() > 15);
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own_and_says_what_it_does() {
+        let document = document();
+        let mut names = std::collections::HashSet::new();
+        for (name, operation) in operations(&document) {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(id), "{name}: {id} is there twice");
+            assert!(id.contains('_'), "{name}: {id} does not say what it is about");
+            assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{name}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Errors as problem documents (RFC 9457).
 
-use actix_web::error::{JsonPayloadError, QueryPayloadError};
+use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -86,23 +86,15 @@ impl From<AdminError> for Problem {
                 let problem = Self::new("invalid", "Invalid member", StatusCode::UNPROCESSABLE_ENTITY, why);
                 Self { field: Some(field), ..problem }
             }
+            AdminError::Unfit { field, why } => {
+                let problem = Self::new("conflict", "Against the present state", StatusCode::CONFLICT, why);
+                Self { field: Some(field), ..problem }
+            }
             AdminError::NotAllowed(_) => Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail),
             AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
             AdminError::Unavailable(_) => {
                 Self::new("unavailable", "Try again later", StatusCode::SERVICE_UNAVAILABLE, detail)
             }
-        }
-    }
-}
-
-impl From<&JsonPayloadError> for Problem {
-    fn from(error: &JsonPayloadError) -> Self {
-        match error {
-            JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-                Self::new("too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
-            }
-            JsonPayloadError::ContentType => Self::media_type("application/json"),
-            other => Self::bad_request(format!("body: {other}")),
         }
     }
 }
@@ -124,7 +116,8 @@ impl actix_web::ResponseError for Problem {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/problem+json")).insert_header((CACHE_CONTROL, "no-store"));
         if let Some(allow) = self.allow {
-            response.insert_header((ALLOW, allow));
+            let head = if allow.starts_with("GET") { ", HEAD" } else { "" };
+            response.insert_header((ALLOW, format!("{allow}{head}")));
         }
         match self.status_code() {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
@@ -138,7 +131,12 @@ impl actix_web::ResponseError for Problem {
     }
 }
 
-/// For `default_service` of a resource: the methods that it has.
+/// A route for what is read: `HEAD` is answered like `GET`, without the body.
+pub(super) fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// For `default_service` of a resource: the methods that it has, `GET` first.
 pub(super) fn only(
     allow: &'static str,
 ) -> impl Fn(HttpRequest) -> std::future::Ready<Result<HttpResponse, Problem>> + Clone {

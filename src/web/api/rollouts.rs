@@ -12,7 +12,7 @@ use self::shapes::{RemoveQuery, Removed, RolloutList, RolloutView, RowPage, RowS
 use super::caller::Caller;
 use super::codes::limit;
 use super::csv::{Lines, Piece, answer, time};
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError, MAX_USERS};
 use crate::core::device::CodeState;
@@ -40,7 +40,11 @@ fn line(lines: &mut Lines, row: &RolloutRow, state: RowState) {
     responses((status = 200, body = RolloutList),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn list(Caller(authority): Caller, admin: web::Data<Admin>, path: web::Path<String>) -> Answer<HttpResponse> {
+async fn list_rollouts(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<String>,
+) -> Answer<HttpResponse> {
     let (domain, all) = admin.rollouts(&authority, &path).await?;
     let rollouts = all.iter().map(|rollout| RolloutView::of(&domain, rollout)).collect();
     Ok(HttpResponse::Ok().json(RolloutList { rollouts }))
@@ -53,7 +57,7 @@ async fn list(Caller(authority): Caller, admin: web::Data<Admin>, path: web::Pat
     responses((status = 200, body = RolloutView),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn get(
+async fn get_rollout(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -71,7 +75,7 @@ async fn get(
     responses((status = 200, body = Removed),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn remove(
+async fn delete_rollout(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -89,7 +93,7 @@ async fn remove(
     responses((status = 200, body = RowPage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn rows(
+async fn list_rollout_rows(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -124,7 +128,7 @@ async fn rows(
     responses((status = 200, body = String, content_type = "text/csv"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn rows_csv(
+async fn rollout_rows_csv(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -153,7 +157,14 @@ async fn rows_csv(
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(start::start, list, get, remove, rows, rows_csv))]
+#[openapi(paths(
+    start::start_rollout,
+    list_rollouts,
+    get_rollout,
+    delete_rollout,
+    list_rollout_rows,
+    rollout_rows_csv
+))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -165,13 +176,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     );
     config
         .service(
-            all.route(web::get().to(list))
-                .route(web::post().to(start::start))
+            all.route(get().to(list_rollouts))
+                .route(web::post().to(start::start_rollout))
                 .default_service(web::to(only("GET, POST"))),
         )
         .service(
-            one.route(web::get().to(get)).route(web::delete().to(remove)).default_service(web::to(only("GET, DELETE"))),
+            one.route(get().to(get_rollout))
+                .route(web::delete().to(delete_rollout))
+                .default_service(web::to(only("GET, DELETE"))),
         )
-        .service(page.route(web::get().to(rows)).default_service(web::to(only("GET"))))
-        .service(sheet.route(web::get().to(rows_csv)).default_service(web::to(only("GET"))));
+        .service(page.route(get().to(list_rollout_rows)).default_service(web::to(only("GET"))))
+        .service(sheet.route(get().to(rollout_rows_csv)).default_service(web::to(only("GET"))));
 }

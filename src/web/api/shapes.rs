@@ -14,25 +14,6 @@ pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer
     T::deserialize(deserializer).map(Some)
 }
 
-/// The number of something. For JSON, `4.0` is a whole number as good as `4`.
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    const MOST: f64 = 9_007_199_254_740_991.0;
-    let number = serde_json::Number::deserialize(deserializer)?;
-    // Within the range that is checked here, nothing is lost.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let whole = || number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=MOST).contains(n)).map(|n| n as u64);
-    number
-        .as_u64()
-        .filter(|n| *n < 1 << 53)
-        .or_else(whole)
-        .ok_or_else(|| serde::de::Error::custom("not a whole number from 0 on"))
-}
-
-/// The same for a member that may be absent, but not null.
-pub(super) fn given_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    number(deserializer).map(Some)
-}
-
 /// A network interface.
 #[derive(Serialize, ToSchema)]
 struct InterfaceDoc {
@@ -245,22 +226,6 @@ impl UnassignedDoc {
             online: at.is_some(),
             seen: device.seen.seconds(),
             said: SaidDoc::of(&device.facts),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_whole_however_it_is_written() {
-        let read = |text: &str| number(&mut serde_json::Deserializer::from_str(text)).ok();
-        for (text, value) in [("4", 4), ("4.0", 4), ("0", 0), ("9007199254740991", (1 << 53) - 1)] {
-            assert_eq!(read(text), Some(value), "{text}");
-        }
-        for text in ["4.5", "-1", "1e300", "\"4\"", "null"] {
-            assert_eq!(read(text), None, "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::problem::only;
+use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, Story};
 use crate::core::ids::{Code, DeviceKey};
@@ -72,7 +72,7 @@ fn answer(story: Story) -> HttpResponse {
     responses((status = 200, body = Timeline),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn of_code(
+async fn code_timeline(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -88,7 +88,7 @@ async fn of_code(
     responses((status = 200, body = Timeline),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn of_device(
+async fn device_timeline(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<(String, String)>,
@@ -98,13 +98,13 @@ async fn of_device(
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(of_code, of_device))]
+#[openapi(paths(code_timeline, device_timeline))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let code = web::resource("/api/v1/domains/{domain}/codes/{code}/timeline");
     let device = web::resource("/api/v1/domains/{domain}/devices/{hwId}/timeline");
     config
-        .service(code.route(web::get().to(of_code)).default_service(web::to(only("GET"))))
-        .service(device.route(web::get().to(of_device)).default_service(web::to(only("GET"))));
+        .service(code.route(get().to(code_timeline)).default_service(web::to(only("GET"))))
+        .service(device.route(get().to(device_timeline)).default_service(web::to(only("GET"))));
 }

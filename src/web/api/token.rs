@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
+use super::body::Body;
 use super::problem::only;
 use super::{Answer, Problem};
 use crate::admin::Admin;
@@ -44,7 +45,11 @@ struct TokenAnswer {
     responses((status = 200, body = TokenAnswer), (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-async fn token(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<Credentials>) -> Answer<HttpResponse> {
+async fn create_token(
+    request: HttpRequest,
+    admin: web::Data<Admin>,
+    Body(body): Body<Credentials>,
+) -> Answer<HttpResponse> {
     let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
     let fresh = admin.log_in(body.domain.as_deref(), &body.password, source).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(TokenAnswer {
@@ -56,9 +61,11 @@ async fn token(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<Cr
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(token))]
+#[openapi(paths(create_token))]
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/api/v1/token").route(web::post().to(token)).default_service(web::to(only("POST"))));
+    config.service(
+        web::resource("/api/v1/token").route(web::post().to(create_token)).default_service(web::to(only("POST"))),
+    );
 }

@@ -5,6 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::core::device::{CodeState, Domain};
 use crate::store::Rollout;
+use crate::web::api::body::Shape;
 use crate::web::api::codes::category_name;
 
 /// A roll-out that is wanted.
@@ -12,14 +13,19 @@ use crate::web::api::codes::category_name;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRollout {
     /// Name of the roll-out.
-    #[schema(min_length = 1, max_length = 128, example = "Third floor")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)",
+        example = "Third floor"
+    )]
     pub name: String,
     /// Name or number of the category.
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     pub category: String,
     /// The users. A list of more than a megabyte is to be sent as CSV.
-    #[schema(min_items = 1)]
-    pub users: Vec<NewUser>,
+    #[schema(value_type = Vec<NewUser>, min_items = 1)]
+    pub users: Vec<Shape<NewUser>>,
 }
 
 /// A user.
@@ -27,11 +33,16 @@ pub(super) struct NewRollout {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
     /// SIP name.
-    #[schema(min_length = 1, max_length = 128, example = "anna")]
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)",
+        example = "anna"
+    )]
     pub sip: String,
     /// Name to be shown.
-    #[serde(default)]
-    #[schema(max_length = 128, example = "Anna Smith", nullable = false)]
+    #[serde(default, deserialize_with = "crate::web::api::shapes::given")]
+    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", example = "Anna Smith", nullable = false)]
     pub name: Option<String>,
 }
 
@@ -41,7 +52,11 @@ pub(super) struct NewUser {
 #[into_params(parameter_in = Query)]
 pub(super) struct StartQuery {
     /// Name of the roll-out; with a list as CSV.
-    #[param(min_length = 1, max_length = 128)]
+    #[param(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+    )]
     pub name: Option<String>,
     /// Name or number of the category; with a list as CSV.
     #[param(min_length = 1, max_length = 255)]

@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::BytesMut;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
@@ -20,10 +19,11 @@ use crate::admin::sheet::{self, Sheet};
 use crate::admin::{Admin, AdminError, RolloutRun, User};
 use crate::core::device::Domain;
 use crate::core::ids::RolloutId;
+use crate::web::api::body::{self, Shape, media_type};
 use crate::web::api::caller::Caller;
 use crate::web::api::codes::check_name;
 use crate::web::api::csv::{Lines, Piece, answer};
-use crate::web::api::{Answer, MAX_JSON, Problem};
+use crate::web::api::{Answer, Problem};
 
 /// Longest list of users as CSV, in bytes.
 const MAX_CSV: usize = 64 * 1024 * 1024;
@@ -43,24 +43,22 @@ const SLOW_READER: Duration = Duration::from_secs(30);
     responses((status = 201, content((RolloutView = "application/json"), (String = "text/csv"))),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn start(
+pub(super) async fn start_rollout(
     request: HttpRequest,
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     path: web::Path<String>,
     query: web::Query<StartQuery>,
-    body: web::Payload,
+    sent: web::Payload,
 ) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
+    match media_type(&request).as_str() {
         "text/csv" => {
             let missing = |field: &str| AdminError::invalid(field, "with a list as CSV it has to be in the query");
             let name = query.name.as_deref().ok_or_else(|| missing("name"))?;
             let category = query.category.as_deref().ok_or_else(|| missing("category"))?;
             check_name("name", name)?;
-            let file = put_down(body).await?;
+            let file = put_down(sent).await?;
             let sheet = web::block(move || Sheet::check(file)).await;
             let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
             let run = admin.begin_rollout(&domain, name, category, sheet.users()).await?;
@@ -70,10 +68,9 @@ pub(super) async fn start(
             if query.name.is_some() || query.category.is_some() {
                 return Err(Problem::bad_request("with a list as JSON, name and category are in the body"));
             }
-            let NewRollout { name, category, users } = serde_json::from_slice(&read_json(body).await?)
-                .map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+            let NewRollout { name, category, users } = body::read(&body::collect(sent).await?)?;
             check_name("name", &name)?;
-            let user = |user: NewUser| User { sip: user.sip.into(), name: user.name.map(Into::into) };
+            let user = |Shape(user): Shape<NewUser>| User { sip: user.sip.into(), name: user.name.map(Into::into) };
             let users = sheet::checked(users.into_iter().map(user).collect())?;
             let run = admin.begin_rollout(&domain, &name, &category, users).await?;
             make_all(&domain, run).await
@@ -100,18 +97,6 @@ async fn put_down(mut body: web::Payload) -> Answer<File> {
         file.write_all(&piece).map_err(lost)?;
     }
     Ok(file)
-}
-
-async fn read_json(mut body: web::Payload) -> Answer<BytesMut> {
-    let mut whole = BytesMut::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
-        if whole.len() + piece.len() > MAX_JSON {
-            return Err(Problem::too_large(MAX_JSON));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole)
 }
 
 fn location(domain: &Domain, id: RolloutId) -> String {

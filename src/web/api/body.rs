@@ -1,0 +1,143 @@
+//! Bodies of requests: one JSON object, read more strictly than serde does by itself.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Answer, MAX_JSON, Problem};
+use crate::core::json::Object;
+
+/// A body that is one JSON object.
+pub(super) struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = media_type(request) == "application/json";
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            if !is_json {
+                return Err(Problem::media_type("application/json"));
+            }
+            let payload = payload.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+            read(&collect(payload).await?).map(Self)
+        })
+    }
+}
+
+/// The media type of the body without its parameters, in lower case; empty if none is named.
+pub(super) fn media_type(request: &HttpRequest) -> String {
+    let named = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The whole body, if it is not too long.
+pub(super) async fn collect(mut body: web::Payload) -> Answer<BytesMut> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        if whole.len() + piece.len() > MAX_JSON {
+            return Err(Problem::too_large(MAX_JSON));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+/// Reads an object. Of two members of the same name the later one would win silently, so the strict reader looks first.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
+    Object::parse(text).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+    let wrong = |error: serde_json::Error| Problem::bad_request(format!("body: {error}"));
+    let mut value = serde_json::from_slice(text).map_err(wrong)?;
+    write_whole(&mut value);
+    T::deserialize(value).map_err(wrong)
+}
+
+/// For JSON, `4.0` is a whole number as good as `4`; for serde it is not.
+fn write_whole(value: &mut Value) {
+    /// Up to here every whole number is a float.
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|n| n.fract() == 0.0 && (-MOST..=MOST).contains(n));
+            // Within this range nothing is lost.
+            #[allow(clippy::cast_possible_truncation)]
+            if let Some(whole) = whole {
+                *number = (whole as i64).into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(write_whole),
+        Value::Object(members) => members.values_mut().for_each(write_whole),
+        _ => {}
+    }
+}
+
+/// An object within a body. A derived reader alone would take an array too, for the members in their order.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Shape<T>(pub T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Shape<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Map::deserialize(deserializer)?;
+        T::deserialize(Value::Object(members)).map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        inner: Shape<Inner>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        number: u64,
+    }
+
+    fn number(text: &str) -> Option<u64> {
+        read::<Outer>(text.as_bytes()).ok().map(|outer| outer.inner.0.number)
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        let read = |text: &str| number(&format!("{{\"inner\": {{\"number\": {text}}}}}"));
+        for (text, value) in [("4", 4), ("4.0", 4), ("4e2", 400), ("0", 0), ("9007199254740991", (1 << 53) - 1)] {
+            assert_eq!(read(text), Some(value), "{text}");
+        }
+        for text in ["4.5", "-1", "-1.0", "1e300", "\"4\"", "null"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_objects_are_objects_and_nothing_is_named_twice() {
+        assert_eq!(number(r#"{"inner": {"number": 4}}"#), Some(4));
+        let wrong = [
+            r#"[{"number": 4}]"#,
+            r#"{"inner": [4]}"#,
+            "[[4]]",
+            r#"{"inner": null}"#,
+            r#"{"inner": {"number": 4, "number": 5}}"#,
+            r#"{"inner": {"number": 4}, "inner": {"number": 4}}"#,
+        ];
+        for text in wrong {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+}
