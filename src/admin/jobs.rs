@@ -7,6 +7,7 @@ use crate::core::device::Domain;
 use crate::core::ids::{CategoryId, JobId};
 use crate::core::jobs::builds::{BuildList, BuildsError};
 use crate::core::jobs::config::{ConfigError, Configuration};
+use crate::core::jobs::plan::{Preview, preview};
 use crate::core::jobs::{Hours, Job, Order, OrderError, Task, Update};
 
 impl From<BuildsError> for AdminError {
@@ -97,6 +98,13 @@ impl Admin {
         let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
         self.changed(&domain.name).await;
         Ok(job)
+    }
+
+    /// What the jobs mean for a device, whatever it has got already. Nothing is sent.
+    pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
+        let domain = self.domain(authority, named).await?;
+        let device = self.listing(&domain.name, hw_id).await?.device;
+        Ok(preview(&device, &self.node.store.jobs(&domain.name).await?))
     }
 
     /// Deletes a job; the one before it counts again.

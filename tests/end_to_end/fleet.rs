@@ -277,6 +277,48 @@ on_each_store!(pages_of_a_list_give_every_device_once, |_| {}, async |broker: &B
     }
 });
 
+on_each_store!(a_dry_run_shows_what_would_be_sent_and_sends_nothing, |_| {}, async |broker: &Broker| {
+    let operator = Operator::of(broker.addr, DOMAIN, PASSWORD).await;
+    let at = format!("/domains/{DOMAIN}");
+    let mut phone = Device::connect(broker.addr, QUERY).await;
+    phone.identify(&identify(PHONE)).await;
+    phone.expect_password().await;
+    let dry_run = format!("{at}/devices/{PHONE}/dry-run");
+    let nothing = json!({"update": [], "configs": [], "items": [], "cleanUp": []});
+    assert_eq!(operator.done("POST", &dry_run, None).await, nothing);
+    // Of another category: what is seen here is for nobody, so nothing can be on its way.
+    let storage = category(broker, DOMAIN, STORAGE).await;
+    let ntp = json!({"kind": "ntp", "category": storage, "values": {"server": "192.0.2.9"}});
+    let ntp = operator.done("POST", &format!("{at}/config-jobs"), Some(ntp)).await["id"].clone();
+    let values = json!({"server": "ldap.example", "base": "dc=example", "user": "reader", "password": "of-the-reader"});
+    let ldap = json!({"kind": "ldap", "category": storage, "values": values});
+    operator.done("POST", &format!("{at}/config-jobs"), Some(ldap)).await;
+    let builds = json!({"baseUrl": "http://fw.example/", "products": {"IP112": {"firmware": "136044"}}});
+    let update = json!({"category": storage, "builds": builds});
+    operator.done("POST", &format!("{at}/update-jobs"), Some(update)).await;
+    assert_eq!(operator.done("POST", &dry_run, None).await, nothing);
+
+    phone.leave().await;
+    until("it is offline", async || operator.get(&format!("{at}/devices/{PHONE}")).await["online"] == false).await;
+    operator.done("PATCH", &format!("{at}/devices/{PHONE}"), Some(json!({"category": storage}))).await;
+    let shown = operator.done("POST", &dry_run, None).await;
+    assert_eq!(
+        shown["update"],
+        json!(["mod cmd UP0 prot http://fw.example/ip112.bin ser 136044", "iresetn"]),
+        "{shown}"
+    );
+    let configs = shown["configs"].as_array().unwrap();
+    assert_eq!(configs.len(), 2, "{shown}");
+    assert_eq!(configs[0], json!({"kind": "ntp", "job": ntp, "lines": ["config change NTP0 /addr 192.0.2.9"]}));
+    assert!(configs[1]["lines"][0].as_str().unwrap().contains("/pwd hidden"), "{shown}");
+    assert_eq!((&shown["items"], &shown["cleanUp"]), (&json!([]), &json!([])));
+    assert_eq!(operator.get(&format!("{at}/outcomes")).await["devices"], json!([]));
+
+    let other = Operator::of(broker.addr, OTHER, OTHER_PASSWORD).await;
+    other.refused(404, "POST", &dry_run, None).await;
+    other.refused(404, "POST", &format!("/domains/{OTHER}/devices/{PHONE}/dry-run"), None).await;
+});
+
 on_each_store!(names_categories_and_outcomes, |_| {}, async |broker: &Broker| {
     let operator = Operator::of(broker.addr, DOMAIN, PASSWORD).await;
     let mut phone = Device::connect(broker.addr, QUERY).await;

@@ -12,6 +12,7 @@ mod csv;
 mod cursor;
 mod devices;
 mod domains;
+mod dry_run;
 mod exports;
 mod jobs;
 mod moves;
@@ -54,6 +55,7 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(jobs::routes)
             .configure(builds::routes)
             .configure(devices::routes)
+            .configure(dry_run::routes)
             .configure(moves::routes)
             .configure(codes::routes)
             .configure(exports::routes)

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, only};
 use super::{
-    Problem, builds, categories, codes, devices, domains, exports, jobs, moves, rollouts, stories, token,
+    Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, moves, rollouts, stories, token,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +37,7 @@ pub fn document() -> Value {
     document.merge(jobs::Doc::openapi());
     document.merge(builds::Doc::openapi());
     document.merge(devices::Doc::openapi());
+    document.merge(dry_run::Doc::openapi());
     document.merge(moves::Doc::openapi());
     document.merge(codes::Doc::openapi());
     document.merge(exports::Doc::openapi());

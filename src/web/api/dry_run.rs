@@ -1,0 +1,89 @@
+//! `…/devices/{hwId}/dry-run`: what a device would be sent.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::{OpenApi, ToSchema};
+
+use super::caller::Caller;
+use super::problem::only;
+use super::{Answer, Problem};
+use crate::admin::Admin;
+use crate::core::jobs::plan::Preview;
+
+/// What the jobs of its domain mean for a device, whatever it has got already, in the order in which it would be sent. A secret is
+/// shown as `hidden`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DryRun {
+    /// The lines that order software; none if the right builds are running.
+    update: Vec<String>,
+    /// The lines of each kind of configuration, without those that write and activate it.
+    configs: Vec<ConfigLines>,
+    /// For a device that is not of the vendor: its items, which it gets instead of lines.
+    items: Vec<Item>,
+    /// The lines that a device gets that has entered by code.
+    clean_up: Vec<String>,
+}
+
+/// One kind of configuration.
+#[derive(Serialize, ToSchema)]
+struct ConfigLines {
+    /// Kind.
+    #[schema(example = "ntp")]
+    kind: &'static str,
+    /// Number of the job: the latest of this kind that matches the device.
+    job: u64,
+    /// The lines.
+    lines: Vec<String>,
+}
+
+/// One kind of configuration for a device that is not of the vendor.
+#[derive(Serialize, ToSchema)]
+struct Item {
+    /// Kind.
+    #[schema(example = "ntp")]
+    kind: String,
+    /// Its parameters.
+    #[schema(value_type = Object)]
+    values: Map<String, Value>,
+}
+
+impl From<Preview> for DryRun {
+    fn from(Preview { update, configs, items, clean_up }: Preview) -> Self {
+        let lines = configs.into_iter().map(|(kind, job, lines)| ConfigLines { kind: kind.name(), job: job.0, lines });
+        let items = items.into_iter().map(|item| Item { kind: item.kind.into(), values: item.values });
+        Self { update, configs: lines.collect(), items: items.collect(), clean_up }
+    }
+}
+
+/// Show what a device would be sent
+///
+/// Nothing is sent.
+#[utoipa::path(post, path = "/api/v1/domains/{domain}/devices/{hwId}/dry-run", tag = "devices",
+    params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
+    responses((status = 200, body = DryRun),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json")))]
+async fn dry_run(
+    Caller(authority): Caller,
+    admin: web::Data<Admin>,
+    path: web::Path<(String, String)>,
+) -> Answer<HttpResponse> {
+    let (domain, hw_id) = path.into_inner();
+    let preview = admin.dry_run(&authority, &domain, &hw_id).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(DryRun::from(preview)))
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(dry_run))]
+pub(super) struct Doc;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.service(
+        web::resource("/api/v1/domains/{domain}/devices/{hwId}/dry-run")
+            .route(web::post().to(dry_run))
+            .default_service(web::to(only("POST"))),
+    );
+}
