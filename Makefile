@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test tools check deny measured clean
+.PHONY: help run demo test tools check openapi deny measured clean
 
 CARGO ?= cargo
 # cargo-nextest reports better; cargo test is enough.
@@ -20,7 +20,7 @@ run: ## build and serve on the embedded store, loopback only
 demo: ## four simulated phones, each step checked
 	$(CARGO) run --release --locked -- demo
 
-test: tools check deny measured ## install what is missing, run everything
+test: tools check openapi deny measured ## install what is missing, run everything
 	@echo "everything passed"
 
 tools:
@@ -29,6 +29,11 @@ tools:
 	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q redis-server; \
 	fi </dev/null
 	@redis-server --version
+	@if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "python3-venv is missing; installing it"; \
+	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q python3-venv; \
+	fi </dev/null
+	@python3 --version
 
 check:
 	$(CARGO) fmt --all --check
@@ -39,6 +44,18 @@ ifneq ($(NEXTEST),)
 else
 	$(CARGO) test --workspace --locked </dev/null
 endif
+
+# Tries every operation of the operators' interface; a fresh environment whenever the pinned version changes.
+VENV := target/openapi/venv
+$(VENV)/made: tests/openapi/requirements.txt
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r tests/openapi/requirements.txt </dev/null
+	touch $@
+
+openapi: $(VENV)/made
+	$(CARGO) build --locked --bin provbroker
+	python3 -B tests/openapi/run.py target/debug/provbroker $(VENV)/bin/schemathesis </dev/null
 
 # Licences, sources and duplicates are checked by tests/dependencies.rs in every run. The whole of cargo-deny, with the
 # advisory database, takes minutes to install and a network beyond the registry.

@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
 """Holds the operators' interface of a running broker against the OpenAPI document that it serves.
 
-Usage: run.py BROKER SCHEMATHESIS
+Usage: run.py BROKER SCHEMATHESIS [OPTION…]
 
-Starts BROKER on free ports of loopback with an embedded store in a temporary folder, puts a tenant with some things into it,
-and lets schemathesis try every operation with good and bad data. Fails on any answer that the document does not describe, on
-any 5xx, and if the broker has panicked or ended meanwhile. The seed is fixed, so a failure can be seen again.
+Starts BROKER on free ports of loopback with an embedded store in a temporary folder, puts a tenant with devices, codes, jobs and
+roll-outs into it, and lets schemathesis try every operation with good and bad data: first on things that are there, then what takes
+them away, at last with whatever it thinks of. Fails on any answer that the document does not describe, on any 5xx, on bad data
+that is taken or good data that is not, if an operation never succeeds, and if the broker has panicked or ended meanwhile. The seed is fixed, so a failure can be
+seen again; further options go to schemathesis (`--include-path …`).
 """
 
 import json
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from peers import Operator, Phone, get
 
 SEED = "20260101"
-EXAMPLES = "25"
 START_SECONDS = 30
-RUN_SECONDS = 600
+PASS_SECONDS = 300
+HERE = pathlib.Path(__file__).parent
+PASSWORD = "openapi-run-password"
 
 CONFIG = """
 [server]
@@ -31,9 +36,27 @@ password = "{password}"
 name = "example.com"
 password = "tenant"
 categories = [{{ name = "Desk phones", provisioning = true }}]
+[[domains]]
+name = "other.example"
+password = "other tenant"
+categories = [{{ name = "Desk phones", provisioning = true }}]
 [limits]
 logins = 1000000
 """
+
+CONFIGURATIONS = [
+    ("ntp", {"server": "ntp.example.com"}),
+    ("device-name", {"name": "Phone ${hwid}"}),
+    ("syslog", {"server": "192.0.2.7"}),
+    ("raw", {"lines": "config change NTP0 /addr 192.0.2.9"}),
+]
+
+# Name, examples for each operation, and further options of schemathesis.
+PASSES = [
+    ("things that are there", "12", True, ["--exclude-method", "DELETE"]),
+    ("what takes them away", "6", True, ["--include-method", "DELETE"]),
+    ("whatever it thinks of", "12", False, []),
+]
 
 
 def free_port() -> int:
@@ -42,63 +65,131 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def call(method: str, url: str, body: object = None, token: str = "") -> object:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, method=method)
-    request.add_header("Content-Type", "application/json")
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read() or b"null")
-
-
-def wait_until_ready(url: str, broker: subprocess.Popen) -> None:
+def wait_until_ready(port: int, broker: subprocess.Popen) -> None:
     for _ in range(START_SECONDS * 10):
         if broker.poll() is not None:
             sys.exit("the broker ended before it was ready")
-        try:
-            call("GET", url)
+        if get(port, "/readyz") == 200:
             return
-        except OSError:
-            time.sleep(0.1)
-        except ValueError:
-            return
+        time.sleep(0.1)
     sys.exit("the broker did not become ready")
 
 
-def main(binary: str, schemathesis: str) -> int:
+def furnish(operator: Operator, port: int, folder: pathlib.Path) -> list[Phone]:
+    """Puts things of every kind into the tenant, and writes down what they are called."""
+    at = "/domains/example.com"
+    desk = operator.call("GET", f"{at}/categories")["categories"][0]["id"]
+    there = operator.call("GET", "/domains/other.example/categories")["categories"][0]["id"]
+    phones = []
+    for number in range(40):
+        # Every second one belongs to nobody.
+        code = operator.call("POST", f"{at}/codes", {"category": "Desk phones"})["code"] if number % 2 else ""
+        phones.append(Phone(port, f"0090330000{number:02x}", code))
+    members = [phone.hw_id for phone in phones[1::2]]
+    operator.wait_for(f"{at}/devices", len(members))
+    operator.wait_for("/unassigned", len(phones) - len(members))
+    stay, leave, come = members[:6], members[6:12], members[12:]
+    for hw_id in come:
+        operator.call("POST", f"{at}/devices/{hw_id}/move", {"to": "other.example", "category": there})
+        operator.call("POST", f"/domains/other.example/devices/{hw_id}/offers", {"to": "example.com"})
+    codes = [operator.call("POST", f"{at}/codes", {"category": "Desk phones", "sip": f"u{n}"})["code"] for n in range(60)]
+    builds = {"IP112": {"firmware": "136044", "bootcode": "136044"}, "IP411": {"firmware": "136044"}}
+    operator.call("PUT", f"{at}/builds", {"baseUrl": "https://ap.example.org/fw/136044/", "products": builds})
+    jobs = [operator.call("POST", f"{at}/update-jobs", {"hours": {"allow": [22, 23]}})["id"]]
+    for turn in range(40):
+        kind, values = CONFIGURATIONS[turn % len(CONFIGURATIONS)]
+        job = {"kind": kind, "values": values, **({"category": desk} if turn % 3 else {})}
+        jobs.append(operator.call("POST", f"{at}/config-jobs", job)["id"])
+    users = [{"sip": f"user{n}", "name": f"User {n}"} for n in range(5)]
+    rollout = {"category": "Desk phones", "users": users}
+    rollouts = [operator.call("POST", f"{at}/rollouts", {"name": f"Floor {n}", **rollout})["id"] for n in range(15)]
+    operator.call("PUT", f"{at}/access", {"domains": ["other.example"]})
+    empty = [{"name": f"Empty {n}", "provisioning": True} for n in range(10)]
+    empty = [operator.call("POST", f"{at}/categories", category)["id"] for category in empty]
+    known = {
+        "domains": ["example.com"],
+        "domain-names": ["other.example"],
+        "passwords": ["other tenant"],
+        "members": stay,
+        "strangers": [phone.hw_id for phone in phones[::2]],
+        "leave": leave,
+        "come": come[:4],
+        "refused": come[4:],
+        "empty-categories": empty,
+        "categories": [desk],
+        "categories-there": [there],
+        "category-names": ["Desk phones", str(desk)],
+        "codes": codes,
+        "jobs": jobs,
+        "rollouts": rollouts,
+    }
+    # JSON of such lists is TOML too.
+    names = "".join(f"{name} = {{ values = {json.dumps(values)} }}\n" for name, values in known.items())
+    known_things = "\n[dictionaries]\n" + names + (HERE / "known.toml").read_text()
+    (folder / "known.toml").write_text((HERE / "schemathesis.toml").read_text() + known_things)
+    return phones
+
+
+def answered(report: pathlib.Path) -> list[tuple[str, int]]:
+    """Operation and status of every answer."""
+    answers = []
+    for line in report.read_text().splitlines():
+        scenario = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        for interaction in scenario.get("interactions", {}).values():
+            answers.append((scenario["label"], (interaction.get("response") or {}).get("status_code", 0)))
+    return answers
+
+
+def main(binary: str, schemathesis: str, *options: str) -> int:
+    # Both are started from another folder.
+    binary, schemathesis = (str(pathlib.Path(path).absolute()) for path in (binary, schemathesis))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="provbroker-openapi-"))
     port, ops = free_port(), free_port()
-    password = "openapi-run-password"
-    config = folder / "provbroker.toml"
-    config.write_text(CONFIG.format(port=port, password=password))
-    log = folder / "broker.log"
+    config, log = folder / "provbroker.toml", folder / "broker.log"
+    config.write_text(CONFIG.format(port=port, password=PASSWORD))
+    shutil.copy(HERE / "schemathesis.toml", folder / "any.toml")
     command = [binary, "serve", "--config", str(config), "--store", f"embedded:{folder}/store.redb"]
     command += ["--listen", f"127.0.0.1:{port}", "--ops-listen", f"127.0.0.1:{ops}"]
+    failed, answers = [], []
     with log.open("wb") as out:
         broker = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder)
     try:
-        wait_until_ready(f"http://127.0.0.1:{ops}/readyz", broker)
-        base = f"http://127.0.0.1:{port}"
-        token = call("POST", f"{base}/api/v1/token", {"password": password})["token"]
-        run = [schemathesis, "run", f"{base}/api/v1/openapi.json", "--checks", "all", "--seed", SEED]
-        run += ["--max-examples", EXAMPLES, "--phases", "examples,coverage,fuzzing", "--workers", "2"]
-        run += ["--header", f"Authorization: Bearer {token}", "--request-timeout", "10"]
-        status = subprocess.run(run, timeout=RUN_SECONDS, cwd=folder, check=False).returncode
+        wait_until_ready(ops, broker)
+        phones = furnish(Operator(port, PASSWORD), port, folder)
+        for name, examples, known, more in PASSES:
+            print(f"\n=== {name}", flush=True)
+            # A token is valid for a quarter of an hour: each pass has its own.
+            token = Operator(port, PASSWORD).token
+            run = [schemathesis, "--config-file", str(folder / ("known.toml" if known else "any.toml"))]
+            run += ["run", f"http://127.0.0.1:{port}/api/v1/openapi.json", "--checks", "all", "--seed", SEED]
+            run += ["--max-examples", examples, "--phases", "examples,coverage,fuzzing", "--workers", "1"]
+            run += ["--header", f"Authorization: Bearer {token}", "--request-timeout", "10", *more, *options]
+            report = folder / f"{name}.ndjson"
+            run += ["--report", "ndjson", "--report-ndjson-path", str(report)]
+            if subprocess.run(run, timeout=PASS_SECONDS, cwd=folder, check=False).returncode:
+                failed.append(name)
+            answers += answered(report)
         if broker.poll() is not None:
-            print("the broker has ended")
-            status = status or 1
+            failed.append("the broker has ended")
+        if vain := {label for label, _ in answers} - {label for label, status in answers if 200 <= status < 300}:
+            failed.append(f"no success has been seen of {', '.join(sorted(vain))}")
+        for phone in phones:
+            phone.stop()
     finally:
         broker.terminate()
         broker.wait(30)
     text = log.read_text(errors="replace")
     if "panicked" in text:
         print(text[-4000:])
-        status = status or 1
-    return status
+        failed.append("the broker has panicked")
+    if failed:
+        print(f"failed: {', '.join(failed)}; everything is in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(*sys.argv[1:]))
