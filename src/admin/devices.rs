@@ -136,11 +136,13 @@ impl Admin {
             return Err(AdminError::invalid("name", "at most 128 characters, none of them a control character"));
         }
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
-        let key = self.listing(&domain.name, hw_id).await?.device.key;
-        let store = &self.node.store;
+        let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
+        let (key, store) = (device.key, &self.node.store);
         let mut there = true;
         if let Some(category) = category {
             there &= store.recategorise(&domain.name, &key, category).await?;
+            // Other jobs may match now.
+            self.recheck(at).await;
         }
         if let Some(name) = name {
             there &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;

@@ -69,6 +69,8 @@ pub enum Devices {
     Remove(Device),
     /// What has happened to a device, and why it stands still
     Timeline(Device),
+    /// What the jobs mean for a device, line by line; nothing is sent
+    DryRun(Device),
     /// Move a device, which must be online, to another domain at once; only with the instance password
     Move {
         #[command(flatten)]
@@ -150,6 +152,9 @@ impl Devices {
             }
             Self::Remove(device) => one("DELETE", device, Show::Nothing),
             Self::Timeline(device) => timeline("/domains/{domain}/devices/{hwId}/timeline").at("hwId", &device.hw_id),
+            Self::DryRun(device) => {
+                Call::new("POST", "/domains/{domain}/devices/{hwId}/dry-run", Show::Thing).at("hwId", &device.hw_id)
+            }
             Self::Move { device, to, into } => Call::new("POST", "/domains/{domain}/devices/{hwId}/move", Show::Thing)
                 .at("hwId", &device.hw_id)
                 .json([("to", Some(to.as_str().into())), ("category", Some(into.category.into()))]),

@@ -62,7 +62,8 @@ impl Session {
     pub(super) fn on_rechecked(&mut self, found: Option<Membership>, draw: &Draw, actions: &mut Vec<Action>) {
         match (&self.state, found) {
             (State::Member(_), None) => self.close(Close::Removed, actions),
-            (State::Member(member), Some(found)) if member.entered == found.device.entered => {}
+            // It stays where it is, but other jobs may match it now.
+            (State::Member(member), Some(found)) if member.entered == found.device.entered => self.on_replan(actions),
             // It may have identified again at the very moment of the order, and have been asked for a password that it has
             // never got.
             (State::Unassigned | State::Challenged(_) | State::Member(_), Some(found)) if is_ordered(&found.device) => {

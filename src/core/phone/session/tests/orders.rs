@@ -47,8 +47,9 @@ fn a_member_is_moved() {
     let mut desk = Desk::member();
     assert_eq!(desk.rechecked(Some(handed(ordered("away"), "root"))), ["password", "admin root", "join away"]);
     assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-    // The same order once more.
-    assert!(desk.rechecked(Some(handed(ordered("away"), "root"))).is_empty());
+    desk.planned(Plan::default());
+    // The same order once more changes nothing, but other jobs may match by now.
+    assert_eq!(desk.rechecked(Some(handed(ordered("away"), "root"))), ["plan"]);
     assert_eq!(desk.session.domain(), Some(&domain("away")));
 }
 
@@ -56,5 +57,5 @@ fn a_member_is_moved() {
 fn a_member_that_has_shown_elsewhere_who_it_is_has_to_come_again() {
     let elsewhere = Device { domain: domain("away"), entered: UnixMillis(5), ..device() };
     assert_eq!(Desk::member().rechecked(Some(membership(elsewhere))), ["close 1000 removed"]);
-    assert!(Desk::member().rechecked(Some(membership(device()))).is_empty());
+    assert_eq!(Desk::member().rechecked(Some(membership(device()))), ["plan"]);
 }
