@@ -36,6 +36,9 @@ impl Sheet {
     /// Checks a file. The error names line and column.
     pub fn check(mut file: File) -> Result<Self> {
         let (start, separator) = beginning(&mut file).map_err(|e| unreadable(&e))?;
+        if !quotes_close(&mut file).map_err(|e| unreadable(&e))? {
+            return Err(AdminError::invalid("the last line", "a quoted cell does not end; is the list whole?"));
+        }
         file.seek(SeekFrom::Start(start)).map_err(|e| unreadable(&e))?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -98,6 +101,17 @@ fn beginning(file: &mut File) -> std::io::Result<(u64, u8)> {
     let start = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let first_line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     Ok((start, if first_line.contains(&b';') { b';' } else { b',' }))
+}
+
+/// Whether every quoted cell ends: quotes come in pairs, those within a cell too. The reader takes what is open at the end of a
+/// cut list for a cell.
+fn quotes_close(file: &mut File) -> std::io::Result<bool> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut odd = false;
+    for byte in BufReader::new(file).bytes() {
+        odd ^= byte? == b'"';
+    }
+    Ok(!odd)
 }
 
 fn read(reader: &mut Reader<BufReader<File>>, record: &mut StringRecord) -> Result<bool> {

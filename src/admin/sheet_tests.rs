@@ -38,6 +38,7 @@ fn a_mistake_is_named_by_line_and_column() {
         ("sip,phone\nann,1\n", "line 1, column 2", "the columns are sip and name"),
         ("sip,sip\nann,1\n", "line 1, column 2", "this column is there twice"),
         ("sip,name\nann,Ann\n,Bob\n", "line 3, column 1 (sip)", "it is empty"),
+        ("sip,name\nann,Ann\n\"bob", "the last line", "a quoted cell does not end; is the list whole?"),
         ("sip,name\nann,Ann,7\n", "line 2, column 3", "the head line has less columns"),
         ("sip,name\nann,\"A\tB\"\n", "line 2, column 2 (name)", "it contains control characters"),
         (&long, "line 2, column 1 (sip)", "it is longer than 128 characters"),

@@ -41,6 +41,11 @@ fn a_wrong_parameter_is_named() {
             "password: is longer than 128 characters",
         ),
         ("syslog", json!({"server": "a", "transport": "sctp"}), "transport: must be one of udp, tcp, tls"),
+        (
+            "syslog",
+            json!({"server": "a:65536"}),
+            "server: must be a host name or an address, with :port if it is not the usual one",
+        ),
         ("language", json!({"language": "German"}), "language: must be a language such as de or de-AT"),
         (
             "analogue-phone",
