@@ -82,6 +82,7 @@ impl Inside {
         [self.settling.deadline(), following].into_iter().flatten().min()
     }
 
+    /// Takes a request. Returns whether more of them wait than may: the client asks, and does not read.
     pub(super) fn on_call(
         &mut self,
         request: Request,
@@ -89,15 +90,18 @@ impl Inside {
         now: Tick,
         settings: &Settings,
         actions: &mut Vec<Action>,
-    ) {
+    ) -> bool {
         let call = match call {
-            Ok(Call::Ignored) => return,
+            Ok(Call::Ignored) => return false,
             // A notice, not a request: nobody waits for an answer.
             Ok(Call::PbxInfo(info)) => {
                 self.pbx = Some(Box::new(info));
-                return;
+                return false;
             }
-            Ok(Call::KeepAlive) => return actions.push(Action::Send(answers::keep_alive(&request))),
+            Ok(Call::KeepAlive) => {
+                actions.push(Action::Send(answers::keep_alive(&request)));
+                return false;
+            }
             call => call,
         };
         if call.as_ref().is_ok_and(Call::acts_as_users) {
@@ -119,6 +123,7 @@ impl Inside {
         let lane = if &*request.mt == "HttpGet" { &mut self.slots.aside } else { &mut self.slots.line };
         lane.push_back(Slot { number, request, work });
         self.pump(now, actions);
+        self.flushing && self.slots.are_too_many()
     }
 
     /// What a request comes to, and what has to be asked for it.
@@ -268,10 +273,10 @@ impl Inside {
         while !self.flushing {
             // Notices first: those of an old filter must not come after the result of a new one.
             if let Some(notice) = self.notices.pop_front() {
-                self.send(notice, actions);
+                self.send(notice, true, actions);
             } else if let Some(Slot { work: Work::Ready(texts, _), .. }) = self.slots.take_aside() {
                 for text in texts {
-                    self.send(text, actions);
+                    self.send(text, false, actions);
                 }
             } else if !self.step(actions) {
                 break;
@@ -284,8 +289,10 @@ impl Inside {
         }
     }
 
-    fn send(&mut self, text: String, actions: &mut Vec<Action>) {
-        self.sent += text.len();
+    /// What may be long in all, lists and notices, goes out no faster than it leaves. Short answers are bounded by the window
+    /// of the socket, which cuts whoever asks and does not read.
+    fn send(&mut self, text: String, paced: bool, actions: &mut Vec<Action>) {
+        self.sent += if paced || text.len() >= FLUSH_AT { text.len() } else { 0 };
         actions.push(Action::Send(text));
         if self.sent >= FLUSH_AT {
             (self.sent, self.flushing) = (0, true);
@@ -296,6 +303,7 @@ impl Inside {
     /// Goes one step on with the answer at the head; false if it has to wait.
     fn step(&mut self, actions: &mut Vec<Action>) -> bool {
         let Some(Slot { request, work, .. }) = self.slots.line.front_mut() else { return false };
+        let paced = matches!(work, Work::List(_));
         let text = match work {
             Work::Asked => return false,
             Work::Ready(texts, _) => texts.pop_front(),
@@ -324,7 +332,7 @@ impl Inside {
             }
         };
         match text {
-            Some(text) => self.send(text, actions),
+            Some(text) => self.send(text, paced, actions),
             None => {
                 if let Some(Slot { request, work: Work::Ready(_, then), .. }) = self.slots.line.pop_front() {
                     self.follow_up(request, then, actions);

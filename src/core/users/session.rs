@@ -137,7 +137,11 @@ impl Session {
                         let challenge = self.draw_challenge();
                         actions.push(Action::Send(answers::challenge(&request, &challenge)));
                     }
-                    call => inside.on_call(request, call, now, settings, actions),
+                    call => {
+                        if inside.on_call(request, call, now, settings, actions) {
+                            self.close(Close::NotReading, actions);
+                        }
+                    }
                 }
             }
             State::Outside { .. } => self.on_call_outside(request, call, now, settings, actions),

@@ -83,7 +83,15 @@ pub(super) struct Slots {
     pub(super) aside: VecDeque<Slot>,
 }
 
+/// Answers that may wait for a client that has not yet taken what was sent before.
+const MOST: usize = 512;
+
 impl Slots {
+    /// Whether more answers wait than may.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.line.len() + self.aside.len() > MOST
+    }
+
     pub(super) fn find(&mut self, number: u64) -> Option<&mut Slot> {
         self.line.iter_mut().chain(&mut self.aside).find(|slot| slot.number == number)
     }

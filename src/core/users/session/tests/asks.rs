@@ -215,3 +215,14 @@ fn what_a_telephone_exchange_says_of_itself_is_kept_without_an_answer() {
     let info = desk.session.pbx().unwrap();
     assert_eq!((info.pbx.as_deref(), info.pbx_dns.as_deref(), info.apis.len()), (Some("master"), None, 1));
 }
+
+#[test]
+fn who_asks_and_does_not_read_is_closed() {
+    let mut desk = Desk::inside();
+    // A long answer, and nobody ever says that it has left.
+    let words = desk.say(&json!({"mt": "GetLoginInfo", "src": "x".repeat(100_000)}));
+    assert_eq!(words[1..], ["flush"]);
+    let ask = json!({"mt": "GetLoginInfo", "src": "a"});
+    let asked = (0..1_000).find(|_| desk.say(&ask).iter().any(|word| word.starts_with("close 1008")));
+    assert!(asked.is_some_and(|asked| asked > 500), "{asked:?}");
+}
