@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::event::{Output, TunnelRequest};
 use crate::core::device::{Device, Facts};
 use crate::core::jobs::plan::{ConfigOrder, ItemOrder, Plan, UpdateOrder};
-use crate::core::jobs::work::State;
+use crate::core::jobs::work::{State, Work};
 use crate::core::script::encode::command_path;
 use crate::core::script::{Command, Script};
 use crate::core::time::UnixMillis;
@@ -56,23 +56,20 @@ pub(super) enum Next {
 }
 
 impl Worker {
-    /// Takes over the progress that the plan goes on from, and says what has come out by it.
-    pub(super) fn new(
-        mut device: Box<Device>,
-        plan: &mut Plan,
-        now: UnixMillis,
-        happened: &mut Vec<Happening>,
-    ) -> Self {
-        let before = std::mem::replace(&mut device.work, std::mem::take(&mut plan.work)).update.map(|u| u.state);
-        if let Some(update) = device.work.update.as_ref().filter(|update| Some(&update.state) != before.as_ref()) {
-            happened.extend(match &update.state {
-                State::Done => Some(Happening::Updated(running(&device.facts))),
-                State::Failed(why) => Some(Happening::UpdateFailed(why.clone())),
-                State::Ordered => None,
-            });
+    /// With the progress that the plan goes on from in the record.
+    pub(super) const fn new(device: Box<Device>, clean_up: bool, now: UnixMillis) -> Self {
+        Self { device, now, part: Part::Idle, lines: VecDeque::new(), status: None, read: 0, clean_up }
+    }
+
+    /// What has come out since `known` by making the plan.
+    pub(super) fn news(&self, known: &Work) -> Option<Happening> {
+        let Device { work: Work { update, .. }, facts, .. } = &*self.device;
+        let before = known.update.as_ref().map(|update| &update.state);
+        match update.as_ref().map(|update| &update.state).filter(|state| Some(*state) != before)? {
+            State::Done => Some(Happening::Updated(running(facts))),
+            State::Failed(why) => Some(Happening::UpdateFailed(why.clone())),
+            State::Ordered => None,
         }
-        let (part, lines, clean_up) = (Part::Idle, VecDeque::new(), plan.clean_up);
-        Self { device, now, part, lines, status: None, read: 0, clean_up }
     }
 
     /// An item is on its way to a device that takes items.
@@ -94,13 +91,10 @@ impl Worker {
             self.part = Part::Update(order);
             return Some(self.go_on(&mut Vec::new()));
         }
-        if plan.update_open {
+        if plan.update_open || plan.configs.is_empty() {
             return None;
         }
-        let mut rest: VecDeque<_> = std::mem::take(&mut plan.configs).into();
-        let current = rest.pop_front()?;
-        self.lines = current.lines.iter().cloned().collect();
-        self.part = Part::Config { current, accepted: Vec::new(), rest };
+        self.next_config(Vec::new(), std::mem::take(&mut plan.configs).into());
         Some(self.go_on(&mut Vec::new()))
     }
 
@@ -170,8 +164,8 @@ impl Worker {
     }
 
     fn next_config(&mut self, accepted: Vec<ConfigOrder>, mut rest: VecDeque<ConfigOrder>) {
-        if let Some(current) = rest.pop_front() {
-            self.lines = current.lines.iter().cloned().collect();
+        if let Some(mut current) = rest.pop_front() {
+            self.lines = std::mem::take(&mut current.lines).into();
             self.part = Part::Config { current, accepted, rest };
         } else {
             self.lines = lines_of(&[Command::ConfigWrite, Command::ConfigActivate]);

@@ -55,7 +55,7 @@ impl Session {
 
     pub(super) fn on_planned(&mut self, planned: Planned, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
-        let (device, mut plan, time) = match planned {
+        let (mut device, mut plan, time) = match planned {
             Planned::Work { device, plan, now } => (device, plan, now),
             Planned::Gone => return,
             Planned::Unavailable => {
@@ -64,10 +64,9 @@ impl Session {
             }
         };
         member.look_at = plan.again_in.map(|wait| now + wait);
-        let mut happened = Vec::new();
-        let known = device.work.clone();
-        let mut worker = Worker::new(device, &mut plan, time, &mut happened);
-        actions.extend(happened.into_iter().map(Action::Note));
+        let known = std::mem::replace(&mut device.work, std::mem::take(&mut plan.work));
+        let mut worker = Worker::new(device, plan.clean_up, time);
+        actions.extend(worker.news(&known).map(Action::Note));
         if member.other {
             member.send_items(std::mem::take(&mut plan.items), &mut worker, actions);
         }
