@@ -26,12 +26,18 @@ impl Devices for Redis {
     async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>> {
         self.line
             .timed(async {
-                let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
-                let Some(owner) = owner else { return Ok(None) };
-                let domain = DomainName::parse(&owner).map_err(|e| corrupt(&keys::owner(key), &e))?;
+                let Some(domain) = self.read_owner(key).await? else { return Ok(None) };
                 self.read_device(&domain, key).await
             })
             .await
+    }
+
+    async fn owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
+        self.line.timed(self.read_owner(key)).await
+    }
+
+    async fn device_in(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
+        self.line.timed(self.read_device(domain, key)).await
     }
 
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
@@ -111,6 +117,11 @@ impl Redis {
         script.key(keys::pending(domain)).key(keys::devices(domain)).key(keys::presence(domain));
         script.arg(key.as_str()).arg(entry);
         self.line.eval_once(&script).await
+    }
+
+    async fn read_owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
+        let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
+        owner.map(|owner| DomainName::parse(&owner).map_err(|e| corrupt(&keys::owner(key), &e))).transpose()
     }
 
     pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
