@@ -4,12 +4,12 @@ mod settings;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::Actor as _;
 use actix_http::HttpService;
-use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::actors::node::Node;
+use crate::actors::node::{Found, Node};
 use crate::actors::registry::{FromBus, Registry, Serve, Spread};
 use crate::actors::roster::Roster;
 use crate::admin::Admin;
@@ -151,12 +151,22 @@ async fn wait_until_empty(node: &Node) {
     }
 }
 
+/// Worker threads of the listeners.
+fn workers(config: &Config) -> usize {
+    match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        workers => workers,
+    }
+}
+
 async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let url = match &config.store.url {
         StoreUrl::Embedded(path) => format!("embedded:{}", path.display()),
         StoreUrl::Redis(address) => address.expose().to_owned(),
     };
-    let options = store::Options { deadline: config.store.deadline, ..store::Options::default() };
+    // One for each thread that asks: the workers, and this one.
+    let lanes = workers(config) + 1;
+    let options = store::Options { deadline: config.store.deadline, lanes, ..store::Options::default() };
     store::connect(&url, Sealer::new(&config.master_key()), &options).await.context("store.url")
 }
 
@@ -171,6 +181,7 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         anyhow::anyhow!("{key}: cannot listen on {address} ({error}); {what_to_do}")
     })?;
     listener.set_nonblocking(true)?;
+    set_socket_options(&listener).with_context(|| format!("{key}: options of the listener"))?;
     Ok(listener)
 }
 
@@ -209,6 +220,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         instance: settings::instance(config),
         app_settings: settings::apps(config),
         registry: Registry::default().start(),
+        found: Found::default(),
     }))
 }
 
@@ -289,12 +301,12 @@ fn server(
     let Routes { directory, admin, ops } = routes;
     let (node, shutdown) = (Arc::clone(node), shutdown.clone());
     let devices = config.plays(Role::Devices);
-    let mut builder = Server::build().disable_signals().backlog(8192);
-    builder = builder.max_concurrent_connections(config.server.max_connections).shutdown_timeout(5);
-    if config.server.workers > 0 {
-        builder = builder.workers(config.server.workers);
-    }
-    let server = builder
+    let server = Server::build()
+        .disable_signals()
+        .backlog(8192)
+        .max_concurrent_connections(config.server.max_connections)
+        .shutdown_timeout(5)
+        .workers(workers(config))
         .listen("public", public, move || {
             let (node, shutdown) = (Arc::clone(&node), shutdown.clone());
             let (directory, admin) = (directory.clone(), admin.clone());
@@ -313,7 +325,6 @@ fn server(
             HttpService::build()
                 // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
                 .h1_allow_half_closed(false)
-                .on_connect_ext(|io: &TcpStream, _| set_socket_options(io))
                 .upgrade(fn_service(move |(request, framed)| {
                     upgrade::upgrade(Arc::clone(&node), devices, &shutdown, request, framed)
                 }))
@@ -327,15 +338,11 @@ fn server(
     Ok(server.run())
 }
 
-fn set_socket_options(io: &TcpStream) {
-    let socket = socket2::SockRef::from(io);
+/// Linux hands them on to every connection that is accepted, so that none costs four calls of the system.
+fn set_socket_options(listener: &TcpListener) -> std::io::Result<()> {
+    let socket = socket2::SockRef::from(listener);
     let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    let set = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT)));
-    if let Err(error) = set {
-        // The peer may be gone already.
-        tracing::debug!(%error, "socket options not set");
-    }
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, ResponseActFuture,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult,
     WrapFuture as _,
 };
 
@@ -24,7 +24,7 @@ use crate::core::close::Close;
 use crate::core::device::Requester;
 use crate::core::ids::{Code, ConnId, DeviceKey, DomainName};
 use crate::metrics::{self, Gauge, Held};
-use crate::store::{Signal, Whereabouts};
+use crate::store::Whereabouts;
 
 /// The mailbox is looked at this often even if no wake-up comes, and so are overdue notices.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -100,49 +100,44 @@ impl Actor for DomainActor {
     }
 }
 
-/// A device has become a member on this connection. Answers whether it is known as such everywhere.
+/// A device has become a member on this connection. An actor that ends before it has taken the message in tells the
+/// connection so, like any member.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "()")]
 pub struct Join {
     /// The device.
     pub key: DeviceKey,
     /// Its connection.
     pub conn: ConnId,
     /// The actor of the connection.
-    pub phone: Addr<Phone>,
+    phone: Option<Addr<Phone>>,
+}
+
+impl Join {
+    /// For the connection `conn`, whose actor is `phone`.
+    pub const fn new(key: DeviceKey, conn: ConnId, phone: Addr<Phone>) -> Self {
+        Self { key, conn, phone: Some(phone) }
+    }
+}
+
+impl Drop for Join {
+    fn drop(&mut self) {
+        if let Some(phone) = &self.phone {
+            phone.do_send(DomainLost);
+        }
+    }
 }
 
 impl Handler<Join> for DomainActor {
-    type Result = ResponseActFuture<Self, bool>;
+    type Result = ();
 
-    fn handle(&mut self, Join { key, conn, phone }: Join, ctx: &mut Context<Self>) -> Self::Result {
-        let (told, joined) = (ctx.address(), key.clone());
-        let member = Member { conn, phone, _counted: metrics::hold(Gauge::Members) };
-        if let Some(old) = self.members.0.insert(key.clone(), member).filter(|old| old.conn != conn) {
+    fn handle(&mut self, mut join: Join, _: &mut Context<Self>) {
+        let Some(phone) = join.phone.take() else { return };
+        let member = Member { conn: join.conn, phone, _counted: metrics::hold(Gauge::Members) };
+        let before = self.members.0.insert(join.key.clone(), member);
+        if let Some(old) = before.filter(|old| old.conn != join.conn) {
             old.phone.do_send(End(Close::Replaced));
         }
-        let (here, name) = (self.here(conn), self.name.clone());
-        let attach = async move {
-            let Some((node, at)) = here else { return false };
-            match node.store.attach(&name, &key, &at).await {
-                Ok(before) => {
-                    if let Some(Whereabouts { node: other, conn }) = before.filter(|b| b.node != node.id) {
-                        let signal = Signal::Evict { domain: name, key, node: other, conn };
-                        if let Err(error) = node.store.publish(&signal).await {
-                            // The other node compares its members with the store when its line is up again.
-                            tracing::warn!(%error, "other node not told to close a replaced connection");
-                        }
-                    }
-                    told.do_send(Changed(vec![joined]));
-                    true
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "member not attached");
-                    false
-                }
-            }
-        };
-        Box::pin(attach.into_actor(self))
     }
 }
 

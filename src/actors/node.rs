@@ -1,6 +1,7 @@
 //! What the actors of one node share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::Addr;
@@ -58,11 +59,29 @@ pub struct Node {
     pub app_settings: Settings,
     /// Where domains are found.
     pub registry: Addr<Registry>,
+    /// Those that were found before.
+    pub found: Found,
+}
+
+/// The actors of domains as the registry has named them, so that it is not asked by every device.
+#[derive(Default)]
+pub struct Found(RwLock<HashMap<DomainName, Addr<DomainActor>>>);
+
+impl Found {
+    fn alive(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        found.get(name).filter(|domain| domain.connected()).cloned()
+    }
 }
 
 impl Node {
     /// The actor of a domain; made if there is none. `None` only while the process ends.
     pub async fn domain(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
-        self.registry.send(Find(name.clone())).await.ok()
+        if let Some(domain) = self.found.alive(name) {
+            return Some(domain);
+        }
+        let domain = self.registry.send(Find(name.clone())).await.ok()?;
+        self.found.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), domain.clone());
+        Some(domain)
     }
 }

@@ -194,14 +194,40 @@ impl Phone {
             let (Some(domain), Some(key)) = (phone.domain.clone(), phone.session.key().cloned()) else {
                 return phone.feed(Event::Joined(false), ctx);
             };
-            let join = domain.send(Join { key, conn: phone.conn, phone: ctx.address() });
-            phone.ask(join, ctx, |phone, joined, ctx| {
-                let joined = joined.unwrap_or(false);
-                if let Some(watch) = phone.watch.take().filter(|_| joined) {
+            domain.do_send(Join::new(key, phone.conn, ctx.address()));
+            phone.attach(ctx);
+        });
+    }
+
+    /// Makes it known on all nodes that the member is here.
+    fn attach(&self, ctx: &mut WebsocketContext<Self>) {
+        let Some((name, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
+        let (node, at) = (Arc::clone(&self.node), self.here());
+        let attach = async move {
+            match node.store.attach(&name, &key, &at).await {
+                Ok(Some(Whereabouts { node: other, conn })) if other != node.id => {
+                    let signal = Signal::Evict { domain: name, key, node: other, conn };
+                    if let Err(error) = node.store.publish(&signal).await {
+                        // The other node compares its members with the store when its line is up again.
+                        tracing::warn!(%error, "other node not told to close a replaced connection");
+                    }
+                    true
+                }
+                Ok(_) => true,
+                Err(error) => {
+                    tracing::warn!(%error, "member not attached");
+                    false
+                }
+            }
+        };
+        self.ask(attach, ctx, |phone, joined, ctx| {
+            if joined {
+                phone.changed();
+                if let Some(watch) = phone.watch.take() {
                     metrics::observe(Timer::Registration, watch.elapsed());
                 }
-                phone.feed(Event::Joined(joined), ctx);
-            });
+            }
+            phone.feed(Event::Joined(joined), ctx);
         });
     }
 

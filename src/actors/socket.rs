@@ -113,11 +113,19 @@ pub fn close_frame(close: Close) -> CloseReason {
     CloseReason { code: CloseCode::from(close.code()), description: Some(close.text().into()) }
 }
 
-/// Runs `actor` on `io` until the connection is over. `first` are bytes that came with the handshake; `held` is dropped
-/// at the end.
+/// The ends of the handshake.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// What is still to be written of it.
+    pub answer: Bytes,
+    /// What came with it of the frames that follow.
+    pub first: Bytes,
+}
+
+/// Runs `actor` on `io` until the connection is over; `held` is dropped at the end.
 ///
 /// What is returned is as small as the connection itself; an `async fn` around it would hold every argument twice.
-pub fn run<T, A, H>(io: T, first: Bytes, actor: A, line: Line, bounds: Bounds, held: H) -> impl Future<Output = ()>
+pub fn run<T, A, H>(io: T, opening: Opening, actor: A, line: Line, bounds: Bounds, held: H) -> impl Future<Output = ()>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Message, ProtocolError>>,
@@ -128,7 +136,7 @@ where
         io: Rc::clone(&io),
         guard: FrameGuard::new(bounds.speech),
         line: line.clone(),
-        rest: first,
+        rest: opening.first,
         codec: Codec::new().max_size(bounds.longest),
         frame: BytesMut::new(),
         over: false,
@@ -141,8 +149,8 @@ where
     Outbound {
         io,
         actor: Some(Box::pin(actor)),
-        queue: VecDeque::new(),
-        queued: 0,
+        queued: opening.answer.len(),
+        queue: Some(opening.answer).filter(|answer| !answer.is_empty()).into_iter().collect(),
         bounds,
         line,
         timer: None,

@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::domain::DomainActor;
 use super::line::Line;
-use super::node::{Node, Tuning};
+use super::node::{Found, Node, Tuning};
 use super::phone::Phone;
 use super::registry::{Registry, Serve};
 use super::roster::{Capacity, Roster};
-use super::socket::{Bounds, run};
+use super::socket::{Bounds, Opening, run};
 use super::tunnel::{FetchError, Fetched, fetch, find};
 use crate::codes::attempts::{Allowance, Ledger};
 use crate::codes::tenants::Tenants;
@@ -104,6 +104,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
             longest_after: 1000,
         },
         registry: Registry::default().start(),
+        found: Found::default(),
     });
     node.registry.send(Serve(Arc::downgrade(&node))).await.unwrap();
     node
@@ -140,7 +141,7 @@ impl Device {
         let line = Line::new(65_545);
         let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let phone = Phone::new(Arc::clone(node), ConnId(conn), source, Query::read(QUERY), line.clone());
-        actix_rt::spawn(run(far, bytes::Bytes::new(), phone, line, bounds(), ()));
+        actix_rt::spawn(run(far, Opening::default(), phone, line, bounds(), ()));
         Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 

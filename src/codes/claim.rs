@@ -130,9 +130,9 @@ impl Codes {
         };
         let auto = request.query.weigh(tenant.as_deref());
         // Only an entry again can throw out another connection, so only then it matters whether there is one.
-        let matters = request.stage != Stage::Member && (code.is_some() || matches!(auto, AutoOffer::Good { .. }));
+        let again = |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
         let other_member = match &device {
-            Some(device) if matters => {
+            Some(device) if request.stage != Stage::Member && again(device) => {
                 let other = self.store.whereabouts(&device.domain, key).await?;
                 other.is_some_and(|other| other != *request.here)
             }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::actors::line::Line;
 use crate::actors::node::Node;
 use crate::actors::phone::Phone;
-use crate::actors::socket::run;
+use crate::actors::socket::{Opening, run};
 use crate::actors::users::Users;
 use crate::core::ids::DomainName;
 use crate::core::limits::SourceKey;
@@ -86,7 +86,7 @@ pub fn upgrade(
     framed: Framed<TcpStream, h1::Codec>,
 ) -> Ready<Result<(), Infallible>> {
     let parts = framed.into_parts();
-    let mut io = parts.io;
+    let io = parts.io;
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
     if let Some(rest) = after_passthrough(raw, &node.instance).filter(|_| devices).map(str::to_owned) {
         let first = parts.read_buf.freeze();
@@ -98,16 +98,12 @@ pub fn upgrade(
             let first = parts.read_buf.freeze();
             // The dispatcher's buffers go when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            actix_rt::spawn(async move {
-                if io.write_all(accepted.answer.as_bytes()).await.is_ok() {
-                    accepted.start(io, first, node);
-                }
-            });
+            accepted.start(io, first, node);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
             actix_rt::spawn(async move {
-                let _ = timeout(REFUSAL_TIMEOUT, refuse(&mut io, &refused)).await;
+                let _ = timeout(REFUSAL_TIMEOUT, refuse(io, &refused)).await;
             });
         }
     }
@@ -125,20 +121,21 @@ struct Accepted {
 impl Accepted {
     /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
     fn start(self, io: TcpStream, first: bytes::Bytes, node: Arc<Node>) {
-        let Self { route, query, source, place, .. } = self;
+        let Self { route, answer, query, source, place } = self;
+        let opening = Opening { answer: answer.into(), first };
         let conn = place.conn;
         match route {
             Route::Devices => {
                 let bounds = node.tuning.device_bounds;
                 let line = Line::new(bounds.longest);
                 let phone = Phone::new(node, conn, source, query, line.clone());
-                actix_rt::spawn(run(io, first, phone, line, bounds, place));
+                actix_rt::spawn(run(io, opening, phone, line, bounds, place));
             }
             Route::Apps => {
                 let bounds = node.tuning.app_bounds;
                 let line = Line::new(node.app_settings.longest_before);
                 let users = Users::new(node, conn, source, line.clone());
-                actix_rt::spawn(run(io, first, users, line, bounds, place));
+                actix_rt::spawn(run(io, opening, users, line, bounds, place));
             }
         }
     }
@@ -184,7 +181,7 @@ fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) ->
     Ok(Accepted { route, answer, query, source, place })
 }
 
-async fn refuse(io: &mut TcpStream, refused: &Refused) -> std::io::Result<()> {
+async fn refuse(mut io: TcpStream, refused: &Refused) -> std::io::Result<()> {
     let Refused { status, fields, .. } = refused;
     let body = status.get(4..).unwrap_or_default();
     let answer = format!(

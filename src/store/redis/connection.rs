@@ -2,6 +2,8 @@
 //!
 //! The pool asks a connection with a ping at each checkout, which would double the number of commands. So a few connections
 //! (lanes) stay checked out for their life, and commands share them; what is asked at the same time goes out as one packet.
+//! Every thread keeps to one lane, which its own runtime drives: to wake another thread for each command costs as much as
+//! the command.
 //! A lane is given up after an error that says that it is of no use any more: line broken, time-outs in a row, or a server
 //! that is loading or has become a replica. Nothing here knows a key.
 
@@ -102,9 +104,15 @@ impl Request<'_> {
 pub(super) struct Line {
     pool: Pool,
     lanes: Box<[Arc<Lane>]>,
-    next: AtomicUsize,
     opened: Arc<AtomicU64>,
     deadline: Duration,
+}
+
+/// The number of this thread among those that have asked a store.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
 }
 
 impl Line {
@@ -122,7 +130,7 @@ impl Line {
             .max_size(lanes.len())
             .build()
             .map_err(|e| RedisError::from((ErrorKind::InvalidClientConfig, "pool", e.to_string())))?;
-        Ok(Self { pool, lanes, next: AtomicUsize::new(0), opened: Arc::default(), deadline })
+        Ok(Self { pool, lanes, opened: Arc::default(), deadline })
     }
 
     /// Runs one operation of the store, with all that it asks, within the deadline.
@@ -153,7 +161,7 @@ impl Line {
     }
 
     async fn send<T: FromRedisValue>(&self, request: Request<'_>, twice: bool) -> Result<T> {
-        let lane = &self.lanes[self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len()];
+        let lane = &self.lanes[thread_number() % self.lanes.len()];
         let first = match self.try_send(lane, request).await? {
             Ok(answer) => return Ok(answer),
             Err(e) => e,
