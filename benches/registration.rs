@@ -77,8 +77,7 @@ impl Device {
                 FromServer::Challenge(challenge) => {
                     let Facts { product, version, .. } = &self.identify.facts;
                     let id = self.identify.id.as_str();
-                    self.identify.digest =
-                        Some(device_digest(id, product, version, &challenge, &self.password).into());
+                    self.identify.digest = Some(device_digest(id, product, version, &challenge, &self.password).into());
                     self.say(&mut pipe).await;
                 }
                 // The last message: it entered by automatic provisioning, so it is always handed one.

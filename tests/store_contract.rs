@@ -5,6 +5,8 @@
 #[path = "support/redis_server.rs"]
 mod redis_server;
 
+#[path = "store_contract/batches.rs"]
+mod batches;
 #[path = "store_contract/claims.rs"]
 mod claims;
 #[path = "store_contract/codebook.rs"]
@@ -55,6 +57,10 @@ macro_rules! contract {
 }
 
 contract! {
+    batches:
+        many_devices_are_found_at_once,
+        many_members_come_and_go_at_once,
+        a_device_may_come_several_times_at_once;
     codes:
         a_code_is_kept_and_found,
         a_code_is_kept_once,

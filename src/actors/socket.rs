@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -237,8 +238,9 @@ fn message(frame: Frame) -> Result<Message, ProtocolError> {
 /// Reads into a buffer on the stack, in a frame of its own: nothing of it lives on in the idle connection's future.
 #[inline(never)]
 fn read_some<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-    let mut buffer = [0; READ_AT_ONCE];
-    let mut buffer = ReadBuf::new(&mut buffer);
+    // To fill it with zeros first would cost more than the read.
+    let mut buffer = [const { MaybeUninit::uninit() }; READ_AT_ONCE];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
     ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(Bytes::copy_from_slice(buffer.filled())))
 }

@@ -130,7 +130,8 @@ impl Codes {
         };
         let auto = request.query.weigh(tenant.as_deref());
         // Only an entry again can throw out another connection, so only then it matters whether there is one.
-        let again = |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
+        let again =
+            |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
         let other_member = match &device {
             Some(device) if request.stage != Stage::Member && again(device) => {
                 let other = self.store.whereabouts(&device.domain, key).await?;

@@ -34,7 +34,7 @@ use crate::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, 
 use crate::core::time::UnixMillis;
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// No answer within the deadline, no connection, or a refused write: try again later. Nothing is half done.
     #[error("store unavailable: {0}")]

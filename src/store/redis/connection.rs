@@ -25,7 +25,7 @@ use crate::store::{Result, StoreError};
 /// the commands that wait for it give up.
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
 
-/// A lane is given up after this many commands in a row without an answer.
+/// A lane is given up after this many questions in a row without an answer; a batch counts as all that are asked with it.
 const UNANSWERED: u32 = 3;
 
 /// Commands that wait in a lane for being written.
@@ -69,6 +69,7 @@ impl Lane {
 struct Flight<'a> {
     lane: &'a Lane,
     number: u64,
+    asked: u32,
     answered: bool,
 }
 
@@ -76,7 +77,7 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if self.answered {
             self.lane.unanswered.store(0, Ordering::Relaxed);
-        } else if self.lane.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED {
+        } else if self.lane.unanswered.fetch_add(self.asked, Ordering::Relaxed) + self.asked >= UNANSWERED {
             self.lane.give_up(self.number);
         }
     }
@@ -84,7 +85,7 @@ impl Drop for Flight<'_> {
 
 /// What can be asked.
 #[derive(Clone, Copy)]
-enum Request<'a> {
+pub(super) enum Request<'a> {
     Command(&'a Cmd),
     Pipeline(&'a Pipeline),
     Script(&'a ScriptInvocation<'a>),
@@ -109,7 +110,7 @@ pub(super) struct Line {
 }
 
 /// The number of this thread among those that have asked a store.
-fn thread_number() -> usize {
+pub(super) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)
@@ -142,27 +143,33 @@ impl Line {
 
     /// A command that may run twice.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        self.send(Request::Command(command), true).await
+        self.send(Request::Command(command), 1, true).await
     }
 
     /// Commands that may run twice, in one packet.
     pub async fn ask_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T> {
-        self.send(Request::Pipeline(pipeline), true).await
+        self.send(Request::Pipeline(pipeline), 1, true).await
     }
 
     /// A script that may run twice.
     pub async fn eval<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
-        self.send(Request::Script(script), true).await
+        self.send(Request::Script(script), 1, true).await
     }
 
     /// A script whose second run would give another answer.
     pub async fn eval_once<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
-        self.send(Request::Script(script), false).await
+        self.send(Request::Script(script), 1, false).await
     }
 
-    async fn send<T: FromRedisValue>(&self, request: Request<'_>, twice: bool) -> Result<T> {
+    /// One operation for `asked` callers, within the deadline. It may run twice.
+    pub async fn ask_for<T: FromRedisValue>(&self, asked: usize, request: Request<'_>) -> Result<T> {
+        let asked = u32::try_from(asked).unwrap_or(UNANSWERED);
+        self.timed(self.send(request, asked, true)).await
+    }
+
+    async fn send<T: FromRedisValue>(&self, request: Request<'_>, asked: u32, twice: bool) -> Result<T> {
         let lane = &self.lanes[thread_number() % self.lanes.len()];
-        let first = match self.try_send(lane, request).await? {
+        let first = match self.try_send(lane, request, asked).await? {
             Ok(answer) => return Ok(answer),
             Err(e) => e,
         };
@@ -171,12 +178,17 @@ impl Line {
             return Err(unavailable(&first));
         }
         // The lane has been given up, so this opens a new connection. Another lane may be just as broken without knowing it.
-        self.try_send(lane, request).await?.map_err(|e| unavailable(&e))
+        self.try_send(lane, request, asked).await?.map_err(|e| unavailable(&e))
     }
 
-    async fn try_send<T: FromRedisValue>(&self, lane: &Arc<Lane>, request: Request<'_>) -> Result<RedisResult<T>> {
+    async fn try_send<T: FromRedisValue>(
+        &self,
+        lane: &Arc<Lane>,
+        request: Request<'_>,
+        asked: u32,
+    ) -> Result<RedisResult<T>> {
         let (number, mut wire) = self.open(lane).await?;
-        let mut flight = Flight { lane, number, answered: false };
+        let mut flight = Flight { lane, number, asked, answered: false };
         let answer = request.send(&mut wire).await;
         flight.answered = true;
         if let Err(e) = &answer

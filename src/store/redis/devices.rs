@@ -1,6 +1,5 @@
-//! Device records on Redis. Entry is in `entry.rs`, ownership in `owner.rs`.
+//! Devices on Redis. Entry is in `entry.rs`, ownership in `owner.rs`, reading a record in `records.rs`.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::cmd;
@@ -8,13 +7,9 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::device::{CodeState, Device, Facts, KEEP_USED};
-use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
-use crate::core::time::UnixMillis;
-use crate::store::record::{corrupt, from_json, open, to_json};
+use crate::core::ids::{Code, DeviceKey, DomainName, Secret};
+use crate::store::record::{open, to_json};
 use crate::store::{Devices, Entered, Entry, PortClaim, Result};
-
-/// The fields of a record.
-pub(super) type Fields = HashMap<String, Vec<u8>>;
 
 static CONFIRM: LazyScript = script!("confirm");
 static REFRESH: LazyScript = script!("refresh");
@@ -117,48 +112,5 @@ impl Redis {
         script.key(keys::pending(domain)).key(keys::devices(domain)).key(keys::presence(domain));
         script.arg(key.as_str()).arg(entry);
         self.line.eval_once(&script).await
-    }
-
-    async fn read_owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
-        owner.map(|owner| DomainName::parse(&owner).map_err(|e| corrupt(&keys::owner(key), &e))).transpose()
-    }
-
-    pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
-        let fields = self.line.ask(cmd("HGETALL").arg(keys::device(domain, key))).await?;
-        self.device_of(domain, key, &fields)
-    }
-
-    /// A device from the fields of its record; `None` if there are none.
-    pub(super) fn device_of(&self, domain: &DomainName, key: &DeviceKey, fields: &Fields) -> Result<Option<Device>> {
-        let place = keys::device(domain, key);
-        if fields.is_empty() {
-            return Ok(None);
-        }
-        let field = |name: &str| {
-            fields.get(name).map(Vec::as_slice).ok_or_else(|| corrupt(&place, &format!("{name} is missing")))
-        };
-        let code = |name: &str| -> Result<Option<Code>> {
-            let Some(text) = fields.get(name) else { return Ok(None) };
-            let text = String::from_utf8_lossy(text);
-            Code::parse(&text).map(Some).map_err(|e| corrupt(&place, &e))
-        };
-        let admin = fields.get("admin").map(|sealed| open(&self.sealer, &place, "admin", sealed));
-        Ok(Some(Device {
-            id: DeviceId(from_json(&place, field("id")?)?),
-            key: key.clone(),
-            domain: domain.clone(),
-            category: CategoryId(from_json(&place, field("category")?)?),
-            way: from_json(&place, field("way")?)?,
-            password: open(&self.sealer, &place, "password", field("password")?)?,
-            tentative: fields.contains_key("tentative"),
-            admin_password: admin.transpose()?,
-            entry_code: code("entry_code")?,
-            pending: code("pending")?,
-            entered: UnixMillis(from_json(&place, field("entered")?)?),
-            name: fields.get("name").map(|name| String::from_utf8_lossy(name).into()),
-            work: fields.get("work").map(|work| from_json(&place, work)).transpose()?.unwrap_or_default(),
-            facts: from_json(&place, field("facts")?)?,
-        }))
     }
 }

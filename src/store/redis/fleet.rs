@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use ::redis::{cmd, pipe};
+use ::redis::{RedisResult, cmd};
 use async_trait::async_trait;
 
-use super::devices::Fields;
+use super::connection::unavailable;
+use super::records::{self, Record};
 use super::{LazyScript, Redis, keys, script};
 use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
 use crate::core::jobs::work::Work;
@@ -24,7 +25,7 @@ const PORT: &str = "port:";
 const UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// Everything that is asked about the devices of a page.
-type Asked = (Vec<Fields>, Vec<Option<String>>, Vec<Option<String>>);
+type Asked = (Vec<RedisResult<Record>>, Vec<Option<String>>, Vec<Option<String>>);
 
 #[async_trait]
 impl Fleet for Redis {
@@ -137,37 +138,40 @@ impl Redis {
     }
 
     async fn look_at_devices(&self, domain: &DomainName, devices: &[DeviceKey]) -> Result<Vec<Listing>> {
-        let (mut records, mut places) = (pipe(), cmd("HMGET"));
+        let of: Vec<String> = devices.iter().map(|key| keys::device(domain, key)).collect();
+        let records = records::read_all(of.iter().map(String::as_str));
+        let mut places = cmd("HMGET");
         places.arg(keys::presence(domain));
         for key in devices {
-            records.cmd("HGETALL").arg(keys::device(domain, key));
             places.arg(key.as_str());
         }
         let (records, owners, places): Asked =
             tokio::try_join!(self.line.ask_all(&records), self.owners(devices), self.line.ask(&places))?;
         let places = self.online(&places).await?;
         let mut found = Vec::new();
-        for (((key, fields), owner), at) in devices.iter().zip(records).zip(owners).zip(places) {
+        for ((((key, of), record), owner), at) in devices.iter().zip(of).zip(records).zip(owners).zip(places) {
             match owner {
                 Some(owner) if owner == domain.as_str() => {
-                    let device = self.device_of(domain, key, &fields)?;
+                    let record = record.map_err(|e| unavailable(&e))?;
+                    let device = self.device_of(domain, key, &of, record)?;
                     found.extend(device.map(|device| Listing { device, at }));
                 }
                 // The record of an interrupted entry; the device may still come and complete it.
                 None => {}
-                Some(_) => self.clean_up(domain, key, &fields).await?,
+                Some(_) => self.clean_up(domain, key).await?,
             }
         }
         Ok(found)
     }
 
     /// Drops what an interrupted move or entry has left of a device that belongs to another domain.
-    async fn clean_up(&self, domain: &DomainName, key: &DeviceKey, fields: &Fields) -> Result<()> {
-        let text = |name: &str| fields.get(name).map(|field| String::from_utf8_lossy(field));
-        let entered: u64 = text("entered").and_then(|entered| entered.parse().ok()).unwrap_or_default();
-        let Some(mark) = text("entry") else { return Ok(()) };
+    async fn clean_up(&self, domain: &DomainName, key: &DeviceKey) -> Result<()> {
+        let read = cmd("HMGET").arg(keys::device(domain, key)).arg(&["entry", "entered", "pending"]).take();
+        let (mark, entered, code): (Option<String>, Option<String>, Option<String>) = self.line.ask(&read).await?;
+        let Some(mark) = mark else { return Ok(()) };
+        let entered = entered.and_then(|entered| entered.parse().ok()).unwrap_or_default();
         if UnixMillis(entered) + UNDER_WAY < self.server_time().await? {
-            let code = text("pending").and_then(|code| Code::parse(&code).ok());
+            let code = code.and_then(|code| Code::parse(&code).ok());
             self.undo_entry(domain, key, &mark, code).await?;
         }
         Ok(())

@@ -19,9 +19,11 @@ mod mailbox;
 mod offers;
 mod owner;
 mod presence;
+mod records;
 mod strangers;
 mod tenancy;
 mod timelines;
+mod together;
 mod transfer;
 
 use std::sync::{Arc, Mutex};
@@ -31,11 +33,14 @@ use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd};
 use async_trait::async_trait;
 
 use self::connection::Line;
+use self::presence::Step;
+use self::together::Together;
 use super::fanout::Fanout;
 use super::open::{OpenError, Options, reason};
 use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
+use crate::core::ids::DeviceKey;
 use crate::core::time::UnixMillis;
 
 /// A script of `lua/`, with the functions that several of them use in front.
@@ -51,12 +56,19 @@ use script;
 /// A script, made when it is first used.
 type LazyScript = std::sync::LazyLock<Script>;
 
+/// Full batches under way on a lane: while Redis works at one, the next one is written.
+const BATCHES: usize = 2;
+
 /// How long the key of [`Store::ping`] stays.
 const PING_STAYS: Duration = Duration::from_secs(10);
 
 /// All of the store on one Redis.
 pub struct Redis {
-    line: Line,
+    line: Arc<Line>,
+    owners: Together<DeviceKey, records::Owner>,
+    records: Together<String, records::Record>,
+    attaching: Together<Step, Vec<u8>>,
+    detaching: Together<Step, ()>,
     sealer: Sealer,
     fanout: Arc<Fanout>,
     device_ids: Mutex<std::ops::Range<u64>>,
@@ -76,7 +88,7 @@ impl Redis {
         let info = url.into_connection_info().map_err(|e| address(&e))?;
         let place = place(info.addr());
         let client = Client::open(info).map_err(|e| address(&e))?;
-        let line = Line::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?;
+        let line = Arc::new(Line::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?);
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
         let ours = key_check(&sealer);
@@ -92,7 +104,18 @@ impl Redis {
 
         let fanout = Arc::<Fanout>::default();
         let bus = bus::Listener::start(client, fanout.clone()).await.map_err(unreachable)?;
-        Ok(Self { line, sealer, fanout, device_ids: Mutex::new(0..0), _bus: bus })
+        let lanes = options.lanes;
+        Ok(Self {
+            owners: Together::new(&line, lanes, BATCHES, records::ask_owners),
+            records: Together::new(&line, lanes, BATCHES, records::ask_records),
+            attaching: Together::new(&line, lanes, BATCHES, presence::attach_all),
+            detaching: Together::new(&line, lanes, BATCHES, presence::detach_all),
+            line,
+            sealer,
+            fanout,
+            device_ids: Mutex::new(0..0),
+            _bus: bus,
+        })
     }
 }
 

@@ -1,11 +1,18 @@
 //! Presence on Redis: where each member is, without refresh, and one lease per node that is renewed.
+//!
+//! Members of a domain that come or go at the same moment share a script. Within one script a device comes once, so that each
+//! script may run twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::cmd;
+use ::redis::{FromRedisValue, cmd};
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
+use super::connection::{Line, Request};
+use super::together::{Asked, Batch, answer_all};
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::ids::{ConnId, DeviceKey, DomainName, NodeId};
 use crate::store::{Presence, Result, StoreError, Whereabouts};
@@ -23,6 +30,67 @@ fn read(field: &str) -> Option<Whereabouts> {
     Some(Whereabouts { node: NodeId::new(node), conn: ConnId(conn.parse().ok()?) })
 }
 
+/// A member that comes or goes.
+pub(super) struct Step {
+    domain: DomainName,
+    key: DeviceKey,
+    at: String,
+}
+
+impl Step {
+    fn new(domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Self {
+        Self { domain: domain.clone(), key: key.clone(), at: write(at) }
+    }
+}
+
+/// Splits a batch by domain, and into waves in each of which a device comes once: one that comes again has to come after itself.
+fn waves<A>(batch: Batch<Step, A>) -> Vec<HashMap<DomainName, Batch<Step, A>>> {
+    let mut times: HashMap<(&DomainName, &DeviceKey), usize> = HashMap::with_capacity(batch.len());
+    let mut numbers = Vec::with_capacity(batch.len());
+    for Asked { question, .. } in &batch {
+        let before = times.entry((&question.domain, &question.key)).or_default();
+        numbers.push(*before);
+        *before += 1;
+    }
+    let mut waves: Vec<HashMap<DomainName, Batch<Step, A>>> = Vec::new();
+    for (number, asked) in numbers.into_iter().zip(batch) {
+        if waves.len() == number {
+            waves.push(HashMap::new());
+        }
+        waves[number].entry(asked.question.domain.clone()).or_default().push(asked);
+    }
+    waves
+}
+
+pub(super) async fn attach_all(line: Arc<Line>, batch: Batch<Step, Vec<u8>>) {
+    share(&line, &ATTACH, batch, |befores: Vec<Vec<u8>>, _| befores).await;
+}
+
+pub(super) async fn detach_all(line: Arc<Line>, batch: Batch<Step, ()>) {
+    share(&line, &DETACH, batch, |(), callers| vec![(); callers]).await;
+}
+
+/// Runs a script for a batch, once for each domain and wave; `answers` makes the answers of its callers from its own.
+async fn share<T: FromRedisValue, A>(
+    line: &Line,
+    script: &LazyScript,
+    batch: Batch<Step, A>,
+    answers: fn(T, usize) -> Vec<A>,
+) {
+    for wave in waves(batch) {
+        join_all(wave.into_iter().map(|(domain, part)| async move {
+            let mut script = script.key(keys::presence(&domain));
+            for asked in &part {
+                script.arg(asked.question.key.as_str()).arg(&asked.question.at);
+            }
+            let answer = line.ask_for(part.len(), Request::Script(&script)).await;
+            let answers = answer.map(|answer| answers(answer, part.len()).into_iter().map(Ok));
+            answer_all(part, answers);
+        }))
+        .await;
+    }
+}
+
 #[async_trait]
 impl Presence for Redis {
     async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()> {
@@ -35,16 +103,12 @@ impl Presence for Redis {
     }
 
     async fn attach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<Option<Whereabouts>> {
-        let mut script = ATTACH.key(keys::presence(domain));
-        script.arg(key.as_str()).arg(write(at));
-        let before: String = self.line.timed(self.line.eval(&script)).await?;
-        Ok(read(&before))
+        let before = self.line.timed(self.attaching.ask(Step::new(domain, key, at))).await?;
+        Ok(read(&String::from_utf8_lossy(&before)))
     }
 
     async fn detach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        let mut script = DETACH.key(keys::presence(domain));
-        script.arg(key.as_str()).arg(write(at));
-        self.line.timed(self.line.eval(&script)).await
+        self.line.timed(self.detaching.ask(Step::new(domain, key, at))).await
     }
 
     async fn whereabouts(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Whereabouts>> {

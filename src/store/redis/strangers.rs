@@ -3,11 +3,11 @@
 //! A device that enters a domain is forgotten here in a second step. If that step is lost, its record ends by itself; until
 //! then it is passed over, because the device has an owner.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::{ScriptInvocation, cmd, pipe};
 
-use super::devices::Fields;
 use super::{LazyScript, Redis, keys, millis, presence, script};
 use crate::core::device::{Facts, Stranger};
 use crate::core::ids::{DeviceId, DeviceKey};
@@ -19,6 +19,9 @@ static RECORD: LazyScript = script!("record_stranger");
 static ATTACH: LazyScript = script!("attach_stranger");
 static FORGET: LazyScript = script!("forget_stranger");
 static COUNT: LazyScript = script!("count_open");
+
+/// The fields of a record.
+type Fields = HashMap<String, Vec<u8>>;
 
 fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
     let mut call = script.key(keys::stranger(key));

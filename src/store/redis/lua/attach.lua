@@ -1,9 +1,21 @@
--- KEYS presence  ARGV device, "<conn> <node>". The one before is kept too, so that a repetition gives the same answer.
-local at, before = '', ''
-local line = redis.call('HGET', KEYS[1], ARGV[1])
-if line then
-  at, before = line:match('^([^\n]*)\n?(.*)$')
+-- KEYS presence  ARGV device, "<conn> <node>", …; each device once. Answers for each the one before.
+-- The one before is kept too, so that a repetition gives the same answer.
+local devices = {}
+for i = 1, #ARGV, 2 do devices[#devices + 1] = ARGV[i] end
+local lines = redis.call('HMGET', KEYS[1], unpack(devices))
+local answers, changes = {}, {}
+for i, device in ipairs(devices) do
+  local new, at, before = ARGV[2 * i], '', ''
+  if lines[i] then
+    at, before = lines[i]:match('^([^\n]*)\n?(.*)$')
+  end
+  if at == new then
+    answers[i] = before
+  else
+    answers[i] = at
+    changes[#changes + 1] = device
+    changes[#changes + 1] = at == '' and new or new .. '\n' .. at
+  end
 end
-if at == ARGV[2] then return before end
-redis.call('HSET', KEYS[1], ARGV[1], at == '' and ARGV[2] or ARGV[2] .. '\n' .. at)
-return at
+if #changes > 0 then redis.call('HSET', KEYS[1], unpack(changes)) end
+return answers

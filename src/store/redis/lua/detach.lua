@@ -1,3 +1,8 @@
--- KEYS presence  ARGV device, "<conn> <node>"
-local line = redis.call('HGET', KEYS[1], ARGV[1])
-if line and line:match('^[^\n]*') == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+-- KEYS presence  ARGV device, "<conn> <node>", …
+local devices, gone = {}, {}
+for i = 1, #ARGV, 2 do devices[#devices + 1] = ARGV[i] end
+local lines = redis.call('HMGET', KEYS[1], unpack(devices))
+for i, device in ipairs(devices) do
+  if lines[i] and lines[i]:match('^[^\n]*') == ARGV[2 * i] then gone[#gone + 1] = device end
+end
+if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
