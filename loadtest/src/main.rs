@@ -5,6 +5,7 @@
 mod floor;
 mod idle;
 mod phone;
+mod report;
 mod timeline;
 mod tunnel;
 mod users;
@@ -32,6 +33,8 @@ enum Command {
     Tunnel(tunnel::Arguments),
     /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
     Floor(floor::Arguments),
+    /// Shows how a storm went: makes a page of HTML from the JSON that it has left.
+    Report(report::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Idle(arguments) => idle::run(&arguments),
         Command::Tunnel(arguments) => tunnel::run(&arguments),
         Command::Floor(arguments) => floor::run(arguments),
+        Command::Report(arguments) => report::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
