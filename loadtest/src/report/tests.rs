@@ -1,8 +1,10 @@
 //! Pages of whole, broken and hostile reports.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use super::page;
+use super::{Arguments, page, run};
 
 fn storm() -> Value {
     serde_json::from_str(include_str!("../../tests/fixtures/storm.json")).unwrap()
@@ -50,6 +52,33 @@ fn the_page_needs_nothing_else() {
         assert!(!page.contains(far), "{far}");
     }
     assert_eq!(page.matches("<script").count(), 1);
+}
+
+#[test]
+fn the_policy_of_the_page_names_its_script() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+
+    let page = page(&storm());
+    let script = page.split_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(script));
+    assert!(page.contains(&format!("script-src 'sha256-{hash}'")));
+}
+
+#[test]
+fn a_report_of_an_earlier_run_becomes_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let [report, html] = ["storm.json", "storm.html"].map(|name| folder.path().join(name));
+    let arguments = Arguments { report: report.clone(), html: html.clone() };
+    assert!(run(&arguments).unwrap_err().to_string().contains("cannot read"));
+    for (text, complaint) in [("[]", "is not a report"), ("{", "is not JSON")] {
+        fs::write(&report, text).unwrap();
+        assert!(run(&arguments).unwrap_err().to_string().contains(complaint));
+        assert!(!html.exists());
+    }
+    fs::write(&report, storm().to_string()).unwrap();
+    run(&arguments).unwrap();
+    assert_eq!(fs::read_to_string(&html).unwrap(), page(&storm()));
 }
 
 #[test]
