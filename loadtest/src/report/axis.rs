@@ -45,7 +45,7 @@ impl Axis {
         Self { from: 0.0, to, scale: Scale::Differences, ticks: multiples(step, to) }
     }
 
-    /// From 0, or by factors when the values demand it. Nothing stands at 0 on an axis of factors: it is drawn at its foot.
+    /// From 0, or by factors when the values demand it. An axis of factors has no 0: it is drawn at the foot.
     pub fn fitting(values: impl Iterator<Item = f64> + Clone) -> Self {
         let highest = values.clone().fold(0.0, f64::max);
         let lowest = values.filter(|value| *value > 0.0).fold(highest, f64::min);

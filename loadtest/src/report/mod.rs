@@ -1,6 +1,6 @@
 //! How a storm went, as one page of HTML that needs nothing else: no network, no other file.
 //!
-//! It shows the figures of a report as they are; it measures nothing and judges only by the budgets that stand in `tiles`.
+//! It shows the figures of a report as they are; it measures nothing and judges only by the budgets in `tiles`.
 //! Every member of a report may be missing; then its part of the page is left out.
 
 mod axis;

@@ -1,7 +1,8 @@
 //! One plot as a figure with inline SVG: lines, areas and steps over one horizontal axis.
 //!
-//! Colours stand in the style sheet, by class, so that one drawing serves light, dark and paper. The values under the pointer
-//! are read out by `hover.js` from the attribute `data-hover`; without the script the line over the plot sums it up.
+//! Colours stand in the style sheet, by class, so that one drawing serves light, dark and paper. The values under
+//! the pointer are read out by `hover.js` from the attribute `data-hover`; without the script the line over the plot
+//! sums it up.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Reads the members of a report and writes them as text: absent, escaped, rounded, with a unit.
 //!
-//! A member that is missing, of another kind, negative or beyond [`HIGHEST`] is absent. So no figure on the page is ever
-//! `NaN` or infinite, and nothing that was read gets into the page unescaped.
+//! A member that is missing, of another kind, negative or beyond [`HIGHEST`] is absent. So no figure on the page is
+//! ever `NaN` or infinite, and nothing that was read gets into the page unescaped.
 
 use serde_json::Value;
 

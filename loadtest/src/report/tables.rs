@@ -71,8 +71,8 @@ pub fn floor(report: &Value) -> Option<String> {
         .collect();
     let head = "<tr><th scope=\"col\">Figure</th><th scope=\"col\">Broker</th><th scope=\"col\">Floor</th>\
                 <th scope=\"col\">Broker ÷ floor</th></tr>";
-    let note = "<p>The floor is an empty actor on plain actix-web, measured in the same run: it only accepts, upgrades and \
-                answers. Ratios hold on any machine, times do not.</p>\n";
+    let note = "<p>The floor is an empty actor on plain actix-web, measured in the same run: it only accepts, \
+                upgrades and answers. Ratios hold on any machine, times do not.</p>\n";
     (!lines.is_empty()).then(|| format!("{note}{}", table("floor", head, &joined(lines))))
 }
 
@@ -86,7 +86,8 @@ pub fn checks(report: &Value) -> Option<String> {
             None => ("", "unknown", "not known"),
         };
         format!(
-            "<tr class=\"{class}\"><td class=\"verdict\">{} {word}</td><th scope=\"row\">{}</th><td class=\"words\">{}</td></tr>\n",
+            "<tr class=\"{class}\"><td class=\"verdict\">{} {word}</td>\
+             <th scope=\"row\">{}</th><td class=\"words\">{}</td></tr>\n",
             sign(shape),
             or_dash(text(check, "name")),
             text(check, "detail").unwrap_or_default(),
@@ -144,7 +145,8 @@ fn listed(rows: &[Value], named: Option<&str>, columns: &[Column]) -> Option<Str
 /// A table that scrolls by itself where it is wider than the page; by keyboard too.
 fn table(class: &str, head: &str, body: &str) -> String {
     format!(
-        "<div class=\"wide\" tabindex=\"0\"><table class=\"{class}\"><thead>{head}</thead>\n<tbody>{body}</tbody></table></div>\n"
+        "<div class=\"wide\" tabindex=\"0\"><table class=\"{class}\"><thead>{head}</thead>\n\
+         <tbody>{body}</tbody></table></div>\n"
     )
 }
 

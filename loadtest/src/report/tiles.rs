@@ -121,7 +121,8 @@ impl Tile {
         };
         let aim = budget.aim.map_or_else(String::new, |aim| format!(", aim {}", write(aim)));
         format!(
-            "<div class=\"{class}\"><dt>{name}</dt><dd><b>{value_text}</b>{}<p><span class=\"verdict\">{} {word}</span> \
+            "<div class=\"{class}\"><dt>{name}</dt><dd><b>{value_text}</b>{}<p>\
+             <span class=\"verdict\">{} {word}</span> \
              <small>budget {sign_of_bound} {}{aim}</small></p></dd></div>\n",
             bar(*value, bound, budget.aim),
             sign(shape),
@@ -153,11 +154,14 @@ pub fn sign(shape: &str) -> String {
 
 /// The drawings that [`sign`] refers to, once per page.
 pub const SIGNS: &str = "<svg class=\"signs\" width=\"0\" height=\"0\" aria-hidden=\"true\">\
-<symbol id=\"held\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"8\"/><path d=\"M4.3 8.3l2.6 2.6 4.9-5.4\"/></symbol>\
+<symbol id=\"held\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"8\"/>\
+<path d=\"M4.3 8.3l2.6 2.6 4.9-5.4\"/></symbol>\
 <symbol id=\"near\" viewBox=\"0 0 16 16\"><rect x=\".8\" y=\".8\" width=\"14.4\" height=\"14.4\" rx=\"2.5\"/>\
 <path d=\"M4.3 8.3l2.6 2.6 4.9-5.4\"/></symbol>\
-<symbol id=\"missed\" viewBox=\"0 0 16 16\"><path class=\"body\" d=\"M8 .3 16 15.2H0Z\"/><path d=\"M8 5.6v4.6M8 12.2v1.2\"/></symbol>\
-<symbol id=\"unknown\" viewBox=\"0 0 16 16\"><circle class=\"ring\" cx=\"8\" cy=\"8\" r=\"6.8\"/><path class=\"dash\" d=\"M5 8h6\"/></symbol>\
+<symbol id=\"missed\" viewBox=\"0 0 16 16\"><path class=\"body\" d=\"M8 .3 16 15.2H0Z\"/>\
+<path d=\"M8 5.6v4.6M8 12.2v1.2\"/></symbol>\
+<symbol id=\"unknown\" viewBox=\"0 0 16 16\"><circle class=\"ring\" cx=\"8\" cy=\"8\" r=\"6.8\"/>\
+<path class=\"dash\" d=\"M5 8h6\"/></symbol>\
 </svg>";
 
 #[cfg(test)]
