@@ -99,7 +99,7 @@ pub(super) fn open_job(sealer: &Sealer, place: &str, id: &str, bytes: &[u8]) -> 
 }
 
 fn sealed_place(place: &str, field: &str) -> String {
-    format!("{place}#{field}")
+    [place, "#", field].concat()
 }
 
 /// What `keycheck` holds: the same for the same master key, and it says nothing about it.
@@ -129,8 +129,22 @@ impl Serialize for Sealed {
 
 impl<'de> Deserialize<'de> for Sealed {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        unhex(&text).map(Self).ok_or_else(|| serde::de::Error::custom("not hex"))
+        deserializer.deserialize_str(Hex)
+    }
+}
+
+/// Reads the text where it is: a device that comes back has it read, and a `String` would be a copy.
+struct Hex;
+
+impl serde::de::Visitor<'_> for Hex {
+    type Value = Sealed;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("hex")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Sealed, E> {
+        unhex(text).map(Sealed).ok_or_else(|| E::custom("not hex"))
     }
 }
 
