@@ -3,6 +3,8 @@
 //! A row whose time is over is invisible at once; it is removed along with later writes. Nothing here knows what the rows mean,
 //! or when a transaction is committed (`writer.rs`).
 
+use std::sync::Arc;
+
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,43 +116,49 @@ fn each_row<T: DeserializeOwned>(
     Ok(())
 }
 
-/// Everything as it was at one moment.
-pub(super) struct Snapshot {
+/// The tables that are read, as a commit has left them.
+pub(super) struct Committed {
     rows: ReadOnlyTable<&'static str, &'static [u8]>,
     ranks: ReadOnlyTable<(&'static str, u64, &'static str), ()>,
     counts: ReadOnlyTable<&'static str, u64>,
-    pub now: UnixMillis,
 }
 
-impl Snapshot {
-    pub fn of(tx: &ReadTransaction, now: UnixMillis) -> Outcome<Self> {
+impl Committed {
+    pub fn of(tx: &ReadTransaction) -> Outcome<Self> {
         Ok(Self {
             rows: tx.open_table(ROWS).map_err(file)?,
             ranks: tx.open_table(RANKS).map_err(file)?,
             counts: tx.open_table(COUNTS).map_err(file)?,
-            now,
         })
     }
+}
 
+/// Everything as it was at one moment.
+pub(super) struct Snapshot {
+    pub tables: Arc<Committed>,
+    pub now: UnixMillis,
+}
+
+impl Snapshot {
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Outcome<Option<T>> {
-        Ok(read_row(&self.rows, self.now, key)?.map(|row| row.value))
+        Ok(read_row(&self.tables.rows, self.now, key)?.map(|row| row.value))
     }
 
     /// How many members an index has.
     pub fn count(&self, index: &str) -> Outcome<u64> {
-        Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
+        Ok(self.tables.counts.get(index)?.map_or(0, |count| count.value()))
     }
 
     /// How many members of an index have a score after now.
     pub fn count_open(&self, index: &str) -> Outcome<u64> {
         let all = self.count(index)?;
-        let over = self.ranks.range((index, 0, "")..(index, self.now.0 + 1, ""))?.count() as u64;
+        let over = self.tables.ranks.range((index, 0, "")..(index, self.now.0 + 1, ""))?.count() as u64;
         Ok(all.saturating_sub(over))
     }
 
     /// The members of an index with a score of at least `from`, in order.
     pub fn members(&self, index: &str, from: u64) -> Members {
-        let range = self.ranks.range((index, from, "")..=(index, u64::MAX, "\u{10ffff}"));
+        let range = self.tables.ranks.range((index, from, "")..=(index, u64::MAX, "\u{10ffff}"));
         match range {
             Ok(rows) => Box::new(rows.map(|row| Ok(row?.0.value().2.to_owned()))),
             Err(e) => Box::new(std::iter::once(Err(e.into()))),
@@ -160,8 +168,8 @@ impl Snapshot {
     /// Scores and members of an index, from the greatest on; only those below `before`.
     pub fn members_before(&self, index: &str, before: Option<(u64, &str)>) -> Ranked {
         let range = match before {
-            Some((score, member)) => self.ranks.range((index, 0, "")..(index, score, member)),
-            None => self.ranks.range((index, 0, "")..=(index, u64::MAX, "\u{10ffff}")),
+            Some((score, member)) => self.tables.ranks.range((index, 0, "")..(index, score, member)),
+            None => self.tables.ranks.range((index, 0, "")..=(index, u64::MAX, "\u{10ffff}")),
         };
         match range {
             Ok(rows) => Box::new(rows.rev().map(|row| {
@@ -176,7 +184,7 @@ impl Snapshot {
     /// The values of all rows whose key begins with `prefix`, with what follows it.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
         let mut found = Vec::new();
-        each_row(&self.rows, self.now, prefix, |rest, value| {
+        each_row(&self.tables.rows, self.now, prefix, |rest, value| {
             found.push((rest.to_owned(), value));
             true
         })?;

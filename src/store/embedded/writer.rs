@@ -3,17 +3,20 @@
 //! The thread takes the jobs that wait, applies them all, commits, and only then answers them. A job must read and check before
 //! its first write, because what it has written is committed with the others even if it answers with an error.
 //!
+//! Reading begins no transaction of its own: whoever reads first after a commit opens the tables, and they serve all until
+//! the next commit. So a storm of devices that only come back opens them once.
+//!
 //! Not here: what can be done within a transaction (`kv.rs`).
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, DatabaseError, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreClock;
-use super::kv::{Fault, Outcome, Snapshot, Tx, file, tables};
+use super::kv::{Committed, Fault, Outcome, Snapshot, Tx, file, tables};
 use crate::core::time::UnixMillis;
 use crate::store::open::OpenError;
 use crate::store::{Result, StoreError};
@@ -27,8 +30,37 @@ const GROUP: usize = 1024;
 type Answer = Box<dyn FnOnce() + Send>;
 type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Outcome<Answer> + Send>;
 
+/// The tables as the last commit has left them, for all who read. Empty: somebody has to open them.
+#[derive(Default)]
+struct Latest(Mutex<Option<Arc<Committed>>>);
+
+impl Latest {
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Committed>>> {
+        // The slot is replaced in one piece.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables(&self, db: &Database) -> Outcome<Arc<Committed>> {
+        let mut slot = self.slot();
+        if let Some(tables) = &*slot {
+            return Ok(tables.clone());
+        }
+        // Under the lock, so that the writer, who forgets them after its commit, does not miss any that are older.
+        let tables = Arc::new(Committed::of(&db.begin_read().map_err(file)?)?);
+        *slot = Some(tables.clone());
+        Ok(tables)
+    }
+
+    /// To be called after each commit and before anybody is told of it. It also lets go of the pages of the state before.
+    fn forget(&self) {
+        *self.slot() = None;
+    }
+}
+
 /// The file, and the thread that writes it.
 pub(super) struct Kv {
+    // Before the file, which it keeps in use.
+    latest: Arc<Latest>,
     db: Arc<Database>,
     clock: StoreClock,
     jobs: Option<mpsc::Sender<Job>>,
@@ -67,12 +99,13 @@ impl Kv {
         let db = Arc::new(db);
         let broken = Arc::<AtomicBool>::default();
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let shared = (db.clone(), clock.clone(), broken.clone());
+        let latest = Arc::<Latest>::default();
+        let shared = (db.clone(), clock.clone(), broken.clone(), latest.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_groups(waiting, &shared.0, &shared.1, &shared.2))
+            .spawn(move || write_groups(waiting, &shared.0, &shared.1, &shared.2, &shared.3))
             .map_err(|e| refused(&e))?;
-        Ok(Self { db, clock, jobs: Some(jobs), writer: Some(writer), broken })
+        Ok(Self { latest, db, clock, jobs: Some(jobs), writer: Some(writer), broken })
     }
 
     pub fn now(&self) -> UnixMillis {
@@ -86,11 +119,8 @@ impl Kv {
 
     /// Reads on the thread of the caller; short, and never behind the writer.
     pub fn read<T>(&self, f: impl FnOnce(&Snapshot) -> std::result::Result<T, Fault>) -> Result<T> {
-        let snapshot = || {
-            let tx = self.db.begin_read().map_err(file)?;
-            Snapshot::of(&tx, self.now())
-        };
-        Ok(snapshot().and_then(|snapshot| f(&snapshot))?)
+        let snapshot = Snapshot { tables: self.latest.tables(&self.db)?, now: self.now() };
+        Ok(f(&snapshot)?)
     }
 
     /// Writes, and waits until it is on disk.
@@ -111,6 +141,7 @@ impl Kv {
         let tx = self.db.begin_write().map_err(file)?;
         let outcome = job(&mut tables(&tx, self.now())?)?;
         tx.commit().map_err(file)?;
+        self.latest.forget();
         Ok(outcome)
     }
 
@@ -137,12 +168,19 @@ impl Kv {
     }
 }
 
-fn write_groups(mut waiting: mpsc::Receiver<Job>, db: &Database, clock: &StoreClock, broken: &AtomicBool) {
+fn write_groups(
+    mut waiting: mpsc::Receiver<Job>,
+    db: &Database,
+    clock: &StoreClock,
+    broken: &AtomicBool,
+    latest: &Latest,
+) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
         let jobs = std::mem::take(&mut group);
         // A panic in one job must not end the writer; its transaction is dropped, and with it the answers of its group.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| write_group(jobs, db, clock)));
+        latest.forget();
         let why = match outcome {
             Ok(Ok(answers)) => {
                 // Before the answers, so that nobody who was told of a success still sees the failure before it.

@@ -105,6 +105,46 @@ async fn a_group_that_fails_changes_nothing_and_answers_nobody_with_success() {
     assert!(file.kv.is_well());
 }
 
+/// Whoever was told of a write reads it, on whatever thread and whoever reads at the same time.
+#[tokio::test]
+async fn what_was_acknowledged_is_read_by_everybody() {
+    let file = Arc::new(File::new());
+    let stop = Arc::<AtomicBool>::default();
+    let reading: Vec<_> = (0..2)
+        .map(|_| {
+            let (file, stop) = (file.clone(), stop.clone());
+            std::thread::spawn(move || {
+                let mut last = None;
+                while !stop.load(Ordering::Relaxed) {
+                    let now = get(&file, "count");
+                    assert!(now >= last, "{last:?} was read, and then {now:?}");
+                    last = now;
+                }
+            })
+        })
+        .collect();
+    for count in 0..100_u32 {
+        file.kv.write(move |tx| tx.put("count", &count, None)).await.unwrap();
+        assert_eq!(get(&file, "count"), Some(count));
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in reading {
+        reader.join().unwrap();
+    }
+}
+
+/// Tables that are read are opened once for each commit, and nobody holds on to a state of long ago.
+#[tokio::test]
+async fn tables_are_opened_once_for_each_commit() {
+    let file = File::new();
+    let tables = || file.kv.read(|snapshot| Ok(snapshot.tables.clone())).unwrap();
+    let first = tables();
+    assert!(Arc::ptr_eq(&first, &tables()));
+    file.kv.write(|tx| tx.put("a", &1, None)).await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &tables()));
+    assert_eq!(Arc::strong_count(&first), 1, "only the test still has it");
+}
+
 #[tokio::test]
 async fn the_queue_is_bounded() {
     let file = File::new();
