@@ -303,7 +303,8 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Ok(()))
+        // What TLS has sealed waits in its stream until the kernel takes it.
+        Pin::new(&mut *self.io.borrow_mut()).poll_flush(cx)
     }
 
     /// Whether `limit` has run out since the timer was last off.

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use actix_codec::Framed;
 use actix_http::{HttpMessage as _, Request, h1, ws};
-use actix_rt::net::TcpStream;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::actors::line::Line;
@@ -78,13 +77,16 @@ impl Refused {
 }
 
 /// Serves one upgrade request. Without the role of Devices there is nothing to upgrade to.
-pub fn upgrade(
+pub fn upgrade<T>(
     node: Arc<Node>,
     devices: bool,
     shutdown: &Shutdown,
     request: Request,
-    framed: Framed<TcpStream, h1::Codec>,
-) -> Ready<Result<(), Infallible>> {
+    framed: Framed<T, h1::Codec>,
+) -> Ready<Result<(), Infallible>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     let parts = framed.into_parts();
     let io = parts.io;
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -120,7 +122,10 @@ struct Accepted {
 
 impl Accepted {
     /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
-    fn start(self, io: TcpStream, first: bytes::Bytes, node: Arc<Node>) {
+    fn start<T>(self, io: T, first: bytes::Bytes, node: Arc<Node>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let Self { route, answer, query, source, place } = self;
         let opening = Opening { answer: answer.into(), first };
         let conn = place.conn;
@@ -181,7 +186,10 @@ fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) ->
     Ok(Accepted { route, answer, query, source, place })
 }
 
-async fn refuse(mut io: TcpStream, refused: &Refused) -> std::io::Result<()> {
+async fn refuse<T>(mut io: T, refused: &Refused) -> std::io::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     let Refused { status, fields, .. } = refused;
     let body = status.get(4..).unwrap_or_default();
     let answer = format!(

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use actix_http::header::HeaderMap;
 use actix_http::{HttpMessage as _, Request};
-use actix_rt::net::TcpStream;
 use actix_web::http::StatusCode;
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
 
 use super::{Holder, RETRY, Refused, SANDBOX, admit, draft};
@@ -28,7 +27,10 @@ const PIECE: usize = 65_536;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Carries one upgrade request. `rest` is what follows `/passthrough` in its address, `first` what came after its head.
-pub async fn carry(node: &Node, request: &Request, rest: &str, mut io: TcpStream, first: Bytes) {
+pub async fn carry<T>(node: &Node, request: &Request, rest: &str, mut io: T, first: Bytes)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     match open(node, request, rest).await {
         Ok(Opened { tunnel, holder, place }) => {
             if let Err(refused) =
@@ -65,13 +67,13 @@ async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refu
 }
 
 /// The client's end.
-struct Client<'a> {
-    io: &'a mut TcpStream,
+struct Client<'a, T> {
+    io: &'a mut T,
     /// What it has sent and the device has not yet been given.
     input: BytesMut,
 }
 
-impl Client<'_> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
     /// Waits for the head and does what it says. The place is kept as long as this runs.
     async fn run(mut self, mut tunnel: Tunnel, holder: Holder, _place: Admitted) -> Result<(), Refused> {
         let head = loop {
@@ -89,7 +91,7 @@ impl Client<'_> {
                 }
             }
         };
-        if self.io.write_all(&head_bytes(&head)).await.is_err() {
+        if self.io.write_all(&head_bytes(&head)).await.is_err() || self.io.flush().await.is_err() {
             return Ok(());
         }
         if head.status == 101 {
@@ -102,8 +104,8 @@ impl Client<'_> {
 
     /// Both directions at once, until one side ends it or the session of the key does.
     async fn pipe(mut self, mut tunnel: Tunnel, mut holder: Holder) {
-        let (mut reader, mut writer) = self.io.split();
-        let (mut sending, mut over) = (false, false);
+        let (mut reader, mut writer) = split(self.io);
+        let (mut sending, mut over, mut flushed) = (false, false, true);
         let mut output = Bytes::new();
         loop {
             if !sending && !self.input.is_empty() {
@@ -111,25 +113,24 @@ impl Client<'_> {
                 tunnel.pipe(piece.freeze());
                 sending = true;
             }
-            if over && output.is_empty() {
+            if over && flushed {
                 break;
             }
             tokio::select! {
                 said = tunnel.wait(), if !over => match said {
-                    Output::Body(bytes) => output = bytes,
+                    Output::Body(bytes) => (output, flushed) = (bytes, false),
                     Output::Sent => sending = false,
                     Output::Head(_) => {}
                     Output::Done => over = true,
                     Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => return,
                 },
-                written = writer.write(&output), if !output.is_empty() => match written {
-                    Ok(count @ 1..) => {
-                        output.advance(count);
-                        if output.is_empty() {
-                            tunnel.taken();
-                        }
+                passed = pass(&mut writer, &output), if !flushed => match passed {
+                    Ok(0) => {
+                        flushed = true;
+                        tunnel.taken();
                     }
-                    _ => return,
+                    Ok(count) => output.advance(count),
+                    Err(_) => return,
                 },
                 read = reader.read_buf(&mut self.input), if self.input.len() < PIECE => {
                     if !matches!(read, Ok(1..)) {
@@ -143,15 +144,15 @@ impl Client<'_> {
     }
 
     /// An answer that is no pipe. It ends with the connection, so that what the client sends meanwhile is nobody's.
-    async fn answer(self, mut tunnel: Tunnel, chunked: bool) -> std::io::Result<()> {
+    async fn answer(mut self, mut tunnel: Tunnel, chunked: bool) -> std::io::Result<()> {
         loop {
             match tunnel.next().await {
                 Output::Body(bytes) if chunked => {
                     let size = format!("{:x}\r\n", bytes.len());
                     let chunk = [size.as_bytes(), &bytes, b"\r\n"].concat();
-                    timeout(ANSWER_TIMEOUT, self.io.write_all(&chunk)).await??;
+                    timeout(ANSWER_TIMEOUT, self.send(&chunk)).await??;
                 }
-                Output::Body(bytes) => timeout(ANSWER_TIMEOUT, self.io.write_all(&bytes)).await??,
+                Output::Body(bytes) => timeout(ANSWER_TIMEOUT, self.send(&bytes)).await??,
                 Output::Head(_) | Output::Sent => {}
                 Output::Done if chunked => {
                     self.io.write_all(b"0\r\n\r\n").await?;
@@ -162,6 +163,24 @@ impl Client<'_> {
                 Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => return Ok(()),
             }
         }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.io.write_all(bytes).await?;
+        self.io.flush().await
+    }
+}
+
+/// Writes some of `bytes`; when none are left, waits until the kernel has them all (over TLS they may wait in the stream), and
+/// returns 0.
+async fn pass(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<usize> {
+    if bytes.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    match writer.write(bytes).await? {
+        0 => Err(std::io::ErrorKind::WriteZero.into()),
+        count => Ok(count),
     }
 }
 
@@ -190,7 +209,10 @@ fn head_bytes(head: &Head) -> Vec<u8> {
     out
 }
 
-async fn refuse(io: &mut TcpStream, Refused(status, text): Refused) -> std::io::Result<()> {
+async fn refuse<T>(io: &mut T, Refused(status, text): Refused) -> std::io::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
     let retry = if status == 503 { format!("Retry-After: {RETRY}\r\n") } else { String::new() };
     let answer = format!(
