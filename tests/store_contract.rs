@@ -29,6 +29,8 @@ mod keyspace;
 mod mailbox;
 #[path = "store_contract/tenancy.rs"]
 mod tenancy;
+#[path = "store_contract/tickets.rs"]
+mod tickets;
 #[path = "store_contract/whole.rs"]
 mod whole;
 
@@ -142,6 +144,9 @@ contract! {
         jobs_are_kept_in_order,
         the_revision_changes_with_every_change,
         a_build_list_is_kept;
+    tickets:
+        keys_of_tickets_are_shared_and_rotated,
+        of_many_new_keys_exactly_one_is_kept;
     whole:
         the_store_answers_and_tells_the_time,
         another_master_key_is_refused;

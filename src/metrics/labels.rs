@@ -221,6 +221,7 @@ label! {
         RemoveRollout "remove_rollout" "Forgetting a roll-out.",
         Note "note" "Adding to a timeline.",
         Timeline "timeline" "Reading a timeline.",
+        TicketKeys "ticket_keys" "Reading the keys of session tickets.",
         Publish "publish" "Telling the other nodes.",
         Ping "ping" "Asking whether it is there.",
         Now "now" "Asking for its clock.",

@@ -15,6 +15,7 @@ mod record;
 pub mod redis;
 pub mod seal;
 mod tenancy;
+mod tickets;
 mod timelines;
 
 pub use codebook::{CodeBook, CodeListing, Rollout, RolloutRow};
@@ -22,6 +23,7 @@ pub use fleet::{Fleet, Listing, Offer, StrangerListing};
 pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
 pub use open::{OpenError, Options, connect};
 pub use tenancy::{Deleted, DomainChange, PutCategory, Tenancy};
+pub use tickets::{TicketKey, TicketKeys};
 pub use timelines::Timelines;
 
 use std::time::Duration;
@@ -349,7 +351,7 @@ pub trait Bus: Send + Sync {
 /// All of it, on one backend.
 #[async_trait]
 pub trait Store:
-    Domains + Tenancy + Codes + CodeBook + Devices + Fleet + Timelines + Mailbox + Presence + Listings + Bus
+    Domains + Tenancy + Codes + CodeBook + Devices + Fleet + Timelines + Mailbox + Presence + Listings + TicketKeys + Bus
 {
     /// Whether the store answers and takes writes.
     async fn ping(&self) -> Result<()>;

@@ -3,6 +3,7 @@
 mod codebook;
 mod fleet;
 mod tenancy;
+mod tickets;
 mod timelines;
 
 use std::time::Duration;

@@ -11,7 +11,7 @@ use provbroker::core::jobs::work::Work;
 use provbroker::core::timeline::{Happening, Subject};
 use provbroker::store::{
     Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, Offer, PortClaim,
-    PutCategory, Remembered, RolloutRow, Store, Ticket,
+    PutCategory, Remembered, RolloutRow, Store, Ticket, TicketKey,
 };
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -384,6 +384,8 @@ async fn use_everything(store: &dyn Store) {
     assert!(store.look_up(code(8)).await.unwrap().is_some());
     assert_eq!(store.open_listings().await.unwrap(), 1);
     assert!(store.unlist(code(8), "c1").await.unwrap());
+    let key = TicketKey { name: [1; 16], secret: [2; 32], age: Duration::ZERO };
+    assert_eq!(store.ticket_keys(&key, DAY, DAY).await.unwrap().len(), 1);
     store.ping().await.unwrap();
 
     let category = made.categories[0].id;

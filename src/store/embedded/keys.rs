@@ -8,6 +8,7 @@ use crate::core::timeline::Subject;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const PING: &str = "ping";
+pub(super) const TICKETS: &str = "tickets";
 pub(super) const SEQ_DEVICE: &str = "seq:device";
 pub(super) const SEQ_DOMAIN: &str = "seq:domain";
 pub(super) const SEQ_CATEGORY: &str = "seq:category";

@@ -17,6 +17,7 @@ mod mailbox;
 mod presence;
 mod strangers;
 mod tenancy;
+mod tickets;
 mod timelines;
 mod writer;
 

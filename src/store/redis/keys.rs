@@ -14,6 +14,7 @@
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:bus                         channel signals, JSON
+//!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //! of devices without a domain
 //!   pb:unassigned:{unassigned}:device:<device>  hash  id, facts, seen              TTL as asked
 //!   pb:unassigned:{unassigned}:devices          zset  devices by number            TTL of the last one
@@ -65,6 +66,7 @@ pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
 pub(super) const SEQ_JOB: &str = "pb:seq:job";
 pub(super) const PING: &str = "pb:ping";
 pub(super) const BUS: &str = "pb:bus";
+pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const STRANGER_ENDS: &str = "pb:unassigned:{unassigned}:ends";
 pub(super) const STRANGER_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";

@@ -22,6 +22,7 @@ mod presence;
 mod records;
 mod strangers;
 mod tenancy;
+mod tickets;
 mod timelines;
 mod together;
 mod transfer;
