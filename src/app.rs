@@ -1,7 +1,10 @@
 //! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
 
 mod settings;
+mod site;
+mod tls;
 
+use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
@@ -9,9 +12,10 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::Actor as _;
-use actix_http::HttpService;
+use actix_http::{HttpService, Protocol};
+use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
-use actix_service::{fn_service, map_config};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::Context as _;
@@ -33,7 +37,8 @@ use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
-use crate::web::{api, ops, passthrough, upgrade};
+use crate::web::ops;
+use crate::web::tls::Tls;
 use crate::{clock, random, store};
 
 /// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
@@ -98,8 +103,9 @@ impl Broker {
             .plays(Role::Devices)
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
-        let server =
-            server(&config, public.try_clone()?, ops_listener, &node, &shutdown, Routes { directory, admin, ops })?;
+        let tls = tls::start(&config, &node).await?;
+        let routes = Routes { directory, admin, ops, tls };
+        let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         shutdown.running();
@@ -288,6 +294,8 @@ struct Routes {
     directory: Option<web::Data<DirectoryWeb>>,
     admin: Option<Arc<Admin>>,
     ops: ops::Ops,
+    /// What the public listener speaks HTTP over, if not TCP itself.
+    tls: Option<Tls>,
 }
 
 fn server(
@@ -298,43 +306,34 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, ops } = routes;
-    let (node, shutdown) = (Arc::clone(node), shutdown.clone());
-    let devices = config.plays(Role::Devices);
-    let server = Server::build()
+    let Routes { directory, admin, ops, tls } = routes;
+    let public_site = site::PublicSite {
+        node: Arc::clone(node),
+        shutdown: shutdown.clone(),
+        devices: config.plays(Role::Devices),
+        directory,
+        admin,
+    };
+    let builder = Server::build()
         .disable_signals()
         .backlog(8192)
         .max_concurrent_connections(config.server.max_connections)
         .shutdown_timeout(5)
-        .workers(workers(config))
-        .listen("public", public, move || {
-            let (node, shutdown) = (Arc::clone(&node), shutdown.clone());
-            let (directory, admin) = (directory.clone(), admin.clone());
-            let app = App::new().configure(|routes| {
-                match directory {
-                    Some(directory) => crate::web::directory::routes(directory)(routes),
-                    None => crate::web::directory::health(routes),
-                }
-                if let Some(admin) = admin {
-                    api::routes(admin)(routes);
-                }
-                if devices {
-                    passthrough::routes(Arc::clone(&node))(routes);
-                }
+        .workers(workers(config));
+    let builder = match tls {
+        Some(tls) => builder.listen("public", public, move || tls.service().and_then(public_site.http()))?,
+        None => builder.listen("public", public, move || {
+            let plain = fn_service(|io: TcpStream| {
+                let peer = io.peer_addr().ok();
+                ready(Ok((io, Protocol::Http1, peer)))
             });
-            HttpService::build()
-                // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
-                .h1_allow_half_closed(false)
-                .upgrade(fn_service(move |(request, framed)| {
-                    upgrade::upgrade(Arc::clone(&node), devices, &shutdown, request, framed)
-                }))
-                .finish(map_config(app, |()| AppConfig::default()))
-                .tcp()
-        })?
-        .listen("ops", ops_listener, move || {
-            let app = App::new().configure(ops::routes(ops.clone()));
-            HttpService::build().finish(map_config(app, |()| AppConfig::default())).tcp()
-        })?;
+            plain.and_then(public_site.http())
+        })?,
+    };
+    let server = builder.listen("ops", ops_listener, move || {
+        let app = App::new().configure(ops::routes(ops.clone()));
+        HttpService::build().finish(map_config(app, |()| AppConfig::default())).tcp()
+    })?;
     Ok(server.run())
 }
 

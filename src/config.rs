@@ -17,9 +17,9 @@ use url::Url;
 
 pub use self::sections::{
     Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory, Domain,
-    Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store,
+    Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tls,
 };
-pub use self::values::{LogFormat, Role, StoreUrl};
+pub use self::values::{LogFormat, Role, StoreUrl, TlsVersion};
 use crate::core::ids::Secret;
 use crate::core::sysclient::auth::sha256_hex;
 
@@ -101,6 +101,7 @@ pub fn assemble(
         let to = std::mem::replace(&mut config.server.listen, listen);
         config.move_listener(to);
     }
+    config.follow_scheme();
     check::check(&config).map_err(|(key, problem)| {
         ConfigError::new(blame(&key, &place, environment, overrides), format_args!("{key} {problem}"))
     })?;
@@ -111,6 +112,7 @@ pub fn assemble(
 pub fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
     let mut config = source::parse(text, place)?;
     check::normalize(&mut config);
+    config.follow_scheme();
     check::check(&config).map_err(|(key, problem)| ConfigError::new(place, format_args!("{key} {problem}")))?;
     Ok(config)
 }
@@ -146,6 +148,13 @@ fn blame(key: &str, file: &str, environment: &[(String, String)], overrides: &Ov
         .unwrap_or_else(|| file.to_owned())
 }
 
+impl Tls {
+    /// Whether the public listener speaks TLS.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
+}
+
 impl Config {
     /// Whether this process plays `role`.
     pub fn plays(&self, role: Role) -> bool {
@@ -155,11 +164,20 @@ impl Config {
     /// Moves the public listener, for instance to the port that the system gave instead of 0. A public address that named
     /// the old place goes along; one that names a proxy stays.
     pub fn move_listener(&mut self, to: SocketAddr) {
-        let follows = self.server.public_url == format!("http://{}", self.server.listen);
-        if follows && !to.ip().is_unspecified() {
-            self.server.public_url = format!("http://{to}");
+        let old = self.server.listen;
+        let scheme = ["http", "https"].into_iter().find(|scheme| self.server.public_url == format!("{scheme}://{old}"));
+        if let Some(scheme) = scheme.filter(|_| !to.ip().is_unspecified()) {
+            self.server.public_url = format!("{scheme}://{to}");
         }
         self.server.listen = to;
+    }
+
+    /// With a certificate, a public address that names the listener itself is `https`.
+    fn follow_scheme(&mut self) {
+        let listen = self.server.listen;
+        if self.tls.is_on() && self.server.public_url == format!("http://{listen}") {
+            self.server.public_url = format!("https://{listen}");
+        }
     }
 
     /// The path that everything of the instance lies below, percent-encoded: `/example.com/devices`.
@@ -207,8 +225,9 @@ impl Config {
             self.server.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(", ");
         let domains = self.domains.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>().join(", ");
         let (server, store) = (&self.server, self.store.url.describe());
+        let scheme = if self.tls.is_on() { "TLS" } else { "plain HTTP" };
         format!(
-            "roles {roles}; listen {}, ops {}, public {}; store {store}; instance {}; domains {}",
+            "roles {roles}; listen {} ({scheme}), ops {}, public {}; store {store}; instance {}; domains {}",
             server.listen,
             server.ops_listen,
             server.public_url,

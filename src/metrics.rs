@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use crate::core::close::Close;
 
 pub use self::labels::{
-    Attempt, CodeEvent, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp,
+    Attempt, CodeEvent, Handshake, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -93,6 +93,7 @@ table! {
     Counter Counter counter {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before or instead of the upgrade.",
+        TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by how they ended.",
         Registered(Registration) = "registrations_total" Count "What became of identify messages and challenges.",
         DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",
         AppClosed(Close) = "app_closes_total" Count "App connections ended, by reason.",

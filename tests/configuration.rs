@@ -176,14 +176,51 @@ fn the_delivered_password_serves_on_loopback_only() {
     for listen in ["0.0.0.0:80", "192.0.2.1:80", "[::]:80"] {
         let line = with_listen(listen, &[]).expect_err(listen).to_string();
         assert!(line.starts_with("--listen: ") || line.contains("instance.password"), "{line}");
-        assert!(with_listen(listen, &[("PROVBROKER__INSTANCE__PASSWORD", "my own")]).is_ok(), "{listen}");
+        assert!(with_listen(listen, &OPEN).is_ok(), "{listen}");
     }
+}
+
+/// What it takes to listen anywhere, TLS in front.
+const OPEN: [(&str, &str); 2] = [("PROVBROKER__INSTANCE__PASSWORD", "my own"), ("PROVBROKER__SERVER__PLAIN", "true")];
+
+#[test]
+fn plain_http_leaves_the_loopback_on_request_only() {
+    let password = OPEN[0];
+    for listen in ["0.0.0.0:80", "192.0.2.1:80", "[::]:80"] {
+        let line = with_listen(listen, &[password]).expect_err(listen).to_string();
+        assert!(line.starts_with("--listen: server.listen is ") && line.contains("server.plain = true"), "{line}");
+    }
+    let tls = [("PROVBROKER__TLS__CERTIFICATE", "chain.pem"), ("PROVBROKER__TLS__KEY", "key.pem")];
+    let with_tls = |listen, more: &[_]| with_listen(listen, &[&[password], &tls[..], more].concat());
+    let named = ("PROVBROKER__SERVER__PUBLIC_URL", "https://ap.example.org");
+    assert!(with_tls("0.0.0.0:443", &[named]).unwrap().warnings().iter().all(|line| !line.contains("http")));
+    let line = with_tls("0.0.0.0:443", &[]).expect_err("nobody has said what phones are told").to_string();
+    assert!(line.contains("server.public_url is http://127.0.0.1:8080, but the listener speaks TLS"), "{line}");
+    let line = with_tls("127.0.0.1:443", &[OPEN[1]]).expect_err("both").to_string();
+    assert!(line.starts_with("PROVBROKER__SERVER__PLAIN: server.plain asks for plain HTTP"), "{line}");
+}
+
+#[test]
+fn phones_are_told_wss_with_a_certificate() {
+    let text = "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n";
+    let config = config::parse(text, "f.toml").unwrap();
+    assert_eq!(config.server.public_url, "https://127.0.0.1:8080");
+    assert_eq!(config.sysclients_url(), "wss://127.0.0.1:8080/example.com/devices/sysclients");
+    let mut moved = config.clone();
+    moved.move_listener("127.0.0.1:9".parse().unwrap());
+    assert_eq!(moved.server.public_url, "https://127.0.0.1:9");
+    let line = complaint("[tls]\ncertificate = \"chain.pem\"\n");
+    assert!(line.starts_with("f.toml: tls.key is empty"), "{line}");
+    let line = complaint("[tls]\nkey = \"key.pem\"\n");
+    assert!(line.starts_with("f.toml: tls.certificate is empty"), "{line}");
+    let line = complaint("[tls]\nmin_version = \"1.1\"\n");
+    assert!(line.starts_with("f.toml:2:15: tls.min_version: "), "{line}");
 }
 
 #[test]
 fn what_works_but_should_not_stay_is_warned_of() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
-    let open = with_listen("0.0.0.0:80", &[("PROVBROKER__INSTANCE__PASSWORD", "my own")]).unwrap();
+    let open = with_listen("0.0.0.0:80", &OPEN).unwrap();
     let lines = open.warnings().join("\n");
     for part in ["this machine only", "is http", "delivered password", "master_key"] {
         assert!(lines.contains(part), "{part}: {lines}");

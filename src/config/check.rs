@@ -29,6 +29,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     roles(config)?;
     addresses(config)?;
     instance(config)?;
+    tls(config)?;
     directory(config)?;
     times(config)?;
     bounds(config)?;
@@ -48,7 +49,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     }
     if open && config.server.public_url.starts_with("http:") {
         lines.push(
-            "server.public_url is http: codes and passwords cross the network unprotected; put TLS in front".into(),
+            "server.public_url is http: codes and passwords cross the network unprotected; set tls.certificate".into(),
         );
     }
     if open && config.domains.iter().any(|domain| domain.password.expose() == DEFAULT_DOMAIN_PASSWORD) {
@@ -151,6 +152,34 @@ fn instance(config: &Config) -> Result<(), Problem> {
     Ok(())
 }
 
+fn tls(config: &Config) -> Result<(), Problem> {
+    let (server, tls) = (&config.server, &config.tls);
+    match (tls.is_on(), tls.key.as_os_str().is_empty()) {
+        (true, true) => return wrong("tls.key", "is empty; name the PEM file with the key of tls.certificate"),
+        (false, false) => {
+            return wrong("tls.certificate", "is empty; name the PEM file with the certificate of tls.key");
+        }
+        _ => {}
+    }
+    if tls.is_on() && server.plain {
+        return wrong("server.plain", "asks for plain HTTP, and there is a certificate too; remove one of them");
+    }
+    if tls.is_on() && server.public_url.starts_with("http:") {
+        let problem =
+            format!("is {}, but the listener speaks TLS; write https://HOST as phones know it", server.public_url);
+        return wrong("server.public_url", problem);
+    }
+    if !tls.is_on() && !server.plain && !server.listen.ip().is_loopback() {
+        let problem = format!(
+            "is {}, which is not loopback, and plain HTTP; set tls.certificate and tls.key, or server.plain = true if TLS \
+             ends in front of the broker",
+            server.listen
+        );
+        return wrong("server.listen", problem);
+    }
+    Ok(())
+}
+
 fn directory(config: &Config) -> Result<(), Problem> {
     let directory = &config.directory;
     let (own, devices) = (config.plays(Role::Directory), config.plays(Role::Devices));
@@ -182,6 +211,8 @@ fn times(config: &Config) -> Result<(), Problem> {
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
     let (codes, devices, apps, limits) = (&config.codes, &config.devices, &config.apps, &config.limits);
     let ranges = [
+        ("tls.ticket_lifetime", config.tls.ticket_lifetime, Duration::from_secs(600), 7 * day),
+        ("tls.handshake_timeout", config.tls.handshake_timeout, second, Duration::from_secs(60)),
         ("store.deadline", config.store.deadline, Duration::from_millis(10), Duration::from_secs(60)),
         ("codes.ttl", codes.ttl, second, MAX_TTL),
         ("codes.rollout_ttl", codes.rollout_ttl, second, MAX_TTL),

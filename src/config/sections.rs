@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::values::{LogFormat, Role, StoreUrl, humantime_text};
+use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::ids::{DomainName, Secret};
 
 /// Password of the instance as it is delivered; it serves on loopback only.
@@ -39,6 +40,8 @@ section! {
     Config {
         /// Listeners and roles.
         server: Server = Server::default(),
+        /// TLS of the public listener.
+        tls: Tls = Tls::default(),
         /// Where everything is kept.
         store: Store = Store::default(),
         /// The installed service.
@@ -75,6 +78,8 @@ section! {
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
         /// Listener for `/metrics`, `/healthz` and `/readyz`.
         ops_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+        /// Plain HTTP on another address than the loopback too: TLS ends in front of the broker.
+        plain: bool = false,
         /// What phones and browsers are told; no slash at the end.
         public_url: String = "http://127.0.0.1:8080".into(),
         /// What this process does.
@@ -85,6 +90,26 @@ section! {
         workers: usize = 0,
         /// Connections open at the same time on the public listener.
         max_connections: usize = 100_000,
+    }
+}
+
+section! {
+    /// `[tls]`: without a certificate the public listener speaks plain HTTP.
+    Tls {
+        /// PEM file with the certificate and those that lead to a root; empty: no TLS.
+        certificate: PathBuf = PathBuf::new(),
+        /// PEM file with its private key.
+        key: PathBuf = PathBuf::new(),
+        /// Oldest version that is spoken.
+        min_version: TlsVersion = TlsVersion::Tls12,
+        /// Sessions are resumed by tickets.
+        tickets: bool = true,
+        /// A ticket is good for this long at least; new keys for them are made after half of it.
+        #[serde(with = "humantime_text")]
+        ticket_lifetime: Duration = Duration::from_secs(12 * 3600),
+        /// A handshake that takes longer is cut.
+        #[serde(with = "humantime_text")]
+        handshake_timeout: Duration = Duration::from_secs(10),
     }
 }
 

@@ -72,6 +72,18 @@ label! {
 }
 
 label! {
+    /// How a TLS handshake ended.
+    Handshake "outcome" {
+        Full13 "full_1.3" "A new session of TLS 1.3.",
+        Resumed13 "resumed_1.3" "A resumed session of TLS 1.3.",
+        Full12 "full_1.2" "A new session of TLS 1.2.",
+        Resumed12 "resumed_1.2" "A resumed session of TLS 1.2.",
+        TimedOut "timed_out" "Took too long.",
+        Failed "failed" "No TLS, nothing in common, or broken off.",
+    }
+}
+
+label! {
     /// What became of an identify message or a challenge.
     Registration "outcome" {
         EnteredCode "entered_code" "Entered a domain by a code.",

@@ -4,4 +4,5 @@ pub mod api;
 pub mod directory;
 pub mod ops;
 pub mod passthrough;
+pub mod tls;
 pub mod upgrade;

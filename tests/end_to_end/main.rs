@@ -43,5 +43,6 @@ mod passthrough;
 mod refusals;
 mod secrets;
 mod tenancy;
+mod tls;
 mod two_nodes;
 mod work;

@@ -14,4 +14,5 @@ pub mod raw;
 pub mod redis_server;
 pub mod rest;
 pub mod secrets;
+pub mod tls;
 pub mod tunnel;

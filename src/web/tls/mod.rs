@@ -1,0 +1,114 @@
+//! TLS of the public listener: from an accepted TCP connection to a stream that HTTP is spoken on.
+//!
+//! TLS 1.3 and 1.2 by rustls; the certificate is read from files and again when they change (`identity`), sessions are
+//! resumed by tickets whose keys all nodes share (`tickets`). How many handshakes run at the same time is not decided here.
+
+mod identity;
+mod tickets;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::Protocol;
+use actix_http::error::DispatchError;
+use actix_rt::net::TcpStream;
+use actix_service::{ServiceFactory, fn_service};
+use rustls::crypto::ring;
+use rustls::server::NoServerSessionStorage;
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::identity::{Identity, IdentityError};
+pub use self::tickets::{READ_KEYS, Tickets};
+use crate::config::TlsVersion;
+use crate::metrics::{self, Counter, Handshake};
+
+/// A connection after its handshake.
+pub type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+/// Sealed bytes that may wait for the kernel in a connection; one record.
+const SEALED_AHEAD: usize = 16 * 1024;
+
+/// How often the files of the certificate are looked at.
+pub const LOOK_AT_FILES: Duration = Duration::from_secs(2);
+
+/// Makes TLS streams of TCP connections.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    timeout: Duration,
+}
+
+impl Tls {
+    /// TLS with this certificate, from `oldest` on; sessions are resumed if there are `tickets`. A handshake has `timeout`.
+    pub fn new(
+        identity: Arc<Identity>,
+        tickets: Option<Arc<Tickets>>,
+        oldest: TlsVersion,
+        timeout: Duration,
+    ) -> Result<Self, rustls::Error> {
+        let versions = match oldest {
+            TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let mut config = builder.with_protocol_versions(versions)?.with_no_client_auth().with_cert_resolver(identity);
+        // HTTP/2 has no upgrade to what is spoken here.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Only tickets: what is kept in memory would be unknown to the other nodes and after a restart.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Each costs time and bytes; a client that comes back brings one and gets a new one.
+        config.send_tls13_tickets = usize::from(tickets.is_some());
+        if let Some(tickets) = tickets {
+            config.ticketer = tickets;
+        }
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), timeout })
+    }
+
+    /// The handshakes, as a service between a TCP listener and HTTP.
+    pub fn service(
+        &self,
+    ) -> impl ServiceFactory<
+        TcpStream,
+        Config = (),
+        Response = (TlsStream, Protocol, Option<SocketAddr>),
+        Error = DispatchError,
+        InitError = (),
+    > + use<> {
+        let tls = self.clone();
+        fn_service(move |io: TcpStream| {
+            let tls = tls.clone();
+            async move {
+                let peer = io.peer_addr().ok();
+                Ok((tls.shake_hands(io).await?, Protocol::Http1, peer))
+            }
+        })
+    }
+
+    async fn shake_hands(&self, io: TcpStream) -> Result<TlsStream, DispatchError> {
+        let bound = |session: &mut ServerConnection| session.set_buffer_limit(Some(SEALED_AHEAD));
+        let (outcome, stream) = match timeout(self.timeout, self.acceptor.accept_with(io, bound)).await {
+            Ok(Ok(stream)) => (outcome(stream.get_ref().1), Ok(stream)),
+            Ok(Err(error)) => (Handshake::Failed, Err(DispatchError::Io(error))),
+            Err(_) => (Handshake::TimedOut, Err(DispatchError::SlowRequestTimeout)),
+        };
+        metrics::count(Counter::TlsHandshake(outcome));
+        if let Err(error) = &stream {
+            tracing::debug!(%error, "no TLS");
+        }
+        stream
+    }
+}
+
+fn outcome(session: &ServerConnection) -> Handshake {
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    match (session.protocol_version(), resumed) {
+        (Some(ProtocolVersion::TLSv1_3), false) => Handshake::Full13,
+        (Some(ProtocolVersion::TLSv1_3), true) => Handshake::Resumed13,
+        (_, false) => Handshake::Full12,
+        (_, true) => Handshake::Resumed12,
+    }
+}

@@ -1,0 +1,134 @@
+//! TLS as its peers see it: certificates made for a test, a client that knows them, and a way for every peer of the tests
+//! to speak through it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use provbroker::config::Config;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::peer::guarded;
+use super::raw::{self, LOCALHOST};
+
+/// Certificate and key in files.
+pub struct Certificate {
+    dir: TempDir,
+    pem: (String, String),
+    /// As it is shown in a handshake.
+    pub der: CertificateDer<'static>,
+}
+
+impl Certificate {
+    /// A new one for the loopback.
+    pub fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let this = Self {
+            dir: tempfile::tempdir().unwrap(),
+            pem: (made.cert.pem(), made.signing_key.serialize_pem()),
+            der: made.cert.der().clone(),
+        };
+        this.write(&this);
+        this
+    }
+
+    /// Puts another one into the files of this one.
+    pub fn write(&self, other: &Self) {
+        std::fs::write(self.chain(), &other.pem.0).unwrap();
+        std::fs::write(self.key(), &other.pem.1).unwrap();
+    }
+
+    pub fn chain(&self) -> PathBuf {
+        self.dir.path().join("chain.pem")
+    }
+
+    pub fn key(&self) -> PathBuf {
+        self.dir.path().join("key.pem")
+    }
+
+    /// Makes a broker use it.
+    pub fn configure(&self, config: &mut Config) {
+        (config.tls.certificate, config.tls.key) = (self.chain(), self.key());
+        config.server.public_url = config.server.public_url.replacen("http:", "https:", 1);
+    }
+}
+
+/// A client that trusts `certificates` and remembers its sessions.
+#[derive(Clone)]
+pub struct Client(TlsConnector);
+
+impl Client {
+    pub fn new(certificates: &[&Certificate]) -> Self {
+        Self::of_versions(certificates, rustls::ALL_VERSIONS)
+    }
+
+    pub fn of_versions(certificates: &[&Certificate], versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate.der.clone()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        Self(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
+    }
+
+    /// One that offers these protocols to speak over it.
+    pub fn offering(certificate: &Certificate, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(Self::new(&[certificate]).0.config());
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+
+    pub async fn try_connect(&self, to: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from("localhost").unwrap();
+        guarded("a handshake", self.0.connect(name, raw::connect(LOCALHOST, to).await)).await
+    }
+
+    /// Connects, fetches something (a ticket comes with it), and closes: how the handshake was, and the certificate.
+    pub async fn visit(&self, to: SocketAddr) -> Visit {
+        let mut stream = self.try_connect(to).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        guarded("an answer", stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let session = stream.get_ref().1;
+        Visit {
+            kind: session.handshake_kind().unwrap(),
+            version: session.protocol_version().unwrap(),
+            certificate: session.peer_certificates().unwrap()[0].clone().into_owned(),
+        }
+    }
+
+    /// An address of the loopback where plain bytes go in, and through TLS to `to`.
+    pub async fn way_to(&self, to: SocketAddr) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = self.clone();
+        tokio::spawn(async move {
+            while let Ok((mut plain, _)) = listener.accept().await {
+                plain.set_nodelay(true).unwrap();
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let mut sealed = client.try_connect(to).await.unwrap();
+                    // How it ends is for the peers to judge.
+                    let _ = copy_bidirectional(&mut plain, &mut sealed).await;
+                });
+            }
+        });
+        address
+    }
+}
+
+/// What a visit has seen.
+#[derive(Debug)]
+pub struct Visit {
+    pub kind: HandshakeKind,
+    pub version: ProtocolVersion,
+    pub certificate: CertificateDer<'static>,
+}
