@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::actors::governor::{self, Governor};
 use crate::actors::node::{Found, Node};
 use crate::actors::registry::{FromBus, Registry, Serve, Spread};
 use crate::actors::roster::Roster;
@@ -221,6 +222,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         tenants,
         codes,
         roster: Arc::new(Roster::new(settings::capacity(config))),
+        governor: Arc::new(Governor::new(settings::bars(config))),
         keys: Arc::default(),
         tuning: settings::tuning(config),
         instance: settings::instance(config),
@@ -249,6 +251,10 @@ fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHand
         let read = node.tenants.refresh().await;
         node.registry.do_send(Spread);
         read
+    });
+    every(governor::UPKEEP, node, |node| {
+        node.governor.keep_up();
+        ready(Ok(()))
     });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
     every(Duration::from_secs(1), node, move |node| {

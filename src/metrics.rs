@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use crate::core::close::Close;
 
 pub use self::labels::{
-    Attempt, CodeEvent, Handshake, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp,
+    Admission, Attempt, CodeEvent, GateName, Handshake, InitAnswer, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -107,6 +107,8 @@ table! {
         StoreFailed(StoreOp) = "store_errors_total" Count "Store operations that failed, by operation.",
         Init(InitAnswer) = "directory_init_total" Count "Answers to /init.",
         Listing(ListingEvent) = "directory_codes_total" Count "Provisioning codes at the own directory.",
+        ConnectionGate(Admission) = "admission_connections_total" Count "Connections at the gate before TLS and HTTP.",
+        RegistrationGate(Admission) = "admission_registrations_total" Count "Identify messages at the gate before the store.",
     }
 }
 
@@ -120,6 +122,9 @@ table! {
         DomainActors = "domain_actors" Count "Domain actors alive on this node.",
         MailboxDepth = "mailbox_depth" Count "Notices that wait, over all domains of this node.",
         ListingsOpen = "directory_codes_open" Count "Open codes of the own directory; guessing gets easier with their number.",
+        Waiting(GateName) = "admission_waiting" Count "Those who wait at a gate now.",
+        UnderWay(GateName) = "admission_under_way" Count "Those who have passed a gate and are not done yet.",
+        AdmissionLimit(GateName) = "admission_limit" Count "How many a gate lets be under way at present.",
         StoreUp = "store_up" Count "1 if the store answered the last time it was asked, else 0.",
         Ready = "ready" Count "1 if /readyz says yes, else 0.",
         StartTime = "start_time_seconds" Seconds "Unix time of the start of this process.",
@@ -132,6 +137,7 @@ table! {
         Registration = "registration_seconds" Seconds "From the upgrade of a device connection to membership.",
         CodeIssue = "code_issue_seconds" Seconds "From `GetProvisioningCode` to its result.",
         Store(StoreOp) = "store_seconds" Seconds "Store operations, waiting for a connection included.",
+        Waited(GateName) = "admission_wait_seconds" Seconds "How long those waited who were admitted after waiting.",
         Init = "directory_init_seconds" Seconds "From a request at /init to its answer.",
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::actors::domain::DomainActor;
+use crate::actors::governor::Governor;
 use crate::actors::keys::Keys;
 use crate::actors::registry::{Find, Registry};
 use crate::actors::roster::Roster;
@@ -49,6 +50,8 @@ pub struct Node {
     pub codes: Codes,
     /// Open connections.
     pub roster: Arc<Roster>,
+    /// Who may begin.
+    pub governor: Arc<Governor>,
     /// Keys of the app sessions that are open.
     pub keys: Arc<Keys>,
     /// Bounds and times.

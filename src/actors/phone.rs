@@ -1,5 +1,6 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
+mod admitted;
 mod told;
 mod work;
 
@@ -18,21 +19,19 @@ use crate::actors::socket::{Incoming, Joiner, close_frame};
 use crate::actors::tunnel::Takers;
 use crate::actors::waiting::Waiting;
 use crate::clock::{self, Stopwatch};
-use crate::codes::ClaimRequest;
 use crate::core::close::Close;
-use crate::core::entry::Stage;
 use crate::core::ids::{Code, ConnId, DomainName};
 use crate::core::limits::SourceKey;
-use crate::core::phone::event::{Action, Claimed, Draw, Event};
+use crate::core::phone::event::{Action, Draw, Event};
 use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
-use crate::core::sysclient::admin::Identify;
 use crate::core::sysclient::auth::SEED_CHARS;
 use crate::core::timeline::{Happening, Subject};
 use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
 
+use admitted::Admitted;
 use work::Keeping;
 
 pub use told::{AdminPasswordChanged, DomainLost, Recheck, Replan};
@@ -52,6 +51,7 @@ pub struct Phone {
     keeping: Keeping,
     alarm: Alarm,
     closed: Option<Close>,
+    admitted: Admitted,
     /// Runs until the device is a member.
     watch: Option<Stopwatch>,
 }
@@ -73,11 +73,15 @@ impl Phone {
             keeping: Keeping::default(),
             alarm: Alarm::default(),
             closed: None,
+            admitted: Admitted::No,
             watch: Some(Stopwatch::start()),
         }
     }
 
     fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
+        if self.waits() && matches!(event, Event::Tick) {
+            return;
+        }
         let node = Arc::clone(&self.node);
         let settings = &node.tuning.phone;
         let mut actions = Vec::new();
@@ -89,6 +93,7 @@ impl Phone {
             // It lets nobody in who is in, and it is the largest thing that an idle member would keep.
             self.query = Query::None;
         }
+        self.keep_permit();
         self.keep_unassigned_place(ctx);
         self.keeping.tidy();
         self.set_timer(ctx);
@@ -124,7 +129,10 @@ impl Phone {
                 self.ask(claim, ctx, |phone, error, ctx| phone.feed(Event::PortClaimed(error), ctx));
             }
             Action::Tunnel(id, output) => self.takers.give(id, output),
-            Action::Proved => metrics::count(Counter::Registered(Registration::Authenticated)),
+            Action::Proved => {
+                metrics::count(Counter::Registered(Registration::Authenticated));
+                self.go_on();
+            }
             Action::Confirm(password) => self.aside(|node, domain, key| async move {
                 node.codes.confirm(&domain, &key, &password).await;
             }),
@@ -166,20 +174,6 @@ impl Phone {
         R: 'static,
     {
         ctx.wait(question.into_actor(self).map(|answer, phone, ctx| then(phone, answer, ctx)));
-    }
-
-    fn claim(&self, identify: Box<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
-        let node = Arc::clone(&self.node);
-        let (query, source) = (self.query.clone(), self.source);
-        let here = self.here();
-        let claim = async move {
-            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here };
-            node.codes.claim(request).await
-        };
-        self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
-            phone.feed(Event::Claimed(claimed, draw()), ctx);
-            phone.changed();
-        });
     }
 
     fn join(&self, name: DomainName, ctx: &mut WebsocketContext<Self>) {

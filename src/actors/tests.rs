@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::domain::DomainActor;
+use super::governor::{Bars, Governor};
 use super::line::Line;
 use super::node::{Found, Node, Tuning};
 use super::phone::Phone;
@@ -79,6 +80,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
         tenants,
         store,
         roster: Arc::new(Roster::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
+        governor: Arc::new(Governor::new(bars())),
         keys: Arc::default(),
         tuning: Tuning {
             phone: PhoneSettings::default(),
@@ -108,6 +110,18 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     });
     node.registry.send(Serve(Arc::downgrade(&node))).await.unwrap();
     node
+}
+
+fn bars() -> Bars {
+    Bars {
+        registrations: 9,
+        handshakes: 9,
+        waiting: 9,
+        longest: Duration::from_secs(20),
+        target: Duration::from_millis(200),
+        memory: 0,
+        reserve: 0,
+    }
 }
 
 fn codes(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> Codes {

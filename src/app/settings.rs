@@ -1,5 +1,6 @@
 //! What each part of the broker takes out of the configuration.
 
+use crate::actors::governor::Bars;
 use crate::actors::node::Tuning;
 use crate::actors::roster::Capacity;
 use crate::actors::socket::Bounds;
@@ -69,6 +70,19 @@ pub(super) fn capacity(config: &Config) -> Capacity {
         connections: config.server.max_connections,
         unassigned_per_source: config.devices.max_unassigned_per_address,
         unassigned: config.devices.max_unassigned,
+    }
+}
+
+pub(super) fn bars(config: &Config) -> Bars {
+    let admission = &config.admission;
+    Bars {
+        registrations: admission.max_registrations,
+        handshakes: admission.max_handshakes,
+        waiting: admission.max_waiting,
+        longest: admission.max_wait,
+        target: admission.target,
+        memory: admission.max_memory,
+        reserve: admission.reserved_descriptors,
     }
 }
 

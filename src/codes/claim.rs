@@ -34,6 +34,19 @@ pub struct ClaimRequest<'a> {
     pub source: SourceKey,
     /// The connection.
     pub here: &'a Whereabouts,
+    /// Whom it belongs to.
+    pub owner: Owner,
+}
+
+/// Whom a device belongs to, as far as the caller knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody has asked, or the answer is old.
+    Unasked,
+    /// No domain.
+    Nobody,
+    /// This domain.
+    Domain(DomainName),
 }
 
 /// What was looked up for a decision.
@@ -45,24 +58,40 @@ struct Found {
 }
 
 impl Codes {
+    /// Whom a device belongs to, before anything else is done for it; else what its claim has come to already.
+    pub async fn owner(&self, key: &DeviceKey) -> std::result::Result<Owner, Claimed> {
+        if let Some(blocked) = self.blocked(key) {
+            return Err(blocked);
+        }
+        match self.store.owner(key).await {
+            Ok(owner) => Ok(owner.map_or(Owner::Nobody, Owner::Domain)),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn blocked(&self, key: &DeviceKey) -> Option<Claimed> {
+        self.ledger.device_blocked(key).then(|| {
+            registered(Registration::TooManyAttempts);
+            Claimed::Blocked
+        })
+    }
+
     /// Decides about an identify and makes the decision true.
     pub async fn claim(&self, request: ClaimRequest<'_>) -> Claimed {
         let key = request.identify.id.key();
-        if self.ledger.device_blocked(&key) {
-            registered(Registration::TooManyAttempts);
-            return Claimed::Blocked;
+        if let Some(blocked) = self.blocked(&key) {
+            return blocked;
         }
-        self.try_claim(&key, &request).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "claim failed");
-            registered(Registration::Unavailable);
-            Claimed::Unavailable
-        })
+        self.try_claim(&key, &request).await.unwrap_or_else(|error| unavailable(&error))
     }
 
     async fn try_claim(&self, key: &DeviceKey, request: &ClaimRequest<'_>) -> Result<Claimed> {
         let mut code_is_gone = false;
+        let mut owner = &request.owner;
         for _ in 0..DECISIONS {
-            let found = self.look_up(key, request).await?;
+            let found = self.look_up(key, request, owner).await?;
+            // Somebody was faster: what was known before does not count any more.
+            owner = &Owner::Unasked;
             let code = match request.identify.code {
                 OfferedCode::None => CodeOffer::None,
                 _ if code_is_gone => CodeOffer::Bad,
@@ -118,8 +147,16 @@ impl Codes {
         }
     }
 
-    async fn look_up(&self, key: &DeviceKey, request: &ClaimRequest<'_>) -> Result<Found> {
-        let device = self.store.find_device(key).await?;
+    async fn look_up(&self, key: &DeviceKey, request: &ClaimRequest<'_>, owner: &Owner) -> Result<Found> {
+        let device = match owner {
+            Owner::Nobody => None,
+            Owner::Domain(domain) => match self.store.device_in(domain, key).await? {
+                // It has left the domain meanwhile, or was never quite in it.
+                None => self.store.find_device(key).await?,
+                device => device,
+            },
+            Owner::Unasked => self.store.find_device(key).await?,
+        };
         let code = match request.identify.code {
             OfferedCode::Code(code) => self.store.find_code(code).await?,
             OfferedCode::None | OfferedCode::Malformed => None,
@@ -257,6 +294,12 @@ impl Codes {
             tracing::warn!(%error, device = %key, "facts not kept");
         }
     }
+}
+
+fn unavailable(error: &StoreError) -> Claimed {
+    tracing::warn!(%error, "claim failed");
+    registered(Registration::Unavailable);
+    Claimed::Unavailable
 }
 
 pub(super) fn registered(outcome: Registration) {

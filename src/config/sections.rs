@@ -56,6 +56,8 @@ section! {
         directory: Directory = Directory::default(),
         /// Connections of devices.
         devices: Devices = Devices::default(),
+        /// Who is let in when all come at once.
+        admission: Admission = Admission::default(),
         /// Connections of Users and apps.
         apps: Apps = Apps::default(),
         /// Attempts that are let pass.
@@ -235,6 +237,28 @@ section! {
         /// Longest wait for the answer to a close frame.
         #[serde(with = "humantime_text")]
         close_wait: Duration = Duration::from_secs(2),
+    }
+}
+
+section! {
+    /// `[admission]`: who may begin, who waits and who is sent away. What was admitted is never taken back.
+    Admission {
+        /// A registration should be done within this time; as long as it is, more are let in at once.
+        #[serde(with = "humantime_text")]
+        target: Duration = Duration::from_millis(200),
+        /// Registrations at once at most; how many it is follows `target`.
+        max_registrations: usize = 8192,
+        /// TLS and HTTP handshakes at once at most; how many it is follows the load of the threads.
+        max_handshakes: usize = 8192,
+        /// Devices that may wait for their registration, and connections that may wait for their handshake, each.
+        max_waiting: usize = 32_768,
+        /// Whoever would wait longer is sent away.
+        #[serde(with = "humantime_text")]
+        max_wait: Duration = Duration::from_secs(20),
+        /// Bytes of memory in use from which on no new connection is let in; 0: no such bound.
+        max_memory: u64 = 0,
+        /// Descriptors that connections leave for the store, the operations listener and logs.
+        reserved_descriptors: u64 = 64,
     }
 }
 

@@ -85,6 +85,8 @@ pub struct Gate<L, T> {
     limit: Limit,
     /// From outside: how many may be under way, whatever the limit says.
     narrowed: usize,
+    /// From outside: whoever comes needs the place of somebody else.
+    short: bool,
     under_way: usize,
     queue: FairQueue<L, T>,
     rate: Rate,
@@ -97,6 +99,7 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
             room,
             limit: Limit::new(room.limit),
             narrowed: usize::MAX,
+            short: false,
             under_way: 0,
             queue: FairQueue::default(),
             rate: Rate::default(),
@@ -123,9 +126,15 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         self.narrowed = most;
     }
 
+    /// From now on there is no place for anybody new (memory or descriptors are short), or there is again. Whoever comes may
+    /// still take the place of one of a longer lane.
+    pub const fn be_short(&mut self, short: bool) {
+        self.short = short;
+    }
+
     /// Whether one may begin at once. It is under way then, until [`Gate::leave`].
     pub fn enter(&mut self) -> bool {
-        let free = self.queue.is_empty() && self.under_way < self.limit();
+        let free = !self.short && self.queue.is_empty() && self.under_way < self.limit();
         self.under_way += usize::from(free);
         free
     }
@@ -141,7 +150,7 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
             return Err(Refused::TooLong);
         }
         let mut displaced = None;
-        if self.queue.len() >= self.room.waiting {
+        if self.short || self.queue.len() >= self.room.waiting {
             displaced = Some(self.queue.push_out(rank, lane).ok_or(Refused::Full)?);
         }
         if self.rate.since.is_none() {
@@ -199,12 +208,12 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
     }
 }
 
-/// Between which times one who is sent away should come back, when serving all who wait takes `backlog`. The spread grows
-/// with it, so that they do not come back as one wave.
+/// When one who is sent away should come back at the earliest, and within which time from then on, when serving all who wait
+/// takes `backlog`. The spread grows with it, so that they do not come back as one wave.
 pub fn stay_away(backlog: Duration) -> (Duration, Duration) {
     let (least, most) = AWAY;
     let from = backlog.clamp(least, most / 2);
-    (from, (from * 2 + least * 4).min(most))
+    (from, (from + least * 4).min(most / 2))
 }
 
 #[cfg(test)]

@@ -239,3 +239,24 @@ label! {
         Now "now" "Asking for its clock.",
     }
 }
+
+label! {
+    /// Where admission is decided.
+    GateName "gate" {
+        Connection "connection" "Before TLS and HTTP.",
+        Registration "registration" "After the identify message, before the work in the store.",
+    }
+}
+
+label! {
+    /// How admission was decided.
+    Admission "outcome" {
+        AtOnce "at_once" "Admitted at once.",
+        AfterWaiting "after_waiting" "Admitted after waiting.",
+        Full "full" "Sent away: no place to wait, or it had to make room for a shorter lane.",
+        TooLong "too_long" "Sent away: the wait would be, or was, too long.",
+        Memory "memory" "Sent away: memory is short.",
+        Descriptors "descriptors" "Sent away: descriptors are short.",
+        Gone "gone" "Went away while waiting.",
+    }
+}

@@ -1,0 +1,157 @@
+//! Admission control: who may begin now, who waits, who is sent away (`core::admission` decides; this shares it).
+//!
+//! Two gates. The one of *connections* stands before TLS and HTTP; its lanes are source addresses. The one of *registrations*
+//! stands after the identify message, before any work in the store; its lanes are domains, and for devices without one their
+//! source addresses. What is not contended passes synchronously, under one short lock and without an actor in between.
+//!
+//! Nobody who was admitted is shed. The gates do not know what they let in; the caps of `roster` hold beside them.
+
+mod means;
+mod turnstile;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::clock;
+use crate::core::admission::limit::Bounds;
+use crate::core::admission::queue::Rank;
+use crate::core::admission::{Room, stay_away};
+use crate::core::ids::DomainName;
+use crate::core::limits::SourceKey;
+use crate::metrics::{Admission, GateName};
+use crate::random;
+
+use means::Means;
+use turnstile::Turnstile;
+
+pub use turnstile::{Passage, Permit, Turn};
+
+/// How often those who wait too long are looked for and the gates adapted to each other.
+pub const UPKEEP: Duration = Duration::from_millis(50);
+
+/// Memory and descriptors are looked at once in so many upkeeps.
+const LOOK_AT_MEANS: u32 = 10;
+
+/// Registrations under way: never fewer, so that a slow store does not stop them …
+const REGISTRATIONS_FLOOR: usize = 32;
+/// … and at the beginning: more than any store here needs to be kept busy.
+const REGISTRATIONS_START: usize = 512;
+
+/// Handshakes under way: never fewer, and at the beginning.
+const HANDSHAKES_FLOOR: usize = 64;
+const HANDSHAKES_START: usize = 1024;
+
+/// An admitted connection should be looked at by its thread within this time, or too many are.
+const LAG_TARGET: Duration = Duration::from_millis(100);
+
+/// Bounds of admission; all of them are counts of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Bars {
+    /// Registrations under way at most.
+    pub registrations: usize,
+    /// Handshakes under way at most.
+    pub handshakes: usize,
+    /// Who may wait at each gate.
+    pub waiting: usize,
+    /// For how long.
+    pub longest: Duration,
+    /// A registration should be done within this time.
+    pub target: Duration,
+    /// Bytes of memory from which on nobody new is let in; 0: never.
+    pub memory: u64,
+    /// Descriptors that are kept for the store, the operations listener and logs.
+    pub reserve: u64,
+}
+
+/// What takes turns at the gate of registrations.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// The devices of a domain.
+    Domain(DomainName),
+    /// Devices without a domain, by where they come from: a flood of strangers is one source, or few.
+    Source(SourceKey),
+}
+
+/// Both gates of one process.
+pub struct Governor {
+    connections: Arc<Turnstile<SourceKey>>,
+    registrations: Arc<Turnstile<Lane>>,
+    means: Means,
+    bars: Bars,
+    upkeeps: AtomicU32,
+}
+
+impl Governor {
+    /// Nobody is there yet.
+    pub fn new(bars: Bars) -> Self {
+        let room = |limit| Room { limit, waiting: bars.waiting, longest: bars.longest };
+        let connections = Bounds {
+            floor: HANDSHAKES_FLOOR.min(bars.handshakes),
+            ceiling: bars.handshakes,
+            start: HANDSHAKES_START,
+            target: LAG_TARGET,
+        };
+        let registrations = Bounds {
+            floor: REGISTRATIONS_FLOOR.min(bars.registrations),
+            ceiling: bars.registrations,
+            start: REGISTRATIONS_START,
+            target: bars.target,
+        };
+        Self {
+            connections: Arc::new(Turnstile::new(GateName::Connection, room(connections))),
+            registrations: Arc::new(Turnstile::new(GateName::Registration, room(registrations))),
+            means: Means::new(bars.memory, bars.reserve),
+            bars,
+            upkeeps: AtomicU32::new(0),
+        }
+    }
+
+    /// A connection has come: nothing of it was read yet. The permit is for its handshake.
+    pub fn connection(&self, source: SourceKey) -> Passage<SourceKey> {
+        let short = self.means.take();
+        let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });
+        self.connections.pass(Rank::Other, &source, short)
+    }
+
+    /// A device has said who it is. The permit is for the work until it is challenged, a member or recorded.
+    pub fn registration(&self, rank: Rank, lane: &Lane) -> Passage<Lane> {
+        self.registrations.pass(rank, lane, None)
+    }
+
+    /// An admitted device has answered its challenge: it goes on at once, whoever waits.
+    pub fn go_on(&self) -> Permit<Lane> {
+        self.registrations.go_on()
+    }
+
+    /// When somebody who is sent away should come back: random, and the later the more there is to do.
+    pub fn retry_after(&self) -> Duration {
+        let now = clock::now();
+        let (from, spread) = stay_away(self.connections.backlog(now).max(self.registrations.backlog(now)));
+        let spread = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX).max(1);
+        from + Duration::from_millis(random::below(spread))
+    }
+
+    /// How many wait at a gate.
+    pub fn waiting(&self, gate: GateName) -> usize {
+        match gate {
+            GateName::Connection => self.connections.waiting(),
+            GateName::Registration => self.registrations.waiting(),
+        }
+    }
+
+    /// Has to be called every [`UPKEEP`].
+    pub fn keep_up(&self) {
+        if self.upkeeps.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_AT_MEANS) {
+            self.means.look();
+        }
+        let now = clock::now();
+        self.registrations.keep_up(now, None);
+        // Handshakes that would lead into a full room are not begun: work comes in as fast as it is done.
+        let room = self.bars.waiting.saturating_sub(self.registrations.waiting());
+        self.connections.keep_up(now, Some(room));
+    }
+}
+
+#[cfg(test)]
+mod tests;

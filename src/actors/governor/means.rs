@@ -1,0 +1,98 @@
+//! Memory and descriptors of this process, as the kernel tells them. Where it does not, neither is ever short.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Which means are short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Short {
+    /// Memory, else descriptors.
+    pub memory: bool,
+}
+
+pub(super) struct Means {
+    max_memory: u64,
+    /// Descriptors that connections may bring it to.
+    max_open: u64,
+    memory_is_short: AtomicBool,
+    /// At the last look, and every connection since.
+    open: AtomicU64,
+}
+
+impl Means {
+    pub fn new(max_memory: u64, reserve: u64) -> Self {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let max_open = max_descriptors(&limits).map_or(u64::MAX, |limit| limit.saturating_sub(reserve));
+        let means = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false), open: AtomicU64::new(0) };
+        means.look();
+        means
+    }
+
+    /// A connection has taken one descriptor more. Says what is short.
+    pub fn take(&self) -> Option<Short> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.max_open {
+            return Some(Short { memory: false });
+        }
+        self.memory_is_short.load(Ordering::Relaxed).then_some(Short { memory: true })
+    }
+
+    pub fn look(&self) {
+        if self.max_open != u64::MAX {
+            self.open.store(open_descriptors(), Ordering::Relaxed);
+        }
+        if self.max_memory > 0 {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+            let resident = resident_pages(&statm).saturating_mul(PAGE);
+            self.memory_is_short.store(resident >= self.max_memory, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes of a page on the machines that this runs on.
+const PAGE: u64 = 4096;
+
+/// The second field of `/proc/self/statm`.
+fn resident_pages(statm: &str) -> u64 {
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
+}
+
+/// The soft limit in `/proc/self/limits`; `None` if there is none.
+fn max_descriptors(limits: &str) -> Option<u64> {
+    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+}
+
+fn open_descriptors() -> u64 {
+    const HERE: &str = "/proc/self/fd";
+    // Newer kernels (6.2) say the number as the length; older ones say 0.
+    match std::fs::metadata(HERE).map_or(0, |folder| folder.len()) {
+        0 => std::fs::read_dir(HERE).map_or(0, |entries| entries.count() as u64),
+        open => open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_is_read() {
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            20000    524288   files     \n";
+        assert_eq!(max_descriptors(limits), Some(20_000));
+        assert_eq!(max_descriptors("Max open files            unlimited    unlimited   files"), None);
+        assert_eq!(resident_pages("5000 1234 800 1 0 900 0\n"), 1234);
+        assert!(open_descriptors() >= 3);
+    }
+
+    #[test]
+    fn every_connection_since_the_last_look_counts() {
+        let means = Means::new(0, 0);
+        let means = Means { max_open: means.open.load(Ordering::Relaxed) + 2, ..means };
+        assert_eq!([means.take(), means.take()], [None, None]);
+        assert_eq!(means.take(), Some(Short { memory: false }));
+    }
+
+    #[test]
+    fn memory_is_short_from_the_bound_on() {
+        assert_eq!(Means::new(1, 0).take(), Some(Short { memory: true }));
+        assert_eq!(Means::new(1 << 60, 0).take(), None);
+    }
+}

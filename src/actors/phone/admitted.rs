@@ -1,0 +1,133 @@
+//! The way of a device through the gate of registrations: owner, turn, claim.
+
+use std::sync::Arc;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, WrapFuture as _};
+use actix_web_actors::ws::WebsocketContext;
+
+use super::{Phone, draw};
+use crate::actors::governor::{Lane, Passage, Permit, Turn};
+use crate::codes::{ClaimRequest, Owner};
+use crate::core::admission::queue::Rank;
+use crate::core::entry::Stage;
+use crate::core::phone::event::{Claimed, Event};
+use crate::core::phone::query::Query;
+use crate::core::sysclient::admin::{Identify, OfferedCode};
+
+/// How far a device has come through the gate.
+pub(super) enum Admitted {
+    /// Nothing of it is under way.
+    No,
+    /// It waits, with its latest identify.
+    Waits(Box<Identify>),
+    /// It has a permit; released when it is challenged, a member, or recorded as unassigned.
+    Yes(Permit<Lane>),
+}
+
+/// What became of an identify at the gate.
+enum Gated {
+    Claimed(Claimed, Option<Permit<Lane>>),
+    Waits(Box<Identify>, Owner, Turn<Lane>),
+}
+
+impl Phone {
+    /// Looks the device up and lets it in if it may, once it is its turn. What continues admitted work never waits.
+    pub(super) fn claim(&mut self, identify: Box<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
+        if let Admitted::Waits(waiting) = &mut self.admitted {
+            // It keeps its place; the latest identify counts.
+            *waiting = identify;
+            return;
+        }
+        if stage != Stage::Open {
+            return self.claim_now(identify, stage, Owner::Unasked, ctx);
+        }
+        let (node, query, source, here) = (Arc::clone(&self.node), self.query.clone(), self.source, self.here());
+        let claim = async move {
+            let owner = match node.codes.owner(&identify.id.key()).await {
+                Ok(owner) => owner,
+                Err(claimed) => return Gated::Claimed(claimed, None),
+            };
+            let (rank, lane) = match &owner {
+                Owner::Domain(domain) => (Rank::Known, Lane::Domain(domain.clone())),
+                _ if brings_something(&identify, &query) => (Rank::Entering, Lane::Source(source)),
+                _ => (Rank::Other, Lane::Source(source)),
+            };
+            match node.governor.registration(rank, &lane) {
+                Passage::Now(permit) => {
+                    let request =
+                        ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, owner };
+                    Gated::Claimed(node.codes.claim(request).await, Some(permit))
+                }
+                Passage::Later(turn) => Gated::Waits(identify, owner, turn),
+                Passage::Refused => Gated::Claimed(Claimed::Unavailable, None),
+            }
+        };
+        self.ask(claim, ctx, |phone, gated, ctx| match gated {
+            Gated::Claimed(claimed, permit) => phone.claimed(claimed, permit, ctx),
+            Gated::Waits(identify, owner, turn) => phone.wait_for(identify, owner, turn, ctx),
+        });
+    }
+
+    /// The device is listened to while it waits: when it goes away, its place is free.
+    fn wait_for(&mut self, identify: Box<Identify>, owner: Owner, turn: Turn<Lane>, ctx: &mut WebsocketContext<Self>) {
+        self.admitted = Admitted::Waits(identify);
+        ctx.spawn(turn.come().into_actor(self).map(|permit, phone: &mut Self, ctx| {
+            let Admitted::Waits(identify) = std::mem::replace(&mut phone.admitted, Admitted::No) else { return };
+            let Some(permit) = permit else { return phone.claimed(Claimed::Unavailable, None, ctx) };
+            phone.admitted = Admitted::Yes(permit);
+            // An operator may have put it into a domain meanwhile, or it into one by itself on another connection.
+            let stage = if phone.session.domain().is_some() { Stage::Member } else { Stage::Open };
+            let owner = if owner == Owner::Nobody { Owner::Unasked } else { owner };
+            phone.claim_now(identify, stage, owner, ctx);
+        }));
+    }
+
+    fn claim_now(&self, identify: Box<Identify>, stage: Stage, owner: Owner, ctx: &mut WebsocketContext<Self>) {
+        let node = Arc::clone(&self.node);
+        let (query, source) = (self.query.clone(), self.source);
+        let here = self.here();
+        let claim = async move {
+            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, owner };
+            node.codes.claim(request).await
+        };
+        self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
+            let permit = match std::mem::replace(&mut phone.admitted, Admitted::No) {
+                Admitted::Yes(permit) => Some(permit),
+                Admitted::No | Admitted::Waits(_) => None,
+            };
+            phone.claimed(claimed, permit, ctx);
+        });
+    }
+
+    fn claimed(&mut self, claimed: Claimed, mut permit: Option<Permit<Lane>>, ctx: &mut WebsocketContext<Self>) {
+        if let Some(permit) = permit.as_mut().filter(|_| matches!(claimed, Claimed::Unavailable)) {
+            permit.fail();
+        }
+        self.admitted = permit.map_or(Admitted::No, Admitted::Yes);
+        self.feed(Event::Claimed(claimed, draw()), ctx);
+        self.changed();
+    }
+
+    /// The device has answered its challenge.
+    pub(super) fn go_on(&mut self) {
+        self.admitted = Admitted::Yes(self.node.governor.go_on());
+    }
+
+    /// A permit is kept only as long as there is something to do for the device that does not wait for the device itself.
+    pub(super) fn keep_permit(&mut self) {
+        let joins = self.session.domain().is_some() && self.watch.is_some();
+        if matches!(self.admitted, Admitted::Yes(_)) && !joins {
+            self.admitted = Admitted::No;
+        }
+    }
+
+    /// Whether it waits at the gate; its own times stand still meanwhile.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.admitted, Admitted::Waits(_))
+    }
+}
+
+/// Whether it may enter a domain by itself.
+fn brings_something(identify: &Identify, query: &Query) -> bool {
+    identify.code != OfferedCode::None || *query != Query::None
+}
