@@ -38,6 +38,7 @@ use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
+use crate::web::gate::Gate;
 use crate::web::ops;
 use crate::web::tls::Tls;
 use crate::{clock, random, store};
@@ -320,20 +321,24 @@ fn server(
         directory,
         admin,
     };
+    let governor = Arc::clone(&node.governor);
     let builder = Server::build()
         .disable_signals()
         .backlog(8192)
-        .max_concurrent_connections(config.server.max_connections)
+        // The gate has its own bounds. The server's would hold up every listener of a worker, that for operations too.
+        .max_concurrent_connections(usize::MAX >> 1)
         .shutdown_timeout(5)
         .workers(workers(config));
     let builder = match tls {
-        Some(tls) => builder.listen("public", public, move || tls.service().and_then(public_site.http()))?,
+        Some(tls) => builder.listen("public", public, move || {
+            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&governor), false)
+        })?,
         None => builder.listen("public", public, move || {
             let plain = fn_service(|io: TcpStream| {
                 let peer = io.peer_addr().ok();
                 ready(Ok((io, Protocol::Http1, peer)))
             });
-            plain.and_then(public_site.http())
+            Gate::new(plain.and_then(public_site.http()), Arc::clone(&governor), true)
         })?,
     };
     let server = builder.listen("ops", ops_listener, move || {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod directory;
+pub mod gate;
 pub mod ops;
 pub mod passthrough;
 pub mod tls;

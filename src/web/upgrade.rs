@@ -159,7 +159,7 @@ fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) ->
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
     }
     if shutdown.is_draining() {
-        return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, Duration::from_secs(2)));
+        return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.governor.retry_after()));
     }
     let key = match ws::verify_handshake(request.head()) {
         Ok(()) => request.headers().get("sec-websocket-key").map(|k| ws::hash_key(k.as_bytes())),
@@ -170,10 +170,9 @@ fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) ->
         Err(_) => None,
     };
     let key = key.ok_or_else(|| Refused::new("400 Bad Request", Refusal::BadUpgrade))?;
-    let place = node
-        .roster
-        .admit(peer)
-        .ok_or_else(|| Refused::retry_after("503 Service Unavailable", Refusal::TooMany, Duration::from_secs(5)))?;
+    let place = node.roster.admit(peer).ok_or_else(|| {
+        Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.governor.retry_after())
+    })?;
     // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes (`sysclient.md` 1.2).
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",

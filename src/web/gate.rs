@@ -1,0 +1,133 @@
+//! The gate of connections: a service in front of TLS and HTTP.
+//!
+//! A connection goes on at once, or waits for its turn with nothing but its socket, or is sent away. Nothing is parsed before
+//! it has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded or over.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_rt::net::TcpStream;
+use actix_service::{Service, ServiceFactory};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
+use tokio::time::timeout;
+
+use crate::actors::governor::{Governor, Passage, Permit};
+use crate::core::limits::SourceKey;
+
+/// Who has sent no whole request by now is cut by the HTTP service; what lasts longer is no handshake any more.
+const HANDSHAKE: Duration = Duration::from_secs(6);
+
+/// In front of the service that `inner` makes.
+pub struct Gate<F> {
+    inner: F,
+    governor: Arc<Governor>,
+    plain: bool,
+}
+
+impl<F> Gate<F> {
+    /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
+    pub const fn new(inner: F, governor: Arc<Governor>, plain: bool) -> Self {
+        Self { inner, governor, plain }
+    }
+}
+
+impl<F> ServiceFactory<TcpStream> for Gate<F>
+where
+    F: ServiceFactory<TcpStream, Response = (), Config = ()>,
+    F::Future: 'static,
+    F::Service: 'static,
+    F::Error: 'static,
+    F::InitError: 'static,
+{
+    type Response = ();
+    type Error = F::Error;
+    type Config = ();
+    type Service = Guarded<F::Service>;
+    type InitError = F::InitError;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let (governor, plain) = (Arc::clone(&self.governor), self.plain);
+        let inner = self.inner.new_service(());
+        inner.map(move |inner| Ok(Guarded { inner: Rc::new(inner?), governor, plain })).boxed_local()
+    }
+}
+
+/// The gate of one worker.
+pub struct Guarded<S> {
+    inner: Rc<S>,
+    governor: Arc<Governor>,
+    plain: bool,
+}
+
+impl<S> Service<TcpStream> for Guarded<S>
+where
+    S: Service<TcpStream, Response = ()> + 'static,
+    S::Future: 'static,
+    S::Error: 'static,
+{
+    type Response = ();
+    type Error = S::Error;
+    type Future = LocalBoxFuture<'static, Result<(), S::Error>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, io: TcpStream) -> Self::Future {
+        let address = io.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        match self.governor.connection(SourceKey::from(address)) {
+            Passage::Now(permit) => serve(self.inner.call(io), permit).boxed_local(),
+            Passage::Later(turn) => {
+                let (inner, governor, plain) = (Rc::clone(&self.inner), Arc::clone(&self.governor), self.plain);
+                let wait = async move {
+                    match turn.come().await {
+                        // In a box of its own, so that one who waits does not hold the place for it.
+                        Some(permit) => serve(inner.call(io), permit).boxed_local().await,
+                        None => {
+                            send_away(&io, &governor, plain);
+                            Ok(())
+                        }
+                    }
+                };
+                wait.boxed_local()
+            }
+            Passage::Refused => {
+                send_away(&io, &self.governor, self.plain);
+                ready(Ok(())).boxed_local()
+            }
+        }
+    }
+}
+
+async fn serve<T>(serving: impl Future<Output = T>, permit: Permit<SourceKey>) -> T {
+    let mut serving = pin!(serving);
+    match timeout(HANDSHAKE, serving.as_mut()).await {
+        Ok(served) => served,
+        Err(_) => {
+            drop(permit);
+            serving.await
+        }
+    }
+}
+
+/// Says when to come back, as far as that costs no more than a few calls of the kernel.
+fn send_away(io: &TcpStream, governor: &Governor, plain: bool) {
+    if !plain {
+        return;
+    }
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        governor.retry_after().as_secs().max(1)
+    );
+    let socket = socket2::SockRef::from(io);
+    // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it comes back
+    // sooner; that is all.
+    let _ = (&*socket).read(&mut [0; 2048]);
+    let _ = (&*socket).write_all(answer.as_bytes());
+}
