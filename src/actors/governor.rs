@@ -43,7 +43,7 @@ const HANDSHAKES_FLOOR: usize = 64;
 const HANDSHAKES_START: usize = 1024;
 
 /// An admitted connection should be looked at by its thread within this time, or too many are.
-const LAG_TARGET: Duration = Duration::from_millis(100);
+const LAG_TARGET: Duration = Duration::from_millis(50);
 
 /// Bounds of admission; all of them are counts of this process.
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,7 @@ macro_rules! on_each_store {
     };
 }
 
+mod admission;
 mod apps;
 mod apps_devices;
 mod codebook;

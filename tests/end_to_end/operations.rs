@@ -127,7 +127,7 @@ fn a_stop_says_so_and_closes_everybody_at_a_pace() {
         broker.drain();
         assert_eq!(ready(broker).await, (503, "draining\n".to_owned()));
         let refused = Device::connect_from(LOCALHOST, broker.addr, "").await.err();
-        assert_eq!(refused, Some((503, Some(2))), "nobody new");
+        assert!(matches!(refused, Some((503, Some(1..=10)))), "nobody new: {refused:?}");
         member.expect_close(1001).await;
         users.expect_close(1001).await;
         for mut device in others {

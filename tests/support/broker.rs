@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use provbroker::actors::governor::Governor;
 use provbroker::config::{Category, Config, Domain};
 use provbroker::core::ids::{DomainName, Secret};
 use provbroker::lifecycle::Shutdown;
@@ -94,6 +95,7 @@ pub struct Broker {
     pub ops: SocketAddr,
     shutdown: Shutdown,
     store: Option<Arc<dyn Store>>,
+    governor: Arc<Governor>,
     thread: Option<JoinHandle<()>>,
     log_from: usize,
 }
@@ -109,14 +111,15 @@ impl Broker {
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
                 let broker = provbroker::app::Broker::start(config, its).await.expect("the broker starts");
-                tell.send((broker.public, broker.ops, Arc::clone(&broker.node().store))).unwrap();
+                let node = broker.node();
+                tell.send((broker.public, broker.ops, Arc::clone(&node.store), Arc::clone(&node.governor))).unwrap();
                 broker.finished().await.expect("the broker ends well");
             });
         });
-        let Ok((addr, ops, store)) = told.recv() else {
+        let Ok((addr, ops, store, governor)) = told.recv() else {
             std::panic::resume_unwind(thread.join().expect_err("it has told nothing"));
         };
-        Self { addr, ops, shutdown, store: Some(store), thread: Some(thread), log_from }
+        Self { addr, ops, shutdown, store: Some(store), governor, thread: Some(thread), log_from }
     }
 
     /// A broker on `keep` with a changed configuration.
@@ -129,6 +132,11 @@ impl Broker {
     /// Its store, for looking behind the protocol.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.store.as_ref().expect("there until the drop")
+    }
+
+    /// Its admission control, for taking places away.
+    pub fn governor(&self) -> &Governor {
+        &self.governor
     }
 
     /// Begins the soft stop, as SIGTERM does.
