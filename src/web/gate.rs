@@ -86,14 +86,12 @@ where
             Passage::Later(turn) => {
                 let (inner, governor, plain) = (Rc::clone(&self.inner), Arc::clone(&self.governor), self.plain);
                 let wait = async move {
-                    match turn.come().await {
-                        // In a box of its own, so that one who waits does not hold the place for it.
-                        Some(permit) => serve(inner.call(io), permit).boxed_local().await,
-                        None => {
-                            send_away(&io, &governor, plain);
-                            Ok(())
-                        }
-                    }
+                    let Some(permit) = turn.come().await else {
+                        send_away(&io, &governor, plain);
+                        return Ok(());
+                    };
+                    // In a box of its own, so that one who waits does not hold the place for it.
+                    serve(inner.call(io), permit).boxed_local().await
                 };
                 wait.boxed_local()
             }
@@ -107,13 +105,11 @@ where
 
 async fn serve<T>(serving: impl Future<Output = T>, permit: Permit<SourceKey>) -> T {
     let mut serving = pin!(serving);
-    match timeout(HANDSHAKE, serving.as_mut()).await {
-        Ok(served) => served,
-        Err(_) => {
-            drop(permit);
-            serving.await
-        }
+    if let Ok(served) = timeout(HANDSHAKE, serving.as_mut()).await {
+        return served;
     }
+    drop(permit);
+    serving.await
 }
 
 /// Says when to come back, as far as that costs no more than a few calls of the kernel.

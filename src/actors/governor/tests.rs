@@ -35,7 +35,7 @@ fn later(governor: &Governor, lane: &str) -> Turn<Lane> {
 }
 
 /// What a turn has come to: nothing yet, sent away, or a permit.
-fn look(turn: &mut std::pin::Pin<Box<impl Future<Output = Option<Permit<Lane>>>>>) -> Option<Option<Permit<Lane>>> {
+fn look<T>(turn: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> {
     turn.as_mut().now_or_never()
 }
 
