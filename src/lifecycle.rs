@@ -144,6 +144,56 @@ pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> 
     })
 }
 
+/// What was begun and has to be finished before the process ends, although nobody waits for it; clones share it.
+#[derive(Debug, Clone)]
+pub struct Underway(Arc<watch::Sender<usize>>);
+
+impl Default for Underway {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Underway {
+    /// Something begins; it is finished when what is returned is dropped.
+    #[must_use]
+    pub fn begin(&self) -> Begun {
+        self.0.send_modify(|count| *count += 1);
+        Begun(self.clone())
+    }
+
+    /// Resolves when nothing is under way, at once if it is so now.
+    pub async fn none(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+/// Something that is under way.
+#[derive(Debug)]
+pub struct Begun(Underway);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Steps in which members are closed, in a second.
+const STEPS_PER_SECOND: usize = 20;
+
+/// Between two steps of [`closing_steps`].
+pub const CLOSING_STEP: Duration = Duration::from_millis(1000 / STEPS_PER_SECOND as u64);
+
+/// How many of `members` to close in each step, at the pace of [`closing_pace`], until all are closed. At a slow pace some steps
+/// close nobody.
+pub fn closing_steps(members: usize, per_second: u32, within: Duration) -> impl Iterator<Item = usize> {
+    let pace = if within.is_zero() { usize::MAX } else { closing_pace(members, per_second, within) };
+    let by = move |step: usize| pace.saturating_mul(step).div_ceil(STEPS_PER_SECOND).min(members);
+    let steps = (1..).map(move |step| (by(step - 1), by(step)));
+    steps.take_while(move |(before, _)| *before < members).map(|(before, now)| now - before)
+}
+
 /// How many members to close per second so that `members` are gone within `within`: the configured pace, or faster if that
 /// would take too long. Zero time means all at once.
 pub fn closing_pace(members: usize, per_second: u32, within: Duration) -> usize {
@@ -196,5 +246,41 @@ mod tests {
         assert_eq!(closing_pace(30_001, 500, half_minute), 1001);
         assert_eq!(closing_pace(7, 1, Duration::ZERO), 7);
         assert_eq!(closing_pace(0, 1, Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn every_member_is_closed_and_no_step_is_larger_than_the_pace() {
+        let steps = |members, per_second, seconds| {
+            closing_steps(members, per_second, Duration::from_secs(seconds)).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(0, 500, 30), [0; 0]);
+        assert_eq!(steps(60, 500, 30), [25, 25, 10]);
+        assert_eq!(steps(7, 1, 0), [7], "no time: all at once");
+        // Slower than the steps: one member each second, the first one at once.
+        let slow = steps(3, 1, 30);
+        assert_eq!(slow.len(), 41);
+        assert_eq!((slow[0], slow[20], slow[40], slow.iter().sum::<usize>()), (1, 1, 1, 3));
+        // Not a multiple of the steps in a second: the pace is still exact.
+        let odd = steps(1010, 505, 30);
+        assert_eq!((odd.len(), odd[..20].iter().sum::<usize>(), odd.iter().sum::<usize>()), (40, 505, 1010));
+        // What does not fit in goes faster, and is over in time.
+        let fast = steps(30_000, 500, 10);
+        assert_eq!((fast.len(), fast.iter().max(), fast.iter().sum::<usize>()), (200, Some(&150), 30_000));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_under_way_when_everything_has_been_dropped() {
+        let underway = Underway::default();
+        underway.none().await;
+        let (one, two) = (underway.begin(), underway.clone().begin());
+        let waits = tokio::spawn({
+            let underway = underway.clone();
+            async move { underway.none().await }
+        });
+        drop(one);
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        drop(two);
+        waits.await.unwrap();
     }
 }

@@ -80,6 +80,8 @@ pub enum Event<'a> {
     DomainLost,
     /// The connection has to end, for a reason from outside the protocol.
     End(Close),
+    /// The server stops: the connection has to end with [`Close::Stopping`] as soon as nothing is under way on it.
+    Stop,
 }
 
 /// A tunnel session, as the shell calls it; never used twice on one connection.
@@ -257,4 +259,21 @@ pub enum Action {
     WrongDigest,
     /// Something was thrown away (`sysclient.md` section 9, "drop").
     Dropped,
+}
+
+impl Action {
+    /// Whether an event answers it.
+    pub const fn is_question(&self) -> bool {
+        matches!(self, Self::Claim(..) | Self::Join(_) | Self::Plan(_) | Self::Deposit(_) | Self::ClaimPort { .. })
+    }
+}
+
+impl Event<'_> {
+    /// Whether it answers such an action.
+    pub const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Claimed(..) | Self::Joined(_) | Self::Planned(_) | Self::Deposited(_) | Self::PortClaimed(_)
+        )
+    }
 }

@@ -17,6 +17,7 @@ use crate::core::time::Tick;
 
 use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
 use super::state::{Challenged, State};
+use stopping::ANSWERED_WITHIN;
 
 /// A challenge is valid this long (`sysclient.md` 3.3).
 const CHALLENGE_VALID: Duration = Duration::from_secs(30);
@@ -40,6 +41,10 @@ pub struct Session {
     bad_codes: u8,
     strays: u32,
     strays_since: Tick,
+    /// It ends as soon as nothing is under way.
+    stopping: bool,
+    /// A question is open.
+    asking: bool,
 }
 
 impl Session {
@@ -55,6 +60,8 @@ impl Session {
             bad_codes: 0,
             strays: 0,
             strays_since: now,
+            stopping: false,
+            asking: false,
         }
     }
 
@@ -81,6 +88,7 @@ impl Session {
         let alive = (self.pinged + settings.ping_every).min(self.heard + settings.dead_after);
         match &self.state {
             State::New => alive.min(self.opened + settings.identify),
+            State::Challenged(c) if self.stopping => alive.min(c.since + ANSWERED_WITHIN),
             State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
             State::Challenged(c) => alive.min(c.since + settings.challenged),
             State::Member(m) => {
@@ -95,6 +103,7 @@ impl Session {
         if matches!(self.state, State::Closed) {
             return;
         }
+        self.asking &= !event.is_answer();
         match event {
             Event::Message(bytes) => {
                 self.heard = now;
@@ -138,8 +147,11 @@ impl Session {
                 }
             }
             Event::End(close) => self.close(close, actions),
+            Event::Stop => self.stopping = true,
         }
         self.hear_own_tunnels(now, settings, actions);
+        self.asking |= actions.iter().any(Action::is_question);
+        self.stop_if_idle(now, actions);
     }
 
     fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
@@ -323,5 +335,6 @@ fn in_vain_after(settings: &Settings) -> Duration {
 
 mod entering;
 mod member;
+mod stopping;
 #[cfg(test)]
 mod tests;

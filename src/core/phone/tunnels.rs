@@ -113,6 +113,11 @@ impl Tunnels {
         }
     }
 
+    /// Whether an answer is under way. Pipes are not: they have no end of their own.
+    pub(super) fn is_busy(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.sessions.values().any(|entry| entry.exchange.is_under_way()))
+    }
+
     /// When the first timer runs out.
     pub(super) fn deadline(&self) -> Option<Tick> {
         self.open.as_ref()?.sessions.values().filter_map(|entry| entry.exchange.deadline()).min()

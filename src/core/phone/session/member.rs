@@ -168,7 +168,9 @@ impl Session {
         actions: &mut Vec<Action>,
     ) {
         let opened = match &mut self.state {
-            State::Member(member) => member.tunnels.open(id, request, settings.max_tunnels, now, actions),
+            State::Member(member) if !self.stopping => {
+                member.tunnels.open(id, request, settings.max_tunnels, now, actions)
+            }
             _ => Err(TunnelRefused::NotMember),
         };
         if let Err(refused) = opened {

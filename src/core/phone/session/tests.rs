@@ -20,6 +20,7 @@ mod entry;
 mod faults;
 mod member;
 mod orders;
+mod stopping;
 mod timers;
 mod work;
 

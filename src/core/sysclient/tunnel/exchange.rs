@@ -103,6 +103,11 @@ impl Exchange {
         matches!(self.state, State::Over)
     }
 
+    /// Whether the answer is still to come, or the rest of it. Never in a pipe.
+    pub const fn is_under_way(&self) -> bool {
+        matches!(self.state, State::Sending | State::Receiving | State::Holding)
+    }
+
     /// When [`Exchange::expire`] wants to be called; `None` when the session is over.
     pub fn deadline(&self) -> Option<Tick> {
         match self.state {

@@ -6,7 +6,7 @@ use crate::core::phone::event::{TunnelId, TunnelRequest};
 use crate::core::sysclient::frame::DeviceEvent;
 
 /// The answer to the line with this session number.
-fn answer(desk: &mut Desk, session: u32, status: u16) -> Vec<String> {
+pub(super) fn answer(desk: &mut Desk, session: u32, status: u16) -> Vec<String> {
     let mut say = |event| desk.bytes(FromDevice::Tunnel { session, event }.encode());
     assert_eq!(say(DeviceEvent::SendResult), ["receive"]);
     let head = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
@@ -22,7 +22,7 @@ fn update() -> Plan {
     Plan { update: Some(UpdateOrder { job: JobId(1), lines }), ..Plan::default() }
 }
 
-fn config(text: &str) -> ConfigOrder {
+pub(super) fn config(text: &str) -> ConfigOrder {
     ConfigOrder {
         job: JobId(2),
         kind: Kind::Ntp,
@@ -31,7 +31,7 @@ fn config(text: &str) -> ConfigOrder {
     }
 }
 
-fn owing() -> Desk {
+pub(super) fn owing() -> Desk {
     let mut desk = Desk::new();
     desk.hear(with_code(7));
     desk.claimed(Claimed::Entered(membership(entered_device())));
