@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::actors::draining;
 use crate::actors::governor::{self, Governor};
 use crate::actors::node::{Found, Node};
 use crate::actors::registry::{FromBus, Registry, Serve, Spread};
@@ -30,10 +31,10 @@ use crate::admin::Admin;
 use crate::codes::Codes;
 use crate::codes::attempts::Ledger;
 use crate::codes::tenants::{self, Tenants};
-use crate::config::{Config, Role, StoreUrl};
+use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::core::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
-use crate::lifecycle::{self, Shutdown};
+use crate::lifecycle::{self, Shutdown, Underway};
 use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
@@ -46,6 +47,12 @@ use crate::{clock, random, store};
 /// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
 const LEASE: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
+
+/// Seconds that requests have at least to end by themselves on a stop.
+const LEAST_SHUTDOWN: u64 = 5;
+
+/// The last steps for the timelines are waited for this long; longer only if the store does not answer.
+const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// A connection whose peer acknowledges nothing for this long is dead for the kernel.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +81,9 @@ pub struct Broker {
     server: ServerHandle,
     node: Arc<Node>,
     running: actix_rt::task::JoinHandle<std::io::Result<()>>,
-    pace: (u32, Duration),
+    /// Renews the lease.
+    renewal: actix_rt::task::JoinHandle<()>,
+    stop: Lifecycle,
 }
 
 impl Broker {
@@ -96,6 +105,7 @@ impl Broker {
         node.store.renew_lease(&node.id, LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
+        let renewal = every(RENEW, &node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
         spawn_upkeep(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
@@ -118,7 +128,8 @@ impl Broker {
             server: handle,
             node,
             running,
-            pace: (config.lifecycle.drain_per_second, config.lifecycle.drain_max),
+            renewal,
+            stop: config.lifecycle,
         })
     }
 
@@ -127,22 +138,32 @@ impl Broker {
         &self.node
     }
 
-    /// Waits for the stop, then closes the connections at the configured pace and ends.
+    /// Waits for the stop, then ends the connections and what was under way on them at the configured pace, and returns.
     pub async fn finished(self) -> anyhow::Result<()> {
-        let Self { shutdown, server, node, mut running, pace: (per_second, longest), .. } = self;
+        let Self { shutdown, server, node, mut running, renewal, stop, .. } = self;
         tokio::select! {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
         }
         // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
+        tracing::info!(connections = node.roster.open(), "not ready any more");
+        tokio::time::sleep(stop.drain_wait).await;
         tracing::info!(connections = node.roster.open(), "closing connections");
-        node.roster.end_all(per_second, longest).await;
-        wait_until_empty(&node).await;
-        if let Err(error) = node.store.end_lease(&node.id).await {
-            tracing::warn!(%error, "lease of this node not ended; it ends by its time");
+        draining::end_all(&node, stop.drain_per_second, stop.drain_max).await;
+        // Otherwise it might come back for another while.
+        renewal.abort();
+        let _ = renewal.await;
+        match node.store.end_lease(&node.id).await {
+            Ok(()) => draining::hand_over(&node).await,
+            Err(error) => tracing::warn!(%error, "lease of this node not ended; it ends by its time"),
         }
+        wait_until_empty(&node).await;
         server.stop(true).await;
         running.await.context("server task")??;
+        // Requests that were under way may have been the last to add some.
+        if tokio::time::timeout(LAST_STEPS, node.codes.noted()).await.is_err() {
+            tracing::warn!("steps of timelines were lost");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -228,6 +249,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         tuning: settings::tuning(config),
         instance: settings::instance(config),
         app_settings: settings::apps(config),
+        underway: Underway::default(),
         registry: Registry::default().start(),
         found: Found::default(),
     }))
@@ -247,7 +269,6 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every(RENEW, node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
     every(tenants::REFRESH, node, |node| async move {
         let read = node.tenants.refresh().await;
         node.registry.do_send(Spread);
@@ -278,7 +299,11 @@ fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHand
 }
 
 /// Does something again and again, as long as the node lives.
-fn every<F>(period: Duration, node: &Arc<Node>, mut act: impl FnMut(Arc<Node>) -> F + 'static)
+fn every<F>(
+    period: Duration,
+    node: &Arc<Node>,
+    mut act: impl FnMut(Arc<Node>) -> F + 'static,
+) -> actix_rt::task::JoinHandle<()>
 where
     F: Future<Output = store::Result<()>> + 'static,
 {
@@ -293,7 +318,7 @@ where
                 tracing::warn!(%error, "upkeep");
             }
         }
-    });
+    })
 }
 
 /// What the listeners serve beside WebSockets.
@@ -327,7 +352,8 @@ fn server(
         .backlog(8192)
         // The gate has its own bounds. The server's would hold up every listener of a worker, that for operations too.
         .max_concurrent_connections(usize::MAX >> 1)
-        .shutdown_timeout(5)
+        // Requests that are under way are finished.
+        .shutdown_timeout(config.lifecycle.drain_max.as_secs().max(LEAST_SHUTDOWN))
         .workers(workers(config));
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {

@@ -26,9 +26,10 @@ impl Handler<Changed> for DomainActor {
 }
 
 impl DomainActor {
-    fn tell_of_changes(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn tell_of_changes(&mut self, ctx: &mut Context<Self>) {
         let (keys, domain) = (self.changes.take(), self.name.clone());
         if let Some(node) = self.node.upgrade() {
+            let begun = node.underway.begin();
             actix_rt::spawn(async move {
                 for keys in keys.chunks(IN_ONE) {
                     let signal = Signal::Changed { domain: domain.clone(), keys: keys.to_vec() };
@@ -36,6 +37,7 @@ impl DomainActor {
                         tracing::debug!(%error, "changes of devices not published");
                     }
                 }
+                drop(begun);
             });
         }
         ctx.run_later(BEAT, |domain, ctx| {

@@ -158,12 +158,14 @@ impl Handler<Leave> for DomainActor {
             self.members.0.remove(&key);
         }
         let (here, name, told) = (self.here(conn), self.name.clone(), ctx.address());
+        let Some((node, at)) = here else { return };
+        let begun = node.underway.begin();
         actix_rt::spawn(async move {
-            let Some((node, at)) = here else { return };
             if let Err(error) = node.store.detach(&name, &key, &at).await {
                 tracing::debug!(%error, "member not detached");
             }
             told.do_send(Changed(vec![key]));
+            drop(begun);
         });
     }
 }
@@ -300,7 +302,12 @@ impl DomainActor {
         F: Future<Output = R> + 'static,
         R: 'static,
     {
-        ctx.spawn(future.into_actor(self).map(move |result, actor, ctx| then(actor, result, ctx)));
+        let begun = self.node.upgrade().map(|node| node.underway.begin());
+        ctx.spawn(future.into_actor(self).map(move |result, actor, ctx| {
+            then(actor, result, ctx);
+            // Only now, because `then` may begin the next one.
+            drop(begun);
+        }));
     }
 }
 

@@ -9,6 +9,7 @@ pub mod alarm;
 mod answer;
 pub mod changes;
 pub mod domain;
+pub mod draining;
 pub mod governor;
 pub mod keys;
 pub mod line;

@@ -19,6 +19,7 @@ use crate::core::jobs::retry::Pace;
 use crate::core::phone::event::Settings as PhoneSettings;
 use crate::core::users::event::Settings;
 use crate::core::users::rights::Instance;
+use crate::lifecycle::Underway;
 use crate::store::Store;
 
 /// Bounds and times of the actors.
@@ -60,6 +61,8 @@ pub struct Node {
     pub instance: Instance,
     /// What app sessions must know.
     pub app_settings: Settings,
+    /// What is done beside the connections and the actors of domains, and has to be finished before a stop.
+    pub underway: Underway,
     /// Where domains are found.
     pub registry: Addr<Registry>,
     /// Those that were found before.

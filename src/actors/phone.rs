@@ -159,7 +159,12 @@ impl Phone {
         F: Future<Output = ()> + 'static,
     {
         if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
-            actix_rt::spawn(act(Arc::clone(&self.node), domain.clone(), key.clone()));
+            let begun = self.node.underway.begin();
+            let act = act(Arc::clone(&self.node), domain.clone(), key.clone());
+            actix_rt::spawn(async move {
+                act.await;
+                drop(begun);
+            });
         }
     }
 
@@ -320,6 +325,7 @@ impl Actor for Phone {
         if let Some(domain) = &self.domain {
             self.leave(domain);
         }
+        self.node.roster.withdraw(self.conn);
     }
 }
 

@@ -68,6 +68,19 @@ impl Handler<Find> for Registry {
     }
 }
 
+/// Asks for the actors of all domains, when everything that came before has been passed on to them.
+#[derive(Message)]
+#[rtype(result = "Vec<(DomainName, Addr<DomainActor>)>")]
+pub struct Actors;
+
+impl Handler<Actors> for Registry {
+    type Result = MessageResult<Actors>;
+
+    fn handle(&mut self, _: Actors, _: &mut Context<Self>) -> MessageResult<Actors> {
+        MessageResult(self.domains.iter().map(|(name, actor)| (name.clone(), actor.clone())).collect())
+    }
+}
+
 /// The domains were read again: whoever is concerned by what is new has to be told.
 #[derive(Message)]
 #[rtype(result = "()")]

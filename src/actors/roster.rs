@@ -1,24 +1,28 @@
-//! Every open connection of this node: how many there may be, and how they are all ended.
+//! Every open connection of this node: how many there may be, and where each is reached. How they are all ended is in
+//! [`super::draining`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use actix::{Addr, Message, Recipient};
-use tokio::time::{MissedTickBehavior, interval};
+use actix::{Addr, Message};
 
 use crate::actors::phone::Phone;
+use crate::actors::users::Users;
 use crate::core::close::Close;
 use crate::core::ids::ConnId;
 use crate::core::limits::SourceKey;
-use crate::lifecycle::closing_pace;
 use crate::metrics::{self, Counter, Gauge, Held, Peer};
 
 /// Ends a connection for a reason from outside its protocol.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct End(pub Close);
+
+/// The server stops: ends a connection with [`Close::Stopping`] as soon as what is under way on it is finished.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Finish;
 
 /// Bounds on the number of connections.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +37,32 @@ pub struct Capacity {
 
 /// The actor of a connection.
 #[derive(Clone)]
-enum Enrolled {
+pub(super) enum Enrolled {
     Phone(Addr<Phone>),
-    App(Recipient<End>),
+    App(Addr<Users>),
+}
+
+impl Enrolled {
+    pub(super) const fn peer(&self) -> Peer {
+        match self {
+            Self::Phone(_) => Peer::Device,
+            Self::App(_) => Peer::App,
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        match self {
+            Self::Phone(phone) => phone.do_send(Finish),
+            Self::App(app) => app.do_send(Finish),
+        }
+    }
+
+    pub(super) fn end(&self, close: Close) {
+        match self {
+            Self::Phone(phone) => phone.do_send(End(close)),
+            Self::App(app) => app.do_send(End(close)),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -78,8 +105,8 @@ impl Roster {
     }
 
     /// The actor of an app connection can be ended from now on.
-    pub fn enrol(&self, conn: ConnId, end: Recipient<End>) {
-        self.with(|t| t.connections.insert(conn, Enrolled::App(end)));
+    pub fn enrol(&self, conn: ConnId, app: Addr<Users>) {
+        self.with(|t| t.connections.insert(conn, Enrolled::App(app)));
     }
 
     /// The actor of a device connection can be found and ended from now on.
@@ -114,23 +141,17 @@ impl Roster {
         self.with(|t| t.open)
     }
 
-    /// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that it takes `longest`
-    /// at most. Returns when the last one has been told.
-    pub async fn end_all(&self, per_second: u32, longest: Duration) {
-        const STEPS_PER_SECOND: usize = 20;
-        let all = self.with(|t| t.connections.values().cloned().collect::<Vec<_>>());
-        let at_once = closing_pace(all.len(), per_second, longest).div_ceil(STEPS_PER_SECOND);
-        let mut pace = interval(Duration::from_millis(1000 / STEPS_PER_SECOND as u64));
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for some in all.chunks(at_once) {
-            pace.tick().await;
-            for connection in some {
-                match connection {
-                    Enrolled::Phone(phone) => phone.do_send(End(Close::Stopping)),
-                    Enrolled::App(app) => app.do_send(End(Close::Stopping)),
-                }
-            }
-        }
+    /// The actor of this connection has ended; its socket may linger.
+    pub fn withdraw(&self, conn: ConnId) {
+        self.with(|t| t.connections.remove(&conn));
+    }
+
+    /// The actors of all connections of this kind.
+    pub(super) fn enrolled(&self, peer: Peer) -> Vec<(ConnId, Enrolled)> {
+        self.with(|t| {
+            let those = t.connections.iter().filter(|(_, enrolled)| enrolled.peer() == peer);
+            those.map(|(conn, enrolled)| (*conn, enrolled.clone())).collect()
+        })
     }
 }
 

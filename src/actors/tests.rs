@@ -105,6 +105,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
             longest_before: 1000,
             longest_after: 1000,
         },
+        underway: crate::lifecycle::Underway::default(),
         registry: Registry::default().start(),
         found: Found::default(),
     });

@@ -15,7 +15,7 @@ use crate::actors::domain::{DomainActor, Enlist, Resign, Settle};
 use crate::actors::keys::OpenKey;
 use crate::actors::line::Line;
 use crate::actors::node::Node;
-use crate::actors::roster::End;
+use crate::actors::roster::{End, Finish};
 use crate::actors::socket::{Incoming, Joiner, close_frame};
 use crate::actors::watchers::{Tidings, Unwatch, Watch};
 use crate::clock;
@@ -49,6 +49,10 @@ pub struct Users {
     standings: HashMap<DomainName, Standing>,
     alarm: Alarm,
     closed: Option<Close>,
+    /// Questions and flushes that the session waits for.
+    awaited: usize,
+    /// It ends as soon as there are none.
+    finishing: bool,
     /// Opens devices for browsers for as long as this connection lives.
     key: Option<OpenKey>,
 }
@@ -60,7 +64,20 @@ impl Users {
         random::fill(&mut entropy);
         let session = Session::new(clock::now(), entropy);
         let (joiner, standings) = (Joiner::default(), HashMap::new());
-        Self { node, conn, source, session, line, joiner, standings, alarm: Alarm::default(), closed: None, key: None }
+        Self {
+            node,
+            conn,
+            source,
+            session,
+            line,
+            joiner,
+            standings,
+            alarm: Alarm::default(),
+            closed: None,
+            awaited: 0,
+            finishing: false,
+            key: None,
+        }
     }
 
     fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
@@ -71,6 +88,21 @@ impl Users {
             self.perform(action, ctx);
         }
         self.set_timer(ctx);
+    }
+
+    /// The session hears what it has waited for.
+    fn feed_awaited(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
+        self.awaited -= 1;
+        self.feed(event, ctx);
+        self.finish_if_idle(ctx);
+    }
+
+    /// Ends the connection if that has been asked for and no answer is owed. Notices that the client has not acknowledged go
+    /// to another connection.
+    fn finish_if_idle(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if self.finishing && self.awaited == 0 {
+            self.feed(Event::End(Close::Stopping), ctx);
+        }
     }
 
     fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
@@ -84,7 +116,8 @@ impl Users {
             }
             Action::Flush => {
                 let emptied = self.line.emptied().into_actor(self);
-                ctx.spawn(emptied.map(|(), users, ctx| users.feed(Event::Flushed, ctx)));
+                self.awaited += 1;
+                ctx.spawn(emptied.map(|(), users, ctx| users.feed_awaited(Event::Flushed, ctx)));
             }
             Action::Follow(topics) => self.follow(topics, ctx),
             Action::Ping(payload) => ctx.ping(&payload),
@@ -103,7 +136,10 @@ impl Users {
             Action::Ask(number, ask) => {
                 let Some(rights) = self.session.rights().cloned() else { return };
                 let answer = answer(Arc::clone(&self.node), rights, ask).into_actor(self);
-                ctx.spawn(answer.map(move |answer, users, ctx| users.feed(Event::Answered(number, answer), ctx)));
+                self.awaited += 1;
+                ctx.spawn(
+                    answer.map(move |answer, users, ctx| users.feed_awaited(Event::Answered(number, answer), ctx)),
+                );
             }
             Action::Act(domain) => self.enlist(domain, |standing| standing.acts = true, ctx),
             Action::Await(domain, code) => self.enlist(domain, |standing| standing.waits_for.push(code), ctx),
@@ -195,7 +231,7 @@ impl Actor for Users {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.node.roster.enrol(self.conn, ctx.address().recipient());
+        self.node.roster.enrol(self.conn, ctx.address());
         self.set_timer(ctx);
     }
 
@@ -205,6 +241,7 @@ impl Actor for Users {
         for domain in self.standings.values().filter_map(|s| s.domain.as_ref()) {
             domain.do_send(Resign(self.conn));
         }
+        self.node.roster.withdraw(self.conn);
     }
 }
 
@@ -227,6 +264,15 @@ impl Handler<End> for Users {
 
     fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
         self.feed(Event::End(close), ctx);
+    }
+}
+
+impl Handler<Finish> for Users {
+    type Result = ();
+
+    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) {
+        self.finishing = true;
+        self.finish_if_idle(ctx);
     }
 }
 

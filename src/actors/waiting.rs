@@ -11,6 +11,7 @@ use crate::actors::phone::{Phone, Recheck};
 use crate::actors::registry::StrangersChanged;
 use crate::actors::roster::UnassignedPlace;
 use crate::core::ids::DeviceKey;
+use crate::lifecycle::Begun;
 use crate::store::Whereabouts;
 
 /// Its record is renewed, and looked for, at least this often.
@@ -28,7 +29,9 @@ pub(super) struct Waiting {
 impl Waiting {
     pub fn new(place: UnassignedPlace, node: &Arc<Node>, key: DeviceKey, at: Whereabouts, phone: &Addr<Phone>) -> Self {
         let (gone, left) = oneshot::channel();
-        actix_rt::spawn(keep(Arc::clone(node), key, at, phone.downgrade(), left));
+        // A stop waits for the end of this, which comes when the connections have ended.
+        let begun = node.underway.begin();
+        actix_rt::spawn(keep(Arc::clone(node), key, at, phone.downgrade(), left, begun));
         Self { _place: place, _gone: gone }
     }
 }
@@ -39,6 +42,7 @@ async fn keep(
     at: Whereabouts,
     phone: actix::WeakAddr<Phone>,
     mut left: oneshot::Receiver<()>,
+    _begun: Begun,
 ) {
     let keep = node.codes.keep_unassigned();
     let mut first = true;

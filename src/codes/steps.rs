@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::Codes;
 use crate::core::ids::DomainName;
 use crate::core::timeline::{Happening, Subject};
+use crate::lifecycle::{Begun, Underway};
 use crate::store::Store;
 
 /// Steps that may wait.
@@ -24,26 +25,37 @@ struct News {
     domain: DomainName,
     subjects: Vec<Subject>,
     event: Happening,
+    /// Until it is written.
+    _begun: Begun,
 }
 
 /// The queue of one node.
-pub(super) struct Steps(mpsc::Sender<News>);
+pub(super) struct Steps {
+    queue: mpsc::Sender<News>,
+    underway: Underway,
+}
 
 impl Steps {
     /// A queue that is written to `store` until this is dropped.
     pub fn to(store: Arc<dyn Store>) -> Self {
         let (steps, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(write(store, waiting));
-        Self(steps)
+        Self { queue: steps, underway: Underway::default() }
     }
 }
 
 impl Codes {
     /// Adds a step to the timelines of these subjects, soon.
     pub fn note(&self, domain: &DomainName, subjects: Vec<Subject>, event: Happening) {
-        if self.steps.0.try_send(News { domain: domain.clone(), subjects, event }).is_err() {
+        let news = News { domain: domain.clone(), subjects, event, _begun: self.steps.underway.begin() };
+        if self.steps.queue.try_send(news).is_err() {
             tracing::debug!("a step was lost: too many wait");
         }
+    }
+
+    /// Resolves when no step waits.
+    pub async fn noted(&self) {
+        self.steps.underway.none().await;
     }
 }
 
@@ -82,6 +94,7 @@ mod tests {
             domain: domain.clone(),
             subjects: subjects.to_vec(),
             event: Happening::NoticeReady,
+            _begun: Underway::default().begin(),
         };
         assert_eq!(independent(&[]), 0);
         assert_eq!(independent(&[news(&[code(1)]), news(&[code(2), phone.clone()]), news(&[code(3)])]), 3);

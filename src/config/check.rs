@@ -237,6 +237,7 @@ fn times(config: &Config) -> Result<(), Problem> {
         ("limits.window", limits.window, second, day),
         ("limits.login_pause", limits.login_pause, second, day),
         ("limits.init_delay", limits.init_delay, Duration::ZERO, Duration::from_secs(60)),
+        ("lifecycle.drain_wait", config.lifecycle.drain_wait, Duration::ZERO, Duration::from_secs(300)),
         ("lifecycle.drain_max", config.lifecycle.drain_max, Duration::ZERO, Duration::from_secs(3600)),
     ];
     for (key, value, least, most) in ranges {

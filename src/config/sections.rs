@@ -329,9 +329,12 @@ section! {
 section! {
     /// `[lifecycle]`
     Lifecycle {
+        /// From "not ready" to the first close, for load balancers to notice.
+        #[serde(with = "humantime_text")]
+        drain_wait: Duration = Duration::from_secs(1),
         /// Members closed per second on stop.
         drain_per_second: u32 = 500,
-        /// The stop is over after this time; members are closed faster if they would not fit in.
+        /// After this time nobody waits for work in flight any more; members are closed faster if they would not fit in.
         #[serde(with = "humantime_text")]
         drain_max: Duration = Duration::from_secs(30),
     }

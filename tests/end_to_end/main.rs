@@ -34,6 +34,7 @@ mod admission;
 mod apps;
 mod apps_devices;
 mod codebook;
+mod drain;
 mod entry;
 mod fleet;
 mod limits;

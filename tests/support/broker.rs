@@ -81,6 +81,7 @@ pub fn config(store_url: &str) -> Config {
     ];
     // Two cores and many tests at once: slowness is not what is tested here.
     config.store.deadline = std::time::Duration::from_secs(2);
+    config.lifecycle.drain_wait = std::time::Duration::ZERO;
     for secret in [PASSWORD, ADMIN_PASSWORD, TOKEN, "token%23of-example", OTHER_PASSWORD, INSTANCE_PASSWORD] {
         secrets::note(secret);
     }

@@ -144,6 +144,19 @@ impl Device {
         self.admin(0, identify).await;
     }
 
+    /// Sends `0000` in one piece behind a ping: when this returns, the server works on it or has done so.
+    pub async fn identify_taken(&mut self, identify: &Value) {
+        if let Some(code) = identify["provisioningCode"].as_str() {
+            secrets::note(code);
+        }
+        self.socket.feed(Message::Ping(b"taken?".to_vec().into())).await.unwrap();
+        self.admin(0, identify).await;
+        match self.next().await {
+            Message::Pong(payload) if payload[..] == *b"taken?" => {}
+            other => panic!("the pong, not {other:?}"),
+        }
+    }
+
     /// Sends `0000` with the digest.
     pub async fn answer(&mut self, identify: &Value, challenge: &str, password: &str) {
         let mut identify = identify.clone();

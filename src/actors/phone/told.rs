@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt as _, AsyncContext as _, Handler, Message, WrapFuture as _};
 
 use super::{Phone, draw};
-use crate::actors::roster::End;
+use crate::actors::roster::{End, Finish};
 use crate::actors::tunnel::{FromTaker, OpenTunnel};
 use crate::core::phone::event::Event;
 use crate::core::sysclient::auth::SEED_CHARS;
@@ -18,6 +18,14 @@ impl Handler<End> for Phone {
 
     fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
         self.feed(Event::End(close), ctx);
+    }
+}
+
+impl Handler<Finish> for Phone {
+    type Result = ();
+
+    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) {
+        self.feed(Event::Stop, ctx);
     }
 }
 

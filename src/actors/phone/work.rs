@@ -33,6 +33,7 @@ impl Phone {
     pub(super) fn keep(&mut self, work: Box<Work>) {
         let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
         let (node, before) = (Arc::clone(&self.node), self.keeping.take());
+        let begun = self.node.underway.begin();
         self.keeping.0 = Some(actix_rt::spawn(async move {
             if let Some(before) = before {
                 // One that failed has said so.
@@ -42,6 +43,7 @@ impl Phone {
                 // It is done once more then, which changes nothing.
                 tracing::warn!(%error, device = %key, "progress not kept");
             }
+            drop(begun);
         }));
     }
 

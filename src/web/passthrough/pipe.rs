@@ -33,9 +33,12 @@ where
 {
     match open(node, request, rest).await {
         Ok(Opened { tunnel, holder, place }) => {
-            if let Err(refused) =
-                (Client { io: &mut io, input: BytesMut::from(&first[..]) }).run(tunnel, holder, place).await
-            {
+            // It ends soon after the connection of the device has.
+            let begun = node.underway.begin();
+            let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };
+            let outcome = client.run(tunnel, holder, place).await;
+            drop(begun);
+            if let Err(refused) = outcome {
                 let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
             }
         }
