@@ -74,11 +74,16 @@ impl Keep {
 
     /// Starts a broker on it; further settings are given as `section.key` and value.
     pub fn start(&self, settings: &[(&str, &str)]) -> Process {
+        self.start_under(&[], settings)
+    }
+
+    /// The same through another program that becomes the broker.
+    pub fn start_under(&self, through: &[&str], settings: &[(&str, &str)]) -> Process {
         let (dir, url) = match self {
             Self::Embedded(dir) => (dir, format!("embedded:{}", dir.path().join("store.redb").display())),
             Self::Redis(server, dir) => (dir, server.url()),
         };
-        Process::start(dir, &url, settings)
+        Process::start(dir, &url, through, settings)
     }
 
     /// What 15 seconds without a sign of life do to the nodes that have been killed: their leases end.
@@ -122,11 +127,13 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(dir: &TempDir, store: &str, settings: &[(&str, &str)]) -> Self {
+    fn start(dir: &TempDir, store: &str, through: &[&str], settings: &[(&str, &str)]) -> Self {
         let file = dir.path().join("provbroker.toml");
         std::fs::File::create(&file).and_then(|mut f| f.write_all(CONFIG.as_bytes())).unwrap();
         let variable = |key: &str| format!("PROVBROKER__{}", key.replace('.', "__").to_uppercase());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_provbroker"))
+        let words = [through, &[env!("CARGO_BIN_EXE_provbroker")]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--store", store, "--config"])
             .arg(&file)
             .env("PROVBROKER__LOG__FORMAT", "json")
@@ -157,6 +164,26 @@ impl Process {
             panic!("the broker does not start: {:?}", log.lock());
         };
         Self { child, addr, ops, log }
+    }
+
+    /// Its number.
+    // Not every test that includes this asks.
+    #[allow(dead_code)]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM.
+    #[allow(dead_code)]
+    pub fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Its exit code, if it has ended.
+    #[allow(dead_code)]
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().expect("no signal has killed it"))
     }
 
     /// SIGKILL. It is gone when this returns.

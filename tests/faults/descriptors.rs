@@ -1,0 +1,72 @@
+//! The process runs out of file descriptors: who is in stays in, who comes waits or is refused, and it goes on by itself.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::broker::Keep;
+use super::device::Device;
+use super::users::{Learned, Users};
+use super::wire::Wire;
+use super::{LOOK, dropped, members, processor, ready, run};
+
+const LIMIT: usize = 256;
+const MEMBERS: usize = 100;
+/// Connections that get no answer for so long wait.
+const WAITS: Duration = Duration::from_secs(1);
+/// How long it is short of descriptors.
+const SHORT: Duration = Duration::from_secs(3);
+
+#[test]
+#[ignore = "takes seconds, and all cores"]
+fn no_descriptor_is_left() {
+    let keep = Keep::redis();
+    let broker = keep.start_under(&["prlimit", &format!("--nofile={LIMIT}")], &[]);
+    run(async {
+        let mut members = members(broker.addr, MEMBERS).await;
+        let code = {
+            let mut users = Users::login(broker.addr).await.unwrap();
+            users.code(&mut Learned::default()).await.unwrap()
+        };
+        let mut fill = Vec::new();
+        let mut refused = None;
+        while refused.is_none() {
+            // Those that only connect hold descriptors until they have to say something.
+            match timeout(WAITS, Wire::open(broker.addr, "/sysclients", None)).await {
+                Ok(Ok(wire)) => fill.push(wire),
+                Ok(Err(_)) => refused = Some("ended"),
+                Err(_) => refused = Some("waits"),
+            }
+            assert!(fill.len() < LIMIT, "never short");
+        }
+        let (begun, before) = (Instant::now(), processor(&broker));
+        let (mut gone, mut answers, mut looks) = (0, 0, 0);
+        while begun.elapsed() < SHORT {
+            gone = gone.max(dropped(&mut members).await);
+            looks += 1;
+            answers += u32::from(ready(&broker).await.is_some());
+            sleep(LOOK).await;
+        }
+        let busy = processor(&broker) - before;
+        // What is free again is enough; nobody has to restart anything.
+        let (filled, freed) = (fill.len(), Instant::now());
+        fill.truncate(filled / 2);
+        let mut device = Device::new(7_000, &code);
+        let _late = loop {
+            if let Ok(Ok(wire)) = timeout(WAITS, device.enter(broker.addr, None)).await {
+                break wire;
+            }
+            assert!(freed.elapsed() < Duration::from_secs(20), "it does not recover");
+        };
+        let again = freed.elapsed();
+        gone = gone.max(dropped(&mut members).await);
+        println!(
+            "{LIMIT} descriptors: {MEMBERS} members and {filled} others, then a newcomer {}; members dropped {gone}, \
+             /readyz answered {answers} of {looks}, processor {busy} % of a core while short (in {SHORT:?}: {busy} ticks), \
+             the next one in {again:?} after half of the others had gone",
+            refused.unwrap()
+        );
+        assert_eq!(gone, 0);
+        assert!(again <= Duration::from_secs(5), "{again:?}");
+    });
+}
