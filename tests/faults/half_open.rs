@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use provbroker::config::Config;
 use tokio::time::{Instant, sleep};
 
-use super::broker::Keep;
+use super::broker::{Keep, Process};
 use super::device::Device;
 use super::wire::{Wire, metric};
 use super::{LOOK, connected, dropped, members, run, serve};
@@ -28,33 +28,39 @@ fn who_answers_no_ping_is_cut_in_time() {
         assert_eq!(dropped(&mut members).await, 0);
         let begun = Instant::now();
         let frozen: Vec<(Device, Wire)> = members.split_off(LIVING);
-        let first_and_last = async {
-            let (mut first, mut left) = (None, FROZEN + LIVING);
-            while left > LIVING {
+        let watch = async {
+            let mut noticed = None;
+            loop {
                 sleep(LOOK).await;
-                left = usize::try_from(connected(&broker).await).unwrap();
-                if left < FROZEN + LIVING {
-                    first.get_or_insert_with(|| begun.elapsed());
+                assert!(begun.elapsed() < 3 * DEAD_AFTER, "not all are cut");
+                if noticed.is_none() && silent(&broker).await == FROZEN as u64 {
+                    noticed = Some(begun.elapsed());
                 }
-                assert!(begun.elapsed() < 3 * DEAD_AFTER, "{left} are still there");
+                if connected(&broker).await == LIVING as u64 {
+                    return (noticed.unwrap(), begun.elapsed());
+                }
             }
-            (first.unwrap(), begun.elapsed())
         };
         let living = join_all(members.iter_mut().map(|(_, wire)| async { while serve(wire).await.is_ok() {} }));
-        let (first, last) = tokio::select! {
-            times = first_and_last => times,
+        let (noticed, closed) = tokio::select! {
+            times = watch => times,
             _ = living => panic!("who answers is not cut"),
         };
-        let silent = metric(broker.ops, "provbroker_device_closes_total{reason=\"silent\"}").await;
         let gone = dropped(&mut members).await;
         println!(
-            "half-open, dead_after {DEAD_AFTER:?}: {silent} of {FROZEN} cut after {first:?} to {last:?}, others dropped {gone}"
+            "half-open, dead_after {DEAD_AFTER:?}: {FROZEN} of {FROZEN} members noticed after {noticed:?}, their sockets closed \
+             after {closed:?}, others dropped {gone}"
         );
         drop(frozen);
-        assert_eq!((silent, gone), (FROZEN as u64, 0));
-        assert!(
-            first + Duration::from_secs(1) >= DEAD_AFTER && last <= DEAD_AFTER + Duration::from_secs(3),
-            "{last:?}"
-        );
+        assert_eq!((silent(&broker).await, gone), (FROZEN as u64, 0));
+        assert!(noticed + Duration::from_secs(1) >= DEAD_AFTER, "{noticed:?}");
+        assert!(noticed <= DEAD_AFTER + Duration::from_secs(1), "{noticed:?}");
+        // The sockets linger for `devices.close_wait`, so that a peer that is only slow reads why.
+        assert!(closed <= DEAD_AFTER + Duration::from_secs(4), "{closed:?}");
     });
+}
+
+/// How many were cut because nothing was heard of them.
+async fn silent(broker: &Process) -> u64 {
+    metric(broker.ops, "provbroker_device_closes_total{reason=\"silent\"}").await
 }
