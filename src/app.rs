@@ -8,6 +8,7 @@ use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::core::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown, Underway};
-use crate::metrics::{self, Gauge};
+use crate::metrics::{self, CodeKind, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
@@ -53,6 +54,9 @@ const LEAST_SHUTDOWN: u64 = 5;
 
 /// The last steps for the timelines are waited for this long; longer only if the store does not answer.
 const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// The figures of the whole store are looked at this often, by each node.
+const FIGURES: Duration = Duration::from_secs(5);
 
 /// A connection whose peer acknowledges nothing for this long is dead for the kernel.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -263,12 +267,13 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     if let Some(handle) = &*recorder {
         return Ok(handle.clone());
     }
-    let handle = metrics::install(clock::unix_seconds()).context("metrics")?;
+    let handle = metrics::install().context("metrics")?;
     *recorder = Some(handle.clone());
     Ok(handle)
 }
 
 fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
+    every(FIGURES, node, |node| async move { show_figures(&node).await });
     every(tenants::REFRESH, node, |node| async move {
         let read = node.tenants.refresh().await;
         node.registry.do_send(Spread);
@@ -296,6 +301,21 @@ fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHand
             registry.do_send(FromBus(signal));
         }
     });
+}
+
+/// Says how many members this node has, and shows what the store has in all.
+async fn show_figures(node: &Node) -> store::Result<()> {
+    // A full store does not take it, but it can still be looked at.
+    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
+    let totals = node.store.figures().await?;
+    metrics::set(Gauge::DevicesKnown, totals.devices);
+    metrics::set(Gauge::DevicesOnline, totals.online);
+    metrics::set(Gauge::DevicesMissing, totals.missing());
+    metrics::set(Gauge::CodesOpen(CodeKind::Short), totals.short_codes);
+    metrics::set(Gauge::CodesOpen(CodeKind::Rollout), totals.rollout_codes);
+    metrics::set(Gauge::MailboxDepth, totals.notices);
+    metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
+    told
 }
 
 /// Does something again and again, as long as the node lives.

@@ -19,6 +19,8 @@ mod devices;
 mod directory;
 #[path = "store_contract/faults.rs"]
 mod faults;
+#[path = "store_contract/figures.rs"]
+mod figures;
 #[path = "store_contract/fixture.rs"]
 mod fixture;
 #[path = "store_contract/fleet.rs"]
@@ -79,6 +81,9 @@ contract! {
         a_rollout_tells_what_becomes_of_its_codes,
         a_large_rollout_is_read_in_pages,
         a_timeline_keeps_its_newest_steps;
+    figures:
+        figures_are_those_of_all_domains,
+        members_count_while_their_node_lives;
     claims:
         a_device_enters_whole,
         of_two_devices_exactly_one_enters,

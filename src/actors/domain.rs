@@ -4,6 +4,7 @@
 //! ([`super::mail`]). It is made again when it dies; at its end every member is told, and joins the next one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,12 +35,28 @@ struct Member {
     _counted: Held,
 }
 
-/// The members of a domain. At its end, also by a panic, each of them is told.
-#[derive(Default)]
-struct Members(HashMap<DeviceKey, Member>);
+/// The members of a domain, and those of the whole node in number. At its end, also by a panic, each of them is told.
+struct Members(HashMap<DeviceKey, Member>, Arc<AtomicU64>);
+
+impl Members {
+    fn insert(&mut self, key: DeviceKey, member: Member) -> Option<Member> {
+        let old = self.0.insert(key, member);
+        if old.is_none() {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+        old
+    }
+
+    fn remove(&mut self, key: &DeviceKey) {
+        if self.0.remove(key).is_some() {
+            self.1.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for Members {
     fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len() as u64, Ordering::Relaxed);
         for member in self.0.values() {
             member.phone.do_send(DomainLost);
         }
@@ -60,10 +77,11 @@ pub struct DomainActor {
 impl DomainActor {
     /// A domain without members.
     pub fn new(name: DomainName, node: Weak<Node>) -> Self {
+        let count = node.upgrade().map(|node| Arc::clone(node.roster.members())).unwrap_or_default();
         Self {
             name,
             node,
-            members: Members::default(),
+            members: Members(HashMap::new(), count),
             mail: Mail::default(),
             changes: Pace::default(),
             rounds: Rounds::default(),
@@ -133,7 +151,7 @@ impl Handler<Join> for DomainActor {
     fn handle(&mut self, mut join: Join, _: &mut Context<Self>) {
         let Some(phone) = join.phone.take() else { return };
         let member = Member { conn: join.conn, phone, _counted: metrics::hold(Gauge::Members) };
-        let before = self.members.0.insert(join.key.clone(), member);
+        let before = self.members.insert(join.key.clone(), member);
         if let Some(old) = before.filter(|old| old.conn != join.conn) {
             old.phone.do_send(End(Close::Replaced));
         }
@@ -155,7 +173,7 @@ impl Handler<Leave> for DomainActor {
 
     fn handle(&mut self, Leave { key, conn }: Leave, ctx: &mut Context<Self>) {
         if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
-            self.members.0.remove(&key);
+            self.members.remove(&key);
         }
         let (here, name, told) = (self.here(conn), self.name.clone(), ctx.address());
         let Some((node, at)) = here else { return };

@@ -54,25 +54,6 @@ pub(super) struct Mail {
     orphans: bool,
     draining: bool,
     again: bool,
-    depth: Depth,
-}
-
-/// The part of one domain in the gauge of waiting notices.
-#[derive(Default)]
-struct Depth(i64);
-
-impl Depth {
-    fn show(&mut self, depth: u64) {
-        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-        metrics::shift(Gauge::MailboxDepth, depth - self.0);
-        self.0 = depth;
-    }
-}
-
-impl Drop for Depth {
-    fn drop(&mut self) {
-        self.show(0);
-    }
 }
 
 impl Mail {
@@ -336,22 +317,14 @@ impl DomainActor {
     pub(super) fn deposit_overdue(&mut self, ctx: &mut Context<Self>) {
         let Some(node) = self.node.upgrade() else { return };
         let name = self.name.clone();
-        let deposit = async move {
-            let depth = node.store.depth(&name).await;
-            (depth, node.store.deposit_overdue(&name, node.tuning.notice_after).await)
-        };
-        self.run(deposit, ctx, |actor, (depth, overdue): (store::Result<u64>, store::Result<u64>), ctx| {
-            if let Ok(depth) = depth {
-                actor.mail.depth.show(depth);
+        let deposit = async move { node.store.deposit_overdue(&name, node.tuning.notice_after).await };
+        self.run(deposit, ctx, |actor, overdue: store::Result<u64>, ctx| match overdue {
+            Ok(0) => {}
+            Ok(count) => {
+                metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
+                actor.give_back(Vec::new(), ctx);
             }
-            match overdue {
-                Ok(0) => {}
-                Ok(count) => {
-                    metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
-                    actor.give_back(Vec::new(), ctx);
-                }
-                Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
-            }
+            Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
         });
     }
 }

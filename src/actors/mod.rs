@@ -12,6 +12,7 @@ pub mod domain;
 pub mod draining;
 pub mod governor;
 pub mod keys;
+mod laps;
 pub mod line;
 pub mod mail;
 pub mod node;

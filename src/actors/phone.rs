@@ -1,6 +1,7 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
 
 mod admitted;
+mod tally;
 mod told;
 mod work;
 
@@ -12,13 +13,14 @@ use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 use crate::actors::alarm::Alarm;
 use crate::actors::changes::Changed;
 use crate::actors::domain::{DomainActor, Join, Leave};
+use crate::actors::laps::Laps;
 use crate::actors::line::Line;
 use crate::actors::node::Node;
 use crate::actors::registry::StrangersChanged;
 use crate::actors::socket::{Incoming, Joiner, close_frame};
 use crate::actors::tunnel::Takers;
 use crate::actors::waiting::Waiting;
-use crate::clock::{self, Stopwatch};
+use crate::clock;
 use crate::core::close::Close;
 use crate::core::ids::{Code, ConnId, DomainName};
 use crate::core::limits::SourceKey;
@@ -27,7 +29,7 @@ use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
 use crate::core::sysclient::auth::SEED_CHARS;
 use crate::core::timeline::{Happening, Subject};
-use crate::metrics::{self, Counter, NoticeEvent, Registration, Timer};
+use crate::metrics::{self, Counter, EntryStage, NoticeEvent, Registration};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
 
@@ -52,8 +54,7 @@ pub struct Phone {
     alarm: Alarm,
     closed: Option<Close>,
     admitted: Admitted,
-    /// Runs until the device is a member.
-    watch: Option<Stopwatch>,
+    laps: Laps,
 }
 
 impl Phone {
@@ -74,7 +75,7 @@ impl Phone {
             alarm: Alarm::default(),
             closed: None,
             admitted: Admitted::No,
-            watch: Some(Stopwatch::start()),
+            laps: Laps::start(),
         }
     }
 
@@ -109,6 +110,7 @@ impl Phone {
             Action::Plan(basis) => self.plan(basis, ctx),
             Action::Keep(work) => self.keep(work),
             Action::Note(event) => {
+                self.keeping.happened(&event);
                 if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
                     self.node.codes.note(domain, vec![Subject::Device(key.clone())], event);
                 }
@@ -130,6 +132,7 @@ impl Phone {
             }
             Action::Tunnel(id, output) => self.takers.give(id, output),
             Action::Proved => {
+                self.laps.lap(EntryStage::Answer);
                 metrics::count(Counter::Registered(Registration::Authenticated));
                 self.go_on();
             }
@@ -222,10 +225,9 @@ impl Phone {
         self.ask(attach, ctx, |phone, joined, ctx| {
             if joined {
                 phone.changed();
-                if let Some(watch) = phone.watch.take() {
-                    metrics::observe(Timer::Registration, watch.elapsed());
-                }
+                metrics::count(Counter::Joined);
             }
+            phone.laps.end(joined);
             phone.feed(Event::Joined(joined), ctx);
         });
     }

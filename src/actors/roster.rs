@@ -77,13 +77,14 @@ struct Tables {
 pub struct Roster {
     capacity: Capacity,
     next: AtomicU64,
+    members: Arc<AtomicU64>,
     tables: Mutex<Tables>,
 }
 
 impl Roster {
     /// No connection yet.
     pub fn new(capacity: Capacity) -> Self {
-        Self { capacity, next: AtomicU64::new(1), tables: Mutex::default() }
+        Self { capacity, next: AtomicU64::new(1), members: Arc::default(), tables: Mutex::default() }
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
@@ -134,6 +135,11 @@ impl Roster {
             free
         });
         free.then(|| UnassignedPlace { roster: Arc::clone(self), source, _counted: metrics::hold(Gauge::Unassigned) })
+    }
+
+    /// How many members there are; kept by the actors of the domains.
+    pub const fn members(&self) -> &Arc<AtomicU64> {
+        &self.members
     }
 
     /// How many connections are open.

@@ -18,6 +18,7 @@ use crate::actors::phone::Phone;
 use crate::core::ids::{DeviceKey, DomainName};
 use crate::core::phone::event::{Output, TunnelId, TunnelRefused, TunnelRequest};
 use crate::core::sysclient::tunnel::Failure;
+use crate::metrics::{self, Counter, Direction, Gauge, Held, TunnelEnd, TunnelUse};
 
 /// More than a session ever says before something is taken: a head, a piece, a confirmed send, the end.
 const OUTPUTS: usize = 8;
@@ -89,12 +90,9 @@ pub struct Tunnel {
     begun: bool,
     /// Bytes have come that the session does not know to be taken.
     untaken: bool,
-    over: bool,
-}
-
-/// Sends a request to a device of this node. Whether there is a session for it is said by the first [`Tunnel::next`].
-pub async fn open(node: &Node, domain: &DomainName, key: DeviceKey, request: TunnelRequest) -> Option<Tunnel> {
-    Some(Tunnel::open(find(node, domain, key).await?, request))
+    purpose: TunnelUse,
+    end: Option<TunnelEnd>,
+    _counted: Held,
 }
 
 /// The connection of a member on this node.
@@ -103,13 +101,16 @@ pub async fn find(node: &Node, domain: &DomainName, key: DeviceKey) -> Option<Ad
 }
 
 impl Tunnel {
-    /// Sends a request to the device of this connection.
-    pub fn open(phone: Addr<Phone>, request: TunnelRequest) -> Self {
+    /// Sends a request to the device of this connection. Whether there is a session for it is said by the first
+    /// [`Tunnel::next`].
+    pub fn open(phone: Addr<Phone>, request: TunnelRequest, purpose: TunnelUse) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = TunnelId(NEXT.fetch_add(1, Ordering::Relaxed));
         let (sender, outputs) = mpsc::channel(OUTPUTS);
+        carried(Direction::ToDevice, request.bytes.len());
         phone.do_send(OpenTunnel { id, request, outputs: sender });
-        Self { id, phone, outputs, begun: false, untaken: false, over: false }
+        let counted = metrics::hold(Gauge::TunnelSessions(purpose));
+        Self { id, phone, outputs, begun: false, untaken: false, purpose, end: None, _counted: counted }
     }
 
     /// Takes what came last, and waits for what comes next. After the end there is nothing more to come. May be dropped and
@@ -131,27 +132,40 @@ impl Tunnel {
         let lost = if self.begun { Output::Abort(Failure::Lost) } else { Output::Failed(Failure::Lost) };
         // The actor has ended without a word, as it does when its socket breaks.
         let output = self.outputs.recv().await.unwrap_or(lost);
-        match output {
+        match &output {
             Output::Head(_) => self.begun = true,
-            Output::Body(_) => self.untaken = true,
+            Output::Body(bytes) => {
+                self.untaken = true;
+                carried(Direction::FromDevice, bytes.len());
+            }
             Output::Sent => {}
-            Output::Done | Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => self.over = true,
+            Output::Done => self.end = Some(TunnelEnd::Done),
+            Output::Refused(_) => self.end = Some(TunnelEnd::Refused),
+            Output::Failed(Failure::Timeout) | Output::Abort(Failure::Timeout) => self.end = Some(TunnelEnd::Timeout),
+            Output::Failed(_) | Output::Abort(_) => self.end = Some(TunnelEnd::Failed),
         }
         output
     }
 
     /// Bytes for the device, after an upgrade. Not again before [`Output::Sent`].
     pub fn pipe(&self, bytes: Bytes) {
+        carried(Direction::ToDevice, bytes.len());
         self.phone.do_send(FromTaker::Pipe(self.id, bytes));
     }
 }
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        if !self.over {
+        let end = self.end.unwrap_or_else(|| {
             self.phone.do_send(FromTaker::Abandon(self.id));
-        }
+            TunnelEnd::Abandoned
+        });
+        metrics::count(Counter::TunnelEnded(self.purpose, end));
     }
+}
+
+fn carried(direction: Direction, bytes: usize) {
+    metrics::count_many(Counter::TunnelBytes(direction), bytes as u64);
 }
 
 /// A whole answer.
@@ -203,7 +217,8 @@ pub async fn fetch(
     request: TunnelRequest,
     max_bytes: usize,
 ) -> Result<Fetched, FetchError> {
-    let mut tunnel = open(node, domain, key, request).await.ok_or(FetchError::Offline)?;
+    let phone = find(node, domain, key).await.ok_or(FetchError::Offline)?;
+    let mut tunnel = Tunnel::open(phone, request, TunnelUse::Fetch);
     let (mut status, mut content_type, mut body) = (0, None, BytesMut::new());
     loop {
         match tunnel.next().await {

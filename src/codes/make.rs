@@ -95,6 +95,7 @@ impl Codes {
     pub async fn revoke(&self, domain: &DomainName, code: Code) -> Result<bool, StoreError> {
         let revoked = self.store.revoke_code(domain, code).await?;
         if revoked {
+            metrics::count(Counter::Code(CodeEvent::Revoked));
             self.note(domain, vec![Subject::Code(code)], Happening::Revoked);
             if let Err(error) = self.directory.give_back(code).await {
                 // A phone is still led here with it, where it is refused.

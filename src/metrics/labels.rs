@@ -1,6 +1,7 @@
 //! The values that labels can have.
 
 use crate::core::close::Close;
+use crate::core::jobs::config::Kind;
 
 /// A label with a fixed set of values.
 pub trait Label: Copy + 'static {
@@ -13,6 +14,9 @@ pub trait Label: Copy + 'static {
 
     /// The text of this variant.
     fn as_str(self) -> &'static str;
+
+    /// The place of this variant in [`Label::ALL`].
+    fn index(self) -> usize;
 }
 
 /// Declares a label: enum, name of the label, and per variant its text and meaning.
@@ -29,6 +33,10 @@ macro_rules! label {
 
             fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+
+            fn index(self) -> usize {
+                self as usize
             }
         }
     };
@@ -49,6 +57,113 @@ impl Label for Close {
 
     fn as_str(self) -> &'static str {
         self.text()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What work for a device is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Software.
+    Update,
+    /// A kind of configuration.
+    Config(Kind),
+    /// The clean-up after an entry by code.
+    CleanUp,
+}
+
+impl Label for JobKind {
+    const KEY: &'static str = "kind";
+    const ALL: &'static [Self] = &{
+        let mut all = [Self::Update; Kind::ALL.len() + 2];
+        let mut at = 0;
+        while at < Kind::ALL.len() {
+            all[at + 1] = Self::Config(Kind::ALL[at]);
+            at += 1;
+        }
+        all[at + 1] = Self::CleanUp;
+        all
+    };
+    const VALUES: &'static [&'static str] = &{
+        let mut texts = ["update"; Kind::ALL.len() + 2];
+        let mut at = 0;
+        while at < Kind::ALL.len() {
+            texts[at + 1] = Kind::ALL[at].name();
+            at += 1;
+        }
+        texts[at + 1] = "clean-up";
+        texts
+    };
+
+    fn as_str(self) -> &'static str {
+        Self::VALUES[self.index()]
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Update => 0,
+            Self::Config(kind) => 1 + kind as usize,
+            Self::CleanUp => Kind::ALL.len() + 1,
+        }
+    }
+}
+
+label! {
+    /// What came of an attempt at work for a device.
+    JobOutcome "outcome" {
+        Sent "sent" "Was sent. A configuration counts when it ends, an update when it is ordered.",
+        Done "done" "Has worked.",
+        Failed "failed" "Has failed; unless it is given up, it is tried again.",
+        GivenUp "given_up" "Has failed as often as it may.",
+    }
+}
+
+label! {
+    /// What a tunnel session is for. The lines of jobs are not counted here.
+    TunnelUse "purpose" {
+        Passthrough "passthrough" "A request of a browser.",
+        Pipe "pipe" "A connection that a browser upgrades.",
+        Fetch "fetch" "A request of a service client.",
+    }
+}
+
+label! {
+    /// How a tunnel session ended.
+    TunnelEnd "outcome" {
+        Done "done" "With a whole answer.",
+        Refused "refused" "The device is gone, or has too many sessions.",
+        Timeout "timeout" "The device did not answer in time.",
+        Failed "failed" "The device was lost, or its answer is none.",
+        Abandoned "abandoned" "Whoever asked has gone away.",
+    }
+}
+
+label! {
+    /// The way of bytes.
+    Direction "direction" {
+        ToDevice "to_device" "Towards the device.",
+        FromDevice "from_device" "From the device.",
+    }
+}
+
+label! {
+    /// A part of the way from the upgrade to membership.
+    EntryStage "stage" {
+        Identify "identify" "From the upgrade to the identify message.",
+        Claim "claim" "From there to the decision of the store.",
+        Answer "answer" "From there to the right answer to the challenge.",
+        Join "join" "From there to membership.",
+    }
+}
+
+label! {
+    /// Which codes are counted together.
+    CodeKind "kind" {
+        Short "short" "Short validity.",
+        Rollout "rollout" "Long validity.",
     }
 }
 
@@ -119,6 +234,7 @@ label! {
         Issued "issued" "Handed out, short validity.",
         IssuedRollout "issued_rollout" "Handed out, long validity.",
         Claimed "claimed" "Used up by a device or port.",
+        Revoked "revoked" "Ended by an operator before its time.",
         Wrong "wrong" "A claim that was refused: unknown, expired, used or malformed.",
         TooManyOpen "too_many_open" "Not handed out: too many are open.",
         DirectoryUnavailable "directory_unavailable" "Not handed out: no directory.",
@@ -184,9 +300,11 @@ label! {
         Take "take" "Taking notices.",
         Release "release" "Giving notices back.",
         Settle "settle" "Settling notices.",
-        Depth "depth" "Counting notices.",
+        Depth "depth" "Counting the notices of a domain.",
         RenewLease "renew_lease" "Renewing the lease of a node.",
         EndLease "end_lease" "Ending the lease of a node.",
+        TellMembers "tell_members" "Saying how many members a node has.",
+        Figures "figures" "Counting devices, codes and notices.",
         Attach "attach" "Noting where a device is.",
         Detach "detach" "Noting that a device is gone.",
         Whereabouts "whereabouts" "Asking where a device is.",

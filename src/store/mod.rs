@@ -7,6 +7,7 @@
 mod codebook;
 pub mod embedded;
 mod fanout;
+mod figures;
 mod fleet;
 mod listings;
 mod observed;
@@ -19,6 +20,7 @@ mod tickets;
 mod timelines;
 
 pub use codebook::{CodeBook, CodeListing, Rollout, RolloutRow};
+pub use figures::{Figures, Totals};
 pub use fleet::{Fleet, Listing, Offer, StrangerListing};
 pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
 pub use open::{OpenError, Options, connect};
@@ -351,7 +353,19 @@ pub trait Bus: Send + Sync {
 /// All of it, on one backend.
 #[async_trait]
 pub trait Store:
-    Domains + Tenancy + Codes + CodeBook + Devices + Fleet + Timelines + Mailbox + Presence + Listings + TicketKeys + Bus
+    Domains
+    + Tenancy
+    + Codes
+    + CodeBook
+    + Devices
+    + Fleet
+    + Timelines
+    + Mailbox
+    + Presence
+    + Figures
+    + Listings
+    + TicketKeys
+    + Bus
 {
     /// Whether the store answers and takes writes.
     async fn ping(&self) -> Result<()>;

@@ -1,6 +1,7 @@
 //! Times and counts every operation of a store, whichever it is.
 
 mod codebook;
+mod figures;
 mod fleet;
 mod tenancy;
 mod tickets;

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::lifecycle::Shutdown;
+use crate::metrics;
 
 /// What the listener shows.
 #[derive(Clone)]
@@ -27,7 +28,11 @@ pub fn routes(ops: Ops) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 async fn render(ops: web::Data<Ops>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(ops.metrics.render())
+    // Reading what the kernel says may take a while with very many connections; this thread has devices to serve.
+    match web::block(move || metrics::render(&ops.metrics)).await {
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    }
 }
 
 async fn ready(ops: web::Data<Ops>) -> HttpResponse {

@@ -30,6 +30,7 @@ use crate::core::phone::event::{Output, TunnelRefused, TunnelRequest};
 use crate::core::sysclient::tunnel::request::{Address, BODY_MAX, Draft, Refusal};
 use crate::core::sysclient::tunnel::{Failure, Head};
 use crate::core::users::rights::Instance;
+use crate::metrics::TunnelUse;
 
 /// What a page of a device may do. It comes from our own host, so without this its scripts would be scripts of our origin:
 /// whoever controls a phone, or a text that it shows, could act with the cookies and the storage of whoever looks at it. In a
@@ -146,7 +147,7 @@ async fn answer(
     let permit = admit(node, &address).await?;
     let draft = draft(request.method(), &address, request.headers(), false)?;
     let (bytes, expects) = draft.with_body(&collect(request, payload).await?)?;
-    let mut tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects });
+    let mut tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
     match tunnel.next().await {
         Output::Head(head) => Ok(respond(request, &head, tunnel, permit.place)),
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),

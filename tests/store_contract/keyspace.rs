@@ -76,6 +76,8 @@ async fn every_validity_is_a_ttl() {
     assert_ttl(&mut line, &format!("pb:{{example.com}}:lease:{c}"), 45_000).await;
     store.renew_lease(&node("n1"), Duration::from_secs(30)).await.unwrap();
     assert_ttl(&mut line, "pb:node:n1", 30_000).await;
+    store.tell_members(&node("n1"), 1).await.unwrap();
+    assert_ttl(&mut line, "pb:members", 3_600_000).await;
     store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
     assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:device:{}", device(2)), 24 * 3600 * 1000).await;
     for index in ["devices", "ends"] {
@@ -347,6 +349,9 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 1);
     assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
     store.renew_lease(&node("n1"), MINUTE).await.unwrap();
+    store.tell_members(&node("n1"), 1).await.unwrap();
+    store.tell_members(&node("dead"), 1).await.unwrap();
+    assert_eq!(store.figures().await.unwrap().online, 1);
     let taken = store.take(&domain(), &node("n1"), MINUTE, 10, &[]).await.unwrap();
     let codes: Vec<_> = taken.iter().map(|notice| notice.code).collect();
     assert_eq!(codes.len(), 3);

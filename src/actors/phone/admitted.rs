@@ -7,12 +7,14 @@ use actix_web_actors::ws::WebsocketContext;
 
 use super::{Phone, draw};
 use crate::actors::governor::{Lane, Passage, Permit, Turn};
+use crate::actors::laps::Laps;
 use crate::codes::{ClaimRequest, Owner};
 use crate::core::admission::queue::Rank;
 use crate::core::entry::Stage;
 use crate::core::phone::event::{Claimed, Event};
 use crate::core::phone::query::Query;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
+use crate::metrics::EntryStage;
 
 /// How far a device has come through the gate.
 pub(super) enum Admitted {
@@ -37,6 +39,12 @@ impl Phone {
             // It keeps its place; the latest identify counts.
             *waiting = identify;
             return;
+        }
+        if self.waiting.is_some() {
+            // How long a person took to type the code is no time of ours.
+            self.laps = Laps::start();
+        } else {
+            self.laps.lap(EntryStage::Identify);
         }
         if stage != Stage::Open {
             return self.claim_now(identify, stage, Owner::Unasked, ctx);
@@ -103,6 +111,7 @@ impl Phone {
         if let Some(permit) = permit.as_mut().filter(|_| matches!(claimed, Claimed::Unavailable)) {
             permit.fail();
         }
+        self.laps.lap(EntryStage::Claim);
         self.admitted = permit.map_or(Admitted::No, Admitted::Yes);
         self.feed(Event::Claimed(claimed, draw()), ctx);
         self.changed();
@@ -115,7 +124,7 @@ impl Phone {
 
     /// A permit is kept only as long as there is something to do for the device that does not wait for the device itself.
     pub(super) fn keep_permit(&mut self) {
-        let joins = self.session.domain().is_some() && self.watch.is_some();
+        let joins = self.session.domain().is_some() && self.laps.are_running();
         if matches!(self.admitted, Admitted::Yes(_)) && !joins {
             self.admitted = Admitted::No;
         }

@@ -6,21 +6,28 @@ use actix_rt::task::JoinHandle;
 use actix_web_actors::ws::WebsocketContext;
 
 use super::Phone;
+use super::tally::Failed;
 use crate::actors::node::Node;
 use crate::clock;
 use crate::core::device::Device;
 use crate::core::jobs::plan::{self, Occasion};
 use crate::core::jobs::work::Work;
 use crate::core::phone::event::{Basis, Event, Planned};
+use crate::core::timeline::Happening;
 
 /// The progress on its way to the store. One after the other, so that nothing older replaces it.
 #[derive(Default)]
-pub(super) struct Keeping(Option<JoinHandle<()>>);
+pub(super) struct Keeping(Option<JoinHandle<()>>, Failed);
 
 impl Keeping {
     /// What is on its way, if anything; whoever reads the record waits for it.
     fn take(&mut self) -> Option<JoinHandle<()>> {
         self.0.take().filter(|kept| !kept.is_finished())
+    }
+
+    /// Counts what has become of an attempt.
+    pub(super) fn happened(&mut self, event: &Happening) {
+        self.1.add(event);
     }
 
     /// Forgets what has arrived: an idle member keeps nothing of it.
@@ -32,6 +39,7 @@ impl Keeping {
 impl Phone {
     pub(super) fn keep(&mut self, work: Box<Work>) {
         let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
+        self.keeping.1.count_given_up(&work);
         let (node, before) = (Arc::clone(&self.node), self.keeping.take());
         let begun = self.node.underway.begin();
         self.keeping.0 = Some(actix_rt::spawn(async move {

@@ -56,6 +56,11 @@ pub(super) enum Next {
 }
 
 impl Retry {
+    /// Whether nothing more is tried. The number of attempts is fixed, only the waits are settings.
+    pub(super) const fn is_over(&self, progress: &Progress) -> bool {
+        matches!(progress.state, State::Failed(_)) && progress.attempts >= self.attempts
+    }
+
     /// When to try after what has come of it so far.
     pub(super) fn next(&self, progress: Option<&Progress>, now: UnixMillis) -> Next {
         let Some(Progress { attempts, at, state: State::Failed(_), .. }) = progress else { return Next::Now };

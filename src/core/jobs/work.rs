@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Kind;
 use super::plan::{ConfigOrder, ItemOrder, UpdateOrder};
+use super::retry::Pace;
 use crate::core::device::Device;
 use crate::core::ids::JobId;
 use crate::core::time::UnixMillis;
@@ -84,6 +85,16 @@ impl Work {
     /// The clean-up lines have not come through.
     pub fn clean_up_failed(&mut self, reason: &str, now: UnixMillis) {
         self.clean_up = Some(Progress::next(self.clean_up.as_ref(), None, now, State::Failed(reason.into())));
+    }
+
+    /// Whether the update has failed as often as it may.
+    pub fn update_given_up(&self) -> bool {
+        self.update.as_ref().is_some_and(|progress| Pace::default().update().is_over(progress))
+    }
+
+    /// Whether a kind of configuration has failed as often as it may.
+    pub fn config_given_up(&self, kind: Kind) -> bool {
+        self.config(kind).is_some_and(|configured| Pace::default().config().is_over(&configured.progress))
     }
 
     /// How far a kind of configuration has come.

@@ -165,6 +165,12 @@ impl Snapshot {
         }
     }
 
+    /// The least score of an index that is at least `from`.
+    pub fn first_score(&self, index: &str, from: u64) -> Outcome<Option<u64>> {
+        let first = self.tables.ranks.range((index, from, "")..=(index, u64::MAX, "\u{10ffff}"))?.next().transpose()?;
+        Ok(first.map(|(key, _)| key.value().1))
+    }
+
     /// Scores and members of an index, from the greatest on; only those below `before`.
     pub fn members_before(&self, index: &str, before: Option<(u64, &str)>) -> Ranked {
         let range = match before {

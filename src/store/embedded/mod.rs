@@ -8,6 +8,7 @@ mod codes;
 mod devices;
 mod domains;
 mod entry;
+mod figures;
 mod fleet;
 mod jobs;
 mod keys;

@@ -18,6 +18,8 @@ struct State {
     /// Where an unassigned device is.
     strangers: HashMap<DeviceKey, Whereabouts>,
     nodes: HashMap<NodeId, UnixMillis>,
+    /// How many members each node says that it has.
+    told: HashMap<NodeId, u64>,
     /// Who delivers a notice, and until when nobody else may.
     notices: HashMap<(DomainName, Code), (NodeId, UnixMillis)>,
 }
@@ -72,6 +74,16 @@ impl Memory {
         state.strangers.get(key).filter(|at| state.alive(&at.node, now)).cloned()
     }
 
+    pub fn tell_members(&self, node: &NodeId, members: u64) {
+        self.lock().told.insert(node.clone(), members);
+    }
+
+    /// The members of all living nodes.
+    pub fn told_members(&self, now: UnixMillis) -> u64 {
+        let state = self.lock();
+        state.told.iter().filter(|(node, _)| state.alive(node, now)).map(|(_, members)| members).sum()
+    }
+
     /// Takes a notice for `node`, if neither its holder nor who took it before is another live node.
     pub fn lease(
         &self,
@@ -120,7 +132,9 @@ impl Presence for Embedded {
     }
 
     async fn end_lease(&self, node: &NodeId) -> Result<()> {
-        self.memory.lock().nodes.remove(node);
+        let mut state = self.memory.lock();
+        state.nodes.remove(node);
+        state.told.remove(node);
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 //!   pb:code:<code>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until the entry is complete, then none
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
+//!   pb:members                     hash    node → its members                     TTL 1 h from the last word of a node
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:bus                         channel signals, JSON
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
@@ -65,6 +66,7 @@ pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
 pub(super) const SEQ_JOB: &str = "pb:seq:job";
 pub(super) const PING: &str = "pb:ping";
+pub(super) const MEMBERS: &str = "pb:members";
 pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";

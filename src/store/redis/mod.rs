@@ -11,6 +11,7 @@ mod connection;
 mod devices;
 mod domains;
 mod entry;
+mod figures;
 mod fleet;
 mod jobs;
 mod keys;

@@ -19,6 +19,7 @@ use crate::actors::tunnel::Tunnel;
 use crate::core::phone::event::{Output, TunnelRequest};
 use crate::core::sysclient::tunnel::request::{Address, Refusal};
 use crate::core::sysclient::tunnel::{Failure, Head};
+use crate::metrics::TunnelUse;
 
 /// The longest piece that goes to the device, and the most that is read ahead, in bytes.
 const PIECE: usize = 65_536;
@@ -65,7 +66,7 @@ async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refu
         return Err(Refusal::Head.into());
     }
     let (bytes, expects) = draft.with_body(b"")?;
-    let tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects });
+    let tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects }, TunnelUse::Pipe);
     Ok(Opened { tunnel, holder: permit.holder, place: permit.place })
 }
 

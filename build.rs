@@ -1,0 +1,14 @@
+//! Tells the crate which compiler builds it, for the build information among the metrics.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=RUSTC");
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(compiler).arg("--version").output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default();
+    // `rustc 1.90.0 (1159e78c4 2025-09-14)`
+    let version = said.split_whitespace().nth(1).unwrap_or("unknown");
+    println!("cargo::rustc-env=PROVBROKER_RUSTC={version}");
+}
