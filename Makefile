@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test tools check openapi deny measured clean
+.PHONY: help run demo observe test tools check openapi deny measured clean
 
 CARGO ?= cargo
 # cargo-nextest reports better; cargo test is enough.
@@ -20,6 +20,15 @@ run: ## build and serve on the embedded store, loopback only
 demo: ## four simulated phones, each step checked
 	$(CARGO) run --release --locked -- demo
 
+# The first free one from 9091 on; 9090 is the broker's own. `make observe PORT=…` takes another one.
+PORT ?= $(shell for port in $$(seq 9091 9099); do (: </dev/tcp/127.0.0.1/$$port) 2>/dev/null || { echo $$port; break; }; done)
+observe: ## Prometheus with the delivered rules, scraping a broker that runs here
+	@command -v prometheus >/dev/null || { echo "prometheus is missing; make tools installs it"; exit 1; }
+	@mkdir -p target/prometheus
+	@echo "Prometheus: http://127.0.0.1:$(PORT)   alerts: /alerts   what it scrapes: /targets   end: ^C"
+	@exec prometheus --config.file=config/prometheus.yml --storage.tsdb.path=target/prometheus \
+	  --web.listen-address=127.0.0.1:$(PORT) --log.level=warn
+
 test: tools check openapi deny measured ## install what is missing, run everything
 	@echo "everything passed"
 
@@ -34,6 +43,22 @@ tools:
 	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q python3-venv; \
 	fi </dev/null
 	@python3 --version
+	@if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then \
+	  echo "prometheus is missing; installing it, without a service"; \
+	  $(SUDO) apt-get update -q; $(without-service) $(SUDO) apt-get install -y -q --no-install-recommends prometheus; \
+	fi </dev/null
+	@promtool --version 2>&1 | head -n 1
+
+# The package starts a server, now and at each boot, on the port of the broker's operations listener. Only the programs are needed:
+# nothing is started while this shell installs (a policy that is there already stays), and nothing at the next boot.
+define without-service
+  policy=/usr/sbin/policy-rc.d; \
+  finish() { test -z "$$ours" || $(SUDO) rm -f $$policy; $(SUDO) systemctl disable prometheus 2>/dev/null || true; }; \
+  ours=; trap finish EXIT; \
+  if ! test -e $$policy; then \
+    ours=yes; printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod 755 $$policy; \
+  fi;
+endef
 
 check:
 	$(CARGO) fmt --all --check
