@@ -42,7 +42,6 @@ use super::open::{OpenError, Options, reason};
 use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
-use crate::core::ids::DeviceKey;
 use crate::core::time::UnixMillis;
 
 /// A script of `lua/`, with the functions that several of them use in front.
@@ -67,7 +66,7 @@ const PING_STAYS: Duration = Duration::from_secs(10);
 /// All of the store on one Redis.
 pub struct Redis {
     line: Arc<Line>,
-    owners: Together<DeviceKey, records::Owner>,
+    owners: Together<String, records::Owner>,
     records: Together<String, records::Record>,
     attaching: Together<Step, Vec<u8>>,
     detaching: Together<Step, ()>,

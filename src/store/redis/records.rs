@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::redis::{Pipeline, RedisResult, cmd};
+use ::redis::{Cmd, Pipeline, RedisResult};
 
 use super::connection::{Line, Request, unavailable};
 use super::together::{Batch, answer_all};
@@ -38,10 +38,15 @@ const FIELDS: [&str; 12] = [
     "facts",
 ];
 
-pub(super) async fn ask_owners(line: Arc<Line>, batch: Batch<DeviceKey, Owner>) {
-    let mut read = cmd("MGET");
+/// Room for the name of the command and the names of the fields.
+const FIELD_BYTES: usize = 96;
+
+/// Asks for owners by their keys.
+pub(super) async fn ask_owners(line: Arc<Line>, batch: Batch<String, Owner>) {
+    let mut read = Cmd::with_capacity(batch.len() + 1, batch.iter().map(|asked| asked.question.len()).sum());
+    read.arg("MGET");
     for asked in &batch {
-        read.arg(keys::owner(&asked.question));
+        read.arg(&asked.question);
     }
     let owners: Result<Vec<Owner>> = line.ask_for(batch.len(), Request::Command(&read)).await;
     answer_all(batch, owners.map(|owners| owners.into_iter().map(Ok)));
@@ -59,7 +64,9 @@ pub(super) async fn ask_records(line: Arc<Line>, batch: Batch<String, Record>) {
 pub(super) fn read_all<'a>(places: impl ExactSizeIterator<Item = &'a str>) -> Pipeline {
     let mut read = Pipeline::with_capacity(places.len());
     for place in places {
-        read.cmd("HMGET").arg(place).arg(&FIELDS);
+        let mut one = Cmd::with_capacity(FIELDS.len() + 2, FIELD_BYTES + place.len());
+        one.arg("HMGET").arg(place).arg(&FIELDS);
+        read.add_command(one);
     }
     read.ignore_errors();
     read
@@ -67,9 +74,9 @@ pub(super) fn read_all<'a>(places: impl ExactSizeIterator<Item = &'a str>) -> Pi
 
 impl Redis {
     pub(super) async fn read_owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        let owner = self.owners.ask(key.clone()).await?;
-        let name = |owner: Vec<u8>| DomainName::parse(&String::from_utf8_lossy(&owner));
-        owner.map(|owner| name(owner).map_err(|e| corrupt(&keys::owner(key), &e))).transpose()
+        let Some(owner) = self.owners.ask(keys::owner(key)).await? else { return Ok(None) };
+        let name = DomainName::parse(&String::from_utf8_lossy(&owner));
+        name.map(Some).map_err(|e| corrupt(&keys::owner(key), &e))
     }
 
     pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
