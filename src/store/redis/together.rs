@@ -1,7 +1,7 @@
 //! Round trips that many callers share: what is asked while a batch is on its way goes out as the next batch.
 //!
-//! There is no timer: the first question leaves at once, and a batch grows only while the one before it is under way, so
-//! nobody waits when there is nobody to wait for. A batch takes only questions that were asked before it left: whoever has
+//! There is no timer: the first question leaves once the event loop has gone round, and after that a batch grows only while
+//! the one before it is under way, so nobody waits when there is nobody to wait for. A batch takes only questions that were asked before it left: whoever has
 //! written something and asks afterwards sees it. It runs as a task of its own, so a caller may go away without harm to the
 //! others; a question that nobody waits for any more does not leave.
 //!
@@ -84,7 +84,10 @@ struct Turn<Q, A> {
 
 impl<Q, A> Turn<Q, A> {
     async fn run(mut self) {
-        while let Some(batch) = self.next() {
+        loop {
+            // Once round the event loop: whoever is about to ask the same comes along. Under load these are many.
+            tokio::task::yield_now().await;
+            let Some(batch) = self.next() else { return };
             (self.shared.send)(batch).await;
         }
     }
