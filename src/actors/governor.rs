@@ -10,7 +10,7 @@ mod means;
 mod turnstile;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock;
@@ -39,11 +39,15 @@ const REGISTRATIONS_FLOOR: usize = 32;
 const REGISTRATIONS_START: usize = 512;
 
 /// Handshakes under way: never fewer, and at the beginning.
-const HANDSHAKES_FLOOR: usize = 64;
-const HANDSHAKES_START: usize = 1024;
+const HANDSHAKES_FLOOR: usize = 32;
+const HANDSHAKES_START: usize = 256;
 
-/// An admitted connection should be looked at by its thread within this time, or too many are.
-const LAG_TARGET: Duration = Duration::from_millis(50);
+/// A thread should be through with everything that is ready within this time, or too much is.
+const LAP_TARGET: Duration = Duration::from_millis(50);
+
+/// Registrations may wait up to this part of the longest wait before handshakes have to: a device that is sent away after its
+/// handshake costs as much as half a registration.
+const BACKLOG_PART: u32 = 4;
 
 /// Bounds of admission; all of them are counts of this process.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +84,16 @@ pub struct Governor {
     means: Means,
     bars: Bars,
     upkeeps: AtomicU32,
+    expected: Arc<AtomicUsize>,
+}
+
+/// A device that has connected and not said yet who it is; dropped, it is not waited for any more.
+pub struct Expected(Arc<AtomicUsize>);
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Governor {
@@ -90,7 +104,7 @@ impl Governor {
             floor: HANDSHAKES_FLOOR.min(bars.handshakes),
             ceiling: bars.handshakes,
             start: HANDSHAKES_START,
-            target: LAG_TARGET,
+            target: LAP_TARGET,
         };
         let registrations = Bounds {
             floor: REGISTRATIONS_FLOOR.min(bars.registrations),
@@ -104,6 +118,7 @@ impl Governor {
             means: Means::new(bars.memory, bars.reserve),
             bars,
             upkeeps: AtomicU32::new(0),
+            expected: Arc::default(),
         }
     }
 
@@ -112,6 +127,12 @@ impl Governor {
         let short = self.means.take();
         let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });
         self.connections.pass(Rank::Other, &source, short)
+    }
+
+    /// A device has connected and will say who it is. Until then it counts as one that will have to wait.
+    pub fn expect(&self) -> Expected {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+        Expected(Arc::clone(&self.expected))
     }
 
     /// A device has said who it is. The permit is for the work until it is challenged, a member or recorded.
@@ -148,8 +169,16 @@ impl Governor {
         let now = clock::now();
         self.registrations.keep_up(now, None);
         // Handshakes that would lead into a full room are not begun: work comes in as fast as it is done.
-        let room = self.bars.waiting.saturating_sub(self.registrations.waiting());
-        self.connections.keep_up(now, Some(room));
+        let most = self.registrations.served_within(self.bars.longest / BACKLOG_PART).unwrap_or(usize::MAX);
+        let most = most.max(2 * REGISTRATIONS_FLOOR).min(self.bars.waiting);
+        // Those who are silent take no more than half of it, or they could shut everybody else out.
+        let expected = self.expected.load(Ordering::Relaxed).min(most / 2);
+        self.connections.keep_up(now, Some(most.saturating_sub(self.registrations.waiting() + expected)));
+    }
+
+    /// How long a thread took for everything that was ready. How long a handshake takes would say more of the peer.
+    pub fn lap(&self, took: Duration) {
+        self.connections.measure(took);
     }
 }
 

@@ -60,6 +60,7 @@ pub struct Phone {
 impl Phone {
     /// For a connection that was opened just now.
     pub fn new(node: Arc<Node>, conn: ConnId, source: SourceKey, query: Query, line: Line) -> Self {
+        let admitted = Admitted::Expected { _counted: node.governor.expect() };
         Self {
             node,
             conn,
@@ -74,7 +75,7 @@ impl Phone {
             keeping: Keeping::default(),
             alarm: Alarm::default(),
             closed: None,
-            admitted: Admitted::No,
+            admitted,
             laps: Laps::start(),
         }
     }

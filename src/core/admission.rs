@@ -16,6 +16,9 @@ use super::time::Tick;
 /// The rate of service is taken over at least this time.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
+/// If nobody is served for so long, the rate that was seen before does not count any more.
+const STALL: Duration = Duration::from_secs(2);
+
 /// The least and the longest time that anybody is asked to stay away.
 const AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
@@ -68,7 +71,7 @@ impl Rate {
         let Some(since) = self.since else { return Duration::ZERO };
         let running = now.since(since);
         // When nothing moves, the window does not end either; then what it has so far counts.
-        let slow = (running >= RATE_WINDOW).then(|| Self::over(self.served + 1, running));
+        let slow = (running >= STALL).then(|| Self::over(self.served + 1, running));
         let rate = match (self.known, slow) {
             (Some(known), Some(slow)) => known.min(slow),
             (Some(rate), None) | (None, Some(rate)) => rate,
@@ -194,6 +197,12 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
     /// What is under way takes so long, or has failed.
     pub fn measure(&mut self, took: Duration, failed: bool, now: Tick) {
         self.limit.sample(took, failed, self.under_way, now);
+    }
+
+    /// How many are served within `time` at the present rate; `None` while it is unknown.
+    pub fn served_within(&self, time: Duration) -> Option<usize> {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.rate.known.map(|rate| usize::try_from(rate.saturating_mul(millis) / 1_000_000).unwrap_or(usize::MAX))
     }
 
     /// How long it takes until all who wait are served, as far as is known.

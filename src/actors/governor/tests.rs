@@ -109,6 +109,17 @@ fn handshakes_wait_while_the_room_behind_them_is_full() {
 }
 
 #[test]
+fn those_who_say_nothing_do_not_shut_others_out() {
+    let governor = Governor::new(bars());
+    let silent = [0; 100].map(|_| governor.expect());
+    governor.keep_up();
+    let Passage::Now(_first) = governor.connection(source(1)) else { panic!("has to go on at once") };
+    let Passage::Now(_second) = governor.connection(source(1)) else { panic!("has to go on at once") };
+    drop(silent);
+    assert_eq!(governor.expected.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn who_waits_too_long_is_sent_away() {
     let governor = Governor::new(Bars { longest: Duration::ZERO, ..bars() });
     let _held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));

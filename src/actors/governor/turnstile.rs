@@ -90,6 +90,14 @@ impl<L: Clone + Eq + Hash> Turnstile<L> {
         self.with(|gate| gate.waiting())
     }
 
+    pub fn measure(&self, took: Duration) {
+        self.with(|gate| gate.measure(took, false, clock::now()));
+    }
+
+    pub fn served_within(&self, time: Duration) -> Option<usize> {
+        self.with(|gate| gate.served_within(time))
+    }
+
     pub fn backlog(&self, now: Tick) -> Duration {
         self.with(|gate| gate.backlog(now))
     }
@@ -144,7 +152,7 @@ impl<L: Clone + Eq + Hash> Drop for Permit<L> {
     fn drop(&mut self) {
         let (now, took) = (clock::now(), self.since.elapsed());
         self.turnstile.with(|gate| {
-            // How long a handshake takes says more of the peer than of this process; see `Turn::come`.
+            // The other one is measured by laps.
             if self.turnstile.name == GateName::Registration {
                 gate.measure(took, self.failed, now);
             }
@@ -167,12 +175,7 @@ impl<L: Clone + Eq + Hash> Turn<L> {
     pub async fn come(mut self) -> Option<Permit<L>> {
         let answer = (&mut self.answer).await;
         self.ticket = None;
-        let permit = answer.ok()?.ok()?;
-        if self.turnstile.name == GateName::Connection {
-            // How long its thread took to look at it: the measure of how much it has to do.
-            self.turnstile.with(|gate| gate.measure(permit.since.elapsed(), false, clock::now()));
-        }
-        Some(permit)
+        answer.ok()?.ok()
     }
 }
 

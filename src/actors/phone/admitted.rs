@@ -6,7 +6,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, WrapFuture as _};
 use actix_web_actors::ws::WebsocketContext;
 
 use super::{Phone, draw};
-use crate::actors::governor::{Lane, Passage, Permit, Turn};
+use crate::actors::governor::{Expected, Lane, Passage, Permit, Turn};
 use crate::actors::laps::Laps;
 use crate::codes::{ClaimRequest, Owner};
 use crate::core::admission::queue::Rank;
@@ -18,6 +18,8 @@ use crate::metrics::EntryStage;
 
 /// How far a device has come through the gate.
 pub(super) enum Admitted {
+    /// It has not said yet who it is.
+    Expected { _counted: Expected },
     /// Nothing of it is under way.
     No,
     /// It waits, with its latest identify.
@@ -46,6 +48,7 @@ impl Phone {
         } else {
             self.laps.lap(EntryStage::Identify);
         }
+        self.admitted = Admitted::No;
         if stage != Stage::Open {
             return self.claim_now(identify, stage, Owner::Unasked, ctx);
         }
@@ -101,7 +104,7 @@ impl Phone {
         self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {
             let permit = match std::mem::replace(&mut phone.admitted, Admitted::No) {
                 Admitted::Yes(permit) => Some(permit),
-                Admitted::No | Admitted::Waits(_) => None,
+                Admitted::Expected { .. } | Admitted::No | Admitted::Waits(_) => None,
             };
             phone.claimed(claimed, permit, ctx);
         });

@@ -239,6 +239,9 @@ fn who_would_wait_too_long_is_told_at_once() {
     assert!(gate.wait(Rank::Known, &2, 1001, Tick(2000)).is_ok(), "it would be the next but one");
     let backlog = gate.backlog(Tick(2000));
     assert!(backlog > 40 * SECOND && backlog < 60 * SECOND, "{backlog:?}");
+    assert_eq!(gate.served_within(5 * SECOND), Some(50));
+    assert!(gate.wait(Rank::Known, &3, 1002, Tick(3900)).is_ok(), "a pause is no stall");
+    assert_eq!(gate.wait(Rank::Known, &1, 1003, Tick(60_000)), Err(Refused::TooLong), "nobody was served for a minute");
 }
 
 #[test]
