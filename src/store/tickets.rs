@@ -45,8 +45,8 @@ pub(super) fn seal_key(sealer: &Sealer, place: &str, key: &TicketKey) -> Vec<u8>
 }
 
 /// Opens what [`seal_key`] made.
-pub(super) fn open_key(sealer: &Sealer, place: &str, sealed: &[u8], age: Duration) -> Result<TicketKey> {
-    let text = open(sealer, place, FIELD, sealed)?;
+pub(super) fn open_key(sealer: &Sealer, place: &str, shut: &[u8], age: Duration) -> Result<TicketKey> {
+    let text = open(sealer, place, FIELD, shut)?;
     let bytes = unhex(text.expose()).unwrap_or_default();
     let (name, secret) = bytes.split_first_chunk().ok_or_else(|| corrupt(place, &"too short"))?;
     let secret = secret.try_into().map_err(|_| corrupt(place, &"not of the length of a key"))?;

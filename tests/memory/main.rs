@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
+mod tls;
 mod tunnel;
 
 use std::io::Write as _;

@@ -35,17 +35,23 @@ pub struct Broker {
 
 impl Broker {
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With this section `[tls]` in its configuration, if it is not empty.
+    pub fn start_with(tls: &str) -> Self {
+        let scheme = if tls.is_empty() { "http" } else { "https" };
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("broker.toml");
         let store = folder.path().join("broker.redb");
         std::fs::write(
             &config,
             format!(
-                "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 2\n\
+                "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 2\npublic_url = \"{scheme}://127.0.0.1:0\"\n\
                  [store]\nurl = \"embedded:{}\"\ndeadline = \"10s\"\n\
                  [devices]\nwrite_timeout = \"3s\"\n[apps]\nsend_window = 65536\n\
                  [log]\nformat = \"json\"\nfilter = \"error,provbroker::app=info\"\n\
-                 [[domains]]\nname = \"tenant.example\"\npassword = \"{DOMAIN_PASSWORD}\"\nauto_token = \"t0ken\"\n\
+                 {tls}\n[[domains]]\nname = \"tenant.example\"\npassword = \"{DOMAIN_PASSWORD}\"\nauto_token = \"t0ken\"\n\
                  [[domains.categories]]\nname = \"phones\"\nprovisioning = true\n",
                 store.display()
             ),
@@ -95,7 +101,7 @@ impl Broker {
         format!("/proc/{}/{file}", self.child.id())
     }
 
-    fn status(&self, name: &str) -> u64 {
+    pub fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(self.proc("status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches("kB").trim().parse().unwrap()

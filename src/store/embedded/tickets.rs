@@ -24,13 +24,13 @@ impl TicketKeys for Embedded {
         // Asked again and again, and there is nothing to write most of the time.
         let there: Option<Vec<KeyRow>> = self.kv.read(|snapshot| snapshot.get(keys::TICKETS))?;
         let now = self.kv.now();
-        let rows = match there.filter(|rows| rows.first().is_some_and(|newest| now < newest.made + rotate)) {
-            Some(rows) => rows,
-            None => {
+        let rows =
+            if let Some(rows) = there.filter(|rows| rows.first().is_some_and(|newest| now < newest.made + rotate)) {
+                rows
+            } else {
                 let sealed = Sealed(seal_key(&self.sealer, keys::TICKETS, fresh));
                 self.kv.write(move |tx| add(tx, sealed.clone(), rotate, keep)).await?
-            }
-        };
+            };
         let young = rows.iter().filter(|row| now < row.made + keep);
         let age = |row: &KeyRow| Duration::from_millis(now.0.saturating_sub(row.made.0));
         young.map(|row| open_key(&self.sealer, keys::TICKETS, &row.sealed.0, age(row))).collect()
