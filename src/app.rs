@@ -75,6 +75,11 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     })
 }
 
+/// Whether the files that the configuration names can be used.
+pub fn check_files(config: &Config) -> anyhow::Result<()> {
+    tls::identity(config).map(drop)
+}
+
 /// A running broker.
 pub struct Broker {
     /// Where the public listener is bound.

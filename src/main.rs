@@ -34,6 +34,9 @@ fn main() -> ExitCode {
         }
         Command::CheckConfig { file } => match config::load(Some(&file), &Overrides::default()) {
             Ok(config) => {
+                if let Err(error) = provbroker::app::check_files(&config) {
+                    return misconfigured(&format!("{}: {error:#}", file.display()));
+                }
                 println!("ok: {}", config.summary());
                 for warning in config.warnings() {
                     println!("warning: {warning}");

@@ -309,6 +309,13 @@ fn the_program_says_whether_a_file_is_right() {
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{err}");
     assert!(err.starts_with("provbroker: Cargo.toml:") && err.contains(": unknown field"), "{err}");
 
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.toml");
+    std::fs::write(&file, "[tls]\ncertificate = \"no/such.pem\"\nkey = \"Cargo.toml\"\n").unwrap();
+    let (code, _, err) = run(&["check-config", file.to_str().unwrap()]);
+    assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
+    assert!(err.contains("tls.certificate: no/such.pem cannot be read"), "{err}");
+
     let (code, _, err) = run(&["serve", "--config", "no/such.toml"]);
     assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
     let (code, _, err) = run(&["serve", "--listen", "0.0.0.0:0"]);

@@ -14,6 +14,7 @@ use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE, Keep, PASSWORD,
 use crate::support::peer::Device;
 use crate::support::raw::Raw;
 use crate::support::secrets;
+use crate::support::tls::{Certificate, Client};
 
 const PHONE: &str = "0090334100d1";
 
@@ -22,16 +23,31 @@ fn with_phone(max_tunnels: usize, test: impl AsyncFnOnce(&Broker, Way, Device, A
     with_broker(
         &Keep::embedded(),
         |config| config.devices.max_tunnels = max_tunnels,
+        async |broker: &Broker| play(broker, broker.addr, test).await,
+    );
+}
+
+/// The same over TLS.
+fn with_phone_over_tls(test: impl AsyncFnOnce(&Broker, Way, Device, App)) {
+    let certificate = Certificate::new();
+    with_broker(
+        &Keep::embedded(),
+        |config| certificate.configure(config),
         async |broker: &Broker| {
-            let mut app = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
-            let code = app.code(CATEGORY, "p1").await;
-            let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
-            phone.expect_admin_password(&password).await;
-            app.next_notice().await;
-            let key = key(&mut app).await;
-            test(broker, Way { to: broker.addr, key }, phone, app).await;
+            let to = Client::new(&[&certificate]).way_to(broker.addr).await;
+            play(broker, to, test).await;
         },
     );
+}
+
+async fn play(broker: &Broker, to: SocketAddr, test: impl AsyncFnOnce(&Broker, Way, Device, App)) {
+    let mut app = App::login(to, "users", DOMAIN, "users", PASSWORD).await;
+    let code = app.code(CATEGORY, "p1").await;
+    let (mut phone, password) = Device::enter(to, PHONE, &code).await;
+    phone.expect_admin_password(&password).await;
+    app.next_notice().await;
+    let key = key(&mut app).await;
+    test(broker, Way { to, key }, phone, app).await;
 }
 
 /// The key of the session.

@@ -4,6 +4,7 @@
 //! resumed by tickets whose keys all nodes share (`tickets`). How many handshakes run at the same time is not decided here.
 
 mod identity;
+mod stream;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -17,20 +18,14 @@ use actix_service::{ServiceFactory, fn_service};
 use rustls::crypto::ring;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 pub use self::identity::{Identity, IdentityError};
+pub use self::stream::TlsStream;
 pub use self::tickets::{READ_KEYS, Tickets};
 use crate::config::TlsVersion;
 use crate::metrics::{self, Counter, Handshake};
-
-/// A connection after its handshake.
-pub type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
-
-/// Sealed bytes that may wait for the kernel in a connection; one record.
-const SEALED_AHEAD: usize = 16 * 1024;
 
 /// How often the files of the certificate are looked at.
 pub const LOOK_AT_FILES: Duration = Duration::from_secs(2);
@@ -38,7 +33,7 @@ pub const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 /// Makes TLS streams of TCP connections.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     timeout: Duration,
 }
 
@@ -65,7 +60,7 @@ impl Tls {
         if let Some(tickets) = tickets {
             config.ticketer = tickets;
         }
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), timeout })
+        Ok(Self { config: Arc::new(config), timeout })
     }
 
     /// The handshakes, as a service between a TCP listener and HTTP.
@@ -74,7 +69,7 @@ impl Tls {
     ) -> impl ServiceFactory<
         TcpStream,
         Config = (),
-        Response = (TlsStream, Protocol, Option<SocketAddr>),
+        Response = (TlsStream<TcpStream>, Protocol, Option<SocketAddr>),
         Error = DispatchError,
         InitError = (),
     > + use<> {
@@ -88,10 +83,10 @@ impl Tls {
         })
     }
 
-    async fn shake_hands(&self, io: TcpStream) -> Result<TlsStream, DispatchError> {
-        let bound = |session: &mut ServerConnection| session.set_buffer_limit(Some(SEALED_AHEAD));
-        let (outcome, stream) = match timeout(self.timeout, self.acceptor.accept_with(io, bound)).await {
-            Ok(Ok(stream)) => (outcome(stream.get_ref().1), Ok(stream)),
+    async fn shake_hands(&self, io: TcpStream) -> Result<TlsStream<TcpStream>, DispatchError> {
+        let shaking = TlsStream::accept(io, Arc::clone(&self.config));
+        let (outcome, stream) = match timeout(self.timeout, shaking).await {
+            Ok(Ok(stream)) => (outcome(&stream), Ok(stream)),
             Ok(Err(error)) => (Handshake::Failed, Err(DispatchError::Io(error))),
             Err(_) => (Handshake::TimedOut, Err(DispatchError::SlowRequestTimeout)),
         };
@@ -103,7 +98,7 @@ impl Tls {
     }
 }
 
-fn outcome(session: &ServerConnection) -> Handshake {
+fn outcome(session: &TlsStream<TcpStream>) -> Handshake {
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     match (session.protocol_version(), resumed) {
         (Some(ProtocolVersion::TLSv1_3), false) => Handshake::Full13,
