@@ -3,12 +3,12 @@
 mod settings;
 mod site;
 mod tls;
+mod upkeep;
 
 use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval;
 
 use crate::actors::draining;
-use crate::actors::governor::{self, Governor};
+use crate::actors::governor::Governor;
 use crate::actors::node::{Found, Node};
-use crate::actors::registry::{FromBus, Registry, Serve, Spread};
+use crate::actors::registry::{Registry, Serve};
 use crate::actors::roster::Roster;
 use crate::admin::Admin;
 use crate::codes::Codes;
 use crate::codes::attempts::Ledger;
-use crate::codes::tenants::{self, Tenants};
+use crate::codes::tenants::Tenants;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::core::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown, Underway};
-use crate::metrics::{self, CodeKind, Gauge};
+use crate::metrics::{self, Gauge};
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
@@ -54,9 +54,6 @@ const LEAST_SHUTDOWN: u64 = 5;
 
 /// The last steps for the timelines are waited for this long; longer only if the store does not answer.
 const LAST_STEPS: Duration = Duration::from_secs(5);
-
-/// The figures of the whole store are looked at this often, by each node.
-const FIGURES: Duration = Duration::from_secs(5);
 
 /// A connection whose peer acknowledges nothing for this long is dead for the kernel.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,8 +111,8 @@ impl Broker {
         node.store.renew_lease(&node.id, LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
-        let renewal = every(RENEW, &node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
-        spawn_upkeep(&node, &shutdown, &recorder);
+        let renewal = upkeep::every(RENEW, &node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
+        upkeep::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
             web::Data::new(DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now))
@@ -275,75 +272,6 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     let handle = metrics::install().context("metrics")?;
     *recorder = Some(handle.clone());
     Ok(handle)
-}
-
-fn spawn_upkeep(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every(FIGURES, node, |node| async move { show_figures(&node).await });
-    every(tenants::REFRESH, node, |node| async move {
-        let read = node.tenants.refresh().await;
-        node.registry.do_send(Spread);
-        read
-    });
-    every(governor::UPKEEP, node, |node| {
-        node.governor.keep_up();
-        ready(Ok(()))
-    });
-    let (watched, recorder) = (shutdown.clone(), recorder.clone());
-    every(Duration::from_secs(1), node, move |node| {
-        let (shutdown, recorder) = (watched.clone(), recorder.clone());
-        async move {
-            let answer = node.store.ping().await;
-            shutdown.store_is(answer.is_ok());
-            metrics::set(Gauge::StoreUp, u64::from(answer.is_ok()));
-            metrics::set(Gauge::Ready, u64::from(shutdown.readiness().status() == 200));
-            recorder.run_upkeep();
-            answer
-        }
-    });
-    let (mut signals, registry) = (node.store.subscribe(), node.registry.clone());
-    actix_rt::spawn(async move {
-        while let Some(signal) = signals.recv().await {
-            registry.do_send(FromBus(signal));
-        }
-    });
-}
-
-/// Says how many members this node has, and shows what the store has in all.
-async fn show_figures(node: &Node) -> store::Result<()> {
-    // A full store does not take it, but it can still be looked at.
-    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
-    let totals = node.store.figures().await?;
-    metrics::set(Gauge::DevicesKnown, totals.devices);
-    metrics::set(Gauge::DevicesOnline, totals.online);
-    metrics::set(Gauge::DevicesMissing, totals.missing());
-    metrics::set(Gauge::CodesOpen(CodeKind::Short), totals.short_codes);
-    metrics::set(Gauge::CodesOpen(CodeKind::Rollout), totals.rollout_codes);
-    metrics::set(Gauge::MailboxDepth, totals.notices);
-    metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
-    told
-}
-
-/// Does something again and again, as long as the node lives.
-fn every<F>(
-    period: Duration,
-    node: &Arc<Node>,
-    mut act: impl FnMut(Arc<Node>) -> F + 'static,
-) -> actix_rt::task::JoinHandle<()>
-where
-    F: Future<Output = store::Result<()>> + 'static,
-{
-    let node = Arc::downgrade(node);
-    actix_rt::spawn(async move {
-        let mut ticks = interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let Some(node) = node.upgrade() else { return };
-            if let Err(error) = act(node).await {
-                tracing::warn!(%error, "upkeep");
-            }
-        }
-    })
 }
 
 /// What the listeners serve beside WebSockets.

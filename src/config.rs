@@ -16,7 +16,8 @@ use std::path::Path;
 use url::Url;
 
 pub use self::sections::{
-    Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory, Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tls,
+    Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
+    Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tls,
 };
 pub use self::values::{LogFormat, Role, StoreUrl, TlsVersion};
 use crate::core::ids::Secret;

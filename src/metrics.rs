@@ -15,7 +15,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use crate::core::close::Close;
 
 pub use self::labels::{
-    Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind, JobOutcome, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp, TunnelEnd, TunnelUse,
+    Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
+    JobOutcome, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::task::spawn_blocking;
 
-use super::every;
+use super::upkeep::every;
 use crate::actors::node::Node;
 use crate::config::Config;
 use crate::store::{self, Store};
