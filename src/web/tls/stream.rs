@@ -117,8 +117,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
         if result.is_err() {
             self.failed = true;
             self.incoming.clear();
-            // What there is to say about it to the peer.
-            let _ = self.process(&Wish::Nothing);
         }
         if self.incoming.is_empty() {
             self.incoming = Vec::new();
@@ -169,6 +167,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
                 Err(error) => Some(Err(error)),
             };
             self.incoming.drain(..discard);
+            if waits.as_ref().is_some_and(Result::is_err) {
+                // The alert comes first, before anything else is looked at; the session is not asked again after it.
+                let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut self.incoming);
+                if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
+                    append(&mut self.sealed, OVERHEAD, |room| alert.encode(room))?;
+                }
+            }
             if let Some(waits) = waits {
                 break waits;
             }
@@ -310,3 +315,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
         Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
