@@ -2,17 +2,34 @@
 //!
 //! The exit code is 0 when what was asked for has come about, 1 when it has not, 2 for a wrong command line.
 
+mod arrival;
+mod crew;
+mod device;
+mod figures;
 mod floor;
-mod idle;
+mod orders;
 mod phone;
+mod progress;
+mod record;
 mod report;
+mod servers;
+mod settings;
+mod storm;
 mod timeline;
+mod trial;
 mod tunnel;
 mod users;
+mod worker;
+mod ws;
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
+use crew::Interrupt;
+use settings::Kind;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -27,14 +44,21 @@ enum Command {
     Phone(Box<phone::Arguments>),
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
-    /// What an idle member costs a broker: starts one, registers devices, reads its memory and processor time.
-    Idle(idle::Arguments),
+    /// Devices that are known come back, all at once or otherwise: how long it takes, and what it costs the brokers.
+    Storm(Box<settings::Arguments>),
+    /// Devices come and go at a constant rate, which may be more than can be served.
+    Steady(Box<settings::Arguments>),
+    /// Several groups of devices at once, each with an arrival and domains of its own; needs a scenario file.
+    Mixed(Box<settings::Arguments>),
     /// How fast one tunnel to a device is, and what it costs a broker that it starts.
     Tunnel(tunnel::Arguments),
     /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
     Floor(floor::Arguments),
     /// Shows how a storm went: makes a page of HTML from the JSON that it has left.
     Report(report::Arguments),
+    /// A load process of the coordinator.
+    #[command(hide = true)]
+    Worker,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,9 +66,12 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Phone(arguments) => phone::run(*arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
+        Command::Storm(arguments) => coordinate(Kind::Storm, arguments).await,
+        Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
+        Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,
         // These block: nothing else runs in this process.
-        Command::Idle(arguments) => idle::run(&arguments),
         Command::Tunnel(arguments) => tunnel::run(&arguments),
+        Command::Worker => worker::run(),
         Command::Floor(arguments) => floor::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
     };
@@ -53,6 +80,28 @@ async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("loadtest: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the coordinator on a thread of its own. It drops what it has started when it ends, by a panic and a signal too.
+async fn coordinate(kind: Kind, arguments: Box<settings::Arguments>) -> anyhow::Result<()> {
+    let interrupt = Interrupt::default();
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (tell, mut told) = oneshot::channel();
+    let its = interrupt.clone();
+    let thread = std::thread::spawn(move || {
+        let result = storm::run(kind, &arguments, &its);
+        let _ = tell.send(result);
+    });
+    loop {
+        tokio::select! {
+            result = &mut told => {
+                let _ = thread.join();
+                return result.unwrap_or_else(|_| Err(anyhow!("the coordinator panicked")));
+            }
+            _ = term.recv() => interrupt.set(),
+            _ = int.recv() => interrupt.set(),
         }
     }
 }

@@ -14,8 +14,10 @@ use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, FromServer, Se
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::idle::client::{Device, TEXT, receive, send, upgrade};
-use crate::idle::process::Server;
+use crate::servers::Server;
+use client::{Device, TEXT, receive, send, upgrade};
+
+mod client;
 
 const DOMAIN: &str = "tunnel.example";
 const PASSWORD: &str = "of the domain";
@@ -49,10 +51,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("provbroker"),
     };
-    let server = Server::broker(&program, &config)?;
-    let mut device = Device::new(0, 0)?;
+    let server = Server::broker(&program, &config, &[])?;
+    let mut device = Device::new()?;
     let path = format!("/example.com/devices/sysclients?domain={DOMAIN}&token={TOKEN}&category=phones");
-    device.register(server.address, &path, false)?;
+    device.register(server.address, &path)?;
     server.wait_for("provbroker_members", 1.0, 100)?;
     let id = device.id().to_owned();
     let mut stream = device.into_stream().context("the device has no connection")?;

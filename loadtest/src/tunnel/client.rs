@@ -1,7 +1,7 @@
-//! The least of a device: a blocking socket and just enough WebSocket, so that the load costs little beside the server.
+//! A device that blocks: one socket and just enough WebSocket, for whoever looks at one connection only.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -10,13 +10,9 @@ use provbroker::core::ids::{HardwareId, Secret};
 use provbroker::core::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::sysclient::auth::device_digest;
 use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
-use socket2::{Domain, Socket, Type};
 
 /// Longest wait for any answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Source addresses that the connections are spread over, because each has only about 28 000 ports.
-const SOURCES: usize = 31;
 
 /// Text frame.
 pub const TEXT: u8 = 1;
@@ -25,9 +21,8 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// A simulated device that can register and then be idle.
+/// A simulated device that can register.
 pub struct Device {
-    number: usize,
     identify: Identify,
     /// The device password, once it has entered.
     password: Option<Secret>,
@@ -35,8 +30,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// `run` distinguishes the devices of one run from those that an earlier one left in the store.
-    pub fn new(run: u64, number: usize) -> anyhow::Result<Self> {
+    /// A device that has never been connected.
+    pub fn new() -> anyhow::Result<Self> {
         let text = |text: &str| -> Box<str> { text.into() };
         let facts = Facts {
             product: text("IP112"),
@@ -49,47 +44,27 @@ impl Device {
             bc: Some(text("boot112.bin")),
             ..Facts::default()
         };
-        let id = HardwareId::parse(&format!("idle-{run:x}-{number}"))?;
+        let id = HardwareId::parse("tunnel")?;
         let identify = Identify { id, facts, code: OfferedCode::None, digest: None };
-        Ok(Self { number, identify, password: None, stream: None })
+        Ok(Self { identify, password: None, stream: None })
     }
 
-    /// Opens a connection and becomes a member, or against the floor sends as much and gets it back.
-    pub fn register(&mut self, server: SocketAddr, path: &str, floor: bool) -> anyhow::Result<()> {
+    /// Opens a connection and becomes a member.
+    pub fn register(&mut self, server: SocketAddr, path: &str) -> anyhow::Result<()> {
         self.stream = None;
-        let mut stream = self.connect(server)?;
+        let mut stream = Self::connect(server)?;
         upgrade(&mut stream, server, path)?;
-        self.identify.digest = None;
-        if floor {
-            self.echo(&mut stream)?;
-            self.identify.digest = Some(device_digest("", "", "", "", &Secret::default()).into());
-            self.echo(&mut stream)?;
-        } else {
-            self.prove(&mut stream)?;
-        }
+        self.prove(&mut stream)?;
         self.stream = Some(stream);
         Ok(())
     }
 
-    fn connect(&self, server: SocketAddr) -> anyhow::Result<TcpStream> {
-        // A number below 31 fits.
-        let last = u8::try_from(self.number % SOURCES)? + 2;
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0)).into())?;
-        socket.connect(&server.into()).context("connect")?;
-        socket.set_tcp_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        Ok(socket.into())
-    }
-
-    fn echo(&self, stream: &mut TcpStream) -> anyhow::Result<()> {
-        let message = self.message();
-        send(stream, BINARY, &message)?;
-        if receive(stream)? != message {
-            bail!("the echo is another message");
-        }
-        Ok(())
+    fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::connect(server).context("connect")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
     }
 
     /// Enters if it is new, else answers the challenge. The administrative password comes last, and always: it entered
@@ -116,31 +91,6 @@ impl Device {
         FromDevice::Identify(Box::new(self.identify.clone())).encode()
     }
 
-    /// Answers a ping, if one has come. Never waits.
-    pub fn attend(&mut self) -> anyhow::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        stream.set_nonblocking(true)?;
-        let mut buffer = [0; 512];
-        let read = match stream.read(&mut buffer) {
-            Ok(0) => bail!("the server has closed an idle connection"),
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error).context("an idle connection broke"),
-        };
-        stream.set_nonblocking(false)?;
-        let mut frames = &buffer[..read];
-        // Whole small frames: nothing else is sent to an idle device.
-        while let &[first, length, ref rest @ ..] = frames {
-            match first & 15 {
-                PING => send(stream, PONG, rest.get(..usize::from(length)).unwrap_or_default())?,
-                CLOSE => bail!("the server closes an idle connection"),
-                _ => {}
-            }
-            frames = rest.get(usize::from(length)..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
     /// The hardware identifier.
     pub fn id(&self) -> &str {
         self.identify.id.as_str()
@@ -149,10 +99,6 @@ impl Device {
     /// Its open connection, for whoever goes on with it.
     pub fn into_stream(self) -> Option<TcpStream> {
         self.stream
-    }
-
-    pub fn disconnect(&mut self) {
-        self.stream = None;
     }
 }
 

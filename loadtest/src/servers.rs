@@ -1,8 +1,11 @@
 //! Server processes under measurement: started, read from `/proc`, ended on every path.
 
+pub mod redis;
+pub mod stage;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,8 +16,20 @@ use serde_json::Value;
 /// How long a server may take to say where it listens.
 const START: Duration = Duration::from_secs(20);
 
+/// How long a server may take to end when it is asked to, in looks at [`LOOK`].
+const ENDING: u32 = 200;
+
+/// Distance of looks at something that happens elsewhere.
+pub const LOOK: Duration = Duration::from_millis(50);
+
+/// Lines of a server's log that are shown; in a storm there may be as many as devices.
+const LINES: usize = 20;
+
 /// Ticks of `utime` and `stime` per second; fixed for user space on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Size of a page.
+const PAGE: u64 = 4096;
 
 /// A running server.
 pub struct Server {
@@ -26,11 +41,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the broker with this configuration file.
-    pub fn broker(program: &Path, config: &Path) -> anyhow::Result<Self> {
+    /// Starts the broker with this configuration file, over it these variables.
+    pub fn broker(program: &Path, config: &Path, variables: &[(String, String)]) -> anyhow::Result<Self> {
         let child = Command::new(program)
             .args(["serve", "--config"])
             .arg(config)
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -40,12 +56,14 @@ impl Server {
         let stderr = server.child.stderr.take().context("no standard error")?;
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
+            let mut shown = 0;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let said = serde_json::from_str::<Value>(&line).unwrap_or_default();
                 if said["message"] == "serving" {
                     let address = |key: &str| said[key].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
                     let _ = tell.send(address("listen").zip(address("ops")));
-                } else {
+                } else if said["level"] != "INFO" && shown < LINES {
+                    shown += 1;
                     eprintln!("broker: {line}");
                 }
             }
@@ -58,9 +76,10 @@ impl Server {
     }
 
     /// Starts the floor server: this program once more.
-    pub fn floor(workers: usize) -> anyhow::Result<Self> {
+    pub fn floor(workers: usize, address: IpAddr) -> anyhow::Result<Self> {
+        let listen = SocketAddr::from((address, 0)).to_string();
         let child = Command::new(std::env::current_exe()?)
-            .args(["floor", "--with-parent", "--workers", &workers.to_string()])
+            .args(["floor", "--with-parent", "--listen", &listen, "--workers", &workers.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -74,20 +93,22 @@ impl Server {
 
     /// Resident memory in bytes. `smaps_rollup` counts pages; `VmRSS` may lag behind by some dozens of them for each thread.
     pub fn rss(&self) -> anyhow::Result<u64> {
-        let text = std::fs::read_to_string(self.proc("smaps_rollup"))?;
+        let text = read_proc(self.child.id(), "smaps_rollup")?;
         let kib =
             text.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix("kB")?.trim().parse().ok());
         kib.map(|kib: u64| kib * 1024).context("no Rss in smaps_rollup")
     }
 
-    /// Processor time used so far, `utime + stime`, in seconds.
+    /// About the same, at a cost that does not disturb a run.
+    pub fn rss_now(&self) -> anyhow::Result<u64> {
+        let text = read_proc(self.child.id(), "statm")?;
+        let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        Ok(pages.context("no pages in statm")? * PAGE)
+    }
+
+    /// Processor time used so far in seconds.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        let text = std::fs::read_to_string(self.proc("stat"))?;
-        // The name in parentheses may hold anything.
-        let rest = text.rsplit_once(')').context("no name in stat")?.1;
-        let field = |n: usize| rest.split_whitespace().nth(n).and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = field(11).zip(field(12)).context("no times in stat")?;
-        Ok((user + system) / TICKS_PER_SECOND)
+        cpu(self.child.id())
     }
 
     /// The sum of a metric over its labels; `None` if the server tells none.
@@ -105,19 +126,27 @@ impl Server {
         Ok(Some(text.lines().filter_map(of).sum()))
     }
 
-    /// Waits until the metric has this value; looks so many times, ten times a second.
+    /// Waits until the metric has this value; looks so many times, twenty times a second.
     pub fn wait_for(&self, name: &str, value: f64, looks: u32) -> anyhow::Result<()> {
         for _ in 0..looks {
             if self.metric(name)?.is_none_or(|now| (now - value).abs() < 0.5) {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(LOOK);
         }
         bail!("{name} is not {value}")
     }
 
-    fn proc(&self, file: &str) -> PathBuf {
-        format!("/proc/{}/{file}", self.child.id()).into()
+    /// Ends it as an operator does, so that it leaves the store tidy.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        for _ in 0..ENDING {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        bail!("the broker does not stop")
     }
 }
 
@@ -126,4 +155,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time of a process so far, `utime + stime`, in seconds.
+pub fn cpu(process: u32) -> anyhow::Result<f64> {
+    let text = read_proc(process, "stat")?;
+    // The name in parentheses may hold anything.
+    let rest = text.rsplit_once(')').context("no name in stat")?.1;
+    let field = |n: usize| rest.split_whitespace().nth(n).and_then(|text| text.parse::<f64>().ok());
+    let (user, system) = field(11).zip(field(12)).context("no times in stat")?;
+    Ok((user + system) / TICKS_PER_SECOND)
+}
+
+fn read_proc(process: u32, file: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{process}/{file}");
+    std::fs::read_to_string(&path).with_context(|| format!("{path}: the process has ended"))
 }

@@ -1,0 +1,175 @@
+//! The device against hand-made answers.
+
+use provbroker::core::sysclient::auth::seal_admin_password;
+use provbroker::core::sysclient::frame::decode_from_device;
+
+use super::*;
+
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+const PASSWORD: &str = "Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT";
+const SEED: &str = "k3Vx0Rz9Tq1Lm5Wb";
+
+fn device() -> Device {
+    let mut device = Device::new(HardwareId::parse("storm-1").unwrap(), None);
+    device.connected();
+    device
+}
+
+fn broker() -> Kit {
+    Kit::new(Peer::Broker, None)
+}
+
+/// A frame as servers send it.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    if payload.len() < 126 {
+        frame.push(u8::try_from(payload.len()).unwrap());
+    } else {
+        frame.push(126);
+        frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+    }
+    frame.extend(payload);
+    frame
+}
+
+fn message(message: &FromServer) -> Vec<u8> {
+    frame(BINARY, &message.encode())
+}
+
+fn admin_password(plain: &str) -> Vec<u8> {
+    let pwd = seal_admin_password(SEED, &Secret::new(PASSWORD), &Secret::new(plain));
+    message(&FromServer::AdminPassword { seed: SEED.into(), pwd: pwd.into() })
+}
+
+/// What the device sends for these bytes.
+fn hear(device: &mut Device, kit: &Kit, bytes: &[u8]) -> (Result<Heard, Failure>, Vec<Vec<u8>>) {
+    let mut out = Vec::new();
+    let heard = device.hear(kit, bytes, &mut out);
+    let (mut sent, mut rest) = (Vec::new(), &out[..]);
+    while !rest.is_empty() {
+        // Masked, with a mask of zeros.
+        let (start, length) = match rest[1] & 0x7f {
+            126 => (8, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+            short => (6, usize::from(short)),
+        };
+        sent.push([&rest[..1], &rest[start..start + length]].concat());
+        rest = &rest[start + length..];
+    }
+    (heard, sent)
+}
+
+fn identify(sent: &[u8]) -> Identify {
+    match decode_from_device(&Bytes::copy_from_slice(&sent[1..])).unwrap() {
+        FromDevice::Identify(identify) => *identify,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn entered(device: &mut Device, kit: &Kit) {
+    let password = message(&FromServer::Password(Secret::new(PASSWORD)));
+    let all = [SWITCHING, &password, &admin_password("secret")].concat();
+    let (heard, sent) = hear(device, kit, &all);
+    assert_eq!((heard, sent.len()), (Ok(Heard::Registered), 1));
+}
+
+#[test]
+fn it_enters_and_then_registers_by_its_password() {
+    let (mut device, kit) = (device(), broker());
+    entered(&mut device, &kit);
+    device.connected();
+    let (heard, sent) = hear(&mut device, &kit, SWITCHING);
+    assert_eq!(heard, Ok(Heard::Nothing));
+    assert_eq!(identify(&sent[0]).digest, None);
+    let (_, sent) = hear(&mut device, &kit, &message(&FromServer::Challenge("4031886215".into())));
+    assert!(identify(&sent[0]).answers("4031886215", &Secret::new(PASSWORD)));
+    assert!(!device.is_registered());
+    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Registered));
+    assert!(device.is_registered());
+    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Nothing), "registered once");
+}
+
+#[test]
+fn bytes_may_come_one_by_one() {
+    let (mut device, kit) = (device(), broker());
+    let password = message(&FromServer::Password(Secret::new(PASSWORD)));
+    let all = [SWITCHING, &password, &admin_password("secret")].concat();
+    let (last, before) = all.split_last().unwrap();
+    for byte in before {
+        assert_eq!(hear(&mut device, &kit, &[*byte]).0, Ok(Heard::Nothing));
+    }
+    assert_eq!(hear(&mut device, &kit, &[*last]).0, Ok(Heard::Registered));
+}
+
+#[test]
+fn another_administrative_password_is_another_domain() {
+    let (mut device, kit) = (device(), broker());
+    entered(&mut device, &kit);
+    device.connected();
+    hear(&mut device, &kit, SWITCHING).0.unwrap();
+    hear(&mut device, &kit, &message(&FromServer::Challenge("1".into()))).0.unwrap();
+    let (heard, _) = hear(&mut device, &kit, &admin_password("of another domain"));
+    assert_eq!(heard, Err(Failure::Wrong("another administrative password: another domain")));
+}
+
+#[test]
+fn a_code_is_offered_and_brings_the_password_of_the_domain() {
+    let kit = Kit::new(Peer::Broker, Some(Secret::new("secret")));
+    let code = Code::parse("402817739164").unwrap();
+    let mut device = Device::new(HardwareId::parse("new").unwrap(), Some(code));
+    device.connected();
+    let (_, sent) = hear(&mut device, &kit, SWITCHING);
+    assert_eq!(identify(&sent[0]).code, OfferedCode::Code(code));
+    assert_eq!(device.code_of_entry(), None);
+    hear(&mut device, &kit, &message(&FromServer::Password(Secret::new(PASSWORD)))).0.unwrap();
+    assert_eq!(device.code_of_entry(), Some(code));
+    assert!(hear(&mut device, &kit, &admin_password("another")).0.is_err());
+    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Registered));
+}
+
+#[test]
+fn a_device_without_password_is_not_to_be_challenged() {
+    let (mut device, kit) = (device(), broker());
+    let all = [SWITCHING, &message(&FromServer::Challenge("1".into()))].concat();
+    assert_eq!(hear(&mut device, &kit, &all).0, Err(Failure::Wrong("challenged without ever having entered")));
+}
+
+#[test]
+fn refusals_are_told_apart() {
+    let kit = broker();
+    let closed = |bytes: &[u8]| hear(&mut device(), &kit, bytes).0.unwrap_err();
+    assert_eq!(closed(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Failure::Status(503));
+    assert_eq!(closed(&[SWITCHING, &frame(CLOSE, &[3, 245])].concat()), Failure::Closed(1013));
+    assert_eq!(closed(&[SWITCHING, &frame(CLOSE, &[])].concat()), Failure::Closed(1005));
+    assert_eq!(closed(b"SMTP\r\n\r\n"), Failure::Wrong("no answer to the upgrade"));
+}
+
+#[test]
+fn pings_are_answered() {
+    let (mut device, kit) = (device(), broker());
+    hear(&mut device, &kit, SWITCHING).0.unwrap();
+    let (_, sent) = hear(&mut device, &kit, &frame(PING, b"now"));
+    assert_eq!(sent, [[&[0x80 | PONG][..], b"now"].concat()]);
+}
+
+#[test]
+fn the_floor_gets_as_many_messages_of_the_same_lengths() {
+    let lengths = |peer| {
+        let kit = Kit::new(peer, None);
+        let mut device = device();
+        if peer == Peer::Broker {
+            entered(&mut device, &kit);
+            device.connected();
+        }
+        let (_, first) = hear(&mut device, &kit, SWITCHING);
+        let answer = match peer {
+            Peer::Broker => message(&FromServer::Challenge("1".into())),
+            Peer::Floor => frame(BINARY, &first[0][1..]),
+        };
+        let (_, second) = hear(&mut device, &kit, &answer);
+        if peer == Peer::Floor {
+            assert_eq!(hear(&mut device, &kit, &frame(BINARY, &second[0][1..])).0, Ok(Heard::Registered));
+        }
+        [first[0].len(), second[0].len()]
+    };
+    assert_eq!(lengths(Peer::Floor), lengths(Peer::Broker));
+}

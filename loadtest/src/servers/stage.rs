@@ -1,0 +1,221 @@
+//! Everything that the harness starts for a run: a Redis, brokers on one store, or floor servers.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use provbroker::core::ids::Secret;
+
+use super::Server;
+use super::redis::{Commands, Redis};
+use crate::settings::Settings;
+
+/// Connections that a server may have, because of the 20 000 descriptors of a process.
+const PER_SERVER: usize = 18_500;
+
+/// Token of automatic provisioning in the domains of own brokers.
+const TOKEN: &str = "t0ken";
+/// Category in the domains of own brokers.
+pub const CATEGORY: &str = "phones";
+/// Password of the domains of own brokers.
+pub const DOMAIN_PASSWORD: &str = "of the domain";
+/// Administrative password of the domains of own brokers.
+const ADMIN_PASSWORD: &str = "administrative";
+
+/// A domain that devices enter.
+#[derive(Debug, Clone)]
+// The roll-out reads the rest.
+#[allow(dead_code)]
+pub struct Tenant {
+    /// Its name.
+    pub name: String,
+    /// Path of the upgrade with token.
+    pub path: String,
+    /// Path of the upgrade of devices with a code.
+    pub path_without_token: String,
+    /// Its administrative password, if known.
+    pub admin_password: Option<Secret>,
+    /// Its password, if known.
+    pub password: Option<Secret>,
+    /// The category to enter.
+    pub category: String,
+}
+
+/// Brokers and their store. The order of the members is that in which they end.
+pub struct Stage {
+    brokers: Vec<Server>,
+    given: Option<SocketAddr>,
+    configs: Vec<PathBuf>,
+    program: PathBuf,
+    variables: Vec<(String, String)>,
+    /// Domains, in the order in which groups take them.
+    pub tenants: Vec<Tenant>,
+    /// The store, as the brokers are told.
+    pub store: String,
+    _redis: Option<Redis>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Starts what is needed for so many devices in so many domains. `run` makes the names of the domains new, because a store
+    /// that was given is not emptied.
+    pub fn set(settings: &Settings, devices: usize, domains: usize, run: u64) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let given = settings.url.as_deref().map(address).transpose()?;
+        let redis = match (&settings.store, given) {
+            (None, None) => Some(Redis::start(folder.path())?),
+            _ => None,
+        };
+        let store = match (settings.store.as_deref(), &redis) {
+            (Some("embedded"), _) => format!("embedded:{}", folder.path().join("broker.redb").display()),
+            (Some(store), _) => store.to_owned(),
+            (None, redis) => redis.as_ref().map(|redis| redis.url.clone()).unwrap_or_default(),
+        };
+        let tenants = if given.is_some() { vec![tenant_given(settings)?] } else { own_tenants(run, domains) };
+        let nodes = settings.nodes.unwrap_or_else(|| devices.div_ceil(PER_SERVER).max(1));
+        if nodes > 1 && store.starts_with("embedded:") {
+            bail!("{nodes} brokers need a Redis: the embedded store is for one");
+        }
+        let mut configs = Vec::new();
+        for node in 0..if given.is_some() { 0 } else { nodes } {
+            let config = folder.path().join(format!("broker-{node}.toml"));
+            std::fs::write(&config, configuration(settings, node, &store, &tenants)?)?;
+            configs.push(config);
+        }
+        let variables = settings.set.iter().map(|set| variable(set)).collect::<anyhow::Result<_>>()?;
+        let program = settings.program()?;
+        let brokers = Vec::new();
+        let mut stage =
+            Self { brokers, given, configs, program, variables, tenants, store, _redis: redis, _folder: folder };
+        stage.start()?;
+        Ok(stage)
+    }
+
+    fn start(&mut self) -> anyhow::Result<()> {
+        for config in &self.configs {
+            self.brokers.push(Server::broker(&self.program, config, &self.variables)?);
+        }
+        Ok(())
+    }
+
+    /// New processes on the same store: what entering leaves in the allocator must not hide what a member needs.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        for broker in self.brokers.drain(..) {
+            broker.stop()?;
+        }
+        self.start()
+    }
+
+    /// Ends the brokers.
+    pub fn stop_brokers(&mut self) {
+        self.brokers.clear();
+    }
+
+    /// Where devices connect.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.given.into_iter().chain(self.brokers.iter().map(|broker| broker.address)).collect()
+    }
+
+    /// The brokers of its own.
+    pub fn brokers(&self) -> &[Server] {
+        &self.brokers
+    }
+
+    /// The counter of commands; `None` if the store is no Redis or not known.
+    pub fn commands(&self) -> anyhow::Result<Option<Commands>> {
+        Commands::of(&self.store)
+    }
+}
+
+/// Floor servers, as many as brokers.
+pub fn floors(how_many: usize, workers: usize) -> anyhow::Result<Vec<Server>> {
+    (0..how_many.max(1)).map(|node| Server::floor(workers, listen(node)?)).collect()
+}
+
+fn listen(node: usize) -> anyhow::Result<IpAddr> {
+    let last = u8::try_from(node + 1).context("too many nodes")?;
+    Ok(Ipv4Addr::new(127, 0, 0, last).into())
+}
+
+fn own_tenants(run: u64, domains: usize) -> Vec<Tenant> {
+    let tenant = |number| {
+        let name = format!("load-{run:x}-{number}.example");
+        let without = "/example.com/devices/sysclients".to_owned();
+        Tenant {
+            path: format!("{without}?domain={name}&token={TOKEN}&category={CATEGORY}"),
+            path_without_token: without,
+            name,
+            admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+            password: Some(Secret::new(DOMAIN_PASSWORD)),
+            category: CATEGORY.to_owned(),
+        }
+    };
+    (0..domains.max(1)).map(tenant).collect()
+}
+
+fn tenant_given(settings: &Settings) -> anyhow::Result<Tenant> {
+    let name = settings.domain.clone().context("--url needs --domain")?;
+    let category = settings.category.clone().unwrap_or_else(|| CATEGORY.to_owned());
+    let without = match settings.url.as_deref().unwrap_or_default().split_once("://") {
+        Some((_, rest)) if rest.contains('/') => {
+            format!("/{}", rest.split_once('/').map_or("", |(_, path)| path).trim_end_matches('/'))
+        }
+        _ => "/example.com/devices".to_owned(),
+    } + "/sysclients";
+    let token = settings.token.clone().unwrap_or_default();
+    Ok(Tenant {
+        path: format!("{without}?domain={name}&token={token}&category={category}"),
+        path_without_token: without,
+        name,
+        admin_password: None,
+        password: settings.password.as_deref().map(Secret::new),
+        category,
+    })
+}
+
+/// The address in `[scheme://]HOST[:PORT][/…]`.
+fn address(url: &str) -> anyhow::Result<SocketAddr> {
+    use std::net::ToSocketAddrs as _;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("ws", url));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let port = if matches!(scheme, "wss" | "https") { 443 } else { 80 };
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
+    authority.to_socket_addrs().ok().and_then(|mut found| found.next()).with_context(|| format!("no address: {url}"))
+}
+
+/// `store.deadline=1s` as the environment variable that means it.
+fn variable(set: &str) -> anyhow::Result<(String, String)> {
+    let (key, value) = set.split_once('=').with_context(|| format!("--set {set}: write KEY=VALUE"))?;
+    Ok((format!("PROVBROKER__{}", key.replace('.', "__").to_uppercase()), value.to_owned()))
+}
+
+/// A broker whose limits suit that all devices come from a few source addresses and all codes are asked for by one app.
+fn configuration(settings: &Settings, node: usize, store: &str, tenants: &[Tenant]) -> anyhow::Result<String> {
+    let (workers, listen) = (settings.workers.unwrap_or(1), listen(node)?);
+    let sections = [
+        ("server", format!("listen = \"{listen}:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = {workers}\n")),
+        ("store", format!("url = {store:?}\n")),
+        // Pinged more often than by default, so that an idle member has been pinged when it is measured.
+        ("devices", "ping_every = \"10s\"\nmax_unassigned_per_address = 100000\n".to_owned()),
+        ("limits", "address = 1000000\n".to_owned()),
+        ("apps", "requests_per_second = 100000\n".to_owned()),
+        ("codes", "codes_per_second = 100000\nmax_open = 100000\n".to_owned()),
+        ("directory", "codes_per_second = 100000\n".to_owned()),
+        ("log", "format = \"json\"\nfilter = \"warn,provbroker::app=info\"\n".to_owned()),
+    ];
+    let mut text = String::new();
+    for (section, keys) in sections {
+        write!(text, "[{section}]\n{keys}")?;
+    }
+    for tenant in tenants {
+        write!(
+            text,
+            "[[domains]]\nname = {:?}\npassword = {DOMAIN_PASSWORD:?}\nadmin_password = {ADMIN_PASSWORD:?}\n\
+             auto_token = {TOKEN:?}\n[[domains.categories]]\nname = {CATEGORY:?}\nprovisioning = true\n",
+            tenant.name
+        )?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,215 @@
+//! `loadtest storm`, `steady` and `mixed`: devices that are known already come, in one way or another.
+//!
+//! All three enter the devices, start the brokers anew, warm them up and let the devices arrive; they differ in the groups and in
+//! what is reported.
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+
+use crate::arrival::Arrival;
+use crate::crew::{Crew, Interrupt};
+use crate::figures::{self, Check, Figures};
+use crate::orders::{Group, Order};
+use crate::progress::Progress;
+use crate::servers::stage::{Stage, Tenant, floors};
+use crate::settings::{Against, Arguments, Kind, Settings};
+use crate::trial::{self, Measured, Plan, Watched};
+
+/// Devices of a load process, because of the 20 000 descriptors that it may open.
+const PER_PROCESS: usize = 15_000;
+
+/// Devices that only warm up.
+const WARM_UP: usize = 500;
+
+/// The last numbers of the source addresses: a single one has only about 28 000 ports.
+const SOURCES: (u8, u8) = (2, 32);
+
+/// Runs and reports. An error if a check fails.
+pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let settings = arguments.settings(kind)?;
+    let mut groups = groups(kind, &settings)?;
+    let devices: usize = groups.iter().map(|(group, _)| group.devices + group.warm_up).sum();
+    let domains = groups.iter().map(|(_, domains)| domains).sum();
+    let run = run_number();
+    let mut stage = Stage::set(&settings, devices, domains, run)?;
+    let mut tenants = stage.tenants.iter().cycle();
+    for (group, domains) in &mut groups {
+        group.paths = tenants.by_ref().take(*domains).map(|tenant: &Tenant| tenant.path.clone()).collect();
+        // From elsewhere the loopback cannot be a source.
+        group.sources = group.sources.filter(|_| stage.addresses().iter().all(|server| server.ip().is_loopback()));
+    }
+    let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
+    let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
+    let processes = settings.processes.unwrap_or_else(|| devices.div_ceil(PER_PROCESS).max(1));
+    let mut crew = Crew::start(processes, run, &groups, interrupt)?;
+    let plan = plan(&settings, kind);
+
+    let progress = Progress::start("entering", arrivals);
+    crew.order(&Order::Aim { servers: stage.addresses(), floor: false }, Duration::from_secs(10))?;
+    let patience = Duration::from_secs(60 + devices as u64 / 100);
+    crew.order(&Order::Enter { window: trial::window(&crew) }, patience)?;
+    stage.restart()?;
+    crew.order(&Order::Aim { servers: stage.addresses(), floor: false }, Duration::from_secs(10))?;
+    progress.say("warming up");
+    trial::warm_up(&mut crew, &watched(&stage)?)?;
+    drop(progress);
+    let progress = Progress::start("broker", arrivals);
+    let broker = trial::run(&mut crew, plan, watched(&stage)?, &progress)?;
+    drop(progress);
+    let nodes = stage.brokers().len();
+    stage.stop_brokers();
+
+    let floor = match settings.against {
+        Some(Against::Floor) => {
+            let servers = floors(nodes, settings.workers.unwrap_or(1))?;
+            let addresses = servers.iter().map(|server| server.address).collect();
+            crew.order(&Order::Aim { servers: addresses, floor: true }, Duration::from_secs(10))?;
+            trial::warm_up(&mut crew, &Watched { servers: &servers, commands: None })?;
+            let progress = Progress::start("floor", arrivals);
+            Some(trial::run(&mut crew, plan, Watched { servers: &servers, commands: None }, &progress)?)
+        }
+        None => None,
+    };
+    drop(crew);
+    let scenario = Settings::title(arguments.scenario.as_deref(), name(kind));
+    let checks = checks(kind, &groups, &broker);
+    let (broker, floor, more) = (&broker, floor.as_ref(), serde_json::Value::Null);
+    let figures = Figures { scenario, groups: &groups, broker, floor, checks, more };
+    figures::report(&figures, &settings)
+}
+
+/// The name of the subcommand.
+pub const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Storm => "storm",
+        Kind::Steady => "steady",
+        Kind::Mixed => "mixed",
+        Kind::Rollout => "rollout",
+    }
+}
+
+fn watched(stage: &Stage) -> anyhow::Result<Watched<'_>> {
+    Ok(Watched { servers: stage.brokers(), commands: stage.commands()? })
+}
+
+/// How the settings want a run to go.
+pub fn plan(settings: &Settings, kind: Kind) -> Plan {
+    let settle = Settings::time(settings.settle, 15);
+    Plan {
+        return_after: Settings::time(settings.return_after, 2),
+        // Devices that come and go leave no memory to be measured per device.
+        settle: (kind == Kind::Storm && !settle.is_zero()).then_some(settle),
+        limit: Settings::time(settings.limit, 120),
+        goal: None,
+        seed: settings.seed.unwrap_or(1),
+    }
+}
+
+/// A number for this run that no other has, for names in a store that is not emptied: seconds and process.
+pub fn run_number() -> u64 {
+    // Nothing is compared with it, it only has to be another one each time.
+    #[allow(clippy::disallowed_methods)]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    now << 22 | u64::from(std::process::id())
+}
+
+/// The groups, still without paths, and how many domains each has.
+fn groups(kind: Kind, settings: &Settings) -> anyhow::Result<Vec<(Group, usize)>> {
+    let devices = settings.devices();
+    ensure!(devices > 0, "no devices");
+    let own = !settings.domains.is_some_and(|domains| domains > 1 && settings.url.is_some());
+    ensure!(own, "--url takes one --domain");
+    let domains = settings.domains.unwrap_or(1).max(1);
+    let group = Group {
+        name: name(kind).to_owned(),
+        devices,
+        warm_up: WARM_UP.min(devices),
+        paths: Vec::new(),
+        admin_password: None,
+        sources: Some(SOURCES),
+        arrival: settings.arrival.unwrap_or(Arrival::AtOnce),
+        arrivals: devices,
+        after_us: 0,
+        stay_us: None,
+        codes: Vec::new(),
+    };
+    Ok(match kind {
+        Kind::Storm => vec![(group, domains)],
+        Kind::Steady => vec![(steady(group, settings)?, domains)],
+        Kind::Mixed => {
+            if settings.groups.is_empty() {
+                bail!("name a scenario file with groups: --scenario FILE");
+            }
+            let some = settings.groups.iter().enumerate().map(|(index, its)| {
+                let group = Group {
+                    name: its.name.clone(),
+                    devices: its.devices,
+                    warm_up: if index == 0 { WARM_UP.min(its.devices) } else { 0 },
+                    sources: Some(its.sources.unwrap_or(SOURCES)),
+                    arrival: its.arrival,
+                    arrivals: its.arrivals.unwrap_or(its.devices),
+                    after_us: its.after.map_or(0, |after| micros(after.0)),
+                    stay_us: its.stay.map(|stay| micros(stay.0)),
+                    ..group.clone()
+                };
+                (group, its.domains.max(1))
+            });
+            some.collect()
+        }
+        Kind::Rollout => bail!("a roll-out has no known devices"),
+    })
+}
+
+fn steady(group: Group, settings: &Settings) -> anyhow::Result<Group> {
+    let rate = settings.rate.unwrap_or(500.0);
+    ensure!(rate.is_finite() && rate > 0.0, "--rate must be above 0");
+    let lasting = Settings::time(settings.lasting, 30).as_secs_f64();
+    // A rate times a time that somebody waits for.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let arrivals = (rate * lasting).max(1.0) as usize;
+    #[allow(clippy::cast_precision_loss)]
+    let turn = Duration::from_secs_f64(group.devices as f64 / rate);
+    let stay = settings.stay.map_or(turn / 2, |stay| stay.0);
+    let arrival = settings.arrival.unwrap_or(Arrival::Constant(rate));
+    Ok(Group { arrival, arrivals, stay_us: Some(micros(stay)), ..group })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn checks(kind: Kind, groups: &[Group], measured: &Measured) -> Vec<Check> {
+    let total = &measured.total;
+    let wrong: u64 = total.wrong.values().sum();
+    let mut checks = vec![
+        Check::new(
+            "every device is where it belongs",
+            wrong == 0,
+            if wrong == 0 {
+                "each in its domain, by its own password".to_owned()
+            } else {
+                format!("{:?}", total.wrong)
+            },
+        ),
+        Check::new("no device is stuck", total.lost == 0, format!("{} neither registered nor gone", total.lost)),
+        Check::new("no member is cut", total.counts.dropped == 0, format!("{} cut in the run", total.counts.dropped)),
+    ];
+    if kind == Kind::Storm {
+        let devices: usize = groups.iter().map(|group| group.devices).sum();
+        let registered = total.members == devices as u64;
+        checks.push(Check::new("all are registered", registered, format!("{} of {devices}", total.members)));
+        checks.push(Check::new(
+            "idle members stay",
+            measured.cut_at_rest == 0,
+            format!("{} cut in the settle pause", measured.cut_at_rest),
+        ));
+    }
+    if let Some(counted) = measured.counted_members {
+        // A number of devices.
+        #[allow(clippy::cast_precision_loss)]
+        let same = (counted - total.members as f64).abs() < 0.5;
+        checks.push(Check::new("the brokers count the same members", same, format!("{counted} by /metrics")));
+    }
+    checks
+}

@@ -1,0 +1,325 @@
+//! One measured run against one set of servers: warm up, let the devices arrive, wait, count.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::crew::Crew;
+use crate::orders::{Order, Outcome, Report, Tick};
+use crate::progress::Progress;
+use crate::record::{Counts, Latencies};
+use crate::servers::Server;
+use crate::servers::redis::Commands;
+
+/// Distance of ticks.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Connections made at the same time outside of a run, over all processes.
+const WINDOW: usize = 64;
+
+/// Pause past the end of what lingers after a close.
+const LINGER: Duration = Duration::from_secs(3);
+
+const MEMBERS: &str = "provbroker_members";
+
+/// How a run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Who is refused or closed comes back after this time.
+    pub return_after: Duration,
+    /// Pause before the memory is measured; none, if it is not.
+    pub settle: Option<Duration>,
+    /// The run ends at the latest this long after the last arrival.
+    pub limit: Duration,
+    /// It ends after so many registrations and a moment more; `None`: when nobody is on the way any more.
+    pub goal: Option<u64>,
+    /// Seed of the arrivals.
+    pub seed: u64,
+}
+
+/// What is measured of the servers.
+pub struct Watched<'a> {
+    /// The processes; none if they are not ours.
+    pub servers: &'a [Server],
+    /// The commands of their Redis.
+    pub commands: Option<Commands>,
+}
+
+/// One interval.
+#[derive(Debug, Clone)]
+struct Sample {
+    at: f64,
+    tick: Whole,
+    cpu_percent: Option<f64>,
+    rss: Option<u64>,
+    commands: Option<u64>,
+}
+
+/// The ticks of all processes with the same number.
+#[derive(Debug, Clone, Default)]
+struct Whole {
+    parts: usize,
+    registered: u64,
+    failed: u64,
+    open: u64,
+    members: u64,
+    waiting: u64,
+    to_come: u64,
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
+    longest: Option<f64>,
+}
+
+/// What a group has come to, over all processes.
+pub struct Sum {
+    /// Counted.
+    pub counts: Counts,
+    /// Registered at the end of the run.
+    pub members: u64,
+    /// Arrived and neither registered nor gone.
+    pub lost: u64,
+    /// How attempts failed.
+    pub failures: BTreeMap<String, u64>,
+    /// Failures that no load excuses.
+    pub wrong: BTreeMap<String, u64>,
+    /// From the intended arrival.
+    pub latencies: Latencies,
+    /// From the connect that was let in.
+    pub admitted: Latencies,
+    /// Who has entered by which code.
+    pub entered: Vec<(provbroker::core::ids::Code, String)>,
+}
+
+/// A run that is over.
+pub struct Measured {
+    /// By group.
+    pub groups: Vec<Sum>,
+    /// All of them.
+    pub total: Sum,
+    /// From the start to the last registration.
+    pub seconds: f64,
+    /// Processor time of the servers, in seconds.
+    pub cpu: Option<f64>,
+    /// Processor time of the load processes, in seconds.
+    pub load_cpu: f64,
+    /// Resident memory of the servers before and after, in bytes.
+    pub rss: Option<(u64, u64)>,
+    /// Commands of the Redis.
+    pub commands: Option<u64>,
+    /// Members cut in the settle pause.
+    pub cut_at_rest: u64,
+    /// Members as the brokers count them after the settle pause.
+    pub counted_members: Option<f64>,
+    samples: Vec<Sample>,
+}
+
+impl Watched<'_> {
+    fn cpu(&self) -> anyhow::Result<Option<f64>> {
+        let sum = self.servers.iter().map(Server::cpu).sum::<anyhow::Result<f64>>()?;
+        Ok((!self.servers.is_empty()).then_some(sum))
+    }
+
+    fn rss(&self, of: fn(&Server) -> anyhow::Result<u64>) -> anyhow::Result<Option<u64>> {
+        let sum = self.servers.iter().map(of).sum::<anyhow::Result<u64>>()?;
+        Ok((!self.servers.is_empty()).then_some(sum))
+    }
+
+    fn count(&mut self) -> anyhow::Result<Option<u64>> {
+        self.commands.as_mut().map(Commands::count).transpose()
+    }
+
+    fn members(&self) -> anyhow::Result<Option<f64>> {
+        let each = self.servers.iter().map(|server| server.metric(MEMBERS)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(if each.is_empty() { None } else { each.into_iter().sum() })
+    }
+}
+
+/// Connections at the same time in each process.
+pub fn window(crew: &Crew) -> usize {
+    (WINDOW / crew.len().max(1)).max(1)
+}
+
+/// Lets the additional devices come and go, so that allocators have grown and connections of the store are open.
+pub fn warm_up(crew: &mut Crew, watched: &Watched<'_>) -> anyhow::Result<()> {
+    let window = window(crew);
+    crew.order(&Order::WarmUp { window }, Duration::from_secs(120))?;
+    watched.servers.iter().try_for_each(|server| server.wait_for(MEMBERS, 0.0, 600))?;
+    crew.pause(LINGER)
+}
+
+/// Runs it. The devices have left when it returns.
+pub fn run(crew: &mut Crew, plan: Plan, mut watched: Watched<'_>, progress: &Progress) -> anyhow::Result<Measured> {
+    let rss_before = watched.rss(Server::rss)?;
+    let commands_before = watched.count()?;
+    let (cpu_before, load_before) = (watched.cpu()?, crew.cpu()?);
+    let (return_us, tick_us) = (micros(plan.return_after), micros(TICK));
+    crew.tell_all(&Order::Go { return_us, tick_us, seed: plan.seed })?;
+    let samples = follow(crew, plan, &mut watched, progress, (cpu_before, commands_before))?;
+    let (cpu_after, load_after) = (watched.cpu()?, crew.cpu()?);
+    let commands_after = watched.count()?;
+    let (groups, total) = sums(crew)?;
+    let (mut rss, mut cut_at_rest, mut counted_members) = (None, 0, None);
+    if let Some(settle) = plan.settle {
+        progress.say("devices are idle");
+        crew.pause(settle)?;
+        rss = rss_before.zip(watched.rss(Server::rss)?);
+        counted_members = watched.members()?;
+        let (_, rested) = sums(crew)?;
+        cut_at_rest = rested.counts.dropped - total.counts.dropped;
+    }
+    crew.order(&Order::Leave, Duration::from_secs(60))?;
+    // Exact below 285 years.
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = total.counts.last_us as f64 / 1e6;
+    Ok(Measured {
+        groups,
+        total,
+        seconds,
+        cpu: cpu_before.zip(cpu_after).map(|(before, after)| after - before),
+        load_cpu: load_after - load_before,
+        rss,
+        commands: commands_before.zip(commands_after).map(|(before, after)| after - before),
+        cut_at_rest,
+        counted_members,
+        samples,
+    })
+}
+
+/// Waits for the end of the run, and takes a sample of the servers at each tick.
+fn follow(
+    crew: &mut Crew,
+    plan: Plan,
+    watched: &mut Watched<'_>,
+    progress: &Progress,
+    (mut cpu, commands_before): (Option<f64>, Option<u64>),
+) -> anyhow::Result<Vec<Sample>> {
+    let mut begun: BTreeMap<u64, (Whole, Latencies)> = BTreeMap::new();
+    let mut samples: Vec<Sample> = Vec::new();
+    let (mut all_came, mut reached) = (None, None);
+    loop {
+        let Some((_, Report::Tick(tick))) = crew.next(TICK)? else { continue };
+        let number = tick.number;
+        let (whole, latencies) = begun.entry(number).or_insert_with(|| (Whole::default(), Latencies::new()));
+        whole.add(&tick);
+        latencies.add(&tick.latencies);
+        if whole.parts < crew.len() {
+            continue;
+        }
+        whole.close(latencies);
+        let whole = whole.clone();
+        begun.remove(&number);
+        // Ticks are numbers of quarters of a second.
+        #[allow(clippy::cast_precision_loss)]
+        let at = (number + 1) as f64 * TICK.as_secs_f64();
+        let now = watched.cpu()?;
+        let cpu_percent = now.zip(cpu).map(|(now, before)| (now - before) / TICK.as_secs_f64() * 100.0);
+        cpu = now;
+        let commands = watched.count()?.zip(commands_before).map(|(now, before)| now - before);
+        let rss = watched.rss(Server::rss_now)?;
+        progress.show(whole.registered, whole.failed, whole.open, whole.p99);
+        let over = match plan.goal {
+            Some(goal) => whole.registered >= goal,
+            None => whole.to_come == 0 && whole.open == whole.members && whole.waiting == 0,
+        };
+        if whole.to_come == 0 && all_came.is_none() {
+            all_came = Some(at);
+        }
+        samples.push(Sample { at, tick: whole, cpu_percent, rss, commands });
+        if over && reached.is_none() {
+            reached = Some(at);
+        }
+        // Who comes in second, although he must not, gets his chance.
+        let grace = plan.goal.map_or(0.0, |_| 2.0 * plan.return_after.as_secs_f64());
+        let late = all_came.is_some_and(|came| at > came + plan.limit.as_secs_f64());
+        if reached.is_some_and(|reached| at >= reached + grace) || late {
+            return Ok(samples);
+        }
+    }
+}
+
+impl Whole {
+    fn add(&mut self, tick: &Tick) {
+        self.parts += 1;
+        self.registered += tick.registered;
+        self.failed += tick.failed;
+        self.open += tick.open;
+        self.members += tick.members;
+        self.waiting += tick.waiting;
+        self.to_come += tick.to_come;
+    }
+
+    fn close(&mut self, latencies: &Latencies) {
+        let [p50, p90, p99] = [50.0, 90.0, 99.0].map(|percent| latencies.percentile(percent));
+        (self.p50, self.p90, self.p99, self.longest) = (p50, p90, p99, latencies.longest());
+    }
+}
+
+impl Sum {
+    fn new() -> Self {
+        Self {
+            counts: Counts::default(),
+            members: 0,
+            lost: 0,
+            failures: BTreeMap::new(),
+            wrong: BTreeMap::new(),
+            latencies: Latencies::new(),
+            admitted: Latencies::new(),
+            entered: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, outcome: &Outcome) {
+        self.counts.add(&outcome.counts);
+        self.members += outcome.members;
+        self.lost += outcome.lost;
+        for (into, from) in [(&mut self.failures, &outcome.failures), (&mut self.wrong, &outcome.wrong)] {
+            for (what, count) in from {
+                *into.entry(what.clone()).or_default() += count;
+            }
+        }
+        self.latencies.add(&outcome.latencies);
+        self.admitted.add(&outcome.admitted);
+        self.entered.extend(outcome.entered.iter().cloned());
+    }
+}
+
+fn sums(crew: &mut Crew) -> anyhow::Result<(Vec<Sum>, Sum)> {
+    let (mut groups, mut total) = (Vec::new(), Sum::new());
+    for outcomes in crew.outcomes()? {
+        groups.resize_with(outcomes.len().max(groups.len()), Sum::new);
+        for (group, outcome) in groups.iter_mut().zip(&outcomes) {
+            group.add(outcome);
+            total.add(outcome);
+        }
+    }
+    Ok((groups, total))
+}
+
+impl Measured {
+    /// The samples for the report.
+    pub fn samples(&self) -> Value {
+        let each = self.samples.iter().map(|sample| {
+            let tick = &sample.tick;
+            json!({
+                "at_s": sample.at,
+                "registered": tick.registered,
+                "failed": tick.failed,
+                "open": tick.open,
+                "p50_ms": tick.p50,
+                "p90_ms": tick.p90,
+                "p99_ms": tick.p99,
+                "max_ms": tick.longest,
+                "server_cpu_percent": sample.cpu_percent,
+                "server_rss_kib": sample.rss.map(|bytes| bytes / 1024),
+                "redis_commands": sample.commands,
+            })
+        });
+        each.collect()
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,96 @@
+//! A load process: plays its share of the devices on one thread, by orders from standard input.
+//!
+//! Everything that waits (sockets, orders, times) waits in one place, so a device costs what its bytes cost. What devices say is
+//! the matter of [`device`](crate::device), what happens to them that of [`fleet`].
+
+mod fleet;
+mod line;
+
+use std::io::{BufRead as _, Write as _};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use mio::{Events, Poll, Token, Waker};
+use tokio::time::Instant;
+
+use crate::orders::{Order, Report};
+use fleet::Fleet;
+
+/// The token of orders; devices have those from 0.
+const ORDERS: Token = Token(usize::MAX);
+
+/// Connections begun between two looks at the sockets.
+const BEGIN_AT_ONCE: usize = 32;
+
+/// Events taken at once.
+const EVENTS: usize = 1024;
+
+/// Plays until standard input ends, as it does when the coordinator is gone.
+pub fn run() -> anyhow::Result<()> {
+    let mut poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), ORDERS)?);
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if tell.send(serde_json::from_str::<Order>(&line)).is_err() || waker.wake().is_err() {
+                return;
+            }
+        }
+        drop(tell);
+        let _ = waker.wake();
+    });
+    let played = play(&mut poll, &told);
+    if let Err(error) = &played {
+        say(&Report::Failed(format!("{error:#}")))?;
+    }
+    played
+}
+
+fn play(poll: &mut Poll, told: &Receiver<serde_json::Result<Order>>) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut events = Events::with_capacity(EVENTS);
+    let mut fleet = Fleet::new(poll.registry().try_clone()?);
+    loop {
+        loop {
+            match told.try_recv() {
+                Ok(order) => {
+                    let order = order.context("an order that cannot be read")?;
+                    if let Some(report) = fleet.obey(order, micros(start))? {
+                        say(&report)?;
+                    }
+                }
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+        let next = fleet.advance(micros(start), BEGIN_AT_ONCE);
+        for report in fleet.reports() {
+            say(&report)?;
+        }
+        let wait = next.map(|at| Duration::from_micros(at.saturating_sub(micros(start))));
+        match poll.poll(&mut events, wait) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => result.context("waiting for events")?,
+        }
+        let now = micros(start);
+        for event in &events {
+            if event.token() != ORDERS {
+                let over = event.is_read_closed() || event.is_error();
+                fleet.ready(event.token().0, event.is_readable() || over, event.is_writable(), over, now);
+            }
+        }
+    }
+}
+
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn say(report: &Report) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, report)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}

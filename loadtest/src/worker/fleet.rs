@@ -1,0 +1,417 @@
+//! The devices of a load process: who connects when, and what has become of them.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use mio::{Registry, Token};
+use provbroker::core::ids::HardwareId;
+
+use super::line::Line;
+use crate::device::{Device, Failure, Heard, Kit, Peer};
+use crate::orders::{Group, Order, Outcome, Report, Tick};
+use crate::record::Latencies;
+use crate::ws;
+use tally::Tally;
+
+mod tally;
+
+/// Read at once; a registration takes less than that.
+const READ: usize = 16 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not there, and not to be there.
+    Away,
+    /// A connection is open or being made.
+    Trying,
+    /// Refused or cut: it comes back later.
+    Waiting,
+    /// Registered.
+    Member,
+}
+
+/// A device with what belongs to its current arrival.
+struct Slot {
+    device: Device,
+    group: u16,
+    number: usize,
+    line: Option<Line>,
+    phase: Phase,
+    /// When it was to arrive, and when the current attempt began.
+    intended: u64,
+    attempt: u64,
+    /// The registration of this arrival has been counted.
+    counted: bool,
+}
+
+/// A group and what it has come to.
+struct Troop {
+    group: Group,
+    kit: Kit,
+    /// Upgrade requests by domain, then server.
+    requests: Vec<Vec<Vec<u8>>>,
+    tally: Tally,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// It comes back.
+    Return,
+    /// It leaves, if it is still there by the attempt that began then.
+    Leave(u64),
+}
+
+/// Devices that come one after the other, each when an earlier one is done: before a run.
+struct Pass {
+    next: Vec<usize>,
+    window: usize,
+    under_way: usize,
+}
+
+/// A run under way.
+struct Run {
+    start: u64,
+    tick_us: u64,
+    /// Times and slots, the last first.
+    arrivals: Vec<(u64, usize)>,
+    interval: Latencies,
+    ticks: u64,
+}
+
+/// See the module.
+pub struct Fleet {
+    registry: Registry,
+    troops: Vec<Troop>,
+    slots: Vec<Slot>,
+    servers: Vec<SocketAddr>,
+    due: BinaryHeap<Reverse<(u64, usize, Due)>>,
+    return_us: u64,
+    pass: Option<Pass>,
+    run: Option<Run>,
+    open: u64,
+    members: u64,
+    waiting: u64,
+    reports: Vec<Report>,
+    buffer: Box<[u8]>,
+    out: Vec<u8>,
+}
+
+impl Fleet {
+    /// No devices yet.
+    pub fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            troops: Vec::new(),
+            slots: Vec::new(),
+            servers: Vec::new(),
+            due: BinaryHeap::new(),
+            return_us: 2_000_000,
+            pass: None,
+            run: None,
+            open: 0,
+            members: 0,
+            waiting: 0,
+            reports: Vec::new(),
+            buffer: vec![0; READ].into(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Carries out an order. What takes time is answered later, among the [`Self::reports`].
+    pub fn obey(&mut self, order: Order, now: u64) -> anyhow::Result<Option<Report>> {
+        match order {
+            Order::Play { run, share, shares, groups } => self.play(run, share, shares, groups)?,
+            Order::Aim { servers, floor } => {
+                self.servers = servers;
+                let peer = if floor { Peer::Floor } else { Peer::Broker };
+                for troop in &mut self.troops {
+                    troop.kit.peer = peer;
+                    let request = |path: &String, server: &SocketAddr| ws::upgrade_request(&server.to_string(), path);
+                    let of = |path| self.servers.iter().map(|server| request(path, server)).collect();
+                    troop.requests = troop.group.paths.iter().map(of).collect();
+                }
+            }
+            Order::Enter { window } => {
+                let all = (0..self.slots.len()).rev().collect();
+                self.pass = Some(Pass { next: all, window, under_way: 0 });
+                return Ok(None);
+            }
+            Order::WarmUp { window } => {
+                let additional = |slot: &usize| self.is_additional(*slot);
+                let next = (0..self.slots.len()).filter(additional).collect();
+                self.pass = Some(Pass { next, window, under_way: 0 });
+                return Ok(None);
+            }
+            Order::Go { return_us, tick_us, seed } => {
+                self.return_us = return_us;
+                self.go(now, tick_us, seed);
+                return Ok(None);
+            }
+            Order::Tell => return Ok(Some(Report::Outcome(self.outcome()))),
+            Order::Leave => {
+                self.run = None;
+                self.due.clear();
+                (0..self.slots.len()).for_each(|slot| self.hang_up(slot, Phase::Away));
+            }
+        }
+        Ok(Some(Report::Done))
+    }
+
+    fn play(&mut self, run: u64, share: usize, shares: usize, groups: Vec<Group>) -> anyhow::Result<()> {
+        for (index, group) in groups.into_iter().enumerate() {
+            let race = group.devices.checked_div(group.codes.len()).unwrap_or(1).max(1);
+            for number in (share..group.devices + group.warm_up).step_by(shares) {
+                let id = HardwareId::parse(&format!("load-{run:x}-{index}-{number}"))?;
+                let device = Device::new(id, group.codes.get(number / race).copied());
+                let (line, phase, group) = (None, Phase::Away, u16::try_from(index)?);
+                self.slots.push(Slot { device, group, number, line, phase, intended: 0, attempt: 0, counted: false });
+            }
+            let kit = Kit::new(Peer::Broker, group.admin_password.clone());
+            self.troops.push(Troop { group, kit, requests: Vec::new(), tally: Tally::default() });
+        }
+        Ok(())
+    }
+
+    fn is_additional(&self, slot: usize) -> bool {
+        let slot = &self.slots[slot];
+        slot.number >= self.troops[usize::from(slot.group)].group.devices
+    }
+
+    fn go(&mut self, now: u64, tick_us: u64, seed: u64) {
+        let mut arrivals = Vec::new();
+        for (index, troop) in self.troops.iter_mut().enumerate() {
+            troop.tally = Tally::default();
+            let group = &troop.group;
+            // Devices take turns; numbers of this process only.
+            let mut slots = vec![None; group.devices];
+            for (at, slot) in self.slots.iter().enumerate() {
+                if usize::from(slot.group) == index && slot.number < group.devices {
+                    slots[slot.number] = Some(at);
+                }
+            }
+            let times = group.arrival.schedule(group.arrivals, seed ^ index as u64);
+            let mine = times.into_iter().enumerate().filter_map(|(number, time)| {
+                let slot = slots.get(number % slots.len().max(1)).copied().flatten()?;
+                Some((now + group.after_us + time, slot))
+            });
+            arrivals.extend(mine);
+        }
+        // The first to come is taken from the end.
+        arrivals.sort_by_key(|&(time, _)| Reverse(time));
+        self.run = Some(Run { start: now, tick_us, arrivals, interval: Latencies::new(), ticks: 0 });
+    }
+
+    /// Begins what is due, at most so many connections. When it has to be called again.
+    pub fn advance(&mut self, now: u64, mut begin: usize) -> Option<u64> {
+        while let Some(&Reverse((time, slot, due))) = self.due.peek()
+            && time <= now
+            && begin > 0
+        {
+            self.due.pop();
+            match due {
+                Due::Return if self.slots[slot].phase == Phase::Waiting => {
+                    begin -= 1;
+                    self.begin(slot, now);
+                }
+                Due::Leave(attempt)
+                    if self.slots[slot].attempt == attempt && self.slots[slot].phase == Phase::Member =>
+                {
+                    self.hang_up(slot, Phase::Away);
+                }
+                _ => {}
+            }
+        }
+        while begin > 0
+            && let Some(pass) = &mut self.pass
+            && pass.under_way < pass.window
+            && let Some(slot) = pass.next.pop()
+        {
+            begin -= 1;
+            pass.under_way += 1;
+            self.begin(slot, now);
+        }
+        if self.pass.as_ref().is_some_and(|pass| pass.under_way == 0 && pass.next.is_empty()) {
+            self.pass = None;
+            self.reports.push(Report::Done);
+        }
+        while begin > 0
+            && let Some(run) = &mut self.run
+            && let Some(&(time, slot)) = run.arrivals.last()
+            && time <= now
+        {
+            run.arrivals.pop();
+            begin -= 1;
+            self.arrive(slot, time, now);
+        }
+        self.tick(now);
+        let arrival = self.run.as_ref().and_then(|run| Some(run.arrivals.last()?.0));
+        let tick = self.run.as_ref().map(|run| run.start + (run.ticks + 1) * run.tick_us);
+        let due = self.due.peek().map(|Reverse((time, ..))| *time);
+        let pass = self.pass.as_ref().filter(|pass| pass.under_way < pass.window && !pass.next.is_empty());
+        [arrival, tick, due, pass.map(|_| now)].into_iter().flatten().min()
+    }
+
+    fn arrive(&mut self, slot: usize, intended: u64, now: u64) {
+        let counts = &mut self.troops[usize::from(self.slots[slot].group)].tally.counts;
+        counts.arrivals += 1;
+        if self.slots[slot].phase != Phase::Away {
+            counts.busy += 1;
+            return;
+        }
+        self.slots[slot].intended = intended;
+        self.slots[slot].counted = false;
+        self.begin(slot, now);
+    }
+
+    fn begin(&mut self, at: usize, now: u64) {
+        let slot = &mut self.slots[at];
+        let troop = &mut self.troops[usize::from(slot.group)];
+        troop.tally.counts.attempts += 1;
+        self.waiting -= u64::from(slot.phase == Phase::Waiting);
+        (slot.attempt, slot.phase) = (now, Phase::Trying);
+        let server = slot.number % self.servers.len().max(1);
+        let request = &troop.requests[slot.number % troop.requests.len().max(1)][server];
+        let source = troop.group.sources.map(|(first, last)| spread(slot.number, first, last));
+        slot.device.connected();
+        self.open += 1;
+        let line = Line::connect(self.servers[server], source, &self.registry, Token(at));
+        match line.and_then(|mut line| line.send(request).map(|()| line)) {
+            Ok(line) => slot.line = Some(line),
+            Err(error) => self.fail(at, broken(&error), now),
+        }
+    }
+
+    /// A socket has something to say.
+    pub fn ready(&mut self, at: usize, readable: bool, writable: bool, over: bool, now: u64) {
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        // An event of a connection that has been given up since.
+        let Some(line) = &mut slot.line else { return };
+        if writable && let Err(error) = line.flush() {
+            return self.fail(at, broken(&error), now);
+        }
+        if readable && let Err(failure) = self.read(at, over, now) {
+            self.fail(at, failure, now);
+        }
+    }
+
+    fn read(&mut self, at: usize, over: bool, now: u64) -> Result<(), Failure> {
+        loop {
+            let slot = &mut self.slots[at];
+            let Some(line) = &mut slot.line else { return Ok(()) };
+            let length = match line.read(&mut self.buffer).map_err(|error| broken(&error))? {
+                None => return Ok(()),
+                Some(0) => return Err(Failure::Ended),
+                Some(length) => length,
+            };
+            self.out.clear();
+            let kit = &self.troops[usize::from(slot.group)].kit;
+            let heard = slot.device.hear(kit, &self.buffer[..length], &mut self.out)?;
+            if !self.out.is_empty() {
+                line.send(&self.out).map_err(|error| broken(&error))?;
+            }
+            if heard == Heard::Registered {
+                self.registered(at, now);
+            }
+            // Less than there was room for: the rest is announced by another event, unless the end has been already.
+            if length < self.buffer.len() && !over {
+                return Ok(());
+            }
+        }
+    }
+
+    fn registered(&mut self, at: usize, now: u64) {
+        if let Some(pass) = &mut self.pass {
+            pass.under_way -= 1;
+            self.members += 1;
+            self.slots[at].phase = Phase::Member;
+            return self.hang_up(at, Phase::Away);
+        }
+        let slot = &mut self.slots[at];
+        slot.phase = Phase::Member;
+        self.members += 1;
+        let troop = &mut self.troops[usize::from(slot.group)];
+        let Some(run) = &mut self.run else { return };
+        troop.tally.counts.last_us = now - run.start;
+        troop.tally.admitted.record(now.saturating_sub(slot.attempt));
+        if slot.counted {
+            troop.tally.counts.again += 1;
+        } else {
+            slot.counted = true;
+            troop.tally.counts.registered += 1;
+            let latency = now.saturating_sub(slot.intended);
+            troop.tally.latencies.record(latency);
+            run.interval.record(latency);
+        }
+        if let Some(stay) = troop.group.stay_us {
+            self.due.push(Reverse((now + stay, at, Due::Leave(slot.attempt))));
+        }
+    }
+
+    fn fail(&mut self, at: usize, failure: Failure, now: u64) {
+        let member = self.slots[at].phase == Phase::Member;
+        self.troops[usize::from(self.slots[at].group)].tally.failed(failure, member);
+        self.hang_up(at, Phase::Waiting);
+        self.due.push(Reverse((now + self.return_us, at, Due::Return)));
+    }
+
+    fn hang_up(&mut self, at: usize, phase: Phase) {
+        let slot = &mut self.slots[at];
+        self.members -= u64::from(slot.phase == Phase::Member);
+        self.open -= u64::from(matches!(slot.phase, Phase::Member | Phase::Trying));
+        self.waiting -= u64::from(slot.phase == Phase::Waiting);
+        self.waiting += u64::from(phase == Phase::Waiting);
+        (slot.line, slot.phase) = (None, phase);
+    }
+
+    fn tick(&mut self, now: u64) {
+        let Some(run) = &mut self.run else { return };
+        while now >= run.start + (run.ticks + 1) * run.tick_us {
+            let sum = |of: fn(&Troop) -> u64| self.troops.iter().map(of).sum();
+            self.reports.push(Report::Tick(Tick {
+                number: run.ticks,
+                registered: sum(|troop| troop.tally.counts.registered),
+                failed: sum(|troop| troop.tally.counts.failed),
+                open: self.open,
+                members: self.members,
+                waiting: self.waiting,
+                to_come: run.arrivals.len() as u64,
+                latencies: run.interval.sparse(),
+            }));
+            run.interval.clear();
+            run.ticks += 1;
+        }
+    }
+
+    /// What there is to say since the last time.
+    pub fn reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    fn outcome(&self) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = self.troops.iter().map(|troop| troop.tally.outcome()).collect();
+        for slot in &self.slots {
+            let outcome = &mut outcomes[usize::from(slot.group)];
+            outcome.members += u64::from(slot.phase == Phase::Member);
+            outcome.lost += u64::from(matches!(slot.phase, Phase::Trying | Phase::Waiting));
+            outcome
+                .entered
+                .extend(slot.device.code_of_entry().map(|code| (code, slot.device.id().as_str().to_owned())));
+        }
+        outcomes
+    }
+}
+
+/// The source address of a device.
+fn spread(number: usize, first: u8, last: u8) -> u8 {
+    let width = usize::from(last.saturating_sub(first)) + 1;
+    u8::try_from(usize::from(first) + number % width).unwrap_or(last)
+}
+
+fn broken(error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::TimedOut | ErrorKind::AddrNotAvailable => Failure::Refused,
+        _ => Failure::Ended,
+    }
+}

@@ -1,0 +1,97 @@
+//! Just enough WebSocket for a client: the answer to an upgrade, and frames in both directions. Pure.
+//!
+//! The mask is zero, which leaves the payload as it is and costs nothing.
+
+/// Binary frame.
+pub const BINARY: u8 = 2;
+/// Close frame.
+pub const CLOSE: u8 = 8;
+/// Ping.
+pub const PING: u8 = 9;
+/// Pong.
+pub const PONG: u8 = 10;
+
+/// Longest head of an answer to an upgrade.
+const HEAD_MAX: usize = 4096;
+
+/// The request that makes a connection a WebSocket.
+pub fn upgrade_request(host: &str, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// An answer to an upgrade: status and length of the head. `None`: not all of it is there yet; `Err`: this is no answer.
+pub fn upgrade_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>, ()> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return if bytes.len() > HEAD_MAX { Err(()) } else { Ok(None) };
+    };
+    let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.first_chunk::<3>());
+    let status = status.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+    status.map(|status| Some((status, end + 4))).ok_or(())
+}
+
+/// Appends one frame. A payload has less than 65 536 bytes; the messages of a simulated device all have.
+pub fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    out.push(0x80 | opcode);
+    if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
+        out.push(0x80 | short);
+    } else {
+        out.push(0xfe);
+        // A longer one would be another message: the caller's fault, noticed by the peer.
+        out.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+    }
+    out.extend([0; 4]);
+    out.extend_from_slice(payload);
+}
+
+/// One frame of a server: opcode, payload, and what follows. `None`: not all of it is there yet.
+pub fn take_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[first, length], rest) = bytes.split_first_chunk::<2>()?;
+    let (length, rest) = match length & 0x7f {
+        126 => {
+            let (long, rest) = rest.split_first_chunk()?;
+            (usize::from(u16::from_be_bytes(*long)), rest)
+        }
+        127 => {
+            let (long, rest) = rest.split_first_chunk()?;
+            (usize::try_from(u64::from_be_bytes(*long)).ok()?, rest)
+        }
+        short => (usize::from(short), rest),
+    };
+    let (payload, rest) = rest.split_at_checked(length)?;
+    Some((first & 15, payload, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_when_they_are_whole() {
+        assert_eq!(upgrade_answer(b"HTTP/1.1 101 Switching\r\nA: b\r\n"), Ok(None));
+        assert_eq!(upgrade_answer(b"HTTP/1.1 101 Switching\r\n\r\nrest"), Ok(Some((101, 26))));
+        assert_eq!(upgrade_answer(b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\n\r\n").unwrap().unwrap().0, 503);
+        assert_eq!(upgrade_answer(b"SSH-2.0\r\n\r\n"), Err(()));
+        assert_eq!(upgrade_answer(&[b'x'; 5000]), Err(()));
+    }
+
+    #[test]
+    fn frames_of_every_length_are_read_once_they_are_whole() {
+        for length in [0, 125, 126, 65_535] {
+            let payload = vec![7; length];
+            let mut frame = Vec::new();
+            put_frame(&mut frame, BINARY, &payload);
+            // A server's frame: the same without mask bit and mask.
+            let head = if length < 126 { 2 } else { 4 };
+            frame.drain(head..head + 4);
+            frame[1] &= 0x7f;
+            assert_eq!(take_frame(&frame[..frame.len() - 1]), None, "{length}");
+            frame.extend(b"rest");
+            assert_eq!(take_frame(&frame), Some((BINARY, &payload[..], &b"rest"[..])), "{length}");
+        }
+        assert_eq!(take_frame(&[0x82]), None);
+    }
+}
