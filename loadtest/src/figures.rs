@@ -145,6 +145,16 @@ impl Figures<'_> {
             figure("rss_per_device_kib"),
             figure("redis_commands_per_registration"),
         );
+        if run.total.counts.arrivals > self.devices() {
+            println!(
+                "        offered {} attempts/s, goodput {}/s over {:.1} s, p99 of those let in {} ms; {} came while busy",
+                figure("offered_per_s"),
+                figure("goodput_per_s"),
+                run.lasted,
+                figure("admitted_p99_ms"),
+                run.total.counts.busy,
+            );
+        }
         for (failure, count) in run.total.failures.iter().chain(&run.total.wrong) {
             println!("        {count} x {failure}");
         }
@@ -190,6 +200,8 @@ fn measured(run: &Measured, devices: u64) -> Value {
         "failures": total.failures,
         "seconds": run.seconds,
         "registrations_per_s": rate,
+        "offered_per_s": if run.lasted > 0.0 { Some(total.counts.attempts as f64 / run.lasted) } else { None },
+        "goodput_per_s": if run.lasted > 0.0 { Some(registered / run.lasted) } else { None },
         "p50_ms": total.latencies.percentile(50.0),
         "p90_ms": total.latencies.percentile(90.0),
         "p99_ms": total.latencies.percentile(99.0),

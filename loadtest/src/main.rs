@@ -12,6 +12,7 @@ mod phone;
 mod progress;
 mod record;
 mod report;
+mod rollout;
 mod servers;
 mod settings;
 mod storm;
@@ -50,6 +51,8 @@ enum Command {
     Steady(Box<settings::Arguments>),
     /// Several groups of devices at once, each with an arrival and domains of its own; needs a scenario file.
     Mixed(Box<settings::Arguments>),
+    /// Users asks for codes, and new devices race for them: one winner for each code, and every notice seen.
+    Rollout(Box<settings::Arguments>),
     /// How fast one tunnel to a device is, and what it costs a broker that it starts.
     Tunnel(tunnel::Arguments),
     /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Storm(arguments) => coordinate(Kind::Storm, arguments).await,
         Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
         Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,
+        Command::Rollout(arguments) => coordinate(Kind::Rollout, arguments).await,
         // These block: nothing else runs in this process.
         Command::Tunnel(arguments) => tunnel::run(&arguments),
         Command::Worker => worker::run(),
@@ -91,7 +95,10 @@ async fn coordinate(kind: Kind, arguments: Box<settings::Arguments>) -> anyhow::
     let (tell, mut told) = oneshot::channel();
     let its = interrupt.clone();
     let thread = std::thread::spawn(move || {
-        let result = storm::run(kind, &arguments, &its);
+        let result = match kind {
+            Kind::Rollout => rollout::run(&arguments, &its),
+            Kind::Storm | Kind::Steady | Kind::Mixed => storm::run(kind, &arguments, &its),
+        };
         let _ = tell.send(result);
     });
     loop {

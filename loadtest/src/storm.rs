@@ -23,7 +23,7 @@ const PER_PROCESS: usize = 15_000;
 const WARM_UP: usize = 500;
 
 /// The last numbers of the source addresses: a single one has only about 28 000 ports.
-const SOURCES: (u8, u8) = (2, 32);
+pub const SOURCES: (u8, u8) = (2, 32);
 
 /// Runs and reports. An error if a check fails.
 pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
@@ -41,8 +41,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     }
     let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
-    let processes = settings.processes.unwrap_or_else(|| devices.div_ceil(PER_PROCESS).max(1));
-    let mut crew = Crew::start(processes, run, &groups, interrupt)?;
+    let mut crew = Crew::start(processes(&settings, devices), run, &groups, interrupt)?;
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);
@@ -89,8 +88,14 @@ pub const fn name(kind: Kind) -> &'static str {
     }
 }
 
-fn watched(stage: &Stage) -> anyhow::Result<Watched<'_>> {
+/// The brokers of a stage, and their Redis.
+pub fn watched(stage: &Stage) -> anyhow::Result<Watched<'_>> {
     Ok(Watched { servers: stage.brokers(), commands: stage.commands()? })
+}
+
+/// How many load processes.
+pub fn processes(settings: &Settings, devices: usize) -> usize {
+    settings.processes.unwrap_or_else(|| devices.div_ceil(PER_PROCESS)).max(1)
 }
 
 /// How the settings want a run to go.

@@ -100,6 +100,8 @@ pub struct Measured {
     pub total: Sum,
     /// From the start to the last registration.
     pub seconds: f64,
+    /// From the start to the end of the run.
+    pub lasted: f64,
     /// Processor time of the servers, in seconds.
     pub cpu: Option<f64>,
     /// Processor time of the load processes, in seconds.
@@ -177,6 +179,7 @@ pub fn run(crew: &mut Crew, plan: Plan, mut watched: Watched<'_>, progress: &Pro
         groups,
         total,
         seconds,
+        lasted: samples.last().map_or(0.0, |sample| sample.at),
         cpu: cpu_before.zip(cpu_after).map(|(before, after)| after - before),
         load_cpu: load_after - load_before,
         rss,

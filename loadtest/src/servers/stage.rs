@@ -17,16 +17,12 @@ const PER_SERVER: usize = 18_500;
 /// Token of automatic provisioning in the domains of own brokers.
 const TOKEN: &str = "t0ken";
 /// Category in the domains of own brokers.
-pub const CATEGORY: &str = "phones";
+const CATEGORY: &str = "phones";
 /// Password of the domains of own brokers.
-pub const DOMAIN_PASSWORD: &str = "of the domain";
-/// Administrative password of the domains of own brokers.
-const ADMIN_PASSWORD: &str = "administrative";
+const DOMAIN_PASSWORD: &str = "of the domain";
 
 /// A domain that devices enter.
 #[derive(Debug, Clone)]
-// The roll-out reads the rest.
-#[allow(dead_code)]
 pub struct Tenant {
     /// Its name.
     pub name: String,
@@ -40,6 +36,13 @@ pub struct Tenant {
     pub password: Option<Secret>,
     /// The category to enter.
     pub category: String,
+}
+
+impl Tenant {
+    /// Path of the WebSocket of apps.
+    pub fn apps_path(&self) -> &str {
+        self.path_without_token.trim_end_matches("/sysclients")
+    }
 }
 
 /// Brokers and their store. The order of the members is that in which they end.
@@ -146,7 +149,7 @@ fn own_tenants(run: u64, domains: usize) -> Vec<Tenant> {
             path: format!("{without}?domain={name}&token={TOKEN}&category={CATEGORY}"),
             path_without_token: without,
             name,
-            admin_password: Some(Secret::new(ADMIN_PASSWORD)),
+            admin_password: Some(Secret::new(format!("administrative of {number}"))),
             password: Some(Secret::new(DOMAIN_PASSWORD)),
             category: CATEGORY.to_owned(),
         }
@@ -212,9 +215,10 @@ fn configuration(settings: &Settings, node: usize, store: &str, tenants: &[Tenan
     for tenant in tenants {
         write!(
             text,
-            "[[domains]]\nname = {:?}\npassword = {DOMAIN_PASSWORD:?}\nadmin_password = {ADMIN_PASSWORD:?}\n\
+            "[[domains]]\nname = {:?}\npassword = {DOMAIN_PASSWORD:?}\nadmin_password = {:?}\n\
              auto_token = {TOKEN:?}\n[[domains.categories]]\nname = {CATEGORY:?}\nprovisioning = true\n",
-            tenant.name
+            tenant.name,
+            tenant.admin_password.as_ref().map_or("", Secret::expose),
         )?;
     }
     Ok(text)
