@@ -10,12 +10,13 @@ use provbroker::core::ids::HardwareId;
 
 use super::line::Line;
 use crate::device::{Device, Failure, Heard, Kit, Peer};
-use crate::orders::{Group, Order, Outcome, Report, Tick};
-use crate::record::Latencies;
+use crate::orders::{Group, Order, Outcome, Report};
 use crate::ws;
 use tally::Tally;
+use times::{Due, Pass, Run};
 
 mod tally;
+mod times;
 
 /// Read at once; a registration takes less than that.
 const READ: usize = 16 * 1024;
@@ -53,31 +54,6 @@ struct Troop {
     /// Upgrade requests by domain, then server.
     requests: Vec<Vec<Vec<u8>>>,
     tally: Tally,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    /// It comes back.
-    Return,
-    /// It leaves, if it is still there by the attempt that began then.
-    Leave(u64),
-}
-
-/// Devices that come one after the other, each when an earlier one is done: before a run.
-struct Pass {
-    next: Vec<usize>,
-    window: usize,
-    under_way: usize,
-}
-
-/// A run under way.
-struct Run {
-    start: u64,
-    tick_us: u64,
-    /// Times and slots, the last first.
-    arrivals: Vec<(u64, usize)>,
-    interval: Latencies,
-    ticks: u64,
 }
 
 /// See the module.
@@ -179,92 +155,6 @@ impl Fleet {
         slot.number >= self.troops[usize::from(slot.group)].group.devices
     }
 
-    fn go(&mut self, now: u64, tick_us: u64, seed: u64) {
-        let mut arrivals = Vec::new();
-        for (index, troop) in self.troops.iter_mut().enumerate() {
-            troop.tally = Tally::default();
-            let group = &troop.group;
-            // Devices take turns; numbers of this process only.
-            let mut slots = vec![None; group.devices];
-            for (at, slot) in self.slots.iter().enumerate() {
-                if usize::from(slot.group) == index && slot.number < group.devices {
-                    slots[slot.number] = Some(at);
-                }
-            }
-            let times = group.arrival.schedule(group.arrivals, seed ^ index as u64);
-            let mine = times.into_iter().enumerate().filter_map(|(number, time)| {
-                let slot = slots.get(number % slots.len().max(1)).copied().flatten()?;
-                Some((now + group.after_us + time, slot))
-            });
-            arrivals.extend(mine);
-        }
-        // The first to come is taken from the end.
-        arrivals.sort_by_key(|&(time, _)| Reverse(time));
-        self.run = Some(Run { start: now, tick_us, arrivals, interval: Latencies::new(), ticks: 0 });
-    }
-
-    /// Begins what is due, at most so many connections. When it has to be called again.
-    pub fn advance(&mut self, now: u64, mut begin: usize) -> Option<u64> {
-        while let Some(&Reverse((time, slot, due))) = self.due.peek()
-            && time <= now
-            && begin > 0
-        {
-            self.due.pop();
-            match due {
-                Due::Return if self.slots[slot].phase == Phase::Waiting => {
-                    begin -= 1;
-                    self.begin(slot, now);
-                }
-                Due::Leave(attempt)
-                    if self.slots[slot].attempt == attempt && self.slots[slot].phase == Phase::Member =>
-                {
-                    self.hang_up(slot, Phase::Away);
-                }
-                _ => {}
-            }
-        }
-        while begin > 0
-            && let Some(pass) = &mut self.pass
-            && pass.under_way < pass.window
-            && let Some(slot) = pass.next.pop()
-        {
-            begin -= 1;
-            pass.under_way += 1;
-            self.begin(slot, now);
-        }
-        if self.pass.as_ref().is_some_and(|pass| pass.under_way == 0 && pass.next.is_empty()) {
-            self.pass = None;
-            self.reports.push(Report::Done);
-        }
-        while begin > 0
-            && let Some(run) = &mut self.run
-            && let Some(&(time, slot)) = run.arrivals.last()
-            && time <= now
-        {
-            run.arrivals.pop();
-            begin -= 1;
-            self.arrive(slot, time, now);
-        }
-        self.tick(now);
-        let arrival = self.run.as_ref().and_then(|run| Some(run.arrivals.last()?.0));
-        let tick = self.run.as_ref().map(|run| run.start + (run.ticks + 1) * run.tick_us);
-        let due = self.due.peek().map(|Reverse((time, ..))| *time);
-        let pass = self.pass.as_ref().filter(|pass| pass.under_way < pass.window && !pass.next.is_empty());
-        [arrival, tick, due, pass.map(|_| now)].into_iter().flatten().min()
-    }
-
-    fn arrive(&mut self, slot: usize, intended: u64, now: u64) {
-        let counts = &mut self.troops[usize::from(self.slots[slot].group)].tally.counts;
-        counts.arrivals += 1;
-        if self.slots[slot].phase != Phase::Away {
-            counts.busy += 1;
-            return;
-        }
-        self.slots[slot].intended = intended;
-        self.slots[slot].counted = false;
-        self.begin(slot, now);
-    }
-
     fn begin(&mut self, at: usize, now: u64) {
         let slot = &mut self.slots[at];
         let troop = &mut self.troops[usize::from(slot.group)];
@@ -363,25 +253,6 @@ impl Fleet {
         self.waiting -= u64::from(slot.phase == Phase::Waiting);
         self.waiting += u64::from(phase == Phase::Waiting);
         (slot.line, slot.phase) = (None, phase);
-    }
-
-    fn tick(&mut self, now: u64) {
-        let Some(run) = &mut self.run else { return };
-        while now >= run.start + (run.ticks + 1) * run.tick_us {
-            let sum = |of: fn(&Troop) -> u64| self.troops.iter().map(of).sum();
-            self.reports.push(Report::Tick(Tick {
-                number: run.ticks,
-                registered: sum(|troop| troop.tally.counts.registered),
-                failed: sum(|troop| troop.tally.counts.failed),
-                open: self.open,
-                members: self.members,
-                waiting: self.waiting,
-                to_come: run.arrivals.len() as u64,
-                latencies: run.interval.sparse(),
-            }));
-            run.interval.clear();
-            run.ticks += 1;
-        }
     }
 
     /// What there is to say since the last time.
