@@ -4,7 +4,7 @@
 //! the broker, so that the ratio of the two holds on any machine.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use actix::{Actor, StreamHandler};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -62,15 +62,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let listener =
-        TcpListener::bind(arguments.listen).with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    let address = listener.local_addr()?;
     let server = HttpServer::new(|| App::new().default_service(web::to(start)))
         .workers(arguments.workers)
         .backlog(BACKLOG)
         .max_connections(100_000)
-        .listen(listener)?
-        .run();
+        .bind(arguments.listen)
+        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let address = server.addrs().first().copied().context("no address")?;
+    let server = server.run();
     println!("{address}");
     std::io::stdout().flush()?;
     Ok(server.await?)
