@@ -197,6 +197,7 @@ fn measured(run: &Measured, devices: u64) -> Value {
         "failed": total.counts.failed,
         "dropped": total.counts.dropped,
         "busy": total.counts.busy,
+        "resumed": total.counts.resumed,
         "failures": total.failures,
         "seconds": run.seconds,
         "registrations_per_s": rate,

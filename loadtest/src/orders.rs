@@ -38,6 +38,17 @@ pub struct Group {
     pub codes: Vec<Code>,
 }
 
+/// How devices speak TLS.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TlsOrder {
+    /// The only certificate that they trust, as DER.
+    pub certificate: Vec<u8>,
+    /// The name that it has to be for.
+    pub name: String,
+    /// They resume sessions.
+    pub resume: bool,
+}
+
 /// From the coordinator. Each but `Go` is answered when it is done.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
@@ -58,6 +69,8 @@ pub enum Order {
         servers: Vec<SocketAddr>,
         /// They are floor servers.
         floor: bool,
+        /// They are reached over TLS.
+        tls: Option<TlsOrder>,
     },
     /// All devices enter, so many at a time, and leave again.
     Enter {

@@ -25,6 +25,8 @@ pub struct Counts {
     pub again: u64,
     /// Members whose connection ended though they had not left.
     pub dropped: u64,
+    /// Registrations on a resumed TLS session.
+    pub resumed: u64,
     /// When the last registration was, in microseconds since the start.
     pub last_us: u64,
 }
@@ -39,6 +41,7 @@ impl Counts {
         self.registered += other.registered;
         self.again += other.again;
         self.dropped += other.dropped;
+        self.resumed += other.resumed;
         self.last_us = self.last_us.max(other.last_us);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::arrival::Arrival;
 use crate::crew::{Crew, Interrupt};
 use crate::figures::{self, Check, Figures};
-use crate::orders::{Group, Order};
+use crate::orders::Group;
 use crate::progress::Progress;
 use crate::servers::LOOK;
 use crate::servers::stage::{Stage, Tenant};
@@ -34,6 +34,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = arguments.settings(Kind::Rollout)?;
     let (codes, race) = (settings.codes.unwrap_or(100), settings.race.unwrap_or(1).max(1));
     ensure!(codes > 0, "no codes");
+    ensure!(!settings.tls && !settings.tls_resume, "roll-outs are played without TLS");
     let devices = codes * race;
     let run = run_number();
     let stage = Stage::set(&settings, devices, settings.domains.unwrap_or(1), run)?;
@@ -48,7 +49,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
         askers.push(asker);
     }
     let mut crew = Crew::start(processes(&settings, devices), run, &groups, interrupt)?;
-    crew.order(&Order::Aim { servers: stage.addresses(), floor: false }, Duration::from_secs(10))?;
+    crew.order(&stage.aim(), Duration::from_secs(10))?;
     let progress = Progress::start("entering", codes);
     let mut plan = plan(&settings, Kind::Rollout);
     plan.goal = Some(codes as u64);

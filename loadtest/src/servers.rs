@@ -2,6 +2,7 @@
 
 pub mod redis;
 pub mod stage;
+mod tls;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};

@@ -164,6 +164,18 @@ pub struct Settings {
     #[arg(long, help = "A broker that runs already, such as 127.0.0.1:8080; nothing is started [default: none]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Devices speak TLS; own brokers get a certificate made at start
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// Devices resume TLS sessions of when they entered
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls_resume: bool,
+    /// With --url and --tls: PEM file with the certificate to trust
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<PathBuf>,
     /// With --url: domain to enter
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

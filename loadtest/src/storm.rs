@@ -45,11 +45,11 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);
-    crew.order(&Order::Aim { servers: stage.addresses(), floor: false }, Duration::from_secs(10))?;
+    crew.order(&stage.aim(), Duration::from_secs(10))?;
     let patience = Duration::from_secs(60 + devices as u64 / 100);
     crew.order(&Order::Enter { window: trial::window(&crew) }, patience)?;
     stage.restart()?;
-    crew.order(&Order::Aim { servers: stage.addresses(), floor: false }, Duration::from_secs(10))?;
+    crew.order(&stage.aim(), Duration::from_secs(10))?;
     progress.say("warming up");
     trial::warm_up(&mut crew, &watched(&stage)?)?;
     drop(progress);
@@ -63,7 +63,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
         Some(Against::Floor) => {
             let servers = floors(nodes, settings.workers.unwrap_or(1))?;
             let addresses = servers.iter().map(|server| server.address).collect();
-            crew.order(&Order::Aim { servers: addresses, floor: true }, Duration::from_secs(10))?;
+            crew.order(&Order::Aim { servers: addresses, floor: true, tls: None }, Duration::from_secs(10))?;
             trial::warm_up(&mut crew, &Watched { servers: &servers, commands: None })?;
             let progress = Progress::start("floor", arrivals);
             Some(trial::run(&mut crew, plan, Watched { servers: &servers, commands: None }, &progress)?)
@@ -72,7 +72,11 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     };
     drop(crew);
     let scenario = Settings::title(arguments.scenario.as_deref(), name(kind));
-    let checks = checks(kind, &groups, &broker);
+    let mut checks = checks(kind, &groups, &broker);
+    if settings.tls_resume {
+        let (resumed, all) = (broker.total.counts.resumed, broker.total.counts.registered);
+        checks.push(Check::new("sessions are resumed", resumed == all, format!("{resumed} of {all}")));
+    }
     let (broker, floor, more) = (&broker, floor.as_ref(), serde_json::Value::Null);
     let figures = Figures { scenario, groups: &groups, broker, floor, checks, more };
     figures::report(&figures, &settings)

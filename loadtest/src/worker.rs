@@ -5,6 +5,7 @@
 
 mod fleet;
 mod line;
+mod tls;
 
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use provbroker::core::ids::Secret;
 
 use super::Server;
 use super::redis::{Commands, Redis};
+use super::tls;
+use crate::orders::{Order, TlsOrder};
 use crate::settings::Settings;
 
 /// Connections that a server may have, because of the 20 000 descriptors of a process.
@@ -47,6 +49,7 @@ impl Tenant {
 
 /// Brokers and their store. The order of the members is that in which they end.
 pub struct Stage {
+    tls: Option<TlsOrder>,
     brokers: Vec<Server>,
     given: Option<SocketAddr>,
     configs: Vec<PathBuf>,
@@ -80,17 +83,18 @@ impl Stage {
         if nodes > 1 && store.starts_with("embedded:") {
             bail!("{nodes} brokers need a Redis: the embedded store is for one");
         }
+        let tls = tls::order(settings, folder.path())?;
         let mut configs = Vec::new();
         for node in 0..if given.is_some() { 0 } else { nodes } {
             let config = folder.path().join(format!("broker-{node}.toml"));
-            std::fs::write(&config, configuration(settings, node, &store, &tenants)?)?;
+            std::fs::write(&config, configuration(settings, node, &store, &tenants, folder.path())?)?;
             configs.push(config);
         }
         let variables = settings.set.iter().map(|set| variable(set)).collect::<anyhow::Result<_>>()?;
         let program = settings.program()?;
         let brokers = Vec::new();
         let mut stage =
-            Self { brokers, given, configs, program, variables, tenants, store, _redis: redis, _folder: folder };
+            Self { tls, brokers, given, configs, program, variables, tenants, store, _redis: redis, _folder: folder };
         stage.start()?;
         Ok(stage)
     }
@@ -118,6 +122,11 @@ impl Stage {
     /// Where devices connect.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.given.into_iter().chain(self.brokers.iter().map(|broker| broker.address)).collect()
+    }
+
+    /// Where the devices are to go.
+    pub fn aim(&self) -> Order {
+        Order::Aim { servers: self.addresses(), floor: false, tls: self.tls.clone() }
     }
 
     /// The brokers of its own.
@@ -195,10 +204,19 @@ fn variable(set: &str) -> anyhow::Result<(String, String)> {
 }
 
 /// A broker whose limits suit that all devices come from a few source addresses and all codes are asked for by one app.
-fn configuration(settings: &Settings, node: usize, store: &str, tenants: &[Tenant]) -> anyhow::Result<String> {
+fn configuration(
+    settings: &Settings,
+    node: usize,
+    store: &str,
+    tenants: &[Tenant],
+    folder: &Path,
+) -> anyhow::Result<String> {
     let (workers, listen) = (settings.workers.unwrap_or(1), listen(node)?);
+    let speaks_tls = settings.tls || settings.tls_resume;
+    // No device reads it here, but it has to fit.
+    let public = if speaks_tls { "public_url = \"https://localhost\"\n" } else { "" };
     let sections = [
-        ("server", format!("listen = \"{listen}:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = {workers}\n")),
+        ("server", format!("listen = \"{listen}:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = {workers}\n{public}")),
         ("store", format!("url = {store:?}\n")),
         // Pinged more often than by default, so that an idle member has been pinged when it is measured.
         ("devices", "ping_every = \"10s\"\nmax_unassigned_per_address = 100000\n".to_owned()),
@@ -211,6 +229,15 @@ fn configuration(settings: &Settings, node: usize, store: &str, tenants: &[Tenan
     let mut text = String::new();
     for (section, keys) in sections {
         write!(text, "[{section}]\n{keys}")?;
+    }
+    if speaks_tls {
+        let [certificate, key] = tls::files(folder);
+        write!(
+            text,
+            "[tls]\ncertificate = {:?}\nkey = {:?}\n",
+            certificate.display().to_string(),
+            key.display().to_string()
+        )?;
     }
     for tenant in tenants {
         write!(

@@ -2,13 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::{Registry, Token};
 use provbroker::core::ids::HardwareId;
 
 use super::line::Line;
+use super::tls::{Tickets, Tls};
 use crate::device::{Device, Failure, Heard, Kit, Peer};
 use crate::orders::{Group, Order, Outcome, Report};
 use crate::ws;
@@ -62,6 +64,8 @@ pub struct Fleet {
     troops: Vec<Troop>,
     slots: Vec<Slot>,
     servers: Vec<SocketAddr>,
+    tls: Option<Tls>,
+    tickets: Arc<Tickets>,
     due: BinaryHeap<Reverse<(u64, usize, Due)>>,
     return_us: u64,
     pass: Option<Pass>,
@@ -82,6 +86,8 @@ impl Fleet {
             troops: Vec::new(),
             slots: Vec::new(),
             servers: Vec::new(),
+            tls: None,
+            tickets: Arc::default(),
             due: BinaryHeap::new(),
             return_us: 2_000_000,
             pass: None,
@@ -99,7 +105,8 @@ impl Fleet {
     pub fn obey(&mut self, order: Order, now: u64) -> anyhow::Result<Option<Report>> {
         match order {
             Order::Play { run, share, shares, groups } => self.play(run, share, shares, groups)?,
-            Order::Aim { servers, floor } => {
+            Order::Aim { servers, floor, tls } => {
+                self.tls = tls.map(|order| Tls::new(&order, &self.tickets)).transpose()?;
                 self.servers = servers;
                 let peer = if floor { Peer::Floor } else { Peer::Broker };
                 for troop in &mut self.troops {
@@ -110,11 +117,13 @@ impl Fleet {
                 }
             }
             Order::Enter { window } => {
+                self.tickets.gather(true);
                 let all = (0..self.slots.len()).rev().collect();
                 self.pass = Some(Pass { next: all, window, under_way: 0 });
                 return Ok(None);
             }
             Order::WarmUp { window } => {
+                self.tickets.gather(false);
                 let additional = |slot: &usize| self.is_additional(*slot);
                 let next = (0..self.slots.len()).filter(additional).collect();
                 self.pass = Some(Pass { next, window, under_way: 0 });
@@ -166,7 +175,8 @@ impl Fleet {
         let source = troop.group.sources.map(|(first, last)| spread(slot.number, first, last));
         slot.device.connected();
         self.open += 1;
-        let line = Line::connect(self.servers[server], source, &self.registry, Token(at));
+        let tls = self.tls.as_ref().map(Tls::connection).transpose().map_err(io::Error::other);
+        let line = tls.and_then(|tls| Line::connect(self.servers[server], source, tls, &self.registry, Token(at)));
         match line.and_then(|mut line| line.send(request).map(|()| line)) {
             Ok(line) => slot.line = Some(line),
             Err(error) => self.fail(at, broken(&error), now),
@@ -201,11 +211,12 @@ impl Fleet {
             if !self.out.is_empty() {
                 line.send(&self.out).map_err(|error| broken(&error))?;
             }
+            // Then the rest is announced by another event, unless the end has been already.
+            let drained = line.is_drained_by(length, self.buffer.len()) && !over;
             if heard == Heard::Registered {
                 self.registered(at, now);
             }
-            // Less than there was room for: the rest is announced by another event, unless the end has been already.
-            if length < self.buffer.len() && !over {
+            if drained {
                 return Ok(());
             }
         }
@@ -230,6 +241,7 @@ impl Fleet {
         } else {
             slot.counted = true;
             troop.tally.counts.registered += 1;
+            troop.tally.counts.resumed += u64::from(slot.line.as_ref().is_some_and(Line::is_resumed));
             let latency = now.saturating_sub(slot.intended);
             troop.tally.latencies.record(latency);
             run.interval.record(latency);
@@ -280,9 +292,10 @@ fn spread(number: usize, first: u8, last: u8) -> u8 {
     u8::try_from(usize::from(first) + number % width).unwrap_or(last)
 }
 
-fn broken(error: &std::io::Error) -> Failure {
+fn broken(error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::TimedOut | ErrorKind::AddrNotAvailable => Failure::Refused,
+        ErrorKind::InvalidData => Failure::Wrong("TLS fails"),
         _ => Failure::Ended,
     }
 }
