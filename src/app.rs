@@ -21,6 +21,7 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
+use socket2::SockRef;
 use tokio::time::interval;
 
 use crate::actors::draining;
@@ -60,6 +61,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// App connections may be silent for hours; the kernel finds the dead ones (`appwebsocket.md` 7.4).
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 8192;
 
 /// Runs a broker until it is told to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
@@ -216,6 +220,8 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         anyhow::anyhow!("{key}: cannot listen on {address} ({error}); {what_to_do}")
     })?;
     listener.set_nonblocking(true)?;
+    // The standard library asks for 128, and the server takes a listener as it is.
+    SockRef::from(&listener).listen(BACKLOG)?;
     set_socket_options(&listener).with_context(|| format!("{key}: options of the listener"))?;
     Ok(listener)
 }
@@ -302,7 +308,6 @@ fn server(
     let governor = Arc::clone(&node.governor);
     let builder = Server::build()
         .disable_signals()
-        .backlog(8192)
         // The gate has its own bounds. The server's would hold up every listener of a worker, that for operations too.
         .max_concurrent_connections(usize::MAX >> 1)
         // Requests that are under way are finished.
@@ -329,7 +334,7 @@ fn server(
 
 /// Linux hands them on to every connection that is accepted, so that none costs four calls of the system.
 fn set_socket_options(listener: &TcpListener) -> std::io::Result<()> {
-    let socket = socket2::SockRef::from(listener);
+    let socket = SockRef::from(listener);
     let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
