@@ -30,7 +30,7 @@ pub use turnstile::{Passage, Permit, Turn};
 /// How often those who wait too long are looked for and the gates adapted to each other.
 pub const UPKEEP: Duration = Duration::from_millis(50);
 
-/// Memory and descriptors are looked at once in so many upkeeps.
+/// Memory is looked at once in so many upkeeps.
 const LOOK_AT_MEANS: u32 = 10;
 
 /// Registrations under way: never fewer, so that a slow store does not stop them …
@@ -122,9 +122,9 @@ impl Governor {
         }
     }
 
-    /// A connection has come: nothing of it was read yet. The permit is for its handshake.
-    pub fn connection(&self, source: SourceKey) -> Passage<SourceKey> {
-        let short = self.means.take();
+    /// A connection has come, with this number of its descriptor: nothing of it was read yet. The permit is for its handshake.
+    pub fn connection(&self, source: SourceKey, descriptor: u64) -> Passage<SourceKey> {
+        let short = self.means.short_for(descriptor);
         let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });
         self.connections.pass(Rank::Other, &source, short)
     }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd as _;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -97,7 +98,9 @@ where
 
     fn call(&self, io: TcpStream) -> Self::Future {
         let address = io.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        match self.governor.connection(SourceKey::from(address)) {
+        // Never negative while it is open.
+        let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
+        match self.governor.connection(SourceKey::from(address), descriptor) {
             Passage::Now(permit) => serve(self.inner.call(io), permit).boxed_local(),
             Passage::Later(turn) => {
                 let (inner, governor) = (Rc::clone(&self.inner), Arc::clone(&self.governor));

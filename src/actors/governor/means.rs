@@ -1,6 +1,6 @@
 //! Memory and descriptors of this process, as the kernel tells them. Where it does not, neither is ever short.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which means are short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,31 +14,27 @@ pub(super) struct Means {
     /// Descriptors that connections may bring it to.
     max_open: u64,
     memory_is_short: AtomicBool,
-    /// At the last look, and every connection since.
-    open: AtomicU64,
 }
 
 impl Means {
     pub fn new(max_memory: u64, reserve: u64) -> Self {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let max_open = max_descriptors(&limits).map_or(u64::MAX, |limit| limit.saturating_sub(reserve));
-        let means = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false), open: AtomicU64::new(0) };
+        let means = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false) };
         means.look();
         means
     }
 
-    /// A connection has taken one descriptor more. Says what is short.
-    pub fn take(&self) -> Option<Short> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.max_open {
+    /// What is short for a connection with this descriptor. A new one always gets the least number that is free, so all below
+    /// it are taken, and nothing has to be counted.
+    pub fn short_for(&self, descriptor: u64) -> Option<Short> {
+        if descriptor >= self.max_open {
             return Some(Short { memory: false });
         }
         self.memory_is_short.load(Ordering::Relaxed).then_some(Short { memory: true })
     }
 
     pub fn look(&self) {
-        if self.max_open != u64::MAX {
-            self.open.store(open_descriptors(), Ordering::Relaxed);
-        }
         if self.max_memory > 0 {
             let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
             let resident = resident_pages(&statm).saturating_mul(PAGE);
@@ -60,15 +56,6 @@ fn max_descriptors(limits: &str) -> Option<u64> {
     limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }
 
-fn open_descriptors() -> u64 {
-    const HERE: &str = "/proc/self/fd";
-    // Newer kernels (6.2) say the number as the length; older ones say 0.
-    match std::fs::metadata(HERE).map_or(0, |folder| folder.len()) {
-        0 => std::fs::read_dir(HERE).map_or(0, |entries| entries.count() as u64),
-        open => open,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,20 +66,18 @@ mod tests {
         assert_eq!(max_descriptors(limits), Some(20_000));
         assert_eq!(max_descriptors("Max open files            unlimited    unlimited   files"), None);
         assert_eq!(resident_pages("5000 1234 800 1 0 900 0\n"), 1234);
-        assert!(open_descriptors() >= 3);
     }
 
     #[test]
-    fn every_connection_since_the_last_look_counts() {
-        let means = Means::new(0, 0);
-        let means = Means { max_open: means.open.load(Ordering::Relaxed) + 2, ..means };
-        assert_eq!([means.take(), means.take()], [None, None]);
-        assert_eq!(means.take(), Some(Short { memory: false }));
+    fn the_last_descriptors_are_not_for_connections() {
+        let means = Means { max_open: 100, ..Means::new(0, 0) };
+        assert_eq!(means.short_for(99), None);
+        assert_eq!(means.short_for(100), Some(Short { memory: false }));
     }
 
     #[test]
     fn memory_is_short_from_the_bound_on() {
-        assert_eq!(Means::new(1, 0).take(), Some(Short { memory: true }));
-        assert_eq!(Means::new(1 << 60, 0).take(), None);
+        assert_eq!(Means::new(1, 0).short_for(3), Some(Short { memory: true }));
+        assert_eq!(Means::new(1 << 60, 0).short_for(3), None);
     }
 }

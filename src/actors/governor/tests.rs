@@ -99,7 +99,7 @@ fn handshakes_wait_while_the_room_behind_them_is_full() {
     let _held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
     let mut crowd = Vec::from([0; 3].map(|_| later(&governor, "a.example")));
     governor.keep_up();
-    let Passage::Later(turn) = governor.connection(source(1)) else { panic!("has to wait") };
+    let Passage::Later(turn) = governor.connection(source(1), 3) else { panic!("has to wait") };
     let mut turn = Box::pin(turn.come());
     governor.keep_up();
     assert!(turn.as_mut().now_or_never().is_none());
@@ -113,8 +113,8 @@ fn those_who_say_nothing_do_not_shut_others_out() {
     let governor = Governor::new(bars());
     let silent = [0; 100].map(|_| governor.expect());
     governor.keep_up();
-    let Passage::Now(_first) = governor.connection(source(1)) else { panic!("has to go on at once") };
-    let Passage::Now(_second) = governor.connection(source(1)) else { panic!("has to go on at once") };
+    let Passage::Now(_first) = governor.connection(source(1), 3) else { panic!("has to go on at once") };
+    let Passage::Now(_second) = governor.connection(source(1), 3) else { panic!("has to go on at once") };
     drop(silent);
     assert_eq!(governor.expected.load(Ordering::Relaxed), 0);
 }
@@ -131,7 +131,7 @@ fn who_waits_too_long_is_sent_away() {
 #[test]
 fn without_memory_nobody_new_is_let_in_and_who_is_in_goes_on() {
     let governor = Governor::new(Bars { memory: 1, ..bars() });
-    assert!(matches!(governor.connection(source(1)), Passage::Refused));
+    assert!(matches!(governor.connection(source(1), 3), Passage::Refused));
     let _admitted = now(governor.registration(Rank::Known, &domain("a.example")));
     let _again = [0; 5].map(|_| governor.go_on());
 }
