@@ -1,6 +1,6 @@
 //! What clients see of the members of a domain has changed: told to all nodes, many changes at once.
 
-use actix::{AsyncContext as _, Context, Handler, Message};
+use actix::{AsyncContext as _, Context};
 
 use crate::actors::domain::DomainActor;
 use crate::actors::pace::BEAT;
@@ -10,22 +10,14 @@ use crate::store::Signal;
 /// Devices in one signal.
 const IN_ONE: usize = 500;
 
-/// What clients see of these devices has changed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Changed(pub Vec<DeviceKey>);
-
-impl Handler<Changed> for DomainActor {
-    type Result = ();
-
-    fn handle(&mut self, Changed(keys): Changed, ctx: &mut Context<Self>) {
+impl DomainActor {
+    /// What clients see of these devices has changed.
+    pub(super) fn changed(&mut self, keys: Vec<DeviceKey>, ctx: &mut Context<Self>) {
         if self.changes.happened(keys) {
             self.tell_of_changes(ctx);
         }
     }
-}
 
-impl DomainActor {
     pub(super) fn tell_of_changes(&mut self, ctx: &mut Context<Self>) {
         let (keys, domain) = (self.changes.take(), self.name.clone());
         if let Some(node) = self.node.upgrade() {

@@ -12,7 +12,6 @@ use actix::{
     Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, WrapFuture as _,
 };
 
-use crate::actors::changes::Changed;
 use crate::actors::mail::Mail;
 use crate::actors::node::Node;
 use crate::actors::pace::Pace;
@@ -20,9 +19,11 @@ use crate::actors::phone::{DomainLost, Phone, Recheck};
 use crate::actors::roster::End;
 use crate::actors::rounds::Rounds;
 use crate::actors::users::{Reenlist, Users};
+use crate::actors::word::{Join, Word, Words};
 use crate::core::close::Close;
 use crate::core::device::Requester;
 use crate::core::ids::{Code, ConnId, DeviceKey, DomainName};
+use crate::lifecycle::Begun;
 use crate::metrics::{self, Gauge, Held};
 use crate::store::Whereabouts;
 
@@ -117,72 +118,43 @@ impl Actor for DomainActor {
     }
 }
 
-/// A device has become a member on this connection. An actor that ends before it has taken the message in tells the
-/// connection so, like any member.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Join {
-    /// The device.
-    pub key: DeviceKey,
-    /// Its connection.
-    pub conn: ConnId,
-    /// The actor of the connection.
-    phone: Option<Addr<Phone>>,
-}
-
-impl Join {
-    /// For the connection `conn`, whose actor is `phone`.
-    pub const fn new(key: DeviceKey, conn: ConnId, phone: Addr<Phone>) -> Self {
-        Self { key, conn, phone: Some(phone) }
-    }
-}
-
-impl Drop for Join {
-    fn drop(&mut self) {
-        if let Some(phone) = &self.phone {
-            phone.do_send(DomainLost);
-        }
-    }
-}
-
-impl Handler<Join> for DomainActor {
+impl Handler<Words> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, mut join: Join, _: &mut Context<Self>) {
-        let Some(phone) = join.phone.take() else { return };
+    fn handle(&mut self, Words(words): Words, ctx: &mut Context<Self>) {
+        let mut changed = Vec::new();
+        for word in words {
+            match word {
+                Word::Join(join) => self.take_in(join),
+                Word::Leave(key, conn, begun) => self.let_go(key, conn, begun, ctx),
+                Word::Changed(key) => changed.push(key),
+            }
+        }
+        self.changed(changed, ctx);
+    }
+}
+
+impl DomainActor {
+    fn take_in(&mut self, mut join: Join) {
+        let Some(phone) = join.take_in() else { return };
         let member = Member { conn: join.conn, phone, _counted: metrics::hold(Gauge::Members) };
         let before = self.members.insert(join.key.clone(), member);
         if let Some(old) = before.filter(|old| old.conn != join.conn) {
             old.phone.do_send(End(Close::Replaced));
         }
     }
-}
 
-/// The connection of a member has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Leave {
-    /// The device.
-    pub key: DeviceKey,
-    /// Its connection.
-    pub conn: ConnId,
-}
-
-impl Handler<Leave> for DomainActor {
-    type Result = ();
-
-    fn handle(&mut self, Leave { key, conn }: Leave, ctx: &mut Context<Self>) {
+    fn let_go(&mut self, key: DeviceKey, conn: ConnId, begun: Begun, ctx: &Context<Self>) {
         if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
             self.members.remove(&key);
         }
-        let (here, name, told) = (self.here(conn), self.name.clone(), ctx.address());
-        let Some((node, at)) = here else { return };
-        let begun = node.underway.begin();
+        let Some((node, at)) = self.here(conn) else { return };
+        let (name, told) = (self.name.clone(), ctx.address());
         actix_rt::spawn(async move {
             if let Err(error) = node.store.detach(&name, &key, &at).await {
                 tracing::debug!(%error, "member not detached");
             }
-            told.do_send(Changed(vec![key]));
+            told.do_send(Words(vec![Word::Changed(key)]));
             drop(begun);
         });
     }

@@ -7,7 +7,7 @@
 
 pub mod alarm;
 mod answer;
-pub mod changes;
+mod changes;
 pub mod domain;
 pub mod draining;
 pub mod governor;
@@ -26,6 +26,7 @@ pub mod tunnel;
 pub mod users;
 mod waiting;
 pub mod watchers;
+pub mod word;
 
 #[cfg(test)]
 mod tests;

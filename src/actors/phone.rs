@@ -11,8 +11,7 @@ use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::actors::alarm::Alarm;
-use crate::actors::changes::Changed;
-use crate::actors::domain::{DomainActor, Join, Leave};
+use crate::actors::domain::DomainActor;
 use crate::actors::laps::Laps;
 use crate::actors::line::Line;
 use crate::actors::node::Node;
@@ -20,6 +19,7 @@ use crate::actors::registry::StrangersChanged;
 use crate::actors::socket::{Incoming, Joiner, close_frame};
 use crate::actors::tunnel::Takers;
 use crate::actors::waiting::Waiting;
+use crate::actors::word::{self, Join, Word};
 use crate::clock;
 use crate::core::close::Close;
 use crate::core::ids::{Code, ConnId, DomainName};
@@ -143,7 +143,7 @@ impl Phone {
             Action::Refresh(facts) => self.aside(|node, domain, key| async move {
                 node.codes.refresh(&domain, &key, &facts).await;
                 if let Some(domain) = node.domain(&domain).await {
-                    domain.do_send(Changed(vec![key]));
+                    word::tell(&domain, Word::Changed(key));
                 }
             }),
             Action::WrongDigest => {
@@ -197,7 +197,7 @@ impl Phone {
             let (Some(domain), Some(key)) = (phone.domain.clone(), phone.session.key().cloned()) else {
                 return phone.feed(Event::Joined(false), ctx);
             };
-            domain.do_send(Join::new(key, phone.conn, ctx.address()));
+            word::tell(&domain, Word::Join(Join::new(key, phone.conn, ctx.address())));
             phone.attach(ctx);
         });
     }
@@ -235,7 +235,7 @@ impl Phone {
 
     fn leave(&self, domain: &Addr<DomainActor>) {
         if let Some(key) = self.session.key() {
-            domain.do_send(Leave { key: key.clone(), conn: self.conn });
+            word::tell(domain, Word::Leave(key.clone(), self.conn, self.node.underway.begin()));
         }
     }
 
@@ -283,7 +283,7 @@ impl Phone {
     /// The device may look different now to those who see it.
     fn changed(&self) {
         match (&self.domain, self.session.key()) {
-            (Some(domain), Some(key)) => domain.do_send(Changed(vec![key.clone()])),
+            (Some(domain), Some(key)) => word::tell(domain, Word::Changed(key.clone())),
             _ if self.waiting.is_some() => self.node.registry.do_send(StrangersChanged),
             _ => {}
         }

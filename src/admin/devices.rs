@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::actors::changes::Changed;
+use crate::actors::word::{Word, Words};
 use crate::core::device::{Device, Domain, Stranger, Way};
 use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::timeline::{Happening, Subject};
@@ -213,7 +213,7 @@ impl Admin {
     /// Tells clients that a device looks different now.
     pub(super) async fn touch(&self, domain: &DomainName, key: &DeviceKey) {
         if let Some(actor) = self.node.domain(domain).await {
-            actor.do_send(Changed(vec![key.clone()]));
+            actor.do_send(Words(vec![Word::Changed(key.clone())]));
         }
     }
 

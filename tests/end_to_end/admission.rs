@@ -252,7 +252,7 @@ fn our_own_times_do_not_run_against_one_that_waits() {
 /// Takes all places for handshakes.
 fn take_handshakes(broker: &Broker, many: usize) -> Vec<Permit<SourceKey>> {
     let from = SourceKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    let take = |_| match broker.governor().connection(from) {
+    let take = |_| match broker.governor().connection(from, 3) {
         Passage::Now(permit) => permit,
         Passage::Later(_) | Passage::Refused => panic!("nobody else is there"),
     };
