@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+use crate::report;
 use crate::orders::Group;
 use crate::settings::Settings;
 use crate::trial::{Measured, Sum};
@@ -51,7 +52,7 @@ pub fn report(figures: &Figures<'_>, settings: &Settings) -> anyhow::Result<()> 
         std::fs::write(file, format!("{report:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
     }
     if let Some(file) = &settings.html {
-        bail!("cannot write {}: this build draws no page", file.display());
+        std::fs::write(file, report::page(&report)).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let failed: Vec<&str> = figures.checks.iter().filter(|check| !check.ok).map(|check| check.name).collect();
     if !failed.is_empty() {

@@ -7,6 +7,7 @@
 
 mod reader;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use reader::Reader;
@@ -39,37 +40,38 @@ pub enum JsonError {
 
 /// A JSON value as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
     /// A number, in the characters in which it was received.
-    Number(Box<str>),
-    /// A string, decoded.
-    String(Box<str>),
+    Number(Cow<'a, str>),
+    /// A string, decoded; as it stands in the text, if nothing in it was escaped.
+    String(Cow<'a, str>),
     /// An array.
-    Array(Vec<Value>),
+    Array(Vec<Value<'a>>),
     /// An object.
-    Object(Object),
+    Object(Object<'a>),
 }
 
 /// One member of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Member {
-    name: Box<str>,
-    value: Value,
+struct Member<'a> {
+    name: Cow<'a, str>,
+    value: Value<'a>,
     /// Where the value stands in the text that was read, as byte offsets.
     span: (u32, u32),
 }
 
-/// A JSON object with its members in the order of arrival.
+/// A JSON object with its members in the order of arrival. It borrows from the text what it can: most messages are read and
+/// dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Object(Vec<Member>);
+pub struct Object<'a>(Vec<Member<'a>>);
 
-impl Object {
+impl<'a> Object<'a> {
     /// Reads `bytes` as one JSON object, with nothing but white space around it.
-    pub fn parse(bytes: &[u8]) -> Result<Self, JsonError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Utf8)?;
         match Reader::new(text).whole()? {
             Value::Object(object) => Ok(object),
@@ -77,12 +79,18 @@ impl Object {
         }
     }
 
-    fn member(&self, name: &str) -> Option<&Member> {
-        self.0.iter().find(|m| &*m.name == name)
+    /// The same without the text, for whoever keeps it.
+    pub fn into_owned(self) -> Object<'static> {
+        let owned = |Member { name, value, span }| Member { name: owned(name), value: value.into_owned(), span };
+        Object(self.0.into_iter().map(owned).collect())
+    }
+
+    fn member(&self, name: &str) -> Option<&Member<'a>> {
+        self.0.iter().find(|m| m.name == name)
     }
 
     /// The value of a member; `None` if there is no such member.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&Value<'a>> {
         self.member(name).map(|m| &m.value)
     }
 
@@ -116,7 +124,7 @@ impl Object {
     }
 
     /// A member that is an object; `None` if it is absent or of another type.
-    pub fn object(&self, name: &str) -> Option<&Object> {
+    pub fn object(&self, name: &str) -> Option<&Object<'a>> {
         match self.get(name) {
             Some(Value::Object(o)) => Some(o),
             _ => None,
@@ -124,7 +132,7 @@ impl Object {
     }
 
     /// A member that is an array; `None` if it is absent or of another type.
-    pub fn array(&self, name: &str) -> Option<&[Value]> {
+    pub fn array(&self, name: &str) -> Option<&[Value<'a>]> {
         match self.get(name) {
             Some(Value::Array(a)) => Some(a),
             _ => None,
@@ -132,7 +140,7 @@ impl Object {
     }
 
     /// The members, in the order of arrival.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn members(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
         self.0.iter().map(|member| (&*member.name, &member.value))
     }
 
@@ -155,12 +163,23 @@ impl Object {
     }
 }
 
-impl Value {
+impl Value<'_> {
     /// The canonical text of `appwebsocket.md` section 4, rules 1 to 5: received order, no white space, fewest escapes.
     pub fn canonical(&self) -> String {
         let mut out = String::new();
         self.write_canonical(&mut out);
         out
+    }
+
+    fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(yes) => Value::Bool(yes),
+            Self::Number(text) => Value::Number(owned(text)),
+            Self::String(text) => Value::String(owned(text)),
+            Self::Array(items) => Value::Array(items.into_iter().map(Value::into_owned).collect()),
+            Self::Object(object) => Value::Object(object.into_owned()),
+        }
     }
 
     fn write_canonical(&self, out: &mut String) {
@@ -205,6 +224,10 @@ pub fn without_white_space(text: &str) -> String {
             !is_white_space(c)
         })
         .collect()
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 const fn is_white_space(c: char) -> bool {

@@ -242,7 +242,7 @@ fn domain(body: &Object) -> Result<Option<DomainId>, ApiError> {
 fn pbx_info(body: &Object) -> PbxInfo {
     let text = |name: &str| body.str(name).map(Into::into);
     let apis = body.array("apis").unwrap_or_default().iter().filter_map(|api| match api {
-        Value::String(name) => Some(name.clone()),
+        Value::String(name) => Some(Box::from(&**name)),
         _ => None,
     });
     PbxInfo {

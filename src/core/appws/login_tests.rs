@@ -87,7 +87,8 @@ proptest! {
     #[test]
     fn canonical_text_is_stable_under_white_space((spaced, tight) in spaced_json()) {
         let info = |text: &str| {
-            let object = Object::parse(format!("{{\"info\":{text}}}").as_bytes()).unwrap();
+            let message = format!("{{\"info\":{text}}}");
+            let object = Object::parse(message.as_bytes()).unwrap();
             object.get("info").unwrap().canonical()
         };
         prop_assert_eq!(&info(&spaced), &tight);

@@ -94,7 +94,7 @@ pub struct Request {
     /// The client's mark, returned with every answer.
     pub src: Option<Box<str>>,
     /// The whole message.
-    pub body: json::Object,
+    pub body: json::Object<'static>,
     /// The text of `info` as received but for its white space; form B of `appwebsocket.md` section 4.
     pub(super) received_info: Option<Box<str>>,
 }
@@ -110,7 +110,7 @@ impl Request {
             _ => None,
         };
         let (api, src) = (body.str("api").map(Into::into), body.str("src").map(Into::into));
-        Ok(Self { mt, api, src, body, received_info })
+        Ok(Self { mt, api, src, body: body.into_owned(), received_info })
     }
 
     /// The answer `<mt>Result` with `src` and `api` of the request, followed by `members`: a [`Map`] or a structure that

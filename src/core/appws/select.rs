@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::core::users::view::tests::view;
 
-    fn body(text: &str) -> Object {
+    fn body(text: &str) -> Object<'_> {
         Object::parse(text.as_bytes()).unwrap()
     }
 

@@ -1,5 +1,7 @@
 //! The reader behind [`super::Object::parse`].
 
+use std::borrow::Cow;
+
 use super::{JsonError, MAX_DEPTH, Member, Object, Value, is_white_space};
 
 /// A recursive descent over the text; recursion is bounded by [`MAX_DEPTH`].
@@ -14,7 +16,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the whole text as one value with nothing but white space around it.
-    pub(super) fn whole(mut self) -> Result<Value, JsonError> {
+    pub(super) fn whole(mut self) -> Result<Value<'a>, JsonError> {
         let value = self.value(1)?;
         self.white_space();
         if self.at == self.text.len() { Ok(value) } else { Err(JsonError::Syntax) }
@@ -40,7 +42,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, JsonError> {
         if depth > MAX_DEPTH {
             return Err(JsonError::Depth);
         }
@@ -48,7 +50,7 @@ impl<'a> Reader<'a> {
         match self.peek().ok_or(JsonError::Syntax)? {
             b'{' => self.object(depth).map(Value::Object),
             b'[' => self.array(depth).map(Value::Array),
-            b'"' => self.string().map(|s| Value::String(s.into())),
+            b'"' => self.string().map(Value::String),
             b't' => self.literal("true", Value::Bool(true)),
             b'f' => self.literal("false", Value::Bool(false)),
             b'n' => self.literal("null", Value::Null),
@@ -56,7 +58,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn literal(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
+    fn literal(&mut self, word: &str, value: Value<'a>) -> Result<Value<'a>, JsonError> {
         if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             self.at += word.len();
             Ok(value)
@@ -65,9 +67,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Object, JsonError> {
+    fn object(&mut self, depth: usize) -> Result<Object<'a>, JsonError> {
         self.at += 1;
-        let mut members: Vec<Member> = Vec::new();
+        let mut members: Vec<Member<'a>> = Vec::new();
         self.white_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
             self.white_space();
             let start = self.at;
             let value = self.value(depth + 1)?;
-            members.push(Member { name: name.into(), value, span: (position(start), position(self.at)) });
+            members.push(Member { name, value, span: (position(start), position(self.at)) });
             // Looked for on the way, each time that the object has doubled: a hostile one is refused before it costs memory.
             if members.len().is_power_of_two() && has_repeated_name(&members) {
                 return Err(JsonError::Repeated);
@@ -99,7 +101,7 @@ impl<'a> Reader<'a> {
         if has_repeated_name(&members) { Err(JsonError::Repeated) } else { Ok(Object(members)) }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Vec<Value>, JsonError> {
+    fn array(&mut self, depth: usize) -> Result<Vec<Value<'a>>, JsonError> {
         self.at += 1;
         let mut items = Vec::new();
         self.white_space();
@@ -118,7 +120,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<Value, JsonError> {
+    fn number(&mut self) -> Result<Value<'a>, JsonError> {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -139,7 +141,7 @@ impl<'a> Reader<'a> {
             }
             self.digits()?;
         }
-        Ok(Value::Number(self.text[start..self.at].into()))
+        Ok(Value::Number(Cow::Borrowed(&self.text[start..self.at])))
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
@@ -156,22 +158,31 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.at += 1;
-        let mut out = String::new();
+        let plain = self.unescaped();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut out = plain.to_owned();
         loop {
-            let start = self.at;
-            while !matches!(self.peek(), None | Some(b'"' | b'\\' | 0..0x20)) {
-                self.at += 1;
-            }
-            // Both ends stand beside an ASCII byte, so this is a character boundary.
-            out.push_str(&self.text[start..self.at]);
             match self.next()? {
-                b'"' => return Ok(out),
+                b'"' => return Ok(Cow::Owned(out)),
                 b'\\' => out.push(self.escape()?),
                 _ => return Err(JsonError::Syntax),
             }
+            out.push_str(self.unescaped());
         }
+    }
+
+    /// Up to the next character that means something in a string.
+    fn unescaped(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
+        self.at += end;
+        // Both ends stand beside an ASCII byte, so this is a character boundary.
+        &rest[..end]
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
@@ -223,7 +234,7 @@ fn position(at: usize) -> u32 {
 }
 
 /// Small objects are compared pairwise; large ones are sorted first, so that a hostile object costs no quadratic time.
-fn has_repeated_name(members: &[Member]) -> bool {
+fn has_repeated_name(members: &[Member<'_>]) -> bool {
     if members.len() <= 24 {
         return members.iter().enumerate().any(|(n, m)| members[..n].iter().any(|o| o.name == m.name));
     }
