@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo observe test tools check openapi deny measured clean
+.PHONY: help run demo observe test tools check openapi deny measured bench clean
 
 CARGO ?= cargo
 # cargo-nextest reports better; cargo test is enough.
@@ -99,6 +99,13 @@ ifneq ($(NEXTEST),)
 else
 	$(CARGO) test --workspace --locked -- --ignored --test-threads 1 </dev/null
 endif
+
+# Instructions, not seconds: the same on a busy machine. `make bench KEEP=--keep` writes the new number down.
+bench: ## count the instructions of one registration
+	@command -v valgrind >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q valgrind; } </dev/null
+	python3 -B benches/count.py "$$($(CARGO) build --release --locked --bench registration --message-format json \
+	  | python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')" \
+	  benches/registration.baseline $(KEEP)
 
 clean: ## remove what was built; the data stay
 	$(CARGO) clean
