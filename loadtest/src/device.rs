@@ -97,19 +97,23 @@ pub struct Kit {
 impl Kit {
     /// Devices of one model.
     pub fn new(peer: Peer, admin_password: Option<Secret>) -> Self {
-        let text = |text: &str| -> Box<str> { text.into() };
-        let facts = Facts {
-            product: text("IP112"),
-            version: text("13r3 sr9 [13.6012/136012/300]"),
-            platform: text("PHONE"),
-            fw_build: Some(text("136012")),
-            bc_build: Some(text("136012")),
-            major: Some(text("13r3")),
-            fw: Some(text("ip112.bin")),
-            bc: Some(text("boot112.bin")),
-            ..Facts::default()
-        };
-        Self { peer, admin_password, facts }
+        Self { peer, admin_password, facts: facts() }
+    }
+}
+
+/// What a phone of a usual model says of itself.
+pub fn facts() -> Facts {
+    let text = |text: &str| -> Box<str> { text.into() };
+    Facts {
+        product: text("IP112"),
+        version: text("13r3 sr9 [13.6012/136012/300]"),
+        platform: text("PHONE"),
+        fw_build: Some(text("136012")),
+        bc_build: Some(text("136012")),
+        major: Some(text("13r3")),
+        fw: Some(text("ip112.bin")),
+        bc: Some(text("boot112.bin")),
+        ..Facts::default()
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::device::facts;
 use anyhow::{Context as _, bail};
 use provbroker::core::device::Facts;
 use provbroker::core::ids::{HardwareId, Secret};
@@ -32,20 +33,8 @@ pub struct Device {
 impl Device {
     /// A device that has never been connected.
     pub fn new() -> anyhow::Result<Self> {
-        let text = |text: &str| -> Box<str> { text.into() };
-        let facts = Facts {
-            product: text("IP112"),
-            version: text("13r3 sr9 [13.6012/136012/300]"),
-            platform: text("PHONE"),
-            fw_build: Some(text("136012")),
-            bc_build: Some(text("136012")),
-            major: Some(text("13r3")),
-            fw: Some(text("ip112.bin")),
-            bc: Some(text("boot112.bin")),
-            ..Facts::default()
-        };
         let id = HardwareId::parse("tunnel")?;
-        let identify = Identify { id, facts, code: OfferedCode::None, digest: None };
+        let identify = Identify { id, facts: facts(), code: OfferedCode::None, digest: None };
         Ok(Self { identify, password: None, stream: None })
     }
 
