@@ -39,7 +39,7 @@ pub struct Group {
 }
 
 /// How devices speak TLS.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsOrder {
     /// The only certificate that they trust, as DER.
     pub certificate: Vec<u8>,

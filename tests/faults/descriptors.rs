@@ -1,4 +1,5 @@
-//! The process runs out of file descriptors: who is in stays in, who comes waits or is refused, and it goes on by itself.
+//! The process runs out of file descriptors for connections: who is in stays in, who comes is sent away, and it goes on by
+//! itself.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ fn no_descriptor_is_left() {
             // Those that only connect hold descriptors until they have to say something.
             match timeout(WAITS, Wire::open(broker.addr, "/sysclients", None)).await {
                 Ok(Ok(wire)) => fill.push(wire),
-                Ok(Err(_)) => refused = Some("ended"),
+                Ok(Err(_)) => refused = Some("is sent away"),
                 Err(_) => refused = Some("waits"),
             }
             assert!(fill.len() < LIMIT, "never short");
@@ -67,6 +68,8 @@ fn no_descriptor_is_left() {
             refused.unwrap()
         );
         assert_eq!(gone, 0);
+        // What is kept in reserve is for these, and for the store.
+        assert_eq!(answers, looks, "the operations listener answers all the time");
         assert!(again <= Duration::from_secs(5), "{again:?}");
     });
 }

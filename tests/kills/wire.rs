@@ -80,11 +80,14 @@ impl Wire {
         Ok(Self { stream, buffer: Vec::new(), fuse: None, framed: 0 })
     }
 
-    /// Connects and becomes a WebSocket; every message burns `fuse`.
+    /// Connects and becomes a WebSocket; every message burns `fuse`. Gone if it is sent away and has to come back later.
     pub async fn open(to: SocketAddr, path: &str, fuse: Option<&Rc<Fuse>>) -> Result<Self> {
         let mut wire = Self::connect(to).await?;
         wire.write(upgrade(path).as_bytes()).await?;
         let head = wire.head().await?;
+        if head.starts_with("HTTP/1.1 503 ") {
+            return Err(Gone(None));
+        }
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         wire.fuse = fuse.cloned();
         Ok(wire)

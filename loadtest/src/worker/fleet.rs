@@ -106,7 +106,10 @@ impl Fleet {
         match order {
             Order::Play { run, share, shares, groups } => self.play(run, share, shares, groups)?,
             Order::Aim { servers, floor, tls } => {
-                self.tls = tls.map(|order| Tls::new(&order, &self.tickets)).transpose()?;
+                // Tickets are good only for the configuration that they were got with.
+                if self.tls.as_ref().map(Tls::order) != tls.as_ref() {
+                    self.tls = tls.map(|order| Tls::new(order, &self.tickets)).transpose()?;
+                }
                 self.servers = servers;
                 let peer = if floor { Peer::Floor } else { Peer::Broker };
                 for troop in &mut self.troops {

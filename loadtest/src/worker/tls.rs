@@ -62,13 +62,14 @@ impl ClientSessionStore for Tickets {
 
 /// What the connections of all devices share.
 pub struct Tls {
+    order: TlsOrder,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
 impl Tls {
     /// Trusts this certificate and no other.
-    pub fn new(order: &TlsOrder, tickets: &Arc<Tickets>) -> anyhow::Result<Self> {
+    pub fn new(order: TlsOrder, tickets: &Arc<Tickets>) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(order.certificate.clone())).context("the certificate to trust")?;
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -78,7 +79,12 @@ impl Tls {
         config.resumption =
             if order.resume { Resumption::store(Arc::<Tickets>::clone(tickets)) } else { Resumption::disabled() };
         let name = ServerName::try_from(order.name.clone()).context("the name of the server")?;
-        Ok(Self { config: Arc::new(config), name })
+        Ok(Self { order, config: Arc::new(config), name })
+    }
+
+    /// What it was made for.
+    pub const fn order(&self) -> &TlsOrder {
+        &self.order
     }
 
     /// One more connection.
