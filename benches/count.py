@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FEW, MANY = 100, 400
+FEW, MANY = 200, 2200
 # Hash seeds, challenges and the moment of the upkeep differ between runs.
 TOLERANCE = 0.03
 
