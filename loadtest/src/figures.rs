@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use crate::report;
 use crate::orders::Group;
+use crate::report;
 use crate::settings::Settings;
 use crate::trial::{Measured, Sum};
 
