@@ -119,7 +119,12 @@ impl Broker {
         upkeep::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
-            web::Data::new(DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now))
+            let routes = DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now);
+            let node = Arc::clone(&node);
+            web::Data::new(routes.with_found(move |code| {
+                let node = Arc::clone(&node);
+                actix_rt::spawn(async move { node.codes.found(code).await });
+            }))
         });
         let admin = config
             .plays(Role::Devices)

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! main → demo → app → web → admin → actors → codes, directory → store → core ← sim ← loadtest
+//!                       web → people → store: the Users role, which talks to Devices over the wire only
 //! main → ctl → core: the operators' command line, which knows the service by its REST interface only
 //! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
 //! ```
@@ -20,6 +21,7 @@ pub mod demo;
 pub mod directory;
 pub mod lifecycle;
 pub mod metrics;
+pub mod people;
 pub mod random;
 pub mod sim;
 pub mod store;

@@ -31,10 +31,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("codes", &["directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
     ("actors", &["codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
     ("admin", &["actors", "codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    // It talks to Devices over the wire only, also in the same process.
+    ("people", &["store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
     (
         "web",
         &[
             "admin",
+            "people",
             "actors",
             "codes",
             "directory",
@@ -52,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "web",
             "admin",
+            "people",
             "actors",
             "codes",
             "directory",
@@ -238,6 +242,9 @@ fn a_wrong_line_is_found() {
         ("src/directory.rs", "use crate::codes::issue;", "directory uses codes"),
         ("src/codes/tests.rs", "use super::super::actors::x;", "codes uses actors"),
         ("src/actors/a.rs", "use crate::web::x;", "actors uses web"),
+        ("src/people/a.rs", "use crate::codes::Codes;", "people uses codes"),
+        ("src/people/a.rs", "use crate::actors::node::Node;", "people uses actors"),
+        ("src/admin/a.rs", "use crate::people::People;", "admin uses people"),
         ("src/web/a.rs", "use crate::app;", "web uses app"),
         ("src/app.rs", "use crate::demo;", "app uses demo"),
         ("src/sim/a.rs", "use crate::store::Codes;", "sim uses store"),

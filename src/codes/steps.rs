@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::Codes;
-use crate::core::ids::DomainName;
+use crate::core::device::{CodeState, IssuedCode};
+use crate::core::ids::{Code, DomainName};
 use crate::core::timeline::{Happening, Subject};
 use crate::lifecycle::{Begun, Underway};
 use crate::store::Store;
@@ -53,6 +54,17 @@ impl Codes {
         }
     }
 
+    /// The directory has told a phone where to go with this code. Nothing happens if it is not one of ours, or is used already.
+    pub async fn found(&self, code: Code) {
+        match self.store.find_code(code).await {
+            Ok(Some(IssuedCode { domain, state: CodeState::Open, .. })) => {
+                self.note(&domain, vec![Subject::Code(code)], Happening::Found);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a step was lost"),
+        }
+    }
+
     /// Resolves when no step waits.
     pub async fn noted(&self) {
         self.steps.underway.none().await;
@@ -83,7 +95,7 @@ fn independent(some: &[News]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::{Code, DeviceKey};
+    use crate::core::ids::DeviceKey;
 
     #[test]
     fn steps_of_one_subject_wait_for_each_other() {

@@ -37,6 +37,8 @@ pub enum Happening {
     Issued,
     /// The code was revoked by an operator.
     Revoked,
+    /// The directory has told a phone where to go with the code.
+    Found,
     /// The device entered the domain: by code, automatically, or by an operator.
     Entered(super::device::Way),
     /// The device brought a code of this domain but belongs to another one.

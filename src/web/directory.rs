@@ -14,6 +14,7 @@ use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::core::ids::Code;
 use crate::core::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
 use crate::core::time::Tick;
 use crate::directory::DirectoryService;
@@ -52,6 +53,7 @@ pub struct DirectoryWeb {
     wrong: Mutex<WrongCodes>,
     delay: Duration,
     clock: Box<dyn Fn() -> Tick + Send + Sync>,
+    found: Box<dyn Fn(Code) + Send + Sync>,
 }
 
 impl DirectoryWeb {
@@ -61,7 +63,15 @@ impl DirectoryWeb {
         limits: &WrongCodeLimits,
         clock: impl Fn() -> Tick + Send + Sync + 'static,
     ) -> Self {
-        Self { service, wrong: Mutex::new(WrongCodes::new(limits)), delay: limits.delay, clock: Box::new(clock) }
+        let wrong = Mutex::new(WrongCodes::new(limits));
+        Self { service, wrong, delay: limits.delay, clock: Box::new(clock), found: Box::new(|_| {}) }
+    }
+
+    /// `found` is told of every good code that a phone has brought. It must not block.
+    #[must_use]
+    pub fn with_found(mut self, found: impl Fn(Code) + Send + Sync + 'static) -> Self {
+        self.found = Box::new(found);
+        self
     }
 
     fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongCodes) -> T) -> T {

@@ -68,6 +68,7 @@ async fn a_valid_code_leads_to_devices_as_often_as_it_is_asked() {
     assert_eq!(directory.get(&typed).await.body, OK);
     let entered = directory.store.state().contacts["009033a1b2c3"].1;
     assert_eq!(entered.map(|code| code.expose().to_owned()), Some(code));
+    assert_eq!(directory.found.lock().unwrap().len(), 16);
 }
 
 #[actix_web::test]
@@ -87,6 +88,7 @@ async fn wrong_codes_cannot_be_told_apart() {
         answers.push(directory.get(&format!("/init?mac=009033a1b2c3&code={code}")).await);
         assert_eq!(directory.store.state().calls, ["look_up", "contact"], "{code}");
     }
+    assert!(directory.found.lock().unwrap().is_empty());
     assert_eq!((answers[0].status, answers[0].body.as_str()), (200, FORM));
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(directory.store.state().contacts["009033a1b2c3"].1, None, "wrong codes are not stored");

@@ -129,6 +129,8 @@ pub struct Running {
     pub store: Arc<FakeStore>,
     /// The monotonic clock that the endpoints see, in milliseconds.
     pub clock: Arc<AtomicU64>,
+    /// The good codes that phones have brought.
+    pub found: Arc<Mutex<Vec<Code>>>,
 }
 
 /// Settings of a directory that accepts both credentials.
@@ -153,7 +155,11 @@ pub fn start_with(settings: DirectorySettings, limits: &WrongCodeLimits) -> Runn
     let service = Arc::new(DirectoryService::new(store.clone(), settings).unwrap());
     let clock = Arc::new(AtomicU64::new(1_000_000));
     let hand = clock.clone();
-    let web = web::Data::new(DirectoryWeb::new(service, limits, move || Tick(hand.load(Ordering::SeqCst))));
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let brought = found.clone();
+    let web = DirectoryWeb::new(service, limits, move || Tick(hand.load(Ordering::SeqCst)))
+        .with_found(move |code| brought.lock().unwrap().push(code));
+    let web = web::Data::new(web);
     let server = HttpServer::new(move || App::new().configure(routes(web.clone())))
         .workers(1)
         .disable_signals()
@@ -161,7 +167,7 @@ pub fn start_with(settings: DirectorySettings, limits: &WrongCodeLimits) -> Runn
         .unwrap();
     let at = server.addrs()[0];
     actix_web::rt::spawn(server.run());
-    Running { at, store, clock }
+    Running { at, store, clock, found }
 }
 
 /// An answer as it came over the socket.

@@ -144,6 +144,10 @@ pub fn of_code(code: Option<&IssuedCode>, steps: &[Step], device: Option<&Device
             Reason::OtherDomain,
             "a device has brought the code but belongs to another domain; that one has to take it out first",
         ),
+        Some(CodeState::Open) if steps.iter().any(|step| step.event == Happening::Found) => still(
+            Reason::CodeNotUsed,
+            "the directory has told a phone where to go with the code, and the phone has not come yet",
+        ),
         Some(CodeState::Open) => still(Reason::CodeNotUsed, "no device has used the code yet"),
         Some(CodeState::Used { by, .. }) => match device {
             Some(device) => of_device(device),

@@ -28,8 +28,8 @@ struct Timeline {
 struct StepView {
     /// When, in Unix seconds.
     at: u64,
-    /// What: `issued`, `revoked`, `entered`, `other-domain`, `removed`, `moved`, `update-ordered`, `updated`, `update-failed`,
-    /// `configured`, `config-failed`, `cleaned-up`, `port`, `notice-ready`, `notice-sent`, `notice-settled`.
+    /// What: `issued`, `revoked`, `found`, `entered`, `other-domain`, `removed`, `moved`, `update-ordered`, `updated`,
+    /// `update-failed`, `configured`, `config-failed`, `cleaned-up`, `port`, `notice-ready`, `notice-sent`, `notice-settled`.
     #[schema(example = "entered")]
     event: String,
     /// More about it, as far as there is more.

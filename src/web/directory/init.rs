@@ -136,7 +136,11 @@ async fn with_code(
         }
         wrong.over_all.exceeded(now)
     });
-    let first = first_contact(web, phone, code.filter(|_| target.is_some())).await?;
+    let good = code.filter(|_| target.is_some());
+    let first = first_contact(web, phone, good).await?;
+    if let Some(code) = good {
+        (web.found)(code);
+    }
     if busy {
         tokio::time::sleep(web.delay).await;
     }

@@ -1,0 +1,16 @@
+//! People and their phones: who asks for a phone, what becomes of the request, and which entry the phone gets at the backend.
+//!
+//! The rules of the Users role (`devices-api.md` section 7) as values: no connection, no clock, no store. Texts are not made here;
+//! whatever can go wrong has a name ([`Trouble`]), and the pages have a sentence for each.
+
+mod order;
+mod person;
+mod progress;
+mod request;
+mod rollout;
+
+pub use order::{Attempt, MAX_WAIT, Order, Pace};
+pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, Role, UserPage, UserQuery};
+pub use progress::{Progress, STAGES, Seen, Stage, Trouble, progress};
+pub use request::{EntryState, Phone, PhoneFacts, PhoneRequest, RequestId};
+pub use rollout::{PeopleRollout, Row};

@@ -1,0 +1,156 @@
+//! Who phones are for, and who may do what on the pages.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest SIP name, shown name, group or identifier, in characters.
+pub const MAX_TEXT: usize = 128;
+
+/// A text was not acceptable as this part of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct InvalidPerson(pub &'static str);
+
+/// What never changes about a user: the GUID at the exchange, or what the list of users has in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>")]
+pub struct PersonId(Box<str>);
+
+impl PersonId {
+    /// 1 to [`MAX_TEXT`] characters without control characters.
+    pub fn parse(text: &str) -> Result<Self, InvalidPerson> {
+        let bad = text.trim().is_empty() || text.chars().count() > MAX_TEXT || text.chars().any(char::is_control);
+        if bad { Err(InvalidPerson("identifier of a user")) } else { Ok(Self(text.into())) }
+    }
+
+    /// The identifier as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<Box<str>> for PersonId {
+    type Error = InvalidPerson;
+
+    fn try_from(text: Box<str>) -> Result<Self, InvalidPerson> {
+        Self::parse(&text)
+    }
+}
+
+impl fmt::Display for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A user of a domain, as the backend knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// What never changes about it.
+    pub guid: PersonId,
+    /// SIP name.
+    pub sip: Box<str>,
+    /// Name to be shown.
+    pub name: Box<str>,
+    /// Groups that it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Box<str>>,
+    /// Number of its telephone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Box<str>>,
+}
+
+/// An application that a phone can run for its user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhoneApp {
+    /// Its name, as the entry at the backend has it.
+    pub name: Box<str>,
+    /// Its title, for people.
+    pub title: Box<str>,
+}
+
+/// Which users are wanted, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserQuery {
+    /// Part of SIP name, shown name or number, whatever its case; empty: all.
+    pub search: Box<str>,
+    /// Only those in this group.
+    pub group: Option<Box<str>>,
+    /// [`UserPage::next`] of the page before.
+    pub after: Option<Box<str>>,
+    /// Users in this page at most.
+    pub limit: usize,
+}
+
+impl UserQuery {
+    /// Whether this user is wanted, as far as search and group go.
+    pub fn wants(&self, person: &Person) -> bool {
+        let in_group = self.group.as_ref().is_none_or(|group| person.groups.contains(group));
+        in_group && {
+            let part = self.search.trim().to_lowercase();
+            let has = |text: &str| text.to_lowercase().contains(&part);
+            part.is_empty() || has(&person.sip) || has(&person.name) || person.number.as_deref().is_some_and(has)
+        }
+    }
+}
+
+/// Some users.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserPage {
+    /// The users.
+    pub users: Vec<Person>,
+    /// Where the next page begins; `None`: there are no more.
+    pub next: Option<Box<str>>,
+    /// How many users fit the query in all, if the backend can tell.
+    pub total: Option<u64>,
+    /// All groups of the domain, sorted, whatever the query.
+    pub groups: Vec<Box<str>>,
+}
+
+/// What somebody who has signed in may do. A later one may do what an earlier one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// See and add own phones.
+    Person,
+    /// Register phones for all users of the own domain.
+    Rollout,
+    /// Look after the devices of the own domain, or of the instance.
+    Operator,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_finds_by_any_part_in_any_case() {
+        let anna = Person {
+            guid: PersonId::parse("a41c").unwrap(),
+            sip: "anna".into(),
+            name: "Berg, Änne".into(),
+            groups: vec!["Sales".into()],
+            number: Some("201".into()),
+        };
+        let wants = |search: &str, group: Option<&str>| {
+            UserQuery { search: search.into(), group: group.map(Into::into), ..UserQuery::default() }.wants(&anna)
+        };
+        for (search, group) in [("", None), ("ÄNN", None), (" nna ", Some("Sales")), ("20", None), ("berg", None)] {
+            assert!(wants(search, group), "{search} {group:?}");
+        }
+        assert!(!wants("otto", None) && !wants("", Some("sales")) && !wants("anna", Some("Lab")));
+    }
+
+    #[test]
+    fn an_identifier_is_a_short_line() {
+        assert!(PersonId::parse("").is_err() && PersonId::parse(" ").is_err() && PersonId::parse("a\nb").is_err());
+        assert!(PersonId::parse(&"x".repeat(MAX_TEXT)).is_ok() && PersonId::parse(&"x".repeat(MAX_TEXT + 1)).is_err());
+        assert!(serde_json::from_str::<PersonId>("\"\"").is_err());
+    }
+
+    #[test]
+    fn roles_include_each_other() {
+        assert!(Role::Person < Role::Rollout && Role::Rollout < Role::Operator);
+    }
+}
