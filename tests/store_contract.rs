@@ -29,6 +29,8 @@ mod fleet;
 mod keyspace;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
+#[path = "store_contract/people.rs"]
+mod people;
 #[path = "store_contract/tenancy.rs"]
 mod tenancy;
 #[path = "store_contract/tickets.rs"]
@@ -140,6 +142,19 @@ contract! {
         open_listings_are_limited_by_credential,
         an_answer_is_remembered_for_ten_minutes,
         the_first_contact_is_told_from_later_ones;
+    people:
+        a_request_is_kept_and_found,
+        a_request_gets_further_from_where_it_is,
+        a_request_waits_as_long_as_its_notice_may_come,
+        a_request_with_a_phone_stays,
+        an_order_is_placed_once,
+        of_many_notices_at_once_exactly_one_places_the_order,
+        an_order_is_due_again_until_it_is_settled,
+        an_order_that_has_failed_can_be_revived,
+        a_rollout_of_people_is_made_and_followed,
+        a_rollout_of_people_ends,
+        of_two_nodes_one_has_the_turn,
+        a_phone_has_one_request;
     tenancy:
         a_domain_is_made_changed_and_deleted,
         access_is_given_and_ends_with_the_domain_that_gave_it,

@@ -158,6 +158,8 @@ impl Handler<FromBus> for Registry {
             Signal::Changed { domain, keys } => self.watchers.devices(&domain, keys),
             Signal::Gone { domain, device } => self.watchers.devices(&domain, [device.key]),
             Signal::Strangers => self.watchers.strangers(),
+            // The Users role listens by itself.
+            Signal::People { .. } => {}
             Signal::Gap => {
                 self.look_at(None, ctx);
                 for actor in self.domains.values() {

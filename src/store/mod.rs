@@ -12,6 +12,7 @@ mod fleet;
 mod listings;
 mod observed;
 mod open;
+mod people;
 mod record;
 pub mod redis;
 pub mod seal;
@@ -24,6 +25,7 @@ pub use figures::{Figures, Totals};
 pub use fleet::{Fleet, Listing, Offer, StrangerListing};
 pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
 pub use open::{OpenError, Options, connect};
+pub use people::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, Requests};
 pub use tenancy::{Deleted, DomainChange, PutCategory, Tenancy};
 pub use tickets::{TicketKey, TicketKeys};
 pub use timelines::Timelines;
@@ -35,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::device::{Device, Domain, Facts, IssuedCode, Notice, Requester, Stranger, Way};
 use crate::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::people::Changed;
 use crate::core::time::UnixMillis;
 
 /// Why the store did not do what it was asked.
@@ -336,6 +339,13 @@ pub enum Signal {
         /// The connection there.
         conn: ConnId,
     },
+    /// Requests for phones have changed.
+    People {
+        /// Their domain.
+        domain: DomainName,
+        /// What has changed.
+        changed: Vec<Changed>,
+    },
     /// The line to the other nodes was down and is up again: signals may have been lost.
     Gap,
 }
@@ -365,6 +375,8 @@ pub trait Store:
     + Figures
     + Listings
     + TicketKeys
+    + Requests
+    + Orders
     + Bus
 {
     /// Whether the store answers and takes writes.

@@ -3,6 +3,7 @@
 mod codebook;
 mod figures;
 mod fleet;
+mod people;
 mod tenancy;
 mod tickets;
 mod timelines;

@@ -1,6 +1,9 @@
 //! Phones for many users at once.
 
-use super::request::PhoneRequest;
+use serde::{Deserialize, Serialize};
+
+use super::person::PersonId;
+use super::request::{PhoneRequest, RequestId};
 use crate::core::ids::RolloutId;
 use crate::core::time::UnixMillis;
 
@@ -17,10 +20,12 @@ pub struct PeopleRollout {
     pub app: Box<str>,
     /// When it was begun, on the clock of the store.
     pub begun: UnixMillis,
-    /// Users that it is for. While it is being made, or if it was broken off, there are less rows.
+    /// Users that it is for.
     pub users: u64,
-    /// Rows that it has.
+    /// Rows that it has: less than `users` while the list is being written down.
     pub rows: u64,
+    /// Rows that have had a code.
+    pub made: u64,
     /// Rows whose phone has used its code.
     pub registered: u64,
 }
@@ -30,6 +35,33 @@ pub struct PeopleRollout {
 pub struct Row {
     /// Its number within the roll-out, from 0 on.
     pub number: u64,
-    /// The request that counts now: the latest one of this row. `None`: it has ended and is forgotten.
+    /// The user.
+    pub person: PersonId,
+    /// Its SIP name.
+    pub sip: Box<str>,
+    /// Its name, for people.
+    pub name: Box<str>,
+    /// The request that counts now, the latest one of this row; `None`: there has been none yet.
+    pub id: Option<RequestId>,
+    /// The same as it is now; `None` also if it has ended and is forgotten.
     pub request: Option<PhoneRequest>,
+}
+
+/// Something about a request has changed: what pages that show it are told. They read the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The request.
+    pub request: RequestId,
+    /// Its person.
+    pub person: PersonId,
+    /// Its roll-out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutId>,
+}
+
+impl Changed {
+    /// What is told of this request.
+    pub fn of(request: &PhoneRequest) -> Self {
+        Self { request: request.id.clone(), person: request.person.clone(), rollout: request.rollout }
+    }
 }

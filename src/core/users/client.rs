@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::core::appws::login::{self, AppIdentity};
-use crate::core::ids::{Code, Secret};
+use crate::core::ids::{Code, DeviceKey, Secret};
 use crate::core::json::Object;
 use crate::core::time::Tick;
 
@@ -77,6 +77,8 @@ pub enum Ask {
     },
     /// Which device has used a code; if none yet, the code counts as open from now on.
     Provisioned(Code),
+    /// The phones of the domain with these keys, as they are now; at most a thousand.
+    Phones(Vec<DeviceKey>),
 }
 
 /// What happens to the client.

@@ -4,6 +4,7 @@
 //! nodes and of notices, signals.
 
 use crate::core::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
+use crate::core::people::{PersonId, PhoneFacts};
 use crate::core::timeline::Subject;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
@@ -124,6 +125,55 @@ pub(super) fn mail(domain: &DomainName, code: Code) -> String {
 
 pub(super) fn mailbox(domain: &DomainName) -> String {
     format!("{{{domain}}}:mailbox")
+}
+
+pub(super) fn phone_request(domain: &DomainName, id: &str) -> String {
+    format!("{{{domain}}}:people:request:{id}")
+}
+
+pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
+    format!("{{{domain}}}:people:code:{}", code.expose())
+}
+
+pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {
+    // Neither a key nor a name of a port has a slash in it.
+    format!("{{{domain}}}:people:phone:{}/{}", phone.key, phone.port.as_deref().unwrap_or_default())
+}
+
+pub(super) fn people_of(domain: &DomainName, person: &PersonId) -> String {
+    format!("{{{domain}}}:people:of:{person}")
+}
+
+pub(super) fn people_open(domain: &DomainName) -> String {
+    format!("{{{domain}}}:people:open")
+}
+
+pub(super) fn people_orders(domain: &DomainName) -> String {
+    format!("{{{domain}}}:people:orders")
+}
+
+pub(super) fn people_failed(domain: &DomainName) -> String {
+    format!("{{{domain}}}:people:failed")
+}
+
+pub(super) fn people_seq(domain: &DomainName) -> String {
+    format!("{{{domain}}}:people:seq")
+}
+
+pub(super) fn people_rollouts(domain: &DomainName) -> String {
+    format!("{{{domain}}}:people:rollouts")
+}
+
+pub(super) fn people_rollout(domain: &DomainName, id: RolloutId) -> String {
+    format!("{{{domain}}}:people:rollout:{}", id.0)
+}
+
+pub(super) fn people_row(domain: &DomainName, id: RolloutId, number: u64) -> String {
+    format!("{{{domain}}}:people:rows:{}:{number}", id.0)
+}
+
+pub(super) fn people_turn(domain: &DomainName, what: &str) -> String {
+    format!("{{{domain}}}:people:turn:{what}")
 }
 
 pub(super) fn listing(hash: &str) -> String {

@@ -165,6 +165,18 @@ impl Snapshot {
         }
     }
 
+    /// Scores and members of an index with a score of at least `from`, in order.
+    pub fn scored(&self, index: &str, from: u64) -> Ranked {
+        match self.tables.ranks.range((index, from, "")..=(index, u64::MAX, "\u{10ffff}")) {
+            Ok(rows) => Box::new(rows.map(|row| {
+                let row = row?.0;
+                let (_, score, member) = row.value();
+                Ok((score, member.to_owned()))
+            })),
+            Err(e) => Box::new(std::iter::once(Err(e.into()))),
+        }
+    }
+
     /// The least score of an index that is at least `from`.
     pub fn first_score(&self, index: &str, from: u64) -> Outcome<Option<u64>> {
         let first = self.tables.ranks.range((index, from, "")..=(index, u64::MAX, "\u{10ffff}"))?.next().transpose()?;

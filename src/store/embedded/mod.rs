@@ -15,6 +15,7 @@ mod keys;
 mod kv;
 mod listings;
 mod mailbox;
+mod people;
 mod presence;
 mod strangers;
 mod tenancy;

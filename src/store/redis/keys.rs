@@ -45,6 +45,20 @@
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
 //!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
 //!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
+//! of the people of a domain
+//!   pb:{domain}:people:request:<id>  hash  about, progress, entry, phone, made, attempts, why
+//!                                                                                TTL validity + 30 days, none with a phone
+//!   pb:{domain}:people:code:<code> string  → id of the request                   TTL validity + 30 days
+//!   pb:{domain}:people:phone:<device>/<port> string → id of the request that it belongs to
+//!   pb:{domain}:people:of:<person> zset    requests by time                      TTL of the last one
+//!   pb:{domain}:people:open        zset    codes without a phone by end          TTL of the last request
+//!   pb:{domain}:people:orders      zset    requests by the time at which their order is due
+//!   pb:{domain}:people:failed      zset    requests whose order has failed, by time
+//!   pb:{domain}:people:seq         counter numbers of roll-outs of people given so far
+//!   pb:{domain}:people:rollouts    zset    roll-outs by end                      TTL of the last one
+//!   pb:{domain}:people:rollout:<id> hash   name, category, app, users, begun, made, registered  TTL 30 days
+//!   pb:{domain}:people:rows:<id>   list    rows of a roll-out, JSON               TTL of the roll-out
+//!   pb:{domain}:people:turn:<what> string  the node whose turn it is              TTL as asked
 //! of the directory (<hash>: keyed hash, never the code itself)
 //!   pb:dir:{dir}:code:<hash>       hash    url°, credential, ends                 TTL validity
 //!   pb:dir:{dir}:entered:<hash>    set     MAC addresses that entered the code    TTL of the code
@@ -58,6 +72,7 @@
 //! ° sealed, bound to this key.
 
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
+use crate::core::people::{PersonId, PhoneFacts, RequestId};
 use crate::core::timeline::Subject;
 
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
@@ -197,6 +212,55 @@ pub(super) fn lease(domain: &DomainName, code: Code) -> String {
 
 pub(super) fn presence(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:presence")
+}
+
+pub(super) fn phone_request(domain: &DomainName, id: &RequestId) -> String {
+    format!("pb:{{{domain}}}:people:request:{id}")
+}
+
+pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
+    format!("pb:{{{domain}}}:people:code:{}", code.expose())
+}
+
+pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {
+    // Neither a key nor a name of a port has a slash in it.
+    format!("pb:{{{domain}}}:people:phone:{}/{}", phone.key, phone.port.as_deref().unwrap_or_default())
+}
+
+pub(super) fn people_of(domain: &DomainName, person: &PersonId) -> String {
+    format!("pb:{{{domain}}}:people:of:{person}")
+}
+
+pub(super) fn people_open(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:open")
+}
+
+pub(super) fn people_orders(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:orders")
+}
+
+pub(super) fn people_failed(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:failed")
+}
+
+pub(super) fn people_seq(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:seq")
+}
+
+pub(super) fn people_rollouts(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:rollouts")
+}
+
+pub(super) fn people_rollout(domain: &DomainName, id: RolloutId) -> String {
+    format!("pb:{{{domain}}}:people:rollout:{}", id.0)
+}
+
+pub(super) fn people_rows(domain: &DomainName, id: RolloutId) -> String {
+    format!("pb:{{{domain}}}:people:rows:{}", id.0)
+}
+
+pub(super) fn people_turn(domain: &DomainName, what: &str) -> String {
+    format!("pb:{{{domain}}}:people:turn:{what}")
 }
 
 pub(super) fn listing(hash: &str) -> String {

@@ -19,6 +19,7 @@ mod listings;
 mod mailbox;
 mod offers;
 mod owner;
+mod people;
 mod presence;
 mod records;
 mod strangers;
@@ -48,7 +49,10 @@ use crate::core::time::UnixMillis;
 macro_rules! script {
     ($name:literal) => {
         std::sync::LazyLock::new(|| {
-            ::redis::Script::new(concat!(include_str!("lua/common.lua"), include_str!(concat!("lua/", $name, ".lua"))))
+            ::redis::Script::new(concat!(
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/redis/lua/common.lua")),
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/redis/lua/", $name, ".lua"))
+            ))
         })
     };
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Action, Ask, MAX_OPEN, MAX_PENDING, Ticket, UsersClient};
 use crate::core::device::Category;
-use crate::core::ids::{CategoryId, Code};
+use crate::core::ids::{CategoryId, Code, DeviceKey};
 use crate::core::json::{Object, Value};
 use crate::core::time::Tick;
 
@@ -24,6 +24,8 @@ pub enum Answer {
     },
     /// The device that has used the code; `None`: the code is still open.
     Provisioned(Option<DeviceInfo>),
+    /// The phones.
+    Phones(Vec<DeviceInfo>),
 }
 
 /// Why an ask has no answer.
@@ -79,6 +81,10 @@ impl DeviceInfo {
             },
             _ => return None,
         };
+        Self::of(device)
+    }
+
+    fn of(device: &Object) -> Option<Self> {
         Some(Self {
             id: device.u64("id")?,
             hw_id: device.str("hwId")?.into(),
@@ -100,8 +106,10 @@ pub(super) struct Asked {
     pub(super) ask: Ask,
     /// When.
     pub(super) since: Tick,
-    /// Parts of a list that have come.
+    /// Parts of a list of categories that have come.
     parts: Vec<Category>,
+    /// Parts of a list of phones that have come.
+    phones: Vec<DeviceInfo>,
 }
 
 impl UsersClient {
@@ -134,9 +142,13 @@ impl UsersClient {
                 message
             }
             Ask::Provisioned(code) => json!({"mt": "GetProvisionedDevice", "code": code}),
+            Ask::Phones(keys) => {
+                let keys: Vec<&str> = keys.iter().map(DeviceKey::as_str).collect();
+                json!({"mt": "GetPhones", "hwIds": keys.join(",")})
+            }
         };
         message["src"] = json!(src);
-        self.pending.insert(self.last_src, Asked { ticket, ask, since: now, parts: Vec::new() });
+        self.pending.insert(self.last_src, Asked { ticket, ask, since: now, parts: Vec::new(), phones: Vec::new() });
         self.send(&message, now, actions);
     }
 
@@ -148,6 +160,7 @@ impl UsersClient {
             Ask::Categories { .. } => "GetProvisioningCategoriesResult",
             Ask::Code { .. } => "GetProvisioningCodeResult",
             Ask::Provisioned(_) => "GetProvisionedDeviceResult",
+            Ask::Phones(_) => "GetPhonesResult",
         };
         if message.str("mt") != Some(name) {
             self.pending.insert(src, asked);
@@ -163,6 +176,18 @@ impl UsersClient {
                         return;
                     }
                     Ok(Answer::Categories(std::mem::take(&mut asked.parts)))
+                }
+                Ask::Phones(_) => {
+                    let items = message.array("phones").unwrap_or_default();
+                    asked.phones.extend(items.iter().filter_map(|item| match item {
+                        Value::Object(item) => DeviceInfo::of(item),
+                        _ => None,
+                    }));
+                    if message.bool("last") == Some(false) {
+                        self.pending.insert(src, asked);
+                        return;
+                    }
+                    Ok(Answer::Phones(std::mem::take(&mut asked.phones)))
                 }
                 Ask::Code { .. } => self.new_code(message),
                 Ask::Provisioned(_) if !message.has("device") => Ok(Answer::Provisioned(None)),

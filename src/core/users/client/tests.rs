@@ -119,6 +119,20 @@ fn lists_are_joined_until_the_last_part() {
 }
 
 #[test]
+fn phones_are_asked_for_by_their_keys() {
+    let mut client = UsersClient::new(login());
+    ready(&mut client, 0);
+    let keys = ["00903341a0b1", "00903341a0b2"].map(|key| DeviceKey::parse(key).unwrap());
+    let request = ask(&mut client, Ask::Phones(keys.into()));
+    assert_eq!((&request["mt"], &request["hwIds"]), (&json!("GetPhones"), &json!("00903341a0b1,00903341a0b2")));
+    let part = |devices: Value, last: bool| json!({"mt": "GetPhonesResult", "src": request["src"], "last": last, "phones": devices});
+    assert!(hear(&mut client, &part(json!([device(), {"id": 4}]), false), 0).is_empty());
+    let actions = hear(&mut client, &part(json!([]), true), 0);
+    let [Action::Answer(_, Ok(Answer::Phones(list)))] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(list.iter().map(|phone| (&*phone.hw_id, phone.online)).collect::<Vec<_>>(), [("00903341a0b1", true)]);
+}
+
+#[test]
 fn answers_find_their_asks_by_src_and_name() {
     let mut client = UsersClient::new(login());
     ready(&mut client, 0);

@@ -1,0 +1,23 @@
+-- KEYS record, index of the user, open, orders, roll-out, request of the phone  ARGV id, code, phone, progress, entry while nothing is entered, entry
+-- while the order waits, progress of a phone that is ready
+-- Returns 'unknown', 'same', 'changed', or 'new' and behind it the request that had the phone before.
+local before = redis.call('HMGET', KEYS[1], 'entry', 'progress', 'phone')
+if not before[1] then return 'unknown' end
+local again = before[1] ~= ARGV[5]
+-- Who is told again may have been told more before; nothing is more than ready.
+local progress = (again and ARGV[4] ~= ARGV[7]) and before[2] or ARGV[4]
+redis.call('HSET', KEYS[1], 'phone', ARGV[3], 'progress', progress)
+if again then
+  if before[2] == progress and before[3] == ARGV[3] then return 'same' end
+  return 'changed'
+end
+local time = now()
+redis.call('HSET', KEYS[1], 'entry', ARGV[6], 'made', time, 'attempts', 0)
+redis.call('PERSIST', KEYS[1])
+redis.call('ZADD', KEYS[4], time, ARGV[1])
+redis.call('PERSIST', KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[2])
+if redis.call('EXISTS', KEYS[5]) == 1 then redis.call('HINCRBY', KEYS[5], 'registered', 1) end
+local old = redis.call('GET', KEYS[6])
+redis.call('SET', KEYS[6], ARGV[1])
+return 'new' .. ((old and old ~= ARGV[1]) and old or '')
