@@ -14,6 +14,7 @@ pub mod init;
 pub mod jobs;
 pub mod json;
 pub mod limits;
+pub mod pbx;
 pub mod people;
 pub mod percent;
 pub mod phone;

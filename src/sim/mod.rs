@@ -12,6 +12,7 @@ use crate::core::time::Tick;
 pub mod connection;
 pub mod files;
 pub mod observe;
+pub mod pbx;
 pub mod phone;
 pub mod transport;
 pub mod users;

@@ -216,7 +216,7 @@ fn expect_success(response: &reqwest::Response) -> Result<(), LinkError> {
 }
 
 /// Both libraries are built without a choice of their own.
-fn choose_crypto() {
+pub(super) fn choose_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that the program has chosen before: just as well.

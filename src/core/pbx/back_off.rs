@@ -1,0 +1,53 @@
+//! When to dial a PBX again (`pbx.md` 1.2): after 1, 2, 4 … 60 s with random spread, after a wrong password 15 min.
+
+use std::time::Duration;
+
+use super::settings::{LONGEST_BACK_OFF, WRONG_PASSWORD};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct BackOff {
+    failures: u32,
+    refused: bool,
+}
+
+impl BackOff {
+    /// The log-in has succeeded.
+    pub fn logged_in(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The password was wrong.
+    pub fn refused(&mut self) {
+        self.refused = true;
+    }
+
+    /// The connection has ended or did not come about: how long to wait. `draw` is random; it takes up to a quarter off.
+    pub fn pause(&mut self, draw: u64) -> Duration {
+        if std::mem::take(&mut self.refused) {
+            return WRONG_PASSWORD;
+        }
+        let seconds = 1_u64 << self.failures.min(6);
+        self.failures = self.failures.saturating_add(1);
+        let longest = Duration::from_secs(seconds).min(LONGEST_BACK_OFF);
+        let spread = u64::try_from(longest.as_millis() / 4).unwrap_or_default().max(1);
+        longest.saturating_sub(Duration::from_millis(draw % spread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_a_wrong_password_takes_a_quarter_of_an_hour() {
+        let mut back_off = BackOff::default();
+        let pauses: Vec<u64> = (0..8).map(|_| back_off.pause(0).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert!(back_off.pause(u64::MAX) >= Duration::from_secs(45));
+        back_off.refused();
+        assert_eq!(back_off.pause(3), Duration::from_secs(900));
+        back_off.logged_in();
+        assert_eq!(back_off.pause(0).as_secs(), 1);
+    }
+}

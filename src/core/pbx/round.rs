@@ -1,0 +1,152 @@
+//! One round of an order: what to write for what was read, and whether it held (`pbx.md` 2.3, 2.4, section 5).
+
+use super::entry::{DeviceEntry, Flag};
+use super::event::Change;
+use super::mirror::Row;
+use super::settings::MAX_DEVICES;
+
+/// What is to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// All is as it should be.
+    Nothing,
+    /// These entries.
+    Write(Vec<DeviceEntry>),
+    /// There are too many already.
+    TooMany,
+}
+
+/// What an order wants of the entries of a user, in this round.
+#[derive(Debug, Clone, Copy)]
+pub struct Aim<'a> {
+    /// Device key.
+    pub hw: &'a str,
+    /// What is to become of its entry.
+    pub change: &'a Change,
+    /// Entries of others that an earlier round has overwritten, to be added again.
+    pub restored: &'a [DeviceEntry],
+}
+
+impl Aim<'_> {
+    /// Whether the entries are as they should be.
+    pub fn is_met(&self, devices: &[DeviceEntry]) -> bool {
+        let mut own = devices.iter().filter(|entry| entry.is(self.hw));
+        let met = match self.change {
+            Change::Put { app, .. } => own.next().is_some_and(|entry| entry.app() == *app),
+            Change::TakeOut => own.next().is_none(),
+        };
+        met && self.restored.iter().all(|entry| has(devices, entry.hw()))
+    }
+
+    /// What to write for the entries that were `read`. `row` is what the mirror has of the user, if this PBX hides members.
+    pub fn plan(&self, read: &[DeviceEntry], row: Option<&Row>, flags: &[Flag]) -> Plan {
+        if self.is_met(read) {
+            return Plan::Nothing;
+        }
+        let full = |entry: &DeviceEntry| match row.and_then(|row| row.entry(entry.hw())) {
+            Some(known) => entry.with_hidden_of(known),
+            None => entry.clone(),
+        };
+        let mut devices: Vec<DeviceEntry> = read.iter().map(full).collect();
+        match self.change {
+            Change::TakeOut => devices.retain(|entry| !entry.is(self.hw)),
+            Change::Put { app, product } => match devices.iter_mut().find(|entry| entry.is(self.hw)) {
+                Some(entry) if entry.app() == *app => {}
+                Some(entry) => *entry = entry.with_app(app),
+                None => devices.push(DeviceEntry::new(self.hw, &label(product, self.hw, read), app, flags)),
+            },
+        }
+        for entry in self.restored {
+            if !has(&devices, entry.hw()) {
+                devices.push(entry.clone());
+            }
+        }
+        if devices.len() > MAX_DEVICES && devices.len() > read.len() {
+            return Plan::TooMany;
+        }
+        Plan::Write(devices)
+    }
+
+    /// Entries that somebody added between our reading and our writing, so that we have overwritten them: they are in the
+    /// last row that came meanwhile without our change, but neither in what was `read` before nor in what is there `now`.
+    pub fn overwritten(&self, window: &[DeviceEntry], read: &[DeviceEntry], now: &[DeviceEntry]) -> Vec<DeviceEntry> {
+        let lost = |entry: &&DeviceEntry| {
+            let hw = entry.hw();
+            !hw.is_empty() && !entry.is(self.hw) && !has(read, hw) && !has(now, hw) && !has(self.restored, hw)
+        };
+        window.iter().filter(lost).cloned().collect()
+    }
+
+    /// Entries that were written for others and are no longer there: somebody has removed them, and they stay removed.
+    pub fn removed<'d>(&self, written: &'d [DeviceEntry], now: &[DeviceEntry]) -> Vec<&'d DeviceEntry> {
+        let gone = |entry: &&DeviceEntry| {
+            let hw = entry.hw();
+            !hw.is_empty() && !entry.is(self.hw) && !has(now, hw) && !has(self.restored, hw)
+        };
+        written.iter().filter(gone).collect()
+    }
+}
+
+fn has(devices: &[DeviceEntry], hw: &str) -> bool {
+    devices.iter().any(|entry| entry.is(hw))
+}
+
+/// The product, and the last four digits if the user has a device with that label already.
+fn label(product: &str, hw: &str, devices: &[DeviceEntry]) -> String {
+    if !devices.iter().any(|entry| &*entry.label() == product) {
+        return product.into();
+    }
+    let from = hw.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("{product} {}", &hw[from..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const M: &str = "00903341a0b1";
+
+    fn entry(hw: &str, app: &str) -> DeviceEntry {
+        DeviceEntry::new(hw, "IP112", app, &[])
+    }
+
+    fn put() -> Change {
+        Change::Put { app: "phone".into(), product: "IP112".into() }
+    }
+
+    #[test]
+    fn what_is_written() {
+        let change = put();
+        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let own = entry(M, "phone");
+        assert_eq!(aim.plan(&[], None, &[]), Plan::Write(vec![own.clone()]));
+        assert_eq!(aim.plan(&[entry("00-90-33-41-A0-B1", "phone")], None, &[]), Plan::Nothing);
+        let spelt = entry("00-90-33-41-A0-B1", "old");
+        assert_eq!(aim.plan(std::slice::from_ref(&spelt), None, &[]), Plan::Write(vec![spelt.with_app("phone")]));
+        let other = entry("b", "phone");
+        let labelled = DeviceEntry::new(M, "IP112 a0b1", "phone", &[]);
+        assert_eq!(aim.plan(std::slice::from_ref(&other), None, &[]), Plan::Write(vec![other.clone(), labelled]));
+        let many: Vec<_> = (0..MAX_DEVICES).map(|n| entry(&n.to_string(), "x")).collect();
+        assert_eq!(aim.plan(&many, None, &[]), Plan::TooMany);
+        assert!(matches!(aim.plan(&many[1..], None, &[]), Plan::Write(devices) if devices.len() == MAX_DEVICES));
+        let out = Aim { change: &Change::TakeOut, ..aim };
+        assert_eq!(out.plan(&[own, other.clone()], None, &[]), Plan::Write(vec![other.clone()]));
+        assert_eq!(out.plan(&[other], None, &[]), Plan::Nothing);
+    }
+
+    #[test]
+    fn what_others_do_meanwhile() {
+        let change = put();
+        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let (own, read, added) = (entry(M, "phone"), entry("b", "x"), entry("c", "x"));
+        let now = [own.clone(), read.clone()];
+        let (before, after) = (std::slice::from_ref(&read), std::slice::from_ref(&added));
+        let both = [read.clone(), added.clone()];
+        assert_eq!(aim.overwritten(&both, before, &now), after, "added and overwritten");
+        assert_eq!(aim.overwritten(after, before, after), [], "still there");
+        assert_eq!(aim.removed(&[read.clone(), own.clone()], std::slice::from_ref(&own)), [&read]);
+        let aim = Aim { restored: std::slice::from_ref(&added), ..aim };
+        assert!(!aim.is_met(&now));
+        assert_eq!(aim.plan(&now, None, &[]), Plan::Write(vec![own, read, added]));
+    }
+}

@@ -1,0 +1,10 @@
+//! A simulated PBX (`pbx.md` section 7): objects, replication, registrations, and the switches for everything that the protocol
+//! leaves open. [`machine::PbxSim`] is pure; [`run::Running`] puts it on sockets, in either direction.
+
+mod admin;
+mod event;
+pub mod machine;
+pub mod objects;
+pub mod run;
+pub mod switches;
+mod table;

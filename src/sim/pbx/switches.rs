@@ -1,0 +1,108 @@
+//! How a simulated PBX behaves where the protocol leaves it open, or misbehaves (`pbx.md` section 7).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// When a connection breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the change is applied.
+    Before,
+    /// After it is applied, before the answer.
+    After,
+}
+
+/// What a second editor does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Adds an entry to what is there.
+    Add(Box<str>),
+    /// Sets all entries to what was there before the last change, and this one.
+    Overwrite(Box<str>),
+    /// Removes an entry.
+    Remove(Box<str>),
+    /// Deletes the user.
+    Delete,
+}
+
+/// A second editor: after the given message has been handled, it changes the user that message was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Editor {
+    /// Type of the message.
+    pub mt: &'static str,
+    /// After how many of them.
+    pub nth: usize,
+    /// What it does.
+    pub edit: Edit,
+}
+
+/// All switches.
+// Each of them is a question of its own, with the answers yes and no.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Clone)]
+pub struct Switches {
+    /// Interfaces that are switched on at the app object.
+    pub apis: BTreeSet<Box<str>>,
+    /// Delay of every message.
+    pub delay: Duration,
+    /// Delay of the answer to `UpdateObject`.
+    pub update_delay: Duration,
+    /// Breaks the connection at the next `UpdateObject`.
+    pub cut: Option<Cut>,
+    /// Answers in fragments of 4096 bytes.
+    pub fragments: bool,
+    /// Unknown members in every message.
+    pub extra_members: bool,
+    /// The end of a pass is a row without GUID, instead of no row.
+    pub end_is_empty_row: bool,
+    /// Our own change comes back as a notice.
+    pub echo: bool,
+    /// An unknown object is an `error`, instead of an empty result.
+    pub unknown_is_error: bool,
+    /// An interface that is not switched on answers with an `error`, instead of not at all.
+    pub not_granted_is_error: bool,
+    /// `GetObject` hides `sreg mr voip gk-id prim`.
+    pub hide: bool,
+    /// Entries are shown as registered after so long.
+    pub registered_after: Option<Duration>,
+    /// `GetRegs` spells hardware ids with capitals and hyphens, and shows foreign ones.
+    pub strange_registrations: bool,
+    /// So many changes are refused with this JSON as `error`.
+    pub refuse: Option<(usize, Box<str>)>,
+    /// `SearchUsers` gives the same page for ever.
+    pub repeat_page: bool,
+    /// A column that the table does not offer.
+    pub lacks: Option<Box<str>>,
+    /// `PbxInfo` comes after `AppInfo`.
+    pub app_info_first: bool,
+    /// No answers at all after the log-in.
+    pub mute: bool,
+    /// The second editors.
+    pub editors: Vec<Editor>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            apis: ["PbxAdminApi", "PbxTableUsers", "Services"].map(Into::into).into(),
+            delay: Duration::ZERO,
+            update_delay: Duration::ZERO,
+            cut: None,
+            fragments: false,
+            extra_members: false,
+            end_is_empty_row: false,
+            echo: true,
+            unknown_is_error: true,
+            not_granted_is_error: false,
+            hide: false,
+            registered_after: None,
+            strange_registrations: false,
+            refuse: None,
+            repeat_page: false,
+            lacks: None,
+            app_info_first: false,
+            mute: false,
+            editors: Vec::new(),
+        }
+    }
+}
