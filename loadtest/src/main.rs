@@ -8,6 +8,7 @@ mod device;
 mod figures;
 mod floor;
 mod orders;
+mod pbx;
 mod phone;
 mod progress;
 mod record;
@@ -45,6 +46,8 @@ enum Command {
     Phone(Box<phone::Arguments>),
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
+    /// A simulated PBX: connects to a broker, or waits for one, and prints which devices were entered for whom.
+    Pbx(Box<pbx::Arguments>),
     /// Devices that are known come back, all at once or otherwise: how long it takes, and what it costs the brokers.
     Storm(Box<settings::Arguments>),
     /// Devices come and go at a constant rate, which may be more than can be served.
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Phone(arguments) => phone::run(*arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
+        Command::Pbx(arguments) => pbx::run(*arguments).await,
         Command::Storm(arguments) => coordinate(Kind::Storm, arguments).await,
         Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
         Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,
