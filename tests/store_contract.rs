@@ -5,6 +5,8 @@
 #[path = "support/redis_server.rs"]
 mod redis_server;
 
+#[path = "store_contract/accounts.rs"]
+mod accounts;
 #[path = "store_contract/batches.rs"]
 mod batches;
 #[path = "store_contract/claims.rs"]
@@ -63,6 +65,14 @@ macro_rules! contract {
 }
 
 contract! {
+    accounts:
+        an_account_is_kept_once,
+        a_session_ends_when_it_is_idle,
+        a_session_ends_at_last,
+        sessions_are_ended_one_by_one_and_all_at_once,
+        an_account_has_only_so_many_sessions,
+        deeds_are_listed_newest_first,
+        the_list_of_deeds_is_bounded;
     batches:
         many_devices_are_found_at_once,
         many_members_come_and_go_at_once,

@@ -15,6 +15,13 @@ pub const MAX_ID_CHARS: usize = 64;
 #[error("not a valid {0}")]
 pub struct InvalidId(&'static str);
 
+impl InvalidId {
+    /// The kind of name that the text is not.
+    pub(crate) const fn of(kind: &'static str) -> Self {
+        Self(kind)
+    }
+}
+
 /// The hardware identifier of a device exactly as it was sent; the digest is computed over it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HardwareId(Box<str>);

@@ -4,6 +4,7 @@
 //! Every validity is counted on the clock of the store. Each operation happens whole or not at all; each may be
 //! repeated after a time-out without harm.
 
+mod accounts;
 mod codebook;
 pub mod embedded;
 mod fanout;
@@ -20,6 +21,9 @@ mod tenancy;
 mod tickets;
 mod timelines;
 
+pub use accounts::{
+    Accounts, Audit, DEED_KEPT, MAX_ACCOUNTS, MAX_DEEDS, MAX_SESSIONS, PutAccount, SEEN_EVERY, SessionHash, WebSessions,
+};
 pub use codebook::{CodeBook, CodeListing, Rollout, RolloutRow};
 pub use figures::{Figures, Totals};
 pub use fleet::{Fleet, Listing, Offer, StrangerListing};
@@ -377,6 +381,9 @@ pub trait Store:
     + TicketKeys
     + Requests
     + Orders
+    + Accounts
+    + WebSessions
+    + Audit
     + Bus
 {
     /// Whether the store answers and takes writes.

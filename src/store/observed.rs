@@ -1,5 +1,6 @@
 //! Times and counts every operation of a store, whichever it is.
 
+mod accounts;
 mod codebook;
 mod figures;
 mod fleet;

@@ -3,6 +3,7 @@
 //! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
 //! nodes and of notices, signals.
 
+use crate::core::accounts::AccountName;
 use crate::core::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
 use crate::core::people::{PersonId, PhoneFacts};
 use crate::core::timeline::Subject;
@@ -16,6 +17,9 @@ pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
 /// In front of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
+pub(super) const DEEDS: &str = "deeds";
+/// In front of the name of each account.
+pub(super) const ACCOUNT: &str = "account:";
 pub(super) const STRANGERS: &str = "unassigned";
 pub(super) const STRANGER_ENDS: &str = "unassigned:ends";
 pub(super) const DIR_OPEN: &str = "dir:open";
@@ -27,6 +31,27 @@ pub(super) fn domain(domain: &DomainName) -> String {
 /// In front of everything of a domain but its own row.
 pub(super) fn within(domain: &DomainName) -> String {
     format!("{{{domain}}}:")
+}
+
+pub(super) fn account(name: &AccountName) -> String {
+    format!("{ACCOUNT}{name}")
+}
+
+pub(super) fn session(hash: &str) -> String {
+    format!("web:session:{hash}")
+}
+
+pub(super) fn sessions_of(account: &AccountName) -> String {
+    format!("web:of:{account}")
+}
+
+/// The row of a deed; the lists hold its mark only.
+pub(super) fn deed(mark: &str) -> String {
+    format!("deed:{mark}")
+}
+
+pub(super) fn deeds(domain: &DomainName) -> String {
+    format!("{{{domain}}}:deeds")
 }
 
 /// In front of the number of each job of a domain.

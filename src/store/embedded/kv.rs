@@ -327,12 +327,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How many members an index has.
+    pub fn size(&self, index: &str) -> Outcome<u64> {
+        Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
+    }
+
     /// How many members of an index have a score after now; the others are taken out, which nobody can see.
     pub fn count_open(&mut self, index: &str) -> Outcome<u64> {
         for member in self.members_until(index, self.now.0, usize::MAX)? {
             self.unrank(index, &member)?;
         }
-        Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
+        self.size(index)
     }
 
     /// Up to `limit` members with a score of at most `until`, in order.

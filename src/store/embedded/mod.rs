@@ -3,6 +3,7 @@
 //! Keys are those of Redis without the prefix. Presence, leases and signals are in memory: there is only one process, so a node
 //! of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
+mod accounts;
 mod codebook;
 mod codes;
 mod devices;

@@ -16,6 +16,11 @@
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:bus                         channel signals, JSON
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
+//!   pb:accounts                    hash    name → identity, hash of the password°, JSON
+//!   pb:deeds                       zset    "<mark> <deed>" by time                TTL 180 days from the last one
+//! of browsers
+//!   pb:web:{web}:session:<hash>    hash    about, account, began, seen            TTL until it has been idle too long
+//!   pb:web:{web}:of:<account>      zset    its sessions by their last end         TTL of the last one
 //! of devices without a domain
 //!   pb:unassigned:{unassigned}:device:<device>  hash  id, facts, seen              TTL as asked
 //!   pb:unassigned:{unassigned}:devices          zset  devices by number            TTL of the last one
@@ -24,6 +29,7 @@
 //! of a domain
 //!   pb:{domain}:domain             hash    id, revision, password°, admin°, token°, cat:<name> → JSON,
 //!                                          access:<domain> → 1
+//!   pb:{domain}:deeds              zset    "<mark> <deed>" by time                TTL 180 days from the last one
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
 //!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
@@ -71,9 +77,11 @@
 //!
 //! ° sealed, bound to this key.
 
+use crate::core::accounts::AccountName;
 use crate::core::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
 use crate::core::people::{PersonId, PhoneFacts, RequestId};
 use crate::core::timeline::Subject;
+use crate::store::SessionHash;
 
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
 pub(super) const DOMAINS: &str = "pb:domains";
@@ -84,6 +92,12 @@ pub(super) const PING: &str = "pb:ping";
 pub(super) const MEMBERS: &str = "pb:members";
 pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
+pub(super) const ACCOUNTS: &str = "pb:accounts";
+pub(super) const DEEDS: &str = "pb:deeds";
+/// In front of the hash of each session.
+pub(super) const SESSION: &str = "pb:web:{web}:session:";
+/// In front of the name of each account that has sessions.
+pub(super) const SESSIONS_OF: &str = "pb:web:{web}:of:";
 pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const STRANGER_ENDS: &str = "pb:unassigned:{unassigned}:ends";
 pub(super) const STRANGER_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
@@ -114,6 +128,18 @@ pub(super) fn stranger(device: &DeviceKey) -> String {
 
 pub(super) fn domain(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:domain")
+}
+
+pub(super) fn deeds(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:deeds")
+}
+
+pub(super) fn session(hash: &SessionHash) -> String {
+    format!("{SESSION}{}", hash.as_str())
+}
+
+pub(super) fn sessions_of(account: &AccountName) -> String {
+    format!("{SESSIONS_OF}{account}")
 }
 
 pub(super) fn jobs(domain: &DomainName) -> String {

@@ -4,6 +4,7 @@
 //! on. Time is always the server's. Not here: a sweep (validity is a TTL), and routing in a cluster: the keys are laid out
 //! for one, the connection is to one server.
 
+mod accounts;
 mod bus;
 mod codebook;
 mod codes;
