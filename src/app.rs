@@ -1,5 +1,6 @@
 //! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
 
+mod pages;
 mod settings;
 mod site;
 mod tls;
@@ -43,6 +44,7 @@ use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
 use crate::web::gate::Gate;
 use crate::web::ops;
+use crate::web::pages::Pages;
 use crate::web::tls::Tls;
 use crate::{clock, random, store};
 
@@ -129,9 +131,10 @@ impl Broker {
         let admin = config
             .plays(Role::Devices)
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
+        let pages = pages::pages(&config, &store, &shutdown).await?;
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
-        let routes = Routes { directory, admin, ops, tls };
+        let routes = Routes { directory, admin, pages, ops, tls };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -289,6 +292,7 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
 struct Routes {
     directory: Option<web::Data<DirectoryWeb>>,
     admin: Option<Arc<Admin>>,
+    pages: Option<web::Data<Pages>>,
     ops: ops::Ops,
     /// What the public listener speaks HTTP over, if not TCP itself.
     tls: Option<Tls>,
@@ -302,13 +306,14 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, ops, tls } = routes;
+    let Routes { directory, admin, pages, ops, tls } = routes;
     let public_site = site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
         devices: config.plays(Role::Devices),
         directory,
         admin,
+        pages,
     };
     let governor = Arc::clone(&node.governor);
     let builder = Server::build()

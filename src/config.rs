@@ -5,6 +5,7 @@
 
 mod check;
 mod environment;
+mod pages;
 mod sections;
 mod source;
 mod values;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use url::Url;
 
+pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Pages};
 pub use self::sections::{
     Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
     Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tls,

@@ -97,6 +97,7 @@ fn config(options: &DemoOptions, folder: &Path, tenant: &Tenant) -> anyhow::Resu
     config.server.ops_listen.set_port(0);
     let url = options.store.clone().unwrap_or_else(|| format!("embedded:{}", folder.join("demo.redb").display()));
     config.store.url = url.parse().map_err(|why| anyhow::anyhow!("--store: {why}"))?;
+    config.accounts = Vec::new();
     config.domains = vec![Domain {
         name: tenant.name.clone(),
         password: tenant.password.clone(),

@@ -5,10 +5,12 @@
 //! ```text
 //! main → demo → app → web → admin → actors → codes, directory → store → core ← sim ← loadtest
 //!                       web → people → store: the Users role, which talks to Devices over the wire only
+//!                       web → accounts → store
 //! main → ctl → core: the operators' command line, which knows the service by its REST interface only
 //! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
 //! ```
 
+pub mod accounts;
 pub mod actors;
 pub mod admin;
 pub mod app;

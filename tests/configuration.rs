@@ -162,6 +162,14 @@ fn values_that_do_not_fit_are_refused() {
             "domains has a twice",
         ),
         (&format!("[instance]\nname = \"{long}\""), "instance.name must be"),
+        ("[pages]\nattempts = 0", "pages.attempts is 0"),
+        ("[pages]\nsession_idle = \"1s\"", "pages.session_idle is 1s"),
+        ("[[accounts]]\nname = \"a\"\npassword = \"\"\nrole = \"operator\"", "accounts[a].password is empty"),
+        ("[[accounts]]\nname = \"a\"\npassword = \"p\"\nrole = \"person\"", "accounts[a].role does not fit"),
+        (
+            "[[accounts]]\nname = \"a\"\npassword = \"p\"\nrole = \"operator\"\n[[accounts]]\nname = \"A\"\npassword = \"p\"\nrole = \"operator\"",
+            "accounts has a twice",
+        ),
     ] {
         let line = complaint(text);
         assert!(line.starts_with(&format!("f.toml: {key}")), "{text}\n→ {line}");
@@ -222,7 +230,7 @@ fn what_works_but_should_not_stay_is_warned_of() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let open = with_listen("0.0.0.0:80", &OPEN).unwrap();
     let lines = open.warnings().join("\n");
-    for part in ["this machine only", "is http", "delivered password", "master_key"] {
+    for part in ["this machine only", "is http", "delivered password", "accounts with the delivered", "master_key"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
 }

@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["core", "clock", "random"]),
     ("store", &["core", "clock", "random", "metrics"]),
     ("directory", &["store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
+    ("accounts", &["store", "core", "clock", "random", "config"]),
     ("codes", &["directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
     ("actors", &["codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
     ("admin", &["actors", "codes", "directory", "store", "core", "clock", "random", "metrics", "lifecycle", "config"]),
@@ -36,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "web",
         &[
+            "accounts",
             "admin",
             "people",
             "actors",
@@ -54,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "app",
         &[
             "web",
+            "accounts",
             "admin",
             "people",
             "actors",

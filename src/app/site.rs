@@ -14,7 +14,8 @@ use crate::actors::node::Node;
 use crate::admin::Admin;
 use crate::lifecycle::Shutdown;
 use crate::web::directory::DirectoryWeb;
-use crate::web::{api, passthrough, upgrade};
+use crate::web::pages::Pages;
+use crate::web::{api, pages, passthrough, upgrade};
 
 /// What the public listener serves, whatever it is spoken over.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(super) struct PublicSite {
     pub devices: bool,
     pub directory: Option<web::Data<DirectoryWeb>>,
     pub admin: Option<Arc<Admin>>,
+    pub pages: Option<web::Data<Pages>>,
 }
 
 impl PublicSite {
@@ -40,7 +42,7 @@ impl PublicSite {
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let (node, shutdown, devices) = (Arc::clone(&self.node), self.shutdown.clone(), self.devices);
-        let (directory, admin) = (self.directory.clone(), self.admin.clone());
+        let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
         let app = App::new().configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
@@ -48,6 +50,9 @@ impl PublicSite {
             }
             if let Some(admin) = admin {
                 api::routes(admin)(routes);
+            }
+            if let Some(pages) = pages {
+                pages::routes(pages)(routes);
             }
             if devices {
                 passthrough::routes(Arc::clone(&node))(routes);

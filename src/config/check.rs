@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
 use super::values::Role;
 
@@ -34,6 +35,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     times(config)?;
     bounds(config)?;
     domains(config)?;
+    accounts(config)?;
     if let Err(error) = config.log.filter.parse::<tracing_subscriber::EnvFilter>() {
         return wrong("log.filter", format!("is not a filter such as info or info,provbroker=debug: {error}"));
     }
@@ -54,6 +56,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     }
     if open && config.domains.iter().any(|domain| domain.password.expose() == DEFAULT_DOMAIN_PASSWORD) {
         lines.push("a domain has the delivered password; change it (in the store, too, if it was made already)".into());
+    }
+    if open && config.accounts.iter().any(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD) {
+        lines
+            .push("accounts with the delivered password are not made: it serves on loopback only; set your own".into());
     }
     if !config.server.ops_listen.ip().is_loopback() {
         lines.push("server.ops_listen is reachable from other machines and asks for no password".into());
@@ -237,6 +243,8 @@ fn times(config: &Config) -> Result<(), Problem> {
         ("limits.window", limits.window, second, day),
         ("limits.login_pause", limits.login_pause, second, day),
         ("limits.init_delay", limits.init_delay, Duration::ZERO, Duration::from_secs(60)),
+        ("pages.session_idle", config.pages.session_idle, Duration::from_secs(60), 30 * day),
+        ("pages.session_max", config.pages.session_max, Duration::from_secs(60), 30 * day),
         ("lifecycle.drain_wait", config.lifecycle.drain_wait, Duration::ZERO, Duration::from_secs(300)),
         ("lifecycle.drain_max", config.lifecycle.drain_max, Duration::ZERO, Duration::from_secs(3600)),
     ];
@@ -277,6 +285,7 @@ fn bounds(config: &Config) -> Result<(), Problem> {
         ("limits.init_address", limits.init_address == 0),
         ("limits.init_per_minute", limits.init_per_minute == 0),
         ("limits.max_tracked", limits.max_tracked == 0),
+        ("pages.attempts", config.pages.attempts == 0),
         ("lifecycle.drain_per_second", config.lifecycle.drain_per_second == 0),
     ];
     if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
@@ -316,6 +325,23 @@ fn domains(config: &Config) -> Result<(), Problem> {
             if !categories.insert(name) {
                 return wrong(&at("categories"), format!("has `{name}` twice; remove one"));
             }
+        }
+    }
+    Ok(())
+}
+
+fn accounts(config: &Config) -> Result<(), Problem> {
+    let mut names = BTreeSet::new();
+    for account in &config.accounts {
+        let at = |key: &str| format!("accounts[{}].{key}", account.name);
+        if !names.insert(&account.name) {
+            return wrong("accounts", format!("has {} twice (case does not count); remove one", account.name));
+        }
+        if account.password.is_empty() {
+            return wrong(&at("password"), "is empty; set one");
+        }
+        if let Some(fault) = account.identity().fault() {
+            return wrong(&at("role"), format!("does not fit: {fault}"));
         }
     }
     Ok(())

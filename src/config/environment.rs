@@ -1,7 +1,8 @@
 //! `PROVBROKER__SECTION__KEY` over the file.
 //!
 //! The type of a key is the type of its default, so a value needs no quotes and a list may be written `a,b`. What is a TOML
-//! value of the right type is read as one. `[[domains]]` has no names that a variable could carry, so it stays in the file.
+//! value of the right type is read as one. `[[domains]]` and `[[accounts]]` have no names that a
+//! variable could carry, so they stay in the file.
 
 use toml::{Table, Value};
 
@@ -35,8 +36,9 @@ pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<
     for (name, text) in ours {
         let path = name[PREFIX.len()..].to_lowercase();
         let (section, key) = path.split_once("__").unwrap_or((path.as_str(), ""));
-        if section == "domains" {
-            return Err(ConfigError::new(name, "domains cannot be set by a variable; put them into the file"));
+        if matches!(section, "domains" | "accounts") {
+            let problem = format_args!("{section} cannot be set by a variable; put them into the file");
+            return Err(ConfigError::new(name, problem));
         }
         let slot = table.get_mut(section).and_then(Value::as_table_mut).and_then(|keys| keys.get_mut(key));
         let Some(slot) = slot else {

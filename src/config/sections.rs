@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pages::{Account, Pages, samples};
 use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::ids::{DomainName, Secret};
 
@@ -34,6 +35,8 @@ macro_rules! section {
         }
     };
 }
+
+pub(super) use section;
 
 section! {
     /// The whole configuration. Its default is the delivered `config/provbroker.toml`.
@@ -66,6 +69,11 @@ section! {
         log: Log = Log::default(),
         /// Stopping.
         lifecycle: Lifecycle = Lifecycle::default(),
+        /// Pages for people.
+        pages: Pages = Pages::default(),
+        /// Accounts that are made at start if missing; a file without any makes none.
+        #[serde(default)]
+        accounts: Vec<Account> = samples(),
         /// Domains that are made at start if missing. A file without any makes none: the example domain must not appear in
         /// an installation only because its file says nothing about domains.
         #[serde(default)]

@@ -1,9 +1,11 @@
-//! HTTP: upgrades to WebSocket, the directory's endpoints, the way through to devices, health and metrics.
+//! HTTP: upgrades to WebSocket, the directory's endpoints, the way through to devices, health and metrics, and the
+//! pages for people.
 
 pub mod api;
 pub mod directory;
 pub mod gate;
 pub mod ops;
+pub mod pages;
 pub mod passthrough;
 pub mod tls;
 pub mod upgrade;

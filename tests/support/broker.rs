@@ -79,6 +79,8 @@ pub fn config(store_url: &str) -> Config {
         domain(DOMAIN, PASSWORD, ADMIN_PASSWORD, TOKEN, vec![category(CATEGORY, true), category(STORAGE, false)]),
         domain(OTHER, OTHER_PASSWORD, "", "", vec![category(CATEGORY, true)]),
     ];
+    // Hashing passwords costs time, and most tests need no pages.
+    config.accounts = Vec::new();
     // Two cores and many tests at once: slowness is not what is tested here.
     config.store.deadline = std::time::Duration::from_secs(2);
     config.lifecycle.drain_wait = std::time::Duration::ZERO;

@@ -1,0 +1,80 @@
+//! The keys of the pages and of the accounts that may use them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::sections::section;
+use super::values::humantime_text;
+use crate::core::accounts::{AccountName, Identity, Role};
+use crate::core::ids::{DomainName, Secret};
+
+/// Password of the sample accounts as they are delivered; it serves on loopback only.
+pub const DEFAULT_ACCOUNT_PASSWORD: &str = "change-me-too";
+
+section! {
+    /// `[pages]`
+    Pages {
+        /// Pages for people are served below `/ui/`.
+        enabled: bool = true,
+        /// A session that is not used for this long ends.
+        #[serde(with = "humantime_text")]
+        session_idle: Duration = Duration::from_secs(2 * 3600),
+        /// A session ends after this long at the latest.
+        #[serde(with = "humantime_text")]
+        session_max: Duration = Duration::from_secs(12 * 3600),
+        /// Wrong passwords per account.
+        attempts: u32 = 10,
+    }
+}
+
+/// `[[accounts]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// What is signed in with.
+    pub name: AccountName,
+    /// The password at first.
+    pub password: Secret,
+    /// What it may do.
+    pub role: Role,
+    /// In which domain; `None`: in all, for operators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+    /// SIP name within the domain.
+    #[serde(default)]
+    pub sip: String,
+    /// The name that is shown; empty: that which is signed in with.
+    #[serde(default)]
+    pub shown: String,
+}
+
+impl Account {
+    /// Who signs in by it.
+    pub fn identity(&self) -> Identity {
+        let shown = if self.shown.is_empty() { self.name.as_str() } else { &self.shown };
+        Identity {
+            account: self.name.clone(),
+            shown: shown.into(),
+            role: self.role,
+            domain: self.domain.clone(),
+            sip: self.sip.as_str().into(),
+        }
+    }
+}
+
+/// One of each role.
+pub(super) fn samples() -> Vec<Account> {
+    let domain = DomainName::parse("example.com").ok();
+    let of = |name: &str, role, sip: &str, shown: &str, domain: Option<DomainName>| {
+        let name = AccountName::parse(name).ok()?;
+        let (password, sip, shown) = (Secret::new(DEFAULT_ACCOUNT_PASSWORD), sip.into(), shown.into());
+        Some(Account { name, password, role, domain, sip, shown })
+    };
+    let samples = [
+        of("anna", Role::Person, "anna", "Anna Sample", domain.clone()),
+        of("admin", Role::Rollout, "admin", "Alex Administrator", domain),
+        of("operator", Role::Operator, "", "Olga Operator", None),
+    ];
+    samples.into_iter().flatten().collect()
+}

@@ -1,0 +1,113 @@
+//! "My account": where one is signed in, signing out everywhere, the password.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::page::go;
+use super::{Answer, Fields, Group, NavEntry, Page, PageError, Pages, SignedIn, home, sign_in};
+use crate::accounts::{MIN_PASSWORD, OfficeError};
+use crate::core::accounts::{Role, WebSession};
+use crate::core::ids::Secret;
+
+pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries, routes };
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    page: Page,
+    name: String,
+    shown: String,
+    role: &'static str,
+    domain: Option<String>,
+    sip: String,
+    sessions: Vec<Row>,
+    least: String,
+    /// What became of a new password, and whether it was taken.
+    said: Option<(String, bool)>,
+}
+
+struct Row {
+    hash: String,
+    session: WebSession,
+    this_one: bool,
+}
+
+fn entries(page: &Page) -> Vec<NavEntry> {
+    vec![page.entry("/ui/account", page.t("account.nav"))]
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/account", web::get().to(show))
+        .route("/account/password", web::post().to(change_password))
+        .route("/account/sessions/end", web::post().to(end))
+        .route("/account/sessions/end-all", web::post().to(end_all));
+}
+
+async fn show(pages: web::Data<Pages>, signed: SignedIn) -> Answer<HttpResponse> {
+    answer(&pages, &signed, None).await
+}
+
+async fn answer(pages: &Pages, signed: &SignedIn, said: Option<(String, bool)>) -> Answer<HttpResponse> {
+    let (page, who) = (&signed.page, signed.who());
+    let row = |(hash, session): (crate::store::SessionHash, WebSession)| Row {
+        this_one: hash == signed.visit.hash,
+        hash: hash.as_str().into(),
+        session,
+    };
+    let status =
+        if said.as_ref().is_some_and(|(_, good)| !good) { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let template = AccountPage {
+        page: page.clone(),
+        name: who.account.to_string(),
+        shown: who.shown.to_string(),
+        role: home::role_name(page, who.role),
+        domain: who.domain.as_ref().map(ToString::to_string),
+        sip: who.sip.to_string(),
+        sessions: pages.sign_in.sessions(who).await?.into_iter().map(row).collect(),
+        least: page.tn("account.password_hint", MIN_PASSWORD),
+        said,
+    };
+    page.answer_with(status, &template)
+}
+
+/// What is wrong with a password or an account, in words.
+pub(super) fn complaint(page: &Page, error: OfficeError) -> Answer<String> {
+    Ok(match error {
+        OfficeError::Short => page.tn("account.short", MIN_PASSWORD),
+        OfficeError::Wrong => page.t("account.wrong").into(),
+        OfficeError::Exists => page.t("account.exists").into(),
+        OfficeError::TooMany => page.t("account.too_many").into(),
+        OfficeError::Own => page.t("account.own").into(),
+        OfficeError::Identity(_) => page.t("account.identity").into(),
+        OfficeError::Unknown => return Err(PageError::NotFound),
+        OfficeError::Busy => return Err(PageError::TooMany(std::time::Duration::from_secs(5))),
+        OfficeError::Store(error) => return Err(error.into()),
+    })
+}
+
+async fn change_password(pages: web::Data<Pages>, signed: SignedIn, fields: Fields) -> Answer<HttpResponse> {
+    let (page, new) = (&signed.page, fields.exact("new"));
+    if new != fields.exact("again") {
+        return answer(&pages, &signed, Some((page.t("account.not_same").into(), false))).await;
+    }
+    let (old, new) = (Secret::new(fields.exact("old")), Secret::new(new));
+    let said = match pages.sign_in.change_password(&signed.visit, &old, &new).await {
+        Ok(()) => (page.t("account.changed").into(), true),
+        Err(error) => (complaint(page, error)?, false),
+    };
+    answer(&pages, &signed, Some(said)).await
+}
+
+async fn end(pages: web::Data<Pages>, signed: SignedIn, fields: Fields) -> Answer<HttpResponse> {
+    let hash = fields.get("session");
+    pages.sign_in.end_session(signed.who(), hash).await?;
+    let own = hash == signed.visit.hash.as_str();
+    Ok(if own { sign_in::over(&pages) } else { go("/ui/account") })
+}
+
+async fn end_all(pages: web::Data<Pages>, signed: SignedIn, _: Fields) -> Answer<HttpResponse> {
+    pages.sign_in.sign_out_everywhere(signed.who()).await?;
+    Ok(sign_in::over(&pages))
+}

@@ -1,0 +1,102 @@
+// The script of the pages: times in the time zone of the browser, and parts that renew themselves. Without it all pages work,
+// only not by themselves.
+"use strict";
+(() => {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.valueOf())) time.textContent = format.format(at);
+    }
+  }
+
+  // Makes `old` like `fresh` and touches only what differs, so that the focus and what is being typed stay.
+  function renew(old, fresh) {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+      old.replaceWith(fresh.cloneNode(true));
+      return;
+    }
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+      return;
+    }
+    const typing = old === document.activeElement && "value" in old;
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value && !(typing && name === "value")) old.setAttribute(name, value);
+    }
+    for (const { name } of [...old.attributes]) {
+      const byPerson = name === "open" && old.nodeName === "DETAILS";
+      if (!fresh.hasAttribute(name) && !byPerson) old.removeAttribute(name);
+    }
+    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+    after.forEach((node, at) => {
+      if (at < before.length) renew(before[at], node);
+      else old.append(node.cloneNode(true));
+    });
+    before.slice(after.length).forEach((node) => node.remove());
+  }
+
+  let reading = false;
+  let again = false;
+
+  async function look() {
+    if (document.hidden) {
+      again = true;
+      return;
+    }
+    if (reading) {
+      again = true;
+      return;
+    }
+    reading = true;
+    again = false;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-By-Itself": "1" }, redirect: "manual" });
+      if (answer.status === 401) {
+        location.reload();
+        return;
+      }
+      if (answer.ok) {
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        localTimes(page);
+        for (const part of document.querySelectorAll("[data-part]")) {
+          const fresh = page.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
+          if (fresh) renew(part, fresh);
+        }
+        document.dispatchEvent(new CustomEvent("renewed"));
+      }
+    } catch {
+      // The next event, or the next look, tries again.
+    } finally {
+      reading = false;
+      if (again && !document.hidden) setTimeout(look, 500);
+    }
+  }
+
+  function listen() {
+    const live = document.querySelector("[data-live]");
+    if (!live) return;
+    let poll = 0;
+    const events = new EventSource(live.dataset.live);
+    // After an interruption something may have been missed.
+    let first = true;
+    events.addEventListener("hello", () => {
+      clearInterval(poll);
+      poll = 0;
+      if (!first) look();
+      first = false;
+    });
+    events.addEventListener("changed", look);
+    events.addEventListener("error", () => {
+      // The browser tries again by itself unless it was refused; look now and then in any case.
+      if (!poll) poll = setInterval(look, 15000);
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && again) look();
+    });
+  }
+
+  localTimes(document);
+  listen();
+})();

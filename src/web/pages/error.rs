@@ -1,0 +1,121 @@
+//! Why a page is not shown: each becomes a page that says what to do.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use crate::admin::AdminError;
+use crate::store::StoreError;
+
+/// Why a page is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignIn,
+    /// The role does not suffice.
+    #[error("the role does not suffice")]
+    NotAllowed,
+    /// There is nothing at this address, or nothing for this visitor.
+    #[error("there is no such page")]
+    NotFound,
+    /// The form is from a page that is too old, or from somewhere else.
+    #[error("the form is too old")]
+    Form,
+    /// The form cannot be read.
+    #[error("the form cannot be read")]
+    Unreadable,
+    /// The form is too long.
+    #[error("the form is too long")]
+    TooLarge,
+    /// It stands against the present state, or a field is wrong: what the service said of it.
+    #[error("{0}")]
+    Refused(String),
+    /// Too many; try again after this time.
+    #[error("too many")]
+    TooMany(Duration),
+    /// Another part does not answer.
+    #[error("try again later")]
+    Unavailable,
+    /// A mistake of this program.
+    #[error("a mistake of the program")]
+    Internal,
+}
+
+impl PageError {
+    /// Its status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::SignIn => StatusCode::UNAUTHORIZED,
+            Self::NotAllowed | Self::Form => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What a status means that no handler has explained.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            status if status.is_client_error() => Self::Unreadable,
+            _ => Self::Internal,
+        }
+    }
+
+    /// Keys of its title, and of what to do.
+    pub const fn texts(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::SignIn => ("error.sign_in", "error.sign_in_do"),
+            Self::NotAllowed => ("error.not_allowed", "error.not_allowed_do"),
+            Self::NotFound => ("error.not_found", "error.not_found_do"),
+            Self::Form => ("error.form", "error.form_do"),
+            Self::Unreadable => ("error.unreadable", "error.unreadable_do"),
+            Self::TooLarge => ("error.too_large", "error.too_large_do"),
+            Self::Refused(_) => ("error.refused", "error.refused_do"),
+            Self::TooMany(_) => ("error.too_many", "error.too_many_do"),
+            Self::Unavailable => ("error.unavailable", "error.unavailable_do"),
+            Self::Internal => ("error.internal", "error.internal_do"),
+        }
+    }
+}
+
+impl actix_web::ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// Without a body: the guard of all pages makes it, in the language of the visitor.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status())
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "page not shown");
+        Self::Unavailable
+    }
+}
+
+impl From<AdminError> for PageError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::NotFound(_) => Self::NotFound,
+            AdminError::NotAllowed(_) => Self::NotAllowed,
+            AdminError::Unavailable(_) => Self::Unavailable,
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// For addresses that lead nowhere.
+pub(super) async fn not_found() -> Result<HttpResponse, PageError> {
+    Err(PageError::NotFound)
+}

@@ -1,0 +1,276 @@
+//! Signing in, sessions, forms, errors.
+
+use std::time::Duration;
+
+use provbroker::core::accounts::AccountName;
+use provbroker::core::limits::Quota;
+
+use crate::browser::Browser;
+use crate::support::broker::{Broker, Keep, with_broker};
+use crate::{PASSWORD, accounts};
+
+const SESSION: &str = "provbroker_session";
+
+fn cookie_line(head: &str, name: &str) -> String {
+    let mut lines = head.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+    lines.find(|line| line.starts_with(name)).expect("the cookie is set").to_owned()
+}
+
+async fn whole_story(broker: &Broker) {
+    let mut browser = Browser::new(broker.addr);
+    let answer = browser.get("/").await;
+    assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/")));
+    let answer = browser.get("/ui/account?x=1").await;
+    assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/sign-in?to=%2Fui%2Faccount%3Fx%3D1")));
+    let answer = browser.submit("/ui/sign-in", "/ui/sign-in", &[("name", "anna"), ("password", "wrong")]).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("Name or password is wrong"));
+    let unknown = browser.sign_in("nobody", "wrong").await;
+    assert_eq!(unknown.status, 422);
+    assert_eq!(unknown.body.replace("nobody", "anna"), answer.body, "which of them is wrong is not told");
+    assert!(!browser.cookies.contains_key(SESSION));
+
+    let fields = [("name", "ANNA"), ("password", PASSWORD), ("to", "/ui/account")];
+    let answer = browser.submit("/ui/sign-in", "/ui/sign-in", &fields).await;
+    assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/account")));
+    let line = cookie_line(&answer.head, SESSION);
+    assert!(line.contains("HttpOnly") && line.contains("SameSite=Lax") && line.contains("Path=/ui"), "{line}");
+    assert!(!line.contains("Secure"), "plain loopback");
+    let body = browser.page("/ui/account").await;
+    assert!(body.contains("&#60;b&#62;anna&#60;/b&#62;") && !body.contains("<b>anna"), "{body}");
+    assert!(body.contains("this browser") && body.contains("example.com"));
+    assert!(browser.page("/ui/").await.contains("Hello, "));
+
+    let old = browser.clone();
+    let answer = browser.submit("/ui/account", "/ui/sign-out", &[]).await;
+    assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/sign-in")));
+    assert!(!browser.cookies.contains_key(SESSION));
+    assert_eq!(old.clone().get("/ui/account").await.status, 303, "the old cookie is worth nothing");
+}
+
+#[test]
+fn a_person_signs_in_and_out_embedded() {
+    with_broker(&Keep::embedded(), accounts, whole_story);
+}
+
+#[test]
+fn a_person_signs_in_and_out_redis() {
+    with_broker(&Keep::redis(), accounts, whole_story);
+}
+
+#[test]
+fn signing_out_everywhere_ends_every_session() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut first = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut second = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut third = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut other = Browser::signed_in(broker.addr, "admin", PASSWORD).await;
+        assert_eq!(first.page("/ui/account").await.matches("name=\"session\"").count(), 3);
+        let body = second.page("/ui/account").await;
+        let own = body.split("this browser").nth(1).unwrap().split("name=\"session\" value=\"").nth(1).unwrap();
+        let own = own.split('"').next().unwrap().to_owned();
+        let answer = first.submit("/ui/account", "/ui/account/sessions/end", &[("session", &own)]).await;
+        assert_eq!(answer.field("location"), Some("/ui/account"));
+        assert_eq!(second.get("/ui/account").await.status, 303);
+        // The session of somebody else cannot be named.
+        other.submit("/ui/account", "/ui/account/sessions/end", &[("session", &own)]).await;
+        assert_eq!(third.get("/ui/account").await.status, 200);
+        first.submit("/ui/account", "/ui/account/sessions/end-all", &[]).await;
+        for browser in [&mut first, &mut third] {
+            assert_eq!(browser.get("/ui/account").await.status, 303);
+        }
+        assert_eq!(other.get("/ui/account").await.status, 200);
+    });
+}
+
+#[test]
+fn a_new_password_ends_the_other_sessions() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let new = "a password that is new";
+        crate::support::secrets::note(new);
+        let mut browser = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut other = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let change = async |browser: &mut Browser, old: &str, new: &str, again: &str| {
+            let fields = [("old", old), ("new", new), ("again", again)];
+            browser.submit("/ui/account", "/ui/account/password", &fields).await
+        };
+        for (old, wanted, again, said) in [
+            (PASSWORD, new, "something else", "two different ways"),
+            ("wrong password", new, new, "until now is wrong"),
+            (PASSWORD, "short", "short", "at least 10"),
+            (PASSWORD, "change-me-too", "change-me-too", "must not be the delivered one"),
+        ] {
+            let answer = change(&mut browser, old, wanted, again).await;
+            assert_eq!(answer.status, 422);
+            assert!(answer.body.contains(said), "{said}");
+        }
+        assert!(change(&mut browser, PASSWORD, new, new).await.body.contains("The password is changed"));
+        assert_eq!(browser.get("/ui/account").await.status, 200);
+        assert_eq!(other.get("/ui/account").await.status, 303);
+        assert_eq!(other.sign_in("anna", PASSWORD).await.status, 422);
+        assert_eq!(other.sign_in("anna", new).await.status, 303);
+    });
+}
+
+#[test]
+fn forms_from_elsewhere_change_nothing() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut browser = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let token = browser.token("/ui/account").await;
+        let another = Browser::signed_in(broker.addr, "admin", PASSWORD).await.token("/ui/account").await;
+        let target = "/ui/account/sessions/end-all";
+        for token in ["", "x", &another] {
+            assert_eq!(browser.post(target, &[("token", token)]).await.status, 403, "token {token}");
+        }
+        let host = broker.addr;
+        for origin in [
+            String::new(),
+            "Origin: null\r\n".into(),
+            "Origin: https://evil.example\r\n".into(),
+            format!("Origin: https://{host}\r\n"),
+            format!("Origin: http://{host}.evil.example\r\n"),
+        ] {
+            let answer = browser.post_from(&origin, target, &[("token", &token)]).await;
+            assert_eq!(answer.status, 403, "{origin}");
+            assert!(answer.body.contains("The page was too old"));
+        }
+        assert_eq!(browser.get("/ui/account").await.status, 200, "still signed in");
+        // Signing in from elsewhere, which would put somebody into the account of another.
+        let mut victim = Browser::new(broker.addr);
+        let fields = [("name", "admin"), ("password", PASSWORD)];
+        assert_eq!(victim.post("/ui/sign-in", &fields).await.status, 403);
+        assert_eq!(browser.post(target, &[("token", &token)]).await.status, 303);
+        assert_eq!(browser.get("/ui/account").await.status, 303);
+    });
+}
+
+#[test]
+fn guessing_is_stopped_per_account_and_per_source() {
+    let few = |config: &mut provbroker::config::Config| {
+        accounts(config);
+        config.pages.attempts = 3;
+        config.limits.logins = 7;
+    };
+    with_broker(&Keep::embedded(), few, async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        for _ in 0..3 {
+            assert_eq!(browser.sign_in("anna", "wrong password").await.status, 422);
+        }
+        let answer = browser.sign_in("anna", PASSWORD).await;
+        assert!(answer.status == 422 && answer.body.contains("Too many wrong passwords"), "{}", answer.body);
+        assert_eq!(browser.sign_in("admin", PASSWORD).await.status, 303, "others are not blocked");
+        let mut browser = Browser::new(broker.addr);
+        for number in 0..4 {
+            assert_eq!(browser.sign_in(&format!("nobody{number}"), "wrong password").await.status, 422);
+        }
+        let answer = browser.sign_in("admin", PASSWORD).await;
+        assert!(answer.status == 422 && answer.body.contains("Too many wrong passwords"), "the address is blocked");
+    });
+}
+
+#[test]
+fn every_answer_has_its_headers_and_every_error_its_page() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut browser = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let style = browser.page("/ui/").await;
+        let style = style.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        for (target, status) in [
+            ("/ui/", 200),
+            ("/ui/account", 200),
+            ("/ui/nowhere", 404),
+            ("/ui/assets/0000/pages.css", 404),
+            ("/ui/sign-out", 404),
+            (&style, 200),
+        ] {
+            let answer = browser.get(target).await;
+            assert_eq!(answer.status, status, "{target}");
+            let policy = answer.field("content-security-policy").expect("a policy");
+            assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+            assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+            assert_eq!(answer.field("x-frame-options"), Some("DENY"));
+            assert_eq!(answer.field("referrer-policy"), Some("same-origin"));
+            let for_good = answer.field("cache-control").is_some_and(|value| value.contains("immutable"));
+            assert_eq!(for_good, target == style, "{target}");
+            if status >= 400 && !target.contains("assets") {
+                assert!(answer.body.contains("To the start page"), "{target}: {}", answer.body);
+            }
+        }
+        let huge = "x".repeat(300_000);
+        assert_eq!(browser.submit("/ui/account", "/ui/account/password", &[("old", &huge)]).await.status, 413);
+        browser.language = "de-DE,de;q=0.9,en;q=0.5";
+        assert!(browser.get("/ui/nowhere").await.body.contains("Hier ist nichts"));
+        let answer = browser.submit("/ui/", "/ui/language", &[("lang", "en"), ("to", "/ui/account")]).await;
+        assert_eq!(answer.field("location"), Some("/ui/account"));
+        assert!(browser.page("/ui/account").await.contains("My account"));
+        let answer = browser.submit("/ui/", "/ui/language", &[("lang", "en"), ("to", "//evil.example/")]).await;
+        assert_eq!(answer.field("location"), Some("/ui/"));
+    });
+}
+
+/// What a first visit loads.
+#[test]
+fn the_first_page_is_small() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        let page = browser.page("/ui/sign-in").await;
+        let mut bytes = page.len();
+        let loaded: Vec<_> =
+            page.split('"').filter(|part| part.starts_with("/ui/assets/")).map(str::to_owned).collect();
+        let different: std::collections::BTreeSet<_> = loaded.into_iter().collect();
+        assert_eq!(different.len(), 3);
+        for asset in different {
+            bytes += browser.page(&asset).await.len();
+        }
+        assert!(bytes < 100_000, "{bytes} bytes");
+    });
+}
+
+#[test]
+fn with_tls_in_front_cookies_are_secure() {
+    let behind = |config: &mut provbroker::config::Config| {
+        accounts(config);
+        config.server.public_url = "https://phones.example".into();
+    };
+    with_broker(&Keep::embedded(), behind, async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        let token = browser.token("/ui/sign-in").await;
+        let fields = [("token", &*token), ("name", "anna"), ("password", PASSWORD)];
+        let answer = browser.post_from("Origin: https://phones.example\r\n", "/ui/sign-in", &fields).await;
+        let line = cookie_line(&answer.head, SESSION);
+        assert!(answer.status == 303 && line.contains("Secure"), "{line}");
+    });
+}
+
+/// The delivered password, if it has stayed in the store, opens nothing but on loopback.
+#[tokio::test]
+async fn the_delivered_password_serves_on_loopback_only() {
+    use provbroker::accounts::{Hashing, NewAccount, Settings, SignIn, SignInError};
+    use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
+    use provbroker::core::ids::Secret;
+    use provbroker::store::{self, seal::Sealer};
+    let dir = tempfile::tempdir().unwrap();
+    let sealer = Sealer::new(&Secret::new("master key of this test"));
+    let url = format!("embedded:{}", dir.path().join("s.redb").display());
+    let store = store::connect(&url, sealer.clone(), &store::Options::default()).await.unwrap();
+    let quota = Quota::new(5, Duration::from_secs(60));
+    let settings = |loopback| Settings {
+        idle: Duration::from_secs(60),
+        whole: Duration::from_secs(60),
+        per_account: quota,
+        per_source: quota,
+        max_tracked: 10,
+        loopback,
+    };
+    let password = Secret::new(DEFAULT_ACCOUNT_PASSWORD);
+    for loopback in [true, false] {
+        let sign_in = SignIn::new(store.clone(), sealer.clone(), Hashing::weak(), settings(loopback));
+        let samples = Config::default().accounts;
+        let new: Vec<_> =
+            samples.iter().map(|a| NewAccount { identity: a.identity(), password: a.password.clone() }).collect();
+        sign_in.ensure_accounts(&new).await.unwrap();
+        let entered = sign_in.by_password("anna", &password, None, "").await;
+        assert!(if loopback { entered.is_ok() } else { matches!(entered, Err(SignInError::Delivered)) });
+    }
+    assert_eq!(store.accounts().await.unwrap().len(), 3);
+    assert!(store.account(&AccountName::parse("operator").unwrap()).await.unwrap().unwrap().identity.is_instance());
+}
