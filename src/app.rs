@@ -72,7 +72,12 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(async move {
         let shutdown = Shutdown::new();
         actix_rt::spawn(lifecycle::watch_signals(shutdown.clone()).context("signal handlers")?);
+        let mut told = config.clone();
         let broker = Broker::start(config, shutdown).await?;
+        told.move_listener(broker.public);
+        if let Some(welcome) = pages::welcome(&told, broker.public) {
+            println!("{welcome}");
+        }
         tracing::info!(listen = %broker.public, ops = %broker.ops, "serving");
         broker.finished().await
     })
@@ -131,7 +136,7 @@ impl Broker {
         let admin = config
             .plays(Role::Devices)
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
-        let pages = pages::pages(&config, &store, &shutdown).await?;
+        let pages = pages::pages(&config, &store, &shutdown, admin.as_ref()).await?;
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let routes = Routes { directory, admin, pages, ops, tls };

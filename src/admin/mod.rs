@@ -11,6 +11,7 @@ mod error;
 mod jobs;
 mod moves;
 mod outcomes;
+mod overview;
 mod rollouts;
 pub mod sheet;
 mod stories;
@@ -29,6 +30,7 @@ pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
 pub use moves::OfferListing;
 pub use outcomes::{Outcome, What};
+pub use overview::{Overview, WholeInstance};
 pub use rollouts::{Batch, MAX_USERS, RolloutRun, User};
 pub use stories::Story;
 

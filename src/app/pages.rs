@@ -1,5 +1,7 @@
 //! The pages, and who may use them, out of the configuration.
 
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -7,6 +9,7 @@ use anyhow::Context as _;
 use url::Url;
 
 use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
+use crate::admin::Admin;
 use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Role};
 use crate::core::limits::Quota;
 use crate::lifecycle::Shutdown;
@@ -20,6 +23,7 @@ pub(super) async fn pages(
     config: &Config,
     store: &Arc<dyn Store>,
     shutdown: &Shutdown,
+    admin: Option<&Arc<Admin>>,
 ) -> anyhow::Result<Option<web::Data<Pages>>> {
     if !config.pages.enabled || !config.plays(Role::Devices) {
         return Ok(None);
@@ -35,9 +39,31 @@ pub(super) async fn pages(
     Ok(Some(web::Data::new(Pages {
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
+        admin: admin.cloned(),
         origin: url.origin().ascii_serialization(),
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
     })))
+}
+
+/// What a newcomer is told: where the pages are, who may sign in, and how a simulated phone is attached. Only while the sample
+/// accounts are good for something.
+pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
+    let samples = || config.accounts.iter().filter(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD);
+    if !listen.ip().is_loopback() || !config.pages.enabled || !config.plays(Role::Devices) || samples().next().is_none()
+    {
+        return None;
+    }
+    let url = &config.server.public_url;
+    let mut text = format!("Pages: {url}/ui/   Sign in with one of these, password {DEFAULT_ACCOUNT_PASSWORD}:\n");
+    for account in samples() {
+        let domain = account.domain.as_ref().map_or("all domains", |domain| domain.as_str());
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:<10} {:<9} of {domain}", account.name.as_str(), account.role.as_str());
+    }
+    text.push_str("A simulated phone, which asks for the code on its terminal:\n");
+    let _ =
+        writeln!(text, "  cargo run --release -p loadtest -- phone --init-url {url}/init --mac 00903341a0b1 --poll 2");
+    Some(text)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -55,4 +81,22 @@ fn settings(config: &Config) -> Settings {
 
 fn new_account(account: &crate::config::Account) -> NewAccount {
     NewAccount { identity: account.identity(), password: account.password.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_told_on_loopback_only() {
+        let config = Config::default();
+        let text = welcome(&config, config.server.listen).unwrap();
+        for part in ["http://127.0.0.1:8080/ui/", "anna", "rollout", "operator", "all domains", "--init-url http://127"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(welcome(&config, SocketAddr::from(([192, 0, 2, 1], 80))), None);
+        let own = Config { accounts: Vec::new(), ..config };
+        assert_eq!(welcome(&own, own.server.listen), None);
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod browser;
+mod operators;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

@@ -27,6 +27,7 @@ mod home;
 mod language;
 pub mod live;
 mod messages;
+mod operator;
 mod page;
 mod sign_in;
 
@@ -41,6 +42,7 @@ pub use messages::Lang;
 pub use page::{NavEntry, Page, SignedIn};
 
 use crate::accounts::SignIn;
+use crate::admin::Admin;
 use crate::core::accounts::Role;
 
 /// Result of a handler.
@@ -57,12 +59,14 @@ pub struct Group {
 }
 
 /// All groups, in the order of the navigation.
-const GROUPS: &[Group] = &[home::GROUP, sign_in::GROUP, account::GROUP, language::GROUP];
+const GROUPS: &[Group] = &[home::GROUP, operator::GROUP, sign_in::GROUP, account::GROUP, language::GROUP];
 
 /// What all pages share.
 pub struct Pages {
     /// Who may come in.
     pub sign_in: Arc<SignIn>,
+    /// The operators' service, where this process is a Devices service.
+    pub admin: Option<Arc<Admin>>,
     /// Streams of events.
     pub live: live::Live,
     /// Where browsers find this service: scheme, host and port.

@@ -65,6 +65,11 @@ impl Page {
         &self.0.token
     }
 
+    /// That field; safe to be put into a template as it is.
+    pub fn token_field(&self) -> String {
+        format!("<input type=\"hidden\" name=\"token\" value=\"{}\">", self.token())
+    }
+
     /// The path of the request.
     pub fn path(&self) -> &str {
         &self.0.path

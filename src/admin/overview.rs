@@ -1,0 +1,120 @@
+//! What an operator wants to see first: how many, what waits, and where something has failed.
+
+use super::outcomes::Outcome;
+use super::{Admin, Authority, Result};
+use crate::core::ids::{DeviceId, DomainName};
+use crate::core::jobs::work::State;
+use crate::metrics::GateName;
+use crate::store::{Listing, Signal, Totals};
+
+/// Devices that are looked at for one overview, at most.
+const LOOKED_AT: usize = 5000;
+
+/// Devices with failures that are shown, at most.
+const SHOWN: usize = 20;
+
+/// A domain at a glance.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Devices of the domain.
+    pub devices: u64,
+    /// Those of the devices that were looked at that are connected.
+    pub online: u64,
+    /// How many were looked at: the first ones by number.
+    pub looked_at: u64,
+    /// Notices that wait for Users.
+    pub notices: u64,
+    /// Devices whose last attempt of some work failed, and that work.
+    pub failing: Vec<(Listing, Vec<Outcome>)>,
+    /// How many of them were found.
+    pub failures: u64,
+}
+
+/// The whole instance at a glance.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeInstance {
+    /// What is in the store.
+    pub totals: Totals,
+    /// Connections open on this node.
+    pub connections: usize,
+    /// Connections that wait for their handshake on this node.
+    pub waiting: usize,
+    /// Devices that wait for their registration on this node.
+    pub registering: usize,
+}
+
+impl Admin {
+    /// A domain at a glance.
+    pub async fn overview(&self, authority: &Authority, named: &str) -> Result<Overview> {
+        let domain = self.domain(authority, named).await?;
+        let store = &self.node.store;
+        let mut overview = Overview {
+            devices: store.device_count(&domain.name).await?,
+            online: 0,
+            looked_at: 0,
+            notices: store.depth(&domain.name).await?,
+            failing: Vec::new(),
+            failures: 0,
+        };
+        let mut after = DeviceId(0);
+        while overview.looked_at < LOOKED_AT as u64 {
+            let page = store.devices(&domain.name, after, super::MAX_PAGE).await?;
+            let last = page.len() < super::MAX_PAGE;
+            for listing in page {
+                after = listing.device.id;
+                overview.looked_at += 1;
+                overview.online += u64::from(listing.at.is_some());
+                let failed = |outcome: &Outcome| matches!(outcome.progress.state, State::Failed(_));
+                let failed: Vec<_> = Outcome::of(&listing.device).into_iter().filter(failed).collect();
+                if !failed.is_empty() {
+                    overview.failures += 1;
+                    if overview.failing.len() < SHOWN {
+                        overview.failing.push((listing, failed));
+                    }
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(overview)
+    }
+
+    /// The whole instance at a glance.
+    pub async fn whole_instance(&self, authority: &Authority) -> Result<WholeInstance> {
+        authority.instance_only()?;
+        let node = &self.node;
+        Ok(WholeInstance {
+            totals: node.store.figures().await?,
+            connections: node.roster.open(),
+            waiting: node.governor.waiting(GateName::Connection),
+            registering: node.governor.waiting(GateName::Registration),
+        })
+    }
+
+    /// Changes of a domain as they happen, here and on other nodes; of all domains without a name. Each item says only that there was one.
+    pub fn changes(&self, domain: Option<DomainName>) -> impl futures_util::Stream<Item = ()> + 'static + use<> {
+        let signals = self.node.store.subscribe();
+        futures_util::stream::unfold((signals, domain), |(mut signals, domain)| async move {
+            loop {
+                let signal = signals.recv().await?;
+                if concerns(&signal, domain.as_ref()) {
+                    return Some(((), (signals, domain)));
+                }
+            }
+        })
+    }
+}
+
+fn concerns(signal: &Signal, domain: Option<&DomainName>) -> bool {
+    let named = match signal {
+        Signal::Mail { domain, .. }
+        | Signal::Tenant { domain }
+        | Signal::Changed { domain, .. }
+        | Signal::Gone { domain, .. } => domain,
+        Signal::Strangers => return domain.is_none(),
+        Signal::Gap => return true,
+        Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } => return false,
+    };
+    domain.is_none_or(|domain| domain == named)
+}

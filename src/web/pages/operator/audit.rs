@@ -1,0 +1,72 @@
+//! Who did what to what, and when.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, Operator, Page, ROWS};
+use crate::core::accounts::DeedDone;
+use crate::core::time::UnixMillis;
+
+#[derive(Template)]
+#[template(path = "operator/audit.html")]
+struct AuditPage {
+    page: Page,
+    deeds: Vec<(DeedDone, &'static str)>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    at: Option<u64>,
+    #[serde(default)]
+    mark: String,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.route("/operator/audit", web::get().to(show));
+}
+
+/// A deed in words; a new one that has none yet is shown as it is.
+fn named(page: &Page, what: &str) -> &'static str {
+    page.t(match what {
+        "session.begin" => "deed.session_begin",
+        "session.end" => "deed.session_end",
+        "session.end_all" => "deed.session_end_all",
+        "password.change" => "deed.password_change",
+        "device.change" => "deed.device_change",
+        "device.remove" => "deed.device_remove",
+        "device.assign" => "deed.device_assign",
+        "category.make" => "deed.category_make",
+        "category.change" => "deed.category_change",
+        "category.delete" => "deed.category_delete",
+        "code.issue" => "deed.code_issue",
+        "code.revoke" => "deed.code_revoke",
+        "job.make" => "deed.job_make",
+        "job.delete" => "deed.job_delete",
+        "builds.set" => "deed.builds_set",
+        "domain.make" => "deed.domain_make",
+        "domain.delete" => "deed.domain_delete",
+        "domain.password" => "deed.domain_password",
+        "domain.admin_password" => "deed.domain_admin_password",
+        "domain.token" => "deed.domain_token",
+        "domain.access" => "deed.domain_access",
+        "accounts.make" => "deed.account_make",
+        "accounts.password" => "deed.account_password",
+        "accounts.remove" => "deed.account_remove",
+        _ => "deed.other",
+    })
+}
+
+async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let before = wanted.at.map(|at| (UnixMillis(at), &*wanted.mark));
+    let deeds = operator.pages.sign_in.deeds(operator.who(), before, ROWS).await?;
+    let next = deeds.last().filter(|_| deeds.len() == ROWS);
+    let next = next.map(|last| format!("/ui/operator/audit?at={}&mark={}", last.at.0, last.mark));
+    let page = &operator.page;
+    let deeds = deeds.into_iter().map(|deed| {
+        let text = named(page, &deed.deed.what);
+        (deed, text)
+    });
+    page.answer(&AuditPage { page: page.clone(), deeds: deeds.collect(), next })
+}

@@ -1,0 +1,61 @@
+//! The categories of a domain.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::{Answer, Desk, Frame, Page};
+use crate::core::device::Category;
+use crate::core::ids::CategoryId;
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/categories.html")]
+struct CategoriesPage {
+    page: Page,
+    frame: Frame,
+    categories: Vec<Category>,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/categories";
+    config
+        .route(at, web::get().to(show))
+        .route(at, web::post().to(put))
+        .route(&format!("{at}/delete"), web::post().to(delete));
+}
+
+async fn show(desk: Desk) -> Answer<HttpResponse> {
+    let categories = desk.domain.categories.clone();
+    desk.page.answer(&CategoriesPage { page: desk.page.clone(), frame: desk.frame(), categories })
+}
+
+/// The field with the name of a category.
+pub(super) fn name_of(page: &Page, fields: &Fields) -> Answer<Box<str>> {
+    let name = fields.get("category");
+    if name.is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
+        return Err(PageError::Refused(page.t("operator.bad_category").into()));
+    }
+    Ok(name.into())
+}
+
+fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
+    match fields.get("id") {
+        "" => Ok(None),
+        id => id.parse().map(|id| Some(CategoryId(id))).map_err(|_| PageError::Unreadable),
+    }
+}
+
+async fn put(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let (name, id) = (name_of(&desk.page, &fields)?, id_of(&fields)?);
+    desk.admin.put_category(&desk.authority, desk.named(), id, &name, fields.has("provisioning")).await?;
+    desk.note_here(if id.is_some() { "category.change" } else { "category.make" }, &name).await;
+    Ok(desk.done("/categories"))
+}
+
+async fn delete(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let id = id_of(&fields)?.ok_or(PageError::Unreadable)?;
+    let name = super::category_name(&desk.domain, id);
+    desk.admin.delete_category(&desk.authority, desk.named(), id).await?;
+    desk.note_here("category.delete", &name).await;
+    Ok(desk.done("/categories"))
+}

@@ -1,0 +1,123 @@
+//! The codes of a domain: issued, open, used; and a new one.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, Desk, Frame, Page, ROWS, category_name, devices};
+use crate::admin::{CodeFilter, CodeWish};
+use crate::core::device::CodeState;
+use crate::core::ids::Code;
+use crate::core::time::UnixMillis;
+use crate::store::CodeListing;
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/codes.html")]
+struct CodesPage {
+    page: Page,
+    frame: Frame,
+    categories: Vec<String>,
+    rows: Vec<Row>,
+    next: Option<String>,
+    state: String,
+    /// One that has just been made.
+    fresh: Option<(String, UnixMillis)>,
+}
+
+struct Row {
+    code: String,
+    shown: String,
+    sip: String,
+    category: String,
+    issued: UnixMillis,
+    ends: UnixMillis,
+    device: Option<(String, String)>,
+    rollout: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Wanted {
+    state: String,
+    at: Option<u64>,
+    code: String,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/codes";
+    config
+        .route(at, web::get().to(show))
+        .route(at, web::post().to(make))
+        .route(&format!("{at}/revoke"), web::post().to(revoke));
+}
+
+/// In groups of four, as it is typed.
+fn grouped(code: Code) -> String {
+    let digits = code.expose();
+    [&digits[..4], &digits[4..8], &digits[8..]].join(" ")
+}
+
+async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    answer(&desk, wanted.into_inner(), None).await
+}
+
+async fn answer(desk: &Desk, wanted: Wanted, fresh: Option<(String, UnixMillis)>) -> Answer<HttpResponse> {
+    let filter = match wanted.state.as_str() {
+        "open" => CodeFilter::Open,
+        "used" => CodeFilter::Used,
+        _ => CodeFilter::All,
+    };
+    let before = wanted.at.and_then(|at| Some((UnixMillis(at), Code::parse(&wanted.code).ok()?)));
+    let (codes, next) = desk.admin.codes(&desk.domain, before, ROWS, filter).await?;
+    let row = |CodeListing { code, issued, .. }: &CodeListing| Row {
+        code: code.code.expose().into(),
+        shown: grouped(code.code),
+        sip: code.sip.as_deref().unwrap_or_default().into(),
+        category: category_name(&desk.domain, code.category),
+        issued: *issued,
+        ends: code.valid_until,
+        device: match &code.state {
+            CodeState::Open => None,
+            CodeState::Used { by, .. } => Some((devices::address(desk, by), by.to_string())),
+        },
+        rollout: code.rollout,
+    };
+    let next = next.map(|(at, code)| {
+        desk.at(&format!(
+            "/codes?state={}&at={}&code={}",
+            wanted.state.replace(|c: char| !c.is_ascii_alphabetic(), ""),
+            at.0,
+            code.expose()
+        ))
+    });
+    let marked = desk.domain.categories.iter().filter(|category| category.provisioning);
+    desk.page.answer(&CodesPage {
+        page: desk.page.clone(),
+        frame: desk.frame(),
+        categories: marked.map(|category| category.name.to_string()).collect(),
+        rows: codes.iter().map(row).collect(),
+        next,
+        state: wanted.state,
+        fresh,
+    })
+}
+
+async fn make(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let sip = Some(fields.get("sip")).filter(|sip| !sip.is_empty());
+    if sip.is_some_and(|sip| sip.chars().count() > 128 || sip.chars().any(char::is_control)) {
+        return Err(PageError::Unreadable);
+    }
+    let wish = CodeWish { category: fields.get("category"), sip, rollout: fields.has("rollout") };
+    let (_, code) = desk.admin.issue_code(&desk.authority, desk.named(), &wish).await?;
+    desk.note_here("code.issue", sip.unwrap_or_default()).await;
+    answer(&desk, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
+}
+
+async fn revoke(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let code = Code::parse(fields.get("code")).map_err(|_| PageError::Unreadable)?;
+    desk.admin.revoke_code(&desk.authority, desk.named(), code).await?;
+    // A revoked code opens nothing, but its list says whose it was, not what it was.
+    desk.note_here("code.revoke", fields.get("sip")).await;
+    Ok(desk.done("/codes"))
+}

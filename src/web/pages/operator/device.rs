@@ -1,0 +1,120 @@
+//! One device: what it is, what has happened to it, why it stands still, what it would be sent; and what can be done to it.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::words::{self, Done};
+use super::{Answer, Desk, Frame, Page, category_name, devices};
+use crate::admin::Outcome;
+use crate::core::device::Device;
+use crate::core::ids::{CategoryId, DeviceKey};
+use crate::core::jobs::plan::Preview;
+use crate::core::time::UnixMillis;
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/device.html")]
+struct DevicePage {
+    page: Page,
+    frame: Frame,
+    href: String,
+    device: Device,
+    online: bool,
+    name: String,
+    given: String,
+    category: String,
+    categories: Vec<(String, String, bool)>,
+    way: &'static str,
+    ports: Vec<Box<str>>,
+    steps: Vec<(UnixMillis, &'static str, String)>,
+    standstill: Option<(&'static str, String)>,
+    work: Vec<Done>,
+    preview: Vec<(String, String)>,
+}
+
+/// Which device.
+#[derive(Deserialize)]
+struct At {
+    key: String,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/devices/{key}";
+    config
+        .route(at, web::get().to(show))
+        .route(at, web::post().to(change))
+        .route(&format!("{at}/remove"), web::post().to(remove));
+}
+
+impl At {
+    fn key(&self) -> Answer<DeviceKey> {
+        DeviceKey::parse(&self.key).map_err(|_| PageError::NotFound)
+    }
+}
+
+async fn show(desk: Desk, at: web::Path<At>) -> Answer<HttpResponse> {
+    let (page, key) = (&desk.page, at.key()?);
+    let (authority, named) = (&desk.authority, desk.named());
+    let (_, listing, ports) = desk.admin.device(authority, named, key.as_str()).await?;
+    let story = desk.admin.device_story(authority, named, &key).await?;
+    let preview = desk.admin.dry_run(authority, named, key.as_str()).await?;
+    let device = listing.device;
+    let categories = desk
+        .domain
+        .categories
+        .iter()
+        .map(|category| (category.id.0.to_string(), category.name.to_string(), category.id == device.category));
+    let step = |step: &crate::core::timeline::Step| {
+        let (text, more) = words::step(page, &step.event);
+        (step.at, text, more)
+    };
+    page.answer(&DevicePage {
+        page: page.clone(),
+        frame: desk.frame(),
+        href: devices::address(&desk, &key),
+        online: listing.at.is_some(),
+        name: device.shown_name().unwrap_or(key.as_str()).to_owned(),
+        given: device.name.as_deref().unwrap_or_default().to_owned(),
+        category: category_name(&desk.domain, device.category),
+        categories: categories.collect(),
+        way: words::way(page, device.way),
+        ports,
+        steps: story.steps.iter().rev().map(step).collect(),
+        standstill: story.standstill.map(|still| (words::standstill(page, &still), still.text)),
+        work: Outcome::of(&device).iter().map(|outcome| Done::of(page, outcome)).collect(),
+        preview: lines(page, preview),
+        device,
+    })
+}
+
+fn lines(page: &Page, preview: Preview) -> Vec<(String, String)> {
+    let Preview { update, configs, items, clean_up } = preview;
+    let update = (!update.is_empty()).then(|| (page.t("work.update").to_owned(), update.join("\n")));
+    let configs = configs.into_iter().map(|(kind, _, lines)| (kind.name().to_owned(), lines.join("\n")));
+    let items = items.into_iter().map(|item| {
+        let values = serde_json::to_string_pretty(&item.values).unwrap_or_default();
+        (item.kind.to_string(), values)
+    });
+    let clean_up = (!clean_up.is_empty()).then(|| (page.t("work.clean_up").to_owned(), clean_up.join("\n")));
+    update.into_iter().chain(configs).chain(items).chain(clean_up).collect()
+}
+
+async fn change(desk: Desk, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
+    let key = at.key()?;
+    let category = fields.get("category").parse().map(CategoryId).map_err(|_| PageError::Unreadable)?;
+    let before = desk.admin.device(&desk.authority, desk.named(), key.as_str()).await?.1.device;
+    let category = Some(category).filter(|category| *category != before.category);
+    let name = fields.get("name");
+    let name = Some(name).filter(|name| *name != before.name.as_deref().unwrap_or_default());
+    desk.admin.change_device(&desk.authority, desk.named(), key.as_str(), name, category).await?;
+    desk.note_here("device.change", key.as_str()).await;
+    Ok(super::go(&format!("{}?done=1", devices::address(&desk, &key))))
+}
+
+async fn remove(desk: Desk, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+    let key = at.key()?;
+    desk.admin.remove_device(&desk.authority, desk.named(), key.as_str()).await?;
+    desk.note_here("device.remove", key.as_str()).await;
+    Ok(desk.done("/devices"))
+}

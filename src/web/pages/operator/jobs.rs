@@ -1,0 +1,154 @@
+//! Jobs of a domain, what has come of them, and the build list.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::words::Done;
+use super::{Answer, Desk, Frame, Page, ROWS, category_name, devices};
+use crate::admin::AdminError;
+use crate::core::ids::{DeviceId, JobId};
+use crate::core::jobs::builds::BuildList;
+use crate::core::jobs::config::Kind;
+use crate::core::jobs::{Job, Task};
+use crate::core::time::UnixMillis;
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/jobs.html")]
+struct JobsPage {
+    page: Page,
+    frame: Frame,
+    rows: Vec<Row>,
+    kinds: Vec<&'static str>,
+    categories: Vec<(String, String)>,
+    /// The build list: where its files are, and product, firmware, boot code.
+    builds: Option<(String, Vec<(String, String)>)>,
+}
+
+struct Row {
+    id: u64,
+    what: String,
+    category: Option<String>,
+    created: UnixMillis,
+}
+
+#[derive(Template)]
+#[template(path = "operator/job.html")]
+struct JobPage {
+    page: Page,
+    frame: Frame,
+    row: Row,
+    values: Vec<(String, String)>,
+    outcomes: Vec<(String, String, bool, Vec<Done>)>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct At {
+    job: u64,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    after: u64,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/jobs";
+    config
+        .route(at, web::get().to(show))
+        .route(&format!("{at}/builds"), web::post().to(set_builds))
+        .route(&format!("{at}/{{job}}"), web::get().to(one))
+        .route(&format!("{at}/{{job}}/delete"), web::post().to(delete));
+}
+
+fn row(desk: &Desk, job: &Job) -> Row {
+    Row {
+        id: job.id.0,
+        what: match &job.order.task {
+            Task::Update(_) => desk.page.t("work.update").into(),
+            Task::Config(configuration) => configuration.kind.name().into(),
+        },
+        category: job.order.category.map(|id| category_name(&desk.domain, id)),
+        created: job.created,
+    }
+}
+
+async fn show(desk: Desk) -> Answer<HttpResponse> {
+    let jobs = desk.admin.jobs(&desk.authority, desk.named()).await?;
+    let builds = match desk.admin.builds(&desk.authority, desk.named()).await {
+        Ok(list) => Some(list),
+        Err(AdminError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let builds = builds.map(|list| {
+        let json = serde_json::to_value(&list.products).unwrap_or_default();
+        let products = json.as_object().into_iter().flatten();
+        let products = products.map(|(product, build)| (product.clone(), described(build)));
+        (list.base_url.to_string(), products.collect())
+    });
+    let categories = desk.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
+    desk.page.answer(&JobsPage {
+        page: desk.page.clone(),
+        frame: desk.frame(),
+        rows: jobs.iter().rev().map(|job| row(&desk, job)).collect(),
+        kinds: Kind::ALL.iter().map(|kind| kind.name()).collect(),
+        categories: categories.collect(),
+        builds,
+    })
+}
+
+/// `firmware 136044, bootcode 136044`
+fn described(build: &serde_json::Value) -> String {
+    let members = build.as_object().into_iter().flatten();
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    members.map(|(name, value)| format!("{name} {}", text(value))).collect::<Vec<_>>().join(", ")
+}
+
+async fn one(desk: Desk, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let (page, id) = (&desk.page, JobId(at.job));
+    let job = desk.admin.job(&desk.authority, desk.named(), id).await?;
+    let values = match &job.order.task {
+        Task::Config(configuration) => {
+            let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            configuration.masked().values.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+        }
+        Task::Update(update) => {
+            let hours: Vec<_> = update.hours.allow.iter().map(ToString::to_string).collect();
+            let hours = Some(("hours".to_owned(), hours.join(", "))).filter(|(_, hours)| !hours.is_empty());
+            std::iter::once(("baseUrl".to_owned(), update.builds.base_url.to_string())).chain(hours).collect()
+        }
+    };
+    let after = DeviceId(wanted.after);
+    let found = desk.admin.outcomes(&desk.authority, desk.named(), Some(id), after, ROWS).await?;
+    let outcomes = found.items.iter().map(|(listing, outcomes)| {
+        let device = &listing.device;
+        let name = device.shown_name().unwrap_or(device.key.as_str()).to_owned();
+        let done = outcomes.iter().map(|outcome| Done::of(page, outcome)).collect();
+        (devices::address(&desk, &device.key), name, listing.at.is_some(), done)
+    });
+    page.answer(&JobPage {
+        page: page.clone(),
+        frame: desk.frame(),
+        row: row(&desk, &job),
+        values,
+        outcomes: outcomes.collect(),
+        next: found.next.map(|next| desk.at(&format!("/jobs/{}?after={}", id.0, next.0))),
+    })
+}
+
+async fn delete(desk: Desk, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+    desk.admin.delete_job(&desk.authority, desk.named(), JobId(at.job)).await?;
+    desk.note_here("job.delete", &at.job.to_string()).await;
+    Ok(desk.done("/jobs"))
+}
+
+async fn set_builds(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let builds = BuildList::read(fields.get("builds").as_bytes());
+    let builds = builds.map_err(|error| PageError::Refused(error.to_string()))?;
+    desk.admin.set_builds(&desk.authority, desk.named(), &builds).await?;
+    desk.note_here("builds.set", &builds.base_url).await;
+    Ok(desk.done("/jobs"))
+}

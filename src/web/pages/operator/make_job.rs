@@ -1,0 +1,161 @@
+//! A new job: an update, or a configuration from the parameters that its kind has.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Answer, Desk, Frame, Page};
+use crate::admin::AdminError;
+use crate::core::ids::CategoryId;
+use crate::core::jobs::Hours;
+use crate::core::jobs::config::schema::Type;
+use crate::core::jobs::config::{Configuration, Kind};
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/make_job.html")]
+struct MakePage {
+    page: Page,
+    frame: Frame,
+    kind: &'static str,
+    category: String,
+    categories: Vec<(String, String)>,
+    fields: Vec<Input>,
+    wrong: Option<String>,
+}
+
+/// A parameter as a form shows it.
+// The flags are those of the schema, independent of each other.
+#[allow(clippy::struct_excessive_bools)]
+struct Input {
+    name: &'static str,
+    about: &'static str,
+    value: String,
+    control: Control,
+    required: bool,
+    secret: bool,
+    per_device: bool,
+    wrong: bool,
+}
+
+enum Control {
+    Text(Option<usize>),
+    Block,
+    Number(i64, i64),
+    Choice(Vec<&'static str>),
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    kind: String,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/jobs";
+    config
+        .route(&format!("{at}/new"), web::get().to(show))
+        .route(&format!("{at}/new"), web::post().to(make))
+        .route(&format!("{at}/update"), web::post().to(update));
+}
+
+fn kind_of(name: &str) -> Answer<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(PageError::NotFound)
+}
+
+fn category_of(fields: &Fields) -> Answer<Option<CategoryId>> {
+    match fields.get("category") {
+        "" => Ok(None),
+        id => id.parse().map(|id| Some(CategoryId(id))).map_err(|_| PageError::Unreadable),
+    }
+}
+
+async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    answer(&desk, kind_of(&wanted.kind)?, None, None)
+}
+
+fn answer(desk: &Desk, kind: Kind, typed: Option<&Fields>, wrong: Option<(String, String)>) -> Answer<HttpResponse> {
+    let input = |field: &crate::core::jobs::config::schema::Field| Input {
+        name: field.name,
+        about: field.about,
+        value: typed.map(|typed| typed.exact(&format!("v.{}", field.name)).to_owned()).unwrap_or_default(),
+        control: match field.kind {
+            Type::Text(max) => Control::Text(Some(max)),
+            Type::Form(_) => Control::Text(None),
+            Type::Block(..) => Control::Block,
+            Type::Number(min, max) => Control::Number(min, max),
+            Type::Flag => Control::Choice(vec!["true", "false"]),
+            Type::Choice(words) => Control::Choice(words.to_vec()),
+        },
+        required: field.required,
+        secret: field.secret,
+        per_device: field.per_device,
+        wrong: wrong.as_ref().is_some_and(|(name, _)| name == &format!("values.{}", field.name)),
+    };
+    let categories = desk.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let template = MakePage {
+        page: desk.page.clone(),
+        frame: desk.frame(),
+        kind: kind.name(),
+        category: typed.map(|typed| typed.get("category").to_owned()).unwrap_or_default(),
+        categories: categories.collect(),
+        fields: kind.schema().fields().map(input).collect(),
+        wrong: wrong.map(|(name, why)| format!("{}: {why}", name.trim_start_matches("values."))),
+    };
+    desk.page.answer_with(status, &template)
+}
+
+/// What was typed, in the types of the parameters; what is left empty is left out. What is no number stays a text, and the
+/// check says so.
+fn values(kind: Kind, fields: &Fields) -> Map<String, Value> {
+    let typed = kind.schema().fields().filter_map(|field| {
+        let text = fields.exact(&format!("v.{}", field.name));
+        let text = if matches!(field.kind, Type::Block(..)) { text.replace("\r\n", "\n") } else { text.to_owned() };
+        if text.is_empty() {
+            return None;
+        }
+        let value = match field.kind {
+            Type::Number(..) => text.trim().parse::<i64>().map_or_else(|_| Value::String(text.clone()), Value::from),
+            Type::Flag => match text.as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => Value::String(text),
+            },
+            _ => Value::String(text),
+        };
+        Some((field.name.to_owned(), value))
+    });
+    typed.collect()
+}
+
+async fn make(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let kind = kind_of(fields.get("kind"))?;
+    let configuration = Configuration { kind, values: values(kind, &fields) };
+    let made = desk.admin.create_config_job(&desk.authority, desk.named(), category_of(&fields)?, configuration).await;
+    match made {
+        Ok(job) => {
+            desk.note_here("job.make", &format!("{} {}", kind.name(), job.id.0)).await;
+            Ok(desk.done(&format!("/jobs/{}", job.id.0)))
+        }
+        Err(AdminError::Invalid { field, why } | AdminError::Unfit { field, why }) => {
+            answer(&desk, kind, Some(&fields), Some((field, why)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn update(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let hours = fields.get("hours").split([',', ' ']).filter(|hour| !hour.is_empty());
+    let allow = hours.map(str::parse::<u8>).collect::<Result<Vec<_>, _>>();
+    let allow = allow.map_err(|_| PageError::Refused(desk.page.t("operator.bad_hours").into()))?;
+    let utc_offset = match fields.get("offset") {
+        "" => 0,
+        minutes => minutes.parse().map_err(|_| PageError::Unreadable)?,
+    };
+    let hours = Hours { allow, utc_offset };
+    let job = desk.admin.create_update_job(&desk.authority, desk.named(), category_of(&fields)?, None, hours).await?;
+    desk.note_here("job.make", &format!("update {}", job.id.0)).await;
+    Ok(desk.done(&format!("/jobs/{}", job.id.0)))
+}

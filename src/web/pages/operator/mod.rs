@@ -1,0 +1,216 @@
+//! The pages of operators, over the same service as the REST interface.
+//!
+//! An operator of a domain has that domain and no other, whatever the address says; one of the instance chooses. Access that
+//! domains have given each other counts for programs, not here.
+
+mod accounts;
+mod audit;
+mod categories;
+mod codes;
+mod device;
+mod devices;
+mod jobs;
+mod make_job;
+mod overview;
+mod settings;
+mod unassigned;
+mod words;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+
+use super::page::go;
+use super::{Answer, Group, NavEntry, Page, PageError, Pages, SignedIn};
+use crate::admin::{Admin, Authority};
+use crate::core::accounts::{Identity, Role};
+use crate::core::device::Domain;
+use crate::core::ids::DomainName;
+
+pub(super) const GROUP: Group = Group { roles: &[Role::Operator], entries, routes };
+
+/// Rows of one page of a list.
+const ROWS: usize = 100;
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .configure(overview::routes)
+        .configure(unassigned::routes)
+        .configure(accounts::routes)
+        .configure(audit::routes)
+        .configure(device::routes)
+        .configure(devices::routes)
+        .configure(make_job::routes)
+        .configure(jobs::routes)
+        .configure(categories::routes)
+        .configure(codes::routes)
+        .configure(settings::routes);
+}
+
+fn entries(page: &Page) -> Vec<NavEntry> {
+    match page.who().map(|who| who.domain.as_ref()) {
+        Some(Some(domain)) => {
+            let mut entries = domain_entries(page, domain);
+            entries.extend(everywhere(page));
+            entries
+        }
+        Some(None) => {
+            let here = page.path() == "/ui/operator" || page.path().starts_with("/ui/operator/d/");
+            let domains = NavEntry { href: "/ui/operator".into(), text: page.t("operator.domains").into(), here };
+            let mut entries = vec![domains, page.entry("/ui/operator/unassigned", page.t("operator.unassigned"))];
+            entries.extend(everywhere(page));
+            entries
+        }
+        None => Vec::new(),
+    }
+}
+
+fn everywhere(page: &Page) -> [NavEntry; 2] {
+    [
+        page.entry("/ui/operator/accounts", page.t("operator.accounts")),
+        page.entry("/ui/operator/audit", page.t("operator.audit")),
+    ]
+}
+
+fn domain_entries(page: &Page, domain: &DomainName) -> Vec<NavEntry> {
+    let base = base(domain);
+    let overview = NavEntry { href: base.clone(), text: page.t("operator.overview").into(), here: page.path() == base };
+    let below = ["devices", "jobs", "categories", "codes", "settings"].into_iter().zip([
+        "operator.devices",
+        "operator.jobs",
+        "operator.categories",
+        "operator.codes",
+        "operator.settings",
+    ]);
+    let below = below.map(|(name, text)| page.entry(&format!("{base}/{name}"), page.t(text)));
+    std::iter::once(overview).chain(below).collect()
+}
+
+/// Where the pages of a domain are.
+fn base(domain: &DomainName) -> String {
+    format!("/ui/operator/d/{}", crate::core::percent::encode(domain.as_str()))
+}
+
+/// An operator.
+struct Operator {
+    signed: SignedIn,
+    page: Page,
+    pages: web::Data<Pages>,
+    admin: Arc<Admin>,
+    authority: Authority,
+}
+
+impl Operator {
+    fn who(&self) -> &Identity {
+        self.signed.who()
+    }
+
+    /// Only for operators of the whole instance.
+    fn instance_only(&self) -> Answer<()> {
+        if self.who().is_instance() { Ok(()) } else { Err(PageError::NotFound) }
+    }
+
+    async fn note(&self, what: &str, to: &str, domain: Option<&DomainName>) {
+        self.pages.sign_in.note(self.who(), what, to, domain).await;
+    }
+}
+
+impl FromRequest for Operator {
+    type Error = PageError;
+    type Future = std::future::Ready<Answer<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let signed = SignedIn::from_request(request, payload).into_inner();
+        let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal);
+        std::future::ready(signed.and_then(|signed| {
+            signed.only(Role::Operator)?;
+            let pages = pages?;
+            let admin = pages.admin.clone().ok_or(PageError::NotFound)?;
+            let authority = Authority { domain: signed.who().domain.clone() };
+            Ok(Self { page: signed.page.clone(), signed, pages, admin, authority })
+        }))
+    }
+}
+
+/// An operator at a domain.
+struct Desk {
+    operator: Operator,
+    domain: Arc<Domain>,
+}
+
+impl std::ops::Deref for Desk {
+    type Target = Operator;
+
+    fn deref(&self) -> &Operator {
+        &self.operator
+    }
+}
+
+impl Desk {
+    /// The name of the domain, as the service takes it.
+    fn named(&self) -> &str {
+        self.domain.name.as_str()
+    }
+
+    /// The address of a page of this domain.
+    fn at(&self, rest: &str) -> String {
+        format!("{}{rest}", base(&self.domain.name))
+    }
+
+    /// Back to a page of this domain after something was done.
+    fn done(&self, rest: &str) -> HttpResponse {
+        go(&format!("{}?done=1", self.at(rest)))
+    }
+
+    async fn note_here(&self, what: &str, to: &str) {
+        self.note(what, to, Some(&self.domain.name)).await;
+    }
+
+    fn frame(&self) -> Frame {
+        let page = &self.page;
+        let tabs = if self.who().is_instance() { domain_entries(page, &self.domain.name) } else { Vec::new() };
+        Frame { tabs, domain: self.domain.name.to_string(), base: base(&self.domain.name), done: done(page) }
+    }
+}
+
+/// Whether the page is shown after something was done.
+fn done(page: &Page) -> bool {
+    page.target().split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "done=1"))
+}
+
+/// What all pages of a domain show.
+struct Frame {
+    tabs: Vec<NavEntry>,
+    domain: String,
+    base: String,
+    done: bool,
+}
+
+impl FromRequest for Desk {
+    type Error = PageError;
+    type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let operator = Operator::from_request(request, payload).into_inner();
+        let named = request.match_info().get("domain").map(str::to_owned);
+        Box::pin(async move {
+            let operator = operator?;
+            let named = named.and_then(|name| DomainName::parse(&name).ok()).ok_or(PageError::NotFound)?;
+            if operator.authority.domain.as_ref().is_some_and(|own| *own != named) {
+                return Err(PageError::NotFound);
+            }
+            let domain = operator.admin.domain(&operator.authority, named.as_str()).await?;
+            // A domain may be called by a number, and the service takes that for another name.
+            if domain.name == named { Ok(Self { operator, domain }) } else { Err(PageError::NotFound) }
+        })
+    }
+}
+
+/// The name of a category, as far as it is known.
+fn category_name(domain: &Domain, id: crate::core::ids::CategoryId) -> String {
+    let found = domain.categories.iter().find(|category| category.id == id);
+    found.map_or_else(|| id.0.to_string(), |category| category.name.to_string())
+}

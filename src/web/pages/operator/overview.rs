@@ -1,0 +1,120 @@
+//! Domains of the instance, and one domain at a glance.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::words::Done;
+use super::{Answer, Desk, Frame, Operator, Page, base, done, go};
+use crate::admin::WholeInstance;
+use crate::core::ids::{DomainName, Secret};
+use crate::store::NewDomain;
+use crate::web::pages::{Fields, PageError};
+
+#[derive(Template)]
+#[template(path = "operator/domains.html")]
+struct DomainsPage {
+    page: Page,
+    whole: WholeInstance,
+    oldest: u64,
+    domains: Vec<DomainRow>,
+    done: bool,
+}
+
+struct DomainRow {
+    name: String,
+    href: String,
+    categories: usize,
+}
+
+#[derive(Template)]
+#[template(path = "operator/overview.html")]
+struct OverviewPage {
+    page: Page,
+    frame: Frame,
+    devices: u64,
+    online: u64,
+    looked_at: u64,
+    notices: u64,
+    failures: u64,
+    failing: Vec<(String, String, Vec<Done>)>,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/operator", web::get().to(start))
+        .route("/operator/domains", web::post().to(make))
+        .route("/operator/events", web::get().to(events))
+        .route("/operator/d/{domain}", web::get().to(show))
+        .route("/operator/d/{domain}/events", web::get().to(domain_events));
+}
+
+async fn start(operator: Operator) -> Answer<HttpResponse> {
+    if let Some(own) = &operator.authority.domain {
+        return Ok(go(&base(own)));
+    }
+    let page = &operator.page;
+    let whole = operator.admin.whole_instance(&operator.authority).await?;
+    let domains = operator.admin.domains(&operator.authority).await?;
+    let row = |domain: &std::sync::Arc<crate::core::device::Domain>| DomainRow {
+        name: domain.name.to_string(),
+        href: base(&domain.name),
+        categories: domain.categories.len(),
+    };
+    let oldest = whole.totals.oldest.unwrap_or_default().as_secs() / 60;
+    let domains = domains.iter().map(row).collect();
+    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains, done: done(page) })
+}
+
+async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
+    operator.instance_only()?;
+    let name = DomainName::parse(fields.get("name"));
+    // A number would be taken for that of another domain.
+    let name = name.ok().filter(|name| name.as_str().chars().any(|c| c.is_ascii_alphabetic()));
+    let name = name.ok_or_else(|| PageError::Refused(operator.page.t("operator.bad_domain").into()))?;
+    let password = fields.exact("password");
+    if password.is_empty() || password.chars().count() > 256 || password.chars().any(char::is_control) {
+        return Err(PageError::Refused(operator.page.t("operator.bad_password").into()));
+    }
+    let category = super::categories::name_of(&operator.page, &fields)?;
+    let new = NewDomain {
+        name: name.clone(),
+        password: Secret::new(password),
+        admin_password: Secret::default(),
+        auto_token: Secret::default(),
+        categories: vec![(category, true)],
+    };
+    operator.admin.create_domain(&operator.authority, &new).await?;
+    operator.note("domain.make", name.as_str(), Some(&name)).await;
+    Ok(go(&format!("{}?done=1", base(&name))))
+}
+
+async fn events(operator: Operator) -> Answer<HttpResponse> {
+    let changes = operator.admin.changes(operator.authority.domain.clone());
+    operator.pages.live.stream(&operator.signed, changes)
+}
+
+async fn domain_events(desk: Desk) -> Answer<HttpResponse> {
+    let changes = desk.admin.changes(Some(desk.domain.name.clone()));
+    desk.pages.live.stream(&desk.signed, changes)
+}
+
+async fn show(desk: Desk) -> Answer<HttpResponse> {
+    let page = &desk.page;
+    let overview = desk.admin.overview(&desk.authority, desk.named()).await?;
+    let failing = overview.failing.iter().map(|(listing, failed)| {
+        let device = &listing.device;
+        let name = device.shown_name().unwrap_or_default();
+        let text = if name.is_empty() { device.key.to_string() } else { format!("{name} ({})", device.key) };
+        (super::devices::address(&desk, &device.key), text, failed.iter().map(|done| Done::of(page, done)).collect())
+    });
+    page.answer(&OverviewPage {
+        page: page.clone(),
+        frame: desk.frame(),
+        devices: overview.devices,
+        online: overview.online,
+        looked_at: overview.looked_at,
+        notices: overview.notices,
+        failures: overview.failures,
+        failing: failing.collect(),
+    })
+}

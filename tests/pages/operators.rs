@@ -1,0 +1,262 @@
+//! The pages of operators: what they change, and that nobody sees what is not theirs.
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::support::broker::{
+    Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD as OF_DOMAIN, with_broker,
+};
+use crate::support::peer::{Device, until};
+use crate::support::rest::Operator;
+use crate::support::secrets;
+use crate::{PASSWORD, accounts};
+
+const PHONE: &str = "0090334100d1";
+
+/// Every page of a domain.
+const OF_A_DOMAIN: [&str; 11] = [
+    "",
+    "/events",
+    "/devices",
+    "/devices?hw=0090334100d1",
+    "/devices/0090334100d1",
+    "/jobs",
+    "/jobs/1",
+    "/jobs/new?kind=ntp",
+    "/categories",
+    "/codes",
+    "/settings",
+];
+
+/// Everything in a domain that can be changed.
+const CHANGES: [&str; 14] = [
+    "/devices/0090334100d1",
+    "/devices/0090334100d1/remove",
+    "/jobs/new",
+    "/jobs/update",
+    "/jobs/builds",
+    "/jobs/1/delete",
+    "/categories",
+    "/categories/delete",
+    "/codes",
+    "/codes/revoke",
+    "/settings/secret",
+    "/settings/access",
+    "/settings/delete",
+    "/nowhere",
+];
+
+/// What belongs to no domain, and what can be changed there.
+const OF_THE_INSTANCE: [&str; 2] = ["/ui/operator/unassigned", "/ui/operator/domains"];
+
+fn desk(domain: &str) -> String {
+    format!("/ui/operator/d/{domain}")
+}
+
+/// A phone that has entered the first domain.
+async fn phone(broker: &Broker) -> Device {
+    let rest = Operator::of(broker.addr, DOMAIN, OF_DOMAIN).await;
+    let code = rest.done("POST", "/domains/example.com/codes", Some(json!({"category": CATEGORY}))).await;
+    let code = code["code"].as_str().unwrap().to_owned();
+    secrets::note(&code);
+    let (device, _) = Device::enter(broker.addr, PHONE, &code).await;
+    until("the phone is listed", async || {
+        let listed = rest.get("/domains/example.com/devices").await;
+        listed["devices"][0]["online"] == true
+    })
+    .await;
+    device
+}
+
+async fn a_day_of_work(broker: &Broker) {
+    let _phone = phone(broker).await;
+    let mut browser = Browser::signed_in(broker.addr, "operator", PASSWORD).await;
+    let desk = desk(DOMAIN);
+    assert_eq!(browser.get("/ui/operator").await.field("location"), Some(&*desk));
+    let body = browser.page(&desk).await;
+    assert!(body.contains("data-live=\"/ui/operator/d/example.com/events\""));
+    assert!(browser.page(&format!("{desk}/devices?online=yes&product=ip")).await.contains(PHONE));
+    assert!(!browser.page(&format!("{desk}/devices?online=no")).await.contains(PHONE));
+
+    let device = format!("{desk}/devices/{PHONE}");
+    let body = browser.page(&device).await;
+    assert!(body.contains("Entered the domain") && body.contains("by code"), "{body}");
+    let category = body.split("<select id=\"category\"").nth(1).unwrap().split("value=\"").nth(1).unwrap();
+    let category = category.split('"').next().unwrap().to_owned();
+    let fields = [("name", "<i>Reception</i>"), ("category", &*category)];
+    let answer = browser.submit(&device, &device, &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let body = browser.page(&device).await;
+    assert!(body.contains("&#60;i&#62;Reception") && !body.contains("<i>Reception"));
+
+    let form = format!("{desk}/jobs/new?kind=ntp");
+    let new = format!("{desk}/jobs/new");
+    let answer = browser.submit(&form, &new, &[("kind", "ntp")]).await;
+    assert!(answer.status == 422 && answer.body.contains("role=\"alert\""), "{}", answer.body);
+    let answer = browser.submit(&form, &new, &[("kind", "ntp"), ("v.server", "ntp.example.org")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let job = answer.field("location").unwrap().split('?').next().unwrap().to_owned();
+    assert!(browser.page(&job).await.contains("ntp.example.org"));
+    let body = browser.page(&device).await;
+    assert!(body.contains("ntp.example.org"), "what it would be sent: {body}");
+    let answer = browser.submit(&job, &format!("{job}/delete"), &[]).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(browser.get(&job).await.status, 404);
+
+    let codes = format!("{desk}/codes");
+    let answer = browser.submit(&codes, &codes, &[("category", CATEGORY), ("sip", "ben")]).await;
+    assert!(answer.status == 200 && answer.body.contains("A new code:"), "{}", answer.body);
+    let fresh = answer.body.split("name=\"code\" value=\"").nth(1).unwrap()[..12].to_owned();
+    secrets::note(&fresh);
+    let revoke = [("code", &*fresh), ("sip", "ben")];
+    assert_eq!(browser.submit(&codes, &format!("{codes}/revoke"), &revoke).await.status, 303);
+    assert!(!browser.page(&format!("{codes}?state=open")).await.contains(&fresh));
+
+    let categories = format!("{desk}/categories");
+    let answer = browser.submit(&categories, &categories, &[("category", "Meeting rooms")]).await;
+    assert_eq!(answer.status, 303);
+    assert!(browser.page(&categories).await.contains("Meeting rooms"));
+    let answer = browser.submit(&categories, &categories, &[("category", "Meeting rooms")]).await;
+    assert!(answer.status == 409 && answer.body.contains("Go back"), "{}", answer.body);
+
+    let settings = format!("{desk}/settings");
+    let token = [("which", "token"), ("value", "a token of ten letters")];
+    secrets::note("a token of ten letters");
+    assert_eq!(browser.submit(&settings, &format!("{settings}/secret"), &token).await.status, 303);
+    assert!(!browser.page(&settings).await.contains("a token of ten"), "it is never shown");
+
+    let answer = browser.submit(&device, &format!("{device}/remove"), &[]).await;
+    assert_eq!(answer.status, 303);
+    assert_eq!(browser.get(&device).await.status, 404);
+    let audit = browser.page("/ui/operator/audit").await;
+    for deed in
+        ["device.change", "job.make", "job.delete", "code.issue", "category.make", "domain.token", "device.remove"]
+    {
+        assert!(audit.contains(deed), "{deed}: {audit}");
+    }
+    assert!(audit.contains(PHONE) && !audit.contains(&fresh) && !audit.contains("a token"), "{audit}");
+}
+
+#[test]
+fn an_operator_does_a_day_of_work_embedded() {
+    with_broker(&Keep::embedded(), accounts, a_day_of_work);
+}
+
+#[test]
+fn an_operator_does_a_day_of_work_redis() {
+    with_broker(&Keep::redis(), accounts, a_day_of_work);
+}
+
+/// Each page and each change is tried by everybody who must not: 0 successes, and the answer tells nothing.
+#[test]
+fn nobody_sees_or_changes_what_is_not_theirs() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let _phone = phone(broker).await;
+        let gives = Operator::of(broker.addr, DOMAIN, OF_DOMAIN).await;
+        // Access counts for programs, not for pages.
+        gives.done("PUT", "/domains/example.com/access", Some(json!({"domains": [OTHER]}))).await;
+        let sees = Operator::of(broker.addr, OTHER, OTHER_PASSWORD).await;
+        assert_eq!(sees.get("/domains/example.com/devices").await["devices"][0]["hwId"], PHONE);
+        let before = gives.get("/domains/example.com").await;
+        for (name, status) in [("stranger", 404), ("anna", 403), ("admin", 403), ("otto", 403)] {
+            let mut browser = Browser::signed_in(broker.addr, name, PASSWORD).await;
+            let token = browser.token("/ui/account").await;
+            for rest in OF_A_DOMAIN {
+                let target = format!("{}{rest}", desk(DOMAIN));
+                let answer = browser.get(&target).await;
+                assert_eq!(answer.status, status, "{name} {rest}");
+                // The form for the language leads back to where one is.
+                let body = answer.body.replace(&target, "");
+                assert!(!body.contains(PHONE) && !body.contains(CATEGORY), "{name} {rest}");
+            }
+            for rest in CHANGES {
+                let fields = [("token", &*token), ("name", "x"), ("category", "x"), ("which", "token"), ("value", "x")];
+                let answer = browser.post(&format!("{}{rest}", desk(DOMAIN)), &fields).await;
+                assert!(matches!(answer.status, 403 | 404), "{name} {rest}: {}", answer.status);
+            }
+            for page in OF_THE_INSTANCE {
+                assert!(matches!(browser.get(page).await.status, 403 | 404), "{name} {page}");
+                let fields = [("token", &*token), ("name", "new.example"), ("password", "x"), ("category", "x")];
+                assert!(matches!(browser.post(page, &fields).await.status, 403 | 404), "{name} {page}");
+            }
+            if name != "stranger" {
+                for page in ["/ui/operator", "/ui/operator/accounts", "/ui/operator/audit", "/ui/operator/events"] {
+                    assert_eq!(browser.get(page).await.status, 403, "{name} {page}");
+                }
+            }
+        }
+        assert_eq!(gives.get("/domains/example.com").await, before);
+        // Lists that everybody of the role has show their own part.
+        let mut stranger = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
+        let list = stranger.page("/ui/operator/accounts").await;
+        assert!(list.contains("otto") && !list.contains("anna") && !list.contains(">root<"), "{list}");
+        let audit = stranger.page("/ui/operator/audit").await;
+        assert!(audit.contains("otto") && !audit.contains("anna"), "{audit}");
+        for (target, name) in [("/password", "anna"), ("/remove", "anna"), ("/password", "root"), ("/remove", "root")] {
+            let fields = [("name", name), ("password", "a password of a thief")];
+            let target = format!("/ui/operator/accounts{target}");
+            let answer = stranger.submit("/ui/operator/accounts", &target, &fields).await;
+            assert_eq!(answer.status, 404, "{name}");
+        }
+        let fields = [("name", "mole"), ("password", "a password of a mole"), ("role", "operator"), ("domain", "")];
+        let answer = stranger.submit("/ui/operator/accounts", "/ui/operator/accounts", &fields).await;
+        assert_eq!(answer.status, 303);
+        let mut mole = Browser::signed_in(broker.addr, "mole", "a password of a mole").await;
+        assert_eq!(mole.get("/ui/operator/unassigned").await.status, 404, "of that domain, not of the instance");
+        let mut anna = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        assert_eq!(anna.get("/ui/account").await.status, 200);
+    });
+}
+
+#[test]
+fn every_change_needs_the_token_of_a_page() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let _phone = phone(broker).await;
+        let mut root = Browser::signed_in(broker.addr, "root", PASSWORD).await;
+        let rest = CHANGES.iter().filter(|rest| **rest != "/nowhere").map(|rest| format!("{}{rest}", desk(DOMAIN)));
+        let elsewhere = ["/ui/operator/unassigned", "/ui/operator/domains", "/ui/operator/accounts"];
+        let accounts =
+            ["/ui/operator/accounts/password", "/ui/operator/accounts/remove", "/ui/language", "/ui/sign-out"];
+        for target in rest.chain(elsewhere.map(str::to_owned)).chain(accounts.map(str::to_owned)) {
+            assert_eq!(root.post(&target, &[("token", "0"), ("name", DOMAIN)]).await.status, 403, "{target}");
+        }
+        assert!(root.page(&format!("{}/devices", desk(DOMAIN))).await.contains(PHONE));
+    });
+}
+
+#[test]
+fn an_operator_of_the_instance_makes_a_domain_with_its_accounts() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut root = Browser::signed_in(broker.addr, "root", PASSWORD).await;
+        assert!(root.page("/ui/operator").await.contains("data-part=\"figures\""));
+        let fields = [("name", "New.Example"), ("password", "password of the new one"), ("category", "Phones")];
+        secrets::note("password of the new one");
+        let answer = root.submit("/ui/operator", "/ui/operator/domains", &fields).await;
+        assert_eq!(answer.field("location"), Some("/ui/operator/d/new.example?done=1"), "{}", answer.body);
+        assert!(root.page("/ui/operator/d/new.example/categories").await.contains("Phones"));
+        assert_eq!(root.submit("/ui/operator", "/ui/operator/domains", &fields).await.status, 409);
+        let account = [
+            ("name", "nina"),
+            ("password", "password of nina"),
+            ("role", "operator"),
+            ("domain", "new.example"),
+            ("shown", "Nina"),
+        ];
+        secrets::note("password of nina");
+        let answer = root.submit("/ui/operator/accounts", "/ui/operator/accounts", &account).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let mut nina = Browser::signed_in(broker.addr, "nina", "password of nina").await;
+        assert_eq!(nina.get("/ui/operator").await.field("location"), Some("/ui/operator/d/new.example"));
+        assert_eq!(nina.get(&desk(DOMAIN)).await.status, 404);
+        let remove = [("name", "nina")];
+        assert_eq!(root.submit("/ui/operator/accounts", "/ui/operator/accounts/remove", &remove).await.status, 303);
+        assert_eq!(nina.get("/ui/account").await.status, 303, "the session has ended with the account");
+        let wrong = [("name", "other.example")];
+        let target = "/ui/operator/d/new.example/settings/delete";
+        assert_eq!(root.submit("/ui/operator", target, &wrong).await.status, 409);
+        assert_eq!(root.submit("/ui/operator", target, &[("name", "new.example")]).await.status, 303);
+        assert_eq!(root.get("/ui/operator/d/new.example").await.status, 404);
+        assert!(root.page("/ui/operator/audit").await.contains("domain.delete"));
+        assert!(root.page("/ui/operator/unassigned").await.contains("There are no such devices"));
+    });
+}
