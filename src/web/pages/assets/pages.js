@@ -2,7 +2,10 @@
 // only not by themselves.
 "use strict";
 (() => {
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+  const lang = document.documentElement.lang;
+  // English is written in more ways than one.
+  const locale = navigator.language.startsWith(lang) ? navigator.language : lang;
+  const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {
