@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo observe test tools check openapi deny measured bench clean
+.PHONY: help run demo observe test tools check openapi browser deny measured bench clean
 
 CARGO ?= cargo
 # cargo-nextest reports better; cargo test is enough.
@@ -29,7 +29,7 @@ observe: ## Prometheus with the delivered rules, scraping a broker that runs her
 	@exec prometheus --config.file=config/prometheus.yml --storage.tsdb.path=target/prometheus \
 	  --web.listen-address=127.0.0.1:$(PORT) --log.level=warn
 
-test: tools check openapi deny measured ## install what is missing, run everything
+test: tools check openapi browser deny measured ## install what is missing, run everything
 	@echo "everything passed"
 
 tools:
@@ -48,6 +48,12 @@ tools:
 	  $(SUDO) apt-get update -q; $(without-service) $(SUDO) apt-get install -y -q --no-install-recommends prometheus; \
 	fi </dev/null
 	@promtool --version 2>&1 | head -n 1
+
+	@if ! command -v chromium >/dev/null || ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	  echo "chromium, nodejs or npm is missing; installing them"; \
+	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends chromium nodejs npm; \
+	fi </dev/null
+	@chromium --version 2>/dev/null | tail -n 1; echo "node $$(node --version)"
 
 # The package starts a server, now and at each boot, on the port of the broker's operations listener. Only the programs are needed:
 # nothing is started while this shell installs (a policy that is there already stays), and nothing at the next boot.
@@ -81,6 +87,22 @@ $(VENV)/made: tests/openapi/requirements.txt
 openapi: $(VENV)/made
 	$(CARGO) build --locked --bin provbroker
 	python3 -B tests/openapi/run.py target/debug/provbroker $(VENV)/bin/schemathesis </dev/null
+
+# The pages in a real browser; screenshots of all of them are in target/browser afterwards. The pinned packages are installed anew
+# whenever they change; no browser is downloaded.
+BROWSER := target/browser/program
+$(BROWSER)/made: tests/browser/package.json tests/browser/package-lock.json
+	rm -rf $(BROWSER)
+	mkdir -p $(BROWSER)
+	cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
+	cd $(BROWSER) && npm ci --ignore-scripts --no-audit --no-fund --silent </dev/null
+	touch $@
+
+browser: $(BROWSER)/made
+	$(CARGO) build --locked --bin provbroker
+	$(CARGO) build --locked -p loadtest
+	cp tests/browser/run.mjs $(BROWSER)
+	node $(BROWSER)/run.mjs target/debug/provbroker target/debug/loadtest target/browser </dev/null
 
 # Licences, sources and duplicates are checked by tests/dependencies.rs in every run. The whole of cargo-deny, with the
 # advisory database, takes minutes to install and a network beyond the registry.
