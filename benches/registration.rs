@@ -18,7 +18,7 @@ use provbroker::actors::node::Node;
 use provbroker::actors::phone::Phone;
 use provbroker::actors::socket::{Opening, run};
 use provbroker::app::Broker;
-use provbroker::config::{Category, Config, Domain};
+use provbroker::config::{Category, Config, Domain, Role};
 use provbroker::core::device::Facts;
 use provbroker::core::ids::{DomainName, HardwareId, Secret};
 use provbroker::core::limits::SourceKey;
@@ -115,6 +115,7 @@ async fn hear(pipe: &mut DuplexStream) -> Vec<u8> {
 
 fn config(folder: &std::path::Path) -> Config {
     let mut config = Config::default();
+    config.server.roles = [Role::Directory, Role::Devices].into();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     (config.server.listen, config.server.ops_listen) = (free, free);
     config.server.workers = 1;

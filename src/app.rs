@@ -1,6 +1,7 @@
 //! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
 
 mod pages;
+mod people;
 mod settings;
 mod site;
 mod tls;
@@ -39,6 +40,7 @@ use crate::core::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown, Underway};
 use crate::metrics::{self, Gauge};
+use crate::people::People;
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
@@ -101,6 +103,8 @@ pub struct Broker {
     /// Renews the lease.
     renewal: actix_rt::task::JoinHandle<()>,
     stop: Lifecycle,
+    /// Works as long as this lives.
+    people: Option<Arc<People>>,
 }
 
 impl Broker {
@@ -144,6 +148,7 @@ impl Broker {
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         shutdown.running();
+        let people = people::start(&config, &node)?;
         Ok(Self {
             public: public.local_addr()?,
             ops: ops_address,
@@ -153,6 +158,7 @@ impl Broker {
             running,
             renewal,
             stop: config.lifecycle,
+            people,
         })
     }
 
@@ -161,9 +167,14 @@ impl Broker {
         &self.node
     }
 
+    /// The Users role, if this process plays it.
+    pub fn people(&self) -> Option<&Arc<People>> {
+        self.people.as_ref()
+    }
+
     /// Waits for the stop, then ends the connections and what was under way on them at the configured pace, and returns.
     pub async fn finished(self) -> anyhow::Result<()> {
-        let Self { shutdown, server, node, mut running, renewal, stop, .. } = self;
+        let Self { shutdown, server, node, mut running, renewal, stop, people, .. } = self;
         tokio::select! {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
@@ -171,6 +182,9 @@ impl Broker {
         // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
         tracing::info!(connections = node.roster.open(), "not ready any more");
         tokio::time::sleep(stop.drain_wait).await;
+        if let Some(people) = people {
+            people.stop();
+        }
         tracing::info!(connections = node.roster.open(), "closing connections");
         draining::end_all(&node, stop.drain_per_second, stop.drain_max).await;
         // Otherwise it might come back for another while.

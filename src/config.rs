@@ -19,9 +19,10 @@ use url::Url;
 pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Pages};
 pub use self::sections::{
     Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
-    Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tls,
+    Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tenant, Tls, Users, UsersFile,
+    UsersWebhook,
 };
-pub use self::values::{LogFormat, Role, StoreUrl, TlsVersion};
+pub use self::values::{BackendKind, LogFormat, Role, StoreUrl, TlsVersion};
 use crate::core::ids::Secret;
 use crate::core::sysclient::auth::sha256_hex;
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::app::Broker;
 use crate::clock::Stopwatch;
-use crate::config::{Category, Config, Domain};
+use crate::config::{Category, Config, Domain, Role};
 use crate::core::ids::{Code, DomainName, HardwareId, Secret};
 use crate::core::script::encode::auto_provisioning_url;
 use crate::core::users::client::{Login, Notice};
@@ -92,6 +92,7 @@ impl Tenant {
 
 fn config(options: &DemoOptions, folder: &Path, tenant: &Tenant) -> anyhow::Result<Config> {
     let mut config = Config::default();
+    config.server.roles = [Role::Directory, Role::Devices].into();
     config.server.public_url = "http://127.0.0.1:0".into();
     config.server.listen.set_port(0);
     config.server.ops_listen.set_port(0);

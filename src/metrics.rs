@@ -16,7 +16,8 @@ use crate::core::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, ListingEvent, NoticeEvent, Peer, Refusal, Registration, StoreOp, TunnelEnd, TunnelUse,
+    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, Refusal, Registration, RequestEvent, StoreOp,
+    TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -193,6 +194,9 @@ table! {
         Job(JobKind, JobOutcome) = "jobs_total" Count
             "Attempts at work for a device, by kind of job and what came of it.",
         TunnelEnded(TunnelUse, TunnelEnd) = "tunnel_sessions_total" Count "Tunnel sessions that have ended.",
+        Request(RequestEvent) = "people_requests_total" Count "Requests for phones at the Users role, by what has become of them.",
+        Order(OrderEvent) = "people_orders_total" Count "Attempts to enter a phone at the backend, by what has come of it.",
+        TenantRecreated = "people_tenants_recreated_total" Count "Tenants of the Users role made anew after they died.",
         TunnelBytes(Direction) = "tunnel_bytes_total" Bytes
             "Bytes through the tunnel: requests and pieces for devices, bodies from them.",
     }
@@ -220,6 +224,11 @@ table! {
         AdmissionLimit(GateName) = "admission_limit" Count "How many a gate lets be under way at present.",
         ListingsOpen = "directory_codes_open" Count
             "Open codes of the own directory; guessing gets easier with their number.",
+        UsersLinks = "people_links" Count "Tenants of the Users role that are logged in to Devices from this node.",
+        OrdersWaiting = "people_orders_waiting" Count
+            "Phones that have to be entered at the backend. A figure of the store.",
+        OrdersFailed = "people_orders_failed" Count
+            "Phones that could not be entered and wait for an operator. A figure of the store.",
         StoreUp = "store_up" Count "1 if the store answered the last time it was asked, else 0.",
         Ready = "ready" Count "1 if /readyz says yes, else 0.",
     }

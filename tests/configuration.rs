@@ -81,6 +81,7 @@ fn the_environment_overrides_the_file() {
         ("PROVBROKER__CODES__TTL", "2s"),
         ("PROVBROKER__CODES__MAX_OPEN", "7"),
         ("PROVBROKER__STORE__URL", "redis://:hush@h:6379/1"),
+        ("PROVBROKER__USERS__FILE__PHONES", "/srv/phones.csv"),
         ("PATH", "not ours"),
     ])
     .unwrap();
@@ -92,6 +93,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(config.instance.password.expose(), "12345");
     assert_eq!((config.codes.ttl, config.codes.max_open), (Duration::from_secs(2), 7));
     assert_eq!(config.store.url.describe(), "redis://h:6379/1");
+    assert_eq!(config.users.file.phones, Path::new("/srv/phones.csv"));
 }
 
 #[test]
@@ -99,6 +101,8 @@ fn a_variable_that_is_wrong_is_named() {
     for (name, value, hint) in [
         ("PROVBROKER__SERVER__LISTN", "x", "no such key"),
         ("PROVBROKER__SERVER", "x", "no such key"),
+        ("PROVBROKER__USERS__FILE__PHONE", "x", "no such key"),
+        ("PROVBROKER__USERS__FILE", "x", "no such key"),
         ("PROVBROKER__DOMAINS__NAME", "x", "put them into the file"),
         ("PROVBROKER__SERVER__WORKERS", "many", "a whole number"),
         ("PROVBROKER__SERVER__LISTEN", "nowhere", "server.listen"),
@@ -136,7 +140,21 @@ fn values_that_do_not_fit_are_refused() {
     let long = "x".repeat(65);
     for (text, key) in [
         ("[server]\nroles = []", "server.roles is empty"),
-        ("[server]\nroles = [\"users\"]", "server.roles names users, which comes in a later version"),
+        ("[server]\nroles = [\"users\"]", "users.devices is empty"),
+        ("[users]\ndevices = \"https://h/d/i\"", "users.devices is not an address"),
+        ("[users]\nphone_apps = []", "users.phone_apps must name"),
+        ("[users]\ntenants = [{ name = \"a\", password = \"\" }]", "users.tenants[a].password is empty"),
+        (
+            "[users]\ntenants = [{ name = \"a\", password = \"p\" }, { name = \"A\", password = \"p\" }]",
+            "users.tenants has a twice",
+        ),
+        ("[users]\norder_timeout = \"1h\"", "users.order_timeout is 1h"),
+        ("[users]\norders_at_once = 0", "users.orders_at_once is 0"),
+        ("[users]\nbackend = \"webhook\"", "users.webhook.url is not an address"),
+        (
+            "[users]\nbackend = \"webhook\"\n[users.webhook]\nurl = \"https://h\"\nsecret = \"short\"",
+            "users.webhook.secret",
+        ),
         ("[server]\npublic_url = \"ftp://x\"", "server.public_url must begin"),
         ("[server]\npublic_url = \"here\"", "server.public_url is not an address"),
         ("[server]\npublic_url = \"https://u@h\"", "server.public_url must have no user"),

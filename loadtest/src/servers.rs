@@ -47,6 +47,8 @@ impl Server {
         let child = Command::new(program)
             .args(["serve", "--config"])
             .arg(config)
+            // The Users of these tests is the load process.
+            .env("PROVBROKER__SERVER__ROLES", "directory,devices")
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn configuration(folder: &std::path::Path) -> String {
     let store = format!("embedded:{}", folder.join("broker.redb").display());
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 1\n[store]\nurl = {store:?}\n\
+        "[server]\nroles = [\"directory\", \"devices\"]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 1\n[store]\nurl = {store:?}\n\
          [log]\nformat = \"json\"\nfilter = \"warn,provbroker::app=info\"\n\
          [[domains]]\nname = \"{DOMAIN}\"\npassword = \"{PASSWORD}\"\nauto_token = \"{TOKEN}\"\n\
          [[domains.categories]]\nname = \"phones\"\nprovisioning = true\n"

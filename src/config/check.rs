@@ -7,7 +7,7 @@ use url::Url;
 
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
-use super::values::Role;
+use super::values::{BackendKind, Role};
 
 /// Codes are not used again for this long (`directory.md` 3.1), so none may be valid for longer.
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     instance(config)?;
     tls(config)?;
     directory(config)?;
+    users(config)?;
     times(config)?;
     bounds(config)?;
     domains(config)?;
@@ -67,6 +68,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if Url::parse(&config.directory.url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url)) {
         lines.push("directory.url is http: the credential and every code cross the network unprotected".into());
     }
+    let webhook = config.plays(Role::Users) && config.users.backend == BackendKind::Webhook;
+    if webhook && Url::parse(&config.users.webhook.url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url)) {
+        lines.push("users.webhook.url is http: names and phones of people cross the network unprotected".into());
+    }
     if config.directory.open && config.plays(Role::Directory) {
         lines.push("directory.open: whoever reaches this directory can list an address in it".into());
     }
@@ -82,10 +87,7 @@ fn wrong<T>(key: &str, problem: impl Into<String>) -> Result<T, Problem> {
 
 fn roles(config: &Config) -> Result<(), Problem> {
     if config.server.roles.is_empty() {
-        return wrong("server.roles", "is empty; name directory, devices or both");
-    }
-    if config.plays(Role::Users) {
-        return wrong("server.roles", "names users, which comes in a later version; leave it out");
+        return wrong("server.roles", "is empty; name directory, devices, users or several of them");
     }
     let node = &config.server.node;
     if node.len() > 64 || !node.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
@@ -213,6 +215,48 @@ fn directory(config: &Config) -> Result<(), Problem> {
     Ok(())
 }
 
+fn users(config: &Config) -> Result<(), Problem> {
+    let users = &config.users;
+    if !config.plays(Role::Users) {
+        return Ok(());
+    }
+    if users.devices.is_empty() && !config.plays(Role::Devices) {
+        return wrong(
+            "users.devices",
+            "is empty, and this process is no Devices itself; give an address or add the role",
+        );
+    }
+    if !users.devices.is_empty()
+        && !Url::parse(&users.devices).is_ok_and(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host())
+    {
+        return wrong("users.devices", "is not an address; write wss://HOST/DOMAIN/INSTANCE");
+    }
+    if users.phone_apps.is_empty() || users.phone_apps.iter().any(|app| app.trim().is_empty()) {
+        return wrong("users.phone_apps", "must name at least one phone app, and none without a name");
+    }
+    let mut names = BTreeSet::new();
+    for tenant in &users.tenants {
+        if !names.insert(&tenant.name) {
+            return wrong("users.tenants", format!("has {} twice (case does not count); remove one", tenant.name));
+        }
+        if tenant.password.is_empty() {
+            return wrong(&format!("users.tenants[{}].password", tenant.name), "is empty; set that of its domain");
+        }
+    }
+    if users.backend == BackendKind::Webhook {
+        if !Url::parse(&users.webhook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return wrong("users.webhook.url", "is not an address; write https://HOST/PATH");
+        }
+        if users.webhook.secret.expose().len() < 16 {
+            return wrong(
+                "users.webhook.secret",
+                "is shorter than 16 bytes, so signatures could be guessed; set a longer one",
+            );
+        }
+    }
+    Ok(())
+}
+
 fn times(config: &Config) -> Result<(), Problem> {
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
     let (codes, devices, apps, limits) = (&config.codes, &config.devices, &config.apps, &config.limits);
@@ -240,6 +284,10 @@ fn times(config: &Config) -> Result<(), Problem> {
         ("apps.login_timeout", apps.login_timeout, second, day),
         ("apps.notice_timeout", apps.notice_timeout, second, day),
         ("apps.notice_hold", apps.notice_hold, Duration::ZERO, Duration::from_secs(3600)),
+        ("users.order_timeout", config.users.order_timeout, second, Duration::from_secs(600)),
+        ("users.order_again", config.users.order_again, Duration::from_millis(10), day),
+        ("users.order_again_max", config.users.order_again_max, Duration::from_millis(10), day),
+        ("users.webhook.timeout", config.users.webhook.timeout, second, config.users.order_timeout.max(second)),
         ("limits.window", limits.window, second, day),
         ("limits.login_pause", limits.login_pause, second, day),
         ("limits.init_delay", limits.init_delay, Duration::ZERO, Duration::from_secs(60)),
@@ -277,6 +325,8 @@ fn bounds(config: &Config) -> Result<(), Problem> {
         ("admission.max_waiting", config.admission.max_waiting == 0),
         ("apps.requests_per_second", apps.requests_per_second == 0),
         ("apps.notice_window", apps.notice_window == 0),
+        ("users.orders_at_once", config.users.orders_at_once == 0),
+        ("users.looks_per_second", config.users.looks_per_second == 0),
         ("limits.device_digests", limits.device_digests == 0),
         ("limits.device_codes", limits.device_codes == 0),
         ("limits.address", limits.address == 0),

@@ -13,7 +13,7 @@ use super::{ConfigError, source};
 pub(super) const PREFIX: &str = "PROVBROKER__";
 
 /// Keys whose value never goes into an error line, wherever they are.
-const SECRETS: [&str; 6] = ["password", "admin_password", "auto_token", "credential", "master_key", "url"];
+const SECRETS: [&str; 7] = ["password", "admin_password", "auto_token", "credential", "master_key", "secret", "url"];
 
 /// Whether the value of this key (with or without its section) may be a secret.
 pub(super) fn is_secret(key: &str) -> bool {
@@ -40,8 +40,12 @@ pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<
             let problem = format_args!("{section} cannot be set by a variable; put them into the file");
             return Err(ConfigError::new(name, problem));
         }
-        let slot = table.get_mut(section).and_then(Value::as_table_mut).and_then(|keys| keys.get_mut(key));
-        let Some(slot) = slot else {
+        // `users.webhook.url` is PROVBROKER__USERS__WEBHOOK__URL.
+        let key = key.replace("__", ".");
+        let slot = key.split('.').fold(table.get_mut(section), |slot, part| {
+            slot.and_then(Value::as_table_mut).and_then(|keys| keys.get_mut(part))
+        });
+        let Some(slot) = slot.filter(|slot| !slot.is_table()) else {
             return Err(ConfigError::new(name, "no such key; write PROVBROKER__SECTION__KEY or remove the variable"));
         };
         *slot = value_like(slot, text).map_err(|wanted| ConfigError::new(name, format_args!("must be {wanted}")))?;

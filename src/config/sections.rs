@@ -38,6 +38,12 @@ macro_rules! section {
 
 pub(super) use section;
 
+mod limits;
+mod users;
+
+pub use limits::Limits;
+pub use users::{Tenant, Users, UsersFile, UsersWebhook};
+
 section! {
     /// The whole configuration. Its default is the delivered `config/provbroker.toml`.
     Config {
@@ -63,6 +69,8 @@ section! {
         admission: Admission = Admission::default(),
         /// Connections of Users and apps.
         apps: Apps = Apps::default(),
+        /// The Users role.
+        users: Users = Users::default(),
         /// Attempts that are let pass.
         limits: Limits = Limits::default(),
         /// Logging.
@@ -93,7 +101,7 @@ section! {
         /// What phones and browsers are told; no slash at the end.
         public_url: String = "http://127.0.0.1:8080".into(),
         /// What this process does.
-        roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices]),
+        roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices, Role::Users]),
         /// Name of this node among those on one store; empty: random at every start.
         node: String = String::new(),
         /// Worker threads; 0: one per core.
@@ -290,37 +298,6 @@ section! {
         notice_hold: Duration = Duration::from_secs(5),
         /// Bytes on the way to a peer that it has not taken yet.
         send_window: usize = 1_048_576,
-    }
-}
-
-section! {
-    /// `[limits]`: only wrong attempts count.
-    Limits {
-        /// Attempts are counted over this time.
-        #[serde(with = "humantime_text")]
-        window: Duration = Duration::from_secs(10 * 60),
-        /// Wrong digests per device.
-        device_digests: u32 = 5,
-        /// Bad codes per device.
-        device_codes: u32 = 10,
-        /// Wrong digests of devices, bad codes and wrong tokens, each, per source address.
-        address: u32 = 60,
-        /// Failed log-ins of apps per source address.
-        logins: u32 = 60,
-        /// How long an address with too many failed log-ins is answered with 429.
-        #[serde(with = "humantime_text")]
-        login_pause: Duration = Duration::from_secs(60),
-        /// Wrong codes per MAC address at `/init`.
-        init_mac: u32 = 10,
-        /// Wrong codes per source address at `/init`.
-        init_address: u32 = 60,
-        /// Wrong codes per minute at `/init` over all, from which on every answer with a code is delayed.
-        init_per_minute: u32 = 1000,
-        /// That delay.
-        #[serde(with = "humantime_text")]
-        init_delay: Duration = Duration::from_secs(2),
-        /// Devices and addresses with wrong attempts that are remembered at the same time; the oldest is forgotten first.
-        max_tracked: usize = 100_000,
     }
 }
 

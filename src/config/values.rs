@@ -14,8 +14,18 @@ pub enum Role {
     Directory,
     /// The broker.
     Devices,
-    /// The reference Users. Not in this version.
+    /// The reference Users: people ask for phones, and phones are entered for them.
     Users,
+}
+
+/// Where users come from, and where their phones are entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// CSV files.
+    File,
+    /// Users from a CSV file, phones to a web address.
+    Webhook,
 }
 
 /// Form of a log line.

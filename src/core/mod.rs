@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod admission;
 pub mod appws;
 pub mod close;
+pub mod csv;
 pub mod device;
 pub mod entry;
 pub mod guard;

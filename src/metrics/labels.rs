@@ -1,6 +1,5 @@
 //! The values that labels can have.
 
-use crate::core::close::Close;
 use crate::core::jobs::config::Kind;
 
 /// A label with a fixed set of values.
@@ -42,27 +41,10 @@ macro_rules! label {
     };
 }
 
-impl Label for Close {
-    const KEY: &'static str = "reason";
-    const ALL: &'static [Self] = &Close::ALL;
-    const VALUES: &'static [&'static str] = &{
-        let mut texts = [""; Close::ALL.len()];
-        let mut at = 0;
-        while at < texts.len() {
-            texts[at] = Close::ALL[at].text();
-            at += 1;
-        }
-        texts
-    };
+mod close;
+mod people;
 
-    fn as_str(self) -> &'static str {
-        self.text()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
+pub use people::{OrderEvent, RequestEvent};
 
 /// What work for a device is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

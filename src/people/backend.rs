@@ -1,11 +1,18 @@
 //! Where users come from and where their phones are entered: a telephone exchange, a web address, or a file.
 
+mod file;
+mod users;
+mod webhook;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::core::ids::DomainName;
 use crate::core::people::{Order, Person, PersonId, PhoneApp, Trouble, UserPage, UserQuery};
+
+pub use file::FileBackend;
+pub use webhook::{WebhookBackend, WebhookSettings, signature};
 
 /// Why a backend has not done what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

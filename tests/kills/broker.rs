@@ -18,6 +18,7 @@ const SHOWN: usize = 60;
 
 const CONFIG: &str = r#"
 [server]
+roles = ["directory", "devices"]
 listen = "127.0.0.1:0"
 ops_listen = "127.0.0.1:0"
 public_url = "http://127.0.0.1:0"

@@ -47,7 +47,7 @@ impl Broker {
         std::fs::write(
             &config,
             format!(
-                "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 2\npublic_url = \"{scheme}://127.0.0.1:0\"\n\
+                "[server]\nroles = [\"directory\", \"devices\"]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = 2\npublic_url = \"{scheme}://127.0.0.1:0\"\n\
                  [store]\nurl = \"embedded:{}\"\ndeadline = \"10s\"\n\
                  [devices]\nwrite_timeout = \"3s\"\n[apps]\nsend_window = 65536\n\
                  [log]\nformat = \"json\"\nfilter = \"error,provbroker::app=info\"\n\

@@ -29,6 +29,7 @@ PASSWORD = "openapi-run-password"
 
 CONFIG = """
 [server]
+roles = ["directory", "devices"]
 public_url = "http://127.0.0.1:{port}"
 [instance]
 password = "{password}"

@@ -6,9 +6,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use provbroker::actors::governor::Governor;
-use provbroker::config::{Category, Config, Domain};
+use provbroker::config::{Category, Config, Domain, Role};
 use provbroker::core::ids::{DomainName, Secret};
 use provbroker::lifecycle::Shutdown;
+use provbroker::people::People;
 use provbroker::store::Store;
 use tempfile::TempDir;
 
@@ -49,6 +50,14 @@ impl Keep {
         Self::Redis(RedisServer::start(&[]))
     }
 
+    /// Waits until nobody has the file open: the threads of a broker that has stopped may be ending still.
+    fn wait_until_free(&self) {
+        let Self::Embedded(dir) = self else { return };
+        let Ok(file) = std::fs::File::open(dir.path().join("store.redb")) else { return };
+        file.lock().unwrap();
+        file.unlock().unwrap();
+    }
+
     /// Value of `store.url`.
     pub fn url(&self) -> String {
         match self {
@@ -73,6 +82,8 @@ pub fn config(store_url: &str) -> Config {
     (config.server.listen, config.server.ops_listen) = (free, free);
     config.server.public_url = format!("http://{free}");
     config.server.workers = 1;
+    // A Users of ours would take the notices that these tests are about.
+    config.server.roles = [Role::Directory, Role::Devices].into();
     config.store.url = store_url.parse().unwrap();
     config.instance.password = Secret::new(INSTANCE_PASSWORD);
     config.domains = vec![
@@ -99,6 +110,7 @@ pub struct Broker {
     shutdown: Shutdown,
     store: Option<Arc<dyn Store>>,
     governor: Arc<Governor>,
+    people: Option<Arc<People>>,
     thread: Option<JoinHandle<()>>,
     log_from: usize,
 }
@@ -115,18 +127,20 @@ impl Broker {
             actix_rt::System::new().block_on(async move {
                 let broker = provbroker::app::Broker::start(config, its).await.expect("the broker starts");
                 let node = broker.node();
-                tell.send((broker.public, broker.ops, Arc::clone(&node.store), Arc::clone(&node.governor))).unwrap();
+                let parts = (Arc::clone(&node.store), Arc::clone(&node.governor), broker.people().cloned());
+                tell.send((broker.public, broker.ops, parts)).unwrap();
                 broker.finished().await.expect("the broker ends well");
             });
         });
-        let Ok((addr, ops, store, governor)) = told.recv() else {
+        let Ok((addr, ops, (store, governor, people))) = told.recv() else {
             std::panic::resume_unwind(thread.join().expect_err("it has told nothing"));
         };
-        Self { addr, ops, shutdown, store: Some(store), governor, thread: Some(thread), log_from }
+        Self { addr, ops, shutdown, store: Some(store), governor, people, thread: Some(thread), log_from }
     }
 
     /// A broker on `keep` with a changed configuration.
     pub fn on(keep: &Keep, change: impl FnOnce(&mut Config)) -> Self {
+        keep.wait_until_free();
         let mut config = config(&keep.url());
         change(&mut config);
         Self::start(config)
@@ -140,6 +154,11 @@ impl Broker {
     /// Its admission control, for taking places away.
     pub fn governor(&self) -> &Governor {
         &self.governor
+    }
+
+    /// Its Users role.
+    pub fn people(&self) -> &Arc<People> {
+        self.people.as_ref().expect("this broker plays the Users role")
     }
 
     /// Begins the soft stop, as SIGTERM does.
@@ -157,6 +176,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.shutdown.drain();
         self.store = None;
+        self.people = None;
         let ended = self.thread.take().expect("dropped once").join();
         if !std::thread::panicking() {
             ended.expect("the thread of the broker ends well");

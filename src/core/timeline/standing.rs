@@ -15,7 +15,7 @@ pub struct Standstill {
 }
 
 /// The reasons; their names are part of the operators' interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// No device has used the code yet.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
 use super::Problem;
+use crate::core::csv::guarded;
 use crate::core::time::UnixMillis;
 
 /// The media type of all answers here.
@@ -21,9 +22,8 @@ impl Lines {
         let mut writer =
             csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(&mut self.0);
         for cell in cells {
-            let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
             // Writing into memory does not fail.
-            let _ = if formula { writer.write_field(format!("'{cell}")) } else { writer.write_field(cell) };
+            let _ = writer.write_field(guarded(cell).as_bytes());
         }
         let _ = writer.write_record(None::<&[u8]>);
     }

@@ -1,0 +1,29 @@
+//! Cells of CSV that people open in a spreadsheet.
+
+use std::borrow::Cow;
+
+/// The text of a cell; one that a spreadsheet would take for a formula is led by an apostrophe.
+pub fn guarded(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for (cell, expected) in
+            [("=1+1", "'=1+1"), ("+49", "'+49"), ("-2", "'-2"), ("@S", "'@S"), ("\tx", "'\tx"), ("\rx", "'\rx")]
+        {
+            assert_eq!(guarded(cell), expected);
+        }
+        for cell in ["", "a=b", "'=1", " =1"] {
+            assert_eq!(guarded(cell), cell);
+        }
+    }
+}

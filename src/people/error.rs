@@ -1,0 +1,35 @@
+//! Why the Users role has not done what it was asked.
+
+use super::backend::BackendError;
+use super::devices::DevicesError;
+use crate::core::users::client::AskError;
+use crate::store::StoreError;
+
+/// Why the Users role has not done what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    /// There is no such thing in this domain: a domain that is not served, a request, a roll-out, a category, a phone app.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It does not fit any more: what is to be cancelled has been used.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Devices cannot be asked, or has refused.
+    #[error("Devices: {0}")]
+    Devices(#[from] DevicesError),
+    /// The backend cannot be asked.
+    #[error("backend: {0}")]
+    Backend(#[from] BackendError),
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<AskError> for PeopleError {
+    fn from(error: AskError) -> Self {
+        Self::Devices(error.into())
+    }
+}
+
+/// Result of the Users role.
+pub type Result<T> = std::result::Result<T, PeopleError>;

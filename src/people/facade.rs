@@ -1,0 +1,319 @@
+//! What the pages ask of the Users role.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use actix_rt::task::JoinHandle;
+use tokio::sync::{Notify, broadcast};
+
+use super::backend::{Backend, BackendStanding};
+use super::devices::{Operators, Revoked};
+use super::error::{PeopleError, Result};
+use super::link::{Link, LinkStanding, Target};
+use super::lookout::{LookingAt, Lookout};
+use super::news::{Listeners, News, Teller};
+use super::place::Placing;
+use super::rollouts::{Wanted, ask_code};
+use super::settings::Settings;
+use super::tenant::{TenantShared, Work, supervise};
+use super::{lookout, open, orders, rollouts};
+use crate::core::device::Category;
+use crate::core::ids::DomainName;
+use crate::core::people::{Person, PersonId, Phone, PhoneApp, PhoneRequest, Progress, RequestId, UserPage, UserQuery};
+use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login};
+use crate::metrics::{self, Counter, Gauge, RequestEvent};
+use crate::store::{DeadOrder, OrderCounts, Store};
+
+/// What the Users role logs in as; notices that nobody has taken are delivered to whoever logs in so again.
+const APP: &str = "provbroker-users";
+
+/// Phones that are asked about in one request (`devices-api.md` section 6).
+const PHONES: usize = 1000;
+
+struct Tenant {
+    shared: Arc<TenantShared>,
+    operators: Arc<Operators>,
+}
+
+/// The Users role on one node. It works as long as this lives.
+pub struct People {
+    tenants: BTreeMap<DomainName, Tenant>,
+    listeners: Arc<Listeners>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// How things stand for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The connection with Devices.
+    pub devices: LinkStanding,
+    /// The backend.
+    pub backend: BackendStanding,
+}
+
+/// As long as this lives, Devices is asked how far a phone is.
+#[derive(Debug)]
+pub struct Looking {
+    _at: Option<LookingAt>,
+}
+
+impl Drop for People {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl People {
+    /// Begins to work, on the current actix system.
+    pub fn start(store: &Arc<dyn Store>, backend: &Arc<dyn Backend>, settings: Settings) -> Result<Arc<Self>> {
+        let settings = Arc::new(settings);
+        let listeners = Arc::new(Listeners::of(settings.tenants.iter().map(|tenant| &tenant.domain)));
+        let (mut tenants, mut tasks) = (BTreeMap::new(), Vec::new());
+        for of in &settings.tenants {
+            let domain = of.domain.clone();
+            let placing = Placing {
+                store: Arc::clone(store),
+                domain: domain.clone(),
+                teller: Teller::start(Arc::clone(store), domain.clone()),
+                orders: Arc::new(Notify::new()),
+            };
+            let operators = Operators::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
+            let tenant = Tenant {
+                shared: Arc::new(TenantShared {
+                    store: Arc::clone(store),
+                    link: Link::new(),
+                    backend: Arc::clone(backend),
+                    placing,
+                    lookout: Lookout::default(),
+                    rollouts: Notify::new(),
+                }),
+                operators: Arc::new(operators),
+            };
+            let login = Login {
+                app: APP.into(),
+                domain: domain.as_str().into(),
+                sip: APP.into(),
+                guid: "".into(),
+                dn: "Users".into(),
+                password: of.password.clone(),
+            };
+            let (shared, operators) = (Arc::clone(&tenant.shared), Arc::clone(&tenant.operators));
+            let begin = {
+                let settings = Arc::clone(&settings);
+                move || work(&shared, &operators, &settings, &login)
+            };
+            tasks.push(actix_rt::spawn(supervise(domain.to_string(), begin)));
+            tenants.insert(domain, tenant);
+        }
+        tasks.push(actix_rt::spawn(listen(Arc::clone(store), Arc::clone(&listeners))));
+        Ok(Arc::new(Self { tenants, listeners, tasks }))
+    }
+
+    /// Ends the work: the links go down, and orders that are under way are due again when their time is over. What is in the store
+    /// can still be read.
+    pub fn stop(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+
+    /// The domains that are served.
+    pub fn domains(&self) -> impl Iterator<Item = &DomainName> {
+        self.tenants.keys()
+    }
+
+    fn served(&self, domain: &DomainName) -> Result<&Tenant> {
+        self.tenants.get(domain).ok_or(PeopleError::NotFound("domain"))
+    }
+
+    pub(super) fn tenant(&self, domain: &DomainName) -> Result<&TenantShared> {
+        Ok(&self.served(domain)?.shared)
+    }
+
+    /// The categories that phones can enter.
+    pub async fn categories(&self, domain: &DomainName) -> Result<Vec<Category>> {
+        match self.tenant(domain)?.link.ask(Ask::Categories { kind: Some("PHONE".into()) }).await? {
+            Answer::Categories(categories) => Ok(categories),
+            _ => Err(AskError::Malformed.into()),
+        }
+    }
+
+    /// The phone apps that can be chosen.
+    pub async fn phone_apps(&self, domain: &DomainName) -> Result<Vec<PhoneApp>> {
+        Ok(self.tenant(domain)?.backend.phone_apps(domain).await?)
+    }
+
+    /// Users of a domain.
+    pub async fn users(&self, domain: &DomainName, query: &UserQuery) -> Result<UserPage> {
+        Ok(self.tenant(domain)?.backend.users(domain, query).await?)
+    }
+
+    /// The user with this SIP name.
+    pub async fn user(&self, domain: &DomainName, sip: &str) -> Result<Option<Person>> {
+        Ok(self.tenant(domain)?.backend.user_by_sip(domain, sip).await?)
+    }
+
+    /// Whether phones can be had in this category with this app.
+    pub(super) async fn check(&self, domain: &DomainName, category: &str, app: &str) -> Result<()> {
+        if !self.categories(domain).await?.iter().any(|known| &*known.name == category) {
+            return Err(PeopleError::NotFound("category"));
+        }
+        if !self.phone_apps(domain).await?.iter().any(|known| &*known.name == app) {
+            return Err(PeopleError::NotFound("phone app"));
+        }
+        Ok(())
+    }
+
+    /// Asks for a phone for a person. The code is in the answer, and in the store before that.
+    pub async fn add_phone(&self, domain: &DomainName, of: &Person, category: &str, app: &str) -> Result<PhoneRequest> {
+        let tenant = self.tenant(domain)?;
+        self.check(domain, category, app).await?;
+        let (person, sip, name) = (&of.guid, &*of.sip, &*of.name);
+        let wanted = Wanted { domain, person, sip, name, category, app, rollout: None };
+        let request = ask_code(&tenant.link, &wanted, tenant.store.now().await?).await?;
+        tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
+        tenant.placing.teller.tell(&request);
+        Ok(request)
+    }
+
+    /// One request.
+    pub async fn request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {
+        Ok(self.tenant(domain)?.store.phone_request(domain, id).await?)
+    }
+
+    /// All requests of a person, newest first.
+    pub async fn requests_of(&self, domain: &DomainName, person: &PersonId) -> Result<Vec<PhoneRequest>> {
+        Ok(self.tenant(domain)?.store.requests_of(domain, person).await?)
+    }
+
+    /// Takes the code of a request back. False if a phone has used it, or it has come to an end otherwise.
+    pub async fn cancel(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
+        let Tenant { shared, operators } = self.served(domain)?;
+        let request = shared.store.phone_request(domain, id).await?.ok_or(PeopleError::NotFound("request"))?;
+        if request.phone.is_some() || request.progress.is_final() {
+            return Ok(false);
+        }
+        if operators.revoke(request.code).await? == Revoked::Used {
+            return Ok(false);
+        }
+        // It may have got further meanwhile, but not past its end.
+        let mut now = request;
+        while !now.progress.is_final() && now.phone.is_none() {
+            if shared.store.advance(&now, now.progress, Progress::Cancelled).await? {
+                metrics::count(Counter::Request(RequestEvent::Cancelled));
+                shared.placing.teller.tell(&now);
+                return Ok(true);
+            }
+            let Some(again) = shared.store.phone_request(domain, id).await? else { break };
+            now = again;
+        }
+        Ok(false)
+    }
+
+    /// The phones of a person, newest first. One that Devices does not have any more is not among them.
+    pub async fn phones_of(&self, domain: &DomainName, person: &PersonId) -> Result<Vec<Phone>> {
+        let tenant = self.tenant(domain)?;
+        let requests = tenant.store.requests_of(domain, person).await?;
+        let (mut seen, mut phones) = (BTreeSet::new(), Vec::new());
+        for request in requests {
+            let Some(facts) = request.phone else { continue };
+            if seen.insert((facts.key.clone(), facts.port.clone())) {
+                phones.push(Phone { request: request.id, facts, online: None, entry: request.entry });
+            }
+        }
+        phones.truncate(PHONES);
+        let keys: Vec<_> = phones.iter().filter(|p| p.facts.port.is_none()).map(|p| p.facts.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(phones);
+        }
+        // If Devices cannot be asked they are shown as they were when they came.
+        let Ok(Answer::Phones(now)) = tenant.link.ask(Ask::Phones(keys)).await else { return Ok(phones) };
+        let now: BTreeMap<&str, &DeviceInfo> = now.iter().map(|device| (&*device.hw_id, device)).collect();
+        let present = phones.into_iter().filter_map(|mut phone| {
+            if phone.facts.port.is_some() {
+                return Some(phone);
+            }
+            let device = now.get(phone.facts.key.as_str())?;
+            phone.facts.name.clone_from(&device.name);
+            phone.facts.product.clone_from(&device.product);
+            phone.facts.version.clone_from(&device.version);
+            phone.online = Some(device.online);
+            Some(phone)
+        });
+        Ok(present.collect())
+    }
+
+    /// What changes about the requests of a domain from now on, on any node.
+    pub fn watch(&self, domain: &DomainName) -> Result<broadcast::Receiver<News>> {
+        self.listeners.listen(domain).ok_or(PeopleError::NotFound("domain"))
+    }
+
+    /// Somebody looks at the progress of this request, for as long as the answer lives.
+    pub fn look_at(&self, domain: &DomainName, id: &RequestId) -> Result<Looking> {
+        Ok(Looking { _at: self.tenant(domain)?.lookout.look_at(id) })
+    }
+
+    /// How things stand.
+    pub fn standing(&self, domain: &DomainName) -> Result<Standing> {
+        let tenant = self.tenant(domain)?;
+        Ok(Standing { devices: tenant.link.standing(), backend: tenant.backend.standing(domain) })
+    }
+
+    /// Orders that have failed for good, newest first, from the one at `from` on.
+    pub async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
+        Ok(self.tenant(domain)?.store.dead_orders(domain, from, limit).await?)
+    }
+
+    /// Has an order that has failed carried out again. False if it has not failed.
+    pub async fn send_again(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
+        let tenant = self.tenant(domain)?;
+        let revived = tenant.store.revive_order(domain, id).await?;
+        tenant.placing.orders.notify_one();
+        Ok(revived)
+    }
+
+    /// How many orders wait or have failed.
+    pub async fn order_counts(&self, domain: &DomainName) -> Result<OrderCounts> {
+        Ok(self.tenant(domain)?.store.order_counts(domain).await?)
+    }
+
+    /// Shows how many orders there are, over all tenants.
+    pub async fn show_figures(&self) -> crate::store::Result<()> {
+        let mut all = OrderCounts::default();
+        for (domain, tenant) in &self.tenants {
+            let counts = tenant.shared.store.order_counts(domain).await?;
+            all.waiting += counts.waiting;
+            all.failed += counts.failed;
+        }
+        metrics::set(Gauge::OrdersWaiting, all.waiting);
+        metrics::set(Gauge::OrdersFailed, all.failed);
+        Ok(())
+    }
+}
+
+/// The work of one tenant, begun anew.
+fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<Settings>, login: &Login) -> Work {
+    let target = Target {
+        url: settings.devices.clone(),
+        tls: Arc::clone(&settings.tls),
+        login: login.clone(),
+        reconnect: settings.reconnect,
+    };
+    let (link, placing, node) = (shared.link.clone(), shared.placing.clone(), settings.node.clone());
+    let looking = (shared.lookout.clone(), Arc::clone(operators));
+    vec![
+        Box::pin(link.keep_up(target, placing.clone())),
+        Box::pin(open::look_after(link.clone(), placing.clone(), node.clone())),
+        Box::pin(orders::carry_out(Arc::clone(&shared.backend), placing.clone(), Arc::clone(settings))),
+        Box::pin(lookout::keep_looking(looking.0, looking.1, link, placing, Arc::clone(settings))),
+        Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
+    ]
+}
+
+/// Passes on what the nodes say to the listeners of this one.
+async fn listen(store: Arc<dyn Store>, listeners: Arc<Listeners>) {
+    let mut signals = store.subscribe();
+    while let Some(signal) = signals.recv().await {
+        listeners.pass_on(signal);
+    }
+}

@@ -1,0 +1,15 @@
+//! The Users role in a whole broker: it talks to Devices over real sockets, phones are simulated, on both stores.
+
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod many;
+#[allow(dead_code)]
+#[path = "../support/receiver.rs"]
+mod receiver;
+mod rollouts;
+mod story;
+mod world;
