@@ -126,7 +126,7 @@ endif
 bench: ## count the instructions of one registration
 	@command -v valgrind >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q valgrind; } </dev/null
 	python3 -B benches/count.py "$$($(CARGO) build --release --locked --bench registration --message-format json \
-	  | python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')" \
+	  | python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "registration"][-1])')" \
 	  benches/registration.baseline $(KEEP)
 
 clean: ## remove what was built; the data stay

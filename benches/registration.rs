@@ -30,6 +30,10 @@ use provbroker::lifecycle::Shutdown;
 use provbroker::metrics::Peer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const DEVICES: usize = 10;
 const QUERY: &str = "domain=example.com&token=token&category=phones";
 

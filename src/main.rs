@@ -18,6 +18,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Ready};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const FAILED: u8 = 1;
 const MISCONFIGURED: u8 = 2;
 
