@@ -232,7 +232,12 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     };
     // One for each thread that asks: the workers, and this one.
     let lanes = workers(config) + 1;
-    let options = store::Options { deadline: config.store.deadline, lanes, ..store::Options::default() };
+    let options = store::Options {
+        deadline: config.store.deadline,
+        lanes,
+        cache: config.store.cache,
+        ..store::Options::default()
+    };
     store::connect(&url, Sealer::new(&config.master_key()), &options).await.context("store.url")
 }
 

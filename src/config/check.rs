@@ -350,6 +350,9 @@ fn bounds(config: &Config) -> Result<(), Problem> {
             return wrong(key, "must be 4096 to 16777216 bytes");
         }
     }
+    if config.store.cache < 1 << 20 {
+        return wrong("store.cache", "is too little to work with; give 1048576 bytes or more");
+    }
     Ok(())
 }
 

@@ -139,6 +139,8 @@ section! {
         /// Longest wait for one operation, pool included.
         #[serde(with = "humantime_text")]
         deadline: Duration = Duration::from_millis(300),
+        /// Bytes of an embedded file that are kept in memory.
+        cache: usize = 8_388_608,
     }
 }
 

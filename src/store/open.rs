@@ -16,13 +16,15 @@ pub struct Options {
     pub deadline: Duration,
     /// Connections to Redis that commands share.
     pub lanes: usize,
+    /// Bytes of an embedded file that are kept in memory.
+    pub cache: usize,
     /// The clock of the embedded store; Redis has its own.
     pub clock: StoreClock,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(300), lanes: 2, clock: system_clock() }
+        Self { deadline: Duration::from_millis(300), lanes: 2, cache: 8 << 20, clock: system_clock() }
     }
 }
 
@@ -80,7 +82,7 @@ pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> Result<Arc
     match url.split_once(':') {
         Some(("embedded", "")) => Err(OpenError::Address { why: "embedded: needs the path of a file".into() }),
         Some(("embedded", path)) => {
-            let store = Embedded::open(std::path::Path::new(path), sealer, options.clock.clone())?;
+            let store = Embedded::open(std::path::Path::new(path), sealer, options.cache, options.clock.clone())?;
             Ok(Arc::new(Observed(store)))
         }
         Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => {

@@ -67,9 +67,10 @@ impl std::fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or makes it and its folder, and checks the master key. Blocks for as long as a repair takes.
-    pub fn open(path: &Path, sealer: Sealer, clock: StoreClock) -> std::result::Result<Self, OpenError> {
-        let kv = Kv::open(path, clock)?;
+    /// Opens the file, or makes it and its folder, and checks the master key. Up to `cache` bytes of it are kept in memory.
+    /// Blocks for as long as a repair takes.
+    pub fn open(path: &Path, sealer: Sealer, cache: usize, clock: StoreClock) -> std::result::Result<Self, OpenError> {
+        let kv = Kv::open(path, cache, clock)?;
         let place = path.display().to_string();
         let ours = key_check(&sealer);
         let refused = |e| OpenError::File { path: place.clone(), why: reason(e) };

@@ -79,13 +79,13 @@ impl Drop for Kv {
 }
 
 impl Kv {
-    pub fn open(path: &Path, clock: StoreClock) -> std::result::Result<Self, OpenError> {
+    pub fn open(path: &Path, cache: usize, clock: StoreClock) -> std::result::Result<Self, OpenError> {
         let name = || path.display().to_string();
         let refused = |why: &dyn std::fmt::Display| OpenError::File { path: name(), why: why.to_string() };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|e| refused(&e))?;
         }
-        let db = Database::create(path).map_err(|e| match e {
+        let db = Database::builder().set_cache_size(cache).create(path).map_err(|e| match e {
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: name() },
             e => refused(&e),
         })?;

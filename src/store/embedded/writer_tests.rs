@@ -15,7 +15,7 @@ impl File {
         let dir = tempfile::tempdir().unwrap();
         let now = Arc::new(Mutex::new(UnixMillis(1000)));
         let clock = now.clone();
-        let kv = Kv::open(&dir.path().join("store.redb"), Arc::new(move || *clock.lock().unwrap())).unwrap();
+        let kv = Kv::open(&dir.path().join("store.redb"), 1 << 20, Arc::new(move || *clock.lock().unwrap())).unwrap();
         Self { kv, now, _dir: dir }
     }
 
