@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use actix::Actor as _;
 use actix_http::{HttpService, Protocol};
-use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -44,7 +43,7 @@ use crate::people::People;
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
-use crate::web::gate::Gate;
+use crate::web::gate::{Gate, Passed};
 use crate::web::ops;
 use crate::web::pages::Pages;
 use crate::web::tls::Tls;
@@ -352,10 +351,7 @@ fn server(
             Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&governor), false)
         })?,
         None => builder.listen("public", public, move || {
-            let plain = fn_service(|io: TcpStream| {
-                let peer = io.peer_addr().ok();
-                ready(Ok((io, Protocol::Http1, peer)))
-            });
+            let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
             Gate::new(plain.and_then(public_site.http()), Arc::clone(&governor), true)
         })?,
     };

@@ -74,7 +74,8 @@ pub struct Node {
 pub struct Found(RwLock<HashMap<DomainName, Addr<DomainActor>>>);
 
 impl Found {
-    fn alive(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
+    /// The actor of a domain, if it was found before and lives.
+    pub fn alive(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
         found.get(name).filter(|domain| domain.connected()).cloned()
     }

@@ -185,21 +185,27 @@ impl Phone {
         ctx.wait(question.into_actor(self).map(|answer, phone, ctx| then(phone, answer, ctx)));
     }
 
-    fn join(&self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
+    fn join(&mut self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
+        // In a storm it is known, and there is nothing to wait for.
+        if let Some(domain) = self.node.found.alive(&name) {
+            return self.join_at(Some(domain), ctx);
+        }
         let node = Arc::clone(&self.node);
         let find = async move { node.domain(&name).await };
-        self.ask(find, ctx, |phone, domain, ctx| {
-            // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
-            let before = std::mem::replace(&mut phone.domain, domain);
-            if let Some(before) = before.filter(|before| phone.domain.as_ref() != Some(before)) {
-                phone.leave(&before);
-            }
-            let (Some(domain), Some(key)) = (phone.domain.clone(), phone.session.key().cloned()) else {
-                return phone.feed(Event::Joined(false), ctx);
-            };
-            word::tell(&domain, Word::Join(Join::new(key, phone.conn, ctx.address())));
-            phone.attach(ctx);
-        });
+        self.ask(find, ctx, Self::join_at);
+    }
+
+    fn join_at(&mut self, domain: Option<Addr<DomainActor>>, ctx: &mut WebsocketContext<Self>) {
+        // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
+        let before = std::mem::replace(&mut self.domain, domain);
+        if let Some(before) = before.filter(|before| self.domain.as_ref() != Some(before)) {
+            self.leave(&before);
+        }
+        let (Some(domain), Some(key)) = (self.domain.clone(), self.session.key().cloned()) else {
+            return self.feed(Event::Joined(false), ctx);
+        };
+        word::tell(&domain, Word::Join(Join::new(key, self.conn, ctx.address())));
+        self.attach(ctx);
     }
 
     /// Makes it known on all nodes that the member is here.

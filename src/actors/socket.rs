@@ -190,10 +190,14 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                     return Poll::Ready(Some(Err(ProtocolError::Overflow)));
                 }
             };
-            self.frame.extend_from_slice(&self.rest.split_to(seen.bytes));
-            if self.rest.is_empty() {
-                // Not even an empty slice, which would keep what was read.
-                self.rest = Bytes::new();
+            let whole = seen.bytes == self.rest.len();
+            // All of it leaves nothing behind, not even an empty slice, which would keep what was read.
+            let piece = if whole { std::mem::take(&mut self.rest) } else { self.rest.split_to(seen.bytes) };
+            if self.frame.is_empty() {
+                // Most frames come alone: what was read becomes the frame.
+                self.frame = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+            } else {
+                self.frame.extend_from_slice(&piece);
             }
             if seen.frame_ends {
                 let frame = self.codec.decode(&mut self.frame);

@@ -46,6 +46,6 @@ impl Codes {
     pub async fn recheck(&self, key: &DeviceKey) -> Result<Option<Membership>> {
         let Some(device) = self.store.find_device(key).await? else { return Ok(None) };
         let domain = self.tenants.find(&device.domain).await?;
-        Ok(Some(membership(device, domain.as_deref())))
+        Ok(Some(membership(Box::new(device), domain.as_deref())))
     }
 }

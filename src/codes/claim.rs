@@ -34,39 +34,35 @@ pub struct ClaimRequest<'a> {
     pub source: SourceKey,
     /// The connection.
     pub here: &'a Whereabouts,
-    /// Whom it belongs to.
-    pub owner: Owner,
+    /// What the store has of it.
+    pub known: Known,
 }
 
-/// Whom a device belongs to, as far as the caller knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
-    /// Nobody has asked, or the answer is old.
+/// What the store has of a device, as far as the caller knows.
+#[derive(Debug)]
+pub enum Known {
+    /// Nobody has looked, or it was a while ago.
     Unasked,
-    /// No domain.
-    Nobody,
-    /// This domain.
-    Domain(DomainName),
+    /// This record; `None`: it belongs to no domain.
+    Now(Option<Box<Device>>),
 }
 
 /// What was looked up for a decision.
 struct Found {
-    device: Option<Device>,
+    device: Option<Box<Device>>,
     code: Option<IssuedCode>,
     auto: AutoOffer,
     other_member: bool,
 }
 
 impl Codes {
-    /// Whom a device belongs to, before anything else is done for it; else what its claim has come to already.
-    pub async fn owner(&self, key: &DeviceKey) -> std::result::Result<Owner, Claimed> {
+    /// The record of a device, before anything else is done for it; else what its claim has come to already.
+    pub async fn look_up(&self, key: &DeviceKey) -> std::result::Result<Option<Box<Device>>, Claimed> {
         if let Some(blocked) = self.blocked(key) {
             return Err(blocked);
         }
-        match self.store.owner(key).await {
-            Ok(owner) => Ok(owner.map_or(Owner::Nobody, Owner::Domain)),
-            Err(error) => Err(unavailable(&error)),
-        }
+        let found = self.store.find_device(key).await;
+        found.map(|device| device.map(Box::new)).map_err(|error| unavailable(&error))
     }
 
     fn blocked(&self, key: &DeviceKey) -> Option<Claimed> {
@@ -82,16 +78,15 @@ impl Codes {
         if let Some(blocked) = self.blocked(&key) {
             return blocked;
         }
-        self.try_claim(&key, &request).await.unwrap_or_else(|error| unavailable(&error))
+        self.try_claim(&key, request).await.unwrap_or_else(|error| unavailable(&error))
     }
 
-    async fn try_claim(&self, key: &DeviceKey, request: &ClaimRequest<'_>) -> Result<Claimed> {
+    async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claimed> {
         let mut code_is_gone = false;
-        let mut owner = &request.owner;
         for _ in 0..DECISIONS {
-            let found = self.look_up(key, request, owner).await?;
-            // Somebody was faster: what was known before does not count any more.
-            owner = &Owner::Unasked;
+            // The second time, somebody was faster: what was known before does not count any more.
+            let known = std::mem::replace(&mut request.known, Known::Unasked);
+            let found = self.find(key, &request, known).await?;
             let code = match request.identify.code {
                 OfferedCode::None => CodeOffer::None,
                 _ if code_is_gone => CodeOffer::Bad,
@@ -99,7 +94,7 @@ impl Codes {
             };
             let verdict = decide(&Situation {
                 key,
-                device: found.device.as_ref(),
+                device: found.device.as_deref(),
                 code,
                 auto: found.auto.clone(),
                 other_member: found.other_member,
@@ -125,11 +120,11 @@ impl Codes {
                         registered(Registration::BadToken);
                         self.ledger.wrong_token(request.source);
                     }
-                    return self.not_entered(key, request, found, verdict.bad_code).await;
+                    return self.not_entered(key, &request, found, verdict.bad_code).await;
                 }
             };
             match self.enter(key, ticket, domain, category, &request.identify.facts).await? {
-                Entered::In(device) => return self.entered(*device).await,
+                Entered::In(device) => return self.entered(device).await,
                 Entered::CodeNotOpen => code_is_gone = true,
                 Entered::OwnedElsewhere => {}
             }
@@ -147,15 +142,10 @@ impl Codes {
         }
     }
 
-    async fn look_up(&self, key: &DeviceKey, request: &ClaimRequest<'_>, owner: &Owner) -> Result<Found> {
-        let device = match owner {
-            Owner::Nobody => None,
-            Owner::Domain(domain) => match self.store.device_in(domain, key).await? {
-                // It has left the domain meanwhile, or was never quite in it.
-                None => self.store.find_device(key).await?,
-                device => device,
-            },
-            Owner::Unasked => self.store.find_device(key).await?,
+    async fn find(&self, key: &DeviceKey, request: &ClaimRequest<'_>, known: Known) -> Result<Found> {
+        let device = match known {
+            Known::Now(device) => device,
+            Known::Unasked => self.store.find_device(key).await?.map(Box::new),
         };
         let code = match request.identify.code {
             OfferedCode::Code(code) => self.store.find_code(code).await?,
@@ -194,7 +184,7 @@ impl Codes {
         self.store.enter(&entry).await
     }
 
-    async fn entered(&self, device: Device) -> Result<Claimed> {
+    async fn entered(&self, device: Box<Device>) -> Result<Claimed> {
         registered(match device.way {
             Way::Code => Registration::EnteredCode,
             Way::Auto => Registration::EnteredAuto,
@@ -209,7 +199,7 @@ impl Codes {
         }
         self.note(&device.domain, subjects, Happening::Entered(device.way));
         let domain = self.tenants.find(&device.domain).await?;
-        Ok(Claimed::Entered(Box::new(membership(device, domain.as_deref()))))
+        Ok(Claimed::Entered(membership(device, domain.as_deref())))
     }
 
     async fn not_entered(
@@ -235,7 +225,7 @@ impl Codes {
             && !found.other_member
             && matches!(&found.auto, AutoOffer::Good { domain, .. } if *domain == device.domain);
         let domain = self.tenants.find(&device.domain).await?;
-        let membership = Box::new(membership(device, domain.as_deref()));
+        let membership = membership(device, domain.as_deref());
         Ok(Claimed::Known { membership, again_by_query, bad_code })
     }
 
@@ -243,7 +233,7 @@ impl Codes {
     pub async fn membership(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Membership>> {
         let device = self.store.find_device(key).await?.filter(|device| device.domain == *domain);
         let tenant = self.tenants.find(domain).await?;
-        Ok(device.map(|device| membership(device, tenant.as_deref())))
+        Ok(device.map(|device| membership(Box::new(device), tenant.as_deref())))
     }
 
     /// A member puts an analogue port into operation. `None` for success, else the text for `0005` (`sysclient.md` 3.5).
@@ -308,7 +298,7 @@ pub(super) fn registered(outcome: Registration) {
 
 /// Who is handed which administrative password (`sysclient.md` 3.4): the random one after automatic provisioning, else that of
 /// the domain.
-pub(super) fn membership(device: Device, domain: Option<&Domain>) -> Membership {
+pub(super) fn membership(device: Box<Device>, domain: Option<&Domain>) -> Membership {
     let hand_out = match device.way {
         Way::Auto => device.admin_password.clone(),
         Way::Code | Way::Manual => domain.map(|d| d.admin_password.clone()).filter(|p| !p.is_empty()),

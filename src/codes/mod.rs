@@ -21,7 +21,7 @@ use crate::core::ids::NodeId;
 use crate::directory::Directory;
 use crate::store::Store;
 
-pub use claim::{ClaimRequest, Owner};
+pub use claim::{ClaimRequest, Known};
 pub use make::{Made, NoCode, Wish};
 
 /// Limits for codes and unassigned devices.

@@ -45,21 +45,26 @@ impl HardwareId {
 
     /// The key under which the device is known.
     pub fn key(&self) -> DeviceKey {
-        mac_digits(&self.0).map_or_else(|| DeviceKey(self.0.clone()), DeviceKey)
+        DeviceKey(mac_digits(&self.0).map_or_else(|| (*self.0).into(), Into::into))
     }
 }
 
 /// Twelve hex digits in lower case, if that is what remains of `text` without `-` and `:`.
 pub fn mac_digits(text: &str) -> Option<Box<str>> {
-    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let is_mac = digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    is_mac.then(|| digits.to_ascii_lowercase().into())
+    let mut digits = String::with_capacity(12);
+    for byte in text.bytes().filter(|b| !matches!(b, b'-' | b':')) {
+        if digits.len() == 12 || !byte.is_ascii_hexdigit() {
+            return None;
+        }
+        digits.push(char::from(byte.to_ascii_lowercase()));
+    }
+    (digits.len() == 12).then(|| digits.into())
 }
 
 /// The key of a device: the hardware identifier, or for a MAC address its twelve digits in lower case (`sysclient.md` 3.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
-pub struct DeviceKey(Box<str>);
+pub struct DeviceKey(std::sync::Arc<str>);
 
 impl DeviceKey {
     /// Reads a key from text, by the rules of [`HardwareId::parse`].
@@ -163,6 +168,10 @@ impl DomainName {
         let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
         if text.is_empty() || text.chars().count() > 253 || !text.chars().all(good) || text == "." || text == ".." {
             return Err(InvalidId("domain name"));
+        }
+        // As it is in the records of devices, and folded already.
+        if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+            return Ok(Self(text.into()));
         }
         Ok(Self(text.to_lowercase().into()))
     }

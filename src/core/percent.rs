@@ -2,8 +2,6 @@
 //!
 //! Not the form encoding of browsers. Which parameters a query may or must have is the caller's matter.
 
-use std::collections::HashSet;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -53,8 +51,10 @@ pub fn query(text: &str) -> Result<Vec<(String, String)>, QueryError> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         parameters.push((decode(name)?, decode(value)?));
     }
-    let mut names = HashSet::new();
-    if parameters.iter().all(|(name, _)| names.insert(name)) { Ok(parameters) } else { Err(QueryError::Repeated) }
+    let mut names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let repeated = names.windows(2).any(|pair| pair[0] == pair[1]);
+    if repeated { Err(QueryError::Repeated) } else { Ok(parameters) }
 }
 
 #[cfg(test)]

@@ -269,8 +269,6 @@ label! {
         CodeIn "code_in" "Looking a code up in a domain.",
         HoldCode "hold_code" "Noting who waits for a notice.",
         FindDevice "find_device" "Reading a device.",
-        Owner "owner" "Asking which domain a device belongs to.",
-        DeviceIn "device_in" "Reading a device of a domain.",
         Enter "enter" "Letting a device in.",
         Confirm "confirm" "Confirming a password.",
         Refresh "refresh" "Replacing what a device says of itself.",

@@ -209,12 +209,6 @@ pub trait Devices: Send + Sync {
     /// The record of a device that belongs to a domain.
     async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>>;
 
-    /// The domain that a device belongs to, or is about to enter. Cheap: a storm is put in order by it.
-    async fn owner(&self, key: &DeviceKey) -> Result<Option<DomainName>>;
-
-    /// The record of a device in this domain; `None` if it has none there.
-    async fn device_in(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>>;
-
     /// Lets a device into a domain: one transaction. A device of the same domain enters again: new password, new category,
     /// its number stays. The same device may bring the same code again until [`Devices::confirm`].
     async fn enter(&self, entry: &Entry) -> Result<Entered>;

@@ -77,14 +77,6 @@ impl<S: Store> Devices for Observed<S> {
         timed(StoreOp::FindDevice, self.0.find_device(key)).await
     }
 
-    async fn owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        timed(StoreOp::Owner, self.0.owner(key)).await
-    }
-
-    async fn device_in(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
-        timed(StoreOp::DeviceIn, self.0.device_in(domain, key)).await
-    }
-
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
         timed(StoreOp::Enter, self.0.enter(entry)).await
     }

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 use std::pin::pin;
 use std::rc::Rc;
@@ -47,9 +47,12 @@ impl<F> Gate<F> {
     }
 }
 
+/// A connection that has passed, and where it comes from: the kernel is asked once.
+pub type Passed = (TcpStream, Option<SocketAddr>);
+
 impl<F> ServiceFactory<TcpStream> for Gate<F>
 where
-    F: ServiceFactory<TcpStream, Response = (), Config = ()>,
+    F: ServiceFactory<Passed, Response = (), Config = ()>,
     F::Future: 'static,
     F::Service: 'static,
     F::Error: 'static,
@@ -84,7 +87,7 @@ pub struct Guarded<S> {
 
 impl<S> Service<TcpStream> for Guarded<S>
 where
-    S: Service<TcpStream, Response = ()> + 'static,
+    S: Service<Passed, Response = ()> + 'static,
     S::Future: 'static,
     S::Error: 'static,
 {
@@ -97,11 +100,12 @@ where
     }
 
     fn call(&self, io: TcpStream) -> Self::Future {
-        let address = io.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let peer = io.peer_addr().ok();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         // Never negative while it is open.
         let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
         match self.governor.connection(SourceKey::from(address), descriptor) {
-            Passage::Now(permit) => serve(self.inner.call(io), permit).boxed_local(),
+            Passage::Now(permit) => serve(self.inner.call((io, peer)), permit).boxed_local(),
             Passage::Later(turn) => {
                 let (inner, governor) = (Rc::clone(&self.inner), Arc::clone(&self.governor));
                 let answers = Rc::clone(&self.answers);
@@ -111,7 +115,7 @@ where
                         return Ok(());
                     };
                     // In a box of its own, so that one who waits does not hold the place for it.
-                    serve(inner.call(io), permit).boxed_local().await
+                    serve(inner.call((io, peer)), permit).boxed_local().await
                 };
                 wait.boxed_local()
             }

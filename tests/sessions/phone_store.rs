@@ -90,14 +90,14 @@ impl Store {
         let again_by_query = entered_in_vain(device)
             && !other_member
             && matches!(auto, AutoOffer::Good { domain, .. } if domain == device.domain);
-        let membership = Box::new(self.membership(&key));
+        let membership = self.membership(&key);
         Claimed::Known { membership, again_by_query, bad_code: verdict.bad_code }
     }
 
     fn membership(&self, key: &DeviceKey) -> Membership {
         let device = self.devices[key].clone();
         let hand_out = device.admin_password.clone().or_else(|| Some(self.home.admin_password.clone()));
-        Membership { device, hand_out }
+        Membership { device: Box::new(device), hand_out }
     }
 
     fn enter(&mut self, identify: &Identify, by: Option<Code>) -> Claimed {
@@ -131,7 +131,7 @@ impl Store {
             facts: identify.facts.clone(),
         };
         self.devices.insert(key.clone(), device);
-        Claimed::Entered(Box::new(self.membership(&key)))
+        Claimed::Entered(self.membership(&key))
     }
 
     pub fn deposit(&mut self, key: &DeviceKey) {

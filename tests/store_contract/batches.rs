@@ -30,16 +30,10 @@ async fn enter_all(store: &dyn Store, count: u64) {
 pub async fn many_devices_are_found_at_once(f: impl Fixture) {
     let store = &**f.store();
     enter_all(store, MANY).await;
-    let owners = join_all((0..MANY + 10).map(async |number| store.owner(&device(number)).await.unwrap())).await;
     let found = join_all((0..MANY + 10).map(async |number| store.find_device(&device(number)).await.unwrap())).await;
-    let elsewhere =
-        join_all((0..MANY).map(async |number| store.device_in(&domain(), &device(number)).await.unwrap())).await;
-    for (number, (owner, found)) in (0..).zip(owners.into_iter().zip(&found)) {
-        assert_eq!(owner, (number < MANY).then(|| domain_of(number)));
-        assert_eq!(found.as_ref().map(|found| found.key.clone()), (number < MANY).then(|| device(number)));
-    }
-    for (found, elsewhere) in found.into_iter().zip(elsewhere) {
-        assert_eq!(elsewhere, found.filter(|found| found.domain == domain()));
+    for (number, found) in (0..).zip(found) {
+        let expected = (number < MANY).then(|| (device(number), domain_of(number)));
+        assert_eq!(found.map(|found| (found.key, found.domain)), expected);
     }
 }
 
@@ -146,9 +140,8 @@ async fn devices_that_register_together_cost_few_commands() {
     store.attach(&domain(), &device(DEVICES), &at("n1", DEVICES)).await.unwrap();
     redis::cmd("CONFIG").arg("RESETSTAT").query_async::<()>(&mut line).await.unwrap();
     let register = async |number| {
-        let owner = store.owner(&device(number)).await.unwrap().unwrap();
-        assert!(store.device_in(&owner, &device(number)).await.unwrap().is_some());
-        assert_eq!(store.attach(&owner, &device(number), &at("n1", number)).await.unwrap(), None);
+        let found = store.find_device(&device(number)).await.unwrap().unwrap();
+        assert_eq!(store.attach(&found.domain, &device(number), &at("n1", number)).await.unwrap(), None);
     };
     join_all((0..DEVICES).map(register)).await;
     let calls = calls(&mut line).await;
@@ -177,16 +170,11 @@ async fn a_silent_store_does_not_hold_up_what_comes_later() {
     for _ in 0..3 {
         let silent = join_all((0..50).map(async |number| {
             let (of, key, here) = (domain(), device(number), at("n1", number));
-            tokio::join!(
-                store.owner(&key),
-                store.device_in(&of, &key),
-                store.attach(&of, &key, &here),
-                store.detach(&of, &key, &here),
-            )
+            tokio::join!(store.find_device(&key), store.attach(&of, &key, &here), store.detach(&of, &key, &here),)
         }));
         let silent = tokio::time::timeout(Duration::from_secs(2), silent).await.expect("the deadline");
-        for (owner, device, attached, detached) in silent {
-            let errors = [owner.unwrap_err(), device.unwrap_err(), attached.unwrap_err(), detached.unwrap_err()];
+        for (device, attached, detached) in silent {
+            let errors = [device.unwrap_err(), attached.unwrap_err(), detached.unwrap_err()];
             assert!(errors.iter().all(|e| e.to_string().ends_with("no answer in time")), "{errors:?}");
         }
     }

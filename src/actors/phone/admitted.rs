@@ -1,4 +1,4 @@
-//! The way of a device through the gate of registrations: owner, turn, claim.
+//! The way of a device through the gate of registrations: look-up, turn, claim.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use actix_web_actors::ws::WebsocketContext;
 use super::{Phone, draw};
 use crate::actors::governor::{Expected, Lane, Passage, Permit, Turn};
 use crate::actors::laps::Laps;
-use crate::codes::{ClaimRequest, Owner};
+use crate::codes::{ClaimRequest, Known};
 use crate::core::admission::queue::Rank;
 use crate::core::entry::Stage;
 use crate::core::phone::event::{Claimed, Event};
@@ -23,7 +23,7 @@ pub(super) enum Admitted {
     /// Nothing of it is under way.
     No,
     /// It waits, with its latest identify.
-    Waits(Box<Identify>),
+    Waits(Arc<Identify>),
     /// It has a permit; released when it is challenged, a member, or recorded as unassigned.
     Yes(Permit<Lane>),
 }
@@ -31,12 +31,12 @@ pub(super) enum Admitted {
 /// What became of an identify at the gate.
 enum Gated {
     Claimed(Claimed, Option<Permit<Lane>>),
-    Waits(Box<Identify>, Owner, Turn<Lane>),
+    Waits(Arc<Identify>, Turn<Lane>),
 }
 
 impl Phone {
     /// Looks the device up and lets it in if it may, once it is its turn. What continues admitted work never waits.
-    pub(super) fn claim(&mut self, identify: Box<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
+    pub(super) fn claim(&mut self, identify: Arc<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
         if let Admitted::Waits(waiting) = &mut self.admitted {
             // It keeps its place; the latest identify counts.
             *waiting = identify;
@@ -50,37 +50,40 @@ impl Phone {
         }
         self.admitted = Admitted::No;
         if stage != Stage::Open {
-            return self.claim_now(identify, stage, Owner::Unasked, ctx);
+            return self.claim_now(identify, stage, ctx);
         }
         let (node, query, source, here) = (Arc::clone(&self.node), self.query.clone(), self.source, self.here());
+        let Some(key) = self.session.key().cloned() else { return };
         let claim = async move {
-            let owner = match node.codes.owner(&identify.id.key()).await {
-                Ok(owner) => owner,
+            let device = match node.codes.look_up(&key).await {
+                Ok(device) => device,
                 Err(claimed) => return Gated::Claimed(claimed, None),
             };
-            let (rank, lane) = match &owner {
-                Owner::Domain(domain) => (Rank::Known, Lane::Domain(domain.clone())),
-                _ if brings_something(&identify, &query) => (Rank::Entering, Lane::Source(source)),
-                _ => (Rank::Other, Lane::Source(source)),
+            let (rank, lane) = match &device {
+                Some(device) => (Rank::Known, Lane::Domain(device.domain.clone())),
+                None if brings_something(&identify, &query) => (Rank::Entering, Lane::Source(source)),
+                None => (Rank::Other, Lane::Source(source)),
             };
             match node.governor.registration(rank, &lane) {
                 Passage::Now(permit) => {
+                    let known = Known::Now(device);
                     let request =
-                        ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, owner };
+                        ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known };
                     Gated::Claimed(node.codes.claim(request).await, Some(permit))
                 }
-                Passage::Later(turn) => Gated::Waits(identify, owner, turn),
+                // Until then it may have become another one: it is looked up again.
+                Passage::Later(turn) => Gated::Waits(identify, turn),
                 Passage::Refused => Gated::Claimed(Claimed::Unavailable, None),
             }
         };
         self.ask(claim, ctx, |phone, gated, ctx| match gated {
             Gated::Claimed(claimed, permit) => phone.claimed(claimed, permit, ctx),
-            Gated::Waits(identify, owner, turn) => phone.wait_for(identify, owner, turn, ctx),
+            Gated::Waits(identify, turn) => phone.wait_for(identify, turn, ctx),
         });
     }
 
     /// The device is listened to while it waits: when it goes away, its place is free.
-    fn wait_for(&mut self, identify: Box<Identify>, owner: Owner, turn: Turn<Lane>, ctx: &mut WebsocketContext<Self>) {
+    fn wait_for(&mut self, identify: Arc<Identify>, turn: Turn<Lane>, ctx: &mut WebsocketContext<Self>) {
         self.admitted = Admitted::Waits(identify);
         ctx.spawn(turn.come().into_actor(self).map(|permit, phone: &mut Self, ctx| {
             let Admitted::Waits(identify) = std::mem::replace(&mut phone.admitted, Admitted::No) else { return };
@@ -88,17 +91,17 @@ impl Phone {
             phone.admitted = Admitted::Yes(permit);
             // An operator may have put it into a domain meanwhile, or it into one by itself on another connection.
             let stage = if phone.session.domain().is_some() { Stage::Member } else { Stage::Open };
-            let owner = if owner == Owner::Nobody { Owner::Unasked } else { owner };
-            phone.claim_now(identify, stage, owner, ctx);
+            phone.claim_now(identify, stage, ctx);
         }));
     }
 
-    fn claim_now(&self, identify: Box<Identify>, stage: Stage, owner: Owner, ctx: &mut WebsocketContext<Self>) {
+    fn claim_now(&self, identify: Arc<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
         let node = Arc::clone(&self.node);
         let (query, source) = (self.query.clone(), self.source);
         let here = self.here();
         let claim = async move {
-            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, owner };
+            let known = Known::Unasked;
+            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known };
             node.codes.claim(request).await
         };
         self.ask(claim, ctx, |phone, claimed: Claimed, ctx| {

@@ -82,7 +82,7 @@ impl Handler<AdminPasswordChanged> for Phone {
         ctx.spawn(look.into_actor(self).map(|membership, phone, ctx| match membership {
             Ok(Some(membership)) => {
                 let seed = random::letters_and_digits(SEED_CHARS).expose().into();
-                phone.feed(Event::AdminPassword(Box::new(membership), seed), ctx);
+                phone.feed(Event::AdminPassword(membership, seed), ctx);
             }
             Ok(None) => {}
             // The device gets it when it logs in again.
@@ -121,7 +121,7 @@ impl Handler<Recheck> for Phone {
         let node = Arc::clone(&self.node);
         let look = async move { node.codes.recheck(&key).await };
         self.ask(look, ctx, |phone, found, ctx| match found {
-            Ok(found) => phone.feed(Event::Rechecked(found.map(Box::new), draw()), ctx),
+            Ok(found) => phone.feed(Event::Rechecked(found, draw()), ctx),
             Err(error) => {
                 // The order stands; only this connection does not know it yet.
                 tracing::warn!(%error, "device not looked up after an operator's order; trying again");

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::{JsonError, MAX_DEPTH, Member, Object, Value, is_white_space};
 
+/// Members that there is room for from the beginning.
+const MEMBERS: usize = 16;
+
 /// A recursive descent over the text; recursion is bounded by [`MAX_DEPTH`].
 pub(super) struct Reader<'a> {
     text: &'a str,
@@ -69,7 +72,8 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Object<'a>, JsonError> {
         self.at += 1;
-        let mut members: Vec<Member<'a>> = Vec::new();
+        // A message has about so many; the objects in it have few or none.
+        let mut members: Vec<Member<'a>> = Vec::with_capacity(if depth == 1 { MEMBERS } else { 0 });
         self.white_space();
         if self.peek() == Some(b'}') {
             self.at += 1;

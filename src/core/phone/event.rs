@@ -1,5 +1,6 @@
 //! What happens to a device session and what it asks for: the vocabulary of [`super::session`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,7 +54,7 @@ pub enum Event<'a> {
     /// The answer to [`Action::Claim`], with what was drawn for it.
     Claimed(Claimed, Draw),
     /// An operator has changed whom the device belongs to: its membership now, with what was drawn for it.
-    Rechecked(Option<Box<Membership>>, Draw),
+    Rechecked(Option<Membership>, Draw),
     /// The answer to [`Action::Join`]: whether the domain has taken the member in.
     Joined(bool),
     /// The answer to [`Action::Plan`].
@@ -61,7 +62,7 @@ pub enum Event<'a> {
     /// The jobs of the domain have changed.
     Replan,
     /// The administrative password of the domain has changed: the membership as it is now, and sixteen letters and digits.
-    AdminPassword(Box<Membership>, Box<str>),
+    AdminPassword(Membership, Box<str>),
     /// The answer to [`Action::Deposit`]: whether it is done.
     Deposited(bool),
     /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.
@@ -160,11 +161,11 @@ pub struct Draw {
 #[derive(Debug)]
 pub enum Claimed {
     /// The device has entered a domain: the record is written, the password new.
-    Entered(Box<Membership>),
+    Entered(Membership),
     /// The device belongs to a domain, and nothing has changed.
     Known {
         /// The membership that it may prove.
-        membership: Box<Membership>,
+        membership: Membership,
         /// If it cannot answer, its query lets it in once more.
         again_by_query: bool,
         /// Its code was wrong.
@@ -185,7 +186,7 @@ pub enum Claimed {
 #[derive(Debug, Clone)]
 pub struct Membership {
     /// The record.
-    pub device: Device,
+    pub device: Box<Device>,
     /// Administrative password by the rules of `sysclient.md` 3.4.
     pub hand_out: Option<Secret>,
 }
@@ -229,7 +230,7 @@ pub enum Action {
     /// Close; nothing follows.
     Close(Close),
     /// Look the device up and let it in if it may.
-    Claim(Box<Identify>, Stage),
+    Claim(Arc<Identify>, Stage),
     /// Make this connection the one of the device in its domain.
     Join(DomainName),
     /// Find out what work there is.

@@ -1,5 +1,7 @@
 //! The query of automatic provisioning in the address of a device connection (`sysclient.md` section 6).
 
+use std::sync::Arc;
+
 use crate::core::device::Domain;
 use crate::core::entry::AutoOffer;
 use crate::core::ids::{DomainName, Secret};
@@ -13,7 +15,7 @@ pub enum Query {
     /// Incomplete, or not decodable.
     Bad,
     /// All three parameters.
-    Given(Box<Given>),
+    Given(Arc<Given>),
 }
 
 /// The three parameters.
@@ -40,7 +42,7 @@ impl Query {
             (None, None, None) => Self::None,
             (Some(domain), Some(token), Some(category)) if !token.is_empty() => match DomainName::parse(domain) {
                 Ok(domain) => {
-                    Self::Given(Box::new(Given { domain, token: Secret::new(token), category: category.into() }))
+                    Self::Given(Arc::new(Given { domain, token: Secret::new(token), category: category.into() }))
                 }
                 Err(_) => Self::Bad,
             },

@@ -4,6 +4,7 @@
 //! [`Action::Plan`], [`Action::Deposit`], [`Action::ClaimPort`]) and gives the answer as the next event; until then it hands in
 //! no message of the device. There is at most one such question at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,8 +34,8 @@ const STRAY_MESSAGES: u32 = 100;
 pub struct Session {
     state: State,
     key: Option<DeviceKey>,
-    /// The identify that is being claimed, without code and digest.
-    said: Option<Box<Identify>>,
+    /// The identify that is being claimed.
+    said: Option<Arc<Identify>>,
     opened: Tick,
     heard: Tick,
     pinged: Tick,
@@ -111,7 +112,7 @@ impl Session {
             }
             Event::Heard => self.heard = now,
             Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
-            Event::Rechecked(found, draw) => self.on_rechecked(found.map(|found| *found), &draw, actions),
+            Event::Rechecked(found, draw) => self.on_rechecked(found, &draw, actions),
             Event::Joined(joined) => self.on_joined(joined, actions),
             Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
             Event::Replan => self.on_replan(actions),
@@ -203,7 +204,8 @@ impl Session {
         self.key = Some(key);
         match &mut self.state {
             State::New | State::Unassigned => {
-                self.said = Some(Box::new(Identify { code: OfferedCode::None, digest: None, ..(*identify).clone() }));
+                let identify = Arc::from(identify);
+                self.said = Some(Arc::clone(&identify));
                 actions.push(Action::Claim(identify, Stage::Open));
             }
             State::Challenged(challenged) => {
@@ -213,7 +215,7 @@ impl Session {
                     _ => {
                         challenged.open = open;
                         if identify.code != OfferedCode::None || challenged.again.take().is_some() {
-                            actions.push(Action::Claim(identify, Stage::Challenged));
+                            actions.push(Action::Claim(identify.into(), Stage::Challenged));
                         }
                     }
                 }
@@ -225,7 +227,7 @@ impl Session {
                     actions.push(Action::Refresh(facts.clone()));
                     self.on_new_facts(facts, actions);
                 } else {
-                    actions.push(Action::Claim(identify, Stage::Member));
+                    actions.push(Action::Claim(identify.into(), Stage::Member));
                 }
             }
             State::Closed => {}
@@ -235,7 +237,7 @@ impl Session {
     fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
         let said = self.said.take();
         if let Claimed::Entered(membership) = claimed {
-            return self.enter(*membership, &draw, actions);
+            return self.enter(membership, &draw, actions);
         }
         if let State::Member(member) = &mut self.state {
             // A member stays one whatever became of its code: not let in again, attempts used up, or the store away.
@@ -249,7 +251,7 @@ impl Session {
         let bad_code = match claimed {
             Claimed::Known { membership, again_by_query, bad_code } => {
                 if !matches!(self.state, State::Challenged(_)) {
-                    self.challenge(*membership, said.filter(|_| again_by_query), draw, now, actions);
+                    self.challenge(membership, said.filter(|_| again_by_query), draw, now, actions);
                 }
                 bad_code
             }
@@ -270,7 +272,7 @@ impl Session {
     fn challenge(
         &mut self,
         membership: Membership,
-        again: Option<Box<Identify>>,
+        again: Option<Arc<Identify>>,
         draw: Draw,
         now: Tick,
         actions: &mut Vec<Action>,
@@ -282,7 +284,7 @@ impl Session {
             open: true,
             since: now,
             seed: draw.seed,
-            again,
+            again: again.map(|said| Arc::new(Identify { code: OfferedCode::None, digest: None, ..(*said).clone() })),
         }));
     }
 

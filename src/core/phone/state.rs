@@ -1,5 +1,7 @@
 //! What the server side of a device connection has reached, and what it holds there.
 
+use std::sync::Arc;
+
 use crate::core::device::{Device, Facts, Way};
 use crate::core::ids::{Code, DomainName};
 use crate::core::sysclient::admin::Identify;
@@ -27,8 +29,8 @@ pub(super) struct Challenged {
     pub(super) open: bool,
     pub(super) since: Tick,
     pub(super) seed: Box<str>,
-    /// The identify to try again with, if the query lets the device in once more.
-    pub(super) again: Option<Box<Identify>>,
+    /// The identify to try again with, without code and digest, if the query lets the device in once more.
+    pub(super) again: Option<Arc<Identify>>,
 }
 
 // Independent facts, not one state in disguise.

@@ -47,15 +47,6 @@ impl Devices for Embedded {
         found.map(|(domain, row)| self.device(key, domain, row)).transpose()
     }
 
-    async fn owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        self.kv.read(|snapshot| snapshot.get(&keys::owner(key)))
-    }
-
-    async fn device_in(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
-        let row = self.kv.read(|snapshot| snapshot.get::<DeviceRow>(&keys::device(domain, key)))?;
-        row.map(|row| self.device(key, domain.clone(), row)).transpose()
-    }
-
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
         let (password, admin) = self.sealed(entry);
         let (key, entry) = (entry.key.clone(), entry.clone());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::redis::cmd;
 use async_trait::async_trait;
 
+use super::records::Found;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::device::{CodeState, Device, Facts, KEEP_USED};
 use crate::core::ids::{Code, DeviceKey, DomainName, Secret};
@@ -19,20 +20,9 @@ static CLAIM_PORT: LazyScript = script!("claim_port");
 #[async_trait]
 impl Devices for Redis {
     async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>> {
-        self.line
-            .timed(async {
-                let Some(domain) = self.read_owner(key).await? else { return Ok(None) };
-                self.read_device(&domain, key).await
-            })
-            .await
-    }
-
-    async fn owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        self.line.timed(self.read_owner(key)).await
-    }
-
-    async fn device_in(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
-        self.line.timed(self.read_device(domain, key)).await
+        let found = self.line.timed(self.finding.ask(key.clone())).await?;
+        let Some(Found { domain, record }) = found else { return Ok(None) };
+        self.device_of(&domain, key, &keys::device(&domain, key), record)
     }
 
     async fn enter(&self, entry: &Entry) -> Result<Entered> {

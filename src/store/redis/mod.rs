@@ -44,6 +44,7 @@ use super::open::{OpenError, Options, reason};
 use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
+use crate::core::ids::DeviceKey;
 use crate::core::time::UnixMillis;
 
 /// A script of `lua/`, with the functions that several of them use in front.
@@ -71,8 +72,7 @@ const PING_STAYS: Duration = Duration::from_secs(10);
 /// All of the store on one Redis.
 pub struct Redis {
     line: Arc<Line>,
-    owners: Together<String, records::Owner>,
-    records: Together<String, records::Record>,
+    finding: Together<DeviceKey, Option<records::Found>>,
     attaching: Together<Step, Vec<u8>>,
     detaching: Together<Step, ()>,
     sealer: Sealer,
@@ -112,8 +112,7 @@ impl Redis {
         let bus = bus::Listener::start(client, fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
-            owners: Together::new(&line, lanes, BATCHES, records::ask_owners),
-            records: Together::new(&line, lanes, BATCHES, records::ask_records),
+            finding: Together::new(&line, lanes, BATCHES, records::find_all),
             attaching: Together::new(&line, lanes, BATCHES, presence::attach_all),
             detaching: Together::new(&line, lanes, BATCHES, presence::detach_all),
             line,

@@ -1,11 +1,11 @@
-//! Who owns a device and its record, asked for many devices at once.
+//! Who owns a device and its record, looked up for many devices at once.
 //!
-//! A batch of owners is one `MGET`, a batch of records one packet of `HMGET`s. A record that cannot be read fails only the
+//! For a batch, the owners are one `MGET` and the records one packet of `HMGET`s. A record that cannot be read fails only the
 //! caller that wants it. In a cluster the `MGET` has to be split by slot, since each owner is a slot of its own.
 
 use std::sync::Arc;
 
-use ::redis::{Cmd, Pipeline, RedisResult};
+use ::redis::{Cmd, Pipeline, RedisResult, cmd};
 
 use super::connection::{Line, Request, unavailable};
 use super::together::{Batch, answer_all};
@@ -15,9 +15,6 @@ use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
 use crate::core::time::UnixMillis;
 use crate::store::Result;
 use crate::store::record::{corrupt, from_json, open};
-
-/// The name of the owner.
-pub(super) type Owner = Option<Vec<u8>>;
 
 /// The fields of a record, in the order of [`FIELDS`].
 pub(super) type Record = Vec<Option<Vec<u8>>>;
@@ -41,23 +38,51 @@ const FIELDS: [&str; 12] = [
 /// Room for the name of the command and the names of the fields.
 const FIELD_BYTES: usize = 96;
 
-/// Asks for owners by their keys.
-pub(super) async fn ask_owners(line: Arc<Line>, batch: Batch<String, Owner>) {
-    let mut read = Cmd::with_capacity(batch.len() + 1, batch.iter().map(|asked| asked.question.len()).sum());
-    read.arg("MGET");
-    for asked in &batch {
-        read.arg(&asked.question);
-    }
-    let owners: Result<Vec<Owner>> = line.ask_for(batch.len(), Request::Command(&read)).await;
-    answer_all(batch, owners.map(|owners| owners.into_iter().map(Ok)));
+/// The domain of a device, and its record there.
+pub(super) struct Found {
+    pub domain: DomainName,
+    pub record: Record,
 }
 
-/// Asks for records by their keys.
-pub(super) async fn ask_records(line: Arc<Line>, batch: Batch<String, Record>) {
-    let read = read_all(batch.iter().map(|asked| &*asked.question));
-    let records: Result<Vec<RedisResult<Record>>> = line.ask_for(batch.len(), Request::Pipeline(&read)).await;
-    let own = |record: RedisResult<Record>| record.map_err(|e| unavailable(&e));
-    answer_all(batch, records.map(|records| records.into_iter().map(own)));
+/// Looks devices up.
+pub(super) async fn find_all(line: Arc<Line>, batch: Batch<DeviceKey, Option<Found>>) {
+    let owners = match owners_of(&line, &batch).await {
+        Ok(owners) => owners,
+        Err(e) => return answer_all(batch, Err::<Vec<_>, _>(e)),
+    };
+    let (mut owned, mut places) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+    for (asked, owner) in batch.into_iter().zip(owners) {
+        match owner.map(|owner| domain_of(&asked.question, &owner)).transpose() {
+            Ok(Some(domain)) => {
+                places.push(keys::device(&domain, &asked.question));
+                owned.push((asked, domain));
+            }
+            Ok(None) => asked.answer(Ok(None)),
+            Err(e) => asked.answer(Err(e)),
+        }
+    }
+    if owned.is_empty() {
+        return;
+    }
+    let read = read_all(places.iter().map(String::as_str));
+    let records: Result<Vec<RedisResult<Record>>> = line.ask_for(owned.len(), Request::Pipeline(&read)).await;
+    match records {
+        Ok(records) => owned.into_iter().zip(records).for_each(|((asked, domain), record)| {
+            asked.answer(record.map(|record| Some(Found { domain, record })).map_err(|e| unavailable(&e)));
+        }),
+        Err(e) => owned.into_iter().for_each(|(asked, _)| asked.answer(Err(e.clone()))),
+    }
+}
+
+async fn owners_of<A>(line: &Line, batch: &Batch<DeviceKey, A>) -> Result<Vec<Option<Vec<u8>>>> {
+    let places: Vec<_> = batch.iter().map(|asked| keys::owner(&asked.question)).collect();
+    let mut read = Cmd::with_capacity(places.len() + 1, places.iter().map(String::len).sum());
+    read.arg("MGET").arg(&places);
+    line.ask_for(batch.len(), Request::Command(&read)).await
+}
+
+fn domain_of(key: &DeviceKey, owner: &[u8]) -> Result<DomainName> {
+    DomainName::parse(&String::from_utf8_lossy(owner)).map_err(|e| corrupt(&keys::owner(key), &e))
 }
 
 /// The commands that read these records. Each of them may fail alone.
@@ -73,15 +98,11 @@ pub(super) fn read_all<'a>(places: impl ExactSizeIterator<Item = &'a str>) -> Pi
 }
 
 impl Redis {
-    pub(super) async fn read_owner(&self, key: &DeviceKey) -> Result<Option<DomainName>> {
-        let Some(owner) = self.owners.ask(keys::owner(key)).await? else { return Ok(None) };
-        let name = DomainName::parse(&String::from_utf8_lossy(&owner));
-        name.map(Some).map_err(|e| corrupt(&keys::owner(key), &e))
-    }
-
+    /// The record of a device in this domain, whoever owns it; `None` if it has none there.
     pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
         let place = keys::device(domain, key);
-        let record = self.records.ask(place.clone()).await?;
+        let mut read = cmd("HMGET");
+        let record = self.line.ask(read.arg(&place).arg(&FIELDS)).await?;
         self.device_of(domain, key, &place, record)
     }
 

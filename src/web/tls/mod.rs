@@ -26,6 +26,7 @@ pub use self::stream::TlsStream;
 pub use self::tickets::{READ_KEYS, Tickets};
 use crate::config::TlsVersion;
 use crate::metrics::{self, Counter, Handshake};
+use crate::web::gate::Passed;
 
 /// How often the files of the certificate are looked at.
 pub const LOOK_AT_FILES: Duration = Duration::from_secs(2);
@@ -67,19 +68,16 @@ impl Tls {
     pub fn service(
         &self,
     ) -> impl ServiceFactory<
-        TcpStream,
+        Passed,
         Config = (),
         Response = (TlsStream<TcpStream>, Protocol, Option<SocketAddr>),
         Error = DispatchError,
         InitError = (),
     > + use<> {
         let tls = self.clone();
-        fn_service(move |io: TcpStream| {
+        fn_service(move |(io, peer): Passed| {
             let tls = tls.clone();
-            async move {
-                let peer = io.peer_addr().ok();
-                Ok((tls.shake_hands(io).await?, Protocol::Http1, peer))
-            }
+            async move { Ok((tls.shake_hands(io).await?, Protocol::Http1, peer)) }
         })
     }
 

@@ -19,7 +19,7 @@ impl Session {
         if !identify.answers(&challenged.challenge, &device.password) {
             actions.push(Action::WrongDigest);
             if challenged.again.take().is_some() {
-                actions.push(Action::Claim(identify, Stage::Challenged));
+                actions.push(Action::Claim(identify.into(), Stage::Challenged));
             } else {
                 self.close(Close::Refused, actions);
             }
@@ -33,8 +33,16 @@ impl Session {
             actions.push(Action::Refresh(Box::new(identify.facts.clone())));
         }
         hand_out(&challenged.membership, &challenged.seed, actions);
-        let device = Box::new(Device { facts: identify.facts.clone(), ..device.clone() });
-        let then = (identify.code != OfferedCode::None).then_some(identify);
+        // The record goes on with the member, as the device is now.
+        let State::Challenged(challenged) = std::mem::replace(&mut self.state, State::Closed) else { return };
+        let mut device = challenged.membership.device;
+        let then = if identify.code == OfferedCode::None {
+            device.facts = identify.facts;
+            None
+        } else {
+            device.facts = identify.facts.clone();
+            Some(identify)
+        };
         self.become_member(Member::of(device, then), actions);
     }
 
@@ -48,7 +56,7 @@ impl Session {
     pub(super) fn enter(&mut self, membership: Membership, draw: &Draw, actions: &mut Vec<Action>) {
         actions.push(Action::Send(FromServer::Password(membership.device.password.clone()).encode()));
         hand_out(&membership, &draw.seed, actions);
-        let mut member = Member::of(Box::new(membership.device), None);
+        let mut member = Member::of(membership.device, None);
         if let State::Member(before) = &mut self.state {
             // The connection is the same, and so are the requests on it; but not those of another domain.
             (member.tunnels, member.lines) = (std::mem::take(&mut before.tunnels), before.lines);

@@ -27,7 +27,7 @@ impl Session {
             return self.close(Close::Overload, actions);
         }
         match member.then.take() {
-            Some(identify) => actions.push(Action::Claim(identify, Stage::Member)),
+            Some(identify) => actions.push(Action::Claim(identify.into(), Stage::Member)),
             None if !member.planned => member.plan(actions),
             None => {}
         }

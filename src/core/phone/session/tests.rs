@@ -65,12 +65,12 @@ fn entered_device() -> Device {
     Device { tentative: true, entry_code: Code::from_number(7), pending: Code::from_number(7), ..device() }
 }
 
-fn membership(device: Device) -> Box<Membership> {
-    Box::new(Membership { device, hand_out: None })
+fn membership(device: Device) -> Membership {
+    Membership { device: Box::new(device), hand_out: None }
 }
 
-fn handed(device: Device, password: &str) -> Box<Membership> {
-    Box::new(Membership { device, hand_out: Some(Secret::new(password)) })
+fn handed(device: Device, password: &str) -> Membership {
+    Membership { device: Box::new(device), hand_out: Some(Secret::new(password)) }
 }
 
 fn known(device: Device) -> Claimed {

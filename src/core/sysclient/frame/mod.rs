@@ -128,7 +128,9 @@ const fn header(message: &[u8]) -> Result<Header, DecodeError> {
 }
 
 fn admin(kind: u16, members: &impl Serialize) -> Vec<u8> {
-    let mut out = vec![ADMIN];
+    // Any challenge and password fits, and so does what most devices say of themselves.
+    let mut out = Vec::with_capacity(256);
+    out.push(ADMIN);
     out.extend(kind.to_be_bytes());
     // Structs of texts and booleans always have a JSON form, and a vector takes every write.
     let _ = serde_json::to_writer(&mut out, members);

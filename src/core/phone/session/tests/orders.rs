@@ -8,7 +8,7 @@ fn ordered(home: &str) -> Device {
 }
 
 impl Desk {
-    fn rechecked(&mut self, found: Option<Box<Membership>>) -> Vec<String> {
+    fn rechecked(&mut self, found: Option<Membership>) -> Vec<String> {
         self.on(Event::Rechecked(found, Draw { challenge: CHALLENGE.into(), seed: SEED.into() }))
     }
 }
