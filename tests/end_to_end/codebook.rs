@@ -116,8 +116,11 @@ on_each_store!(a_revoked_code_is_like_one_that_never_was, |_| {}, async |broker:
         Device::identified(broker.addr, &identify_with(phone, code)).await.quiet().await;
     }
     assert_eq!(operator.read(CODES).await["codes"], json!([]));
-    let story = timeline(&operator, &format!("{CODES}/{code}/timeline"), 2).await;
-    assert_eq!((events(&story), &story["standstill"]["reason"]), (vec!["issued", "revoked"], &json!("code-revoked")));
+    let story = timeline(&operator, &format!("{CODES}/{code}/timeline"), 3).await;
+    assert_eq!(
+        (events(&story), &story["standstill"]["reason"]),
+        (vec!["issued", "found", "revoked"], &json!("code-revoked"))
+    );
     assert_eq!(operator.get(&format!("{CODES}/{never}/timeline")).await.status, 404);
 });
 
