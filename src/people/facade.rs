@@ -21,11 +21,9 @@ use crate::core::device::Category;
 use crate::core::ids::DomainName;
 use crate::core::people::{Person, PersonId, Phone, PhoneApp, PhoneRequest, Progress, RequestId, UserPage, UserQuery};
 use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login};
+use crate::core::users::rights::OWN_USERS;
 use crate::metrics::{self, Counter, Gauge, RequestEvent};
 use crate::store::{DeadOrder, OrderCounts, Store};
-
-/// What the Users role logs in as; notices that nobody has taken are delivered to whoever logs in so again.
-const APP: &str = "provbroker-users";
 
 /// Phones that are asked about in one request (`devices-api.md` section 6).
 const PHONES: usize = 1000;
@@ -90,9 +88,9 @@ impl People {
                 operators: Arc::new(operators),
             };
             let login = Login {
-                app: APP.into(),
+                app: OWN_USERS.into(),
                 domain: domain.as_str().into(),
-                sip: APP.into(),
+                sip: OWN_USERS.into(),
                 guid: "".into(),
                 dn: "Users".into(),
                 password: of.password.clone(),

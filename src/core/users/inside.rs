@@ -179,7 +179,7 @@ impl Inside {
     }
 
     fn act(&mut self, domain: DomainName, actions: &mut Vec<Action>) {
-        if !self.acting.contains(&domain) {
+        if self.rights.takes_for_others() && !self.acting.contains(&domain) {
             self.acting.push(domain.clone());
             actions.push(Action::Act(domain));
         }

@@ -15,6 +15,10 @@ pub struct Instance {
     pub password: Secret,
 }
 
+/// The app of our own Users role. It is there in every domain that nobody has taken it out of, beside whatever other Users there
+/// is, so it takes the notices of its own codes only: the others' would be lost on it.
+pub const OWN_USERS: &str = "provbroker-users";
+
 /// What a log-in has proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
@@ -30,6 +34,11 @@ impl Rights {
     /// Whether the app may change things; every other app only reads, and asks for codes (`appwebsocket.md` section 6).
     pub fn may_change(&self) -> bool {
         &*self.requester.app == "innovaphone-devices"
+    }
+
+    /// Whether it takes notices of codes that others asked for, once it acts as Users.
+    pub fn takes_for_others(&self) -> bool {
+        &*self.requester.app != OWN_USERS
     }
 }
 

@@ -10,6 +10,7 @@ use crate::core::device::{Category, Requester};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainId, DomainName};
 use crate::core::time::UnixMillis;
 use crate::core::users::event::{Answer, Ask, Delivery, Topics};
+use crate::core::users::rights::{OWN_USERS, Rights};
 use crate::core::users::settling::Patience;
 use crate::core::users::view::DeviceView;
 use crate::core::users::view::tests as views;

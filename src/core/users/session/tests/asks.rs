@@ -116,6 +116,16 @@ fn a_connection_acts_as_users_once_for_each_domain() {
 }
 
 #[test]
+fn our_own_users_do_not_take_the_notices_of_others() {
+    let mut desk = Desk::new();
+    let challenge = desk.challenge();
+    desk.login_with(&challenge);
+    let requester = Requester { app: OWN_USERS.into(), sip: OWN_USERS.into() };
+    desk.on(Event::Verified(Some(Box::new(Rights { requester, ..rights(false) })), Secret::new(KEY)));
+    assert_eq!(desk.say(&json!({"mt": "GetProvisioningCategories"})), ["ask 1 categories"]);
+}
+
+#[test]
 fn fifty_requests_a_second_and_no_more() {
     let mut desk = Desk::inside();
     for _ in 0..50 {
