@@ -29,6 +29,8 @@ mod fixture;
 mod fleet;
 #[path = "store_contract/keyspace.rs"]
 mod keyspace;
+#[path = "store_contract/locks.rs"]
+mod locks;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
 #[path = "store_contract/people.rs"]
@@ -135,6 +137,10 @@ contract! {
         unassigned_devices_are_listed_by_number,
         a_device_that_enters_is_not_unassigned,
         the_newest_connection_of_an_unassigned_device_counts;
+    locks:
+        a_lock_has_one_holder_until_it_is_given_back,
+        a_lock_ends_unless_it_is_renewed,
+        of_many_exactly_one_holds_a_lock;
     mailbox:
         a_notice_is_deposited_once,
         overdue_notices_are_deposited,

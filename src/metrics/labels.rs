@@ -341,6 +341,7 @@ label! {
         TakeOrders "take_orders" "Taking orders that are due.",
         SettleOrder "settle_order" "Noting what has come of an order.",
         DeadOrders "dead_orders" "Counting, reading or reviving orders.",
+        Lock "lock" "Taking, renewing or giving back a lock.",
         TicketKeys "ticket_keys" "Reading the keys of session tickets.",
         PutAccount "put_account" "Keeping an account.",
         Accounts "accounts" "Reading accounts.",

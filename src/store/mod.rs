@@ -11,6 +11,7 @@ mod fanout;
 mod figures;
 mod fleet;
 mod listings;
+mod locks;
 mod observed;
 mod open;
 mod people;
@@ -28,6 +29,7 @@ pub use codebook::{CodeBook, CodeListing, Rollout, RolloutRow};
 pub use figures::{Figures, Totals};
 pub use fleet::{Fleet, Listing, Offer, StrangerListing};
 pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
+pub use locks::Locks;
 pub use open::{OpenError, Options, connect};
 pub use people::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, Requests};
 pub use tenancy::{Deleted, DomainChange, PutCategory, Tenancy};
@@ -373,6 +375,7 @@ pub trait Store:
     + Figures
     + Listings
     + TicketKeys
+    + Locks
     + Requests
     + Orders
     + Accounts

@@ -4,6 +4,7 @@ mod accounts;
 mod codebook;
 mod figures;
 mod fleet;
+mod locks;
 mod people;
 mod tenancy;
 mod tickets;

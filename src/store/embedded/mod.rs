@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod kv;
 mod listings;
+mod locks;
 mod mailbox;
 mod people;
 mod presence;
@@ -57,6 +58,7 @@ pub struct Embedded {
     kv: Kv,
     sealer: Sealer,
     memory: Memory,
+    held: locks::Held,
     fanout: Fanout,
 }
 
@@ -80,7 +82,7 @@ impl Embedded {
             Some(_) => return Err(OpenError::WrongKey { place }),
             None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
         }
-        Ok(Self { kv, sealer, memory: Memory::default(), fanout: Fanout::default() })
+        Ok(Self { kv, sealer, memory: Memory::default(), held: locks::Held::default(), fanout: Fanout::default() })
     }
 }
 

@@ -14,6 +14,7 @@
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
 //!   pb:members                     hash    node → its members                     TTL 1 h from the last word of a node
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
+//!   pb:lock:<name>                 string  who holds a lock                       TTL as asked
 //!   pb:bus                         channel signals, JSON
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
@@ -102,6 +103,10 @@ pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const STRANGER_ENDS: &str = "pb:unassigned:{unassigned}:ends";
 pub(super) const STRANGER_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
+
+pub(super) fn lock(name: &str) -> String {
+    format!("pb:lock:{name}")
+}
 
 /// Which codes are counted together.
 pub(super) const KINDS: [&str; 2] = ["short", "rollout"];

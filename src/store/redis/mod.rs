@@ -17,6 +17,7 @@ mod fleet;
 mod jobs;
 mod keys;
 mod listings;
+mod locks;
 mod mailbox;
 mod offers;
 mod owner;
