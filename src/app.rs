@@ -40,6 +40,7 @@ use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirect
 use crate::lifecycle::{self, Shutdown, Underway};
 use crate::metrics::{self, Gauge};
 use crate::people::People;
+use crate::people::backend::pbx::Switchboard;
 use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::directory::DirectoryWeb;
@@ -142,12 +143,14 @@ impl Broker {
         let pages = pages::pages(&config, &store, &shutdown, admin.as_ref()).await?;
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
-        let routes = Routes { directory, admin, pages, ops, tls };
+        let pbx = people::exchanges(&config, &node, &shutdown)?;
+        let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
+        let routes = Routes { directory, admin, pages, ops, tls, switchboard };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         shutdown.running();
-        let people = people::start(&config, &node)?;
+        let people = people::start(&config, &node, pbx)?;
         Ok(Self {
             public: public.local_addr()?,
             ops: ops_address,
@@ -319,6 +322,8 @@ struct Routes {
     ops: ops::Ops,
     /// What the public listener speaks HTTP over, if not TCP itself.
     tls: Option<Tls>,
+    /// Where PBXs are taken to that connect.
+    switchboard: Option<Switchboard>,
 }
 
 fn server(
@@ -329,7 +334,7 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls } = routes;
+    let Routes { directory, admin, pages, ops, tls, switchboard } = routes;
     let public_site = site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
@@ -337,6 +342,7 @@ fn server(
         directory,
         admin,
         pages,
+        switchboard,
     };
     let governor = Arc::clone(&node.governor);
     let builder = Server::build()

@@ -19,8 +19,8 @@ use url::Url;
 pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Pages};
 pub use self::sections::{
     Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
-    Domain, Instance, Jobs, Lifecycle, Limits, Log, Security, Server, Store, Tenant, Tls, Users, UsersFile,
-    UsersWebhook,
+    Domain, Instance, Jobs, Lifecycle, Limits, Log, Pbx, Security, Server, Store, Tenant, Tls, Users, UsersFile,
+    UsersPbx, UsersWebhook,
 };
 pub use self::values::{BackendKind, LogFormat, Role, StoreUrl, TlsVersion};
 use crate::core::ids::Secret;

@@ -116,7 +116,7 @@ const IMPURE: &[&str] = &[
 
 /// Crates that may only be named in certain files, given by how their paths begin.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("actix_web_actors", &["src/actors/", "src/web/upgrade", "loadtest/src/floor"]),
+    ("actix_web_actors", &["src/actors/", "src/web/upgrade", "src/web/exchange", "loadtest/src/floor"]),
     ("redis", &["src/store/"]),
     ("deadpool_redis", &["src/store/"]),
     ("redb", &["src/store/"]),

@@ -5,12 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::upkeep::every;
 use crate::actors::node::Node;
-use crate::config::{BackendKind, Config, Role};
+use crate::config::{BackendKind, Config, Pbx, Role};
 use crate::core::ids::DomainName;
+use crate::core::pbx::door::DoorSettings;
+use crate::core::pbx::settings as traffic;
 use crate::core::people::{Pace, PhoneApp};
+use crate::core::sysclient::auth::unhex;
+use crate::lifecycle::Shutdown;
+use crate::people::backend::pbx::{Dial, LineSettings, PbxBackend, Trust};
 use crate::people::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
 use crate::people::{People, Settings, TenantSettings, trust_own, trust_roots};
 
@@ -21,7 +28,11 @@ const RECONNECT: Pace = Pace { first: Duration::from_secs(1), longest: Duration:
 const FIGURES: Duration = Duration::from_secs(5);
 
 /// Begins the Users role, if this process plays it.
-pub(super) fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<Option<Arc<People>>> {
+pub(super) fn start(
+    config: &Config,
+    node: &Arc<Node>,
+    pbx: Option<Arc<PbxBackend>>,
+) -> anyhow::Result<Option<Arc<People>>> {
     if !config.plays(Role::Users) {
         return Ok(None);
     }
@@ -40,7 +51,7 @@ pub(super) fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<Option<
         looks_per_second: users.looks_per_second,
     };
     let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
-    let people = People::start(&node.store, &backend(config, names)?, settings).context("[users]")?;
+    let people = People::start(&node.store, &backend(config, names, pbx)?, settings).context("[users]")?;
     let shown = Arc::downgrade(&people);
     every(FIGURES, node, move |_| {
         let people = shown.upgrade();
@@ -64,7 +75,14 @@ fn tenants(config: &Config) -> Vec<TenantSettings> {
     }
 }
 
-fn backend(config: &Config, tenants: Vec<DomainName>) -> anyhow::Result<Arc<dyn Backend>> {
+fn backend(
+    config: &Config,
+    tenants: Vec<DomainName>,
+    pbx: Option<Arc<PbxBackend>>,
+) -> anyhow::Result<Arc<dyn Backend>> {
+    if let Some(pbx) = pbx {
+        return Ok(pbx);
+    }
     let users = &config.users;
     let app = |name: &String| PhoneApp { name: name.as_str().into(), title: name.as_str().into() };
     let apps: Vec<PhoneApp> = users.phone_apps.iter().map(app).collect();
@@ -83,6 +101,59 @@ fn backend(config: &Config, tenants: Vec<DomainName>) -> anyhow::Result<Arc<dyn 
             };
             Arc::new(WebhookBackend::new(settings).context("[users.webhook]")?)
         }
+        BackendKind::Pbx => anyhow::bail!("the clients of the PBXs have not been started"),
+    })
+}
+
+/// Begins the clients of the PBXs, if they are the backend.
+pub(super) fn exchanges(
+    config: &Config,
+    node: &Arc<Node>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Arc<PbxBackend>>> {
+    if !config.plays(Role::Users) || config.users.backend != BackendKind::Pbx {
+        return Ok(None);
+    }
+    let pbx = &config.users.pbx;
+    let lines: Vec<LineSettings> = pbx.exchanges.iter().map(|of| line(config, of)).collect::<anyhow::Result<_>>()?;
+    let password = |line: &LineSettings| (line.system.clone(), line.password.clone());
+    let door = DoorSettings {
+        domain: node.instance.domain.as_str().into(),
+        instance: pbx.instance.as_str().into(),
+        build: node.app_settings.build_mark.clone(),
+        passwords: lines.iter().filter(|line| line.dial.is_none()).map(password).collect(),
+        check_names: pbx.check_names,
+    };
+    Ok(Some(Arc::new(PbxBackend::start(lines, door, &node.store, shutdown))))
+}
+
+fn line(config: &Config, of: &Pbx) -> anyhow::Result<LineSettings> {
+    let pbx = &config.users.pbx;
+    let key = || format!("users.pbx.exchanges[{}]", of.domain);
+    let trust = if !of.fingerprint.is_empty() {
+        let bytes = unhex(&of.fingerprint.replace(':', "").to_lowercase()).unwrap_or_default();
+        Trust::Fingerprint(bytes.try_into().ok().with_context(key)?)
+    } else if of.authority.as_os_str().is_empty() {
+        Trust::Public
+    } else {
+        let file = CertificateDer::pem_file_iter(&of.authority).with_context(key)?;
+        Trust::Authorities(file.collect::<Result<_, _>>().with_context(key)?)
+    };
+    Ok(LineSettings {
+        domain: of.domain.clone(),
+        system: if of.system.is_empty() { of.domain.as_str() } else { &of.system }.into(),
+        pbx: of.pbx.as_str().into(),
+        object: of.object.as_str().into(),
+        password: of.password.clone(),
+        dial: (!of.url.is_empty()).then(|| Dial { url: of.url.clone(), trust }),
+        traffic: traffic::Settings {
+            phone_apps: config.users.phone_apps.iter().map(|app| app.as_str().into()).collect(),
+            flags: pbx.flags.clone(),
+            conflict: pbx.conflict,
+            updates_per_second: pbx.updates_per_second,
+            requests_per_second: pbx.requests_per_second,
+            ..traffic::Settings::default()
+        },
     })
 }
 

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::actors::node::Node;
 use crate::admin::Admin;
 use crate::lifecycle::Shutdown;
+use crate::people::backend::pbx::Switchboard;
 use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
 use crate::web::{api, pages, passthrough, upgrade};
@@ -26,6 +27,7 @@ pub(super) struct PublicSite {
     pub directory: Option<web::Data<DirectoryWeb>>,
     pub admin: Option<Arc<Admin>>,
     pub pages: Option<web::Data<Pages>>,
+    pub switchboard: Option<Switchboard>,
 }
 
 impl PublicSite {
@@ -43,6 +45,7 @@ impl PublicSite {
     {
         let (node, shutdown, devices) = (Arc::clone(&self.node), self.shutdown.clone(), self.devices);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
+        let switchboard = self.switchboard.clone();
         let app = App::new().configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
@@ -62,7 +65,8 @@ impl PublicSite {
             // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
-                upgrade::upgrade(Arc::clone(&node), devices, &shutdown, request, framed)
+                let roles = upgrade::Roles { devices, switchboard: switchboard.as_ref() };
+                upgrade::upgrade(Arc::clone(&node), roles, &shutdown, request, framed)
             }))
             .finish(map_config(app, |()| AppConfig::default()))
     }

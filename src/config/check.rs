@@ -9,6 +9,7 @@ use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD
 use super::values::{BackendKind, Role};
 
 mod ranges;
+mod users;
 
 /// Key and what is wrong with it.
 type Problem = (String, String);
@@ -30,7 +31,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     instance(config)?;
     tls(config)?;
     directory(config)?;
-    users(config)?;
+    users::users(config)?;
     ranges::times(config)?;
     ranges::bounds(config)?;
     domains(config)?;
@@ -209,48 +210,6 @@ fn directory(config: &Config) -> Result<(), Problem> {
     }
     if directory.credential.expose().chars().any(|c| !c.is_ascii_graphic()) {
         return wrong("directory.credential", "must be printable ASCII without blanks: it goes into a header");
-    }
-    Ok(())
-}
-
-fn users(config: &Config) -> Result<(), Problem> {
-    let users = &config.users;
-    if !config.plays(Role::Users) {
-        return Ok(());
-    }
-    if users.devices.is_empty() && !config.plays(Role::Devices) {
-        return wrong(
-            "users.devices",
-            "is empty, and this process is no Devices itself; give an address or add the role",
-        );
-    }
-    if !users.devices.is_empty()
-        && !Url::parse(&users.devices).is_ok_and(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host())
-    {
-        return wrong("users.devices", "is not an address; write wss://HOST/DOMAIN/INSTANCE");
-    }
-    if users.phone_apps.is_empty() || users.phone_apps.iter().any(|app| app.trim().is_empty()) {
-        return wrong("users.phone_apps", "must name at least one phone app, and none without a name");
-    }
-    let mut names = BTreeSet::new();
-    for tenant in &users.tenants {
-        if !names.insert(&tenant.name) {
-            return wrong("users.tenants", format!("has {} twice (case does not count); remove one", tenant.name));
-        }
-        if tenant.password.is_empty() {
-            return wrong(&format!("users.tenants[{}].password", tenant.name), "is empty; set that of its domain");
-        }
-    }
-    if users.backend == BackendKind::Webhook {
-        if !Url::parse(&users.webhook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-            return wrong("users.webhook.url", "is not an address; write https://HOST/PATH");
-        }
-        if users.webhook.secret.expose().len() < 16 {
-            return wrong(
-                "users.webhook.secret",
-                "is shorter than 16 bytes, so signatures could be guessed; set a longer one",
-            );
-        }
     }
     Ok(())
 }

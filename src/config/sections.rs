@@ -42,7 +42,7 @@ mod limits;
 mod users;
 
 pub use limits::Limits;
-pub use users::{Tenant, Users, UsersFile, UsersWebhook};
+pub use users::{Pbx, Tenant, Users, UsersFile, UsersPbx, UsersWebhook};
 
 section! {
     /// The whole configuration. Its default is the delivered `config/provbroker.toml`.

@@ -26,6 +26,8 @@ pub enum BackendKind {
     File,
     /// Users from a CSV file, phones to a web address.
     Webhook,
+    /// Both at a telephone exchange.
+    Pbx,
 }
 
 /// Form of a log line.

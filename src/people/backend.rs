@@ -1,6 +1,7 @@
 //! Where users come from and where their phones are entered: a telephone exchange, a web address, or a file.
 
 mod file;
+pub mod pbx;
 mod users;
 mod webhook;
 

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod directory;
+mod exchange;
 pub mod gate;
 pub mod ops;
 pub mod pages;

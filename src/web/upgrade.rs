@@ -26,6 +26,8 @@ use crate::core::phone::query::Query;
 use crate::core::users::rights::Instance;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
+use crate::people::backend::pbx::Switchboard;
+use crate::web::exchange::Exchange;
 use crate::web::passthrough::{after_passthrough, pipe};
 
 /// A refused client has this long to take the answer.
@@ -36,10 +38,22 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 enum Route {
     Devices,
     Apps,
+    /// A PBX, or a user of it, at the Users instance.
+    Exchange,
 }
 
-/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`.
-fn route(path: &str, instance: &Instance) -> Option<Route> {
+/// What this process is.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    /// It is Devices.
+    pub devices: bool,
+    /// It is a Users that PBXs connect to.
+    pub switchboard: Option<&'a Switchboard>,
+}
+
+/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two exist for the
+/// instance of Users, too.
+fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> {
     let path = path.strip_prefix('/')?;
     let parts: Vec<_> = path.trim_end_matches('/').split('/').map(percent::decode).collect::<Result<_, _>>().ok()?;
     let (domain, name, rest) = match &parts[..] {
@@ -47,7 +61,13 @@ fn route(path: &str, instance: &Instance) -> Option<Route> {
         [domain, name, rest] => (domain, name, Some(rest.as_str())),
         _ => return None,
     };
-    if DomainName::parse(domain).ok()? != instance.domain || *name != *instance.name {
+    if DomainName::parse(domain).ok()? != instance.domain {
+        return None;
+    }
+    if users.is_some_and(|users| *name == *users) {
+        return (!matches!(rest, Some("sysclients" | "passthrough"))).then_some(Route::Exchange);
+    }
+    if *name != *instance.name {
         return None;
     }
     match rest {
@@ -76,10 +96,10 @@ impl Refused {
     }
 }
 
-/// Serves one upgrade request. Without the role of Devices there is nothing to upgrade to.
+/// Serves one upgrade request. Without the role of Devices, and of a Users that PBXs connect to, there is nothing to upgrade to.
 pub fn upgrade<T>(
     node: Arc<Node>,
-    devices: bool,
+    roles: Roles<'_>,
     shutdown: &Shutdown,
     request: Request,
     framed: Framed<T, h1::Codec>,
@@ -90,17 +110,17 @@ where
     let parts = framed.into_parts();
     let io = parts.io;
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if let Some(rest) = after_passthrough(raw, &node.instance).filter(|_| devices).map(str::to_owned) {
+    if let Some(rest) = after_passthrough(raw, &node.instance).filter(|_| roles.devices).map(str::to_owned) {
         let first = parts.read_buf.freeze();
         actix_rt::spawn(async move { pipe::carry(&node, &request, &rest, io, first).await });
         return ready(Ok(()));
     }
-    match accept(&node, devices, shutdown, &request) {
+    match accept(&node, roles, shutdown, &request) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
             // The dispatcher's buffers go when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            accepted.start(io, first, node);
+            accepted.start(io, first, node, roles.switchboard, shutdown);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
@@ -122,8 +142,14 @@ struct Accepted {
 
 impl Accepted {
     /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
-    fn start<T>(self, io: T, first: bytes::Bytes, node: Arc<Node>)
-    where
+    fn start<T>(
+        self,
+        io: T,
+        first: bytes::Bytes,
+        node: Arc<Node>,
+        switchboard: Option<&Switchboard>,
+        shutdown: &Shutdown,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let Self { route, answer, query, source, place } = self;
@@ -142,18 +168,28 @@ impl Accepted {
                 let users = Users::new(node, conn, source, line.clone());
                 actix_rt::spawn(run(io, opening, users, line, bounds, place));
             }
+            Route::Exchange => {
+                // Without a switchboard there is no such route.
+                let Some(switchboard) = switchboard.cloned() else { return };
+                let bounds = node.tuning.app_bounds;
+                let line = Line::new(node.app_settings.longest_before);
+                let exchange = Exchange::new(node, switchboard, source, line.clone(), shutdown.clone());
+                actix_rt::spawn(run(io, opening, exchange, line, bounds, place));
+            }
         }
     }
 }
 
-fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
-    let route = route(request.path(), &node.instance).filter(|_| devices);
+fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
+    let users = roles.switchboard.map(|board| &*board.door().instance);
+    let route = route(request.path(), &node.instance, users);
+    let route = route.filter(|route| roles.devices || *route == Route::Exchange);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
         Route::Devices => (Peer::Device, node.codes.ledger().devices_blocked(source)),
-        Route::Apps => (Peer::App, node.codes.ledger().apps_blocked(source)),
+        Route::Apps | Route::Exchange => (Peer::App, node.codes.ledger().apps_blocked(source)),
     };
     if let Some(wait) = blocked {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
@@ -180,7 +216,7 @@ fn accept(node: &Node, devices: bool, shutdown: &Shutdown, request: &Request) ->
     );
     let query = match route {
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
-        Route::Apps => Query::None,
+        Route::Apps | Route::Exchange => Query::None,
     };
     Ok(Accepted { route, answer, query, source, place })
 }
@@ -224,7 +260,17 @@ mod tests {
             ("/example.com/devices/a/b", None),
             ("/", None),
         ] {
-            assert_eq!(route(path, &instance), expected, "{path}");
+            assert_eq!(route(path, &instance, None), expected, "{path}");
+            assert_eq!(route(path, &instance, Some("users")), expected, "{path}");
+        }
+        for (path, expected) in [
+            ("/example.com/users", Some(Route::Exchange)),
+            ("/Example.com/users/innovaphone-users", Some(Route::Exchange)),
+            ("/example.com/users/sysclients", None),
+            ("/example.net/users", None),
+        ] {
+            assert_eq!(route(path, &instance, Some("users")), expected, "{path}");
+            assert_eq!(route(path, &instance, None), None, "{path}");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod contract;
 mod file;
+mod pbx;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod webhook;
@@ -14,6 +15,7 @@ macro_rules! contract {
     ($($test:ident),+ $(,)?) => {
         contract!(@of on_file, crate::file::OnFile, $($test),+);
         contract!(@of on_webhook, crate::webhook::OnWebhook, $($test),+);
+        contract!(@of on_pbx, crate::pbx::OnPbx, $($test),+);
     };
     (@of $backend:ident, $fixture:path, $($test:ident),+) => {
         mod $backend {

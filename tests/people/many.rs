@@ -9,21 +9,21 @@ use provbroker::clock::Stopwatch;
 use provbroker::config::{BackendKind, Config};
 use provbroker::core::device::{Facts, Requester};
 use provbroker::core::ids::{Code, DeviceKey, Secret};
-use provbroker::core::people::{EntryState, PhoneRequest, Progress, RequestId};
+use provbroker::core::people::{EntryState, Person, PhoneRequest, Progress, RequestId};
 use provbroker::store::{Entered, Entry, NewCode, PutCode, Store, Ticket};
 
 use super::receiver::{Receiver, SECRET};
 use super::world::*;
 use crate::support::broker::{Broker, Keep, run};
 
-const NOTICES: u64 = 10_000;
+pub const NOTICES: u64 = 10_000;
 
 /// Steps that are made at the same time while the world is built.
 const TOGETHER: usize = 256;
 
-async fn one(store: &dyn Store, number: u64) {
+async fn one(store: &dyn Store, number: u64, who: Person) {
     let code = Code::from_number(402_800_000_000 + number).unwrap();
-    let (now, who) = (store.now().await.unwrap(), person(&format!("user{number}")));
+    let now = store.now().await.unwrap();
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
     let request = PhoneRequest {
@@ -68,12 +68,13 @@ async fn one(store: &dyn Store, number: u64) {
     assert!(store.deposit(&domain(), &entry.key).await.unwrap());
 }
 
-fn key(number: u64) -> DeviceKey {
+pub fn key(number: u64) -> DeviceKey {
     DeviceKey::parse(&format!("0090336{number:05x}")).unwrap()
 }
 
 /// Makes the notices without a Users, then starts one, and has `meanwhile` happen.
-fn with_notices(
+pub fn with_notices(
+    who: impl Fn(u64) -> Person,
     change: impl FnOnce(&mut Config),
     keep: &Keep,
     meanwhile: impl AsyncFnOnce(&Broker),
@@ -83,7 +84,9 @@ fn with_notices(
         Broker::on(keep, |config| config.server.roles.retain(|role| *role != provbroker::config::Role::Users));
     let store = without.store().clone();
     run(async {
-        stream::iter(0..NOTICES).for_each_concurrent(TOGETHER, async |number| one(&*store, number).await).await;
+        stream::iter(0..NOTICES)
+            .for_each_concurrent(TOGETHER, async |number| one(&*store, number, who(number)).await)
+            .await;
         assert_eq!(store.depth(&domain()).await.unwrap(), NOTICES);
     });
     drop(store);
@@ -121,13 +124,18 @@ fn with_notices(
     let took = began.elapsed();
     run(async {
         for number in [0, NOTICES / 2, NOTICES - 1] {
-            let who = person(&format!("user{number}")).guid;
+            let who = who(number).guid;
             let requests = people.requests_of(&domain(), &who).await.unwrap();
             assert_eq!((requests.len(), requests[0].entry), (1, EntryState::Done));
         }
     });
     drop(store);
     (handled, took)
+}
+
+/// A user of the list.
+fn listed(number: u64) -> Person {
+    person(&format!("user{number}"))
 }
 
 fn expected() -> Vec<(String, String)> {
@@ -141,6 +149,7 @@ fn webhook(keep: &Keep) {
     let url = receiver.url();
     let through = &mut receiver;
     let (handled, took) = with_notices(
+        listed,
         move |config| {
             config.users.backend = BackendKind::Webhook;
             config.users.webhook.users.clone_from(&config.users.file.users);
@@ -184,7 +193,8 @@ fn ten_thousand_notices_reach_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let phones = folder.path().join("phones.csv");
     let place = phones.clone();
-    let (handled, took) = with_notices(move |config| config.users.file.phones = place, &Keep::embedded(), async |_| {});
+    let (handled, took) =
+        with_notices(listed, move |config| config.users.file.phones = place, &Keep::embedded(), async |_| {});
     let text = std::fs::read(&phones).unwrap();
     let mut lines = csv::Reader::from_reader(&*text);
     let records = lines.records().map(Result::unwrap);

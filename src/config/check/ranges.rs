@@ -78,6 +78,8 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
         ("apps.notice_window", apps.notice_window == 0),
         ("users.orders_at_once", config.users.orders_at_once == 0),
         ("users.looks_per_second", config.users.looks_per_second == 0),
+        ("users.pbx.updates_per_second", config.users.pbx.updates_per_second == 0),
+        ("users.pbx.requests_per_second", config.users.pbx.requests_per_second == 0),
         ("limits.device_digests", limits.device_digests == 0),
         ("limits.device_codes", limits.device_codes == 0),
         ("limits.address", limits.address == 0),

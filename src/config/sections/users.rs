@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::values::{BackendKind, humantime_text};
 use crate::core::ids::{DomainName, Secret};
+use crate::core::pbx::entry::Flag;
+use crate::core::pbx::settings::Conflict;
 
 section! {
     /// `[users]`
@@ -36,6 +38,8 @@ section! {
         file: UsersFile = UsersFile::default(),
         /// Keys of the backend `webhook`.
         webhook: UsersWebhook = UsersWebhook::default(),
+        /// Keys of the backend `pbx`.
+        pbx: UsersPbx = UsersPbx::default(),
     }
 }
 
@@ -62,6 +66,53 @@ section! {
         #[serde(with = "humantime_text")]
         timeout: Duration = Duration::from_secs(10),
     }
+}
+
+section! {
+    /// `[users.pbx]`
+    UsersPbx {
+        /// Name of the instance that a PBX connects to, below the domain of the own instance.
+        instance: String = "users".into(),
+        /// Flags of a new device entry.
+        flags: Vec<Flag> = vec![Flag::Tls, Flag::Trusted],
+        /// What happens when a phone is entered for somebody else.
+        conflict: Conflict = Conflict::Move,
+        /// Changes a second and PBX.
+        updates_per_second: usize = 20,
+        /// Other requests a second and PBX.
+        requests_per_second: usize = 50,
+        /// What a PBX says of itself counts only under the names that it has proved.
+        check_names: bool = true,
+        /// The PBXs.
+        exchanges: Vec<Pbx> = Vec::new(),
+    }
+}
+
+/// `[[users.pbx.exchanges]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pbx {
+    /// The tenant whose users it has.
+    pub domain: DomainName,
+    /// System name of the PBX; empty: the name of the tenant.
+    #[serde(default)]
+    pub system: String,
+    /// Name of the PBX that counts; empty: whichever connects.
+    #[serde(default)]
+    pub pbx: String,
+    /// Name of the app object.
+    pub object: String,
+    /// Its password.
+    pub password: Secret,
+    /// Address to connect to; empty: the PBX connects to us.
+    #[serde(default)]
+    pub url: String,
+    /// PEM file of the authority that the certificate of the PBX must lead to.
+    #[serde(default)]
+    pub authority: PathBuf,
+    /// SHA-256 of the certificate of the PBX, in hex.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// `[[users.tenants]]`

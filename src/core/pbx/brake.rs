@@ -1,5 +1,5 @@
 //! How often the mirror may be begun anew (`pbx.md` section 3): once a minute, and with every further start that follows at
-//! once, half as often, down to once in 15 min.
+//! once, half as often, down to once in 15 min. A PBX that was calm and reconnects once is not made to wait.
 
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub struct Brake {
     last: Option<Tick>,
     gap: Duration,
+    /// One reconnection may still be answered at once, if the pass before it was whole.
+    spare: bool,
+    whole: bool,
 }
 
 impl Default for Brake {
     fn default() -> Self {
-        Self { last: None, gap: SHORTEST }
+        Self { last: None, gap: SHORTEST, spare: true, whole: false }
     }
 }
 
@@ -27,13 +30,29 @@ impl Brake {
         self.last.map_or(Tick(0), |last| last + self.gap)
     }
 
+    /// The same after a reconnection.
+    pub fn free_for_a_new_connection(&self) -> Tick {
+        if self.spare && self.whole { Tick(0) } else { self.free_at() }
+    }
+
+    /// The pass was whole.
+    pub fn passed(&mut self) {
+        self.whole = true;
+    }
+
     /// A start.
     pub fn note(&mut self, now: Tick) {
-        if let Some(last) = self.last {
-            // One that comes long after the last shows that things are calm.
-            self.gap = if now.since(last) < self.gap * 2 { (self.gap * 2).min(LONGEST) } else { SHORTEST };
+        self.whole = false;
+        if let Some(last) = self.last.replace(now) {
+            if now.since(last) < self.gap {
+                self.spare = false;
+            } else if now.since(last) < self.gap * 2 {
+                self.gap = (self.gap * 2).min(LONGEST);
+            } else {
+                // One that comes long after the last shows that things are calm.
+                (self.gap, self.spare) = (SHORTEST, true);
+            }
         }
-        self.last = Some(now);
     }
 }
 
@@ -47,14 +66,17 @@ mod tests {
         let mut starts = Vec::new();
         for second in 0..4_000 {
             let now = Tick(second * 1_000);
-            if brake.free_at() <= now {
+            if brake.free_for_a_new_connection() <= now {
                 brake.note(now);
+                brake.passed();
                 starts.push(second);
             }
         }
-        assert_eq!(starts, [0, 60, 180, 420, 900, 1_800, 2_700, 3_600]);
-        let now = Tick(3_600_000 + 1_800_000);
+        assert_eq!(starts, [0, 1, 61, 181, 421, 901, 1_801, 2_701, 3_601]);
+        let now = Tick(3_601_000 + 1_800_000);
         brake.note(now);
-        assert_eq!(brake.free_at(), now + SHORTEST, "calm for long");
+        assert_eq!(brake.free_for_a_new_connection(), now + SHORTEST, "not before the pass is whole");
+        brake.passed();
+        assert_eq!((brake.free_at(), brake.free_for_a_new_connection()), (now + SHORTEST, Tick(0)), "calm for long");
     }
 }

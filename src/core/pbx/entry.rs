@@ -12,7 +12,7 @@ use crate::core::json::{Object, Value};
 const HIDDEN: [&str; 5] = ["sreg", "mr", "voip", "gk-id", "prim"];
 
 /// A boolean member of a new entry (`pbx.md` 2.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flag {
     /// Registers only with the password of the PBX.

@@ -207,7 +207,7 @@ impl Exchange {
             actions.push(Action::Report(Report::NotGranted("PbxAdminApi")));
         }
         if self.admin != Grant::Unknown && self.table != Grant::No && matches!(self.pass, Pass::None) {
-            self.pass = Pass::Due(self.brake.free_at().max(now));
+            self.pass = Pass::Due(self.brake.free_for_a_new_connection().max(now));
         }
         if self.table == Grant::No {
             actions.push(Action::Report(Report::NotGranted("PbxTableUsers")));

@@ -26,6 +26,8 @@ pub struct Row {
     pub pbx: Box<str>,
     /// Template (`config`).
     pub template: Box<str>,
+    /// Place in the tree of numbers (`node`).
+    pub node: Box<str>,
     /// The entries, in order. Empty when the row came from a search.
     pub devices: Vec<DeviceEntry>,
     /// The whole row as JSON, kept only to write through the table.
@@ -44,6 +46,7 @@ impl Row {
             number: text("e164"),
             pbx: text("loc"),
             template: text("config"),
+            node: text("node"),
             devices: DeviceEntry::read_all(columns),
             whole: keep_whole.then(|| Value::Object(columns.clone()).canonical().into()),
         })

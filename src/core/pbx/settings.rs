@@ -38,7 +38,7 @@ pub const MAX_ORDERS: usize = 2_048;
 pub const MAX_USERS: usize = 200_000;
 
 /// What happens when the device is already entered for somebody else (`pbx.md` section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conflict {
     /// It moves to whoever typed the code.

@@ -164,6 +164,7 @@ impl Exchange {
             self.deleted(gone, actions);
         }
         self.mirror.trust(Trust::Complete);
+        self.brake.passed();
         self.look_again(now, actions);
     }
 

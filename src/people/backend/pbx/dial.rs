@@ -1,0 +1,130 @@
+//! Our own connection to a PBX (`pbx.md` 1.2): WebSocket over TLS, whose certificate is checked against an authority or a
+//! fingerprint that is configured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+/// Longest message of a PBX (`pbx.md` section 6).
+pub(super) const LONGEST: usize = 1 << 20;
+/// Name resolution, TCP, TLS and the upgrade together.
+const CONNECT_TIME: Duration = Duration::from_secs(20);
+
+/// An open connection.
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Whose certificate a PBX must have.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// One of the authorities that browsers trust.
+    Public,
+    /// One of these authorities, as DER.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// This very certificate, by its SHA-256.
+    Fingerprint([u8; 32]),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Not reached in time.
+    #[error("timed out")]
+    Timeout,
+    /// An error of the WebSocket, TLS or TCP.
+    #[error("{0}")]
+    Failed(Box<tokio_tungstenite::tungstenite::Error>),
+    /// The configured authorities cannot be used.
+    #[error("the configured authority cannot be used: {0}")]
+    Authority(rustls::Error),
+}
+
+/// Opens a connection.
+pub(super) async fn dial(url: &str, trust: &Trust) -> Result<Socket, DialError> {
+    let connector = connector(trust)?;
+    let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
+    let connecting = connect_async_tls_with_config(url, Some(config), true, connector);
+    match timeout(CONNECT_TIME, connecting).await {
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(error)) => Err(DialError::Failed(Box::new(error))),
+        Err(_) => Err(DialError::Timeout),
+    }
+}
+
+fn connector(trust: &Trust) -> Result<Option<Connector>, DialError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = || ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let config = match trust {
+        // The library's own choice.
+        Trust::Public => return Ok(None),
+        Trust::Authorities(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in authorities {
+                roots.add(authority.clone()).map_err(DialError::Authority)?;
+            }
+            builder().map_err(DialError::Authority)?.with_root_certificates(roots).with_no_client_auth()
+        }
+        Trust::Fingerprint(fingerprint) => {
+            let pinned = Pinned { fingerprint: *fingerprint, provider: Arc::clone(&provider) };
+            let builder = builder().map_err(DialError::Authority)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth()
+        }
+    };
+    Ok(Some(Connector::Rustls(Arc::new(config))))
+}
+
+/// Takes exactly one certificate, whoever has issued it and whatever its names and times; the handshake must still prove that
+/// the other side has its key.
+#[derive(Debug)]
+struct Pinned {
+    fingerprint: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let seen: [u8; 32] = Sha256::digest(end_entity.as_ref()).into();
+        if seen == self.fingerprint {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
