@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::core::appws::answers;
 use crate::core::appws::build::check_build;
 use crate::core::appws::call::{Call, PbxInfo};
+use crate::core::appws::challenge::{Challenges, FAILURES, VALID};
 use crate::core::appws::login::Login;
 use crate::core::appws::message::{ApiError, Request};
 use crate::core::close::Close;
@@ -17,9 +16,8 @@ use crate::core::ids::Secret;
 use crate::core::json::Object;
 use crate::core::time::Tick;
 
-/// A challenge, and a connection without log-in, last this long (`appwebsocket.md` 3.1 and 5).
+/// A connection without log-in lasts this long (`appwebsocket.md` 5).
 pub const LOGIN_TIME: Duration = Duration::from_secs(60);
-const FAILURES: u8 = 3;
 
 /// What all doors of an instance have in common.
 #[derive(Debug, Clone)]
@@ -76,14 +74,14 @@ struct Signed {
 pub struct Door {
     state: State,
     opened: Tick,
-    entropy: [u8; 32],
-    challenges: u32,
+    challenges: Challenges,
 }
 
 impl Door {
     /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
     pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
-        Self { state: State::Outside { challenge: None, failures: 0 }, opened: now, entropy, challenges: 0 }
+        let state = State::Outside { challenge: None, failures: 0 };
+        Self { state, opened: now, challenges: Challenges::new(entropy) }
     }
 
     /// When [`Self::timer`] is due.
@@ -138,7 +136,7 @@ impl Door {
                     self.close(Close::NotAllowed, actions);
                 }
                 Ok(Call::AppChallenge) => {
-                    let challenge = self.draw_challenge();
+                    let challenge = self.challenges.draw();
                     actions.push(DoorAction::Send(answers::challenge(&request, &challenge)));
                 }
                 Ok(Call::Ignored) => {}
@@ -163,12 +161,12 @@ impl Door {
         match call {
             Ok(Call::AppChallenge) => {
                 let failures = *failures;
-                let drawn = self.draw_challenge();
+                let drawn = self.challenges.draw();
                 actions.push(DoorAction::Send(answers::challenge(request, &drawn)));
                 self.state = State::Outside { challenge: Some((drawn, now)), failures };
             }
             Ok(Call::AppLogin(login)) => {
-                let valid = challenge.take().filter(|(_, since)| now.since(*since) < LOGIN_TIME);
+                let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
                 if valid.is_some_and(|(challenge, _)| fits(&login, &challenge, settings)) {
                     actions.push(DoorAction::Send(answers::login_ok(request, &login.app, &settings.domain)));
                     actions.push(DoorAction::LoggedIn);
@@ -185,14 +183,6 @@ impl Door {
             }
             call => actions.push(DoorAction::Send(basic(request, call, settings))),
         }
-    }
-
-    /// Sixteen decimal digits, different every time.
-    fn draw_challenge(&mut self) -> Box<str> {
-        self.challenges += 1;
-        let hash = Sha256::new().chain_update(self.entropy).chain_update(self.challenges.to_be_bytes()).finalize();
-        let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        format!("{:016}", u64::from_be_bytes(*head) % 10_000_000_000_000_000).into()
     }
 }
 

@@ -3,10 +3,9 @@
 //! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
 //! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::core::appws::answers;
 use crate::core::appws::call::{Call, PbxInfo};
+use crate::core::appws::challenge::{Challenges, FAILURES, VALID};
 use crate::core::appws::message::{ApiError, Request};
 use crate::core::close::Close;
 use crate::core::ids::Secret;
@@ -16,12 +15,6 @@ use super::event::{Action, Event, Settings};
 use super::inside::{Inside, check_build};
 use super::rights::Rights;
 use super::settling::Outcome;
-
-/// A challenge is valid this long (`appwebsocket.md` 3.1).
-const CHALLENGE_VALID: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// Failed log-ins that end the connection (`appwebsocket.md` 3.4).
-const FAILURES: u8 = 3;
 
 #[derive(Debug)]
 enum State {
@@ -36,15 +29,14 @@ enum State {
 pub struct Session {
     state: State,
     opened: Tick,
-    entropy: [u8; 32],
-    challenges: u32,
+    challenges: Challenges,
 }
 
 impl Session {
     /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
     pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
         let state = State::Outside { challenge: None, failures: 0 };
-        Self { state, opened: now, entropy, challenges: 0 }
+        Self { state, opened: now, challenges: Challenges::new(entropy) }
     }
 
     /// When the next [`Event::Tick`] is due, if ever.
@@ -134,7 +126,7 @@ impl Session {
                         self.close(Close::NotAllowed, actions);
                     }
                     Ok(Call::AppChallenge) => {
-                        let challenge = self.draw_challenge();
+                        let challenge = self.challenges.draw();
                         actions.push(Action::Send(answers::challenge(&request, &challenge)));
                     }
                     call => {
@@ -164,14 +156,14 @@ impl Session {
         let answer = match call {
             Ok(Call::AppChallenge) => {
                 let failures = *failures;
-                let drawn = self.draw_challenge();
+                let drawn = self.challenges.draw();
                 let answer = answers::challenge(&request, &drawn);
                 self.state = State::Outside { challenge: Some((drawn, now)), failures };
                 answer
             }
             Ok(Call::AppLogin(login)) => {
                 let failures = *failures;
-                let valid = challenge.take().filter(|(_, since)| now.since(*since) < CHALLENGE_VALID);
+                let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
                 let app = login.app.clone();
                 // Without a challenge nothing can fit; the answer is that of any failed log-in.
                 self.state = State::Verifying { request: Box::new(request), app, failures };
@@ -232,14 +224,6 @@ impl Session {
             }
             State::Outside { .. } | State::Verifying { .. } | State::Closed => {}
         }
-    }
-
-    /// Sixteen decimal digits, different every time.
-    fn draw_challenge(&mut self) -> Box<str> {
-        self.challenges += 1;
-        let hash = Sha256::new().chain_update(self.entropy).chain_update(self.challenges.to_be_bytes()).finalize();
-        let (head, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        format!("{:016}", u64::from_be_bytes(*head) % 10_000_000_000_000_000).into()
     }
 }
 

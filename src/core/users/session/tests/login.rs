@@ -11,7 +11,7 @@ fn a_challenge_has_sixteen_digits_and_is_new_every_time() {
         assert!(challenge.len() == 16 && challenge.bytes().all(|b| b.is_ascii_digit()), "{challenge}");
     }
     let mut other = Session::new(Tick(0), [8; 32]);
-    assert_ne!(other.draw_challenge(), Desk::new().session.draw_challenge());
+    assert_ne!(other.challenges.draw(), Desk::new().session.challenges.draw());
 }
 
 #[test]
