@@ -1,6 +1,8 @@
-//! Which certificates the Users role trusts where Devices is: the public roots, or exactly the own one if Devices is this process.
+//! Which certificates the Users role trusts: where Devices is, the public roots, or exactly the own one if Devices is this process;
+//! and any one that is known by something else than its issuer.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,20 +27,40 @@ pub fn trust_roots() -> Result<Arc<ClientConfig>, TlsError> {
 /// Trusts who shows the certificate that is first in this file, whatever name or root it has: it is our own. The file is read
 /// at each handshake, because it may have been renewed.
 pub fn trust_own(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(ring::default_provider());
-    let own = OwnCertificate { file: certificate.into(), provider: Arc::clone(&provider) };
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(own)).with_no_client_auth();
-    Ok(Arc::new(config))
+    let file = certificate.to_owned();
+    let config = trust_only(move |shown| {
+        let own = CertificateDer::from_pem_file(&file).map_err(|error| Error::General(error.to_string()))?;
+        if *shown == own { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
+    });
+    Ok(Arc::new(config?))
 }
 
-#[derive(Debug)]
-struct OwnCertificate {
-    file: PathBuf,
+/// Trusts the certificate that passes `check`, whoever has issued it and whatever its names and times; the handshake must still
+/// prove that the other side has its key.
+pub(super) fn trust_only(
+    check: impl Fn(&CertificateDer<'_>) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let pinned = Pinned { check, provider: Arc::clone(&provider) };
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth())
+}
+
+struct Pinned<F> {
+    check: F,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for OwnCertificate {
+impl<F> fmt::Debug for Pinned<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pinned(…)")
+    }
+}
+
+impl<F> ServerCertVerifier for Pinned<F>
+where
+    F: Fn(&CertificateDer<'_>) -> Result<(), Error> + Send + Sync,
+{
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -47,12 +69,7 @@ impl ServerCertVerifier for OwnCertificate {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let own = CertificateDer::from_pem_file(&self.file).map_err(|error| Error::General(error.to_string()))?;
-        if *shown == own {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
-        }
+        (self.check)(shown).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -75,5 +92,51 @@ impl ServerCertVerifier for OwnCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    struct Server(Arc<ServerConfig>, String);
+
+    impl Server {
+        fn new() -> Self {
+            let made = rcgen::generate_simple_self_signed(["devices.example".to_owned()]).unwrap();
+            let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+            let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+            let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+            let config = builder.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+            Self(Arc::new(config), made.cert.pem())
+        }
+
+        async fn takes(&self, client: Arc<ClientConfig>) -> bool {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let name = ServerName::try_from("of.another.name").unwrap();
+            let connecting = TlsConnector::from(client).connect(name, near);
+            let accepting = TlsAcceptor::from(Arc::clone(&self.0)).accept(far);
+            let (connected, accepted) = tokio::join!(connecting, accepting);
+            connected.is_ok() && accepted.is_ok()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_own_certificate_is_trusted_and_no_other_one() {
+        let (own, other) = (Server::new(), Server::new());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("certificate.pem");
+        std::fs::write(&file, &own.1).unwrap();
+        let client = trust_own(&file).unwrap();
+        assert!(own.takes(Arc::clone(&client)).await);
+        assert!(!other.takes(Arc::clone(&client)).await);
+        // Renewed.
+        std::fs::write(&file, &other.1).unwrap();
+        assert!(other.takes(client).await);
+        assert!(!own.takes(trust_roots().unwrap()).await);
     }
 }

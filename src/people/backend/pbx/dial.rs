@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use crate::people::tls::trust_only;
 
 /// Longest message of a PBX (`pbx.md` section 6).
 pub(super) const LONGEST: usize = 1 << 20;
@@ -60,8 +61,6 @@ pub(super) async fn dial(url: &str, trust: &Trust) -> Result<Socket, DialError> 
 }
 
 fn connector(trust: &Trust) -> Result<Option<Connector>, DialError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = || ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let config = match trust {
         // The library's own choice.
         Trust::Public => return Ok(None),
@@ -70,61 +69,19 @@ fn connector(trust: &Trust) -> Result<Option<Connector>, DialError> {
             for authority in authorities {
                 roots.add(authority.clone()).map_err(DialError::Authority)?;
             }
-            builder().map_err(DialError::Authority)?.with_root_certificates(roots).with_no_client_auth()
+            let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+            let builder = builder.with_safe_default_protocol_versions().map_err(DialError::Authority)?;
+            builder.with_root_certificates(roots).with_no_client_auth()
         }
         Trust::Fingerprint(fingerprint) => {
-            let pinned = Pinned { fingerprint: *fingerprint, provider: Arc::clone(&provider) };
-            let builder = builder().map_err(DialError::Authority)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth()
+            let fingerprint = *fingerprint;
+            let pinned = trust_only(move |shown| {
+                let seen: [u8; 32] = Sha256::digest(shown.as_ref()).into();
+                let right = seen == fingerprint;
+                if right { Ok(()) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
+            });
+            pinned.map_err(DialError::Authority)?
         }
     };
     Ok(Some(Connector::Rustls(Arc::new(config))))
-}
-
-/// Takes exactly one certificate, whoever has issued it and whatever its names and times; the handshake must still prove that
-/// the other side has its key.
-#[derive(Debug)]
-struct Pinned {
-    fingerprint: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let seen: [u8; 32] = Sha256::digest(end_entity.as_ref()).into();
-        if seen == self.fingerprint {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
