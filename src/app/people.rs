@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use super::upkeep::every;
 use crate::actors::node::Node;
 use crate::config::{BackendKind, Config, Pbx, Role};
-use crate::core::ids::DomainName;
+use crate::core::ids::{DomainName, Secret};
 use crate::core::pbx::door::DoorSettings;
 use crate::core::pbx::settings as traffic;
 use crate::core::people::{Pace, PhoneApp};
@@ -66,12 +66,13 @@ pub(super) fn start(
 }
 
 fn tenants(config: &Config) -> Vec<TenantSettings> {
-    if config.users.tenants.is_empty() {
-        let all = config.domains.iter();
-        all.map(|of| TenantSettings { domain: of.name.clone(), password: of.password.clone() }).collect()
+    let tenant =
+        |name: &DomainName, password: &Secret| TenantSettings { domain: name.clone(), password: password.clone() };
+    let named = &config.users.tenants;
+    if named.is_empty() {
+        config.domains.iter().map(|of| tenant(&of.name, &of.password)).collect()
     } else {
-        let all = config.users.tenants.iter();
-        all.map(|of| TenantSettings { domain: of.name.clone(), password: of.password.clone() }).collect()
+        named.iter().map(|of| tenant(&of.name, &of.password)).collect()
     }
 }
 

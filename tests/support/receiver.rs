@@ -120,7 +120,7 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, mood: Arc<M
         let status = {
             let mut state = state.lock().unwrap();
             state.requests += 1;
-            match (mood, take(&mut state, &head, &body)) {
+            match (mood, take(&head, &body)) {
                 (Mood::Answers(status), _) => status,
                 (_, Err(wrong)) => {
                     state.wrong.push(wrong);
@@ -168,7 +168,7 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Checks a request; the key, and what it says.
-fn take(_: &mut State, head: &str, body: &[u8]) -> Result<(String, serde_json::Value), String> {
+fn take(head: &str, body: &[u8]) -> Result<(String, serde_json::Value), String> {
     let signed = field(head, "provbroker-signature").ok_or("no signature")?;
     let time: u64 = signed
         .strip_prefix("t=")
