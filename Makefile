@@ -91,6 +91,7 @@ openapi: $(VENV)/made
 # The pages in a real browser; screenshots of all of them are in target/browser afterwards. The pinned packages are installed anew
 # whenever they change; no browser is downloaded.
 BROWSER := target/browser/program
+BROWSERS := run
 $(BROWSER)/made: tests/browser/package.json tests/browser/package-lock.json
 	rm -rf $(BROWSER)
 	mkdir -p $(BROWSER)
@@ -101,8 +102,10 @@ $(BROWSER)/made: tests/browser/package.json tests/browser/package-lock.json
 browser: $(BROWSER)/made
 	$(CARGO) build --locked --bin provbroker
 	$(CARGO) build --locked -p loadtest
-	cp tests/browser/run.mjs $(BROWSER)
-	node $(BROWSER)/run.mjs target/debug/provbroker target/debug/loadtest target/browser </dev/null
+	cp tests/browser/*.mjs $(BROWSER)
+	for test in $(BROWSERS); do \
+	  node $(BROWSER)/$$test.mjs target/debug/provbroker target/debug/loadtest target/browser </dev/null || exit 1; \
+	done
 
 # Licences, sources and duplicates are checked by tests/dependencies.rs in every run. The whole of cargo-deny, with the
 # advisory database, takes minutes to install and a network beyond the registry.
