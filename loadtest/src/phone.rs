@@ -40,6 +40,12 @@ pub struct Arguments {
     /// Product name
     #[arg(long, default_value = "IP112")]
     product: String,
+    /// Release, which the version text begins with
+    #[arg(long, default_value = "13r3 sr9")]
+    release: String,
+    /// HTML file that is the first page of its web server [default: a page that tells what phone it is]
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Seconds between two polls where a phone fresh from the factory waits a minute; longer intervals shrink alike
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     poll: f64,
@@ -57,8 +63,14 @@ fn hardware_id(text: &str) -> Result<HardwareId, String> {
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     ensure!(arguments.poll.is_finite() && arguments.poll >= 0.01, "--poll must be at least 0.01 seconds");
     let minute = Duration::try_from_secs_f64(arguments.poll).context("--poll is too long")?;
+    let page = arguments
+        .page
+        .as_ref()
+        .map(|file| std::fs::read_to_string(file).with_context(|| format!("--page: cannot read {}", file.display())));
     let options = PhoneOptions {
         product: arguments.product.as_str().into(),
+        release: arguments.release.as_str().into(),
+        page: page.transpose()?.map(Into::into),
         init_url: arguments.init_url.clone(),
         sysadmin: arguments.sysadmin.clone(),
         state_file: arguments.state.clone(),

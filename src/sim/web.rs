@@ -19,6 +19,8 @@ pub struct About<'a> {
     pub product: &'a str,
     /// Version text.
     pub version: &'a str,
+    /// The first page, if it is another one than that which tells all this.
+    pub page: Option<&'a str>,
 }
 
 /// One answered request.
@@ -93,6 +95,9 @@ fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> Served
 }
 
 fn page(about: About<'_>) -> String {
+    if let Some(page) = about.page {
+        return page.to_owned();
+    }
     let (id, product, version) = (escape(about.id), escape(about.product), escape(about.version));
     format!("<!doctype html><title>{product}</title><h1>{product} {id}</h1><p>{version}</p>\n")
 }
@@ -119,7 +124,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const ABOUT: About<'_> = About { id: "00903341a0b1", product: "IP<112>", version: "13r3" };
+    const ABOUT: About<'_> = About { id: "00903341a0b1", product: "IP<112>", version: "13r3", page: None };
 
     fn ask(request: &str) -> Option<Served> {
         serve(request.as_bytes(), ABOUT, &mut |line| if line == "bad" { Err("no\n".into()) } else { Ok(line.into()) })
@@ -134,6 +139,9 @@ mod tests {
             assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains(&format!("Content-Length: {}", body.len())));
             assert!(body.contains("00903341a0b1") && body.contains("IP&#60;112&#62;"));
         }
+        let about = About { page: Some("<p>other</p>"), ..ABOUT };
+        let served = serve(b"GET / HTTP/1.1\r\n\r\n", about, &mut |_| Err(String::new())).unwrap();
+        assert!(served.answer.ends_with(b"\r\n\r\n<p>other</p>"));
         assert_eq!(ask("GET /secret HTTP/1.1\r\n\r\n").unwrap().status, 404);
         assert_eq!(ask("DELETE / HTTP/1.1\r\n\r\n").unwrap().status, 405);
         assert_eq!(ask("GET /\r\n\r\n").unwrap().status, 400);

@@ -14,6 +14,7 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -38,6 +39,10 @@ pub struct PhoneOptions {
     pub id: HardwareId,
     /// Product name.
     pub product: Box<str>,
+    /// Release, which the version text begins with.
+    pub release: Box<str>,
+    /// What the first page of its web server is, in HTML; `None`: one that tells what phone it is.
+    pub page: Option<Arc<str>>,
     /// The phone's own address, as it tells it.
     pub ip: IpAddr,
     /// Update address as delivered; `None`: it asks nobody until a script or a person gives it one.
@@ -60,6 +65,8 @@ impl PhoneOptions {
         Self {
             id,
             product: "IP112".into(),
+            release: "13r3 sr9".into(),
+            page: None,
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             init_url: None,
             sysadmin: None,
@@ -71,16 +78,16 @@ impl PhoneOptions {
     }
 }
 
-/// What all simulated phones are as delivered.
-fn machine(id: &HardwareId, product: &str, ip: &str) -> Machine {
+/// What a simulated phone is as delivered.
+fn machine(options: &PhoneOptions) -> Machine {
     Machine {
-        mac: id.as_str().into(),
-        product: product.into(),
-        release: "13r3 sr9".into(),
+        mac: options.id.as_str().into(),
+        product: options.product.clone(),
+        release: options.release.clone(),
         fw_build: "136012".into(),
         bc_build: "136012".into(),
         hw_build: "300".into(),
-        ip: ip.into(),
+        ip: options.ip.to_string().into(),
     }
 }
 

@@ -77,7 +77,7 @@ impl Orders {
 
 /// The settings of a phone that has never been started.
 pub(super) fn as_delivered(options: &PhoneOptions) -> Settings {
-    let machine = super::machine(&options.id, &options.product, &options.ip.to_string());
+    let machine = super::machine(options);
     let mut settings = Settings::factory(machine, options.init_url.as_deref().unwrap_or_default());
     if let Some(address) = &options.sysadmin {
         // What comes of it is taken over when the phone starts.

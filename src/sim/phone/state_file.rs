@@ -63,13 +63,14 @@ pub(super) fn save(path: &Path, kept: &Kept) -> Result<(), StateFileError> {
 mod tests {
     use super::*;
     use crate::core::ids::Secret;
+    use crate::sim::phone::PhoneOptions;
 
     fn id() -> HardwareId {
         HardwareId::parse("00903341a0b1").unwrap()
     }
 
     fn kept() -> Kept {
-        let machine = super::super::machine(&id(), "IP112", "");
+        let machine = super::super::machine(&PhoneOptions::new(id()));
         let memory = Memory { password: Some(Secret::new("x".repeat(32))), ..Memory::default() };
         Kept { memory, settings: Settings::factory(machine, "http://config.example.org/init") }
     }

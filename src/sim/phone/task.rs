@@ -217,7 +217,9 @@ impl Task {
         request.extend_from_slice(bytes);
         let machine = self.settings.machine.clone();
         let version = machine.version();
-        let about = web::About { id: &machine.mac, product: &machine.product, version: &version };
+        let page = self.options.page.clone();
+        let about =
+            web::About { id: &machine.mac, product: &machine.product, version: &version, page: page.as_deref() };
         let Some(served) = web::serve(&request, about, &mut |line| self.run_line(line)) else {
             self.requests.insert(session, request);
             return None;
