@@ -82,13 +82,11 @@
     if (!live) return;
     let poll = 0;
     const events = new EventSource(live.dataset.live);
-    // After an interruption something may have been missed.
-    let first = true;
+    // Since the page was made, or in an interruption, something may have been missed.
     events.addEventListener("hello", () => {
       clearInterval(poll);
       poll = 0;
-      if (!first) look();
-      first = false;
+      look();
     });
     events.addEventListener("changed", look);
     events.addEventListener("error", () => {
