@@ -1,5 +1,6 @@
 //! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
 
+mod own_pages;
 mod pages;
 mod people;
 mod settings;
@@ -113,6 +114,7 @@ impl Broker {
         let public = bind(config.server.listen, "server.listen")?;
         let ops_listener = bind(config.server.ops_listen, "server.ops_listen")?;
         config.move_listener(public.local_addr()?);
+        let device_pages = own_pages::place(&config)?;
         let ops_address = ops_listener.local_addr()?;
 
         let store = connect(&config).await?;
@@ -140,12 +142,12 @@ impl Broker {
         let admin = config
             .plays(Role::Devices)
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
-        let pages = pages::pages(&config, &store, &shutdown, admin.as_ref()).await?;
+        let pages = pages::pages(&config, &node, &shutdown, admin.as_ref(), device_pages.as_ref()).await?;
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let pbx = people::exchanges(&config, &node, &shutdown)?;
         let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
-        let routes = Routes { directory, admin, pages, ops, tls, switchboard };
+        let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -324,6 +326,8 @@ struct Routes {
     tls: Option<Tls>,
     /// Where PBXs are taken to that connect.
     switchboard: Option<Switchboard>,
+    /// Where devices' own pages are served.
+    device_pages: Option<own_pages::Place>,
 }
 
 fn server(
@@ -334,7 +338,8 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, switchboard } = routes;
+    let Routes { directory, admin, pages, ops, tls, switchboard, device_pages } = routes;
+    let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
@@ -352,6 +357,12 @@ fn server(
         // Requests that are under way are finished.
         .shutdown_timeout(config.lifecycle.drain_max.as_secs().max(LEAST_SHUTDOWN))
         .workers(workers(config));
+    let builder = match (device_pages, own) {
+        (Some(place), Some(own)) => {
+            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&governor))?
+        }
+        _ => builder,
+    };
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {
             Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&governor), false)

@@ -8,40 +8,56 @@ use actix_web::web;
 use anyhow::Context as _;
 use url::Url;
 
+use super::own_pages::Place;
 use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
+use crate::actors::node::Node;
 use crate::admin::Admin;
 use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Role};
 use crate::core::limits::Quota;
 use crate::lifecycle::Shutdown;
-use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::pages::Pages;
 use crate::web::pages::live::Live;
+use crate::web::pages::own_pages::OwnPages;
 
 /// The pages, if this process has any: a directory alone has nothing to show.
 pub(super) async fn pages(
     config: &Config,
-    store: &Arc<dyn Store>,
+    node: &Arc<Node>,
     shutdown: &Shutdown,
     admin: Option<&Arc<Admin>>,
+    device_pages: Option<&Place>,
 ) -> anyhow::Result<Option<web::Data<Pages>>> {
     if !config.pages.enabled || !config.plays(Role::Devices) {
         return Ok(None);
     }
     let hashing = Hashing::new();
-    let sign_in = SignIn::new(Arc::clone(store), Sealer::new(&config.master_key()), hashing, settings(config));
+    let sealer = Sealer::new(&config.master_key());
+    let sign_in = SignIn::new(Arc::clone(&node.store), sealer.clone(), hashing, settings(config));
     let loopback = config.server.listen.ip().is_loopback();
     let good = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
     let accounts: Vec<_> = config.accounts.iter().filter(good).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
     let url = Url::parse(&config.server.public_url).context("server.public_url")?;
+    let origin = url.origin().ascii_serialization();
+    let own_pages = device_pages.map(|place| {
+        Arc::new(OwnPages {
+            node: Arc::clone(node),
+            sign_in: Arc::clone(&sign_in),
+            sealer,
+            origin: place.origin.clone(),
+            framed_by: origin.clone(),
+            open_for: config.pages.device_open,
+        })
+    });
     Ok(Some(web::Data::new(Pages {
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
         admin: admin.cloned(),
-        origin: url.origin().ascii_serialization(),
+        origin,
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
+        own_pages,
     })))
 }
 

@@ -16,7 +16,7 @@ type Problem = (String, String);
 
 /// Brings values to the one form that the program compares: no slash at the end of an address, hashes in lower case.
 pub(super) fn normalize(config: &mut Config) {
-    for url in [&mut config.server.public_url, &mut config.directory.url] {
+    for url in [&mut config.server.public_url, &mut config.directory.url, &mut config.pages.device_url] {
         url.truncate(url.trim_end_matches('/').len());
     }
     for hash in &mut config.directory.accept {
@@ -106,6 +106,37 @@ fn addresses(config: &Config) -> Result<(), Problem> {
     }
     if !config.directory.url.is_empty() {
         base_address("directory.url", &config.directory.url)?;
+    }
+    device_pages(config)
+}
+
+fn device_pages(config: &Config) -> Result<(), Problem> {
+    let (listen, url) = (config.pages.device_listen, &config.pages.device_url);
+    if [config.server.listen, config.server.ops_listen].contains(&listen) && listen.port() != 0 {
+        return wrong("pages.device_listen", "is another listener too; choose another port");
+    }
+    if !config.tls.is_on() && !config.server.plain && !listen.ip().is_loopback() {
+        return wrong(
+            "pages.device_listen",
+            "is not loopback, and plain HTTP; set tls.certificate, or server.plain = true",
+        );
+    }
+    if url.is_empty() {
+        if listen.ip().is_unspecified() {
+            return wrong("pages.device_url", "is empty, and pages.device_listen names no address; give one");
+        }
+        return Ok(());
+    }
+    base_address("pages.device_url", url)?;
+    let origin = |text: &str| Url::parse(text).map(|url| url.origin());
+    if Url::parse(url).is_ok_and(|url| url.path() != "/") {
+        return wrong("pages.device_url", "has a path; give scheme, host and port only");
+    }
+    if origin(url) == origin(&config.server.public_url) {
+        return wrong("pages.device_url", "is server.public_url; scripts of devices need an origin of their own");
+    }
+    if config.server.public_url.starts_with("https:") && url.starts_with("http:") {
+        return wrong("pages.device_url", "is http, and a page from https shows no frame from there; use https");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The keys of the pages and of the accounts that may use them.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,13 @@ section! {
         session_max: Duration = Duration::from_secs(12 * 3600),
         /// Wrong passwords per account.
         attempts: u32 = 10,
+        /// Listener for devices' own pages; port 0: one that is free.
+        device_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        /// Where browsers find it; empty: at its own address, but not on this machine alone if the pages are elsewhere.
+        device_url: String = String::new(),
+        /// A device's own pages, once opened, are open for this long.
+        #[serde(with = "humantime_text")]
+        device_open: Duration = Duration::from_secs(10 * 60),
     }
 }
 

@@ -72,7 +72,8 @@ impl SessionHash {
         &self.0
     }
 
-    pub(super) fn from_text(text: &str) -> Self {
+    /// From what [`Self::as_str`] has given.
+    pub fn from_text(text: &str) -> Self {
         Self(text.into())
     }
 }

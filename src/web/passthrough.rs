@@ -53,14 +53,18 @@ pub fn routes(node: Arc<Node>) -> impl FnOnce(&mut web::ServiceConfig) {
 
 /// Why a request gets no answer of a device: a status that the broker makes itself (`sysclient.md` 8.6), and one short line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Refused(u16, &'static str);
+pub(super) struct Refused(u16, &'static str);
 
 impl Refused {
-    const KEY: Self = Self(403, "session not open");
-    const DEVICE: Self = Self(404, "no such device");
-    const OFFLINE: Self = Self(503, "device not connected");
-    const TOO_MANY: Self = Self(429, "too many requests at once");
-    const UNAVAILABLE: Self = Self(503, "try again later");
+    pub(super) const KEY: Self = Self(403, "session not open");
+    pub(super) const DEVICE: Self = Self(404, "no such device");
+    pub(super) const OFFLINE: Self = Self(503, "device not connected");
+    pub(super) const TOO_MANY: Self = Self(429, "too many requests at once");
+    pub(super) const UNAVAILABLE: Self = Self(503, "try again later");
+
+    pub(super) const fn status(self) -> u16 {
+        self.0
+    }
 }
 
 impl From<Refusal> for Refused {
@@ -145,11 +149,27 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(node, &address).await?;
-    let draft = draft(request.method(), &address, request.headers(), false)?;
+    let unchanged = |_: &mut Head| {};
+    relay(request, &address.target(), payload, permit.phone, Some(permit.place), unchanged).await.map(guarded)
+}
+
+/// Asks a device for `target` and begins its answer, whose head `shape` may change. A `place` is kept until the answer is over.
+pub(super) async fn relay(
+    request: &HttpRequest,
+    target: &str,
+    payload: web::Payload,
+    phone: Addr<Phone>,
+    place: Option<Admitted>,
+    shape: impl FnOnce(&mut Head),
+) -> Result<HttpResponse, Refused> {
+    let draft = draft(request.method(), target, request.headers(), false)?;
     let (bytes, expects) = draft.with_body(&collect(request, payload).await?)?;
-    let mut tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
+    let mut tunnel = Tunnel::open(phone, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
     match tunnel.next().await {
-        Output::Head(head) => Ok(respond(request, &head, tunnel, permit.place)),
+        Output::Head(mut head) => {
+            shape(&mut head);
+            Ok(respond(request, &head, tunnel, place))
+        }
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),
         Output::Refused(refused) => Err(refused.into()),
         // Nothing of these comes before a head.
@@ -157,9 +177,9 @@ async fn answer(
     }
 }
 
-fn draft(method: &Method, address: &Address<'_>, fields: &header::HeaderMap, upgrade: bool) -> Result<Draft, Refusal> {
+fn draft(method: &Method, target: &str, fields: &header::HeaderMap, upgrade: bool) -> Result<Draft, Refusal> {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    Draft::new(method.as_str(), &address.target(), &fields, upgrade)
+    Draft::new(method.as_str(), target, &fields, upgrade)
 }
 
 /// The whole body of a request. What is announced too long is not read.
@@ -198,7 +218,7 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
 }
 
 /// Begins the answer; its body is read from the device as fast as the client takes it.
-fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Admitted) -> HttpResponse {
+fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Admitted>) -> HttpResponse {
     let mut response = builder(head.status);
     for field in &head.fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -207,7 +227,7 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Admitted) 
         }
     }
     let pieces = stream(tunnel, place);
-    let response = match head.length {
+    match head.length {
         // actix leaves the length of a 304 alone, and of a 204 there is none.
         Some(length) if head.status == 304 => {
             response.insert_header((header::CONTENT_LENGTH, length));
@@ -225,17 +245,16 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Admitted) 
                 response.force_close();
                 let mut response = response.body(BodyStream::new(pieces));
                 response.head_mut().no_chunking(true);
-                return guarded(response);
+                return response;
             }
             response.body(BodyStream::new(pieces))
         }
-    };
-    guarded(response)
+    }
 }
 
 /// The body of an answer. An error aborts the answer, so that the client sees that it is incomplete; dropping it, because the
 /// client has gone, ends the session at once.
-fn stream(tunnel: Tunnel, place: Admitted) -> impl Stream<Item = Result<Bytes, Failure>> {
+fn stream(tunnel: Tunnel, place: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
     stream::unfold(Some((tunnel, place)), |open| async {
         let (mut tunnel, place) = open?;
         loop {

@@ -4,6 +4,7 @@
 
 mod browser;
 mod operators;
+mod own_pages;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

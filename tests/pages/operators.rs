@@ -11,7 +11,7 @@ use crate::support::rest::Operator;
 use crate::support::secrets;
 use crate::{PASSWORD, accounts};
 
-const PHONE: &str = "0090334100d1";
+pub const PHONE: &str = "0090334100d1";
 
 /// Every page of a domain.
 const OF_A_DOMAIN: [&str; 11] = [
@@ -29,9 +29,10 @@ const OF_A_DOMAIN: [&str; 11] = [
 ];
 
 /// Everything in a domain that can be changed.
-const CHANGES: [&str; 14] = [
+const CHANGES: [&str; 15] = [
     "/devices/0090334100d1",
     "/devices/0090334100d1/remove",
+    "/devices/0090334100d1/pages",
     "/jobs/new",
     "/jobs/update",
     "/jobs/builds",
@@ -49,17 +50,18 @@ const CHANGES: [&str; 14] = [
 /// What belongs to no domain, and what can be changed there.
 const OF_THE_INSTANCE: [&str; 2] = ["/ui/operator/unassigned", "/ui/operator/domains"];
 
-fn desk(domain: &str) -> String {
+pub fn desk(domain: &str) -> String {
     format!("/ui/operator/d/{domain}")
 }
 
 /// A phone that has entered the first domain.
-async fn phone(broker: &Broker) -> Device {
+pub async fn phone(broker: &Broker) -> Device {
     let rest = Operator::of(broker.addr, DOMAIN, OF_DOMAIN).await;
     let code = rest.done("POST", "/domains/example.com/codes", Some(json!({"category": CATEGORY}))).await;
     let code = code["code"].as_str().unwrap().to_owned();
     secrets::note(&code);
-    let (device, _) = Device::enter(broker.addr, PHONE, &code).await;
+    let (mut device, password) = Device::enter(broker.addr, PHONE, &code).await;
+    device.expect_admin_password(&password).await;
     until("the phone is listed", async || {
         let listed = rest.get("/domains/example.com/devices").await;
         listed["devices"][0]["online"] == true

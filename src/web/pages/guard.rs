@@ -17,9 +17,10 @@ use crate::accounts::Visit;
 use crate::core::sysclient::auth::hex;
 use crate::random;
 
-/// What a page may load: our own style and script, nothing inline, and no page of ours within another.
+/// What a page may load: our own style and script, nothing inline, and no page of ours within another. What may be in a frame
+/// depends on the configuration.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                      form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src ";
 
 /// Sent by the script when the page renews itself: nobody has done anything, so the session is not prolonged.
 const BY_ITSELF: &str = "x-by-itself";
@@ -39,12 +40,12 @@ pub(super) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal)?;
     if assets::is_one(request.path()) {
         let mut response = next.call(request).await?.map_into_boxed_body();
-        add_headers(response.headers_mut());
+        add_headers(&pages, response.headers_mut());
         return Ok(response);
     }
-    let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal)?;
     let (visit, trouble) = match visit(&pages, request.request()).await {
         Ok(visit) => (visit, None),
         Err(error) => (None, Some(error)),
@@ -66,7 +67,7 @@ pub(super) async fn guard(
         // A browser that does not keep it cannot send a form; the page for that says so.
         let _ = response.response_mut().add_cookie(&cookies::cookie(&pages, cookies::VISIT, &mark));
     }
-    add_headers(response.headers_mut());
+    add_headers(&pages, response.headers_mut());
     Ok(response)
 }
 
@@ -151,9 +152,12 @@ fn explain(page: &Page, error: &PageError, leads_to_sign_in: bool) -> HttpRespon
     answer
 }
 
-fn add_headers(fields: &mut HeaderMap) {
+fn add_headers(pages: &Pages, fields: &mut HeaderMap) {
+    let framed = pages.own_pages.as_ref().map_or("'none'", |own| &own.origin);
+    // An origin is good for a field.
+    let policy = HeaderValue::from_str(&format!("{POLICY}{framed}"));
+    fields.insert(CONTENT_SECURITY_POLICY, policy.unwrap_or(HeaderValue::from_static("default-src 'none'")));
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
         // With none at all, a browser would not say where a form comes from.
         (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

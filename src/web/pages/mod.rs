@@ -28,6 +28,7 @@ mod language;
 pub mod live;
 mod messages;
 mod operator;
+pub mod own_pages;
 mod page;
 mod sign_in;
 
@@ -73,6 +74,8 @@ pub struct Pages {
     pub origin: String,
     /// Cookies go over TLS only. Not so on plain loopback.
     pub secure: bool,
+    /// Devices' own pages, where they have a listener.
+    pub own_pages: Option<Arc<own_pages::OwnPages>>,
 }
 
 /// Adds the pages.

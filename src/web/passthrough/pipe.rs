@@ -60,7 +60,7 @@ async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refu
     let permit = admit(node, &address).await?;
     let fields = request.headers();
     let has_body = |fields: &HeaderMap| fields.get("content-length").is_some_and(|length| length != "0");
-    let draft = draft(request.method(), &address, fields, fields.contains_key("upgrade"))?;
+    let draft = draft(request.method(), &address.target(), fields, fields.contains_key("upgrade"))?;
     if has_body(fields) {
         // Nobody could tell the body from the first bytes of the pipe.
         return Err(Refusal::Head.into());

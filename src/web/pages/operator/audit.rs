@@ -36,6 +36,7 @@ fn named(page: &Page, what: &str) -> &'static str {
         "password.change" => "deed.password_change",
         "device.change" => "deed.device_change",
         "device.remove" => "deed.device_remove",
+        "device.open" => "deed.device_open",
         "device.assign" => "deed.device_assign",
         "category.make" => "deed.category_make",
         "category.change" => "deed.category_change",

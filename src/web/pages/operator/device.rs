@@ -35,7 +35,7 @@ struct DevicePage {
 
 /// Which device.
 #[derive(Deserialize)]
-struct At {
+pub(super) struct At {
     key: String,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 impl At {
-    fn key(&self) -> Answer<DeviceKey> {
+    pub(super) fn key(&self) -> Answer<DeviceKey> {
         DeviceKey::parse(&self.key).map_err(|_| PageError::NotFound)
     }
 }

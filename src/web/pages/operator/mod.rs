@@ -12,6 +12,7 @@ mod devices;
 mod jobs;
 mod make_job;
 mod overview;
+mod own_pages;
 mod settings;
 mod unassigned;
 mod words;
@@ -42,6 +43,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(accounts::routes)
         .configure(audit::routes)
         .configure(device::routes)
+        .configure(own_pages::routes)
         .configure(devices::routes)
         .configure(make_job::routes)
         .configure(jobs::routes)

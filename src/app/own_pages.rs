@@ -1,0 +1,91 @@
+//! The listener for devices' own pages: an origin of its own, behind the same gate as the public one.
+
+use std::future::ready;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol};
+use actix_server::ServerBuilder;
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
+use tokio::io::{AsyncRead, AsyncWrite};
+use url::{Host, Url};
+
+use super::bind;
+use crate::actors::governor::Governor;
+use crate::config::{Config, Role};
+use crate::web::gate::{Gate, Passed};
+use crate::web::pages::own_pages::{OwnPages, routes};
+use crate::web::tls::Tls;
+
+/// Where devices' own pages are served, and how browsers find it.
+pub(super) struct Place {
+    pub listener: TcpListener,
+    pub origin: String,
+}
+
+/// Binds the listener. `None` where there are no pages, or none of their browsers could reach it.
+pub(super) fn place(config: &Config) -> anyhow::Result<Option<Place>> {
+    let pages = &config.pages;
+    let apart = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !is_here(config);
+    if !pages.enabled || !config.plays(Role::Devices) || apart {
+        return Ok(None);
+    }
+    let listener = bind(pages.device_listen, "pages.device_listen")?;
+    let scheme = if config.tls.is_on() { "https" } else { "http" };
+    let origin = match Url::parse(&pages.device_url) {
+        Ok(url) => url.origin().ascii_serialization(),
+        Err(_) => format!("{scheme}://{}", listener.local_addr()?),
+    };
+    Ok(Some(Place { listener, origin }))
+}
+
+/// Whether the pages are for browsers on this machine.
+fn is_here(config: &Config) -> bool {
+    let url = Url::parse(&config.server.public_url).ok();
+    url.is_some_and(|url| match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    })
+}
+
+/// Adds it to the server.
+pub(super) fn listen(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    own: Arc<OwnPages>,
+    tls: Option<Tls>,
+    governor: Arc<Governor>,
+) -> std::io::Result<ServerBuilder> {
+    let own = web::Data::from(own);
+    match tls {
+        Some(tls) => builder.listen("device pages", listener, move || {
+            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&governor), false)
+        }),
+        None => builder.listen("device pages", listener, move || {
+            let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
+            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&governor), true)
+        }),
+    }
+}
+
+fn http<T>(
+    own: web::Data<OwnPages>,
+) -> impl ServiceFactory<
+    (T, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> + use<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    HttpService::build()
+        .h1_allow_half_closed(false)
+        .finish(map_config(App::new().configure(routes(own)), |()| AppConfig::default()))
+}

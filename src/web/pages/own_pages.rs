@@ -1,0 +1,189 @@
+//! A device's own pages, for operators: through the tunnel, on a listener of their own.
+//!
+//! That listener has another origin than the pages of the broker and serves nothing else, and what it serves runs in a sandbox
+//! that shares its origin with nobody. An address holds a [`Pass`] for one device, given to one session for some minutes; there
+//! are no cookies. Not here: who may have such an address (`operator::own_pages`).
+
+mod pass;
+mod shape;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    REFERRER_POLICY, RETRY_AFTER,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use self::pass::Pass;
+use super::Lang;
+use crate::accounts::SignIn;
+use crate::actors::node::Node;
+use crate::actors::tunnel::find;
+use crate::core::ids::{DeviceKey, DomainName};
+use crate::core::percent;
+use crate::core::sysclient::tunnel::request::Address;
+use crate::store::seal::Sealer;
+use crate::store::{SessionHash, StoreError};
+use crate::web::passthrough::{Refused, relay};
+
+/// What the address of every page begins with: cookies of the broker's pages, which know no ports, are for another path.
+const BELOW: &str = "/device";
+
+/// Seconds after which a device may be back.
+const RETRY: HeaderValue = HeaderValue::from_static("5");
+
+/// Devices' own pages on one node.
+pub struct OwnPages {
+    /// Where the devices are connected.
+    pub node: Arc<Node>,
+    /// Whose sessions have addresses.
+    pub sign_in: Arc<SignIn>,
+    /// Seals what is in an address; the same on all nodes.
+    pub sealer: Sealer,
+    /// Where browsers find the listener: scheme, host and port.
+    pub origin: String,
+    /// Where browsers find the pages of the broker, which alone may show the device's in a frame.
+    pub framed_by: String,
+    /// An address leads somewhere for this long.
+    pub open_for: Duration,
+}
+
+/// Why a page is not shown, in the frame where it would be.
+#[derive(Template)]
+#[template(path = "own_pages_error.html")]
+struct Trouble {
+    lang: Lang,
+    text: String,
+}
+
+/// Answers requests for devices' pages; every other address is not found.
+pub fn routes(own: web::Data<OwnPages>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.app_data(own).default_service(web::to(serve));
+    }
+}
+
+impl OwnPages {
+    /// The address of the first page of a device, for this session, from now on.
+    pub async fn address(
+        &self,
+        device: &DeviceKey,
+        domain: &DomainName,
+        session: &SessionHash,
+        lang: Lang,
+    ) -> Result<String, StoreError> {
+        let until = self.node.store.now().await? + self.open_for;
+        let pass = Pass { until, lang, session: session.clone(), domain: domain.clone() };
+        Ok(self.base(device, &pass.seal(&self.sealer, device)))
+    }
+
+    fn base(&self, device: &DeviceKey, pass: &str) -> String {
+        format!("{}{}", self.origin, below(device, pass))
+    }
+
+    /// Whom the address lets through to what; for the answer to a refusal the language, as far as it is known.
+    async fn admit(&self, address: &Address<'_>, lang: &mut Lang) -> Result<(DeviceKey, Pass), Refused> {
+        let device = DeviceKey::parse(&address.device).map_err(|_| Refused::KEY)?;
+        let pass = Pass::open(&self.sealer, &device, address.key.expose()).ok_or(Refused::KEY)?;
+        *lang = pass.lang;
+        let now = self.node.store.now().await.map_err(|_| Refused::UNAVAILABLE)?;
+        if pass.until <= now || self.sign_in.has_ended(&pass.session).await {
+            return Err(Refused::KEY);
+        }
+        let found = self.node.store.find_device(&device).await.map_err(|_| Refused::UNAVAILABLE)?;
+        if found.is_none_or(|found| found.domain != pass.domain) {
+            return Err(Refused::DEVICE);
+        }
+        Ok((device, pass))
+    }
+
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        address: &Address<'_>,
+        payload: web::Payload,
+        lang: &mut Lang,
+    ) -> Result<HttpResponse, Refused> {
+        let (device, pass) = self.admit(address, lang).await?;
+        let phone = find(&self.node, &pass.domain, device.clone()).await.ok_or(Refused::OFFLINE)?;
+        let below = below(&device, address.key.expose());
+        let shape = |head: &mut _| shape::shape(head, &device, &self.origin, &below);
+        let mut response = relay(request, &address.target(), payload, phone, None, shape).await?;
+        self.confine(&mut response, &self.base(&device, address.key.expose()));
+        Ok(response)
+    }
+
+    /// What a browser lets such a page do: load from its own device, and nothing else.
+    fn confine(&self, response: &mut HttpResponse, base: &str) {
+        let policy = format!(
+            "sandbox allow-forms allow-scripts; default-src {base} 'unsafe-inline' 'unsafe-eval' data: blob:; form-action {base}; \
+             base-uri {base}; frame-ancestors {}",
+            self.framed_by
+        );
+        let fields = response.headers_mut();
+        // An address has printable characters only; a page that nothing confines is not shown.
+        let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("sandbox; default-src 'none'"));
+        fields.insert(CONTENT_SECURITY_POLICY, policy);
+        fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // Whoever knows the address may read what is there: it is the key. So the page, which has no origin, may read itself.
+        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("null"));
+        if !fields.contains_key(CACHE_CONTROL) {
+            fields.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+    }
+
+    fn explain(&self, refused: Refused, lang: Lang) -> HttpResponse {
+        let minutes = self.open_for.as_secs().div_ceil(60).to_string();
+        let template = Trouble { lang, text: lang.filled(text(refused), &[("n", &minutes)]) };
+        let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, "text/html; charset=utf-8"));
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        response.insert_header((REFERRER_POLICY, "no-referrer"));
+        response.insert_header((
+            CONTENT_SECURITY_POLICY,
+            format!("sandbox; default-src 'none'; frame-ancestors {}", self.framed_by),
+        ));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((RETRY_AFTER, RETRY));
+        }
+        // A template of one sentence; without it the status still says something.
+        response.body(template.render().unwrap_or_default())
+    }
+}
+
+/// The path of the first page of a device.
+fn below(device: &DeviceKey, pass: &str) -> String {
+    format!("{BELOW}/{}/{pass}/", percent::encode(device.as_str()))
+}
+
+/// The key of what is said.
+fn text(refused: Refused) -> &'static str {
+    match refused {
+        Refused::KEY => "own.over",
+        Refused::DEVICE => "own.gone",
+        Refused::OFFLINE => "own.offline",
+        Refused::TOO_MANY => "own.too_many",
+        Refused::UNAVAILABLE => "own.unavailable",
+        other => match other.status() {
+            502 => "own.bad_answer",
+            504 => "own.silent",
+            _ => "own.refused",
+        },
+    }
+}
+
+async fn serve(request: HttpRequest, payload: web::Payload, own: web::Data<OwnPages>) -> HttpResponse {
+    let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let Some(address) = raw.strip_prefix(BELOW).and_then(Address::read) else {
+        return HttpResponse::NotFound().finish();
+    };
+    let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let mut lang = Lang::accepted(accepted.unwrap_or_default());
+    let answer = own.answer(&request, &address, payload, &mut lang).await;
+    answer.unwrap_or_else(|refused| own.explain(refused, lang))
+}

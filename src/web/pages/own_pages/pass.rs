@@ -1,0 +1,79 @@
+//! What an address of a device's own pages holds: who may be there, and until when. Pure but for the sealing.
+
+use crate::core::ids::{DeviceKey, DomainName};
+use crate::core::sysclient::auth::{hex, unhex};
+use crate::core::time::UnixMillis;
+use crate::store::SessionHash;
+use crate::store::seal::Sealer;
+use crate::web::pages::Lang;
+
+/// Longer ones are none of ours.
+const LONGEST: usize = 2048;
+
+/// Leads to one device. It is sealed for that device, so it opens no other, and nobody can make one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pass {
+    /// On the clock of the store.
+    pub until: UnixMillis,
+    /// What the operator reads.
+    pub lang: Lang,
+    /// It ends with this session.
+    pub session: SessionHash,
+    /// Where the device was when it was given.
+    pub domain: DomainName,
+}
+
+fn place(device: &DeviceKey) -> String {
+    format!("own pages of {device}")
+}
+
+impl Pass {
+    /// As it stands in the address.
+    pub fn seal(&self, sealer: &Sealer, device: &DeviceKey) -> String {
+        let Self { until, lang, session, domain } = self;
+        let text = format!("{} {} {} {domain}", until.0, lang.code(), session.as_str());
+        hex(&sealer.seal(&place(device), &text))
+    }
+
+    /// Out of an address with this device. Whether its time is over is not looked at.
+    pub fn open(sealer: &Sealer, device: &DeviceKey, text: &str) -> Option<Self> {
+        let bytes = unhex(text).filter(|_| text.len() <= LONGEST)?;
+        let text = sealer.open(&place(device), &bytes).ok()?;
+        let mut parts = text.expose().splitn(4, ' ');
+        let mut next = || parts.next();
+        Some(Self {
+            until: UnixMillis(next()?.parse().ok()?),
+            lang: Lang::parse(next()?)?,
+            session: SessionHash::from_text(next()?),
+            domain: DomainName::parse(next()?).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::Secret;
+
+    #[test]
+    fn it_opens_its_device_only() {
+        let sealer = Sealer::new(&Secret::new("master"));
+        let [device, other] = ["009033410001", "009033410002"].map(|key| DeviceKey::parse(key).unwrap());
+        let pass = Pass {
+            until: UnixMillis(1_700_000_000_123),
+            lang: Lang::De,
+            session: SessionHash::of(&sealer, "shown"),
+            domain: DomainName::parse("example.com").unwrap(),
+        };
+        let text = pass.seal(&sealer, &device);
+        assert_eq!(Pass::open(&sealer, &device, &text), Some(pass.clone()));
+        assert_eq!(Pass::open(&sealer, &other, &text), None);
+        assert_eq!(Pass::open(&Sealer::new(&Secret::new("other")), &device, &text), None);
+        for wrong in ["", "5d0c", &text[2..], &text[..text.len() - 2], &text.replace(&text[..2], "zz")] {
+            assert_eq!(Pass::open(&sealer, &device, wrong), None, "{wrong}");
+        }
+        assert_ne!(pass.seal(&sealer, &device), text, "never the same twice");
+        // A session in the address is of no use without its cookie, and not even shown.
+        assert!(!text.contains(pass.session.as_str()));
+    }
+}

@@ -1,0 +1,123 @@
+//! The head of a device's answer, as a browser is to get it. Pure.
+
+use crate::core::ids::DeviceKey;
+use crate::core::sysclient::tunnel::{Field, Head};
+
+/// What a device may say of its page. Everything else is about the host that the page comes from, and that is ours: whom it may
+/// be framed by, what is forgotten of it, where it is to be found from now on.
+const SAYS: [&str; 15] = [
+    "accept-ranges",
+    "age",
+    "allow",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "www-authenticate",
+];
+
+/// Keeps what a device may say, with its places below `below`, the path of its first page at `origin`.
+pub(super) fn shape(head: &mut Head, device: &DeviceKey, origin: &str, below: &str) {
+    head.fields.retain(|field| SAYS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+    for Field { name, value } in &mut head.fields {
+        if name.eq_ignore_ascii_case("location") {
+            *value = led(value, origin, below).into();
+        } else if name.eq_ignore_ascii_case("www-authenticate") {
+            *value = asked(value, device).into();
+        }
+    }
+}
+
+/// Where a redirect leads: what is at the root of the device is below the path of its pages here.
+fn led(to: &[u8], origin: &str, below: &str) -> Vec<u8> {
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    // The device knows its own name from us, but not always what is spoken with us.
+    let own = ["http://", "https://"].iter().find_map(|scheme| {
+        let rest = to.strip_prefix(scheme.as_bytes())?.strip_prefix(authority.as_bytes())?;
+        rest.starts_with(b"/").then_some(rest)
+    });
+    let path = own.unwrap_or(to);
+    if path.starts_with(b"/") && !path.starts_with(b"//") {
+        return [below.trim_end_matches('/').as_bytes(), path].concat();
+    }
+    to.to_vec()
+}
+
+/// Browsers send a password on to whatever asks with the same words at the same origin. All devices are at one, so each asks with
+/// its own. A digest tells a stranger nothing, and its words are part of what the device compares.
+fn asked(challenge: &[u8], device: &DeviceKey) -> Vec<u8> {
+    if challenge.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"digest")) {
+        return challenge.to_vec();
+    }
+    let named: String = device.as_str().chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).collect();
+    format!("Basic realm=\"{named}\"").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://phones.example:8443";
+    const BELOW: &str = "/device/0090/5d0c/";
+
+    fn shaped(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        let fields = fields.iter().map(|(name, value)| Field { name: (*name).into(), value: value.as_bytes().into() });
+        let mut head = Head { status: 200, fields: fields.collect(), length: None };
+        shape(&mut head, &DeviceKey::parse("0090").unwrap(), ORIGIN, BELOW);
+        let text = |field: &Field| (field.name.to_string(), String::from_utf8(field.value.to_vec()).unwrap());
+        head.fields.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_device_says_nothing_of_the_host() {
+        for name in [
+            "Set-Cookie",
+            "Clear-Site-Data",
+            "Strict-Transport-Security",
+            "Alt-Svc",
+            "X-Frame-Options",
+            "Content-Security-Policy",
+            "Access-Control-Allow-Origin",
+            "Access-Control-Allow-Credentials",
+            "Service-Worker-Allowed",
+            "Refresh",
+            "Link",
+            "Report-To",
+        ] {
+            assert_eq!(shaped(&[(name, "x")]), [], "{name}");
+        }
+        let kept = [("Content-Type", "text/xml"), ("ETag", "\"1\"")];
+        assert_eq!(shaped(&kept), kept.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn redirects_stay_with_the_device() {
+        for (to, led) in [
+            ("/admin.xml?a", "/device/0090/5d0c/admin.xml?a"),
+            ("https://phones.example:8443/x", "/device/0090/5d0c/x"),
+            ("http://phones.example:8443/x", "/device/0090/5d0c/x"),
+            ("next.htm", "next.htm"),
+            // The policy of the page that shows it lets the browser follow none of these.
+            ("//evil.example/x", "//evil.example/x"),
+            ("https://phones.example:8443.evil.example/x", "https://phones.example:8443.evil.example/x"),
+            ("https://evil.example/", "https://evil.example/"),
+        ] {
+            assert_eq!(shaped(&[("Location", to)])[0].1, led);
+        }
+    }
+
+    #[test]
+    fn each_device_asks_for_its_own_password() {
+        let ask = |value| shaped(&[("WWW-Authenticate", value)])[0].1.clone();
+        assert_eq!(ask("Basic realm=\"phone\""), "Basic realm=\"0090\"");
+        assert_eq!(ask("Negotiate"), "Basic realm=\"0090\"");
+        assert_eq!(ask("Digest realm=\"phone\", nonce=\"x\""), "Digest realm=\"phone\", nonce=\"x\"");
+    }
+}
