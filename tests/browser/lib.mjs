@@ -118,9 +118,13 @@ export async function signIn(page, base, name) {
   await page.waitForURL(`${base}/ui/`);
 }
 
-// Looks at one page in both schemes and sizes: screenshots, axe, no sideways scrolling, and nothing runs.
 export async function examine(page, name, address) {
   await page.goto(address);
+  await look(page, name);
+}
+
+// Looks at one page in both schemes and sizes: screenshots, axe, no sideways scrolling, and nothing runs.
+export async function look(page, name) {
   await page.evaluate(() => document.querySelectorAll("main details").forEach((details) => (details.open = true)));
   for (const [size, viewport] of Object.entries(SIZES)) {
     await page.setViewportSize(viewport);
@@ -129,7 +133,6 @@ export async function examine(page, name, address) {
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.screenshot({ path: join(shots, `${name}-${size}-${colorScheme}.png`), fullPage: true });
-      if (size === "phone") continue;
       const { violations } = await new AxeBuilder({ page }).analyze();
       const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       const lines = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("  ")}`);

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
-  DOMAIN, PAYLOAD, broker, clean, examine, loadtest, operator, shots, signIn, start, test, text, until, watched,
+  DOMAIN, PAYLOAD, broker, clean, examine, folder, loadtest, operator, shots, signIn, start, test, text, until, watched,
 } from "./lib.mjs";
+import { hostilePage, ownPages } from "./own_pages.mjs";
 
 const MAC = "00903341a0b1";
 
@@ -17,8 +18,11 @@ await test("the pages of operators", 290, async (browser) => {
   const call = await operator(base);
   await call("POST", "/config-jobs", { kind: "ntp", values: { server: "ntp.example.org" } });
   const { code } = await call("POST", "/codes", { category: `Phones ${PAYLOAD}`, sip: `anna${PAYLOAD}` });
+  const first = join(folder, "first.html");
+  hostilePage(first, base);
   const phone = start("phone", loadtest, [
     "phone", "--init-url", `${base}/init`, "--mac", MAC, "--code", code, "--poll", "0.2", "--product", `IP112 ${PAYLOAD}`,
+    "--release", `13r3 ${PAYLOAD}`, "--page", first,
   ]);
   const anonymous = await watched(browser);
   const began = Date.now();
@@ -73,16 +77,27 @@ await test("the pages of operators", 290, async (browser) => {
     for (const [what, address] of Object.entries(pages)) await examine(page, `${name}-${what}`, address);
   }
 
-  // An operator finds a phone that stands still, and the reason, without loading the page again.
   const page = await watched(browser);
   await signIn(page, base, "operator");
-  await page.goto(`${desk}/devices/${MAC}`);
-  await page.locator(".facts .tag.good", { hasText: "online" }).waitFor();
+  await ownPages(page, `${desk}/devices/${MAC}`);
+
+  // An operator, who knows no address, finds a phone that stands still, and the reason. The list renews itself.
+  await page.goto(`${base}/ui/`);
+  await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
+  await page.getByText("online, of 1 devices").waitFor();
+  await page.getByRole("link", { name: "Devices", exact: true }).click();
+  await page.getByLabel("Connection").selectOption({ label: "offline" });
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByText("There are no such devices.").waitFor();
   await page.evaluate(() => (window.same = true));
   phone.kill("SIGKILL");
-  await page.locator(".facts .tag", { hasText: "offline" }).waitFor({ timeout: 60000 });
-  await page.getByText("Why it stands still:").waitFor();
+  await page.getByRole("link", { name: MAC }).waitFor({ timeout: 60000 });
   assert.ok(await page.evaluate(() => window.same), "the page was loaded again");
+  await page.getByRole("link", { name: MAC }).click();
+  await page.locator(".facts .tag", { hasText: "offline" }).waitFor();
+  const reason = page.locator(".said.warn");
+  await reason.getByText("Why it stands still:").waitFor();
+  assert.match(await reason.innerText(), /has never come back with its password/);
   await clean(page);
   await page.screenshot({ path: join(shots, "stuck.png"), fullPage: true });
 
