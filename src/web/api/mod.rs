@@ -8,6 +8,7 @@ mod builds;
 mod caller;
 mod categories;
 mod codes;
+#[path = "../csv.rs"]
 mod csv;
 mod cursor;
 mod devices;
