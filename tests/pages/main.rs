@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod browser;
+mod many;
 mod operators;
 mod own_pages;
 mod sessions;
