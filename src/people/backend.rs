@@ -8,6 +8,7 @@ mod webhook;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 
 use crate::core::ids::DomainName;
 use crate::core::people::{Order, Person, PersonId, PhoneApp, Trouble, UserPage, UserQuery};
@@ -70,6 +71,15 @@ pub struct BackendStanding {
     pub users: Option<u64>,
 }
 
+/// Users are there no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// This one.
+    One(PersonId),
+    /// The list is whole now; whoever is not in it has left, perhaps long ago.
+    Perhaps,
+}
+
 /// A backend. All of it must be safe to be called by several nodes and tasks at once.
 #[async_trait]
 pub trait Backend: Send + Sync {
@@ -88,6 +98,16 @@ pub trait Backend: Send + Sync {
     /// Enters a phone for its user. It may be called again for the same order, also after it has succeeded and also while another
     /// call is under way: the effect is that of one.
     async fn enter(&self, order: &Order) -> Result<Entered, BackendError>;
+
+    /// Tells of users who leave; `None` if this backend does not notice.
+    fn leavers(&self, _domain: &DomainName) -> Option<broadcast::Receiver<Left>> {
+        None
+    }
+
+    /// Whether there is no such user any more. False unless that is certain.
+    fn has_left(&self, _domain: &DomainName, _person: &PersonId) -> bool {
+        false
+    }
 
     /// How it is doing for this domain.
     fn standing(&self, domain: &DomainName) -> BackendStanding;

@@ -7,7 +7,8 @@ use actix_rt::task::JoinHandle;
 use tokio::sync::{Notify, broadcast};
 
 use super::backend::{Backend, BackendStanding};
-use super::devices::{Operators, Revoked};
+use super::cancel::{cancel, see_off};
+use super::devices::Operators;
 use super::error::{PeopleError, Result};
 use super::link::{Link, LinkStanding, Target};
 use super::lookout::{LookingAt, Lookout};
@@ -19,10 +20,10 @@ use super::tenant::{TenantShared, Work, supervise};
 use super::{lookout, open, orders, rollouts};
 use crate::core::device::Category;
 use crate::core::ids::DomainName;
-use crate::core::people::{Person, PersonId, Phone, PhoneApp, PhoneRequest, Progress, RequestId, UserPage, UserQuery};
+use crate::core::people::{Person, PersonId, Phone, PhoneApp, PhoneRequest, RequestId, UserPage, UserQuery};
 use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::users::rights::OWN_USERS;
-use crate::metrics::{self, Counter, Gauge, RequestEvent};
+use crate::metrics::{self, Gauge};
 use crate::store::{DeadOrder, OrderCounts, Store};
 
 /// Phones that are asked about in one request (`devices-api.md` section 6).
@@ -187,25 +188,7 @@ impl People {
     /// Takes the code of a request back. False if a phone has used it, or it has come to an end otherwise.
     pub async fn cancel(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let Tenant { shared, operators } = self.served(domain)?;
-        let request = shared.store.phone_request(domain, id).await?.ok_or(PeopleError::NotFound("request"))?;
-        if request.phone.is_some() || request.progress.is_final() {
-            return Ok(false);
-        }
-        if operators.revoke(request.code).await? == Revoked::Used {
-            return Ok(false);
-        }
-        // It may have got further meanwhile, but not past its end.
-        let mut now = request;
-        while !now.progress.is_final() && now.phone.is_none() {
-            if shared.store.advance(&now, now.progress, Progress::Cancelled).await? {
-                metrics::count(Counter::Request(RequestEvent::Cancelled));
-                shared.placing.teller.tell(&now);
-                return Ok(true);
-            }
-            let Some(again) = shared.store.phone_request(domain, id).await? else { break };
-            now = again;
-        }
-        Ok(false)
+        cancel(shared, operators, domain, id).await
     }
 
     /// The phones of a person, newest first. One that Devices does not have any more is not among them.
@@ -304,6 +287,7 @@ fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<S
         Box::pin(open::look_after(link.clone(), placing.clone(), node.clone())),
         Box::pin(orders::carry_out(Arc::clone(&shared.backend), placing.clone(), Arc::clone(settings))),
         Box::pin(lookout::keep_looking(looking.0, looking.1, link, placing, Arc::clone(settings))),
+        Box::pin(see_off(Arc::clone(shared), Arc::clone(operators))),
         Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
     ]
 }

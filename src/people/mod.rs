@@ -6,6 +6,7 @@
 //! The rules are in [`crate::core::people`].
 
 pub mod backend;
+mod cancel;
 mod devices;
 mod error;
 mod facade;

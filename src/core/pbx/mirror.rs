@@ -102,6 +102,11 @@ impl Mirror {
         self.state
     }
 
+    /// Whether everybody who is at the PBX is here.
+    pub fn knows_all(&self) -> bool {
+        self.state == State::Complete && self.rows.len() < MAX_USERS
+    }
+
     /// Another number whenever something may have changed.
     pub const fn version(&self) -> u64 {
         self.version

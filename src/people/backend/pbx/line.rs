@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::dial::Trust;
 use super::task;
@@ -14,11 +14,15 @@ use crate::core::pbx::event::{Order, Outcome};
 use crate::core::pbx::exchange::{DialLogin, Exchange};
 use crate::core::pbx::settings::Settings;
 use crate::lifecycle::Shutdown;
+use crate::people::backend::Left;
 use crate::random;
 use crate::store::Store;
 
 /// Commands that may wait; an order waits with whoever gives it.
 const WAITING: usize = 4_096;
+
+/// Users who leave and whose codes have not been taken back yet; beyond, everybody is looked at.
+const LEAVERS: usize = 1_024;
 
 /// How a task that has panicked is begun again.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
@@ -66,6 +70,8 @@ pub(super) struct Line {
     commands: mpsc::Sender<Command>,
     pub(super) receiver: tokio::sync::Mutex<mpsc::Receiver<Command>>,
     exchange: Mutex<Exchange>,
+    /// Users who are there no longer.
+    pub(super) leavers: broadcast::Sender<Left>,
 }
 
 impl std::fmt::Debug for Line {
@@ -78,7 +84,8 @@ impl Line {
     pub(super) fn new(settings: LineSettings) -> Self {
         let (commands, receiver) = mpsc::channel(WAITING);
         let exchange = Mutex::new(exchange(&settings));
-        Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), exchange }
+        let leavers = broadcast::channel(LEAVERS).0;
+        Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), exchange, leavers }
     }
 
     /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 
 pub use self::dial::{DialError, Trust};
 pub use self::line::{Dial, LineSettings};
@@ -21,7 +22,7 @@ pub use self::switchboard::{Link, Order as LinkOrder, Switchboard};
 
 use self::directory::Directory;
 use self::line::{Command, Line};
-use super::{Backend, BackendError, BackendStanding, Entered};
+use super::{Backend, BackendError, BackendStanding, Entered, Left};
 use crate::core::ids::DomainName;
 use crate::core::pbx::door::DoorSettings;
 use crate::core::pbx::event::{self, Change, Ended, Failed, Outcome, Why};
@@ -105,6 +106,16 @@ impl Backend for PbxBackend {
         let order = event::Order { user, hw: order.phone.key.as_str().into(), change, number: order.made.0 };
         let outcome = line.ask(|answer| Command::Enter(order, answer)).await;
         outcome.map_or_else(|| Err(BackendError::later("stopping")), |outcome| entered(&outcome))
+    }
+
+    fn leavers(&self, domain: &DomainName) -> Option<broadcast::Receiver<Left>> {
+        self.of(domain).ok().map(|served| served.line.leavers.subscribe())
+    }
+
+    fn has_left(&self, domain: &DomainName, person: &PersonId) -> bool {
+        let (Ok(served), Ok(guid)) = (self.of(domain), Guid::parse(person.as_str())) else { return false };
+        let exchange = served.line.exchange();
+        exchange.mirror().knows_all() && exchange.mirror().row(&guid).is_none()
     }
 
     fn standing(&self, domain: &DomainName) -> BackendStanding {

@@ -20,8 +20,10 @@ use crate::clock;
 use crate::core::pbx::apps::PhoneApp;
 use crate::core::pbx::back_off::BackOff;
 use crate::core::pbx::event::{Action, Event, Outcome, Ticket};
+use crate::core::people::PersonId;
 use crate::core::time::Tick;
 use crate::lifecycle::Shutdown;
+use crate::people::backend::Left;
 use crate::random;
 use crate::store::Store;
 
@@ -204,7 +206,16 @@ impl Task {
     /// True: the connection has ended by what was done.
     async fn feed_once(&mut self, event: Event<'_>) -> bool {
         let mut actions = Vec::new();
-        self.line.exchange().on(event, clock::now(), &mut actions);
+        let whole = {
+            let mut exchange = self.line.exchange();
+            let before = exchange.mirror().knows_all();
+            exchange.on(event, clock::now(), &mut actions);
+            !before && exchange.mirror().knows_all()
+        };
+        if whole {
+            // Without a listener nobody has a code of us.
+            let _ = self.line.leavers.send(Left::Perhaps);
+        }
         let mut ended = false;
         for action in actions {
             ended |= self.perform(action).await;
@@ -242,7 +253,12 @@ impl Task {
                     let _ = answer.send(apps);
                 }
             }
-            Action::Deleted(user) => tracing::info!(%domain, %user, "user deleted at the PBX"),
+            Action::Deleted(user) => {
+                tracing::info!(%domain, %user, "user deleted at the PBX");
+                if let Ok(person) = PersonId::parse(user.as_str()) {
+                    let _ = self.line.leavers.send(Left::One(person));
+                }
+            }
             Action::Registered { user, hw } => tracing::info!(%domain, %user, hw, "phone registered at the PBX"),
             Action::Report(report) => tracing::warn!(%domain, ?report, "PBX"),
         }
