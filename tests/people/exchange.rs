@@ -19,7 +19,7 @@ use crate::support::secrets;
 
 const PASSWORD: &str = "Simulator1637";
 
-fn machine() -> PbxSim {
+pub fn machine() -> PbxSim {
     let identity = Identity {
         domain: "example.com".into(),
         pbx: "hq".into(),
@@ -29,7 +29,7 @@ fn machine() -> PbxSim {
     PbxSim::new(identity, Switches { fragments: true, ..Switches::default() })
 }
 
-fn with_exchange(config: &mut Config) {
+pub fn with_exchange(config: &mut Config) {
     secrets::note(PASSWORD);
     config.users.backend = BackendKind::Pbx;
     config.users.pbx.exchanges = vec![Pbx {
@@ -44,7 +44,7 @@ fn with_exchange(config: &mut Config) {
     }];
 }
 
-fn dial(broker: &Broker) -> Place {
+pub fn dial(broker: &Broker) -> Place {
     Place::Dial { url: format!("ws://{}/example.com/users", broker.addr), again: Duration::from_millis(100) }
 }
 

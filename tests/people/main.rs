@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dialled;
 mod exchange;
 mod many;
 #[allow(dead_code)]

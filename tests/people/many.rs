@@ -10,6 +10,7 @@ use provbroker::config::{BackendKind, Config};
 use provbroker::core::device::{Facts, Requester};
 use provbroker::core::ids::{Code, DeviceKey, Secret};
 use provbroker::core::people::{EntryState, Person, PhoneRequest, Progress, RequestId};
+use provbroker::core::time::UnixMillis;
 use provbroker::store::{Entered, Entry, NewCode, PutCode, Store, Ticket};
 
 use super::receiver::{Receiver, SECRET};
@@ -21,12 +22,11 @@ pub const NOTICES: u64 = 10_000;
 /// Steps that are made at the same time while the world is built.
 const TOGETHER: usize = 256;
 
-async fn one(store: &dyn Store, number: u64, who: Person) {
-    let code = Code::from_number(402_800_000_000 + number).unwrap();
-    let now = store.now().await.unwrap();
+/// A request of this person for a phone, with a code of its own.
+pub fn asked(number: u64, who: Person, now: UnixMillis) -> PhoneRequest {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
-    let request = PhoneRequest {
+    PhoneRequest {
         id: RequestId::new(id),
         domain: domain(),
         person: who.guid,
@@ -34,14 +34,20 @@ async fn one(store: &dyn Store, number: u64, who: Person) {
         name: who.name,
         category: "Desk phones".into(),
         app: "phone".into(),
-        code,
+        code: Code::from_number(402_800_000_000 + number).unwrap(),
         asked: now,
         valid_until: now + Duration::from_secs(3600),
         rollout: None,
         progress: Progress::Waiting,
         entry: EntryState::None,
         phone: None,
-    };
+    }
+}
+
+async fn one(store: &dyn Store, number: u64, who: Person) {
+    let now = store.now().await.unwrap();
+    let request = asked(number, who, now);
+    let code = request.code;
     store.put_requests(&domain(), &[request]).await.unwrap();
     let category = store.domain(&domain()).await.unwrap().unwrap().categories[0].id;
     let new = NewCode {
@@ -103,8 +109,7 @@ pub fn with_notices(
             let mut settled = Duration::ZERO;
             loop {
                 let counts = store.order_counts(&domain()).await.unwrap();
-                let left =
-                    store.codes_without_phone(&domain(), provbroker::core::time::UnixMillis(0), 1).await.unwrap();
+                let left = store.codes_without_phone(&domain(), UnixMillis(0), 1).await.unwrap();
                 if left.is_empty() && settled.is_zero() {
                     settled = began.elapsed();
                 }

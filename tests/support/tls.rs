@@ -4,15 +4,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use provbroker::config::Config;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::peer::guarded;
 use super::raw::{self, LOCALHOST};
@@ -122,6 +124,47 @@ impl Client {
             }
         });
         address
+    }
+}
+
+/// A way into TLS in front of a server that speaks without: what a peer shows that the broker connects to.
+pub struct Front {
+    pub addr: SocketAddr,
+    failed: Arc<AtomicUsize>,
+}
+
+impl Front {
+    pub async fn start(certificate: &Certificate, to: SocketAddr) -> Self {
+        let key = PrivateKeyDer::from_pem_file(certificate.key()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate.der.clone()], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (addr, failed) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+        let count = Arc::clone(&failed);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
+                tokio::spawn(async move {
+                    let Ok(mut sealed) = acceptor.accept(stream).await else {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    };
+                    let mut plain = raw::connect(LOCALHOST, to).await;
+                    // A client of TLS 1.3 refuses a certificate after the handshake of the server is over.
+                    if matches!(copy_bidirectional(&mut sealed, &mut plain).await, Ok((0, _)) | Err(_)) {
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        Self { addr, failed }
+    }
+
+    /// Connections over which nothing was said.
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
