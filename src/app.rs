@@ -142,17 +142,18 @@ impl Broker {
         let admin = config
             .plays(Role::Devices)
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
-        let pages = pages::pages(&config, &node, &shutdown, admin.as_ref(), device_pages.as_ref()).await?;
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let pbx = people::exchanges(&config, &node, &shutdown)?;
         let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
+        let people = people::start(&config, &node, pbx)?;
+        let pages =
+            pages::pages(&config, &node, &shutdown, admin.as_ref(), people.as_ref(), device_pages.as_ref()).await?;
         let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
         shutdown.running();
-        let people = people::start(&config, &node, pbx)?;
         Ok(Self {
             public: public.local_addr()?,
             ops: ops_address,

@@ -10,6 +10,7 @@ mod floor;
 mod orders;
 mod pbx;
 mod phone;
+mod phones;
 mod progress;
 mod record;
 mod report;
@@ -48,6 +49,8 @@ struct Arguments {
 enum Command {
     /// A simulated desk phone: polls, shows the form, types the code, connects, keeps its password.
     Phone(Box<phone::Arguments>),
+    /// The phones of a roll-out: one for each code of a list, each of which types its own.
+    Phones(phones::Arguments),
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
     /// A simulated PBX: connects to a broker, or waits for one, and prints which devices were entered for whom.
@@ -75,6 +78,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Phone(arguments) => phone::run(*arguments).await,
+        Command::Phones(arguments) => phones::run(arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
         Command::Pbx(arguments) => pbx::run(*arguments).await,
         Command::Storm(arguments) => coordinate(Kind::Storm, arguments).await,

@@ -15,6 +15,7 @@ use crate::admin::Admin;
 use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Role};
 use crate::core::limits::Quota;
 use crate::lifecycle::Shutdown;
+use crate::people::People;
 use crate::store::seal::Sealer;
 use crate::web::pages::Pages;
 use crate::web::pages::live::Live;
@@ -26,6 +27,7 @@ pub(super) async fn pages(
     node: &Arc<Node>,
     shutdown: &Shutdown,
     admin: Option<&Arc<Admin>>,
+    people: Option<&Arc<People>>,
     device_pages: Option<&Place>,
 ) -> anyhow::Result<Option<web::Data<Pages>>> {
     if !config.pages.enabled || !config.plays(Role::Devices) {
@@ -55,6 +57,7 @@ pub(super) async fn pages(
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
         admin: admin.cloned(),
+        people: people.cloned(),
         origin,
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
         own_pages,

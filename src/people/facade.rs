@@ -21,6 +21,7 @@ use super::{lookout, open, orders, rollouts};
 use crate::core::device::Category;
 use crate::core::ids::DomainName;
 use crate::core::people::{Person, PersonId, Phone, PhoneApp, PhoneRequest, RequestId, UserPage, UserQuery};
+use crate::core::time::UnixMillis;
 use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::users::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
@@ -127,6 +128,11 @@ impl People {
 
     pub(super) fn tenant(&self, domain: &DomainName) -> Result<&TenantShared> {
         Ok(&self.served(domain)?.shared)
+    }
+
+    /// Now, on the clock of the store, which decides what is over.
+    pub async fn now(&self, domain: &DomainName) -> Result<UnixMillis> {
+        Ok(self.tenant(domain)?.store.now().await?)
     }
 
     /// The categories that phones can enter.

@@ -26,5 +26,6 @@ pub use error::{PeopleError, Result};
 pub use facade::{Looking, People, Standing};
 pub use link::LinkStanding;
 pub use news::News;
+pub use rollouts::MAX_USERS;
 pub use settings::{Settings, TenantSettings};
 pub use tls::{TlsError, trust_own, trust_roots};

@@ -5,16 +5,15 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use super::Problem;
 use crate::core::csv::guarded;
 use crate::core::time::UnixMillis;
 
 /// The media type of all answers here.
-pub(super) const CSV: &str = "text/csv; charset=utf-8";
+pub const CSV: &str = "text/csv; charset=utf-8";
 
 /// Lines of CSV.
 #[derive(Debug, Default)]
-pub(super) struct Lines(Vec<u8>);
+pub struct Lines(Vec<u8>);
 
 impl Lines {
     /// Adds a line. A cell that a spreadsheet would take for a formula is led by an apostrophe.
@@ -35,20 +34,18 @@ impl Lines {
 }
 
 /// A time for people, in UTC.
-pub(super) fn time(at: UnixMillis) -> String {
+pub fn time(at: UnixMillis) -> String {
     let since = std::time::Duration::from_secs(at.seconds());
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-/// A piece that is missing ends the connection: what has come then is no whole answer, and the client sees that.
-pub(super) type Piece = Result<Bytes, Problem>;
-
-/// An answer in pieces. The first one is there already, so whatever fails before it is told by a problem document.
-pub(super) async fn answer(
+/// An answer in pieces. The first one is there already, so whatever fails before it is told as any error is. A later piece that is
+/// missing ends the connection: what has come then is no whole answer, and the client sees that.
+pub async fn answer<E: std::error::Error + 'static>(
     mut response: actix_web::HttpResponseBuilder,
     name: &str,
-    pieces: impl Stream<Item = Piece> + 'static,
-) -> Result<HttpResponse, Problem> {
+    pieces: impl Stream<Item = Result<Bytes, E>> + 'static,
+) -> Result<HttpResponse, E> {
     let mut pieces = Box::pin(pieces);
     let first = pieces.next().await.transpose()?.unwrap_or_default();
     let whole = futures_util::stream::iter([Ok(first)]).chain(pieces);

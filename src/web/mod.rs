@@ -2,6 +2,7 @@
 //! pages for people.
 
 pub mod api;
+mod csv;
 pub mod directory;
 mod exchange;
 pub mod gate;

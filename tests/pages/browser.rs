@@ -33,16 +33,20 @@ impl Browser {
 
     /// Sends a request with further header lines, which begin and end as such, and keeps the cookies of the answer.
     pub async fn send(&mut self, method: &str, target: &str, fields: &str, body: &str) -> Answer {
+        self.send_bytes(method, target, fields, body.as_bytes()).await
+    }
+
+    async fn send_bytes(&mut self, method: &str, target: &str, fields: &str, body: &[u8]) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
-        let request = format!(
+        let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept-Language: {}\r\nUser-Agent: Test\r\n\
-             {cookies}{fields}Content-Length: {}\r\n\r\n{body}",
+             {cookies}{fields}Content-Length: {}\r\n\r\n",
             self.to,
             self.language,
             body.len()
         );
-        let answer = exchange(LOCALHOST, self.to, &request).await;
+        let answer = exchange(LOCALHOST, self.to, [head.as_bytes(), body].concat()).await;
         for line in answer.head.lines() {
             let Some(cookie) = line.strip_prefix("set-cookie: ") else { continue };
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
@@ -80,6 +84,24 @@ impl Browser {
     pub async fn submit(&mut self, page: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
         let token = self.token(page).await;
         self.post(target, &[&[("token", &*token)], fields].concat()).await
+    }
+
+    /// The same as a form with a file in its field `file`.
+    pub async fn submit_file(&mut self, page: &str, target: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+        let token = self.token(page).await;
+        let mut body = Vec::new();
+        let part = |body: &mut Vec<u8>, head: &str, content: &[u8]| {
+            body.extend_from_slice(format!("--limit\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+            body.extend_from_slice(content);
+            body.extend_from_slice(b"\r\n");
+        };
+        for (name, value) in fields.iter().chain([&("token", &*token)]) {
+            part(&mut body, &format!("name=\"{name}\""), value.as_bytes());
+        }
+        part(&mut body, "name=\"file\"; filename=\"list.csv\"", file);
+        body.extend_from_slice(b"--limit--\r\n");
+        let head = format!("Origin: http://{}\r\nContent-Type: multipart/form-data; boundary=limit\r\n", self.to);
+        self.send_bytes("POST", target, &head, &body).await
     }
 
     /// Sends a form as it is, from our own origin.

@@ -6,6 +6,7 @@ mod browser;
 mod many;
 mod operators;
 mod own_pages;
+mod people;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

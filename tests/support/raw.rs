@@ -170,9 +170,9 @@ impl Answer {
 }
 
 /// Sends a request and reads the answer until the server closes.
-pub async fn exchange(from: IpAddr, to: SocketAddr, request: &str) -> Answer {
+pub async fn exchange(from: IpAddr, to: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
     let mut raw = Raw { stream: connect(from, to).await, buffer: Vec::new() };
-    raw.send(request.as_bytes()).await;
+    raw.send(request.as_ref()).await;
     let head = raw.head().await;
     let status = head.get(9..12).and_then(|s| s.parse().ok()).expect("a status");
     Answer { status, head, body: String::from_utf8(raw.rest().await).unwrap() }

@@ -10,7 +10,7 @@ mod request;
 mod rollout;
 
 pub use order::{Attempt, MAX_WAIT, Order, Pace};
-pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, Role, UserPage, UserQuery};
+pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, UserPage, UserQuery};
 pub use progress::{Progress, STAGES, Seen, Stage, Trouble, progress};
 pub use request::{EntryState, Phone, PhoneFacts, PhoneRequest, RequestId};
 pub use rollout::{Changed, PeopleRollout, Row};

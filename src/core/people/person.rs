@@ -1,4 +1,4 @@
-//! Who phones are for, and who may do what on the pages.
+//! Who phones are for.
 
 use std::fmt;
 
@@ -108,18 +108,6 @@ pub struct UserPage {
     pub groups: Vec<Box<str>>,
 }
 
-/// What somebody who has signed in may do. A later one may do what an earlier one may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// See and add own phones.
-    Person,
-    /// Register phones for all users of the own domain.
-    Rollout,
-    /// Look after the devices of the own domain, or of the instance.
-    Operator,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,10 +135,5 @@ mod tests {
         assert!(PersonId::parse("").is_err() && PersonId::parse(" ").is_err() && PersonId::parse("a\nb").is_err());
         assert!(PersonId::parse(&"x".repeat(MAX_TEXT)).is_ok() && PersonId::parse(&"x".repeat(MAX_TEXT + 1)).is_err());
         assert!(serde_json::from_str::<PersonId>("\"\"").is_err());
-    }
-
-    #[test]
-    fn roles_include_each_other() {
-        assert!(Role::Person < Role::Rollout && Role::Rollout < Role::Operator);
     }
 }

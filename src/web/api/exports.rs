@@ -6,12 +6,12 @@ use utoipa::OpenApi;
 
 use super::caller::Caller;
 use super::codes::category_name;
-use super::csv::{Lines, Piece, answer, time};
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, CodeFilter};
 use crate::core::device::{CodeState, Way};
 use crate::core::ids::DeviceId;
+use crate::web::csv::{Lines, answer, time};
 
 /// Lines in one piece.
 const PAGE: usize = 1000;
@@ -55,7 +55,7 @@ async fn codes_csv(
                 let (issued, ends) = (time(listing.issued), time(code.valid_until));
                 lines.add([code.code.expose(), &category, sip, rollout, &issued, &ends, state, device, port]);
             }
-            Some((Piece::Ok(lines.take()), next.map(Some)))
+            Some((Ok::<_, Problem>(lines.take()), next.map(Some)))
         }
     });
     answer(HttpResponse::Ok(), "codes.csv", pieces).await
@@ -109,7 +109,7 @@ async fn devices_csv(
                 ]);
             }
             let next = page.last().filter(|_| page.len() == PAGE).map(|last| last.device.id);
-            Some((Piece::Ok(lines.take()), next))
+            Some((Ok::<_, Problem>(lines.take()), next))
         }
     });
     answer(HttpResponse::Ok(), "devices.csv", pieces).await

@@ -8,8 +8,6 @@ mod builds;
 mod caller;
 mod categories;
 mod codes;
-#[path = "../csv.rs"]
-mod csv;
 mod cursor;
 mod devices;
 mod domains;

@@ -11,13 +11,13 @@ use utoipa::OpenApi;
 use self::shapes::{RemoveQuery, Removed, RolloutList, RolloutView, RowPage, RowState, RowView, RowsQuery};
 use super::caller::Caller;
 use super::codes::limit;
-use super::csv::{Lines, Piece, answer, time};
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError, MAX_USERS};
 use crate::core::device::CodeState;
 use crate::core::ids::RolloutId;
 use crate::store::RolloutRow;
+use crate::web::csv::{Lines, answer, time};
 
 /// Rows in one answer: usually, and at most.
 const PAGE: (usize, usize) = (100, 1000);
@@ -150,7 +150,7 @@ async fn rollout_rows_csv(
                 line(&mut lines, row, RowState::of(state.as_ref()));
             }
             let next = (page.len() == PAGE.1).then(|| from + page.len() as u64);
-            Some((Piece::Ok(lines.take()), next))
+            Some((Ok::<_, Problem>(lines.take()), next))
         }
     });
     answer(HttpResponse::Ok(), "rollout.csv", pieces).await

@@ -6,7 +6,12 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use crate::admin::AdminError;
+use crate::people::backend::BackendError;
+use crate::people::{DevicesError, PeopleError};
 use crate::store::StoreError;
+
+/// When Devices asks for patience: it counts requests by the second.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Why a page is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +25,12 @@ pub enum PageError {
     /// There is nothing at this address, or nothing for this visitor.
     #[error("there is no such page")]
     NotFound,
+    /// The domain is not one whose users this process looks after.
+    #[error("nobody looks after the users of this domain here")]
+    NotServed,
+    /// The list of users does not have whoever is signed in.
+    #[error("the list of users does not have this one")]
+    NoUser,
     /// The form is from a page that is too old, or from somewhere else.
     #[error("the form is too old")]
     Form,
@@ -49,7 +60,7 @@ impl PageError {
         match self {
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::NotAllowed | Self::Form => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NotServed | Self::NoUser => StatusCode::NOT_FOUND,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::CONFLICT,
@@ -75,6 +86,8 @@ impl PageError {
             Self::SignIn => ("error.sign_in", "error.sign_in_do"),
             Self::NotAllowed => ("error.not_allowed", "error.not_allowed_do"),
             Self::NotFound => ("error.not_found", "error.not_found_do"),
+            Self::NotServed => ("error.not_served", "error.not_served_do"),
+            Self::NoUser => ("error.no_user", "error.no_user_do"),
             Self::Form => ("error.form", "error.form_do"),
             Self::Unreadable => ("error.unreadable", "error.unreadable_do"),
             Self::TooLarge => ("error.too_large", "error.too_large_do"),
@@ -111,6 +124,23 @@ impl From<AdminError> for PageError {
             AdminError::NotAllowed(_) => Self::NotAllowed,
             AdminError::Unavailable(_) => Self::Unavailable,
             other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<PeopleError> for PageError {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::NotFound(_) => Self::NotFound,
+            PeopleError::Conflict(why) => Self::Refused(why.into()),
+            PeopleError::Devices(DevicesError::TooMany) => Self::TooMany(SOON),
+            PeopleError::Devices(DevicesError::Refused(why))
+            | PeopleError::Backend(BackendError::Never { why, .. }) => Self::Refused(why.into()),
+            PeopleError::Devices(DevicesError::Unreachable(_)) | PeopleError::Backend(BackendError::Later { .. }) => {
+                tracing::warn!(%error, "page not shown");
+                Self::Unavailable
+            }
+            PeopleError::Store(error) => error.into(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use actix_multipart::Multipart;
 use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
@@ -11,8 +13,12 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Answer, Page, PageError};
 
-/// Longest form, in bytes.
+/// Longest form, in bytes, where a route does not say otherwise.
 const LONGEST: usize = 256 * 1024;
+
+/// The longest form that a route takes, in bytes: data of the route.
+#[derive(Debug, Clone, Copy)]
+pub struct Longest(pub usize);
 
 /// Fields of one form, at most.
 const MOST: usize = 500;
@@ -54,22 +60,17 @@ impl FromRequest for Fields {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let page = Page::from_request(request, payload).into_inner();
+        let longest = request.app_data::<Longest>().map_or(LONGEST, |longest| longest.0);
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let in_parts =
+            kind.starts_with("multipart/form-data").then(|| Multipart::new(request.headers(), payload.take()));
         let payload = web::Payload::from_request(request, payload).into_inner();
         Box::pin(async move {
-            let (page, mut payload) = (page?, payload.map_err(|_| PageError::Unreadable)?);
-            let mut body = BytesMut::new();
-            while let Some(piece) = payload.next().await {
-                let piece = piece.map_err(|_| PageError::Unreadable)?;
-                if body.len() + piece.len() > LONGEST {
-                    return Err(PageError::TooLarge);
-                }
-                body.extend_from_slice(&piece);
-            }
-            let mut fields: Vec<(String, String)> =
-                url::form_urlencoded::parse(&body).into_owned().take(MOST + 1).collect();
-            if fields.len() > MOST {
-                return Err(PageError::TooLarge);
-            }
+            let (page, payload) = (page?, payload.map_err(|_| PageError::Unreadable)?);
+            let mut fields = match in_parts {
+                Some(parts) => parted(parts, longest).await?,
+                None => encoded(payload, longest).await?,
+            };
             let token = fields.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value);
             if !is_genuine(&page, token) {
                 return Err(PageError::Form);
@@ -77,5 +78,49 @@ impl FromRequest for Fields {
             fields.shrink_to_fit();
             Ok(Self(fields))
         })
+    }
+}
+
+/// Adds a piece to what has come, as long as it is not too much.
+fn add(body: &mut BytesMut, piece: &[u8], left: &mut usize) -> Answer<()> {
+    *left = left.checked_sub(piece.len()).ok_or(PageError::TooLarge)?;
+    body.extend_from_slice(piece);
+    Ok(())
+}
+
+/// A form as most are (`application/x-www-form-urlencoded`).
+async fn encoded(mut payload: web::Payload, mut left: usize) -> Answer<Vec<(String, String)>> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = payload.next().await {
+        add(&mut body, &piece.map_err(|_| PageError::Unreadable)?, &mut left)?;
+    }
+    let fields: Vec<_> = url::form_urlencoded::parse(&body).into_owned().take(MOST + 1).collect();
+    if fields.len() > MOST { Err(PageError::TooLarge) } else { Ok(fields) }
+}
+
+/// A form with files in it (RFC 7578). A file is a field like any other: its content.
+async fn parted(mut parts: Multipart, mut left: usize) -> Answer<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    while let Some(part) = parts.next().await {
+        let mut part = part.map_err(|_| PageError::Unreadable)?;
+        if fields.len() == MOST {
+            return Err(PageError::TooLarge);
+        }
+        let name = part.name().unwrap_or_default().to_owned();
+        add(&mut BytesMut::new(), name.as_bytes(), &mut left)?;
+        let mut body = BytesMut::new();
+        while let Some(piece) = part.next().await {
+            add(&mut body, &piece.map_err(|_| PageError::Unreadable)?, &mut left)?;
+        }
+        fields.push((name, text(&body)));
+    }
+    Ok(fields)
+}
+
+/// What spreadsheets write is UTF-8, or on many a Windows the code page of western Europe.
+fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => encoding_rs::WINDOWS_1252.decode(bytes).0.into_owned(),
     }
 }

@@ -19,17 +19,24 @@
 
 mod account;
 mod assets;
+mod choice;
+mod code;
 mod cookies;
 mod error;
 mod fields;
+mod follow;
 mod guard;
 mod home;
 mod language;
 pub mod live;
+mod member;
 mod messages;
 mod operator;
 pub mod own_pages;
 mod page;
+mod profile;
+mod progress;
+mod rollout;
 mod sign_in;
 
 use std::sync::Arc;
@@ -45,6 +52,7 @@ pub use page::{NavEntry, Page, SignedIn};
 use crate::accounts::SignIn;
 use crate::admin::Admin;
 use crate::core::accounts::Role;
+use crate::people::People;
 
 /// Result of a handler.
 pub type Answer<T> = Result<T, PageError>;
@@ -60,7 +68,8 @@ pub struct Group {
 }
 
 /// All groups, in the order of the navigation.
-const GROUPS: &[Group] = &[home::GROUP, operator::GROUP, sign_in::GROUP, account::GROUP, language::GROUP];
+const GROUPS: &[Group] =
+    &[home::GROUP, profile::GROUP, rollout::GROUP, operator::GROUP, sign_in::GROUP, account::GROUP, language::GROUP];
 
 /// What all pages share.
 pub struct Pages {
@@ -68,6 +77,8 @@ pub struct Pages {
     pub sign_in: Arc<SignIn>,
     /// The operators' service, where this process is a Devices service.
     pub admin: Option<Arc<Admin>>,
+    /// The Users role, where this process plays it.
+    pub people: Option<Arc<People>>,
     /// Streams of events.
     pub live: live::Live,
     /// Where browsers find this service: scheme, host and port.

@@ -104,6 +104,12 @@ impl Page {
         humantime::format_rfc3339_seconds(at).to_string()
     }
 
+    /// A time that is left, as a clock shows it; the script counts it down.
+    pub fn countdown(&self, seconds: &u64) -> String {
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+    }
+
     /// Renders a template.
     pub fn answer(&self, template: &impl Template) -> Answer<HttpResponse> {
         self.answer_with(StatusCode::OK, template)

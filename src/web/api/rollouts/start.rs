@@ -22,11 +22,13 @@ use crate::core::ids::RolloutId;
 use crate::web::api::body::{self, Shape, media_type};
 use crate::web::api::caller::Caller;
 use crate::web::api::codes::check_name;
-use crate::web::api::csv::{Lines, Piece, answer};
 use crate::web::api::{Answer, Problem};
+use crate::web::csv::{Lines, answer};
 
 /// Longest list of users as CSV, in bytes.
 const MAX_CSV: usize = 64 * 1024 * 1024;
+
+type Piece = Result<bytes::Bytes, Problem>;
 
 /// Pieces of an answer that may wait for a slow reader, and for how long it may stop the roll-out.
 const AHEAD: usize = 8;

@@ -40,6 +40,26 @@
     before.slice(after.length).forEach((node) => node.remove());
   }
 
+  // Times that are left run down by themselves; when one has come to its end the page is looked at.
+  const ends = new WeakMap();
+
+  function countDown(root) {
+    for (const left of root.querySelectorAll("[data-left]")) {
+      ends.set(left, performance.now() + Number(left.dataset.left) * 1000);
+    }
+  }
+
+  function tick() {
+    for (const left of document.querySelectorAll("[data-left]")) {
+      const seconds = Math.max(0, Math.round((ends.get(left) - performance.now()) / 1000));
+      const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+      const two = (number) => String(number).padStart(2, "0");
+      const text = `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
+      if (left.textContent !== text) left.textContent = text;
+      if (seconds === 0) look();
+    }
+  }
+
   let reading = false;
   let again = false;
 
@@ -67,7 +87,8 @@
           const fresh = page.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
           if (fresh) renew(part, fresh);
         }
-        document.dispatchEvent(new CustomEvent("renewed"));
+        countDown(document);
+        tick();
       }
     } catch {
       // The next event, or the next look, tries again.
@@ -98,6 +119,20 @@
     });
   }
 
+  // A second press of a button while the answer is on its way does not do it twice.
+  let sent = -Infinity;
+  document.addEventListener("submit", (event) => {
+    const again = performance.now() - sent < 2000;
+    if (again) event.preventDefault();
+    else sent = performance.now();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) print();
+  });
+
   localTimes(document);
+  countDown(document);
+  if (document.querySelector("[data-left]")) tick();
+  setInterval(tick, 1000);
   listen();
 })();

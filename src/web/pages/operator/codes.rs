@@ -10,6 +10,7 @@ use crate::core::device::CodeState;
 use crate::core::ids::Code;
 use crate::core::time::UnixMillis;
 use crate::store::CodeListing;
+use crate::web::pages::code::grouped;
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -50,12 +51,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(at, web::get().to(show))
         .route(at, web::post().to(make))
         .route(&format!("{at}/revoke"), web::post().to(revoke));
-}
-
-/// In groups of four, as it is typed.
-fn grouped(code: Code) -> String {
-    let digits = code.expose();
-    [&digits[..4], &digits[4..8], &digits[8..]].join(" ")
 }
 
 async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {

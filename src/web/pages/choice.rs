@@ -1,0 +1,41 @@
+//! The choice of category and phone app: a drop-down only where there is something to choose.
+
+use super::Answer;
+use super::member::Member;
+use crate::core::people::PhoneApp;
+
+/// What can be chosen for a new phone.
+pub(super) struct Choice {
+    /// Categories that phones can enter.
+    pub categories: Vec<String>,
+    /// Phone apps.
+    pub apps: Vec<PhoneApp>,
+}
+
+impl Choice {
+    /// Asks Devices and the backend.
+    pub async fn of(member: &Member) -> Answer<Self> {
+        let categories = member.people.categories(&member.domain).await?;
+        let mut categories: Vec<String> = categories.into_iter().map(|category| category.name.into()).collect();
+        categories.sort_by_cached_key(|name| name.to_lowercase());
+        Ok(Self { categories, apps: member.people.phone_apps(&member.domain).await? })
+    }
+
+    /// Whether there is anything to be had at all.
+    pub const fn is_empty(&self) -> bool {
+        self.categories.is_empty() || self.apps.is_empty()
+    }
+
+    /// Category and app as a form has sent them; what the form did not ask because there is only one is that one.
+    pub fn taken<'a>(&'a self, category: &'a str, app: &'a str) -> (&'a str, &'a str) {
+        let category = match &*self.categories {
+            [only] if category.is_empty() => only,
+            _ => category,
+        };
+        let app = match &*self.apps {
+            [only] if app.is_empty() => &only.name,
+            _ => app,
+        };
+        (category, app)
+    }
+}

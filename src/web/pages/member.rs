@@ -1,0 +1,101 @@
+//! Somebody who belongs to a domain that the Users role serves here.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use super::{Answer, Page, PageError, Pages, SignedIn};
+use crate::core::accounts::Role;
+use crate::core::ids::DomainName;
+use crate::core::people::Person;
+use crate::people::People;
+
+/// A member of a domain, with the service that knows its users and their phones. The domain is that of the session.
+pub(super) struct Member {
+    pub signed: SignedIn,
+    pub page: Page,
+    pub pages: web::Data<Pages>,
+    pub people: Arc<People>,
+    pub domain: DomainName,
+}
+
+impl Member {
+    /// Refuses other roles.
+    pub fn only(self, role: Role) -> Answer<Self> {
+        self.signed.only(role)?;
+        Ok(self)
+    }
+
+    /// Adds to the list of what was done.
+    pub async fn note(&self, what: &str, to: &str) {
+        self.pages.sign_in.note(self.signed.who(), what, to, Some(&self.domain)).await;
+    }
+}
+
+impl FromRequest for Member {
+    type Error = PageError;
+    type Future = Ready<Answer<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let signed = SignedIn::from_request(request, payload).into_inner();
+        let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal);
+        ready(signed.and_then(|signed| {
+            let (pages, domain) = (pages?, signed.domain()?.clone());
+            let people = pages.people.clone().filter(|people| people.domains().any(|served| *served == domain));
+            let people = people.ok_or(PageError::NotServed)?;
+            Ok(Self { page: signed.page.clone(), signed, pages, people, domain })
+        }))
+    }
+}
+
+/// Somebody with a telephone of their own: a person whom the list of users has.
+pub(super) struct Owner {
+    pub member: Member,
+    pub person: Person,
+}
+
+impl std::ops::Deref for Owner {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl FromRequest for Owner {
+    type Error = PageError;
+    type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let member = Member::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            let member = member?.only(Role::Person)?;
+            let person = member.people.user(&member.domain, &member.signed.who().sip).await?;
+            Ok(Self { person: person.ok_or(PageError::NoUser)?, member })
+        })
+    }
+}
+
+/// A roll-out administrator.
+pub(super) struct Administrator(pub Member);
+
+impl std::ops::Deref for Administrator {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.0
+    }
+}
+
+impl FromRequest for Administrator {
+    type Error = PageError;
+    type Future = Ready<Answer<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let member = Member::from_request(request, payload).into_inner();
+        ready(member.and_then(|member| member.only(Role::Rollout)).map(Self))
+    }
+}

@@ -1,0 +1,76 @@
+//! The first two steps: whether Devices and the list of users are there, and which phones it is about.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::{Administrator, Answer, Page, now_and_then, steps};
+use crate::core::people::UserQuery;
+use crate::people::{LinkStanding, Standing};
+use crate::web::pages::choice::Choice;
+
+/// A connection that is missing is looked at this often.
+const CONNECTION: Duration = Duration::from_secs(2);
+
+#[derive(Template)]
+#[template(path = "rollout/connection.html")]
+struct ConnectionPage {
+    page: Page,
+    steps: Vec<(&'static str, bool)>,
+    standing: Standing,
+    /// What is to be said of the connection with Devices, the class of that, and what is in the way.
+    devices: (&'static str, &'static str, String),
+    ready: bool,
+}
+
+#[derive(Template)]
+#[template(path = "rollout/phones.html")]
+struct ChoicePage {
+    page: Page,
+    steps: Vec<(&'static str, bool)>,
+    choice: Choice,
+    name: String,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/rollouts/new", web::get().to(connection))
+        .route("/rollouts/new/events", web::get().to(events))
+        .route("/rollouts/new/phones", web::get().to(phones));
+}
+
+async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
+    let page = &administrator.page;
+    // A list that nobody has asked for is not read; what is wrong with it is in how it stands.
+    let any = UserQuery { limit: 1, ..UserQuery::default() };
+    if let Err(error) = administrator.people.users(&administrator.domain, &any).await {
+        tracing::debug!(%error, "no user to be had");
+    }
+    let standing = administrator.people.standing(&administrator.domain)?;
+    let devices = match &standing.devices {
+        LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
+        LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
+        LinkStanding::Down(why) => (page.t("register.link_down"), "bad", why.to_string()),
+        LinkStanding::Refused(why) => (page.t("register.link_refused"), "bad", why.to_string()),
+    };
+    page.answer(&ConnectionPage {
+        page: page.clone(),
+        steps: steps(page, 1),
+        ready: standing.devices == LinkStanding::Up && standing.backend.up,
+        standing,
+        devices,
+    })
+}
+
+async fn events(administrator: Administrator) -> Answer<HttpResponse> {
+    administrator.pages.live.stream(&administrator.signed, now_and_then(CONNECTION))
+}
+
+async fn phones(administrator: Administrator) -> Answer<HttpResponse> {
+    let page = &administrator.page;
+    let choice = Choice::of(&administrator).await?;
+    let today = page.time(&administrator.people.now(&administrator.domain).await?);
+    let name = format!("{} {}", page.t("register.default_name"), today.split('T').next().unwrap_or_default());
+    page.answer(&ChoicePage { page: page.clone(), steps: steps(page, 2), choice, name })
+}

@@ -1,0 +1,119 @@
+//! The list of users of a roll-out, as it is typed, pasted or uploaded: one on each line.
+
+use std::collections::{HashMap, HashSet};
+
+use csv::{ReaderBuilder, StringRecord};
+
+use crate::core::people::Person;
+
+/// Names of columns that hold what a user is found by.
+const TITLES: [&str; 6] = ["sip", "sip name", "sip-name", "user", "username", "benutzer"];
+
+/// What stands for users in a text: the first cell of each line, or the column that the head line names `sip`. Each once, in order.
+pub(super) fn entries(text: &str) -> Vec<String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let head = text.lines().next().unwrap_or_default();
+    let separator = [';', '\t'].into_iter().find(|separator| head.contains(*separator)).unwrap_or(',');
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator as u8).from_reader(text.as_bytes());
+    let (mut record, mut column, mut first) = (StringRecord::new(), 0, true);
+    let (mut seen, mut found) = (HashSet::new(), Vec::new());
+    while let Ok(true) = reader.read_record(&mut record) {
+        if std::mem::take(&mut first)
+            && let Some(at) = record.iter().position(|cell| TITLES.contains(&&*cell.trim().to_lowercase()))
+        {
+            column = at;
+            continue;
+        }
+        // A cell of our own exports may be led by an apostrophe, which keeps a spreadsheet from calculating.
+        let cell = record.get(column).unwrap_or_default().trim();
+        let cell = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell);
+        if !cell.is_empty() && seen.insert(cell.to_owned()) {
+            found.push(cell.to_owned());
+        }
+    }
+    found
+}
+
+/// A list with more on it; what is there already stays where it is.
+pub(super) fn with(list: &str, more: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut all = entries(list);
+    let mut seen: HashSet<String> = all.iter().cloned().collect();
+    all.extend(more.into_iter().filter(|entry| seen.insert(entry.clone())));
+    all
+}
+
+/// The users that a list stands for, and what stands for nobody. A user is found by SIP name, by number, or by name if nobody else
+/// has the same; nobody is there twice.
+pub(super) fn resolve(list: &[String], users: &[Person]) -> (Vec<Person>, Vec<String>) {
+    let mut by_text: HashMap<&str, Option<&Person>> = HashMap::new();
+    for person in users {
+        // Two users of one name: it stands for neither.
+        by_text.entry(&person.name).and_modify(|known| *known = None).or_insert(Some(person));
+    }
+    by_text.extend(users.iter().filter_map(|person| Some((person.number.as_deref()?, Some(person)))));
+    by_text.extend(users.iter().map(|person| (&*person.sip, Some(person))));
+    let (mut found, mut unknown, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for entry in list {
+        match by_text.get(&**entry).copied().flatten() {
+            Some(person) if seen.insert(&person.guid) => found.push(person.clone()),
+            Some(_) => {}
+            None => unknown.push(entry.clone()),
+        }
+    }
+    (found, unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::people::PersonId;
+
+    #[test]
+    fn a_list_is_one_of_many_shapes() {
+        for text in [
+            "anna\nben\n",
+            " anna \r\n\r\nben\r\nanna\r\n",
+            "anna;Anna Berg\nben;Ben Kraft",
+            "anna\tAnna Berg\nben\tBen Kraft\n",
+            "Name;SIP\n\"Berg; Anna\";anna\nKraft;ben\n",
+            "\u{feff}sip,name\nanna,\"Berg, Anna\"\nben,\"Kraft, \"\"Ben\"\"\"\n",
+            "anna\nben\n,,\n",
+        ] {
+            assert_eq!(entries(text), ["anna", "ben"], "{text:?}");
+        }
+        assert_eq!(entries("'=anna\n'ben\n"), ["=anna", "'ben"]);
+        assert!(entries("").is_empty() && entries("sip\n").is_empty());
+        assert_eq!(with("anna\nben", ["carl".into(), "anna".into(), "carl".into()]), ["anna", "ben", "carl"]);
+    }
+
+    #[test]
+    fn users_are_found_by_what_is_theirs_alone() {
+        let person = |sip: &str, name: &str, number: Option<&str>| Person {
+            guid: PersonId::parse(sip).unwrap(),
+            sip: sip.into(),
+            name: name.into(),
+            groups: Vec::new(),
+            number: number.map(Into::into),
+        };
+        let users = [
+            person("anna", "Anna Berg", Some("201")),
+            person("ben", "Ben Kraft", None),
+            person("ben2", "Ben Kraft", Some("anna")),
+        ];
+        let resolve = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|entry| (*entry).to_owned()).collect();
+            let (found, unknown) = resolve(&list, &users);
+            (found.into_iter().map(|person| person.sip.into_string()).collect::<Vec<_>>(), unknown)
+        };
+        assert_eq!(
+            resolve(&["anna", "201", "Anna Berg"]),
+            (vec!["anna".into()], vec![]),
+            "once, and the SIP name goes first"
+        );
+        assert_eq!(
+            resolve(&["Ben Kraft", "ben", "otto"]),
+            (vec!["ben".into()], vec!["Ben Kraft".into(), "otto".into()])
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! "Register phones": phones for many users at once, in the four steps of the concept: the connection with Devices, category and
+//! phone app, the users, and the list of codes. The list is in the store, so a roll-out can be left and opened again.
+
+mod begin;
+mod chosen;
+mod rows;
+mod sheets;
+mod users;
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::follow::{follow, now_and_then};
+use super::member::Administrator;
+use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page, progress};
+use crate::core::accounts::Role;
+use crate::core::ids::RolloutId;
+use crate::core::people::PeopleRollout;
+
+pub(super) const GROUP: Group = Group { roles: &[Role::Rollout], entries, routes };
+
+/// Where these pages are.
+const BASE: &str = "/ui/rollouts";
+
+fn entries(page: &Page) -> Vec<NavEntry> {
+    vec![page.entry(BASE, page.t("register.nav"))]
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/rollouts", web::get().to(show))
+        .route("/rollouts/events", web::get().to(events))
+        .configure(begin::routes)
+        .configure(users::routes)
+        .configure(rows::routes)
+        .configure(sheets::routes);
+}
+
+#[derive(Template)]
+#[template(path = "rollout/rollouts.html")]
+struct RolloutsPage {
+    page: Page,
+    rollouts: Vec<PeopleRollout>,
+    done: bool,
+}
+
+/// The page of a roll-out.
+fn address(id: RolloutId) -> String {
+    format!("{BASE}/{}", id.0)
+}
+
+/// The four steps, for the line above each of them.
+fn steps(page: &Page, now: usize) -> Vec<(&'static str, bool)> {
+    let all = ["register.step_connection", "register.step_phones", "register.step_users", "register.step_codes"];
+    all.into_iter().enumerate().map(|(number, text)| (page.t(text), number + 1 == now)).collect()
+}
+
+async fn show(administrator: Administrator) -> Answer<HttpResponse> {
+    let rollouts = administrator.people.rollouts(&administrator.domain).await?;
+    let page = &administrator.page;
+    page.answer(&RolloutsPage { page: page.clone(), rollouts, done: page.target().ends_with("?done=1") })
+}
+
+async fn events(administrator: Administrator) -> Answer<HttpResponse> {
+    let news = administrator.people.watch(&administrator.domain)?;
+    administrator.pages.live.stream(&administrator.signed, follow(news, |changed| changed.rollout.is_some()))
+}

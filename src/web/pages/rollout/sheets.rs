@@ -1,0 +1,130 @@
+//! The list of codes to be taken away: as CSV, and as cards to be printed, one for each user.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use futures_util::stream;
+use serde::Deserialize;
+
+use super::rows::State;
+use super::{Administrator, Answer, Page, address, code};
+use crate::core::ids::{DomainName, RolloutId};
+use crate::core::people::{PeopleRollout, Row};
+use crate::core::time::UnixMillis;
+use crate::people::People;
+use crate::web::csv::{self, Lines};
+
+/// Rows of one piece of the CSV.
+const PIECE: usize = 500;
+
+/// Rows whose cards are on one page: as many as a browser lays out for the printer in a moment.
+const CARDS: usize = 500;
+
+#[derive(Template)]
+#[template(path = "rollout/cards.html")]
+struct CardsPage {
+    page: Page,
+    href: String,
+    rollout: PeopleRollout,
+    cards: Vec<Card>,
+    from: u64,
+    to: u64,
+    next: Option<String>,
+}
+
+struct Card {
+    name: String,
+    sip: String,
+    code: String,
+    ends: UnixMillis,
+    qr: Option<code::Qr>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    from: u64,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/rollouts/{id:\\d+}/codes.csv", web::get().to(codes))
+        .route("/rollouts/{id:\\d+}/cards", web::get().to(cards));
+}
+
+struct Reading {
+    people: Arc<People>,
+    domain: DomainName,
+    page: Page,
+    id: RolloutId,
+    now: UnixMillis,
+    from: Option<u64>,
+}
+
+async fn codes(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
+    let id = RolloutId(*id);
+    administrator.people.rollout(&administrator.domain, id).await?;
+    let reading = Reading {
+        people: Arc::clone(&administrator.people),
+        domain: administrator.domain.clone(),
+        page: administrator.page.clone(),
+        id,
+        now: administrator.people.now(&administrator.domain).await?,
+        from: Some(0),
+    };
+    let pieces = stream::try_unfold(reading, |mut reading| async move {
+        let Some(from) = reading.from else { return Ok(None) };
+        let rows = reading.people.rows(&reading.domain, reading.id, from, PIECE).await?;
+        let mut lines = Lines::default();
+        if from == 0 {
+            lines.add(["sip", "name", "code", "state", "valid until", "device"]);
+        }
+        for row in &rows {
+            add(&mut lines, &reading.page, row, reading.now);
+        }
+        reading.from = (rows.len() == PIECE).then_some(from + PIECE as u64);
+        Ok(Some((lines.take(), reading)))
+    });
+    administrator.note("rollout.download", &id.0.to_string()).await;
+    csv::answer(HttpResponse::Ok(), &format!("codes-{}.csv", id.0), pieces).await
+}
+
+fn add(lines: &mut Lines, page: &Page, row: &Row, now: UnixMillis) {
+    let request = row.request.as_ref();
+    let open = request.filter(|request| request.is_open(now));
+    let ends = open.map(|request| csv::time(request.valid_until)).unwrap_or_default();
+    // A spreadsheet would make a number of twelve digits of it, without the noughts in front.
+    let code = open.map(|request| code::grouped(request.code)).unwrap_or_default();
+    let device = request.and_then(|request| Some(request.phone.as_ref()?.key.as_str())).unwrap_or_default();
+    let state = page.t(State::of(row, now).text());
+    lines.add([&*row.sip, &*row.name, &code, state, &ends, device]);
+}
+
+async fn cards(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let (id, from, page) = (RolloutId(*id), wanted.from, &administrator.page);
+    let (people, domain) = (&administrator.people, &administrator.domain);
+    let rollout = people.rollout(domain, id).await?;
+    let now = people.now(domain).await?;
+    let rows = people.rows(domain, id, from, CARDS).await?;
+    let to = from + rows.len() as u64;
+    let card = |row: &Row| {
+        let request = row.request.as_ref().filter(|request| request.is_open(now))?;
+        Some(Card {
+            name: row.name.to_string(),
+            sip: row.sip.to_string(),
+            code: code::grouped(request.code),
+            ends: request.valid_until,
+            qr: code::Qr::of(request.code),
+        })
+    };
+    page.answer(&CardsPage {
+        page: page.clone(),
+        href: address(id),
+        cards: rows.iter().filter_map(card).collect(),
+        next: (to < rollout.rows).then(|| format!("{}/cards?from={to}", address(id))),
+        rollout,
+        from: from + 1,
+        to,
+    })
+}
