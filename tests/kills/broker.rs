@@ -87,6 +87,14 @@ impl Keep {
         Process::start(dir, &url, through, settings)
     }
 
+    /// The same with a way to the store that somebody watches.
+    // Not every test that includes this has one.
+    #[allow(dead_code)]
+    pub fn start_by(&self, store: &str, settings: &[(&str, &str)]) -> Process {
+        let (Self::Embedded(dir) | Self::Redis(_, dir)) = self;
+        Process::start(dir, store, &[], settings)
+    }
+
     /// What 15 seconds without a sign of life do to the nodes that have been killed: their leases end.
     pub async fn end_leases(&self) {
         if let Self::Redis(server, _) = self {

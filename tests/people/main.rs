@@ -7,11 +7,18 @@
 mod support;
 
 mod dialled;
+mod dying;
 mod exchange;
 mod many;
+#[allow(dead_code)]
+#[path = "../kills/broker.rs"]
+mod process;
 #[allow(dead_code)]
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod rollouts;
 mod story;
 mod world;
+
+// Where the processes look for it.
+use support::redis_server;

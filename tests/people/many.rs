@@ -44,7 +44,8 @@ pub fn asked(number: u64, who: Person, now: UnixMillis) -> PhoneRequest {
     }
 }
 
-async fn one(store: &dyn Store, number: u64, who: Person) {
+/// Puts such a request into the store, and the notice that a phone has taken its code.
+pub async fn one(store: &dyn Store, number: u64, who: Person) {
     let now = store.now().await.unwrap();
     let request = asked(number, who, now);
     let code = request.code;
