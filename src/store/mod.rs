@@ -21,6 +21,7 @@ pub mod seal;
 mod tenancy;
 mod tickets;
 mod timelines;
+pub mod xchacha;
 
 pub use accounts::{
     Accounts, Audit, DEED_KEPT, MAX_ACCOUNTS, MAX_DEEDS, MAX_SESSIONS, PutAccount, SEEN_EVERY, SessionHash, WebSessions,

@@ -3,14 +3,11 @@
 //! The key comes from the configuration. A sealed text is bound to the record that it belongs to, so it is of no use in
 //! another one. Codes of the directory are looked up by a keyed hash, because there are too few codes for a plain one.
 
-use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
+use super::xchacha::{NONCE_BYTES, XChaCha};
 use crate::core::ids::Secret;
-
-const NONCE_BYTES: usize = 24;
 
 /// A sealed text could not be opened: it was changed, belongs to another record, or was sealed with another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +17,7 @@ pub struct Unsealable;
 /// Seals, opens and hashes with keys derived from one master secret.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
+    cipher: XChaCha,
     hash_key: [u8; 32],
 }
 
@@ -47,7 +44,7 @@ impl Sealer {
     pub fn new(master: &Secret) -> Self {
         let master = master.expose().as_bytes();
         Self {
-            cipher: XChaCha20Poly1305::new(&derive(master, b"provbroker seal 1").into()),
+            cipher: XChaCha::new(derive(master, b"provbroker seal 1")),
             hash_key: derive(master, b"provbroker hash 1"),
         }
     }
@@ -56,18 +53,16 @@ impl Sealer {
     pub fn seal(&self, place: &str, secret: &str) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         crate::random::fill(&mut nonce);
-        let payload = Payload { msg: secret.as_bytes(), aad: place.as_bytes() };
         // Encryption only fails beyond 256 GiB.
         #[allow(clippy::expect_used, clippy::missing_panics_doc)]
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("short text");
+        let sealed = self.cipher.seal(nonce, place.as_bytes(), secret.as_bytes()).expect("short text");
         [&nonce[..], &sealed].concat()
     }
 
     /// Opens what [`Sealer::seal`] made for the same `place`.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Secret, Unsealable> {
         let (nonce, text) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Unsealable)?;
-        let payload = Payload { msg: text, aad: place.as_bytes() };
-        let open = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| Unsealable)?;
+        let open = self.cipher.open(*nonce, place.as_bytes(), text).ok_or(Unsealable)?;
         String::from_utf8(open).map(Secret::new).map_err(|_| Unsealable)
     }
 

@@ -9,15 +9,13 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use rustls::server::ProducesTickets;
 
 use crate::random;
 use crate::store::TicketKey;
+use crate::store::xchacha::{NONCE_BYTES, XChaCha};
 
 const NAME_BYTES: usize = 16;
-const NONCE_BYTES: usize = 24;
 
 type Name = [u8; NAME_BYTES];
 
@@ -30,7 +28,7 @@ const SPREAD: Duration = READ_KEYS.saturating_mul(3);
 /// The keys as they were read last.
 #[derive(Default)]
 struct Keys {
-    by_name: HashMap<Name, XChaCha20Poly1305>,
+    by_name: HashMap<Name, XChaCha>,
     sealing: Option<Name>,
 }
 
@@ -74,7 +72,7 @@ impl Tickets {
     /// Uses these keys from now on, newest first.
     pub fn use_keys(&self, keys: &[TicketKey]) {
         let sealing = keys.iter().find(|key| key.age >= SPREAD).or(keys.last()).map(|key| key.name);
-        let by_name = keys.iter().map(|key| (key.name, XChaCha20Poly1305::new(&key.secret.into()))).collect();
+        let by_name = keys.iter().map(|key| (key.name, XChaCha::new(key.secret))).collect();
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { by_name, sealing };
     }
 }
@@ -93,7 +91,7 @@ impl ProducesTickets for Tickets {
         let name = keys.sealing?;
         let mut nonce = [0; NONCE_BYTES];
         random::fill(&mut nonce);
-        let sealed = keys.by_name.get(&name)?.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &name }).ok()?;
+        let sealed = keys.by_name.get(&name)?.seal(nonce, &name, plain)?;
         Some([&name[..], &nonce, &sealed].concat())
     }
 
@@ -101,7 +99,7 @@ impl ProducesTickets for Tickets {
         let (name, rest) = ticket.split_first_chunk::<NAME_BYTES>()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.by_name.get(name)?.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: name }).ok()
+        keys.by_name.get(name)?.open(*nonce, name, sealed)
     }
 }
 
