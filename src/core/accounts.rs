@@ -2,14 +2,19 @@
 //! nothing but its key.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{DomainName, InvalidId, Secret};
+use super::sysclient::auth::sha256_hex;
 use super::time::UnixMillis;
 
 /// Longest name of an account, in characters.
 pub const MAX_NAME: usize = 128;
+
+/// How the names of a provider's users begin, and no others.
+const OF_PROVIDER: &str = "oidc:";
 
 /// The name that somebody signs in with, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,6 +30,29 @@ impl AccountName {
             return Err(InvalidId::of("account name"));
         }
         Ok(Self(text.to_lowercase().into()))
+    }
+
+    /// The name of a user of an OpenID provider, who is known there by `subject`. Different subjects have different names: what
+    /// case folding would make equal is escaped, and what gets too long is hashed.
+    pub fn of_provider(subject: &str) -> Self {
+        let mut name = String::from(OF_PROVIDER);
+        for byte in subject.bytes() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'@' => name.push(char::from(byte)),
+                // Writing to a string cannot fail.
+                _ => drop(write!(name, "%{byte:02x}")),
+            }
+        }
+        if name.len() > MAX_NAME {
+            // The sign is escaped above.
+            name = format!("{OF_PROVIDER}#{}", sha256_hex(subject.as_bytes()));
+        }
+        Self(name.into())
+    }
+
+    /// Whether it is the name of a provider's user. No account of this installation has such a name.
+    pub fn is_of_provider(&self) -> bool {
+        self.0.starts_with(OF_PROVIDER)
     }
 
     /// The name as text.
@@ -182,6 +210,24 @@ mod tests {
         for bad in ["", " ", "a b", "a\nb", "a\u{0}", &"x".repeat(129)] {
             assert!(AccountName::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn users_of_a_provider_have_names_of_their_own() {
+        let name = |subject: &str| AccountName::of_provider(subject);
+        assert_eq!(name("anna@example.com").as_str(), "oidc:anna@example.com");
+        assert_eq!(name("Anna").as_str(), "oidc:%41nna");
+        let (long, other) = ("A".repeat(43), "A".repeat(42) + "a");
+        assert!(name(&long).as_str().starts_with("oidc:#"), "{}", name(&long));
+        let subjects = ["anna", "Anna", "%41nna", "#41", "a b", "a%20b", "ä", "Ä", "", " ", &long, &other];
+        let names: std::collections::BTreeSet<_> = subjects.iter().map(|subject| name(subject)).collect();
+        assert_eq!(names.len(), subjects.len());
+        for name in names {
+            assert!(name.is_of_provider());
+            assert_eq!(AccountName::parse(name.as_str()), Ok(name), "it is kept as it is");
+        }
+        assert!(!AccountName::parse("anna").unwrap().is_of_provider());
+        assert!(AccountName::parse("OIDC:anna").unwrap().is_of_provider(), "folded, and seen");
     }
 
     #[test]
