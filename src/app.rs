@@ -88,6 +88,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Whether the files that the configuration names can be used.
 pub fn check_files(config: &Config) -> anyhow::Result<()> {
+    pages::check_files(config)?;
     tls::identity(config).map(drop)
 }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use url::Url;
 
-pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Pages};
+pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Oidc, Pages};
 pub use self::sections::{
     Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
     Domain, Instance, Jobs, Lifecycle, Limits, Log, Pbx, Security, Server, Store, Tenant, Tls, Users, UsersFile,

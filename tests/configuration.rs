@@ -189,6 +189,8 @@ fn values_that_do_not_fit_are_refused() {
         (&format!("[instance]\nname = \"{long}\""), "instance.name must be"),
         ("[pages]\nattempts = 0", "pages.attempts is 0"),
         ("[pages]\nsession_idle = \"1s\"", "pages.session_idle is 1s"),
+        ("[pages]\nlocal_accounts = false", "pages.local_accounts is false"),
+        ("[[accounts]]\nname = \"Oidc:a\"\npassword = \"p\"\nrole = \"operator\"", "accounts[oidc:a].name begins with"),
         ("[[accounts]]\nname = \"a\"\npassword = \"\"\nrole = \"operator\"", "accounts[a].password is empty"),
         ("[[accounts]]\nname = \"a\"\npassword = \"p\"\nrole = \"person\"", "accounts[a].role does not fit"),
         (
@@ -313,6 +315,7 @@ fn neither_debug_nor_summary_shows_a_secret() {
         .replace("domain-secret", "hush")
         .replace("change-me", "hush")
         .replace("_token = \"\"", "_token = \"hush\"")
+        .replace("client_secret = \"\"", "client_secret = \"hush\"")
         .replace("credential = \"\"", "credential = \"hush\"")
         .replace("master_key = \"\"", "master_key = \"hush\"");
     let config = config::parse(&text, "f").unwrap();

@@ -30,7 +30,8 @@ impl SignIn {
         source: Option<SourceKey>,
         browser: &str,
     ) -> Result<Begun, SignInError> {
-        let name = AccountName::parse(name).ok();
+        // An account that was made with such a name by an earlier version would be somebody else.
+        let name = AccountName::parse(name).ok().filter(|name| !name.is_of_provider());
         let now = clock::now();
         let blocked = self.with_wrong(|wrong| {
             let by_account = name.as_ref().and_then(|name| wrong.by_account.blocked(name, now));

@@ -1,4 +1,5 @@
-//! Who may use the pages: signing in, sessions, accounts of this installation, and the list of what was done.
+//! Who may use the pages: signing in (here or at an OpenID provider), sessions, accounts of this installation, and
+//! the list of what was done.
 //!
 //! A session is a random number in a cookie; what it stands for is in the store, found by a keyed hash. Whoever copies the
 //! store gets into nothing. Not here: cookies, forms and pages (`web::pages`).
@@ -6,6 +7,7 @@
 mod door;
 mod hashing;
 mod office;
+pub mod oidc;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -28,6 +28,9 @@ pub enum OfficeError {
     /// Nobody can be this.
     #[error("{0}")]
     Identity(&'static str),
+    /// The name is one that users of a provider have.
+    #[error("names that begin with oidc: are those of an OpenID provider's users")]
+    Reserved,
     /// The name is taken.
     #[error("there is an account with this name already")]
     Exists,
@@ -117,6 +120,9 @@ impl SignIn {
     async fn keep_any(&self, new: &NewAccount, replace: bool) -> Result<(), OfficeError> {
         if let Some(fault) = new.identity.fault() {
             return Err(OfficeError::Identity(fault));
+        }
+        if new.identity.account.is_of_provider() {
+            return Err(OfficeError::Reserved);
         }
         let hash = self.hashing.hash(&new.password).await.map_err(|_| OfficeError::Busy)?;
         let account = Account { identity: new.identity.clone(), hash };

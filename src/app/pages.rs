@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -9,16 +10,21 @@ use anyhow::Context as _;
 use url::Url;
 
 use super::own_pages::Place;
+use crate::accounts::oidc::{Provider, ProviderSettings, roots};
 use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
 use crate::actors::node::Node;
 use crate::admin::Admin;
-use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Role};
+use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Oidc, Role};
+use crate::core::claims::{DomainFrom, Mapping, Roles};
+use crate::core::ids::DomainName;
 use crate::core::limits::Quota;
 use crate::lifecycle::Shutdown;
 use crate::people::People;
+use crate::store::Store;
 use crate::store::seal::Sealer;
 use crate::web::pages::Pages;
 use crate::web::pages::live::Live;
+use crate::web::pages::oidc::{CALLBACK, SignInAt};
 use crate::web::pages::own_pages::OwnPages;
 
 /// The pages, if this process has any: a directory alone has nothing to show.
@@ -41,6 +47,7 @@ pub(super) async fn pages(
     let accounts: Vec<_> = config.accounts.iter().filter(good).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
+    let provider = provider(config, &node.store, &sealer)?;
     let url = Url::parse(&config.server.public_url).context("server.public_url")?;
     let origin = url.origin().ascii_serialization();
     let own_pages = device_pages.map(|place| {
@@ -61,15 +68,73 @@ pub(super) async fn pages(
         origin,
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
         own_pages,
+        provider,
+        local_accounts: config.pages.local_accounts,
     })))
+}
+
+/// Whether the file of [`provider`] can be used.
+pub(super) fn check_files(config: &Config) -> anyhow::Result<()> {
+    let oidc = &config.pages.oidc;
+    if oidc.is_on() {
+        roots(authority(oidc))?;
+    }
+    Ok(())
+}
+
+fn authority(oidc: &Oidc) -> Option<&Path> {
+    Some(&*oidc.authority).filter(|file| !file.as_os_str().is_empty())
+}
+
+/// The OpenID provider, if there is one. It need not be reached for this.
+fn provider(config: &Config, store: &Arc<dyn Store>, sealer: &Sealer) -> anyhow::Result<Option<SignInAt>> {
+    let oidc = &config.pages.oidc;
+    if !oidc.is_on() {
+        return Ok(None);
+    }
+    let domain = if oidc.domain_of_email {
+        DomainFrom::Email
+    } else if oidc.domain.is_empty() {
+        DomainFrom::Claim(oidc.domain_claim.clone())
+    } else {
+        DomainFrom::Fixed(DomainName::parse(&oidc.domain).context("pages.oidc.domain")?)
+    };
+    let roles = Roles {
+        claim: oidc.role_claim.clone(),
+        person: oidc.persons.clone(),
+        rollout: oidc.rollout.clone(),
+        operator: oidc.operators.clone(),
+        instance: oidc.instance_operators.clone(),
+    };
+    let mapping = Mapping {
+        account: oidc.account_claim.clone(),
+        shown: oidc.name_claim.clone(),
+        sip: oidc.sip_claim.clone(),
+        domain,
+        roles,
+    };
+    let settings = ProviderSettings {
+        issuer: oidc.issuer.clone(),
+        client_id: oidc.client_id.clone(),
+        client_secret: oidc.client_secret.clone(),
+        redirect: format!("{}{CALLBACK}", config.server.public_url),
+        scopes: oidc.scopes.clone(),
+        mapping,
+        authority: authority(oidc).map(Path::to_owned),
+        timeout: oidc.timeout,
+    };
+    let host = Url::parse(&oidc.issuer).context("pages.oidc.issuer")?.host_str().unwrap_or_default().to_owned();
+    let name = if oidc.name.is_empty() { host } else { oidc.name.clone() };
+    let provider = Provider::new(settings, Arc::clone(store), sealer.clone())?;
+    Ok(Some(SignInAt { provider, name }))
 }
 
 /// What a newcomer is told: where the pages are, who may sign in, and how a simulated phone is attached. Only while the sample
 /// accounts are good for something.
 pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
     let samples = || config.accounts.iter().filter(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD);
-    if !listen.ip().is_loopback() || !config.pages.enabled || !config.plays(Role::Devices) || samples().next().is_none()
-    {
+    let pages = config.pages.enabled && config.pages.local_accounts;
+    if !listen.ip().is_loopback() || !pages || !config.plays(Role::Devices) || samples().next().is_none() {
         return None;
     }
     let url = &config.server.public_url;

@@ -8,6 +8,7 @@ use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
 use super::values::{BackendKind, Role};
 
+mod oidc;
 mod ranges;
 mod users;
 
@@ -36,6 +37,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     ranges::bounds(config)?;
     domains(config)?;
     accounts(config)?;
+    oidc::oidc(config)?;
     if let Err(error) = config.log.filter.parse::<tracing_subscriber::EnvFilter>() {
         return wrong("log.filter", format!("is not a filter such as info or info,provbroker=debug: {error}"));
     }
@@ -281,6 +283,9 @@ fn accounts(config: &Config) -> Result<(), Problem> {
         }
         if account.password.is_empty() {
             return wrong(&at("password"), "is empty; set one");
+        }
+        if account.name.is_of_provider() {
+            return wrong(&at("name"), "begins with oidc:, as the users of an OpenID provider do; choose another");
         }
         if let Some(fault) = account.identity().fault() {
             return wrong(&at("role"), format!("does not fit: {fault}"));

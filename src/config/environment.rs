@@ -13,7 +13,8 @@ use super::{ConfigError, source};
 pub(super) const PREFIX: &str = "PROVBROKER__";
 
 /// Keys whose value never goes into an error line, wherever they are.
-const SECRETS: [&str; 7] = ["password", "admin_password", "auto_token", "credential", "master_key", "secret", "url"];
+const SECRETS: [&str; 8] =
+    ["password", "admin_password", "auto_token", "client_secret", "credential", "master_key", "secret", "url"];
 
 /// Whether the value of this key (with or without its section) may be a secret.
 pub(super) fn is_secret(key: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The keys of the pages and of the accounts that may use them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,60 @@ section! {
         /// A device's own pages, once opened, are open for this long.
         #[serde(with = "humantime_text")]
         device_open: Duration = Duration::from_secs(10 * 60),
+        /// Accounts of this installation may sign in.
+        local_accounts: bool = true,
+        /// Signing in at an OpenID provider.
+        oidc: Oidc = Oidc::default(),
+    }
+}
+
+section! {
+    /// `[pages.oidc]`
+    Oidc {
+        /// Address of the provider as it calls itself; empty: none.
+        issuer: String = String::new(),
+        /// Who this service is there.
+        client_id: String = String::new(),
+        /// What proves it; empty: a public client.
+        client_secret: Secret = Secret::default(),
+        /// What the button says behind "Sign in with"; empty: the host of the provider.
+        name: String = String::new(),
+        /// What is asked for.
+        scopes: Vec<String> = ["openid", "profile", "email"].map(String::from).to_vec(),
+        /// Claim that tells users apart.
+        account_claim: String = "sub".into(),
+        /// Claim with the name that is shown.
+        name_claim: String = "name".into(),
+        /// Claim with the SIP name.
+        sip_claim: String = "preferred_username".into(),
+        /// The domain of everybody.
+        domain: String = String::new(),
+        /// Claim with the domain.
+        domain_claim: String = String::new(),
+        /// The domain is that of the e-mail address, if the provider has verified it.
+        domain_of_email: bool = false,
+        /// Claim with roles or groups; empty: everybody is a person.
+        role_claim: String = String::new(),
+        /// Values that make a person; empty: everybody is one.
+        persons: Vec<String> = Vec::new(),
+        /// Values that make a roll-out administrator.
+        rollout: Vec<String> = Vec::new(),
+        /// Values that make an operator of the domain.
+        operators: Vec<String> = Vec::new(),
+        /// Values that make an operator of the whole instance.
+        instance_operators: Vec<String> = Vec::new(),
+        /// PEM file with certificates that are trusted besides the public ones; empty: none.
+        authority: PathBuf = PathBuf::new(),
+        /// Longest wait for an answer of the provider.
+        #[serde(with = "humantime_text")]
+        timeout: Duration = Duration::from_secs(10),
+    }
+}
+
+impl Oidc {
+    /// Whether there is a provider.
+    pub fn is_on(&self) -> bool {
+        !self.issuer.is_empty()
     }
 }
 

@@ -4,9 +4,12 @@
 
 mod browser;
 mod many;
+mod oidc;
+mod oidc_refused;
 mod operators;
 mod own_pages;
 mod people;
+mod provider;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

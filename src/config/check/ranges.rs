@@ -44,6 +44,7 @@ pub(super) fn times(config: &Config) -> Result<(), Problem> {
         ("limits.init_delay", limits.init_delay, Duration::ZERO, Duration::from_secs(60)),
         ("pages.session_idle", config.pages.session_idle, Duration::from_secs(60), 30 * day),
         ("pages.session_max", config.pages.session_max, Duration::from_secs(60), 30 * day),
+        ("pages.oidc.timeout", config.pages.oidc.timeout, second, Duration::from_secs(60)),
         ("pages.device_open", config.pages.device_open, second, Duration::from_secs(3600)),
         ("lifecycle.drain_wait", config.lifecycle.drain_wait, Duration::ZERO, Duration::from_secs(300)),
         ("lifecycle.drain_max", config.lifecycle.drain_max, Duration::ZERO, Duration::from_secs(3600)),

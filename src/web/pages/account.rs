@@ -23,6 +23,8 @@ struct AccountPage {
     sip: String,
     sessions: Vec<Row>,
     least: String,
+    /// Signed in at the OpenID provider, where the password is.
+    of_provider: bool,
     /// What became of a new password, and whether it was taken.
     said: Option<(String, bool)>,
 }
@@ -66,6 +68,7 @@ async fn answer(pages: &Pages, signed: &SignedIn, said: Option<(String, bool)>) 
         domain: who.domain.as_ref().map(ToString::to_string),
         sip: who.sip.to_string(),
         sessions: pages.sign_in.sessions(who).await?.into_iter().map(row).collect(),
+        of_provider: who.account.is_of_provider(),
         least: page.tn("account.password_hint", MIN_PASSWORD),
         said,
     };
@@ -77,6 +80,7 @@ pub(super) fn complaint(page: &Page, error: OfficeError) -> Answer<String> {
     Ok(match error {
         OfficeError::Short => page.tn("account.short", MIN_PASSWORD),
         OfficeError::Wrong => page.t("account.wrong").into(),
+        OfficeError::Reserved => page.t("account.reserved").into(),
         OfficeError::Exists => page.t("account.exists").into(),
         OfficeError::TooMany => page.t("account.too_many").into(),
         OfficeError::Own => page.t("account.own").into(),

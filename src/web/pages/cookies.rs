@@ -1,4 +1,5 @@
-//! Cookies of the pages: that of a session, one that ties forms to a browser before there is a session, and the language.
+//! Cookies of the pages: that of a session, one that ties forms to a browser before there is a session, the
+//! language, and what is taken along to an OpenID provider.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite};
@@ -11,6 +12,9 @@ pub(super) const SESSION: &str = "provbroker_session";
 pub(super) const VISIT: &str = "provbroker_visit";
 /// Of the language that was chosen.
 pub(super) const LANGUAGE: &str = "provbroker_language";
+
+/// Of somebody who is at the OpenID provider and will come back.
+pub(super) const TICKET: &str = "provbroker_ticket";
 
 /// Where all of them are sent.
 const PATH: &str = "/ui";

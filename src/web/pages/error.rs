@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
+use super::oidc::Turned;
 use crate::admin::AdminError;
 use crate::people::backend::BackendError;
 use crate::people::{DevicesError, PeopleError};
@@ -49,6 +50,9 @@ pub enum PageError {
     /// Another part does not answer.
     #[error("try again later")]
     Unavailable,
+    /// Somebody who comes from the OpenID provider is not let in.
+    #[error("not signed in at the provider: {0}")]
+    Turned(Turned),
     /// A mistake of this program.
     #[error("a mistake of the program")]
     Internal,
@@ -59,13 +63,13 @@ impl PageError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::SignIn => StatusCode::UNAUTHORIZED,
-            Self::NotAllowed | Self::Form => StatusCode::FORBIDDEN,
+            Self::Unavailable | Self::Turned(Turned::Down) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAllowed | Self::Form | Self::Turned(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NotServed | Self::NoUser => StatusCode::NOT_FOUND,
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -94,6 +98,7 @@ impl PageError {
             Self::Refused(_) => ("error.refused", "error.refused_do"),
             Self::TooMany(_) => ("error.too_many", "error.too_many_do"),
             Self::Unavailable => ("error.unavailable", "error.unavailable_do"),
+            Self::Turned(turned) => turned.texts(),
             Self::Internal => ("error.internal", "error.internal_do"),
         }
     }

@@ -146,7 +146,7 @@ fn explain(page: &Page, error: &PageError, leads_to_sign_in: bool) -> HttpRespon
     let template = ErrorPage { page: page.clone(), title: page.t(title), what_to_do, details };
     let answer = page.answer_with(error.status(), &template);
     let mut answer = answer.unwrap_or_else(|_| HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR));
-    if matches!(error, PageError::TooMany(_) | PageError::Unavailable) {
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE || matches!(error, PageError::TooMany(_)) {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
     }
     answer

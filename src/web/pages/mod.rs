@@ -31,6 +31,7 @@ mod language;
 pub mod live;
 mod member;
 mod messages;
+pub mod oidc;
 mod operator;
 pub mod own_pages;
 mod page;
@@ -68,8 +69,16 @@ pub struct Group {
 }
 
 /// All groups, in the order of the navigation.
-const GROUPS: &[Group] =
-    &[home::GROUP, profile::GROUP, rollout::GROUP, operator::GROUP, sign_in::GROUP, account::GROUP, language::GROUP];
+const GROUPS: &[Group] = &[
+    home::GROUP,
+    profile::GROUP,
+    rollout::GROUP,
+    operator::GROUP,
+    sign_in::GROUP,
+    oidc::GROUP,
+    account::GROUP,
+    language::GROUP,
+];
 
 /// What all pages share.
 pub struct Pages {
@@ -87,6 +96,10 @@ pub struct Pages {
     pub secure: bool,
     /// Devices' own pages, where they have a listener.
     pub own_pages: Option<Arc<own_pages::OwnPages>>,
+    /// Where else people may sign in.
+    pub provider: Option<oidc::SignInAt>,
+    /// People may sign in with accounts of this installation.
+    pub local_accounts: bool,
 }
 
 /// Adds the pages.

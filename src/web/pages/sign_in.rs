@@ -5,6 +5,7 @@ use actix_web::http::header::{LOCATION, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
+use url::form_urlencoded::byte_serialize;
 
 use super::page::go;
 use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
@@ -22,6 +23,10 @@ struct SignInPage {
     to: String,
     name: String,
     wrong: Option<String>,
+    /// What leads to the OpenID provider: address and text.
+    provider: Option<(String, String)>,
+    /// There is a form for accounts of this installation.
+    local: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,16 +48,27 @@ pub(super) fn inside(to: &str) -> &str {
     if sound { to } else { "/ui/" }
 }
 
-async fn show(page: Page, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+fn template(pages: &Pages, page: &Page, to: &str, name: &str, wrong: Option<String>) -> SignInPage {
+    let provider = pages.provider.as_ref().map(|at| {
+        let to: String = byte_serialize(to.as_bytes()).collect();
+        (format!("/ui/oidc/start?to={to}"), page.tn("sign_in.with", &at.name))
+    });
+    let (to, name, local) = (to.into(), name.into(), pages.local_accounts);
+    SignInPage { page: page.clone(), to, name, wrong, provider, local }
+}
+
+async fn show(pages: web::Data<Pages>, page: Page, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let to = inside(&wanted.to);
     if page.who().is_some() {
         return Ok(go(to));
     }
-    let template = SignInPage { page: page.clone(), to: to.into(), name: String::new(), wrong: None };
-    page.answer(&template)
+    page.answer(&template(&pages, &page, to, "", None))
 }
 
 async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields: Fields) -> Answer<HttpResponse> {
+    if !pages.local_accounts {
+        return Err(PageError::NotFound);
+    }
     let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
     let password = Secret::new(fields.exact("password"));
     let to = inside(fields.get("to"));
@@ -65,9 +81,7 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
         Err(SignInError::Busy) => return Err(PageError::TooMany(std::time::Duration::from_secs(5))),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
-    let name = fields.get("name").to_owned();
-    let template = SignInPage { page: page.clone(), to: to.into(), name, wrong: Some(wrong) };
-    page.answer_with(StatusCode::UNPROCESSABLE_ENTITY, &template)
+    page.answer_with(StatusCode::UNPROCESSABLE_ENTITY, &template(&pages, &page, to, fields.get("name"), Some(wrong)))
 }
 
 /// What the browser calls itself.

@@ -1,0 +1,110 @@
+//! Whether an ID token is genuine and meant for us, now and for this browser (OpenID Connect Core 1.0, section 3.1.3.7).
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use super::signatures;
+use crate::core::claims::Claims;
+
+/// Clocks may differ by this many seconds.
+const LEEWAY: u64 = 60;
+
+/// What a token has to say.
+pub(super) struct Expected<'a> {
+    pub issuer: &'a str,
+    pub client_id: &'a str,
+    pub nonce: &'a str,
+}
+
+/// Why a token counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// None of the provider's keys is the one that it names.
+    #[error("it is signed with a key that the provider does not publish")]
+    UnknownKey,
+    /// It is no token, its signature is wrong, or it says something else than it has to.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is signed in a way that anybody could do.
+    #[error("it is not signed with a key pair")]
+    Unsigned,
+    /// It is for another sign-in.
+    #[error("its nonce is not the one that was sent")]
+    Nonce,
+    /// It is for another client as well, and was made for that one.
+    #[error("it was made for another client")]
+    AnotherClient,
+    /// What is told beside it is of somebody else.
+    #[error("userinfo is of another subject")]
+    AnotherSubject,
+    /// It names more than one issuer.
+    #[error("its issuer is not a text")]
+    Issuer,
+}
+
+impl From<jsonwebtoken::errors::Error> for TokenFault {
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+/// The claims of a token that is as it has to be.
+pub(super) fn claims(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Result<Claims, TokenFault> {
+    signatures::install();
+    // `none` is no algorithm here, so such a header cannot be read.
+    let header = decode_header(token).map_err(|_| TokenFault::Unsigned)?;
+    if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
+        return Err(TokenFault::Unsigned);
+    }
+    let mut validation = Validation::new(header.alg);
+    validation.set_audience(&[expected.client_id]);
+    validation.set_issuer(&[expected.issuer]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    validation.leeway = LEEWAY;
+    let mut fault = TokenFault::UnknownKey;
+    for key in keys.iter().filter(|key| fits(key, &header)) {
+        let Ok(key) = DecodingKey::from_jwk(key) else { continue };
+        match decode::<Claims>(token, &key, &validation) {
+            Ok(token) => return meant_for_us(token.claims, expected),
+            Err(error) => {
+                let another_key = matches!(error.kind(), ErrorKind::InvalidSignature);
+                fault = error.into();
+                if !another_key {
+                    break;
+                }
+            }
+        }
+    }
+    Err(fault)
+}
+
+fn fits(key: &Jwk, header: &Header) -> bool {
+    let common = &key.common;
+    let for_signing = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let algorithm =
+        common.key_algorithm.is_none_or(|algorithm| Algorithm::try_from(algorithm).is_ok_and(|of| of == header.alg));
+    for_signing && algorithm && (header.kid.is_none() || header.kid == common.key_id)
+}
+
+fn meant_for_us(claims: Claims, expected: &Expected<'_>) -> Result<Claims, TokenFault> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    if text("iss") != Some(expected.issuer) {
+        return Err(TokenFault::Issuer);
+    }
+    let several = claims.get("aud").and_then(Value::as_array).is_some_and(|all| all.len() > 1);
+    if claims.contains_key("azp") || several {
+        let ours = text("azp") == Some(expected.client_id);
+        if !ours {
+            return Err(TokenFault::AnotherClient);
+        }
+    }
+    let nonce = text("nonce").unwrap_or_default();
+    if !bool::from(nonce.as_bytes().ct_eq(expected.nonce.as_bytes())) {
+        return Err(TokenFault::Nonce);
+    }
+    Ok(claims)
+}

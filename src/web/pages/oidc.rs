@@ -1,0 +1,120 @@
+//! Signing in at an OpenID provider: the browser leaves with a ticket in a cookie, and comes back with it.
+
+use actix_web::cookie::time::Duration as CookieDuration;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::sign_in::{begin, browser, inside};
+use super::{Answer, Group, PageError, Pages, cookies};
+use crate::accounts::oidc::{OidcError, Provider, Return, TICKET_LIFETIME};
+use crate::core::accounts::Role;
+use crate::core::claims::ClaimFault;
+
+pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
+
+/// Where the provider sends browsers back to; it has to be registered there.
+pub const CALLBACK: &str = "/ui/oidc/callback";
+
+/// A provider, and what people call it.
+pub struct SignInAt {
+    /// The provider.
+    pub provider: Provider,
+    /// Its name.
+    pub name: String,
+}
+
+/// Why somebody who comes from the provider is not let in, as far as a page can say what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Turned {
+    /// The provider does not answer.
+    #[error("the provider does not answer")]
+    Down,
+    /// The provider has let nobody in.
+    #[error("the provider has let nobody in")]
+    Denied,
+    /// The sign-in was not begun here, or is over.
+    #[error("the sign-in is over")]
+    Over,
+    /// The answer of the provider is not trusted.
+    #[error("the answer of the provider is not trusted")]
+    Untrusted,
+    /// They belong to no domain of this service.
+    #[error("no domain of this service")]
+    Domain,
+    /// They have no role.
+    #[error("no role")]
+    Role,
+    /// Something that tells who they are is missing.
+    #[error("no name")]
+    Name,
+}
+
+impl Turned {
+    /// Keys of the title, and of what to do.
+    pub const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Down => ("oidc.down", "oidc.down_do"),
+            Self::Denied => ("oidc.denied", "oidc.denied_do"),
+            Self::Over => ("oidc.over", "oidc.over_do"),
+            Self::Untrusted => ("oidc.untrusted", "oidc.untrusted_do"),
+            Self::Domain => ("oidc.domain", "oidc.domain_do"),
+            Self::Role => ("oidc.role", "oidc.role_do"),
+            Self::Name => ("oidc.name", "oidc.name_do"),
+        }
+    }
+}
+
+impl From<OidcError> for PageError {
+    fn from(error: OidcError) -> Self {
+        // Which claim or which check it was is for the operator, not for whoever tries.
+        tracing::warn!(%error, "nobody signed in at the provider");
+        Self::Turned(match error {
+            OidcError::Down(_) => Turned::Down,
+            OidcError::Denied(_) => Turned::Denied,
+            OidcError::Over => Turned::Over,
+            OidcError::Refused(_) | OidcError::AnotherIssuer | OidcError::Token(_) => Turned::Untrusted,
+            OidcError::NoDomain(_) | OidcError::Claims(ClaimFault::Domain(_) | ClaimFault::Unverified) => {
+                Turned::Domain
+            }
+            OidcError::Claims(ClaimFault::Role(_)) => Turned::Role,
+            OidcError::Claims(ClaimFault::Account(_) | ClaimFault::Sip(_)) => Turned::Name,
+            OidcError::Busy => return Self::TooMany(std::time::Duration::from_secs(5)),
+            OidcError::Store(error) => return error.into(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    to: String,
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    config.route("/oidc/start", web::get().to(leave)).route("/oidc/callback", web::get().to(come_back));
+}
+
+/// By `GET`: after a form, the browser would not follow to another site.
+async fn leave(pages: web::Data<Pages>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
+    let departure = at.provider.depart(inside(&wanted.to)).await?;
+    let mut ticket = cookies::cookie(&pages, cookies::TICKET, &departure.ticket);
+    ticket.set_max_age(CookieDuration::try_from(TICKET_LIFETIME).unwrap_or_default());
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, departure.address))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .cookie(ticket)
+        .finish())
+}
+
+async fn come_back(pages: web::Data<Pages>, request: HttpRequest, back: web::Query<Return>) -> Answer<HttpResponse> {
+    let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
+    let ticket = cookies::value(&request, cookies::TICKET);
+    let arrival = at.provider.arrive(ticket.as_deref(), &back).await?;
+    let begun = pages.sign_in.begin(&arrival.identity, browser(&request)).await?;
+    let mut answer = begin(&pages, &begun, inside(&arrival.to));
+    // A cookie that stays is good for nothing, but is better gone.
+    let _ = answer.add_cookie(&cookies::removal(&pages, cookies::TICKET));
+    Ok(answer)
+}

@@ -1,0 +1,220 @@
+//! What comes from an OpenID provider, or does not, and lets nobody in.
+
+use provbroker::clock::unix_seconds;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+use crate::oidc::{TICKET, claims, come_back, leave, sign_in, with_provider};
+use crate::provider::{CLIENT, Key, Provider};
+use crate::support::broker::{Broker, Keep, with_broker};
+
+const SESSION: &str = "provbroker_session";
+
+/// A browser whose token is what `sign` makes of the right claims.
+async fn refused(broker: &Broker, provider: &Provider, what: &str, sign: impl FnOnce(Value) -> String) {
+    let mut browser = Browser::new(broker.addr);
+    let trip = leave(&mut browser, "").await;
+    provider.grant("c1", &sign(claims(provider, &trip.nonce)), &trip.challenge);
+    let answer = come_back(&mut browser, &trip.state).await;
+    assert!(answer.status == 403 && answer.body.contains("The answer was not accepted"), "{what}: {}", answer.body);
+    assert!(!browser.cookies.contains_key(SESSION), "{what}");
+}
+
+#[test]
+fn a_token_that_is_not_for_us_lets_nobody_in() {
+    let (key, foreign) = (Key::new("k1"), Key::new("k1"));
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        let now = unix_seconds();
+        for changes in [
+            json!({"nonce": "another"}),
+            json!({"nonce": null}),
+            json!({"nonce": ["x"]}),
+            json!({"aud": "another"}),
+            json!({"aud": []}),
+            json!({"aud": null}),
+            json!({"aud": [CLIENT, "another"]}),
+            json!({"aud": [CLIENT, "another"], "azp": "another"}),
+            json!({"azp": "another"}),
+            json!({"iss": "http://127.0.0.1:1"}),
+            json!({"iss": format!("{}/", provider.issuer())}),
+            json!({"iss": [provider.issuer()]}),
+            json!({"iss": null}),
+            json!({"exp": now - 3600}),
+            json!({"exp": null}),
+            json!({"exp": "never"}),
+            json!({"nbf": now + 3600}),
+            json!({"sub": null}),
+        ] {
+            refused(broker, &provider, &changes.to_string(), |mut claims| {
+                for (name, value) in changes.as_object().unwrap() {
+                    claims[name] = value.clone();
+                }
+                key.sign(&claims)
+            })
+            .await;
+        }
+        // Who has made it is not who it says.
+        refused(broker, &provider, "not signed", |claims| key.not_signed(&claims)).await;
+        refused(broker, &provider, "HS256 with the public key", |claims| key.sign_with_public_key(&claims)).await;
+        refused(broker, &provider, "signed by somebody else", |claims| foreign.sign(&claims)).await;
+        refused(broker, &provider, "changed afterwards", |claims| {
+            let (good, mut other) = (key.sign(&claims), claims);
+            other["groups"] = json!(["it"]);
+            let (changed, parts) = (key.sign(&other), good.split('.').collect::<Vec<_>>());
+            [changed.split('.').next().unwrap(), changed.split('.').nth(1).unwrap(), parts[2]].join(".")
+        })
+        .await;
+        for nonsense in ["", "x", "a.b.c", "a.b.c.d"] {
+            refused(broker, &provider, nonsense, |_| nonsense.into()).await;
+        }
+        let mut browser = Browser::new(broker.addr);
+        assert_eq!(sign_in(&mut browser, &provider, &key, json!({"aud": [CLIENT], "azp": CLIENT})).await.status, 303);
+    });
+}
+
+#[test]
+fn keys_may_change_and_are_asked_for_once() {
+    let (old, new, never) = (Key::new("k1"), Key::new("k2"), Key::new("k3"));
+    let provider = Provider::start(&[&old]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        assert_eq!(sign_in(&mut browser, &provider, &old, json!({})).await.status, 303);
+        provider.publish(&[&new]);
+        assert_eq!(sign_in(&mut browser, &provider, &new, json!({})).await.status, 303);
+        assert_eq!(provider.requests("/keys"), 2);
+        refused(broker, &provider, "not published", |claims| never.sign(&claims)).await;
+        assert_eq!(provider.requests("/keys"), 3);
+        refused(broker, &provider, "not published any more", |claims| old.sign(&claims)).await;
+    });
+}
+
+/// The page for sign-ins that are not this browser's, and that nothing has begun.
+async fn over(browser: &mut Browser, target: &str) {
+    let answer = browser.get(target).await;
+    assert!(answer.status == 403 && answer.body.contains("This sign-in is over"), "{target}: {}", answer.body);
+    assert!(!browser.cookies.contains_key(SESSION), "{target}");
+}
+
+#[test]
+fn who_has_not_left_cannot_come_back() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        let trip = leave(&mut browser, "").await;
+        provider.grant("c1", &key.sign(&claims(&provider, &trip.nonce)), &trip.challenge);
+        let right = format!("/ui/oidc/callback?code=c1&state={}", trip.state);
+        // Another browser, which may be on its own way, too.
+        let mut other = Browser::new(broker.addr);
+        over(&mut other, &right).await;
+        leave(&mut other, "").await;
+        over(&mut other, &right).await;
+        let swapped = |c: char| if c.is_ascii_lowercase() { 'A' } else { 'a' };
+        let wrong: String = trip.state.chars().map(swapped).collect();
+        for target in
+            ["", "?code=c1", "?code=c1&state=", &format!("?code=c1&state={wrong}"), "?error=access_denied&state=x"]
+        {
+            over(&mut browser, &format!("/ui/oidc/callback{target}")).await;
+        }
+        assert_eq!(provider.requests("/token"), 0, "nobody was asked");
+        let mut forged = browser.clone();
+        for ticket in ["", "x", "AAAA"] {
+            forged.cookies.insert(TICKET.into(), ticket.into());
+            over(&mut forged, &right).await;
+        }
+        let copied = browser.cookies.clone();
+        assert_eq!(browser.get(&right).await.status, 303);
+        // Again, by whoever has copied everything, though the provider would take the code again.
+        let mut again = Browser::new(broker.addr);
+        again.cookies = copied;
+        over(&mut again, &right).await;
+        assert_eq!(provider.requests("/token"), 1);
+        // A code that the provider does not know.
+        let mut third = Browser::new(broker.addr);
+        let trip = leave(&mut third, "").await;
+        over(&mut third, &format!("/ui/oidc/callback?code=unknown&state={}", trip.state)).await;
+    });
+}
+
+#[test]
+fn what_the_provider_says_becomes_a_page() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        for (rest, status, language, said) in [
+            ("error=access_denied", 403, "en", "You have not signed in"),
+            ("error=access_denied&error_description=%3Cscript%3E", 403, "de", "Sie haben sich nicht angemeldet"),
+            ("error=login_required", 403, "en", "Start again"),
+            ("error=temporarily_unavailable", 503, "en", "not possible there at this moment"),
+            ("error=server_error", 503, "de", "Die Anmeldung ist dort im Moment nicht"),
+            ("error=unauthorized_client", 403, "en", "The answer was not accepted"),
+            ("error=%3Cscript%3E", 403, "de", "Die Antwort wurde nicht angenommen"),
+            ("x=y", 403, "en", "The answer was not accepted"),
+            ("code=c1&iss=http%3A%2F%2Fevil.example", 403, "en", "The answer was not accepted"),
+        ] {
+            let mut browser = Browser::new(broker.addr);
+            browser.language = language;
+            let trip = leave(&mut browser, "").await;
+            provider.grant("c1", &key.sign(&claims(&provider, &trip.nonce)), &trip.challenge);
+            let answer = browser.get(&format!("/ui/oidc/callback?state={}&{rest}", trip.state)).await;
+            assert_eq!(answer.status, status, "{rest}");
+            assert!(answer.body.contains(said) && !answer.body.contains("<script>"), "{rest}: {}", answer.body);
+            assert!(!browser.cookies.contains_key(SESSION), "{rest}");
+        }
+        assert_eq!(provider.requests("/token"), 0);
+        let mut browser = Browser::new(broker.addr);
+        for evil in ["//evil.example/", "https://evil.example/", "/ui/%5C%5Cevil.example"] {
+            let trip = leave(&mut browser, &format!("?to={evil}")).await;
+            provider.grant("c1", &key.sign(&claims(&provider, &trip.nonce)), &trip.challenge);
+            let issuer: String = url::form_urlencoded::byte_serialize(provider.issuer().as_bytes()).collect();
+            let target = format!("/ui/oidc/callback?code=c1&iss={issuer}&state={}", trip.state);
+            assert_eq!(browser.get(&target).await.field("location"), Some("/ui/"), "{evil}");
+        }
+    });
+}
+
+#[test]
+fn a_provider_that_is_away_stops_nothing_but_its_own_sign_ins() {
+    let key = Key::new("k1");
+    let mut provider = Provider::start(&[&key]);
+    let configured = with_provider(&provider);
+    with_broker(&Keep::embedded(), configured, async |broker| {
+        provider.die().await;
+        let mut browser = Browser::new(broker.addr);
+        let answer = browser.get("/ui/oidc/start").await;
+        assert!(answer.status == 503 && answer.body.contains("not possible there at this moment"), "{}", answer.body);
+        assert_eq!(answer.field("retry-after"), Some("5"));
+        assert!(!browser.cookies.contains_key(TICKET));
+        Browser::signed_in(broker.addr, "anna", crate::PASSWORD).await;
+        provider.come_back();
+        let trip = leave(&mut browser, "").await;
+        provider.die().await;
+        let answer = come_back(&mut browser, &trip.state).await;
+        assert!(answer.status == 503 && !browser.cookies.contains_key(SESSION), "{}", answer.body);
+        provider.come_back();
+        assert_eq!(sign_in(&mut browser, &provider, &key, json!({})).await.status, 303);
+    });
+}
+
+#[test]
+fn a_provider_that_is_another_one_is_not_followed() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        let mut browser = Browser::new(broker.addr);
+        for metadata in [
+            json!({"issuer": "http://127.0.0.1:1"}),
+            json!({"authorization_endpoint": "http://evil.example/auth"}),
+            json!({"jwks_uri": format!("{}/nothing", provider.issuer())}),
+            json!({"token_endpoint": 7}),
+        ] {
+            provider.describe(metadata.clone());
+            assert_eq!(browser.get("/ui/oidc/start").await.status, 503, "{metadata}");
+        }
+        // The secret goes where this one wants it.
+        provider.describe(json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}));
+        assert_eq!(sign_in(&mut browser, &provider, &key, json!({})).await.status, 303);
+        assert_eq!(provider.requests("/token"), 1);
+    });
+}
