@@ -91,7 +91,7 @@ openapi: $(VENV)/made
 # The pages in a real browser; screenshots of all of them are in target/browser afterwards. The pinned packages are installed anew
 # whenever they change; no browser is downloaded.
 BROWSER := target/browser/program
-BROWSERS := run people
+BROWSERS := run people oidc
 $(BROWSER)/made: tests/browser/package.json tests/browser/package-lock.json
 	rm -rf $(BROWSER)
 	mkdir -p $(BROWSER)
