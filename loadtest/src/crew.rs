@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
-use crate::orders::{Group, Order, Outcome, Report};
+use crate::orders::{Group, Order, Outcome, Report, Share};
 use crate::servers::{LOOK, cpu};
 
 /// Somebody wants the program to end.
@@ -45,6 +45,21 @@ impl Drop for Hand {
     }
 }
 
+/// The shares of so many processes in so many groups: each plays a part of all.
+pub fn shared(processes: usize, groups: usize) -> Vec<Vec<Option<Share>>> {
+    (0..processes).map(|first| vec![Some(Share { first, step: processes }); groups]).collect()
+}
+
+/// The shares where each group has processes of its own, so many: devices of one group then wait for no other at the load's end.
+pub fn apart(processes: &[usize]) -> Vec<Vec<Option<Share>>> {
+    let groups = processes.len();
+    let of_group = |(group, step): (usize, &usize)| {
+        let step = *step;
+        (0..step).map(move |first| (0..groups).map(|index| (index == group).then_some(Share { first, step })).collect())
+    };
+    processes.iter().enumerate().flat_map(of_group).collect()
+}
+
 /// The load processes.
 pub struct Crew {
     hands: Vec<Hand>,
@@ -53,11 +68,16 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts them and gives each its share of the groups.
-    pub fn start(processes: usize, run: u64, groups: &[Group], interrupt: &Interrupt) -> anyhow::Result<Self> {
+    /// Starts them and gives each its share of the groups: for each process one for each group.
+    pub fn start(
+        shares: &[Vec<Option<Share>>],
+        run: u64,
+        groups: &[Group],
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         let (tell, reports) = channel();
         let mut crew = Self { hands: Vec::new(), reports, interrupt: interrupt.clone() };
-        for share in 0..processes {
+        for (hand, shares) in shares.iter().enumerate() {
             let mut child = Command::new(std::env::current_exe()?)
                 .arg("worker")
                 .stdin(Stdio::piped())
@@ -71,13 +91,14 @@ impl Crew {
             std::thread::spawn(move || {
                 for line in output.lines().map_while(Result::ok) {
                     let report = serde_json::from_str(&line).unwrap_or_else(|error| Report::Failed(error.to_string()));
-                    if tell.send((share, report)).is_err() {
+                    if tell.send((hand, report)).is_err() {
                         return;
                     }
                 }
-                let _ = tell.send((share, Report::Failed("a load process has ended".into())));
+                let _ = tell.send((hand, Report::Failed("a load process has ended".into())));
             });
-            crew.tell(share, &Order::Play { run, share, shares: processes, groups: groups.to_vec() })?;
+            let groups = groups.iter().cloned().zip(shares.iter().copied()).collect();
+            crew.tell(hand, &Order::Play { run, groups })?;
         }
         crew.done(Duration::from_secs(60))?;
         Ok(crew)
@@ -156,5 +177,26 @@ impl Crew {
     /// Processor time of all so far in seconds.
     pub fn cpu(&self) -> anyhow::Result<f64> {
         self.hands.iter().map(|hand| cpu(hand.child.id())).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_is_played_once() {
+        for (shares, groups) in [(shared(3, 2), 2), (apart(&[2, 1]), 2), (shared(1, 1), 1)] {
+            for group in 0..groups {
+                let mut played: Vec<usize> = shares
+                    .iter()
+                    .filter_map(|hand| hand[group])
+                    .flat_map(|share| (share.first..10).step_by(share.step))
+                    .collect();
+                played.sort_unstable();
+                assert_eq!(played, (0..10).collect::<Vec<_>>());
+            }
+        }
+        assert!(apart(&[2, 1]).iter().all(|hand| hand.iter().flatten().count() == 1), "nobody plays in two groups");
     }
 }

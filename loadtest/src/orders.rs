@@ -49,19 +49,24 @@ pub struct TlsOrder {
     pub resume: bool,
 }
 
+/// Of the devices of a group a process plays number `first`, `first + step` and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The first one.
+    pub first: usize,
+    /// Among how many processes the group is shared; at least one.
+    pub step: usize,
+}
+
 /// From the coordinator. Each but `Go` is answered when it is done.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// The first: what there is. Of all devices the process plays number `share`, `share + shares` and so on.
+    /// The first: what there is.
     Play {
         /// Distinguishes the devices of one run from those that an earlier one left in the store.
         run: u64,
-        /// Which of the processes this is.
-        share: usize,
-        /// How many there are.
-        shares: usize,
-        /// The groups.
-        groups: Vec<Group>,
+        /// The groups, each with what the process plays of it.
+        groups: Vec<(Group, Option<Share>)>,
     },
     /// Where the servers listen from now on; device n goes to the n-th of them, over and over.
     Aim {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::arrival::Arrival;
-use crate::crew::{Crew, Interrupt};
+use crate::crew::{Crew, Interrupt, shared};
 use crate::figures::{self, Check, Figures};
 use crate::orders::Group;
 use crate::progress::Progress;
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
         groups.push(group(tenant, asker.codes(interrupt)?, race, &settings));
         askers.push(asker);
     }
-    let mut crew = Crew::start(processes(&settings, devices), run, &groups, interrupt)?;
+    let mut crew = Crew::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
     crew.order(&stage.aim(), Duration::from_secs(10))?;
     let progress = Progress::start("entering", codes);
     let mut plan = plan(&settings, Kind::Rollout);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use crate::arrival::Arrival;
-use crate::crew::{Crew, Interrupt};
+use crate::crew::{Crew, Interrupt, apart, shared};
 use crate::figures::{self, Check, Figures};
 use crate::orders::{Group, Order};
 use crate::progress::Progress;
@@ -41,7 +41,14 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     }
     let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
-    let mut crew = Crew::start(processes(&settings, devices), run, &groups, interrupt)?;
+    let shares = match (kind, settings.processes) {
+        // Neighbours are other machines: what one group waits for must not be how busy the load of another is.
+        (Kind::Mixed, None) => {
+            apart(&groups.iter().map(|group| processes(&settings, group.devices)).collect::<Vec<_>>())
+        }
+        _ => shared(processes(&settings, devices), groups.len()),
+    };
+    let mut crew = Crew::start(&shares, run, &groups, interrupt)?;
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);

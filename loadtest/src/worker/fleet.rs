@@ -12,7 +12,7 @@ use provbroker::core::ids::HardwareId;
 use super::line::Line;
 use super::tls::{Tickets, Tls};
 use crate::device::{Device, Failure, Heard, Kit, Peer};
-use crate::orders::{Group, Order, Outcome, Report};
+use crate::orders::{Group, Order, Outcome, Report, Share};
 use crate::ws;
 use tally::Tally;
 use times::{Due, Pass, Run};
@@ -104,7 +104,7 @@ impl Fleet {
     /// Carries out an order. What takes time is answered later, among the [`Self::reports`].
     pub fn obey(&mut self, order: Order, now: u64) -> anyhow::Result<Option<Report>> {
         match order {
-            Order::Play { run, share, shares, groups } => self.play(run, share, shares, groups)?,
+            Order::Play { run, groups } => self.play(run, groups)?,
             Order::Aim { servers, floor, tls } => {
                 // Tickets are good only for the configuration that they were got with.
                 if self.tls.as_ref().map(Tls::order) != tls.as_ref() {
@@ -147,10 +147,11 @@ impl Fleet {
         Ok(Some(Report::Done))
     }
 
-    fn play(&mut self, run: u64, share: usize, shares: usize, groups: Vec<Group>) -> anyhow::Result<()> {
-        for (index, group) in groups.into_iter().enumerate() {
+    fn play(&mut self, run: u64, groups: Vec<(Group, Option<Share>)>) -> anyhow::Result<()> {
+        for (index, (group, share)) in groups.into_iter().enumerate() {
+            let own = share.map(|share| (share.first..group.devices + group.warm_up).step_by(share.step.max(1)));
             let race = group.devices.checked_div(group.codes.len()).unwrap_or(1).max(1);
-            for number in (share..group.devices + group.warm_up).step_by(shares) {
+            for number in own.into_iter().flatten() {
                 let id = HardwareId::parse(&format!("load-{run:x}-{index}-{number}"))?;
                 let device = Device::new(id, group.codes.get(number / race).copied());
                 let (line, phase, group) = (None, Phase::Away, u16::try_from(index)?);
