@@ -71,7 +71,7 @@ await test("the pages of operators", 290, async (browser) => {
       : {
           overview: desk, devices: `${desk}/devices`, device: `${desk}/devices/${MAC}`, jobs: `${desk}/jobs`,
           job: `${desk}/jobs/1`, "new-job": `${desk}/jobs/new?kind=sip`, categories: `${desk}/categories`,
-          codes: `${desk}/codes`, settings: `${desk}/settings`, accounts: `${base}/ui/operator/accounts`,
+          codes: `${desk}/codes`, entries: `${desk}/entries`, settings: `${desk}/settings`, accounts: `${base}/ui/operator/accounts`,
           audit: `${base}/ui/operator/audit`,
         };
     for (const [what, address] of Object.entries(pages)) await examine(page, `${name}-${what}`, address);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod browser;
+mod entries;
 mod many;
 mod oidc;
 mod oidc_refused;
@@ -10,6 +11,9 @@ mod operators;
 mod own_pages;
 mod people;
 mod provider;
+#[allow(dead_code)]
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,7 +14,7 @@ use crate::{PASSWORD, accounts};
 pub const PHONE: &str = "0090334100d1";
 
 /// Every page of a domain.
-const OF_A_DOMAIN: [&str; 11] = [
+const OF_A_DOMAIN: [&str; 12] = [
     "",
     "/events",
     "/devices",
@@ -25,11 +25,12 @@ const OF_A_DOMAIN: [&str; 11] = [
     "/jobs/new?kind=ntp",
     "/categories",
     "/codes",
+    "/entries",
     "/settings",
 ];
 
 /// Everything in a domain that can be changed.
-const CHANGES: [&str; 15] = [
+const CHANGES: [&str; 16] = [
     "/devices/0090334100d1",
     "/devices/0090334100d1/remove",
     "/devices/0090334100d1/pages",
@@ -41,6 +42,7 @@ const CHANGES: [&str; 15] = [
     "/categories/delete",
     "/codes",
     "/codes/revoke",
+    "/entries/again",
     "/settings/secret",
     "/settings/access",
     "/settings/delete",

@@ -76,8 +76,18 @@ fn with_people(folder: &TempDir) -> impl FnOnce(&mut Config) {
 
 /// Runs a test in a broker whose Users role is connected.
 fn with_users(keep: &Keep, test: impl AsyncFnOnce(&Broker)) {
+    with_changed_users(keep, |_| {}, test);
+}
+
+/// The same with a changed configuration.
+pub fn with_changed_users(keep: &Keep, change: impl FnOnce(&mut Config), test: impl AsyncFnOnce(&Broker)) {
     let folder = tempfile::tempdir().unwrap();
-    with_broker(keep, with_people(&folder), async |broker| {
+    let people = with_people(&folder);
+    let config = |config: &mut Config| {
+        people(config);
+        change(config);
+    };
+    with_broker(keep, config, async |broker| {
         for domain in [DOMAIN, OTHER] {
             let domain = DomainName::parse(domain).unwrap();
             until("the Users role has logged in", async || {
@@ -90,13 +100,13 @@ fn with_users(keep: &Keep, test: impl AsyncFnOnce(&Broker)) {
 }
 
 /// Where an answer leads to.
-fn leads_to(answer: &Answer) -> String {
+pub fn leads_to(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.field("location").unwrap().to_owned()
 }
 
 /// The code in groups that a page shows first.
-fn code_of(body: &str) -> String {
+pub fn code_of(body: &str) -> String {
     let at = body.split("class=\"digits\">").nth(1).or_else(|| body.split("class=\"code nowrap\">").nth(1)).unwrap();
     let shown = at[..14].to_owned();
     assert!(shown.bytes().all(|byte| byte.is_ascii_digit() || byte == b' '), "{shown}");

@@ -128,7 +128,7 @@ const fn stage(stage: Stage) -> &'static str {
 }
 
 /// Keys of what is wrong and of what to do.
-const fn texts(trouble: Trouble) -> (&'static str, &'static str) {
+pub(super) const fn texts(trouble: Trouble) -> (&'static str, &'static str) {
     match trouble {
         Trouble::OtherDomain => ("trouble.other_domain", "trouble.other_domain_do"),
         Trouble::UpdateFailed => ("trouble.update_failed", "trouble.update_failed_do"),

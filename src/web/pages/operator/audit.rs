@@ -52,6 +52,7 @@ fn named(page: &Page, what: &str) -> &'static str {
         "domain.admin_password" => "deed.domain_admin_password",
         "domain.token" => "deed.domain_token",
         "domain.access" => "deed.domain_access",
+        "entry.again" => "deed.entry_again",
         "phone.add" => "deed.phone_add",
         "phone.cancel" => "deed.phone_cancel",
         "rollout.begin" => "deed.rollout_begin",

@@ -9,6 +9,7 @@ mod categories;
 mod codes;
 mod device;
 mod devices;
+mod entries;
 mod jobs;
 mod make_job;
 mod overview;
@@ -49,6 +50,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .configure(jobs::routes)
         .configure(categories::routes)
         .configure(codes::routes)
+        .configure(entries::routes)
         .configure(settings::routes);
 }
 
@@ -80,11 +82,12 @@ fn everywhere(page: &Page) -> [NavEntry; 2] {
 fn domain_entries(page: &Page, domain: &DomainName) -> Vec<NavEntry> {
     let base = base(domain);
     let overview = NavEntry { href: base.clone(), text: page.t("operator.overview").into(), here: page.path() == base };
-    let below = ["devices", "jobs", "categories", "codes", "settings"].into_iter().zip([
+    let below = ["devices", "jobs", "categories", "codes", "entries", "settings"].into_iter().zip([
         "operator.devices",
         "operator.jobs",
         "operator.categories",
         "operator.codes",
+        "operator.entries",
         "operator.settings",
     ]);
     let below = below.map(|(name, text)| page.entry(&format!("{base}/{name}"), page.t(text)));

@@ -1,0 +1,96 @@
+//! Phones that are to be entered for their users: how many wait, and those that were refused, with the reason; tried again on demand.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Answer, Desk, Frame, Page, ROWS, devices};
+use crate::core::people::RequestId;
+use crate::core::time::UnixMillis;
+use crate::people::{People, Standing};
+use crate::store::{DeadOrder, OrderCounts};
+use crate::web::pages::{Fields, PageError, progress};
+
+#[derive(Template)]
+#[template(path = "operator/entries.html")]
+struct EntriesPage {
+    page: Page,
+    frame: Frame,
+    /// `None`: nobody looks after the users of this domain here.
+    served: Option<Served>,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+struct Served {
+    standing: Standing,
+    counts: OrderCounts,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    sip: String,
+    device: (String, String),
+    product: String,
+    failed: UnixMillis,
+    /// What is wrong, and what the backend said of it.
+    reason: &'static str,
+    more: String,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    from: u64,
+}
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let at = "/operator/d/{domain}/entries";
+    config.route(at, web::get().to(show)).route(&format!("{at}/again"), web::post().to(again));
+}
+
+impl Desk {
+    fn people(&self) -> Option<&People> {
+        let people = self.pages.people.as_deref()?;
+        people.domains().any(|served| *served == self.domain.name).then_some(people)
+    }
+}
+
+async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let (page, domain) = (&desk.page, &desk.domain.name);
+    let (mut served, mut rows, mut next) = (None, Vec::new(), None);
+    if let Some(people) = desk.people() {
+        served = Some(Served { standing: people.standing(domain)?, counts: people.order_counts(domain).await? });
+        // One more tells whether there is another page.
+        let mut dead = people.dead_orders(domain, wanted.from, ROWS + 1).await?;
+        if dead.len() > ROWS {
+            dead.truncate(ROWS);
+            next = Some(desk.at(&format!("/entries?from={}", wanted.from + ROWS as u64)));
+        }
+        rows = dead.into_iter().map(|order| row(&desk, order)).collect();
+    }
+    page.answer(&EntriesPage { page: page.clone(), frame: desk.frame(), served, rows, next })
+}
+
+fn row(desk: &Desk, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row {
+    Row {
+        id: order.id.to_string(),
+        name: order.name.into(),
+        sip: order.sip.into(),
+        device: (devices::address(desk, &order.phone.key), order.phone.key.to_string()),
+        product: order.phone.product.into(),
+        failed,
+        reason: desk.page.t(progress::texts(trouble).0),
+        more: why.into(),
+    }
+}
+
+async fn again(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+    let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
+    let people = desk.people().ok_or(PageError::NotServed)?;
+    if people.send_again(&desk.domain.name, &id).await? {
+        desk.note_here("entry.again", fields.get("sip")).await;
+    }
+    Ok(desk.done("/entries"))
+}
