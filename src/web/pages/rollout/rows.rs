@@ -12,6 +12,9 @@ use crate::core::time::UnixMillis;
 /// Rows of one page.
 const ROWS: usize = 100;
 
+/// A day in milliseconds.
+const DAY: u64 = 24 * 3600 * 1000;
+
 /// Rows that are read at a time while those that are wanted are looked for.
 const READ: usize = 500;
 
@@ -135,7 +138,8 @@ async fn show(administrator: Administrator, id: web::Path<u64>, wanted: web::Que
     let (rows, next) = rows(&administrator, id, &wanted, now).await?;
     let days = rows.iter().find_map(|row| {
         let request = row.request.as_ref()?;
-        Some(request.valid_until.0.saturating_sub(request.asked.0).div_ceil(24 * 3600 * 1000))
+        // The codes of one page are asked for at one time and issued some seconds later.
+        Some((request.valid_until.0.saturating_sub(request.asked.0) + DAY / 2) / DAY)
     });
     let next = next.map(|from| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
