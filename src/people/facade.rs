@@ -246,6 +246,15 @@ impl People {
         Ok(Standing { devices: tenant.link.standing(), backend: tenant.backend.standing(domain) })
     }
 
+    /// How things stand now. A list of users that nobody has asked for was not read yet; it is then.
+    pub async fn standing_now(&self, domain: &DomainName) -> Result<Standing> {
+        let any = UserQuery { limit: 1, ..UserQuery::default() };
+        if let Err(error) = self.users(domain, &any).await {
+            tracing::debug!(%domain, %error, "no user to be had");
+        }
+        self.standing(domain)
+    }
+
     /// Orders that have failed for good, newest first, from the one at `from` on.
     pub async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
         Ok(self.tenant(domain)?.store.dead_orders(domain, from, limit).await?)

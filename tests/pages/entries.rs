@@ -27,7 +27,8 @@ fn an_operator_has_a_refused_phone_entered_again() {
         let mut anna = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
         let mut operator = Browser::signed_in(broker.addr, "operator", PASSWORD).await;
         let entries = format!("/ui/operator/d/{DOMAIN}/entries");
-        assert!(operator.page(&entries).await.contains("Nothing has failed."));
+        let body = operator.page(&entries).await;
+        assert!(body.contains("Nothing has failed.") && body.contains(">available<"), "{body}");
         let request = leads_to(&anna.submit("/ui/phones/add", "/ui/phones/add", &[]).await);
         let code = code_of(&anna.page(&request).await);
         let (_device, _) = Device::enter(broker.addr, PHONE, &code).await;

@@ -6,7 +6,6 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Administrator, Answer, Page, now_and_then, steps};
-use crate::core::people::UserQuery;
 use crate::people::{LinkStanding, Standing};
 use crate::web::pages::choice::Choice;
 
@@ -42,12 +41,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
-    // A list that nobody has asked for is not read; what is wrong with it is in how it stands.
-    let any = UserQuery { limit: 1, ..UserQuery::default() };
-    if let Err(error) = administrator.people.users(&administrator.domain, &any).await {
-        tracing::debug!(%error, "no user to be had");
-    }
-    let standing = administrator.people.standing(&administrator.domain)?;
+    let standing = administrator.people.standing_now(&administrator.domain).await?;
     let devices = match &standing.devices {
         LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
         LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
