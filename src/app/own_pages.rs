@@ -11,11 +11,12 @@ use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_conf
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
-use url::{Host, Url};
+use url::Url;
 
 use super::bind;
 use crate::actors::governor::Governor;
 use crate::config::{Config, Role};
+use crate::core::loopback::is_loopback;
 use crate::web::gate::{Gate, Passed};
 use crate::web::pages::own_pages::{OwnPages, routes};
 use crate::web::tls::Tls;
@@ -29,7 +30,8 @@ pub(super) struct Place {
 /// Binds the listener. `None` where there are no pages, or none of their browsers could reach it.
 pub(super) fn place(config: &Config) -> anyhow::Result<Option<Place>> {
     let pages = &config.pages;
-    let apart = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !is_here(config);
+    let here = Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url));
+    let apart = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !here;
     if !pages.enabled || !config.plays(Role::Devices) || apart {
         return Ok(None);
     }
@@ -40,17 +42,6 @@ pub(super) fn place(config: &Config) -> anyhow::Result<Option<Place>> {
         Err(_) => format!("{scheme}://{}", listener.local_addr()?),
     };
     Ok(Some(Place { listener, origin }))
-}
-
-/// Whether the pages are for browsers on this machine.
-fn is_here(config: &Config) -> bool {
-    let url = Url::parse(&config.server.public_url).ok();
-    url.is_some_and(|url| match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    })
 }
 
 /// Adds it to the server.

@@ -7,6 +7,7 @@ use url::Url;
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
 use super::values::{BackendKind, Role};
+use crate::core::loopback::is_loopback;
 
 mod oidc;
 mod ranges;
@@ -154,15 +155,6 @@ fn base_address(key: &str, text: &str) -> Result<(), Problem> {
         return wrong(key, "must have no user, query or fragment; remove it");
     }
     Ok(())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 fn instance(config: &Config) -> Result<(), Problem> {

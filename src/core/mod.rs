@@ -17,6 +17,7 @@ pub mod init;
 pub mod jobs;
 pub mod json;
 pub mod limits;
+pub mod loopback;
 pub mod pbx;
 pub mod people;
 pub mod percent;

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::OidcError;
 use super::http::Http;
+use crate::core::loopback::is_loopback;
 use crate::core::time::Tick;
 
 /// Keys that are kept, at most.
@@ -60,13 +61,7 @@ impl Metadata {
 
 /// What goes to this address stays secret on the way: `https`, or this machine.
 pub(super) fn is_safe(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }
 
 /// Asks a provider for its metadata and its keys.

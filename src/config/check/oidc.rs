@@ -2,8 +2,9 @@
 
 use url::Url;
 
-use super::{Config, Problem, is_loopback, wrong};
+use super::{Config, Problem, wrong};
 use crate::core::ids::DomainName;
+use crate::core::loopback::is_loopback;
 
 pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
     let oidc = &config.pages.oidc;
