@@ -117,9 +117,9 @@ impl People {
         }
     }
 
-    /// The domains that are served.
-    pub fn domains(&self) -> impl Iterator<Item = &DomainName> {
-        self.tenants.keys()
+    /// Whether this domain is served.
+    pub fn serves(&self, domain: &DomainName) -> bool {
+        self.tenants.contains_key(domain)
     }
 
     fn served(&self, domain: &DomainName) -> Result<&Tenant> {

@@ -44,8 +44,7 @@ impl FromRequest for Member {
         let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal);
         ready(signed.and_then(|signed| {
             let (pages, domain) = (pages?, signed.domain()?.clone());
-            let people = pages.people.clone().filter(|people| people.domains().any(|served| *served == domain));
-            let people = people.ok_or(PageError::NotServed)?;
+            let people = pages.people_of(&domain).cloned().ok_or(PageError::NotServed)?;
             Ok(Self { page: signed.page.clone(), signed, pages, people, domain })
         }))
     }

@@ -53,6 +53,7 @@ pub use page::{NavEntry, Page, SignedIn};
 use crate::accounts::SignIn;
 use crate::admin::Admin;
 use crate::core::accounts::Role;
+use crate::core::ids::DomainName;
 use crate::people::People;
 
 /// Result of a handler.
@@ -100,6 +101,13 @@ pub struct Pages {
     pub provider: Option<oidc::SignInAt>,
     /// People may sign in with accounts of this installation.
     pub local_accounts: bool,
+}
+
+impl Pages {
+    /// The Users role, if it serves this domain.
+    fn people_of(&self, domain: &DomainName) -> Option<&Arc<People>> {
+        self.people.as_ref().filter(|people| people.serves(domain))
+    }
 }
 
 /// Adds the pages.

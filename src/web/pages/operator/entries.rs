@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Answer, Desk, Frame, Page, ROWS, devices};
 use crate::core::people::RequestId;
 use crate::core::time::UnixMillis;
-use crate::people::{People, Standing};
+use crate::people::Standing;
 use crate::store::{DeadOrder, OrderCounts};
 use crate::web::pages::{Fields, PageError, progress};
 
@@ -50,17 +50,10 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route(at, web::get().to(show)).route(&format!("{at}/again"), web::post().to(again));
 }
 
-impl Desk {
-    fn people(&self) -> Option<&People> {
-        let people = self.pages.people.as_deref()?;
-        people.domains().any(|served| *served == self.domain.name).then_some(people)
-    }
-}
-
 async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, domain) = (&desk.page, &desk.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
-    if let Some(people) = desk.people() {
+    if let Some(people) = desk.pages.people_of(domain) {
         served =
             Some(Served { standing: people.standing_now(domain).await?, counts: people.order_counts(domain).await? });
         // One more tells whether there is another page.
@@ -89,7 +82,7 @@ fn row(desk: &Desk, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row
 
 async fn again(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
-    let people = desk.people().ok_or(PageError::NotServed)?;
+    let people = desk.pages.people_of(&desk.domain.name).ok_or(PageError::NotServed)?;
     if people.send_again(&desk.domain.name, &id).await? {
         desk.note_here("entry.again", fields.get("sip")).await;
     }
