@@ -80,6 +80,11 @@ impl Page {
         &self.0.target
     }
 
+    /// Whether the page is shown after something was done: the address says so.
+    pub fn done(&self) -> bool {
+        self.target().split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "done=1"))
+    }
+
     /// Who has come, if they are signed in.
     pub fn who(&self) -> Option<&Identity> {
         self.0.visit.as_ref().map(|visit| &visit.session.identity)

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{Answer, Operator, Page, done, go};
+use super::{Answer, Operator, Page, go};
 use crate::accounts::{NewAccount, OfficeError};
 use crate::core::accounts::{AccountName, Identity, Role};
 use crate::core::ids::{DomainName, Secret};
@@ -17,7 +17,6 @@ struct AccountsPage {
     roles: Vec<(&'static str, &'static str)>,
     domain: Option<String>,
     least: String,
-    done: bool,
 }
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -42,7 +41,6 @@ async fn show(operator: Operator) -> Answer<HttpResponse> {
         roles: Role::ALL.into_iter().map(|role| (role.as_str(), home::role_name(page, role))).collect(),
         domain: domain.map(ToString::to_string),
         least: page.tn("account.password_hint", crate::accounts::MIN_PASSWORD),
-        done: done(page),
     })
 }
 

@@ -177,13 +177,8 @@ impl Desk {
     fn frame(&self) -> Frame {
         let page = &self.page;
         let tabs = if self.who().is_instance() { domain_entries(page, &self.domain.name) } else { Vec::new() };
-        Frame { tabs, domain: self.domain.name.to_string(), base: base(&self.domain.name), done: done(page) }
+        Frame { tabs, domain: self.domain.name.to_string(), base: base(&self.domain.name) }
     }
-}
-
-/// Whether the page is shown after something was done.
-fn done(page: &Page) -> bool {
-    page.target().split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "done=1"))
 }
 
 /// What all pages of a domain show.
@@ -191,7 +186,6 @@ struct Frame {
     tabs: Vec<NavEntry>,
     domain: String,
     base: String,
-    done: bool,
 }
 
 impl FromRequest for Desk {

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::words::Done;
-use super::{Answer, Desk, Frame, Operator, Page, base, done, go};
+use super::{Answer, Desk, Frame, Operator, Page, base, go};
 use crate::admin::WholeInstance;
 use crate::core::ids::{DomainName, Secret};
 use crate::store::NewDomain;
@@ -17,7 +17,6 @@ struct DomainsPage {
     whole: WholeInstance,
     oldest: u64,
     domains: Vec<DomainRow>,
-    done: bool,
 }
 
 struct DomainRow {
@@ -62,7 +61,7 @@ async fn start(operator: Operator) -> Answer<HttpResponse> {
     };
     let oldest = whole.totals.oldest.unwrap_or_default().as_secs() / 60;
     let domains = domains.iter().map(row).collect();
-    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains, done: done(page) })
+    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains })
 }
 
 async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Operator, Page, ROWS, base, done, go};
+use super::{Answer, Operator, Page, ROWS, base, go};
 use crate::core::ids::{CategoryId, DeviceId, DomainName};
 use crate::core::percent;
 use crate::core::time::UnixMillis;
@@ -19,7 +19,6 @@ struct UnassignedPage {
     next: Option<String>,
     /// Domain and category as the form sends them, and as they are read.
     places: Vec<(String, String)>,
-    done: bool,
 }
 
 struct Row {
@@ -63,7 +62,6 @@ async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResp
         rows: found.items.iter().map(row).collect(),
         next: found.next.map(|next| format!("/ui/operator/unassigned?after={}", next.0)),
         places: places.collect(),
-        done: done(page),
     })
 }
 

@@ -41,7 +41,6 @@ fn routes(config: &mut web::ServiceConfig) {
 struct RolloutsPage {
     page: Page,
     rollouts: Vec<PeopleRollout>,
-    done: bool,
 }
 
 /// The page of a roll-out.
@@ -58,7 +57,7 @@ fn steps(page: &Page, now: usize) -> Vec<(&'static str, bool)> {
 async fn show(administrator: Administrator) -> Answer<HttpResponse> {
     let rollouts = administrator.people.rollouts(&administrator.domain).await?;
     let page = &administrator.page;
-    page.answer(&RolloutsPage { page: page.clone(), rollouts, done: page.target().ends_with("?done=1") })
+    page.answer(&RolloutsPage { page: page.clone(), rollouts })
 }
 
 async fn events(administrator: Administrator) -> Answer<HttpResponse> {
