@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod appws;
+pub mod cause;
 pub mod claims;
 pub mod close;
 pub mod csv;

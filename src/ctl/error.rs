@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::table::escaped;
+use crate::core::cause::innermost;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +52,7 @@ impl CtlError {
 
     /// What the HTTP client says, without the address: it may hold a code.
     pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> Self {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        let why = if error.is_timeout() { "no answer in time".into() } else { escaped(&cause.to_string()) };
+        let why = if error.is_timeout() { "no answer in time".into() } else { escaped(&innermost(error).to_string()) };
         Self::Unreachable { url: url.to_owned(), why }
     }
 }

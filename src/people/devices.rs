@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::core::cause::innermost;
 use crate::core::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::core::timeline::Happening;
 use crate::core::timeline::standing::Reason;
@@ -51,11 +52,7 @@ impl From<AskError> for DevicesError {
 impl From<reqwest::Error> for DevicesError {
     fn from(error: reqwest::Error) -> Self {
         // The address holds a code.
-        let mut cause: &dyn std::error::Error = &error.without_url();
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        Self::Unreachable(cause.to_string().into())
+        Self::Unreachable(innermost(&error.without_url()).to_string().into())
     }
 }
 

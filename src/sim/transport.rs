@@ -15,6 +15,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
+use crate::core::cause::innermost;
+
 /// Name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);
 /// A message must have left for the kernel within this time.
@@ -42,7 +44,7 @@ pub enum LinkError {
     #[error("{0}")]
     WebSocket(Box<WsError>),
     /// An error of HTTP. The address is left out: its query may hold a code or token.
-    #[error("{}", without_address(.0))]
+    #[error("{}", innermost(&**.0))]
     Http(Box<reqwest::Error>),
 }
 
@@ -59,15 +61,6 @@ impl From<reqwest::Error> for LinkError {
     fn from(error: reqwest::Error) -> Self {
         Self::Http(Box::new(error.without_url()))
     }
-}
-
-/// The innermost cause says what happened ("connection refused"); the outer ones only say that it was while sending.
-fn without_address(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 /// What a link has received.

@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::{OidcError, SettingsError};
+use crate::core::cause::innermost;
 
 /// Longest answer, in bytes.
 const LONGEST: usize = 256 * 1024;
@@ -102,11 +103,7 @@ fn failed(error: &reqwest::Error) -> OidcError {
     if error.is_timeout() {
         return OidcError::Down("no answer in time".into());
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    OidcError::Down(format!("not reached: {cause}"))
+    OidcError::Down(format!("not reached: {}", innermost(error)))
 }
 
 impl Answer {

@@ -18,6 +18,7 @@ use sha2::Sha256;
 use super::users::UserList;
 use super::{Backend, BackendError, BackendStanding, Entered};
 use crate::clock;
+use crate::core::cause::innermost;
 use crate::core::ids::{DomainName, Secret};
 use crate::core::people::{Order, Person, PersonId, PhoneApp, Trouble, UserPage, UserQuery};
 use crate::core::sysclient::auth::hex;
@@ -89,14 +90,10 @@ impl WebhookBackend {
             .header("Idempotency-Key", order.id.as_str())
             .header("Provbroker-Signature", signature(&self.secret, time, body.as_bytes()))
             .body(body);
-        let response = request.send().await.map_err(|error| {
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(inner) = cause.source() {
-                cause = inner;
-            }
-            BackendError::later(format!("receiver not reached: {cause}"))
-        })?;
-        judge(&response)
+        match request.send().await {
+            Ok(response) => judge(&response),
+            Err(error) => Err(BackendError::later(format!("receiver not reached: {}", innermost(&error)))),
+        }
     }
 }
 
