@@ -8,9 +8,12 @@ use crate::store::StoreError;
 /// Why the Users role has not done what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PeopleError {
-    /// There is no such thing in this domain: a domain that is not served, a request, a roll-out, a category, a phone app.
+    /// There is no such thing in this domain: a domain that is not served, a user, a request, a roll-out.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// What was chosen for a phone is not there (any more): the category, or the phone app.
+    #[error("no such {0}")]
+    NoChoice(&'static str),
     /// It does not fit any more: what is to be cancelled has been used.
     #[error("{0}")]
     Conflict(&'static str),

@@ -158,23 +158,23 @@ impl People {
         Ok(self.tenant(domain)?.backend.user_by_sip(domain, sip).await?)
     }
 
-    /// Whether phones can be had in this category with this app.
-    pub(super) async fn check(&self, domain: &DomainName, category: &str, app: &str) -> Result<()> {
-        if !self.categories(domain).await?.iter().any(|known| &*known.name == category) {
-            return Err(PeopleError::NotFound("category"));
-        }
-        if !self.phone_apps(domain).await?.iter().any(|known| &*known.name == app) {
-            return Err(PeopleError::NotFound("phone app"));
-        }
-        Ok(())
+    /// Category and phone app of a new phone. Of one that was left open (empty) because there is only one, it is that one.
+    pub(super) async fn choose(&self, domain: &DomainName, category: &str, app: &str) -> Result<(Box<str>, Box<str>)> {
+        let categories = self.categories(domain).await?;
+        let category = chosen(categories.iter().map(|category| &*category.name), category);
+        let category = category.ok_or(PeopleError::NoChoice("category"))?;
+        let apps = self.phone_apps(domain).await?;
+        let app = chosen(apps.iter().map(|app| &*app.name), app).ok_or(PeopleError::NoChoice("phone app"))?;
+        Ok((category, app))
     }
 
-    /// Asks for a phone for a person. The code is in the answer, and in the store before that.
+    /// Asks for a phone for a person, in a category and with an app that may be empty if there is only one. The code is in the
+    /// answer, and in the store before that.
     pub async fn add_phone(&self, domain: &DomainName, of: &Person, category: &str, app: &str) -> Result<PhoneRequest> {
         let tenant = self.tenant(domain)?;
-        self.check(domain, category, app).await?;
+        let (category, app) = self.choose(domain, category, app).await?;
         let (person, sip, name) = (&of.guid, &*of.sip, &*of.name);
-        let wanted = Wanted { domain, person, sip, name, category, app, rollout: None };
+        let wanted = Wanted { domain, person, sip, name, category: &category, app: &app, rollout: None };
         let request = ask_code(&tenant.link, &wanted, tenant.store.now().await?).await?;
         tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
         tenant.placing.teller.tell(&request);
@@ -284,6 +284,15 @@ impl People {
         metrics::set(Gauge::OrdersWaiting, all.waiting);
         metrics::set(Gauge::OrdersFailed, all.failed);
         Ok(())
+    }
+}
+
+/// What was chosen of these names.
+fn chosen<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Option<Box<str>> {
+    let names: Vec<&str> = names.collect();
+    match *names {
+        [only] if wanted.is_empty() => Some(only.into()),
+        _ => names.contains(&wanted).then(|| wanted.into()),
     }
 }
 

@@ -77,7 +77,8 @@ pub(super) async fn ask_code(
 }
 
 impl People {
-    /// Begins a roll-out. The codes are made behind this: [`PeopleRollout::made`] says how many there are.
+    /// Begins a roll-out, in a category and with an app that may be empty if there is only one. The codes are made behind this:
+    /// [`PeopleRollout::made`] says how many there are.
     pub async fn begin_rollout(
         &self,
         domain: &DomainName,
@@ -93,8 +94,8 @@ impl People {
         if users.len() > MAX_USERS {
             return Err(PeopleError::Conflict("more than 100 000 users in one roll-out"));
         }
-        self.check(domain, category, app).await?;
-        let rollout = tenant.store.begin_people_rollout(domain, name, category, app, users.len() as u64).await?;
+        let (category, app) = self.choose(domain, category, app).await?;
+        let rollout = tenant.store.begin_people_rollout(domain, name, &category, &app, users.len() as u64).await?;
         if !tenant.store.add_people_rows(domain, rollout.id, 0, users).await? {
             return Err(PeopleError::NotFound("roll-out"));
         }

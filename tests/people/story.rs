@@ -65,7 +65,7 @@ async fn a_person_adds_a_phone_and_sees_it_ready(keep: &Keep) {
     assert!(std::fs::read_to_string(files.phones()).unwrap().contains(",\"'=HYPERLINK("));
     for wrong in [("No such", "phone"), (CATEGORY, "no such")] {
         let refused = people.add_phone(&domain(), &anna, wrong.0, wrong.1).await;
-        assert!(matches!(refused, Err(PeopleError::NotFound(_))), "{refused:?}");
+        assert!(matches!(refused, Err(PeopleError::NoChoice(_))), "{refused:?}");
     }
 }
 

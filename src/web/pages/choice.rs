@@ -25,17 +25,4 @@ impl Choice {
     pub const fn is_empty(&self) -> bool {
         self.categories.is_empty() || self.apps.is_empty()
     }
-
-    /// Category and app as a form has sent them; what the form did not ask because there is only one is that one.
-    pub fn taken<'a>(&'a self, category: &'a str, app: &'a str) -> (&'a str, &'a str) {
-        let category = match &*self.categories {
-            [only] if category.is_empty() => only,
-            _ => category,
-        };
-        let app = match &*self.apps {
-            [only] if app.is_empty() => &only.name,
-            _ => app,
-        };
-        (category, app)
-    }
 }

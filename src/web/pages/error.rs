@@ -136,7 +136,7 @@ impl From<AdminError> for PageError {
 impl From<PeopleError> for PageError {
     fn from(error: PeopleError) -> Self {
         match error {
-            PeopleError::NotFound(_) => Self::NotFound,
+            PeopleError::NotFound(_) | PeopleError::NoChoice(_) => Self::NotFound,
             PeopleError::Conflict(why) => Self::Refused(why.into()),
             PeopleError::Devices(DevicesError::TooMany) => Self::TooMany(SOON),
             PeopleError::Devices(DevicesError::Refused(why))

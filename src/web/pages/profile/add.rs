@@ -30,15 +30,13 @@ async fn show(owner: Owner) -> Answer<HttpResponse> {
 
 async fn add(owner: Owner, fields: Fields) -> Answer<HttpResponse> {
     let (people, domain) = (&owner.people, &owner.domain);
-    let choice = Choice::of(&owner).await?;
     let now = people.now(domain).await?;
     let requests = people.requests_of(domain, &owner.person.guid).await?;
     if requests.iter().filter(|request| request.is_open(now)).count() >= OPEN {
-        let template = AddPage { page: owner.page.clone(), choice, too_many: true };
+        let template = AddPage { page: owner.page.clone(), choice: Choice::of(&owner).await?, too_many: true };
         return owner.page.answer_with(StatusCode::CONFLICT, &template);
     }
-    let (category, app) = choice.taken(fields.get("category"), fields.get("app"));
-    let request = people.add_phone(domain, &owner.person, category, app).await?;
-    owner.note("phone.add", category).await;
+    let request = people.add_phone(domain, &owner.person, fields.get("category"), fields.get("app")).await?;
+    owner.note("phone.add", &request.category).await;
     Ok(go(&address(&request.id)))
 }

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use super::chosen::{entries, resolve, with};
 use super::{Administrator, Answer, Fields, Page, address, steps};
 use crate::core::people::{MAX_TEXT, Person, UserPage, UserQuery};
-use crate::people::MAX_USERS;
-use crate::web::pages::choice::Choice;
+use crate::people::{MAX_USERS, PeopleError};
 use crate::web::pages::fields::Longest;
 use crate::web::pages::page::go;
 
@@ -133,9 +132,6 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
 
 async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResponse> {
     let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
-    let choice = Choice::of(administrator).await?;
-    let (category, app) = choice.taken(&wanted.category, &wanted.app);
-    let known = choice.categories.iter().any(|name| name == category) && choice.apps.iter().any(|a| &*a.name == app);
     let name = wanted.name.trim();
     let list = entries(&wanted.list);
     let (users, unknown) = if list.is_empty() {
@@ -143,9 +139,7 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
     } else {
         resolve(&list, &all(administrator, &Wanted::default()).await?)
     };
-    let wrong = if !known {
-        Some(page.t("register.no_choice").to_owned())
-    } else if name.is_empty() || name.chars().count() > MAX_TEXT || name.chars().any(char::is_control) {
+    let wrong = if name.is_empty() || name.chars().count() > MAX_TEXT || name.chars().any(char::is_control) {
         Some(page.t("register.no_name").to_owned())
     } else if list.is_empty() {
         Some(page.t("register.nobody").to_owned())
@@ -161,7 +155,13 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
     if wrong.is_some() {
         return show(administrator, wanted, wrong).await;
     }
-    let rollout = people.begin_rollout(domain, name, category, app, &users).await?;
+    let rollout = match people.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
+        Err(PeopleError::NoChoice(_)) => {
+            let wrong = Some(page.t("register.no_choice").to_owned());
+            return show(administrator, wanted, wrong).await;
+        }
+        begun => begun?,
+    };
     administrator.note("rollout.begin", name).await;
     Ok(go(&address(rollout.id)))
 }
