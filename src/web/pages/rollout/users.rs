@@ -1,6 +1,8 @@
 //! The third step: who gets a phone. One list, one user on each line, that can be typed into, pasted into, filled by a file, and
 //! added to from the users that are found. It goes to and fro with the page, so that nothing half done is kept anywhere.
 
+use std::collections::HashSet;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -61,13 +63,21 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn open(administrator: Administrator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    show(&administrator, wanted.into_inner(), None).await
+    let wanted = wanted.into_inner();
+    let list = entries(&wanted.list);
+    show(&administrator, wanted, &list, None).await
 }
 
-async fn show(administrator: &Administrator, wanted: Wanted, wrong: Option<String>) -> Answer<HttpResponse> {
+/// The page; `list` is what stands on the list of `wanted`.
+async fn show(
+    administrator: &Administrator,
+    wanted: Wanted,
+    list: &[String],
+    wrong: Option<String>,
+) -> Answer<HttpResponse> {
     let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
     let found = people.users(domain, &query(&wanted, &wanted.after, SHOWN)).await?;
-    let list: std::collections::HashSet<String> = entries(&wanted.list).into_iter().collect();
+    let on_it: HashSet<&str> = list.iter().map(String::as_str).collect();
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     page.answer_with(
         status,
@@ -75,7 +85,7 @@ async fn show(administrator: &Administrator, wanted: Wanted, wrong: Option<Strin
             page: page.clone(),
             steps: steps(page, 3),
             count: list.len(),
-            listed: found.users.iter().map(|person| list.contains(&*person.sip)).collect(),
+            listed: found.users.iter().map(|person| on_it.contains(&*person.sip)).collect(),
             found,
             wanted,
             wrong,
@@ -126,8 +136,9 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
         // "search", or the key that ends a line.
         _ => Vec::new(),
     };
-    wanted.list = with(&wanted.list, more).join("\n");
-    show(&administrator, wanted, None).await
+    let list = with(&wanted.list, more);
+    wanted.list = list.join("\n");
+    show(&administrator, wanted, &list, None).await
 }
 
 async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResponse> {
@@ -153,12 +164,12 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
         Some(format!("{} {named}{more}", page.tn("register.unknown", unknown.len())))
     };
     if wrong.is_some() {
-        return show(administrator, wanted, wrong).await;
+        return show(administrator, wanted, &list, wrong).await;
     }
     let rollout = match people.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
         Err(PeopleError::NoChoice(_)) => {
             let wrong = Some(page.t("register.no_choice").to_owned());
-            return show(administrator, wanted, wrong).await;
+            return show(administrator, wanted, &list, wrong).await;
         }
         begun => begun?,
     };
