@@ -240,19 +240,14 @@ impl People {
         Ok(Looking { _at: self.tenant(domain)?.lookout.look_at(id) })
     }
 
-    /// How things stand.
-    pub fn standing(&self, domain: &DomainName) -> Result<Standing> {
+    /// How things stand. A list of users that nobody has asked for was not read yet; it is then.
+    pub async fn standing(&self, domain: &DomainName) -> Result<Standing> {
         let tenant = self.tenant(domain)?;
-        Ok(Standing { devices: tenant.link.standing(), backend: tenant.backend.standing(domain) })
-    }
-
-    /// How things stand now. A list of users that nobody has asked for was not read yet; it is then.
-    pub async fn standing_now(&self, domain: &DomainName) -> Result<Standing> {
         let any = UserQuery { limit: 1, ..UserQuery::default() };
-        if let Err(error) = self.users(domain, &any).await {
+        if let Err(error) = tenant.backend.users(domain, &any).await {
             tracing::debug!(%domain, %error, "no user to be had");
         }
-        self.standing(domain)
+        Ok(Standing { devices: tenant.link.standing(), backend: tenant.backend.standing(domain) })
     }
 
     /// Orders that have failed for good, newest first, from the one at `from` on.

@@ -91,7 +91,7 @@ pub fn with_changed_users(keep: &Keep, change: impl FnOnce(&mut Config), test: i
         for domain in [DOMAIN, OTHER] {
             let domain = DomainName::parse(domain).unwrap();
             until("the Users role has logged in", async || {
-                broker.people().standing(&domain).unwrap().devices == LinkStanding::Up
+                broker.people().standing(&domain).await.unwrap().devices == LinkStanding::Up
             })
             .await;
         }

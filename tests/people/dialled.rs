@@ -49,8 +49,10 @@ async fn known(people: &People, sip: &str) -> Person {
 }
 
 async fn linked(people: &People) {
-    until("Devices is there", async || (people.standing(&domain()).unwrap().devices == LinkStanding::Up).then_some(()))
-        .await;
+    until("Devices is there", async || {
+        (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+    })
+    .await;
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
                 exchange.fingerprint = pinned;
             });
             until("it was tried", async || (front.failed() > before).then_some(())).await;
-            assert!(!broker.people().standing(&domain()).unwrap().backend.up);
+            assert!(!broker.people().standing(&domain()).await.unwrap().backend.up);
             assert!(pbx.with(|sim, _| sim.seen.messages.is_empty()), "not a word over such a connection");
             broker.stop();
         }

@@ -113,7 +113,7 @@ fn a_node_dies_and_the_other_goes_on() {
 
         // Codes and notices go on while what the dead one had taken up is still its own.
         until("Devices is there", async || {
-            (people.standing(&domain()).unwrap().devices == LinkStanding::Up).then_some(())
+            (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
         })
         .await;
         let anna = people.user(&domain(), "anna").await.unwrap().unwrap();

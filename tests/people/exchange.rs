@@ -64,7 +64,7 @@ fn a_phone_is_entered_at_the_exchange_that_connects() {
         let anna = until("the users are known", async || people.user(&domain(), "anna").await.ok().flatten()).await;
         assert_eq!((anna.guid.as_str(), &*anna.name), (&*guid, "Anna Berg"));
         until("Devices is there", async || {
-            (people.standing(&domain()).unwrap().devices == LinkStanding::Up).then_some(())
+            (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
         })
         .await;
         let request = people.add_phone(&domain(), &anna, "Desk phones", "phone").await.unwrap();
@@ -91,7 +91,7 @@ fn whoever_does_not_know_the_password_is_nobody() {
         let pbx = Running::start(sim, dial(&broker)).unwrap();
         until("it was refused", async || pbx.with(|sim, _| (sim.seen.refused >= 2).then_some(()))).await;
         assert!(pbx.with(|sim, _| sim.seen.logged_in == 0 && sim.seen.count("ReplicateStart") == 0));
-        assert!(!broker.people().standing(&domain()).unwrap().backend.up);
+        assert!(!broker.people().standing(&domain()).await.unwrap().backend.up);
     });
 }
 

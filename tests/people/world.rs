@@ -75,7 +75,7 @@ pub async fn started(keep: &Keep, files: &Files) -> (Broker, Arc<People>) {
     let people = Arc::clone(broker.people());
     for domain in [domain(), other_domain()] {
         until("the Users role has logged in", async || {
-            (people.standing(&domain).unwrap().devices == LinkStanding::Up).then_some(())
+            (people.standing(&domain).await.unwrap().devices == LinkStanding::Up).then_some(())
         })
         .await;
     }

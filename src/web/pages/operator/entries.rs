@@ -54,8 +54,7 @@ async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, domain) = (&desk.page, &desk.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
     if let Some(people) = desk.pages.people_of(domain) {
-        served =
-            Some(Served { standing: people.standing_now(domain).await?, counts: people.order_counts(domain).await? });
+        served = Some(Served { standing: people.standing(domain).await?, counts: people.order_counts(domain).await? });
         // One more tells whether there is another page.
         let mut dead = people.dead_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {

@@ -41,7 +41,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
-    let standing = administrator.people.standing_now(&administrator.domain).await?;
+    let standing = administrator.people.standing(&administrator.domain).await?;
     let devices = match &standing.devices {
         LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
         LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
