@@ -170,7 +170,8 @@ contract! {
         a_rollout_of_people_is_made_and_followed,
         a_rollout_of_people_ends,
         of_two_nodes_one_has_the_turn,
-        a_phone_has_one_request;
+        a_phone_has_one_request,
+        a_person_has_only_so_many_open_codes;
     tenancy:
         a_domain_is_made_changed_and_deleted,
         access_is_given_and_ends_with_the_domain_that_gave_it,

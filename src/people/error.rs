@@ -14,6 +14,9 @@ pub enum PeopleError {
     /// What was chosen for a phone is not there (any more): the category, or the phone app.
     #[error("no such {0}")]
     NoChoice(&'static str),
+    /// The person has as many open codes as they may have.
+    #[error("too many open codes")]
+    TooManyOpen,
     /// It does not fit any more: what is to be cancelled has been used.
     #[error("{0}")]
     Conflict(&'static str),

@@ -25,10 +25,13 @@ use crate::core::time::UnixMillis;
 use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::users::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
-use crate::store::{DeadOrder, OrderCounts, Store};
+use crate::store::{DeadOrder, OrderCounts, PutRequest, Store};
 
 /// Phones that are asked about in one request (`devices-api.md` section 6).
 const PHONES: usize = 1000;
+
+/// Open codes of one person at most: nobody has more phones in their hands, and each code that is open is one that can be guessed.
+const MAX_OPEN: u64 = 10;
 
 struct Tenant {
     shared: Arc<TenantShared>,
@@ -169,15 +172,27 @@ impl People {
     }
 
     /// Asks for a phone for a person, in a category and with an app that may be empty if there is only one. The code is in the
-    /// answer, and in the store before that.
+    /// answer, and in the store before that. Nobody has more than ten open codes by it.
     pub async fn add_phone(&self, domain: &DomainName, of: &Person, category: &str, app: &str) -> Result<PhoneRequest> {
-        let tenant = self.tenant(domain)?;
+        let Tenant { shared, operators } = self.served(domain)?;
+        let now = shared.store.now().await?;
+        // The store has the last word. But what it will refuse need not be asked of Devices, which all persons share.
+        let open = shared.store.requests_of(domain, &of.guid).await?;
+        if open.iter().filter(|request| request.is_open(now)).count() as u64 >= MAX_OPEN {
+            return Err(PeopleError::TooManyOpen);
+        }
         let (category, app) = self.choose(domain, category, app).await?;
         let (person, sip, name) = (&of.guid, &*of.sip, &*of.name);
         let wanted = Wanted { domain, person, sip, name, category: &category, app: &app, rollout: None };
-        let request = ask_code(&tenant.link, &wanted, tenant.store.now().await?).await?;
-        tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
-        tenant.placing.teller.tell(&request);
+        let request = ask_code(&shared.link, &wanted, now).await?;
+        if shared.store.put_request(&request, MAX_OPEN).await? == PutRequest::TooMany {
+            // Asked for at the same time as others. Nobody can see it, so nobody could take it back.
+            if let Err(error) = operators.revoke(request.code).await {
+                tracing::warn!(%domain, person = %of.guid, %error, "a code that was one too many is open until it ends");
+            }
+            return Err(PeopleError::TooManyOpen);
+        }
+        shared.placing.teller.tell(&request);
         Ok(request)
     }
 

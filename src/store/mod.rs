@@ -32,7 +32,7 @@ pub use fleet::{Fleet, Listing, Offer, StrangerListing};
 pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
 pub use locks::Locks;
 pub use open::{OpenError, Options, connect};
-pub use people::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, Requests};
+pub use people::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, PutRequest, Requests};
 pub use tenancy::{Deleted, DomainChange, PutCategory, Tenancy};
 pub use tickets::{TicketKey, TicketKeys};
 pub use timelines::Timelines;

@@ -17,6 +17,15 @@ use crate::core::time::UnixMillis;
 /// A request that has come to nothing is kept this long, so that its person can read why.
 pub const KEEP_OVER: Duration = Duration::from_secs(24 * 3600);
 
+/// What has become of [`Requests::put_request`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutRequest {
+    /// It is kept.
+    Kept,
+    /// Its person has as many open codes as they may have.
+    TooMany,
+}
+
 /// What has become of [`Orders::place_order`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
@@ -56,6 +65,10 @@ pub struct OrderCounts {
 pub trait Requests: Send + Sync {
     /// Keeps new requests of one domain. One that is there already stays as it is.
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()>;
+
+    /// Keeps a new request, unless its person has `max_open` open codes: within their validity, not taken back, and without a
+    /// phone, those of roll-outs too. One that is there already stays as it is and counts as kept.
+    async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest>;
 
     /// One request.
     async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>>;

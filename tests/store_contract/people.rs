@@ -7,7 +7,7 @@ use provbroker::core::people::{
     Attempt, EntryState, Order, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Trouble,
 };
 use provbroker::core::time::UnixMillis;
-use provbroker::store::{Placed, Store};
+use provbroker::store::{Placed, PutRequest, Store};
 
 use crate::fixture::*;
 use crate::redis_server::RedisServer;
@@ -331,6 +331,44 @@ pub async fn a_phone_has_one_request(f: impl Fixture) {
     let port = PhoneFacts { port: Some("TEL1".into()), ..phone(1) };
     store.place_order(&domain(), code(3), &port, Progress::Ready).await.unwrap();
     assert!(read(store, 2).await.is_some() && read(store, 3).await.is_some());
+}
+
+pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
+    let store = &**f.store();
+    let mut wishes = Vec::new();
+    for number in 1..=40 {
+        wishes.push(wish(store, number, "anna", None).await);
+    }
+    let put = async |wish: &PhoneRequest| store.put_request(wish, 10).await.unwrap();
+    let all = futures_util::future::join_all(wishes.iter().map(&put)).await;
+    let (kept, refused): (Vec<_>, Vec<_>) = wishes.iter().zip(all).partition(|(_, put)| *put == PutRequest::Kept);
+    let found = store.requests_of(&domain(), &wishes[0].person).await.unwrap();
+    assert!(found.len() == 10 && found.iter().all(|request| kept.iter().any(|(wish, _)| wish.id == request.id)));
+    assert_eq!((kept.len(), refused.len()), (10, 30));
+    assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 99).await.unwrap().len(), 10);
+    assert_eq!(put(kept[0].0).await, PutRequest::Kept, "repeated");
+    assert_eq!(put(&wish(store, 50, "otto", None).await).await, PutRequest::Kept, "somebody else");
+    assert_eq!(store.request_with(&domain(), refused[0].0.code).await.unwrap(), None);
+
+    // Whatever ends one makes room for one.
+    let mut next = refused.iter().map(|(wish, _)| *wish);
+    let mut room_for_one = async |how: &str| {
+        assert_eq!(put(next.next().unwrap()).await, PutRequest::Kept, "{how}");
+        assert_eq!(put(next.next().unwrap()).await, PutRequest::TooMany, "{how}");
+    };
+    assert!(store.advance(kept[0].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    room_for_one("cancelled").await;
+    let placed = store.place_order(&domain(), kept[1].0.code, &phone(1), Progress::Ready).await.unwrap();
+    assert!(matches!(placed, Placed::New(_)));
+    room_for_one("used").await;
+    assert!(store.forget_request(kept[2].0).await.unwrap());
+    room_for_one("forgotten").await;
+    // Those of a roll-out count, and are kept in any case.
+    store.put_requests(&domain(), &[wish(store, 60, "anna", Some(RolloutId(1))).await]).await.unwrap();
+    assert!(store.advance(kept[3].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    assert_eq!(put(&wish(store, 61, "anna", None).await).await, PutRequest::TooMany);
+    f.advance(VALID).await;
+    assert_eq!(put(&wish(store, 62, "anna", None).await).await, PutRequest::Kept, "their time is over");
 }
 
 async fn survive(mut f: impl Fixture) {

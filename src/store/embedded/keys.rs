@@ -173,6 +173,10 @@ pub(super) fn people_open(domain: &DomainName) -> String {
     format!("{{{domain}}}:people:open")
 }
 
+pub(super) fn people_open_of(domain: &DomainName, person: &PersonId) -> String {
+    format!("{{{domain}}}:people:open:{person}")
+}
+
 pub(super) fn people_orders(domain: &DomainName) -> String {
     format!("{{{domain}}}:people:orders")
 }

@@ -11,13 +11,17 @@ use crate::core::people::{
 };
 use crate::core::time::UnixMillis;
 use crate::metrics::StoreOp;
-use crate::store::people::{DeadOrder, OrderCounts, Placed};
+use crate::store::people::{DeadOrder, OrderCounts, Placed, PutRequest};
 use crate::store::{Orders, Requests, Result, Store};
 
 #[async_trait]
 impl<S: Store> Requests for Observed<S> {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
         timed(StoreOp::PutRequests, self.0.put_requests(domain, new)).await
+    }
+
+    async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {
+        timed(StoreOp::PutRequests, self.0.put_request(new, max_open)).await
     }
 
     async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {

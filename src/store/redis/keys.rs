@@ -59,6 +59,7 @@
 //!   pb:{domain}:people:phone:<device>/<port> string → id of the request that it belongs to
 //!   pb:{domain}:people:of:<person> zset    requests by time                      TTL of the last one
 //!   pb:{domain}:people:open        zset    codes without a phone by end          TTL of the last request
+//!   pb:{domain}:people:open:<person> zset  those of a person by end; a counter only  TTL validity of the last one
 //!   pb:{domain}:people:orders      zset    requests by the time at which their order is due
 //!   pb:{domain}:people:failed      zset    requests whose order has failed, by time
 //!   pb:{domain}:people:seq         counter numbers of roll-outs of people given so far
@@ -264,6 +265,10 @@ pub(super) fn people_of(domain: &DomainName, person: &PersonId) -> String {
 
 pub(super) fn people_open(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:people:open")
+}
+
+pub(super) fn people_open_of(domain: &DomainName, person: &PersonId) -> String {
+    format!("pb:{{{domain}}}:people:open:{person}")
 }
 
 pub(super) fn people_orders(domain: &DomainName) -> String {

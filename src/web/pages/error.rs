@@ -137,6 +137,7 @@ impl From<PeopleError> for PageError {
     fn from(error: PeopleError) -> Self {
         match error {
             PeopleError::NotFound(_) | PeopleError::NoChoice(_) => Self::NotFound,
+            PeopleError::TooManyOpen => Self::Refused(error.to_string()),
             PeopleError::Conflict(why) => Self::Refused(why.into()),
             PeopleError::Devices(DevicesError::TooMany) => Self::TooMany(SOON),
             PeopleError::Devices(DevicesError::Refused(why))

@@ -15,7 +15,7 @@ use crate::core::device::KEEP_USED;
 use crate::core::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::people::{EntryState, PeopleRollout, Person, PersonId, PhoneRequest, Progress, RequestId, Row};
 use crate::core::time::UnixMillis;
-use crate::store::people::{Changing, KEEP_OVER, Origin, ends};
+use crate::store::people::{Changing, KEEP_OVER, Origin, PutRequest, ends};
 use crate::store::{Requests, Result};
 
 /// Members of an index without a row that are dropped along with one new one.
@@ -38,7 +38,12 @@ impl RequestRow {
 impl Requests for Embedded {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
         let (of, new) = (domain.clone(), new.to_vec());
-        self.kv.write(move |tx| new.iter().try_for_each(|request| put(tx, &of, request))).await
+        self.kv.write(move |tx| new.iter().try_for_each(|request| put(tx, &of, request, None).map(drop))).await
+    }
+
+    async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {
+        let new = new.clone();
+        self.kv.write(move |tx| put(tx, &new.domain, &new, Some(max_open))).await
     }
 
     async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {
@@ -91,6 +96,7 @@ impl Requests for Embedded {
                 let mut ends = ends;
                 if matches!(to, Progress::Expired | Progress::Cancelled) {
                     tx.unrank(&keys::people_open(&request.domain), request.code.expose())?;
+                    tx.unrank(&keys::people_open_of(&request.domain, &request.person), request.code.expose())?;
                     // Those of a roll-out are shown with it.
                     let keep = if request.rollout.is_some() { KEEP_USED } else { KEEP_OVER };
                     ends = ends.map(|ends| ends.min(tx.now + keep));
@@ -177,11 +183,16 @@ fn read(snapshot: &Snapshot, domain: &DomainName, id: &str) -> Outcome<Option<Ph
     Ok(row.map(|row| row.request(domain, id)))
 }
 
-fn put(tx: &mut Tx<'_>, domain: &DomainName, request: &PhoneRequest) -> Outcome<()> {
+fn put(tx: &mut Tx<'_>, domain: &DomainName, request: &PhoneRequest, max_open: Option<u64>) -> Outcome<PutRequest> {
     let (id, code) = (request.id.as_str(), request.code.expose());
     let key = keys::phone_request(domain, id);
     if tx.has(&key)? {
-        return Ok(());
+        return Ok(PutRequest::Kept);
+    }
+    let own = keys::people_open_of(domain, &request.person);
+    let open = tx.count_open(&own)?;
+    if max_open.is_some_and(|most| open >= most) {
+        return Ok(PutRequest::TooMany);
     }
     let now = Changing {
         progress: Progress::Waiting,
@@ -206,7 +217,9 @@ fn put(tx: &mut Tx<'_>, domain: &DomainName, request: &PhoneRequest) -> Outcome<
     for member in tx.members_until(&open, (tx.now - KEEP_USED).0, DROPPED)? {
         tx.unrank(&open, &member)?;
     }
-    tx.rank(&open, request.valid_until.0, code)
+    tx.rank(&open, request.valid_until.0, code)?;
+    tx.rank(&own, request.valid_until.0, code)?;
+    Ok(PutRequest::Kept)
 }
 
 fn forget(tx: &mut Tx<'_>, request: &PhoneRequest) -> Outcome<bool> {
@@ -217,6 +230,7 @@ fn forget(tx: &mut Tx<'_>, request: &PhoneRequest) -> Outcome<bool> {
     tx.remove(&keys::people_code(domain, request.code))?;
     tx.unrank(&keys::people_of(domain, &request.person), id)?;
     tx.unrank(&keys::people_open(domain), request.code.expose())?;
+    tx.unrank(&keys::people_open_of(domain, &request.person), request.code.expose())?;
     tx.unrank(&keys::people_orders(domain), id)?;
     tx.unrank(&keys::people_failed(domain), id)?;
     if let Some(phone) = &request.phone {

@@ -136,6 +136,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
     tx.put(&key, &row, None)?;
     tx.rank(&keys::people_orders(domain), tx.now.0, id.as_str())?;
     tx.unrank(&keys::people_open(domain), code.expose())?;
+    tx.unrank(&keys::people_open_of(domain, &row.asked.person), code.expose())?;
     if let Some(rollout) = row.asked.rollout {
         super::rollouts::count_registered(tx, domain, rollout)?;
     }

@@ -1,5 +1,5 @@
--- KEYS record, index of the user, open, orders, roll-out, request of the phone  ARGV id, code, phone, progress, entry while nothing is entered, entry
--- while the order waits, progress of a phone that is ready
+-- KEYS record, index of the user, open, orders, roll-out, request of the phone, open codes of the user  ARGV id, code, phone, progress,
+-- entry while nothing is entered, entry while the order waits, progress of a phone that is ready
 -- Returns 'unknown', 'same', 'changed', or 'new' and behind it the request that had the phone before.
 local before = redis.call('HMGET', KEYS[1], 'entry', 'progress', 'phone')
 if not before[1] then return 'unknown' end
@@ -17,6 +17,7 @@ redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[4], time, ARGV[1])
 redis.call('PERSIST', KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[2])
+redis.call('ZREM', KEYS[7], ARGV[2])
 if redis.call('EXISTS', KEYS[5]) == 1 then redis.call('HINCRBY', KEYS[5], 'registered', 1) end
 local old = redis.call('GET', KEYS[6])
 redis.call('SET', KEYS[6], ARGV[1])

@@ -1,11 +1,14 @@
--- KEYS open, then record, code and index of the user, of each  ARGV progress, entry, then id, code, about, asked, end of the
--- validity and end, of each
+-- KEYS open, then record, code, index of the user and open codes of the user, of each  ARGV progress, entry, how many of these a user
+-- may have ('' for any number), then id, code, about, asked, end of the validity and end, of each
+-- Returns 'kept', or 'many' at the first one that may not be.
 local time = now()
-for i = 1, (#KEYS - 1) / 3 do
-  local record, code, index = KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1]
-  local a = 6 * i - 4
-  local ends = tonumber(ARGV[a + 6])
+for i = 1, (#KEYS - 1) / 4 do
+  local record, code, index, own = KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i], KEYS[4 * i + 1]
+  local a = 6 * i - 3
+  local valid, ends = tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6])
   if redis.call('EXISTS', record) == 0 then
+    redis.call('ZREMRANGEBYSCORE', own, '-inf', time)
+    if ARGV[3] ~= '' and redis.call('ZCARD', own) >= tonumber(ARGV[3]) then return 'many' end
     redis.call('HSET', record, 'about', ARGV[a + 3], 'progress', ARGV[1], 'entry', ARGV[2])
     redis.call('PEXPIREAT', record, ends)
     redis.call('SET', code, ARGV[a + 1], 'PXAT', ends)
@@ -13,7 +16,10 @@ for i = 1, (#KEYS - 1) / 3 do
     local stays = redis.call('PTTL', index) == -1
     redis.call('ZADD', index, ARGV[a + 4], ARGV[a + 1])
     if not stays then keep_until(index, ends, time) end
-    redis.call('ZADD', KEYS[1], ARGV[a + 5], ARGV[a + 2])
+    redis.call('ZADD', KEYS[1], valid, ARGV[a + 2])
     keep_until(KEYS[1], ends, time)
+    redis.call('ZADD', own, valid, ARGV[a + 2])
+    keep_until(own, valid, time)
   end
 end
+return 'kept'

@@ -12,7 +12,7 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::people::{EntryState, PeopleRollout, Person, PersonId, PhoneRequest, Progress, RequestId, Row};
 use crate::core::time::UnixMillis;
-use crate::store::people::{Changing, KEEP_OVER, Origin, ends};
+use crate::store::people::{Changing, KEEP_OVER, Origin, PutRequest, ends};
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Requests, Result};
 
@@ -33,17 +33,13 @@ type Fields =
 impl Requests for Redis {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
         for some in new.chunks(TOGETHER) {
-            let mut script = PUT.key(keys::people_open(domain));
-            script.arg(to_json(&Progress::Waiting)).arg(to_json(&EntryState::None));
-            for request in some {
-                script.key(keys::phone_request(domain, &request.id)).key(keys::people_code(domain, request.code));
-                script.key(keys::people_of(domain, &request.person));
-                script.arg(request.id.as_str()).arg(request.code.expose()).arg(to_json(&Origin::of(request)));
-                script.arg(request.asked.0).arg(request.valid_until.0).arg(ends(request).0);
-            }
-            self.line.timed(self.line.eval::<()>(&script)).await?;
+            self.line.timed(self.put_some(domain, some, None)).await?;
         }
         Ok(())
+    }
+
+    async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {
+        self.line.timed(self.put_some(&new.domain, std::slice::from_ref(new), Some(max_open))).await
     }
 
     async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {
@@ -96,7 +92,8 @@ impl Requests for Redis {
         // Those of a roll-out are shown with it.
         let keep = if request.rollout.is_some() { crate::core::device::KEEP_USED } else { KEEP_OVER };
         let mut script = ADVANCE.key(keys::phone_request(domain, &request.id));
-        script.key(keys::people_open(domain)).arg(to_json(&from)).arg(to_json(&to)).arg(request.code.expose());
+        script.key(keys::people_open(domain)).key(keys::people_open_of(domain, &request.person));
+        script.arg(to_json(&from)).arg(to_json(&to)).arg(request.code.expose());
         script.arg(if over { millis(keep).to_string() } else { String::new() });
         self.line.timed(self.line.eval_once(&script)).await
     }
@@ -166,6 +163,20 @@ impl Requests for Redis {
 }
 
 impl Redis {
+    async fn put_some(&self, domain: &DomainName, some: &[PhoneRequest], max_open: Option<u64>) -> Result<PutRequest> {
+        let mut script = PUT.key(keys::people_open(domain));
+        script.arg(to_json(&Progress::Waiting)).arg(to_json(&EntryState::None));
+        script.arg(max_open.map(|most| most.to_string()).unwrap_or_default());
+        for request in some {
+            script.key(keys::phone_request(domain, &request.id)).key(keys::people_code(domain, request.code));
+            script.key(keys::people_of(domain, &request.person)).key(keys::people_open_of(domain, &request.person));
+            script.arg(request.id.as_str()).arg(request.code.expose()).arg(to_json(&Origin::of(request)));
+            script.arg(request.asked.0).arg(request.valid_until.0).arg(ends(request).0);
+        }
+        let outcome: String = self.line.eval(&script).await?;
+        Ok(if outcome == "many" { PutRequest::TooMany } else { PutRequest::Kept })
+    }
+
     async fn forget(&self, request: &PhoneRequest) -> Result<bool> {
         let (domain, id) = (&request.domain, request.id.as_str());
         let mut pipeline = pipe();
@@ -173,6 +184,7 @@ impl Redis {
         pipeline.cmd("DEL").arg(keys::people_code(domain, request.code)).ignore();
         pipeline.zrem(keys::people_of(domain, &request.person), id).ignore();
         pipeline.zrem(keys::people_open(domain), request.code.expose()).ignore();
+        pipeline.zrem(keys::people_open_of(domain, &request.person), request.code.expose()).ignore();
         pipeline.zrem(keys::people_orders(domain), id).ignore();
         pipeline.zrem(keys::people_failed(domain), id).ignore();
         let (removed,): (bool,) = self.line.ask_all(&pipeline).await?;

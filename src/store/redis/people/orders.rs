@@ -38,7 +38,7 @@ impl Orders for Redis {
                 || keys::people_rollout(domain, RolloutId(0)),
                 |rollout| keys::people_rollout(domain, rollout),
             ));
-            script.key(keys::people_phone(domain, phone));
+            script.key(keys::people_phone(domain, phone)).key(keys::people_open_of(domain, &request.person));
             script.arg(id.as_str()).arg(code.expose()).arg(to_json(phone)).arg(to_json(&progress));
             script.arg(to_json(&EntryState::None)).arg(to_json(&EntryState::Waiting)).arg(to_json(&Progress::Ready));
             let outcome: String = self.line.eval(&script).await?;
