@@ -188,6 +188,7 @@ fn values_that_do_not_fit_are_refused() {
         ),
         (&format!("[instance]\nname = \"{long}\""), "instance.name must be"),
         ("[pages]\nattempts = 0", "pages.attempts is 0"),
+        ("[pages]\nquestions_per_person = 0", "pages.questions_per_person is 0"),
         ("[pages]\nsession_idle = \"1s\"", "pages.session_idle is 1s"),
         ("[pages]\nlocal_accounts = false", "pages.local_accounts is false"),
         ("[[accounts]]\nname = \"Oidc:a\"\npassword = \"p\"\nrole = \"operator\"", "accounts[oidc:a].name begins with"),

@@ -22,10 +22,10 @@ use crate::lifecycle::Shutdown;
 use crate::people::People;
 use crate::store::Store;
 use crate::store::seal::Sealer;
-use crate::web::pages::Pages;
 use crate::web::pages::live::Live;
 use crate::web::pages::oidc::{CALLBACK, SignInAt};
 use crate::web::pages::own_pages::OwnPages;
+use crate::web::pages::{Asks, Pages};
 
 /// The pages, if this process has any: a directory alone has nothing to show.
 pub(super) async fn pages(
@@ -63,6 +63,7 @@ pub(super) async fn pages(
     Ok(Some(web::Data::new(Pages {
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
+        asks: Asks::new(config.pages.questions_per_person, config.limits.max_tracked),
         admin: admin.cloned(),
         people: people.cloned(),
         origin,

@@ -27,6 +27,8 @@ section! {
         session_max: Duration = Duration::from_secs(12 * 3600),
         /// Wrong passwords per account.
         attempts: u32 = 10,
+        /// Questions to Devices that one person may cause within ten seconds.
+        questions_per_person: u32 = 24,
         /// Listener for devices' own pages; port 0: one that is free.
         device_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         /// Where browsers find it; empty: at its own address, but not on this machine alone if the pages are elsewhere.

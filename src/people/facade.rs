@@ -212,8 +212,9 @@ impl People {
         cancel(shared, operators, domain, id).await
     }
 
-    /// The phones of a person, newest first. One that Devices does not have any more is not among them.
-    pub async fn phones_of(&self, domain: &DomainName, person: &PersonId) -> Result<Vec<Phone>> {
+    /// The phones of a person, newest first. If Devices is to be asked and can be, they are as they are now, and one that it does
+    /// not have any more is not among them; otherwise as they were when they came.
+    pub async fn phones_of(&self, domain: &DomainName, person: &PersonId, ask: bool) -> Result<Vec<Phone>> {
         let tenant = self.tenant(domain)?;
         let requests = tenant.store.requests_of(domain, person).await?;
         let (mut seen, mut phones) = (BTreeSet::new(), Vec::new());
@@ -225,10 +226,9 @@ impl People {
         }
         phones.truncate(PHONES);
         let keys: Vec<_> = phones.iter().filter(|p| p.facts.port.is_none()).map(|p| p.facts.key.clone()).collect();
-        if keys.is_empty() {
+        if keys.is_empty() || !ask {
             return Ok(phones);
         }
-        // If Devices cannot be asked they are shown as they were when they came.
         let Ok(Answer::Phones(now)) = tenant.link.ask(Ask::Phones(keys)).await else { return Ok(phones) };
         let now: BTreeMap<&str, &DeviceInfo> = now.iter().map(|device| (&*device.hw_id, device)).collect();
         let present = phones.into_iter().filter_map(|mut phone| {

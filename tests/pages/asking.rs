@@ -40,3 +40,26 @@ fn of_many_codes_at_once_ten_are_open_embedded() {
 fn of_many_codes_at_once_ten_are_open_redis() {
     with_changed_users(&Keep::redis(), fast, ten_codes_are_open);
 }
+
+#[test]
+fn one_person_leaves_the_connection_to_others() {
+    let few = |config: &mut Config| config.pages.questions_per_person = 3;
+    with_changed_users(&Keep::embedded(), few, async |broker| {
+        let mut anna = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let token = anna.token("/ui/account").await;
+        let mut answer = anna.post(ADD, &[("token", &token)]).await;
+        // Two are good for three questions. That more of them pass takes a machine that stands still for ten seconds each time.
+        for _ in 0..5 {
+            if answer.status == 429 {
+                break;
+            }
+            assert_eq!(answer.status, 303, "{}", answer.body);
+            answer = anna.post(ADD, &[("token", &token)]).await;
+        }
+        assert!(answer.status == 429 && answer.body.contains("Too many at this moment"), "{}", answer.body);
+        assert!(answer.field("retry-after").is_some_and(|wait| (1..=10).contains(&wait.parse().unwrap())));
+        assert!(anna.page("/ui/phones").await.contains("Waiting for the phone"), "what is in the store is shown");
+        let mut ben = Browser::signed_in(broker.addr, "ben", PASSWORD).await;
+        assert!(ben.page(ADD).await.contains("Get a code"));
+    });
+}

@@ -49,7 +49,7 @@ async fn a_person_adds_a_phone_and_sees_it_ready(keep: &Keep) {
     let last = seen.last().unwrap();
     assert_eq!((last.progress, &last.phone.as_ref().unwrap().key), (Progress::Ready, &key));
     assert_eq!(files.entered(), [("anna".into(), key.to_string(), request.id.to_string())]);
-    let phones = people.phones_of(&domain(), &anna.guid).await.unwrap();
+    let phones = people.phones_of(&domain(), &anna.guid, true).await.unwrap();
     assert_eq!(phones.len(), 1);
     assert_eq!((phones[0].online, &*phones[0].facts.product, phones[0].entry), (Some(true), "IP112", EntryState::Done));
     assert!(people.requests_of(&other_domain(), &anna.guid).await.unwrap().is_empty());

@@ -91,6 +91,7 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
         ("limits.init_per_minute", limits.init_per_minute == 0),
         ("limits.max_tracked", limits.max_tracked == 0),
         ("pages.attempts", config.pages.attempts == 0),
+        ("pages.questions_per_person", config.pages.questions_per_person == 0),
         ("lifecycle.drain_per_second", config.lifecycle.drain_per_second == 0),
     ];
     if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {

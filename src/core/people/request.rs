@@ -135,7 +135,7 @@ pub struct Phone {
     pub request: RequestId,
     /// The phone as it is now; as it was when it came if Devices cannot be asked.
     pub facts: PhoneFacts,
-    /// Whether it is connected; `None`: Devices cannot be asked now.
+    /// Whether it is connected; `None`: Devices was not asked, or cannot be now.
     pub online: Option<bool>,
     /// How far its entry at the backend is.
     pub entry: EntryState,

@@ -8,6 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::{Answer, Page, PageError, Pages, SignedIn};
+use crate::clock;
 use crate::core::accounts::Role;
 use crate::core::ids::DomainName;
 use crate::core::people::Person;
@@ -54,6 +55,14 @@ impl FromRequest for Member {
 pub(super) struct Owner {
     pub member: Member,
     pub person: Person,
+}
+
+impl Owner {
+    /// Takes some of the questions to Devices that this person may cause.
+    pub fn ask(&self, questions: u32) -> Answer<()> {
+        let taken = self.pages.asks.take(&self.domain, &self.person.guid, questions, clock::now());
+        taken.map_err(PageError::TooMany)
+    }
 }
 
 impl std::ops::Deref for Owner {

@@ -18,6 +18,7 @@
 //!   wires.
 
 mod account;
+mod asks;
 mod assets;
 mod choice;
 mod code;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use actix_web::middleware::from_fn;
 use actix_web::web;
 
+pub use asks::Asks;
 pub use error::PageError;
 pub use fields::Fields;
 pub use messages::Lang;
@@ -89,6 +91,8 @@ pub struct Pages {
     pub admin: Option<Arc<Admin>>,
     /// The Users role, where this process plays it.
     pub people: Option<Arc<People>>,
+    /// What persons may ask of Devices.
+    pub asks: Asks,
     /// Streams of events.
     pub live: live::Live,
     /// Where browsers find this service: scheme, host and port.

@@ -22,11 +22,14 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn show(owner: Owner) -> Answer<HttpResponse> {
+    owner.ask(1)?;
     let choice = Choice::of(&owner).await?;
     owner.page.answer(&AddPage { page: owner.page.clone(), choice, too_many: false })
 }
 
 async fn add(owner: Owner, fields: Fields) -> Answer<HttpResponse> {
+    // For the categories, and for the code.
+    owner.ask(2)?;
     let (category, app) = (fields.get("category"), fields.get("app"));
     match owner.people.add_phone(&owner.domain, &owner.person, category, app).await {
         Err(PeopleError::TooManyOpen) => {

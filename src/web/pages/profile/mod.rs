@@ -76,7 +76,9 @@ fn entry(page: &Page, entry: EntryState) -> (&'static str, &'static str) {
 
 async fn show(owner: Owner) -> Answer<HttpResponse> {
     let (page, people, domain) = (&owner.page, &owner.people, &owner.domain);
-    let phones = people.phones_of(domain, &owner.person.guid).await?;
+    // A page that renews itself is no reason to refuse it: whether the phones are connected is left open then.
+    let ask = owner.ask(1).is_ok();
+    let phones = people.phones_of(domain, &owner.person.guid, ask).await?;
     let requests = people.requests_of(domain, &owner.person.guid).await?;
     let now = people.now(domain).await?;
     let without_phone = requests.into_iter().take(SHOWN).filter(|request| {
