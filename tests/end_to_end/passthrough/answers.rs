@@ -45,6 +45,7 @@ fn fields_that_are_passed_on_and_fields_that_are_not() {
                      Keep-Alive: 5\r\nX-Two: 1\r\nX-Two: 2\r\nProxy-Authorization: p\r\n";
         let path = way.path("/");
         let answer = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 Fine\r\nSet-Cookie: a=b\r\nX-A: 1\r\nX-A: 2\r\n\
+                      Clear-Site-Data: \"*\"\r\nStrict-Transport-Security: max-age=31536000\r\nAlt-Svc: clear\r\n\
                       Connection: X-Gone\r\nX-Gone: 1\r\nContent-Security-Policy: default-src 'self'\r\n\
                       Cache-Control: no-store\r\nContent-Type: text/xml\r\nContent-Length: 2\r\n\r\nok beyond";
         let (got, request) = tokio::join!(way.at("GET", &path, lines, b""), phone.answer_once(answer));
@@ -54,7 +55,8 @@ fn fields_that_are_passed_on_and_fields_that_are_not() {
 
         assert_eq!((got.status, &got.body[..]), (200, &b"ok"[..]));
         assert_eq!(got.fields("x-a"), ["1", "2"]);
-        for gone in ["set-cookie", "x-gone", "link", "transfer-encoding"] {
+        let of_host = ["set-cookie", "clear-site-data", "strict-transport-security", "alt-svc"];
+        for gone in of_host.into_iter().chain(["x-gone", "link", "transfer-encoding"]) {
             assert_eq!(got.field(gone), None, "{gone}");
         }
         assert_eq!((got.field("content-type"), got.field("content-length")), (Some("text/xml"), Some("2")));

@@ -8,7 +8,8 @@ use crate::support::raw::{BINARY, Raw, TEXT, frame, upgrade_request};
 use crate::support::tunnel::{RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN};
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                           Set-Cookie: a=b\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+                           Set-Cookie: a=b\r\nStrict-Transport-Security: max-age=1\r\n\
+                           Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
     let mut client = Raw::connect(way.to).await;
@@ -26,6 +27,7 @@ async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
     let lower = head.to_lowercase();
     assert!(lower.contains("upgrade: websocket\r\n") && lower.contains("connection: upgrade\r\n"), "{head}");
     assert!(lower.contains("sec-websocket-accept: ") && !lower.contains("set-cookie"), "{head}");
+    assert!(!lower.contains("strict-transport-security"), "{head}");
     assert_eq!(client.frame().await, (BINARY, b"hi".to_vec()));
     assert_eq!(phone.expect_tunnel(RECEIVE).await.session, session);
 

@@ -7,7 +7,8 @@ use super::{Expects, Failure};
 pub struct Head {
     /// Status, 200 to 599; or 101, and what follows is a byte pipe.
     pub status: u16,
-    /// The fields in order, without those that end at the broker, `Set-Cookie` and `Content-Length`; with 101 also `Upgrade`.
+    /// The fields in order, without those that end at the broker, those about its host, and `Content-Length`; with 101 also
+    /// `Upgrade`.
     pub fields: Vec<Field>,
     /// `Content-Length`, in bytes. A body of this length follows, except after HEAD, 204 and 304.
     pub length: Option<u64>,
@@ -58,6 +59,13 @@ pub fn is_hop_by_hop(name: &str) -> bool {
     proxy || NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
 
+/// Whether a field is about the host that an answer comes from. To a browser that is the broker, whatever the address: a device has no
+/// say in which cookies are kept for it, what is forgotten of it, and how it is reached from now on.
+fn is_about_host(name: &str) -> bool {
+    const NAMES: [&str; 4] = ["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
+    NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
+}
+
 /// Whether the beginning of an answer can still become a status line.
 pub(super) fn may_be_http(text: &[u8]) -> bool {
     const START: &[u8] = b"HTTP/1.";
@@ -92,7 +100,7 @@ pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
     fields.retain(|field| {
         let upgrade = status == 101 && field.is("upgrade");
         let ends_here = is_hop_by_hop(&field.name) || named.contains(&field.name.to_ascii_lowercase().into_bytes());
-        (upgrade || !ends_here) && !field.is("set-cookie") && !field.is("content-length")
+        (upgrade || !ends_here) && !is_about_host(&field.name) && !field.is("content-length")
     });
     Ok(Parsed::Final(Head { status, fields, length }, framing))
 }

@@ -87,9 +87,10 @@ fn bytes_that_nobody_asked_for_end_the_exchange() {
 }
 
 #[test]
-fn fields_of_one_connection_and_cookies_are_not_passed_on() {
+fn fields_of_one_connection_and_of_the_host_are_not_passed_on() {
     let head = head(
         "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nSet-Cookie: a=b\r\nProxy-Authenticate: x\r\n\
+         Clear-Site-Data: \"*\"\r\nstrict-transport-security: max-age=1\r\nAlt-Svc: h3=\":1\"\r\n\
          Content-Length: 3, 3\r\nContent-Length:3\r\nETag : \"a\"\r\nX-Long: a\r\n  b\r\n\r\n",
     )
     .unwrap();
