@@ -9,8 +9,8 @@
 mod means;
 mod turnstile;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::core::admission::queue::Rank;
 use crate::core::admission::{Room, stay_away};
 use crate::core::ids::DomainName;
 use crate::core::limits::SourceKey;
+use crate::core::storm::{Lookout, Storm};
 use crate::metrics::{Admission, GateName};
 use crate::random;
 
@@ -85,6 +86,7 @@ pub struct Governor {
     bars: Bars,
     upkeeps: AtomicU32,
     expected: Arc<AtomicUsize>,
+    lookout: Mutex<Lookout>,
 }
 
 /// A device that has connected and not said yet who it is; dropped, it is not waited for any more.
@@ -119,6 +121,7 @@ impl Governor {
             bars,
             upkeeps: AtomicU32::new(0),
             expected: Arc::default(),
+            lookout: Mutex::default(),
         }
     }
 
@@ -159,6 +162,21 @@ impl Governor {
             GateName::Connection => self.connections.waiting(),
             GateName::Registration => self.registrations.waiting(),
         }
+    }
+
+    /// So many devices are known to the store now, and so many of them are connected to no node.
+    pub fn saw(&self, known: u64, missing: u64) {
+        self.lookout().saw(known, missing, clock::now());
+    }
+
+    /// How the storm stands, if there is one: over all domains and nodes.
+    pub fn storm(&self) -> Option<Storm> {
+        self.lookout().storm()
+    }
+
+    fn lookout(&self) -> MutexGuard<'_, Lookout> {
+        // Figures are good to use even if a thread died with them.
+        self.lookout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has to be called every [`UPKEEP`].

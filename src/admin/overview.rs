@@ -4,6 +4,7 @@ use super::outcomes::Outcome;
 use super::{Admin, Authority, Result};
 use crate::core::ids::{DeviceId, DomainName};
 use crate::core::jobs::work::State;
+use crate::core::storm::Storm;
 use crate::metrics::GateName;
 use crate::store::{Listing, Signal, Totals};
 
@@ -28,6 +29,9 @@ pub struct Overview {
     pub failing: Vec<(Listing, Vec<Outcome>)>,
     /// How many of them were found.
     pub failures: u64,
+    /// The storm that is on, if there is one: how many of the devices that were looked at are missing, and how long it takes until
+    /// those of all domains are back.
+    pub storm: Option<Storm>,
 }
 
 /// The whole instance at a glance.
@@ -41,6 +45,8 @@ pub struct WholeInstance {
     pub waiting: usize,
     /// Devices that wait for their registration on this node.
     pub registering: usize,
+    /// The storm that is on, if there is one.
+    pub storm: Option<Storm>,
 }
 
 impl Admin {
@@ -55,6 +61,7 @@ impl Admin {
             notices: store.depth(&domain.name).await?,
             failing: Vec::new(),
             failures: 0,
+            storm: None,
         };
         let mut after = DeviceId(0);
         while overview.looked_at < LOOKED_AT as u64 {
@@ -77,6 +84,8 @@ impl Admin {
                 break;
             }
         }
+        let missing = overview.looked_at - overview.online;
+        overview.storm = self.node.governor.storm().filter(|_| missing > 0).map(|storm| Storm { missing, ..storm });
         Ok(overview)
     }
 
@@ -89,6 +98,7 @@ impl Admin {
             connections: node.roster.open(),
             waiting: node.governor.waiting(GateName::Connection),
             registering: node.governor.waiting(GateName::Registration),
+            storm: node.governor.storm(),
         })
     }
 

@@ -56,6 +56,7 @@ async fn show_figures(node: &Node) -> store::Result<()> {
     // A full store does not take it, but it can still be looked at.
     let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
     let totals = node.store.figures().await?;
+    node.governor.saw(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
     metrics::set(Gauge::DevicesOnline, totals.online);
     metrics::set(Gauge::DevicesMissing, totals.missing());

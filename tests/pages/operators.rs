@@ -228,6 +228,53 @@ fn every_change_needs_the_token_of_a_page() {
     });
 }
 
+/// The figures are looked at every few seconds; here somebody tells others.
+#[test]
+fn a_storm_is_shown_while_it_is_on() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let device = phone(broker).await;
+        let desk = desk(DOMAIN);
+        let mut root = Browser::signed_in(broker.addr, "root", PASSWORD).await;
+        for page in ["/ui/operator", &desk] {
+            let body = root.page(page).await;
+            assert!(body.contains("online, of 1 devices") && !body.contains("not yet back"), "{body}");
+        }
+        drop(device);
+        let figure = |figure: &str, what: &str| {
+            format!("<span class=\"figure\">{figure}</span><span class=\"what\">{what}</span>")
+        };
+        let away = figure("0", "online, of 1 devices");
+        until("the phone is away", async || root.page(&desk).await.contains(&away)).await;
+        for (language, missing, left, unknown) in [
+            ("en", "known devices not yet back", "estimated time until all are back", "not known"),
+            ("de", "bekannte Geräte noch nicht zurück", "geschätzte Zeit, bis alle zurück sind", "nicht bekannt"),
+        ] {
+            root.language = language;
+            until("they are away", async || {
+                broker.governor().saw(1_000, 0);
+                broker.governor().saw(1_000, 700);
+                let whole = root.page("/ui/operator").await;
+                whole.contains(&figure("700", missing)) && whole.contains(&figure(unknown, left))
+            })
+            .await;
+            until("some are back", async || {
+                broker.governor().saw(1_000, 700);
+                broker.governor().saw(1_000, 300);
+                let (whole, own) = (root.page("/ui/operator").await, root.page(&desk).await);
+                // A domain has its own number.
+                let both = whole.contains(&figure("300", missing)) && own.contains(&figure("1", missing));
+                both && [whole, own].iter().all(|body| body.contains(left) && !body.contains(unknown))
+            })
+            .await;
+        }
+        until("it is over", async || {
+            broker.governor().saw(1_000, 0);
+            !root.page(&desk).await.contains("noch nicht zurück")
+        })
+        .await;
+    });
+}
+
 #[test]
 fn an_operator_of_the_instance_makes_a_domain_with_its_accounts() {
     with_broker(&Keep::embedded(), accounts, async |broker| {

@@ -1,5 +1,7 @@
 //! Domains of the instance, and one domain at a glance.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
@@ -7,8 +9,14 @@ use super::words::Done;
 use super::{Answer, Desk, Frame, Operator, Page, base, go};
 use crate::admin::WholeInstance;
 use crate::core::ids::{DomainName, Secret};
+use crate::core::storm::Storm;
 use crate::store::NewDomain;
+use crate::web::pages::follow::and_afterwards;
 use crate::web::pages::{Fields, PageError};
+
+/// The figures of the whole instance are as they should be so long after a change: nodes tell them every five seconds, and look at them
+/// as often.
+const FIGURES: Duration = Duration::from_secs(10);
 
 #[derive(Template)]
 #[template(path = "operator/domains.html")]
@@ -17,6 +25,21 @@ struct DomainsPage {
     whole: WholeInstance,
     oldest: u64,
     domains: Vec<DomainRow>,
+    storm: Option<Returning>,
+}
+
+/// How a storm stands, in words.
+struct Returning {
+    missing: u64,
+    left: String,
+}
+
+impl Returning {
+    fn of(page: &Page, storm: Option<Storm>) -> Option<Self> {
+        let Storm { missing, left } = storm?;
+        let left = left.map_or_else(|| page.t("operator.left_unknown").into(), |left| page.countdown(&left.as_secs()));
+        Some(Self { missing, left })
+    }
 }
 
 struct DomainRow {
@@ -36,6 +59,7 @@ struct OverviewPage {
     notices: u64,
     failures: u64,
     failing: Vec<(String, String, Vec<Done>)>,
+    storm: Option<Returning>,
 }
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -61,7 +85,8 @@ async fn start(operator: Operator) -> Answer<HttpResponse> {
     };
     let oldest = whole.totals.oldest.unwrap_or_default().as_secs() / 60;
     let domains = domains.iter().map(row).collect();
-    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains })
+    let storm = Returning::of(page, whole.storm);
+    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains, storm })
 }
 
 async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
@@ -89,7 +114,7 @@ async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
 
 async fn events(operator: Operator) -> Answer<HttpResponse> {
     let changes = operator.admin.changes(operator.authority.domain.clone());
-    operator.pages.live.stream(&operator.signed, changes)
+    operator.pages.live.stream(&operator.signed, and_afterwards(Box::pin(changes), FIGURES))
 }
 
 async fn domain_events(desk: Desk) -> Answer<HttpResponse> {
@@ -115,5 +140,6 @@ async fn show(desk: Desk) -> Answer<HttpResponse> {
         notices: overview.notices,
         failures: overview.failures,
         failing: failing.collect(),
+        storm: Returning::of(page, overview.storm),
     })
 }
