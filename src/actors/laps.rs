@@ -33,12 +33,10 @@ impl Laps {
         }
     }
 
-    /// The device is a member, if `joined`.
-    pub(super) fn end(&mut self, joined: bool) {
-        if joined {
-            self.lap(EntryStage::Join);
-        }
-        if let Some(running) = self.0.take().filter(|_| joined) {
+    /// The device is a member.
+    pub(super) fn end(&mut self) {
+        self.lap(EntryStage::Join);
+        if let Some(running) = self.0.take() {
             metrics::observe(Timer::Registration, running.watch.elapsed());
         }
     }

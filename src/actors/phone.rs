@@ -202,6 +202,7 @@ impl Phone {
             self.leave(&before);
         }
         let (Some(domain), Some(key)) = (self.domain.clone(), self.session.key().cloned()) else {
+            self.wait_outside();
             return self.feed(Event::Joined(false), ctx);
         };
         word::tell(&domain, Word::Join(Join::new(key, self.conn, ctx.address())));
@@ -233,8 +234,10 @@ impl Phone {
             if joined {
                 phone.changed();
                 metrics::count(Counter::Joined);
+                phone.laps.end();
+            } else {
+                phone.wait_outside();
             }
-            phone.laps.end(joined);
             phone.feed(Event::Joined(joined), ctx);
         });
     }

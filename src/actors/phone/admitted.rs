@@ -128,6 +128,13 @@ impl Phone {
         self.admitted = Admitted::Yes(self.node.governor.go_on());
     }
 
+    /// The store has not taken the device in and is asked again later; others need the permit meanwhile.
+    pub(super) fn wait_outside(&mut self) {
+        if let Admitted::Yes(mut permit) = std::mem::replace(&mut self.admitted, Admitted::No) {
+            permit.fail();
+        }
+    }
+
     /// A permit is kept only as long as there is something to do for the device that does not wait for the device itself.
     pub(super) fn keep_permit(&mut self) {
         let joins = self.session.domain().is_some() && self.laps.are_running();

@@ -93,7 +93,7 @@ impl Session {
             State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
             State::Challenged(c) => alive.min(c.since + settings.challenged),
             State::Member(m) => {
-                [m.deposit_at, m.look_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min)
+                [m.join_at, m.deposit_at, m.look_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min)
             }
             State::Unassigned | State::Closed => alive,
         }
@@ -113,7 +113,7 @@ impl Session {
             Event::Heard => self.heard = now,
             Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
             Event::Rechecked(found, draw) => self.on_rechecked(found, &draw, actions),
-            Event::Joined(joined) => self.on_joined(joined, actions),
+            Event::Joined(joined) => self.on_joined(joined, now, actions),
             Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
             Event::Replan => self.on_replan(actions),
             Event::AdminPassword(membership, seed) => {
@@ -143,7 +143,8 @@ impl Session {
             }
             Event::Tick => self.on_tick(now, settings, actions),
             Event::DomainLost => {
-                if let State::Member(member) = &self.state {
+                if let State::Member(member) = &mut self.state {
+                    member.join_at = None;
                     actions.push(Action::Join(member.domain.clone()));
                 }
             }
@@ -243,7 +244,8 @@ impl Session {
             // A member stays one whatever became of its code: not let in again, attempts used up, or the store away.
             match claimed {
                 Claimed::Unknown { .. } => self.close(Close::Removed, actions),
-                _ if member.planned => {}
+                // Before it has joined nothing is done for it.
+                _ if member.planned || member.join_at.is_some() => {}
                 _ => member.plan(actions),
             }
             return;
@@ -302,8 +304,14 @@ impl Session {
             }
             State::Member(member) => {
                 member.tunnels.expire(now, actions);
-                // One question at a time; the other one is due at the next tick.
-                if member.deposit_at.is_some_and(|at| now >= at) {
+                // One question at a time; the others are due at the next tick. A line of our own that is over leads to one.
+                if actions.iter().any(|action| matches!(action, Action::Tunnel(id, _) if id.is_own())) {
+                    return;
+                }
+                if member.join_at.is_some_and(|at| now >= at) {
+                    member.join_at = None;
+                    actions.push(Action::Join(member.domain.clone()));
+                } else if member.deposit_at.is_some_and(|at| now >= at) {
                     member.deposit_at = None;
                     actions.extend(member.owed.map(Action::Deposit));
                 } else if member.look_at.is_some_and(|at| now >= at) {

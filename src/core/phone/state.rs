@@ -45,6 +45,8 @@ pub(super) struct Member {
     /// The code whose notice is owed to Users.
     pub(super) owed: Option<Code>,
     pub(super) deposit_at: Option<Tick>,
+    /// The domain has not taken it in, and is asked again then.
+    pub(super) join_at: Option<Tick>,
     /// An identify whose code waits until the member has joined.
     pub(super) then: Option<Box<Identify>>,
     /// The record, until the work is planned for the first time.
@@ -71,6 +73,7 @@ impl Member {
             other: device.facts.other,
             owed: device.pending,
             deposit_at: None,
+            join_at: None,
             then,
             record: Some(device),
             planned: false,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::core::close::Close;
 use crate::core::device::Facts;
 use crate::core::entry::Stage;
 use crate::core::jobs::plan::{ItemOrder, Plan};
@@ -17,14 +16,19 @@ use crate::core::time::Tick;
 /// What the store could not do is tried again after this time.
 const STORE_AGAIN: Duration = Duration::from_secs(5);
 
+/// Sooner, if it is the place in the domain: nothing can be done for the device before it has that.
+const JOIN_AGAIN: Duration = Duration::from_millis(500);
+
 /// Nobody reads more of the answer to a line than this, in bytes.
 const ANSWER_MAX: usize = 64 * 1024;
 
 impl Session {
-    pub(super) fn on_joined(&mut self, joined: bool, actions: &mut Vec<Action>) {
+    pub(super) fn on_joined(&mut self, joined: bool, now: Tick, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         if !joined {
-            return self.close(Close::Overload, actions);
+            // It has proved who it is. Sent away, it would have to do so again, and just when there is too much to do.
+            member.join_at = Some(now + JOIN_AGAIN);
+            return;
         }
         match member.then.take() {
             Some(identify) => actions.push(Action::Claim(identify.into(), Stage::Member)),

@@ -60,12 +60,26 @@ fn a_member_whose_record_is_gone_has_been_removed() {
 }
 
 #[test]
-fn a_domain_that_does_not_take_the_member_in_is_an_overload() {
+fn a_domain_that_does_not_take_the_member_in_is_asked_until_it_does() {
     let mut desk = Desk::new();
     desk.hear(with_code(7));
     desk.claimed(Claimed::Entered(membership(entered_device())));
-    assert_eq!(desk.on(Event::Joined(false)), ["close 1013 try again later"]);
-    assert_eq!(desk.session.domain(), None);
+    for round in 1..4 {
+        assert!(desk.on(Event::Joined(false)).is_empty());
+        assert_eq!(desk.deadline(), round * 500);
+        assert!(desk.at(round * 500 - 1).tick().is_empty());
+        assert_eq!(desk.at(round * 500).tick(), ["join home"]);
+        assert!(desk.tick().is_empty(), "one question at a time");
+    }
+    assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
+}
+
+#[test]
+fn a_member_that_has_not_joined_yet_does_not_hold_up_a_stop() {
+    let mut desk = Desk::challenged(device());
+    desk.hear(answer_with(PASSWORD, identify(facts(), OfferedCode::None)));
+    assert!(desk.on(Event::Joined(false)).is_empty());
+    assert_eq!(desk.on(Event::Stop), ["close 1001 stopping"]);
 }
 
 #[test]
@@ -109,7 +123,10 @@ fn a_lost_domain_is_joined_again_and_the_work_not_repeated() {
         assert!(desk.on(Event::Joined(true)).is_empty());
     }
     assert_eq!(desk.on(Event::DomainLost), ["join home"]);
-    assert_eq!(desk.on(Event::Joined(false)), ["close 1013 try again later"]);
+    assert!(desk.on(Event::Joined(false)).is_empty());
+    assert_eq!(desk.on(Event::DomainLost), ["join home"], "at once, whenever it was to be asked again");
+    assert!(desk.at(1_000).on(Event::Joined(true)).is_empty());
+    assert!(desk.tick().is_empty());
 }
 
 #[test]
