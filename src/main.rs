@@ -160,7 +160,7 @@ fn install_logging(log: &config::Log) -> anyhow::Result<()> {
 
 /// rustls is built without a default; every TLS client of the process uses this one.
 fn install_crypto() -> anyhow::Result<()> {
-    rustls::crypto::ring::default_provider()
+    rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("another cryptographic provider is installed already"))
 }

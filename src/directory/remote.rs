@@ -52,7 +52,7 @@ impl RemoteDirectory {
         }
         let authorization = credential.map(bearer).transpose()?;
         // reqwest comes without a crypto provider. If one is installed already, it is this one: the project has no other.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // A redirect would carry the credential to another place.
         let client = Client::builder()
             .timeout(max_wait)

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
@@ -19,7 +19,7 @@ pub struct TlsError(#[from] Error);
 /// Trusts who shows a certificate that leads to a public root.
 pub fn trust_roots() -> Result<Arc<ClientConfig>, TlsError> {
     let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
 }
@@ -40,7 +40,7 @@ pub fn trust_own(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
 pub(super) fn trust_only(
     check: impl Fn(&CertificateDer<'_>) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let pinned = Pinned { check, provider: Arc::clone(&provider) };
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth())
@@ -109,7 +109,7 @@ mod tests {
         fn new() -> Self {
             let made = rcgen::generate_simple_self_signed(["devices.example".to_owned()]).unwrap();
             let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-            let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+            let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
             let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
             let config = builder.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
             Self(Arc::new(config), made.cert.pem())

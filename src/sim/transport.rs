@@ -213,6 +213,6 @@ pub(super) fn choose_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error means that the program has chosen before: just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
 }

@@ -22,7 +22,7 @@ struct Operator {
 
 impl Operator {
     async fn new(broker: &Broker, domain: &str, password: &str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let root = format!("http://{}/api/v1", broker.addr);
         let mut this = Self { client: reqwest::Client::new(), root, token: String::new() };
         let (status, answer) =

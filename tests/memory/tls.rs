@@ -51,7 +51,7 @@ fn idle_device(version: Option<&'static SupportedProtocolVersion>) -> u64 {
     if let Some(version) = version {
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
         broker.address = way_to(broker.address, builder.with_root_certificates(roots).with_no_client_auth());
     }

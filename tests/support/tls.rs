@@ -75,7 +75,7 @@ impl Client {
         for certificate in certificates {
             roots.add(certificate.der.clone()).unwrap();
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
         Self(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
     }
@@ -136,7 +136,7 @@ pub struct Front {
 impl Front {
     pub async fn start(certificate: &Certificate, to: SocketAddr) -> Self {
         let key = PrivateKeyDer::from_pem_file(certificate.key()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_no_client_auth().with_single_cert(vec![certificate.der.clone()], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));

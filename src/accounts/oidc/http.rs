@@ -31,7 +31,7 @@ impl Http {
     /// For a provider on this machine, proxies of the environment count for nothing.
     pub fn new(authority: Option<&Path>, timeout: Duration, on_this_machine: bool) -> Result<Self, SettingsError> {
         let roots = roots(authority)?;
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let tls = builder.map_err(|error| SettingsError::Client(error.to_string()))?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();

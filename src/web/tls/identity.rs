@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -148,7 +148,7 @@ impl Files {
         }
         let no_key = |why: &str| IdentityError::NoKey { path: key.clone(), why: why.into() };
         let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| no_key(reason(&error)))?;
-        CertifiedKey::from_der(chain, private, &ring::default_provider()).map_err(|error| match error {
+        CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
                 IdentityError::Strangers { certificate: certificate.clone(), key: key.clone() }
             }

@@ -15,7 +15,7 @@ use actix_http::Protocol;
 use actix_http::error::DispatchError;
 use actix_rt::net::TcpStream;
 use actix_service::{ServiceFactory, fn_service};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
@@ -41,7 +41,7 @@ pub struct Tls {
 /// The suites with SHA-256 go first: processors of today have instructions for it and for AES, and none for SHA-384, which would be
 /// a tenth of a handshake.
 fn provider() -> CryptoProvider {
-    let mut provider = ring::default_provider();
+    let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
         matches!(
             suite.suite(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use sha2::{Digest as _, Sha256};
@@ -69,7 +69,7 @@ fn connector(trust: &Trust) -> Result<Option<Connector>, DialError> {
             for authority in authorities {
                 roots.add(authority.clone()).map_err(DialError::Authority)?;
             }
-            let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+            let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
             let builder = builder.with_safe_default_protocol_versions().map_err(DialError::Authority)?;
             builder.with_root_certificates(roots).with_no_client_auth()
         }

@@ -1,6 +1,6 @@
 //! The stream on lines of every length, and against peers that break the rules.
 
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
@@ -13,7 +13,7 @@ type Client = tokio_rustls::client::TlsStream<DuplexStream>;
 /// Both ends of a connection on a line that holds `line` bytes.
 async fn pair(version: &'static SupportedProtocolVersion, line: usize) -> (TlsStream<DuplexStream>, Client) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = vec![made.cert.der().clone()];
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[version]).unwrap();
@@ -101,7 +101,7 @@ async fn what_was_changed_on_its_way_breaks_the_connection_off() {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_bounded() {
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let config = Arc::new(config.with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new())));
     let (ours, mut line) = duplex(1000);
