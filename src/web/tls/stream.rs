@@ -1,14 +1,15 @@
 //! One TLS connection of the server side, which holds no buffer while it is idle.
 //!
 //! The stream of `tokio-rustls` keeps 4 KiB to read into for life. Here rustls is driven through its unbuffered interface: what
-//! comes is read into the stack, and kept only as far as it is an incomplete record. At most one sealed record waits for the
-//! kernel. All of the protocol is rustls's.
+//! comes is read into the stack, and kept only as far as it is an incomplete record. At most one sealed record, and a ticket,
+//! waits for the kernel. All of the protocol is rustls's.
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::server::UnbufferedServerConnection;
@@ -25,6 +26,9 @@ const RECORD: usize = 16 * 1024;
 /// What a record is longer than its content, at most.
 const OVERHEAD: usize = 256;
 
+/// So much that is sealed already may go out together with what is written next: a session ticket is shorter.
+const TICKET: usize = 1024;
+
 /// A handshake message may come in several records; so much of one may wait for its end.
 const UNFINISHED: usize = 64 * 1024;
 
@@ -38,6 +42,8 @@ pub struct TlsStream<T> {
     opened: Bytes,
     /// What is sealed and not with the kernel yet.
     sealed: BytesMut,
+    /// Who waits until the kernel takes more.
+    writer: Option<Waker>,
     /// The peer has said that it sends nothing more.
     over: bool,
     closing: bool,
@@ -77,18 +83,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
             incoming: Vec::new(),
             opened: Bytes::new(),
             sealed: BytesMut::new(),
+            writer: None,
             over: false,
             closing: false,
             failed: false,
         };
         loop {
             let done = stream.proceed(&Wish::Nothing);
-            poll_fn(|cx| stream.poll_sealed(cx)).await?;
+            if !(matches!(done, Ok(Waits::Ready)) && stream.protocol_version() == Some(ProtocolVersion::TLSv1_3)) {
+                poll_fn(|cx| stream.poll_sealed(cx)).await?;
+            }
             match done? {
                 Waits::Shaking if !poll_fn(|cx| stream.poll_more(cx)).await? => {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 Waits::Shaking => {}
+                // What is left of TLS 1.3 is a ticket, and nobody waits for that: it goes out with the first answer, or when there
+                // is nothing to read.
                 Waits::Ready => return Ok(stream),
                 Waits::Closed => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
@@ -193,21 +204,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
     /// Gives the kernel what is sealed.
     fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.sealed.is_empty() {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.sealed))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.sealed.advance(written),
+            match Pin::new(&mut self.io).poll_write(cx, &self.sealed)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => self.sealed.advance(written),
+                Poll::Pending => {
+                    self.writer = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
             }
         }
         self.sealed = BytesMut::new();
+        self.writer = None;
         Poll::Ready(Ok(()))
+    }
+
+    /// The same for one who only reads, and does not wait for it. Only one is woken when the kernel takes more: whoever writes
+    /// has to stay the one.
+    fn send_sealed(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        let writer = self.writer.take().unwrap_or_else(|| cx.waker().clone());
+        match self.poll_sealed(&mut Context::from_waker(&writer)) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
 /// Reads into a buffer on the stack, in a frame of its own.
 #[inline(never)]
 fn read_some<T: AsyncRead + Unpin>(io: &mut T, to: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-    let mut buffer = [0; READ_AT_ONCE];
-    let mut buffer = ReadBuf::new(&mut buffer);
+    let mut buffer = [const { MaybeUninit::uninit() }; READ_AT_ONCE];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
     ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
     to.extend_from_slice(buffer.filled());
     Poll::Ready(Ok(!buffer.filled().is_empty()))
@@ -261,14 +287,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
             if this.over {
                 return Poll::Ready(Ok(()));
             }
-            if !ready!(this.poll_more(cx))? {
+            let Poll::Ready(more) = this.poll_more(cx) else {
+                this.send_sealed(cx)?;
+                return Poll::Pending;
+            };
+            if !more? {
                 // Without a farewell somebody in between may have cut it.
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             let result = this.proceed(&Wish::Nothing);
-            if let Poll::Ready(Err(error)) = this.poll_sealed(cx) {
-                return Poll::Ready(Err(error));
-            }
+            this.send_sealed(cx)?;
             result?;
         }
         let some = this.opened.split_to(this.opened.len().min(buf.remaining()));
@@ -284,7 +312,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        ready!(this.poll_sealed(cx))?;
+        if this.sealed.len() > TICKET {
+            ready!(this.poll_sealed(cx))?;
+        }
         if this.closing {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }

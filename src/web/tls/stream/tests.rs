@@ -1,5 +1,9 @@
 //! The stream on lines of every length, and against peers that break the rules.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
@@ -10,22 +14,58 @@ use super::*;
 
 type Client = tokio_rustls::client::TlsStream<DuplexStream>;
 
+/// A line that counts what it is given.
+struct Counted {
+    line: DuplexStream,
+    writes: usize,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        Pin::new(&mut self.line).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.line).poll_shutdown(cx)
+    }
+}
+
 /// Both ends of a connection on a line that holds `line` bytes.
-async fn pair(version: &'static SupportedProtocolVersion, line: usize) -> (TlsStream<DuplexStream>, Client) {
+async fn pair(version: &'static SupportedProtocolVersion, line: usize) -> (TlsStream<Counted>, Client) {
+    // Nobody reads a ticket while the handshake is waited for.
+    pair_with(version, line, 0).await
+}
+
+async fn pair_with(
+    version: &'static SupportedProtocolVersion,
+    line: usize,
+    tickets: usize,
+) -> (TlsStream<Counted>, Client) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = vec![made.cert.der().clone()];
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[version]).unwrap();
     let mut server = server.with_no_client_auth().with_single_cert(chain, key).unwrap();
-    // Nobody reads them while the handshake is waited for.
-    server.send_tls13_tickets = 0;
+    server.send_tls13_tickets = tickets;
     let server = Arc::new(server);
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
     let (ours, theirs) = duplex(line);
+    let ours = Counted { line: ours, writes: 0 };
     let connector = TlsConnector::from(Arc::new(client));
     let name = ServerName::try_from("localhost").unwrap();
     let (server, client) = tokio::join!(TlsStream::accept(ours, server), connector.connect(name, theirs));
@@ -115,4 +155,57 @@ async fn a_handshake_that_never_ends_is_bounded() {
     }
     assert!(sent < 128 * 1024, "{sent} bytes were taken");
     assert!(shaking.await.unwrap().is_err());
+}
+
+/// What it comes to without waiting.
+fn at_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn a_ticket_goes_out_with_the_first_answer() {
+    let (mut server, mut client) = pair_with(&version::TLS13, 10_000, 1).await;
+    let before = server.io.writes;
+    server.write_all(b"answer").await.unwrap();
+    assert_eq!(server.io.writes - before, 1);
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"answer");
+}
+
+#[tokio::test]
+async fn a_ticket_goes_out_while_nothing_comes() {
+    let (mut server, _client) = pair_with(&version::TLS13, 10_000, 1).await;
+    let before = server.io.writes;
+    assert!(at_once(server.read(&mut [0; 9])).is_pending());
+    assert_eq!(server.io.writes - before, 1);
+    assert!(at_once(server.read(&mut [0; 9])).is_pending());
+    assert_eq!(server.io.writes - before, 1, "once");
+}
+
+/// Whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_reads_does_not_take_the_turn_of_who_writes() {
+    let (mut server, mut client) = pair(&version::TLS13, 100).await;
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut writer = Context::from_waker(&waker);
+    while Pin::new(&mut server).poll_write(&mut writer, &[0; 400]).is_ready() {}
+    client.write_all(b"hello").await.unwrap();
+    client.flush().await.unwrap();
+    let mut hello = [0; 5];
+    server.read_exact(&mut hello).await.unwrap();
+    assert!(at_once(server.read(&mut hello)).is_pending());
+    assert!(!woken.0.load(Ordering::Relaxed));
+    assert!(at_once(client.read(&mut [0; 9])).is_pending(), "a part of a record");
+    assert!(woken.0.load(Ordering::Relaxed));
 }
