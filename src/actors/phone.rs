@@ -27,6 +27,7 @@ use crate::core::limits::SourceKey;
 use crate::core::phone::event::{Action, Draw, Event};
 use crate::core::phone::query::Query;
 use crate::core::phone::session::Session;
+use crate::core::seldom::Seldom;
 use crate::core::sysclient::auth::SEED_CHARS;
 use crate::core::timeline::{Happening, Subject};
 use crate::metrics::{self, Counter, EntryStage, NoticeEvent, Registration};
@@ -225,7 +226,10 @@ impl Phone {
                 }
                 Ok(_) => true,
                 Err(error) => {
-                    tracing::warn!(%error, "member not attached");
+                    static FAILED: Seldom = Seldom::new();
+                    if let Some(unsaid) = FAILED.due(clock::now()) {
+                        tracing::warn!(%error, unsaid, "member not attached; trying again");
+                    }
                     false
                 }
             }

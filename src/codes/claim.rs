@@ -1,11 +1,13 @@
 //! A device brings an identify: look up, decide, let in (`sysclient.md` sections 5 and 6).
 
+use crate::clock;
 use crate::core::device::{Device, Domain, Facts, IssuedCode, Way};
 use crate::core::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
 use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
 use crate::core::limits::SourceKey;
 use crate::core::phone::event::{Claimed, Membership};
 use crate::core::phone::query::Query;
+use crate::core::seldom::Seldom;
 use crate::core::sysclient::admin::{Identify, OfferedCode};
 use crate::core::sysclient::auth::PASSWORD_CHARS;
 use crate::core::timeline::{Happening, Subject};
@@ -287,7 +289,11 @@ impl Codes {
 }
 
 fn unavailable(error: &StoreError) -> Claimed {
-    tracing::warn!(%error, "claim failed");
+    static FAILED: Seldom = Seldom::new();
+    // Without a store it is so for everybody who comes, and the line of each would be another load.
+    if let Some(unsaid) = FAILED.due(clock::now()) {
+        tracing::warn!(%error, unsaid, "claim failed");
+    }
     registered(Registration::Unavailable);
     Claimed::Unavailable
 }

@@ -24,6 +24,7 @@ pub mod people;
 pub mod percent;
 pub mod phone;
 pub mod script;
+pub mod seldom;
 pub mod storm;
 pub mod sysclient;
 pub mod time;

@@ -13,6 +13,7 @@ use crate::core::device::Device;
 use crate::core::jobs::plan::{self, Occasion};
 use crate::core::jobs::work::Work;
 use crate::core::phone::event::{Basis, Event, Planned};
+use crate::core::seldom::Seldom;
 use crate::core::timeline::Happening;
 
 /// The progress on its way to the store. One after the other, so that nothing older replaces it.
@@ -76,7 +77,10 @@ impl Phone {
                     planned(&node, Box::new(device), Occasion::Meanwhile)
                 }),
                 Err(error) => {
-                    tracing::warn!(%error, device = %key, "work not planned; trying again");
+                    static FAILED: Seldom = Seldom::new();
+                    if let Some(unsaid) = FAILED.due(clock::now()) {
+                        tracing::warn!(%error, device = %key, unsaid, "work not planned; trying again");
+                    }
                     Planned::Unavailable
                 }
             }
