@@ -9,6 +9,10 @@ use crate::core::people::Person;
 /// Names of columns that hold what a user is found by.
 const TITLES: [&str; 6] = ["sip", "sip name", "sip-name", "user", "username", "benutzer"];
 
+fn is_title(cell: &str) -> bool {
+    TITLES.contains(&&*cell.trim().to_lowercase())
+}
+
 /// What stands for users in a text: the first cell of each line, or the column that the head line names `sip`. Each once, in order.
 pub(super) fn entries(text: &str) -> Vec<String> {
     let text = text.trim_start_matches('\u{feff}');
@@ -20,7 +24,7 @@ pub(super) fn entries(text: &str) -> Vec<String> {
     let (mut seen, mut found) = (HashSet::new(), Vec::new());
     while let Ok(true) = reader.read_record(&mut record) {
         if std::mem::take(&mut first)
-            && let Some(at) = record.iter().position(|cell| TITLES.contains(&&*cell.trim().to_lowercase()))
+            && let Some(at) = record.iter().position(is_title)
         {
             column = at;
             continue;
@@ -33,6 +37,23 @@ pub(super) fn entries(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The text of a list: [`entries`] makes the same list of it.
+pub(super) fn text(list: &[String]) -> String {
+    let head = list.first().is_some_and(|first| is_title(first));
+    let mut text = String::from(if head { "sip\n" } else { "" });
+    for (number, entry) in list.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        if entry.contains([',', ';', '\t', '"', '\r', '\n']) {
+            text.extend(["\"", &entry.replace('"', "\"\""), "\""]);
+        } else {
+            text.push_str(entry);
+        }
+    }
+    text
 }
 
 /// A list with more on it; what is there already stays where it is.
@@ -85,6 +106,22 @@ mod tests {
         assert_eq!(entries("'=anna\n'ben\n"), ["=anna", "'ben"]);
         assert!(entries("").is_empty() && entries("sip\n").is_empty());
         assert_eq!(with("anna\nben", ["carl".into(), "anna".into(), "carl".into()]), ["anna", "ben", "carl"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_list_goes_to_and_fro_unchanged(typed in "([ab,;\t\"'=\n-]{0,9}|sip\n|\"user\"\n){0,6}") {
+            let list = entries(&typed);
+            proptest::prop_assert_eq!(entries(&text(&list)), list);
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_comma_stays_on_the_list() {
+        let list = with("\"Berg, Anna\"\nben", ["Kraft; Ben".into()]);
+        assert_eq!(list, ["Berg, Anna", "ben", "Kraft; Ben"]);
+        assert_eq!(text(&list), "\"Berg, Anna\"\nben\n\"Kraft; Ben\"");
+        assert_eq!(entries(&text(&list)), list);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::chosen::{entries, resolve, with};
+use super::chosen::{entries, resolve, text, with};
 use super::{Administrator, Answer, Fields, Page, address, steps};
 use crate::core::people::{MAX_TEXT, Person, UserPage, UserQuery};
 use crate::people::{MAX_USERS, PeopleError};
@@ -137,7 +137,7 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
         _ => Vec::new(),
     };
     let list = with(&wanted.list, more);
-    wanted.list = list.join("\n");
+    wanted.list = text(&list);
     show(&administrator, wanted, &list, None).await
 }
 
