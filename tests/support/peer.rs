@@ -18,8 +18,8 @@ use super::raw::{self, LOCALHOST};
 use super::secrets;
 use super::tunnel::{RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN};
 
-/// Only a guard against hanging for ever; no test waits for it.
-const GUARD: Duration = Duration::from_secs(20);
+/// Only a guard against hanging for ever; no test waits for it. Long enough for a machine that stands still for a while.
+const GUARD: Duration = Duration::from_secs(60);
 
 /// Waits for something that has to happen.
 pub async fn guarded<T>(what: &str, future: impl Future<Output = T>) -> T {
