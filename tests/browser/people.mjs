@@ -1,5 +1,5 @@
 // The pages of persons and roll-out administrators, in a real browser: somebody adds a phone and sees it become ready, and five
-// hundred phones are rolled out, with ten thousand users to choose from. See `lib.mjs`.
+// hundred phones are rolled out, with ten thousand users to choose from. At the end they are gone all at once. See `lib.mjs`.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -149,7 +149,7 @@ async function rollsOut(browser, base) {
   // Every phone types its code, and the page tells so by itself.
   await page.goto(address);
   await mark(page);
-  start("phones", loadtest, ["phones", "--init-url", `${base}/init`, "--codes", codes, "--poll", "1", "--product", `IP112 ${PAYLOAD}`]);
+  const phones = start("phones", loadtest, ["phones", "--init-url", `${base}/init`, "--codes", codes, "--poll", "1", "--product", `IP112 ${PAYLOAD}`]);
   await page.locator("#sum", { hasText: `${ROLLED_OUT} / ${ROLLED_OUT}` }).waitFor({ timeout: 120_000 });
   assert.equal(await page.locator("td .tag.good", { hasText: "Registered" }).count(), 100);
   await unmoved(page);
@@ -159,6 +159,22 @@ async function rollsOut(browser, base) {
   await page.goto(`${address}?state=pending`);
   await page.getByText("There are no such users.").waitFor();
   await examine(page, "rollouts", `${base}/ui/rollouts`);
+  return phones;
+}
+
+// All phones go at once: that is how a storm begins.
+async function seesAStorm(browser, base, phones) {
+  const page = await watched(browser);
+  await signIn(page, base, "root");
+  await page.goto(`${base}/ui/operator`);
+  await mark(page);
+  phones.kill("SIGKILL");
+  const missing = page.locator(".card", { hasText: "known devices not yet back" });
+  await missing.getByText(String(ROLLED_OUT), { exact: true }).waitFor({ timeout: 60_000 });
+  await page.locator(".card", { hasText: "estimated time until all are back" }).getByText("not known").waitFor();
+  await unmoved(page);
+  await clean(page);
+  await examine(page, "storm", page.url());
 }
 
 await test("the pages of people", 290, async (browser) => {
@@ -169,12 +185,13 @@ await test("the pages of people", 290, async (browser) => {
       `[[domains]]\nname = "${DOMAIN}"\npassword = "password of the domain"\n` +
       `[[domains.categories]]\nname = ${text(`Phones ${PAYLOAD}`)}\nprovisioning = true\n` +
       `[[domains.categories]]\nname = "Reception"\nprovisioning = true\n`,
-    [["anna", "person", true], ["admin", "rollout", true]],
+    [["anna", "person", true], ["admin", "rollout", true], ["root", "operator", false]],
   );
   await addsAPhone(browser, base);
-  await rollsOut(browser, base);
+  const phones = await rollsOut(browser, base);
   // What was entered at the backend is no formula either.
   const entered = readFileSync(join(folder, "phones.csv"), "utf8");
   assert.equal(entered.trim().split("\n").length, ROLLED_OUT + 2);
   assert.ok(!/(^|,)"?[=+@]/m.test(entered));
+  await seesAStorm(browser, base, phones);
 });
