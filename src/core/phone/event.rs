@@ -267,6 +267,11 @@ impl Action {
     pub const fn is_question(&self) -> bool {
         matches!(self, Self::Claim(..) | Self::Join(_) | Self::Plan(_) | Self::Deposit(_) | Self::ClaimPort { .. })
     }
+
+    /// Whether it is about a line of the session itself.
+    pub(super) const fn is_of_own_line(&self) -> bool {
+        matches!(self, Self::Tunnel(id, _) if id.is_own())
+    }
 }
 
 impl Event<'_> {

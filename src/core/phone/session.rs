@@ -305,7 +305,7 @@ impl Session {
             State::Member(member) => {
                 member.tunnels.expire(now, actions);
                 // One question at a time; the others are due at the next tick. A line of our own that is over leads to one.
-                if actions.iter().any(|action| matches!(action, Action::Tunnel(id, _) if id.is_own())) {
+                if actions.iter().any(Action::is_of_own_line) {
                     return;
                 }
                 if member.join_at.is_some_and(|at| now >= at) {

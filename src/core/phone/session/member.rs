@@ -141,8 +141,7 @@ impl Session {
 
     /// Takes what concerns the session's own lines out of what the shell has to do.
     pub(super) fn hear_own_tunnels(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
-        let own = |action: &Action| matches!(action, Action::Tunnel(id, _) if id.is_own());
-        while let Some(at) = actions.iter().position(own) {
+        while let Some(at) = actions.iter().position(Action::is_of_own_line) {
             let Action::Tunnel(id, mut output) = actions.remove(at) else { return };
             let State::Member(member) = &mut self.state else { continue };
             let Some(worker) = member.worker.as_mut().filter(|_| member.line == Some(id)) else { continue };
