@@ -203,8 +203,7 @@ impl Phone {
             self.leave(&before);
         }
         let (Some(domain), Some(key)) = (self.domain.clone(), self.session.key().cloned()) else {
-            self.wait_outside();
-            return self.feed(Event::Joined(false), ctx);
+            return self.joined(false, ctx);
         };
         word::tell(&domain, Word::Join(Join::new(key, self.conn, ctx.address())));
         self.attach(ctx);
@@ -234,16 +233,18 @@ impl Phone {
                 }
             }
         };
-        self.ask(attach, ctx, |phone, joined, ctx| {
-            if joined {
-                phone.changed();
-                metrics::count(Counter::Joined);
-                phone.laps.end();
-            } else {
-                phone.wait_outside();
-            }
-            phone.feed(Event::Joined(joined), ctx);
-        });
+        self.ask(attach, ctx, Self::joined);
+    }
+
+    fn joined(&mut self, joined: bool, ctx: &mut WebsocketContext<Self>) {
+        if joined {
+            self.changed();
+            metrics::count(Counter::Joined);
+            self.laps.end();
+        } else {
+            self.wait_outside();
+        }
+        self.feed(Event::Joined(joined), ctx);
     }
 
     fn leave(&self, domain: &Addr<DomainActor>) {
