@@ -13,21 +13,21 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use provbroker::actors::line::Line;
-use provbroker::actors::node::Node;
-use provbroker::actors::phone::Phone;
-use provbroker::actors::socket::{Opening, run};
 use provbroker::app::Broker;
 use provbroker::config::{Category, Config, Domain, Role};
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{DomainName, HardwareId, Secret};
-use provbroker::core::limits::SourceKey;
-use provbroker::core::phone::query::Query;
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::sysclient::auth::device_digest;
-use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use provbroker::connection::handle::ConnectionHandle;
+use provbroker::connection::socket::{Opening, run};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{DomainName, HardwareId, Secret};
+use provbroker::core::policy::limits::SourceKey;
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::protocol::sysclient::auth::device_digest;
+use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use provbroker::core::session::device::query::Query;
+use provbroker::device::actor::DeviceActor;
 use provbroker::lifecycle::Shutdown;
 use provbroker::metrics::Peer;
+use provbroker::node::Node;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 /// That of the program.
@@ -69,9 +69,9 @@ impl Device {
         let (mut pipe, far) = duplex(PIPE);
         let place = node.roster.admit(Peer::Device).expect("a place");
         let bounds = node.tuning.device_bounds;
-        let line = Line::new(bounds.longest);
+        let line = ConnectionHandle::new(bounds.longest);
         let source = SourceKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let phone = Phone::new(Arc::clone(node), place.conn, source, Query::read(QUERY), line.clone());
+        let phone = DeviceActor::new(Arc::clone(node), place.conn, source, Query::read(QUERY), line.clone());
         let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, place));
         self.identify.digest = None;
         self.say(&mut pipe).await;

@@ -2,11 +2,11 @@
 
 mod own_pages;
 mod pages;
-mod people;
+mod periodic;
+mod public_site;
 mod settings;
-mod site;
 mod tls;
-mod upkeep;
+mod users_role;
 
 use std::future::ready;
 use std::io::ErrorKind;
@@ -26,29 +26,29 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
 use tokio::time::interval;
 
-use crate::actors::draining;
-use crate::actors::governor::Governor;
-use crate::actors::node::{Found, Node};
-use crate::actors::registry::{Registry, Serve};
-use crate::actors::roster::Roster;
 use crate::admin::Admin;
-use crate::codes::Codes;
-use crate::codes::attempts::Ledger;
-use crate::codes::tenants::Tenants;
+use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
-use crate::core::ids::NodeId;
+use crate::connection::accept_gate::{Gate, Passed};
+use crate::connection::table::ConnectionTable;
+use crate::connection::tls::Tls;
+use crate::core::model::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
-use crate::lifecycle::{self, Shutdown, Underway};
+use crate::lifecycle::{self, InFlight, Shutdown};
 use crate::metrics::{self, Gauge};
-use crate::people::People;
-use crate::people::backend::pbx::Switchboard;
+use crate::node::draining;
+use crate::node::{LiveTenants, Node};
+use crate::registration::RegistrationService;
+use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::store::Store;
 use crate::store::seal::Sealer;
+use crate::tenant::registry::{Registry, Serve};
+use crate::tenant_cache::Tenants;
+use crate::users_role::UsersRole;
+use crate::users_role::backend::exchange::InboundRegistry;
 use crate::web::directory::DirectoryWeb;
-use crate::web::gate::{Gate, Passed};
 use crate::web::ops;
 use crate::web::pages::Pages;
-use crate::web::tls::Tls;
 use crate::{clock, random, store};
 
 /// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
@@ -106,7 +106,7 @@ pub struct Broker {
     renewal: actix_rt::task::JoinHandle<()>,
     stop: Lifecycle,
     /// Works as long as this lives.
-    people: Option<Arc<People>>,
+    people: Option<Arc<UsersRole>>,
 }
 
 impl Broker {
@@ -129,8 +129,13 @@ impl Broker {
         node.store.renew_lease(&node.id, LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
-        let renewal = upkeep::every(RENEW, &node, |node| async move { node.store.renew_lease(&node.id, LEASE).await });
-        upkeep::spawn(&node, &shutdown, &recorder);
+        let renewal =
+            crate::app::periodic::every(
+                RENEW,
+                &node,
+                |node| async move { node.store.renew_lease(&node.id, LEASE).await },
+            );
+        crate::app::periodic::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
             let routes = DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now);
@@ -145,9 +150,9 @@ impl Broker {
             .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
-        let pbx = people::exchanges(&config, &node, &shutdown)?;
+        let pbx = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
         let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
-        let people = people::start(&config, &node, pbx)?;
+        let people = crate::app::users_role::start(&config, &node, pbx)?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), people.as_ref(), device_pages.as_ref()).await?;
         let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
@@ -174,7 +179,7 @@ impl Broker {
     }
 
     /// The Users role, if this process plays it.
-    pub fn people(&self) -> Option<&Arc<People>> {
+    pub fn people(&self) -> Option<&Arc<UsersRole>> {
         self.people.as_ref()
     }
 
@@ -285,23 +290,29 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
-    let ledger = Arc::new(Ledger::new(&settings::allowance(config)));
-    let codes =
-        Codes::new(id.clone(), Arc::clone(store), Arc::clone(&tenants), directory, ledger, settings::codes(config));
+    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::allowance(config)));
+    let codes = RegistrationService::new(
+        id.clone(),
+        Arc::clone(store),
+        Arc::clone(&tenants),
+        directory,
+        attempt_limiter,
+        settings::codes(config),
+    );
     Ok(Arc::new(Node {
         id,
         store: Arc::clone(store),
         tenants,
         codes,
-        roster: Arc::new(Roster::new(settings::capacity(config))),
-        governor: Arc::new(Governor::new(settings::bars(config))),
+        roster: Arc::new(ConnectionTable::new(settings::capacity(config))),
+        governor: Arc::new(AdmissionController::new(settings::bars(config))),
         keys: Arc::default(),
         tuning: settings::tuning(config),
         instance: settings::instance(config),
         app_settings: settings::apps(config),
-        underway: Underway::default(),
+        underway: InFlight::default(),
         registry: Registry::default().start(),
-        found: Found::default(),
+        found: LiveTenants::default(),
     }))
 }
 
@@ -327,9 +338,9 @@ struct Routes {
     /// What the public listener speaks HTTP over, if not TCP itself.
     tls: Option<Tls>,
     /// Where PBXs are taken to that connect.
-    switchboard: Option<Switchboard>,
+    switchboard: Option<InboundRegistry>,
     /// Where devices' own pages are served.
-    device_pages: Option<own_pages::Place>,
+    device_pages: Option<own_pages::OwnPagesAddress>,
 }
 
 fn server(
@@ -342,7 +353,7 @@ fn server(
 ) -> anyhow::Result<Server> {
     let Routes { directory, admin, pages, ops, tls, switchboard, device_pages } = routes;
     let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
-    let public_site = site::PublicSite {
+    let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
         devices: config.plays(Role::Devices),

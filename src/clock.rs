@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::core::time::{Tick, UnixMillis};
+use crate::core::model::time::{Tick, UnixMillis};
 
 #[allow(clippy::disallowed_methods)]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -23,8 +23,8 @@ pub use self::sections::{
     UsersPbx, UsersWebhook,
 };
 pub use self::values::{BackendKind, LogFormat, Role, StoreUrl, TlsVersion};
-use crate::core::ids::Secret;
-use crate::core::sysclient::auth::sha256_hex;
+use crate::core::model::ids::Secret;
+use crate::core::protocol::sysclient::auth::sha256_hex;
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "config/provbroker.toml";

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use crate::app::Broker;
 use crate::clock::Stopwatch;
 use crate::config::{Category, Config, Domain, Role};
-use crate::core::ids::{Code, DomainName, HardwareId, Secret};
-use crate::core::script::encode::auto_provisioning_url;
-use crate::core::users::client::{Login, Notice};
+use crate::core::model::ids::{Code, DomainName, HardwareId, Secret};
+use crate::core::protocol::script::encode::auto_provisioning_url;
+use crate::core::session::app::client::{Login, Notice};
 use crate::lifecycle::Shutdown;
 use crate::random;
 use crate::sim::phone::{Phone, PhoneEvent, PhoneOptions};
@@ -55,7 +55,7 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     let public = broker.public;
     let running = actix_rt::spawn(broker.finished());
 
-    let mut story = Story { watch: Stopwatch::start(), steps: 0 };
+    let mut story = DemoRun { watch: Stopwatch::start(), steps: 0 };
     println!("A broker serves on http://{public}, with its store in {place}.");
     println!("It has one tenant, {}, with the category \"{CATEGORY}\".", tenant.name);
     let stage = Stage { base: format!("{public}/example.com/devices"), init: format!("http://{public}/init"), tenant };
@@ -114,12 +114,12 @@ fn chapter(number: u8, title: &str) {
 }
 
 /// The timeline.
-struct Story {
+struct DemoRun {
     watch: Stopwatch,
     steps: u32,
 }
 
-impl Story {
+impl DemoRun {
     fn tell(&mut self, who: &str, what: &str) {
         self.steps += 1;
         println!("{:>9.3} s  {who:<9}{what}", self.watch.elapsed().as_secs_f64());
@@ -166,7 +166,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn with_users_online(&self, story: &mut Story) -> anyhow::Result<()> {
+    async fn with_users_online(&self, story: &mut DemoRun) -> anyhow::Result<()> {
         chapter(1, "A person adds a phone, and Users is online.");
         let (users, mut seen) = self.users(story).await?;
         let code = self.code(story, &users, "anna").await?;
@@ -185,7 +185,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn with_users_away(&self, story: &mut Story) -> anyhow::Result<()> {
+    async fn with_users_away(&self, story: &mut DemoRun) -> anyhow::Result<()> {
         chapter(
             2,
             "A person adds a phone, and Users is away when the phone takes the code. The broker keeps the notice.",
@@ -202,7 +202,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn without_code(&self, story: &mut Story) -> anyhow::Result<()> {
+    async fn without_code(&self, story: &mut DemoRun) -> anyhow::Result<()> {
         chapter(3, "A phone was delivered with the address for automatic provisioning. Nobody types anything.");
         let base = format!("ws://{}/sysclients", self.base);
         let address = auto_provisioning_url(&base, self.tenant.name.as_str(), &self.tenant.token, CATEGORY);
@@ -221,7 +221,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn users(&self, story: &mut Story) -> anyhow::Result<(Users, Receiver<UsersEvent>)> {
+    async fn users(&self, story: &mut DemoRun) -> anyhow::Result<(Users, Receiver<UsersEvent>)> {
         let login = Login {
             app: "innovaphone-devices-api".into(),
             domain: self.tenant.name.as_str().into(),
@@ -236,7 +236,7 @@ impl Stage {
         Ok((users, events))
     }
 
-    async fn code(&self, story: &mut Story, users: &Users, sip: &str) -> anyhow::Result<Code> {
+    async fn code(&self, story: &mut DemoRun, users: &Users, sip: &str) -> anyhow::Result<Code> {
         let categories = users.categories(Some("PHONE")).await.context("categories")?;
         ensure!(categories.iter().any(|c| &*c.name == CATEGORY), "the category is not offered");
         story.tell("Users", "is told the provisioning categories");
@@ -249,7 +249,7 @@ impl Stage {
     /// A phone fresh from the box, until it has entered with `code`.
     async fn phone_with_code(
         &self,
-        story: &mut Story,
+        story: &mut DemoRun,
         code: Code,
     ) -> anyhow::Result<((HardwareId, Phone), Receiver<PhoneEvent>)> {
         let mut options = phone_options()?;
@@ -278,7 +278,7 @@ impl Stage {
 
     async fn enters(
         &self,
-        story: &mut Story,
+        story: &mut DemoRun,
         events: &mut Receiver<PhoneEvent>,
         with_code: bool,
     ) -> anyhow::Result<()> {
@@ -292,7 +292,7 @@ impl Stage {
 
     async fn notice(
         &self,
-        story: &mut Story,
+        story: &mut DemoRun,
         seen: &mut Receiver<UsersEvent>,
         code: Code,
         id: &HardwareId,

@@ -146,20 +146,20 @@ pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> 
 
 /// What was begun and has to be finished before the process ends, although nobody waits for it; clones share it.
 #[derive(Debug, Clone)]
-pub struct Underway(Arc<watch::Sender<usize>>);
+pub struct InFlight(Arc<watch::Sender<usize>>);
 
-impl Default for Underway {
+impl Default for InFlight {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(0)))
     }
 }
 
-impl Underway {
+impl InFlight {
     /// Something begins; it is finished when what is returned is dropped.
     #[must_use]
-    pub fn begin(&self) -> Begun {
+    pub fn begin(&self) -> InFlightGuard {
         self.0.send_modify(|count| *count += 1);
-        Begun(self.clone())
+        InFlightGuard(self.clone())
     }
 
     /// Resolves when nothing is under way, at once if it is so now.
@@ -171,9 +171,9 @@ impl Underway {
 
 /// Something that is under way.
 #[derive(Debug)]
-pub struct Begun(Underway);
+pub struct InFlightGuard(InFlight);
 
-impl Drop for Begun {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }
@@ -270,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_under_way_when_everything_has_been_dropped() {
-        let underway = Underway::default();
+        let underway = InFlight::default();
         underway.none().await;
         let (one, two) = (underway.begin(), underway.clone().begin());
         let waits = tokio::spawn({

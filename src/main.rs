@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use provbroker::config::{self, Config, LogFormat, Overrides};
-use provbroker::core::ids::Secret;
-use provbroker::core::jobs::builds::BuildList;
-use provbroker::core::script::ready;
+use provbroker::core::model::ids::Secret;
+use provbroker::core::policy::jobs::builds::BuildList;
+use provbroker::core::protocol::script::ready;
 use provbroker::ctl::CtlError;
 use provbroker::demo::DemoOptions;
 use tracing_subscriber::EnvFilter;
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
             Err(error) => done(Err(error)),
         },
         Command::KindsTable => {
-            print!("{}", provbroker::core::jobs::config::table::markdown());
+            print!("{}", provbroker::core::policy::jobs::config::table::markdown());
             ExitCode::SUCCESS
         }
         Command::MetricsTable => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{KeyName, Unit};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::core::close::Close;
+use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-use crate::core::ids::{Code, Secret};
+use crate::core::model::ids::{Code, Secret};
 
 /// A generator is given a new seed after this many bytes.
 const RESEED_AFTER: usize = 1 << 20;

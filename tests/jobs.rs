@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
-use provbroker::core::device::{Device, Facts, Way};
-use provbroker::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName, JobId, Secret};
-use provbroker::core::jobs::builds::BuildList;
-use provbroker::core::jobs::config::schema::{Field, How, Type};
-use provbroker::core::jobs::config::{Configuration, Kind};
-use provbroker::core::jobs::plan::{Occasion, plan};
-use provbroker::core::jobs::retry::Pace;
-use provbroker::core::jobs::work::State;
-use provbroker::core::jobs::{Hours, Job, Order, Task, Update};
-use provbroker::core::phone::settings::{Action, Machine, Now, Settings};
-use provbroker::core::script;
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::device::{Device, Facts, Way};
+use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName, JobId, Secret};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::work::State;
+use provbroker::core::policy::jobs::builds::BuildList;
+use provbroker::core::policy::jobs::config::schema::{Field, How, Type};
+use provbroker::core::policy::jobs::config::{Configuration, Kind};
+use provbroker::core::policy::jobs::plan::{Occasion, plan};
+use provbroker::core::policy::jobs::retry::RetryPolicy;
+use provbroker::core::policy::jobs::{Hours, Job, JobSpec, Task, Update};
+use provbroker::core::protocol::script;
+use provbroker::core::session::device::settings::{Action, Machine, Now, Settings};
 use serde_json::Value;
 
 const MAC: &str = "00903341a0b1";
@@ -43,7 +43,7 @@ fn device() -> Device {
         pending: None,
         entered: UnixMillis(0),
         name: None,
-        work: provbroker::core::jobs::work::Work::default(),
+        work: provbroker::core::model::work::Work::default(),
         facts: Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() },
     }
 }
@@ -251,7 +251,7 @@ fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attem
     let list = r#"{"baseUrl":"http://h/","products":{"IP112":{"firmware":"136044","bootcode":"136044"}}}"#;
     let builds = Arc::new(BuildList::read(list.as_bytes()).unwrap());
     let task = Task::Update(Update { builds, hours: Hours::default() });
-    let jobs = [Job { id: JobId(1), created: UnixMillis(0), order: Order { category: None, task } }];
+    let jobs = [Job { id: JobId(1), created: UnixMillis(0), order: JobSpec { category: None, task } }];
     let mut settings = settings();
     settings.run(&script::parse("vars create UPDATE/PROT h 136044"), Now::default());
     let mut device = device();
@@ -261,25 +261,25 @@ fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attem
     };
     said(&mut device, &settings);
 
-    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0), &Pace::default());
+    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0), &RetryPolicy::default());
     device.work = first.work;
     let order = first.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(0));
     // The boot code is loaded, the firmware is not.
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000), &Pace::default());
+    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000), &RetryPolicy::default());
     let reason = "still running: firmware 136012 instead of 136044";
     assert_eq!(back.work.update.as_ref().unwrap().state, State::Failed(reason.into()));
     device.work = back.work;
 
-    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000), &Pace::default());
+    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000), &RetryPolicy::default());
     device.work = second.work;
     let order = second.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(120_000));
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000), &Pace::default());
+    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000), &RetryPolicy::default());
     assert!(done.update.is_none() && !done.update_open && done.clean_up);
     assert_eq!(done.work.update.unwrap().state, State::Done);
 }

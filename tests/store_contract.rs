@@ -73,8 +73,8 @@ contract! {
         a_session_ends_at_last,
         sessions_are_ended_one_by_one_and_all_at_once,
         an_account_has_only_so_many_sessions,
-        deeds_are_listed_newest_first,
-        the_list_of_deeds_is_bounded;
+        audit_entries_are_listed_newest_first,
+        the_audit_log_is_bounded;
     batches:
         many_devices_are_found_at_once,
         many_members_come_and_go_at_once,

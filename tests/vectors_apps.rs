@@ -2,10 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "a vector file that cannot be read has to fail the test")]
 
-use provbroker::core::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
-use provbroker::core::appws::message::Request;
-use provbroker::core::ids::Secret;
-use provbroker::core::script::{encode, ready};
+use provbroker::core::model::ids::Secret;
+use provbroker::core::protocol::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
+use provbroker::core::protocol::appws::message::Request;
+use provbroker::core::protocol::script::{encode, ready};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {

@@ -4,15 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{Code, HardwareId, MAX_ID_CHARS, Secret};
-use provbroker::core::json::MAX_DEPTH;
-use provbroker::core::percent;
-use provbroker::core::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
-use provbroker::core::sysclient::auth::{self, hex, unhex};
-use provbroker::core::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
-use provbroker::core::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Expects, Limits};
-use provbroker::core::time::Tick;
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{Code, HardwareId, MAX_ID_CHARS, Secret};
+use provbroker::core::model::time::Tick;
+use provbroker::core::protocol::json::MAX_DEPTH;
+use provbroker::core::protocol::percent;
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
+use provbroker::core::protocol::sysclient::auth::{self, hex, unhex};
+use provbroker::core::protocol::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
+use provbroker::core::protocol::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Expects, Limits};
 use serde_json::Value;
 
 /// The vectors of one section; a section without any is a mistake of this test.

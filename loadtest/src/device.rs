@@ -7,11 +7,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{Code, HardwareId, Secret};
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::sysclient::auth::{device_digest, open_admin_password};
-use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{Code, HardwareId, Secret};
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::protocol::sysclient::auth::{device_digest, open_admin_password};
+use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
 use crate::ws::{self, BINARY, CLOSE, PING, PONG};
 

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use crate::orders::Group;
 use crate::report;
 use crate::settings::Settings;
 use crate::trial::{Measured, Sum};
+use crate::worker_commands::Group;
 
 /// Most that a registration may cost, as a multiple of the floor.
 const CPU_BUDGET: f64 = 1.5;

@@ -3,12 +3,10 @@
 //! The exit code is 0 when what was asked for has come about, 1 when it has not, 2 for a wrong command line.
 
 mod arrival;
-mod crew;
 mod device;
+mod exchange;
 mod figures;
 mod floor;
-mod orders;
-mod pbx;
 mod phone;
 mod phones;
 mod progress;
@@ -23,16 +21,18 @@ mod trial;
 mod tunnel;
 mod users;
 mod worker;
+mod worker_commands;
+mod worker_pool;
 mod ws;
 
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
-use crew::Interrupt;
 use settings::Kind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+use worker_pool::Interrupt;
 
 /// That of the broker: the floor is held against it.
 #[global_allocator]
@@ -54,7 +54,7 @@ enum Command {
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
     /// A simulated PBX: connects to a broker, or waits for one, and prints which devices were entered for whom.
-    Pbx(Box<pbx::Arguments>),
+    Pbx(Box<exchange::Arguments>),
     /// Devices that are known come back, all at once or otherwise: how long it takes, and what it costs the brokers.
     Storm(Box<settings::Arguments>),
     /// Devices come and go at a constant rate, which may be more than can be served.
@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
         Command::Phone(arguments) => phone::run(*arguments).await,
         Command::Phones(arguments) => phones::run(arguments).await,
         Command::Users(arguments) => users::run(arguments).await,
-        Command::Pbx(arguments) => pbx::run(*arguments).await,
+        Command::Pbx(arguments) => exchange::run(*arguments).await,
         Command::Storm(arguments) => coordinate(Kind::Storm, arguments).await,
         Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
         Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use provbroker::core::ids::{Code, HardwareId};
-use provbroker::core::phone::client::{Proof, Sight};
-use provbroker::core::phone::settings::Part;
+use provbroker::core::model::ids::{Code, HardwareId};
+use provbroker::core::session::device::client::{Proof, Sight};
+use provbroker::core::session::device::settings::Part;
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport::http_client;
 use tokio::sync::mpsc;
@@ -210,7 +210,7 @@ const fn name(part: Part) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use provbroker::core::ids::Secret;
+    use provbroker::core::model::ids::Secret;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, SelectAll};
-use provbroker::core::ids::{Code, HardwareId, mac_digits};
+use provbroker::core::model::ids::{Code, HardwareId, mac_digits};
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport::http_client;
 

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::orders::Sparse;
+use crate::worker_commands::Sparse;
 
 /// Longest time that is told apart, in microseconds: an hour.
 const LONGEST: u64 = 3_600_000_000;

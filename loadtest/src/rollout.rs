@@ -5,23 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use provbroker::core::ids::Code;
-use provbroker::core::users::client::Login;
+use provbroker::core::model::ids::Code;
+use provbroker::core::session::app::client::Login;
 use provbroker::sim::users::{Users, UsersEvent, UsersOptions};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::arrival::Arrival;
-use crate::crew::{Crew, Interrupt, shared};
 use crate::figures::{self, Check, Figures};
-use crate::orders::Group;
 use crate::progress::Progress;
 use crate::servers::LOOK;
 use crate::servers::stage::{Stage, Tenant};
 use crate::settings::{Arguments, Kind, Settings};
 use crate::storm::{SOURCES, plan, processes, run_number, watched};
 use crate::trial::{self, Measured};
+use crate::worker_commands::Group;
+use crate::worker_pool::{Interrupt, WorkerPool, shared};
 
 /// Longest wait for codes, and after the last entry for notices.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
         groups.push(group(tenant, asker.codes(interrupt)?, race, &settings));
         askers.push(asker);
     }
-    let mut crew = Crew::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
+    let mut crew = WorkerPool::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
     crew.order(&stage.aim(), Duration::from_secs(10))?;
     let progress = Progress::start("entering", codes);
     let mut plan = plan(&settings, Kind::Rollout);

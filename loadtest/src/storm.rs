@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use crate::arrival::Arrival;
-use crate::crew::{Crew, Interrupt, apart, shared};
 use crate::figures::{self, Check, Figures};
-use crate::orders::{Group, Order};
 use crate::progress::Progress;
 use crate::servers::stage::{Stage, Tenant, floors};
 use crate::settings::{Against, Arguments, Kind, Settings};
 use crate::trial::{self, Measured, Plan, Watched};
+use crate::worker_commands::{Group, WorkerCommand};
+use crate::worker_pool::{Interrupt, WorkerPool, apart, shared};
 
 /// Devices of a load process, because of the 20 000 descriptors that it may open.
 const PER_PROCESS: usize = 15_000;
@@ -48,7 +48,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
         }
         _ => shared(processes(&settings, devices), groups.len()),
     };
-    let mut crew = Crew::start(&shares, run, &groups, interrupt)?;
+    let mut crew = WorkerPool::start(&shares, run, &groups, interrupt)?;
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);
@@ -56,7 +56,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     let patience = Duration::from_secs(60 + devices as u64 / 100);
     // The first time they get their passwords, the second time they prove it: from then on they are known for good.
     for _ in 0..2 {
-        crew.order(&Order::Enter { window: trial::window(&crew) }, patience)?;
+        crew.order(&WorkerCommand::Enter { window: trial::window(&crew) }, patience)?;
     }
     stage.restart()?;
     crew.order(&stage.aim(), Duration::from_secs(10))?;
@@ -73,7 +73,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
         Some(Against::Floor) => {
             let servers = floors(nodes, settings.workers.unwrap_or(1))?;
             let addresses = servers.iter().map(|server| server.address).collect();
-            crew.order(&Order::Aim { servers: addresses, floor: true, tls: None }, Duration::from_secs(10))?;
+            crew.order(&WorkerCommand::Aim { servers: addresses, floor: true, tls: None }, Duration::from_secs(10))?;
             trial::warm_up(&mut crew, &Watched { servers: &servers, commands: None })?;
             let progress = Progress::start("floor", arrivals);
             Some(trial::run(&mut crew, plan, Watched { servers: &servers, commands: None }, &progress)?)

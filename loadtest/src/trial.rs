@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::crew::Crew;
-use crate::orders::{Order, Outcome, Report, Tick};
 use crate::progress::Progress;
 use crate::record::{Counts, Latencies};
 use crate::servers::Server;
 use crate::servers::redis::Commands;
+use crate::worker_commands::{Outcome, Report, Tick, WorkerCommand};
+use crate::worker_pool::WorkerPool;
 
 /// Distance of ticks.
 const TICK: Duration = Duration::from_millis(250);
@@ -89,7 +89,7 @@ pub struct Sum {
     /// From the connect that was let in.
     pub admitted: Latencies,
     /// Who has entered by which code.
-    pub entered: Vec<(provbroker::core::ids::Code, String)>,
+    pub entered: Vec<(provbroker::core::model::ids::Code, String)>,
 }
 
 /// A run that is over.
@@ -139,25 +139,30 @@ impl Watched<'_> {
 }
 
 /// Connections at the same time in each process.
-pub fn window(crew: &Crew) -> usize {
+pub fn window(crew: &WorkerPool) -> usize {
     (WINDOW / crew.len().max(1)).max(1)
 }
 
 /// Lets the additional devices come and go, so that allocators have grown and connections of the store are open.
-pub fn warm_up(crew: &mut Crew, watched: &Watched<'_>) -> anyhow::Result<()> {
+pub fn warm_up(crew: &mut WorkerPool, watched: &Watched<'_>) -> anyhow::Result<()> {
     let window = window(crew);
-    crew.order(&Order::WarmUp { window }, Duration::from_secs(120))?;
+    crew.order(&WorkerCommand::WarmUp { window }, Duration::from_secs(120))?;
     watched.servers.iter().try_for_each(|server| server.wait_for(MEMBERS, 0.0, 600))?;
     crew.pause(LINGER)
 }
 
 /// Runs it. The devices have left when it returns.
-pub fn run(crew: &mut Crew, plan: Plan, mut watched: Watched<'_>, progress: &Progress) -> anyhow::Result<Measured> {
+pub fn run(
+    crew: &mut WorkerPool,
+    plan: Plan,
+    mut watched: Watched<'_>,
+    progress: &Progress,
+) -> anyhow::Result<Measured> {
     let rss_before = watched.rss(Server::rss)?;
     let commands_before = watched.count()?;
     let (cpu_before, load_before) = (watched.cpu()?, crew.cpu()?);
     let (return_us, tick_us) = (micros(plan.return_after), micros(TICK));
-    crew.tell_all(&Order::Go { return_us, tick_us, seed: plan.seed })?;
+    crew.tell_all(&WorkerCommand::Go { return_us, tick_us, seed: plan.seed })?;
     let samples = follow(crew, plan, &mut watched, progress, (cpu_before, commands_before))?;
     let (cpu_after, load_after) = (watched.cpu()?, crew.cpu()?);
     let commands_after = watched.count()?;
@@ -171,7 +176,7 @@ pub fn run(crew: &mut Crew, plan: Plan, mut watched: Watched<'_>, progress: &Pro
         let (_, rested) = sums(crew)?;
         cut_at_rest = rested.counts.dropped - total.counts.dropped;
     }
-    crew.order(&Order::Leave, Duration::from_secs(60))?;
+    crew.order(&WorkerCommand::Leave, Duration::from_secs(60))?;
     // Exact below 285 years.
     #[allow(clippy::cast_precision_loss)]
     let seconds = total.counts.last_us as f64 / 1e6;
@@ -192,7 +197,7 @@ pub fn run(crew: &mut Crew, plan: Plan, mut watched: Watched<'_>, progress: &Pro
 
 /// Waits for the end of the run, and takes a sample of the servers at each tick.
 fn follow(
-    crew: &mut Crew,
+    crew: &mut WorkerPool,
     plan: Plan,
     watched: &mut Watched<'_>,
     progress: &Progress,
@@ -288,7 +293,7 @@ impl Sum {
     }
 }
 
-fn sums(crew: &mut Crew) -> anyhow::Result<(Vec<Sum>, Sum)> {
+fn sums(crew: &mut WorkerPool) -> anyhow::Result<(Vec<Sum>, Sum)> {
     let (mut groups, mut total) = (Vec::new(), Sum::new());
     for outcomes in crew.outcomes()? {
         groups.resize_with(outcomes.len().max(groups.len()), Sum::new);

@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
-use provbroker::core::appws::login::{AppIdentity, write_login};
-use provbroker::core::ids::Secret;
-use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_server};
+use provbroker::core::model::ids::Secret;
+use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
+use provbroker::core::protocol::sysclient::frame::{
+    DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_server,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

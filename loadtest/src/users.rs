@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use provbroker::core::device::Category;
-use provbroker::core::ids::{Code, Secret};
-use provbroker::core::users::client::{Login, Notice};
+use provbroker::core::model::device::Category;
+use provbroker::core::model::ids::{Code, Secret};
+use provbroker::core::session::app::client::{Login, Notice};
 use provbroker::sim::users::{Users, UsersEvent, UsersOptions};
 use serde_json::{Value, json};
 

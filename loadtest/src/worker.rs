@@ -3,8 +3,8 @@
 //! Everything that waits (sockets, orders, times) waits in one place, so a device costs what its bytes cost. What devices say is
 //! the matter of [`device`](crate::device), what happens to them that of [`fleet`].
 
+mod device_socket;
 mod fleet;
-mod line;
 mod tls;
 
 use std::io::{BufRead as _, Write as _};
@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use mio::{Events, Poll, Token, Waker};
 use tokio::time::Instant;
 
-use crate::orders::{Order, Report};
+use crate::worker_commands::{Report, WorkerCommand};
 use fleet::Fleet;
 
 /// The token of orders; devices have those from 0.
@@ -35,7 +35,7 @@ pub fn run() -> anyhow::Result<()> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if tell.send(serde_json::from_str::<Order>(&line)).is_err() || waker.wake().is_err() {
+            if tell.send(serde_json::from_str::<WorkerCommand>(&line)).is_err() || waker.wake().is_err() {
                 return;
             }
         }
@@ -49,7 +49,7 @@ pub fn run() -> anyhow::Result<()> {
     played
 }
 
-fn play(poll: &mut Poll, told: &Receiver<serde_json::Result<Order>>) -> anyhow::Result<()> {
+fn play(poll: &mut Poll, told: &Receiver<serde_json::Result<WorkerCommand>>) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut events = Events::with_capacity(EVENTS);
     let mut fleet = Fleet::new(poll.registry().try_clone()?);

@@ -9,7 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::core::ids::Secret;
+use crate::core::model::ids::Secret;
 use crate::random;
 
 /// Hashes at once.

@@ -4,24 +4,24 @@
 //! A session is a random number in a cookie; what it stands for is in the store, found by a keyed hash. Whoever copies the
 //! store gets into nothing. Not here: cookies, forms and pages (`web::pages`).
 
-mod door;
+mod account_admin;
 mod hashing;
-mod office;
 pub mod oidc;
+mod sign_in;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::DEFAULT_ACCOUNT_PASSWORD as DELIVERED_PASSWORD;
-use crate::core::accounts::{AccountName, Deed, Identity, WebSession};
-use crate::core::ids::{DomainName, Secret};
-use crate::core::limits::{Attempts, Quota, SourceKey};
+use crate::core::model::accounts::{AccountName, AuditAction, Identity, WebSession};
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::policy::limits::{Attempts, Quota, SourceKey};
 use crate::random;
 use crate::store::seal::Sealer;
 use crate::store::{SessionHash, Store, StoreError};
 
+pub use account_admin::{AccountAdminError, MIN_PASSWORD, NewAccount};
 pub use hashing::Hashing;
-pub use office::{MIN_PASSWORD, NewAccount, OfficeError};
 
 /// How long a session may be, and how often a password may be wrong.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub enum SignInError {
 
 /// A session that has just begun.
 #[derive(Debug)]
-pub struct Begun {
+pub struct NewSession {
     /// What the browser shows from now on.
     pub shown: Secret,
     /// The session.
@@ -71,7 +71,7 @@ pub struct Begun {
 
 /// A session that is used.
 #[derive(Debug, Clone)]
-pub struct Visit {
+pub struct ActiveSession {
     /// What it is found by.
     pub hash: SessionHash,
     /// The session.
@@ -115,20 +115,21 @@ impl SignIn {
 
     /// Adds to the list of deeds. The deed is done already: if the store does not take the line, the log has it.
     pub async fn note(&self, who: &Identity, what: &str, to: &str, domain: Option<&DomainName>) {
-        let to: String = to.chars().filter(|c| !c.is_control()).take(crate::core::accounts::MAX_NAME).collect();
-        let deed = Deed { who: who.account.as_str().into(), what: what.into(), to: to.into(), domain: domain.cloned() };
-        if let Err(error) = self.store.note_deed(&random::guid(), &deed).await {
-            tracing::warn!(%error, who = %deed.who, what = %deed.what, to = %deed.to, "deed not listed");
+        let to: String = to.chars().filter(|c| !c.is_control()).take(crate::core::model::accounts::MAX_NAME).collect();
+        let action =
+            AuditAction { who: who.account.as_str().into(), what: what.into(), to: to.into(), domain: domain.cloned() };
+        if let Err(error) = self.store.append_audit(&random::guid(), &action).await {
+            tracing::warn!(%error, who = %action.who, what = %action.what, to = %action.to, "deed not listed");
         }
     }
 
     /// The list of deeds; see [`crate::store::Audit::deeds`]. Whose list it is comes from `who`.
-    pub async fn deeds(
+    pub async fn audit_entries(
         &self,
         who: &Identity,
-        before: Option<(crate::core::time::UnixMillis, &str)>,
+        before: Option<(crate::core::model::time::UnixMillis, &str)>,
         limit: usize,
-    ) -> Result<Vec<crate::core::accounts::DeedDone>, StoreError> {
-        self.store.deeds(who.domain.as_ref(), before, limit).await
+    ) -> Result<Vec<crate::core::model::accounts::AuditEntry>, StoreError> {
+        self.store.audit_entries(who.domain.as_ref(), before, limit).await
     }
 }

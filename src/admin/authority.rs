@@ -10,9 +10,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
 use crate::clock;
-use crate::core::ids::{DomainName, Secret};
-use crate::core::limits::SourceKey;
-use crate::core::sysclient::auth::{hex, unhex};
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::policy::limits::SourceKey;
+use crate::core::protocol::sysclient::auth::{hex, unhex};
 
 /// A token is valid this long.
 pub const TOKEN_VALID: Duration = Duration::from_secs(15 * 60);
@@ -68,13 +68,13 @@ impl Admin {
     /// Exchanges a password for a token: that of the instance (`domain` is `None`) or that of a domain. Wrong passwords from
     /// one source count like failed log-ins of apps.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
-        let ledger = self.node.codes.ledger();
-        if source.is_some_and(|source| ledger.apps_blocked(source).is_some()) {
+        let attempt_limiter = self.node.codes.attempt_limiter();
+        if source.is_some_and(|source| attempt_limiter.apps_blocked(source).is_some()) {
             return Err(AdminError::TooMany("too many wrong passwords; try again later"));
         }
         let token = self.try_log_in(domain, password).await;
         if let (Err(AdminError::NotAllowed(_)), Some(source)) = (&token, source) {
-            ledger.failed_login(source);
+            attempt_limiter.failed_login(source);
         }
         token
     }

@@ -1,8 +1,8 @@
 //! Categories of a domain.
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::core::device::Category;
-use crate::core::ids::CategoryId;
+use crate::core::model::device::Category;
+use crate::core::model::ids::CategoryId;
 use crate::store::{Deleted, PutCategory};
 
 impl Admin {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::codes::{NoCode, Wish};
-use crate::core::device::{Category, CodeState, Domain, IssuedCode, Requester};
-use crate::core::ids::{CategoryId, Code};
-use crate::core::time::UnixMillis;
-use crate::core::timeline::{Happening, Subject};
+use crate::core::model::device::{Category, CodeState, Domain, IssuedCode, Requester};
+use crate::core::model::ids::{CategoryId, Code};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::registration::{CodeRequest, NoCode};
 use crate::store::{CodeListing, Listing};
 
 /// Codes that are looked at together.
@@ -18,7 +18,7 @@ const PAGES: usize = 10;
 
 /// A code that an operator wants.
 #[derive(Debug, Clone)]
-pub struct CodeWish<'a> {
+pub struct OperatorCodeRequest<'a> {
     /// Name of the category, or its number.
     pub category: &'a str,
     /// SIP name of the user.
@@ -87,12 +87,12 @@ impl Admin {
         &self,
         authority: &Authority,
         named: &str,
-        wish: &CodeWish<'_>,
+        wish: &OperatorCodeRequest<'_>,
     ) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
         let category = category(&domain, wish.category)?.id;
         let codes = &self.node.codes;
-        let wish = Wish {
+        let wish = CodeRequest {
             domain: &domain,
             category,
             sip: wish.sip.map(Into::into),
@@ -101,7 +101,7 @@ impl Admin {
             rollout: wish.rollout,
         };
         let made = codes.make(&wish).await?;
-        codes.note(&domain.name, vec![Subject::Code(made.code)], Happening::Issued);
+        codes.note(&domain.name, vec![Subject::Code(made.code)], TimelineEvent::Issued);
         let code = IssuedCode {
             code: made.code,
             domain: domain.name.clone(),
@@ -167,7 +167,7 @@ impl Admin {
     pub async fn devices_after(
         &self,
         domain: &Domain,
-        after: crate::core::ids::DeviceId,
+        after: crate::core::model::ids::DeviceId,
         limit: usize,
     ) -> Result<Vec<Listing>> {
         Ok(self.node.store.devices(&domain.name, after, limit).await?)

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::actors::word::{Word, Words};
-use crate::core::device::{Device, Domain, Stranger, Way};
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
-use crate::core::timeline::{Happening, Subject};
-use crate::store::{Listing, Signal, StrangerListing, Whereabouts};
+use crate::core::model::device::{Device, Domain, UnassignedDevice, Way};
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
+use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::store::{Listing, Signal, UnassignedListing, Whereabouts};
+use crate::tenant::membership_batch::{MembershipBatch, MembershipChange};
 
 /// Devices in one page, at most.
 pub const MAX_PAGE: usize = 1000;
@@ -160,7 +160,7 @@ impl Admin {
             return Err(AdminError::NotFound("device"));
         }
         tracing::info!(device = %device.key, domain = %domain.name, "device removed by an operator");
-        self.note(&domain.name, &device.key, &Happening::Removed).await;
+        self.note(&domain.name, &device.key, &TimelineEvent::Removed).await;
         self.has_left(device).await;
         self.recheck(at).await;
         Ok(())
@@ -181,8 +181,8 @@ impl Admin {
         if let Some(device) = self.node.store.find_device(&key).await? {
             return Err(AdminError::Conflict(belongs_to(&device)));
         }
-        let stranger = self.node.store.stranger(&key).await?;
-        let Some(StrangerListing { device: Stranger { facts, .. }, at: Some(at) }) = stranger else {
+        let unassigned_device = self.node.store.unassigned_device(&key).await?;
+        let Some(UnassignedListing { device: UnassignedDevice { facts, .. }, at: Some(at) }) = unassigned_device else {
             return Err(AdminError::Conflict(
                 "the device is not online; connect it, wait until it is in the list of unassigned devices, and try again"
                     .into(),
@@ -191,7 +191,7 @@ impl Admin {
         let Some(device) = self.node.codes.assign(&key, None, &domain.name, category, &facts).await? else {
             return Err(AdminError::Conflict("the device has just entered another domain; look it up again".into()));
         };
-        self.note(&domain.name, &key, &Happening::Entered(Way::Manual)).await;
+        self.note(&domain.name, &key, &TimelineEvent::Entered(Way::Manual)).await;
         self.recheck(Some(at)).await;
         self.touch(&domain.name, &key).await;
         Ok((domain, *device))
@@ -203,9 +203,9 @@ impl Admin {
         authority: &Authority,
         after: DeviceId,
         limit: usize,
-    ) -> Result<Page<StrangerListing>> {
+    ) -> Result<Page<UnassignedListing>> {
         authority.instance_only()?;
-        let items = self.node.store.strangers(after, limit).await?;
+        let items = self.node.store.unassigned_devices(after, limit).await?;
         let next = items.last().filter(|_| items.len() == limit).map(|last| last.device.id);
         Ok(Page { items, next })
     }
@@ -213,7 +213,7 @@ impl Admin {
     /// Tells clients that a device looks different now.
     pub(super) async fn touch(&self, domain: &DomainName, key: &DeviceKey) {
         if let Some(actor) = self.node.domain(domain).await {
-            actor.do_send(Words(vec![Word::Changed(key.clone())]));
+            actor.do_send(MembershipBatch(vec![MembershipChange::Changed(key.clone())]));
         }
     }
 
@@ -221,7 +221,7 @@ impl Admin {
     pub(super) async fn has_left(&self, device: Device) {
         let seen = self.node.store.now().await.unwrap_or(device.entered);
         let Device { id, key, domain, facts, .. } = device;
-        self.tell(&Signal::Gone { domain, device: Box::new(Stranger { id, key, facts, seen }) }).await;
+        self.tell(&Signal::Gone { domain, device: Box::new(UnassignedDevice { id, key, facts, seen }) }).await;
     }
 
     /// Lets the connection of a device look whom it belongs to now.
@@ -232,7 +232,7 @@ impl Admin {
     }
 
     /// Adds a step to the timeline of a device. A lost step is no failure.
-    pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &Happening) {
+    pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &TimelineEvent) {
         if let Err(error) = self.node.store.note(domain, &[Subject::Device(key.clone())], event).await {
             tracing::debug!(%error, "step not noted");
         }

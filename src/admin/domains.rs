@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::core::device::Domain;
-use crate::core::ids::DomainName;
+use crate::core::model::device::Domain;
+use crate::core::model::ids::DomainName;
 use crate::store::{Deleted, DomainChange, NewDomain, Signal};
 
 impl Admin {

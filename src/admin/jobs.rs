@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::core::device::Domain;
-use crate::core::ids::{CategoryId, JobId};
-use crate::core::jobs::builds::{BuildList, BuildsError};
-use crate::core::jobs::config::{ConfigError, Configuration};
-use crate::core::jobs::plan::{Preview, preview};
-use crate::core::jobs::{Hours, Job, Order, OrderError, Task, Update};
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{CategoryId, JobId};
+use crate::core::policy::jobs::builds::{BuildList, BuildsError};
+use crate::core::policy::jobs::config::{ConfigError, Configuration};
+use crate::core::policy::jobs::plan::{Preview, preview};
+use crate::core::policy::jobs::{Hours, Job, JobSpec, OrderError, Task, Update};
 
 impl From<BuildsError> for AdminError {
     fn from(error: BuildsError) -> Self {
@@ -76,7 +76,8 @@ impl Admin {
                 AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
             })?,
         };
-        self.add_job(&domain, Order { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) }).await
+        self.add_job(&domain, JobSpec { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) })
+            .await
     }
 
     /// Makes a configuration job.
@@ -88,10 +89,10 @@ impl Admin {
         configuration: Configuration,
     ) -> Result<Job> {
         let domain = self.own(authority, named).await?;
-        self.add_job(&domain, Order { category, task: Task::Config(configuration) }).await
+        self.add_job(&domain, JobSpec { category, task: Task::Config(configuration) }).await
     }
 
-    async fn add_job(&self, domain: &Domain, order: Order) -> Result<Job> {
+    async fn add_job(&self, domain: &Domain, order: JobSpec) -> Result<Job> {
         order.check()?;
         // The domain was there a moment ago, so it is the category that is not.
         let job = self.node.store.add_job(&domain.name, &order).await?;

@@ -9,30 +9,30 @@ mod devices;
 mod domains;
 mod error;
 mod jobs;
-mod moves;
 mod outcomes;
 mod overview;
 mod rollouts;
-pub mod sheet;
-mod stories;
+mod timelines;
+mod transfers;
+pub mod user_csv;
 
 use std::sync::Arc;
 
-use crate::actors::node::Node;
-use crate::core::device::Domain;
-use crate::core::ids::{DomainId, DomainName};
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{DomainId, DomainName};
+use crate::node::Node;
 use crate::store::Signal;
 use crate::store::seal::Sealer;
 
 pub use authority::{Authority, Token};
-pub use codes::{CodeFilter, CodeWish};
+pub use codes::{CodeFilter, OperatorCodeRequest};
 pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
-pub use moves::OfferListing;
 pub use outcomes::{Outcome, What};
 pub use overview::{Overview, WholeInstance};
 pub use rollouts::{Batch, MAX_USERS, RolloutRun, User};
-pub use stories::Story;
+pub use timelines::TimelineReport;
+pub use transfers::OfferListing;
 
 /// Result of an operator's call.
 pub type Result<T> = std::result::Result<T, AdminError>;

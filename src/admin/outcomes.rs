@@ -1,10 +1,10 @@
 //! What has come of jobs, over all devices of a domain.
 
 use super::{Admin, Authority, Page, Result};
-use crate::core::device::Device;
-use crate::core::ids::{DeviceId, JobId};
-use crate::core::jobs::config::Kind;
-use crate::core::jobs::work::Progress;
+use crate::core::model::device::Device;
+use crate::core::model::ids::{DeviceId, JobId};
+use crate::core::model::work::Progress;
+use crate::core::policy::jobs::config::Kind;
 use crate::store::Listing;
 
 /// Which work.

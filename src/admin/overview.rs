@@ -2,9 +2,9 @@
 
 use super::outcomes::Outcome;
 use super::{Admin, Authority, Result};
-use crate::core::ids::{DeviceId, DomainName};
-use crate::core::jobs::work::State;
-use crate::core::storm::Storm;
+use crate::core::model::ids::{DeviceId, DomainName};
+use crate::core::model::work::State;
+use crate::core::policy::storm::Storm;
 use crate::metrics::GateName;
 use crate::store::{Listing, Signal, Totals};
 
@@ -122,7 +122,7 @@ fn concerns(signal: &Signal, domain: Option<&DomainName>) -> bool {
         | Signal::Tenant { domain }
         | Signal::Changed { domain, .. }
         | Signal::Gone { domain, .. } => domain,
-        Signal::Strangers => return domain.is_none(),
+        Signal::ListUnassigned => return domain.is_none(),
         Signal::Gap => return true,
         Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } => return false,
     };

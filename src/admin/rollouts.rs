@@ -12,12 +12,12 @@ use futures_util::stream;
 
 use super::codes::{category, operator};
 use super::{Admin, AdminError, Authority, Result};
-use crate::actors::node::Node;
-use crate::codes::{Made, NoCode, Wish};
-use crate::core::device::{CodeState, Domain};
-use crate::core::ids::{Code, RolloutId};
-use crate::core::timeline::{Happening, Subject};
+use crate::core::model::device::{CodeState, Domain};
+use crate::core::model::ids::{Code, RolloutId};
+use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::directory::DirectoryError;
+use crate::node::Node;
+use crate::registration::{CodeRequest, NewCode, NoCode};
 use crate::store::{Rollout, RolloutRow};
 
 /// Users of one roll-out at most.
@@ -164,7 +164,7 @@ impl RolloutRun {
         let this = &*self;
         let made = stream::iter(users).map(|user| async move {
             let made = this.make(&user).await;
-            made.map(|Made { code, valid_until }| RolloutRow { sip: user.sip, name: user.name, code, valid_until })
+            made.map(|NewCode { code, valid_until }| RolloutRow { sip: user.sip, name: user.name, code, valid_until })
         });
         let mut rows = Vec::with_capacity(BATCH);
         for outcome in made.buffered(TOGETHER).collect::<Vec<_>>().await {
@@ -199,12 +199,12 @@ impl RolloutRun {
         }
         self.rollout.rows += rows.len() as u64;
         let subjects = rows.iter().map(|row| Subject::Code(row.code)).collect();
-        node.codes.note(domain, subjects, Happening::Issued);
+        node.codes.note(domain, subjects, TimelineEvent::Issued);
         Ok(())
     }
 
-    async fn make(&self, user: &User) -> std::result::Result<Made, NoCode> {
-        let wish = Wish {
+    async fn make(&self, user: &User) -> std::result::Result<NewCode, NoCode> {
+        let wish = CodeRequest {
             domain: &self.domain,
             category: self.rollout.category,
             sip: Some(user.sip.clone()),

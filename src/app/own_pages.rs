@@ -14,21 +14,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::bind;
-use crate::actors::governor::Governor;
+use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Role};
-use crate::core::loopback::is_loopback;
-use crate::web::gate::{Gate, Passed};
+use crate::connection::accept_gate::{Gate, Passed};
+use crate::connection::tls::Tls;
+use crate::core::protocol::loopback::is_loopback;
 use crate::web::pages::own_pages::{OwnPages, routes};
-use crate::web::tls::Tls;
 
 /// Where devices' own pages are served, and how browsers find it.
-pub(super) struct Place {
+pub(super) struct OwnPagesAddress {
     pub listener: TcpListener,
     pub origin: String,
 }
 
 /// Binds the listener. `None` where there are no pages, or none of their browsers could reach it.
-pub(super) fn place(config: &Config) -> anyhow::Result<Option<Place>> {
+pub(super) fn place(config: &Config) -> anyhow::Result<Option<OwnPagesAddress>> {
     let pages = &config.pages;
     let here = Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url));
     let apart = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !here;
@@ -41,7 +41,7 @@ pub(super) fn place(config: &Config) -> anyhow::Result<Option<Place>> {
         Ok(url) => url.origin().ascii_serialization(),
         Err(_) => format!("{scheme}://{}", listener.local_addr()?),
     };
-    Ok(Some(Place { listener, origin }))
+    Ok(Some(OwnPagesAddress { listener, origin }))
 }
 
 /// Adds it to the server.
@@ -50,7 +50,7 @@ pub(super) fn listen(
     listener: TcpListener,
     own: Arc<OwnPages>,
     tls: Option<Tls>,
-    governor: Arc<Governor>,
+    governor: Arc<AdmissionController>,
 ) -> std::io::Result<ServerBuilder> {
     let own = web::Data::from(own);
     match tls {

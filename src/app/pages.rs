@@ -9,23 +9,23 @@ use actix_web::web;
 use anyhow::Context as _;
 use url::Url;
 
-use super::own_pages::Place;
+use super::own_pages::OwnPagesAddress;
 use crate::accounts::oidc::{Provider, ProviderSettings, roots};
 use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
-use crate::actors::node::Node;
 use crate::admin::Admin;
 use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Oidc, Role};
-use crate::core::claims::{DomainFrom, Mapping, Roles};
-use crate::core::ids::DomainName;
-use crate::core::limits::Quota;
+use crate::core::model::ids::DomainName;
+use crate::core::policy::limits::Quota;
+use crate::core::policy::oidc_claims::{DomainFrom, Mapping, Roles};
 use crate::lifecycle::Shutdown;
-use crate::people::People;
+use crate::node::Node;
 use crate::store::Store;
 use crate::store::seal::Sealer;
+use crate::users_role::UsersRole;
 use crate::web::pages::live::Live;
 use crate::web::pages::oidc::{CALLBACK, SignInAt};
 use crate::web::pages::own_pages::OwnPages;
-use crate::web::pages::{Asks, Pages};
+use crate::web::pages::{Pages, RequestBudget};
 
 /// The pages, if this process has any: a directory alone has nothing to show.
 pub(super) async fn pages(
@@ -33,8 +33,8 @@ pub(super) async fn pages(
     node: &Arc<Node>,
     shutdown: &Shutdown,
     admin: Option<&Arc<Admin>>,
-    people: Option<&Arc<People>>,
-    device_pages: Option<&Place>,
+    people: Option<&Arc<UsersRole>>,
+    device_pages: Option<&OwnPagesAddress>,
 ) -> anyhow::Result<Option<web::Data<Pages>>> {
     if !config.pages.enabled || !config.plays(Role::Devices) {
         return Ok(None);
@@ -63,7 +63,7 @@ pub(super) async fn pages(
     Ok(Some(web::Data::new(Pages {
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
-        asks: Asks::new(config.pages.questions_per_person, config.limits.max_tracked),
+        asks: RequestBudget::new(config.pages.questions_per_person, config.limits.max_tracked),
         admin: admin.cloned(),
         people: people.cloned(),
         origin,

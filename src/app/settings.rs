@@ -1,21 +1,21 @@
 //! What each part of the broker takes out of the configuration.
 
-use crate::actors::governor::Bars;
-use crate::actors::node::Tuning;
-use crate::actors::roster::Capacity;
-use crate::actors::socket::Bounds;
-use crate::codes::CodeLimits;
-use crate::codes::attempts::Allowance;
+use crate::admission::controller::AdmissionLimits;
 use crate::config::Config;
-use crate::core::guard::Speech;
-use crate::core::jobs::retry::Pace;
-use crate::core::limits::Quota;
-use crate::core::phone::event::Settings as PhoneSettings;
-use crate::core::sysclient::frame::TUNNEL_MAX;
-use crate::core::users::event::Settings;
-use crate::core::users::rights::Instance;
-use crate::core::users::settling::Patience;
+use crate::connection::socket::Bounds;
+use crate::connection::table::Capacity;
+use crate::core::policy::jobs::retry::RetryPolicy;
+use crate::core::policy::limits::Quota;
+use crate::core::protocol::frame_guard::Speech;
+use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
+use crate::core::session::app::event::Settings;
+use crate::core::session::app::rights::Instance;
+use crate::core::session::app::settling::Patience;
+use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
+use crate::node::Tuning;
+use crate::registration::CodeLimits;
+use crate::registration::attempt_limiter::Allowance;
 use crate::store::NewDomain;
 use crate::web::directory::WrongCodeLimits;
 
@@ -73,9 +73,9 @@ pub(super) fn capacity(config: &Config) -> Capacity {
     }
 }
 
-pub(super) fn bars(config: &Config) -> Bars {
+pub(super) fn bars(config: &Config) -> AdmissionLimits {
     let admission = &config.admission;
-    Bars {
+    AdmissionLimits {
         registrations: admission.max_registrations,
         handshakes: admission.max_handshakes,
         waiting: admission.max_waiting,
@@ -124,7 +124,7 @@ pub(super) fn tuning(config: &Config) -> Tuning {
             dead_after: devices.dead_after,
             max_tunnels: devices.max_tunnels,
         },
-        pace: Pace {
+        pace: RetryPolicy {
             restart_within: config.jobs.restart_within,
             update_again: config.jobs.update_again,
             config_again: config.jobs.config_again,

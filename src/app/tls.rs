@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::task::spawn_blocking;
 
-use super::upkeep::every;
-use crate::actors::node::Node;
+use crate::app::periodic::every;
 use crate::config::Config;
+use crate::connection::tls::{Identity, LOOK_AT_FILES, READ_KEYS, Tickets, Tls};
+use crate::node::Node;
 use crate::store::{self, Store};
-use crate::web::tls::{Identity, LOOK_AT_FILES, READ_KEYS, Tickets, Tls};
 
 /// The two files that the configuration names; `None` without TLS.
 pub(super) fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {

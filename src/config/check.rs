@@ -7,7 +7,7 @@ use url::Url;
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
 use super::values::{BackendKind, Role};
-use crate::core::loopback::is_loopback;
+use crate::core::protocol::loopback::is_loopback;
 
 mod oidc;
 mod ranges;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::section;
 use super::values::humantime_text;
-use crate::core::accounts::{AccountName, Identity, Role};
-use crate::core::ids::{DomainName, Secret};
+use crate::core::model::accounts::{AccountName, Identity, Role};
+use crate::core::model::ids::{DomainName, Secret};
 
 /// Password of the sample accounts as they are delivered; it serves on loopback only.
 pub const DEFAULT_ACCOUNT_PASSWORD: &str = "change-me-too";

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{Account, Pages, samples};
 use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
-use crate::core::ids::{DomainName, Secret};
+use crate::core::model::ids::{DomainName, Secret};
 
 /// Password of the instance as it is delivered; it serves on loopback only.
 pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";

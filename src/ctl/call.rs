@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::CtlError;
-use crate::core::ids::Secret;
-use crate::core::percent;
+use crate::core::model::ids::Secret;
+use crate::core::protocol::percent;
 
 /// Reads the files that arguments name.
 pub trait Files {

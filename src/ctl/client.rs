@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::CtlError;
 use super::call::Body;
-use crate::core::ids::Secret;
+use crate::core::model::ids::Secret;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::table::escaped;
-use crate::core::cause::innermost;
+use crate::core::model::root_cause::innermost;
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::CtlError;
 use super::call::{Body, Call, Column, Files, Limit, List, Show, text};
-use crate::core::jobs::config::Kind;
+use crate::core::policy::jobs::config::Kind;
 
 const JOBS: &[Column] = &[
     ("id", "id"),

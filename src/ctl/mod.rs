@@ -22,7 +22,7 @@ pub use error::CtlError;
 
 use self::call::{Call, Files};
 use self::client::Client;
-use crate::core::ids::Secret;
+use crate::core::model::ids::Secret;
 
 /// The variable with the password.
 const PASSWORD: &str = "PROVBROKER_PASSWORD";

@@ -4,8 +4,8 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use super::{Stage, Story, chapter};
-use crate::core::phone::settings::Part;
+use super::{DemoRun, Stage, chapter};
+use crate::core::session::device::settings::Part;
 use crate::sim::files::FileServer;
 use crate::sim::phone::PhoneEvent;
 use crate::sim::transport;
@@ -43,7 +43,7 @@ impl Operator {
 }
 
 impl Stage {
-    pub(super) async fn with_jobs(&self, story: &mut Story) -> anyhow::Result<()> {
+    pub(super) async fn with_jobs(&self, story: &mut DemoRun) -> anyhow::Result<()> {
         chapter(4, "An operator has made jobs: new firmware, time servers, a language. A person adds a phone.");
         let files = FileServer::start().await.context("file server")?;
         self.make_jobs(story, &files).await?;
@@ -64,7 +64,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn make_jobs(&self, story: &mut Story, files: &FileServer) -> anyhow::Result<()> {
+    async fn make_jobs(&self, story: &mut DemoRun, files: &FileServer) -> anyhow::Result<()> {
         let operator = Operator::log_in(self).await?;
         story.tell("operator", "exchanges the password of the tenant for a token");
         let builds =
@@ -82,7 +82,7 @@ impl Stage {
     }
 }
 
-async fn updated(story: &mut Story, events: &mut Receiver<PhoneEvent>) -> anyhow::Result<()> {
+async fn updated(story: &mut DemoRun, events: &mut Receiver<PhoneEvent>) -> anyhow::Result<()> {
     for (part, what) in [(Part::Firmware, "loads the firmware"), (Part::BootCode, "loads the boot code")] {
         let loaded = |event| matches!(event, PhoneEvent::Loaded { part: loaded, .. } if loaded == part).then_some(());
         story.see("phone", events, what, loaded).await?;

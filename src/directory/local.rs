@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{
     Caller, Directory, DirectoryError, DirectoryService, IssueRequest, IssuedByDirectory, SettingsError, check_address,
 };
-use crate::core::ids::Code;
+use crate::core::model::ids::Code;
 
 /// A directory in this process. Its codes belong to the credential `local`, which nobody can have over the network.
 pub struct LocalDirectory {

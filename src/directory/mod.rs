@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::core::ids::Code;
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::Code;
+use crate::core::model::time::UnixMillis;
 
 pub use address::{AddressFault, check_address};
 pub use local::LocalDirectory;

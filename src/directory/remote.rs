@@ -10,9 +10,9 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::address::is_loopback;
 use super::{Directory, DirectoryError, IssuedByDirectory, MAX_BODY, SettingsError};
-use crate::core::ids::{Code, Secret};
-use crate::core::json::Object;
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::{Code, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::core::protocol::json::Object;
 
 /// Longest wait for the directory, connection included (`directory.md` 3.1).
 pub const MAX_WAIT: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::{DirectoryError, DirectorySettings, IssuedByDirectory, SettingsError, check_address};
-use crate::core::ids::{Code, Secret};
-use crate::core::limits::PerSecond;
-use crate::core::sysclient::auth::sha256_hex;
-use crate::core::time::Tick;
+use crate::core::model::ids::{Code, Secret};
+use crate::core::model::time::Tick;
+use crate::core::policy::limits::PerSecond;
+use crate::core::protocol::sysclient::auth::sha256_hex;
 use crate::metrics::{self, Attempt, Counter, ListingEvent};
 use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
 

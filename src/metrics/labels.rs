@@ -1,6 +1,6 @@
 //! The values that labels can have.
 
-use crate::core::jobs::config::Kind;
+use crate::core::policy::jobs::config::Kind;
 
 /// A label with a fixed set of values.
 pub trait Label: Copy + 'static {
@@ -42,9 +42,9 @@ macro_rules! label {
 }
 
 mod close;
-mod people;
+mod users_role;
 
-pub use people::{OrderEvent, RequestEvent};
+pub use users_role::{OrderEvent, RequestEvent};
 
 /// What work for a device is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -316,12 +316,12 @@ label! {
         Offer "offer" "Offering a device to a domain.",
         Offers "offers" "Listing offers.",
         EndOffer "end_offer" "Ending an offer.",
-        Strangers "strangers" "Listing unassigned devices.",
-        StrangerCount "stranger_count" "Counting unassigned devices.",
-        AttachStranger "attach_stranger" "Noting where an unassigned device is.",
-        DetachStranger "detach_stranger" "Noting that an unassigned device is gone.",
-        Stranger "stranger" "Looking an unassigned device up.",
-        ForgetStranger "forget_stranger" "Forgetting an unassigned device.",
+        ListUnassigned "strangers" "Listing unassigned devices.",
+        UnassignedCount "stranger_count" "Counting unassigned devices.",
+        AttachUnassigned "attach_stranger" "Noting where an unassigned device is.",
+        DetachUnassigned "detach_stranger" "Noting that an unassigned device is gone.",
+        FindUnassigned "stranger" "Looking an unassigned device up.",
+        ForgetUnassigned "forget_stranger" "Forgetting an unassigned device.",
         Codes "codes" "Listing codes.",
         RevokeCode "revoke_code" "Revoking a code.",
         BeginRollout "begin_rollout" "Beginning a roll-out.",
@@ -350,8 +350,8 @@ label! {
         UseSession "use_session" "Looking a session up.",
         SessionsOf "sessions_of" "Listing the sessions of an account.",
         EndSession "end_session" "Ending sessions.",
-        NoteDeed "note_deed" "Adding to the list of deeds.",
-        Deeds "deeds" "Reading the list of deeds.",
+        AppendAudit "note_deed" "Adding to the list of deeds.",
+        Audit "deeds" "Reading the list of deeds.",
         Publish "publish" "Telling the other nodes.",
         Ping "ping" "Asking whether it is there.",
         Now "now" "Asking for its clock.",

@@ -34,7 +34,7 @@ fn every_series_is_there_from_the_start_and_no_more_appear() {
         }
 
         count(Counter::Refused(Refusal::TooMany));
-        count(Counter::Job(JobKind::Config(crate::core::jobs::config::Kind::Ntp), JobOutcome::Done));
+        count(Counter::Job(JobKind::Config(crate::core::policy::jobs::config::Kind::Ntp), JobOutcome::Done));
         let held = hold(Gauge::Connections(Peer::Device));
         observe(Timer::Store(StoreOp::Enter), Duration::from_millis(3));
         handle.run_upkeep();

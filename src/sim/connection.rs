@@ -25,7 +25,7 @@ enum State {
 
 /// What has happened to a connection.
 #[derive(Debug)]
-pub enum Happening {
+pub enum ConnectionEvent {
     /// It is open.
     Opened,
     /// It could not be opened; the next attempt comes by itself.
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     /// What happens next. May be dropped and called again without loss; without an address it waits for ever.
-    pub async fn next(&mut self) -> Happening {
+    pub async fn next(&mut self) -> ConnectionEvent {
         loop {
             match &mut self.state {
                 State::Idle => match &self.target {
@@ -149,11 +149,11 @@ impl Connection {
                 State::Dialing(dialing) => match dialing.await {
                     Ok(link) => {
                         self.state = State::Open(Box::new(link));
-                        return Happening::Opened;
+                        return ConnectionEvent::Opened;
                     }
                     Err(error) => {
                         self.wait();
-                        return Happening::Failed(error);
+                        return ConnectionEvent::Failed(error);
                     }
                 },
                 State::Open(link) => {
@@ -161,12 +161,12 @@ impl Connection {
                     if matches!(received, Received::Closed(..)) {
                         self.wait();
                     }
-                    return Happening::Received(received);
+                    return ConnectionEvent::Received(received);
                 }
                 State::Ended(code, why) => {
                     let ended = Received::Closed(*code, std::mem::take(why));
                     self.wait();
-                    return Happening::Received(ended);
+                    return ConnectionEvent::Received(ended);
                 }
             }
         }

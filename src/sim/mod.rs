@@ -3,16 +3,17 @@
 //! For the demo, the tests and the load test. Nothing of the server is used here, so what is seen is what any other device or
 //! client would see.
 
+pub mod exchange;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::time::Tick;
+use crate::core::model::time::Tick;
 
 pub mod connection;
 pub mod files;
 pub mod observe;
-pub mod pbx;
 pub mod phone;
 pub mod transport;
 pub mod users;

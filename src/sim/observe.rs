@@ -7,13 +7,13 @@ pub const WAITING_EVENTS: usize = 1024;
 
 /// The sending side of an observer channel.
 #[derive(Debug)]
-pub struct Teller<E> {
+pub struct EventSender<E> {
     sender: mpsc::Sender<E>,
     missed: u64,
     tell_missed: fn(u64) -> E,
 }
 
-impl<E> Teller<E> {
+impl<E> EventSender<E> {
     /// A channel of [`WAITING_EVENTS`]. An observer that does not read misses what comes then, and is told how many events it
     /// missed (`tell_missed`) as soon as there is room.
     pub fn new(tell_missed: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_slow_observer_learns_how_much_it_missed() {
-        let (mut teller, mut events) = Teller::new(Event::Missed);
+        let (mut teller, mut events) = EventSender::new(Event::Missed);
         for n in 0..WAITING_EVENTS + 5 {
             teller.tell(Event::Number(n));
         }

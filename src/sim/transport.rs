@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::core::cause::innermost;
+use crate::core::model::root_cause::innermost;
 
 /// Name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);

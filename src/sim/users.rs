@@ -1,4 +1,4 @@
-//! A simulated Users service: [`UsersClient`](crate::core::users::client::UsersClient) on a real WebSocket, with a handle to ask with and a stream of what happens.
+//! A simulated Users service: [`UsersClient`](crate::core::session::app::client::UsersClient) on a real WebSocket, with a handle to ask with and a stream of what happens.
 //!
 //! It comes back by itself after a lost connection. After a refused log-in it stays away until told otherwise, because trying
 //! the same password again changes nothing.
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::observe::Teller;
-use crate::core::device::Category;
-use crate::core::ids::Code;
-use crate::core::users::client::{Answer, Ask, AskError, DeviceInfo, Login, Notice};
+use super::observe::EventSender;
+use crate::core::model::device::Category;
+use crate::core::model::ids::Code;
+use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login, Notice};
 
 mod task;
 #[cfg(test)]
@@ -90,11 +90,11 @@ pub enum LoginError {
 enum Command {
     Ask(Ask, oneshot::Sender<Result<Answer, AskError>>),
     /// Carried out when the answer comes, so that what the asker sees next is of after it.
-    Do(Order, oneshot::Sender<()>),
+    Do(UsersCommand, oneshot::Sender<()>),
     Stop,
 }
 
-enum Order {
+enum UsersCommand {
     Watch(Code),
     Disconnect,
     Kill,
@@ -112,7 +112,7 @@ pub struct Users {
 impl Users {
     /// Starts a client on the current runtime; it connects at once.
     pub fn start(options: UsersOptions) -> (Self, mpsc::Receiver<UsersEvent>) {
-        let (teller, events) = Teller::new(UsersEvent::Missed);
+        let (teller, events) = EventSender::new(UsersEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
         let (status_sender, status) = watch::channel(Status::Offline);
         let task = task::Task::new(&options, teller, status_sender);
@@ -164,22 +164,22 @@ impl Users {
 
     /// Counts a code of an earlier run as open.
     pub async fn watch(&self, code: Code) {
-        self.order(Order::Watch(code)).await;
+        self.order(UsersCommand::Watch(code)).await;
     }
 
     /// Closes the connection and stays away.
     pub async fn disconnect(&self) {
-        self.order(Order::Disconnect).await;
+        self.order(UsersCommand::Disconnect).await;
     }
 
     /// Drops the connection without a word and stays away.
     pub async fn kill_connection(&self) {
-        self.order(Order::Kill).await;
+        self.order(UsersCommand::Kill).await;
     }
 
     /// Comes back after [`Self::disconnect`], [`Self::kill_connection`] or a refused log-in.
     pub async fn reconnect(&self) {
-        self.order(Order::Reconnect).await;
+        self.order(UsersCommand::Reconnect).await;
     }
 
     /// Closes the connection and waits for the end.
@@ -190,7 +190,7 @@ impl Users {
         let _ = self.task.await;
     }
 
-    async fn order(&self, order: Order) {
+    async fn order(&self, order: UsersCommand) {
         let (sender, done) = oneshot::channel();
         // The task only ends when it is stopped; then there is nothing left to order.
         if self.commands.send(Command::Do(order, sender)).await.is_ok() {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::core::percent;
+use crate::core::protocol::percent;
 
 /// Longest request, head and body together; longer ones are answered with 413.
 pub const MAX_REQUEST: usize = 1 << 20;

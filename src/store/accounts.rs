@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use super::record::{Sealed, open, seal};
 use super::seal::Sealer;
-use crate::core::accounts::{Account, AccountName, Deed, DeedDone, Identity, WebSession};
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
+use crate::core::model::accounts::{Account, AccountName, AuditAction, AuditEntry, Identity, WebSession};
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
 
 /// Accounts of an installation, at most. Whoever has more people has a provider of identities for them.
 pub const MAX_ACCOUNTS: usize = 10_000;
@@ -22,10 +22,10 @@ pub const MAX_SESSIONS: usize = 32;
 pub const SEEN_EVERY: Duration = Duration::from_secs(60);
 
 /// A deed is listed this long.
-pub const DEED_KEPT: Duration = Duration::from_secs(180 * 24 * 3600);
+pub const AUDIT_KEPT: Duration = Duration::from_secs(180 * 24 * 3600);
 
 /// Deeds of one list, at most; the oldest makes room.
-pub const MAX_DEEDS: usize = 10_000;
+pub const MAX_AUDIT_ENTRIES: usize = 10_000;
 
 /// Name of the sealed field.
 const FIELD: &str = "hash";
@@ -108,15 +108,15 @@ pub trait WebSessions: Send + Sync {
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Adds a deed to the list of all, and to that of its domain. `mark` tells it from others: repeated, it counts once.
-    async fn note_deed(&self, mark: &str, deed: &Deed) -> Result<()>;
+    async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()>;
 
     /// Up to `limit` deeds, newest first, from behind `before`: those of a domain, or all.
-    async fn deeds(
+    async fn audit_entries(
         &self,
         domain: Option<&DomainName>,
         before: Option<(UnixMillis, &str)>,
         limit: usize,
-    ) -> Result<Vec<DeedDone>>;
+    ) -> Result<Vec<AuditEntry>>;
 }
 
 /// An account as it is kept.

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::Result;
-use crate::core::device::{CodeState, IssuedCode};
-use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{CodeState, IssuedCode};
+use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
 
 /// A roll-out: one code for each of many users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -63,7 +63,7 @@ impl Subscriber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::DomainName;
+    use crate::core::model::ids::DomainName;
 
     #[test]
     fn a_full_subscriber_is_told_of_the_gap_and_holds_nobody_up() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Result;
-use crate::core::ids::NodeId;
+use crate::core::model::ids::NodeId;
 
 /// Figures of the whole store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

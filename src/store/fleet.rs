@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Entered, Entry, Result, Whereabouts};
-use crate::core::device::{Device, Stranger};
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
+use crate::core::model::device::{Device, UnassignedDevice};
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
+use crate::core::model::work::Work;
 
 /// A device in a list.
 #[derive(Debug, Clone)]
@@ -21,9 +21,9 @@ pub struct Listing {
 
 /// An unassigned device in a list.
 #[derive(Debug, Clone)]
-pub struct StrangerListing {
+pub struct UnassignedListing {
     /// The record.
-    pub device: Stranger,
+    pub device: UnassignedDevice,
     /// Where it is online now.
     pub at: Option<Whereabouts>,
 }
@@ -76,21 +76,21 @@ pub trait Fleet: Send + Sync {
     async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool>;
 
     /// Up to `limit` unassigned devices with a number above `after`, sorted by number. Fewer only at the end of the list.
-    async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>>;
+    async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>>;
 
     /// How many unassigned devices there are.
-    async fn stranger_count(&self) -> Result<u64>;
+    async fn unassigned_count(&self) -> Result<u64>;
 
     /// An unassigned device is online on this connection: its record is kept for `keep` from now on. False if there is none.
     /// Repeated for as long as the connection lasts.
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool>;
+    async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool>;
 
     /// Its connection has ended. Nothing happens if another one has replaced it.
-    async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()>;
+    async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()>;
 
     /// An unassigned device.
-    async fn stranger(&self, key: &DeviceKey) -> Result<Option<StrangerListing>>;
+    async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>>;
 
     /// Forgets an unassigned device. False if there is none.
-    async fn forget_stranger(&self, key: &DeviceKey) -> Result<bool>;
+    async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool>;
 }

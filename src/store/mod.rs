@@ -6,46 +6,47 @@
 
 mod accounts;
 mod codebook;
+mod connect;
+mod directory;
 pub mod embedded;
 mod fanout;
 mod figures;
 mod fleet;
-mod listings;
 mod locks;
 mod observed;
-mod open;
-mod people;
 mod record;
 pub mod redis;
 pub mod seal;
 mod tenancy;
-mod tickets;
 mod timelines;
+mod tls_ticket_keys;
+mod users_role;
 pub mod xchacha;
 
 pub use accounts::{
-    Accounts, Audit, DEED_KEPT, MAX_ACCOUNTS, MAX_DEEDS, MAX_SESSIONS, PutAccount, SEEN_EVERY, SessionHash, WebSessions,
+    AUDIT_KEPT, Accounts, Audit, MAX_ACCOUNTS, MAX_AUDIT_ENTRIES, MAX_SESSIONS, PutAccount, SEEN_EVERY, SessionHash,
+    WebSessions,
 };
 pub use codebook::{CodeBook, CodeListing, Rollout, RolloutRow};
+pub use connect::{OpenError, Options, connect};
+pub use directory::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
 pub use figures::{Figures, Totals};
-pub use fleet::{Fleet, Listing, Offer, StrangerListing};
-pub use listings::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered};
+pub use fleet::{Fleet, Listing, Offer, UnassignedListing};
 pub use locks::Locks;
-pub use open::{OpenError, Options, connect};
-pub use people::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, PutRequest, Requests};
 pub use tenancy::{Deleted, DomainChange, PutCategory, Tenancy};
-pub use tickets::{TicketKey, TicketKeys};
 pub use timelines::Timelines;
+pub use tls_ticket_keys::{TicketKey, TicketKeys};
+pub use users_role::{DeadOrder, KEEP_OVER, OrderCounts, Orders, Placed, PutRequest, Requests};
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::core::device::{Device, Domain, Facts, IssuedCode, Notice, Requester, Stranger, Way};
-use crate::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
-use crate::core::people::Changed;
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Notice, Requester, UnassignedDevice, Way};
+use crate::core::model::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::Changed;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,7 +98,7 @@ pub trait Domains: Send + Sync {
 
 /// A code to be kept.
 #[derive(Debug, Clone)]
-pub struct NewCode {
+pub struct CodeRecord {
     /// The code, made by the directory.
     pub code: Code,
     /// The domain that a device enters with it.
@@ -131,7 +132,7 @@ pub enum PutCode {
 #[async_trait]
 pub trait Codes: Send + Sync {
     /// Keeps a new code until `valid_until`, unless the domain already has `max_open` open codes of its kind.
-    async fn put_code(&self, new: &NewCode, max_open: u64) -> Result<PutCode>;
+    async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode>;
 
     /// Looks a code up by itself, as a device brings it: any domain, open or used, but only within its validity.
     async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>>;
@@ -145,7 +146,7 @@ pub trait Codes: Send + Sync {
 
 /// What lets a device in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ticket {
+pub enum EntryRight {
     /// An open code, or one that this very device has used while its password is tentative. It is used up.
     Code(Code),
     /// The query of automatic provisioning, already checked.
@@ -154,7 +155,7 @@ pub enum Ticket {
     Manual,
 }
 
-impl Ticket {
+impl EntryRight {
     /// The way of entry that is recorded.
     pub const fn way(&self) -> Way {
         match self {
@@ -175,10 +176,10 @@ pub struct Entry {
     /// Which category.
     pub category: CategoryId,
     /// By which right.
-    pub ticket: Ticket,
+    pub ticket: EntryRight,
     /// The new device password.
     pub password: Secret,
-    /// The random administrative password, for [`Ticket::Auto`].
+    /// The random administrative password, for [`EntryRight::Auto`].
     pub admin_password: Option<Secret>,
     /// What the device says of itself.
     pub facts: Facts,
@@ -329,10 +330,10 @@ pub enum Signal {
         /// The domain that it has left.
         domain: DomainName,
         /// What was last known of it.
-        device: Box<Stranger>,
+        device: Box<UnassignedDevice>,
     },
     /// The number of unassigned devices has changed, or one of them has.
-    Strangers,
+    ListUnassigned,
     /// An operator has changed whom a device belongs to: its connection has to look at the record again.
     Recheck {
         /// The node that holds the connection.

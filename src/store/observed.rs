@@ -5,10 +5,10 @@ mod codebook;
 mod figures;
 mod fleet;
 mod locks;
-mod people;
 mod tenancy;
-mod tickets;
 mod timelines;
+mod tls_ticket_keys;
+mod users_role;
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::{
-    Bus, Codes, Contact, Devices, Domains, Entered, Entry, Listed, Listings, Mailbox, NewCode, NewDomain, NewListing,
-    PortClaim, Presence, PutCode, Remembered, Result, Signal, Store, Whereabouts,
+    Bus, CodeRecord, Codes, Contact, Devices, Domains, Entered, Entry, Listed, Listings, Mailbox, NewDomain,
+    NewListing, PortClaim, Presence, PutCode, Remembered, Result, Signal, Store, Whereabouts,
 };
 use crate::clock::Stopwatch;
-use crate::core::device::{Device, Domain, Facts, IssuedCode, Notice};
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId, Secret};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Notice};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::model::time::UnixMillis;
 use crate::metrics::{self, Counter, StoreOp, Timer};
 
 /// A store whose operations are measured.
@@ -55,7 +55,7 @@ impl<S: Store> Domains for Observed<S> {
 
 #[async_trait]
 impl<S: Store> Codes for Observed<S> {
-    async fn put_code(&self, new: &NewCode, max_open: u64) -> Result<PutCode> {
+    async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
         timed(StoreOp::PutCode, self.0.put_code(new, max_open)).await
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{NewCode, Result, StoreError};
-use crate::core::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
-use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
-use crate::core::jobs::Job;
-use crate::core::sysclient::auth::{hex, unhex};
-use crate::core::time::UnixMillis;
+use super::{CodeRecord, Result, StoreError};
+use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
+use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::core::policy::jobs::Job;
+use crate::core::protocol::sysclient::auth::{hex, unhex};
 use crate::store::seal::Sealer;
 
 /// No code is listed longer than this after its issue: a validity longer than any that can be set, and then [`KEEP_USED`].
@@ -30,7 +30,7 @@ pub(super) struct About {
 }
 
 impl About {
-    pub fn of(new: &NewCode) -> Self {
+    pub fn of(new: &CodeRecord) -> Self {
         Self {
             category: new.category,
             sip: new.sip.clone(),

@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::xchacha::{NONCE_BYTES, XChaCha};
-use crate::core::ids::Secret;
+use crate::core::model::ids::Secret;
 
 /// A sealed text could not be opened: it was changed, belongs to another record, or was sealed with another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Sealer {
     /// Keyed hash (HMAC-SHA-256) of `text` in lower-case hex. `purpose` keeps the uses apart.
     pub fn hash(&self, purpose: &str, text: &str) -> String {
         let message = [purpose.as_bytes(), b"\0", text.as_bytes()].concat();
-        crate::core::sysclient::auth::hex(&keyed_hash(&self.hash_key, &message))
+        crate::core::protocol::sysclient::auth::hex(&keyed_hash(&self.hash_key, &message))
     }
 }
 

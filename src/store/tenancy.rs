@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::{NewDomain, Result};
-use crate::core::device::{Category, Domain};
-use crate::core::ids::{CategoryId, DomainName, JobId, Secret};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::{Job, Order};
+use crate::core::model::device::{Category, Domain};
+use crate::core::model::ids::{CategoryId, DomainName, JobId, Secret};
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::{Job, JobSpec};
 
 /// A change of a domain's settings; what is `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +82,7 @@ pub trait Tenancy: Send + Sync {
     async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted>;
 
     /// Makes a job. `None` if there is no such domain or category.
-    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>>;
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>>;
 
     /// All jobs of a domain, oldest first.
     async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>>;

@@ -50,7 +50,7 @@ impl XChaCha {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::sysclient::auth::{hex, unhex};
+    use crate::core::protocol::sysclient::auth::{hex, unhex};
 
     /// draft-irtf-cfrg-xchacha-03, A.3.1.
     #[test]

@@ -5,8 +5,8 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use crate::core::csv::guarded;
-use crate::core::time::UnixMillis;
+use crate::core::model::time::UnixMillis;
+use crate::core::protocol::csv::guarded;
 
 /// The media type of all answers here.
 pub const CSV: &str = "text/csv; charset=utf-8";

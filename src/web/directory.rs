@@ -14,9 +14,9 @@ use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::core::ids::Code;
-use crate::core::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
-use crate::core::time::Tick;
+use crate::core::model::ids::Code;
+use crate::core::model::time::Tick;
+use crate::core::policy::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
 use crate::directory::DirectoryService;
 
 /// Limits for wrong codes (`directory.md` 4.4). They hold for this process.
@@ -88,7 +88,7 @@ struct WrongCodes {
 }
 
 /// Whose attempt it is, as far as that is known.
-struct Guesser {
+struct AttemptSource {
     mac: Option<Box<str>>,
     source: Option<SourceKey>,
 }
@@ -102,13 +102,13 @@ impl WrongCodes {
         }
     }
 
-    fn blocked(&self, guesser: &Guesser, now: Tick) -> Option<Duration> {
+    fn blocked(&self, guesser: &AttemptSource, now: Tick) -> Option<Duration> {
         let by_mac = guesser.mac.as_ref().and_then(|mac| self.by_mac.blocked(mac, now));
         let by_source = guesser.source.as_ref().and_then(|source| self.by_source.blocked(source, now));
         by_mac.max(by_source)
     }
 
-    fn count(&mut self, guesser: &Guesser, now: Tick) {
+    fn count(&mut self, guesser: &AttemptSource, now: Tick) {
         if let Some(mac) = &guesser.mac {
             self.by_mac.count(mac, now);
         }

@@ -4,10 +4,7 @@
 pub mod api;
 mod csv;
 pub mod directory;
-mod exchange;
-pub mod gate;
 pub mod ops;
 pub mod pages;
 pub mod passthrough;
-pub mod tls;
 pub mod upgrade;

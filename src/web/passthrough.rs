@@ -20,17 +20,17 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::actors::keys::{Admitted, Holder};
-use crate::actors::node::Node;
-use crate::actors::phone::Phone;
-use crate::actors::tunnel::{Tunnel, find};
-use crate::core::ids::{DeviceKey, DomainName};
-use crate::core::percent;
-use crate::core::phone::event::{Output, TunnelRefused, TunnelRequest};
-use crate::core::sysclient::tunnel::request::{Address, BODY_MAX, Draft, Refusal};
-use crate::core::sysclient::tunnel::{Failure, Head};
-use crate::core::users::rights::Instance;
+use crate::app_connection::session_keys::{Admitted, Holder};
+use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::protocol::percent;
+use crate::core::protocol::sysclient::tunnel::request::{Address, BODY_MAX, Draft, Refusal};
+use crate::core::protocol::sysclient::tunnel::{Failure, Head};
+use crate::core::session::app::rights::Instance;
+use crate::core::session::device::event::{Output, TunnelRefused, TunnelRequest};
+use crate::device::actor::DeviceActor;
+use crate::device::tunnel::{Tunnel, find};
 use crate::metrics::TunnelUse;
+use crate::node::Node;
 
 /// What a page of a device may do. It comes from our own host, so without this its scripts would be scripts of our origin:
 /// whoever controls a phone, or a text that it shows, could act with the cookies and the storage of whoever looks at it. In a
@@ -109,7 +109,7 @@ pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option
 
 /// Who has got through.
 struct Permit {
-    phone: Addr<Phone>,
+    phone: Addr<DeviceActor>,
     place: Admitted,
     holder: Holder,
 }
@@ -158,7 +158,7 @@ pub(super) async fn relay(
     request: &HttpRequest,
     target: &str,
     payload: web::Payload,
-    phone: Addr<Phone>,
+    phone: Addr<DeviceActor>,
     place: Option<Admitted>,
     shape: impl FnOnce(&mut Head),
 ) -> Result<HttpResponse, Refused> {

@@ -14,20 +14,20 @@ use actix_http::{HttpMessage as _, Request, h1, ws};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use crate::actors::line::Line;
-use crate::actors::node::Node;
-use crate::actors::phone::Phone;
-use crate::actors::socket::{Opening, run};
-use crate::actors::users::Users;
-use crate::core::ids::DomainName;
-use crate::core::limits::SourceKey;
-use crate::core::percent;
-use crate::core::phone::query::Query;
-use crate::core::users::rights::Instance;
+use crate::app_connection::actor::AppActor;
+use crate::connection::handle::ConnectionHandle;
+use crate::connection::socket::{Opening, run};
+use crate::core::model::ids::DomainName;
+use crate::core::policy::limits::SourceKey;
+use crate::core::protocol::percent;
+use crate::core::session::app::rights::Instance;
+use crate::core::session::device::query::Query;
+use crate::device::actor::DeviceActor;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
-use crate::people::backend::pbx::Switchboard;
-use crate::web::exchange::Exchange;
+use crate::node::Node;
+use crate::users_role::backend::exchange::InboundRegistry;
+use crate::users_role::exchange_connection::Exchange;
 use crate::web::passthrough::{after_passthrough, pipe};
 
 /// A refused client has this long to take the answer.
@@ -48,7 +48,7 @@ pub struct Roles<'a> {
     /// It is Devices.
     pub devices: bool,
     /// It is a Users that PBXs connect to.
-    pub switchboard: Option<&'a Switchboard>,
+    pub switchboard: Option<&'a InboundRegistry>,
 }
 
 /// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two exist for the
@@ -137,7 +137,7 @@ struct Accepted {
     answer: String,
     query: Query,
     source: SourceKey,
-    place: crate::actors::roster::Place,
+    place: crate::connection::table::ConnectionSlot,
 }
 
 impl Accepted {
@@ -147,7 +147,7 @@ impl Accepted {
         io: T,
         first: bytes::Bytes,
         node: Arc<Node>,
-        switchboard: Option<&Switchboard>,
+        switchboard: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -158,21 +158,21 @@ impl Accepted {
         match route {
             Route::Devices => {
                 let bounds = node.tuning.device_bounds;
-                let line = Line::new(bounds.longest);
-                let phone = Phone::new(node, conn, source, query, line.clone());
+                let line = ConnectionHandle::new(bounds.longest);
+                let phone = DeviceActor::new(node, conn, source, query, line.clone());
                 actix_rt::spawn(run(io, opening, phone, line, bounds, place));
             }
             Route::Apps => {
                 let bounds = node.tuning.app_bounds;
-                let line = Line::new(node.app_settings.longest_before);
-                let users = Users::new(node, conn, source, line.clone());
+                let line = ConnectionHandle::new(node.app_settings.longest_before);
+                let users = AppActor::new(node, conn, source, line.clone());
                 actix_rt::spawn(run(io, opening, users, line, bounds, place));
             }
             Route::Exchange => {
                 // Without a switchboard there is no such route.
                 let Some(switchboard) = switchboard.cloned() else { return };
                 let bounds = node.tuning.app_bounds;
-                let line = Line::new(node.app_settings.longest_before);
+                let line = ConnectionHandle::new(node.app_settings.longest_before);
                 let exchange = Exchange::new(node, switchboard, source, line.clone(), shutdown.clone());
                 actix_rt::spawn(run(io, opening, exchange, line, bounds, place));
             }
@@ -188,8 +188,8 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
-        Route::Devices => (Peer::Device, node.codes.ledger().devices_blocked(source)),
-        Route::Apps | Route::Exchange => (Peer::App, node.codes.ledger().apps_blocked(source)),
+        Route::Devices => (Peer::Device, node.codes.attempt_limiter().devices_blocked(source)),
+        Route::Apps | Route::Exchange => (Peer::App, node.codes.attempt_limiter().apps_blocked(source)),
     };
     if let Some(wait) = blocked {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
@@ -242,7 +242,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::Secret;
+    use crate::core::model::ids::Secret;
 
     #[test]
     fn routes() {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use provbroker::core::people::{PersonId, UserQuery};
-use provbroker::people::backend::{BackendError, Entered};
+use provbroker::core::model::users_role::{PersonId, UserQuery};
+use provbroker::users_role::backend::{BackendError, Entered};
 
 use crate::world::*;
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use provbroker::core::people::{PhoneApp, PhoneFacts, UserQuery};
-use provbroker::people::backend::{Backend, BackendError, Entered, FileBackend};
+use provbroker::core::model::users_role::{PhoneApp, PhoneFacts, UserQuery};
+use provbroker::users_role::backend::{Backend, BackendError, Entered, FileBackend};
 
 use crate::world::*;
 

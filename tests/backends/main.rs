@@ -3,8 +3,8 @@
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod exchange;
 mod file;
-mod pbx;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod webhook;
@@ -15,7 +15,7 @@ macro_rules! contract {
     ($($test:ident),+ $(,)?) => {
         contract!(@of on_file, crate::file::OnFile, $($test),+);
         contract!(@of on_webhook, crate::webhook::OnWebhook, $($test),+);
-        contract!(@of on_pbx, crate::pbx::OnPbx, $($test),+);
+        contract!(@of on_pbx, crate::exchange::OnPbx, $($test),+);
     };
     (@of $backend:ident, $fixture:path, $($test:ident),+) => {
         mod $backend {

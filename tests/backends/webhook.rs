@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provbroker::core::ids::Secret;
-use provbroker::core::people::Trouble;
-use provbroker::people::backend::{Backend, BackendError, Entered, WebhookBackend, WebhookSettings};
+use provbroker::core::model::ids::Secret;
+use provbroker::core::model::users_role::Trouble;
+use provbroker::users_role::backend::{Backend, BackendError, Entered, WebhookBackend, WebhookSettings};
 
 use crate::receiver::{Mood, Receiver, SECRET};
 use crate::world::*;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use provbroker::core::ids::{Code, DeviceKey, DomainName};
-use provbroker::core::people::{Order, Person, PhoneFacts, RequestId};
-use provbroker::core::time::UnixMillis;
-use provbroker::people::backend::Backend;
+use provbroker::core::model::ids::{Code, DeviceKey, DomainName};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::users_role::{EntryOrder, Person, PhoneFacts, RequestId};
+use provbroker::users_role::backend::Backend;
 
 /// A backend under test. It knows three users of [`domain`] and one of [`other_domain`]: those of [`USERS`].
 pub trait Fixture: Sized {
@@ -43,11 +43,11 @@ pub async fn user(backend: &dyn Backend, sip: &str) -> Person {
 }
 
 /// The order with this number: this phone for this user.
-pub async fn order(backend: &dyn Backend, number: u64, sip: &str, phone: u64) -> Order {
+pub async fn order(backend: &dyn Backend, number: u64, sip: &str, phone: u64) -> EntryOrder {
     let person = user(backend, sip).await;
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
-    Order {
+    EntryOrder {
         id: RequestId::new(id),
         domain: domain(),
         person: person.guid,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use provbroker::core::ids::Secret;
+use provbroker::core::model::ids::Secret;
 use provbroker::directory::{
     Directory as _, DirectoryError, DirectorySettings, MAX_WAIT, RemoteDirectory, SettingsError,
 };
@@ -43,9 +43,9 @@ async fn every_refusal_has_its_error() {
     let busy = DirectoryError::RateLimited { retry_after: Duration::from_secs(1) };
     assert_eq!(remote.issue(false, "k2").await, Err(busy));
 
-    let stranger = client(&directory, "wrong", ADDRESS);
-    assert_eq!(stranger.issue(false, "k").await, Err(DirectoryError::Unauthorized));
-    assert_eq!(stranger.give_back(code).await, Err(DirectoryError::Unauthorized));
+    let unassigned_device = client(&directory, "wrong", ADDRESS);
+    assert_eq!(unassigned_device.issue(false, "k").await, Err(DirectoryError::Unauthorized));
+    assert_eq!(unassigned_device.give_back(code).await, Err(DirectoryError::Unauthorized));
     let nobody = RemoteDirectory::new(&format!("http://{}/api/v1/", directory.at), None, ADDRESS, MAX_WAIT).unwrap();
     assert_eq!(nobody.issue(false, "k").await, Err(DirectoryError::Unauthorized));
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use provbroker::core::time::Tick;
+use provbroker::core::model::time::Tick;
 use provbroker::directory::{
     AddressFault, Directory as _, DirectoryError, DirectoryService, DirectorySettings, IssueRequest, LocalDirectory,
     SettingsError,

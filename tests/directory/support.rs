@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
-use provbroker::core::ids::Code;
-use provbroker::core::time::{Tick, UnixMillis};
+use provbroker::core::model::ids::Code;
+use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::directory::{DirectoryService, DirectorySettings};
 use provbroker::store::{Contact, Listed, Listings, NewListing, Remembered, Result, StoreError};
 use provbroker::web::directory::{DirectoryWeb, WrongCodeLimits, routes};
@@ -143,7 +143,7 @@ pub fn settings() -> DirectorySettings {
 
 pub fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    provbroker::core::sysclient::auth::hex(&sha2::Sha256::digest(text.as_bytes()))
+    provbroker::core::protocol::sysclient::auth::hex(&sha2::Sha256::digest(text.as_bytes()))
 }
 
 pub fn start() -> Running {

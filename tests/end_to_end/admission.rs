@@ -4,11 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use provbroker::actors::governor::{Lane, Passage, Permit, Turn};
+use provbroker::admission::controller::{Lane, Passage, Permit, Turn};
 use provbroker::config::Config;
-use provbroker::core::admission::queue::Rank;
-use provbroker::core::ids::DomainName;
-use provbroker::core::limits::SourceKey;
+use provbroker::core::model::ids::DomainName;
+use provbroker::core::policy::admission::queue::Rank;
+use provbroker::core::policy::limits::SourceKey;
 use provbroker::metrics::GateName;
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ fn known_devices_go_before_those_with_a_code_and_these_before_strangers() {
         let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
         let code = users.code(CATEGORY, "p").await;
         let place = take_the_place(broker).await;
-        let mut stranger = Device::identified(broker.addr, &identify("009033420302")).await;
+        let mut unassigned_device = Device::identified(broker.addr, &identify("009033420302")).await;
         waiting(broker, 1).await;
         let mut entering = Device::identified(broker.addr, &identify_with("009033420303", &code)).await;
         waiting(broker, 2).await;
@@ -149,7 +149,7 @@ fn known_devices_go_before_those_with_a_code_and_these_before_strangers() {
         assert_eq!(broker.governor().waiting(GateName::Registration), 1);
         drop(place);
         waiting(broker, 0).await;
-        stranger.quiet().await;
+        unassigned_device.quiet().await;
     });
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use provbroker::config::Config;
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{Code, DeviceKey, DomainName, Secret};
-use provbroker::store::{DomainChange, Entered, Entry, Signal, Store, Ticket};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{Code, DeviceKey, DomainName, Secret};
+use provbroker::store::{DomainChange, Entered, Entry, EntryRight, Signal, Store};
 use serde_json::{Value, json};
 
 use crate::support::app::App;
@@ -27,7 +27,12 @@ fn key(text: &str) -> DeviceKey {
 }
 
 /// A device that an administrator has put into a domain.
-async fn enter(store: &Arc<dyn Store>, domain: &str, id: &str, platform: &str) -> provbroker::core::device::Device {
+async fn enter(
+    store: &Arc<dyn Store>,
+    domain: &str,
+    id: &str,
+    platform: &str,
+) -> provbroker::core::model::device::Device {
     let domains = store.domains().await.unwrap();
     let tenant = domains.iter().find(|d| d.name == name(domain)).unwrap();
     let facts = Facts {
@@ -41,7 +46,7 @@ async fn enter(store: &Arc<dyn Store>, domain: &str, id: &str, platform: &str) -
         key: key(id),
         domain: name(domain),
         category: tenant.categories[0].id,
-        ticket: Ticket::Manual,
+        ticket: EntryRight::Manual,
         password: Secret::new("device"),
         admin_password: None,
         facts,
@@ -78,8 +83,8 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
     for (id, platform) in [("gw-b", "GW"), ("phone-b", "PHONE"), ("dect-b", "DECT"), ("ap-b", "APP_PLATFORM")] {
         enter(store, OTHER, id, platform).await;
     }
-    let stranger = Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() };
-    store.record_unassigned(&key("stranger"), &stranger, std::time::Duration::from_secs(60)).await.unwrap();
+    let unassigned_device = Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() };
+    store.record_unassigned(&key("stranger"), &unassigned_device, std::time::Duration::from_secs(60)).await.unwrap();
     let mut theirs = devices_app(broker, OTHER, OTHER_PASSWORD).await;
     let code = theirs.code(CATEGORY, "t").await;
     let port_code = theirs.code(CATEGORY, "t").await;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use provbroker::config::Config;
-use provbroker::core::ids::{DeviceKey, DomainName};
-use provbroker::core::jobs::config::Kind;
-use provbroker::core::jobs::work::State;
-use provbroker::core::jobs::{Order, Task};
-use provbroker::core::timeline::{Happening, Subject};
+use provbroker::core::model::ids::{DeviceKey, DomainName};
+use provbroker::core::model::timeline::{Subject, TimelineEvent};
+use provbroker::core::model::work::State;
+use provbroker::core::policy::jobs::config::Kind;
+use provbroker::core::policy::jobs::{JobSpec, Task};
 use provbroker::store::Signal;
 use serde_json::json;
 
@@ -116,7 +116,7 @@ fn lines_and_requests_in_flight_are_finished() {
         async |_, one, two| {
             let ntp = json!({"kind": "ntp", "values": {"server": "192.0.2.99"}});
             let task = Task::Config(serde_json::from_value(ntp).unwrap());
-            two.store().add_job(&domain(DOMAIN), &Order { category: None, task }).await.unwrap().unwrap();
+            two.store().add_job(&domain(DOMAIN), &JobSpec { category: None, task }).await.unwrap().unwrap();
             two.store().publish(&Signal::Tenant { domain: domain(DOMAIN) }).await.unwrap();
             let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
             let mut others = self::users(&one).await;
@@ -172,7 +172,7 @@ fn lines_and_requests_in_flight_are_finished() {
             assert_eq!(work.config(Kind::Ntp).unwrap().progress.state, State::Done);
             assert_eq!(work.clean_up.unwrap().state, State::Done);
             let steps = two.store().timeline(&domain(DOMAIN), &Subject::Device(key(PHONE))).await.unwrap();
-            assert!(steps.iter().any(|step| step.event == Happening::CleanedUp), "{steps:?}");
+            assert!(steps.iter().any(|step| step.event == TimelineEvent::CleanedUp), "{steps:?}");
         },
     );
 }

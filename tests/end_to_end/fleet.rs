@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use provbroker::core::ids::{DeviceKey, DomainName};
-use provbroker::core::jobs::work::{Progress, State, Work};
+use provbroker::core::model::ids::{DeviceKey, DomainName};
+use provbroker::core::model::work::{Progress, State, Work};
 use provbroker::store::Signal;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
@@ -180,7 +180,7 @@ on_each_store!(a_device_of_another_domain_does_not_exist, |_| {}, async |broker:
     let operator = Operator::of_instance(broker.addr).await;
     let mut phone = waiting(broker, &operator, PHONE).await;
     assigned(broker, &operator, &mut phone, PHONE, OTHER).await;
-    let stranger = Operator::of(broker.addr, DOMAIN, PASSWORD).await;
+    let unassigned_device = Operator::of(broker.addr, DOMAIN, PASSWORD).await;
     let accept = json!({"category": 1});
     let calls = [
         ("GET", "/devices", None),
@@ -197,14 +197,16 @@ on_each_store!(a_device_of_another_domain_does_not_exist, |_| {}, async |broker:
     for (method, path, body) in calls {
         let path = path.replace("ID", PHONE);
         // Under the other domain: as if there were no such domain.
-        let theirs = stranger.refused(404, method, &format!("/domains/{OTHER}{path}"), body.clone()).await;
-        let none = stranger.refused(404, method, &format!("/domains/no-such.example{path}"), body.clone()).await;
+        let theirs = unassigned_device.refused(404, method, &format!("/domains/{OTHER}{path}"), body.clone()).await;
+        let none =
+            unassigned_device.refused(404, method, &format!("/domains/no-such.example{path}"), body.clone()).await;
         assert_eq!(theirs, none, "{method} {path}");
         // Under the own domain: as if there were no such device.
         if path.contains(PHONE) {
-            let theirs = stranger.refused(404, method, &format!("/domains/{DOMAIN}{path}"), body.clone()).await;
+            let theirs =
+                unassigned_device.refused(404, method, &format!("/domains/{DOMAIN}{path}"), body.clone()).await;
             let unknown = path.replace(PHONE, "0090334100ff");
-            let none = stranger.refused(404, method, &format!("/domains/{DOMAIN}{unknown}"), body).await;
+            let none = unassigned_device.refused(404, method, &format!("/domains/{DOMAIN}{unknown}"), body).await;
             assert_eq!(theirs, none, "{method} {path}");
         }
     }
@@ -340,7 +342,7 @@ on_each_store!(names_categories_and_outcomes, |_| {}, async |broker: &Broker| {
     let (key, domain) = (DeviceKey::parse(PHONE).unwrap(), DomainName::parse(DOMAIN).unwrap());
     let entry = broker.store().find_device(&key).await.unwrap().unwrap().entered;
     let failed = Progress {
-        job: Some(provbroker::core::ids::JobId(7)),
+        job: Some(provbroker::core::model::ids::JobId(7)),
         attempts: 3,
         at: entry,
         state: State::Failed("no answer".into()),
@@ -370,16 +372,16 @@ on_each_store!(every_node_is_told_what_has_changed, |_| {}, async |broker: &Brok
     let operator = Operator::of_instance(broker.addr).await;
     let (key, domain) = (DeviceKey::parse(PHONE).unwrap(), DomainName::parse(OTHER).unwrap());
     let mut signals = broker.store().subscribe();
-    let mut strangers = broker.store().subscribe();
+    let mut unassigned_devices = broker.store().subscribe();
     let changed = |signal: &Signal| match signal {
         Signal::Changed { domain: of, keys } if *of == domain && keys.contains(&key) => Some(()),
         _ => None,
     };
-    let of_strangers = |signal: &Signal| (*signal == Signal::Strangers).then_some(());
+    let of_unassigned = |signal: &Signal| (*signal == Signal::ListUnassigned).then_some(());
     let mut phone = waiting(broker, &operator, PHONE).await;
-    signal(&mut strangers, "it has come", of_strangers).await;
+    signal(&mut unassigned_devices, "it has come", of_unassigned).await;
     assigned(broker, &operator, &mut phone, PHONE, OTHER).await;
-    signal(&mut strangers, "it is unassigned no more", of_strangers).await;
+    signal(&mut unassigned_devices, "it is unassigned no more", of_unassigned).await;
     signal(&mut signals, "it has entered", changed).await;
     online(&operator, OTHER, PHONE).await;
 

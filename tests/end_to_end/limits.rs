@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use provbroker::config::Config;
-use provbroker::core::ids::{Code, DomainName};
+use provbroker::core::model::ids::{Code, DomainName};
 use serde_json::{Value, json};
 
 use crate::support::app::App;

@@ -1,6 +1,6 @@
 //! Who is a member: challenges, eviction, other domains, automatic provisioning.
 
-use provbroker::core::ids::{DeviceKey, DomainName};
+use provbroker::core::model::ids::{DeviceKey, DomainName};
 
 use crate::support::app::App;
 use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD, QUERY};

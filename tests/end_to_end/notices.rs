@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use provbroker::config::Config;
-use provbroker::core::ids::DomainName;
+use provbroker::core::model::ids::DomainName;
 use serde_json::{Value, json};
 
 use crate::support::app::{App, app_digest};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use provbroker::config::Config;
-use provbroker::core::ids::DeviceKey;
+use provbroker::core::model::ids::DeviceKey;
 use serde_json::json;
 
 use crate::support::app::App;

@@ -155,7 +155,7 @@ on_each_store!(of_another_domain_nothing_exists, |_| {}, async |broker: &Broker|
     let job = operator.done(Method::POST, &format!("{at}/update-jobs"), &json!({})).await["id"].clone();
     let before = (operator.get(&at).await, operator.get(&format!("{at}/jobs")).await);
 
-    let stranger = Operator::new(broker, OTHER, OTHER_PASSWORD).await;
+    let unassigned_device = Operator::new(broker, OTHER, OTHER_PASSWORD).await;
     let named = json!({"name": "x", "provisioning": true});
     let config = json!({"kind": "ntp", "values": {"server": "ntp.example.org"}});
     let calls = [
@@ -180,14 +180,16 @@ on_each_store!(of_another_domain_nothing_exists, |_| {}, async |broker: &Broker|
     let number = format!("/domains/{}", before.0["id"]);
     for (method, path, body) in calls {
         for domain in [&at, &number] {
-            let there = stranger.refused(404, method.clone(), &format!("{domain}{path}"), &body).await;
+            let there = unassigned_device.refused(404, method.clone(), &format!("{domain}{path}"), &body).await;
             let nowhere =
-                stranger.refused(404, method.clone(), &format!("/domains/nowhere.example{path}"), &body).await;
+                unassigned_device.refused(404, method.clone(), &format!("/domains/nowhere.example{path}"), &body).await;
             assert_eq!(there, nowhere, "{method} {path}");
         }
     }
-    stranger.refused(403, Method::POST, "/domains", &json!({"name": "x.example", "password": "mine-all-mine"})).await;
-    assert_eq!(stranger.get("/domains").await["domains"].as_array().unwrap().len(), 1);
+    unassigned_device
+        .refused(403, Method::POST, "/domains", &json!({"name": "x.example", "password": "mine-all-mine"}))
+        .await;
+    assert_eq!(unassigned_device.get("/domains").await["domains"].as_array().unwrap().len(), 1);
     assert_eq!((operator.get(&at).await, operator.get(&format!("{at}/jobs")).await), before);
 
     // With access it sees, but does not change.
@@ -195,13 +197,13 @@ on_each_store!(of_another_domain_nothing_exists, |_| {}, async |broker: &Broker|
     let owner = Operator::new(broker, DOMAIN, PASSWORD).await;
     assert_eq!(owner.done(Method::PUT, &format!("{at}/access"), &given).await, given);
     assert_eq!(owner.get(&format!("{at}/access")).await, given);
-    assert_eq!(stranger.get(&at).await, before.0);
-    assert_eq!(stranger.get("/domains").await["domains"].as_array().unwrap().len(), 2);
-    stranger.refused(403, Method::PATCH, &at, &json!({"password": "mine-all-mine"})).await;
-    stranger.refused(403, Method::PUT, &format!("{at}/builds"), &build_list("2")).await;
+    assert_eq!(unassigned_device.get(&at).await, before.0);
+    assert_eq!(unassigned_device.get("/domains").await["domains"].as_array().unwrap().len(), 2);
+    unassigned_device.refused(403, Method::PATCH, &at, &json!({"password": "mine-all-mine"})).await;
+    unassigned_device.refused(403, Method::PUT, &format!("{at}/builds"), &build_list("2")).await;
     owner.refused(404, Method::GET, &format!("/domains/{OTHER}"), &Value::Null).await;
     owner.done(Method::PUT, &format!("{at}/access"), &json!({"domains": []})).await;
-    stranger.refused(404, Method::GET, &at, &Value::Null).await;
+    unassigned_device.refused(404, Method::GET, &at, &Value::Null).await;
 });
 
 on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {

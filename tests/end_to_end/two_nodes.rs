@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use provbroker::config::Role;
-use provbroker::core::ids::Secret;
+use provbroker::core::model::ids::Secret;
 use serde_json::{Value, json};
 
 use crate::support::app::App;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use provbroker::config::Config;
-use provbroker::core::ids::{Code, DeviceKey, DomainName, HardwareId};
-use provbroker::core::jobs::config::{Configuration, Kind};
-use provbroker::core::jobs::work::{State, Work};
-use provbroker::core::jobs::{Hours, Order, Task, Update};
-use provbroker::core::phone::settings::Part;
-use provbroker::core::timeline::{Happening, Subject};
+use provbroker::core::model::ids::{Code, DeviceKey, DomainName, HardwareId};
+use provbroker::core::model::timeline::{Subject, TimelineEvent};
+use provbroker::core::model::work::{State, Work};
+use provbroker::core::policy::jobs::config::{Configuration, Kind};
+use provbroker::core::policy::jobs::{Hours, JobSpec, Task, Update};
+use provbroker::core::session::device::settings::Part;
 use provbroker::sim::files::FileServer;
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport;
@@ -58,7 +58,7 @@ async fn make_jobs(broker: &Broker, files: &FileServer) {
     let update = Update { builds: serde_json::from_value(builds).unwrap(), hours: Hours::default() };
     let tasks = configurations(files).into_iter().map(Task::Config);
     for task in std::iter::once(Task::Update(update)).chain(tasks) {
-        let made = broker.store().add_job(&domain(), &Order { category: None, task }).await.unwrap();
+        let made = broker.store().add_job(&domain(), &JobSpec { category: None, task }).await.unwrap();
         assert!(made.is_some());
     }
     broker.store().publish(&Signal::Tenant { domain: domain() }).await.unwrap();
@@ -98,15 +98,15 @@ fn is_done(work: &Work, kinds: usize) -> bool {
 }
 
 /// The step, without what differs from kind to kind.
-fn word(event: &Happening) -> &'static str {
+fn word(event: &TimelineEvent) -> &'static str {
     match event {
-        Happening::Entered(_) => "entered",
-        Happening::UpdateOrdered(_) => "ordered",
-        Happening::Updated(_) => "updated",
-        Happening::Configured(_) => "configured",
-        Happening::NoticeReady => "ready",
-        Happening::NoticeSent(_) | Happening::NoticeSettled => "told",
-        Happening::CleanedUp => "cleaned up",
+        TimelineEvent::Entered(_) => "entered",
+        TimelineEvent::UpdateOrdered(_) => "ordered",
+        TimelineEvent::Updated(_) => "updated",
+        TimelineEvent::Configured(_) => "configured",
+        TimelineEvent::NoticeReady => "ready",
+        TimelineEvent::NoticeSent(_) | TimelineEvent::NoticeSettled => "told",
+        TimelineEvent::CleanedUp => "cleaned up",
         other => panic!("{other:?}"),
     }
 }
@@ -132,7 +132,7 @@ on_each_store!(a_phone_is_updated_configured_and_then_announced, |_| {}, async |
     let mut steps = Vec::new();
     until("the timeline is written", async || {
         steps = broker.store().timeline(&domain(), &subject).await.unwrap();
-        steps.iter().any(|step| step.event == Happening::CleanedUp)
+        steps.iter().any(|step| step.event == TimelineEvent::CleanedUp)
     })
     .await;
     let mut words: Vec<_> = steps.iter().map(|step| word(&step.event)).filter(|word| *word != "told").collect();
@@ -186,7 +186,7 @@ on_each_store!(what_was_done_is_not_done_again, |_| {}, async |broker: &Broker| 
     let values = json!({"server": "192.0.2.99"});
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": values})).unwrap();
     let made =
-        broker.store().add_job(&domain(), &Order { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
+        broker.store().add_job(&domain(), &JobSpec { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
     broker.store().publish(&Signal::Tenant { domain: domain() }).await.unwrap();
     let ntp = |work: &Work| work.config(Kind::Ntp).and_then(|config| config.progress.job);
     until("the new job has come", async || ntp(&work(broker, &key).await) == Some(made.id)).await;

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{HardwareId, Secret};
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{HardwareId, Secret};
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
 /// No wait is longer; a test that would hang fails instead.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -141,7 +141,7 @@ pub fn identify(id: &str, other: bool) -> Vec<u8> {
 
 /// What is logged in as an app of the domain.
 pub fn log_in(broker: &Broker) -> Peer {
-    use provbroker::core::appws::login::{AppIdentity, write_login};
+    use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
     let mut peer = Peer::open(broker, APPS);
     peer.send(TEXT, br#"{"mt":"AppChallenge"}"#);
     let (_, answer) = peer.receive().expect("a challenge");

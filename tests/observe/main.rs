@@ -14,8 +14,8 @@ use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
-use provbroker::core::ids::{Code, DomainName, HardwareId};
-use provbroker::core::jobs::{Order, Task};
+use provbroker::core::model::ids::{Code, DomainName, HardwareId};
+use provbroker::core::policy::jobs::{JobSpec, Task};
 use provbroker::sim::phone::{Phone, PhoneOptions};
 use provbroker::sim::transport;
 use provbroker::store::Signal;
@@ -35,7 +35,7 @@ const PHONE: &str = "009033430001";
 async fn load(broker: &Broker) -> (App, Phone) {
     let domain = DomainName::parse(DOMAIN).unwrap();
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": {"server": "ntp.example.org"}})).unwrap();
-    broker.store().add_job(&domain, &Order { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
+    broker.store().add_job(&domain, &JobSpec { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
     broker.store().publish(&Signal::Tenant { domain }).await.unwrap();
 
     let mut app = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use provbroker::config::Config;
-use provbroker::core::ids::DomainName;
+use provbroker::core::model::ids::DomainName;
 
 use crate::PASSWORD;
 use crate::browser::Browser;

@@ -1,7 +1,7 @@
 //! Phones that the backend has refused: an operator sees the reason and has them tried again.
 
 use provbroker::config::BackendKind;
-use provbroker::core::ids::Secret;
+use provbroker::core::model::ids::Secret;
 
 use crate::PASSWORD;
 use crate::browser::Browser;
@@ -53,8 +53,8 @@ fn an_operator_has_a_refused_phone_entered_again() {
         // What has not failed is not sent again, and what is no number is refused.
         assert_eq!(operator.submit(&entries, &again, &[("id", &*id)]).await.status, 303);
         assert_eq!(operator.submit(&entries, &again, &[("id", "x")]).await.status, 400);
-        let mut stranger = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
-        assert_eq!(stranger.get(&entries).await.status, 404);
+        let mut unassigned_device = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
+        assert_eq!(unassigned_device.get(&entries).await.status, 404);
         assert_eq!(receiver.effects().len(), 1);
     });
 }

@@ -20,8 +20,8 @@ mod sessions;
 mod support;
 
 use provbroker::config::{Account, Config};
-use provbroker::core::accounts::{AccountName, Role};
-use provbroker::core::ids::{DomainName, Secret};
+use provbroker::core::model::accounts::{AccountName, Role};
+use provbroker::core::model::ids::{DomainName, Secret};
 
 use crate::support::broker::{DOMAIN, OTHER};
 use crate::support::secrets;

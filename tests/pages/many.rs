@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use provbroker::clock::Stopwatch;
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{CategoryId, DeviceKey, DomainName, Secret};
-use provbroker::store::{Entered, Entry, Store, Ticket};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{CategoryId, DeviceKey, DomainName, Secret};
+use provbroker::store::{Entered, Entry, EntryRight, Store};
 
 use crate::browser::Browser;
 use crate::operators::desk;
@@ -33,7 +33,7 @@ async fn one(store: &dyn Store, domain: &DomainName, category: CategoryId, numbe
         key: DeviceKey::parse(&format!("0090337{number:05x}")).unwrap(),
         domain: domain.clone(),
         category,
-        ticket: Ticket::Manual,
+        ticket: EntryRight::Manual,
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
         facts: Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() },

@@ -9,7 +9,7 @@ use crate::support::raw::Answer;
 use crate::support::secrets;
 use crate::{PASSWORD, accounts};
 use provbroker::config::Config;
-use provbroker::core::ids::Secret;
+use provbroker::core::model::ids::Secret;
 
 const SESSION: &str = "provbroker_session";
 pub const TICKET: &str = "provbroker_ticket";

@@ -133,10 +133,10 @@ async fn a_day_of_work(broker: &Broker) {
     assert_eq!(answer.status, 303);
     assert_eq!(browser.get(&device).await.status, 404);
     let audit = browser.page("/ui/operator/audit").await;
-    for deed in
+    for action in
         ["device.change", "job.make", "job.delete", "code.issue", "category.make", "domain.token", "device.remove"]
     {
-        assert!(audit.contains(deed), "{deed}: {audit}");
+        assert!(audit.contains(action), "{action}: {audit}");
     }
     assert!(audit.contains(PHONE) && !audit.contains(&fresh) && !audit.contains("a token"), "{audit}");
 }
@@ -191,19 +191,19 @@ fn nobody_sees_or_changes_what_is_not_theirs() {
         }
         assert_eq!(gives.get("/domains/example.com").await, before);
         // Lists that everybody of the role has show their own part.
-        let mut stranger = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
-        let list = stranger.page("/ui/operator/accounts").await;
+        let mut unassigned_device = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
+        let list = unassigned_device.page("/ui/operator/accounts").await;
         assert!(list.contains("otto") && !list.contains("anna") && !list.contains(">root<"), "{list}");
-        let audit = stranger.page("/ui/operator/audit").await;
+        let audit = unassigned_device.page("/ui/operator/audit").await;
         assert!(audit.contains("otto") && !audit.contains("anna"), "{audit}");
         for (target, name) in [("/password", "anna"), ("/remove", "anna"), ("/password", "root"), ("/remove", "root")] {
             let fields = [("name", name), ("password", "a password of a thief")];
             let target = format!("/ui/operator/accounts{target}");
-            let answer = stranger.submit("/ui/operator/accounts", &target, &fields).await;
+            let answer = unassigned_device.submit("/ui/operator/accounts", &target, &fields).await;
             assert_eq!(answer.status, 404, "{name}");
         }
         let fields = [("name", "mole"), ("password", "a password of a mole"), ("role", "operator"), ("domain", "")];
-        let answer = stranger.submit("/ui/operator/accounts", "/ui/operator/accounts", &fields).await;
+        let answer = unassigned_device.submit("/ui/operator/accounts", "/ui/operator/accounts", &fields).await;
         assert_eq!(answer.status, 303);
         let mut mole = Browser::signed_in(broker.addr, "mole", "a password of a mole").await;
         assert_eq!(mole.get("/ui/operator/unassigned").await.status, 404, "of that domain, not of the instance");

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use provbroker::config::{Account, Config};
-use provbroker::core::accounts::{AccountName, Role};
-use provbroker::core::ids::{DomainName, Secret};
-use provbroker::people::LinkStanding;
+use provbroker::core::model::accounts::{AccountName, Role};
+use provbroker::core::model::ids::{DomainName, Secret};
+use provbroker::users_role::LinkStanding;
 use tempfile::TempDir;
 
 use crate::browser::Browser;

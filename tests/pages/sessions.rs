@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use provbroker::core::accounts::AccountName;
-use provbroker::core::limits::Quota;
+use provbroker::core::model::accounts::AccountName;
+use provbroker::core::policy::limits::Quota;
 
 use crate::browser::Browser;
 use crate::support::broker::{Broker, Keep, with_broker};
@@ -246,7 +246,7 @@ fn with_tls_in_front_cookies_are_secure() {
 async fn the_delivered_password_serves_on_loopback_only() {
     use provbroker::accounts::{Hashing, NewAccount, Settings, SignIn, SignInError};
     use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
-    use provbroker::core::ids::Secret;
+    use provbroker::core::model::ids::Secret;
     use provbroker::store::{self, seal::Sealer};
     let dir = tempfile::tempdir().unwrap();
     let sealer = Sealer::new(&Secret::new("master key of this test"));

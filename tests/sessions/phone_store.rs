@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use provbroker::core::device::{Category, CodeState, Device, Domain, IssuedCode, Requester, Way};
-use provbroker::core::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
-use provbroker::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
-use provbroker::core::phone::event::{Claimed, Membership};
-use provbroker::core::phone::query::Query;
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::device::{Category, CodeState, Device, Domain, IssuedCode, Requester, Way};
+use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::session::device::event::{Claimed, Membership};
+use provbroker::core::session::device::query::Query;
 
 pub fn domain(name: &str) -> DomainName {
     DomainName::parse(name).unwrap()
@@ -127,7 +127,7 @@ impl Store {
             pending: by,
             entered: UnixMillis(0),
             name: None,
-            work: provbroker::core::jobs::work::Work::default(),
+            work: provbroker::core::model::work::Work::default(),
             facts: identify.facts.clone(),
         };
         self.devices.insert(key.clone(), device);

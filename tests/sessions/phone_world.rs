@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use provbroker::core::close::Close;
-use provbroker::core::device::Facts;
-use provbroker::core::entry::Stage;
-use provbroker::core::ids::{HardwareId, Secret};
-use provbroker::core::jobs::plan::{Occasion, plan};
-use provbroker::core::jobs::retry::Pace;
-use provbroker::core::phone::client::{self, Memory, PhoneClient};
-use provbroker::core::phone::event::{Action, Basis, Claimed, Draw, Event, Planned, Settings};
-use provbroker::core::phone::query::Query;
-use provbroker::core::phone::session::Session;
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::sysclient::frame::{DeviceEvent, FromDevice, decode_from_device};
-use provbroker::core::time::{Tick, UnixMillis};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{HardwareId, Secret};
+use provbroker::core::model::time::{Tick, UnixMillis};
+use provbroker::core::policy::entry::Stage;
+use provbroker::core::policy::jobs::plan::{Occasion, plan};
+use provbroker::core::policy::jobs::retry::RetryPolicy;
+use provbroker::core::protocol::close::Close;
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::protocol::sysclient::frame::{DeviceEvent, FromDevice, decode_from_device};
+use provbroker::core::session::device::client::{self, Memory, PhoneClient};
+use provbroker::core::session::device::event::{Action, Basis, Claimed, Draw, Event, Planned, Settings};
+use provbroker::core::session::device::query::Query;
+use provbroker::core::session::device::session::Session;
 
 use super::phone_store::{HOME_CODES, Store, code};
 
@@ -315,7 +315,7 @@ impl World {
                 };
                 let now = UnixMillis(self.now.0);
                 return Some(Event::Planned(device.map_or(Planned::Gone, |device| {
-                    let plan = plan(&device, &[], occasion, now, &Pace::default());
+                    let plan = plan(&device, &[], occasion, now, &RetryPolicy::default());
                     Planned::Work { device: Box::new(device), plan: Box::new(plan), now }
                 })));
             }

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use provbroker::core::appws::login::{AppIdentity, write_login};
-use provbroker::core::appws::message::ApiError;
-use provbroker::core::appws::select::Selection;
-use provbroker::core::device::{Facts, Requester};
-use provbroker::core::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName, Secret};
-use provbroker::core::time::Tick;
-use provbroker::core::users::event::{Action, Answer, Ask, Event, News, Settings, Topics};
-use provbroker::core::users::rights::Rights;
-use provbroker::core::users::session::Session;
-use provbroker::core::users::settling::Patience;
-use provbroker::core::users::view::{DeviceView, DomainView};
-use provbroker::core::users::walk::{Read, Reading, Walk};
+use provbroker::core::model::device::{Facts, Requester};
+use provbroker::core::model::device_view::{DeviceView, DomainView};
+use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName, Secret};
+use provbroker::core::model::time::Tick;
+use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
+use provbroker::core::protocol::appws::message::ApiError;
+use provbroker::core::protocol::appws::select::Selection;
+use provbroker::core::session::app::event::{Action, Answer, Ask, DataChange, Event, Settings, Topics};
+use provbroker::core::session::app::rights::Rights;
+use provbroker::core::session::app::session::Session;
+use provbroker::core::session::app::settling::Patience;
+use provbroker::core::session::app::walk::{Read, Reading, Walk};
 use serde_json::{Value, json};
 
 pub struct World {
@@ -26,7 +26,7 @@ pub struct World {
     devices: BTreeMap<u64, DeviceView>,
     reach: BTreeSet<u64>,
     /// On their way to the session.
-    signals: VecDeque<News>,
+    signals: VecDeque<DataChange>,
     topics: Topics,
     asked: Vec<(u64, Ask)>,
     read: Vec<(u64, Answer)>,
@@ -208,7 +208,7 @@ impl World {
             }
         }
         let key = DeviceKey::parse(&format!("device-{id}")).unwrap();
-        self.signals.push_back(News::Devices(Arc::new([key])));
+        self.signals.push_back(DataChange::Devices(Arc::new([key])));
     }
 
     /// Access to a domain is given or taken away.
@@ -216,26 +216,26 @@ impl World {
         if !self.reach.remove(&domain) {
             self.reach.insert(domain);
         }
-        self.signals.push_back(News::Domains);
+        self.signals.push_back(DataChange::Domains);
     }
 
     pub fn signal(&mut self) {
         let Some(news) = self.signals.pop_front() else { return };
         let wanted = match news {
-            News::Devices(_) => self.topics.devices.is_some(),
-            News::Strangers => self.topics.strangers,
-            News::Domains => self.topics.domains,
-            News::Anything => self.topics != Topics::default(),
+            DataChange::Devices(_) => self.topics.devices.is_some(),
+            DataChange::ListUnassigned => self.topics.unassigned_devices,
+            DataChange::Domains => self.topics.domains,
+            DataChange::Anything => self.topics != Topics::default(),
         };
         if wanted {
-            self.feed(Event::News(news));
+            self.feed(Event::DataChange(news));
         }
     }
 
     /// The line to the other nodes breaks and comes back.
     pub fn lose_signals(&mut self) {
         self.signals.clear();
-        self.signals.push_back(News::Anything);
+        self.signals.push_back(DataChange::Anything);
     }
 
     /// The service reads what one of the questions asks for; the answer is under way from now on.

@@ -1,7 +1,7 @@
 //! Users against the server.
 
 use proptest::prelude::*;
-use provbroker::core::users::client::Ask;
+use provbroker::core::session::app::client::Ask;
 
 use super::users_world::World;
 

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use provbroker::core::appws::message::ApiError;
-use provbroker::core::close::Close;
-use provbroker::core::device::{Category, Facts, Requester};
-use provbroker::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
-use provbroker::core::time::{Tick, UnixMillis};
-use provbroker::core::users::client::{self, Login, Ticket, UsersClient};
-use provbroker::core::users::event::{Action, Answer, Ask, Delivery, Event, Settings};
-use provbroker::core::users::rights::Rights;
-use provbroker::core::users::session::Session;
-use provbroker::core::users::settling::Patience;
-use provbroker::core::users::view::DeviceView;
+use provbroker::core::model::device::{Category, Facts, Requester};
+use provbroker::core::model::device_view::DeviceView;
+use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
+use provbroker::core::model::time::{Tick, UnixMillis};
+use provbroker::core::protocol::appws::message::ApiError;
+use provbroker::core::protocol::close::Close;
+use provbroker::core::session::app::client::{self, CallTag, Login, UsersClient};
+use provbroker::core::session::app::event::{Action, Answer, Ask, Delivery, Event, Settings};
+use provbroker::core::session::app::rights::Rights;
+use provbroker::core::session::app::session::Session;
+use provbroker::core::session::app::settling::Patience;
 use serde_json::Value;
 
 enum Up {
@@ -210,7 +210,7 @@ impl World {
 
     pub fn ask(&mut self, ask: client::Ask) {
         self.tickets += 1;
-        self.client(client::Event::Ask(Ticket(self.tickets), ask));
+        self.client(client::Event::Ask(CallTag(self.tickets), ask));
     }
 
     /// The service answers one of the questions.

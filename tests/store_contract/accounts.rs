@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use provbroker::core::accounts::{Account, AccountName, Deed, Identity, Role};
-use provbroker::core::ids::Secret;
-use provbroker::store::{DEED_KEPT, MAX_DEEDS, MAX_SESSIONS, PutAccount, SessionHash, Store};
+use provbroker::core::model::accounts::{Account, AccountName, AuditAction, Identity, Role};
+use provbroker::core::model::ids::Secret;
+use provbroker::store::{AUDIT_KEPT, MAX_AUDIT_ENTRIES, MAX_SESSIONS, PutAccount, SessionHash, Store};
 use redis::AsyncCommands as _;
 
 use crate::fixture::*;
@@ -119,19 +119,19 @@ pub async fn an_account_has_only_so_many_sessions(f: impl Fixture) {
     assert!(!lives(store, 0).await && !lives(store, 1).await && lives(store, 2).await && lives(store, all - 1).await);
 }
 
-fn deed(number: usize, domain: Option<&str>) -> Deed {
-    Deed {
+fn action(number: usize, domain: Option<&str>) -> AuditAction {
+    AuditAction {
         who: "anna".into(),
         what: "device.remove".into(),
         to: format!("device {number}").into(),
-        domain: domain.map(|name| provbroker::core::ids::DomainName::parse(name).unwrap()),
+        domain: domain.map(|name| provbroker::core::model::ids::DomainName::parse(name).unwrap()),
     }
 }
 
-pub async fn deeds_are_listed_newest_first(f: impl Fixture) {
+pub async fn audit_entries_are_listed_newest_first(f: impl Fixture) {
     let store = &**f.store();
     let note = async |number: usize, domain| {
-        store.note_deed(&format!("mark-{number:04}"), &deed(number, domain)).await.unwrap();
+        store.append_audit(&format!("mark-{number:04}"), &action(number, domain)).await.unwrap();
     };
     for number in 0..7 {
         note(number, [Some("example.com"), Some("other.example"), None][number % 3]).await;
@@ -144,11 +144,11 @@ pub async fn deeds_are_listed_newest_first(f: impl Fixture) {
         let (mut found, mut before) = (Vec::new(), None);
         loop {
             let at = before.as_ref().map(|(at, mark): &(_, Box<str>)| (*at, &**mark));
-            let page = store.deeds(domain, at, limit).await.unwrap();
+            let page = store.audit_entries(domain, at, limit).await.unwrap();
             let Some(last) = page.last() else { return found };
             assert!(page.len() <= limit);
             before = Some((last.at, last.mark.clone()));
-            found.extend(page.iter().map(|done| done.deed.to[7..].parse::<usize>().unwrap()));
+            found.extend(page.iter().map(|done| done.action.to[7..].parse::<usize>().unwrap()));
         }
     };
     let (own, other) = (domain(), other_domain());
@@ -157,22 +157,22 @@ pub async fn deeds_are_listed_newest_first(f: impl Fixture) {
         assert_eq!(list(Some(&own), limit).await, [6, 3, 0]);
         assert_eq!(list(Some(&other), limit).await, [4, 1]);
     }
-    let page = store.deeds(None, None, 1).await.unwrap();
-    assert_eq!(page[0].deed, deed(6, Some("example.com")));
-    f.advance(DEED_KEPT).await;
+    let page = store.audit_entries(None, None, 1).await.unwrap();
+    assert_eq!(page[0].action, action(6, Some("example.com")));
+    f.advance(AUDIT_KEPT).await;
     assert!(list(None, 10).await.is_empty());
 }
 
-pub async fn the_list_of_deeds_is_bounded(f: impl Fixture) {
+pub async fn the_audit_log_is_bounded(f: impl Fixture) {
     let store = &**f.store();
-    let notes = (0..MAX_DEEDS + 5).map(|number| {
+    let notes = (0..MAX_AUDIT_ENTRIES + 5).map(|number| {
         let store = std::sync::Arc::clone(f.store());
-        async move { store.note_deed(&format!("mark-{number:06}"), &deed(number, None)).await.unwrap() }
+        async move { store.append_audit(&format!("mark-{number:06}"), &action(number, None)).await.unwrap() }
     });
     let mut notes = futures_util::stream::iter(notes);
     let mut notes = std::pin::pin!(futures_util::StreamExt::buffered(&mut notes, 200));
     while futures_util::StreamExt::next(&mut notes).await.is_some() {}
-    assert_eq!(store.deeds(None, None, 2 * MAX_DEEDS).await.unwrap().len(), MAX_DEEDS);
+    assert_eq!(store.audit_entries(None, None, 2 * MAX_AUDIT_ENTRIES).await.unwrap().len(), MAX_AUDIT_ENTRIES);
 }
 
 #[tokio::test]

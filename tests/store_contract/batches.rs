@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use provbroker::core::ids::DomainName;
-use provbroker::store::{self, Options, Store, StoreError, Ticket};
+use provbroker::core::model::ids::DomainName;
+use provbroker::store::{self, EntryRight, Options, Store, StoreError};
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 
@@ -21,7 +21,7 @@ fn domain_of(number: u64) -> DomainName {
 }
 
 async fn enter_all(store: &dyn Store, count: u64) {
-    let enter = async |number| store.enter(&entry(device(number), &domain_of(number), Ticket::Manual)).await;
+    let enter = async |number| store.enter(&entry(device(number), &domain_of(number), EntryRight::Manual)).await;
     for entered in join_all((0..count).map(enter)).await {
         inside(entered.unwrap());
     }
@@ -134,7 +134,7 @@ async fn devices_that_register_together_cost_few_commands() {
     let f = OnRedis::start().await;
     let (store, mut line) = (&**f.store(), f.server.connection().await);
     for number in 0..DEVICES {
-        inside(store.enter(&entry(device(number), &domain(), Ticket::Manual)).await.unwrap());
+        inside(store.enter(&entry(device(number), &domain(), EntryRight::Manual)).await.unwrap());
     }
     // The script is in the cache before it counts.
     store.attach(&domain(), &device(DEVICES), &at("n1", DEVICES)).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_silent_store_does_not_hold_up_what_comes_later() {
     let store = store::connect(&server.url(), sealer(MASTER), &options).await.unwrap();
     let patient = store::connect(&server.url(), sealer(MASTER), &patient()).await.unwrap();
     for number in 0..50 {
-        inside(patient.enter(&entry(device(number), &domain(), Ticket::Manual)).await.unwrap());
+        inside(patient.enter(&entry(device(number), &domain(), EntryRight::Manual)).await.unwrap());
     }
     let register = async |number| -> store::Result<()> {
         assert!(store.find_device(&device(number)).await?.is_some());

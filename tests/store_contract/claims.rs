@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use provbroker::core::device::{CodeState, Way};
-use provbroker::core::ids::{CategoryId, Secret};
-use provbroker::store::{Entered, Entry, PortClaim, Ticket};
+use provbroker::core::model::device::{CodeState, Way};
+use provbroker::core::model::ids::{CategoryId, Secret};
+use provbroker::store::{Entered, Entry, EntryRight, PortClaim};
 
 use crate::fixture::*;
 
@@ -17,7 +17,7 @@ pub async fn a_device_enters_whole(f: impl Fixture) {
     let found = store.find_device(&device(1)).await.unwrap().unwrap();
     assert!(store.find_device(&device(2)).await.unwrap().is_none());
     assert_eq!(entered, found);
-    let wanted = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let wanted = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert_eq!((found.key, found.domain, found.category), (device(1), domain(), wanted.category));
     assert_eq!((found.way, found.password, found.admin_password), (Way::Code, wanted.password, None));
     assert_eq!((found.entry_code, found.pending, found.tentative), (Some(code(1)), Some(code(1)), true));
@@ -40,9 +40,9 @@ pub async fn of_two_devices_exactly_one_enters(f: impl Fixture) {
         let races = numbers.map(|number| {
             let run = |key| {
                 let store = Arc::clone(f.store());
-                tokio::spawn(
-                    async move { store.enter(&entry(key, &domain(), Ticket::Code(code(number)))).await.unwrap() },
-                )
+                tokio::spawn(async move {
+                    store.enter(&entry(key, &domain(), EntryRight::Code(code(number)))).await.unwrap()
+                })
             };
             let (one, two) = (run(device(2 * number)), run(device(2 * number + 1)));
             async move { (number, one.await.unwrap(), two.await.unwrap()) }
@@ -65,7 +65,7 @@ pub async fn of_two_domains_exactly_one_gets_the_device(f: impl Fixture) {
         let domains = [domain(), other_domain()];
         put(store, codes[0], &domains[0]).await;
         put(store, codes[1], &domains[1]).await;
-        let claims = [0, 1].map(|side| entry(device(number), &domains[side], Ticket::Code(codes[side])));
+        let claims = [0, 1].map(|side| entry(device(number), &domains[side], EntryRight::Code(codes[side])));
         let lost = match tokio::join!(store.enter(&claims[0]), store.enter(&claims[1])) {
             (Ok(Entered::In(_)), Ok(Entered::OwnedElsewhere)) => 1,
             (Ok(Entered::OwnedElsewhere), Ok(Entered::In(_))) => 0,
@@ -82,13 +82,13 @@ pub async fn the_same_device_may_come_back_until_it_has_answered(f: impl Fixture
     let first = enter(store, &device(1), &domain(), code(1)).await;
     let again = Entry {
         password: Secret::new("second-password-of-this-device-0"),
-        ..entry(device(1), &domain(), Ticket::Code(code(1)))
+        ..entry(device(1), &domain(), EntryRight::Code(code(1)))
     };
     let second = inside(store.enter(&again).await.unwrap());
     assert_eq!((second.id, second.tentative), (first.id, true));
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().password, again.password);
     // Never a second device.
-    let thief = entry(device(2), &domain(), Ticket::Code(code(1)));
+    let thief = entry(device(2), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&thief).await.unwrap(), Entered::CodeNotOpen));
     assert!(store.find_device(&device(2)).await.unwrap().is_none());
     store.confirm(&domain(), &device(1), &again.password).await.unwrap();
@@ -102,7 +102,7 @@ pub async fn the_same_device_may_come_back_within_the_validity_only(f: impl Fixt
     f.advance(nearly(VALID)).await;
     enter(store, &device(1), &domain(), code(1)).await;
     f.advance(MINUTE).await;
-    let late = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let late = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&late).await.unwrap(), Entered::CodeNotOpen));
     assert!(store.find_device(&device(1)).await.unwrap().unwrap().tentative);
 }
@@ -112,7 +112,7 @@ pub async fn a_device_of_another_domain_is_refused_and_the_code_stays_open(f: im
     put(store, code(1), &domain()).await;
     put(store, code(2), &other_domain()).await;
     let member = enter(store, &device(1), &domain(), code(1)).await;
-    let elsewhere = entry(device(1), &other_domain(), Ticket::Code(code(2)));
+    let elsewhere = entry(device(1), &other_domain(), EntryRight::Code(code(2)));
     assert!(matches!(store.enter(&elsewhere).await.unwrap(), Entered::OwnedElsewhere));
     assert_eq!(store.find_code(code(2)).await.unwrap().unwrap().state, CodeState::Open);
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), member);
@@ -123,7 +123,7 @@ pub async fn an_expired_code_lets_nobody_in(f: impl Fixture) {
     let store = &**f.store();
     put(store, code(1), &domain()).await;
     f.advance(VALID).await;
-    let late = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let late = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&late).await.unwrap(), Entered::CodeNotOpen));
     assert!(store.find_device(&device(1)).await.unwrap().is_none());
     // Having been refused is no tie to the domain.
@@ -134,7 +134,7 @@ pub async fn an_expired_code_lets_nobody_in(f: impl Fixture) {
 pub async fn a_code_lets_nobody_into_another_domain(f: impl Fixture) {
     let store = &**f.store();
     put(store, code(1), &domain()).await;
-    let wrong = entry(device(1), &other_domain(), Ticket::Code(code(1)));
+    let wrong = entry(device(1), &other_domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&wrong).await.unwrap(), Entered::CodeNotOpen));
     enter(store, &device(1), &domain(), code(1)).await;
 }
@@ -148,14 +148,14 @@ pub async fn entering_again_keeps_the_number(f: impl Fixture) {
     let again = Entry {
         category: CategoryId(8),
         password: Secret::new("another-password-of-this-device0"),
-        ..entry(device(1), &domain(), Ticket::Code(code(2)))
+        ..entry(device(1), &domain(), EntryRight::Code(code(2)))
     };
     let second = inside(store.enter(&again).await.unwrap());
     assert_eq!((second.id, second.category, second.tentative), (first.id, CategoryId(8), true));
     assert_eq!(second.entry_code, Some(code(2)));
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), second);
     // The code of the earlier entry is of no use any more, although the device is tentative again.
-    let old = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let old = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&old).await.unwrap(), Entered::CodeNotOpen));
 }
 
@@ -163,7 +163,7 @@ pub async fn an_automatic_entry_keeps_its_own_administrative_password(f: impl Fi
     let store = &**f.store();
     let auto = Entry {
         admin_password: Some(Secret::new("AdminPasswordOfThisOne24")),
-        ..entry(device(1), &domain(), Ticket::Auto)
+        ..entry(device(1), &domain(), EntryRight::Auto)
     };
     let entered = inside(store.enter(&auto).await.unwrap());
     let found = store.find_device(&device(1)).await.unwrap().unwrap();
@@ -172,7 +172,7 @@ pub async fn an_automatic_entry_keeps_its_own_administrative_password(f: impl Fi
     assert_eq!((found.entry_code, found.pending), (None, None));
     assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
     // By hand or by code it gets the password of the domain instead.
-    let manual = inside(store.enter(&entry(device(1), &domain(), Ticket::Manual)).await.unwrap());
+    let manual = inside(store.enter(&entry(device(1), &domain(), EntryRight::Manual)).await.unwrap());
     assert_eq!((manual.way, manual.admin_password, manual.id), (Way::Manual, None, found.id));
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().admin_password, None);
 }
@@ -192,7 +192,7 @@ pub async fn a_second_code_does_not_lose_the_notice_of_the_first(f: impl Fixture
     // The same by an entry without a code.
     put(store, code(3), &domain()).await;
     enter(store, &device(2), &domain(), code(3)).await;
-    inside(store.enter(&entry(device(2), &domain(), Ticket::Manual)).await.unwrap());
+    inside(store.enter(&entry(device(2), &domain(), EntryRight::Manual)).await.unwrap());
     assert!(!store.deposit(&domain(), &device(2)).await.unwrap());
     assert_eq!(store.depth(&domain()).await.unwrap(), 3);
 }
@@ -216,7 +216,7 @@ pub async fn a_port_takes_a_code(f: impl Fixture) {
     assert_eq!(store.find_code(code(4)).await.unwrap().unwrap().state, CodeState::Open);
     assert_eq!(claim(9, "TEL2").await, PortClaim::CodeNotOpen);
     // A code for a port does not let the device in again.
-    let again = entry(device(1), &domain(), Ticket::Code(code(2)));
+    let again = entry(device(1), &domain(), EntryRight::Code(code(2)));
     assert!(matches!(store.enter(&again).await.unwrap(), Entered::CodeNotOpen));
     let taken = store.take(&domain(), &node("n1"), MINUTE, 10, &[]).await.unwrap();
     assert_eq!(taken.len(), 1);

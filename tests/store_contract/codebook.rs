@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use provbroker::core::device::{CodeState, Way};
-use provbroker::core::ids::{CategoryId, Code, RolloutId};
-use provbroker::core::timeline::{Happening, MAX_STEPS, Subject};
-use provbroker::store::{CodeListing, Entered, NewCode, PutCode, RolloutRow, Store, Ticket};
+use provbroker::core::model::device::{CodeState, Way};
+use provbroker::core::model::ids::{CategoryId, Code, RolloutId};
+use provbroker::core::model::timeline::{MAX_STEPS, Subject, TimelineEvent};
+use provbroker::store::{CodeListing, CodeRecord, Entered, EntryRight, PutCode, RolloutRow, Store};
 
 use crate::fixture::*;
 
@@ -54,7 +54,7 @@ pub async fn codes_are_listed_newest_first(f: impl Fixture) {
 
 pub async fn a_listed_code_ends_with_its_record(f: impl Fixture) {
     let store = &**f.store();
-    let long = NewCode {
+    let long = CodeRecord {
         rollout: true,
         valid_until: store.now().await.unwrap() + 7 * DAY,
         ..new_code(store, code(1), &domain()).await
@@ -94,7 +94,7 @@ pub async fn a_revoked_code_is_as_if_it_had_never_been(f: impl Fixture) {
     assert!(store.find_code(code(1)).await.unwrap().is_none());
     assert!(store.code_in(&domain(), code(1)).await.unwrap().is_none());
     assert!(store.codes(&domain(), None, 10).await.unwrap().is_empty());
-    let refused = store.enter(&entry(device(1), &domain(), Ticket::Code(code(1)))).await.unwrap();
+    let refused = store.enter(&entry(device(1), &domain(), EntryRight::Code(code(1)))).await.unwrap();
     assert!(matches!(refused, Entered::CodeNotOpen));
     assert!(!store.revoke_code(&domain(), code(1)).await.unwrap());
     // It has made room, and nothing of it is in the way of the same code elsewhere.
@@ -115,7 +115,7 @@ pub async fn a_used_code_cannot_be_revoked(f: impl Fixture) {
 /// A code that nobody waits for goes to whoever looks first.
 pub async fn a_code_without_a_holder_is_for_anybody(f: impl Fixture) {
     let store = &**f.store();
-    let new = NewCode { holder: None, ..new_code(store, code(1), &domain()).await };
+    let new = CodeRecord { holder: None, ..new_code(store, code(1), &domain()).await };
     assert_eq!(store.put_code(&new, 10).await.unwrap(), PutCode::Kept);
     assert_eq!(store.put_code(&new, 10).await.unwrap(), PutCode::Kept);
     assert_eq!(store.find_code(code(1)).await.unwrap().unwrap().holder, None);
@@ -126,7 +126,7 @@ pub async fn a_code_without_a_holder_is_for_anybody(f: impl Fixture) {
 }
 
 async fn row(store: &dyn Store, number: u64) -> RolloutRow {
-    let new = NewCode { rollout: true, ..new_code(store, code(number), &domain()).await };
+    let new = CodeRecord { rollout: true, ..new_code(store, code(number), &domain()).await };
     store.put_code(&new, u64::MAX).await.unwrap();
     let name = number.is_multiple_of(2).then(|| format!("Name {number}").into());
     RolloutRow { sip: format!("user{number}").into(), name, code: code(number), valid_until: new.valid_until }
@@ -204,18 +204,18 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     let store = &**f.store();
     let (phone, number) = (Subject::Device(device(1)), Subject::Code(code(1)));
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
-    store.note(&domain(), std::slice::from_ref(&number), &Happening::Issued).await.unwrap();
-    store.note(&domain(), &[phone.clone(), number.clone()], &Happening::Entered(Way::Code)).await.unwrap();
+    store.note(&domain(), std::slice::from_ref(&number), &TimelineEvent::Issued).await.unwrap();
+    store.note(&domain(), &[phone.clone(), number.clone()], &TimelineEvent::Entered(Way::Code)).await.unwrap();
     let steps = store.timeline(&domain(), &number).await.unwrap();
     let events: Vec<_> = steps.iter().map(|step| &step.event).collect();
-    assert_eq!(events, [&Happening::Issued, &Happening::Entered(Way::Code)]);
+    assert_eq!(events, [&TimelineEvent::Issued, &TimelineEvent::Entered(Way::Code)]);
     let now = store.now().await.unwrap();
     assert!(steps[0].at <= steps[1].at && steps[1].at <= now && steps[0].at + MINUTE > now);
     assert_eq!(store.timeline(&domain(), &phone).await.unwrap().len(), 1);
     assert!(store.timeline(&other_domain(), &phone).await.unwrap().is_empty());
 
     // The same again is one step.
-    let failed = |reason: usize| Happening::UpdateFailed(format!("reason {reason}").into());
+    let failed = |reason: usize| TimelineEvent::UpdateFailed(format!("reason {reason}").into());
     for _ in 0..3 {
         store.note(&domain(), std::slice::from_ref(&phone), &failed(0)).await.unwrap();
     }
@@ -230,7 +230,7 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     );
 
     f.advance(29 * DAY).await;
-    store.note(&domain(), std::slice::from_ref(&number), &Happening::NoticeReady).await.unwrap();
+    store.note(&domain(), std::slice::from_ref(&number), &TimelineEvent::NoticeReady).await.unwrap();
     f.advance(DAY + Duration::from_secs(1)).await;
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
     assert_eq!(store.timeline(&domain(), &number).await.unwrap().len(), 3);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use provbroker::core::device::CodeState;
-use provbroker::store::{NewCode, PutCode};
+use provbroker::core::model::device::CodeState;
+use provbroker::store::{CodeRecord, PutCode};
 
 use crate::fixture::*;
 
@@ -24,9 +24,9 @@ pub async fn a_code_is_kept_once(f: impl Fixture) {
     let new = put(store, code(1), &domain()).await;
     // The very same again is a repetition after a time-out.
     assert_eq!(store.put_code(&new, 1).await.unwrap(), PutCode::Kept);
-    let another = NewCode { sip: Some("bob".into()), ..new.clone() };
+    let another = CodeRecord { sip: Some("bob".into()), ..new.clone() };
     assert_eq!(store.put_code(&another, u64::MAX).await.unwrap(), PutCode::Exists);
-    let elsewhere = NewCode { domain: other_domain(), ..new.clone() };
+    let elsewhere = CodeRecord { domain: other_domain(), ..new.clone() };
     assert_eq!(store.put_code(&elsewhere, u64::MAX).await.unwrap(), PutCode::Exists);
     assert_eq!(store.find_code(code(1)).await.unwrap().unwrap().sip, new.sip);
     enter(store, &device(1), &domain(), code(1)).await;
@@ -43,7 +43,7 @@ pub async fn open_codes_are_limited_by_kind(f: impl Fixture) {
     assert_eq!(store.put_code(&one_more, 3).await.unwrap(), PutCode::TooMany);
     assert!(store.find_code(code(3)).await.unwrap().is_none());
     // The other kind and the other domain count for themselves.
-    let rollout = NewCode { rollout: true, ..new_code(store, code(4), &domain()).await };
+    let rollout = CodeRecord { rollout: true, ..new_code(store, code(4), &domain()).await };
     assert_eq!(store.put_code(&rollout, 1).await.unwrap(), PutCode::Kept);
     let elsewhere = new_code(store, code(5), &other_domain()).await;
     assert_eq!(store.put_code(&elsewhere, 1).await.unwrap(), PutCode::Kept);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use provbroker::core::ids::{CategoryId, Secret};
-use provbroker::store::{NewDomain, Signal, Ticket};
+use provbroker::core::model::ids::{CategoryId, Secret};
+use provbroker::store::{EntryRight, NewDomain, Signal};
 
 use crate::fixture::*;
 
 fn new_domain(name: &str, categories: &[(&str, bool)]) -> NewDomain {
     NewDomain {
-        name: provbroker::core::ids::DomainName::parse(name).unwrap(),
+        name: provbroker::core::model::ids::DomainName::parse(name).unwrap(),
         password: Secret::new("app-password"),
         admin_password: Secret::default(),
         auto_token: Secret::new("token"),
@@ -30,7 +30,7 @@ pub async fn domains_are_made_once(f: impl Fixture) {
     assert!(one.category("Phones").unwrap().provisioning && !one.category("Labs: a/b").unwrap().provisioning);
     let another = store.ensure_domain(&other).await.unwrap();
     assert_ne!(another.id, one.id);
-    let ids = |domain: &provbroker::core::device::Domain| -> Vec<CategoryId> {
+    let ids = |domain: &provbroker::core::model::device::Domain| -> Vec<CategoryId> {
         domain.categories.iter().map(|category| category.id).collect()
     };
     assert!(ids(&one).iter().all(|id| !ids(&another).contains(id)), "a number of one domain means nothing in another");
@@ -68,7 +68,7 @@ pub async fn facts_are_refreshed(f: impl Fixture) {
     store.refresh(&domain(), &device(1), &facts("IP222")).await.unwrap();
     let found = store.find_device(&device(1)).await.unwrap().unwrap();
     assert_eq!(found.facts, facts("IP222"));
-    assert_eq!(provbroker::core::device::Device { facts: entered.facts.clone(), ..found }, entered);
+    assert_eq!(provbroker::core::model::device::Device { facts: entered.facts.clone(), ..found }, entered);
     store.refresh(&domain(), &device(2), &facts("IP222")).await.unwrap();
     assert!(store.find_device(&device(2)).await.unwrap().is_none());
 }
@@ -90,7 +90,7 @@ pub async fn a_removed_device_is_free(f: impl Fixture) {
     f.advance(MINUTE).await;
     assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 0);
     // Its code does not bring it back, but another domain may have it.
-    let back = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let back = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&back).await.unwrap(), provbroker::store::Entered::CodeNotOpen));
     enter(store, &device(1), &other_domain(), code(2)).await;
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().domain, other_domain());

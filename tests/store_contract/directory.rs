@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::time::UnixMillis;
 use provbroker::store::{Contact, Listed, NewListing, Remembered};
 
 use crate::fixture::*;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use provbroker::core::device::CodeState;
-use provbroker::store::{self, Entered, Options, Signal, StoreError, Ticket};
+use provbroker::core::model::device::CodeState;
+use provbroker::store::{self, Entered, EntryRight, Options, Signal, StoreError};
 use redis::aio::MultiplexedConnection;
 
 use crate::fixture::*;
@@ -41,7 +41,7 @@ async fn a_full_store_makes_no_half_claims() {
     set(&mut line, "maxmemory", limit).await;
 
     let claim = async |number| {
-        let entry = entry(device(number), &domain(), Ticket::Code(code(number)));
+        let entry = entry(device(number), &domain(), EntryRight::Code(code(number)));
         (number, store.enter(&entry).await)
     };
     let (mut refused, mut inside) = (Vec::new(), 0);
@@ -68,7 +68,7 @@ async fn a_full_store_makes_no_half_claims() {
     }
     assert_eq!(half, 0);
     // What only makes room works on a full store, too.
-    let password = entry(device(0), &domain(), Ticket::Manual).password;
+    let password = entry(device(0), &domain(), EntryRight::Manual).password;
     store.confirm(&domain(), &device(0), &password).await.unwrap();
     assert!(!store.find_device(&device(0)).await.unwrap().unwrap().tentative);
     assert_eq!(reason(store.ping().await.unwrap_err()), "store is full");
@@ -90,7 +90,7 @@ async fn a_demoted_store_is_noticed_and_used_again_after_its_promotion() {
         redis::cmd("REPLICAOF").arg(host).arg(port).query_async::<()>(&mut line).await.unwrap();
     };
     replica_of("127.0.0.1", "1").await;
-    let claim = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let claim = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert_eq!(reason(store.enter(&claim).await.unwrap_err()), "store is read only");
     assert_eq!(reason(store.ping().await.unwrap_err()), "store is read only");
     replica_of("NO", "ONE").await;
@@ -106,7 +106,7 @@ async fn a_silent_store_fails_closed_within_the_deadline() {
     let store = store::connect(&server.url(), sealer(MASTER), &options).await.unwrap();
     put(&*store, code(1), &domain()).await;
     server.pause();
-    let claim = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let claim = entry(device(1), &domain(), EntryRight::Code(code(1)));
     for _ in 0..8 {
         let answered = tokio::time::timeout(Duration::from_secs(2), store.enter(&claim)).await.expect("the deadline");
         assert_eq!(reason(answered.unwrap_err()), "no answer in time");
@@ -144,7 +144,7 @@ async fn a_server_that_comes_back_is_found_again() {
     let mut f = OnRedis::with(RedisServer::durable()).await;
     put(&**f.store(), code(1), &domain()).await;
     f.server.kill();
-    let claim = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let claim = entry(device(1), &domain(), EntryRight::Code(code(1)));
     let why = reason(f.store().enter(&claim).await.unwrap_err());
     assert!(why.contains("connection"), "{why}");
     f.server.start_again();

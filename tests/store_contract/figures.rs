@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use provbroker::core::ids::Secret;
-use provbroker::store::{NewCode, NewDomain, Store, Totals};
+use provbroker::core::model::ids::Secret;
+use provbroker::store::{CodeRecord, NewDomain, Store, Totals};
 
 use crate::fixture::*;
 
@@ -29,7 +29,7 @@ pub async fn figures_are_those_of_all_domains(f: impl Fixture) {
     put(store, code(1), &domain()).await;
     put(store, code(2), &other_domain()).await;
     put(store, code(3), &other_domain()).await;
-    let rollout = NewCode { rollout: true, ..new_code(store, code(4), &domain()).await };
+    let rollout = CodeRecord { rollout: true, ..new_code(store, code(4), &domain()).await };
     store.put_code(&rollout, 10).await.unwrap();
     enter(store, &device(1), &domain(), code(1)).await;
     enter(store, &device(2), &other_domain(), code(2)).await;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use provbroker::core::device::{Device, Facts, Requester};
-use provbroker::core::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::device::{Device, Facts, Requester};
+use provbroker::core::model::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
+use provbroker::core::model::time::UnixMillis;
 use provbroker::store::embedded::Embedded;
 use provbroker::store::seal::Sealer;
 use provbroker::store::{
-    self, Entered, Entry, NewCode, NewListing, OpenError, Options, PutCode, Store, Ticket, Whereabouts,
+    self, CodeRecord, Entered, Entry, EntryRight, NewListing, OpenError, Options, PutCode, Store, Whereabouts,
 };
 
 use crate::redis_server::RedisServer;
@@ -181,8 +181,8 @@ pub fn requester() -> Requester {
     Requester { app: "users".into(), sip: "users".into() }
 }
 
-pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> NewCode {
-    NewCode {
+pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> CodeRecord {
+    CodeRecord {
         code,
         domain: domain.clone(),
         category: CategoryId(3),
@@ -195,13 +195,13 @@ pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> New
 }
 
 /// Keeps a new code.
-pub async fn put(store: &dyn Store, code: Code, domain: &DomainName) -> NewCode {
+pub async fn put(store: &dyn Store, code: Code, domain: &DomainName) -> CodeRecord {
     let new = new_code(store, code, domain).await;
     assert_eq!(store.put_code(&new, u64::MAX).await.unwrap(), PutCode::Kept);
     new
 }
 
-pub fn entry(key: DeviceKey, domain: &DomainName, ticket: Ticket) -> Entry {
+pub fn entry(key: DeviceKey, domain: &DomainName, ticket: EntryRight) -> Entry {
     Entry {
         key,
         domain: domain.clone(),
@@ -215,7 +215,7 @@ pub fn entry(key: DeviceKey, domain: &DomainName, ticket: Ticket) -> Entry {
 
 /// Enters with a code; panics unless the device is in.
 pub async fn enter(store: &dyn Store, key: &DeviceKey, domain: &DomainName, code: Code) -> Device {
-    inside(store.enter(&entry(key.clone(), domain, Ticket::Code(code))).await.unwrap())
+    inside(store.enter(&entry(key.clone(), domain, EntryRight::Code(code))).await.unwrap())
 }
 
 pub fn inside(entered: Entered) -> Device {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use provbroker::core::device::{CodeState, Device};
-use provbroker::core::ids::{CategoryId, DeviceId, Secret};
-use provbroker::core::jobs::builds::BuildList;
-use provbroker::core::jobs::work::Work;
-use provbroker::core::timeline::{Happening, Subject};
+use provbroker::core::model::device::{CodeState, Device};
+use provbroker::core::model::ids::{CategoryId, DeviceId, Secret};
+use provbroker::core::model::timeline::{Subject, TimelineEvent};
+use provbroker::core::model::work::Work;
+use provbroker::core::policy::jobs::builds::BuildList;
 use provbroker::store::{
-    Contact, Deleted, DomainChange, Entered, Entry, Listed, NewCode, NewDomain, NewListing, Offer, PortClaim,
-    PutCategory, Remembered, RolloutRow, Store, Ticket, TicketKey,
+    CodeRecord, Contact, Deleted, DomainChange, Entered, Entry, EntryRight, Listed, NewDomain, NewListing, Offer,
+    PortClaim, PutCategory, Remembered, RolloutRow, Store, TicketKey,
 };
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -60,7 +60,7 @@ async fn after_its_validity_nothing_is_left_of_a_code() {
 async fn every_validity_is_a_ttl() {
     let f = OnRedis::start().await;
     let (store, mut line) = (&**f.store(), f.server.connection().await);
-    let rollout = NewCode { rollout: true, ..new_code(store, code(1), &domain()).await };
+    let rollout = CodeRecord { rollout: true, ..new_code(store, code(1), &domain()).await };
     store.put_code(&rollout, 10).await.unwrap();
     enter(store, &device(1), &domain(), code(1)).await;
     let c = code(1).expose().to_owned();
@@ -126,7 +126,8 @@ async fn dump(line: &mut MultiplexedConnection) -> String {
 async fn no_secret_is_readable() {
     let f = OnRedis::start().await;
     let (store, mut line) = (&**f.store(), f.server.connection().await);
-    let auto = Entry { admin_password: Some(Secret::new("hunter2-own")), ..entry(device(1), &domain(), Ticket::Auto) };
+    let auto =
+        Entry { admin_password: Some(Secret::new("hunter2-own")), ..entry(device(1), &domain(), EntryRight::Auto) };
     inside(store.enter(&auto).await.unwrap());
     store
         .ensure_domain(&NewDomain {
@@ -197,7 +198,7 @@ async fn a_claim_that_died_half_way_does_not_take_a_device_from_another_domain()
     enter(store, &device(1), &domain(), code(1)).await;
     let _: () = line.del(format!("pb:owner:{}", device(1))).await.unwrap();
     let member = enter(store, &device(1), &other_domain(), code(2)).await;
-    let back = entry(device(1), &domain(), Ticket::Code(code(1)));
+    let back = entry(device(1), &domain(), EntryRight::Code(code(1)));
     assert!(matches!(store.enter(&back).await.unwrap(), Entered::OwnedElsewhere));
     // What it left behind is dropped, and the code is open again.
     assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
@@ -218,7 +219,7 @@ async fn a_move_that_died_half_way_has_moved_nothing() {
     enter(store, &device(1), &domain(), code(1)).await;
     let old = format!("pb:{{example.com}}:device:{}", device(1));
     let record: Vec<u8> = redis::cmd("DUMP").arg(&old).query_async(&mut line).await.unwrap();
-    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), Ticket::Manual)).await.unwrap());
+    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), EntryRight::Manual)).await.unwrap());
     // As it was before: the record is back in the old domain, and the ownership, too.
     let _: () = redis::cmd("RESTORE").arg(&old).arg(0).arg(record).query_async(&mut line).await.unwrap();
     let _: () = line.zadd("pb:{example.com}:devices", device(1).as_str(), 1).await.unwrap();
@@ -234,7 +235,7 @@ async fn a_move_that_died_half_way_has_moved_nothing() {
     age(format!("pb:{{other.example}}:device:{}", device(1))).await;
     assert_eq!((listed(domain()).await, listed(other_domain()).await), (1, 0));
     assert_eq!(store.device_count(&other_domain()).await.unwrap(), 0, "what was left behind is cleaned up");
-    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), Ticket::Manual)).await.unwrap());
+    inside(store.transfer(&domain(), &entry(device(1), &other_domain(), EntryRight::Manual)).await.unwrap());
     assert_eq!((listed(domain()).await, listed(other_domain()).await), (0, 1));
 }
 
@@ -338,7 +339,7 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.rollouts(&domain()).await.unwrap().len(), 1);
     assert!(store.remove_rollout(&domain(), rollout.id).await.unwrap());
     let subjects = [Subject::Device(device(1)), Subject::Code(code(1))];
-    store.note(&domain(), &subjects, &Happening::Issued).await.unwrap();
+    store.note(&domain(), &subjects, &TimelineEvent::Issued).await.unwrap();
     assert_eq!(store.timeline(&domain(), &subjects[0]).await.unwrap().len(), 1);
     enter(store, &device(1), &domain(), code(1)).await;
     let entered = enter(store, &device(1), &domain(), code(2)).await;
@@ -363,12 +364,12 @@ async fn use_everything(store: &dyn Store) {
     store.detach(&domain(), &device(1), &at("n1", 1)).await.unwrap();
     store.end_lease(&node("n1")).await.unwrap();
     store.record_unassigned(&device(3), &facts("IP112"), DAY).await.unwrap();
-    assert!(store.attach_stranger(&device(3), &at("n1", 2), DAY).await.unwrap());
-    assert_eq!(store.strangers(DeviceId(0), 10).await.unwrap().len(), 1);
-    assert_eq!(store.stranger_count().await.unwrap(), 1);
-    store.detach_stranger(&device(3), &at("n1", 2)).await.unwrap();
-    assert!(store.stranger(&device(3)).await.unwrap().is_some());
-    assert!(store.forget_stranger(&device(3)).await.unwrap());
+    assert!(store.attach_unassigned(&device(3), &at("n1", 2), DAY).await.unwrap());
+    assert_eq!(store.unassigned_devices(DeviceId(0), 10).await.unwrap().len(), 1);
+    assert_eq!(store.unassigned_count().await.unwrap(), 1);
+    store.detach_unassigned(&device(3), &at("n1", 2)).await.unwrap();
+    assert!(store.unassigned_device(&device(3)).await.unwrap().is_some());
+    assert!(store.forget_unassigned(&device(3)).await.unwrap());
     assert!(store.rename(&domain(), &device(1), Some("Lobby")).await.unwrap());
     assert!(store.recategorise(&domain(), &device(1), CategoryId(4)).await.unwrap());
     store.keep_work(&domain(), &device(1), &Work { entry: entered.entered, ..Work::default() }).await.unwrap();
@@ -380,7 +381,7 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.offers(&other_domain()).await.unwrap().len(), 1);
     assert!(store.end_offer(&other_domain(), &device(1)).await.unwrap());
     for (from, to) in [(domain(), other_domain()), (other_domain(), domain())] {
-        inside(store.transfer(&from, &entry(device(1), &to, Ticket::Manual)).await.unwrap());
+        inside(store.transfer(&from, &entry(device(1), &to, EntryRight::Manual)).await.unwrap());
     }
     assert!(store.remove(&domain(), &device(1)).await.unwrap());
     store.list(&listing(code(8)), 10).await.unwrap();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use provbroker::core::device::Notice;
-use provbroker::core::ids::{Code, NodeId};
+use provbroker::core::model::device::Notice;
+use provbroker::core::model::ids::{Code, NodeId};
 use provbroker::store::Store;
 
 use crate::fixture::*;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use provbroker::core::ids::{DomainName, RolloutId};
-use provbroker::core::people::{
-    Attempt, EntryState, Order, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Trouble,
+use provbroker::core::model::ids::{DomainName, RolloutId};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::users_role::{
+    Attempt, EntryOrder, EntryState, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Trouble,
 };
-use provbroker::core::time::UnixMillis;
 use provbroker::store::{Placed, PutRequest, Store};
 
 use crate::fixture::*;
@@ -65,7 +65,7 @@ async fn place(store: &dyn Store, number: u64) -> Placed {
     store.place_order(&domain(), code(number), &phone(number), Progress::Ready).await.unwrap()
 }
 
-async fn take(store: &dyn Store, limit: usize) -> Vec<Order> {
+async fn take(store: &dyn Store, limit: usize) -> Vec<EntryOrder> {
     store.take_orders(&domain(), LEASE, limit).await.unwrap()
 }
 
@@ -171,7 +171,7 @@ pub async fn an_order_is_placed_once(f: impl Fixture) {
     assert_eq!(early, Placed::Again(None), "nothing is more than ready");
     let orders = take(store, 10).await;
     assert_eq!(orders.len(), 1);
-    let Order { id: of, person, sip, app, phone: facts, attempts, .. } = &orders[0];
+    let EntryOrder { id: of, person, sip, app, phone: facts, attempts, .. } = &orders[0];
     assert_eq!((of, person, &**sip, &**app, *attempts), (&id(1), &request.person, "anna", "phone", 0));
     assert_eq!(*facts, phone(1));
     assert!(take(store, 10).await.is_empty(), "taken");

@@ -1,11 +1,11 @@
 //! Domains, categories, jobs and build lists as operators change them.
 
-use provbroker::core::device::{Category, Device, Domain};
-use provbroker::core::ids::{CategoryId, DomainName, JobId, Secret};
-use provbroker::core::jobs::builds::{Build, BuildList};
-use provbroker::core::jobs::config::{Configuration, Kind};
-use provbroker::core::jobs::{Hours, Order, Task, Update};
-use provbroker::store::{Deleted, DomainChange, NewDomain, PutCategory, Store, Ticket};
+use provbroker::core::model::device::{Category, Device, Domain};
+use provbroker::core::model::ids::{CategoryId, DomainName, JobId, Secret};
+use provbroker::core::policy::jobs::builds::{Build, BuildList};
+use provbroker::core::policy::jobs::config::{Configuration, Kind};
+use provbroker::core::policy::jobs::{Hours, JobSpec, Task, Update};
+use provbroker::store::{Deleted, DomainChange, EntryRight, NewDomain, PutCategory, Store};
 use serde_json::json;
 
 use crate::fixture::*;
@@ -20,9 +20,9 @@ pub fn new_domain(name: &str) -> NewDomain {
     }
 }
 
-pub fn config_job(category: Option<CategoryId>, value: &str) -> Order {
+pub fn config_job(category: Option<CategoryId>, value: &str) -> JobSpec {
     let values = [("server".to_owned(), json!(value)), ("port".to_owned(), json!(123))].into_iter().collect();
-    Order { category, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
+    JobSpec { category, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
 }
 
 fn builds(firmware: &str) -> BuildList {
@@ -106,7 +106,7 @@ pub async fn a_deleted_domain_leaves_nothing_behind(f: impl Fixture) {
     // Open codes do not keep a domain; whoever has one cannot enter any more.
     assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Gone);
     assert!(store.find_code(code(1)).await.unwrap().is_none());
-    let late = store.enter(&entry(device(1), &domain(), Ticket::Code(code(1)))).await.unwrap();
+    let late = store.enter(&entry(device(1), &domain(), EntryRight::Code(code(1)))).await.unwrap();
     assert!(matches!(late, provbroker::store::Entered::CodeNotOpen));
     created(store).await;
     assert!(store.jobs(&domain()).await.unwrap().is_empty());
@@ -123,9 +123,9 @@ pub async fn what_devices_belong_to_stays(f: &impl Fixture, mut index: impl Asyn
     let phones = created(store).await.categories[0].id;
     let gateways = kept(store.put_category(&domain(), None, "Gateways", true).await.unwrap()).id;
     let free = kept(store.put_category(&domain(), None, "Free", true).await.unwrap()).id;
-    let manual = provbroker::store::Entry { category: phones, ..entry(device(1), &domain(), Ticket::Manual) };
+    let manual = provbroker::store::Entry { category: phones, ..entry(device(1), &domain(), EntryRight::Manual) };
     index(&inside(store.enter(&manual).await.unwrap())).await;
-    let new = provbroker::store::NewCode { category: gateways, ..new_code(store, code(1), &domain()).await };
+    let new = provbroker::store::CodeRecord { category: gateways, ..new_code(store, code(1), &domain()).await };
     store.put_code(&new, 10).await.unwrap();
     let before = read(store).await;
     assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::InUse);
@@ -186,7 +186,7 @@ pub async fn jobs_are_kept_in_order(f: impl Fixture) {
     for number in 0..12 {
         made.push(store.add_job(&domain(), &config_job(None, &format!("{number}"))).await.unwrap().unwrap());
     }
-    made.push(store.add_job(&domain(), &Order { category: Some(phones), task: update }).await.unwrap().unwrap());
+    made.push(store.add_job(&domain(), &JobSpec { category: Some(phones), task: update }).await.unwrap().unwrap());
     assert!(made.is_sorted_by(|one, next| one.id < next.id && one.created <= next.created));
     assert!(made[0].created.seconds() > 1_700_000_000);
     assert_eq!(store.jobs(&domain()).await.unwrap(), made);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use provbroker::actors::governor::Governor;
+use provbroker::admission::controller::AdmissionController;
 use provbroker::config::{Category, Config, Domain, Role};
-use provbroker::core::ids::{DomainName, Secret};
+use provbroker::core::model::ids::{DomainName, Secret};
 use provbroker::lifecycle::Shutdown;
-use provbroker::people::People;
 use provbroker::store::Store;
+use provbroker::users_role::UsersRole;
 use tempfile::TempDir;
 
 use super::redis_server::RedisServer;
@@ -109,8 +109,8 @@ pub struct Broker {
     pub ops: SocketAddr,
     shutdown: Shutdown,
     store: Option<Arc<dyn Store>>,
-    governor: Arc<Governor>,
-    people: Option<Arc<People>>,
+    governor: Arc<AdmissionController>,
+    people: Option<Arc<UsersRole>>,
     thread: Option<JoinHandle<()>>,
     log_from: usize,
 }
@@ -152,12 +152,12 @@ impl Broker {
     }
 
     /// Its admission control, for taking places away.
-    pub fn governor(&self) -> &Governor {
+    pub fn governor(&self) -> &AdmissionController {
         &self.governor
     }
 
     /// Its Users role.
-    pub fn people(&self) -> &Arc<People> {
+    pub fn people(&self) -> &Arc<UsersRole> {
         self.people.as_ref().expect("this broker plays the Users role")
     }
 

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use provbroker::core::ids::Secret;
-use provbroker::people::backend::signature;
+use provbroker::core::model::ids::Secret;
+use provbroker::users_role::backend::signature;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;

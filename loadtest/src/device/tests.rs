@@ -1,7 +1,7 @@
 //! The device against hand-made answers.
 
-use provbroker::core::sysclient::auth::seal_admin_password;
-use provbroker::core::sysclient::frame::decode_from_device;
+use provbroker::core::protocol::sysclient::auth::seal_admin_password;
+use provbroker::core::protocol::sysclient::frame::decode_from_device;
 
 use super::*;
 

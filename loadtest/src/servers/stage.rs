@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use provbroker::core::ids::Secret;
+use provbroker::core::model::ids::Secret;
 
 use super::Server;
 use super::redis::{Commands, Redis};
 use super::tls;
-use crate::orders::{Order, TlsOrder};
 use crate::settings::Settings;
+use crate::worker_commands::{TlsOrder, WorkerCommand};
 
 /// Connections that a server may have, because of the 20 000 descriptors of a process.
 const PER_SERVER: usize = 18_500;
@@ -125,8 +125,8 @@ impl Stage {
     }
 
     /// Where the devices are to go.
-    pub fn aim(&self) -> Order {
-        Order::Aim { servers: self.addresses(), floor: false, tls: self.tls.clone() }
+    pub fn aim(&self) -> WorkerCommand {
+        WorkerCommand::Aim { servers: self.addresses(), floor: false, tls: self.tls.clone() }
     }
 
     /// The brokers of its own.

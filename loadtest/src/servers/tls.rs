@@ -6,8 +6,8 @@ use anyhow::{Context as _, ensure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use crate::orders::TlsOrder;
 use crate::settings::Settings;
+use crate::worker_commands::TlsOrder;
 
 /// The name in certificates that are made here.
 const NAME: &str = "localhost";

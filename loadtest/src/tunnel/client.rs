@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::device::facts;
 use anyhow::{Context as _, bail};
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{HardwareId, Secret};
-use provbroker::core::sysclient::admin::{Identify, OfferedCode};
-use provbroker::core::sysclient::auth::device_digest;
-use provbroker::core::sysclient::frame::{FromDevice, FromServer, decode_from_server};
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{HardwareId, Secret};
+use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use provbroker::core::protocol::sysclient::auth::device_digest;
+use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
 /// Longest wait for any answer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,17 +7,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mio::{Registry, Token};
-use provbroker::core::ids::HardwareId;
+use provbroker::core::model::ids::HardwareId;
 
-use super::line::Line;
+use super::device_socket::DeviceSocket;
 use super::tls::{Tickets, Tls};
 use crate::device::{Device, Failure, Heard, Kit, Peer};
-use crate::orders::{Group, Order, Outcome, Report, Share};
+use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
 use crate::ws;
-use tally::Tally;
+use outcome_counts::OutcomeCounts;
 use times::{Due, Pass, Run};
 
-mod tally;
+mod outcome_counts;
 mod times;
 
 /// Read at once; a registration takes less than that.
@@ -40,7 +40,7 @@ struct Slot {
     device: Device,
     group: u16,
     number: usize,
-    line: Option<Line>,
+    line: Option<DeviceSocket>,
     phase: Phase,
     /// When it was to arrive, and when the current attempt began.
     intended: u64,
@@ -50,18 +50,18 @@ struct Slot {
 }
 
 /// A group and what it has come to.
-struct Troop {
+struct DeviceGroup {
     group: Group,
     kit: Kit,
     /// Upgrade requests by domain, then server.
     requests: Vec<Vec<Vec<u8>>>,
-    tally: Tally,
+    tally: OutcomeCounts,
 }
 
 /// See the module.
 pub struct Fleet {
     registry: Registry,
-    troops: Vec<Troop>,
+    troops: Vec<DeviceGroup>,
     slots: Vec<Slot>,
     servers: Vec<SocketAddr>,
     tls: Option<Tls>,
@@ -102,10 +102,10 @@ impl Fleet {
     }
 
     /// Carries out an order. What takes time is answered later, among the [`Self::reports`].
-    pub fn obey(&mut self, order: Order, now: u64) -> anyhow::Result<Option<Report>> {
+    pub fn obey(&mut self, order: WorkerCommand, now: u64) -> anyhow::Result<Option<Report>> {
         match order {
-            Order::Play { run, groups } => self.play(run, groups)?,
-            Order::Aim { servers, floor, tls } => {
+            WorkerCommand::Play { run, groups } => self.play(run, groups)?,
+            WorkerCommand::Aim { servers, floor, tls } => {
                 // Tickets are good only for the configuration that they were got with.
                 if self.tls.as_ref().map(Tls::order) != tls.as_ref() {
                     self.tls = tls.map(|order| Tls::new(order, &self.tickets)).transpose()?;
@@ -119,26 +119,26 @@ impl Fleet {
                     troop.requests = troop.group.paths.iter().map(of).collect();
                 }
             }
-            Order::Enter { window } => {
+            WorkerCommand::Enter { window } => {
                 self.tickets.gather(true);
                 let all = (0..self.slots.len()).rev().collect();
                 self.pass = Some(Pass { next: all, window, under_way: 0 });
                 return Ok(None);
             }
-            Order::WarmUp { window } => {
+            WorkerCommand::WarmUp { window } => {
                 self.tickets.gather(false);
                 let additional = |slot: &usize| self.is_additional(*slot);
                 let next = (0..self.slots.len()).filter(additional).collect();
                 self.pass = Some(Pass { next, window, under_way: 0 });
                 return Ok(None);
             }
-            Order::Go { return_us, tick_us, seed } => {
+            WorkerCommand::Go { return_us, tick_us, seed } => {
                 self.return_us = return_us;
                 self.go(now, tick_us, seed);
                 return Ok(None);
             }
-            Order::Tell => return Ok(Some(Report::Outcome(self.outcome()))),
-            Order::Leave => {
+            WorkerCommand::Tell => return Ok(Some(Report::Outcome(self.outcome()))),
+            WorkerCommand::Leave => {
                 self.run = None;
                 self.due.clear();
                 (0..self.slots.len()).for_each(|slot| self.hang_up(slot, Phase::Away));
@@ -158,7 +158,7 @@ impl Fleet {
                 self.slots.push(Slot { device, group, number, line, phase, intended: 0, attempt: 0, counted: false });
             }
             let kit = Kit::new(Peer::Broker, group.admin_password.clone());
-            self.troops.push(Troop { group, kit, requests: Vec::new(), tally: Tally::default() });
+            self.troops.push(DeviceGroup { group, kit, requests: Vec::new(), tally: OutcomeCounts::default() });
         }
         Ok(())
     }
@@ -180,7 +180,8 @@ impl Fleet {
         slot.device.connected();
         self.open += 1;
         let tls = self.tls.as_ref().map(Tls::connection).transpose().map_err(io::Error::other);
-        let line = tls.and_then(|tls| Line::connect(self.servers[server], source, tls, &self.registry, Token(at)));
+        let line =
+            tls.and_then(|tls| DeviceSocket::connect(self.servers[server], source, tls, &self.registry, Token(at)));
         match line.and_then(|mut line| line.send(request).map(|()| line)) {
             Ok(line) => slot.line = Some(line),
             Err(error) => self.fail(at, broken(&error), now),
@@ -245,7 +246,7 @@ impl Fleet {
         } else {
             slot.counted = true;
             troop.tally.counts.registered += 1;
-            troop.tally.counts.resumed += u64::from(slot.line.as_ref().is_some_and(Line::is_resumed));
+            troop.tally.counts.resumed += u64::from(slot.line.as_ref().is_some_and(DeviceSocket::is_resumed));
             let latency = now.saturating_sub(slot.intended);
             troop.tally.latencies.record(latency);
             run.interval.record(latency);

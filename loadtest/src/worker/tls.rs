@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore};
 
-use crate::orders::TlsOrder;
+use crate::worker_commands::TlsOrder;
 
 /// Tickets of all devices in one heap: each is good for any of them, and the server cannot tell.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use url::Url;
 
 use super::OidcError;
 use super::http::Http;
-use crate::core::loopback::is_loopback;
-use crate::core::time::Tick;
+use crate::core::model::time::Tick;
+use crate::core::protocol::loopback::is_loopback;
 
 /// Keys that are kept, at most.
 const MOST_KEYS: usize = 64;

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::{OidcError, SettingsError};
-use crate::core::cause::innermost;
+use crate::core::model::root_cause::innermost;
 
 /// Longest answer, in bytes.
 const LONGEST: usize = 256 * 1024;

@@ -6,8 +6,8 @@
 
 mod discovery;
 mod http;
+mod sign_in_state;
 mod signatures;
-mod ticket;
 mod token;
 
 use std::path::PathBuf;
@@ -23,18 +23,18 @@ use tokio::time::timeout;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use crate::clock;
-use crate::core::accounts::Identity;
-use crate::core::claims::{ClaimFault, Claims, Mapping};
-use crate::core::ids::{DomainName, Secret};
+use crate::core::model::accounts::Identity;
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::policy::oidc_claims::{ClaimFault, Claims, Mapping};
 use crate::random;
 use crate::store::seal::Sealer;
 use crate::store::{Store, StoreError};
 
+use crate::accounts::oidc::sign_in_state::SignInState;
 use discovery::Known;
 use http::Http;
 pub use http::roots;
-pub use ticket::TICKET_LIFETIME;
-use ticket::Ticket;
+pub use sign_in_state::TICKET_LIFETIME;
 use token::Expected;
 pub use token::TokenFault;
 
@@ -172,7 +172,7 @@ impl Provider {
     /// Sends a browser to the provider; afterwards it wants to go to `to`.
     pub async fn depart(&self, to: &str) -> Result<Departure, OidcError> {
         let known = self.known(None).await?;
-        let ticket = Ticket::new(to, self.store.now().await?);
+        let ticket = SignInState::new(to, self.store.now().await?);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(ticket.verifier.expose().as_bytes()));
         let mut address = known.metadata.authorization_endpoint.clone();
         address
@@ -191,7 +191,7 @@ impl Provider {
     /// Takes a browser that comes back with its ticket.
     pub async fn arrive(&self, ticket: Option<&str>, back: &Return) -> Result<Arrival, OidcError> {
         let now = self.store.now().await?;
-        let opened = ticket.and_then(|ticket| Ticket::open(&self.sealer, ticket, &back.state, now));
+        let opened = ticket.and_then(|ticket| SignInState::open(&self.sealer, ticket, &back.state, now));
         let ticket = opened.ok_or(OidcError::Over)?;
         if back.iss.as_ref().is_some_and(|issuer| *issuer != self.settings.issuer) {
             return Err(OidcError::AnotherIssuer);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use super::signatures;
-use crate::core::claims::Claims;
+use crate::core::policy::oidc_claims::Claims;
 
 /// Clocks may differ by this many seconds.
 const LEEWAY: u64 = 60;

@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::{Config, Problem, wrong};
-use crate::core::ids::DomainName;
-use crate::core::loopback::is_loopback;
+use crate::core::model::ids::DomainName;
+use crate::core::protocol::loopback::is_loopback;
 
 pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
     let oidc = &config.pages.oidc;

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::values::{BackendKind, Role};
 use super::{Config, Problem, wrong};
-use crate::core::sysclient::auth::unhex;
+use crate::core::protocol::sysclient::auth::unhex;
 
 pub(super) fn users(config: &Config) -> Result<(), Problem> {
     let users = &config.users;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::values::{BackendKind, humantime_text};
-use crate::core::ids::{DomainName, Secret};
-use crate::core::pbx::entry::Flag;
-use crate::core::pbx::settings::Conflict;
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::session::exchange::entry::Flag;
+use crate::core::session::exchange::settings::Conflict;
 
 section! {
     /// `[users]`

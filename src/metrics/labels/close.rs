@@ -1,7 +1,7 @@
 //! The reasons of a close as a label.
 
 use super::Label;
-use crate::core::close::Close;
+use crate::core::protocol::close::Close;
 
 impl Label for Close {
     const KEY: &'static str = "reason";

@@ -1,8 +1,8 @@
 //! What a simulated phone lets an observer know.
 
-use crate::core::ids::Secret;
-use crate::core::phone::client::{Proof, Sight};
-use crate::core::phone::settings::Part;
+use crate::core::model::ids::Secret;
+use crate::core::session::device::client::{Proof, Sight};
+use crate::core::session::device::settings::Part;
 
 /// What was seen, mostly on the wire. Addresses are shown without their query, which may hold a token or a code.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! It asks its update address, runs the script, shows the form, takes a typed code, connects to the address of Devices that it
 //! is given, keeps its password, comes back after every loss, and serves a small web page through the tunnel. Rules are those
-//! of [`PhoneClient`](crate::core::phone::client::PhoneClient) and [`Settings`](crate::core::phone::settings::Settings); here
+//! of [`PhoneClient`](crate::core::session::device::client::PhoneClient) and [`Settings`](crate::core::session::device::settings::Settings); here
 //! are sockets, timers and the state file.
 
 mod event;
@@ -23,11 +23,11 @@ use tokio::task::JoinHandle;
 pub use event::{PhoneEvent, without_query};
 pub use state_file::StateFileError;
 
-use super::observe::Teller;
-use crate::core::device::{EthIf, Facts};
-use crate::core::ids::{Code, HardwareId};
-use crate::core::phone::settings::Machine;
-use crate::core::script::files;
+use super::observe::EventSender;
+use crate::core::model::device::{EthIf, Facts};
+use crate::core::model::ids::{Code, HardwareId};
+use crate::core::protocol::script::files;
+use crate::core::session::device::settings::Machine;
 
 /// Commands of the handle that may wait.
 const WAITING_COMMANDS: usize = 64;
@@ -133,7 +133,7 @@ impl Phone {
         options: PhoneOptions,
         http: reqwest::Client,
     ) -> Result<(Self, mpsc::Receiver<PhoneEvent>), StateFileError> {
-        let (teller, events) = Teller::new(PhoneEvent::Missed);
+        let (teller, events) = EventSender::new(PhoneEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
         let phone = task::Task::new(options, http, teller)?;
         Ok((Self { commands, task: tokio::spawn(phone.run(receiver)) }, events))

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::task::{Task, sleep_until};
 use super::{PhoneEvent, PhoneOptions, without_query};
-use crate::core::ids::{Code, Secret};
-use crate::core::phone::client::Event;
-use crate::core::phone::settings::{Action, Now, Part, Settings};
-use crate::core::script::{self, Command, Final, Order};
+use crate::core::model::ids::{Code, Secret};
+use crate::core::protocol::script::{self, Command, Final, LoadCommand};
+use crate::core::session::device::client::Event;
+use crate::core::session::device::settings::{Action, Now, Part, Settings};
 use crate::sim::transport::{self, LinkError};
 
 type Moving<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
@@ -24,14 +24,14 @@ type Moving<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
 enum Work {
     #[default]
     Nothing,
-    Load(Part, Order, Moving<usize>),
+    Load(Part, LoadCommand, Moving<usize>),
     Put(Option<(Final, Box<str>)>, Moving<()>),
     Restart(Instant),
 }
 
 /// What has been carried out.
 pub(super) enum Transferred {
-    Load(Part, Order, Result<usize, LinkError>),
+    Load(Part, LoadCommand, Result<usize, LinkError>),
     Put(Option<(Final, Box<str>)>, Result<(), LinkError>),
     Restart,
 }

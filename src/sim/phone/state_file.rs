@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::ids::HardwareId;
-use crate::core::phone::client::Memory;
-use crate::core::phone::settings::Settings;
+use crate::core::model::ids::HardwareId;
+use crate::core::session::device::client::Memory;
+use crate::core::session::device::settings::Settings;
 
 /// The content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub(super) fn save(path: &Path, kept: &Kept) -> Result<(), StateFileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::Secret;
+    use crate::core::model::ids::Secret;
     use crate::sim::phone::PhoneOptions;
 
     fn id() -> HardwareId {

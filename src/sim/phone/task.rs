@@ -1,6 +1,6 @@
 //! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
 //!
-//! What a phone says to Devices is decided by [`PhoneClient`], what a script does by [`Settings`](crate::core::phone::settings);
+//! What a phone says to Devices is decided by [`PhoneClient`], what a script does by [`Settings`](crate::core::session::device::settings);
 //! here their wishes are performed.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use super::orders::Orders;
 use super::state_file::{self, Kept, StateFileError};
 use super::{Command, PhoneEvent, PhoneOptions, without_query};
-use crate::core::phone::client::{Action, Event, Memory, PhoneClient};
-use crate::core::phone::settings::Settings;
-use crate::core::sysclient::frame::TUNNEL_MAX;
-use crate::sim::connection::{Connection, Happening};
-use crate::sim::observe::Teller;
+use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
+use crate::core::session::device::client::{Action, Event, Memory, PhoneClient};
+use crate::core::session::device::settings::Settings;
+use crate::sim::connection::{Connection, ConnectionEvent};
+use crate::sim::observe::EventSender;
 use crate::sim::transport::{self, Answer, DEVICE_SILENCE, LinkError, Received};
 use crate::sim::{Clock, sleep_until_tick, web};
 
@@ -31,7 +31,7 @@ type Asking = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
 pub(super) struct Task {
     pub(super) options: PhoneOptions,
     pub(super) http: reqwest::Client,
-    pub(super) teller: Teller<PhoneEvent>,
+    pub(super) teller: EventSender<PhoneEvent>,
     clock: Clock,
     pub(super) settings: Settings,
     client: PhoneClient,
@@ -49,7 +49,7 @@ impl Task {
     pub(super) fn new(
         options: PhoneOptions,
         http: reqwest::Client,
-        teller: Teller<PhoneEvent>,
+        teller: EventSender<PhoneEvent>,
     ) -> Result<Self, StateFileError> {
         let kept = options.state_file.as_deref().map(|path| state_file::load(path, &options.id)).transpose()?.flatten();
         let (memory, settings) = match kept {
@@ -153,17 +153,17 @@ impl Task {
         }
     }
 
-    async fn happened(&mut self, happening: Happening) {
+    async fn happened(&mut self, happening: ConnectionEvent) {
         match happening {
-            Happening::Opened => {
+            ConnectionEvent::Opened => {
                 let address = self.connection.target().map(without_query).unwrap_or_default();
                 self.teller.tell(PhoneEvent::Connected(address.into()));
                 self.on(Event::Connected).await;
             }
-            Happening::Failed(error) => self.teller.tell(PhoneEvent::ConnectFailed(error.to_string().into())),
-            Happening::Received(Received::Binary(message)) => self.on(Event::Message(message)).await,
-            Happening::Received(Received::Text(_)) => self.connection.close(1003, "text message").await,
-            Happening::Received(Received::Closed(code, reason)) => {
+            ConnectionEvent::Failed(error) => self.teller.tell(PhoneEvent::ConnectFailed(error.to_string().into())),
+            ConnectionEvent::Received(Received::Binary(message)) => self.on(Event::Message(message)).await,
+            ConnectionEvent::Received(Received::Text(_)) => self.connection.close(1003, "text message").await,
+            ConnectionEvent::Received(Received::Closed(code, reason)) => {
                 self.requests.clear();
                 self.on(Event::Closed).await;
                 self.teller.tell(PhoneEvent::Closed(code, reason));

@@ -13,12 +13,12 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
-use crate::core::ids::Secret;
-use crate::core::init::{InitCode, InitRequest};
-use crate::core::phone::client::Proof;
-use crate::core::script::Script;
-use crate::core::sysclient::admin::{Identify, OfferedCode};
-use crate::core::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_device};
+use crate::core::model::ids::Secret;
+use crate::core::protocol::init::{InitCode, InitRequest};
+use crate::core::protocol::script::Script;
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use crate::core::protocol::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_device};
+use crate::core::session::device::client::Proof;
 use crate::sim::transport::http_client;
 
 const PASSWORD: &str = "Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT";
@@ -184,7 +184,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     assert!(devices.get(1, "/admin.xml").await.contains("00903341a0b1"));
     until(&mut events, |event| matches!(event, PhoneEvent::PageServed { status: 200, .. })).await;
     for command in Script::clean_up().0 {
-        let path = crate::core::script::encode::command_path(&command.to_string());
+        let path = crate::core::protocol::script::encode::command_path(&command.to_string());
         assert!(devices.get(2, &path).await.starts_with("HTTP/1.1 200 "), "{path}");
     }
 
@@ -252,7 +252,7 @@ async fn ordered_firmware_is_loaded_and_told_after_a_restart() {
     let mut devices = Devices::accept(&listener).await;
     assert_eq!(devices.identify().await.facts.fw_build.as_deref(), Some("136012"));
     let order = format!("mod cmd UP0 prot http://{http_address}/ ireset 136044");
-    let path = crate::core::script::encode::command_path(&order);
+    let path = crate::core::protocol::script::encode::command_path(&order);
     assert!(devices.get(1, &path).await.starts_with("HTTP/1.1 200 "));
     let mut asked = Vec::new();
     serve_http(&http_listener, |target| {
@@ -278,7 +278,7 @@ async fn a_new_address_through_the_tunnel_is_followed_after_the_answer() {
     let mut devices = Devices::accept(&old_listener).await;
     devices.identify().await;
     for command in Script::hand_over(&format!("ws://{new}/d/i/sysclients")).0 {
-        let path = crate::core::script::encode::command_path(&command.to_string());
+        let path = crate::core::protocol::script::encode::command_path(&command.to_string());
         if path.contains("provision") {
             break;
         }

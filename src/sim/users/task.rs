@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Command, Order, Status, UsersEvent, UsersOptions};
-use crate::core::users::client::{Action, Answer, AskError, Event, Ticket, UsersClient};
-use crate::sim::connection::{Connection, Happening};
-use crate::sim::observe::Teller;
+use super::{Command, Status, UsersCommand, UsersEvent, UsersOptions};
+use crate::core::session::app::client::{Action, Answer, AskError, CallTag, Event, UsersClient};
+use crate::sim::connection::{Connection, ConnectionEvent};
+use crate::sim::observe::EventSender;
 use crate::sim::transport::Received;
 use crate::sim::{Clock, sleep_until_tick};
 
@@ -19,14 +19,14 @@ pub(super) struct Task {
     client: UsersClient,
     connection: Connection,
     clock: Clock,
-    teller: Teller<UsersEvent>,
+    teller: EventSender<UsersEvent>,
     status: watch::Sender<Status>,
-    waiting: BTreeMap<Ticket, oneshot::Sender<Result<Answer, AskError>>>,
+    waiting: BTreeMap<CallTag, oneshot::Sender<Result<Answer, AskError>>>,
     last_ticket: u64,
 }
 
 impl Task {
-    pub(super) fn new(options: &UsersOptions, teller: Teller<UsersEvent>, status: watch::Sender<Status>) -> Self {
+    pub(super) fn new(options: &UsersOptions, teller: EventSender<UsersEvent>, status: watch::Sender<Status>) -> Self {
         Self {
             client: UsersClient::new(options.login.clone()),
             connection: Connection::new(MESSAGE_LIMIT, None, options.reconnect),
@@ -62,7 +62,7 @@ impl Task {
         match command {
             Command::Ask(ask, answer) => {
                 self.last_ticket += 1;
-                let ticket = Ticket(self.last_ticket);
+                let ticket = CallTag(self.last_ticket);
                 self.waiting.insert(ticket, answer);
                 self.on(Event::Ask(ticket, ask)).await;
             }
@@ -76,38 +76,38 @@ impl Task {
         }
     }
 
-    async fn carry_out(&mut self, order: Order) {
+    async fn carry_out(&mut self, order: UsersCommand) {
         match order {
-            Order::Watch(code) => return self.on(Event::Watch(code)).await,
-            Order::Disconnect => {
+            UsersCommand::Watch(code) => return self.on(Event::Watch(code)).await,
+            UsersCommand::Disconnect => {
                 self.connection.rest();
                 self.connection.close(1000, "disconnected").await;
             }
-            Order::Kill => {
+            UsersCommand::Kill => {
                 self.connection.rest();
                 self.connection.kill();
             }
             // Without effect while the connection is open.
-            Order::Reconnect if self.client.is_ready() && self.connection.is_open() => return,
-            Order::Reconnect => self.connection.wake(),
+            UsersCommand::Reconnect if self.client.is_ready() && self.connection.is_open() => return,
+            UsersCommand::Reconnect => self.connection.wake(),
         }
         self.status.send_replace(Status::Offline);
     }
 
-    async fn happened(&mut self, happening: Happening) {
+    async fn happened(&mut self, happening: ConnectionEvent) {
         match happening {
-            Happening::Opened => {
+            ConnectionEvent::Opened => {
                 self.teller.tell(UsersEvent::Connected);
                 self.on(Event::Connected).await;
             }
-            Happening::Failed(error) => {
+            ConnectionEvent::Failed(error) => {
                 let error: Box<str> = error.to_string().into();
                 self.status.send_replace(Status::Unreachable(error.clone()));
                 self.teller.tell(UsersEvent::ConnectFailed(error));
             }
-            Happening::Received(Received::Text(text)) => self.on(Event::Text(&text)).await,
-            Happening::Received(Received::Binary(_)) => self.connection.close(1003, "binary message").await,
-            Happening::Received(Received::Closed(code, reason)) => {
+            ConnectionEvent::Received(Received::Text(text)) => self.on(Event::Text(&text)).await,
+            ConnectionEvent::Received(Received::Binary(_)) => self.connection.close(1003, "binary message").await,
+            ConnectionEvent::Received(Received::Closed(code, reason)) => {
                 self.status.send_if_modified(|status| {
                     let was_ready = *status == Status::Ready;
                     if was_ready {

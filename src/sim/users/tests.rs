@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
-use crate::core::ids::Secret;
+use crate::core::model::ids::Secret;
 
 const CODE: &str = "402817739164";
 

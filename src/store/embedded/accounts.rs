@@ -6,13 +6,13 @@ use async_trait::async_trait;
 
 use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
-use crate::core::accounts::{Account, AccountName, Deed, DeedDone, Identity, WebSession};
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
+use crate::core::model::accounts::{Account, AccountName, AuditAction, AuditEntry, Identity, WebSession};
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
 use crate::store::accounts::AccountRow;
 use crate::store::{
-    Accounts, Audit, DEED_KEPT, MAX_ACCOUNTS, MAX_DEEDS, MAX_SESSIONS, PutAccount, Result, SEEN_EVERY, SessionHash,
-    WebSessions,
+    AUDIT_KEPT, Accounts, Audit, MAX_ACCOUNTS, MAX_AUDIT_ENTRIES, MAX_SESSIONS, PutAccount, Result, SEEN_EVERY,
+    SessionHash, WebSessions,
 };
 
 #[async_trait]
@@ -161,35 +161,35 @@ impl WebSessions for Embedded {
 
 #[async_trait]
 impl Audit for Embedded {
-    async fn note_deed(&self, mark: &str, deed: &Deed) -> Result<()> {
-        let (mark, deed) = (mark.to_owned(), deed.clone());
+    async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()> {
+        let (mark, action) = (mark.to_owned(), action.clone());
         self.kv
             .write(move |tx| {
-                let row = keys::deed(&mark);
+                let row = keys::action(&mark);
                 if tx.has(&row)? {
                     return Ok(());
                 }
-                tx.put(&row, &deed, Some(tx.now + DEED_KEPT))?;
-                let lists = [Some(keys::DEEDS.to_owned()), deed.domain.as_ref().map(keys::deeds)];
+                tx.put(&row, &action, Some(tx.now + AUDIT_KEPT))?;
+                let lists = [Some(keys::AUDIT.to_owned()), action.domain.as_ref().map(keys::audit_entries)];
                 lists.iter().flatten().try_for_each(|list| add(tx, list, &mark))
             })
             .await
     }
 
-    async fn deeds(
+    async fn audit_entries(
         &self,
         domain: Option<&DomainName>,
         before: Option<(UnixMillis, &str)>,
         limit: usize,
-    ) -> Result<Vec<DeedDone>> {
-        let list = domain.map_or_else(|| keys::DEEDS.to_owned(), keys::deeds);
+    ) -> Result<Vec<AuditEntry>> {
+        let list = domain.map_or_else(|| keys::AUDIT.to_owned(), keys::audit_entries);
         self.kv.read(|snapshot| {
             let mut found = Vec::new();
             for ranked in snapshot.members_before(&list, before.map(|(at, mark)| (at.0, mark))) {
                 let (at, mark) = ranked?;
                 // Of one whose row is over, all before it are over too.
-                let Some(deed) = snapshot.get::<Deed>(&keys::deed(&mark))? else { break };
-                found.push(DeedDone { at: UnixMillis(at), mark: mark.into(), deed });
+                let Some(action) = snapshot.get::<AuditAction>(&keys::action(&mark))? else { break };
+                found.push(AuditEntry { at: UnixMillis(at), mark: mark.into(), action });
                 if found.len() == limit {
                     break;
                 }
@@ -200,12 +200,12 @@ impl Audit for Embedded {
 }
 
 fn add(tx: &mut Tx<'_>, list: &str, mark: &str) -> Outcome<()> {
-    let over = (tx.now - DEED_KEPT).0;
+    let over = (tx.now - AUDIT_KEPT).0;
     for old in tx.members_until(list, over, 16)? {
         tx.unrank(list, &old)?;
     }
     tx.rank(list, tx.now.0, mark)?;
-    if tx.size(list)? > MAX_DEEDS as u64
+    if tx.size(list)? > MAX_AUDIT_ENTRIES as u64
         && let Some(oldest) = tx.members_until(list, u64::MAX, 1)?.first()
     {
         tx.unrank(list, oldest)?;

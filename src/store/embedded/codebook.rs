@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::codes::CodeRow;
 use super::kv::{Outcome, Snapshot, Tx};
 use super::{Embedded, domains, keys};
-use crate::core::device::{CodeState, KEEP_USED};
-use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{CodeState, KEEP_USED};
+use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
 use crate::store::record::LISTED;
 use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
 

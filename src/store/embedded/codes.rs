@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::kv::{Outcome, Snapshot, Tx};
 use super::mailbox::MailRow;
 use super::{Embedded, codebook, keys};
-use crate::core::device::{CodeState, IssuedCode};
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::device::{CodeState, IssuedCode};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::About;
-use crate::store::{Codes, NewCode, PutCode, Result};
+use crate::store::{CodeRecord, Codes, PutCode, Result};
 
 /// A code. The row of an open one ends with its validity, that of a used one 30 days after its use.
 #[derive(Clone, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl CodeRow {
 
 #[async_trait]
 impl Codes for Embedded {
-    async fn put_code(&self, new: &NewCode, max_open: u64) -> Result<PutCode> {
+    async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
         let new = new.clone();
         self.kv.write(move |tx| put(tx, &new, max_open)).await
     }
@@ -62,7 +62,7 @@ fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<
     Ok(row.map(|row| row.issued(code, domain.clone())))
 }
 
-fn put(tx: &mut Tx<'_>, new: &NewCode, max_open: u64) -> Outcome<PutCode> {
+fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(new.code), keys::code(&new.domain, new.code));
     let fresh = CodeRow { about: About::of(new), holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Tx};
-use super::{Embedded, entry, keys, strangers};
-use crate::core::device::{Device, Facts, Way};
-use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
-use crate::core::jobs::work::Work;
-use crate::core::time::UnixMillis;
+use super::{Embedded, entry, keys};
+use crate::core::model::device::{Device, Facts, Way};
+use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::work::Work;
+use crate::store::embedded::unassigned;
 use crate::store::record::{About, Sealed, open, seal};
 use crate::store::{Devices, Entered, Entry, PortClaim, Result};
 
@@ -52,7 +53,7 @@ impl Devices for Embedded {
         let (key, entry) = (entry.key.clone(), entry.clone());
         let entered = self.kv.write(move |tx| entry::enter(tx, &entry, password, admin)).await?;
         if matches!(entered, Entered::In(_)) {
-            self.memory.forget_stranger(&key);
+            self.memory.forget_unassigned(&key);
         }
         Ok(entered)
     }
@@ -106,7 +107,7 @@ impl Devices for Embedded {
 
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
         let (key, facts) = (key.clone(), facts.clone());
-        self.kv.write(move |tx| strangers::record(tx, &key, facts, keep)).await
+        self.kv.write(move |tx| unassigned::record(tx, &key, facts, keep)).await
     }
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
-use crate::core::device::{Category, Domain};
-use crate::core::ids::{CategoryId, DomainId, DomainName};
+use crate::core::model::device::{Category, Domain};
+use crate::core::model::ids::{CategoryId, DomainId, DomainName};
 use crate::store::record::missing_categories;
 use crate::store::record::{Sealed, corrupt, open, seal};
 use crate::store::{Domains, NewDomain, Result};

@@ -3,12 +3,13 @@
 use super::codes::CodeRow;
 use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
-use super::{devices, domains, keys, mailbox, strangers};
-use crate::core::device::{Device, KEEP_USED};
-use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
+use super::{devices, domains, keys, mailbox};
+use crate::core::model::device::{Device, KEEP_USED};
+use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::work::Work;
+use crate::store::embedded::unassigned;
 use crate::store::record::Sealed;
-use crate::store::{Entered, Entry, PortClaim, Ticket};
+use crate::store::{Entered, Entry, EntryRight, PortClaim};
 
 /// An open code, or one that this device has used and may use again; `None` if there is none such.
 fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
@@ -62,11 +63,11 @@ fn enter_as(
     let device_key = keys::device(&entry.domain, &entry.key);
     let known: Option<DeviceRow> = tx.get(&device_key)?;
     let used = match entry.ticket {
-        Ticket::Code(code) => match claimable(tx, entry, code, known.as_ref())? {
+        EntryRight::Code(code) => match claimable(tx, entry, code, known.as_ref())? {
             Some(row) => Some((code, row)),
             None => return Ok(Entered::CodeNotOpen),
         },
-        Ticket::Auto | Ticket::Manual => None,
+        EntryRight::Auto | EntryRight::Manual => None,
     };
     let code = used.as_ref().map(|(code, _)| *code);
 
@@ -106,7 +107,7 @@ fn enter_as(
     tx.put(&device_key, &row, None)?;
     tx.put(&keys::owner(&entry.key), &entry.domain, None)?;
     tx.rank(&keys::devices(&entry.domain), row.id.0, entry.key.as_str())?;
-    strangers::forget(tx, &entry.key)?;
+    unassigned::forget(tx, &entry.key)?;
     Ok(Entered::In(Box::new(Device {
         id: row.id,
         key: entry.key.clone(),

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::domains::DomainRow;
 use super::{Embedded, keys};
-use crate::core::device::KEEP_USED;
-use crate::core::ids::{DomainName, NodeId};
+use crate::core::model::device::KEEP_USED;
+use crate::core::model::ids::{DomainName, NodeId};
 use crate::store::record::corrupt;
 use crate::store::{Figures, Result, Totals};
 

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 
 use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
-use super::{Embedded, entry, keys, strangers};
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
+use super::{Embedded, entry, keys};
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
+use crate::core::model::work::Work;
+use crate::store::embedded::unassigned;
 use crate::store::record::corrupt;
-use crate::store::{Devices as _, Entered, Entry, Fleet, Listing, Offer, Result, StrangerListing, Whereabouts};
+use crate::store::{Devices as _, Entered, Entry, Fleet, Listing, Offer, Result, UnassignedListing, Whereabouts};
 
 #[async_trait]
 impl Fleet for Embedded {
@@ -139,54 +140,54 @@ impl Fleet for Embedded {
             .await
     }
 
-    async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>> {
+    async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
         let found = self.kv.read(|snapshot| {
             let mut found = Vec::new();
-            for member in snapshot.members(keys::STRANGERS, after.0.saturating_add(1)) {
+            for member in snapshot.members(keys::UNASSIGNED, after.0.saturating_add(1)) {
                 if found.len() == limit {
                     break;
                 }
                 let key = DeviceKey::parse(&member?).map_err(|e| corrupt("unassigned", &e))?;
-                found.extend(strangers::find(snapshot, &key)?);
+                found.extend(unassigned::find(snapshot, &key)?);
             }
             Ok(found)
         })?;
         let now = self.kv.now();
-        let listing = |device: crate::core::device::Stranger| {
-            let at = self.memory.stranger(&device.key, now);
-            StrangerListing { device, at }
+        let listing = |device: crate::core::model::device::UnassignedDevice| {
+            let at = self.memory.unassigned_device(&device.key, now);
+            UnassignedListing { device, at }
         };
         Ok(found.into_iter().map(listing).collect())
     }
 
-    async fn stranger_count(&self) -> Result<u64> {
-        self.kv.read(|snapshot| snapshot.count_open(keys::STRANGER_ENDS))
+    async fn unassigned_count(&self) -> Result<u64> {
+        self.kv.read(|snapshot| snapshot.count_open(keys::UNASSIGNED_ENDS))
     }
 
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+    async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
         let device = key.clone();
-        let there = self.kv.write(move |tx| strangers::keep_on(tx, &device, keep)).await?;
+        let there = self.kv.write(move |tx| unassigned::keep_on(tx, &device, keep)).await?;
         if there {
-            self.memory.attach_stranger(key, at);
+            self.memory.attach_unassigned(key, at);
         }
         Ok(there)
     }
 
-    async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        self.memory.detach_stranger(key, at);
+    async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        self.memory.detach_unassigned(key, at);
         Ok(())
     }
 
-    async fn stranger(&self, key: &DeviceKey) -> Result<Option<StrangerListing>> {
-        let found = self.kv.read(|snapshot| strangers::find(snapshot, key))?;
-        let at = self.memory.stranger(key, self.kv.now());
-        Ok(found.map(|device| StrangerListing { device, at }))
+    async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>> {
+        let found = self.kv.read(|snapshot| unassigned::find(snapshot, key))?;
+        let at = self.memory.unassigned_device(key, self.kv.now());
+        Ok(found.map(|device| UnassignedListing { device, at }))
     }
 
-    async fn forget_stranger(&self, key: &DeviceKey) -> Result<bool> {
+    async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool> {
         let device = key.clone();
-        let there = self.kv.write(move |tx| strangers::forget(tx, &device)).await?;
-        self.memory.forget_stranger(key);
+        let there = self.kv.write(move |tx| unassigned::forget(tx, &device)).await?;
+        self.memory.forget_unassigned(key);
         Ok(there)
     }
 }

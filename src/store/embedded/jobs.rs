@@ -3,13 +3,13 @@
 use super::domains::{DomainRow, next};
 use super::keys;
 use super::kv::{Outcome, Tx};
-use crate::core::ids::{DomainName, JobId};
-use crate::core::jobs::{Job, Order};
+use crate::core::model::ids::{DomainName, JobId};
+use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::Result;
 use crate::store::record::{Sealed, open_job, seal_job};
 use crate::store::seal::Sealer;
 
-pub(super) fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: Order) -> Outcome<Option<Job>> {
+pub(super) fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec) -> Outcome<Option<Job>> {
     let key = keys::domain(domain);
     let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(None) };
     if order.category.is_some_and(|id| !row.categories.iter().any(|category| category.id == id)) {

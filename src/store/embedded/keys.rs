@@ -3,10 +3,10 @@
 //! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
 //! nodes and of notices, signals.
 
-use crate::core::accounts::AccountName;
-use crate::core::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
-use crate::core::people::{PersonId, PhoneFacts};
-use crate::core::timeline::Subject;
+use crate::core::model::accounts::AccountName;
+use crate::core::model::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
+use crate::core::model::timeline::Subject;
+use crate::core::model::users_role::{PersonId, PhoneFacts};
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const PING: &str = "ping";
@@ -17,11 +17,11 @@ pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
 /// In front of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
-pub(super) const DEEDS: &str = "deeds";
+pub(super) const AUDIT: &str = "deeds";
 /// In front of the name of each account.
 pub(super) const ACCOUNT: &str = "account:";
-pub(super) const STRANGERS: &str = "unassigned";
-pub(super) const STRANGER_ENDS: &str = "unassigned:ends";
+pub(super) const UNASSIGNED: &str = "unassigned";
+pub(super) const UNASSIGNED_ENDS: &str = "unassigned:ends";
 pub(super) const DIR_OPEN: &str = "dir:open";
 
 pub(super) fn domain(domain: &DomainName) -> String {
@@ -46,11 +46,11 @@ pub(super) fn sessions_of(account: &AccountName) -> String {
 }
 
 /// The row of a deed; the lists hold its mark only.
-pub(super) fn deed(mark: &str) -> String {
+pub(super) fn action(mark: &str) -> String {
     format!("deed:{mark}")
 }
 
-pub(super) fn deeds(domain: &DomainName) -> String {
+pub(super) fn audit_entries(domain: &DomainName) -> String {
     format!("{{{domain}}}:deeds")
 }
 
@@ -85,7 +85,7 @@ pub(super) fn owner(device: &DeviceKey) -> String {
     format!("owner:{device}")
 }
 
-pub(super) fn stranger(device: &DeviceKey) -> String {
+pub(super) fn unassigned_device(device: &DeviceKey) -> String {
     format!("unassigned:{device}")
 }
 

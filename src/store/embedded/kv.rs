@@ -9,7 +9,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table, W
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::core::time::UnixMillis;
+use crate::core::model::time::UnixMillis;
 use crate::store::StoreError;
 use crate::store::record::to_json;
 

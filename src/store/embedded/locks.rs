@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Embedded;
-use crate::core::time::UnixMillis;
+use crate::core::model::time::UnixMillis;
 use crate::store::{Locks, Result};
 
 /// Above so many locks, those that have ended are thrown away before a further one is taken.

@@ -10,8 +10,8 @@ use super::codes::CodeRow;
 use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
-use crate::core::device::Notice;
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::device::Notice;
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::About;
 use crate::store::{Mailbox, Result};
 

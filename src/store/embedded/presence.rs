@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Embedded;
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::time::UnixMillis;
 use crate::store::{Presence, Result, Whereabouts};
 
 #[derive(Default)]
@@ -16,7 +16,7 @@ struct State {
     /// Where a member is, and where it was before.
     members: HashMap<DomainName, HashMap<DeviceKey, (Whereabouts, Option<Whereabouts>)>>,
     /// Where an unassigned device is.
-    strangers: HashMap<DeviceKey, Whereabouts>,
+    unassigned_devices: HashMap<DeviceKey, Whereabouts>,
     nodes: HashMap<NodeId, UnixMillis>,
     /// How many members each node says that it has.
     told: HashMap<NodeId, u64>,
@@ -54,24 +54,24 @@ impl Memory {
         keys.iter().map(|key| at(key).filter(|at| state.alive(&at.node, now)).cloned()).collect()
     }
 
-    pub fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts) {
-        self.lock().strangers.insert(key.clone(), at.clone());
+    pub fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) {
+        self.lock().unassigned_devices.insert(key.clone(), at.clone());
     }
 
-    pub fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) {
+    pub fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) {
         let mut state = self.lock();
-        if state.strangers.get(key) == Some(at) {
-            state.strangers.remove(key);
+        if state.unassigned_devices.get(key) == Some(at) {
+            state.unassigned_devices.remove(key);
         }
     }
 
-    pub fn forget_stranger(&self, key: &DeviceKey) {
-        self.lock().strangers.remove(key);
+    pub fn forget_unassigned(&self, key: &DeviceKey) {
+        self.lock().unassigned_devices.remove(key);
     }
 
-    pub fn stranger(&self, key: &DeviceKey, now: UnixMillis) -> Option<Whereabouts> {
+    pub fn unassigned_device(&self, key: &DeviceKey, now: UnixMillis) -> Option<Whereabouts> {
         let state = self.lock();
-        state.strangers.get(key).filter(|at| state.alive(&at.node, now)).cloned()
+        state.unassigned_devices.get(key).filter(|at| state.alive(&at.node, now)).cloned()
     }
 
     pub fn tell_members(&self, node: &NodeId, members: u64) {

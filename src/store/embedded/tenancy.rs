@@ -8,10 +8,10 @@ use super::devices::DeviceRow;
 use super::domains::{DomainRow, ensure, next};
 use super::kv::{Outcome, Tx};
 use super::{Embedded, jobs, keys};
-use crate::core::device::{Category, Domain};
-use crate::core::ids::{CategoryId, DomainName, JobId};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::{Job, Order};
+use crate::core::model::device::{Category, Domain};
+use crate::core::model::ids::{CategoryId, DomainName, JobId};
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{Sealed, seal};
 use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, NewDomain, PutCategory, Result, Tenancy};
@@ -61,7 +61,7 @@ impl Tenancy for Embedded {
         self.kv.write(move |tx| delete_category(tx, &sealer, &domain, id)).await
     }
 
-    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         let (domain, order, sealer) = (domain.clone(), order.clone(), self.sealer.clone());
         self.kv.write(move |tx| jobs::add(tx, &sealer, &domain, order)).await
     }

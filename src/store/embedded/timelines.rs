@@ -4,14 +4,14 @@ use async_trait::async_trait;
 
 use super::kv::{Outcome, Tx};
 use super::{Embedded, keys};
-use crate::core::device::KEEP_USED;
-use crate::core::ids::DomainName;
-use crate::core::timeline::{Happening, MAX_STEPS, Step, Subject};
+use crate::core::model::device::KEEP_USED;
+use crate::core::model::ids::DomainName;
+use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
 use crate::store::{Result, Timelines};
 
 #[async_trait]
 impl Timelines for Embedded {
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()> {
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         let places: Vec<String> = subjects.iter().map(|subject| keys::timeline(domain, subject)).collect();
         let event = event.clone();
         self.kv.write(move |tx| places.iter().try_for_each(|place| add(tx, place, &event))).await
@@ -22,7 +22,7 @@ impl Timelines for Embedded {
     }
 }
 
-fn add(tx: &mut Tx<'_>, place: &str, event: &Happening) -> Outcome<()> {
+fn add(tx: &mut Tx<'_>, place: &str, event: &TimelineEvent) -> Outcome<()> {
     let mut steps: Vec<Step> = tx.get(place)?.unwrap_or_default();
     // What happens again and again must not push out what happened before.
     steps.pop_if(|last| last.event == *event);

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreClock;
 use super::kv::{Committed, Fault, Outcome, Snapshot, Tx, file, tables};
-use crate::core::time::UnixMillis;
-use crate::store::open::OpenError;
+use crate::core::model::time::UnixMillis;
+use crate::store::connect::OpenError;
 use crate::store::{Result, StoreError};
 
 /// Jobs that may wait for the writer.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Observed, timed};
-use crate::core::accounts::{Account, AccountName, Deed, DeedDone, Identity, WebSession};
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
+use crate::core::model::accounts::{Account, AccountName, AuditAction, AuditEntry, Identity, WebSession};
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
 use crate::metrics::StoreOp;
 use crate::store::{Accounts, Audit, PutAccount, Result, SessionHash, Store, WebSessions};
 
@@ -62,16 +62,16 @@ impl<S: Store> WebSessions for Observed<S> {
 
 #[async_trait]
 impl<S: Store> Audit for Observed<S> {
-    async fn note_deed(&self, mark: &str, deed: &Deed) -> Result<()> {
-        timed(StoreOp::NoteDeed, self.0.note_deed(mark, deed)).await
+    async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()> {
+        timed(StoreOp::AppendAudit, self.0.append_audit(mark, action)).await
     }
 
-    async fn deeds(
+    async fn audit_entries(
         &self,
         domain: Option<&DomainName>,
         before: Option<(UnixMillis, &str)>,
         limit: usize,
-    ) -> Result<Vec<DeedDone>> {
-        timed(StoreOp::Deeds, self.0.deeds(domain, before, limit)).await
+    ) -> Result<Vec<AuditEntry>> {
+        timed(StoreOp::Audit, self.0.audit_entries(domain, before, limit)).await
     }
 }

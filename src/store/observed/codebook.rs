@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{Observed, timed};
-use crate::core::device::CodeState;
-use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::CodeState;
+use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
 use crate::metrics::StoreOp;
 use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow, Store};
 

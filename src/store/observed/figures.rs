@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Observed, timed};
-use crate::core::ids::NodeId;
+use crate::core::model::ids::NodeId;
 use crate::metrics::StoreOp;
 use crate::store::{Figures, Result, Store, Totals};
 

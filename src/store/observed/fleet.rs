@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use super::{Observed, timed};
 use std::time::Duration;
 
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
+use crate::core::model::work::Work;
 use crate::metrics::StoreOp;
-use crate::store::{Entered, Entry, Fleet, Listing, Offer, Result, Store, StrangerListing, Whereabouts};
+use crate::store::{Entered, Entry, Fleet, Listing, Offer, Result, Store, UnassignedListing, Whereabouts};
 
 #[async_trait]
 impl<S: Store> Fleet for Observed<S> {
@@ -56,27 +56,27 @@ impl<S: Store> Fleet for Observed<S> {
         timed(StoreOp::EndOffer, self.0.end_offer(to, key)).await
     }
 
-    async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>> {
-        timed(StoreOp::Strangers, self.0.strangers(after, limit)).await
+    async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
+        timed(StoreOp::ListUnassigned, self.0.unassigned_devices(after, limit)).await
     }
 
-    async fn stranger_count(&self) -> Result<u64> {
-        timed(StoreOp::StrangerCount, self.0.stranger_count()).await
+    async fn unassigned_count(&self) -> Result<u64> {
+        timed(StoreOp::UnassignedCount, self.0.unassigned_count()).await
     }
 
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
-        timed(StoreOp::AttachStranger, self.0.attach_stranger(key, at, keep)).await
+    async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        timed(StoreOp::AttachUnassigned, self.0.attach_unassigned(key, at, keep)).await
     }
 
-    async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        timed(StoreOp::DetachStranger, self.0.detach_stranger(key, at)).await
+    async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        timed(StoreOp::DetachUnassigned, self.0.detach_unassigned(key, at)).await
     }
 
-    async fn stranger(&self, key: &DeviceKey) -> Result<Option<StrangerListing>> {
-        timed(StoreOp::Stranger, self.0.stranger(key)).await
+    async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>> {
+        timed(StoreOp::FindUnassigned, self.0.unassigned_device(key)).await
     }
 
-    async fn forget_stranger(&self, key: &DeviceKey) -> Result<bool> {
-        timed(StoreOp::ForgetStranger, self.0.forget_stranger(key)).await
+    async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool> {
+        timed(StoreOp::ForgetUnassigned, self.0.forget_unassigned(key)).await
     }
 }

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::{Observed, timed};
-use crate::core::device::Domain;
-use crate::core::ids::{CategoryId, DomainName, JobId};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::{Job, Order};
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{CategoryId, DomainName, JobId};
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::{Job, JobSpec};
 use crate::metrics::StoreOp;
 use crate::store::{Deleted, DomainChange, NewDomain, PutCategory, Result, Store, Tenancy};
 
@@ -38,7 +38,7 @@ impl<S: Store> Tenancy for Observed<S> {
         timed(StoreOp::DeleteCategory, self.0.delete_category(domain, id)).await
     }
 
-    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         timed(StoreOp::AddJob, self.0.add_job(domain, order)).await
     }
 

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 
 use super::{Observed, timed};
-use crate::core::ids::DomainName;
-use crate::core::timeline::{Happening, Step, Subject};
+use crate::core::model::ids::DomainName;
+use crate::core::model::timeline::{Step, Subject, TimelineEvent};
 use crate::metrics::StoreOp;
 use crate::store::{Result, Store, Timelines};
 
 #[async_trait]
 impl<S: Store> Timelines for Observed<S> {
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()> {
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         timed(StoreOp::Note, self.0.note(domain, subjects, event)).await
     }
 

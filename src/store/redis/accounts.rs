@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::accounts::{Account, AccountName, Deed, DeedDone, Identity, WebSession};
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
+use crate::core::model::accounts::{Account, AccountName, AuditAction, AuditEntry, Identity, WebSession};
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
 use crate::store::accounts::AccountRow;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{
-    Accounts, Audit, DEED_KEPT, MAX_ACCOUNTS, MAX_DEEDS, MAX_SESSIONS, PutAccount, Result, SEEN_EVERY, SessionHash,
-    WebSessions,
+    AUDIT_KEPT, Accounts, Audit, MAX_ACCOUNTS, MAX_AUDIT_ENTRIES, MAX_SESSIONS, PutAccount, Result, SEEN_EVERY,
+    SessionHash, WebSessions,
 };
 
 static PUT: LazyScript = script!("account_put");
@@ -25,7 +25,7 @@ static SESSIONS_OF: LazyScript = script!("sessions_of");
 static END: LazyScript = script!("session_end");
 static END_ALL: LazyScript = script!("sessions_end");
 static NOTE: LazyScript = script!("deed_note");
-static DEEDS: LazyScript = script!("deeds");
+static AUDIT: LazyScript = script!("deeds");
 
 /// Where a sealed hash belongs.
 fn place(name: &AccountName) -> String {
@@ -140,35 +140,35 @@ impl WebSessions for Redis {
 
 #[async_trait]
 impl Audit for Redis {
-    async fn note_deed(&self, mark: &str, deed: &Deed) -> Result<()> {
-        let line = format!("{mark} {}", to_json(deed));
-        let lists = [Some(keys::DEEDS.to_owned()), deed.domain.as_ref().map(keys::deeds)];
+    async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()> {
+        let line = format!("{mark} {}", to_json(action));
+        let lists = [Some(keys::AUDIT.to_owned()), action.domain.as_ref().map(keys::audit_entries)];
         for list in lists.into_iter().flatten() {
             let mut script = NOTE.key(list);
-            script.arg(&line).arg(millis(DEED_KEPT)).arg(MAX_DEEDS);
+            script.arg(&line).arg(millis(AUDIT_KEPT)).arg(MAX_AUDIT_ENTRIES);
             self.line.timed(self.line.eval::<()>(&script)).await?;
         }
         Ok(())
     }
 
-    async fn deeds(
+    async fn audit_entries(
         &self,
         domain: Option<&DomainName>,
         before: Option<(UnixMillis, &str)>,
         limit: usize,
-    ) -> Result<Vec<DeedDone>> {
-        let list = domain.map_or_else(|| keys::DEEDS.to_owned(), keys::deeds);
-        let mut script = DEEDS.key(&list);
+    ) -> Result<Vec<AuditEntry>> {
+        let list = domain.map_or_else(|| keys::AUDIT.to_owned(), keys::audit_entries);
+        let mut script = AUDIT.key(&list);
         match before {
             Some((at, mark)) => script.arg(at.0).arg(mark),
             None => script.arg("").arg(""),
         };
-        script.arg(limit).arg(millis(DEED_KEPT));
+        script.arg(limit).arg(millis(AUDIT_KEPT));
         let found: Vec<(String, u64)> = self.line.timed(self.line.eval(&script)).await?;
-        let deed = |(line, at): &(String, u64)| {
-            let (mark, deed) = line.split_once(' ').ok_or_else(|| corrupt(&list, &"no mark"))?;
-            Ok(DeedDone { at: UnixMillis(*at), mark: mark.into(), deed: from_json(&list, deed.as_bytes())? })
+        let action = |(line, at): &(String, u64)| {
+            let (mark, action) = line.split_once(' ').ok_or_else(|| corrupt(&list, &"no mark"))?;
+            Ok(AuditEntry { at: UnixMillis(*at), mark: mark.into(), action: from_json(&list, action.as_bytes())? })
         };
-        found.iter().map(deed).collect()
+        found.iter().map(action).collect()
     }
 }

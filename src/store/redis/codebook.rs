@@ -9,9 +9,9 @@ use ::redis::{cmd, pipe};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::{CodeState, KEEP_USED};
-use crate::core::ids::{CategoryId, Code, DomainName, RolloutId};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{CodeState, KEEP_USED};
+use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
 

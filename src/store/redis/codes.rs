@@ -4,10 +4,10 @@ use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::{CodeState, IssuedCode, KEEP_USED};
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::device::{CodeState, IssuedCode, KEEP_USED};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
-use crate::store::{Codes, NewCode, PutCode, Result};
+use crate::store::{CodeRecord, Codes, PutCode, Result};
 
 static PUT: LazyScript = script!("put_code");
 static HOLD: LazyScript = script!("hold_code");
@@ -15,7 +15,7 @@ static DELETE_IF: LazyScript = script!("delete_if");
 
 #[async_trait]
 impl Codes for Redis {
-    async fn put_code(&self, new: &NewCode, max_open: u64) -> Result<PutCode> {
+    async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
         self.line.timed(self.put(new, max_open)).await
     }
 
@@ -43,7 +43,7 @@ impl Codes for Redis {
 }
 
 impl Redis {
-    async fn put(&self, new: &NewCode, max_open: u64) -> Result<PutCode> {
+    async fn put(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
         let pointer = keys::pointer(new.code);
         let domain = new.domain.as_str();
         let ends = new.valid_until.0;

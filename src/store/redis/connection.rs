@@ -102,7 +102,7 @@ impl Request<'_> {
 }
 
 /// The line to Redis.
-pub(super) struct Line {
+pub(super) struct RedisClient {
     pool: Pool,
     lanes: Box<[Arc<Lane>]>,
     opened: Arc<AtomicU64>,
@@ -116,7 +116,7 @@ pub(super) fn thread_number() -> usize {
     NUMBER.with(|number| *number)
 }
 
-impl Line {
+impl RedisClient {
     /// A line that connects when it is first used.
     pub fn new(client: &Client, deadline: Duration, lanes: usize) -> RedisResult<Self> {
         // The deadline is kept here, around the wait for a connection too, so the library's own is off.

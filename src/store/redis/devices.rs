@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::records::Found;
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::{CodeState, Device, Facts, KEEP_USED};
-use crate::core::ids::{Code, DeviceKey, DomainName, Secret};
+use crate::core::model::device::{CodeState, Device, Facts, KEEP_USED};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::store::record::{open, to_json};
 use crate::store::{Devices, Entered, Entry, PortClaim, Result};
 
@@ -68,7 +68,7 @@ impl Devices for Redis {
     }
 
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        self.line.timed(self.record_stranger(key, facts, keep)).await
+        self.line.timed(self.record_unassigned_device(key, facts, keep)).await
     }
 }
 

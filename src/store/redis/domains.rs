@@ -6,8 +6,8 @@ use ::redis::{ScriptInvocation, cmd};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
-use crate::core::device::{Category, Domain};
-use crate::core::ids::{CategoryId, DomainId, DomainName, Secret};
+use crate::core::model::device::{Category, Domain};
+use crate::core::model::ids::{CategoryId, DomainId, DomainName, Secret};
 use crate::store::record::missing_categories;
 use crate::store::record::{corrupt, from_json, open, seal, to_json};
 use crate::store::{Domains, NewDomain, Result};

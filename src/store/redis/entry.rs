@@ -7,13 +7,13 @@ use ::redis::{ScriptInvocation, cmd};
 
 use super::owner::Reservation;
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::{Device, KEEP_USED};
-use crate::core::ids::{Code, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
-use crate::core::sysclient::auth::hex;
-use crate::core::time::UnixMillis;
+use crate::core::model::device::{Device, KEEP_USED};
+use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::work::Work;
+use crate::core::protocol::sysclient::auth::hex;
 use crate::store::record::{from_json, seal, to_json};
-use crate::store::{Entered, Entry, Result, StoreError, Ticket};
+use crate::store::{Entered, Entry, EntryRight, Result, StoreError};
 
 static ENTER: LazyScript = script!("enter");
 static UNDO: LazyScript = script!("undo_entry");
@@ -76,8 +76,8 @@ impl Record {
 impl Entry {
     const fn code(&self) -> Option<Code> {
         match self.ticket {
-            Ticket::Code(code) => Some(code),
-            Ticket::Auto | Ticket::Manual => None,
+            EntryRight::Code(code) => Some(code),
+            EntryRight::Auto | EntryRight::Manual => None,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Redis {
             return Ok(Entered::OwnedElsewhere);
         }
         // If this fails, the record is passed over, because the device has an owner now, and ends by itself.
-        let _ = self.drop_stranger(&entry.key).await;
+        let _ = self.drop_unassigned(&entry.key).await;
         Ok(Entered::In(Box::new(record.of(entry))))
     }
 

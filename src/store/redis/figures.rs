@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::KEEP_USED;
-use crate::core::ids::{DomainName, NodeId};
+use crate::core::model::device::KEEP_USED;
+use crate::core::model::ids::{DomainName, NodeId};
 use crate::store::{Figures, Result, Totals};
 
 static FIGURES: LazyScript = script!("figures");

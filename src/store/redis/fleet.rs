@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use super::connection::unavailable;
 use super::records::{self, Record};
 use super::{LazyScript, Redis, keys, script};
-use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
-use crate::core::jobs::work::Work;
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::work::Work;
 use crate::store::record::to_json;
-use crate::store::{Entered, Entry, Fleet, Listing, Offer, Result, StrangerListing, Whereabouts};
+use crate::store::{Entered, Entry, Fleet, Listing, Offer, Result, UnassignedListing, Whereabouts};
 
 static SET_FIELD: LazyScript = script!("set_field");
 static KEEP_WORK: LazyScript = script!("keep_work");
@@ -79,29 +79,29 @@ impl Fleet for Redis {
         self.line.timed(self.drop_offer(to, key)).await
     }
 
-    async fn strangers(&self, after: DeviceId, limit: usize) -> Result<Vec<StrangerListing>> {
-        self.line.timed(self.list_strangers(after, limit)).await
+    async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
+        self.line.timed(self.list_unassigned(after, limit)).await
     }
 
-    async fn stranger_count(&self) -> Result<u64> {
-        self.line.timed(self.count_strangers()).await
+    async fn unassigned_count(&self) -> Result<u64> {
+        self.line.timed(self.count_unassigned()).await
     }
 
-    async fn attach_stranger(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
-        self.line.timed(self.hold_stranger(key, at, keep)).await
+    async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        self.line.timed(self.hold_unassigned(key, at, keep)).await
     }
 
-    async fn detach_stranger(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        self.line.timed(self.release_stranger(key, at)).await
+    async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        self.line.timed(self.release_unassigned(key, at)).await
     }
 
-    async fn stranger(&self, key: &DeviceKey) -> Result<Option<StrangerListing>> {
-        let found = self.line.timed(self.look_at_strangers(std::slice::from_ref(key))).await?;
+    async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>> {
+        let found = self.line.timed(self.watch_unassigned(std::slice::from_ref(key))).await?;
         Ok(found.into_iter().next())
     }
 
-    async fn forget_stranger(&self, key: &DeviceKey) -> Result<bool> {
-        self.line.timed(self.drop_stranger(key)).await
+    async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool> {
+        self.line.timed(self.drop_unassigned(key)).await
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use ::redis::cmd;
 
 use super::{LazyScript, Redis, keys, script};
-use crate::core::ids::{DomainName, JobId};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::{Job, Order};
+use crate::core::model::ids::{DomainName, JobId};
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::Result;
 use crate::store::record::{from_json, open_job, seal_job, to_json};
 
@@ -16,7 +16,7 @@ static REMOVE: LazyScript = script!("job_remove");
 static SET_BUILDS: LazyScript = script!("builds_set");
 
 impl Redis {
-    pub(super) async fn add_job_whole(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+    pub(super) async fn add_job_whole(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         let place = keys::jobs(domain);
         let id: u64 = self.line.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
         let job = Job { id: JobId(id), created: self.server_time().await?, order: order.clone() };

@@ -79,10 +79,10 @@
 //!
 //! ° sealed, bound to this key.
 
-use crate::core::accounts::AccountName;
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
-use crate::core::people::{PersonId, PhoneFacts, RequestId};
-use crate::core::timeline::Subject;
+use crate::core::model::accounts::AccountName;
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
+use crate::core::model::timeline::Subject;
+use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};
 use crate::store::SessionHash;
 
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
@@ -95,14 +95,14 @@ pub(super) const MEMBERS: &str = "pb:members";
 pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
-pub(super) const DEEDS: &str = "pb:deeds";
+pub(super) const AUDIT: &str = "pb:deeds";
 /// In front of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// In front of the name of each account that has sessions.
 pub(super) const SESSIONS_OF: &str = "pb:web:{web}:of:";
-pub(super) const STRANGERS: &str = "pb:unassigned:{unassigned}:devices";
-pub(super) const STRANGER_ENDS: &str = "pb:unassigned:{unassigned}:ends";
-pub(super) const STRANGER_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
+pub(super) const UNASSIGNED: &str = "pb:unassigned:{unassigned}:devices";
+pub(super) const UNASSIGNED_ENDS: &str = "pb:unassigned:{unassigned}:ends";
+pub(super) const UNASSIGNED_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
 
 pub(super) fn lock(name: &str) -> String {
@@ -128,7 +128,7 @@ pub(super) fn node(node: &NodeId) -> String {
     format!("pb:node:{node}")
 }
 
-pub(super) fn stranger(device: &DeviceKey) -> String {
+pub(super) fn unassigned_device(device: &DeviceKey) -> String {
     format!("pb:unassigned:{{unassigned}}:device:{device}")
 }
 
@@ -136,7 +136,7 @@ pub(super) fn domain(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:domain")
 }
 
-pub(super) fn deeds(domain: &DomainName) -> String {
+pub(super) fn audit_entries(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:deeds")
 }
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::codes::node;
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::Notice;
-use crate::core::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::device::Notice;
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::record::{About, corrupt, from_json};
 use crate::store::{Mailbox, Result};
 

@@ -5,31 +5,31 @@
 //! for one, the connection is to one server.
 
 mod accounts;
+mod batch;
 mod bus;
 mod codebook;
 mod codes;
 mod connection;
 mod devices;
+mod directory;
 mod domains;
 mod entry;
 mod figures;
 mod fleet;
 mod jobs;
 mod keys;
-mod listings;
 mod locks;
 mod mailbox;
 mod offers;
 mod owner;
-mod people;
 mod presence;
 mod records;
-mod strangers;
 mod tenancy;
-mod tickets;
 mod timelines;
-mod together;
+mod tls_ticket_keys;
 mod transfer;
+mod unassigned;
+mod users_role;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,16 +37,16 @@ use std::time::Duration;
 use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd};
 use async_trait::async_trait;
 
-use self::connection::Line;
+use self::connection::RedisClient;
 use self::presence::Step;
-use self::together::Together;
 use super::fanout::Fanout;
-use super::open::{OpenError, Options, reason};
 use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
-use crate::core::ids::DeviceKey;
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::DeviceKey;
+use crate::core::model::time::UnixMillis;
+use crate::store::connect::{OpenError, Options, reason};
+use crate::store::redis::batch::Batcher;
 
 /// A script of `lua/`, with the functions that several of them use in front.
 macro_rules! script {
@@ -72,10 +72,10 @@ const PING_STAYS: Duration = Duration::from_secs(10);
 
 /// All of the store on one Redis.
 pub struct Redis {
-    line: Arc<Line>,
-    finding: Together<DeviceKey, Option<records::Found>>,
-    attaching: Together<Step, Vec<u8>>,
-    detaching: Together<Step, ()>,
+    line: Arc<RedisClient>,
+    finding: Batcher<DeviceKey, Option<records::Found>>,
+    attaching: Batcher<Step, Vec<u8>>,
+    detaching: Batcher<Step, ()>,
     sealer: Sealer,
     fanout: Arc<Fanout>,
     device_ids: Mutex<std::ops::Range<u64>>,
@@ -95,7 +95,7 @@ impl Redis {
         let info = url.into_connection_info().map_err(|e| address(&e))?;
         let place = place(info.addr());
         let client = Client::open(info).map_err(|e| address(&e))?;
-        let line = Arc::new(Line::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?);
+        let line = Arc::new(RedisClient::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?);
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
         let ours = key_check(&sealer);
@@ -113,9 +113,9 @@ impl Redis {
         let bus = bus::Listener::start(client, fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
-            finding: Together::new(&line, lanes, BATCHES, records::find_all),
-            attaching: Together::new(&line, lanes, BATCHES, presence::attach_all),
-            detaching: Together::new(&line, lanes, BATCHES, presence::detach_all),
+            finding: Batcher::new(&line, lanes, BATCHES, records::find_all),
+            attaching: Batcher::new(&line, lanes, BATCHES, presence::attach_all),
+            detaching: Batcher::new(&line, lanes, BATCHES, presence::detach_all),
             line,
             sealer,
             fanout,

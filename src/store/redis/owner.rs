@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::redis::cmd;
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::store::{Result, StoreError};
 
 static OWN: LazyScript = script!("own");

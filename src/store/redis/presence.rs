@@ -11,10 +11,10 @@ use ::redis::{FromRedisValue, cmd};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::connection::{Line, Request};
-use super::together::{Asked, Batch, answer_all};
+use super::connection::{RedisClient, Request};
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::ids::{ConnId, DeviceKey, DomainName, NodeId};
+use crate::core::model::ids::{ConnId, DeviceKey, DomainName, NodeId};
+use crate::store::redis::batch::{Asked, Batch, answer_all};
 use crate::store::{Presence, Result, StoreError, Whereabouts};
 
 static ATTACH: LazyScript = script!("attach");
@@ -62,17 +62,17 @@ fn waves<A>(batch: Batch<Step, A>) -> Vec<HashMap<DomainName, Batch<Step, A>>> {
     waves
 }
 
-pub(super) async fn attach_all(line: Arc<Line>, batch: Batch<Step, Vec<u8>>) {
+pub(super) async fn attach_all(line: Arc<RedisClient>, batch: Batch<Step, Vec<u8>>) {
     share(&line, &ATTACH, batch, |befores: Vec<Vec<u8>>, _| befores).await;
 }
 
-pub(super) async fn detach_all(line: Arc<Line>, batch: Batch<Step, ()>) {
+pub(super) async fn detach_all(line: Arc<RedisClient>, batch: Batch<Step, ()>) {
     share(&line, &DETACH, batch, |(), callers| vec![(); callers]).await;
 }
 
 /// Runs a script for a batch, once for each domain and wave; `answers` makes the answers of its callers from its own.
 async fn share<T: FromRedisValue, A>(
-    line: &Line,
+    line: &RedisClient,
     script: &LazyScript,
     batch: Batch<Step, A>,
     answers: fn(T, usize) -> Vec<A>,

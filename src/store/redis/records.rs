@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Pipeline, RedisResult, cmd};
 
-use super::connection::{Line, Request, unavailable};
-use super::together::{Batch, answer_all};
+use super::connection::{RedisClient, Request, unavailable};
 use super::{Redis, keys};
-use crate::core::device::Device;
-use crate::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
-use crate::core::time::UnixMillis;
+use crate::core::model::device::Device;
+use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
 use crate::store::Result;
 use crate::store::record::{corrupt, from_json, open};
+use crate::store::redis::batch::{Batch, answer_all};
 
 /// The fields of a record, in the order of [`FIELDS`].
 pub(super) type Record = Vec<Option<Vec<u8>>>;
@@ -45,7 +45,7 @@ pub(super) struct Found {
 }
 
 /// Looks devices up.
-pub(super) async fn find_all(line: Arc<Line>, batch: Batch<DeviceKey, Option<Found>>) {
+pub(super) async fn find_all(line: Arc<RedisClient>, batch: Batch<DeviceKey, Option<Found>>) {
     let owners = match owners_of(&line, &batch).await {
         Ok(owners) => owners,
         Err(e) => return answer_all(batch, Err::<Vec<_>, _>(e)),
@@ -74,7 +74,7 @@ pub(super) async fn find_all(line: Arc<Line>, batch: Batch<DeviceKey, Option<Fou
     }
 }
 
-async fn owners_of<A>(line: &Line, batch: &Batch<DeviceKey, A>) -> Result<Vec<Option<Vec<u8>>>> {
+async fn owners_of<A>(line: &RedisClient, batch: &Batch<DeviceKey, A>) -> Result<Vec<Option<Vec<u8>>>> {
     let places: Vec<_> = batch.iter().map(|asked| keys::owner(&asked.question)).collect();
     let mut read = Cmd::with_capacity(places.len() + 1, places.iter().map(String::len).sum());
     read.arg("MGET").arg(&places);

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 
 use super::domains::{ACCESS, CATEGORY};
 use super::{LazyScript, Redis, keys, script};
-use crate::core::device::{Category, Domain};
-use crate::core::ids::{CategoryId, Code, DeviceKey, DomainName, JobId};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::{Job, Order};
+use crate::core::model::device::{Category, Domain};
+use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, JobId};
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{seal, to_json};
 use crate::store::{Deleted, DomainChange, NewDomain, PutCategory, Result, StoreError, Tenancy};
 
@@ -110,7 +110,7 @@ impl Tenancy for Redis {
         Ok(Deleted::InUse)
     }
 
-    async fn add_job(&self, domain: &DomainName, order: &Order) -> Result<Option<Job>> {
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         self.line.timed(self.add_job_whole(domain, order)).await
     }
 

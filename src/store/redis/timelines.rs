@@ -4,10 +4,10 @@ use ::redis::cmd;
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
-use crate::core::device::KEEP_USED;
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
-use crate::core::timeline::{Happening, MAX_STEPS, Step, Subject};
+use crate::core::model::device::KEEP_USED;
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
+use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, Timelines};
 
@@ -18,7 +18,7 @@ const TOGETHER: usize = 250;
 
 #[async_trait]
 impl Timelines for Redis {
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &Happening) -> Result<()> {
+    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         let event = to_json(event);
         for subjects in subjects.chunks(TOGETHER) {
             let mut script = NOTE.arg(&event);

@@ -7,7 +7,7 @@
 
 use super::entry::Written;
 use super::{LazyScript, Redis, keys, script};
-use crate::core::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::store::{Entered, Entry, Result};
 
 use ::redis::cmd;

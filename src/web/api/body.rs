@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Answer, MAX_JSON, Problem};
-use crate::core::json::Object;
+use crate::core::protocol::json::Object;
 
 /// A body that is one JSON object.
 pub(super) struct Body<T>(pub T);

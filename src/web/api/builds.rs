@@ -13,7 +13,7 @@ use super::domains::InDomain;
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::Admin;
-use crate::core::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
+use crate::core::policy::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
 
 /// Which firmware and boot code belongs to which product, and where it is.
 #[derive(Serialize, Deserialize, ToSchema)]

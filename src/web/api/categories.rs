@@ -11,8 +11,8 @@ use super::domains::InDomain;
 use super::problem::{get, only};
 use super::{Answer, Problem, text};
 use crate::admin::{Admin, AdminError};
-use crate::core::device::Category;
-use crate::core::ids::CategoryId;
+use crate::core::model::device::Category;
+use crate::core::model::ids::CategoryId;
 
 /// Longest name of a category, in characters.
 const MAX_NAME: usize = 128;

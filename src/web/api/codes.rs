@@ -9,11 +9,11 @@ use super::body::Body;
 use super::caller::Caller;
 use super::problem::{get, only};
 use super::{Answer, Problem};
-use crate::admin::sheet::MAX_NAME;
-use crate::admin::{Admin, AdminError, CodeFilter, CodeWish};
-use crate::core::device::{CodeState, Domain, IssuedCode};
-use crate::core::ids::{CategoryId, Code};
-use crate::core::time::UnixMillis;
+use crate::admin::user_csv::MAX_NAME;
+use crate::admin::{Admin, AdminError, CodeFilter, OperatorCodeRequest};
+use crate::core::model::device::{CodeState, Domain, IssuedCode};
+use crate::core::model::ids::{CategoryId, Code};
+use crate::core::model::time::UnixMillis;
 
 /// Codes in one answer.
 const PAGE: (usize, usize) = (100, 1000);
@@ -189,7 +189,7 @@ async fn issue_code(
     if let Some(sip) = &body.sip {
         check_name("sip", sip)?;
     }
-    let wish = CodeWish { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
+    let wish = OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
     let (domain, code) = admin.issue_code(&authority, &path, &wish).await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
 }

@@ -3,7 +3,7 @@
 
 use super::Answer;
 use crate::admin::{AdminError, MAX_PAGE};
-use crate::core::ids::DeviceId;
+use crate::core::model::ids::DeviceId;
 
 /// Things in a page if the caller does not say how many.
 const USUAL: usize = 100;

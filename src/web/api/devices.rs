@@ -11,7 +11,7 @@ use super::problem::{get, only};
 use super::shapes::{DeviceDoc, UnassignedDoc};
 use super::{Answer, Problem};
 use crate::admin::{Admin, Filter};
-use crate::core::ids::{CategoryId, DeviceKey};
+use crate::core::model::ids::{CategoryId, DeviceKey};
 
 /// Hardware identifiers in one request, in characters with their commas: a longer address is refused before anybody could say why,
 /// and every character may take twelve there.

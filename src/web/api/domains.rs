@@ -11,8 +11,8 @@ use super::categories::{CategoryAnswer, CategoryBody, check_name};
 use super::problem::{get, only};
 use super::{Answer, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
-use crate::core::device::Domain;
-use crate::core::ids::{DomainName, Secret};
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{DomainChange, NewDomain};
 
 /// Categories and domains that one request may name.

@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::problem::only;
 use super::{Answer, Problem};
 use crate::admin::Admin;
-use crate::core::jobs::plan::Preview;
+use crate::core::policy::jobs::plan::Preview;
 
 /// What the jobs of its domain mean for a device, whatever it has got already, in the order in which it would be sent. A secret is
 /// shown as `hidden`.

@@ -9,8 +9,8 @@ use super::codes::category_name;
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, CodeFilter};
-use crate::core::device::{CodeState, Way};
-use crate::core::ids::DeviceId;
+use crate::core::model::device::{CodeState, Way};
+use crate::core::model::ids::DeviceId;
 use crate::web::csv::{Lines, answer, time};
 
 /// Lines in one piece.

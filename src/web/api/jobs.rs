@@ -13,10 +13,10 @@ use super::domains::InDomain;
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError};
-use crate::core::ids::{CategoryId, JobId};
-use crate::core::jobs::config::schema::json_schema;
-use crate::core::jobs::config::{Configuration, Kind};
-use crate::core::jobs::{Hours, Job, Task};
+use crate::core::model::ids::{CategoryId, JobId};
+use crate::core::policy::jobs::config::schema::json_schema;
+use crate::core::policy::jobs::config::{Configuration, Kind};
+use crate::core::policy::jobs::{Hours, Job, Task};
 
 /// Which job.
 #[derive(Deserialize, IntoParams)]

@@ -14,14 +14,14 @@ mod domains;
 mod dry_run;
 mod exports;
 mod jobs;
-mod moves;
 mod openapi;
 mod problem;
 mod rollouts;
 mod shapes;
-mod stories;
 mod text;
+mod timelines;
 mod token;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -55,11 +55,11 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(builds::routes)
             .configure(devices::routes)
             .configure(dry_run::routes)
-            .configure(moves::routes)
+            .configure(crate::web::api::transfers::routes)
             .configure(codes::routes)
             .configure(exports::routes)
             .configure(rollouts::routes)
-            .configure(stories::routes)
+            .configure(crate::web::api::timelines::routes)
             .configure(openapi::routes);
     }
 }

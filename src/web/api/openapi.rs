@@ -6,9 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, only};
-use super::{
-    Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, moves, rollouts, stories, token,
-};
+use super::{Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, token};
+use crate::web::api::{timelines, transfers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,11 +37,11 @@ pub fn document() -> Value {
     document.merge(builds::Doc::openapi());
     document.merge(devices::Doc::openapi());
     document.merge(dry_run::Doc::openapi());
-    document.merge(moves::Doc::openapi());
+    document.merge(transfers::Doc::openapi());
     document.merge(codes::Doc::openapi());
     document.merge(exports::Doc::openapi());
     document.merge(rollouts::Doc::openapi());
-    document.merge(stories::Doc::openapi());
+    document.merge(timelines::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
     let schemas = &mut document["components"]["schemas"];
     jobs::complete(schemas);

@@ -14,8 +14,8 @@ use super::codes::limit;
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError, MAX_USERS};
-use crate::core::device::CodeState;
-use crate::core::ids::RolloutId;
+use crate::core::model::device::CodeState;
+use crate::core::model::ids::RolloutId;
 use crate::store::RolloutRow;
 use crate::web::csv::{Lines, answer, time};
 

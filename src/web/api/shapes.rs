@@ -4,10 +4,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::{Outcome, What};
-use crate::core::device::{Device, Domain, EthIf, Facts};
-use crate::core::jobs::config::Kind;
-use crate::core::jobs::work::{Progress, State};
-use crate::store::StrangerListing;
+use crate::core::model::device::{Device, Domain, EthIf, Facts};
+use crate::core::model::work::{Progress, State};
+use crate::core::policy::jobs::config::Kind;
+use crate::store::UnassignedListing;
 
 /// A member that may be absent, but not null.
 pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
@@ -118,7 +118,7 @@ pub(super) struct DeviceDoc {
     online: bool,
     /// How it came in: `code`, `auto` or `manual`.
     #[schema(value_type = String)]
-    way: crate::core::device::Way,
+    way: crate::core::model::device::Way,
     /// When it entered, in Unix seconds.
     entered: u64,
     /// It has answered with the password of this entry. If it never does, remove it and let it in again.
@@ -219,7 +219,7 @@ pub(super) struct UnassignedDoc {
 }
 
 impl UnassignedDoc {
-    pub fn of(StrangerListing { device, at }: &StrangerListing) -> Self {
+    pub fn of(UnassignedListing { device, at }: &UnassignedListing) -> Self {
         Self {
             id: device.id.0,
             hw_id: device.key.to_string(),

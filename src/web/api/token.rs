@@ -9,8 +9,8 @@ use super::body::Body;
 use super::problem::only;
 use super::{Answer, Problem};
 use crate::admin::Admin;
-use crate::core::ids::Secret;
-use crate::core::limits::SourceKey;
+use crate::core::model::ids::Secret;
+use crate::core::policy::limits::SourceKey;
 
 /// Whose token, and the proof.
 #[derive(Deserialize, ToSchema)]

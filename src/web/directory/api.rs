@@ -5,8 +5,8 @@ use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGT
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DirectoryWeb, retry_after};
-use crate::core::ids::{Code, Secret};
-use crate::core::json::Object;
+use crate::core::model::ids::{Code, Secret};
+use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
 
 /// Why a call is refused.

@@ -6,9 +6,9 @@ use askama::Template;
 
 use super::page::go;
 use super::{Answer, Fields, Group, NavEntry, Page, PageError, Pages, SignedIn, home, sign_in};
-use crate::accounts::{MIN_PASSWORD, OfficeError};
-use crate::core::accounts::{Role, WebSession};
-use crate::core::ids::Secret;
+use crate::accounts::{AccountAdminError, MIN_PASSWORD};
+use crate::core::model::accounts::{Role, WebSession};
+use crate::core::model::ids::Secret;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries, routes };
 
@@ -76,18 +76,18 @@ async fn answer(pages: &Pages, signed: &SignedIn, said: Option<(String, bool)>) 
 }
 
 /// What is wrong with a password or an account, in words.
-pub(super) fn complaint(page: &Page, error: OfficeError) -> Answer<String> {
+pub(super) fn complaint(page: &Page, error: AccountAdminError) -> Answer<String> {
     Ok(match error {
-        OfficeError::Short => page.tn("account.short", MIN_PASSWORD),
-        OfficeError::Wrong => page.t("account.wrong").into(),
-        OfficeError::Reserved => page.t("account.reserved").into(),
-        OfficeError::Exists => page.t("account.exists").into(),
-        OfficeError::TooMany => page.t("account.too_many").into(),
-        OfficeError::Own => page.t("account.own").into(),
-        OfficeError::Identity(_) => page.t("account.identity").into(),
-        OfficeError::Unknown => return Err(PageError::NotFound),
-        OfficeError::Busy => return Err(PageError::TooMany(std::time::Duration::from_secs(5))),
-        OfficeError::Store(error) => return Err(error.into()),
+        AccountAdminError::Short => page.tn("account.short", MIN_PASSWORD),
+        AccountAdminError::Wrong => page.t("account.wrong").into(),
+        AccountAdminError::Reserved => page.t("account.reserved").into(),
+        AccountAdminError::Exists => page.t("account.exists").into(),
+        AccountAdminError::TooMany => page.t("account.too_many").into(),
+        AccountAdminError::Own => page.t("account.own").into(),
+        AccountAdminError::Identity(_) => page.t("account.identity").into(),
+        AccountAdminError::Unknown => return Err(PageError::NotFound),
+        AccountAdminError::Busy => return Err(PageError::TooMany(std::time::Duration::from_secs(5))),
+        AccountAdminError::Store(error) => return Err(error.into()),
     })
 }
 

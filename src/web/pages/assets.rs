@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, web};
 use sha2::{Digest as _, Sha256};
 
 use super::{Answer, PageError};
-use crate::core::sysclient::auth::hex;
+use crate::core::protocol::sysclient::auth::hex;
 
 /// Something that a page loads.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::member::Member;
-use crate::core::people::PhoneApp;
+use crate::core::model::users_role::PhoneApp;
 
 /// What can be chosen for a new phone.
 pub(super) struct Choice {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use qrcode::{Color, EcLevel, QrCode};
 
-use crate::core::ids::Code;
+use crate::core::model::ids::Code;
 
 /// Light modules around a QR code, without which readers do not find it (ISO/IEC 18004).
 const QUIET: usize = 4;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::oidc::Turned;
+use super::oidc::SignInRefusal;
 use crate::admin::AdminError;
-use crate::people::backend::BackendError;
-use crate::people::{DevicesError, PeopleError};
 use crate::store::StoreError;
+use crate::users_role::backend::BackendError;
+use crate::users_role::{DevicesError, UsersRoleError};
 
 /// When Devices asks for patience: it counts requests by the second.
 const SOON: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub enum PageError {
     Unavailable,
     /// Somebody who comes from the OpenID provider is not let in.
     #[error("not signed in at the provider: {0}")]
-    Turned(Turned),
+    Turned(SignInRefusal),
     /// A mistake of this program.
     #[error("a mistake of the program")]
     Internal,
@@ -63,7 +63,7 @@ impl PageError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::SignIn => StatusCode::UNAUTHORIZED,
-            Self::Unavailable | Self::Turned(Turned::Down) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Turned(SignInRefusal::Down) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed | Self::Form | Self::Turned(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NotServed | Self::NoUser => StatusCode::NOT_FOUND,
             Self::Unreadable => StatusCode::BAD_REQUEST,
@@ -133,20 +133,21 @@ impl From<AdminError> for PageError {
     }
 }
 
-impl From<PeopleError> for PageError {
-    fn from(error: PeopleError) -> Self {
+impl From<UsersRoleError> for PageError {
+    fn from(error: UsersRoleError) -> Self {
         match error {
-            PeopleError::NotFound(_) | PeopleError::NoChoice(_) => Self::NotFound,
-            PeopleError::TooManyOpen => Self::Refused(error.to_string()),
-            PeopleError::Conflict(why) => Self::Refused(why.into()),
-            PeopleError::Devices(DevicesError::TooMany) => Self::TooMany(SOON),
-            PeopleError::Devices(DevicesError::Refused(why))
-            | PeopleError::Backend(BackendError::Never { why, .. }) => Self::Refused(why.into()),
-            PeopleError::Devices(DevicesError::Unreachable(_)) | PeopleError::Backend(BackendError::Later { .. }) => {
+            UsersRoleError::NotFound(_) | UsersRoleError::NoChoice(_) => Self::NotFound,
+            UsersRoleError::TooManyOpen => Self::Refused(error.to_string()),
+            UsersRoleError::Conflict(why) => Self::Refused(why.into()),
+            UsersRoleError::Devices(DevicesError::TooMany) => Self::TooMany(SOON),
+            UsersRoleError::Devices(DevicesError::Refused(why))
+            | UsersRoleError::Backend(BackendError::Never { why, .. }) => Self::Refused(why.into()),
+            UsersRoleError::Devices(DevicesError::Unreachable(_))
+            | UsersRoleError::Backend(BackendError::Later { .. }) => {
                 tracing::warn!(%error, "page not shown");
                 Self::Unavailable
             }
-            PeopleError::Store(error) => error.into(),
+            UsersRoleError::Store(error) => error.into(),
         }
     }
 }

@@ -13,8 +13,8 @@ use askama::Template;
 
 use super::page::go;
 use super::{Lang, Page, PageError, Pages, assets, cookies};
-use crate::accounts::Visit;
-use crate::core::sysclient::auth::hex;
+use crate::accounts::ActiveSession;
+use crate::core::protocol::sysclient::auth::hex;
 use crate::random;
 
 /// What a page may load: our own style and script, nothing inline, and no page of ours within another. What may be in a frame
@@ -82,12 +82,12 @@ fn is_by_itself(request: &HttpRequest) -> bool {
     accepts_events || request.headers().contains_key(BY_ITSELF)
 }
 
-async fn visit(pages: &Pages, request: &HttpRequest) -> Result<Option<Visit>, PageError> {
+async fn visit(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
     let Some(shown) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
     Ok(pages.sign_in.visit(&shown, is_by_itself(request)).await?)
 }
 
-fn page_of(pages: &Pages, request: &HttpRequest, visit: Option<Visit>, fresh: Option<&str>) -> Page {
+fn page_of(pages: &Pages, request: &HttpRequest, visit: Option<ActiveSession>, fresh: Option<&str>) -> Page {
     let chosen = cookies::value(request, cookies::LANGUAGE).and_then(|code| Lang::parse(&code));
     let lang = chosen.unwrap_or_else(|| {
         let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());

@@ -5,7 +5,7 @@ use askama::Template;
 
 use super::page::go;
 use super::{Answer, Group, NavEntry, Page, SignedIn};
-use crate::core::accounts::Role;
+use crate::core::model::accounts::Role;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries, routes };
 

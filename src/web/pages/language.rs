@@ -5,7 +5,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 
 use super::{Answer, Fields, Group, Lang, PageError, Pages, cookies, sign_in};
-use crate::core::accounts::Role;
+use crate::core::model::accounts::Role;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 

@@ -48,12 +48,12 @@ pub struct Live {
 }
 
 /// A place of a stream; free when dropped.
-struct Place {
+struct StreamSlot {
     count: Count,
     hash: SessionHash,
 }
 
-impl Drop for Place {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = count.get_mut(&self.hash) {
@@ -71,7 +71,7 @@ struct Streaming {
     ends: Instant,
     sign_in: Arc<SignIn>,
     shutdown: Shutdown,
-    place: Place,
+    place: StreamSlot,
 }
 
 impl Live {
@@ -80,7 +80,7 @@ impl Live {
         Self { count: Count::default(), sign_in, shutdown }
     }
 
-    fn place(&self, hash: &SessionHash) -> Option<Place> {
+    fn place(&self, hash: &SessionHash) -> Option<StreamSlot> {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = count.values().sum();
         let own = count.get(hash).copied().unwrap_or_default();
@@ -88,7 +88,7 @@ impl Live {
             return None;
         }
         count.insert(hash.clone(), own + 1);
-        Some(Place { count: Arc::clone(&self.count), hash: hash.clone() })
+        Some(StreamSlot { count: Arc::clone(&self.count), hash: hash.clone() })
     }
 
     /// A stream that tells `who` of each of `changes`. When they end, so does the stream.

@@ -9,17 +9,17 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 use super::{Answer, Page, PageError, Pages, SignedIn};
 use crate::clock;
-use crate::core::accounts::Role;
-use crate::core::ids::DomainName;
-use crate::core::people::Person;
-use crate::people::People;
+use crate::core::model::accounts::Role;
+use crate::core::model::ids::DomainName;
+use crate::core::model::users_role::Person;
+use crate::users_role::UsersRole;
 
 /// A member of a domain, with the service that knows its users and their phones. The domain is that of the session.
 pub(super) struct Member {
     pub signed: SignedIn,
     pub page: Page,
     pub pages: web::Data<Pages>,
-    pub people: Arc<People>,
+    pub people: Arc<UsersRole>,
     pub domain: DomainName,
 }
 

@@ -18,14 +18,12 @@
 //!   wires.
 
 mod account;
-mod asks;
 mod assets;
 mod choice;
 mod code;
 mod cookies;
 mod error;
 mod fields;
-mod follow;
 mod guard;
 mod home;
 mod language;
@@ -38,6 +36,8 @@ pub mod own_pages;
 mod page;
 mod profile;
 mod progress;
+mod progress_stream;
+mod request_budget;
 mod rollout;
 mod sign_in;
 
@@ -46,17 +46,17 @@ use std::sync::Arc;
 use actix_web::middleware::from_fn;
 use actix_web::web;
 
-pub use asks::Asks;
 pub use error::PageError;
 pub use fields::Fields;
 pub use messages::Lang;
 pub use page::{NavEntry, Page, SignedIn};
+pub use request_budget::RequestBudget;
 
 use crate::accounts::SignIn;
 use crate::admin::Admin;
-use crate::core::accounts::Role;
-use crate::core::ids::DomainName;
-use crate::people::People;
+use crate::core::model::accounts::Role;
+use crate::core::model::ids::DomainName;
+use crate::users_role::UsersRole;
 
 /// Result of a handler.
 pub type Answer<T> = Result<T, PageError>;
@@ -90,9 +90,9 @@ pub struct Pages {
     /// The operators' service, where this process is a Devices service.
     pub admin: Option<Arc<Admin>>,
     /// The Users role, where this process plays it.
-    pub people: Option<Arc<People>>,
+    pub people: Option<Arc<UsersRole>>,
     /// What persons may ask of Devices.
-    pub asks: Asks,
+    pub asks: RequestBudget,
     /// Streams of events.
     pub live: live::Live,
     /// Where browsers find this service: scheme, host and port.
@@ -109,7 +109,7 @@ pub struct Pages {
 
 impl Pages {
     /// The Users role, if it serves this domain.
-    fn people_of(&self, domain: &DomainName) -> Option<&Arc<People>> {
+    fn people_of(&self, domain: &DomainName) -> Option<&Arc<UsersRole>> {
         self.people.as_ref().filter(|people| people.serves(domain))
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::sign_in::{begin, browser, inside};
 use super::{Answer, Group, PageError, Pages, cookies};
 use crate::accounts::oidc::{OidcError, Provider, Return, TICKET_LIFETIME};
-use crate::core::accounts::Role;
-use crate::core::claims::ClaimFault;
+use crate::core::model::accounts::Role;
+use crate::core::policy::oidc_claims::ClaimFault;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -26,7 +26,7 @@ pub struct SignInAt {
 
 /// Why somebody who comes from the provider is not let in, as far as a page can say what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Turned {
+pub enum SignInRefusal {
     /// The provider does not answer.
     #[error("the provider does not answer")]
     Down,
@@ -50,7 +50,7 @@ pub enum Turned {
     Name,
 }
 
-impl Turned {
+impl SignInRefusal {
     /// Keys of the title, and of what to do.
     pub const fn texts(self) -> (&'static str, &'static str) {
         match self {
@@ -70,15 +70,15 @@ impl From<OidcError> for PageError {
         // Which claim or which check it was is for the operator, not for whoever tries.
         tracing::warn!(%error, "nobody signed in at the provider");
         Self::Turned(match error {
-            OidcError::Down(_) => Turned::Down,
-            OidcError::Denied(_) => Turned::Denied,
-            OidcError::Over => Turned::Over,
-            OidcError::Refused(_) | OidcError::AnotherIssuer | OidcError::Token(_) => Turned::Untrusted,
+            OidcError::Down(_) => SignInRefusal::Down,
+            OidcError::Denied(_) => SignInRefusal::Denied,
+            OidcError::Over => SignInRefusal::Over,
+            OidcError::Refused(_) | OidcError::AnotherIssuer | OidcError::Token(_) => SignInRefusal::Untrusted,
             OidcError::NoDomain(_) | OidcError::Claims(ClaimFault::Domain(_) | ClaimFault::Unverified) => {
-                Turned::Domain
+                SignInRefusal::Domain
             }
-            OidcError::Claims(ClaimFault::Role(_)) => Turned::Role,
-            OidcError::Claims(ClaimFault::Account(_) | ClaimFault::Sip(_)) => Turned::Name,
+            OidcError::Claims(ClaimFault::Role(_)) => SignInRefusal::Role,
+            OidcError::Claims(ClaimFault::Account(_) | ClaimFault::Sip(_)) => SignInRefusal::Name,
             OidcError::Busy => return Self::TooMany(std::time::Duration::from_secs(5)),
             OidcError::Store(error) => return error.into(),
         })

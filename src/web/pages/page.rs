@@ -10,10 +10,10 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::{Answer, GROUPS, Lang, PageError};
-use crate::accounts::Visit;
-use crate::core::accounts::{Identity, Role};
-use crate::core::ids::DomainName;
-use crate::core::time::UnixMillis;
+use crate::accounts::ActiveSession;
+use crate::core::model::accounts::{Identity, Role};
+use crate::core::model::ids::DomainName;
+use crate::core::model::time::UnixMillis;
 
 /// An entry of the navigation.
 #[derive(Debug, Clone)]
@@ -32,14 +32,14 @@ pub struct Page(Rc<Inner>);
 
 struct Inner {
     lang: Lang,
-    visit: Option<Visit>,
+    visit: Option<ActiveSession>,
     token: String,
     path: String,
     target: String,
 }
 
 impl Page {
-    pub(super) fn new(lang: Lang, visit: Option<Visit>, token: String, path: &str, target: &str) -> Self {
+    pub(super) fn new(lang: Lang, visit: Option<ActiveSession>, token: String, path: &str, target: &str) -> Self {
         Self(Rc::new(Inner { lang, visit, token, path: path.into(), target: target.into() }))
     }
 
@@ -157,7 +157,7 @@ pub struct SignedIn {
     /// The request.
     pub page: Page,
     /// The session.
-    pub visit: Visit,
+    pub visit: ActiveSession,
 }
 
 impl SignedIn {

@@ -1,8 +1,8 @@
 //! How far a phone is, in words: the stages of its way, and for each thing that can go wrong what it is and what to do.
 
 use super::Page;
-use crate::core::people::{EntryState, PhoneRequest, Progress, STAGES, Stage, Trouble};
-use crate::core::time::UnixMillis;
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::{EntryState, PhoneRequest, Progress, STAGES, Stage, Trouble};
 
 /// How a stage is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use super::*;
-use crate::core::ids::{Code, DeviceKey, DomainName};
-use crate::core::people::{PersonId, PhoneFacts, RequestId};
+use crate::core::model::ids::{Code, DeviceKey, DomainName};
+use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};
 use crate::web::pages::Lang;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);

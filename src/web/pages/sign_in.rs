@@ -9,10 +9,10 @@ use url::form_urlencoded::byte_serialize;
 
 use super::page::go;
 use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
-use crate::accounts::{Begun, SignInError};
-use crate::core::accounts::Role;
-use crate::core::ids::Secret;
-use crate::core::limits::SourceKey;
+use crate::accounts::{NewSession, SignInError};
+use crate::core::model::accounts::Role;
+use crate::core::model::ids::Secret;
+use crate::core::policy::limits::SourceKey;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -90,7 +90,7 @@ pub(super) fn browser(request: &HttpRequest) -> &str {
 }
 
 /// Hands a new session to the browser, always with a new number.
-pub(super) fn begin(pages: &Pages, begun: &Begun, to: &str) -> HttpResponse {
+pub(super) fn begin(pages: &Pages, begun: &NewSession, to: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, to))
         .cookie(cookies::cookie(pages, cookies::SESSION, begun.shown.expose()))

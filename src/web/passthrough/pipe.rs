@@ -13,13 +13,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::time::timeout;
 
 use super::{Holder, RETRY, Refused, SANDBOX, admit, draft};
-use crate::actors::keys::Admitted;
-use crate::actors::node::Node;
-use crate::actors::tunnel::Tunnel;
-use crate::core::phone::event::{Output, TunnelRequest};
-use crate::core::sysclient::tunnel::request::{Address, Refusal};
-use crate::core::sysclient::tunnel::{Failure, Head};
+use crate::app_connection::session_keys::Admitted;
+use crate::core::protocol::sysclient::tunnel::request::{Address, Refusal};
+use crate::core::protocol::sysclient::tunnel::{Failure, Head};
+use crate::core::session::device::event::{Output, TunnelRequest};
+use crate::device::tunnel::Tunnel;
 use crate::metrics::TunnelUse;
+use crate::node::Node;
 
 /// The longest piece that goes to the device, and the most that is read ahead, in bytes.
 const PIECE: usize = 65_536;

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::{Fleet, Phase, Tally, Troop};
-use crate::orders::{Report, Tick};
+use super::{DeviceGroup, Fleet, OutcomeCounts, Phase};
 use crate::record::Latencies;
+use crate::worker_commands::{Report, Tick};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
@@ -36,7 +36,7 @@ impl Fleet {
     pub(super) fn go(&mut self, now: u64, tick_us: u64, seed: u64) {
         let mut arrivals = Vec::new();
         for (index, troop) in self.troops.iter_mut().enumerate() {
-            troop.tally = Tally::default();
+            troop.tally = OutcomeCounts::default();
             let group = &troop.group;
             // Devices take turns; numbers of this process only.
             let mut slots = vec![None; group.devices];
@@ -122,7 +122,7 @@ impl Fleet {
     fn tick(&mut self, now: u64) {
         let Some(run) = &mut self.run else { return };
         while now >= run.start + (run.ticks + 1) * run.tick_us {
-            let sum = |of: fn(&Troop) -> u64| self.troops.iter().map(of).sum();
+            let sum = |of: fn(&DeviceGroup) -> u64| self.troops.iter().map(of).sum();
             self.reports.push(Report::Tick(Tick {
                 number: run.ticks,
                 registered: sum(|troop| troop.tally.counts.registered),

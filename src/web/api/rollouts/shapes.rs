@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::core::device::{CodeState, Domain};
+use crate::core::model::device::{CodeState, Domain};
 use crate::store::Rollout;
 use crate::web::api::body::Shape;
 use crate::web::api::codes::category_name;

@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 
 use super::shapes::{NewRollout, NewUser, RolloutView, RowState, StartQuery};
 use super::{HEAD, line};
-use crate::admin::sheet::{self, Sheet};
+use crate::admin::user_csv::{self, Sheet};
 use crate::admin::{Admin, AdminError, RolloutRun, User};
-use crate::core::device::Domain;
-use crate::core::ids::RolloutId;
+use crate::core::model::device::Domain;
+use crate::core::model::ids::RolloutId;
 use crate::web::api::body::{self, Shape, media_type};
 use crate::web::api::caller::Caller;
 use crate::web::api::codes::check_name;
@@ -73,7 +73,7 @@ pub(super) async fn start_rollout(
             let NewRollout { name, category, users } = body::read(&body::collect(sent).await?)?;
             check_name("name", &name)?;
             let user = |Shape(user): Shape<NewUser>| User { sip: user.sip.into(), name: user.name.map(Into::into) };
-            let users = sheet::checked(users.into_iter().map(user).collect())?;
+            let users = user_csv::checked(users.into_iter().map(user).collect())?;
             let run = admin.begin_rollout(&domain, &name, &category, users).await?;
             make_all(&domain, run).await
         }

@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Answer, Operator, Page, go};
-use crate::accounts::{NewAccount, OfficeError};
-use crate::core::accounts::{AccountName, Identity, Role};
-use crate::core::ids::{DomainName, Secret};
+use crate::accounts::{AccountAdminError, NewAccount};
+use crate::core::model::accounts::{AccountName, Identity, Role};
+use crate::core::model::ids::{DomainName, Secret};
 use crate::web::pages::{Fields, PageError, account, home};
 
 #[derive(Template)]
@@ -44,7 +44,7 @@ async fn show(operator: Operator) -> Answer<HttpResponse> {
     })
 }
 
-fn refused(page: &Page, error: OfficeError) -> PageError {
+fn refused(page: &Page, error: AccountAdminError) -> PageError {
     account::complaint(page, error).map_or_else(|error| error, PageError::Refused)
 }
 

@@ -5,14 +5,14 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Operator, Page, ROWS};
-use crate::core::accounts::DeedDone;
-use crate::core::time::UnixMillis;
+use crate::core::model::accounts::AuditEntry;
+use crate::core::model::time::UnixMillis;
 
 #[derive(Template)]
 #[template(path = "operator/audit.html")]
 struct AuditPage {
     page: Page,
-    deeds: Vec<(DeedDone, &'static str)>,
+    audit_entries: Vec<(AuditEntry, &'static str)>,
     next: Option<String>,
 }
 
@@ -69,13 +69,13 @@ fn named(page: &Page, what: &str) -> &'static str {
 
 async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let before = wanted.at.map(|at| (UnixMillis(at), &*wanted.mark));
-    let deeds = operator.pages.sign_in.deeds(operator.who(), before, ROWS).await?;
-    let next = deeds.last().filter(|_| deeds.len() == ROWS);
+    let audit_entries = operator.pages.sign_in.audit_entries(operator.who(), before, ROWS).await?;
+    let next = audit_entries.last().filter(|_| audit_entries.len() == ROWS);
     let next = next.map(|last| format!("/ui/operator/audit?at={}&mark={}", last.at.0, last.mark));
     let page = &operator.page;
-    let deeds = deeds.into_iter().map(|deed| {
-        let text = named(page, &deed.deed.what);
-        (deed, text)
+    let audit_entries = audit_entries.into_iter().map(|action| {
+        let text = named(page, &action.action.what);
+        (action, text)
     });
-    page.answer(&AuditPage { page: page.clone(), deeds: deeds.collect(), next })
+    page.answer(&AuditPage { page: page.clone(), audit_entries: audit_entries.collect(), next })
 }

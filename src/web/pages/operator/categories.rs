@@ -3,9 +3,9 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{Answer, Desk, Frame, Page};
-use crate::core::device::Category;
-use crate::core::ids::CategoryId;
+use super::{Answer, Frame, OperatorContext, Page};
+use crate::core::model::device::Category;
+use crate::core::model::ids::CategoryId;
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -24,7 +24,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/delete"), web::post().to(delete));
 }
 
-async fn show(desk: Desk) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
     let categories = desk.domain.categories.clone();
     desk.page.answer(&CategoriesPage { page: desk.page.clone(), frame: desk.frame(), categories })
 }
@@ -45,14 +45,14 @@ fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
     }
 }
 
-async fn put(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn put(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let (name, id) = (name_of(&desk.page, &fields)?, id_of(&fields)?);
     desk.admin.put_category(&desk.authority, desk.named(), id, &name, fields.has("provisioning")).await?;
     desk.note_here(if id.is_some() { "category.change" } else { "category.make" }, &name).await;
     Ok(desk.done("/categories"))
 }
 
-async fn delete(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn delete(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = id_of(&fields)?.ok_or(PageError::Unreadable)?;
     let name = super::category_name(&desk.domain, id);
     desk.admin.delete_category(&desk.authority, desk.named(), id).await?;

@@ -4,11 +4,11 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Desk, Frame, Page, ROWS, category_name, devices};
-use crate::admin::{CodeFilter, CodeWish};
-use crate::core::device::CodeState;
-use crate::core::ids::Code;
-use crate::core::time::UnixMillis;
+use super::{Answer, Frame, OperatorContext, Page, ROWS, category_name, devices};
+use crate::admin::{CodeFilter, OperatorCodeRequest};
+use crate::core::model::device::CodeState;
+use crate::core::model::ids::Code;
+use crate::core::model::time::UnixMillis;
 use crate::store::CodeListing;
 use crate::web::pages::code::grouped;
 use crate::web::pages::{Fields, PageError};
@@ -53,11 +53,11 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/revoke"), web::post().to(revoke));
 }
 
-async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     answer(&desk, wanted.into_inner(), None).await
 }
 
-async fn answer(desk: &Desk, wanted: Wanted, fresh: Option<(String, UnixMillis)>) -> Answer<HttpResponse> {
+async fn answer(desk: &OperatorContext, wanted: Wanted, fresh: Option<(String, UnixMillis)>) -> Answer<HttpResponse> {
     let filter = match wanted.state.as_str() {
         "open" => CodeFilter::Open,
         "used" => CodeFilter::Used,
@@ -98,18 +98,18 @@ async fn answer(desk: &Desk, wanted: Wanted, fresh: Option<(String, UnixMillis)>
     })
 }
 
-async fn make(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn make(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let sip = Some(fields.get("sip")).filter(|sip| !sip.is_empty());
     if sip.is_some_and(|sip| sip.chars().count() > 128 || sip.chars().any(char::is_control)) {
         return Err(PageError::Unreadable);
     }
-    let wish = CodeWish { category: fields.get("category"), sip, rollout: fields.has("rollout") };
+    let wish = OperatorCodeRequest { category: fields.get("category"), sip, rollout: fields.has("rollout") };
     let (_, code) = desk.admin.issue_code(&desk.authority, desk.named(), &wish).await?;
     desk.note_here("code.issue", sip.unwrap_or_default()).await;
     answer(&desk, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
 }
 
-async fn revoke(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn revoke(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let code = Code::parse(fields.get("code")).map_err(|_| PageError::Unreadable)?;
     desk.admin.revoke_code(&desk.authority, desk.named(), code).await?;
     // A revoked code opens nothing, but its list says whose it was, not what it was.

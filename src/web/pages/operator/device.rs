@@ -4,13 +4,13 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::words::{self, Done};
-use super::{Answer, Desk, Frame, Page, category_name, devices};
+use super::{Answer, Frame, OperatorContext, Page, category_name, devices};
 use crate::admin::Outcome;
-use crate::core::device::Device;
-use crate::core::ids::{CategoryId, DeviceKey};
-use crate::core::jobs::plan::Preview;
-use crate::core::time::UnixMillis;
+use crate::core::model::device::Device;
+use crate::core::model::ids::{CategoryId, DeviceKey};
+use crate::core::model::time::UnixMillis;
+use crate::core::policy::jobs::plan::Preview;
+use crate::web::pages::operator::wording::{self, Done};
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -53,7 +53,7 @@ impl At {
     }
 }
 
-async fn show(desk: Desk, at: web::Path<At>) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext, at: web::Path<At>) -> Answer<HttpResponse> {
     let (page, key) = (&desk.page, at.key()?);
     let (authority, named) = (&desk.authority, desk.named());
     let (_, listing, ports) = desk.admin.device(authority, named, key.as_str()).await?;
@@ -65,8 +65,8 @@ async fn show(desk: Desk, at: web::Path<At>) -> Answer<HttpResponse> {
         .categories
         .iter()
         .map(|category| (category.id.0.to_string(), category.name.to_string(), category.id == device.category));
-    let step = |step: &crate::core::timeline::Step| {
-        let (text, more) = words::step(page, &step.event);
+    let step = |step: &crate::core::model::timeline::Step| {
+        let (text, more) = wording::step(page, &step.event);
         (step.at, text, more)
     };
     page.answer(&DevicePage {
@@ -78,10 +78,10 @@ async fn show(desk: Desk, at: web::Path<At>) -> Answer<HttpResponse> {
         given: device.name.as_deref().unwrap_or_default().to_owned(),
         category: category_name(&desk.domain, device.category),
         categories: categories.collect(),
-        way: words::way(page, device.way),
+        way: wording::way(page, device.way),
         ports,
         steps: story.steps.iter().rev().map(step).collect(),
-        standstill: story.standstill.map(|still| (words::standstill(page, &still), still.text)),
+        standstill: story.standstill.map(|still| (wording::standstill(page, &still), still.text)),
         work: Outcome::of(&device).iter().map(|outcome| Done::of(page, outcome)).collect(),
         preview: lines(page, preview),
         device,
@@ -100,7 +100,7 @@ fn lines(page: &Page, preview: Preview) -> Vec<(String, String)> {
     update.into_iter().chain(configs).chain(items).chain(clean_up).collect()
 }
 
-async fn change(desk: Desk, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
+async fn change(desk: OperatorContext, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     let category = fields.get("category").parse().map(CategoryId).map_err(|_| PageError::Unreadable)?;
     let before = desk.admin.device(&desk.authority, desk.named(), key.as_str()).await?.1.device;
@@ -112,7 +112,7 @@ async fn change(desk: Desk, at: web::Path<At>, fields: Fields) -> Answer<HttpRes
     Ok(super::go(&format!("{}?done=1", devices::address(&desk, &key))))
 }
 
-async fn remove(desk: Desk, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+async fn remove(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     desk.admin.remove_device(&desk.authority, desk.named(), key.as_str()).await?;
     desk.note_here("device.remove", key.as_str()).await;

@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Desk, Frame, Page, ROWS, category_name};
+use super::{Answer, Frame, OperatorContext, Page, ROWS, category_name};
 use crate::admin::Filter;
-use crate::core::ids::{CategoryId, DeviceId, DeviceKey};
-use crate::core::percent;
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey};
+use crate::core::protocol::percent;
 use crate::store::Listing;
 use crate::web::pages::PageError;
 
@@ -52,11 +52,11 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The page of a device.
-pub(super) fn address(desk: &Desk, key: &DeviceKey) -> String {
+pub(super) fn address(desk: &OperatorContext, key: &DeviceKey) -> String {
     desk.at(&format!("/devices/{}", percent::encode(key.as_str())))
 }
 
-fn row(desk: &Desk, Listing { device, at }: &Listing) -> Row {
+fn row(desk: &OperatorContext, Listing { device, at }: &Listing) -> Row {
     Row {
         href: address(desk, &device.key),
         key: device.key.to_string(),
@@ -68,7 +68,7 @@ fn row(desk: &Desk, Listing { device, at }: &Listing) -> Row {
     }
 }
 
-async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let wanted = wanted.into_inner();
     let long = [&wanted.product, &wanted.hw].into_iter().any(|text| text.chars().count() > LONGEST);
     let after = if wanted.after.is_empty() { Some(0) } else { u64::from_str_radix(&wanted.after, 16).ok() };

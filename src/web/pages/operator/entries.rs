@@ -4,11 +4,11 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Answer, Desk, Frame, Page, ROWS, devices};
-use crate::core::people::RequestId;
-use crate::core::time::UnixMillis;
-use crate::people::Standing;
+use super::{Answer, Frame, OperatorContext, Page, ROWS, devices};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::RequestId;
 use crate::store::{DeadOrder, OrderCounts};
+use crate::users_role::TenantStatus;
 use crate::web::pages::{Fields, PageError, progress};
 
 #[derive(Template)]
@@ -23,7 +23,7 @@ struct EntriesPage {
 }
 
 struct Served {
-    standing: Standing,
+    standing: TenantStatus,
     counts: OrderCounts,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route(at, web::get().to(show)).route(&format!("{at}/again"), web::post().to(again));
 }
 
-async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, domain) = (&desk.page, &desk.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
     if let Some(people) = desk.pages.people_of(domain) {
@@ -66,7 +66,7 @@ async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     page.answer(&EntriesPage { page: page.clone(), frame: desk.frame(), served, rows, next })
 }
 
-fn row(desk: &Desk, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row {
+fn row(desk: &OperatorContext, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row {
     Row {
         id: order.id.to_string(),
         name: order.name.into(),
@@ -79,7 +79,7 @@ fn row(desk: &Desk, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row
     }
 }
 
-async fn again(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn again(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
     let people = desk.pages.people_of(&desk.domain.name).ok_or(PageError::NotServed)?;
     if people.send_again(&desk.domain.name, &id).await? {

@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::words::Done;
-use super::{Answer, Desk, Frame, Page, ROWS, category_name, devices};
+use super::{Answer, Frame, OperatorContext, Page, ROWS, category_name, devices};
 use crate::admin::AdminError;
-use crate::core::ids::{DeviceId, JobId};
-use crate::core::jobs::builds::BuildList;
-use crate::core::jobs::config::Kind;
-use crate::core::jobs::{Job, Task};
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::{DeviceId, JobId};
+use crate::core::model::time::UnixMillis;
+use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::config::Kind;
+use crate::core::policy::jobs::{Job, Task};
+use crate::web::pages::operator::wording::Done;
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -64,7 +64,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/{{job}}/delete"), web::post().to(delete));
 }
 
-fn row(desk: &Desk, job: &Job) -> Row {
+fn row(desk: &OperatorContext, job: &Job) -> Row {
     Row {
         id: job.id.0,
         what: match &job.order.task {
@@ -76,7 +76,7 @@ fn row(desk: &Desk, job: &Job) -> Row {
     }
 }
 
-async fn show(desk: Desk) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
     let jobs = desk.admin.jobs(&desk.authority, desk.named()).await?;
     let builds = match desk.admin.builds(&desk.authority, desk.named()).await {
         Ok(list) => Some(list),
@@ -107,7 +107,7 @@ fn described(build: &serde_json::Value) -> String {
     members.map(|(name, value)| format!("{name} {}", text(value))).collect::<Vec<_>>().join(", ")
 }
 
-async fn one(desk: Desk, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn one(desk: OperatorContext, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, id) = (&desk.page, JobId(at.job));
     let job = desk.admin.job(&desk.authority, desk.named(), id).await?;
     let values = match &job.order.task {
@@ -139,13 +139,13 @@ async fn one(desk: Desk, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answe
     })
 }
 
-async fn delete(desk: Desk, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+async fn delete(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     desk.admin.delete_job(&desk.authority, desk.named(), JobId(at.job)).await?;
     desk.note_here("job.delete", &at.job.to_string()).await;
     Ok(desk.done("/jobs"))
 }
 
-async fn set_builds(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn set_builds(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let builds = BuildList::read(fields.get("builds").as_bytes());
     let builds = builds.map_err(|error| PageError::Refused(error.to_string()))?;
     desk.admin.set_builds(&desk.authority, desk.named(), &builds).await?;

@@ -6,12 +6,12 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Answer, Desk, Frame, Page};
+use super::{Answer, Frame, OperatorContext, Page};
 use crate::admin::AdminError;
-use crate::core::ids::CategoryId;
-use crate::core::jobs::Hours;
-use crate::core::jobs::config::schema::Type;
-use crate::core::jobs::config::{Configuration, Kind};
+use crate::core::model::ids::CategoryId;
+use crate::core::policy::jobs::Hours;
+use crate::core::policy::jobs::config::schema::Type;
+use crate::core::policy::jobs::config::{Configuration, Kind};
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -71,12 +71,17 @@ fn category_of(fields: &Fields) -> Answer<Option<CategoryId>> {
     }
 }
 
-async fn show(desk: Desk, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     answer(&desk, kind_of(&wanted.kind)?, None, None)
 }
 
-fn answer(desk: &Desk, kind: Kind, typed: Option<&Fields>, wrong: Option<(String, String)>) -> Answer<HttpResponse> {
-    let input = |field: &crate::core::jobs::config::schema::Field| Input {
+fn answer(
+    desk: &OperatorContext,
+    kind: Kind,
+    typed: Option<&Fields>,
+    wrong: Option<(String, String)>,
+) -> Answer<HttpResponse> {
+    let input = |field: &crate::core::policy::jobs::config::schema::Field| Input {
         name: field.name,
         about: field.about,
         value: typed.map(|typed| typed.exact(&format!("v.{}", field.name)).to_owned()).unwrap_or_default(),
@@ -130,7 +135,7 @@ fn values(kind: Kind, fields: &Fields) -> Map<String, Value> {
     typed.collect()
 }
 
-async fn make(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn make(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let kind = kind_of(fields.get("kind"))?;
     let configuration = Configuration { kind, values: values(kind, &fields) };
     let made = desk.admin.create_config_job(&desk.authority, desk.named(), category_of(&fields)?, configuration).await;
@@ -146,7 +151,7 @@ async fn make(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
     }
 }
 
-async fn update(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn update(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let hours = fields.get("hours").split([',', ' ']).filter(|hour| !hour.is_empty());
     let allow = hours.map(str::parse::<u8>).collect::<Result<Vec<_>, _>>();
     let allow = allow.map_err(|_| PageError::Refused(desk.page.t("operator.bad_hours").into()))?;

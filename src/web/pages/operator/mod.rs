@@ -16,7 +16,7 @@ mod overview;
 mod own_pages;
 mod settings;
 mod unassigned;
-mod words;
+mod wording;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,9 +28,9 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use super::page::go;
 use super::{Answer, Group, NavEntry, Page, PageError, Pages, SignedIn};
 use crate::admin::{Admin, Authority};
-use crate::core::accounts::{Identity, Role};
-use crate::core::device::Domain;
-use crate::core::ids::DomainName;
+use crate::core::model::accounts::{Identity, Role};
+use crate::core::model::device::Domain;
+use crate::core::model::ids::DomainName;
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Operator], entries, routes };
 
@@ -96,7 +96,7 @@ fn domain_entries(page: &Page, domain: &DomainName) -> Vec<NavEntry> {
 
 /// Where the pages of a domain are.
 fn base(domain: &DomainName) -> String {
-    format!("/ui/operator/d/{}", crate::core::percent::encode(domain.as_str()))
+    format!("/ui/operator/d/{}", crate::core::protocol::percent::encode(domain.as_str()))
 }
 
 /// An operator.
@@ -141,12 +141,12 @@ impl FromRequest for Operator {
 }
 
 /// An operator at a domain.
-struct Desk {
+struct OperatorContext {
     operator: Operator,
     domain: Arc<Domain>,
 }
 
-impl std::ops::Deref for Desk {
+impl std::ops::Deref for OperatorContext {
     type Target = Operator;
 
     fn deref(&self) -> &Operator {
@@ -154,7 +154,7 @@ impl std::ops::Deref for Desk {
     }
 }
 
-impl Desk {
+impl OperatorContext {
     /// The name of the domain, as the service takes it.
     fn named(&self) -> &str {
         self.domain.name.as_str()
@@ -188,7 +188,7 @@ struct Frame {
     base: String,
 }
 
-impl FromRequest for Desk {
+impl FromRequest for OperatorContext {
     type Error = PageError;
     type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
 
@@ -209,7 +209,7 @@ impl FromRequest for Desk {
 }
 
 /// The name of a category, as far as it is known.
-fn category_name(domain: &Domain, id: crate::core::ids::CategoryId) -> String {
+fn category_name(domain: &Domain, id: crate::core::model::ids::CategoryId) -> String {
     let found = domain.categories.iter().find(|category| category.id == id);
     found.map_or_else(|| id.0.to_string(), |category| category.name.to_string())
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::words::Done;
-use super::{Answer, Desk, Frame, Operator, Page, base, go};
+use super::{Answer, Frame, Operator, OperatorContext, Page, base, go};
 use crate::admin::WholeInstance;
-use crate::core::ids::{DomainName, Secret};
-use crate::core::storm::Storm;
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::policy::storm::Storm;
 use crate::store::NewDomain;
-use crate::web::pages::follow::and_afterwards;
+use crate::web::pages::operator::wording::Done;
+use crate::web::pages::progress_stream::and_afterwards;
 use crate::web::pages::{Fields, PageError};
 
 /// The figures of the whole instance are as they should be so long after a change: nodes tell them every five seconds, and look at them
@@ -78,7 +78,7 @@ async fn start(operator: Operator) -> Answer<HttpResponse> {
     let page = &operator.page;
     let whole = operator.admin.whole_instance(&operator.authority).await?;
     let domains = operator.admin.domains(&operator.authority).await?;
-    let row = |domain: &std::sync::Arc<crate::core::device::Domain>| DomainRow {
+    let row = |domain: &std::sync::Arc<crate::core::model::device::Domain>| DomainRow {
         name: domain.name.to_string(),
         href: base(&domain.name),
         categories: domain.categories.len(),
@@ -117,12 +117,12 @@ async fn events(operator: Operator) -> Answer<HttpResponse> {
     operator.pages.live.stream(&operator.signed, and_afterwards(Box::pin(changes), FIGURES))
 }
 
-async fn domain_events(desk: Desk) -> Answer<HttpResponse> {
+async fn domain_events(desk: OperatorContext) -> Answer<HttpResponse> {
     let changes = desk.admin.changes(Some(desk.domain.name.clone()));
     desk.pages.live.stream(&desk.signed, changes)
 }
 
-async fn show(desk: Desk) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
     let page = &desk.page;
     let overview = desk.admin.overview(&desk.authority, desk.named()).await?;
     let failing = overview.failing.iter().map(|(listing, failed)| {

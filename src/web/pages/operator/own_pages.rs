@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::device::At;
-use super::{Answer, Desk, Frame, Page, devices};
+use super::{Answer, Frame, OperatorContext, Page, devices};
 use crate::web::pages::Fields;
 
 #[derive(Template)]
@@ -26,7 +26,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// By a form, and not by a link: it is a deed, and it is listed.
-async fn open(desk: Desk, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+async fn open(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     let (_, listing, _) = desk.admin.device(&desk.authority, desk.named(), key.as_str()).await?;
     let online = listing.at.is_some();

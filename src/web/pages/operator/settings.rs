@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{Answer, Desk, Frame, Page, go};
-use crate::core::ids::{DomainName, Secret};
+use super::{Answer, Frame, OperatorContext, Page, go};
+use crate::core::model::ids::{DomainName, Secret};
 use crate::store::DomainChange;
 use crate::web::pages::{Fields, PageError};
 
@@ -28,7 +28,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/delete"), web::post().to(delete));
 }
 
-async fn show(desk: Desk) -> Answer<HttpResponse> {
+async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
     let access = desk.admin.access(&desk.authority, desk.named()).await?;
     let access: Vec<_> = access.iter().map(DomainName::as_str).collect();
     desk.page.answer(&SettingsPage {
@@ -41,7 +41,7 @@ async fn show(desk: Desk) -> Answer<HttpResponse> {
     })
 }
 
-async fn set(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn set(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let value = if fields.has("clear") { "" } else { fields.exact("value") };
     let cleared = fields.has("clear");
     if (value.is_empty() && !cleared) || value.chars().count() > 256 || value.chars().any(char::is_control) {
@@ -69,7 +69,7 @@ async fn set(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
     Ok(desk.done("/settings"))
 }
 
-async fn set_access(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn set_access(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let names: Result<Vec<_>, _> = fields.get("domains").split_whitespace().map(DomainName::parse).collect();
     let names = names.map_err(|_| PageError::Refused(desk.page.t("operator.bad_domain").into()))?;
     desk.admin.set_access(&desk.authority, desk.named(), &names).await?;
@@ -77,7 +77,7 @@ async fn set_access(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
     Ok(desk.done("/settings"))
 }
 
-async fn delete(desk: Desk, fields: Fields) -> Answer<HttpResponse> {
+async fn delete(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     desk.instance_only()?;
     if fields.get("name") != desk.named() {
         return Err(PageError::Refused(desk.page.t("operator.name_again").into()));

@@ -5,10 +5,10 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Operator, Page, ROWS, base, go};
-use crate::core::ids::{CategoryId, DeviceId, DomainName};
-use crate::core::percent;
-use crate::core::time::UnixMillis;
-use crate::store::StrangerListing;
+use crate::core::model::ids::{CategoryId, DeviceId, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::protocol::percent;
+use crate::store::UnassignedListing;
 use crate::web::pages::{Fields, PageError};
 
 #[derive(Template)]
@@ -42,7 +42,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     operator.instance_only()?;
     let found = operator.admin.unassigned(&operator.authority, DeviceId(wanted.after), ROWS).await?;
-    let row = |StrangerListing { device, at }: &StrangerListing| Row {
+    let row = |UnassignedListing { device, at }: &UnassignedListing| Row {
         key: device.key.to_string(),
         product: device.facts.product.to_string(),
         version: device.facts.version.to_string(),
@@ -51,7 +51,7 @@ async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResp
     };
     let domains = operator.admin.domains(&operator.authority).await?;
     let places = domains.iter().flat_map(|domain| {
-        let place = |category: &crate::core::device::Category| {
+        let place = |category: &crate::core::model::device::Category| {
             (format!("{} {}", category.id.0, domain.name), format!("{} · {}", domain.name, category.name))
         };
         domain.categories.iter().map(place).collect::<Vec<_>>()

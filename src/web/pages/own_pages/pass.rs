@@ -1,8 +1,8 @@
 //! What an address of a device's own pages holds: who may be there, and until when. Pure but for the sealing.
 
-use crate::core::ids::{DeviceKey, DomainName};
-use crate::core::sysclient::auth::{hex, unhex};
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::protocol::sysclient::auth::{hex, unhex};
 use crate::store::SessionHash;
 use crate::store::seal::Sealer;
 use crate::web::pages::Lang;
@@ -53,7 +53,7 @@ impl Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::Secret;
+    use crate::core::model::ids::Secret;
 
     #[test]
     fn it_opens_its_device_only() {

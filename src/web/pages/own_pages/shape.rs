@@ -1,7 +1,7 @@
 //! The head of a device's answer, as a browser is to get it. Pure.
 
-use crate::core::ids::DeviceKey;
-use crate::core::sysclient::tunnel::{Field, Head};
+use crate::core::model::ids::DeviceKey;
+use crate::core::protocol::sysclient::tunnel::{Field, Head};
 
 /// What a device may say of its page. Everything else is about the host that the page comes from, and that is ours: whom it may
 /// be framed by, what is forgotten of it, where it is to be found from now on.

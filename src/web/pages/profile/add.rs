@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Answer, Fields, Owner, Page, address};
-use crate::people::PeopleError;
+use crate::users_role::UsersRoleError;
 use crate::web::pages::choice::Choice;
 use crate::web::pages::page::go;
 
@@ -32,7 +32,7 @@ async fn add(owner: Owner, fields: Fields) -> Answer<HttpResponse> {
     owner.ask(2)?;
     let (category, app) = (fields.get("category"), fields.get("app"));
     match owner.people.add_phone(&owner.domain, &owner.person, category, app).await {
-        Err(PeopleError::TooManyOpen) => {
+        Err(UsersRoleError::TooManyOpen) => {
             let template = AddPage { page: owner.page.clone(), choice: Choice::of(&owner).await?, too_many: true };
             owner.page.answer_with(StatusCode::CONFLICT, &template)
         }

@@ -9,12 +9,12 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use futures_util::stream;
 
-use super::follow::{follow, now_and_then};
 use super::member::Owner;
 use super::progress::{self, View};
 use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page};
-use crate::core::accounts::Role;
-use crate::core::people::{EntryState, Phone, PhoneRequest, RequestId};
+use crate::core::model::accounts::Role;
+use crate::core::model::users_role::{EntryState, Phone, PhoneRequest, RequestId};
+use crate::web::pages::progress_stream::{follow, now_and_then};
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Person], entries, routes };
 
@@ -45,7 +45,7 @@ struct PhonesPage {
     page: Page,
     name: String,
     phones: Vec<Row>,
-    underway: Vec<Underway>,
+    underway: Vec<PendingPhone>,
 }
 
 struct Row {
@@ -54,7 +54,7 @@ struct Row {
     entry: (&'static str, &'static str),
 }
 
-struct Underway {
+struct PendingPhone {
     href: String,
     request: PhoneRequest,
     view: View,
@@ -85,7 +85,7 @@ async fn show(owner: Owner) -> Answer<HttpResponse> {
         let here = phones.iter().any(|phone| phone.request == request.id);
         !here || !request.is_over()
     });
-    let underway = without_phone.map(|request| Underway {
+    let underway = without_phone.map(|request| PendingPhone {
         href: address(&request.id),
         view: progress::view(page, &request, now),
         request,

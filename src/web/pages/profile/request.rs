@@ -7,7 +7,7 @@ use askama::Template;
 use futures_util::StreamExt as _;
 
 use super::{Answer, Fields, Owner, Page, PageError, View, address, code, entry, follow, page, progress};
-use crate::core::people::{PhoneRequest, RequestId};
+use crate::core::model::users_role::{PhoneRequest, RequestId};
 
 /// A page without script is looked at anew by the browser; so long somebody is taken to be looking.
 const LOOKED_AT: Duration = Duration::from_secs(10);
@@ -55,7 +55,8 @@ async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     page.answer(&RequestPage {
         page: page.clone(),
         href: address(&request.id),
-        over: request.is_over() || matches!(progress::now(&request, now), crate::core::people::Progress::Expired),
+        over: request.is_over()
+            || matches!(progress::now(&request, now), crate::core::model::users_role::Progress::Expired),
         code: code::grouped(request.code),
         qr: code::Qr::of(request.code).filter(|_| view.open),
         left: request.valid_until.0.saturating_sub(now.0) / 1000,

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Administrator, Answer, Page, now_and_then, steps};
-use crate::people::{LinkStanding, Standing};
+use crate::users_role::{LinkStanding, TenantStatus};
 use crate::web::pages::choice::Choice;
 
 /// A connection that is missing is looked at this often.
@@ -17,7 +17,7 @@ const CONNECTION: Duration = Duration::from_secs(2);
 struct ConnectionPage {
     page: Page,
     steps: Vec<(&'static str, bool)>,
-    standing: Standing,
+    standing: TenantStatus,
     /// What is to be said of the connection with Devices, the class of that, and what is in the way.
     devices: (&'static str, &'static str, String),
     ready: bool,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use crate::core::people::Person;
+use crate::core::model::users_role::Person;
 
 /// Names of columns that hold what a user is found by.
 const TITLES: [&str; 6] = ["sip", "sip name", "sip-name", "user", "username", "benutzer"];
@@ -88,7 +88,7 @@ pub(super) fn resolve(list: &[String], users: &[Person]) -> (Vec<Person>, Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::people::PersonId;
+    use crate::core::model::users_role::PersonId;
 
     #[test]
     fn a_list_is_one_of_many_shapes() {

@@ -10,12 +10,12 @@ mod users;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::follow::{follow, now_and_then};
 use super::member::Administrator;
 use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page, progress};
-use crate::core::accounts::Role;
-use crate::core::ids::RolloutId;
-use crate::core::people::PeopleRollout;
+use crate::core::model::accounts::Role;
+use crate::core::model::ids::RolloutId;
+use crate::core::model::users_role::PeopleRollout;
+use crate::web::pages::progress_stream::{follow, now_and_then};
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Rollout], entries, routes };
 

@@ -5,9 +5,9 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Administrator, Answer, BASE, Fields, Page, PageError, address, code, follow, page, progress, steps};
-use crate::core::ids::RolloutId;
-use crate::core::people::{PeopleRollout, Progress, Row, Trouble};
-use crate::core::time::UnixMillis;
+use crate::core::model::ids::RolloutId;
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::{PeopleRollout, Progress, Row, Trouble};
 
 /// Rows of one page.
 const ROWS: usize = 100;
@@ -27,7 +27,7 @@ struct RolloutPage {
     rollout: PeopleRollout,
     /// Days that a code of the page is valid for.
     days: Option<u64>,
-    rows: Vec<Line>,
+    rows: Vec<RowFields>,
     wanted: Wanted,
     next: Option<String>,
 }
@@ -99,7 +99,7 @@ impl State {
     }
 }
 
-struct Line {
+struct RowFields {
     number: u64,
     name: String,
     sip: String,
@@ -190,7 +190,7 @@ async fn rows(
     }
 }
 
-fn line(page: &Page, row: Row, now: UnixMillis) -> Line {
+fn line(page: &Page, row: Row, now: UnixMillis) -> RowFields {
     let state = State::of(&row, now);
     let view = row.request.as_ref().map(|request| progress::view(page, request, now));
     let phone = row.request.as_ref().and_then(|request| request.phone.as_ref());
@@ -202,7 +202,7 @@ fn line(page: &Page, row: Row, now: UnixMillis) -> Line {
         _ => String::new(),
     };
     let open = view.as_ref().is_some_and(|view| view.open);
-    Line {
+    RowFields {
         number: row.number,
         name: row.name.into(),
         sip: row.sip.into(),

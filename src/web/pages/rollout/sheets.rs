@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::rows::State;
 use super::{Administrator, Answer, Page, address, code};
-use crate::core::ids::{DomainName, RolloutId};
-use crate::core::people::{PeopleRollout, Row};
-use crate::core::time::UnixMillis;
-use crate::people::People;
+use crate::core::model::ids::{DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::{PeopleRollout, Row};
+use crate::users_role::UsersRole;
 use crate::web::csv::{self, Lines};
 
 /// Rows of one piece of the CSV.
@@ -54,7 +54,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 struct Reading {
-    people: Arc<People>,
+    people: Arc<UsersRole>,
     domain: DomainName,
     page: Page,
     id: RolloutId,

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::chosen::{entries, resolve, text, with};
 use super::{Administrator, Answer, Fields, Page, address, steps};
-use crate::core::people::{MAX_TEXT, Person, UserPage, UserQuery};
-use crate::people::{MAX_USERS, PeopleError};
+use crate::core::model::users_role::{MAX_TEXT, Person, UserPage, UserQuery};
+use crate::users_role::{MAX_USERS, UsersRoleError};
 use crate::web::pages::fields::Longest;
 use crate::web::pages::page::go;
 
@@ -167,7 +167,7 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
         return show(administrator, wanted, &list, wrong).await;
     }
     let rollout = match people.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
-        Err(PeopleError::NoChoice(_)) => {
+        Err(UsersRoleError::NoChoice(_)) => {
             let wrong = Some(page.t("register.no_choice").to_owned());
             return show(administrator, wanted, &list, wrong).await;
         }

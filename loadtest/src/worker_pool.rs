@@ -1,0 +1,202 @@
+//! The load processes as the coordinator sees them: started, told, listened to, ended on every path.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::time::Instant;
+
+use crate::servers::{LOOK, cpu};
+use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
+
+/// Somebody wants the program to end.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// It is to end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// An error if it is to end.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        Ok(())
+    }
+}
+
+struct Hand {
+    child: Child,
+    orders: Option<ChildStdin>,
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.orders = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The shares of so many processes in so many groups: each plays a part of all.
+pub fn shared(processes: usize, groups: usize) -> Vec<Vec<Option<Share>>> {
+    (0..processes).map(|first| vec![Some(Share { first, step: processes }); groups]).collect()
+}
+
+/// The shares where each group has processes of its own, so many: devices of one group then wait for no other at the load's end.
+pub fn apart(processes: &[usize]) -> Vec<Vec<Option<Share>>> {
+    let groups = processes.len();
+    let of_group = |(group, step): (usize, &usize)| {
+        let step = *step;
+        (0..step).map(move |first| (0..groups).map(|index| (index == group).then_some(Share { first, step })).collect())
+    };
+    processes.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// The load processes.
+pub struct WorkerPool {
+    hands: Vec<Hand>,
+    reports: Receiver<(usize, Report)>,
+    interrupt: Interrupt,
+}
+
+impl WorkerPool {
+    /// Starts them and gives each its share of the groups: for each process one for each group.
+    pub fn start(
+        shares: &[Vec<Option<Share>>],
+        run: u64,
+        groups: &[Group],
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
+        let (tell, reports) = channel();
+        let mut crew = Self { hands: Vec::new(), reports, interrupt: interrupt.clone() };
+        for (hand, shares) in shares.iter().enumerate() {
+            let mut child = Command::new(std::env::current_exe()?)
+                .arg("worker")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .context("cannot start a load process")?;
+            let (orders, output) = (child.stdin.take(), child.stdout.take());
+            crew.hands.push(Hand { child, orders });
+            let output = BufReader::new(output.context("no standard output")?);
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                for line in output.lines().map_while(Result::ok) {
+                    let report = serde_json::from_str(&line).unwrap_or_else(|error| Report::Failed(error.to_string()));
+                    if tell.send((hand, report)).is_err() {
+                        return;
+                    }
+                }
+                let _ = tell.send((hand, Report::Failed("a load process has ended".into())));
+            });
+            let groups = groups.iter().cloned().zip(shares.iter().copied()).collect();
+            crew.tell(hand, &WorkerCommand::Play { run, groups })?;
+        }
+        crew.done(Duration::from_secs(60))?;
+        Ok(crew)
+    }
+
+    /// A pause; what the processes say in the meantime is dropped.
+    pub fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.next(LOOK)?;
+        }
+        Ok(())
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.hands.len()
+    }
+
+    /// Tells one.
+    fn tell(&mut self, hand: usize, order: &WorkerCommand) -> anyhow::Result<()> {
+        let orders = self.hands[hand].orders.as_mut().context("no standard input")?;
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        orders.write_all(&line).context("a load process has ended")
+    }
+
+    /// Tells all.
+    pub fn tell_all(&mut self, order: &WorkerCommand) -> anyhow::Result<()> {
+        (0..self.hands.len()).try_for_each(|hand| self.tell(hand, order))
+    }
+
+    /// Tells all and waits until all have done it.
+    pub fn order(&mut self, order: &WorkerCommand, limit: Duration) -> anyhow::Result<()> {
+        self.tell_all(order)?;
+        self.done(limit)
+    }
+
+    fn done(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + limit;
+        let mut open = self.hands.len();
+        while open > 0 {
+            if Instant::now() > end {
+                bail!("devices did not come in within {} s", limit.as_secs());
+            }
+            if let Some((_, Report::Done)) = self.next(LOOK)? {
+                open -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next report, or `None` if there is none for so long.
+    pub fn next(&mut self, wait: Duration) -> anyhow::Result<Option<(usize, Report)>> {
+        self.interrupt.check()?;
+        match self.reports.recv_timeout(wait) {
+            Ok((hand, Report::Failed(why))) => bail!("load process {hand}: {why}"),
+            Ok(report) => Ok(Some(report)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("the load processes have ended"),
+        }
+    }
+
+    /// How things stand: for each process its groups. Ticks that come in the meantime are lost.
+    pub fn outcomes(&mut self) -> anyhow::Result<Vec<Vec<Outcome>>> {
+        self.tell_all(&WorkerCommand::Tell)?;
+        let mut outcomes = Vec::new();
+        while outcomes.len() < self.hands.len() {
+            if let Some((_, Report::Outcome(outcome))) = self.next(LOOK)? {
+                outcomes.push(outcome);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Processor time of all so far in seconds.
+    pub fn cpu(&self) -> anyhow::Result<f64> {
+        self.hands.iter().map(|hand| cpu(hand.child.id())).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_device_is_played_once() {
+        for (shares, groups) in [(shared(3, 2), 2), (apart(&[2, 1]), 2), (shared(1, 1), 1)] {
+            for group in 0..groups {
+                let mut played: Vec<usize> = shares
+                    .iter()
+                    .filter_map(|hand| hand[group])
+                    .flat_map(|share| (share.first..10).step_by(share.step))
+                    .collect();
+                played.sort_unstable();
+                assert_eq!(played, (0..10).collect::<Vec<_>>());
+            }
+        }
+        assert!(apart(&[2, 1]).iter().all(|hand| hand.iter().flatten().count() == 1), "nobody plays in two groups");
+    }
+}

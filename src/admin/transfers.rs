@@ -1,0 +1,148 @@
+//! A device goes from one domain to another, with the consent of both: one offers it, the other accepts. Who has the authority
+//! over both moves it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::devices::has_category;
+use super::{Admin, AdminError, Authority, Result};
+use crate::core::model::device::{Device, Domain};
+use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
+use crate::core::model::timeline::TimelineEvent;
+use crate::store::{Listing, Offer};
+
+/// An offer is kept this long.
+pub const OFFER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A device that is offered to a domain.
+#[derive(Debug, Clone)]
+pub struct OfferListing {
+    /// The device.
+    pub device: Device,
+    /// It is online, so that the offer can be accepted.
+    pub online: bool,
+}
+
+impl Admin {
+    /// Moves a device at once.
+    pub async fn move_device(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        hw_id: &str,
+        to: &str,
+        category: CategoryId,
+    ) -> Result<(Arc<Domain>, Device)> {
+        let from = self.domain(authority, domain).await?;
+        let listing = self.listing(&from.name, hw_id).await?;
+        if authority.instance_only().is_err() {
+            return Err(AdminError::NotAllowed("offer the device to the other domain, which then accepts it"));
+        }
+        let to = self.domain(authority, to).await?;
+        if to.name == from.name {
+            return Err(AdminError::Conflict(
+                "the device is in this domain already; change its category instead".into(),
+            ));
+        }
+        let device = self.hand_over(listing, &to, category).await?;
+        Ok((to, device))
+    }
+
+    /// Offers a device to another domain. A caller of one domain is not told whether there is the other one.
+    pub async fn offer_device(&self, authority: &Authority, domain: &str, hw_id: &str, to: &str) -> Result<()> {
+        let from = self.domain(authority, domain).await?;
+        authority.own_domain(&from.name)?;
+        let key = self.listing(&from.name, hw_id).await?.device.key;
+        let named = match to.parse() {
+            Ok(id) => self.node.tenants.by_id(crate::core::model::ids::DomainId(id)).await?,
+            Err(_) => match DomainName::parse(to) {
+                Ok(name) => self.node.tenants.find(&name).await?,
+                Err(_) => None,
+            },
+        };
+        match named {
+            Some(to) if to.name == from.name => {
+                Err(AdminError::Conflict("the device is in this domain already; change its category instead".into()))
+            }
+            Some(to) => {
+                Ok(self.node.store.offer(&to.name, &Offer { key, from: from.name.clone() }, OFFER_KEPT).await?)
+            }
+            None if authority.domain.is_none() => Err(AdminError::NotFound("domain")),
+            None => Ok(()),
+        }
+    }
+
+    /// The devices that are offered to a domain.
+    pub async fn offers(&self, authority: &Authority, domain: &str) -> Result<Vec<OfferListing>> {
+        let to = self.domain(authority, domain).await?;
+        authority.own_domain(&to.name)?;
+        let mut offers = Vec::new();
+        for offer in self.node.store.offers(&to.name).await? {
+            // One that has been moved or removed since is not the other domain's to give.
+            if let Some(Listing { device, at }) = self.offered(&offer).await? {
+                offers.push(OfferListing { device, online: at.is_some() });
+            }
+        }
+        Ok(offers)
+    }
+
+    /// Accepts an offer.
+    pub async fn accept_offer(
+        &self,
+        authority: &Authority,
+        domain: &str,
+        hw_id: &str,
+        category: CategoryId,
+    ) -> Result<(Arc<Domain>, Device)> {
+        let (to, key) = self.offered_to(authority, domain, hw_id).await?;
+        let offers = self.node.store.offers(&to.name).await?;
+        let offer = offers.into_iter().find(|offer| offer.key == key).ok_or(AdminError::NotFound("offer"))?;
+        let listing = self.offered(&offer).await?.ok_or(AdminError::NotFound("offer"))?;
+        let device = self.hand_over(listing, &to, category).await?;
+        self.node.store.end_offer(&to.name, &key).await?;
+        Ok((to, device))
+    }
+
+    /// Refuses an offer.
+    pub async fn refuse_offer(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
+        let (to, key) = self.offered_to(authority, domain, hw_id).await?;
+        let there = self.node.store.end_offer(&to.name, &key).await?;
+        if there { Ok(()) } else { Err(AdminError::NotFound("offer")) }
+    }
+
+    async fn offered_to(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<(Arc<Domain>, DeviceKey)> {
+        let to = self.domain(authority, domain).await?;
+        authority.own_domain(&to.name)?;
+        let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("offer"))?;
+        Ok((to, key))
+    }
+
+    async fn offered(&self, offer: &Offer) -> Result<Option<Listing>> {
+        match self.listing(&offer.from, offer.key.as_str()).await {
+            Ok(listing) => Ok(Some(listing)),
+            Err(AdminError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn hand_over(&self, Listing { device, at }: Listing, to: &Domain, category: CategoryId) -> Result<Device> {
+        let category = has_category(to, category)?;
+        if at.is_none() {
+            // It would be asked for a password that it has never got.
+            return Err(AdminError::Conflict(
+                "the device is not online, so it cannot be given its new password; try again when it is".into(),
+            ));
+        }
+        let from = device.domain.clone();
+        let assigned = self.node.codes.assign(&device.key, Some(&from), &to.name, category, &device.facts).await?;
+        let Some(moved) = assigned else {
+            return Err(AdminError::Conflict("the device has just left its domain; look it up again".into()));
+        };
+        self.note(&from, &device.key, &TimelineEvent::Moved(to.name.as_str().into())).await;
+        self.note(&to.name, &device.key, &TimelineEvent::Moved(from.as_str().into())).await;
+        self.has_left(device).await;
+        self.recheck(at).await;
+        self.touch(&to.name, &moved.key).await;
+        Ok(*moved)
+    }
+}

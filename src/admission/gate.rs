@@ -1,0 +1,190 @@
+//! One gate, shared by the threads of a process.
+
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::{self, Stopwatch};
+use crate::core::model::time::Tick;
+use crate::core::policy::admission::queue::{QueuePosition, Rank};
+use crate::core::policy::admission::{Gate, Refused, Room};
+use crate::metrics::{self, Admission, Counter, GateName, Gauge, Timer};
+
+type Answer<L> = Result<Permit<L>, Admission>;
+type Waiter<L> = oneshot::Sender<Answer<L>>;
+
+/// What becomes of one who comes to a gate.
+pub enum Passage<L: Clone + Eq + Hash> {
+    /// It may begin.
+    Now(Permit<L>),
+    /// It has to wait.
+    Later(Turn<L>),
+    /// It is sent away.
+    Refused,
+}
+
+pub(super) struct SharedGate<L: Clone + Eq + Hash> {
+    name: GateName,
+    gate: Mutex<Gate<L, Waiter<L>>>,
+}
+
+impl<L: Clone + Eq + Hash> SharedGate<L> {
+    pub fn new(name: GateName, room: Room) -> Self {
+        Self { name, gate: Mutex::new(Gate::new(room)) }
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Gate<L, Waiter<L>>) -> R) -> R {
+        act(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn count(&self, outcome: Admission) {
+        metrics::count(match self.name {
+            GateName::Connection => Counter::ConnectionGate(outcome),
+            GateName::Registration => Counter::RegistrationGate(outcome),
+        });
+    }
+
+    fn permit(self: &Arc<Self>) -> Permit<L> {
+        Permit { turnstile: Arc::clone(self), since: Stopwatch::start(), failed: false }
+    }
+
+    /// `short` says why there are no further places, if so.
+    pub fn pass(self: &Arc<Self>, rank: Rank, lane: &L, short: Option<Admission>) -> Passage<L> {
+        let waits = self.with(|gate| {
+            gate.be_short(short.is_some());
+            if gate.enter() {
+                return None;
+            }
+            let (waiter, answer) = oneshot::channel();
+            Some(gate.wait(rank, lane, waiter, clock::now()).map(|(ticket, displaced)| (ticket, displaced, answer)))
+        });
+        match waits {
+            None => {
+                self.count(Admission::AtOnce);
+                Passage::Now(self.permit())
+            }
+            Some(Ok((ticket, displaced, answer))) => {
+                if let Some(displaced) = displaced {
+                    self.send_away(displaced, short.unwrap_or(Admission::Full));
+                }
+                Passage::Later(Turn { turnstile: Arc::clone(self), ticket: Some(ticket), answer })
+            }
+            Some(Err(why)) => {
+                self.count(match why {
+                    Refused::Full => short.unwrap_or(Admission::Full),
+                    Refused::TooLong => Admission::TooLong,
+                });
+                Passage::Refused
+            }
+        }
+    }
+
+    pub fn go_on(self: &Arc<Self>) -> Permit<L> {
+        self.with(Gate::go_on);
+        self.permit()
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.with(|gate| gate.waiting())
+    }
+
+    pub fn measure(&self, took: Duration) {
+        self.with(|gate| gate.measure(took, false, clock::now()));
+    }
+
+    pub fn served_within(&self, time: Duration) -> Option<usize> {
+        self.with(|gate| gate.served_within(time))
+    }
+
+    pub fn backlog(&self, now: Tick) -> Duration {
+        self.with(|gate| gate.backlog(now))
+    }
+
+    /// Sends away who has waited too long, and admits whoever may begin since the bounds have moved.
+    pub fn keep_up(self: &Arc<Self>, now: Tick, narrowed: Option<usize>) {
+        while let Some(waiter) = self.with(|gate| gate.expire(now)) {
+            self.send_away(waiter, Admission::TooLong);
+        }
+        if let Some(most) = narrowed {
+            self.with(|gate| gate.narrow(most));
+        }
+        self.admit(now);
+        let (waiting, under_way, limit) = self.with(|gate| (gate.waiting(), gate.under_way(), gate.limit()));
+        metrics::set(Gauge::Waiting(self.name), waiting as u64);
+        metrics::set(Gauge::UnderWay(self.name), under_way as u64);
+        metrics::set(Gauge::AdmissionLimit(self.name), limit as u64);
+    }
+
+    fn admit(self: &Arc<Self>, now: Tick) {
+        // Outside of the lock, because what comes back of one who has just gone away takes it again.
+        while let Some((waiter, waited)) = self.with(|gate| gate.admit(now)) {
+            if waiter.send(Ok(self.permit())).is_ok() {
+                self.count(Admission::AfterWaiting);
+                metrics::observe(Timer::Waited(self.name), waited);
+            }
+        }
+    }
+
+    fn send_away(&self, waiter: Waiter<L>, why: Admission) {
+        if waiter.send(Err(why)).is_ok() {
+            self.count(why);
+        }
+    }
+}
+
+/// The right to go on. It is taken back only by being dropped, when what it was for is done.
+pub struct Permit<L: Clone + Eq + Hash> {
+    turnstile: Arc<SharedGate<L>>,
+    since: Stopwatch,
+    failed: bool,
+}
+
+impl<L: Clone + Eq + Hash> Permit<L> {
+    /// What it was for could not be done for lack of the store: a reason to admit fewer.
+    pub const fn fail(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl<L: Clone + Eq + Hash> Drop for Permit<L> {
+    fn drop(&mut self) {
+        let (now, took) = (clock::now(), self.since.elapsed());
+        self.turnstile.with(|gate| {
+            // The other one is measured by laps.
+            if self.turnstile.name == GateName::Registration {
+                gate.measure(took, self.failed, now);
+            }
+            gate.leave();
+        });
+        self.turnstile.admit(now);
+    }
+}
+
+/// A place in the waiting room; dropped, it is given up.
+#[must_use = "it waits only as long as this is kept"]
+pub struct Turn<L: Clone + Eq + Hash> {
+    turnstile: Arc<SharedGate<L>>,
+    ticket: Option<QueuePosition>,
+    answer: oneshot::Receiver<Answer<L>>,
+}
+
+impl<L: Clone + Eq + Hash> Turn<L> {
+    /// Waits for the permit; `None` if it is sent away after all.
+    pub async fn come(mut self) -> Option<Permit<L>> {
+        let answer = (&mut self.answer).await;
+        self.ticket = None;
+        answer.ok()?.ok()
+    }
+}
+
+impl<L: Clone + Eq + Hash> Drop for Turn<L> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket
+            && self.turnstile.with(|gate| gate.withdraw(ticket)).is_some()
+        {
+            self.turnstile.count(Admission::Gone);
+        }
+    }
+}

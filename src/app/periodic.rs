@@ -1,0 +1,91 @@
+//! What a running node does again and again beside its connections, and passing on what the other nodes say.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::admission::controller;
+use crate::lifecycle::Shutdown;
+use crate::metrics::{self, CodeKind, Gauge};
+use crate::node::Node;
+use crate::store;
+use crate::tenant::registry::{FromBus, Spread};
+use crate::tenant_cache;
+
+/// The figures of the whole store are looked at this often, by each node.
+const FIGURES: Duration = Duration::from_secs(5);
+
+/// Begins all of it but the renewal of the lease, which ends before the node does.
+pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
+    every(FIGURES, node, |node| async move { show_figures(&node).await });
+    every(tenant_cache::REFRESH, node, |node| async move {
+        let read = node.tenants.refresh().await;
+        node.registry.do_send(Spread);
+        read
+    });
+    every(controller::UPKEEP, node, |node| {
+        node.governor.keep_up();
+        ready(Ok(()))
+    });
+    let (watched, recorder) = (shutdown.clone(), recorder.clone());
+    every(Duration::from_secs(1), node, move |node| {
+        let (shutdown, recorder) = (watched.clone(), recorder.clone());
+        async move {
+            let answer = node.store.ping().await;
+            shutdown.store_is(answer.is_ok());
+            metrics::set(Gauge::StoreUp, u64::from(answer.is_ok()));
+            metrics::set(Gauge::Ready, u64::from(shutdown.readiness().status() == 200));
+            recorder.run_upkeep();
+            answer
+        }
+    });
+    let (mut signals, registry) = (node.store.subscribe(), node.registry.clone());
+    actix_rt::spawn(async move {
+        while let Some(signal) = signals.recv().await {
+            registry.do_send(FromBus(signal));
+        }
+    });
+}
+
+/// Says how many members this node has, and shows what the store has in all.
+async fn show_figures(node: &Node) -> store::Result<()> {
+    // A full store does not take it, but it can still be looked at.
+    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
+    let totals = node.store.figures().await?;
+    node.governor.saw(totals.devices, totals.missing());
+    metrics::set(Gauge::DevicesKnown, totals.devices);
+    metrics::set(Gauge::DevicesOnline, totals.online);
+    metrics::set(Gauge::DevicesMissing, totals.missing());
+    metrics::set(Gauge::CodesOpen(CodeKind::Short), totals.short_codes);
+    metrics::set(Gauge::CodesOpen(CodeKind::Rollout), totals.rollout_codes);
+    metrics::set(Gauge::MailboxDepth, totals.notices);
+    metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
+    told
+}
+
+/// Does something again and again, as long as the node lives.
+pub(super) fn every<F>(
+    period: Duration,
+    node: &Arc<Node>,
+    mut act: impl FnMut(Arc<Node>) -> F + 'static,
+) -> actix_rt::task::JoinHandle<()>
+where
+    F: Future<Output = store::Result<()>> + 'static,
+{
+    let node = Arc::downgrade(node);
+    actix_rt::spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(node) = node.upgrade() else { return };
+            if let Err(error) = act(node).await {
+                tracing::warn!(%error, "upkeep");
+            }
+        }
+    })
+}

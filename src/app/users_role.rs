@@ -1,0 +1,172 @@
+//! The Users role out of the configuration.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::app::periodic::every;
+use crate::config::{BackendKind, Config, Pbx, Role};
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::model::users_role::{PhoneApp, RetryDelays};
+use crate::core::protocol::sysclient::auth::unhex;
+use crate::core::session::exchange::inbound::InboundSettings;
+use crate::core::session::exchange::settings as traffic;
+use crate::lifecycle::Shutdown;
+use crate::node::Node;
+use crate::users_role::backend::exchange::{Dial, ExchangeSettings, PbxBackend, Trust};
+use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
+use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
+
+/// Waits between attempts to reach Devices.
+const RECONNECT: RetryDelays = RetryDelays { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+
+/// How often it is counted how many orders there are.
+const FIGURES: Duration = Duration::from_secs(5);
+
+/// Begins the Users role, if this process plays it.
+pub(super) fn start(
+    config: &Config,
+    node: &Arc<Node>,
+    pbx: Option<Arc<PbxBackend>>,
+) -> anyhow::Result<Option<Arc<UsersRole>>> {
+    if !config.plays(Role::Users) {
+        return Ok(None);
+    }
+    let users = &config.users;
+    let own = users.devices.is_empty();
+    let tls = if own && config.tls.is_on() { trust_own(&config.tls.certificate) } else { trust_roots() };
+    let settings = Settings {
+        node: node.id.clone(),
+        devices: if own { own_address(config) } else { users.devices.clone() }.into(),
+        tls: tls.context("[users]")?,
+        tenants: tenants(config),
+        reconnect: RECONNECT,
+        orders: RetryDelays { first: users.order_again, longest: users.order_again_max },
+        orders_at_once: users.orders_at_once,
+        enter_timeout: users.order_timeout,
+        looks_per_second: users.looks_per_second,
+    };
+    let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
+    let people = UsersRole::start(&node.store, &backend(config, names, pbx)?, settings).context("[users]")?;
+    let shown = Arc::downgrade(&people);
+    every(FIGURES, node, move |_| {
+        let people = shown.upgrade();
+        async move {
+            match people {
+                Some(people) => people.show_figures().await,
+                None => Ok(()),
+            }
+        }
+    });
+    Ok(Some(people))
+}
+
+fn tenants(config: &Config) -> Vec<TenantSettings> {
+    let tenant =
+        |name: &DomainName, password: &Secret| TenantSettings { domain: name.clone(), password: password.clone() };
+    let named = &config.users.tenants;
+    if named.is_empty() {
+        config.domains.iter().map(|of| tenant(&of.name, &of.password)).collect()
+    } else {
+        named.iter().map(|of| tenant(&of.name, &of.password)).collect()
+    }
+}
+
+fn backend(
+    config: &Config,
+    tenants: Vec<DomainName>,
+    pbx: Option<Arc<PbxBackend>>,
+) -> anyhow::Result<Arc<dyn Backend>> {
+    if let Some(pbx) = pbx {
+        return Ok(pbx);
+    }
+    let users = &config.users;
+    let app = |name: &String| PhoneApp { name: name.as_str().into(), title: name.as_str().into() };
+    let apps: Vec<PhoneApp> = users.phone_apps.iter().map(app).collect();
+    Ok(match users.backend {
+        BackendKind::File => {
+            Arc::new(FileBackend::new(users.file.users.clone(), users.file.phones.clone(), apps, tenants))
+        }
+        BackendKind::Webhook => {
+            let settings = WebhookSettings {
+                users: users.webhook.users.clone(),
+                url: users.webhook.url.parse().context("users.webhook.url")?,
+                secret: users.webhook.secret.clone(),
+                timeout: users.webhook.timeout,
+                apps,
+                tenants,
+            };
+            Arc::new(WebhookBackend::new(settings).context("[users.webhook]")?)
+        }
+        BackendKind::Pbx => anyhow::bail!("the clients of the PBXs have not been started"),
+    })
+}
+
+/// Begins the clients of the PBXs, if they are the backend.
+pub(super) fn exchanges(
+    config: &Config,
+    node: &Arc<Node>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Arc<PbxBackend>>> {
+    if !config.plays(Role::Users) || config.users.backend != BackendKind::Pbx {
+        return Ok(None);
+    }
+    let pbx = &config.users.pbx;
+    let lines: Vec<ExchangeSettings> =
+        pbx.exchanges.iter().map(|of| line(config, of)).collect::<anyhow::Result<_>>()?;
+    let password = |line: &ExchangeSettings| (line.system.clone(), line.password.clone());
+    let door = InboundSettings {
+        domain: node.instance.domain.as_str().into(),
+        instance: pbx.instance.as_str().into(),
+        build: node.app_settings.build_mark.clone(),
+        passwords: lines.iter().filter(|line| line.dial.is_none()).map(password).collect(),
+        check_names: pbx.check_names,
+    };
+    Ok(Some(Arc::new(PbxBackend::start(lines, door, &node.store, shutdown))))
+}
+
+fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {
+    let pbx = &config.users.pbx;
+    let key = || format!("users.pbx.exchanges[{}]", of.domain);
+    let trust = if !of.fingerprint.is_empty() {
+        let bytes = unhex(&of.fingerprint.replace(':', "").to_lowercase()).unwrap_or_default();
+        Trust::Fingerprint(bytes.try_into().ok().with_context(key)?)
+    } else if of.authority.as_os_str().is_empty() {
+        Trust::Public
+    } else {
+        let file = CertificateDer::pem_file_iter(&of.authority).with_context(key)?;
+        Trust::Authorities(file.collect::<Result<_, _>>().with_context(key)?)
+    };
+    Ok(ExchangeSettings {
+        domain: of.domain.clone(),
+        system: if of.system.is_empty() { of.domain.as_str() } else { &of.system }.into(),
+        pbx: of.pbx.as_str().into(),
+        object: of.object.as_str().into(),
+        password: of.password.clone(),
+        dial: (!of.url.is_empty()).then(|| Dial { url: of.url.clone(), trust }),
+        traffic: traffic::Settings {
+            phone_apps: config.users.phone_apps.iter().map(|app| app.as_str().into()).collect(),
+            flags: pbx.flags.clone(),
+            conflict: pbx.conflict,
+            updates_per_second: pbx.updates_per_second,
+            requests_per_second: pbx.requests_per_second,
+            ..traffic::Settings::default()
+        },
+    })
+}
+
+/// The own public listener, reached from this machine.
+fn own_address(config: &Config) -> String {
+    let listen = config.server.listen;
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    let scheme = if config.tls.is_on() { "wss" } else { "ws" };
+    format!("{scheme}://{}{}", SocketAddr::new(ip, listen.port()), config.instance_path())
+}

@@ -1,0 +1,157 @@
+//! Answers to the questions of app connections about categories and codes (`devices-api.md` section 2).
+
+use std::sync::Arc;
+
+use crate::core::model::device::{Category, CodeState, Domain};
+use crate::core::model::device_view::DeviceView;
+use crate::core::model::ids::{Code, DeviceKey, DomainId, DomainName};
+use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::core::policy::jobs::Task;
+use crate::core::protocol::appws::message::ApiError;
+use crate::core::session::app::event::{Answer, Delivery};
+use crate::core::session::app::rights::Rights;
+use crate::directory::DirectoryError;
+use crate::metrics::{self, CodeEvent, Counter};
+use crate::store::{Result, StoreError};
+
+use crate::registration::RegistrationService;
+pub(super) use crate::registration::new_code::{CodeRequest, NoCode};
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "request failed");
+        Self::Internal
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        tracing::warn!(%error, "no code from the directory");
+        metrics::count(Counter::Code(CodeEvent::DirectoryUnavailable));
+        match error {
+            DirectoryError::RateLimited { .. } => Self::TooManyRequests,
+            DirectoryError::Refused(_)
+            | DirectoryError::Unauthorized
+            | DirectoryError::IdempotencyConflict
+            | DirectoryError::Unavailable(_) => Self::DirectoryUnavailable,
+        }
+    }
+}
+
+impl From<NoCode> for ApiError {
+    fn from(error: NoCode) -> Self {
+        match error {
+            NoCode::TooManyOpen => Self::TooManyRequests,
+            NoCode::Directory(error) => error.into(),
+            NoCode::Store(error) => error.into(),
+        }
+    }
+}
+
+impl RegistrationService {
+    /// The domain that is meant. One outside the rights looks like one that does not exist.
+    pub(super) async fn domain(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+    ) -> std::result::Result<Arc<Domain>, ApiError> {
+        let domain = match id {
+            Some(id) => self.tenants.by_id(id).await?,
+            None => self.tenants.find(&rights.domain).await?,
+        };
+        let Some(domain) = domain else { return Err(ApiError::NotFound) };
+        let from = (!rights.admin).then_some(&rights.domain);
+        if self.tenants.reach(from, &domain.name).await? { Ok(domain) } else { Err(ApiError::NotFound) }
+    }
+
+    /// The categories for provisioning. With a type only those that suit it: that have a configuration for it, or none at
+    /// all, so that a domain without jobs is not without categories (`devices-api.md` 2.2).
+    pub async fn categories(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+        device_type: Option<&str>,
+    ) -> std::result::Result<Answer, ApiError> {
+        let domain = self.domain(rights, id).await?;
+        let jobs = self.tenants.jobs(&domain.name);
+        let suits = |category: &Category| {
+            let Some(device_type) = device_type else { return true };
+            let mut kinds =
+                jobs.iter().filter(|job| job.order.matches(category.id)).filter_map(|job| match &job.order.task {
+                    Task::Config(configuration) => Some(configuration.kind),
+                    Task::Update(_) => None,
+                });
+            let Some(first) = kinds.next() else { return true };
+            first.lists_category(device_type) || kinds.any(|kind| kind.lists_category(device_type))
+        };
+        let categories = domain.categories.iter().filter(|c| c.provisioning && suits(c)).cloned().collect();
+        Ok(Answer::Categories { name: domain.name.clone(), domain: domain.id, categories })
+    }
+
+    /// A new code.
+    pub async fn issue(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+        category: &str,
+        sip: Option<Box<str>>,
+        rollout: bool,
+    ) -> std::result::Result<Answer, ApiError> {
+        let domain = self.domain(rights, id).await?;
+        let category = domain.category(category).ok_or(ApiError::NotFound)?;
+        if !category.provisioning {
+            return Err(ApiError::NotAProvisioningCategory);
+        }
+        let wish = CodeRequest {
+            domain: &domain,
+            category: category.id,
+            sip,
+            requester: rights.requester.clone(),
+            holder: Some(self.node.clone()),
+            rollout,
+        };
+        let made = self.make(&wish).await?;
+        self.note(&domain.name, vec![Subject::Code(made.code)], TimelineEvent::Issued);
+        Ok(Answer::Code { name: domain.name.clone(), code: made.code, valid_until: made.valid_until })
+    }
+
+    /// Which device has used a code.
+    pub async fn provisioned(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+        code: Code,
+    ) -> std::result::Result<Answer, ApiError> {
+        let domain = self.domain(rights, id).await?;
+        let issued = self.store.code_in(&domain.name, code).await?.ok_or(ApiError::NotFound)?;
+        if issued.holder.is_none() {
+            // Nobody waits for the notice any more, so it is addressed to who asks now. Whoever requested the code is not put
+            // aside by somebody who only asks about it.
+            self.store.hold_code(&domain.name, code, &self.node).await?;
+        }
+        let name = domain.name.clone();
+        let device = match issued.state {
+            CodeState::Open => None,
+            CodeState::Used { by, .. } => {
+                Some(Box::new(self.view(&domain.name, &by).await?.ok_or(ApiError::NotFound)?))
+            }
+        };
+        Ok(Answer::Device { name, code, device })
+    }
+
+    /// The device that has used a code, and the port if it was for one; `None` if there is no such device (any more).
+    pub async fn taker(&self, domain: &DomainName, code: Code) -> Result<Option<Delivery>> {
+        let Some(issued) = self.store.code_in(domain, code).await? else { return Ok(None) };
+        let CodeState::Used { by, port } = issued.state else { return Ok(None) };
+        Ok(self.view(domain, &by).await?.map(|device| Delivery { code, port, device }))
+    }
+
+    /// A device of this domain as clients see it; `None` if it is not of this domain (any more).
+    pub async fn view(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<DeviceView>> {
+        let device = self.store.find_device(key).await?;
+        let Some(device) = device.filter(|d| d.domain == *domain) else { return Ok(None) };
+        let Some(tenant) = self.tenants.find(domain).await? else { return Ok(None) };
+        let online = self.store.whereabouts(domain, key).await?.is_some();
+        Ok(Some(DeviceView::member(device, &tenant, online)))
+    }
+}

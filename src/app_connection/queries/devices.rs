@@ -1,0 +1,152 @@
+//! Answers to the questions of app connections about devices and domains (`devices-api.md` sections 3 and 4).
+
+use std::result::Result;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::core::model::device::Domain;
+use crate::core::model::device_view::{DeviceView, DomainView};
+use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::protocol::appws::message::ApiError;
+use crate::core::protocol::appws::select::Selection;
+use crate::core::session::app::event::Answer;
+use crate::core::session::app::rights::Rights;
+use crate::core::session::app::walk::{Read, Reading, Walk};
+use crate::store;
+
+use crate::registration::RegistrationService;
+
+/// Devices in one answer at most.
+const PAGE: usize = 1000;
+
+/// Readings of the store at once for one question.
+const AT_ONCE: usize = 32;
+
+fn from(rights: &Rights) -> Option<&DomainName> {
+    (!rights.admin).then_some(&rights.domain)
+}
+
+impl RegistrationService {
+    /// A device within the rights, and its domain. One outside them looks like one that does not exist.
+    pub async fn within(&self, rights: &Rights, key: &DeviceKey) -> Result<(Arc<Domain>, DeviceView), ApiError> {
+        self.look(rights, key).await?.ok_or(ApiError::NotFound)
+    }
+
+    async fn look(&self, rights: &Rights, key: &DeviceKey) -> store::Result<Option<(Arc<Domain>, DeviceView)>> {
+        let Some(device) = self.store.find_device(key).await? else { return Ok(None) };
+        if !self.tenants.reach(from(rights), &device.domain).await? {
+            return Ok(None);
+        }
+        let Some(domain) = self.tenants.find(&device.domain).await? else { return Ok(None) };
+        let online = self.store.whereabouts(&domain.name, key).await?.is_some();
+        let view = DeviceView::member(device, &domain, online);
+        Ok(Some((domain, view)))
+    }
+
+    /// One device.
+    pub async fn named(&self, rights: &Rights, key: &DeviceKey) -> Result<Answer, ApiError> {
+        let (_, view) = self.within(rights, key).await?;
+        Ok(Answer::Named(Box::new(view)))
+    }
+
+    /// The analogue ports of a device.
+    pub async fn ports(&self, rights: &Rights, key: &DeviceKey) -> Result<Answer, ApiError> {
+        let (domain, _) = self.within(rights, key).await?;
+        self.store.ports(&domain.name, key).await?.map(Answer::Ports).ok_or(ApiError::NotFound)
+    }
+
+    /// Forgets an analogue port.
+    pub async fn remove_port(&self, rights: &Rights, key: &DeviceKey, port: &str) -> Result<Answer, ApiError> {
+        let (domain, _) = self.within(rights, key).await?;
+        let removed = self.store.remove_port(&domain.name, key, port).await?;
+        removed.then_some(Answer::Done).ok_or(ApiError::NotFound)
+    }
+
+    /// The domains within the rights.
+    pub fn domains(&self, rights: &Rights, instance: &DomainName) -> Answer {
+        let reachable = self.tenants.reachable(from(rights));
+        Answer::Domains(reachable.iter().map(|domain| DomainView::new(domain, instance.as_str())).collect())
+    }
+
+    /// How many devices have no domain; only an administrator is told.
+    pub async fn unassigned(&self, rights: &Rights) -> Result<Answer, ApiError> {
+        Ok(Answer::Unassigned(if rights.admin { self.store.unassigned_count().await? } else { 0 }))
+    }
+
+    /// The domains that a selection can take devices of, as far as they are within the rights.
+    pub fn domains_of(&self, rights: &Rights, selection: &Selection) -> Vec<DomainName> {
+        if selection.nothing || selection.unassigned {
+            return Vec::new();
+        }
+        let wanted = |domain: &Arc<Domain>| selection.domains.as_ref().is_none_or(|ids| ids.contains(&domain.id));
+        self.tenants.reachable(from(rights)).iter().filter(|d| wanted(d)).map(|d| d.name.clone()).collect()
+    }
+
+    /// The first page of a list.
+    pub async fn list(&self, rights: &Rights, selection: Arc<Selection>) -> Result<Answer, ApiError> {
+        if let Some(keys) = &selection.named {
+            let found = self.look_again(rights, keys).await?;
+            let views = found.into_iter().filter_map(|(_, view)| view);
+            let mut devices: Vec<_> = views.filter(|view| selection.takes(view)).collect();
+            devices.sort_by_key(|view| view.id);
+            return Ok(Answer::Page { devices, rest: None });
+        }
+        let mut lanes: Vec<_> = self.domains_of(rights, &selection).into_iter().map(Some).collect();
+        if selection.unassigned && rights.admin && !selection.nothing {
+            lanes.push(None);
+        }
+        self.page(Box::new(Walk::new(selection, lanes))).await
+    }
+
+    /// The next page of a list.
+    pub async fn page(&self, mut walk: Box<Walk>) -> Result<Answer, ApiError> {
+        let mut devices = Vec::new();
+        while !walk.is_over() && devices.len() < PAGE {
+            let readings = stream::iter(walk.readings()).map(|reading| self.read(reading)).buffered(AT_ONCE);
+            let reads = readings.try_collect().await?;
+            walk.read(reads);
+            devices.extend(walk.take(PAGE - devices.len()));
+        }
+        let rest = (!walk.is_over()).then_some(walk);
+        Ok(Answer::Page { devices, rest })
+    }
+
+    async fn read(&self, Reading { domain, after, limit }: Reading) -> store::Result<Read> {
+        let devices: Vec<_> = match domain {
+            None => {
+                let read = self.store.unassigned_devices(after, limit).await?;
+                read.into_iter()
+                    .map(|listing| DeviceView::unassigned_device(listing.device, listing.at.is_some()))
+                    .collect()
+            }
+            Some(name) => match self.tenants.find(&name).await? {
+                None => Vec::new(),
+                Some(domain) => {
+                    let read = self.store.devices(&name, after, limit).await?;
+                    let view = |l: store::Listing| DeviceView::member(l.device, &domain, l.at.is_some());
+                    read.into_iter().map(view).collect()
+                }
+            },
+        };
+        let to = devices.last().filter(|_| devices.len() == limit).map(|view| view.id);
+        Ok(Read { devices, to })
+    }
+
+    /// Devices as they are now.
+    pub async fn looked(&self, rights: &Rights, keys: Vec<DeviceKey>) -> Result<Answer, ApiError> {
+        Ok(Answer::Looked(self.look_again(rights, &keys).await?))
+    }
+
+    async fn look_again(
+        &self,
+        rights: &Rights,
+        keys: &[DeviceKey],
+    ) -> store::Result<Vec<(DeviceKey, Option<DeviceView>)>> {
+        let look = |key: DeviceKey| async move {
+            let found = self.look(rights, &key).await?;
+            Ok((key, found.map(|(_, view)| view)))
+        };
+        stream::iter(keys.to_vec()).map(look).buffered(AT_ONCE).try_collect().await
+    }
+}

@@ -1,0 +1,4 @@
+//! TODO header
+
+pub(crate) mod codes;
+pub(crate) mod devices;

@@ -1,0 +1,142 @@
+//! Keys of the app sessions that are open on this node: what lets a browser through to devices (`sysclient.md` 8.1).
+//!
+//! A key is found by its hash, so that the time of a look-up says nothing about the keys that there are.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::session::app::rights::Rights;
+
+/// Tunnel sessions that one key may have open at once.
+const TUNNELS_MAX: usize = 64;
+
+type Hash = [u8; 32];
+
+struct Entry {
+    /// The domain whose password was proved; `None`: that of the instance.
+    domain: Option<DomainName>,
+    tunnels: Arc<AtomicUsize>,
+    ended: watch::Receiver<()>,
+}
+
+/// The keys of one node.
+#[derive(Default)]
+pub struct Keys(Mutex<HashMap<Hash, Entry>>);
+
+impl Keys {
+    fn with<R>(&self, act: impl FnOnce(&mut HashMap<Hash, Entry>) -> R) -> R {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The key opens devices until what is returned is dropped.
+    pub fn insert(self: &Arc<Self>, key: &Secret, rights: &Rights) -> OpenKey {
+        let (alive, ended) = watch::channel(());
+        let domain = (!rights.admin).then(|| rights.domain.clone());
+        let hash = hash(key);
+        self.with(|keys| keys.insert(hash, Entry { domain, tunnels: Arc::default(), ended }));
+        OpenKey { keys: Arc::clone(self), hash, _alive: alive }
+    }
+
+    /// The session of this key, if it is open.
+    pub fn find(&self, key: &Secret) -> Option<Holder> {
+        let hash = hash(key);
+        self.with(|keys| {
+            keys.get(&hash).map(|entry| Holder {
+                domain: entry.domain.clone(),
+                tunnels: Arc::clone(&entry.tunnels),
+                ended: entry.ended.clone(),
+            })
+        })
+    }
+}
+
+fn hash(key: &Secret) -> Hash {
+    Sha256::digest(key.expose()).into()
+}
+
+/// The key of an open session; opens nothing any more when this is dropped.
+pub struct OpenKey {
+    keys: Arc<Keys>,
+    hash: Hash,
+    _alive: watch::Sender<()>,
+}
+
+impl Drop for OpenKey {
+    fn drop(&mut self) {
+        self.keys.with(|keys| keys.remove(&self.hash));
+    }
+}
+
+/// Who has come with a key.
+#[derive(Clone)]
+pub struct Holder {
+    /// The domain whose password was proved; `None`: that of the instance.
+    pub domain: Option<DomainName>,
+    tunnels: Arc<AtomicUsize>,
+    ended: watch::Receiver<()>,
+}
+
+impl Holder {
+    /// A place for one more tunnel session; `None` if all are taken.
+    pub fn admit(&self) -> Option<Admitted> {
+        let taken = self
+            .tunnels
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < TUNNELS_MAX).then_some(open + 1));
+        taken.ok().map(|_| Admitted(Arc::clone(&self.tunnels)))
+    }
+
+    /// Returns when the session of the key has ended.
+    pub async fn ended(&mut self) {
+        // Nothing is ever sent: it is the end of the sender that counts.
+        while self.ended.changed().await.is_ok() {}
+    }
+}
+
+/// The place of a tunnel session; free again when dropped.
+pub struct Admitted(Arc<AtomicUsize>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::device::Requester;
+
+    fn rights(admin: bool) -> Rights {
+        let requester = Requester { app: "a".into(), sip: "s".into() };
+        Rights { admin, domain: DomainName::parse("example.com").unwrap(), requester }
+    }
+
+    #[test]
+    fn a_key_lives_as_long_as_its_session() {
+        let keys = Arc::new(Keys::default());
+        let (one, two) = (Secret::new("one"), Secret::new("two"));
+        let open = keys.insert(&one, &rights(false));
+        let _admin = keys.insert(&two, &rights(true));
+        assert_eq!(keys.find(&one).unwrap().domain, Some(rights(false).domain));
+        assert_eq!(keys.find(&two).unwrap().domain, None, "all domains");
+        assert!(keys.find(&Secret::new("on")).is_none());
+        drop(open);
+        assert!(keys.find(&one).is_none() && keys.find(&two).is_some());
+    }
+
+    #[test]
+    fn a_key_has_64_places() {
+        let keys = Arc::new(Keys::default());
+        let key = Secret::new("key");
+        let _open = keys.insert(&key, &rights(false));
+        let mut places: Vec<_> = (0..64).map(|_| keys.find(&key).unwrap().admit().unwrap()).collect();
+        assert!(keys.find(&key).unwrap().admit().is_none());
+        places.pop();
+        assert!(keys.find(&key).unwrap().admit().is_some());
+    }
+}

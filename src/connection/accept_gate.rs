@@ -1,0 +1,165 @@
+//! The gate of connections: a service in front of TLS and HTTP.
+//!
+//! A connection goes on at once, or waits for its turn with nothing but its socket, or is sent away. Nothing is parsed before
+//! it has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded or over.
+
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_rt::net::TcpStream;
+use actix_service::{Service, ServiceFactory};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
+
+use crate::admission::controller::{AdmissionController, Passage, Permit};
+use crate::clock::{self, Stopwatch};
+use crate::core::policy::limits::{PerSecond, SourceKey};
+
+/// Who has sent no whole request by now is cut by the HTTP service; what lasts longer is no handshake any more.
+const HANDSHAKE: Duration = Duration::from_secs(6);
+
+/// How often each thread measures how long it takes for everything that is ready.
+const LAPS_EVERY: Duration = Duration::from_millis(20);
+
+/// Answers in a second that one thread gives to those whom it sends away. Beyond, they cost more than they are worth: whoever
+/// is not answered is cut.
+const ANSWERS_PER_SECOND: u32 = 200;
+
+/// In front of the service that `inner` makes.
+pub struct Gate<F> {
+    inner: F,
+    governor: Arc<AdmissionController>,
+    plain: bool,
+}
+
+impl<F> Gate<F> {
+    /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
+    pub const fn new(inner: F, governor: Arc<AdmissionController>, plain: bool) -> Self {
+        Self { inner, governor, plain }
+    }
+}
+
+/// A connection that has passed, and where it comes from: the kernel is asked once.
+pub type Passed = (TcpStream, Option<SocketAddr>);
+
+impl<F> ServiceFactory<TcpStream> for Gate<F>
+where
+    F: ServiceFactory<Passed, Response = (), Config = ()>,
+    F::Future: 'static,
+    F::Service: 'static,
+    F::Error: 'static,
+    F::InitError: 'static,
+{
+    type Response = ();
+    type Error = F::Error;
+    type Config = ();
+    type Service = Guarded<F::Service>;
+    type InitError = F::InitError;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let (governor, plain) = (Arc::clone(&self.governor), self.plain);
+        let inner = self.inner.new_service(());
+        let make = move |inner: Result<F::Service, F::InitError>| {
+            let inner = Rc::new(inner?);
+            actix_rt::spawn(measure_laps(Arc::downgrade(&governor)));
+            let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
+            Ok(Guarded { inner, governor, answers })
+        };
+        inner.map(make).boxed_local()
+    }
+}
+
+/// The gate of one worker.
+pub struct Guarded<S> {
+    inner: Rc<S>,
+    governor: Arc<AdmissionController>,
+    answers: Rc<RefCell<PerSecond>>,
+}
+
+impl<S> Service<TcpStream> for Guarded<S>
+where
+    S: Service<Passed, Response = ()> + 'static,
+    S::Future: 'static,
+    S::Error: 'static,
+{
+    type Response = ();
+    type Error = S::Error;
+    type Future = LocalBoxFuture<'static, Result<(), S::Error>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, io: TcpStream) -> Self::Future {
+        let peer = io.peer_addr().ok();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        // Never negative while it is open.
+        let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
+        match self.governor.connection(SourceKey::from(address), descriptor) {
+            Passage::Now(permit) => serve(self.inner.call((io, peer)), permit).boxed_local(),
+            Passage::Later(turn) => {
+                let (inner, governor) = (Rc::clone(&self.inner), Arc::clone(&self.governor));
+                let answers = Rc::clone(&self.answers);
+                let wait = async move {
+                    let Some(permit) = turn.come().await else {
+                        send_away(&io, &governor, &answers);
+                        return Ok(());
+                    };
+                    // In a box of its own, so that one who waits does not hold the place for it.
+                    serve(inner.call((io, peer)), permit).boxed_local().await
+                };
+                wait.boxed_local()
+            }
+            Passage::Refused => {
+                send_away(&io, &self.governor, &self.answers);
+                ready(Ok(())).boxed_local()
+            }
+        }
+    }
+}
+
+async fn serve<T>(serving: impl Future<Output = T>, permit: Permit<SourceKey>) -> T {
+    let mut serving = pin!(serving);
+    if let Ok(served) = timeout(HANDSHAKE, serving.as_mut()).await {
+        return served;
+    }
+    drop(permit);
+    serving.await
+}
+
+async fn measure_laps(governor: Weak<AdmissionController>) {
+    loop {
+        sleep(LAPS_EVERY).await;
+        let lap = Stopwatch::start();
+        yield_now().await;
+        let Some(governor) = governor.upgrade() else { return };
+        governor.lap(lap.elapsed());
+    }
+}
+
+/// Says when to come back, as far as that costs no more than a few calls of the kernel.
+fn send_away(io: &TcpStream, governor: &AdmissionController, answers: &RefCell<PerSecond>) {
+    let socket = socket2::SockRef::from(io);
+    if answers.borrow_mut().take(clock::now()).is_err() {
+        // A reset: the shortest of ends. If it cannot be had, the socket is closed in the usual way.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        return;
+    }
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        governor.retry_after().as_secs().max(1)
+    );
+    // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it comes back
+    // sooner; that is all.
+    let _ = (&*socket).read(&mut [0; 2048]);
+    let _ = (&*socket).write_all(answer.as_bytes());
+}

@@ -1,0 +1,200 @@
+//! Every open connection of this node: how many there may be, and where each is reached. How they are all ended is in
+//! [`crate::node::draining`].
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Addr, Message};
+
+use crate::app_connection::actor::AppActor;
+use crate::core::model::ids::ConnId;
+use crate::core::policy::limits::SourceKey;
+use crate::core::protocol::close::Close;
+use crate::device::actor::DeviceActor;
+use crate::metrics::{self, Counter, Gauge, Held, Peer};
+
+/// Ends a connection for a reason from outside its protocol.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct End(pub Close);
+
+/// The server stops: ends a connection with [`Close::Stopping`] as soon as what is under way on it is finished.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Finish;
+
+/// Bounds on the number of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// Connections of all kinds.
+    pub connections: usize,
+    /// Unassigned devices per source address.
+    pub unassigned_per_source: usize,
+    /// Unassigned devices in all.
+    pub unassigned: usize,
+}
+
+/// The actor of a connection.
+#[derive(Clone)]
+pub(crate) enum OpenConnection {
+    DeviceActor(Addr<DeviceActor>),
+    App(Addr<AppActor>),
+}
+
+impl OpenConnection {
+    pub(super) const fn peer(&self) -> Peer {
+        match self {
+            Self::DeviceActor(_) => Peer::Device,
+            Self::App(_) => Peer::App,
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        match self {
+            Self::DeviceActor(phone) => phone.do_send(Finish),
+            Self::App(app) => app.do_send(Finish),
+        }
+    }
+
+    pub(crate) fn end(&self, close: Close) {
+        match self {
+            Self::DeviceActor(phone) => phone.do_send(End(close)),
+            Self::App(app) => app.do_send(End(close)),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    open: usize,
+    connections: HashMap<ConnId, OpenConnection>,
+    unassigned: HashMap<SourceKey, usize>,
+    unassigned_total: usize,
+}
+
+/// The connections of this node.
+pub struct ConnectionTable {
+    capacity: Capacity,
+    next: AtomicU64,
+    members: Arc<AtomicU64>,
+    tables: Mutex<Tables>,
+}
+
+impl ConnectionTable {
+    /// No connection yet.
+    pub fn new(capacity: Capacity) -> Self {
+        Self { capacity, next: AtomicU64::new(1), members: Arc::default(), tables: Mutex::default() }
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
+        act(&mut self.tables.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A place for a new connection; `None` if all are taken.
+    pub fn admit(self: &Arc<Self>, peer: Peer) -> Option<ConnectionSlot> {
+        let free = self.with(|t| {
+            let free = t.open < self.capacity.connections;
+            t.open += usize::from(free);
+            free
+        });
+        free.then(|| {
+            metrics::count(Counter::Accepted(peer));
+            let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+            ConnectionSlot { roster: Arc::clone(self), conn, _counted: metrics::hold(Gauge::Connections(peer)) }
+        })
+    }
+
+    /// The actor of an app connection can be ended from now on.
+    pub fn enrol(&self, conn: ConnId, app: Addr<AppActor>) {
+        self.with(|t| t.connections.insert(conn, OpenConnection::App(app)));
+    }
+
+    /// The actor of a device connection can be found and ended from now on.
+    pub fn enrol_phone(&self, conn: ConnId, phone: Addr<DeviceActor>) {
+        self.with(|t| t.connections.insert(conn, OpenConnection::DeviceActor(phone)));
+    }
+
+    /// The device connection with this number.
+    pub fn phone(&self, conn: ConnId) -> Option<Addr<DeviceActor>> {
+        self.with(|t| match t.connections.get(&conn) {
+            Some(OpenConnection::DeviceActor(phone)) => Some(phone.clone()),
+            Some(OpenConnection::App(_)) | None => None,
+        })
+    }
+
+    /// A place among the unassigned devices; `None` if the source address or the node has too many.
+    pub fn admit_unassigned(self: &Arc<Self>, source: SourceKey) -> Option<UnassignedSlot> {
+        let free = self.with(|t| {
+            let of_source = t.unassigned.get(&source).copied().unwrap_or(0);
+            let free = of_source < self.capacity.unassigned_per_source && t.unassigned_total < self.capacity.unassigned;
+            if free {
+                t.unassigned.insert(source, of_source + 1);
+                t.unassigned_total += 1;
+            }
+            free
+        });
+        free.then(|| UnassignedSlot { roster: Arc::clone(self), source, _counted: metrics::hold(Gauge::Unassigned) })
+    }
+
+    /// How many members there are; kept by the actors of the domains.
+    pub const fn members(&self) -> &Arc<AtomicU64> {
+        &self.members
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.with(|t| t.open)
+    }
+
+    /// The actor of this connection has ended; its socket may linger.
+    pub fn withdraw(&self, conn: ConnId) {
+        self.with(|t| t.connections.remove(&conn));
+    }
+
+    /// The actors of all connections of this kind.
+    pub(crate) fn enrolled(&self, peer: Peer) -> Vec<(ConnId, OpenConnection)> {
+        self.with(|t| {
+            let those = t.connections.iter().filter(|(_, enrolled)| enrolled.peer() == peer);
+            those.map(|(conn, enrolled)| (*conn, enrolled.clone())).collect()
+        })
+    }
+}
+
+/// The place of an open connection; free again when dropped.
+pub struct ConnectionSlot {
+    roster: Arc<ConnectionTable>,
+    /// The number of the connection.
+    pub conn: ConnId,
+    _counted: Held,
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.roster.with(|t| {
+            t.open -= 1;
+            t.connections.remove(&self.conn);
+        });
+    }
+}
+
+/// The place of an unassigned device; free again when dropped.
+pub struct UnassignedSlot {
+    roster: Arc<ConnectionTable>,
+    source: SourceKey,
+    _counted: Held,
+}
+
+impl Drop for UnassignedSlot {
+    fn drop(&mut self) {
+        self.roster.with(|t| {
+            t.unassigned_total -= 1;
+            if let Some(count) = t.unassigned.get_mut(&self.source) {
+                *count -= 1;
+                if *count == 0 {
+                    t.unassigned.remove(&self.source);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,350 @@
+//! One TLS connection of the server side, which holds no buffer while it is idle.
+//!
+//! The stream of `tokio-rustls` keeps 4 KiB to read into for life. Here rustls is driven through its unbuffered interface: what
+//! comes is read into the stack, and kept only as far as it is an incomplete record. At most one sealed record, and a ticket,
+//! waits for the kernel. All of the protocol is rustls's.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes read at once; they live on the stack.
+const READ_AT_ONCE: usize = 16 * 1024;
+
+/// Plain bytes that are sealed together; a record holds no more.
+const RECORD: usize = 16 * 1024;
+
+/// What a record is longer than its content, at most.
+const OVERHEAD: usize = 256;
+
+/// So much that is sealed already may go out together with what is written next: a session ticket is shorter.
+const TICKET: usize = 1024;
+
+/// A handshake message may come in several records; so much of one may wait for its end.
+const UNFINISHED: usize = 64 * 1024;
+
+/// A connection after its handshake.
+pub struct TlsStream<T> {
+    io: T,
+    session: UnbufferedServerConnection,
+    /// What has come and is no complete record yet.
+    incoming: Vec<u8>,
+    /// What was opened and not read yet.
+    opened: Bytes,
+    /// What is sealed and not with the kernel yet.
+    sealed: BytesMut,
+    /// Who waits until the kernel takes more.
+    writer: Option<Waker>,
+    /// The peer has said that it sends nothing more.
+    over: bool,
+    closing: bool,
+    /// Broken off: the session is not asked any more.
+    failed: bool,
+}
+
+/// What the session waits for when it has done what it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// For bytes of the peer: the handshake is not done.
+    Shaking,
+    /// For anything: the handshake is done.
+    Ready,
+    /// For nothing: both sides have closed.
+    Closed,
+}
+
+/// What to seal when the session is ready for it.
+enum Outgoing<'a> {
+    Nothing,
+    Data(&'a [u8]),
+    Close,
+}
+
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
+    /// Shakes hands. If that fails, the peer has been told why as far as it could be.
+    pub async fn accept(io: T, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let session = UnbufferedServerConnection::new(config).map_err(broken)?;
+        let mut stream = Self {
+            io,
+            session,
+            incoming: Vec::new(),
+            opened: Bytes::new(),
+            sealed: BytesMut::new(),
+            writer: None,
+            over: false,
+            closing: false,
+            failed: false,
+        };
+        loop {
+            let done = stream.proceed(&Outgoing::Nothing);
+            if !(matches!(done, Ok(Waits::Ready)) && stream.protocol_version() == Some(ProtocolVersion::TLSv1_3)) {
+                poll_fn(|cx| stream.poll_sealed(cx)).await?;
+            }
+            match done? {
+                Waits::Shaking if !poll_fn(|cx| stream.poll_more(cx)).await? => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Waits::Shaking => {}
+                // What is left of TLS 1.3 is a ticket, and nobody waits for that: it goes out with the first answer, or when there
+                // is nothing to read.
+                Waits::Ready => return Ok(stream),
+                Waits::Closed => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+    }
+
+    /// Whether the session was resumed; known after the handshake.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.session.handshake_kind()
+    }
+
+    /// The version that was agreed on.
+    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.session.protocol_version()
+    }
+
+    /// Lets the session do what it can with what has come, and grants one wish.
+    fn proceed(&mut self, wish: &Outgoing<'_>) -> io::Result<Waits> {
+        if self.failed {
+            return Err(broken("broken off"));
+        }
+        let mut result = self.process(wish);
+        if result.is_ok() && self.incoming.len() > UNFINISHED {
+            result = Err(Error::General("a message that does not end".into()));
+        }
+        if result.is_err() {
+            self.failed = true;
+            self.incoming.clear();
+        }
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        result.map_err(broken)
+    }
+
+    fn process(&mut self, wish: &Outgoing<'_>) -> Result<Waits, Error> {
+        let mut opened = Vec::new();
+        let waits = loop {
+            let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut self.incoming);
+            let waits = match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard += record.discard;
+                        opened.extend_from_slice(record.payload);
+                    }
+                    None
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(&mut self.sealed, 1024, |room| data.encode(room))?;
+                    None
+                }
+                Ok(ConnectionState::TransmitTlsData(transmit)) => {
+                    // It is in `sealed`, which is sent in order.
+                    transmit.done();
+                    None
+                }
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    match wish {
+                        Outgoing::Nothing => {}
+                        Outgoing::Data(bytes) => {
+                            append(&mut self.sealed, bytes.len() + OVERHEAD, |room| traffic.encrypt(bytes, room))?;
+                        }
+                        Outgoing::Close => append(&mut self.sealed, OVERHEAD, |room| traffic.queue_close_notify(room))?,
+                    }
+                    Some(Ok(Waits::Ready))
+                }
+                Ok(ConnectionState::BlockedHandshake) => Some(Ok(Waits::Shaking)),
+                Ok(ConnectionState::PeerClosed) => {
+                    self.over = true;
+                    None
+                }
+                Ok(ConnectionState::Closed) => Some(Ok(Waits::Closed)),
+                // Early data is not offered.
+                Ok(_) => Some(Err(Error::General("unexpected state".into()))),
+                Err(error) => Some(Err(error)),
+            };
+            self.incoming.drain(..discard);
+            if waits.as_ref().is_some_and(Result::is_err) {
+                // The alert comes first, before anything else is looked at; the session is not asked again after it.
+                let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut self.incoming);
+                if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
+                    append(&mut self.sealed, OVERHEAD, |room| alert.encode(room))?;
+                }
+            }
+            if let Some(waits) = waits {
+                break waits;
+            }
+        };
+        if !opened.is_empty() {
+            // More is read only when all is taken, so as a rule nothing is left.
+            self.opened = if self.opened.is_empty() { opened } else { [&self.opened[..], &opened].concat() }.into();
+        }
+        waits
+    }
+
+    /// Reads what has come; false at the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        read_some(&mut self.io, &mut self.incoming, cx)
+    }
+
+    /// Gives the kernel what is sealed.
+    fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.sealed.is_empty() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.sealed)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => self.sealed.advance(written),
+                Poll::Pending => {
+                    self.writer = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+        self.sealed = BytesMut::new();
+        self.writer = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same for one who only reads, and does not wait for it. Only one is woken when the kernel takes more: whoever writes
+    /// has to stay the one.
+    fn send_sealed(&mut self, cx: &Context<'_>) -> io::Result<()> {
+        let writer = self.writer.take().unwrap_or_else(|| cx.waker().clone());
+        match self.poll_sealed(&mut Context::from_waker(&writer)) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+/// Reads into a buffer on the stack, in a frame of its own.
+#[inline(never)]
+fn read_some<T: AsyncRead + Unpin>(io: &mut T, to: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    let mut buffer = [const { MaybeUninit::uninit() }; READ_AT_ONCE];
+    let mut buffer = ReadBuf::uninit(&mut buffer);
+    ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+    to.extend_from_slice(buffer.filled());
+    Poll::Ready(Ok(!buffer.filled().is_empty()))
+}
+
+/// Why something was not written into the room there was.
+enum Short {
+    Needs(usize),
+    Failed,
+}
+
+impl From<EncodeError> for Short {
+    fn from(error: EncodeError) -> Self {
+        if let EncodeError::InsufficientSize(room) = error { Self::Needs(room.required_size) } else { Self::Failed }
+    }
+}
+
+impl From<EncryptError> for Short {
+    fn from(error: EncryptError) -> Self {
+        if let EncryptError::InsufficientSize(room) = error { Self::Needs(room.required_size) } else { Self::Failed }
+    }
+}
+
+/// Appends what `write` puts into the room it gets; at first it gets `room` bytes.
+fn append<E: Into<Short>>(
+    to: &mut BytesMut,
+    mut room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> Result<(), Error> {
+    let start = to.len();
+    loop {
+        to.resize(start + room, 0);
+        match write(&mut to[start..]).map_err(Into::into) {
+            Ok(written) => {
+                to.truncate(start + written);
+                return Ok(());
+            }
+            Err(Short::Needs(more)) if more > room => room = more,
+            Err(_) => {
+                to.truncate(start);
+                return Err(Error::General("cannot be sealed".into()));
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while this.opened.is_empty() {
+            if this.over {
+                return Poll::Ready(Ok(()));
+            }
+            let Poll::Ready(more) = this.poll_more(cx) else {
+                this.send_sealed(cx)?;
+                return Poll::Pending;
+            };
+            if !more? {
+                // Without a farewell somebody in between may have cut it.
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let result = this.proceed(&Outgoing::Nothing);
+            this.send_sealed(cx)?;
+            result?;
+        }
+        let some = this.opened.split_to(this.opened.len().min(buf.remaining()));
+        buf.put_slice(&some);
+        if this.opened.is_empty() {
+            // Not even an empty slice, which would keep what it is a part of.
+            this.opened = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.sealed.len() > TICKET {
+            ready!(this.poll_sealed(cx))?;
+        }
+        if this.closing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let some = &bytes[..bytes.len().min(RECORD)];
+        if this.proceed(&Outgoing::Data(some))? != Waits::Ready {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        match this.poll_sealed(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // It is taken, even if the kernel has not got all of it.
+            _ => Poll::Ready(Ok(some.len())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_sealed(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.closing {
+            this.closing = true;
+            if !this.failed {
+                this.proceed(&Outgoing::Close)?;
+            }
+        }
+        ready!(this.poll_sealed(cx))?;
+        Pin::new(&mut this.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

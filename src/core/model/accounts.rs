@@ -1,0 +1,254 @@
+//! Who signs in to the pages: names, roles, sessions, and the list of what they have done. No I/O; a session is bound to
+//! nothing but its key.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DomainName, InvalidId, Secret};
+use super::time::UnixMillis;
+use crate::core::protocol::sysclient::auth::sha256_hex;
+
+/// Longest name of an account, in characters.
+pub const MAX_NAME: usize = 128;
+
+/// How the names of a provider's users begin, and no others.
+const OF_PROVIDER: &str = "oidc:";
+
+/// The name that somebody signs in with, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountName(Box<str>);
+
+impl AccountName {
+    /// 1 to 128 characters, none of them white space or a control character; case is folded.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let text = text.trim();
+        let forbidden = |c: char| c.is_control() || c.is_whitespace();
+        if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(forbidden) {
+            return Err(InvalidId::of("account name"));
+        }
+        Ok(Self(text.to_lowercase().into()))
+    }
+
+    /// The name of a user of an OpenID provider, who is known there by `subject`. Different subjects have different names: what
+    /// case folding would make equal is escaped, and what gets too long is hashed.
+    pub fn of_provider(subject: &str) -> Self {
+        let mut name = String::from(OF_PROVIDER);
+        for byte in subject.bytes() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'@' => name.push(char::from(byte)),
+                // Writing to a string cannot fail.
+                _ => drop(write!(name, "%{byte:02x}")),
+            }
+        }
+        if name.len() > MAX_NAME {
+            // The sign is escaped above.
+            name = format!("{OF_PROVIDER}#{}", sha256_hex(subject.as_bytes()));
+        }
+        Self(name.into())
+    }
+
+    /// Whether it is the name of a provider's user. No account of this installation has such a name.
+    pub fn is_of_provider(&self) -> bool {
+        self.0.starts_with(OF_PROVIDER)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AccountName {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<AccountName> for String {
+    fn from(name: AccountName) -> Self {
+        name.0.into()
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What somebody may do. Each role has its pages; whoever needs two of them has two accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Adds phones for themselves.
+    Person,
+    /// Registers phones for many users of the domain.
+    Rollout,
+    /// Runs the phones of a domain, or of the whole instance.
+    Operator,
+}
+
+impl Role {
+    /// All roles, the least first.
+    pub const ALL: [Self; 3] = [Self::Person, Self::Rollout, Self::Operator];
+
+    /// The word in configuration and forms.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Rollout => "rollout",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// The role with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+/// Who somebody is: what every page goes by. Pages never take domain or person from an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The name that was signed in with; for another provider, its subject.
+    pub account: AccountName,
+    /// What is shown.
+    pub shown: Box<str>,
+    /// What they may do.
+    pub role: Role,
+    /// Where. `None` is the whole instance, and for operators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+    /// SIP name within the domain; empty for operators of the instance.
+    #[serde(default)]
+    pub sip: Box<str>,
+}
+
+impl Identity {
+    /// Why this can be nobody; `None` if it can.
+    pub fn fault(&self) -> Option<&'static str> {
+        let too_long = |text: &str| text.chars().count() > MAX_NAME || text.chars().any(char::is_control);
+        if self.domain.is_none() && self.role != Role::Operator {
+            Some("a domain is needed: only operators may have the whole instance")
+        } else if self.role == Role::Person && self.sip.trim().is_empty() {
+            Some("a person needs a SIP name")
+        } else if too_long(&self.sip) || too_long(&self.shown) {
+            Some("a name has more than 128 characters, or control characters")
+        } else {
+            None
+        }
+    }
+
+    /// An operator of the whole instance.
+    pub fn is_instance(&self) -> bool {
+        self.role == Role::Operator && self.domain.is_none()
+    }
+}
+
+/// An account of this installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who signs in by it.
+    pub identity: Identity,
+    /// Hash of the password in PHC form. A secret all the same.
+    pub hash: Secret,
+}
+
+/// A session in a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebSession {
+    /// Whose it is.
+    pub identity: Identity,
+    /// What the browser calls itself; only to be recognised in a list.
+    pub browser: Box<str>,
+    /// When it began.
+    pub began: UnixMillis,
+    /// When it was last used, within a minute or so.
+    pub seen: UnixMillis,
+    /// When it ends whatever is done with it.
+    pub ends: UnixMillis,
+}
+
+/// What somebody did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditAction {
+    /// The account that did it.
+    pub who: Box<str>,
+    /// What it did: one word such as `device.remove`.
+    pub what: Box<str>,
+    /// To what: the name of a device, an account, a category; never a secret.
+    #[serde(default)]
+    pub to: Box<str>,
+    /// In which domain; `None`: in none, or in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+}
+
+/// A line of the list of deeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When, on the clock of the store.
+    pub at: UnixMillis,
+    /// Tells lines of the same time apart.
+    pub mark: Box<str>,
+    /// What.
+    pub action: AuditAction,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded_and_checked() {
+        assert_eq!(AccountName::parse(" Anna@Example.com ").unwrap().as_str(), "anna@example.com");
+        for bad in ["", " ", "a b", "a\nb", "a\u{0}", &"x".repeat(129)] {
+            assert!(AccountName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn users_of_a_provider_have_names_of_their_own() {
+        let name = |subject: &str| AccountName::of_provider(subject);
+        assert_eq!(name("anna@example.com").as_str(), "oidc:anna@example.com");
+        assert_eq!(name("Anna").as_str(), "oidc:%41nna");
+        let (long, other) = ("A".repeat(43), "A".repeat(42) + "a");
+        assert!(name(&long).as_str().starts_with("oidc:#"), "{}", name(&long));
+        let subjects = ["anna", "Anna", "%41nna", "#41", "a b", "a%20b", "ä", "Ä", "", " ", &long, &other];
+        let names: std::collections::BTreeSet<_> = subjects.iter().map(|subject| name(subject)).collect();
+        assert_eq!(names.len(), subjects.len());
+        for name in names {
+            assert!(name.is_of_provider());
+            assert_eq!(AccountName::parse(name.as_str()), Ok(name), "it is kept as it is");
+        }
+        assert!(!AccountName::parse("anna").unwrap().is_of_provider());
+        assert!(AccountName::parse("OIDC:anna").unwrap().is_of_provider(), "folded, and seen");
+    }
+
+    #[test]
+    fn only_operators_are_of_no_domain() {
+        let domain = DomainName::parse("example.com").ok();
+        let who = |role, domain, sip: &str| Identity {
+            account: AccountName::parse("anna").unwrap(),
+            shown: "Anna".into(),
+            role,
+            domain,
+            sip: sip.into(),
+        };
+        assert_eq!(who(Role::Operator, None, "").fault(), None);
+        assert!(who(Role::Operator, None, "").is_instance());
+        assert!(!who(Role::Operator, domain.clone(), "").is_instance());
+        assert_eq!(who(Role::Person, domain.clone(), "anna").fault(), None);
+        assert_eq!(who(Role::Rollout, domain.clone(), "").fault(), None);
+        assert!(who(Role::Person, None, "anna").fault().is_some());
+        assert!(who(Role::Rollout, None, "anna").fault().is_some());
+        assert!(who(Role::Person, domain.clone(), " ").fault().is_some());
+        assert!(who(Role::Person, domain, &"x".repeat(200)).fault().is_some());
+        assert!(Role::ALL.into_iter().all(|role| Role::parse(role.as_str()) == Some(role)));
+    }
+}

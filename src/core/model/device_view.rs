@@ -1,0 +1,103 @@
+//! Devices and domains as clients see them: without anything secret.
+
+use crate::core::model::device::{Category, Device, Domain, Facts, UnassignedDevice};
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName};
+use crate::core::protocol::appws::objects::DeviceObject;
+
+/// A device as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceView {
+    /// Its number.
+    pub id: DeviceId,
+    /// Its key.
+    pub key: DeviceKey,
+    /// The name that people see.
+    pub name: Option<Box<str>>,
+    /// Number of its domain; `None`: it belongs to none.
+    pub domain: Option<DomainId>,
+    /// Number of its category.
+    pub category: Option<CategoryId>,
+    /// Name of its category.
+    pub category_name: Option<Box<str>>,
+    /// Whether it is connected.
+    pub online: bool,
+    /// What it says of itself.
+    pub facts: Facts,
+}
+
+impl DeviceView {
+    /// A device of `domain`.
+    pub fn member(device: Device, domain: &Domain, online: bool) -> Self {
+        let category = domain.categories.iter().find(|c| c.id == device.category);
+        Self {
+            name: device.shown_name().map(Into::into),
+            id: device.id,
+            key: device.key,
+            domain: Some(domain.id),
+            category: Some(device.category),
+            category_name: category.map(|c| c.name.clone()),
+            online,
+            facts: device.facts,
+        }
+    }
+
+    /// A device that belongs to no domain.
+    pub fn unassigned_device(device: UnassignedDevice, online: bool) -> Self {
+        let UnassignedDevice { id, key, facts, .. } = device;
+        Self { name: facts.name.clone(), id, key, domain: None, category: None, category_name: None, online, facts }
+    }
+
+    /// As it goes on the wire, without passthrough address and interfaces.
+    pub const fn object(&self) -> DeviceObject<'_> {
+        DeviceObject::new(self)
+    }
+}
+
+/// A domain as clients see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainView {
+    /// Its number.
+    pub id: DomainId,
+    /// Its name.
+    pub name: DomainName,
+    /// Devices are handed an administrative password.
+    pub deploy_admin_passwords: bool,
+    /// The service is installed in this domain.
+    pub is_instance_domain: bool,
+    /// Its categories.
+    pub categories: Vec<Category>,
+}
+
+impl DomainView {
+    /// A domain; `instance` is the one that the service is installed in.
+    pub fn new(domain: &Domain, instance: &str) -> Self {
+        Self {
+            id: domain.id,
+            name: domain.name.clone(),
+            deploy_admin_passwords: !domain.admin_password.is_empty(),
+            is_instance_domain: domain.name.as_str() == instance,
+            categories: domain.categories.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Device number `id` of domain number `domain`, in category 4.
+    pub(crate) fn view(id: u64, domain: u64, kind: &str) -> DeviceView {
+        let facts =
+            Facts { product: "IP112".into(), version: "13r3".into(), platform: kind.into(), ..Facts::default() };
+        DeviceView {
+            id: DeviceId(id),
+            key: DeviceKey::parse(&format!("device-{id}")).unwrap(),
+            name: None,
+            domain: Some(DomainId(domain)),
+            category: Some(CategoryId(4)),
+            category_name: Some("Desk phones".into()),
+            online: true,
+            facts,
+        }
+    }
+}

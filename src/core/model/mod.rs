@@ -1,0 +1,11 @@
+//! TODO header
+
+pub mod accounts;
+pub mod device;
+pub mod device_view;
+pub mod ids;
+pub mod root_cause;
+pub mod time;
+pub mod timeline;
+pub mod users_role;
+pub mod work;

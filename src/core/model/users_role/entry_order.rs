@@ -1,0 +1,132 @@
+//! An order: a phone is to be entered for its user at the backend.
+//!
+//! There is one for each request whose phone is there. It is kept before the notice of Devices counts as handled, and carried
+//! out until the backend has the entry or says that it never will.
+
+use std::time::Duration;
+
+use super::person::PersonId;
+use super::progress::Trouble;
+use crate::core::model::ids::{Code, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::phone_request::{PhoneFacts, RequestId};
+
+/// An order waits this long for its backend (`pbx.md` section 4); then it has failed.
+pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A phone to be entered for its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryOrder {
+    /// The request; the idempotency key towards the backend, too.
+    pub id: RequestId,
+    /// Domain of the user.
+    pub domain: DomainName,
+    /// The user.
+    pub person: PersonId,
+    /// Its SIP name.
+    pub sip: Box<str>,
+    /// Its name, for people.
+    pub name: Box<str>,
+    /// Name of the category.
+    pub category: Box<str>,
+    /// Name of the phone app.
+    pub app: Box<str>,
+    /// The code that the phone has used.
+    pub code: Code,
+    /// The phone.
+    pub phone: PhoneFacts,
+    /// When the notice came, on the clock of the store.
+    pub made: UnixMillis,
+    /// Attempts that have failed so far.
+    pub attempts: u32,
+}
+
+/// What has come of an attempt to carry out an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// The backend has the entry.
+    Done,
+    /// Not now; again after this time.
+    Again(Duration),
+    /// Never; it goes to those that an operator looks after.
+    Never(Trouble),
+}
+
+/// How long to wait between attempts: twice as long each time, up to a bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryDelays {
+    /// After the first attempt that has failed.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+impl RetryDelays {
+    /// The wait after `failed` attempts in a row, at least one. `spread` (0 to 1023, drawn at random) takes up to half of it away,
+    /// so that orders that have failed together are not all tried again together.
+    pub fn wait(&self, failed: u32, spread: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX));
+        let whole = doubled.min(self.longest);
+        whole.saturating_sub(whole * (spread % 1024) / 2048)
+    }
+}
+
+impl EntryOrder {
+    /// When to try again after a failure that may pass; for good when the order has waited too long. `asked` is what the
+    /// backend asks for, which is kept if it is longer.
+    pub fn after_failure(&self, pace: &RetryDelays, asked: Option<Duration>, spread: u32, now: UnixMillis) -> Attempt {
+        let wait = pace.wait(self.attempts.saturating_add(1), spread).max(asked.unwrap_or_default());
+        if now + wait > self.made + MAX_WAIT { Attempt::Never(Trouble::GivenUp) } else { Attempt::Again(wait) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::ids::DeviceKey;
+
+    const PACE: RetryDelays = RetryDelays { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
+
+    fn order(attempts: u32) -> EntryOrder {
+        EntryOrder {
+            id: RequestId::new([7; 16]),
+            domain: DomainName::parse("example.com").unwrap(),
+            person: PersonId::parse("a41c").unwrap(),
+            sip: "anna".into(),
+            name: "Anna Berg".into(),
+            category: "Desk phones".into(),
+            app: "phone".into(),
+            code: Code::parse("402817739164").unwrap(),
+            phone: PhoneFacts {
+                key: DeviceKey::parse("00903341a0b1").unwrap(),
+                name: None,
+                product: "IP112".into(),
+                version: "13r3".into(),
+                port: None,
+            },
+            made: UnixMillis(1_000_000),
+            attempts,
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_spread() {
+        let waits: Vec<u64> = [1, 2, 3, 7, 8, 9, 40, u32::MAX].iter().map(|n| PACE.wait(*n, 0).as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 320, 600, 600, 600, 600]);
+        assert_eq!(PACE.wait(0, 0).as_secs(), 5);
+        let least = PACE.wait(1, 1023);
+        assert!(least > Duration::from_millis(2500) && least < Duration::from_millis(2510), "{least:?}");
+    }
+
+    #[test]
+    fn an_order_is_given_up_after_its_time() {
+        let now = UnixMillis(2_000_000);
+        let again = |attempts, asked, now| order(attempts).after_failure(&PACE, asked, 0, now);
+        assert_eq!(again(0, None, now), Attempt::Again(Duration::from_secs(5)));
+        assert_eq!(again(2, None, now), Attempt::Again(Duration::from_secs(20)));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(again(0, Some(hour), now), Attempt::Again(hour), "the backend is given the time that it asks for");
+        assert_eq!(again(2, Some(Duration::from_secs(1)), now), Attempt::Again(Duration::from_secs(20)));
+        assert_eq!(again(9, None, UnixMillis(1_000_000) + MAX_WAIT), Attempt::Never(Trouble::GivenUp));
+    }
+}

@@ -1,0 +1,109 @@
+//! From parameters to command lines, or to the item for a device with `other`.
+
+use serde_json::Value;
+
+use super::schema::{Field, How, OptionLine, Type, Verb};
+use super::{Configuration, certificates, lines};
+use crate::core::model::device::Device;
+use crate::core::policy::jobs::config::placeholders::Places;
+use crate::core::protocol::script::{Command, Setting};
+use crate::core::protocol::sysclient::admin::ConfigItem;
+
+/// Longest line that is written; a longer one is continued by `config add`.
+const LINE_MAX: usize = 1999;
+
+impl Configuration {
+    /// The lines for a device, in order, without `config write` and `config activate`. For parameters that were
+    /// [checked](Configuration::check).
+    pub fn lines(&self, device: &Device) -> Vec<String> {
+        self.commands(device).iter().map(ToString::to_string).collect()
+    }
+
+    fn commands(&self, device: &Device) -> Vec<Command> {
+        let schema = self.kind.schema();
+        let mut places = Places::of(device);
+        let block = || schema.fields().find_map(|field| self.values.get(field.name)?.as_str()).unwrap_or_default();
+        let mut commands = Vec::new();
+        match schema.how {
+            How::Table => schema.lines.iter().for_each(|line| self.line(line, line.module, &places, &mut commands)),
+            How::EachPort => {
+                let ports = block();
+                for port in ports.split(',') {
+                    places.port = Some(port);
+                    schema.lines.iter().for_each(|line| self.line(line, port, &places, &mut commands));
+                }
+            }
+            How::Certificates => commands = certificates::commands(block()),
+            How::Raw => commands.extend(lines::commands(block())),
+        }
+        commands
+    }
+
+    /// One line of the table, and what does not fit into it.
+    fn line(&self, line: &OptionLine, module: &str, places: &Places, commands: &mut Vec<Command>) {
+        let part = line.part.map(Setting::flag);
+        let start = || -> Vec<Setting> { part.iter().cloned().collect() };
+        let (mut options, mut length) = (start(), 0);
+        let mut removed = Vec::new();
+        let mut written = Vec::new();
+        for field in line.fields.iter().filter(|field| !field.option.is_empty()) {
+            let Some(setting) = self.setting(field, places) else {
+                // A flag in a line of others may have been set by them; only a job that names it takes it away.
+                if !matches!(field.kind, Type::Flag) || self.values.contains_key(field.name) {
+                    removed.push(Command::ConfigRem { module: module.into(), option: field.option.into() });
+                }
+                continue;
+            };
+            let words = setting.option.len() + setting.value.as_ref().map_or(0, |value| value.expose().len()) + 2;
+            // The words before the options are short.
+            if length + words > LINE_MAX - 64 {
+                written.push(std::mem::replace(&mut options, start()));
+                length = 0;
+            }
+            length += words;
+            options.push(setting);
+        }
+        if line.verb == Verb::Change || options.len() > start().len() || !written.is_empty() {
+            written.push(options);
+        }
+        for (at, options) in written.into_iter().enumerate() {
+            let module = module.into();
+            commands.push(if at == 0 && line.verb == Verb::Change {
+                Command::ConfigChange { module, options }
+            } else {
+                Command::ConfigAdd { module, options }
+            });
+        }
+        if line.verb == Verb::Add {
+            commands.append(&mut removed);
+        }
+    }
+
+    /// The option, if the parameter says that it is to be set.
+    fn setting(&self, field: &Field, places: &Places) -> Option<Setting> {
+        match self.values.get(field.name)? {
+            Value::Bool(set) => set.then(|| Setting::flag(field.option)),
+            Value::String(text) => Some(Setting::new(field.option, &filled(field, text, places))),
+            value => Some(Setting::new(field.option, &value.to_string())),
+        }
+    }
+
+    /// The item for a device with `other` (`sysclient.md` 3.6), placeholders filled in.
+    pub fn item(&self, device: &Device) -> ConfigItem {
+        let places = Places::of(device);
+        let mut values = self.values.clone();
+        for field in self.kind.schema().fields().filter(|field| field.per_device) {
+            if let Some(Value::String(text)) = values.get_mut(field.name) {
+                *text = filled(field, text, &places);
+            }
+        }
+        ConfigItem { kind: self.kind.name().into(), values, removed: false }
+    }
+}
+
+fn filled(field: &Field, text: &str, places: &Places) -> String {
+    match field.kind {
+        Type::Text(max) if field.per_device => places.fill(text, max),
+        _ => text.to_owned(),
+    }
+}

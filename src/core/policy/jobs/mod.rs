@@ -1,0 +1,139 @@
+//! Jobs: what the devices of a domain are to be brought to (`sysclient.md` 5.2, mission document).
+//!
+//! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
+//! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,
+//! [`work::Work`] is how far it has come.
+
+pub mod builds;
+pub mod config;
+pub mod plan;
+pub mod retry;
+mod update;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use self::builds::{BuildList, BuildsError};
+use self::config::{ConfigError, Configuration};
+use crate::core::model::ids::{CategoryId, JobId};
+use crate::core::model::time::UnixMillis;
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Number; the latest job has the greatest.
+    pub id: JobId,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// Whose job it is, and what is to be done.
+    #[serde(flatten)]
+    pub order: JobSpec,
+}
+
+/// A job to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The category; `None`: every device of the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<CategoryId>,
+    /// What is to be done.
+    pub task: Task,
+}
+
+impl JobSpec {
+    /// Whether it can be done. The error names the member.
+    pub fn check(&self) -> Result<(), OrderError> {
+        match &self.task {
+            Task::Update(update) => {
+                update.builds.check()?;
+                update.hours.check()
+            }
+            Task::Config(configuration) => Ok(configuration.check()?),
+        }
+    }
+
+    /// Whether it is meant for devices of this category.
+    pub fn matches(&self, category: CategoryId) -> bool {
+        self.category.is_none_or(|c| c == category)
+    }
+}
+
+/// Why a job cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The build list is wrong.
+    #[error(transparent)]
+    Builds(#[from] BuildsError),
+    /// The maintenance hours are wrong.
+    #[error("hours.{0}")]
+    Hours(&'static str),
+    /// A parameter of the configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Bring firmware and boot code to the builds of a list.
+    Update(Update),
+    /// Bring one kind of configuration to the device.
+    Config(Configuration),
+}
+
+/// An update job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// The build list that was current when the job was made.
+    pub builds: Arc<BuildList>,
+    /// Maintenance hours.
+    #[serde(default)]
+    pub hours: Hours,
+}
+
+/// Hours in which devices may be updated; none: always.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hours {
+    /// Hours of the day, 0 to 23.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<u8>,
+    /// How far the clock of these hours is ahead of UTC, in minutes.
+    #[serde(default)]
+    pub utc_offset: i16,
+}
+
+impl Hours {
+    /// The first moment from `time` on that is within the hours.
+    fn from(&self, time: UnixMillis) -> UnixMillis {
+        const HOUR: i64 = 3_600_000;
+        let ahead = i64::from(self.utc_offset) * 60_000;
+        let local = i64::try_from(time.0).unwrap_or(i64::MAX).saturating_add(ahead);
+        let is_allowed = |hour: i64| self.allow.iter().any(|allowed| i64::from(*allowed) == hour.rem_euclid(24));
+        let hour = local.div_euclid(HOUR);
+        if self.allow.is_empty() || is_allowed(hour) {
+            return time;
+        }
+        let next = (hour + 1..=hour + 24).find(|hour| is_allowed(*hour)).unwrap_or(hour);
+        UnixMillis(u64::try_from(next * HOUR - ahead).unwrap_or(time.0)).max(time)
+    }
+
+    /// No clock on earth is further from UTC.
+    const OFFSET_MAX: u16 = 14 * 60;
+
+    /// Whether these are hours of a day. The error names the member.
+    pub fn check(&self) -> Result<(), OrderError> {
+        if self.allow.iter().any(|hour| *hour > 23) {
+            return Err(OrderError::Hours("allow: an hour is 0 to 23"));
+        }
+        if (1..self.allow.len()).any(|at| self.allow[..at].contains(&self.allow[at])) {
+            return Err(OrderError::Hours("allow: an hour is named twice"));
+        }
+        if self.utc_offset.unsigned_abs() > Self::OFFSET_MAX {
+            return Err(OrderError::Hours("utcOffset: more than 14 hours"));
+        }
+        Ok(())
+    }
+}

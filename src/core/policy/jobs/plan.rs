@@ -1,0 +1,257 @@
+//! What there is to do for a device now: the latest matching jobs held against what it has.
+
+use std::fmt;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::config::{Configuration, Kind};
+use super::retry::{Next, RetryPolicy};
+use super::update::{self, Step};
+use super::{Job, Task};
+use crate::core::model::device::{Device, Way};
+use crate::core::model::ids::JobId;
+use crate::core::model::time::UnixMillis;
+use crate::core::model::work::{State, Work};
+use crate::core::protocol::script::Script;
+use crate::core::protocol::sysclient::admin::ConfigItem;
+use crate::core::protocol::sysclient::auth;
+
+/// Why a plan is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The device has just registered: it has started anew or at least connected anew, and what it says of itself is fresh. An
+    /// update that has not changed it by now has failed.
+    Registered,
+    /// Anything else while it stays connected: a job has changed, a piece of work is finished, [`Plan::again_in`] is over.
+    Meanwhile,
+}
+
+/// What there is to do for one device now. Its order is update, configuration, notice, clean-up (`sysclient.md` 5.2).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The progress that this plan goes on from; already bound to the present entry.
+    pub work: Work,
+    /// Software to be ordered; everything else comes after the restart, and `update_open` is set too.
+    pub update: Option<UpdateOrder>,
+    /// An update is under way or will be tried again: configuration and notice wait for it.
+    pub update_open: bool,
+    /// A configuration has failed and will be tried again: the notice waits for it.
+    pub config_open: bool,
+    /// Configurations that the device has not got yet, sorted by kind. Empty for a device with `other`.
+    pub configs: Vec<ConfigOrder>,
+    /// For a device with `other`: every item that applies, and those that no longer do.
+    pub items: Vec<ItemOrder>,
+    /// The clean-up lines are owed.
+    pub clean_up: bool,
+    /// Something may be done after this time: look again then. With an update to be ordered it is the time after which the
+    /// device must be back. After a failed piece of work make a new plan: it knows the back-off.
+    pub again_in: Option<Duration>,
+}
+
+/// Software to be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateOrder {
+    /// For this job.
+    pub job: JobId,
+    /// The lines, in order (`update-script.md` section 4).
+    pub lines: Vec<String>,
+}
+
+/// A configuration to be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigOrder {
+    /// For this job.
+    pub job: JobId,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is remembered once it is there.
+    pub fingerprint: Box<str>,
+    /// The lines, in order, without `config write` and `config activate`.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Debug for ConfigOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The lines may hold passwords.
+        f.debug_struct("ConfigOrder").field("job", &self.job).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// An item for a device with `other`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemOrder {
+    /// For this job; `None` if the item no longer applies.
+    pub job: Option<JobId>,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is remembered once it is there.
+    pub fingerprint: Box<str>,
+    /// The item.
+    pub item: ConfigItem,
+    /// It differs from what the device has.
+    pub changed: bool,
+}
+
+/// What there is to do for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.
+///
+/// The plan starts from the progress that is kept with the device, and hands it on in [`Plan::work`]: that is to be kept if it
+/// differs. With nothing to do it costs nothing.
+pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, pace: &RetryPolicy) -> Plan {
+    let mut plan = Plan { work: Work::of(device), ..Plan::default() };
+    match update::step(&mut plan.work, device, jobs, occasion, now, pace) {
+        Step::Nothing => {}
+        Step::Later(wait) => plan.look_again(wait),
+        Step::Wait(wait) => {
+            plan.update_open = true;
+            plan.look_again(wait);
+            return plan;
+        }
+        Step::Order(order) => {
+            plan.update = Some(order);
+            plan.update_open = true;
+            plan.look_again(pace.restart_within);
+            return plan;
+        }
+    }
+    if device.facts.mini {
+        // The emergency firmware loads software and does nothing else. Nobody waits for a device that cannot be updated.
+        return plan;
+    }
+    if device.facts.other {
+        plan.items(device, &latest(device, jobs));
+    } else {
+        plan.configs(device, &latest(device, jobs), now, pace);
+        plan.clean_up(device, now, pace);
+    }
+    plan
+}
+
+/// The latest configuration of every kind, by its place in [`Kind::ALL`].
+type Latest<'a> = [Option<(JobId, &'a Configuration)>; Kind::ALL.len()];
+
+fn latest<'a>(device: &Device, jobs: &'a [Job]) -> Latest<'a> {
+    let mut latest: Latest<'a> = [None; Kind::ALL.len()];
+    for job in jobs.iter().filter(|job| job.order.matches(device.category)) {
+        let Task::Config(configuration) = &job.order.task else { continue };
+        let place = &mut latest[configuration.kind as usize];
+        let suits = configuration.kind.suits(&device.facts.platform, device.facts.fxs);
+        if suits && place.is_none_or(|(id, _)| id < job.id) {
+            *place = Some((job.id, configuration));
+        }
+    }
+    latest
+}
+
+impl Plan {
+    fn look_again(&mut self, wait: Duration) {
+        self.again_in = Some(self.again_in.map_or(wait, |before| before.min(wait)));
+    }
+
+    fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis, pace: &RetryPolicy) {
+        for (job, configuration) in latest.iter().flatten() {
+            let kind = configuration.kind;
+            let lines = configuration.lines(device);
+            let fingerprint = fingerprint(device, lines.iter().map(String::as_str));
+            let progress = match self.work.configs.iter_mut().find(|configured| configured.kind == kind) {
+                Some(configured) if configured.fingerprint == fingerprint => {
+                    // Another job asks for the same: it is done without being sent.
+                    configured.progress.job = Some(*job);
+                    continue;
+                }
+                Some(configured) => Some(&configured.progress).filter(|progress| progress.job == Some(*job)),
+                None => None,
+            };
+            match pace.config().next(progress, now) {
+                Next::Now => self.configs.push(ConfigOrder { job: *job, kind, fingerprint, lines }),
+                Next::In(wait) => {
+                    self.config_open = true;
+                    self.look_again(wait);
+                }
+                Next::Never => {}
+            }
+        }
+    }
+
+    fn items(&mut self, device: &Device, latest: &Latest<'_>) {
+        for (kind, latest) in Kind::ALL.into_iter().zip(latest) {
+            let had = self.work.config(kind).map(|configured| &*configured.fingerprint);
+            if let Some((job, configuration)) = latest {
+                let item = configuration.item(device);
+                let fingerprint = fingerprint(device, [&*canonical(&item)]);
+                let changed = had != Some(&*fingerprint);
+                self.items.push(ItemOrder { job: Some(*job), kind, fingerprint, item, changed });
+            } else if had.is_some() {
+                let item = ConfigItem { kind: kind.name().into(), values: serde_json::Map::new(), removed: true };
+                self.items.push(ItemOrder { job: None, kind, fingerprint: Box::default(), item, changed: true });
+            }
+        }
+    }
+
+    fn clean_up(&mut self, device: &Device, now: UnixMillis, pace: &RetryPolicy) {
+        let done = self.work.clean_up.as_ref().is_some_and(|progress| progress.state == State::Done);
+        if device.way != Way::Code || done {
+            return;
+        }
+        match pace.config().next(self.work.clean_up.as_ref(), now) {
+            Next::Now => self.clean_up = true,
+            Next::In(wait) => self.look_again(wait),
+            Next::Never => {}
+        }
+    }
+}
+
+/// What is remembered of something that was sent. Keyed with the password of the device: whoever reads the progress cannot
+/// try out passwords that may be in it.
+fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) -> Box<str> {
+    /// Bytes of the hash that are kept.
+    const KEPT: usize = 16;
+    let mut hash = Sha256::new();
+    hash.update(device.password.expose());
+    for text in texts {
+        hash.update(b"\n");
+        hash.update(text);
+    }
+    auth::hex(&hash.finalize()[..KEPT]).into()
+}
+
+/// The parameters in the order of their names, however they are kept.
+fn canonical(item: &ConfigItem) -> String {
+    let mut members: Vec<(&str, String)> =
+        item.values.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
+    members.sort_unstable();
+    members.iter().flat_map(|(name, value)| [*name, "\n", value, "\n"]).collect()
+}
+
+/// What would be sent to a device, to be shown to people: secrets are [hidden](super::config::HIDDEN).
+#[derive(Clone, Default, PartialEq)]
+pub struct Preview {
+    /// The lines of the update; empty if the right builds are running.
+    pub update: Vec<String>,
+    /// The lines of each kind of configuration, without `config write` and `config activate`, whether the device has it or not.
+    pub configs: Vec<(Kind, JobId, Vec<String>)>,
+    /// For a device with `other`: its items.
+    pub items: Vec<ConfigItem>,
+    /// The clean-up lines; empty if the device owes none.
+    pub clean_up: Vec<String>,
+}
+
+/// What the jobs mean for a device, whatever has been sent to it already.
+pub fn preview(device: &Device, jobs: &[Job]) -> Preview {
+    let mut preview = Preview { update: update::preview(device, jobs), ..Preview::default() };
+    for (job, configuration) in latest(device, jobs).into_iter().flatten() {
+        let configuration = configuration.masked();
+        if device.facts.other {
+            preview.items.push(configuration.item(device));
+        } else {
+            preview.configs.push((configuration.kind, job, configuration.lines(device)));
+        }
+    }
+    if device.way == Way::Code && !device.facts.other {
+        preview.clean_up = Script::clean_up().0.iter().map(ToString::to_string).collect();
+    }
+    preview
+}
+
+#[cfg(test)]
+pub(super) mod tests;

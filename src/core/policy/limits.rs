@@ -1,0 +1,222 @@
+//! Counting what may happen only so often: wrong attempts per key, a rate over all, requests per second.
+//!
+//! Nothing here reads a clock or knows what is counted. Memory is bounded. A limiter belongs to one process: with several
+//! nodes the figures hold for each node by itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::core::model::time::Tick;
+
+/// Keys that one [`Attempts`] remembers unless it is told otherwise.
+pub const MAX_KEYS: usize = 100_000;
+
+/// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host has a whole /64 to choose
+/// from. Lives in memory only; `Debug` hides it, so that it cannot get into a log (`directory.md` section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceKey(Source);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    V4([u8; 4]),
+    /// The upper half of the address.
+    V6Net(u128),
+}
+
+impl From<IpAddr> for SourceKey {
+    /// An IPv4 address in IPv6 form counts as the IPv4 address, so that a listener for both sees one source.
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(v4) => Source::V4(v4.octets()),
+            IpAddr::V6(v6) => Source::V6Net(v6.to_bits() >> 64),
+        })
+    }
+}
+
+impl fmt::Debug for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceKey(…)")
+    }
+}
+
+/// How often is too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// As many attempts within `window` block the key. At least 1; 0 counts as 1.
+    pub attempts: u32,
+    /// The time over which attempts are counted; it begins with the first of them.
+    pub window: Duration,
+    /// How long a key stays blocked, from the attempt that was one too many.
+    pub block: Duration,
+}
+
+impl Quota {
+    /// `attempts` in `window`, then blocked for as long.
+    pub const fn new(attempts: u32, window: Duration) -> Self {
+        Self { attempts, window, block: window }
+    }
+}
+
+/// Attempts per key. When a key has used up its [`Quota`] it is blocked; when the block ends, it starts anew.
+///
+/// The window is fixed, not sliding: a key that spreads its attempts over the end of a window gets in less than twice the
+/// quota within one window's time. For that a key costs two numbers and not a list of times.
+///
+/// At most `max_keys` keys are remembered. When one more comes, the key whose window or block ends soonest is forgotten: with
+/// one quota for all that is the oldest. Whoever commands that many sources gains fresh attempts by it, but then a limit per
+/// source does not hold him anyway; the limit over all ([`Window`]) does.
+#[derive(Debug)]
+pub struct Attempts<K> {
+    quota: Quota,
+    max_keys: usize,
+    keys: HashMap<K, Entry>,
+    /// By end of window or block; the number tells apart what ends at the same time.
+    ends: BTreeMap<(Tick, u64), K>,
+    entries: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    count: u32,
+    end: (Tick, u64),
+}
+
+impl<K: Clone + Eq + Hash> Attempts<K> {
+    /// Nothing counted yet; at most `max_keys` keys (at least 1) will be remembered.
+    pub fn new(quota: Quota, max_keys: usize) -> Self {
+        let quota = Quota { attempts: quota.attempts.max(1), ..quota };
+        Self { quota, max_keys: max_keys.max(1), keys: HashMap::new(), ends: BTreeMap::new(), entries: 0 }
+    }
+
+    /// Counts an attempt. An attempt of a blocked key changes nothing: a block is not prolonged.
+    pub fn count(&mut self, key: &K, now: Tick) {
+        self.forget_ended(now);
+        let (count, end) = match self.keys.get(key) {
+            Some(entry) if entry.count >= self.quota.attempts => return,
+            Some(entry) => (entry.count + 1, entry.end.0),
+            None => (1, now + self.quota.window),
+        };
+        let end = if count >= self.quota.attempts { now + self.quota.block } else { end };
+        self.forget(key);
+        if self.keys.len() >= self.max_keys {
+            self.forget_soonest();
+        }
+        self.entries += 1;
+        let end = (end, self.entries);
+        self.keys.insert(key.clone(), Entry { count, end });
+        self.ends.insert(end, key.clone());
+    }
+
+    /// How long the key stays blocked; `None` if it is not blocked. A block ends at the very tick that its time is over.
+    pub fn blocked(&self, key: &K, now: Tick) -> Option<Duration> {
+        let entry = self.keys.get(key).filter(|entry| entry.count >= self.quota.attempts)?;
+        Some(entry.end.0.since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// How many keys are remembered.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn forget(&mut self, key: &K) {
+        if let Some(entry) = self.keys.remove(key) {
+            self.ends.remove(&entry.end);
+        }
+    }
+
+    fn forget_soonest(&mut self) {
+        if let Some((_, key)) = self.ends.pop_first() {
+            self.keys.remove(&key);
+        }
+    }
+
+    fn forget_ended(&mut self, now: Tick) {
+        while self.ends.first_key_value().is_some_and(|((end, _), _)| *end <= now) {
+            self.forget_soonest();
+        }
+    }
+}
+
+/// A rate over all: how many events there were in the last `window`.
+///
+/// It counts in two halves, the running window and the one before; of the latter it takes the share that still lies within
+/// the last `window`, as if its events had come evenly. So the figure does not fall to zero where a window begins.
+#[derive(Debug)]
+pub struct Window {
+    limit: u64,
+    millis: u64,
+    number: u64,
+    running: u64,
+    before: u64,
+}
+
+impl Window {
+    /// More than `limit` events within `window` (at least a millisecond) exceed it.
+    pub fn new(limit: u64, window: Duration) -> Self {
+        let millis = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { limit, millis, number: 0, running: 0, before: 0 }
+    }
+
+    /// Counts an event.
+    pub fn count(&mut self, now: Tick) {
+        let number = now.0 / self.millis;
+        if number > self.number {
+            self.before = if number == self.number + 1 { self.running } else { 0 };
+            self.running = 0;
+            self.number = number;
+        }
+        self.running = self.running.saturating_add(1);
+    }
+
+    /// Events within the last `window`.
+    pub fn events(&self, now: Tick) -> u64 {
+        let (running, before) = match (now.0 / self.millis).saturating_sub(self.number) {
+            0 => (self.running, self.before),
+            1 => (0, self.running),
+            _ => (0, 0),
+        };
+        let left = self.millis - now.0 % self.millis;
+        let share = u128::from(before) * u128::from(left) / u128::from(self.millis);
+        running.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
+    }
+
+    /// Whether there are more than `limit`.
+    pub fn exceeded(&self, now: Tick) -> bool {
+        self.events(now) > self.limit
+    }
+}
+
+/// So many requests in each second of the clock.
+#[derive(Debug)]
+pub struct PerSecond {
+    limit: u32,
+    second: u64,
+    taken: u32,
+}
+
+impl PerSecond {
+    /// At most `limit` requests in a second.
+    pub const fn new(limit: u32) -> Self {
+        Self { limit, second: 0, taken: 0 }
+    }
+
+    /// Takes one of this second's requests. If there is none left: how long until the next second.
+    pub fn take(&mut self, now: Tick) -> Result<(), Duration> {
+        let second = now.0 / 1000;
+        if second != self.second {
+            self.second = second;
+            self.taken = 0;
+        }
+        if self.taken >= self.limit {
+            return Err(Duration::from_millis(1000 - now.0 % 1000));
+        }
+        self.taken += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

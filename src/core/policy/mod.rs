@@ -1,0 +1,10 @@
+//! TODO header
+
+pub mod admission;
+pub mod blocked_reason;
+pub mod entry;
+pub mod jobs;
+pub mod limits;
+pub mod log_limiter;
+pub mod oidc_claims;
+pub mod storm;

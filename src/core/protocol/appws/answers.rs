@@ -1,0 +1,202 @@
+//! Writes what Devices sends to its clients: results and notices.
+//!
+//! Every function gives the text of one message; only lists may take several. Member names are those of `appwebsocket.md`
+//! sections 3 and 7 and of `devices-api.md` sections 1 to 4. Errors are written by [`Request::error`].
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use serde_json::{Map, json};
+
+use super::list;
+use super::login::app_name;
+use super::message::{DEVICES_API, Request, write};
+use super::objects::{self, DeviceObject};
+use crate::core::model::device::Category;
+use crate::core::model::ids::{Code, DomainId, Secret};
+use crate::core::model::time::UnixMillis;
+
+/// `AppChallengeResult` (`appwebsocket.md` 3.1).
+pub fn challenge(request: &Request, challenge: &str) -> String {
+    request.answer(json!({ "challenge": challenge }))
+}
+
+#[derive(Serialize)]
+struct AppLoginResult<'a> {
+    app: &'a str,
+    domain: &'a str,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// `AppLoginResult` of a log-in that succeeded (`appwebsocket.md` 3.4). `app` as sent, `domain` is that of the instance.
+pub fn login_ok(request: &Request, app: &str, domain: &str) -> String {
+    request.answer(AppLoginResult { app, domain, ok: true, error: None })
+}
+
+/// `AppLoginResult` of a log-in that failed; the same whatever was wrong (`appwebsocket.md` 3.4).
+pub fn login_failed(request: &Request, app: &str, domain: &str) -> String {
+    request.answer(AppLoginResult { app, domain, ok: false, error: Some("LOGIN_FAILED") })
+}
+
+#[derive(Serialize)]
+struct LoginInfo<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    major: Option<&'a str>,
+    admin: bool,
+}
+
+/// `GetLoginInfoResult` (`devices-api.md` 2.1): the session key of passthrough addresses, and whether all domains are open.
+pub fn login_info(request: &Request, key: &Secret, admin: bool) -> String {
+    request.answer(LoginInfo { key: key.expose(), major: None, admin })
+}
+
+/// `GetUserInfoResult` (`devices-api.md` 4.1): the same with the release, such as `13r3`.
+pub fn user_info(request: &Request, key: &Secret, major: &str, admin: bool) -> String {
+    request.answer(LoginInfo { key: key.expose(), major: Some(major), admin })
+}
+
+/// `CheckBuildResult` (`appwebsocket.md` 7.1): with the current address only if it differs.
+pub fn check_build(request: &Request, current: Option<&str>) -> String {
+    let mut members = Map::new();
+    if let Some(url) = current {
+        members.insert("url".into(), url.into());
+    }
+    request.answer(members)
+}
+
+/// `KeepAlive` back (`appwebsocket.md` 7.4); not called a result.
+pub fn keep_alive(request: &Request) -> String {
+    write("KeepAlive", request.src.as_deref(), None, Map::new())
+}
+
+/// `AppInfoResult` by the table of `appwebsocket.md` 7.2. `app` with or without `.htm`; it goes back as it was sent.
+pub fn app_info(request: &Request, app: &str) -> String {
+    #[derive(Serialize)]
+    struct AppInfo<'a> {
+        app: &'a str,
+        info: serde_json::Value,
+        #[serde(rename = "serviceInfo", skip_serializing_if = "Option::is_none")]
+        service_info: Option<serde_json::Value>,
+    }
+    let (info, service_info) = match app_name(app) {
+        "innovaphone-devices" => (json!({ "apis": { "com.innovaphone.devicesui": {} } }), None),
+        "innovaphone-devices-api" => {
+            let apis = json!({ DEVICES_API: {} });
+            (json!({ "hidden": true, "apis": &apis }), Some(json!({ "apis": &apis })))
+        }
+        _ => (json!({ "apis": {} }), None),
+    };
+    request.answer(AppInfo { app, info, service_info })
+}
+
+/// `GetProvisioningCategoriesResult` (`devices-api.md` 2.2), in as many messages as needed. Categories that are not meant for
+/// provisioning are left out; that they suit the type of device asked for is the caller's part.
+pub fn categories<'a>(
+    request: &Request,
+    domain: DomainId,
+    categories: impl IntoIterator<Item = &'a Category>,
+) -> Vec<String> {
+    let items = categories.into_iter().filter(|c| c.provisioning).map(|c| objects::category(domain, c));
+    list::all(request, "categories", items)
+}
+
+/// `GetDomainsResult` (`devices-api.md` 4.2), in as many messages as needed. Takes the JSON texts of the domains.
+pub fn domains<'a>(request: &Request, domains: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    list::all(request, "domains", domains.into_iter().map(Into::into))
+}
+
+/// `GetProvisioningCodeResult` (`devices-api.md` 2.3); the end of validity goes out in whole seconds.
+pub fn provisioning_code(request: &Request, code: &Code, valid_until: UnixMillis) -> String {
+    #[derive(Serialize)]
+    struct Issued<'a> {
+        code: &'a str,
+        #[serde(rename = "validUntil")]
+        valid_until: u64,
+    }
+    request.answer(Issued { code: code.expose(), valid_until: valid_until.seconds() })
+}
+
+#[derive(Serialize)]
+struct Provisioned<'a> {
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'a DeviceObject<'a>>,
+}
+
+/// `GetProvisionedDeviceResult` (`devices-api.md` 2.4); without device while the code is open.
+pub fn provisioned_device(request: &Request, code: &Code, device: Option<&DeviceObject<'_>>) -> String {
+    request.answer(Provisioned { code: code.expose(), port: None, device })
+}
+
+/// The notice `DeviceProvisioned` (`devices-api.md` 2.5). `src` is that of the request that asked for the code or for the
+/// device, if this connection made it; `port` names the analogue port, if the code was for one.
+pub fn device_provisioned(src: Option<&str>, code: &Code, port: Option<&str>, device: &DeviceObject<'_>) -> String {
+    write("DeviceProvisioned", src, None, Provisioned { code: code.expose(), port, device: Some(device) })
+}
+
+/// `GetDeviceResult` (`devices-api.md` 3.2).
+pub fn device(request: &Request, device: &DeviceObject<'_>) -> String {
+    #[derive(Serialize)]
+    struct Found<'a> {
+        device: &'a DeviceObject<'a>,
+    }
+    request.answer(Found { device })
+}
+
+/// `GetDevicePhonesResult` (`devices-api.md` 3.3).
+pub fn ports(request: &Request, ports: &[Box<str>]) -> String {
+    request.answer(json!({ "phones": ports }))
+}
+
+/// A result that says nothing but that it is done (`devices-api.md` 3.4 and 4.5).
+pub fn done(request: &Request) -> String {
+    request.answer(Map::new())
+}
+
+/// `GetUnassignedDevicesCountResult` (`devices-api.md` 4.4).
+pub fn count(request: &Request, count: u64) -> String {
+    request.answer(json!({ "count": count }))
+}
+
+/// `HttpGetResult` (`devices-api.md` 3.5): the body as text, or in base64 if it is not UTF-8.
+pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body: &[u8]) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fetched<'a> {
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        content_type: Option<&'a str>,
+        data: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<bool>,
+    }
+    let (data, base64) = match std::str::from_utf8(body) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(_) => (Cow::Owned(BASE64_STANDARD.encode(body)), Some(true)),
+    };
+    request.answer(Fetched { status, content_type, data, base64 })
+}
+
+/// A notice about a device or a domain (`devices-api.md` 4.6), whose object is JSON text already. `member` needs no escapes.
+pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String {
+    let mut text = write(mt, src, None, Map::new());
+    // An object with at least its type, so its last character is the brace that the member goes before.
+    text.truncate(text.len().saturating_sub(1));
+    format!("{text},\"{member}\":{object}}}")
+}
+
+/// The notice `UnassignedDevicesCount` (`devices-api.md` 4.6).
+pub fn count_notice(src: Option<&str>, count: u64) -> String {
+    write("UnassignedDevicesCount", src, None, json!({ "count": count }))
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

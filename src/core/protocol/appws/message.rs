@@ -1,0 +1,216 @@
+//! The form that all messages share (`appwebsocket.md` section 2): reading a request, writing its answer or its error.
+//!
+//! What the single requests mean stands in [`super::call`], what the single answers hold in [`super::answers`].
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::core::protocol::close::Close;
+use crate::core::protocol::json::{self, JsonError};
+
+/// The interface name of the Devices messages (`devices-api.md`); absent means the same.
+pub const DEVICES_API: &str = "com.innovaphone.devices";
+
+/// Why a text is not a message. All of them close the connection with 1007 (`appwebsocket.md` section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Not one well-formed JSON object.
+    #[error("not a JSON object: {0}")]
+    Json(#[from] JsonError),
+    /// No member `mt`, or it is not a string.
+    #[error("no message type")]
+    NoType,
+}
+
+impl MessageError {
+    /// How the connection is closed.
+    pub const fn close(self) -> Close {
+        match self {
+            Self::Json(_) | Self::NoType => Close::Malformed,
+        }
+    }
+}
+
+/// What goes into the member `error` of an answer (`devices-api.md` 1.2). `Display` gives exactly the text of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ApiError {
+    /// There is no such message.
+    #[error("unknown message")]
+    UnknownMessage,
+    /// A member is missing, of the wrong type or out of range.
+    #[error("bad request")]
+    BadRequest,
+    /// No such domain, category, device, code or port – or no right to it.
+    #[error("not found")]
+    NotFound,
+    /// The app of this connection may not use this message.
+    #[error("not allowed")]
+    NotAllowed,
+    /// The category exists but is not meant for provisioning.
+    #[error("not a provisioning category")]
+    NotAProvisioningCategory,
+    /// No code could be had from the config directory.
+    #[error("directory unavailable")]
+    DirectoryUnavailable,
+    /// The device is not connected.
+    #[error("offline")]
+    Offline,
+    /// The device did not answer.
+    #[error("timeout")]
+    Timeout,
+    /// The body is longer than an answer may carry (`devices-api.md` 3.5).
+    #[error("too large")]
+    TooLarge,
+    /// A limit of `devices-api.md` section 6 is reached.
+    #[error("too many requests")]
+    TooManyRequests,
+    /// Anything that is the service's own fault.
+    #[error("internal error")]
+    Internal,
+}
+
+/// Requests whose result is a list that comes in parts, with the name of its array (`devices-api.md` 1.1).
+const LISTS: [(&str, &str); 7] = [
+    ("GetProvisioningCategories", "categories"),
+    ("GetGateways", "gateways"),
+    ("GetAppPlatforms", "appPlatforms"),
+    ("GetPhones", "phones"),
+    ("GetDects", "dects"),
+    ("GetDomains", "domains"),
+    ("GetDevices", "devices"),
+];
+
+/// A message from a client.
+///
+/// The body may hold a digest, a session key or a code, so `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Message type.
+    pub mt: Box<str>,
+    /// The interface that is meant; absent: the messages of the service itself.
+    pub api: Option<Box<str>>,
+    /// The client's mark, returned with every answer.
+    pub src: Option<Box<str>>,
+    /// The whole message.
+    pub body: json::Object<'static>,
+    /// The text of `info` as received but for its white space; form B of `appwebsocket.md` section 4.
+    pub(super) received_info: Option<Box<str>>,
+}
+
+impl Request {
+    /// Reads one message. `api` and `src` of another type than string count as absent.
+    pub fn parse(text: &str) -> Result<Self, MessageError> {
+        let body = json::Object::parse(text.as_bytes())?;
+        let mt: Box<str> = body.str("mt").ok_or(MessageError::NoType)?.into();
+        // Only a log-in needs the received spelling; it is taken here because the text is at hand only here.
+        let received_info = match body.span("info") {
+            Some(span) if &*mt == "AppLogin" => text.get(span).map(|info| json::without_white_space(info).into()),
+            _ => None,
+        };
+        let (api, src) = (body.str("api").map(Into::into), body.str("src").map(Into::into));
+        Ok(Self { mt, api, src, body: body.into_owned(), received_info })
+    }
+
+    /// The answer `<mt>Result` with `src` and `api` of the request, followed by `members`: a [`Map`] or a structure that
+    /// serialises as an object.
+    pub fn answer(&self, members: impl Serialize) -> String {
+        write(&format!("{}Result", self.mt), self.src.as_deref(), self.api.as_deref(), members)
+    }
+
+    /// The answer that says why there is no other (`devices-api.md` 1.2): the echoes, and for a list the empty last part.
+    pub fn error(&self, error: ApiError) -> String {
+        let mut members = Map::new();
+        if error != ApiError::UnknownMessage {
+            if let Some((_, array)) = LISTS.iter().find(|(mt, _)| *mt == &*self.mt) {
+                members.insert((*array).into(), Value::Array(Vec::new()));
+                members.insert("last".into(), true.into());
+            }
+            if let ("GetProvisionedDevice", Some(code)) = (&*self.mt, self.body.str("code")) {
+                members.insert("code".into(), code.into());
+            }
+        }
+        members.insert("error".into(), error.to_string().into());
+        self.answer(members)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("mt", &self.mt)
+            .field("api", &self.api)
+            .field("src", &self.src)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes one message: `mt`, `src` and `api` first, then `members` in their order.
+pub(super) fn write(mt: &str, src: Option<&str>, api: Option<&str>, members: impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Message<'a, T> {
+        mt: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        src: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        api: Option<&'a str>,
+        #[serde(flatten)]
+        members: T,
+    }
+    let text = serde_json::to_string(&Message { mt, src, api, members });
+    // Fails only for members that are no object with string names, and the callers have no such.
+    text.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        Request::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_message_closes_with_1007() {
+        for text in ["", "[]", "{}", r#"{"mt":1}"#, r#"{"mt":null}"#, r#"{"mt":"A","mt":"B"}"#, "\"AppChallenge\""] {
+            assert_eq!(Request::parse(text).unwrap_err().close().code(), 1007, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_echo_src_and_api() {
+        let members = serde_json::json!({"b": 1, "a": "\""});
+        assert_eq!(
+            request(r#"{"api":"x","src":"s\"","mt":"Get"}"#).answer(&members),
+            r#"{"mt":"GetResult","src":"s\"","api":"x","a":"\"","b":1}"#
+        );
+        assert_eq!(request(r#"{"mt":"Get","src":7}"#).answer(Map::new()), r#"{"mt":"GetResult"}"#);
+    }
+
+    #[test]
+    fn errors_keep_the_echoes_and_the_form_of_lists() {
+        assert_eq!(
+            request(r#"{"mt":"GetProvisionedDevice","code":"12","src":"p"}"#).error(ApiError::NotFound),
+            r#"{"mt":"GetProvisionedDeviceResult","src":"p","code":"12","error":"not found"}"#
+        );
+        assert_eq!(
+            request(r#"{"mt":"GetProvisionedDevice","code":12}"#).error(ApiError::BadRequest),
+            r#"{"mt":"GetProvisionedDeviceResult","error":"bad request"}"#
+        );
+        assert_eq!(
+            request(r#"{"mt":"GetProvisioningCategories"}"#).error(ApiError::TooManyRequests),
+            r#"{"mt":"GetProvisioningCategoriesResult","categories":[],"error":"too many requests","last":true}"#
+        );
+        assert_eq!(
+            request(r#"{"mt":"Nonsense","src":"1","api":"a"}"#).error(ApiError::UnknownMessage),
+            r#"{"mt":"NonsenseResult","src":"1","api":"a","error":"unknown message"}"#
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let text = format!("{:?}", request(r#"{"mt":"AppLogin","digest":"d1637","key":"k1637"}"#));
+        assert!(text.contains("AppLogin") && !text.contains("1637"), "{text}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Devices and domains as they go on the wire (`devices-api.md` 1.3).
+
+use serde::Serialize;
+
+use crate::core::model::device::{Category, EthIf};
+use crate::core::model::device_view::{DeviceView, DomainView};
+use crate::core::model::ids::{CategoryId, DeviceId, DomainId};
+
+/// A device on the wire. Which of the optional members it has depends on the message.
+#[derive(Debug, Clone)]
+pub struct DeviceObject<'a> {
+    view: &'a DeviceView,
+    uri: Option<String>,
+    eth_ifs: bool,
+}
+
+impl<'a> DeviceObject<'a> {
+    /// Without passthrough address and interfaces, as in the messages about codes.
+    pub const fn new(view: &'a DeviceView) -> Self {
+        Self { view, uri: None, eth_ifs: false }
+    }
+
+    /// With the passthrough address, which is told only while the device is connected and belongs to a domain.
+    #[must_use]
+    pub fn with_uri(mut self, address: impl FnOnce(&DeviceView) -> String) -> Self {
+        self.uri = (self.view.online && self.view.domain.is_some()).then(|| address(self.view));
+        self
+    }
+
+    /// With the interfaces, as in `GetDevices` and its notices.
+    #[must_use]
+    pub const fn with_interfaces(mut self) -> Self {
+        self.eth_ifs = true;
+        self
+    }
+
+    /// The JSON text.
+    pub fn text(&self) -> String {
+        // Plain structures always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for DeviceObject<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Members<'a> {
+            id: DeviceId,
+            hw_id: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            domain_id: Option<DomainId>,
+            product: &'a str,
+            version: &'a str,
+            r#type: &'a str,
+            pbx_active: bool,
+            online: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            uri: Option<&'a str>,
+            #[serde(skip_serializing_if = "<[EthIf]>::is_empty")]
+            eth_ifs: &'a [EthIf],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            category: Option<&'a str>,
+        }
+        let DeviceView { id, key, name, domain, category_name, online, facts, .. } = self.view;
+        Members {
+            id: *id,
+            hw_id: key.as_str(),
+            name: name.as_deref(),
+            domain_id: *domain,
+            product: &facts.product,
+            version: &facts.version,
+            r#type: &facts.platform,
+            pbx_active: facts.pbx_active,
+            online: *online,
+            uri: self.uri.as_deref(),
+            eth_ifs: if self.eth_ifs { &facts.eth_ifs } else { &[] },
+            category: category_name.as_deref(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// What is said of a device that is not there any more (`devices-api.md` 4.6): what the client was told of it last.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GoneDevice<'a> {
+    /// Its number.
+    pub id: DeviceId,
+    /// Its key.
+    pub hw_id: &'a str,
+    /// Its domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_id: Option<DomainId>,
+    /// Product name.
+    pub product: &'a str,
+    /// Version text.
+    pub version: &'a str,
+    /// Type of device.
+    pub r#type: &'a str,
+    /// Whether a telephone exchange ran on it.
+    pub pbx_active: bool,
+    /// Whether it was connected.
+    pub online: bool,
+}
+
+#[derive(Serialize)]
+struct CategoryObject<'a> {
+    id: CategoryId,
+    #[serde(rename = "domainId", skip_serializing_if = "Option::is_none")]
+    domain: Option<DomainId>,
+    name: &'a str,
+    config: bool,
+}
+
+/// The JSON text of a category in a list of its own.
+pub fn category(domain: DomainId, Category { id, name, provisioning }: &Category) -> String {
+    let object = CategoryObject { id: *id, domain: Some(domain), name, config: *provisioning };
+    serde_json::to_string(&object).unwrap_or_default()
+}
+
+/// The JSON text of a domain.
+pub fn domain(view: &DomainView) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Members<'a> {
+        id: DomainId,
+        name: &'a str,
+        deploy_admin_passwords: bool,
+        is_instance_domain: bool,
+        categories: Vec<CategoryObject<'a>>,
+    }
+    let DomainView { id, name, deploy_admin_passwords, is_instance_domain, categories } = view;
+    let members = Members {
+        id: *id,
+        name: name.as_str(),
+        deploy_admin_passwords: *deploy_admin_passwords,
+        is_instance_domain: *is_instance_domain,
+        categories: categories
+            .iter()
+            .map(|c| CategoryObject { id: c.id, domain: None, name: &c.name, config: c.provisioning })
+            .collect(),
+    };
+    serde_json::to_string(&members).unwrap_or_default()
+}

@@ -1,0 +1,293 @@
+//! The identify message and the items of the configuration message (`sysclient.md` 3.1 and 3.6).
+//!
+//! The members are read and written here, the bytes around them in [`frame`](super::frame).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::auth;
+use crate::core::model::device::{EthIf, Facts};
+use crate::core::model::ids::{Code, HardwareId, Secret};
+use crate::core::protocol::json::{Object, Value};
+
+/// Longest `product`, in bytes.
+pub const PRODUCT_MAX: usize = 128;
+/// Longest `version`, in bytes.
+pub const VERSION_MAX: usize = 256;
+/// Network interfaces that are kept of one identify.
+pub const INTERFACES_MAX: usize = 16;
+
+/// A required member is absent, empty, of wrong type or not acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("member {0} is missing or not acceptable")]
+pub struct MemberError(pub &'static str);
+
+/// A provisioning code as a device offers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferedCode {
+    /// No code, or an empty one.
+    None,
+    /// A code; nothing is known of its validity.
+    Code(Code),
+    /// Something was typed in that is no code.
+    Malformed,
+}
+
+impl OfferedCode {
+    /// Reads a code as a person typed it (`sysclient.md` 3.1).
+    pub fn typed(text: Option<&str>) -> Self {
+        match text {
+            None | Some("") => Self::None,
+            Some(text) => Code::parse_typed(text).map_or(Self::Malformed, Self::Code),
+        }
+    }
+
+    /// The text that reads as this offer; for a malformed one, some text that is no code.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Code(code) => Some(code.expose()),
+            Self::Malformed => Some("-"),
+        }
+    }
+}
+
+/// An identify message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identify {
+    /// The identifier as sent.
+    pub id: HardwareId,
+    /// What the device says of itself.
+    pub facts: Facts,
+    /// `provisioningCode`.
+    pub code: OfferedCode,
+    /// Answer to the challenge; to be ignored while none is open.
+    pub digest: Option<Box<str>>,
+}
+
+impl Identify {
+    /// Reads the members.
+    ///
+    /// Optional members of wrong type, and optional texts that are empty, count as absent; interfaces without a name, and those
+    /// beyond the first [`INTERFACES_MAX`], are left out.
+    pub fn read(members: &Object) -> Result<Self, MemberError> {
+        let id = HardwareId::parse(required(members, "id")?).map_err(|_| MemberError("id"))?;
+        let product = limited(members, "product", PRODUCT_MAX)?;
+        let version = limited(members, "version", VERSION_MAX)?;
+        let platform = members.object("platform").ok_or(MemberError("platform"))?;
+        let platform_type = required(platform, "type").map_err(|_| MemberError("platform.type"))?;
+        let flag = |name| members.bool(name).unwrap_or(false);
+        let facts = Facts {
+            product,
+            version,
+            platform: platform_type.into(),
+            fxs: platform.bool("fxs").unwrap_or(false),
+            name: optional(members, "name"),
+            fw_build: optional(members, "fwBuild"),
+            bc_build: optional(members, "bcBuild"),
+            major: optional(members, "major"),
+            fw: optional(members, "fw"),
+            bc: optional(members, "bc"),
+            mini: flag("mini"),
+            pbx_active: flag("pbxActive"),
+            other: flag("other"),
+            eth_ifs: interfaces(members.array("ethIfs").unwrap_or_default()),
+        };
+        let code = OfferedCode::typed(members.str("provisioningCode"));
+        Ok(Self { id, facts, code, digest: optional(members, "digest") })
+    }
+
+    /// Whether the digest is the right answer to `challenge` from a device with this password; `false` without digest.
+    pub fn answers(&self, challenge: &str, password: &Secret) -> bool {
+        let Some(given) = &self.digest else { return false };
+        let Facts { product, version, .. } = &self.facts;
+        auth::digest_matches(given, &auth::device_digest(self.id.as_str(), product, version, challenge, password))
+    }
+
+    pub(super) fn wire(&self) -> impl Serialize {
+        let Facts { product, version, platform, fxs, name, fw_build, bc_build, major, fw, bc, .. } = &self.facts;
+        IdentifyWire {
+            id: self.id.as_str(),
+            product,
+            version,
+            platform: PlatformWire { kind: platform, fxs: *fxs },
+            fw_build: fw_build.as_deref(),
+            bc_build: bc_build.as_deref(),
+            major: major.as_deref(),
+            fw: fw.as_deref(),
+            bc: bc.as_deref(),
+            mini: self.facts.mini,
+            pbx_active: self.facts.pbx_active,
+            other: self.facts.other,
+            name: name.as_deref(),
+            provisioning_code: self.code.text(),
+            eth_ifs: &self.facts.eth_ifs,
+            digest: self.digest.as_deref(),
+        }
+    }
+}
+
+impl fmt::Debug for Identify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identify")
+            .field("id", &self.id)
+            .field("facts", &self.facts)
+            .field("code", &self.code)
+            // A digest must never reach a log (`sysclient.md` section 9).
+            .field("digest", &self.digest.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
+
+/// A configuration item (`sysclient.md` 3.6).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigItem {
+    /// Kind of item: `ntp`, `ldap`, …
+    #[serde(rename = "type")]
+    pub kind: Box<str>,
+    /// Its parameters; every value is a string, a number or a boolean.
+    #[serde(default)]
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// The item no longer applies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+}
+
+impl ConfigItem {
+    /// Reads an item; `None` if the message has only `last`.
+    pub fn read(members: &Object) -> Result<Option<Self>, MemberError> {
+        if !members.has("type") {
+            return Ok(None);
+        }
+        let kind = required(members, "type")?.into();
+        let values = match members.get("values") {
+            Some(values @ Value::Object(_)) => {
+                serde_json::from_str(&values.canonical()).map_err(|_| MemberError("values"))?
+            }
+            None => serde_json::Map::new(),
+            Some(_) => return Err(MemberError("values")),
+        };
+        if values.values().any(|v| v.is_array() || v.is_object() || v.is_null()) {
+            return Err(MemberError("values"));
+        }
+        Ok(Some(Self { kind, values, removed: members.bool("removed").unwrap_or(false) }))
+    }
+}
+
+impl fmt::Debug for ConfigItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The values may hold passwords.
+        f.debug_struct("ConfigItem").field("kind", &self.kind).field("removed", &self.removed).finish_non_exhaustive()
+    }
+}
+
+/// A required member that is a string with something in it.
+pub(super) fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, MemberError> {
+    members.str(name).filter(|text| !text.is_empty()).ok_or(MemberError(name))
+}
+
+/// An optional member that is a string with something in it.
+pub(super) fn optional(members: &Object, name: &str) -> Option<Box<str>> {
+    members.str(name).filter(|text| !text.is_empty()).map(Into::into)
+}
+
+fn limited(members: &Object, name: &'static str, max_bytes: usize) -> Result<Box<str>, MemberError> {
+    let text = required(members, name)?;
+    if text.len() > max_bytes { Err(MemberError(name)) } else { Ok(text.into()) }
+}
+
+fn interfaces(items: &[Value]) -> Vec<EthIf> {
+    let named = items.iter().filter_map(|item| match item {
+        Value::Object(o) => {
+            Some(EthIf { name: optional(o, "if")?, ipv4: optional(o, "ipv4"), ipv6: optional(o, "ipv6") })
+        }
+        _ => None,
+    });
+    named.take(INTERFACES_MAX).collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IdentifyWire<'a> {
+    id: &'a str,
+    product: &'a str,
+    version: &'a str,
+    platform: PlatformWire<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fw_build: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bc_build: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    major: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fw: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bc: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mini: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pbx_active: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    other: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisioning_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[EthIf]>::is_empty")]
+    eth_ifs: &'a [EthIf],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PlatformWire<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    fxs: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(more: &str) -> Result<Identify, MemberError> {
+        let text = format!(r#"{{"id":"a","version":"v","platform":{{"type":"GW"}}{more}}}"#);
+        Identify::read(&Object::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn limits_count_bytes() {
+        assert!(read(&format!(r#","product":"{}""#, "ü".repeat(64))).is_ok());
+        assert_eq!(read(&format!(r#","product":"{}x""#, "ü".repeat(64))), Err(MemberError("product")));
+        let text = format!(r#"{{"id":"a","product":"p","version":"{}"}}"#, "v".repeat(257));
+        let members = Object::parse(text.as_bytes()).unwrap();
+        assert_eq!(Identify::read(&members), Err(MemberError("version")));
+    }
+
+    #[test]
+    fn interfaces_without_a_name_do_not_count() {
+        let list = format!(r#","product":"p","ethIfs":[{}{{"if":"LAST"}}]"#, r#"{"if":7},1,{"if":"E"},"#.repeat(15));
+        let interfaces = read(&list).unwrap().facts.eth_ifs;
+        assert_eq!((interfaces.len(), &*interfaces[15].name), (16, "LAST"));
+        let list = format!(r#","product":"p","ethIfs":[{}{{"if":"LAST"}}]"#, r#"{"if":"E"},"#.repeat(16));
+        assert!(read(&list).unwrap().facts.eth_ifs.iter().all(|i| &*i.name == "E"));
+    }
+
+    #[test]
+    fn a_code_is_offered_absent_or_malformed() {
+        let code = |text: &str| read(&format!(r#","product":"p","provisioningCode":{text}"#)).unwrap().code;
+        assert_eq!(code(r#""""#), OfferedCode::None);
+        assert_eq!(code("402817739164"), OfferedCode::None);
+        assert_eq!(code(r#""4028-1773 9164#""#), OfferedCode::Code(Code::parse("402817739164").unwrap()));
+        assert_eq!(code(r#""123""#), OfferedCode::Malformed);
+    }
+
+    #[test]
+    fn debug_shows_no_digest() {
+        let identify = read(r#","product":"p","digest":"5ad83d40","provisioningCode":"402817739164""#).unwrap();
+        let text = format!("{identify:?}");
+        assert!(!text.contains("5ad83d40") && !text.contains("402817739164"), "{text}");
+    }
+}

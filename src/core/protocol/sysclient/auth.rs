@@ -1,0 +1,129 @@
+//! Digest and administrative password of the device protocol (`sysclient.md` 3.4 and 4), and the hex of the wire.
+//!
+//! Passwords, seeds and challenges are drawn elsewhere; here is only what is computed from them.
+
+use rc4::{KeyInit as _, Rc4, StreamCipher as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::core::model::ids::Secret;
+
+/// Characters of a device password; a known client refuses any other length (`sysclient.md` 3.2).
+pub const PASSWORD_CHARS: usize = 32;
+
+/// Characters of the seed of an administrative password; a known client insists on it (`sysclient.md` 3.4).
+pub const SEED_CHARS: usize = 16;
+
+/// Longest RC4 key in bytes; the key schedule reads no further.
+const RC4_KEY_MAX: usize = 256;
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hex, two digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
+    text
+}
+
+/// The bytes of a hex text, in either case; `None` if a digit is missing or is none.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |d: u8| char::from(d).to_digit(16).and_then(|n| u8::try_from(n).ok());
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    // An iterator that may end early has no length to be collected by.
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for &[high, low] in pairs {
+        bytes.push(digit(high)? << 4 | digit(low)?);
+    }
+    Some(bytes)
+}
+
+/// RC4 without skipped bytes; it encrypts and decrypts alike. `None` if the key is empty.
+///
+/// Of a key longer than 256 bytes the cipher by its nature uses only these.
+pub fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+    let mut cipher = Rc4::new_from_slice(&key[..key.len().min(RC4_KEY_MAX)]).ok()?;
+    let mut out = data.to_vec();
+    cipher.apply_keystream(&mut out);
+    Some(out)
+}
+
+/// The answer to a challenge: lower-case hex of SHA-256 over the five texts, joined by `:` (`sysclient.md` section 4).
+///
+/// `id`, `product` and `version` are those of the very identify that carries the digest.
+pub fn device_digest(id: &str, product: &str, version: &str, challenge: &str, password: &Secret) -> String {
+    let mut hash = Sha256::new();
+    for text in [id, product, version, challenge] {
+        hash.update(text);
+        hash.update(":");
+    }
+    hash.update(password.expose());
+    hex(&hash.finalize())
+}
+
+/// Whether a digest is the expected one, in constant time and without regard to the case of its hex digits. `expected` is in
+/// lower case.
+pub fn digest_matches(given: &str, expected: &str) -> bool {
+    given.to_ascii_lowercase().as_bytes().ct_eq(expected.as_bytes()).into()
+}
+
+/// `pwd` of an administrative password: `plain` encrypted for one device, in lower-case hex (`sysclient.md` 3.4).
+pub fn seal_admin_password(seed: &str, device_password: &Secret, plain: &Secret) -> String {
+    // The key holds at least its colon, so there always is a cipher text.
+    rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).as_deref().map(hex).unwrap_or_default()
+}
+
+/// The administrative password that a device finds in `seed` and `pwd`; `None` if `pwd` is not hex or what it yields is not
+/// UTF-8, as it is when the device password is another.
+pub fn open_admin_password(seed: &str, device_password: &Secret, pwd: &str) -> Option<Secret> {
+    let plain = rc4(&admin_key(seed, device_password), &unhex(pwd)?)?;
+    String::from_utf8(plain).ok().map(Secret::new)
+}
+
+fn admin_key(seed: &str, device_password: &Secret) -> Vec<u8> {
+    [seed, ":", device_password.expose()].concat().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_goes_both_ways() {
+        assert_eq!(hex(&[0, 0x7f, 0xff]), "007fff");
+        assert_eq!(unhex("007Fff"), Some(vec![0, 0x7f, 0xff]));
+        assert_eq!(unhex(""), Some(vec![]));
+        for text in ["0", "0g", "ü", "+1", " 1"] {
+            assert_eq!(unhex(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn digests_are_compared_without_case_but_whole() {
+        assert!(digest_matches("AbCd", "abcd"));
+        assert!(!digest_matches("abc", "abcd"));
+        assert!(!digest_matches("", "abcd"));
+    }
+
+    #[test]
+    fn what_is_no_administrative_password_opens_to_nothing() {
+        let password = Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT");
+        assert_eq!(open_admin_password("k3Vx0Rz9Tq1Lm5Wb", &password, "1bbec6cac89e7"), None);
+        let other = Secret::new("ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        let sealed = seal_admin_password("k3Vx0Rz9Tq1Lm5Wb", &password, &Secret::new("x".repeat(64)));
+        assert_eq!(open_admin_password("k3Vx0Rz9Tq1Lm5Wb", &other, &sealed), None);
+    }
+
+    #[test]
+    fn rc4_reads_at_most_256_bytes_of_its_key() {
+        assert_eq!(rc4(b"", b"x"), None);
+        assert_eq!(rc4(&[7; 256], b"x"), rc4(&[7; 300], b"x"));
+    }
+}

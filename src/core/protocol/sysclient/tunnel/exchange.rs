@@ -1,0 +1,298 @@
+//! The server side of one tunnel session: one HTTP request and its answer (`sysclient.md` 7.2 to 7.4 and 8.4), or after an
+//! upgrade a byte pipe (8.5).
+
+use bytes::Bytes;
+
+use super::answer::Answer;
+use super::{Expects, Failure, Head, Limits};
+use crate::core::model::time::Tick;
+use crate::core::protocol::sysclient::frame::{DeviceEvent, ServerEvent};
+
+/// What is to be done, in the order in which it stands in the list.
+///
+/// The HTTP client gets one [`Action::Head`], any number of [`Action::Body`] and one [`Action::Done`]; or it gets, at any point
+/// before `Done`, one [`Action::Failed`] or [`Action::Abort`]. The session number is occupied until [`Action::Release`] or
+/// [`Action::Retire`], which may come later than the end of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send this to the device, with the number of the session.
+    Send(ServerEvent),
+    /// Begin the answer to the HTTP client.
+    Head(Head),
+    /// Pass these bytes on, and call [`Exchange::taken`] once the HTTP client has them.
+    Body(Bytes),
+    /// Only after an upgrade: the device has what was handed to [`Exchange::client`], which may be called again.
+    Sent,
+    /// The answer is complete.
+    Done,
+    /// There is no answer, and no head has gone out: answer with [`Failure::status`].
+    Failed(Failure),
+    /// The answer cannot be completed: abort it, so that the HTTP client sees that.
+    Abort(Failure),
+    /// The session is over; its number is free.
+    Release,
+    /// The session is over, but the device has not confirmed: its number must not be used again on this connection.
+    Retire,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A send is unanswered.
+    Sending,
+    /// A receive is unanswered.
+    Receiving,
+    /// The HTTP client has not yet taken the bytes that came last.
+    Holding,
+    /// A byte pipe. A send and a receive may each be unanswered; without an open receive the client has not yet taken what
+    /// came last.
+    Piping {
+        sending: bool,
+        receiving: bool,
+    },
+    /// The shutdown is sent and not confirmed. The answer has ended.
+    Closing,
+    Over,
+}
+
+/// One request and its answer.
+///
+/// Every method that takes `now` returns what is to be done because of it. Call [`Exchange::expire`] at [`Exchange::deadline`],
+/// which may change with every call.
+#[derive(Debug)]
+pub struct Exchange {
+    session: u32,
+    limits: Limits,
+    state: State,
+    /// What has not yet been sent.
+    request: Bytes,
+    answer: Answer,
+    head_sent: bool,
+    any_result: bool,
+    /// End of the present wait.
+    step: Option<Tick>,
+    /// End of the whole session.
+    end: Tick,
+}
+
+impl Exchange {
+    /// Opens a session. `request` is the whole request, its head at most [`REQUEST_HEAD_MAX`](super::REQUEST_HEAD_MAX) bytes
+    /// long.
+    pub fn open(session: u32, request: Bytes, expects: Expects, limits: Limits, now: Tick) -> (Self, Vec<Action>) {
+        let mut exchange = Self {
+            session,
+            limits,
+            state: State::Sending,
+            request,
+            answer: Answer::new(expects),
+            head_sent: false,
+            any_result: false,
+            step: None,
+            end: now + limits.session,
+        };
+        let first = exchange.send(now);
+        (exchange, vec![first])
+    }
+
+    /// The session number.
+    pub const fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// Whether the session is over. Nothing more will be done.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// Whether the answer is still to come, or the rest of it. Never in a pipe.
+    pub const fn is_under_way(&self) -> bool {
+        matches!(self.state, State::Sending | State::Receiving | State::Holding)
+    }
+
+    /// When [`Exchange::expire`] wants to be called; `None` when the session is over.
+    pub fn deadline(&self) -> Option<Tick> {
+        match self.state {
+            State::Over => None,
+            // Timers of receives do not run in a pipe, and it lasts until one side ends it.
+            State::Closing | State::Piping { .. } => self.step,
+            State::Sending | State::Receiving | State::Holding => Some(self.step.map_or(self.end, |t| t.min(self.end))),
+        }
+    }
+
+    /// The device sent an event of this session.
+    pub fn device(&mut self, event: DeviceEvent, now: Tick) -> Vec<Action> {
+        match (self.state, event) {
+            (State::Closing, DeviceEvent::Shutdown) => {
+                self.state = State::Over;
+                vec![Action::Release]
+            }
+            // What was under way when the shutdown went out is thrown away; a result for no send carries nothing.
+            (State::Closing | State::Over, _) | (State::Receiving | State::Holding, DeviceEvent::SendResult) => {
+                Vec::new()
+            }
+            (State::Sending, DeviceEvent::SendResult) if self.request.is_empty() => vec![self.receive(now)],
+            (State::Sending, DeviceEvent::SendResult) => vec![self.send(now)],
+            (State::Receiving, DeviceEvent::ReceiveResult(bytes)) => self.result(bytes, now),
+            (State::Piping { sending: true, .. }, DeviceEvent::SendResult) if !self.request.is_empty() => {
+                vec![self.send(now)]
+            }
+            (State::Piping { sending: true, receiving }, DeviceEvent::SendResult) => {
+                self.state = State::Piping { sending: false, receiving };
+                self.step = None;
+                vec![Action::Sent]
+            }
+            (State::Piping { sending: false, .. }, DeviceEvent::SendResult) => Vec::new(),
+            (State::Piping { sending, receiving: true }, DeviceEvent::ReceiveResult(bytes)) => {
+                if bytes.is_empty() {
+                    return vec![self.shutdown(now), Action::Done];
+                }
+                self.state = State::Piping { sending, receiving: false };
+                vec![Action::Body(bytes)]
+            }
+            (
+                State::Sending | State::Holding | State::Piping { receiving: false, .. },
+                DeviceEvent::ReceiveResult(_),
+            ) => self.fail(Failure::Unasked, now),
+            (State::Sending | State::Receiving | State::Holding | State::Piping { .. }, DeviceEvent::Shutdown) => {
+                self.ended_by_device()
+            }
+        }
+    }
+
+    /// The HTTP client has taken all bytes that were passed on so far.
+    pub fn taken(&mut self, now: Tick) -> Vec<Action> {
+        match self.state {
+            State::Holding => vec![self.receive(now)],
+            State::Piping { sending, receiving: false } => {
+                self.state = State::Piping { sending, receiving: true };
+                vec![Action::Send(ServerEvent::Receive(self.limits.receive))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The client has sent bytes into the pipe. Not to be called again before [`Action::Sent`]; before the answer 101 there is
+    /// no pipe, and the bytes are dropped.
+    pub fn client(&mut self, bytes: Bytes, now: Tick) -> Vec<Action> {
+        let State::Piping { sending: false, receiving } = self.state else { return Vec::new() };
+        self.state = State::Piping { sending: true, receiving };
+        self.request = bytes;
+        vec![self.send(now)]
+    }
+
+    /// The send that was given out last has to wait for others. Its timer does not run until [`Exchange::left`].
+    pub fn waits(&mut self) {
+        self.step = None;
+    }
+
+    /// The send that had to wait leaves now.
+    pub fn left(&mut self, now: Tick) {
+        self.step = Some(now + self.limits.send_result);
+    }
+
+    /// The HTTP client has gone away.
+    pub fn abandon(&mut self, now: Tick) -> Vec<Action> {
+        match self.state {
+            State::Sending | State::Receiving | State::Holding | State::Piping { .. } => vec![self.shutdown(now)],
+            State::Closing | State::Over => Vec::new(),
+        }
+    }
+
+    /// The connection to the device is lost.
+    pub fn lost(&mut self) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Sending | State::Receiving | State::Holding | State::Piping { .. } => {
+                vec![self.failure(Failure::Lost)]
+            }
+            State::Closing | State::Over => Vec::new(),
+        }
+    }
+
+    /// Time has passed; nothing happens before the [`deadline`](Self::deadline).
+    pub fn expire(&mut self, now: Tick) -> Vec<Action> {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Vec::new();
+        }
+        if self.state == State::Closing {
+            self.state = State::Over;
+            return vec![Action::Retire];
+        }
+        self.fail(Failure::Timeout, now)
+    }
+
+    fn send(&mut self, now: Tick) -> Action {
+        let piece = self.request.split_to(self.request.len().min(self.limits.send));
+        self.step = Some(now + self.limits.send_result);
+        Action::Send(ServerEvent::Send(piece))
+    }
+
+    fn receive(&mut self, now: Tick) -> Action {
+        let wait = if self.any_result { self.limits.next_result } else { self.limits.first_result };
+        self.state = State::Receiving;
+        self.step = Some(now + wait);
+        Action::Send(ServerEvent::Receive(self.limits.receive))
+    }
+
+    fn shutdown(&mut self, now: Tick) -> Action {
+        self.state = State::Closing;
+        self.step = Some(now + self.limits.confirmation);
+        self.request = Bytes::new();
+        Action::Send(ServerEvent::Shutdown)
+    }
+
+    fn result(&mut self, bytes: Bytes, now: Tick) -> Vec<Action> {
+        self.any_result = true;
+        let progress = match self.answer.push(bytes) {
+            Ok(progress) => progress,
+            Err(failure) => return self.fail(failure, now),
+        };
+        let mut actions = Vec::with_capacity(4);
+        let any_body = !progress.body.is_empty();
+        if let Some(head) = progress.head {
+            self.head_sent = true;
+            if head.status == 101 {
+                return self.pipe(head, progress.body);
+            }
+            actions.push(Action::Head(head));
+        }
+        if any_body {
+            actions.push(Action::Body(progress.body));
+        }
+        if progress.complete {
+            actions.extend([self.shutdown(now), Action::Done]);
+        } else if any_body {
+            self.state = State::Holding;
+            self.step = None;
+        } else {
+            actions.push(self.receive(now));
+        }
+        actions
+    }
+
+    /// The answer is 101, and after its head came these bytes.
+    fn pipe(&mut self, head: Head, first: Bytes) -> Vec<Action> {
+        let receiving = first.is_empty();
+        self.state = State::Piping { sending: false, receiving };
+        self.step = None;
+        let next =
+            if receiving { Action::Send(ServerEvent::Receive(self.limits.receive)) } else { Action::Body(first) };
+        vec![Action::Head(head), next]
+    }
+
+    /// Both shutdowns have been sent with our confirmation, so the number is free at once.
+    fn ended_by_device(&mut self) -> Vec<Action> {
+        let outcome = match self.answer.end() {
+            Ok(()) => Action::Done,
+            Err(failure) => self.failure(failure),
+        };
+        self.state = State::Over;
+        vec![Action::Send(ServerEvent::Shutdown), outcome, Action::Release]
+    }
+
+    fn fail(&mut self, failure: Failure, now: Tick) -> Vec<Action> {
+        vec![self.shutdown(now), self.failure(failure)]
+    }
+
+    const fn failure(&self, failure: Failure) -> Action {
+        if self.head_sent { Action::Abort(failure) } else { Action::Failed(failure) }
+    }
+}

@@ -1,0 +1,397 @@
+//! A connection that has logged in: its requests, their answers in order, and its notices.
+//!
+//! What is long leaves piece by piece: after [`FLUSH_AT`] bytes nothing long follows until the client has taken them. So a
+//! client that reads slowly holds a page of a list or of notices here, never a whole list.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::core::model::ids::{Code, DomainName, Secret};
+use crate::core::model::time::Tick;
+use crate::core::policy::limits::PerSecond;
+use crate::core::protocol::appws::call::{Call, PbxInfo};
+use crate::core::protocol::appws::list::Part;
+use crate::core::protocol::appws::message::{ApiError, Request};
+use crate::core::protocol::appws::objects::DeviceObject;
+use crate::core::protocol::appws::select::Selection;
+use crate::core::protocol::appws::{answers, build, passthrough};
+
+use super::event::{Action, Answer, Ask, DataChange, Delivery, Settings, Topics};
+use super::following::Following;
+use super::replies::{reply, with_address};
+use super::rights::Rights;
+use super::settling::Settling;
+use super::slots::{List, Slot, Slots, Step, Then, Work};
+use super::subscription::Subscription;
+
+/// After so many bytes the client has to take them before anything long follows.
+pub const FLUSH_AT: usize = 64 * 1024;
+
+/// A connection that has logged in.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) rights: Rights,
+    key: Secret,
+    acting: Vec<DomainName>,
+    slots: Slots,
+    next: u64,
+    /// Codes that the client waits for, with the `src` of the request.
+    pub(super) waiting: HashMap<Code, Option<Box<str>>>,
+    pub(super) settling: Settling,
+    requests: PerSecond,
+    codes: PerSecond,
+    following: Following,
+    topics: Topics,
+    /// Notices of subscriptions that may leave.
+    notices: VecDeque<String>,
+    /// Bytes sent since the client was last known to have taken all.
+    sent: usize,
+    flushing: bool,
+    /// What a telephone exchange says of itself.
+    pub(super) pbx: Option<Box<PbxInfo>>,
+}
+
+pub(super) fn check_build(request: &Request, url: &str, settings: &Settings) -> String {
+    let current = build::check_build(url, &settings.build_mark, &settings.domain, &settings.instance);
+    answers::check_build(request, current.as_deref())
+}
+
+impl Inside {
+    pub(super) fn new(rights: Rights, key: Secret, settings: &Settings) -> Self {
+        Self {
+            rights,
+            key,
+            acting: Vec::new(),
+            slots: Slots::default(),
+            next: 0,
+            waiting: HashMap::new(),
+            settling: Settling::new(settings.patience),
+            requests: PerSecond::new(settings.requests_per_second),
+            codes: PerSecond::new(settings.codes_per_second),
+            following: Following::default(),
+            topics: Topics::default(),
+            notices: VecDeque::new(),
+            sent: 0,
+            flushing: false,
+            pbx: None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        let following = self.following.deadline().filter(|_| self.may_read());
+        [self.settling.deadline(), following].into_iter().flatten().min()
+    }
+
+    /// Takes a request. Returns whether more of them wait than may: the client asks, and does not read.
+    pub(super) fn on_call(
+        &mut self,
+        request: Request,
+        call: Result<Call, ApiError>,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let call = match call {
+            Ok(Call::Ignored) => return false,
+            // A notice, not a request: nobody waits for an answer.
+            Ok(Call::PbxInfo(info)) => {
+                self.pbx = Some(Box::new(info));
+                return false;
+            }
+            Ok(Call::KeepAlive) => {
+                actions.push(Action::Send(answers::keep_alive(&request)));
+                return false;
+            }
+            call => call,
+        };
+        if call.as_ref().is_ok_and(Call::acts_as_users) {
+            self.act(self.rights.domain.clone(), actions);
+        }
+        let allowed = match &call {
+            Ok(Call::GetProvisioningCode { .. }) => self.codes.take(now).is_ok(),
+            _ => self.requests.take(now).is_ok(),
+        };
+        let begun = match call {
+            _ if !allowed => Err(ApiError::TooManyRequests),
+            Ok(call) => self.begin(&request, call, settings),
+            Err(error) => Err(error),
+        };
+        let (work, ask) = begun.unwrap_or_else(|error| (Work::text(request.error(error)), None));
+        self.next += 1;
+        let number = self.next;
+        actions.extend(ask.map(|ask| Action::Ask(number, ask)));
+        let lane = if &*request.mt == "HttpGet" { &mut self.slots.aside } else { &mut self.slots.line };
+        lane.push_back(Slot { number, request, work });
+        self.pump(now, actions);
+        self.flushing && self.slots.are_too_many()
+    }
+
+    /// What a request comes to, and what has to be asked for it.
+    fn begin(&self, request: &Request, call: Call, settings: &Settings) -> Result<(Work, Option<Ask>), ApiError> {
+        let list = |array, selection: Box<Selection>, subscribe| {
+            let (selection, part) = (Arc::from(selection), Part::new(array));
+            let list = List { selection, subscribe, part, full: VecDeque::new(), step: Step::Begin };
+            Ok((Work::List(Box::new(list)), None))
+        };
+        let ask = match call {
+            Call::GetLoginInfo => {
+                return Ok((Work::text(answers::login_info(request, &self.key, self.rights.admin)), None));
+            }
+            Call::GetUserInfo => {
+                let text = answers::user_info(request, &self.key, &settings.release, self.rights.admin);
+                return Ok((Work::text(text), None));
+            }
+            Call::CheckBuild { url } => return Ok((Work::text(check_build(request, &url, settings)), None)),
+            Call::AppInfo { app } => return Ok((Work::text(answers::app_info(request, &app)), None)),
+            Call::GetProvisioningCategories { domain, device_type } => Ask::Categories { domain, device_type },
+            Call::GetProvisioningCode { domain, category, sip, rollout } => {
+                Ask::Code { domain, category, sip, rollout }
+            }
+            Call::GetProvisionedDevice { domain, code } => Ask::Device { domain, code },
+            Call::GetDevicesOfTypes { array, selection } => return list(array, selection, None),
+            Call::GetDevices { filter, subscribe } => return list("devices", filter, Some(subscribe)),
+            Call::GetDevice(device) => Ask::Named(device),
+            Call::GetDevicePhones(device) => Ask::Ports(device),
+            Call::RemoveDevicePhone { .. } if !self.rights.may_change() => return Err(ApiError::NotAllowed),
+            Call::RemoveDevicePhone { device, port } => Ask::RemovePort { device, port },
+            Call::HttpGet { uri } => {
+                let meant = passthrough::read(&uri, &settings.passthrough, &self.key);
+                let (device, target) = meant.ok_or(ApiError::BadRequest)?;
+                if self.slots.fetches() >= settings.fetches {
+                    return Err(ApiError::TooManyRequests);
+                }
+                Ask::Fetch { device, target }
+            }
+            Call::GetDomains { .. } => Ask::Domains,
+            Call::GetUnassignedDevicesCount { .. } => Ask::Unassigned,
+            Call::SetDeviceFilter { subscribe } => {
+                let texts = VecDeque::from([answers::done(request)]);
+                return Ok((Work::Ready(texts, Then::SwitchDevices(subscribe)), None));
+            }
+            Call::AppChallenge
+            | Call::AppLogin(_)
+            | Call::KeepAlive
+            | Call::PbxInfo(_)
+            | Call::Ignored
+            | Call::Unknown => return Err(ApiError::UnknownMessage),
+        };
+        Ok((Work::Asked, Some(ask)))
+    }
+
+    fn act(&mut self, domain: DomainName, actions: &mut Vec<Action>) {
+        if self.rights.takes_for_others() && !self.acting.contains(&domain) {
+            self.acting.push(domain.clone());
+            actions.push(Action::Act(domain));
+        }
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        number: u64,
+        answer: Answer,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut acts_in = None;
+        match self.following.on_answer(number, answer, now) {
+            Ok((notices, domains_differ)) => {
+                self.notices.extend(notices);
+                self.follow(domains_differ, actions);
+            }
+            Err(answer) => {
+                let Some(slot) = self.slots.find(number) else { return };
+                match &mut slot.work {
+                    Work::Asked => {
+                        (slot.work, acts_in) = reply(&slot.request, answer, &settings.passthrough, &self.key);
+                    }
+                    Work::List(_) => self.on_page(number, answer, settings, actions),
+                    // Answered once.
+                    Work::Ready(..) => {}
+                }
+            }
+        }
+        self.pump(now, actions);
+        if let Some(name) = acts_in {
+            self.act(name, actions);
+        }
+    }
+
+    /// A page of the list that is at the head.
+    fn on_page(&mut self, number: u64, answer: Answer, settings: &Settings, actions: &mut Vec<Action>) {
+        let Some(Slot { request, work, .. }) = self.slots.find(number) else { return };
+        let Work::List(list) = work else { return };
+        let Answer::Page { devices, rest } = answer else {
+            let error = if let Answer::Failed(error) = answer { error } else { ApiError::Internal };
+            let filter = list.subscribe.map(|_| Arc::clone(&list.selection));
+            *work = Work::text(request.error(error));
+            if let Some(filter) = filter {
+                // Still the filter of the last `GetDevices`, but of what it takes the client knows nothing.
+                self.following.follow_devices(Some(Subscription::idle(filter)));
+                self.follow(false, actions);
+            }
+            return;
+        };
+        for view in &devices {
+            let text = match (list.subscribe, &mut self.following.devices) {
+                (Some(_), Some(subscription)) => {
+                    let text = DeviceObject::new(view).with_interfaces().text();
+                    subscription.listed(view, &text);
+                    text
+                }
+                _ => with_address(view, &settings.passthrough, &self.key).text(),
+            };
+            list.full.extend(list.part.add(request, &text));
+        }
+        if let Some(walk) = rest {
+            list.step = Step::Rest(walk);
+            return;
+        }
+        list.full.push_back(list.part.finish(request));
+        let then = if list.subscribe.is_some() { Then::Listed } else { Then::Nothing };
+        *work = Work::Ready(std::mem::take(&mut list.full), then);
+    }
+
+    /// Returns whether more waits for the client than may.
+    pub(super) fn on_news(&mut self, news: DataChange, now: Tick, actions: &mut Vec<Action>) -> bool {
+        self.following.on_news(news);
+        self.pump(now, actions);
+        self.following.is_overfull()
+    }
+
+    pub(super) fn on_flushed(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        self.flushing = false;
+        self.pump(now, actions);
+    }
+
+    fn may_read(&self) -> bool {
+        !self.flushing && self.notices.is_empty()
+    }
+
+    /// Sends what may leave and asks what is to be asked.
+    pub(super) fn pump(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        while !self.flushing {
+            // Notices first: those of an old filter must not come after the result of a new one.
+            if let Some(notice) = self.notices.pop_front() {
+                self.send(notice, true, actions);
+            } else if let Some(Slot { work: Work::Ready(texts, _), .. }) = self.slots.take_aside() {
+                for text in texts {
+                    self.send(text, false, actions);
+                }
+            } else if !self.step(actions) {
+                break;
+            }
+        }
+        while self.may_read() {
+            let Some(ask) = self.following.next(self.next + 1, now) else { return };
+            self.next += 1;
+            actions.push(Action::Ask(self.next, ask));
+        }
+    }
+
+    /// What may be long in all, lists and notices, goes out no faster than it leaves. Short answers are bounded by the window
+    /// of the socket, which cuts whoever asks and does not read.
+    fn send(&mut self, text: String, paced: bool, actions: &mut Vec<Action>) {
+        self.sent += if paced || text.len() >= FLUSH_AT { text.len() } else { 0 };
+        actions.push(Action::Send(text));
+        if self.sent >= FLUSH_AT {
+            (self.sent, self.flushing) = (0, true);
+            actions.push(Action::Flush);
+        }
+    }
+
+    /// Goes one step on with the answer at the head; false if it has to wait.
+    fn step(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some(Slot { request, work, .. }) = self.slots.line.front_mut() else { return false };
+        let paced = matches!(work, Work::List(_));
+        let text = match work {
+            Work::Asked => return false,
+            Work::Ready(texts, _) => texts.pop_front(),
+            Work::List(list) => {
+                let text = list.full.pop_front();
+                if text.is_none() {
+                    let ask = match std::mem::replace(&mut list.step, Step::Reading) {
+                        Step::Begin => {
+                            let selection = Arc::clone(&list.selection);
+                            if let Some(subscribe) = list.subscribe {
+                                let subscription =
+                                    Subscription::new(Arc::clone(&selection), subscribe, request.src.clone());
+                                self.following.follow_devices(Some(subscription));
+                                self.follow(false, actions);
+                            }
+                            Ask::List(selection)
+                        }
+                        Step::Rest(walk) => Ask::More(walk),
+                        Step::Reading => return false,
+                    };
+                    let number = self.slots.line.front().map_or(0, |slot| slot.number);
+                    actions.push(Action::Ask(number, ask));
+                    return false;
+                }
+                text
+            }
+        };
+        match text {
+            Some(text) => self.send(text, paced, actions),
+            None => {
+                if let Some(Slot { request, work: Work::Ready(_, then), .. }) = self.slots.line.pop_front() {
+                    self.follow_up(request, then, actions);
+                }
+            }
+        }
+        true
+    }
+
+    /// An answer has left.
+    fn follow_up(&mut self, request: Request, then: Then, actions: &mut Vec<Action>) {
+        let subscribes = request.body.bool("recvUpdates").unwrap_or(false);
+        match then {
+            Then::Nothing => return,
+            Then::Await(domain, code) => {
+                self.waiting.insert(code, request.src);
+                return actions.push(Action::Await(domain, code));
+            }
+            Then::Listed => {
+                if let Some(devices) = &mut self.following.devices {
+                    devices.go_live();
+                }
+            }
+            Then::SwitchDevices(on) => {
+                if self.following.devices.is_none() {
+                    self.following.follow_devices(Some(Subscription::idle(Arc::default())));
+                }
+                if let Some(devices) = &mut self.following.devices {
+                    devices.switch(on, request.src);
+                }
+            }
+            Then::Domains(told) => self.following.follow_domains(subscribes.then_some(told), request.src),
+            Then::Count(told) => self.following.follow_count(subscribes.then_some(told), request.src),
+        }
+        self.follow(false, actions);
+    }
+
+    /// Says what news are wanted, if that has changed or means something else now.
+    fn follow(&mut self, anew: bool, actions: &mut Vec<Action>) {
+        let topics = self.following.topics();
+        if anew || topics != self.topics {
+            self.topics = topics.clone();
+            actions.push(Action::Follow(topics));
+        }
+    }
+
+    pub(super) fn deliver(
+        &mut self,
+        domain: &DomainName,
+        deliveries: &[Delivery],
+        now: Tick,
+        actions: &mut Vec<Action>,
+    ) {
+        for Delivery { code, port, device } in deliveries {
+            let src = self.waiting.get(code).and_then(Option::as_deref);
+            let text = answers::device_provisioned(src, code, port.as_deref(), &device.object());
+            actions.push(Action::Send(text));
+        }
+        let codes = deliveries.iter().map(|d| d.code).collect();
+        actions.push(Action::Ping(self.settling.written(domain.clone(), codes, now)));
+    }
+}

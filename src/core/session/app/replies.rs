@@ -1,0 +1,50 @@
+//! From the answer of the service to the texts of the result, and what follows when they have left.
+
+use super::event::Answer;
+use super::following::domain_texts;
+use super::slots::{Then, Work};
+use crate::core::model::device_view::DeviceView;
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::protocol::appws::message::{ApiError, Request};
+use crate::core::protocol::appws::objects::DeviceObject;
+use crate::core::protocol::appws::{answers, passthrough};
+
+/// A device with its passthrough address in this session.
+pub(super) fn with_address<'a>(view: &'a DeviceView, base: &str, key: &Secret) -> DeviceObject<'a> {
+    view.object().with_uri(|view| passthrough::address(base, &view.key, key))
+}
+
+/// The result of a request, and the domain that it shows the client to act in as Users (`devices-api.md` 2.5), if it does.
+pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret) -> (Work, Option<DomainName>) {
+    let ready = |texts: Vec<String>, then| Work::Ready(texts.into(), then);
+    let work = match answer {
+        Answer::Categories { name, domain, categories } => {
+            return (ready(answers::categories(request, domain, &categories), Then::Nothing), Some(name));
+        }
+        Answer::Code { name, code, valid_until } => {
+            let texts = vec![answers::provisioning_code(request, &code, valid_until)];
+            return (ready(texts, Then::Await(name.clone(), code)), Some(name));
+        }
+        Answer::Device { name, code, device } => {
+            let object = device.as_ref().map(|d| d.object());
+            let texts = vec![answers::provisioned_device(request, &code, object.as_ref())];
+            return (ready(texts, Then::Await(name.clone(), code)), Some(name));
+        }
+        Answer::Named(device) => Work::text(answers::device(request, &with_address(&device, base, key))),
+        Answer::Ports(ports) => Work::text(answers::ports(request, &ports)),
+        Answer::Done => Work::text(answers::done(request)),
+        Answer::Fetched { status, content_type, body } => {
+            Work::text(answers::fetched(request, status, content_type.as_deref(), &body))
+        }
+        Answer::Domains(views) => {
+            let texts = domain_texts(&views);
+            let parts = answers::domains(request, texts.values().map(String::as_str));
+            ready(parts, Then::Domains(texts))
+        }
+        Answer::Unassigned(count) => ready(vec![answers::count(request, count)], Then::Count(count)),
+        Answer::Failed(error) => Work::text(request.error(error)),
+        // Pages and second looks are asked for by lists and subscriptions only.
+        Answer::Page { .. } | Answer::Looked(_) => Work::text(request.error(ApiError::Internal)),
+    };
+    (work, None)
+}

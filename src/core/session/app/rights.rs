@@ -1,0 +1,115 @@
+//! Who may do what on an app connection (`appwebsocket.md` section 6).
+
+use crate::core::model::device::{Domain, Requester};
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::protocol::appws::login::Login;
+
+/// The instance that clients log in to.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Domain of the instance.
+    pub domain: DomainName,
+    /// Name of the instance.
+    pub name: Box<str>,
+    /// Instance password.
+    pub password: Secret,
+}
+
+/// The app of our own Users role. It is there in every domain that nobody has taken it out of, beside whatever other Users there
+/// is, so it takes the notices of its own codes only: the others' would be lost on it.
+pub const OWN_USERS: &str = "provbroker-users";
+
+/// What a log-in has proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// All domains.
+    pub admin: bool,
+    /// The domain of the log-in; for an administrator that of the instance.
+    pub domain: DomainName,
+    /// The names that recognise the same Users at a later log-in.
+    pub requester: Requester,
+}
+
+impl Rights {
+    /// Whether the app may change things; every other app only reads, and asks for codes (`appwebsocket.md` section 6).
+    pub fn may_change(&self) -> bool {
+        &*self.requester.app == "innovaphone-devices"
+    }
+
+    /// Whether it takes notices of codes that others asked for, once it acts as Users.
+    pub fn takes_for_others(&self) -> bool {
+        &*self.requester.app != OWN_USERS
+    }
+}
+
+/// Compares a log-in with the instance password and with the password of the domain that it names, if there is such a domain.
+/// Both comparisons are always made, so that the time does not tell whether a domain exists.
+pub fn judge(login: &Login, challenge: &str, instance: &Instance, domain: Option<&Domain>) -> Option<Rights> {
+    let nobody = Secret::new("no such domain");
+    let domain_password = domain.map_or(&nobody, |d| &d.password);
+    let by_instance = login.matches(challenge, &instance.password);
+    let by_domain = login.matches(challenge, domain_password);
+
+    let names_instance = login.domain.is_empty() || DomainName::parse(&login.domain) == Ok(instance.domain.clone());
+    let admin = by_instance && names_instance;
+    let domain = match domain {
+        _ if admin => instance.domain.clone(),
+        Some(domain) if by_domain && !domain.password.is_empty() => domain.name.clone(),
+        _ => return None,
+    };
+    let requester = Requester { app: login.app_name().into(), sip: login.sip.clone() };
+    Some(Rights { admin, domain, requester })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::ids::DomainId;
+    use crate::core::protocol::appws::login::{AppIdentity, write_login};
+    use crate::core::protocol::appws::message::Request;
+
+    fn name(text: &str) -> DomainName {
+        DomainName::parse(text).unwrap()
+    }
+
+    fn tenant() -> Domain {
+        Domain {
+            id: DomainId(3),
+            name: name("tenant.example"),
+            password: Secret::new("tenant"),
+            admin_password: Secret::default(),
+            auto_token: Secret::default(),
+            access_to: Vec::new(),
+            revision: 0,
+            categories: Vec::new(),
+        }
+    }
+
+    fn judged(domain: &str, password: &str, found: Option<&Domain>) -> Option<(bool, DomainName)> {
+        let instance =
+            Instance { domain: name("example.com"), name: "devices".into(), password: Secret::new("instance") };
+        let identity = AppIdentity { app: "users", domain, sip: "anna", guid: "", dn: "", info: None };
+        let text = write_login(&identity, None, "4711", &Secret::new(password));
+        let login = Login::read(&Request::parse(&text).unwrap());
+        judge(&login, "4711", &instance, found).map(|r| (r.admin, r.domain))
+    }
+
+    #[test]
+    fn the_table_of_rights() {
+        let tenant = tenant();
+        assert_eq!(judged("example.com", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(judged("EXAMPLE.com", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(judged("", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(judged("tenant.example", "instance", Some(&tenant)), None);
+        assert_eq!(judged("tenant.example", "tenant", Some(&tenant)), Some((false, name("tenant.example"))));
+        assert_eq!(judged("", "tenant", None), None);
+        assert_eq!(judged("other", "tenant", None), None);
+        assert_eq!(judged("other", "no such domain", None), None);
+    }
+
+    #[test]
+    fn a_domain_without_password_lets_nobody_in() {
+        let tenant = Domain { password: Secret::default(), ..tenant() };
+        assert_eq!(judged("tenant.example", "", Some(&tenant)), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! The server side of one app connection as a state machine (`appwebsocket.md`, `devices-api.md`).
+//!
+//! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
+//! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.
+
+use crate::core::model::ids::Secret;
+use crate::core::model::time::Tick;
+use crate::core::protocol::appws::answers;
+use crate::core::protocol::appws::call::{Call, PbxInfo};
+use crate::core::protocol::appws::challenge::{Challenges, FAILURES, VALID};
+use crate::core::protocol::appws::message::{ApiError, Request};
+use crate::core::protocol::close::Close;
+
+use super::event::{Action, Event, Settings};
+use super::rights::Rights;
+use super::settling::Outcome;
+use crate::core::session::app::logged_in::{Inside, check_build};
+
+#[derive(Debug)]
+enum State {
+    Outside { challenge: Option<(Box<str>, Tick)>, failures: u8 },
+    Verifying { request: Box<Request>, app: Box<str>, failures: u8 },
+    Inside(Box<Inside>),
+    Closed,
+}
+
+/// The server side of one app connection.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    opened: Tick,
+    challenges: Challenges,
+}
+
+impl Session {
+    /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
+    pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
+        let state = State::Outside { challenge: None, failures: 0 };
+        Self { state, opened: now, challenges: Challenges::new(entropy) }
+    }
+
+    /// When the next [`Event::Tick`] is due, if ever.
+    pub fn deadline(&self, settings: &Settings) -> Option<Tick> {
+        match &self.state {
+            State::Outside { .. } | State::Verifying { .. } => Some(self.opened + settings.login_timeout),
+            State::Inside(inside) => inside.deadline(),
+            State::Closed => None,
+        }
+    }
+
+    /// The rights of the log-in.
+    pub const fn rights(&self) -> Option<&Rights> {
+        match &self.state {
+            State::Inside(inside) => Some(&inside.rights),
+            _ => None,
+        }
+    }
+
+    /// What the telephone exchange at the other end has said of itself.
+    pub fn pbx(&self) -> Option<&PbxInfo> {
+        match &self.state {
+            State::Inside(inside) => inside.pbx.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Takes an event and says what to do.
+    pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        match event {
+            Event::Text(text) => self.on_text(text, now, settings, actions),
+            Event::Verified(rights, key) => self.on_verified(rights, key, settings, actions),
+            Event::End(close) => self.close(close, actions),
+            Event::Tick => self.on_tick(now, settings, actions),
+            Event::Pong(payload) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.settling.pong(payload, now);
+                }
+            }
+            Event::Answered(number, answer) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.on_answer(number, answer, now, settings, actions);
+                }
+            }
+            Event::DataChange(news) => {
+                if let State::Inside(inside) = &mut self.state
+                    && inside.on_news(news, now, actions)
+                {
+                    self.close(Close::Overload, actions);
+                }
+            }
+            Event::Flushed => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.on_flushed(now, actions);
+                }
+            }
+            Event::Deliver(domain, deliveries) => {
+                if let State::Inside(inside) = &mut self.state {
+                    inside.deliver(domain, &deliveries, now, actions);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            actions.push(Action::Close(close));
+        }
+    }
+
+    fn on_text(&mut self, text: &str, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(error) => return self.close(error.close(), actions),
+        };
+        let call = Call::read(&request);
+        match &mut self.state {
+            State::Inside(inside) => {
+                inside.settling.message(now);
+                match call {
+                    Ok(Call::AppLogin(login)) => {
+                        actions.push(Action::Send(answers::login_failed(&request, &login.app, &settings.domain)));
+                        self.close(Close::NotAllowed, actions);
+                    }
+                    Ok(Call::AppChallenge) => {
+                        let challenge = self.challenges.draw();
+                        actions.push(Action::Send(answers::challenge(&request, &challenge)));
+                    }
+                    call => {
+                        if inside.on_call(request, call, now, settings, actions) {
+                            self.close(Close::NotReading, actions);
+                        }
+                    }
+                }
+            }
+            State::Outside { .. } => self.on_call_outside(request, call, now, settings, actions),
+            State::Verifying { .. } | State::Closed => {}
+        }
+    }
+
+    fn on_call_outside(
+        &mut self,
+        request: Request,
+        call: Result<Call, ApiError>,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        if !Call::is_allowed_before_login(&request) {
+            return self.close(Close::NotAllowed, actions);
+        }
+        let State::Outside { challenge, failures } = &mut self.state else { return };
+        let answer = match call {
+            Ok(Call::AppChallenge) => {
+                let failures = *failures;
+                let drawn = self.challenges.draw();
+                let answer = answers::challenge(&request, &drawn);
+                self.state = State::Outside { challenge: Some((drawn, now)), failures };
+                answer
+            }
+            Ok(Call::AppLogin(login)) => {
+                let failures = *failures;
+                let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
+                let app = login.app.clone();
+                // Without a challenge nothing can fit; the answer is that of any failed log-in.
+                self.state = State::Verifying { request: Box::new(request), app, failures };
+                return match valid {
+                    Some((challenge, _)) => actions.push(Action::Verify(login, challenge)),
+                    None => self.on_verified(None, Secret::default(), settings, actions),
+                };
+            }
+            Ok(Call::CheckBuild { url }) => check_build(&request, &url, settings),
+            Ok(Call::KeepAlive) => answers::keep_alive(&request),
+            Ok(_) => return self.close(Close::NotAllowed, actions),
+            Err(error) => request.error(error),
+        };
+        actions.push(Action::Send(answer));
+    }
+
+    fn on_verified(
+        &mut self,
+        rights: Option<Box<Rights>>,
+        key: Secret,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let State::Verifying { request, app, failures } = &self.state else { return };
+        let Some(rights) = rights else {
+            let failures = failures + 1;
+            actions.push(Action::Send(answers::login_failed(request, app, &settings.domain)));
+            actions.push(Action::LoginFailed);
+            self.state = State::Outside { challenge: None, failures };
+            if failures >= FAILURES {
+                self.close(Close::Refused, actions);
+            }
+            return;
+        };
+        actions.push(Action::Send(answers::login_ok(request, app, &settings.domain)));
+        actions.push(Action::Enlist(rights.clone()));
+        self.state = State::Inside(Box::new(Inside::new(*rights, key, settings)));
+    }
+
+    fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        match &mut self.state {
+            State::Outside { .. } | State::Verifying { .. } if now.since(self.opened) >= settings.login_timeout => {
+                self.close(Close::TooLate, actions);
+            }
+            State::Inside(inside) => {
+                while let Some(outcome) = inside.settling.next(now) {
+                    match outcome {
+                        Outcome::Settled(domain, codes) => {
+                            for code in &codes {
+                                inside.waiting.remove(code);
+                            }
+                            actions.push(Action::Settle(domain, codes));
+                        }
+                        Outcome::Silent => return self.close(Close::Unacknowledged, actions),
+                    }
+                }
+                inside.pump(now, actions);
+            }
+            State::Outside { .. } | State::Verifying { .. } | State::Closed => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

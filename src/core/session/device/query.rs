@@ -1,0 +1,120 @@
+//! The query of automatic provisioning in the address of a device connection (`sysclient.md` section 6).
+
+use std::sync::Arc;
+
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{DomainName, Secret};
+use crate::core::policy::entry::AutoOffer;
+use crate::core::protocol::percent;
+
+/// The query as it came, decoded once. It holds a token and is never logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// No parameter of automatic provisioning at all.
+    None,
+    /// Incomplete, or not decodable.
+    Bad,
+    /// All three parameters.
+    Given(Arc<Given>),
+}
+
+/// The three parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Name of the domain, case folded.
+    pub domain: DomainName,
+    token: Secret,
+    category: Box<str>,
+}
+
+impl Query {
+    /// Reads the part of the address behind `?`. Unknown parameters are ignored; a broken sequence or a repeated parameter makes
+    /// the whole query invalid.
+    pub fn read(raw: &str) -> Self {
+        if raw.is_empty() {
+            return Self::None;
+        }
+        let Ok(parameters) = percent::query(raw) else {
+            return Self::Bad;
+        };
+        let value = |name: &str| parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        match (value("domain"), value("token"), value("category")) {
+            (None, None, None) => Self::None,
+            (Some(domain), Some(token), Some(category)) if !token.is_empty() => match DomainName::parse(domain) {
+                Ok(domain) => {
+                    Self::Given(Arc::new(Given { domain, token: Secret::new(token), category: category.into() }))
+                }
+                Err(_) => Self::Bad,
+            },
+            _ => Self::Bad,
+        }
+    }
+
+    /// Compares with the domain of that name, if there is one. An unknown domain takes as long as a known one.
+    pub fn weigh(&self, domain: Option<&Domain>) -> AutoOffer {
+        let given = match self {
+            Self::None => return AutoOffer::None,
+            Self::Bad => return AutoOffer::Bad,
+            Self::Given(given) => given,
+        };
+        let off = Secret::default();
+        let token = domain.map_or(&off, |d| &d.auto_token);
+        let right = *token == given.token && !token.is_empty();
+        let category = domain.and_then(|d| d.category(&given.category)).filter(|c| c.provisioning);
+        match (domain, category) {
+            (Some(domain), Some(category)) if right => {
+                AutoOffer::Good { domain: domain.name.clone(), category: category.id }
+            }
+            _ => AutoOffer::Bad,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::device::Category;
+    use crate::core::model::ids::{CategoryId, DomainId};
+
+    fn domain(token: &str) -> Domain {
+        let category = |id, name: &str, provisioning| Category { id: CategoryId(id), name: name.into(), provisioning };
+        Domain {
+            id: DomainId(2),
+            name: DomainName::parse("domain.com").unwrap(),
+            password: Secret::new("p"),
+            admin_password: Secret::default(),
+            auto_token: Secret::new(token),
+            access_to: Vec::new(),
+            revision: 0,
+            categories: vec![category(4, "acme IP Phone", true), category(5, "old", false)],
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_mission_document() {
+        let query = Query::read("domain=DOMAIN.com&token=abcdef%23XYZ&category=acme%20IP%20Phone&x=1");
+        let good = AutoOffer::Good { domain: DomainName::parse("domain.com").unwrap(), category: CategoryId(4) };
+        assert_eq!(query.weigh(Some(&domain("abcdef#XYZ"))), good);
+        assert_eq!(query.weigh(Some(&domain("abcdef%23XYZ"))), AutoOffer::Bad);
+        assert_eq!(query.weigh(Some(&domain(""))), AutoOffer::Bad, "no token set: feature off");
+        assert_eq!(query.weigh(None), AutoOffer::Bad);
+    }
+
+    #[test]
+    fn what_makes_a_query_invalid() {
+        let weigh = |raw: &str| Query::read(raw).weigh(Some(&domain("t")));
+        assert_eq!(weigh(""), AutoOffer::None);
+        assert_eq!(weigh("x=1"), AutoOffer::None);
+        for raw in [
+            "domain=domain.com&token=t",
+            "domain=domain.com&token=&category=acme%20IP%20Phone",
+            "domain=domain.com&token=t&category=old",
+            "domain=domain.com&token=t&category=Acme%20IP%20Phone",
+            "domain=domain.com&token=t&token=t&category=acme%20IP%20Phone",
+            "domain=domain.com&token=%zz&category=acme%20IP%20Phone",
+            "domain=domain.com&token=t&category=acme+IP+Phone",
+        ] {
+            assert_eq!(weigh(raw), AutoOffer::Bad, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The server side of one device connection as a state machine (`sysclient.md` section 5).
+//!
+//! Events come in, actions go out. The shell performs an action that asks for something ([`Action::Claim`], [`Action::Join`],
+//! [`Action::Plan`], [`Action::Deposit`], [`Action::ClaimPort`]) and gives the answer as the next event; until then it hands in
+//! no message of the device. There is at most one such question at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::time::Tick;
+use crate::core::policy::entry::Stage;
+use crate::core::protocol::close::Close;
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use crate::core::protocol::sysclient::frame::{self, FromDevice, FromServer};
+
+use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
+use super::state::{Challenged, State};
+use stopping::ANSWERED_WITHIN;
+
+/// A challenge is valid this long (`sysclient.md` 3.3).
+const CHALLENGE_VALID: Duration = Duration::from_secs(30);
+
+/// Wrong codes that one connection may try.
+const BAD_CODES: u8 = 3;
+
+/// Messages of unknown tunnel sessions in a minute before the connection is closed (`sysclient.md` 7.4).
+const STRAY_MESSAGES: u32 = 100;
+
+/// The server side of one device connection.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    key: Option<DeviceKey>,
+    /// The identify that is being claimed.
+    said: Option<Arc<Identify>>,
+    opened: Tick,
+    heard: Tick,
+    pinged: Tick,
+    bad_codes: u8,
+    strays: u32,
+    strays_since: Tick,
+    /// It ends as soon as nothing is under way.
+    stopping: bool,
+    /// A question is open.
+    asking: bool,
+}
+
+impl Session {
+    /// A connection that was opened `now`.
+    pub const fn new(now: Tick) -> Self {
+        Self {
+            state: State::New,
+            key: None,
+            said: None,
+            opened: now,
+            heard: now,
+            pinged: now,
+            bad_codes: 0,
+            strays: 0,
+            strays_since: now,
+            stopping: false,
+            asking: false,
+        }
+    }
+
+    /// The device, once it has said who it is.
+    pub const fn key(&self) -> Option<&DeviceKey> {
+        self.key.as_ref()
+    }
+
+    /// The domain that this connection is a member of.
+    pub const fn domain(&self) -> Option<&DomainName> {
+        match &self.state {
+            State::Member(member) => Some(&member.domain),
+            _ => None,
+        }
+    }
+
+    /// Whether the device is kept as unassigned.
+    pub const fn is_unassigned(&self) -> bool {
+        matches!(self.state, State::Unassigned)
+    }
+
+    /// When the next [`Event::Tick`] is due.
+    pub fn deadline(&self, settings: &Settings) -> Tick {
+        let alive = (self.pinged + settings.ping_every).min(self.heard + settings.dead_after);
+        match &self.state {
+            State::New => alive.min(self.opened + settings.identify),
+            State::Challenged(c) if self.stopping => alive.min(c.since + ANSWERED_WITHIN),
+            State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
+            State::Challenged(c) => alive.min(c.since + settings.challenged),
+            State::Member(m) => {
+                [m.join_at, m.deposit_at, m.look_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min)
+            }
+            State::Unassigned | State::Closed => alive,
+        }
+    }
+
+    /// Takes an event and says what to do.
+    pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        self.asking &= !event.is_answer();
+        match event {
+            Event::Message(bytes) => {
+                self.heard = now;
+                self.on_message(bytes, now, actions);
+            }
+            Event::Heard => self.heard = now,
+            Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
+            Event::Rechecked(found, draw) => self.on_rechecked(found, &draw, actions),
+            Event::Joined(joined) => self.on_joined(joined, now, actions),
+            Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
+            Event::Replan => self.on_replan(actions),
+            Event::AdminPassword(membership, seed) => {
+                if let State::Member(member) = &self.state {
+                    member.hand_out_anew(&membership, &seed, actions);
+                }
+            }
+            Event::Deposited(done) => self.on_deposited(done, now, settings, actions),
+            Event::PortClaimed(error) => {
+                actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));
+            }
+            Event::Open(id, request) => self.open_tunnel(id, request, now, settings, actions),
+            Event::Taken(id) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.taken(id, now, actions);
+                }
+            }
+            Event::Pipe(id, bytes) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.client(id, bytes, now, actions);
+                }
+            }
+            Event::Abandon(id) => {
+                if let State::Member(member) = &mut self.state {
+                    member.tunnels.abandon(id, now, actions);
+                }
+            }
+            Event::Tick => self.on_tick(now, settings, actions),
+            Event::DomainLost => {
+                if let State::Member(member) = &mut self.state {
+                    member.join_at = None;
+                    actions.push(Action::Join(member.domain.clone()));
+                }
+            }
+            Event::End(close) => self.close(close, actions),
+            Event::Stop => self.stopping = true,
+        }
+        self.hear_own_tunnels(now, settings, actions);
+        self.asking |= actions.iter().any(Action::is_question);
+        self.stop_if_idle(now, actions);
+    }
+
+    fn close(&mut self, close: Close, actions: &mut Vec<Action>) {
+        if let State::Member(member) = &mut self.state {
+            member.tunnels.lost(actions);
+        }
+        self.state = State::Closed;
+        actions.push(Action::Close(close));
+    }
+
+    fn on_message(&mut self, bytes: &Bytes, now: Tick, actions: &mut Vec<Action>) {
+        match frame::decode_from_device(bytes) {
+            Ok(FromDevice::Identify(identify)) => self.on_identify(identify, now, actions),
+            Ok(FromDevice::Provision { port, code }) => self.on_provision(port, &code, actions),
+            Ok(FromDevice::Tunnel { session, event }) => {
+                let known = match &mut self.state {
+                    State::Member(member) => member.tunnels.device(session, event, now, actions),
+                    _ => false,
+                };
+                if !known {
+                    self.on_stray(now, actions);
+                }
+            }
+            Ok(FromDevice::Ignored(_)) => actions.push(Action::Dropped),
+            Err(error) => self.close(error.close(), actions),
+        }
+    }
+
+    /// A message of a tunnel session that is not open (`sysclient.md` 7.4).
+    fn on_stray(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        if now.since(self.strays_since) >= Duration::from_secs(60) {
+            self.strays_since = now;
+            self.strays = 0;
+        }
+        self.strays += 1;
+        if self.strays > STRAY_MESSAGES {
+            self.close(Close::TooMany, actions);
+        } else {
+            actions.push(Action::Dropped);
+        }
+    }
+
+    fn on_identify(&mut self, identify: Box<Identify>, now: Tick, actions: &mut Vec<Action>) {
+        let key = identify.id.key();
+        // One connection is one device. Otherwise a challenge of one could be answered for another.
+        if self.key.as_ref().is_some_and(|k| *k != key) {
+            return self.close(Close::NotAllowed, actions);
+        }
+        self.key = Some(key);
+        match &mut self.state {
+            State::New | State::Unassigned => {
+                let identify = Arc::from(identify);
+                self.said = Some(Arc::clone(&identify));
+                actions.push(Action::Claim(identify, Stage::Open));
+            }
+            State::Challenged(challenged) => {
+                let open = std::mem::take(&mut challenged.open) && now.since(challenged.since) < CHALLENGE_VALID;
+                match &identify.digest {
+                    Some(_) if open => self.on_digest(identify, actions),
+                    _ => {
+                        challenged.open = open;
+                        if identify.code != OfferedCode::None || challenged.again.take().is_some() {
+                            actions.push(Action::Claim(identify.into(), Stage::Challenged));
+                        }
+                    }
+                }
+            }
+            State::Member(member) => {
+                member.heed(&identify.facts);
+                if identify.code == OfferedCode::None {
+                    let facts = Box::new(identify.facts);
+                    actions.push(Action::Refresh(facts.clone()));
+                    self.on_new_facts(facts, actions);
+                } else {
+                    actions.push(Action::Claim(identify.into(), Stage::Member));
+                }
+            }
+            State::Closed => {}
+        }
+    }
+
+    fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
+        let said = self.said.take();
+        if let Claimed::Entered(membership) = claimed {
+            return self.enter(membership, &draw, actions);
+        }
+        if let State::Member(member) = &mut self.state {
+            // A member stays one whatever became of its code: not let in again, attempts used up, or the store away.
+            match claimed {
+                Claimed::Unknown { .. } => self.close(Close::Removed, actions),
+                // Before it has joined nothing is done for it.
+                _ if member.planned || member.join_at.is_some() => {}
+                _ => member.plan(actions),
+            }
+            return;
+        }
+        let bad_code = match claimed {
+            Claimed::Known { membership, again_by_query, bad_code } => {
+                if !matches!(self.state, State::Challenged(_)) {
+                    self.challenge(membership, said.filter(|_| again_by_query), draw, now, actions);
+                }
+                bad_code
+            }
+            Claimed::Unknown { bad_code } => {
+                self.state = State::Unassigned;
+                bad_code
+            }
+            Claimed::Blocked => return self.close(Close::TooMany, actions),
+            Claimed::Unavailable => return self.close(Close::Overload, actions),
+            Claimed::Entered(_) => return,
+        };
+        self.bad_codes += u8::from(bad_code);
+        if self.bad_codes > BAD_CODES {
+            self.close(Close::TooMany, actions);
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        membership: Membership,
+        again: Option<Arc<Identify>>,
+        draw: Draw,
+        now: Tick,
+        actions: &mut Vec<Action>,
+    ) {
+        actions.push(Action::Send(FromServer::Challenge(draw.challenge.clone()).encode()));
+        self.state = State::Challenged(Box::new(Challenged {
+            membership,
+            challenge: draw.challenge,
+            open: true,
+            since: now,
+            seed: draw.seed,
+            again: again.map(|said| Arc::new(Identify { code: OfferedCode::None, digest: None, ..(*said).clone() })),
+        }));
+    }
+
+    fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let over = match &mut self.state {
+            State::New => now.since(self.opened) >= settings.identify,
+            State::Challenged(challenged) => {
+                let waited = now.since(challenged.since);
+                let over = waited >= settings.challenged || now.since(self.heard) >= settings.dead_after;
+                if !over && waited >= in_vain_after(settings) {
+                    let again = challenged.again.take();
+                    actions.extend(again.map(|identify| Action::Claim(identify, Stage::Challenged)));
+                }
+                waited >= settings.challenged
+            }
+            State::Member(member) => {
+                member.tunnels.expire(now, actions);
+                // One question at a time; the others are due at the next tick. A line of our own that is over leads to one.
+                if actions.iter().any(Action::is_of_own_line) {
+                    return;
+                }
+                if member.join_at.is_some_and(|at| now >= at) {
+                    member.join_at = None;
+                    actions.push(Action::Join(member.domain.clone()));
+                } else if member.deposit_at.is_some_and(|at| now >= at) {
+                    member.deposit_at = None;
+                    actions.extend(member.owed.map(Action::Deposit));
+                } else if member.look_at.is_some_and(|at| now >= at) {
+                    member.look_at = None;
+                    if !member.is_busy() {
+                        actions.push(Action::Plan(Basis::Store(None)));
+                    }
+                }
+                false
+            }
+            State::Unassigned | State::Closed => false,
+        };
+        if over {
+            return self.close(Close::TooLate, actions);
+        }
+        if now.since(self.heard) >= settings.dead_after {
+            return self.close(Close::Silent, actions);
+        }
+        if now.since(self.pinged) >= settings.ping_every {
+            self.pinged = now;
+            actions.push(Action::Ping);
+        }
+    }
+}
+
+/// A device that has not answered by now cannot: known ones without their password keep silent. In good time before the
+/// connection ends, however short the configuration makes it.
+fn in_vain_after(settings: &Settings) -> Duration {
+    CHALLENGE_VALID.min(settings.challenged / 2)
+}
+
+mod entering;
+mod member;
+mod stopping;
+#[cfg(test)]
+mod tests;

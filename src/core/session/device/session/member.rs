@@ -1,0 +1,224 @@
+//! What a member does and what is done for it: work, tunnels, ports (`sysclient.md` 5.2, 7 and 3.5).
+
+use std::time::Duration;
+
+use super::Session;
+use crate::core::model::device::Facts;
+use crate::core::model::time::Tick;
+use crate::core::policy::entry::Stage;
+use crate::core::policy::jobs::plan::{ItemOrder, Plan};
+use crate::core::protocol::sysclient::admin::OfferedCode;
+use crate::core::protocol::sysclient::frame::FromServer;
+use crate::core::session::device::event::{
+    Action, Basis, Output, Planned, Settings, TunnelId, TunnelRefused, TunnelRequest,
+};
+use crate::core::session::device::state::{Member, State};
+use crate::core::session::device::worker::{Next, Worker};
+
+/// What the store could not do is tried again after this time.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
+
+/// Sooner, if it is the place in the domain: nothing can be done for the device before it has that.
+const JOIN_AGAIN: Duration = Duration::from_millis(500);
+
+/// Nobody reads more of the answer to a line than this, in bytes.
+const ANSWER_MAX: usize = 64 * 1024;
+
+impl Session {
+    pub(super) fn on_joined(&mut self, joined: bool, now: Tick, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        if !joined {
+            // It has proved who it is. Sent away, it would have to do so again, and just when there is too much to do.
+            member.join_at = Some(now + JOIN_AGAIN);
+            return;
+        }
+        match member.then.take() {
+            Some(identify) => actions.push(Action::Claim(identify.into(), Stage::Member)),
+            None if !member.planned => member.plan(actions),
+            None => {}
+        }
+    }
+
+    pub(super) fn on_replan(&mut self, actions: &mut Vec<Action>) {
+        // While lines are under way: after them everything is planned anew.
+        if let State::Member(member) = &mut self.state
+            && member.planned
+            && !member.is_busy()
+        {
+            actions.push(Action::Plan(Basis::Store(None)));
+        }
+    }
+
+    /// The device may run other software than before, so there may be something else to do.
+    pub(super) fn on_new_facts(&mut self, facts: Box<Facts>, actions: &mut Vec<Action>) {
+        if let State::Member(member) = &mut self.state
+            && member.planned
+            && !member.is_busy()
+        {
+            actions.push(Action::Plan(Basis::Store(Some(facts))));
+        }
+    }
+
+    pub(super) fn on_planned(&mut self, planned: Planned, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        let (mut device, mut plan, time) = match planned {
+            Planned::Work { device, plan, now } => (device, plan, now),
+            Planned::Gone => return,
+            Planned::Unavailable => {
+                member.look_at = Some(now + STORE_AGAIN);
+                return;
+            }
+        };
+        member.look_at = plan.again_in.map(|wait| now + wait);
+        let known = std::mem::replace(&mut device.work, std::mem::take(&mut plan.work));
+        let mut worker = Worker::new(device, plan.clean_up, time);
+        actions.extend(worker.news(&known).map(Action::Note));
+        if member.other {
+            member.send_items(std::mem::take(&mut plan.items), &mut worker, actions);
+        }
+        let next = worker.begin(&mut plan);
+        // The progress of an earlier entry counts for nothing, so it need not be replaced by none.
+        if worker.device.work != known && !worker.device.work.is_empty() {
+            actions.push(Action::Keep(Box::new(worker.device.work.clone())));
+        }
+        member.worker = Some(Box::new(worker));
+        match next {
+            Some(next) => self.follow(next, now, settings, actions),
+            None => self.finish(&plan, now, settings, actions),
+        }
+    }
+
+    /// Nothing of update and configuration can be done now.
+    fn finish(&mut self, plan: &Plan, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        if plan.update_open || plan.config_open {
+            member.worker = None;
+        } else if let Some(code) = member.owed {
+            actions.push(Action::Deposit(code));
+        } else {
+            self.clean_up(now, settings, actions);
+        }
+    }
+
+    /// The last part: provisioning is over.
+    fn clean_up(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        let next = member.worker.as_mut().and_then(|worker| worker.begin_clean_up());
+        match next {
+            Some(next) => self.follow(next, now, settings, actions),
+            None => member.worker = None,
+        }
+    }
+
+    pub(super) fn on_deposited(&mut self, done: bool, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        if done {
+            member.owed = None;
+            self.clean_up(now, settings, actions);
+        } else {
+            member.deposit_at = Some(now + STORE_AGAIN);
+        }
+    }
+
+    fn follow(&mut self, next: Next, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let State::Member(member) = &mut self.state else { return };
+        match next {
+            Next::Line(request) => {
+                member.lines += 1;
+                let id = TunnelId::own(member.lines);
+                member.line = Some(id);
+                if let Err(refused) = member.tunnels.open(id, request, settings.max_tunnels, now, actions) {
+                    actions.push(Action::Tunnel(id, Output::Refused(refused)));
+                }
+            }
+            Next::Replan => {
+                member.line = None;
+                if let Some(worker) = member.worker.take() {
+                    actions.push(Action::Keep(Box::new(worker.device.work.clone())));
+                    actions.push(Action::Plan(Basis::Record(worker.device)));
+                }
+            }
+        }
+    }
+
+    /// Takes what concerns the session's own lines out of what the shell has to do.
+    pub(super) fn hear_own_tunnels(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        while let Some(at) = actions.iter().position(Action::is_of_own_line) {
+            let Action::Tunnel(id, mut output) = actions.remove(at) else { return };
+            let State::Member(member) = &mut self.state else { continue };
+            let Some(worker) = member.worker.as_mut().filter(|_| member.line == Some(id)) else { continue };
+            if let Output::Body(bytes) = &output {
+                if worker.read(bytes.len()) <= ANSWER_MAX {
+                    member.tunnels.taken(id, now, actions);
+                } else {
+                    member.tunnels.abandon(id, now, actions);
+                    output = Output::Done;
+                }
+            }
+            let mut happened = Vec::new();
+            let next = worker.on(&output, &mut happened);
+            actions.extend(happened.into_iter().map(Action::Note));
+            if let Some(next) = next {
+                self.follow(next, now, settings, actions);
+            }
+        }
+    }
+
+    pub(super) fn open_tunnel(
+        &mut self,
+        id: TunnelId,
+        request: TunnelRequest,
+        now: Tick,
+        settings: &Settings,
+        actions: &mut Vec<Action>,
+    ) {
+        let opened = match &mut self.state {
+            State::Member(member) if !self.stopping => {
+                member.tunnels.open(id, request, settings.max_tunnels, now, actions)
+            }
+            _ => Err(TunnelRefused::NotMember),
+        };
+        if let Err(refused) = opened {
+            actions.push(Action::Tunnel(id, Output::Refused(refused)));
+        }
+    }
+
+    pub(super) fn on_provision(&mut self, port: Box<str>, code: &OfferedCode, actions: &mut Vec<Action>) {
+        let refusal = match &self.state {
+            State::Member(member) if member.fxs => None,
+            State::Member(_) => Some("no such port"),
+            _ => Some("not in a domain"),
+        };
+        if let Some(error) = refusal {
+            actions.push(Action::Send(FromServer::ProvisionResult { error: Some(error.into()) }.encode()));
+            return;
+        }
+        let code = match code {
+            OfferedCode::Code(code) => Some(*code),
+            OfferedCode::None | OfferedCode::Malformed => None,
+        };
+        actions.push(Action::ClaimPort { port, code });
+    }
+}
+
+impl Member {
+    /// The first batch has every item and ends with `last`; later only what has changed goes out (`sysclient.md` 3.6).
+    fn send_items(&mut self, items: Vec<ItemOrder>, worker: &mut Worker, actions: &mut Vec<Action>) {
+        let first = !std::mem::replace(&mut self.greeted, true);
+        let mut out = Vec::new();
+        for order in items {
+            if order.changed {
+                worker.delivered(&order);
+            }
+            if order.changed || (first && !order.item.removed) {
+                out.push(Some(order.item));
+            }
+        }
+        if first && out.is_empty() {
+            out.push(None);
+        }
+        let last = out.len();
+        let messages = (1..).zip(out).map(|(n, item)| FromServer::Configuration { item, last: first && n == last });
+        actions.extend(messages.map(|message| Action::Send(message.encode())));
+    }
+}

@@ -1,0 +1,102 @@
+//! The phone apps of a PBX (`pbx.md` 2.5).
+
+use super::settings::APPS_KEPT;
+use crate::core::model::time::Tick;
+use crate::core::protocol::json::{Object, Value};
+
+/// A phone app that a person can choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhoneApp {
+    /// Name of the app object; it goes into the device entry.
+    pub name: Box<str>,
+    /// What people read.
+    pub title: Box<str>,
+}
+
+/// An app object.
+#[derive(Debug, PartialEq, Eq)]
+struct AppObject {
+    name: Box<str>,
+    title: Box<str>,
+    is_phone_app: bool,
+}
+
+/// The app objects of a PBX, as they were a while ago.
+#[derive(Debug, Default)]
+pub struct Apps {
+    objects: Vec<AppObject>,
+    read_at: Option<Tick>,
+}
+
+impl Apps {
+    /// Takes the answer to `GetAppObjects`.
+    pub fn take(&mut self, answer: &Object<'_>, now: Tick) {
+        let objects = answer.array("objects").unwrap_or_default().iter();
+        self.objects = objects
+            .filter_map(|object| {
+                let Value::Object(object) = object else { return None };
+                let text = |name: &str| object.str(name).filter(|text| !text.is_empty());
+                let name = text("sip").or(text("app"))?.split('@').next()?;
+                Some(AppObject {
+                    name: name.into(),
+                    title: text("title").unwrap_or(name).into(),
+                    is_phone_app: text("deviceapp").is_some(),
+                })
+            })
+            .collect();
+        self.read_at = Some(now);
+    }
+
+    /// Whether they are known well enough.
+    pub fn are_known(&self, now: Tick) -> bool {
+        self.read_at.is_some_and(|read| now.since(read) < APPS_KEPT)
+    }
+
+    /// Forgets them.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether there is an app object of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.objects.iter().any(|object| &*object.name == name)
+    }
+
+    /// The phone apps: those the PBX marks, or else those of the configured names that exist.
+    pub fn phone_apps(&self, configured: &[Box<str>]) -> Vec<PhoneApp> {
+        let marked = self.objects.iter().any(|object| object.is_phone_app);
+        let chosen = self
+            .objects
+            .iter()
+            .filter(|object| if marked { object.is_phone_app } else { configured.contains(&object.name) });
+        chosen.map(|object| PhoneApp { name: object.name.clone(), title: object.title.clone() }).collect()
+    }
+}
+
+/// The configured phone apps, when a PBX cannot be asked.
+pub fn unchecked(configured: &[Box<str>]) -> Vec<PhoneApp> {
+    configured.iter().map(|name| PhoneApp { name: name.clone(), title: name.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apps(objects: &str) -> Apps {
+        let text = format!(r#"{{"objects":{objects}}}"#);
+        let mut apps = Apps::default();
+        apps.take(&Object::parse(text.as_bytes()).unwrap(), Tick(5));
+        apps
+    }
+
+    #[test]
+    fn marked_apps_go_before_configured_names() {
+        let configured: [Box<str>; 2] = ["phone".into(), "none".into()];
+        let plain = apps(r#"[{"sip":"phone@x","app":"a","title":"Telephone"},{"app":"users"},{"title":"no name"}]"#);
+        assert_eq!(plain.phone_apps(&configured), [PhoneApp { name: "phone".into(), title: "Telephone".into() }]);
+        assert!(plain.has("phone") && plain.has("users") && !plain.has("none") && !plain.has(""));
+        let marked = apps(r#"[{"sip":"phone"},{"sip":"deskphone","deviceapp":"phone"}]"#);
+        assert_eq!(marked.phone_apps(&configured), [PhoneApp { name: "deskphone".into(), title: "deskphone".into() }]);
+        assert!(marked.are_known(Tick(300_004)) && !marked.are_known(Tick(300_005)));
+    }
+}

@@ -1,0 +1,391 @@
+//! The client of one PBX as a state machine; it outlives its connections.
+//!
+//! It opens no connection and reads no clock. Locks over several nodes are asked for by [`Action::Acquire`]. What is ordered is
+//! not kept here: whoever orders keeps it, and orders again when told so.
+
+mod mirror_pass;
+mod order_steps;
+mod queries;
+
+use crate::core::model::ids::Secret;
+use crate::core::model::time::Tick;
+use crate::core::protocol::appws::call::PbxInfo;
+use crate::core::protocol::appws::login::{self, AppIdentity};
+use crate::core::protocol::json::Object;
+
+use super::apps::Apps;
+use super::event::{Action, Event, OrderTag, Report};
+use super::guid::Guid;
+use super::listing::Listing;
+use super::mirror::{Mirror, State as Trust};
+use super::registrations::Registrations;
+use super::request::{Request, failure};
+use super::settings::{ANSWER_TIME, SILENCE, Settings, UNANSWERED};
+use super::wire::Wire;
+use crate::core::session::exchange::resync_backoff::ResyncBackoff;
+
+mod orders;
+mod through_table;
+
+use crate::core::session::exchange::client::mirror_pass::Pass;
+use orders::{JobId, Jobs};
+
+/// How we log in when it is us who connect (`pbx.md` 1.2).
+#[derive(Debug, Clone)]
+pub struct DialLogin {
+    /// Name of the app object.
+    pub app: Box<str>,
+    /// Its password.
+    pub password: Secret,
+    /// Send `"info":{}`, which then is in the digest.
+    pub with_info: bool,
+}
+
+/// Whether an interface may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    /// Nobody has said, and nothing has been answered yet.
+    Unknown,
+    Yes,
+    No,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Offline,
+    Challenging(Tick),
+    LoggingIn(Tick),
+    Ready,
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Round(JobId),
+    Apps,
+    Registrations(u64),
+    Listing,
+    Alive,
+    Names,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Exchange {
+    settings: Settings,
+    login: DialLogin,
+    /// Name of the PBX that is meant; empty: whichever answers.
+    pbx: Box<str>,
+    state: State,
+    admin: Grant,
+    table: Grant,
+    wire: Wire<Owner>,
+    /// When something was last heard, and how many signs of life have been missing since.
+    heard: Tick,
+    missing: u8,
+    alive_asked: bool,
+    unanswered: u8,
+    mirror: Mirror,
+    pass: Pass,
+    brake: ResyncBackoff,
+    apps: Apps,
+    apps_asked: bool,
+    askers: Vec<OrderTag>,
+    listing: Option<Listing>,
+    list_at: Option<Tick>,
+    /// This PBX has shown members in `GetObject` that others hide.
+    shows_hidden: bool,
+    jobs: Jobs,
+    registrations: Registrations,
+    draw: u64,
+}
+
+impl Exchange {
+    /// A client without a connection. `draw` is random; it spreads what should not happen together.
+    pub fn new(settings: Settings, login: DialLogin, pbx: &str, draw: u64) -> Self {
+        Self {
+            settings,
+            login,
+            pbx: pbx.into(),
+            state: State::Offline,
+            admin: Grant::Unknown,
+            table: Grant::Unknown,
+            wire: Wire::new(),
+            heard: Tick(0),
+            missing: 0,
+            alive_asked: false,
+            unanswered: 0,
+            mirror: Mirror::default(),
+            pass: Pass::None,
+            brake: ResyncBackoff::default(),
+            apps: Apps::default(),
+            apps_asked: false,
+            askers: Vec::new(),
+            listing: None,
+            list_at: None,
+            shows_hidden: false,
+            jobs: Jobs::default(),
+            registrations: Registrations::default(),
+            draw,
+        }
+    }
+
+    /// Whether orders are welcome.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// The users.
+    pub const fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// Orders under way.
+    pub fn under_way(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// When [`Event::Timer`] is due.
+    pub fn next_wake(&self) -> Option<Tick> {
+        let own = match self.state {
+            State::Offline => return None,
+            State::Challenging(since) | State::LoggingIn(since) => return Some(since + ANSWER_TIME),
+            State::Ready => (self.admin == Grant::Yes && !self.alive_asked).then(|| self.heard + SILENCE),
+        };
+        let wire = self.wire.wake(self.pass.in_flight(), &self.settings);
+        let regs = self.registrations.wake(self.settings.registrations_per_second).filter(|_| self.may_ask_admin());
+        [own, wire, regs, self.jobs.wake(), self.pass.wake(), self.list_at].into_iter().flatten().min()
+    }
+
+    /// Takes an event; what follows from it is added to `actions`.
+    pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
+        match event {
+            Event::Dialled => {
+                self.close_down(now, actions);
+                self.state = State::Challenging(now);
+                actions.push(Action::Send(r#"{"mt":"AppChallenge"}"#.into()));
+            }
+            Event::Attached(info) => {
+                self.close_down(now, actions);
+                self.attach(info, now, actions);
+            }
+            Event::Text(text) => {
+                if let Ok(message) = Object::parse(text.as_bytes()) {
+                    self.message(&message, now, actions);
+                } else {
+                    let strange = Action::Report(Report::Strange("a message that is not a JSON object"));
+                    actions.extend([strange, Action::Close(1007)]);
+                }
+            }
+            Event::Closed => self.close_down(now, actions),
+            Event::Enter(ticket, order) => self.take_order(ticket, order, now, actions),
+            Event::Apps(ticket) => self.phone_apps(ticket, now, actions),
+            Event::Held(lock) => self.held(lock, now, actions),
+            Event::Lost(lock) => self.lost(&lock, now, actions),
+            Event::Timer => self.timer(now, actions),
+        }
+        self.pump(now, actions);
+    }
+
+    fn attach(&mut self, info: &PbxInfo, now: Tick, actions: &mut Vec<Action>) {
+        let has = |name: &str| if info.apis.iter().any(|api| &**api == name) { Grant::Yes } else { Grant::No };
+        (self.admin, self.table) = (has("PbxAdminApi"), has("PbxTableUsers"));
+        self.begin(now, actions);
+    }
+
+    /// The connection can be used.
+    fn begin(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        self.state = State::Ready;
+        self.heard = now;
+        (self.missing, self.unanswered, self.alive_asked) = (0, 0, false);
+        actions.push(Action::Ready);
+        self.granted(now, actions);
+    }
+
+    /// What follows once it is known which interfaces there are.
+    fn granted(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        if self.admin == Grant::No {
+            actions.push(Action::Report(Report::NotGranted("PbxAdminApi")));
+        }
+        if self.admin != Grant::Unknown && self.table != Grant::No && matches!(self.pass, Pass::None) {
+            self.pass = Pass::Due(self.brake.free_for_a_new_connection().max(now));
+        }
+        if self.table == Grant::No {
+            actions.push(Action::Report(Report::NotGranted("PbxTableUsers")));
+            self.list_at = (self.admin == Grant::Yes).then_some(now);
+        }
+        self.look_again(now, actions);
+    }
+
+    fn close_down(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        self.state = State::Offline;
+        (self.admin, self.table) = (Grant::Unknown, Grant::Unknown);
+        self.wire.end();
+        self.pass = Pass::None;
+        if self.mirror.state() == Trust::Complete {
+            self.mirror.trust(Trust::Stale);
+        }
+        self.apps.forget();
+        self.apps_asked = false;
+        (self.listing, self.list_at) = (None, None);
+        self.answer_askers(actions);
+        self.registrations.interrupted(now);
+        self.all_interrupted(actions);
+    }
+
+    fn message(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        self.heard = now;
+        let mt = message.str("mt").unwrap_or_default();
+        match (self.state, message.str("api")) {
+            (State::Challenging(_), None) if mt == "AppChallengeResult" => self.log_in(message, now, actions),
+            (State::LoggingIn(_), None) if mt == "AppLoginResult" => {
+                if message.bool("ok") == Some(true) {
+                    self.wire.ask(Request::Names, Owner::Names, false);
+                    self.begin(now, actions);
+                } else {
+                    actions.extend([Action::Refused, Action::Close(1000)]);
+                }
+            }
+            (State::Ready, Some("PbxTableUsers")) => self.table_message(mt, message, now, actions),
+            (State::Ready, _) if mt == "MonitorConfigInfo" => self.names(message, actions),
+            (State::Ready, Some("PbxAdminApi") | None) => {
+                if let Some(owner) = self.wire.answered(message.str("src"), mt) {
+                    self.unanswered = 0;
+                    self.answered(owner, Some(message), now, actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn log_in(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        let Some(challenge) = message.str("challenge").filter(|text| !text.is_empty()) else {
+            let strange = Action::Report(Report::Strange("a challenge that is empty"));
+            actions.extend([strange, Action::Close(1002)]);
+            return;
+        };
+        let info = self.login.with_info.then_some("{}");
+        let identity = AppIdentity { app: &self.login.app, info, ..AppIdentity::default() };
+        let text = login::write_login(&identity, None, challenge, &self.login.password);
+        self.state = State::LoggingIn(now);
+        actions.push(Action::Send(text));
+    }
+
+    fn names(&self, message: &Object<'_>, actions: &mut Vec<Action>) {
+        let name = message.str("pbx").unwrap_or_default();
+        if !self.pbx.is_empty() && !name.is_empty() && *name != *self.pbx {
+            actions.extend([Action::Report(Report::OtherPbx(name.into())), Action::Close(1000)]);
+        }
+    }
+
+    const fn may_ask_admin(&self) -> bool {
+        matches!(self.state, State::Ready) && matches!(self.admin, Grant::Yes)
+    }
+
+    /// Takes the answer to a request; `None`: there was none in time.
+    fn answered(&mut self, owner: Owner, answer: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
+        match owner {
+            Owner::Round(job) => self.round_answered(job, answer, now, actions),
+            Owner::Apps => {
+                self.apps_asked = false;
+                if let Some(answer) = answer.filter(|answer| failure(answer).is_none()) {
+                    self.apps.take(answer, now);
+                }
+                self.answer_askers(actions);
+                self.look_again(now, actions);
+            }
+            Owner::Registrations(number) => {
+                let answer = answer.filter(|answer| failure(answer).is_none());
+                if let Some((user, hw)) = self.registrations.answered(number, answer, now) {
+                    actions.push(Action::Registered { user, hw });
+                }
+            }
+            Owner::Listing => self.listed(answer, now, actions),
+            Owner::Alive => {
+                self.alive_asked = false;
+                self.missing = if answer.is_some() { 0 } else { self.missing + 1 };
+                if self.missing >= 2 {
+                    actions.push(Action::Close(1001));
+                }
+            }
+            Owner::Names => {
+                let works = answer.is_some_and(|answer| failure(answer).is_none());
+                if self.admin == Grant::Unknown {
+                    self.admin = if works { Grant::Yes } else { Grant::No };
+                    self.granted(now, actions);
+                }
+            }
+        }
+    }
+
+    fn timer(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Offline => return,
+            State::Challenging(since) | State::LoggingIn(since) => {
+                if now.since(since) >= ANSWER_TIME {
+                    let strange = Action::Report(Report::Strange("no answer to the log-in"));
+                    actions.extend([strange, Action::Close(1000)]);
+                }
+                return;
+            }
+            State::Ready => {}
+        }
+        while let Some(owner) = self.wire.overdue(now) {
+            // Whether an interface is there at all is seen by its silence; that says nothing of the connection.
+            if !(owner == Owner::Names && self.admin == Grant::Unknown) {
+                self.unanswered += 1;
+            }
+            self.answered(owner, None, now, actions);
+        }
+        self.pass_timer(now, actions);
+        if self.unanswered >= UNANSWERED {
+            self.unanswered = 0;
+            actions.push(Action::Close(1001));
+            return;
+        }
+        self.jobs_timer(now, actions);
+        if self.may_ask_admin() && !self.alive_asked && now.since(self.heard) >= SILENCE {
+            self.alive_asked = true;
+            self.wire.ask(Request::Alive, Owner::Alive, true);
+        }
+        if self.list_at.is_some_and(|at| at <= now) && self.may_ask_admin() && self.listing.is_none() {
+            let (listing, first) = Listing::begin();
+            (self.listing, self.list_at) = (Some(listing), None);
+            self.wire.ask(Request::Search(first), Owner::Listing, false);
+        }
+    }
+
+    /// Sends what the limits allow.
+    fn pump(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        if !self.is_ready() {
+            return;
+        }
+        while self.may_ask_admin()
+            && let Some((number, user)) = self.registrations.next(now, self.settings.registrations_per_second)
+        {
+            self.wire.ask(Request::Registrations(user), Owner::Registrations(number), false);
+        }
+        self.pump_pass(now, actions);
+        while let Some(next) = self.wire.next(now, self.pass.in_flight(), &self.settings) {
+            match next {
+                Ok(text) => actions.push(Action::Send(text)),
+                Err((owner, why)) => self.unsendable(owner, why, now, actions),
+            }
+        }
+    }
+
+    /// A number that differs every time.
+    fn draw(&mut self) -> u64 {
+        // SplitMix64: spreads well, and nothing here is a secret.
+        self.draw = self.draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.draw ^ (self.draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A user is gone.
+    fn deleted(&mut self, guid: Guid, actions: &mut Vec<Action>) {
+        self.registrations.forget(&guid);
+        actions.push(Action::Deleted(guid));
+    }
+}

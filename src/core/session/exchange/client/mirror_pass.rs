@@ -1,0 +1,184 @@
+//! The passes of the mirror (`pbx.md` section 3): start, row by row, end, and the notices after it.
+
+use std::collections::BTreeSet;
+
+use super::{Exchange, Grant};
+use crate::core::model::time::Tick;
+use crate::core::protocol::json::{Object, Value};
+use crate::core::session::exchange::event::{Action, Report};
+use crate::core::session::exchange::guid::Guid;
+use crate::core::session::exchange::mirror::{Row, State as Trust};
+use crate::core::session::exchange::request::{self, NEEDED, failure};
+use crate::core::session::exchange::settings::ANSWER_TIME;
+
+/// How far a pass has come.
+#[derive(Debug)]
+pub(super) enum Pass {
+    /// There is no mirror on this connection, or not yet.
+    None,
+    /// It starts at this time.
+    Due(Tick),
+    /// `ReplicateStart` is on its way.
+    Starting { mark: Box<str>, since: Tick },
+    /// Rows come; `since` is when the last was asked for, `None` while the next has to wait for a place in flight.
+    Walking { mark: Box<str>, since: Option<Tick>, seen: BTreeSet<Guid> },
+    /// It was whole; notices come.
+    Live { mark: Box<str> },
+    /// The table lacks what is needed.
+    Useless,
+}
+
+impl Pass {
+    /// Requests in flight.
+    pub(super) const fn in_flight(&self) -> usize {
+        match self {
+            Self::Starting { .. } | Self::Walking { since: Some(_), .. } => 1,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn wake(&self) -> Option<Tick> {
+        match self {
+            Self::Due(at) => Some(*at),
+            Self::Starting { since, .. } | Self::Walking { since: Some(since), .. } => Some(*since + ANSWER_TIME),
+            _ => None,
+        }
+    }
+
+    /// The mark under which rows can be written.
+    pub(super) fn mark(&self) -> Option<&str> {
+        match self {
+            Self::Walking { mark, .. } | Self::Live { mark } => Some(mark),
+            _ => None,
+        }
+    }
+}
+
+impl Exchange {
+    /// A new pass, as soon as the brake allows.
+    pub(super) fn pass_again(&mut self) {
+        if self.mirror.state() == Trust::Complete {
+            self.mirror.trust(Trust::Stale);
+        }
+        self.pass = Pass::Due(self.brake.free_at());
+    }
+
+    pub(super) fn pass_timer(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        let (Pass::Starting { since, .. } | Pass::Walking { since: Some(since), .. }) = &self.pass else { return };
+        if now.since(*since) < ANSWER_TIME {
+            return;
+        }
+        if self.table == Grant::Unknown {
+            // Nobody has said that the interface is there, and it does not answer.
+            self.no_table(now, actions);
+        } else {
+            self.unanswered += 1;
+            self.pass_again();
+        }
+    }
+
+    fn no_table(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        self.table = Grant::No;
+        self.pass = Pass::Useless;
+        self.granted(now, actions);
+    }
+
+    /// Sends what the pass has to send.
+    pub(super) fn pump_pass(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        if self.wire.in_flight() >= self.settings.in_flight.max(1) {
+            return;
+        }
+        match &mut self.pass {
+            Pass::Due(at) if *at <= now => {
+                self.brake.note(now);
+                let mark = self.wire.pass_mark();
+                actions.push(Action::Send(request::start(&mark, self.admin == Grant::No)));
+                self.pass = Pass::Starting { mark, since: now };
+            }
+            Pass::Walking { mark, since: since @ None, .. } => {
+                *since = Some(now);
+                actions.push(Action::Send(request::next(mark)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a message of the table.
+    pub(super) fn table_message(&mut self, mt: &str, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        match mt {
+            "ReplicateStartResult" => self.started(message, now, actions),
+            "ReplicateNextResult" => self.next_row(message, now, actions),
+            "ReplicateAdd" | "ReplicateUpdate" => self.row(message.object("columns"), now, actions),
+            "ReplicateDel" => {
+                let guid = message.object("columns").and_then(|row| Guid::parse(row.str("guid")?).ok());
+                if let Some(guid) = guid
+                    && self.mirror.remove(&guid)
+                {
+                    self.deleted(guid, actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn started(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        let Pass::Starting { mark, .. } = &self.pass else { return };
+        if message.str("src") != Some(&**mark) {
+            return;
+        }
+        self.unanswered = 0;
+        if let Some(error) = failure(message) {
+            actions.push(Action::Report(Report::Error("ReplicateStart", error)));
+            return if self.table == Grant::Unknown { self.no_table(now, actions) } else { self.pass_again() };
+        }
+        let offered = message.object("columns");
+        let lacks = NEEDED.into_iter().find(|name| !offered.is_some_and(|columns| columns.has(name)));
+        if let Some(name) = lacks {
+            actions.push(Action::Report(Report::TableLacks(name)));
+            return self.no_table(now, actions);
+        }
+        self.table = Grant::Yes;
+        self.pass = Pass::Walking { mark: mark.clone(), since: None, seen: BTreeSet::new() };
+        self.look_again(now, actions);
+    }
+
+    fn next_row(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        let Pass::Walking { mark, since, seen } = &mut self.pass else { return };
+        if message.str("src") != Some(&**mark) || since.is_none() {
+            return;
+        }
+        self.unanswered = 0;
+        if let Some(error) = failure(message) {
+            actions.push(Action::Report(Report::Error("ReplicateNext", error)));
+            return self.pass_again();
+        }
+        // Both ends are in use: no row at all, and a row without a GUID.
+        let columns = message.object("columns").filter(|row| !matches!(row.get("guid"), None | Some(Value::Null)));
+        if columns.is_some() {
+            *since = None;
+            return self.row(columns, now, actions);
+        }
+        let (mark, seen) = (mark.clone(), std::mem::take(seen));
+        self.pass = Pass::Live { mark };
+        for gone in self.mirror.sweep(&seen) {
+            self.deleted(gone, actions);
+        }
+        self.mirror.trust(Trust::Complete);
+        self.brake.passed();
+        self.look_again(now, actions);
+    }
+
+    fn row(&mut self, columns: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
+        let Some(row) = columns.and_then(|columns| Row::read(columns, self.admin == Grant::No)) else {
+            actions.push(Action::Report(Report::Strange("a row without a GUID")));
+            return;
+        };
+        if let Pass::Walking { seen, .. } = &mut self.pass {
+            seen.insert(row.guid.clone());
+        }
+        self.row_for_rounds(&row, now, actions);
+        if !self.mirror.put(row) {
+            actions.push(Action::Report(Report::TooManyUsers));
+        }
+    }
+}

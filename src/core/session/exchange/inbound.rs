@@ -1,0 +1,224 @@
+//! Our side of a connection that a PBX, or a user of it, opens to us (`pbx.md` 1.1; `appwebsocket.md` 3 to 7).
+//!
+//! It takes the log-in and answers what any app is asked. Once the PBX has said what it is, everything that belongs to its
+//! interfaces is handed on: from there on we are the client.
+
+use std::time::Duration;
+
+use crate::core::model::ids::Secret;
+use crate::core::model::time::Tick;
+use crate::core::protocol::appws::answers;
+use crate::core::protocol::appws::build::check_build;
+use crate::core::protocol::appws::call::{Call, PbxInfo};
+use crate::core::protocol::appws::challenge::{Challenges, FAILURES, VALID};
+use crate::core::protocol::appws::login::Login;
+use crate::core::protocol::appws::message::{ApiError, Request};
+use crate::core::protocol::close::Close;
+use crate::core::protocol::json::Object;
+
+/// A connection without log-in lasts this long (`appwebsocket.md` 5).
+pub const LOGIN_TIME: Duration = Duration::from_secs(60);
+
+/// What all doors of an instance have in common.
+#[derive(Debug, Clone)]
+pub struct InboundSettings {
+    /// Domain of the instance.
+    pub domain: Box<str>,
+    /// Name of the Users instance.
+    pub instance: Box<str>,
+    /// Build mark of the pages.
+    pub build: Box<str>,
+    /// Passwords of the app objects, with the system name of the PBX that each is for; an empty name is any.
+    pub passwords: Vec<(Box<str>, Secret)>,
+    /// `PbxInfo` counts only with the names that are signed (`pbx.md` 1.1).
+    pub check_names: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum InboundAction {
+    /// Send a text message.
+    Send(String),
+    /// Close.
+    Close(Close),
+    /// A log-in has failed.
+    LoginFailed,
+    /// A log-in has succeeded: longer messages are welcome.
+    LoggedIn,
+    /// This is a PBX, and what it says of itself. Said again, it replaces what was said before.
+    Attached(Box<PbxInfo>),
+    /// A message for the exchange.
+    Forward,
+    /// `PbxInfo` did not fit the log-in, and is not believed.
+    Forged,
+}
+
+#[derive(Debug)]
+enum State {
+    Outside { challenge: Option<(Box<str>, Tick)>, failures: u8 },
+    Inside { login: Box<Signed>, attached: bool },
+    Closed,
+}
+
+/// What the digest of a log-in vouches for.
+#[derive(Debug)]
+struct Signed {
+    domain: Box<str>,
+    sip: Box<str>,
+    /// `info.appobj`.
+    object: Box<str>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct InboundSession {
+    state: State,
+    opened: Tick,
+    challenges: Challenges,
+}
+
+impl InboundSession {
+    /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
+    pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
+        let state = State::Outside { challenge: None, failures: 0 };
+        Self { state, opened: now, challenges: Challenges::new(entropy) }
+    }
+
+    /// When [`Self::timer`] is due.
+    pub fn deadline(&self) -> Option<Tick> {
+        matches!(self.state, State::Outside { .. }).then(|| self.opened + LOGIN_TIME)
+    }
+
+    /// No log-in in time.
+    pub fn timer(&mut self, now: Tick, actions: &mut Vec<InboundAction>) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.close(Close::TooLate, actions);
+        }
+    }
+
+    fn close(&mut self, close: Close, actions: &mut Vec<InboundAction>) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            actions.push(InboundAction::Close(close));
+        }
+    }
+
+    /// Takes a text message.
+    pub fn on_text(&mut self, text: &str, now: Tick, settings: &InboundSettings, actions: &mut Vec<InboundAction>) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(error) => return self.close(error.close(), actions),
+        };
+        let call = Call::read(&request);
+        match &mut self.state {
+            State::Outside { .. } => self.outside(&request, call, now, settings, actions),
+            State::Inside { login, attached } => match call {
+                // Of what the PBX sends, everything with an interface is an answer or a notice for us.
+                _ if *attached && (request.api.is_some() || request.mt.ends_with("Result")) => {
+                    actions.push(InboundAction::Forward);
+                }
+                Ok(Call::PbxInfo(info)) => {
+                    let fits = login.sip == login.object
+                        && !login.sip.is_empty()
+                        && info.domain.as_deref() == Some(&*login.domain);
+                    if fits || !settings.check_names {
+                        *attached = true;
+                        actions.push(InboundAction::Attached(Box::new(info)));
+                    } else {
+                        actions.push(InboundAction::Forged);
+                    }
+                }
+                Ok(Call::AppLogin(again)) => {
+                    actions.push(InboundAction::Send(answers::login_failed(&request, &again.app, &settings.domain)));
+                    self.close(Close::NotAllowed, actions);
+                }
+                Ok(Call::AppChallenge) => {
+                    let challenge = self.challenges.draw();
+                    actions.push(InboundAction::Send(answers::challenge(&request, &challenge)));
+                }
+                Ok(Call::Ignored) => {}
+                call => actions.push(InboundAction::Send(basic(&request, call, settings))),
+            },
+            State::Closed => {}
+        }
+    }
+
+    fn outside(
+        &mut self,
+        request: &Request,
+        call: Result<Call, ApiError>,
+        now: Tick,
+        settings: &InboundSettings,
+        actions: &mut Vec<InboundAction>,
+    ) {
+        if !Call::is_allowed_before_login(request) {
+            return self.close(Close::NotAllowed, actions);
+        }
+        let State::Outside { challenge, failures } = &mut self.state else { return };
+        match call {
+            Ok(Call::AppChallenge) => {
+                let failures = *failures;
+                let drawn = self.challenges.draw();
+                actions.push(InboundAction::Send(answers::challenge(request, &drawn)));
+                self.state = State::Outside { challenge: Some((drawn, now)), failures };
+            }
+            Ok(Call::AppLogin(login)) => {
+                let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
+                if valid.is_some_and(|(challenge, _)| fits(&login, &challenge, settings)) {
+                    actions.push(InboundAction::Send(answers::login_ok(request, &login.app, &settings.domain)));
+                    actions.push(InboundAction::LoggedIn);
+                    self.state = State::Inside { login: Box::new(signed(&login)), attached: false };
+                    return;
+                }
+                *failures += 1;
+                let too_many = *failures >= FAILURES;
+                actions.push(InboundAction::Send(answers::login_failed(request, &login.app, &settings.domain)));
+                actions.push(InboundAction::LoginFailed);
+                if too_many {
+                    self.close(Close::Refused, actions);
+                }
+            }
+            call => actions.push(InboundAction::Send(basic(request, call, settings))),
+        }
+    }
+}
+
+/// Whether one of the passwords fits. All of them are tried, so that the time tells nothing.
+fn fits(login: &Login, challenge: &str, settings: &InboundSettings) -> bool {
+    let mut fits = false;
+    for (domain, password) in &settings.passwords {
+        let meant = domain.is_empty() || **domain == *login.domain;
+        fits |= login.matches(challenge, password) && meant;
+    }
+    fits
+}
+
+fn signed(login: &Login) -> Signed {
+    let object = login.info.as_ref().and_then(|info| {
+        let info = Object::parse(info.canonical.as_bytes()).ok()?;
+        info.str("appobj").map(Into::into)
+    });
+    Signed { domain: login.domain.clone(), sip: login.sip.clone(), object: object.unwrap_or_default() }
+}
+
+fn basic(request: &Request, call: Result<Call, ApiError>, settings: &InboundSettings) -> String {
+    match call {
+        Ok(Call::CheckBuild { url }) => {
+            let current = check_build(&url, &settings.build, &settings.domain, &settings.instance);
+            answers::check_build(request, current.as_deref())
+        }
+        Ok(Call::KeepAlive) => answers::keep_alive(request),
+        Ok(Call::AppInfo { app }) => {
+            // The names of the Devices apps mean nothing here.
+            request.answer(serde_json::json!({ "app": app, "info": { "apis": {} } }))
+        }
+        Ok(_) => request.error(ApiError::UnknownMessage),
+        Err(error) => request.error(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

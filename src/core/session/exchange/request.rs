@@ -1,0 +1,197 @@
+//! What is asked of a PBX (`pbx.md` sections 2 and 3), and how it says that something failed.
+
+use super::entry::quoted;
+use super::guid::Guid;
+use super::object::{Unsendable, Update};
+use crate::core::model::time::Tick;
+use crate::core::protocol::json::{Object, Value};
+
+/// An interface of a PBX.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interface {
+    /// Single objects.
+    Admin,
+    /// The mirror.
+    Table,
+}
+
+impl Interface {
+    /// Its name in `api`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "PbxAdminApi",
+            Self::Table => "PbxTableUsers",
+        }
+    }
+}
+
+/// The columns of a user that are asked for (`pbx.md` section 3).
+pub const COLUMNS: [&str; 11] =
+    ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
+
+/// Without these there is no mirror (`pbx.md` section 3).
+pub const NEEDED: [&str; 4] = ["guid", "h323", "cn", "devices"];
+
+/// A request of `PbxAdminApi`. There is no way to write `UpdateObject` but through [`Update`].
+#[derive(Debug)]
+pub enum Request {
+    /// Up to twenty users behind this name.
+    Search(Box<str>),
+    /// One object.
+    Object(Guid),
+    /// A change of the devices of one user.
+    Update(Update),
+    /// All app objects.
+    Apps,
+    /// Who is registered at an object.
+    Registrations(Guid),
+    /// The sign of life.
+    Alive,
+    /// Domain and name of the PBX.
+    Names,
+}
+
+/// Which limits hold for a request (`pbx.md` section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// One at a time, at a rate of its own, with more time for the answer.
+    Update,
+    /// One at a time.
+    Search,
+    /// As many as may be in flight.
+    Other,
+}
+
+impl Request {
+    /// The message type.
+    pub const fn mt(&self) -> &'static str {
+        match self {
+            Self::Search(_) => "SearchUsers",
+            Self::Object(_) => "GetObject",
+            Self::Update(_) => "UpdateObject",
+            Self::Apps => "GetAppObjects",
+            Self::Registrations(_) => "GetRegs",
+            Self::Alive => "GetPbxConfig",
+            Self::Names => "MonitorConfig",
+        }
+    }
+
+    /// Which limits hold.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Update(_) => Class::Update,
+            Self::Search(_) => Class::Search,
+            _ => Class::Other,
+        }
+    }
+
+    /// The message.
+    pub(super) fn write(self, src: u64, now: Tick) -> Result<String, Unsendable> {
+        let mut text = head(self.mt(), Interface::Admin, &src.to_string());
+        match self {
+            Self::Update(update) => return update.write(src, now),
+            Self::Search(name) => {
+                text.push_str(",\"cn\":");
+                text.push_str(&quoted(&name));
+            }
+            Self::Object(guid) | Self::Registrations(guid) => {
+                text.push_str(",\"guid\":");
+                text.push_str(&quoted(guid.as_str()));
+            }
+            Self::Apps | Self::Alive | Self::Names => {}
+        }
+        text.push('}');
+        Ok(text)
+    }
+}
+
+/// The beginning of every request; the closing brace is still missing.
+pub(super) fn head(mt: &str, interface: Interface, src: &str) -> String {
+    format!(r#"{{"mt":"{mt}","api":"{}","src":{}"#, interface.name(), quoted(src))
+}
+
+/// `ReplicateStart`; with `write_devices` only to write through the table (`pbx.md` section 3).
+pub(super) fn start(src: &str, write_devices: bool) -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|&name| {
+            let form = if write_devices && name == "devices" { r#"{"update":true}"# } else { "{}" };
+            format!(r#""{name}":{form}"#)
+        })
+        .collect();
+    let head = head("ReplicateStart", Interface::Table, src);
+    format!(r#"{head},"add":false,"del":false,"pseudo":["","executive"],"columns":{{{}}}}}"#, columns.join(","))
+}
+
+/// `ReplicateNext`.
+pub(super) fn next(src: &str) -> String {
+    head("ReplicateNext", Interface::Table, src) + "}"
+}
+
+/// `ReplicateUpdate` with a whole row, as JSON.
+pub(super) fn write_row(src: &str, row: &str) -> String {
+    format!(r#"{},"columns":{row}}}"#, head("ReplicateUpdate", Interface::Table, src))
+}
+
+/// The text of a failure, if an answer says that something failed (`pbx.md` section 2).
+pub fn failure(answer: &Object<'_>) -> Option<Box<str>> {
+    let error = match answer.get("error")? {
+        Value::Null | Value::Bool(false) => return None,
+        Value::Number(number) if number.parse() == Ok(0.0) => return None,
+        Value::String(text) if text.is_empty() => return None,
+        Value::String(text) => Box::from(&**text),
+        other => other.canonical().into(),
+    };
+    Some(match answer.str("errorText") {
+        Some(text) if !text.is_empty() => format!("{error}: {text}").into(),
+        _ => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_those_of_the_text() {
+        let guid = || Guid::parse("a41c7e0b93d2460f8b5e17c2d9604f3a").unwrap();
+        let text = |request: Request| request.write(12, Tick(0)).unwrap();
+        assert_eq!(
+            text(Request::Search("Anna \"Berg".into())),
+            r#"{"mt":"SearchUsers","api":"PbxAdminApi","src":"12","cn":"Anna \"Berg"}"#
+        );
+        assert_eq!(
+            text(Request::Registrations(guid())),
+            r#"{"mt":"GetRegs","api":"PbxAdminApi","src":"12","guid":"a41c7e0b93d2460f8b5e17c2d9604f3a"}"#
+        );
+        assert_eq!(text(Request::Apps), r#"{"mt":"GetAppObjects","api":"PbxAdminApi","src":"12"}"#);
+        assert_eq!(
+            start("r1", false),
+            concat!(
+                r#"{"mt":"ReplicateStart","api":"PbxTableUsers","src":"r1","add":false,"del":false,"#,
+                r#""pseudo":["","executive"],"columns":{"guid":{},"h323":{},"cn":{},"dn":{},"e164":{},"loc":{},"node":{},"#,
+                r#""config":{},"apps":{},"pseudo":{},"devices":{}}}"#
+            )
+        );
+        assert!(start("r1", true).ends_with(r#""pseudo":{},"devices":{"update":true}}}"#));
+        assert_eq!(next("r1"), r#"{"mt":"ReplicateNext","api":"PbxTableUsers","src":"r1"}"#);
+    }
+
+    #[test]
+    fn failures_are_numbers_and_texts() {
+        for (text, expected) in [
+            (r#"{"error":1,"errorText":"no such object"}"#, Some("1: no such object")),
+            (r#"{"error":"denied"}"#, Some("denied")),
+            (r#"{"error":true}"#, Some("true")),
+            (r#"{"error":{"code":3}}"#, Some(r#"{"code":3}"#)),
+            (r#"{"error":0,"errorText":"fine"}"#, None),
+            (r#"{"error":0.0}"#, None),
+            (r#"{"error":""}"#, None),
+            (r#"{"error":false}"#, None),
+            (r#"{"error":null}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(failure(&Object::parse(text.as_bytes()).unwrap()).as_deref(), expected, "{text}");
+        }
+    }
+}

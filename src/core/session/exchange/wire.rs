@@ -1,0 +1,186 @@
+//! The requests of one connection: marks, time-outs, how many are in flight and how many a second (`pbx.md` 1.3 and 6).
+//!
+//! It knows nothing of what the requests are for; the answers go back to their owner.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::object::Unsendable;
+use super::request::{Class, Request};
+use super::settings::{ANSWER_TIME, Settings, UPDATE_TIME};
+use crate::core::model::time::Tick;
+use crate::core::session::exchange::rate::RateWindow;
+
+#[derive(Debug)]
+struct Flight<O> {
+    owner: O,
+    mt: &'static str,
+    class: Class,
+    until: Tick,
+}
+
+/// The requests of one connection, with their owners.
+#[derive(Debug)]
+pub(super) struct Wire<O> {
+    /// Marks are never used twice on a connection; they go on over all connections.
+    last_src: u64,
+    flying: BTreeMap<u64, Flight<O>>,
+    /// Whoever holds the write slot goes first.
+    urgent: VecDeque<(Request, O)>,
+    waiting: VecDeque<(Request, O)>,
+    updates: RateWindow,
+    others: RateWindow,
+}
+
+impl<O: Copy> Wire<O> {
+    pub(super) fn new() -> Self {
+        Self {
+            last_src: 0,
+            flying: BTreeMap::new(),
+            urgent: VecDeque::new(),
+            waiting: VecDeque::new(),
+            updates: RateWindow::default(),
+            others: RateWindow::default(),
+        }
+    }
+
+    /// Takes a request to be sent as soon as the limits allow.
+    pub(super) fn ask(&mut self, request: Request, owner: O, urgent: bool) {
+        let queue = if urgent { &mut self.urgent } else { &mut self.waiting };
+        queue.push_back((request, owner));
+    }
+
+    /// A mark for a pass of the mirror.
+    pub(super) fn pass_mark(&mut self) -> Box<str> {
+        self.last_src += 1;
+        format!("r{}", self.last_src).into()
+    }
+
+    /// When the next request of a class may go, were it not for those in flight.
+    fn free_at(&self, class: Class, settings: &Settings) -> Tick {
+        match class {
+            Class::Update => self.updates.free_at(settings.updates_per_second),
+            Class::Search | Class::Other => self.others.free_at(settings.requests_per_second),
+        }
+    }
+
+    /// Whether those in flight leave room for a class; `beside` is what the mirror has in flight.
+    fn has_room(&self, class: Class, beside: usize, settings: &Settings) -> bool {
+        let one = |class: Class| !self.flying.values().any(|flight| flight.class == class);
+        self.flying.len() + beside < settings.in_flight.max(1)
+            && match class {
+                Class::Update | Class::Search => one(class),
+                Class::Other => true,
+            }
+    }
+
+    /// The next request that may go, written; or its owner, if it must not go as it is.
+    pub(super) fn next(
+        &mut self,
+        now: Tick,
+        beside: usize,
+        settings: &Settings,
+    ) -> Option<Result<String, (O, Unsendable)>> {
+        let (urgent, at) = self.sendable(now, beside, settings)?;
+        let queue = if urgent { &mut self.urgent } else { &mut self.waiting };
+        let (request, owner) = queue.remove(at)?;
+        let (mt, class) = (request.mt(), request.class());
+        self.last_src += 1;
+        let text = match request.write(self.last_src, now) {
+            Ok(text) => text,
+            Err(why) => return Some(Err((owner, why))),
+        };
+        let (pace, time) = match class {
+            Class::Update => (&mut self.updates, UPDATE_TIME),
+            Class::Search | Class::Other => (&mut self.others, ANSWER_TIME),
+        };
+        pace.note(now);
+        self.flying.insert(self.last_src, Flight { owner, mt, class, until: now + time });
+        Some(Ok(text))
+    }
+
+    fn sendable(&self, now: Tick, beside: usize, settings: &Settings) -> Option<(bool, usize)> {
+        let may = |class: Class| self.has_room(class, beside, settings) && self.free_at(class, settings) <= now;
+        // One of each class is enough to look at: the others of it have to wait behind.
+        let may = [Class::Update, Class::Search, Class::Other].map(|class| (class, may(class)));
+        if !may.iter().any(|(_, may)| *may) {
+            return None;
+        }
+        let goes = |(request, _): &(Request, O)| may.contains(&(request.class(), true));
+        if let Some(at) = self.urgent.iter().position(goes) {
+            return Some((true, at));
+        }
+        self.waiting.iter().position(goes).map(|at| (false, at))
+    }
+
+    /// Takes the owner of the request that an answer belongs to; its kind must fit too.
+    pub(super) fn answered(&mut self, src: Option<&str>, mt: &str) -> Option<O> {
+        let src = src?.parse().ok()?;
+        let flight = self.flying.get(&src)?;
+        if mt.strip_suffix("Result") != Some(flight.mt) {
+            return None;
+        }
+        self.flying.remove(&src).map(|flight| flight.owner)
+    }
+
+    /// Takes one that has had no answer in time.
+    pub(super) fn overdue(&mut self, now: Tick) -> Option<O> {
+        let src = *self.flying.iter().find(|(_, flight)| flight.until <= now)?.0;
+        self.flying.remove(&src).map(|flight| flight.owner)
+    }
+
+    /// The connection has ended: everything that was asked for or waited is lost.
+    pub(super) fn end(&mut self) {
+        self.flying.clear();
+        self.urgent.clear();
+        self.waiting.clear();
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// When something can change without an answer.
+    pub(super) fn wake(&self, beside: usize, settings: &Settings) -> Option<Tick> {
+        let overdue = self.flying.values().map(|flight| flight.until).min();
+        let classes = [Class::Update, Class::Search, Class::Other].into_iter().filter(|&class| {
+            let waits = |(request, _): &(Request, O)| request.class() == class;
+            self.has_room(class, beside, settings) && (self.urgent.iter().any(waits) || self.waiting.iter().any(waits))
+        });
+        let free = classes.map(|class| self.free_at(class, settings)).min();
+        overdue.into_iter().chain(free).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::session::exchange::guid::Guid;
+
+    fn guid() -> Guid {
+        Guid::parse("a41c7e0b93d2460f8b5e17c2d9604f3a").unwrap()
+    }
+
+    #[test]
+    fn four_in_flight_one_search_and_answers_to_their_owners() {
+        let settings = Settings::default();
+        let mut wire = Wire::new();
+        for owner in 0..2 {
+            wire.ask(Request::Search("".into()), owner, false);
+        }
+        for owner in 2..8 {
+            wire.ask(Request::Object(guid()), owner, owner == 7);
+        }
+        let mut sent = Vec::new();
+        while let Some(text) = wire.next(Tick(0), 1, &settings) {
+            sent.push(text.unwrap());
+        }
+        assert_eq!(sent.len(), 3, "one place is the mirror's");
+        assert!(sent[0].contains("GetObject") && sent[1].contains("SearchUsers") && sent[2].contains("GetObject"));
+        assert_eq!(wire.answered(Some("1"), "SearchUsersResult"), None, "another kind");
+        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), Some(7));
+        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), None, "answered before");
+        assert_eq!(wire.overdue(Tick(9_999)), None);
+        assert_eq!(wire.overdue(Tick(10_000)), Some(0));
+        assert_eq!(wire.in_flight(), 1);
+    }
+}

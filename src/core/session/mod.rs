@@ -1,0 +1,5 @@
+//! TODO header
+
+pub mod app;
+pub mod device;
+pub mod exchange;

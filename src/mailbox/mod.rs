@@ -1,0 +1,3 @@
+//! TODO header
+
+pub mod delivery;

@@ -1,0 +1,51 @@
+//! What operators order for a device: into a domain, out of it, into another one.
+//!
+//! Here the records change. Its connection has to be told to look at them ([`crate::store::Signal::Recheck`]).
+
+use crate::core::model::device::{Device, Facts};
+use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
+use crate::core::protocol::sysclient::auth::PASSWORD_CHARS;
+use crate::core::session::device::event::Membership;
+use crate::metrics::Registration;
+use crate::random;
+use crate::store::{Entered, Entry, EntryRight, Result};
+
+use super::RegistrationService;
+use super::claim::{membership, registered};
+
+impl RegistrationService {
+    /// Lets a device into a domain by an operator's order; `from` is the domain that it leaves for it.
+    pub async fn assign(
+        &self,
+        key: &DeviceKey,
+        from: Option<&DomainName>,
+        to: &DomainName,
+        category: CategoryId,
+        facts: &Facts,
+    ) -> Result<Option<Box<Device>>> {
+        let entry = Entry {
+            key: key.clone(),
+            domain: to.clone(),
+            category,
+            ticket: EntryRight::Manual,
+            password: random::letters_and_digits(PASSWORD_CHARS),
+            admin_password: None,
+            facts: facts.clone(),
+        };
+        let entered = match from {
+            Some(from) => self.store.transfer(from, &entry).await?,
+            None => self.store.enter(&entry).await?,
+        };
+        let Entered::In(device) = entered else { return Ok(None) };
+        registered(Registration::EnteredManual);
+        tracing::info!(device = %key, domain = %to, from = from.map(DomainName::as_str), "device assigned by an operator");
+        Ok(Some(device))
+    }
+
+    /// Whom the device belongs to now, for a connection that was told to look.
+    pub async fn recheck(&self, key: &DeviceKey) -> Result<Option<Membership>> {
+        let Some(device) = self.store.find_device(key).await? else { return Ok(None) };
+        let domain = self.tenants.find(&device.domain).await?;
+        Ok(Some(membership(Box::new(device), domain.as_deref())))
+    }
+}

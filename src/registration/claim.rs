@@ -1,0 +1,313 @@
+//! A device brings an identify: look up, decide, let in (`sysclient.md` sections 5 and 6).
+
+use crate::clock;
+use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
+use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
+use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
+use crate::core::policy::limits::SourceKey;
+use crate::core::policy::log_limiter::LogLimiter;
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use crate::core::protocol::sysclient::auth::PASSWORD_CHARS;
+use crate::core::session::device::event::{Claimed, Membership};
+use crate::core::session::device::query::Query;
+use crate::metrics::{self, CodeEvent, Counter, Registration};
+use crate::random;
+use crate::store::{Entered, Entry, EntryRight, PortClaim, Result, StoreError, Whereabouts};
+
+use super::RegistrationService;
+
+/// Characters of the random administrative password (`sysclient.md` 3.4).
+const ADMIN_PASSWORD_CHARS: usize = 24;
+
+/// An entry that was overtaken by another one is decided anew this often.
+const DECISIONS: usize = 3;
+
+/// An identify and the connection that it came on.
+#[derive(Debug)]
+pub struct ClaimRequest<'a> {
+    /// The identify.
+    pub identify: &'a Identify,
+    /// What the connection has reached.
+    pub stage: Stage,
+    /// The query of its address.
+    pub query: &'a Query,
+    /// Where it comes from.
+    pub source: SourceKey,
+    /// The connection.
+    pub here: &'a Whereabouts,
+    /// What the store has of it.
+    pub known: Known,
+}
+
+/// What the store has of a device, as far as the caller knows.
+#[derive(Debug)]
+pub enum Known {
+    /// Nobody has looked, or it was a while ago.
+    Unasked,
+    /// This record; `None`: it belongs to no domain.
+    Now(Option<Box<Device>>),
+}
+
+/// What was looked up for a decision.
+struct Found {
+    device: Option<Box<Device>>,
+    code: Option<IssuedCode>,
+    auto: AutoOffer,
+    other_member: bool,
+}
+
+impl RegistrationService {
+    /// The record of a device, before anything else is done for it; else what its claim has come to already.
+    pub async fn look_up(&self, key: &DeviceKey) -> std::result::Result<Option<Box<Device>>, Claimed> {
+        if let Some(blocked) = self.blocked(key) {
+            return Err(blocked);
+        }
+        let found = self.store.find_device(key).await;
+        found.map(|device| device.map(Box::new)).map_err(|error| unavailable(&error))
+    }
+
+    fn blocked(&self, key: &DeviceKey) -> Option<Claimed> {
+        self.attempt_limiter.device_blocked(key).then(|| {
+            registered(Registration::TooManyAttempts);
+            Claimed::Blocked
+        })
+    }
+
+    /// Decides about an identify and makes the decision true.
+    pub async fn claim(&self, request: ClaimRequest<'_>) -> Claimed {
+        let key = request.identify.id.key();
+        if let Some(blocked) = self.blocked(&key) {
+            return blocked;
+        }
+        self.try_claim(&key, request).await.unwrap_or_else(|error| unavailable(&error))
+    }
+
+    async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claimed> {
+        let mut code_is_gone = false;
+        for _ in 0..DECISIONS {
+            // The second time, somebody was faster: what was known before does not count any more.
+            let known = std::mem::replace(&mut request.known, Known::Unasked);
+            let found = self.find(key, &request, known).await?;
+            let code = match request.identify.code {
+                OfferedCode::None => CodeOffer::None,
+                _ if code_is_gone => CodeOffer::Bad,
+                _ => found.code.as_ref().map_or(CodeOffer::Bad, CodeOffer::Found),
+            };
+            let verdict = decide(&Situation {
+                key,
+                device: found.device.as_deref(),
+                code,
+                auto: found.auto.clone(),
+                other_member: found.other_member,
+                stage: request.stage,
+            });
+            if verdict.other_domain {
+                // The person at the phone sees nothing of it, so the operator has to (`sysclient.md` section 5).
+                tracing::info!(device = %key, "entry refused: the device belongs to another domain");
+                registered(Registration::OtherDomain);
+                self.note_other_domain(key, &found);
+            }
+            let (ticket, domain, category) = match (&verdict.step, &found.code) {
+                (Step::EnterByCode, Some(code)) => (EntryRight::Code(code.code), code.domain.clone(), code.category),
+                (Step::EnterByQuery { domain, category }, _) => (EntryRight::Auto, domain.clone(), *category),
+                _ => {
+                    if verdict.bad_code {
+                        registered(Registration::BadCode);
+                        metrics::count(Counter::Code(CodeEvent::Wrong));
+                        self.attempt_limiter.bad_code(key, request.source);
+                    }
+                    if verdict.bad_token {
+                        tracing::info!(device = %key, "automatic provisioning refused: incomplete or wrong query");
+                        registered(Registration::BadToken);
+                        self.attempt_limiter.wrong_token(request.source);
+                    }
+                    return self.not_entered(key, &request, found, verdict.bad_code).await;
+                }
+            };
+            match self.enter(key, ticket, domain, category, &request.identify.facts).await? {
+                Entered::In(device) => return self.entered(device).await,
+                Entered::CodeNotOpen => code_is_gone = true,
+                Entered::OwnedElsewhere => {}
+            }
+        }
+        Err(StoreError::Unavailable("the device changes hands too fast".into()))
+    }
+
+    /// The device in its domain, the code in that of the code: neither domain hears of the other one's part.
+    fn note_other_domain(&self, key: &DeviceKey, found: &Found) {
+        if let Some(device) = &found.device {
+            self.note(&device.domain, vec![Subject::Device(key.clone())], TimelineEvent::OtherDomain);
+        }
+        if let Some(code) = &found.code {
+            self.note(&code.domain, vec![Subject::Code(code.code)], TimelineEvent::OtherDomain);
+        }
+    }
+
+    async fn find(&self, key: &DeviceKey, request: &ClaimRequest<'_>, known: Known) -> Result<Found> {
+        let device = match known {
+            Known::Now(device) => device,
+            Known::Unasked => self.store.find_device(key).await?.map(Box::new),
+        };
+        let code = match request.identify.code {
+            OfferedCode::Code(code) => self.store.find_code(code).await?,
+            OfferedCode::None | OfferedCode::Malformed => None,
+        };
+        let tenant = match request.query {
+            Query::Given(given) => self.tenants.find(&given.domain).await?,
+            Query::None | Query::Bad => None,
+        };
+        let auto = request.query.weigh(tenant.as_deref());
+        // Only an entry again can throw out another connection, so only then it matters whether there is one.
+        let again =
+            |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
+        let other_member = match &device {
+            Some(device) if request.stage != Stage::Member && again(device) => {
+                let other = self.store.whereabouts(&device.domain, key).await?;
+                other.is_some_and(|other| other != *request.here)
+            }
+            _ => false,
+        };
+        Ok(Found { device, code, auto, other_member })
+    }
+
+    async fn enter(
+        &self,
+        key: &DeviceKey,
+        ticket: EntryRight,
+        domain: DomainName,
+        category: CategoryId,
+        facts: &Facts,
+    ) -> Result<Entered> {
+        let admin_password = (ticket == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
+        let password = random::letters_and_digits(PASSWORD_CHARS);
+        let entry =
+            Entry { key: key.clone(), domain, category, ticket, password, admin_password, facts: facts.clone() };
+        self.store.enter(&entry).await
+    }
+
+    async fn entered(&self, device: Box<Device>) -> Result<Claimed> {
+        registered(match device.way {
+            Way::Code => Registration::EnteredCode,
+            Way::Auto => Registration::EnteredAuto,
+            Way::Manual => Registration::EnteredManual,
+        });
+        tracing::info!(device = %device.key, domain = %device.domain, way = ?device.way, "device has entered");
+        let mut subjects = vec![Subject::Device(device.key.clone())];
+        if let (Way::Code, Some(code)) = (device.way, device.entry_code) {
+            metrics::count(Counter::Code(CodeEvent::Claimed));
+            self.forget_code(code);
+            subjects.push(Subject::Code(code));
+        }
+        self.note(&device.domain, subjects, TimelineEvent::Entered(device.way));
+        let domain = self.tenants.find(&device.domain).await?;
+        Ok(Claimed::Entered(membership(device, domain.as_deref())))
+    }
+
+    async fn not_entered(
+        &self,
+        key: &DeviceKey,
+        request: &ClaimRequest<'_>,
+        found: Found,
+        bad_code: bool,
+    ) -> Result<Claimed> {
+        let facts = &request.identify.facts;
+        let Some(device) = found.device else {
+            self.store.record_unassigned(key, facts, self.limits.keep_unassigned).await?;
+            registered(Registration::Unassigned);
+            return Ok(Claimed::Unknown { bad_code });
+        };
+        if request.stage == Stage::Member && device.facts != *facts {
+            self.store.refresh(&device.domain, key, facts).await?;
+        }
+        if request.stage == Stage::Open {
+            registered(Registration::Challenged);
+        }
+        let again_by_query = entered_in_vain(&device)
+            && !found.other_member
+            && matches!(&found.auto, AutoOffer::Good { domain, .. } if *domain == device.domain);
+        let domain = self.tenants.find(&device.domain).await?;
+        let membership = membership(device, domain.as_deref());
+        Ok(Claimed::Known { membership, again_by_query, bad_code })
+    }
+
+    /// A member and the administrative password that it is to be handed now; `None` if it is not of this domain any more.
+    pub async fn membership(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Membership>> {
+        let device = self.store.find_device(key).await?.filter(|device| device.domain == *domain);
+        let tenant = self.tenants.find(domain).await?;
+        Ok(device.map(|device| membership(Box::new(device), tenant.as_deref())))
+    }
+
+    /// A member puts an analogue port into operation. `None` for success, else the text for `0005` (`sysclient.md` 3.5).
+    pub async fn claim_port(
+        &self,
+        domain: &DomainName,
+        key: &DeviceKey,
+        port: &str,
+        code: Option<Code>,
+        source: SourceKey,
+    ) -> Option<&'static str> {
+        let claim = match code {
+            _ if self.attempt_limiter.device_blocked(key) => return Some("try again later"),
+            Some(code) => self.store.claim_port(domain, key, port, code).await,
+            None => Ok(PortClaim::CodeNotOpen),
+        };
+        match claim {
+            Ok(PortClaim::Recorded) => {
+                metrics::count(Counter::Code(CodeEvent::Claimed));
+                let subjects = std::iter::once(Subject::Device(key.clone())).chain(code.map(Subject::Code)).collect();
+                self.note(domain, subjects, TimelineEvent::Port(port.into()));
+                None
+            }
+            Ok(PortClaim::CodeNotOpen) => {
+                metrics::count(Counter::Code(CodeEvent::Wrong));
+                self.attempt_limiter.bad_code(key, source);
+                Some("unknown code")
+            }
+            Ok(PortClaim::WrongDomain) => Some("wrong domain"),
+            Err(error) => {
+                tracing::warn!(%error, "port not claimed");
+                Some("try again later")
+            }
+        }
+    }
+
+    /// The device has answered a challenge with `password`.
+    pub async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) {
+        if let Err(error) = self.store.confirm(domain, key, password).await {
+            // It stays tentative; the next answer to a challenge confirms it.
+            tracing::warn!(%error, device = %key, "password not confirmed");
+        }
+    }
+
+    /// A member says something new of itself.
+    pub async fn refresh(&self, domain: &DomainName, key: &DeviceKey, facts: &Facts) {
+        if let Err(error) = self.store.refresh(domain, key, facts).await {
+            tracing::warn!(%error, device = %key, "facts not kept");
+        }
+    }
+}
+
+fn unavailable(error: &StoreError) -> Claimed {
+    static FAILED: LogLimiter = LogLimiter::new();
+    // Without a store it is so for everybody who comes, and the line of each would be another load.
+    if let Some(unsaid) = FAILED.due(clock::now()) {
+        tracing::warn!(%error, unsaid, "claim failed");
+    }
+    registered(Registration::Unavailable);
+    Claimed::Unavailable
+}
+
+pub(super) fn registered(outcome: Registration) {
+    metrics::count(Counter::Registered(outcome));
+}
+
+/// Who is handed which administrative password (`sysclient.md` 3.4): the random one after automatic provisioning, else that of
+/// the domain.
+pub(super) fn membership(device: Box<Device>, domain: Option<&Domain>) -> Membership {
+    let hand_out = match device.way {
+        Way::Auto => device.admin_password.clone(),
+        Way::Code | Way::Manual => domain.map(|d| d.admin_password.clone()).filter(|p| !p.is_empty()),
+    };
+    Membership { device, hand_out }
+}

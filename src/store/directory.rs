@@ -1,0 +1,95 @@
+//! What the directory keeps.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::Result;
+use crate::core::model::ids::Code;
+use crate::core::model::time::UnixMillis;
+
+/// A directory code is not given out again for this long after its end (`directory.md` 3.1).
+pub const CODE_SPENT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the directory keeps of a phone is kept this long after the last contact (`directory.md` section 5).
+pub const CONTACT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// An answer to an `Idempotency-Key` is remembered this long (`directory.md` 3.1).
+pub const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+/// A directory code to be kept.
+#[derive(Debug, Clone)]
+pub struct NewListing {
+    /// The code.
+    pub code: Code,
+    /// The address of Devices that it leads to.
+    pub url: String,
+    /// Which credential made it (hash, hex).
+    pub credential: String,
+    /// How long it is valid.
+    pub ttl: Duration,
+}
+
+/// What became of [`Listings::list`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// It is kept until this time; whole seconds.
+    Until(UnixMillis),
+    /// The code is in use, or was within the last 30 days: draw another one.
+    Taken,
+    /// The credential has `max_open` open codes.
+    TooMany,
+}
+
+/// A remembered answer to an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Hash of the request body, hex.
+    pub body: String,
+    /// The code that was answered.
+    pub code: Code,
+    /// Its end of validity.
+    pub valid_until: UnixMillis,
+}
+
+/// What the directory keeps of a phone: exactly the documented items (`directory.md` section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Contact {
+    /// MAC address, twelve digits.
+    pub mac: Box<str>,
+    /// Phone model.
+    pub model: Option<Box<str>>,
+    /// Firmware version.
+    pub firmware: Option<Box<str>>,
+    /// Boot code version.
+    pub bootcode: Option<Box<str>>,
+    /// Local IP address.
+    pub ip: Option<Box<str>>,
+}
+
+/// What the directory keeps: code → address, keyed by HMAC and sealed, and the first contact of phones.
+#[async_trait]
+pub trait Listings: Send + Sync {
+    /// Keeps a code if it is free.
+    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed>;
+
+    /// The address that an open code leads to.
+    async fn look_up(&self, code: Code) -> Result<Option<String>>;
+
+    /// Ends a code; only the credential that made it may. False if it is unknown or another's.
+    async fn unlist(&self, code: Code, credential: &str) -> Result<bool>;
+
+    /// Remembers an answer for ten minutes. Returns the earlier one if there is one already.
+    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>>;
+
+    /// The remembered answer, if any.
+    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>>;
+
+    /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
+    /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
+    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool>;
+
+    /// How many open codes there are over all credentials (for the operator's warning at 100 000).
+    async fn open_listings(&self) -> Result<u64>;
+}

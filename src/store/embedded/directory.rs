@@ -1,0 +1,134 @@
+//! The directory's codes and contacts in the file.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::kv::{Outcome, Tx};
+use super::{Embedded, keys};
+use crate::core::model::ids::{Code, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::store::record::{Sealed, answer_hash, code_hash, from_json, open, seal, to_json};
+use crate::store::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered, Result};
+
+#[derive(Clone, Serialize, Deserialize)]
+struct ListingRow {
+    url: Sealed,
+    credential: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct PhoneRow {
+    contact: Contact,
+    first: UnixMillis,
+}
+
+#[async_trait]
+impl Listings for Embedded {
+    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+        let hash = code_hash(&self.sealer, new.code);
+        let url = Sealed(seal(&self.sealer, &keys::listing(&hash), "url", &Secret::new(new.url.as_str())));
+        let row = ListingRow { url, credential: new.credential.clone() };
+        let ttl = new.ttl;
+        self.kv
+            .write(move |tx| {
+                if tx.has(&keys::spent(&hash))? {
+                    return Ok(Listed::Taken);
+                }
+                let ours = keys::dir_open(&row.credential);
+                if tx.count_open(&ours)? >= max_open {
+                    return Ok(Listed::TooMany);
+                }
+                let ends = UnixMillis::from_seconds((tx.now + ttl).seconds());
+                tx.put(&keys::listing(&hash), &row, Some(ends))?;
+                tx.put(&keys::spent(&hash), &(), Some(ends + CODE_SPENT))?;
+                tx.rank(&ours, ends.0, &hash)?;
+                // Takes out what is over, so that the index of all stays as small as what is open.
+                tx.count_open(keys::DIR_OPEN)?;
+                tx.rank(keys::DIR_OPEN, ends.0, &hash)?;
+                Ok(Listed::Until(ends))
+            })
+            .await
+    }
+
+    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+        let place = keys::listing(&code_hash(&self.sealer, code));
+        let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
+        let url = row.map(|row| open(&self.sealer, &place, "url", &row.url.0)).transpose()?;
+        Ok(url.map(|url| url.expose().into()))
+    }
+
+    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+        let (hash, credential) = (code_hash(&self.sealer, code), credential.to_owned());
+        self.kv
+            .write(move |tx| {
+                let place = keys::listing(&hash);
+                if tx.get::<ListingRow>(&place)?.is_none_or(|row| row.credential != credential) {
+                    return Ok(false);
+                }
+                tx.remove(&place)?;
+                tx.remove(&keys::entered(&hash))?;
+                tx.unrank(&keys::dir_open(&credential), &hash)?;
+                tx.unrank(keys::DIR_OPEN, &hash)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
+        let sealed = Sealed(seal(&self.sealer, &place, "answer", &Secret::new(to_json(answer))));
+        let row = place.clone();
+        let before = self.kv.write(move |tx| {
+            let before: Option<Sealed> = tx.get(&row)?;
+            if before.is_none() {
+                tx.put(&row, &sealed, Some(tx.now + REMEMBERED))?;
+            }
+            Ok(before)
+        });
+        let before = before.await?;
+        self.open_answer(&place, before)
+    }
+
+    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
+        let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
+        self.open_answer(&place, sealed)
+    }
+
+    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+        let hash = entered.map(|code| code_hash(&self.sealer, code));
+        let contact = contact.clone();
+        self.kv.write(move |tx| record_contact(tx, contact, hash.as_deref())).await
+    }
+
+    async fn open_listings(&self) -> Result<u64> {
+        self.kv.read(|snapshot| snapshot.count_open(keys::DIR_OPEN))
+    }
+}
+
+fn record_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> Outcome<bool> {
+    let place = keys::phone(&contact.mac);
+    let before: Option<PhoneRow> = tx.get(&place)?;
+    let listing = match entered {
+        Some(hash) => tx.row::<ListingRow>(&keys::listing(hash))?.map(|row| (keys::entered(hash), row.ends)),
+        None => None,
+    };
+    if let Some((entered, ends)) = listing {
+        let mut macs: Vec<Box<str>> = tx.get(&entered)?.unwrap_or_default();
+        if !macs.contains(&contact.mac) {
+            macs.push(contact.mac.clone());
+        }
+        tx.put(&entered, &macs, ends)?;
+    }
+    let row = PhoneRow { contact, first: before.as_ref().map_or(tx.now, |before| before.first) };
+    tx.put(&place, &row, Some(tx.now + CONTACT_KEPT))?;
+    Ok(before.is_none())
+}
+
+impl Embedded {
+    fn open_answer(&self, place: &str, sealed: Option<Sealed>) -> Result<Option<Remembered>> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let json = open(&self.sealer, place, "answer", &sealed.0)?;
+        from_json(place, json.expose().as_bytes()).map(Some)
+    }
+}

@@ -1,0 +1,84 @@
+//! The directory's codes and contacts on Redis. Keys and values show neither code nor address.
+
+use ::redis::{ScriptInvocation, cmd};
+use async_trait::async_trait;
+
+use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::model::ids::{Code, Secret};
+use crate::core::model::time::UnixMillis;
+use crate::store::record::{answer_hash, code_hash, from_json, open, seal, to_json};
+use crate::store::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered, Result};
+
+static LIST: LazyScript = script!("list");
+static UNLIST: LazyScript = script!("unlist");
+static CONTACT: LazyScript = script!("contact");
+static OPEN: LazyScript = script!("count_open");
+
+#[async_trait]
+impl Listings for Redis {
+    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+        let hash = code_hash(&self.sealer, new.code);
+        let listing = keys::listing(&hash);
+        let url = seal(&self.sealer, &listing, "url", &Secret::new(new.url.as_str()));
+        let mut script = LIST.key(&listing);
+        script.key(keys::spent(&hash)).key(keys::dir_open(&new.credential)).key(keys::DIR_OPEN);
+        script.arg(url).arg(&new.credential).arg(millis(new.ttl)).arg(&hash).arg(max_open).arg(millis(CODE_SPENT));
+        let (outcome, ends): (String, u64) = self.line.timed(self.line.eval(&script)).await?;
+        Ok(match outcome.as_str() {
+            "until" => Listed::Until(UnixMillis(ends)),
+            "taken" => Listed::Taken,
+            _ => Listed::TooMany,
+        })
+    }
+
+    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+        let listing = keys::listing(&code_hash(&self.sealer, code));
+        let read = cmd("HGET").arg(&listing).arg("url").take();
+        let sealed: Option<Vec<u8>> = self.line.timed(self.line.ask(&read)).await?;
+        let url = sealed.map(|sealed| open(&self.sealer, &listing, "url", &sealed)).transpose()?;
+        Ok(url.map(|url| url.expose().into()))
+    }
+
+    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+        let hash = code_hash(&self.sealer, code);
+        let mut script = UNLIST.key(keys::listing(&hash));
+        script.key(keys::entered(&hash)).key(keys::dir_open(credential)).key(keys::DIR_OPEN);
+        self.line.timed(self.line.eval_once(script.arg(credential).arg(&hash))).await
+    }
+
+    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
+        let sealed = seal(&self.sealer, &place, "answer", &Secret::new(to_json(answer)));
+        let set = cmd("SET").arg(&place).arg(sealed).arg("NX").arg("GET").arg("PX").arg(millis(REMEMBERED)).take();
+        let before = self.line.timed(self.line.ask(&set)).await?;
+        self.open_answer(&place, before)
+    }
+
+    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
+        let sealed = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
+        self.open_answer(&place, sealed)
+    }
+
+    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+        let mut script: ScriptInvocation<'_> = CONTACT.key(keys::phone(&contact.mac));
+        if let Some(code) = entered {
+            let hash = code_hash(&self.sealer, code);
+            script.key(keys::listing(&hash)).key(keys::entered(&hash));
+        }
+        script.arg(to_json(contact)).arg(&*contact.mac).arg(millis(CONTACT_KEPT));
+        self.line.timed(self.line.eval_once(&script)).await
+    }
+
+    async fn open_listings(&self) -> Result<u64> {
+        self.line.timed(self.line.eval(&OPEN.key(keys::DIR_OPEN))).await
+    }
+}
+
+impl Redis {
+    fn open_answer(&self, place: &str, sealed: Option<Vec<u8>>) -> Result<Option<Remembered>> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let json = open(&self.sealer, place, "answer", &sealed)?;
+        from_json(place, json.expose().as_bytes()).map(Some)
+    }
+}

@@ -1,0 +1,118 @@
+//! Devices that belong to no domain. All of them share one hash tag, as those of a domain do.
+//!
+//! A device that enters a domain is forgotten here in a second step. If that step is lost, its record ends by itself; until
+//! then it is passed over, because the device has an owner.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ::redis::{ScriptInvocation, cmd, pipe};
+
+use super::{LazyScript, Redis, keys, millis, presence, script};
+use crate::core::model::device::{Facts, UnassignedDevice};
+use crate::core::model::ids::{DeviceId, DeviceKey};
+use crate::core::model::time::UnixMillis;
+use crate::store::record::{corrupt, from_json, to_json};
+use crate::store::{Result, UnassignedListing, Whereabouts};
+
+static RECORD: LazyScript = script!("record_stranger");
+static ATTACH: LazyScript = script!("attach_stranger");
+static FORGET: LazyScript = script!("forget_stranger");
+static COUNT: LazyScript = script!("count_open");
+
+/// The fields of a record.
+type Fields = HashMap<String, Vec<u8>>;
+
+fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
+    let mut call = script.key(keys::unassigned_device(key));
+    call.key(keys::UNASSIGNED).key(keys::UNASSIGNED_ENDS).key(keys::UNASSIGNED_PRESENCE).arg(key.as_str());
+    call
+}
+
+impl Redis {
+    pub(super) async fn record_unassigned_device(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+        let known: bool = self.line.ask(cmd("EXISTS").arg(keys::unassigned_device(key))).await?;
+        // Drawn only for a new one; should the record end at this moment, it is drawn by the repetition below.
+        let id = if known { 0 } else { self.next_device().await? };
+        if !self.write_unassigned(key, id, facts, keep).await? {
+            let id = self.next_device().await?;
+            self.write_unassigned(key, id, facts, keep).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_unassigned(&self, key: &DeviceKey, id: u64, facts: &Facts, keep: Duration) -> Result<bool> {
+        let mut script = about(&RECORD, key);
+        script.arg(id).arg(to_json(facts)).arg(millis(keep));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn hold_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        let mut script = about(&ATTACH, key);
+        script.arg(presence::write(at)).arg(millis(keep));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn release_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        let mut script = presence::DETACH.key(keys::UNASSIGNED_PRESENCE);
+        script.arg(key.as_str()).arg(presence::write(at));
+        self.line.eval(&script).await
+    }
+
+    pub(super) async fn drop_unassigned(&self, key: &DeviceKey) -> Result<bool> {
+        self.line.eval_once(&about(&FORGET, key)).await
+    }
+
+    pub(super) async fn count_unassigned(&self) -> Result<u64> {
+        self.line.eval(&COUNT.key(keys::UNASSIGNED_ENDS)).await
+    }
+
+    /// The next `limit` unassigned devices. What has ended or entered a domain meanwhile is passed over.
+    pub(super) async fn list_unassigned(&self, mut after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let keys = self.page(keys::UNASSIGNED, after, wanted).await?;
+            let Some((_, last)) = keys.last() else { break };
+            after = *last;
+            let full = keys.len() == wanted;
+            let keys: Vec<DeviceKey> = keys.into_iter().map(|(key, _)| key).collect();
+            found.append(&mut self.watch_unassigned(&keys).await?);
+            if !full {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn watch_unassigned(&self, devices: &[DeviceKey]) -> Result<Vec<UnassignedListing>> {
+        let (mut records, mut places) = (pipe(), cmd("HMGET"));
+        places.arg(keys::UNASSIGNED_PRESENCE);
+        for key in devices {
+            records.cmd("HGETALL").arg(keys::unassigned_device(key));
+            places.arg(key.as_str());
+        }
+        let (records, owners, places): (Vec<Fields>, _, Vec<Option<String>>) =
+            tokio::try_join!(self.line.ask_all(&records), self.owners(devices), self.line.ask(&places))?;
+        let places = self.online(&places).await?;
+        let mut found = Vec::new();
+        for (((key, fields), owner), at) in devices.iter().zip(records).zip(owners).zip(places) {
+            if owner.is_none() && !fields.is_empty() {
+                found.push(UnassignedListing { device: unassigned_of(key, &fields)?, at });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unassigned_of(key: &DeviceKey, fields: &Fields) -> Result<UnassignedDevice> {
+    let place = keys::unassigned_device(key);
+    let field =
+        |name: &str| fields.get(name).map(Vec::as_slice).ok_or_else(|| corrupt(&place, &format!("{name} is missing")));
+    Ok(UnassignedDevice {
+        id: DeviceId(from_json(&place, field("id")?)?),
+        key: key.clone(),
+        facts: from_json(&place, field("facts")?)?,
+        seen: UnixMillis(from_json(&place, field("seen")?)?),
+    })
+}

@@ -1,0 +1,194 @@
+//! The domains and their jobs as every connection needs them: kept in memory, read from the store.
+//!
+//! Domains are few and seldom change. They are read again from time to time, and at once when somebody names one that is not
+//! there, but then at most once a second, so that made-up names do not become a load on the store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::clock;
+use crate::core::model::device::Domain;
+use crate::core::model::ids::{DomainId, DomainName};
+use crate::core::model::time::Tick;
+use crate::core::policy::jobs::Job;
+use crate::store::{self, Store};
+
+/// How old the picture of the domains may become.
+pub const REFRESH: Duration = Duration::from_secs(10);
+
+/// Between two readings because of unknown names.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+struct Tenant {
+    domain: Arc<Domain>,
+    jobs: Arc<Vec<Job>>,
+}
+
+impl Tenant {
+    /// Whether nothing of it has changed since. A domain that was deleted and made again has another number.
+    fn is(&self, domain: &Domain) -> bool {
+        (self.domain.id, self.domain.revision) == (domain.id, domain.revision)
+    }
+}
+
+/// What the members of a domain have to be told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TenantChanges {
+    /// The administrative password is another one.
+    pub admin_password: bool,
+    /// The jobs are others.
+    pub jobs: bool,
+}
+
+/// The domains of the store, and their jobs.
+pub struct Tenants {
+    store: Arc<dyn Store>,
+    known: RwLock<HashMap<DomainName, Tenant>>,
+    /// What has changed and was not taken yet.
+    news: Mutex<HashMap<DomainName, TenantChanges>>,
+    /// One reads at a time, so that no older picture replaces a newer one.
+    reading: tokio::sync::Mutex<()>,
+    missed: Mutex<Option<Tick>>,
+}
+
+impl Tenants {
+    /// Nothing is read yet.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            known: RwLock::default(),
+            news: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            missed: Mutex::default(),
+        }
+    }
+
+    /// Reads all domains, and the jobs of those that have changed.
+    pub async fn refresh(&self) -> store::Result<()> {
+        let _turn = self.reading.lock().await;
+        let mut fresh = HashMap::new();
+        for domain in self.store.domains().await? {
+            fresh.insert(domain.name.clone(), self.read(domain).await?);
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// Reads one domain, and its jobs if it has changed.
+    pub async fn refresh_one(&self, name: &DomainName) -> store::Result<()> {
+        let _turn = self.reading.lock().await;
+        let tenant = match self.store.domain(name).await? {
+            Some(domain) => Some(self.read(domain).await?),
+            None => None,
+        };
+        let mut tenants = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match tenant {
+            Some(tenant) => tenants.insert(name.clone(), tenant),
+            None => tenants.remove(name),
+        };
+        Ok(())
+    }
+
+    /// What has changed since the last time, for those who have to be told.
+    pub fn take_news(&self) -> HashMap<DomainName, TenantChanges> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn read(&self, domain: Domain) -> store::Result<Tenant> {
+        let known = self.tenant(&domain.name);
+        if let Some(same) = known.as_ref().filter(|known| known.is(&domain)) {
+            return Ok(same.clone());
+        }
+        let tenant = Tenant { jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
+        if let Some(known) = known {
+            let mut all = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = all.entry(tenant.domain.name.clone()).or_default();
+            news.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
+            news.jobs |= known.jobs != tenant.jobs;
+        }
+        Ok(tenant)
+    }
+
+    fn tenant(&self, name: &DomainName) -> Option<Tenant> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The domain with this name.
+    pub async fn find(&self, name: &DomainName) -> store::Result<Option<Arc<Domain>>> {
+        self.search(|tenants| tenants.get(name).map(|tenant| tenant.domain.clone())).await
+    }
+
+    /// The domain with this number.
+    pub async fn by_id(&self, id: DomainId) -> store::Result<Option<Arc<Domain>>> {
+        self.search(|tenants| tenants.values().map(|tenant| &tenant.domain).find(|d| d.id == id).cloned()).await
+    }
+
+    /// All domains, sorted by number, as they were last read.
+    pub fn all(&self) -> Vec<Arc<Domain>> {
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = tenants.values().map(|tenant| tenant.domain.clone()).collect();
+        all.sort_by_key(|domain| domain.id.0);
+        all
+    }
+
+    /// Whether who has proved the password of `from` (`None`: of the instance) may see and use things of `domain`
+    /// (`appwebsocket.md` section 6).
+    pub async fn reach(&self, from: Option<&DomainName>, domain: &DomainName) -> store::Result<bool> {
+        Ok(match from {
+            None => true,
+            Some(from) if from == domain => true,
+            Some(from) => self.find(from).await?.is_some_and(|from| from.access_to.contains(domain)),
+        })
+    }
+
+    /// All domains that [`Tenants::reach`] lets through, sorted by number, as they were read last.
+    pub fn reachable(&self, from: Option<&DomainName>) -> Vec<Arc<Domain>> {
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found: Vec<_> = match from {
+            None => tenants.values().map(|tenant| Arc::clone(&tenant.domain)).collect(),
+            Some(name) => {
+                let own = tenants.get(name);
+                let others = own.iter().flat_map(|own| &own.domain.access_to).filter(|other| *other != name);
+                let all = own.into_iter().chain(others.filter_map(|other| tenants.get(other)));
+                all.map(|tenant| Arc::clone(&tenant.domain)).collect()
+            }
+        };
+        found.sort_by_key(|domain| domain.id);
+        found
+    }
+
+    /// The jobs of a domain, oldest first; none if there is no such domain.
+    pub fn jobs(&self, domain: &DomainName) -> Arc<Vec<Job>> {
+        self.tenant(domain).map(|tenant| tenant.jobs).unwrap_or_default()
+    }
+
+    async fn search(
+        &self,
+        pick: impl Fn(&HashMap<DomainName, Tenant>) -> Option<Arc<Domain>> + Send,
+    ) -> store::Result<Option<Arc<Domain>>> {
+        let look = || pick(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        if let Some(domain) = look() {
+            return Ok(Some(domain));
+        }
+        if !self.may_read_again() {
+            return Ok(None);
+        }
+        self.refresh().await?;
+        Ok(look())
+    }
+
+    fn may_read_again(&self) -> bool {
+        let now = clock::now();
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = missed.is_none_or(|before| now.since(before) >= AGAIN);
+        if may {
+            *missed = Some(now);
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use serde_json::json;
+
+use super::*;
+use crate::core::model::ids::Secret;
+use crate::core::policy::jobs::config::{Configuration, Kind};
+use crate::core::policy::jobs::{JobSpec, Task};
+use crate::store::seal::Sealer;
+use crate::store::{Deleted, DomainChange, NewDomain};
+
+fn name() -> DomainName {
+    DomainName::parse("example.com").unwrap()
+}
+
+fn new() -> NewDomain {
+    NewDomain {
+        name: name(),
+        password: Secret::new("p"),
+        admin_password: Secret::new("a"),
+        auto_token: Secret::default(),
+        categories: Vec::new(),
+    }
+}
+
+fn order() -> JobSpec {
+    let values = [("servers".to_owned(), json!("ntp.example.org"))].into_iter().collect();
+    JobSpec { category: None, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
+}
+
+#[tokio::test]
+async fn jobs_are_read_again_only_when_the_domain_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().join("store.redb").display());
+    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let tenants = Tenants::new(Arc::clone(&store));
+    store.create_domain(&new()).await.unwrap().unwrap();
+    tenants.refresh().await.unwrap();
+    let job = store.add_job(&name(), &order()).await.unwrap().unwrap();
+    assert!(tenants.jobs(&name()).is_empty() && tenants.take_news().is_empty());
+
+    tenants.refresh().await.unwrap();
+    let read = tenants.jobs(&name());
+    assert_eq!(*read, std::slice::from_ref(&job));
+    assert_eq!(tenants.take_news(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: false })]));
+    tenants.refresh().await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert!(Arc::ptr_eq(&read, &tenants.jobs(&name())), "not read again");
+    assert!(tenants.take_news().is_empty());
+
+    // News that nobody has taken yet are not lost by the next reading.
+    let change = DomainChange { admin_password: Some(Secret::new("b")), ..DomainChange::default() };
+    store.change_domain(&name(), &change).await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    store.remove_job(&name(), job.id).await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert!(tenants.jobs(&name()).is_empty());
+    assert_eq!(tenants.take_news(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: true })]));
+}
+
+#[tokio::test]
+async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().join("store.redb").display());
+    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let tenants = Tenants::new(Arc::clone(&store));
+    store.create_domain(&new()).await.unwrap().unwrap();
+    store.add_job(&name(), &order()).await.unwrap().unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert_eq!(tenants.jobs(&name()).len(), 1);
+    assert_eq!(store.delete_domain(&name()).await.unwrap(), Deleted::Gone);
+    store.create_domain(&new()).await.unwrap().unwrap();
+    // As many changes as before.
+    let change = DomainChange { password: Some(Secret::new("q")), ..DomainChange::default() };
+    store.change_domain(&name(), &change).await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert!(tenants.jobs(&name()).is_empty());
+    store.delete_domain(&name()).await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert!(tenants.all().is_empty());
+}

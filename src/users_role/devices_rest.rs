@@ -1,0 +1,235 @@
+//! What the app protocol has no message for, asked of the operators' interface of Devices: how far a code and its phone are, and
+//! taking a code back. A Devices without that interface is asked less precisely, over the link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use rustls::ClientConfig;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
+use crate::core::model::root_cause::innermost;
+use crate::core::model::timeline::TimelineEvent;
+use crate::core::policy::blocked_reason::Reason;
+use crate::core::session::app::client::AskError;
+
+/// One whole exchange.
+const TIME: Duration = Duration::from_secs(10);
+/// Longest answer that is read, in bytes. A timeline has a hundred steps at most.
+const LIMIT: usize = 1 << 20;
+
+/// Devices cannot be asked, or has refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DevicesError {
+    /// It cannot be reached now.
+    #[error("not reached: {0}")]
+    Unreachable(Box<str>),
+    /// It has not done what it was asked.
+    #[error("refused: {0}")]
+    Refused(Box<str>),
+    /// It asks for patience.
+    #[error("too many requests")]
+    TooMany,
+}
+
+impl From<AskError> for DevicesError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Refused(why) if &*why == "too many requests" => Self::TooMany,
+            AskError::Refused(why) => Self::Refused(why),
+            AskError::TooMany => Self::TooMany,
+            AskError::Offline | AskError::Lost | AskError::Timeout | AskError::Malformed => {
+                Self::Unreachable(error.to_string().into())
+            }
+        }
+    }
+}
+
+impl From<reqwest::Error> for DevicesError {
+    fn from(error: reqwest::Error) -> Self {
+        // The address holds a code.
+        Self::Unreachable(innermost(&error.without_url()).to_string().into())
+    }
+}
+
+/// A story as it is told: what has happened, and why nothing more does. Steps of a later version are left out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TimelineReport {
+    pub steps: Vec<TimelineEvent>,
+    pub standstill: Option<Reason>,
+}
+
+/// What has become of taking a code back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Revoked {
+    /// Nobody can use it any more, or it had ended before.
+    Gone,
+    /// A phone has used it.
+    Used,
+}
+
+/// The operators' interface, with the rights of one domain.
+pub(super) struct Operators {
+    http: reqwest::Client,
+    base: Url,
+    domain: DomainName,
+    password: Secret,
+    token: Mutex<Option<Secret>>,
+}
+
+impl Operators {
+    /// The interface of the Devices whose app WebSocket is at `app`.
+    pub fn new(app: &str, tls: &Arc<ClientConfig>, domain: DomainName, password: Secret) -> Result<Self, DevicesError> {
+        let wrong = || DevicesError::Unreachable("the address of Devices is none".into());
+        let base = Url::parse(&app.replacen("ws", "http", 1)).and_then(|url| url.join("/api/v1/"));
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIME)
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(ClientConfig::clone(tls))
+            .build()?;
+        Ok(Self { http, base: base.map_err(|_| wrong())?, domain, password, token: Mutex::default() })
+    }
+
+    /// The story of a code; `None` if Devices does not know it.
+    pub async fn code_story(&self, code: Code) -> Result<Option<TimelineReport>, DevicesError> {
+        Ok(self.get::<TimelineDoc>(&["codes", code.expose(), "timeline"]).await?.map(TimelineDoc::story))
+    }
+
+    /// The phone that has used a code.
+    pub async fn phone_of(&self, code: Code) -> Result<Option<DeviceKey>, DevicesError> {
+        #[derive(Deserialize)]
+        struct CodeDoc {
+            device: Option<DeviceKey>,
+        }
+        Ok(self.get::<CodeDoc>(&["codes", code.expose()]).await?.and_then(|code| code.device))
+    }
+
+    /// The story of a phone.
+    pub async fn phone_story(&self, key: &DeviceKey) -> Result<Option<TimelineReport>, DevicesError> {
+        Ok(self.get::<TimelineDoc>(&["devices", key.as_str(), "timeline"]).await?.map(TimelineDoc::story))
+    }
+
+    /// Takes a code back.
+    pub async fn revoke(&self, code: Code) -> Result<Revoked, DevicesError> {
+        let (status, _) = self.call(Method::DELETE, &["codes", code.expose()]).await?;
+        match status {
+            StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::NOT_FOUND => Ok(Revoked::Gone),
+            StatusCode::CONFLICT => Ok(Revoked::Used),
+            status => Err(refused(status)),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, DevicesError> {
+        let (status, body) = self.call(Method::GET, path).await?;
+        match status {
+            StatusCode::OK => match serde_json::from_slice(&body) {
+                Ok(found) => Ok(Some(found)),
+                Err(_) => Err(DevicesError::Refused("an answer that cannot be understood".into())),
+            },
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(refused(status)),
+        }
+    }
+
+    /// One call; with a new token if the one that we have is none any more.
+    async fn call(&self, method: Method, path: &[&str]) -> Result<(StatusCode, Vec<u8>), DevicesError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["domains", self.domain.as_str()]).extend(path);
+        }
+        let mut fresh = false;
+        loop {
+            let token = self.token(fresh).await?;
+            let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose());
+            let (status, body) = read(request.send().await?).await?;
+            if status != StatusCode::UNAUTHORIZED || fresh {
+                return Ok((status, body));
+            }
+            fresh = true;
+        }
+    }
+
+    async fn token(&self, fresh: bool) -> Result<Secret, DevicesError> {
+        #[derive(Deserialize)]
+        struct Token {
+            token: Secret,
+        }
+        let mut known = self.token.lock().await;
+        if let Some(token) = known.as_ref().filter(|_| !fresh) {
+            return Ok(token.clone());
+        }
+        *known = None;
+        let url = self.base.join("token").map_err(|_| DevicesError::Unreachable("no address for tokens".into()))?;
+        let who = serde_json::json!({ "domain": self.domain.as_str(), "password": self.password.expose() });
+        let (status, body) = read(self.http.post(url).json(&who).send().await?).await?;
+        let token = if status == StatusCode::OK { serde_json::from_slice::<Token>(&body).ok() } else { None };
+        match token {
+            Some(Token { token }) => Ok(known.insert(token).clone()),
+            None => Err(refused(status)),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<(StatusCode, Vec<u8>), DevicesError> {
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > LIMIT {
+            return Err(DevicesError::Refused("an answer that is too long".into()));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok((status, body))
+}
+
+fn refused(status: StatusCode) -> DevicesError {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        DevicesError::TooMany
+    } else {
+        DevicesError::Refused(format!("status {}", status.as_u16()).into())
+    }
+}
+
+#[derive(Deserialize)]
+struct TimelineDoc {
+    steps: Vec<serde_json::Value>,
+    standstill: Option<BlockedReasonDoc>,
+}
+
+#[derive(Deserialize)]
+struct BlockedReasonDoc {
+    reason: serde_json::Value,
+}
+
+impl TimelineDoc {
+    fn story(self) -> TimelineReport {
+        let steps = self.steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect();
+        let standstill = self.standstill.and_then(|still| serde_json::from_value(still.reason).ok());
+        TimelineReport { steps, standstill }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_is_read_without_what_is_not_known() {
+        let text = r#"{"steps":[{"at":1,"event":"issued"},{"at":2,"event":"entered","detail":"code"},{"at":3,"event":"beamed"},
+            {"at":4,"event":"update-ordered","detail":"136012"}],"standstill":{"reason":"update-not-seen","text":"t"}}"#;
+        let story = serde_json::from_str::<TimelineDoc>(text).unwrap().story();
+        let expected = [
+            TimelineEvent::Issued,
+            TimelineEvent::Entered(crate::core::model::device::Way::Code),
+            TimelineEvent::UpdateOrdered("136012".into()),
+        ];
+        assert_eq!((story.steps.as_slice(), story.standstill), (&expected[..], Some(Reason::UpdateNotSeen)));
+        let other = r#"{"steps":[],"standstill":{"reason":"of-tomorrow","text":"t"}}"#;
+        assert_eq!(serde_json::from_str::<TimelineDoc>(other).unwrap().story().standstill, None);
+    }
+}

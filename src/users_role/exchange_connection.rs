@@ -1,0 +1,172 @@
+//! The actor of a connection that a PBX, or a user of it, has opened to the Users instance (`pbx.md` 1.1): carries between the
+//! socket, the door and the client of that PBX.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, StreamHandler, WrapFuture as _};
+use actix_web_actors::ws::{self, CloseCode, CloseReason, ProtocolError, WebsocketContext};
+use futures_util::stream::unfold;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::connection::handle::ConnectionHandle;
+use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
+use crate::core::policy::limits::SourceKey;
+use crate::core::protocol::appws::call::PbxInfo;
+use crate::core::protocol::close::Close;
+use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOGIN_TIME};
+use crate::lifecycle::Shutdown;
+use crate::metrics::{self, Counter};
+use crate::node::Node;
+use crate::random;
+use crate::users_role::backend::exchange::{InboundRegistry, Link, LinkCommand};
+
+/// A little after the time for the log-in, so that it is over by then.
+const LOGIN_OVER: Duration = LOGIN_TIME.saturating_add(Duration::from_millis(10));
+
+/// The actor of one connection.
+pub(crate) struct Exchange {
+    node: Arc<Node>,
+    switchboard: InboundRegistry,
+    source: SourceKey,
+    door: InboundSession,
+    line: ConnectionHandle,
+    joiner: FragmentJoiner,
+    shutdown: Shutdown,
+    /// Set if this is the connection of a PBX that counts.
+    link: Option<Link>,
+    closed: Option<Close>,
+}
+
+/// What the client of the PBX wants; `None`: it is gone.
+struct Wanted(Option<LinkCommand>);
+
+impl Exchange {
+    /// For a connection that was opened just now.
+    pub(crate) fn new(
+        node: Arc<Node>,
+        switchboard: InboundRegistry,
+        source: SourceKey,
+        line: ConnectionHandle,
+        shutdown: Shutdown,
+    ) -> Self {
+        let mut entropy = [0; 32];
+        random::fill(&mut entropy);
+        let door = InboundSession::new(clock::now(), entropy);
+        let joiner = FragmentJoiner::default();
+        Self { node, switchboard, source, door, line, joiner, shutdown, link: None, closed: None }
+    }
+
+    fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
+        let mut actions = Vec::new();
+        self.door.on_text(&text, clock::now(), self.switchboard.door(), &mut actions);
+        let mut forward = false;
+        for action in actions {
+            forward |= action == InboundAction::Forward;
+            self.perform(action, ctx);
+        }
+        if forward
+            && let Some(link) = &self.link
+            && !link.text(text)
+        {
+            self.close(Close::Overload, ctx);
+        }
+    }
+
+    fn perform(&mut self, action: InboundAction, ctx: &mut WebsocketContext<Self>) {
+        match action {
+            InboundAction::Send(text) => ctx.text(text),
+            InboundAction::Close(close) => self.close(close, ctx),
+            InboundAction::LoginFailed => {
+                tracing::info!("log-in at the Users instance failed");
+                self.node.codes.attempt_limiter().failed_login(self.source);
+            }
+            InboundAction::LoggedIn => {
+                metrics::count(Counter::LogIn);
+                self.line.allow(self.node.app_settings.longest_after);
+            }
+            InboundAction::Attached(info) => self.attach(&info, ctx),
+            InboundAction::Forged => {
+                tracing::warn!("what calls itself a PBX has logged in under another name; ignored");
+            }
+            InboundAction::Forward => {}
+        }
+    }
+
+    fn attach(&mut self, info: &PbxInfo, ctx: &mut WebsocketContext<Self>) {
+        let Some((link, orders)) = self.switchboard.attach(info) else {
+            tracing::info!("a PBX has connected that is not the one that counts; kept open, without use");
+            self.link = None;
+            return;
+        };
+        self.link = Some(link);
+        let wanted = unfold(Some(orders), |orders: Option<mpsc::Receiver<LinkCommand>>| async move {
+            let mut orders = orders?;
+            let order = orders.recv().await;
+            // After this one nothing of this link counts here any more.
+            let last = matches!(order, None | Some(LinkCommand::Replaced));
+            Some((Wanted(order), (!last).then_some(orders)))
+        });
+        ctx.add_stream(wanted);
+    }
+
+    fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
+        self.closed = Some(close);
+        ctx.close(Some(close_frame(close)));
+        ctx.stop();
+    }
+}
+
+impl Actor for Exchange {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_later(LOGIN_OVER, |exchange, ctx| {
+            let mut actions = Vec::new();
+            exchange.door.timer(clock::now(), &mut actions);
+            for action in actions {
+                exchange.perform(action, ctx);
+            }
+        });
+        let shutdown = self.shutdown.clone();
+        let draining = async move { shutdown.draining().await }.into_actor(self);
+        ctx.spawn(draining.map(|(), exchange, ctx| exchange.close(Close::Stopping, ctx)));
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
+    }
+}
+
+impl StreamHandler<Wanted> for Exchange {
+    fn handle(&mut self, Wanted(order): Wanted, ctx: &mut Self::Context) {
+        match order {
+            Some(LinkCommand::Text(text)) => ctx.text(text),
+            Some(LinkCommand::Close(code)) => {
+                ctx.close(Some(CloseReason { code: CloseCode::from(code), description: None }));
+                ctx.stop();
+            }
+            // The connection stays; if it says again what it is, it counts again.
+            Some(LinkCommand::Replaced) => {}
+            None => self.close(Close::Overload, ctx),
+        }
+    }
+
+    /// The connection outlives what the client of the PBX had to say.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<Result<ws::Message, ProtocolError>> for Exchange {
+    fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
+        let Some(incoming) = self.joiner.take(item, &self.line) else { return };
+        match incoming {
+            Incoming::Text(text) => self.text(text, ctx),
+            Incoming::Pong(_) => {}
+            Incoming::Ping(payload) => ctx.pong(&payload),
+            Incoming::Close => self.close(Close::ByPeer, ctx),
+            Incoming::Binary(_) => self.close(Close::WrongKind, ctx),
+            Incoming::Fault(close) => self.close(close, ctx),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the Users role tells of requests, as a stream for a page that shows some of them.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::core::model::users_role::Changed;
+use crate::users_role::RequestChange;
+
+/// One item whenever something that concerns the page has changed, or may have.
+pub(super) fn follow(
+    news: Receiver<RequestChange>,
+    concerns: impl Fn(&Changed) -> bool + 'static,
+) -> impl Stream<Item = ()> {
+    stream::unfold((news, concerns), |(mut news, concerns)| async move {
+        loop {
+            match news.recv().await {
+                Ok(RequestChange::Changed(changed)) if !concerns(&changed) => {}
+                Ok(RequestChange::Changed(_) | RequestChange::Missed) | Err(RecvError::Lagged(_)) => {
+                    return Some(((), (news, concerns)));
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+}
+
+/// The same changes, and after the last one for a while, `pause` later, one item more: for figures that follow changes with a delay.
+pub(super) fn and_afterwards(
+    changes: impl Stream<Item = ()> + Unpin + 'static,
+    pause: Duration,
+) -> impl Stream<Item = ()> {
+    stream::unfold((changes, false), move |(mut changes, owed)| async move {
+        let next = if owed { timeout(pause, changes.next()).await } else { Ok(changes.next().await) };
+        match next {
+            Ok(change) => change.map(|()| ((), (changes, true))),
+            Err(_) => Some(((), (changes, false))),
+        }
+    })
+}
+
+/// One item after each `pause`: for what nobody tells of.
+pub(super) fn now_and_then(pause: Duration) -> impl Stream<Item = ()> {
+    let mut ticks = interval_at(Instant::now() + pause, pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold(ticks, |mut ticks| async move {
+        ticks.tick().await;
+        Some(((), ticks))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn after_the_last_change_comes_one_item_more() {
+        for (pause, comes) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
+            let (tell, heard) = mpsc::unbounded_channel();
+            let changes = stream::unfold(heard, |mut heard: mpsc::UnboundedReceiver<()>| async move {
+                heard.recv().await.map(|()| ((), heard))
+            });
+            let mut told = Box::pin(and_afterwards(Box::pin(changes), pause));
+            assert_eq!(told.next().now_or_never(), None, "nothing has changed yet");
+            for _ in 0..2 {
+                tell.send(()).unwrap();
+                assert_eq!(told.next().await, Some(()));
+            }
+            if comes {
+                assert_eq!(told.next().await, Some(()));
+            }
+            assert_eq!(told.next().now_or_never(), None, "no more than that");
+            drop(tell);
+            assert_eq!(told.next().await, None);
+        }
+    }
+}
