@@ -8,7 +8,7 @@
 // The helpers of a test are tests: clippy excuses only the functions that are marked.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 /// Kinds of files that are searched for references.
@@ -216,6 +216,10 @@ fn references(file: &str, text: &str) -> Vec<Reference> {
         if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/')) {
             continue;
         }
+        if is_markdown(file) && rest.trim_start_matches('`').starts_with("](") {
+            // The text of a link, whose target follows.
+            continue;
+        }
         let before = flat.text[..at].trim_end_matches(is_path);
         let path = &flat.text[before.len()..at + ending.len()];
         // A pattern, a part of a made name, an address, something that a build has made.
@@ -405,6 +409,52 @@ fn every_reference_leads_somewhere() {
     assert!(followed > 300, "only {followed} references were found");
 }
 
+/// The sections of `document` in which a mark stands, by the nearest heading with a number; what comes before it has none.
+fn marked_sections(document: &Document) -> BTreeSet<String> {
+    let marks = document.lines.iter().enumerate().filter(|(_, line)| line.contains("*planned*"));
+    let heading = |at| document.headings.iter().rev().filter(move |h| h.line < at).find_map(|h| h.number.clone());
+    marks.filter_map(|(at, _)| heading(at)).collect()
+}
+
+/// The rows of the table of planned rules: document and sections.
+fn planned_rows(readme: &str) -> Vec<(String, Vec<String>)> {
+    let rows = readme.lines().filter_map(|line| {
+        let [rule, _, file, sections, _] =
+            line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        let file = file.strip_prefix("[`")?.split('`').next()?;
+        rule.starts_with(|c: char| c.is_ascii_digit())
+            .then(|| (file.to_owned(), sections.split(", ").map(Into::into).collect()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn planned_rules_are_marked_and_listed() {
+    let mut documents = Documents { root: root(), ..Documents::default() };
+    let folder = "docs/protocol";
+    let readme = std::fs::read_to_string(root().join(folder).join(md("README"))).unwrap();
+    let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, sections) in planned_rows(&readme) {
+        listed.entry(file).or_default().extend(sections);
+    }
+    for entry in std::fs::read_dir(root().join(folder)).unwrap().map(Result::unwrap) {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if file == md("README") {
+            continue;
+        }
+        let marked = marked_sections(documents.get(&format!("{folder}/{file}")).unwrap());
+        assert_eq!(
+            marked,
+            listed.remove(&file).unwrap_or_default(),
+            "{file}: sections with marks, sections in the table"
+        );
+    }
+    assert!(listed.is_empty(), "no such documents: {listed:?}");
+}
+
 #[test]
 fn nothing_outside_the_repository_is_mentioned() {
     let texts = all_files().into_iter().filter_map(|file| {
@@ -452,7 +502,13 @@ fn right_references_are_followed() {
     ] {
         assert_eq!(wrong_in("src/lib.rs", text), [""; 0], "{text}");
     }
-    for text in ["[a](BARE#2-two-the-rest) and [b](../docs/BARE)", "`BARE` 1.1", "`GUIDE` 1.1", "```\n`BARE` 99\n```"] {
+    for text in [
+        "[a](BARE#2-two-the-rest) and [b](../docs/BARE)",
+        "[`none/BARE`](BARE) 1.1",
+        "`BARE` 1.1",
+        "`GUIDE` 1.1",
+        "```\n`BARE` 99\n```",
+    ] {
         assert_eq!(wrong_in(&md("docs/other"), text), [""; 0], "{text}");
     }
 }
@@ -475,6 +531,7 @@ fn wrong_references_are_found() {
     found("/// [guide](GUIDE#three)", &["no anchor #three"]);
     let other = md("docs/other");
     assert_eq!(wrong_in(&other, "[a](GUIDE)"), ["no such document"], "a link is relative to its file");
+    assert_eq!(wrong_in(&other, "[`none/BARE`](BARE) section 3"), ["no section 3"]);
     assert_eq!(wrong_in(&other, "[a](BARE#none)"), ["no anchor #none"]);
     assert_eq!(wrong_in(&other, "* `BARE`,\n  section 3"), ["no section 3"]);
     assert_eq!(wrong_in(&other, "[a](#none)"), ["no such document"], "the file itself has to be there");
