@@ -1,6 +1,6 @@
 //! Follows the references of the documents into the repository.
 //!
-//! `docs/architecture.md`, and `CONTRIBUTING.md` if there is one, name files and functions between backticks, in one strict
+//! The documents of [`followed`] name files and functions between backticks, in one strict
 //! notation: a path from the root of the repository, and optionally the name of something that is declared in that file, as in
 //! `src/app.rs::serve` or `src/node.rs::Node::domain`. A part in angle brackets stands for any name; what is before it has to
 //! exist. Words within fenced blocks are followed too.
@@ -98,7 +98,8 @@ fn fault(root: &Path, reference: &Reference) -> Option<String> {
     if path.contains(['*', '{', '…']) || path.contains("..") {
         return at("one path of one file, without patterns");
     }
-    let known = path.split_once('<').map_or(path.as_str(), |(known, _)| known.rsplit_once('/').map_or("", |(to, _)| to));
+    let known =
+        path.split_once('<').map_or(path.as_str(), |(known, _)| known.rsplit_once('/').map_or("", |(to, _)| to));
     let file = root.join(known);
     if known.is_empty() || !file.exists() {
         return at("does not exist");
@@ -154,15 +155,22 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The documents whose references are followed, as paths from the root.
+fn followed(root: &Path) -> Vec<String> {
+    let mut documents = vec!["docs/architecture.md".to_owned(), "docs/glossary.md".to_owned()];
+    let records = std::fs::read_dir(root.join("docs/adr")).unwrap();
+    documents.extend(records.map(|record| format!("docs/adr/{}", record.unwrap().file_name().to_string_lossy())));
+    documents.extend(Some("CONTRIBUTING.md".to_owned()).filter(|name| root.join(name).exists()));
+    documents.sort();
+    documents
+}
+
 #[test]
 fn every_reference_leads_to_a_file_and_to_what_it_declares() {
     let root = root();
     let mut wrong = Vec::new();
-    for name in ["docs/architecture.md", "CONTRIBUTING.md"] {
-        let Ok(document) = std::fs::read_to_string(root.join(name)) else {
-            assert_ne!(name, "docs/architecture.md", "it has to be there");
-            continue;
-        };
+    for name in followed(&root) {
+        let document = std::fs::read_to_string(root.join(&name)).unwrap();
         assert!(!references(&document).is_empty(), "{name} refers to nothing");
         wrong.extend(faults(&root, &document).into_iter().map(|fault| format!("{name}, {fault}")));
     }
