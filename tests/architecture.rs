@@ -1,9 +1,9 @@
 //! Follows the references of the documents into the repository.
 //!
-//! The documents of [`followed`] name files and functions between backticks, in one strict
-//! notation: a path from the root of the repository, and optionally the name of something that is declared in that file, as in
-//! `src/app.rs::serve` or `src/node.rs::Node::domain`. A part in angle brackets stands for any name; what is before it has to
-//! exist. Words within fenced blocks are followed too.
+//! The documents of [`followed`] name files and functions between backticks, in one strict notation: a path from the
+//! root of the repository, and optionally the name of something that is declared in that file, as in
+//! `src/app.rs::serve` or `src/node.rs::Node::domain`. A part in angle brackets stands for any name; what is before it
+//! has to exist. Words within fenced blocks are followed too.
 
 // The helpers of a test are tests: clippy excuses only the functions that are marked.
 #![allow(clippy::unwrap_used)]
@@ -190,7 +190,8 @@ fn three_lives_are_told_in_ten_steps_with_functions() {
 
 #[test]
 fn references_are_found_where_they_are() {
-    let document = "See `src/a.rs::first`, then `cargo run -- --config=config/x.toml#a`.\nsrc/not_quoted.rs `other/src/b.rs`\n\
+    let document = "See `src/a.rs::first`, then `cargo run -- --config=config/x.toml#a`.\nsrc/not_quoted.rs \
+                    `other/src/b.rs`\n\
                     ```sh\ncat docs/c.md src/d.rs::D::go.\n```\n`tests/e.rs`";
     let found = references(document);
     let told: Vec<_> = found.iter().map(|r| (r.line, r.path.as_str(), r.names.join("::"))).collect();
