@@ -310,6 +310,19 @@ fn nodes_on_one_redis() {
 }
 
 #[test]
+fn every_test_binary_has_a_line() {
+    let tests = Path::new(ROOT).join("tests");
+    let list = std::fs::read_to_string(tests.join("README.md")).unwrap();
+    for entry in std::fs::read_dir(&tests).unwrap() {
+        let path = entry.unwrap().path();
+        if has_extension(&path, "rs") || path.join("main.rs").is_file() {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            assert!(list.contains(&format!("\n| `{name}` |")), "tests/README.md has no line for {name}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_is_short() {
     let lines = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap().lines().count();
     assert!(lines <= README_LINES, "README.md has {lines} lines; move what is not for a newcomer to docs/");
