@@ -137,7 +137,7 @@ pub(super) fn samples() -> Vec<Account> {
         Some(Account { name, password, role, domain, sip, shown })
     };
     let samples = [
-        of("anna", Role::Person, "anna", "Anna Sample", domain.clone()),
+        of("anna", Role::Person, "anna", "Anna Berg", domain.clone()),
         of("admin", Role::Rollout, "admin", "Alex Administrator", domain),
         of("operator", Role::Operator, "", "Olga Operator", None),
     ];

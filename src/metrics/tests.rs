@@ -51,11 +51,11 @@ fn every_series_is_there_from_the_start_and_no_more_appear() {
 }
 
 #[test]
-fn the_readme_has_the_table() {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("<!-- metrics:").unwrap();
+fn the_document_has_the_table() {
+    let document = include_str!("../../docs/metrics.md");
+    let (_, rest) = document.split_once("<!-- metrics:").unwrap();
     let table = rest.split_once("-->\n").unwrap().1.split_once("<!-- /metrics -->").unwrap().0;
-    assert_eq!(table, markdown(), "put the output of `provbroker metrics-table` into README.md");
+    assert_eq!(table, markdown(), "put the output of `provbroker metrics-table` into docs/metrics.md");
 }
 
 #[test]

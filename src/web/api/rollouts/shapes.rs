@@ -42,7 +42,7 @@ pub(super) struct NewUser {
     pub sip: String,
     /// Name to be shown.
     #[serde(default, deserialize_with = "crate::web::api::shapes::given")]
-    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", example = "Anna Smith", nullable = false)]
+    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", example = "Anna Berg", nullable = false)]
     pub name: Option<String>,
 }
 
