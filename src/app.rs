@@ -64,7 +64,7 @@ const LAST_STEPS: Duration = Duration::from_secs(5);
 /// A connection whose peer acknowledges nothing for this long is dead for the kernel.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// App connections may be silent for hours; the kernel finds the dead ones (`appwebsocket.md` 7.4).
+/// App connections may be silent for hours; the kernel finds the dead ones (`docs/protocol/appwebsocket.md` 7.4).
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`).

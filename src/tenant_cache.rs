@@ -134,7 +134,7 @@ impl Tenants {
     }
 
     /// Whether who has proved the password of `from` (`None`: of the instance) may see and use things of `domain`
-    /// (`appwebsocket.md` section 6).
+    /// (`docs/protocol/appwebsocket.md` section 6).
     pub async fn reach(&self, from: Option<&DomainName>, domain: &DomainName) -> store::Result<bool> {
         Ok(match from {
             None => true,

@@ -192,7 +192,7 @@ fn three_lives_are_told_in_ten_steps_with_functions() {
 fn references_are_found_where_they_are() {
     let document = "See `src/a.rs::first`, then `cargo run -- --config=config/x.toml#a`.\nsrc/not_quoted.rs \
                     `other/src/b.rs`\n\
-                    ```sh\ncat docs/c.md src/d.rs::D::go.\n```\n`tests/e.rs`";
+                    ```sh\ncat docs/glossary.md src/d.rs::D::go.\n```\n`tests/e.rs`";
     let found = references(document);
     let told: Vec<_> = found.iter().map(|r| (r.line, r.path.as_str(), r.names.join("::"))).collect();
     assert_eq!(
@@ -200,7 +200,7 @@ fn references_are_found_where_they_are() {
         [
             (1, "src/a.rs", "first".to_owned()),
             (1, "config/x.toml", String::new()),
-            (4, "docs/c.md", String::new()),
+            (4, "docs/glossary.md", String::new()),
             (4, "src/d.rs", "D::go".to_owned()),
             (6, "tests/e.rs", String::new()),
         ]

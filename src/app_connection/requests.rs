@@ -11,7 +11,7 @@ use crate::core::session::device::event::TunnelRequest;
 use crate::device::tunnel::{self, FetchError};
 use crate::node::Node;
 
-/// Longest body of an `HttpGet`, in bytes (`devices-api.md` 3.5).
+/// Longest body of an `HttpGet`, in bytes (`docs/protocol/devices-api.md` 3.5).
 const FETCH_MAX: usize = 1024 * 1024;
 
 /// Answers a question within the rights of its connection.

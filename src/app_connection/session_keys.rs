@@ -1,4 +1,5 @@
-//! Keys of the app sessions that are open on this node: what lets a browser through to devices (`sysclient.md` 8.1).
+//! Keys of the app sessions that are open on this node: what lets a browser through to devices
+//! (`docs/protocol/sysclient.md` 8.1).
 //!
 //! A key is found by its hash, so that the time of a look-up says nothing about the keys that there are.
 

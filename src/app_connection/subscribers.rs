@@ -1,4 +1,4 @@
-//! Which app connections of this node want to know what (`devices-api.md` 4.6).
+//! Which app connections of this node want to know what (`docs/protocol/devices-api.md` 4.6).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -47,7 +47,8 @@ pub struct Bounds {
     pub window: usize,
     /// How long a peer may take none of them.
     pub write_timeout: Duration,
-    /// How long the peer has to end its side after a close frame; known devices never echo the frame (`sysclient.md` 1.2).
+    /// How long the peer has to end its side after a close frame; known devices never echo the frame
+    /// (`docs/protocol/sysclient.md` 1.2).
     pub linger: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! HTTP requests for devices that are members on this node, and the way back of their answers (`sysclient.md` section 7).
+//! HTTP requests for devices that are members on this node, and the way back of their answers
+//! (`docs/protocol/sysclient.md` section 7).
 //!
 //! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given what the device's
 //! session says, tells the session when it has it, and gives the session up when it is dropped. How much can be on the way is

@@ -1,4 +1,4 @@
-//! What an address of Devices may look like (`directory.md` 3.1 and section 6).
+//! What an address of Devices may look like (`docs/protocol/directory.md` 3.1 and section 6).
 //!
 //! The rules are checked on the text itself and not only on what a URL parser makes of it: parsers forgive white space and
 //! missing slashes, and the phone gets the text.

@@ -1,4 +1,4 @@
-//! The directory inside Devices: the calls of section 3 as function calls (`directory.md` section 7).
+//! The directory inside Devices: the calls of section 3 as function calls (`docs/protocol/directory.md` section 7).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The directory: code → address of Devices (`directory.md`).
+//! The directory: code → address of Devices (`docs/protocol/directory.md`).
 //!
 //! [`DirectoryService`] has the rules; the HTTP endpoints (`web::directory`) and [`LocalDirectory`] call it. Devices sees
 //! neither: it asks a [`Directory`], which is this process or another one ([`RemoteDirectory`]).
@@ -22,7 +22,7 @@ pub use local::LocalDirectory;
 pub use remote::{MAX_WAIT, RemoteDirectory};
 pub use service::{Caller, DirectoryService, IssueRequest, MANY_OPEN};
 
-/// Largest body of a request or answer, in bytes (`directory.md` 3.3).
+/// Largest body of a request or answer, in bytes (`docs/protocol/directory.md` 3.3).
 pub const MAX_BODY: usize = 4096;
 
 /// A code as the directory made it.

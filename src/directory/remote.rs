@@ -1,4 +1,4 @@
-//! A directory elsewhere, by HTTPS (`directory.md` section 3).
+//! A directory elsewhere, by HTTPS (`docs/protocol/directory.md` section 3).
 //!
 //! One attempt a call: whoever asks decides whether to ask again, with the same idempotency key.
 
@@ -14,7 +14,7 @@ use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::protocol::json::Object;
 
-/// Longest wait for the directory, connection included (`directory.md` 3.1).
+/// Longest wait for the directory, connection included (`docs/protocol/directory.md` 3.1).
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// When to come again if a busy directory does not say.

@@ -1,4 +1,4 @@
-//! The rules of the directory (`directory.md` section 3), whoever calls.
+//! The rules of the directory (`docs/protocol/directory.md` section 3), whoever calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

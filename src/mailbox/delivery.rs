@@ -1,4 +1,4 @@
-//! How the mailbox of a domain empties into the connections that take its notices (`devices-api.md` 2.5).
+//! How the mailbox of a domain empties into the connections that take its notices (`docs/protocol/devices-api.md` 2.5).
 //!
 //! A notice goes to whoever requested the code, known by connection or by the names of the log-in; else to a connection that
 //! asked about the code, else to one that acts as Users. What nobody here may have is given back for other nodes. It is settled
@@ -312,8 +312,8 @@ impl DomainActor {
         });
     }
 
-    /// Puts notices into the mailbox whose work takes too long (`sysclient.md` 5.2 and the mission document's order give way to
-    /// a person who waits).
+    /// Puts notices into the mailbox whose work takes too long (the order of `docs/protocol/sysclient.md` 5.2 and
+    /// `docs/concept.md` section 8 gives way to a person who waits).
     pub(crate) fn deposit_overdue(&mut self, ctx: &mut Context<Self>) {
         let Some(node) = self.node.upgrade() else { return };
         let name = self.name.clone();

@@ -1,4 +1,5 @@
-//! Wrong attempts of devices and apps, counted for the whole node (`sysclient.md` 9, `appwebsocket.md` 9).
+//! Wrong attempts of devices and apps, counted for the whole node (`docs/protocol/sysclient.md` 9,
+//! `docs/protocol/appwebsocket.md` 9).
 //!
 //! In memory only: source addresses are never stored or logged.
 

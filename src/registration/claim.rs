@@ -1,4 +1,4 @@
-//! A device brings an identify: look up, decide, let in (`sysclient.md` sections 5 and 6).
+//! A device brings an identify: look up, decide, let in (`docs/protocol/sysclient.md` sections 5 and 6).
 
 use crate::clock;
 use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
@@ -17,7 +17,7 @@ use crate::store::{Entered, Entry, EntryRight, PortClaim, Result, StoreError, Wh
 
 use super::RegistrationService;
 
-/// Characters of the random administrative password (`sysclient.md` 3.4).
+/// Characters of the random administrative password (`docs/protocol/sysclient.md` 3.4).
 const ADMIN_PASSWORD_CHARS: usize = 24;
 
 /// An entry that was overtaken by another one is decided anew this often.
@@ -103,7 +103,8 @@ impl RegistrationService {
                 stage: request.stage,
             });
             if verdict.other_domain {
-                // The person at the phone sees nothing of it, so the operator has to (`sysclient.md` section 5).
+                // The person at the phone sees nothing of it, so the operator has to
+                // (`docs/protocol/sysclient.md` section 5).
                 tracing::info!(device = %key, "entry refused: the device belongs to another domain");
                 registered(Registration::OtherDomain);
                 self.note_other_domain(key, &found);
@@ -238,7 +239,8 @@ impl RegistrationService {
         Ok(device.map(|device| membership(Box::new(device), tenant.as_deref())))
     }
 
-    /// A member puts an analogue port into operation. `None` for success, else the text for `0005` (`sysclient.md` 3.5).
+    /// A member puts an analogue port into operation. `None` for success, else the text for `0005`
+    /// (`docs/protocol/sysclient.md` 3.5).
     pub async fn claim_port(
         &self,
         domain: &DomainName,
@@ -302,8 +304,8 @@ pub(super) fn registered(outcome: Registration) {
     metrics::count(Counter::Registered(outcome));
 }
 
-/// Who is handed which administrative password (`sysclient.md` 3.4): the random one after automatic provisioning, else that of
-/// the domain.
+/// Who is handed which administrative password (`docs/protocol/sysclient.md` 3.4): the random one after automatic
+/// provisioning, else that of the domain.
 pub(super) fn membership(device: Box<Device>, domain: Option<&Domain>) -> Membership {
     let hand_out = match device.way {
         Way::Auto => device.admin_password.clone(),

@@ -21,9 +21,9 @@ use crate::core::model::root_cause::innermost;
 const CONNECT_TIME: Duration = Duration::from_secs(20);
 /// A message must have left for the kernel within this time.
 const SEND_TIME: Duration = Duration::from_secs(10);
-/// A server of devices pings every 30 s and gives up after 90 s (`sysclient.md` 1.2); so does this side.
+/// A server of devices pings every 30 s and gives up after 90 s (`docs/protocol/sysclient.md` 1.2); so does this side.
 pub const DEVICE_SILENCE: Duration = Duration::from_secs(90);
-/// How long a close handshake may take (`sysclient.md` 1.2).
+/// How long a close handshake may take (`docs/protocol/sysclient.md` 1.2).
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// One whole HTTP exchange.
 const HTTP_TIME: Duration = Duration::from_secs(30);

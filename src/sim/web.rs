@@ -1,7 +1,8 @@
 //! The web server inside a simulated phone: what the tunnel reaches.
 //!
-//! It understands `GET /`, `/admin.xml` and `/!COMMAND LINE` (`update-script.md` 6); everything else is 404. It has no socket:
-//! bytes of a request come in, bytes of the answer go out, and the answer always has a `Content-Length`.
+//! It understands `GET /`, `/admin.xml` and `/!COMMAND LINE` (`docs/protocol/update-script.md` 6); everything else
+//! is 404. It has no socket: bytes of a request come in, bytes of the answer go out, and the answer always has a
+//! `Content-Length`.
 
 use std::fmt::Write as _;
 

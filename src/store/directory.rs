@@ -9,13 +9,14 @@ use super::Result;
 use crate::core::model::ids::Code;
 use crate::core::model::time::UnixMillis;
 
-/// A directory code is not given out again for this long after its end (`directory.md` 3.1).
+/// A directory code is not given out again for this long after its end (`docs/protocol/directory.md` 3.1).
 pub const CODE_SPENT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What the directory keeps of a phone is kept this long after the last contact (`directory.md` section 5).
+/// What the directory keeps of a phone is kept this long after the last contact
+/// (`docs/protocol/directory.md` section 5).
 pub const CONTACT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// An answer to an `Idempotency-Key` is remembered this long (`directory.md` 3.1).
+/// An answer to an `Idempotency-Key` is remembered this long (`docs/protocol/directory.md` 3.1).
 pub const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 
 /// A directory code to be kept.
@@ -53,7 +54,7 @@ pub struct Remembered {
     pub valid_until: UnixMillis,
 }
 
-/// What the directory keeps of a phone: exactly the documented items (`directory.md` section 5).
+/// What the directory keeps of a phone: exactly the documented items (`docs/protocol/directory.md` section 5).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Contact {
     /// MAC address, twelve digits.

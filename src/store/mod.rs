@@ -166,7 +166,7 @@ impl EntryRight {
     }
 }
 
-/// An entry into a domain (`sysclient.md` 5.1).
+/// An entry into a domain (`docs/protocol/sysclient.md` 5.1).
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Who enters.
@@ -196,7 +196,7 @@ pub enum Entered {
     OwnedElsewhere,
 }
 
-/// An analogue port to be put into operation with a code (`sysclient.md` 3.5).
+/// An analogue port to be put into operation with a code (`docs/protocol/sysclient.md` 3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortClaim {
     /// The port is recorded, the code used up, and the notice is in the mailbox.
@@ -233,7 +233,7 @@ pub trait Devices: Send + Sync {
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()>;
 }
 
-/// The mailbox of a domain: notices on their way to Users (`devices-api.md` 2.5).
+/// The mailbox of a domain: notices on their way to Users (`docs/protocol/devices-api.md` 2.5).
 #[async_trait]
 pub trait Mailbox: Send + Sync {
     /// Moves the pending code of a device into the mailbox. False if none is pending. May be repeated.

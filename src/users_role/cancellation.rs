@@ -1,4 +1,5 @@
-//! Codes that are taken back: because somebody wants it, or because the user is there no longer (`pbx.md`, section 3).
+//! Codes that are taken back: because somebody wants it, or because the user is there no longer
+//! (`docs/protocol/pbx.md`, section 3).
 //!
 //! Every node sees users off; taking a code back twice changes nothing.
 

@@ -1,9 +1,10 @@
 //! The connection of one tenant to Devices: [`UsersClient`] on a WebSocket that keeps coming back.
 //!
-//! A notice counts as delivered when the ping behind it is answered and the connection stays open (`devices-api.md` 2.5). So the
-//! ping is not answered before the orders of all notices in front of it are in the store; if that fails, the connection is
-//! given up without an answer, and Devices delivers again. Nothing is read meanwhile, which is what holds the answer back: the
-//! library answers a ping when it is asked for the next message.
+//! A notice counts as delivered when the ping behind it is answered and the connection stays open
+//! (`docs/protocol/devices-api.md` 2.5). So the ping is not answered before the orders of all notices in front of it
+//! are in the store; if that fails, the connection is given up without an answer, and Devices delivers again. Nothing
+//! is read meanwhile, which is what holds the answer back: the library answers a ping when it is asked for the next
+//! message.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,7 +29,7 @@ use crate::store::StoreError;
 use crate::users_role::order_intake::Placing;
 use crate::{clock, random};
 
-/// Longest message that is taken; lists come in parts of up to 256 KiB (`devices-api.md` 1.1).
+/// Longest message that is taken; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
 const MESSAGE_LIMIT: usize = 1 << 20;
 /// Name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);

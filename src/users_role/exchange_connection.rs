@@ -1,5 +1,5 @@
-//! The actor of a connection that a PBX, or a user of it, has opened to the Users instance (`pbx.md` 1.1): carries between the
-//! socket, the door and the client of that PBX.
+//! The actor of a connection that a PBX, or a user of it, has opened to the Users instance
+//! (`docs/protocol/pbx.md` 1.1): carries between the socket, the door and the client of that PBX.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,7 +28,7 @@ use crate::users_role::order_intake::Placing;
 use crate::users_role::progress_poller::{PollHandle, ProgressPoller};
 use crate::users_role::{entry_orders, open_codes, progress_poller};
 
-/// Phones that are asked about in one request (`devices-api.md` section 6).
+/// Phones that are asked about in one request (`docs/protocol/devices-api.md` section 6).
 const PHONES: usize = 1000;
 
 /// Open codes of one person at most: nobody has more phones in their hands, and each code that is open is one that can be guessed.

@@ -1,4 +1,4 @@
-//! The directory on the network: its calls for Devices and its address for phones (`directory.md`).
+//! The directory on the network: its calls for Devices and its address for phones (`docs/protocol/directory.md`).
 //!
 //! The rules of codes are `DirectoryService`'s, what a phone's query means and what it is answered is `core::init`'s. What is
 //! left for here: HTTP, and the limits for wrong codes.
@@ -19,7 +19,7 @@ use crate::core::model::time::Tick;
 use crate::core::policy::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
 use crate::directory::DirectoryService;
 
-/// Limits for wrong codes (`directory.md` 4.4). They hold for this process.
+/// Limits for wrong codes (`docs/protocol/directory.md` 4.4). They hold for this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongCodeLimits {
     /// Per MAC address.
@@ -154,7 +154,7 @@ pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConf
     }
 }
 
-/// Adds `/healthz`, which a public listener has whatever its role (`directory.md` 3.3).
+/// Adds `/healthz`, which a public listener has whatever its role (`docs/protocol/directory.md` 3.3).
 pub fn health(config: &mut web::ServiceConfig) {
     config.service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
 }

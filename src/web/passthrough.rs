@@ -1,5 +1,5 @@
 //! Browsers and programs at the web server inside a device: `/{domain}/{instance}/passthrough/DEVICE/KEY/REST?QUERY`
-//! (`sysclient.md` section 8).
+//! (`docs/protocol/sysclient.md` section 8).
 //!
 //! Here is who gets through, and the plain way through actix; WebSockets go through [`pipe`]. The address holds the key of a
 //! session: it appears in no log and no error.
@@ -51,7 +51,8 @@ pub fn routes(node: Arc<Node>) -> impl FnOnce(&mut web::ServiceConfig) {
     }
 }
 
-/// Why a request gets no answer of a device: a status that the broker makes itself (`sysclient.md` 8.6), and one short line.
+/// Why a request gets no answer of a device: a status that the broker makes itself (`docs/protocol/sysclient.md` 8.6),
+/// and one short line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(u16, &'static str);
 
@@ -114,7 +115,8 @@ struct Permit {
     holder: Holder,
 }
 
-/// The checks of `sysclient.md` 8.1, in their order. How many sessions the device itself has open is known where they are.
+/// The checks of `docs/protocol/sysclient.md` 8.1, in their order. How many sessions the device itself has open is
+/// known where they are.
 async fn admit(node: &Node, address: &Address<'_>) -> Result<Permit, Refused> {
     let holder = node.keys.find(&address.key).ok_or(Refused::KEY)?;
     let key = DeviceKey::parse(&address.device).map_err(|_| Refused::DEVICE)?;
@@ -205,7 +207,7 @@ fn builder(status: u16) -> HttpResponseBuilder {
 }
 
 /// Adds what every answer at a passthrough address has: the key in the address must not travel on, and the answer belongs to
-/// its session (`devices-api.md` section 5).
+/// its session (`docs/protocol/devices-api.md` section 5).
 fn guarded(mut response: HttpResponse) -> HttpResponse {
     let fields = response.headers_mut();
     for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "private")] {

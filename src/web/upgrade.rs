@@ -209,7 +209,8 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let place = node.roster.admit(peer).ok_or_else(|| {
         Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.governor.retry_after())
     })?;
-    // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes (`sysclient.md` 1.2).
+    // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes
+    // (`docs/protocol/sysclient.md` 1.2).
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
         String::from_utf8_lossy(&key)

@@ -1,4 +1,4 @@
-//! The calls of Devices over HTTP (`directory.md` section 3).
+//! The calls of Devices over HTTP (`docs/protocol/directory.md` section 3).
 
 use std::sync::atomic::Ordering;
 

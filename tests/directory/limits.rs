@@ -1,4 +1,4 @@
-//! Limits for wrong codes (`directory.md` 4.4).
+//! Limits for wrong codes (`docs/protocol/directory.md` 4.4).
 
 use std::time::Duration;
 

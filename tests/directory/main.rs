@@ -1,4 +1,5 @@
-//! The directory over real sockets: its calls for Devices, its address for phones, its limits (`directory.md`).
+//! The directory over real sockets: its calls for Devices, its address for phones, its limits
+//! (`docs/protocol/directory.md`).
 //!
 //! The store is a fake in memory, so that it can be taken down, and its clock and its calls can be seen.
 

@@ -1,4 +1,4 @@
-//! What an app may do before and after its log-in, and what it is told otherwise (`appwebsocket.md`).
+//! What an app may do before and after its log-in, and what it is told otherwise (`docs/protocol/appwebsocket.md`).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The messages about devices and domains (`devices-api.md` sections 3 and 4): who sees what, lists, notices.
+//! The messages about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4): who sees what, lists,
+//! notices.
 
 use std::sync::Arc;
 

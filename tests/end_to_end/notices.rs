@@ -1,4 +1,4 @@
-//! When a notice counts as delivered, and to whom it goes if it does not (`devices-api.md` 2.5).
+//! When a notice counts as delivered, and to whom it goes if it does not (`docs/protocol/devices-api.md` 2.5).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! HTTP through a device (`sysclient.md` sections 7 and 8): browsers on one side, a distrustful device on the other.
+//! HTTP through a device (`docs/protocol/sysclient.md` sections 7 and 8): browsers on one side, a distrustful device on
+//! the other.
 
 mod answers;
 mod ends;

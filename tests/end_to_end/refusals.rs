@@ -1,4 +1,4 @@
-//! What a device may not send, and what it is told for it (`sysclient.md` sections 1.2 and 9).
+//! What a device may not send, and what it is told for it (`docs/protocol/sysclient.md` sections 1.2 and 9).
 
 use std::time::Duration;
 

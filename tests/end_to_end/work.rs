@@ -1,4 +1,5 @@
-//! From the entry to the notice: update, restart, configuration, clean-up (`sysclient.md` 5.2), with simulated phones.
+//! From the entry to the notice: update, restart, configuration, clean-up (`docs/protocol/sysclient.md` 5.2), with
+//! simulated phones.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

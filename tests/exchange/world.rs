@@ -22,9 +22,9 @@ pub const M: &str = "00903341a0b1";
 /// Who opens the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// The PBX (`pbx.md` 1.1).
+    /// The PBX (`docs/protocol/pbx.md` 1.1).
     TheyCall,
-    /// We (`pbx.md` 1.2).
+    /// We (`docs/protocol/pbx.md` 1.2).
     WeCall,
 }
 

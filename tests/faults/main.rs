@@ -47,7 +47,7 @@ use wire::{Frame, Gone, Wire, metric};
 /// Devices that enter at the same time.
 const TOGETHER: usize = 50;
 
-/// Lines of the clean-up after an entry (`sysclient.md` 5.2).
+/// Lines of the clean-up after an entry (`docs/protocol/sysclient.md` 5.2).
 const CLEAN_UP: usize = 5;
 
 /// Between two looks at something that is measured.

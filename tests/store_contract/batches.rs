@@ -125,9 +125,9 @@ async fn calls(line: &mut MultiplexedConnection) -> Vec<(String, u64)> {
     info.lines().filter_map(of).filter(|(name, _)| !other.contains(&**name)).collect()
 }
 
-/// What a registration asks of Redis (`performance.md`: two commands at most). It is one for the record of each device, and
-/// what the devices share: a batch of owners is one command, a batch of members of one domain three. With 500 devices that
-/// move together that is a dozen; 100 leave room for batches that come out smaller.
+/// What a registration asks of Redis (`docs/performance.md`: two commands at most). It is one for the record of each
+/// device, and what the devices share: a batch of owners is one command, a batch of members of one domain three. With
+/// 500 devices that move together that is a dozen; 100 leave room for batches that come out smaller.
 #[tokio::test]
 async fn devices_that_register_together_cost_few_commands() {
     const DEVICES: u64 = 500;

@@ -15,7 +15,7 @@ use super::peer::{guarded, open_from};
 use super::raw::LOCALHOST;
 use super::secrets;
 
-/// The digest of a log-in without `info` (`appwebsocket.md` 3.3).
+/// The digest of a log-in without `info` (`docs/protocol/appwebsocket.md` 3.3).
 pub fn app_digest(app: &str, domain: &str, sip: &str, challenge: &str, password: &str) -> String {
     let digest = sha256_hex(&format!("{app}:{domain}:{sip}:::{challenge}:{password}"));
     secrets::note(&digest);

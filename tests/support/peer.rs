@@ -70,7 +70,7 @@ pub fn identify_with(id: &str, code: &str) -> Value {
     identify
 }
 
-/// The digest of an identify (`sysclient.md` section 4).
+/// The digest of an identify (`docs/protocol/sysclient.md` section 4).
 pub fn device_digest(identify: &Value, challenge: &str, password: &str) -> String {
     let member = |name: &str| identify[name].as_str().unwrap().to_owned();
     let digest =
@@ -186,7 +186,7 @@ impl Device {
         }
     }
 
-    /// The answer to a message about a command line of the broker (`update-script.md` section 6).
+    /// The answer to a message about a command line of the broker (`docs/protocol/update-script.md` section 6).
     fn errand(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         let (&2, header) = message.split_first()? else { return None };
         let (session, rest) = header.split_first_chunk::<4>()?;

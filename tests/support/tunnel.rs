@@ -1,5 +1,5 @@
-//! The device's side of the tunnel, written from `sysclient.md` section 7 alone, and distrustful: whatever the server may not
-//! do fails the test.
+//! The device's side of the tunnel, written from `docs/protocol/sysclient.md` section 7 alone, and distrustful:
+//! whatever the server may not do fails the test.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Answers to the questions of app connections about categories and codes (`devices-api.md` section 2).
+//! Answers to the questions of app connections about categories and codes (`docs/protocol/devices-api.md` section 2).
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl RegistrationService {
     }
 
     /// The categories for provisioning. With a type only those that suit it: that have a configuration for it, or none at
-    /// all, so that a domain without jobs is not without categories (`devices-api.md` 2.2).
+    /// all, so that a domain without jobs is not without categories (`docs/protocol/devices-api.md` 2.2).
     pub async fn categories(
         &self,
         rights: &Rights,

@@ -1,4 +1,5 @@
-//! Answers to the questions of app connections about devices and domains (`devices-api.md` sections 3 and 4).
+//! Answers to the questions of app connections about devices and domains
+//! (`docs/protocol/devices-api.md` sections 3 and 4).
 
 use std::result::Result;
 use std::sync::Arc;

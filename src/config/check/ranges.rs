@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Problem, wrong};
 use crate::config::Config;
 
-/// Codes are not used again for this long (`directory.md` 3.1), so none may be valid for longer.
+/// Codes are not used again for this long (`docs/protocol/directory.md` 3.1), so none may be valid for longer.
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(super) fn times(config: &Config) -> Result<(), Problem> {

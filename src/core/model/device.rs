@@ -9,10 +9,10 @@ use super::time::UnixMillis;
 use crate::core::model::work::Work;
 
 /// A used code, and with it the answer of `GetProvisionedDevice`, is kept this long; so is a notice in the mailbox
-/// (`devices-api.md` 2.5).
+/// (`docs/protocol/devices-api.md` 2.5).
 pub const KEEP_USED: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What a device says of itself in its identify message (`sysclient.md` 3.1), without code and digest.
+/// What a device says of itself in its identify message (`docs/protocol/sysclient.md` 3.1), without code and digest.
 // The flags are members of the message, independent of each other.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ const fn is_false(b: &bool) -> bool {
     !*b
 }
 
-/// How a device came into its domain (`sysclient.md` 5.1).
+/// How a device came into its domain (`docs/protocol/sysclient.md` 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
@@ -103,11 +103,11 @@ pub struct Device {
     pub category: CategoryId,
     /// How it came in.
     pub way: Way,
-    /// The device password (`sysclient.md` 3.2).
+    /// The device password (`docs/protocol/sysclient.md` 3.2).
     pub password: Secret,
-    /// The device has not yet answered a challenge with this password (`sysclient.md` 5.1).
+    /// The device has not yet answered a challenge with this password (`docs/protocol/sysclient.md` 5.1).
     pub tentative: bool,
-    /// The random administrative password of an automatically provisioned device (`sysclient.md` 3.4, rule 4).
+    /// The random administrative password of an automatically provisioned device (`docs/protocol/sysclient.md` 3.4).
     pub admin_password: Option<Secret>,
     /// The code of its last entry.
     pub entry_code: Option<Code>,
@@ -115,7 +115,7 @@ pub struct Device {
     pub pending: Option<Code>,
     /// When it entered.
     pub entered: UnixMillis,
-    /// Name given by an operator; goes before the one that the device says (`sysclient.md` 3.1).
+    /// Name given by an operator; goes before the one that the device says (`docs/protocol/sysclient.md` 3.1).
     pub name: Option<Box<str>>,
     /// How far the work for it has come.
     pub work: Work,
@@ -182,7 +182,8 @@ pub struct Category {
     pub provisioning: bool,
 }
 
-/// Who asked for a code: the names that let a later log-in be recognised as the same Users (`devices-api.md` 2.5).
+/// Who asked for a code: the names that let a later log-in be recognised as the same Users
+/// (`docs/protocol/devices-api.md` 2.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requester {
     /// `app` of the log-in.

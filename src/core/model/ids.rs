@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest hardware identifier, in characters (`sysclient.md` 3.1).
+/// Longest hardware identifier, in characters (`docs/protocol/sysclient.md` 3.1).
 pub const MAX_ID_CHARS: usize = 64;
 
 /// A text was not acceptable as an identifier.
@@ -61,7 +61,8 @@ pub fn mac_digits(text: &str) -> Option<Box<str>> {
     (digits.len() == 12).then(|| digits.into())
 }
 
-/// The key of a device: the hardware identifier, or for a MAC address its twelve digits in lower case (`sysclient.md` 3.1).
+/// The key of a device: the hardware identifier, or for a MAC address its twelve digits in lower case
+/// (`docs/protocol/sysclient.md` 3.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct DeviceKey(std::sync::Arc<str>);
@@ -123,7 +124,8 @@ impl Code {
         }
     }
 
-    /// As a person typed it: blanks, `-` and one trailing `#` are dropped first (`sysclient.md` 3.1, `directory.md` 4).
+    /// As a person typed it: blanks, `-` and one trailing `#` are dropped first (`docs/protocol/sysclient.md` 3.1,
+    /// `docs/protocol/directory.md` 4).
     pub fn parse_typed(text: &str) -> Result<Self, InvalidId> {
         let text = text.trim_end();
         let text = text.strip_suffix('#').unwrap_or(text);
@@ -202,7 +204,7 @@ impl fmt::Display for DomainName {
     }
 }
 
-/// Number of a domain on the wire; below 2^53 (`devices-api.md` section 1).
+/// Number of a domain on the wire; below 2^53 (`docs/protocol/devices-api.md` section 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DomainId(pub u64);

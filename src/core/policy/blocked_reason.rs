@@ -68,7 +68,7 @@ pub struct DeviceNow<'a> {
 }
 
 /// Why a device stands still; `None` if everything is done that there is to do. The first thing in the order of the work counts
-/// (`sysclient.md` 5.2), because the others wait for it.
+/// (`docs/protocol/sysclient.md` 5.2), because the others wait for it.
 pub fn of_device(now: &DeviceNow<'_>) -> Option<BlockedReason> {
     let DeviceNow { device, online, plan, steps } = *now;
     if device.tentative && !online {

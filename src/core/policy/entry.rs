@@ -1,4 +1,4 @@
-//! Who may enter which domain: the rows of `sysclient.md` section 5 that decide about an identify.
+//! Who may enter which domain: the rows of `docs/protocol/sysclient.md` section 5 that decide about an identify.
 //!
 //! The decision is made on what the store knew a moment ago. The store makes it true or refuses
 //! (`store::Devices::enter`), so two devices with one code are settled there and not here.
@@ -28,7 +28,7 @@ pub enum CodeOffer<'a> {
     Found(&'a IssuedCode),
 }
 
-/// The query of automatic provisioning, compared (`sysclient.md` section 6).
+/// The query of automatic provisioning, compared (`docs/protocol/sysclient.md` section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AutoOffer {
     /// The address had no query of this kind.
@@ -140,7 +140,8 @@ pub fn decide(situation: &Situation<'_>) -> Verdict {
 }
 
 /// The device entered by the query, but nothing proves that its password has ever arrived. The token is shared by many
-/// devices, so it counts once more only for a device that has been asked and could not answer (`sysclient.md` 5.1).
+/// devices, so it counts once more only for a device that has been asked and could not answer
+/// (`docs/protocol/sysclient.md` 5.1).
 pub fn entered_in_vain(device: &Device) -> bool {
     device.tentative && device.way == Way::Auto
 }
@@ -160,7 +161,8 @@ fn weigh<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>, stag
         CodeOffer::Bad => Offer::Wrong,
         CodeOffer::Found(code) => match &code.state {
             CodeState::Open => Offer::Good(&code.domain),
-            // A member has its password; a code that it keeps sending does nothing twice (`sysclient.md` section 5).
+            // A member has its password; a code that it keeps sending does nothing twice
+            // (`docs/protocol/sysclient.md` section 5).
             CodeState::Used { by, .. } if by == key && stage == Stage::Member => Offer::Spent,
             CodeState::Used { by, port: None } if by == key => {
                 // Without a record its last entry broke off half-way, or it was removed since; the store knows which.

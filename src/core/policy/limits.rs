@@ -15,7 +15,8 @@ use crate::core::model::time::Tick;
 pub const MAX_KEYS: usize = 100_000;
 
 /// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host has a whole /64 to choose
-/// from. Lives in memory only; `Debug` hides it, so that it cannot get into a log (`directory.md` section 5).
+/// from. Lives in memory only; `Debug` hides it, so that it cannot get into a log
+/// (`docs/protocol/directory.md` section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceKey(Source);
 

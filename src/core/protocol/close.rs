@@ -1,6 +1,7 @@
 //! Why a WebSocket connection ends; close code and text follow from the reason alone.
 
-/// The reason of a close, for device and app connections alike (`sysclient.md` 9, `appwebsocket.md` 9).
+/// The reason of a close, for device and app connections alike (`docs/protocol/sysclient.md` 9,
+/// `docs/protocol/appwebsocket.md` 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
     /// The peer has said goodbye, or is gone.

@@ -1,4 +1,5 @@
-//! The answer of the config directory to a phone (`directory.md` section 4): what `GET /init` asks, and the script for it.
+//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): what `GET /init` asks, and
+//! the script for it.
 //!
 //! Decides from the query and from what the directory knows of the code. Looking the code up, counting wrong attempts and the
 //! limits of 4.4 are not done here. Nothing of the query ever gets into the answer.
@@ -120,7 +121,7 @@ impl Version {
     }
 }
 
-/// The script for a phone (`directory.md` 4.1 to 4.3).
+/// The script for a phone (`docs/protocol/directory.md` 4.1 to 4.3).
 ///
 /// `target` is the address of Devices that belongs to the code, if the code is valid; unknown, expired and deleted codes have
 /// none and are answered like malformed ones. `first_contact`: this MAC address has never asked before.

@@ -1,9 +1,9 @@
 //! A strict JSON reader for the wire.
 //!
-//! The protocols ask for more than a usual JSON library gives (`sysclient.md` 2 and 9, `appwebsocket.md` 4): repeated member
-//! names, lone surrogates and deep nesting are errors, members keep the order in which they arrived, and numbers keep their
-//! spelling, because a digest is computed over them. So the reader keeps the received token sequence. It only reads; answers
-//! are written with `serde_json`.
+//! The protocols ask for more than a usual JSON library gives (`docs/protocol/sysclient.md` 2 and 9,
+//! `docs/protocol/appwebsocket.md` 4): repeated member names, lone surrogates and deep nesting are errors, members keep
+//! the order in which they arrived, and numbers keep their spelling, because a digest is computed over them. So the
+//! reader keeps the received token sequence. It only reads; answers are written with `serde_json`.
 
 mod reader;
 
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use reader::Reader;
 
-/// Nesting that a message may have, the outermost object included (`sysclient.md` section 9).
+/// Nesting that a message may have, the outermost object included (`docs/protocol/sysclient.md` section 9).
 pub const MAX_DEPTH: usize = 32;
 
 /// Why a text is not one well-formed JSON value.
@@ -164,7 +164,8 @@ impl<'a> Object<'a> {
 }
 
 impl Value<'_> {
-    /// The canonical text of `appwebsocket.md` section 4, rules 1 to 5: received order, no white space, fewest escapes.
+    /// The canonical text of `docs/protocol/appwebsocket.md` section 4, rules 1 to 5: received order, no white space,
+    /// fewest escapes.
     pub fn canonical(&self) -> String {
         let mut out = String::new();
         self.write_canonical(&mut out);
@@ -204,7 +205,8 @@ impl Value<'_> {
     }
 }
 
-/// The received text of a JSON value without the white space outside strings (`appwebsocket.md` section 4, form B).
+/// The received text of a JSON value without the white space outside strings
+/// (`docs/protocol/appwebsocket.md` section 4, form B).
 ///
 /// `text` must be a well-formed JSON value, as found by [`Object::span`].
 pub fn without_white_space(text: &str) -> String {

@@ -1,4 +1,5 @@
-//! Percent-encoding of addresses, strict and with a plus sign that is a plus sign (`sysclient.md` section 6).
+//! Percent-encoding of addresses, strict and with a plus sign that is a plus sign
+//! (`docs/protocol/sysclient.md` section 6).
 //!
 //! Not the form encoding of browsers. Which parameters a query may or must have is the caller's matter.
 

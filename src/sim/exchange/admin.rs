@@ -1,4 +1,4 @@
-//! `PbxAdminApi` of a simulated PBX (`pbx.md` section 2).
+//! `PbxAdminApi` of a simulated PBX (`docs/protocol/pbx.md` section 2).
 
 use std::time::Duration;
 

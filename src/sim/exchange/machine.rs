@@ -1,4 +1,5 @@
-//! A simulated PBX as a state machine: connections, log-in in both directions, and when messages leave (`pbx.md` section 7).
+//! A simulated PBX as a state machine: connections, log-in in both directions, and when messages leave
+//! (`docs/protocol/pbx.md` section 7).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;

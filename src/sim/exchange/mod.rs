@@ -1,5 +1,6 @@
-//! A simulated PBX (`pbx.md` section 7): objects, replication, registrations, and the switches for everything that the protocol
-//! leaves open. [`machine::PbxSim`] is pure; [`run::Running`] puts it on sockets, in either direction.
+//! A simulated PBX (`docs/protocol/pbx.md` section 7): objects, replication, registrations, and the switches for
+//! everything that the protocol leaves open. [`machine::PbxSim`] is pure; [`run::Running`] puts it on sockets, in
+//! either direction.
 
 mod admin;
 mod event;

@@ -1,4 +1,4 @@
-//! How a simulated PBX behaves where the protocol leaves it open, or misbehaves (`pbx.md` section 7).
+//! How a simulated PBX behaves where the protocol leaves it open, or misbehaves (`docs/protocol/pbx.md` section 7).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

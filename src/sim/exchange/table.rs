@@ -1,4 +1,4 @@
-//! `PbxTableUsers` of a simulated PBX (`pbx.md` section 3).
+//! `PbxTableUsers` of a simulated PBX (`docs/protocol/pbx.md` section 3).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A simulated phone, complete by `update-script.md` section 7.
+//! A simulated phone, complete by `docs/protocol/update-script.md` section 7.
 //!
 //! It asks its update address, runs the script, shows the form, takes a typed code, connects to the address of Devices that it
 //! is given, keeps its password, comes back after every loss, and serves a small web page through the tunnel. Rules are those

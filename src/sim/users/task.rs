@@ -11,7 +11,7 @@ use crate::sim::observe::EventSender;
 use crate::sim::transport::Received;
 use crate::sim::{Clock, sleep_until_tick};
 
-/// Longest message that is taken; lists come in parts of up to 256 KiB (`devices-api.md` 1.1).
+/// Longest message that is taken; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
 const MESSAGE_LIMIT: usize = 1 << 20;
 
 /// See the module.

@@ -1,4 +1,4 @@
-//! The calls of Devices (`directory.md` section 3).
+//! The calls of Devices (`docs/protocol/directory.md` section 3).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};

@@ -1,4 +1,4 @@
-//! `GET /init`: what a phone asks and is answered (`directory.md` section 4).
+//! `GET /init`: what a phone asks and is answered (`docs/protocol/directory.md` section 4).
 //!
 //! An unknown, an expired, a deleted and a malformed code take the same way through here: one look-up, one contact, one count.
 //! HEAD takes the way of GET to the last step, or else its `Content-Length` would be a way to guess that nobody counts.
@@ -19,7 +19,7 @@ use crate::directory::DirectoryError;
 use crate::metrics::{self, Attempt, Counter, InitAnswer, Timer};
 use crate::store::Contact;
 
-/// Longest query, in bytes (`directory.md` 4.5).
+/// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
 const MAX_QUERY: usize = 4096;
 
 /// When to come again if the store is down.

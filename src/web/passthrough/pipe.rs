@@ -1,4 +1,5 @@
-//! WebSockets through the passthrough address (`sysclient.md` 8.5): the raw way of an upgrade request, without actix.
+//! WebSockets through the passthrough address (`docs/protocol/sysclient.md` 8.5): the raw way of an upgrade request,
+//! without actix.
 //!
 //! After the answer 101 bytes go both ways until one side ends it. Neither side can fill memory: from the client no more than
 //! one piece is read ahead, and the device is asked for more only when the client has taken what came before.

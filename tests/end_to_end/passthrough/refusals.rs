@@ -1,4 +1,4 @@
-//! Statuses that the broker makes itself (`sysclient.md` 8.6).
+//! Statuses that the broker makes itself (`docs/protocol/sysclient.md` 8.6).
 
 use super::{PHONE, Way, key, with_phone};
 use crate::support::app::App;

@@ -1,4 +1,4 @@
-//! WebSockets through a device (`sysclient.md` 8.5).
+//! WebSockets through a device (`docs/protocol/sysclient.md` 8.5).
 
 use super::{Way, with_phone, with_phone_over_tls};
 use crate::support::app::App;

@@ -11,7 +11,7 @@ use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneFacts, RequestId};
 
-/// An order waits this long for its backend (`pbx.md` section 4); then it has failed.
+/// An order waits this long for its backend (`docs/protocol/pbx.md` section 4); then it has failed.
 pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A phone to be entered for its user.

@@ -1,7 +1,7 @@
 //! People and their phones: who asks for a phone, what becomes of the request, and which entry the phone gets at the backend.
 //!
-//! The rules of the Users role (`devices-api.md` section 7) as values: no connection, no clock, no store. Texts are not made here;
-//! whatever can go wrong has a name ([`Trouble`]), and the pages have a sentence for each.
+//! The rules of the Users role (`docs/protocol/devices-api.md` section 7) as values: no connection, no clock, no store.
+//! Texts are not made here; whatever can go wrong has a name ([`Trouble`]), and the pages have a sentence for each.
 
 mod entry_order;
 mod person;

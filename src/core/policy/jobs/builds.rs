@@ -121,8 +121,8 @@ impl BuildList {
     /// The builds of a product.
     ///
     /// The exact name goes first, then the same in upper or lower case. A name with a suffix, `IP29-4`, is a product of its own;
-    /// only if it is not listed, the name before the first `-` counts, as it does for the names of files (`update-script.md`
-    /// 3.3): hardware variants run the same files.
+    /// only if it is not listed, the name before the first `-` counts, as it does for the names of files
+    /// (`docs/protocol/update-script.md` 3.3): hardware variants run the same files.
     pub fn find(&self, product: &str) -> Option<&Build> {
         let family = || product.split_once('-').and_then(|(family, _)| self.by_name(family));
         self.by_name(product).or_else(family)

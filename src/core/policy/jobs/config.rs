@@ -4,8 +4,9 @@
 //! Checking, the JSON Schema, the masking of secrets and the lines are all made from that table ([`schema`], [`render`]). Only
 //! two kinds need a hand of their own: certificates, which are too long for a line, and `raw`, which is lines already.
 //!
-//! **The names of modules and options are ours**, apart from those in `update-script.md`: the vendor has published no list. They
-//! follow the habits of that engine; where a device calls something otherwise, `raw` is the way out.
+//! **The names of modules and options are ours**, apart from those in `docs/protocol/update-script.md`: the vendor has
+//! published no list. They follow the habits of that engine; where a device calls something otherwise, `raw` is the way
+//! out.
 //!
 //! A job says everything of its kind: an option that it does not name goes back to what the device does by itself. Only a flag in
 //! a line that is not ours alone (`noDhcp` of the update server) stays as it is unless the job names it.
@@ -138,7 +139,7 @@ impl Kind {
     }
 
     /// Whether a device of this type (`platform.type`), with or without analogue ports, can do anything with it. Of a type that
-    /// is not known (`sysclient.md` 3.1), nothing is expected but what every device has.
+    /// is not known (`docs/protocol/sysclient.md` 3.1), nothing is expected but what every device has.
     pub fn suits(self, platform: &str, fxs: bool) -> bool {
         match self {
             Self::Language | Self::Sip => platform == "PHONE",
@@ -155,9 +156,10 @@ impl Kind {
         }
     }
 
-    /// Whether a category with such a configuration is listed for devices of this type (`devices-api.md` 2.2): for `PHONE`
-    /// those with anything that a phone or an analogue phone gets, for other types those with anything that suits them. Time
-    /// servers alone do not hide a category from the person who wants to add a phone.
+    /// Whether a category with such a configuration is listed for devices of this type
+    /// (`docs/protocol/devices-api.md` 2.2): for `PHONE` those with anything that a phone or an analogue phone gets,
+    /// for other types those with anything that suits them. Time servers alone do not hide a category from the person
+    /// who wants to add a phone.
     pub fn lists_category(self, platform: &str) -> bool {
         self.suits(platform, platform == "GW") || (platform == "PHONE" && self == Self::AnaloguePhone)
     }

@@ -1,4 +1,5 @@
-//! Jobs: what the devices of a domain are to be brought to (`sysclient.md` 5.2, mission document).
+//! Jobs: what the devices of a domain are to be brought to (`docs/protocol/sysclient.md` 5.2,
+//! `docs/concept.md` sections 6 and 7).
 //!
 //! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
 //! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,

@@ -27,7 +27,8 @@ pub enum Occasion {
     Meanwhile,
 }
 
-/// What there is to do for one device now. Its order is update, configuration, notice, clean-up (`sysclient.md` 5.2).
+/// What there is to do for one device now. Its order is update, configuration, notice, clean-up
+/// (`docs/protocol/sysclient.md` 5.2).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The progress that this plan goes on from; already bound to the present entry.
@@ -54,7 +55,7 @@ pub struct Plan {
 pub struct UpdateOrder {
     /// For this job.
     pub job: JobId,
-    /// The lines, in order (`update-script.md` section 4).
+    /// The lines, in order (`docs/protocol/update-script.md` section 4).
     pub lines: Vec<String>,
 }
 

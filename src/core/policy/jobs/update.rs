@@ -162,7 +162,8 @@ impl<'a> Difference<'a> {
     }
 
     /// The lines; `again`: an attempt before has changed nothing. The device compares the serial with a variable before it looks
-    /// at what is running (`update-script.md` 3.3), so a variable that would say "done" without reason goes first.
+    /// at what is running (`docs/protocol/update-script.md` 3.3), so a variable that would say "done" without reason
+    /// goes first.
     fn lines(&self, again: bool) -> Vec<String> {
         let parts = [("UPDATE/PROT", &self.firmware), ("UPDATE/BOOT", &self.boot_code)];
         let stale = parts.into_iter().filter(|(_, load)| load.as_ref().is_some_and(|load| again || load.is_older()));
@@ -184,7 +185,7 @@ impl<'a> Difference<'a> {
 }
 
 /// The build numbers of firmware and boot code. If the device does not name them, they are taken from the brackets of the
-/// version (`sysclient.md` 3.1): `13r3 sr9 [13.6012/136012/300]`. What is not known, or 0, is not there.
+/// version (`docs/protocol/sysclient.md` 3.1): `13r3 sr9 [13.6012/136012/300]`. What is not known, or 0, is not there.
 fn running(facts: &Facts) -> (Option<String>, Option<String>) {
     let inside =
         facts.version.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);

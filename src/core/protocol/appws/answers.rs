@@ -1,7 +1,8 @@
 //! Writes what Devices sends to its clients: results and notices.
 //!
-//! Every function gives the text of one message; only lists may take several. Member names are those of `appwebsocket.md`
-//! sections 3 and 7 and of `devices-api.md` sections 1 to 4. Errors are written by [`Request::error`].
+//! Every function gives the text of one message; only lists may take several. Member names are those of
+//! `docs/protocol/appwebsocket.md` sections 3 and 7 and of `docs/protocol/devices-api.md` sections 1 to 4. Errors are
+//! written by [`Request::error`].
 
 use std::borrow::Cow;
 
@@ -18,7 +19,7 @@ use crate::core::model::device::Category;
 use crate::core::model::ids::{Code, DomainId, Secret};
 use crate::core::model::time::UnixMillis;
 
-/// `AppChallengeResult` (`appwebsocket.md` 3.1).
+/// `AppChallengeResult` (`docs/protocol/appwebsocket.md` 3.1).
 pub fn challenge(request: &Request, challenge: &str) -> String {
     request.answer(json!({ "challenge": challenge }))
 }
@@ -32,12 +33,13 @@ struct AppLoginResult<'a> {
     error: Option<&'a str>,
 }
 
-/// `AppLoginResult` of a log-in that succeeded (`appwebsocket.md` 3.4). `app` as sent, `domain` is that of the instance.
+/// `AppLoginResult` of a log-in that succeeded (`docs/protocol/appwebsocket.md` 3.4). `app` as sent, `domain` is that
+/// of the instance.
 pub fn login_ok(request: &Request, app: &str, domain: &str) -> String {
     request.answer(AppLoginResult { app, domain, ok: true, error: None })
 }
 
-/// `AppLoginResult` of a log-in that failed; the same whatever was wrong (`appwebsocket.md` 3.4).
+/// `AppLoginResult` of a log-in that failed; the same whatever was wrong (`docs/protocol/appwebsocket.md` 3.4).
 pub fn login_failed(request: &Request, app: &str, domain: &str) -> String {
     request.answer(AppLoginResult { app, domain, ok: false, error: Some("LOGIN_FAILED") })
 }
@@ -50,17 +52,18 @@ struct LoginInfo<'a> {
     admin: bool,
 }
 
-/// `GetLoginInfoResult` (`devices-api.md` 2.1): the session key of passthrough addresses, and whether all domains are open.
+/// `GetLoginInfoResult` (`docs/protocol/devices-api.md` 2.1): the session key of passthrough addresses, and whether all
+/// domains are open.
 pub fn login_info(request: &Request, key: &Secret, admin: bool) -> String {
     request.answer(LoginInfo { key: key.expose(), major: None, admin })
 }
 
-/// `GetUserInfoResult` (`devices-api.md` 4.1): the same with the release, such as `13r3`.
+/// `GetUserInfoResult` (`docs/protocol/devices-api.md` 4.1): the same with the release, such as `13r3`.
 pub fn user_info(request: &Request, key: &Secret, major: &str, admin: bool) -> String {
     request.answer(LoginInfo { key: key.expose(), major: Some(major), admin })
 }
 
-/// `CheckBuildResult` (`appwebsocket.md` 7.1): with the current address only if it differs.
+/// `CheckBuildResult` (`docs/protocol/appwebsocket.md` 7.1): with the current address only if it differs.
 pub fn check_build(request: &Request, current: Option<&str>) -> String {
     let mut members = Map::new();
     if let Some(url) = current {
@@ -69,12 +72,13 @@ pub fn check_build(request: &Request, current: Option<&str>) -> String {
     request.answer(members)
 }
 
-/// `KeepAlive` back (`appwebsocket.md` 7.4); not called a result.
+/// `KeepAlive` back (`docs/protocol/appwebsocket.md` 7.4); not called a result.
 pub fn keep_alive(request: &Request) -> String {
     write("KeepAlive", request.src.as_deref(), None, Map::new())
 }
 
-/// `AppInfoResult` by the table of `appwebsocket.md` 7.2. `app` with or without `.htm`; it goes back as it was sent.
+/// `AppInfoResult` by the table of `docs/protocol/appwebsocket.md` 7.2. `app` with or without `.htm`; it goes back as
+/// it was sent.
 pub fn app_info(request: &Request, app: &str) -> String {
     #[derive(Serialize)]
     struct AppInfo<'a> {
@@ -94,8 +98,8 @@ pub fn app_info(request: &Request, app: &str) -> String {
     request.answer(AppInfo { app, info, service_info })
 }
 
-/// `GetProvisioningCategoriesResult` (`devices-api.md` 2.2), in as many messages as needed. Categories that are not meant for
-/// provisioning are left out; that they suit the type of device asked for is the caller's part.
+/// `GetProvisioningCategoriesResult` (`docs/protocol/devices-api.md` 2.2), in as many messages as needed. Categories
+/// that are not meant for provisioning are left out; that they suit the type of device asked for is the caller's part.
 pub fn categories<'a>(
     request: &Request,
     domain: DomainId,
@@ -105,12 +109,13 @@ pub fn categories<'a>(
     list::all(request, "categories", items)
 }
 
-/// `GetDomainsResult` (`devices-api.md` 4.2), in as many messages as needed. Takes the JSON texts of the domains.
+/// `GetDomainsResult` (`docs/protocol/devices-api.md` 4.2), in as many messages as needed. Takes the JSON texts of the
+/// domains.
 pub fn domains<'a>(request: &Request, domains: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     list::all(request, "domains", domains.into_iter().map(Into::into))
 }
 
-/// `GetProvisioningCodeResult` (`devices-api.md` 2.3); the end of validity goes out in whole seconds.
+/// `GetProvisioningCodeResult` (`docs/protocol/devices-api.md` 2.3); the end of validity goes out in whole seconds.
 pub fn provisioning_code(request: &Request, code: &Code, valid_until: UnixMillis) -> String {
     #[derive(Serialize)]
     struct Issued<'a> {
@@ -130,18 +135,18 @@ struct Provisioned<'a> {
     device: Option<&'a DeviceObject<'a>>,
 }
 
-/// `GetProvisionedDeviceResult` (`devices-api.md` 2.4); without device while the code is open.
+/// `GetProvisionedDeviceResult` (`docs/protocol/devices-api.md` 2.4); without device while the code is open.
 pub fn provisioned_device(request: &Request, code: &Code, device: Option<&DeviceObject<'_>>) -> String {
     request.answer(Provisioned { code: code.expose(), port: None, device })
 }
 
-/// The notice `DeviceProvisioned` (`devices-api.md` 2.5). `src` is that of the request that asked for the code or for the
-/// device, if this connection made it; `port` names the analogue port, if the code was for one.
+/// The notice `DeviceProvisioned` (`docs/protocol/devices-api.md` 2.5). `src` is that of the request that asked for the
+/// code or for the device, if this connection made it; `port` names the analogue port, if the code was for one.
 pub fn device_provisioned(src: Option<&str>, code: &Code, port: Option<&str>, device: &DeviceObject<'_>) -> String {
     write("DeviceProvisioned", src, None, Provisioned { code: code.expose(), port, device: Some(device) })
 }
 
-/// `GetDeviceResult` (`devices-api.md` 3.2).
+/// `GetDeviceResult` (`docs/protocol/devices-api.md` 3.2).
 pub fn device(request: &Request, device: &DeviceObject<'_>) -> String {
     #[derive(Serialize)]
     struct Found<'a> {
@@ -150,22 +155,22 @@ pub fn device(request: &Request, device: &DeviceObject<'_>) -> String {
     request.answer(Found { device })
 }
 
-/// `GetDevicePhonesResult` (`devices-api.md` 3.3).
+/// `GetDevicePhonesResult` (`docs/protocol/devices-api.md` 3.3).
 pub fn ports(request: &Request, ports: &[Box<str>]) -> String {
     request.answer(json!({ "phones": ports }))
 }
 
-/// A result that says nothing but that it is done (`devices-api.md` 3.4 and 4.5).
+/// A result that says nothing but that it is done (`docs/protocol/devices-api.md` 3.4 and 4.5).
 pub fn done(request: &Request) -> String {
     request.answer(Map::new())
 }
 
-/// `GetUnassignedDevicesCountResult` (`devices-api.md` 4.4).
+/// `GetUnassignedDevicesCountResult` (`docs/protocol/devices-api.md` 4.4).
 pub fn count(request: &Request, count: u64) -> String {
     request.answer(json!({ "count": count }))
 }
 
-/// `HttpGetResult` (`devices-api.md` 3.5): the body as text, or in base64 if it is not UTF-8.
+/// `HttpGetResult` (`docs/protocol/devices-api.md` 3.5): the body as text, or in base64 if it is not UTF-8.
 pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body: &[u8]) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -184,7 +189,8 @@ pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body:
     request.answer(Fetched { status, content_type, data, base64 })
 }
 
-/// A notice about a device or a domain (`devices-api.md` 4.6), whose object is JSON text already. `member` needs no escapes.
+/// A notice about a device or a domain (`docs/protocol/devices-api.md` 4.6), whose object is JSON text already.
+/// `member` needs no escapes.
 pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String {
     let mut text = write(mt, src, None, Map::new());
     // An object with at least its type, so its last character is the brace that the member goes before.
@@ -192,7 +198,7 @@ pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String
     format!("{text},\"{member}\":{object}}}")
 }
 
-/// The notice `UnassignedDevicesCount` (`devices-api.md` 4.6).
+/// The notice `UnassignedDevicesCount` (`docs/protocol/devices-api.md` 4.6).
 pub fn count_notice(src: Option<&str>, count: u64) -> String {
     write("UnassignedDevicesCount", src, None, json!({ "count": count }))
 }

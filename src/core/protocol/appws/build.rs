@@ -1,4 +1,5 @@
-//! Build marks in page addresses (`appwebsocket.md` 7.1): is a loaded page still the current one, and where is that.
+//! Build marks in page addresses (`docs/protocol/appwebsocket.md` 7.1): is a loaded page still the current one, and
+//! where is that.
 
 use crate::core::protocol::percent;
 

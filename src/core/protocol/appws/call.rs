@@ -13,36 +13,36 @@ use crate::core::protocol::json::{Object, Value};
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
-    /// Asks for a challenge (`appwebsocket.md` 3.1).
+    /// Asks for a challenge (`docs/protocol/appwebsocket.md` 3.1).
     AppChallenge,
-    /// Answers the challenge (`appwebsocket.md` 3.2).
+    /// Answers the challenge (`docs/protocol/appwebsocket.md` 3.2).
     AppLogin(Box<Login>),
-    /// Asks whether a loaded page is still the current one (`appwebsocket.md` 7.1).
+    /// Asks whether a loaded page is still the current one (`docs/protocol/appwebsocket.md` 7.1).
     CheckBuild {
         /// The full address of the page.
         url: Box<str>,
     },
-    /// Shows that the client is alive (`appwebsocket.md` 7.4).
+    /// Shows that the client is alive (`docs/protocol/appwebsocket.md` 7.4).
     KeepAlive,
-    /// Asks what an app is (`appwebsocket.md` 7.2).
+    /// Asks what an app is (`docs/protocol/appwebsocket.md` 7.2).
     AppInfo {
         /// Name of the app.
         app: Box<str>,
     },
-    /// A notice from a telephone exchange (`appwebsocket.md` 7.3); it gets no answer.
+    /// A notice from a telephone exchange (`docs/protocol/appwebsocket.md` 7.3); it gets no answer.
     PbxInfo(PbxInfo),
-    /// Asks for the session key (`devices-api.md` 2.1).
+    /// Asks for the session key (`docs/protocol/devices-api.md` 2.1).
     GetLoginInfo,
-    /// The same with the release (`devices-api.md` 4.1).
+    /// The same with the release (`docs/protocol/devices-api.md` 4.1).
     GetUserInfo,
-    /// Asks for the provisioning categories of a domain (`devices-api.md` 2.2).
+    /// Asks for the provisioning categories of a domain (`docs/protocol/devices-api.md` 2.2).
     GetProvisioningCategories {
         /// The domain; absent: that of the log-in.
         domain: Option<DomainId>,
         /// Only categories that suit this type of device, as sent.
         device_type: Option<Box<str>>,
     },
-    /// Asks for a code (`devices-api.md` 2.3).
+    /// Asks for a code (`docs/protocol/devices-api.md` 2.3).
     GetProvisioningCode {
         /// The domain; absent: that of the log-in.
         domain: Option<DomainId>,
@@ -53,59 +53,60 @@ pub enum Call {
         /// Long validity.
         rollout: bool,
     },
-    /// Asks which device has used a code (`devices-api.md` 2.4).
+    /// Asks which device has used a code (`docs/protocol/devices-api.md` 2.4).
     GetProvisionedDevice {
         /// The domain; absent: that of the log-in.
         domain: Option<DomainId>,
         /// The code.
         code: Code,
     },
-    /// Asks for the devices of some types, with passthrough addresses (`devices-api.md` 3.1).
+    /// Asks for the devices of some types, with passthrough addresses (`docs/protocol/devices-api.md` 3.1).
     GetDevicesOfTypes {
         /// Name of the array in the result.
         array: &'static str,
         /// Which devices.
         selection: Box<Selection>,
     },
-    /// Asks for one device (`devices-api.md` 3.2).
+    /// Asks for one device (`docs/protocol/devices-api.md` 3.2).
     GetDevice(DeviceKey),
-    /// Asks for the analogue ports in operation (`devices-api.md` 3.3).
+    /// Asks for the analogue ports in operation (`docs/protocol/devices-api.md` 3.3).
     GetDevicePhones(DeviceKey),
-    /// Forgets an analogue port (`devices-api.md` 3.4).
+    /// Forgets an analogue port (`docs/protocol/devices-api.md` 3.4).
     RemoveDevicePhone {
         /// The gateway.
         device: DeviceKey,
         /// Name of the port.
         port: Box<str>,
     },
-    /// Asks for something that a device serves by HTTP (`devices-api.md` 3.5).
+    /// Asks for something that a device serves by HTTP (`docs/protocol/devices-api.md` 3.5).
     HttpGet {
         /// The whole address.
         uri: Box<str>,
     },
-    /// Asks for the domains (`devices-api.md` 4.2).
+    /// Asks for the domains (`docs/protocol/devices-api.md` 4.2).
     GetDomains {
         /// Subscribes.
         subscribe: bool,
     },
-    /// Asks for devices (`devices-api.md` 4.3).
+    /// Asks for devices (`docs/protocol/devices-api.md` 4.3).
     GetDevices {
         /// Which devices.
         filter: Box<Selection>,
         /// Subscribes.
         subscribe: bool,
     },
-    /// Asks how many devices have no domain (`devices-api.md` 4.4).
+    /// Asks how many devices have no domain (`docs/protocol/devices-api.md` 4.4).
     GetUnassignedDevicesCount {
         /// Subscribes.
         subscribe: bool,
     },
-    /// Switches the notices about devices on or off (`devices-api.md` 4.5).
+    /// Switches the notices about devices on or off (`docs/protocol/devices-api.md` 4.5).
     SetDeviceFilter {
         /// On.
         subscribe: bool,
     },
-    /// An answer or a notice that nobody has asked for; to be passed over in silence (`appwebsocket.md` 7.5).
+    /// An answer or a notice that nobody has asked for; to be passed over in silence
+    /// (`docs/protocol/appwebsocket.md` 7.5).
     Ignored,
     /// No message of this service; to be answered with [`ApiError::UnknownMessage`].
     Unknown,
@@ -129,8 +130,9 @@ pub struct PbxInfo {
 }
 
 impl Call {
-    /// Reads what `request` asks for. Messages of Devices are taken with and without `api` (`devices-api.md`); the basic
-    /// messages of the protocol have none, and with a foreign `api` everything is unknown.
+    /// Reads what `request` asks for. Messages of Devices are taken with and without `api`
+    /// (`docs/protocol/devices-api.md`); the basic messages of the protocol have none, and with a foreign `api`
+    /// everything is unknown.
     pub fn read(request: &Request) -> Result<Self, ApiError> {
         let call = match request.api.as_deref() {
             None => match basic(request)? {
@@ -143,13 +145,13 @@ impl Call {
         Ok(call.unwrap_or(if request.mt.ends_with("Result") { Self::Ignored } else { Self::Unknown }))
     }
 
-    /// Whether the request, well made or not, may come before the log-in (`appwebsocket.md` section 5); anything else, also
-    /// with an `api`, closes the connection.
+    /// Whether the request, well made or not, may come before the log-in (`docs/protocol/appwebsocket.md` section 5);
+    /// anything else, also with an `api`, closes the connection.
     pub fn is_allowed_before_login(request: &Request) -> bool {
         request.api.is_none() && matches!(&*request.mt, "AppChallenge" | "AppLogin" | "CheckBuild" | "KeepAlive")
     }
 
-    /// Whether the call shows that its sender acts as Users (`devices-api.md` 2.5).
+    /// Whether the call shows that its sender acts as Users (`docs/protocol/devices-api.md` 2.5).
     pub const fn acts_as_users(&self) -> bool {
         matches!(
             self,
@@ -226,8 +228,8 @@ fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
     body.str(name).map(Into::into).ok_or(ApiError::BadRequest)
 }
 
-/// A member that may be left out but has to be of its type (`devices-api.md` 1.2): a roll-out that were taken for a short code
-/// would only be noticed when it has expired. `null` says nothing.
+/// A member that may be left out but has to be of its type (`docs/protocol/devices-api.md` 1.2): a roll-out that were
+/// taken for a short code would only be noticed when it has expired. `null` says nothing.
 pub(super) fn optional<T>(body: &Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
     match (value, body.get(name)) {
         (None, Some(other)) if *other != Value::Null => Err(ApiError::BadRequest),

@@ -1,4 +1,5 @@
-//! Challenges of the serving side of an app connection, and how often they may be answered wrong (`appwebsocket.md` 3.1 and 3.4).
+//! Challenges of the serving side of an app connection, and how often they may be answered wrong
+//! (`docs/protocol/appwebsocket.md` 3.1 and 3.4).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Lists that come in parts (`devices-api.md` 1.1), written item by item, so that nobody has to hold the whole of a long one.
+//! Lists that come in parts (`docs/protocol/devices-api.md` 1.1), written item by item, so that nobody has to hold the
+//! whole of a long one.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! The log-in of an app: digest, the two forms of `info`, session key (`appwebsocket.md` sections 3 and 4).
+//! The log-in of an app: digest, the two forms of `info`, session key
+//! (`docs/protocol/appwebsocket.md` sections 3 and 4).
 //!
 //! It proves that a password was known. Which password to try, and what it gives rights to, is decided by the session.
 
@@ -13,7 +14,7 @@ use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Value;
 use crate::core::protocol::sysclient::auth::{hex, rc4};
 
-/// The texts of `info` that may stand in the digest (`appwebsocket.md` section 4).
+/// The texts of `info` that may stand in the digest (`docs/protocol/appwebsocket.md` section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InfoForms {
     /// Form A: received order, no white space, fewest escapes.
@@ -22,7 +23,7 @@ pub struct InfoForms {
     pub received: Box<str>,
 }
 
-/// An `AppLogin` (`appwebsocket.md` 3.2). Strings that are absent or of another type are empty.
+/// An `AppLogin` (`docs/protocol/appwebsocket.md` 3.2). Strings that are absent or of another type are empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// Name of the app.
@@ -94,7 +95,7 @@ impl Login {
         bool::from(fits_either) && !self.unusable && !password.is_empty()
     }
 
-    /// The name of the app without the `.htm` that some clients add (`appwebsocket.md` section 6).
+    /// The name of the app without the `.htm` that some clients add (`docs/protocol/appwebsocket.md` section 6).
     pub fn app_name(&self) -> &str {
         app_name(&self.app)
     }
@@ -129,7 +130,7 @@ pub struct AppIdentity<'a> {
     pub info: Option<&'a str>,
 }
 
-/// The digest of `appwebsocket.md` 3.3, 64 lower-case hex digits.
+/// The digest of `docs/protocol/appwebsocket.md` 3.3, 64 lower-case hex digits.
 pub fn login_digest(identity: &AppIdentity<'_>, challenge: &str, password: &Secret) -> String {
     let AppIdentity { app, domain, sip, guid, dn, info } = *identity;
     let names = [app, domain, sip, guid, dn].into_iter().chain(info);
@@ -165,19 +166,19 @@ pub fn write_login(identity: &AppIdentity<'_>, pbx_obj: Option<&str>, challenge:
     text
 }
 
-/// The session key that both sides can derive (`appwebsocket.md` 3.5), 64 lower-case hex digits.
+/// The session key that both sides can derive (`docs/protocol/appwebsocket.md` 3.5), 64 lower-case hex digits.
 pub fn session_key(challenge: &str, password: &Secret) -> Secret {
     Secret::new(sha256_of_joined(["innovaphoneAppSessionKey", challenge, password.expose()]))
 }
 
-/// `encrypt` of `appwebsocket.md` 3.5: lower-case hex of the RC4 cipher of `text`.
+/// `encrypt` of `docs/protocol/appwebsocket.md` 3.5: lower-case hex of the RC4 cipher of `text`.
 pub fn encrypt(seed: &str, session_key: &Secret, text: &str) -> String {
     let key = format!("{seed}:{}", session_key.expose());
     // The key has at least the colon, so it is never empty.
     hex(&rc4(key.as_bytes(), text.as_bytes()).unwrap_or_default())
 }
 
-/// `hash` of `appwebsocket.md` 3.5: 64 lower-case hex digits.
+/// `hash` of `docs/protocol/appwebsocket.md` 3.5: 64 lower-case hex digits.
 pub fn hash(seed: &str, session_key: &Secret, text: &str) -> String {
     sha256_of_joined([seed, session_key.expose(), text])
 }

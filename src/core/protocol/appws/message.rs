@@ -1,4 +1,5 @@
-//! The form that all messages share (`appwebsocket.md` section 2): reading a request, writing its answer or its error.
+//! The form that all messages share (`docs/protocol/appwebsocket.md` section 2): reading a request, writing its answer
+//! or its error.
 //!
 //! What the single requests mean stands in [`super::call`], what the single answers hold in [`super::answers`].
 
@@ -10,10 +11,10 @@ use serde_json::{Map, Value};
 use crate::core::protocol::close::Close;
 use crate::core::protocol::json::{self, JsonError};
 
-/// The interface name of the Devices messages (`devices-api.md`); absent means the same.
+/// The interface name of the Devices messages (`docs/protocol/devices-api.md`); absent means the same.
 pub const DEVICES_API: &str = "com.innovaphone.devices";
 
-/// Why a text is not a message. All of them close the connection with 1007 (`appwebsocket.md` section 9).
+/// Why a text is not a message. All of them close the connection with 1007 (`docs/protocol/appwebsocket.md` section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Not one well-formed JSON object.
@@ -33,7 +34,8 @@ impl MessageError {
     }
 }
 
-/// What goes into the member `error` of an answer (`devices-api.md` 1.2). `Display` gives exactly the text of the wire.
+/// What goes into the member `error` of an answer (`docs/protocol/devices-api.md` 1.2). `Display` gives exactly the
+/// text of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ApiError {
     /// There is no such message.
@@ -60,10 +62,10 @@ pub enum ApiError {
     /// The device did not answer.
     #[error("timeout")]
     Timeout,
-    /// The body is longer than an answer may carry (`devices-api.md` 3.5).
+    /// The body is longer than an answer may carry (`docs/protocol/devices-api.md` 3.5).
     #[error("too large")]
     TooLarge,
-    /// A limit of `devices-api.md` section 6 is reached.
+    /// A limit of `docs/protocol/devices-api.md` section 6 is reached.
     #[error("too many requests")]
     TooManyRequests,
     /// Anything that is the service's own fault.
@@ -71,7 +73,8 @@ pub enum ApiError {
     Internal,
 }
 
-/// Requests whose result is a list that comes in parts, with the name of its array (`devices-api.md` 1.1).
+/// Requests whose result is a list that comes in parts, with the name of its array
+/// (`docs/protocol/devices-api.md` 1.1).
 const LISTS: [(&str, &str); 7] = [
     ("GetProvisioningCategories", "categories"),
     ("GetGateways", "gateways"),
@@ -95,7 +98,7 @@ pub struct Request {
     pub src: Option<Box<str>>,
     /// The whole message.
     pub body: json::Object<'static>,
-    /// The text of `info` as received but for its white space; form B of `appwebsocket.md` section 4.
+    /// The text of `info` as received but for its white space; form B of `docs/protocol/appwebsocket.md` section 4.
     pub(super) received_info: Option<Box<str>>,
 }
 
@@ -119,7 +122,8 @@ impl Request {
         write(&format!("{}Result", self.mt), self.src.as_deref(), self.api.as_deref(), members)
     }
 
-    /// The answer that says why there is no other (`devices-api.md` 1.2): the echoes, and for a list the empty last part.
+    /// The answer that says why there is no other (`docs/protocol/devices-api.md` 1.2): the echoes, and for a list the
+    /// empty last part.
     pub fn error(&self, error: ApiError) -> String {
         let mut members = Map::new();
         if error != ApiError::UnknownMessage {

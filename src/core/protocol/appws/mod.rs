@@ -1,4 +1,5 @@
-//! The app protocol (`appwebsocket.md`) and the messages of Devices on it (`devices-api.md`): texts in, texts out.
+//! The app protocol (`docs/protocol/appwebsocket.md`) and the messages of Devices on it
+//! (`docs/protocol/devices-api.md`): texts in, texts out.
 //!
 //! Reads requests and writes answers. It does not decide who may do what, keeps no state of a connection but its challenges,
 //! and knows no limits of rate; that is the session's part.

@@ -1,4 +1,4 @@
-//! Devices and domains as they go on the wire (`devices-api.md` 1.3).
+//! Devices and domains as they go on the wire (`docs/protocol/devices-api.md` 1.3).
 
 use serde::Serialize;
 
@@ -83,7 +83,8 @@ impl Serialize for DeviceObject<'_> {
     }
 }
 
-/// What is said of a device that is not there any more (`devices-api.md` 4.6): what the client was told of it last.
+/// What is said of a device that is not there any more (`docs/protocol/devices-api.md` 4.6): what the client was told
+/// of it last.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GoneDevice<'a> {

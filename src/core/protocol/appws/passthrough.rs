@@ -1,4 +1,5 @@
-//! Passthrough addresses (`devices-api.md` section 5): `https://HOST/DOMAIN/INSTANCE/passthrough/HWID/KEY/REST`.
+//! Passthrough addresses (`docs/protocol/devices-api.md` section 5):
+//! `https://HOST/DOMAIN/INSTANCE/passthrough/HWID/KEY/REST`.
 
 use crate::core::model::ids::{DeviceKey, Secret};
 use crate::core::protocol::percent;
@@ -10,7 +11,8 @@ pub fn address(base: &str, device: &DeviceKey, key: &Secret) -> String {
 }
 
 /// Takes an address apart: which device it means, and what it asks of it (path and query). `None` if it does not begin with
-/// the prefix of this very session; otherwise the service would fetch foreign addresses (`devices-api.md` 3.5).
+/// the prefix of this very session; otherwise the service would fetch foreign addresses
+/// (`docs/protocol/devices-api.md` 3.5).
 pub fn read(uri: &str, base: &str, key: &Secret) -> Option<(DeviceKey, String)> {
     let parts = Address::read(uri.strip_prefix(base.strip_suffix('/')?)?)?;
     let device = DeviceKey::parse(&parts.device).ok()?;

@@ -1,11 +1,12 @@
-//! Which devices a list or a subscription is about (`devices-api.md` 3.1 and 4.3).
+//! Which devices a list or a subscription is about (`docs/protocol/devices-api.md` 3.1 and 4.3).
 
 use super::message::ApiError;
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainId};
 use crate::core::protocol::json::Object;
 
-/// Most `hwIds` in a request (`devices-api.md` section 6); ids of domains and categories are held to the same.
+/// Most `hwIds` in a request (`docs/protocol/devices-api.md` section 6); ids of domains and categories are held to the
+/// same.
 pub const MAX_NAMED: usize = 1000;
 
 /// Which devices are meant. The default is: every device within the rights.
@@ -27,7 +28,7 @@ pub struct Selection {
     pub nothing: bool,
 }
 
-/// The lists of the app interface (`devices-api.md` 3.1): request, array, types.
+/// The lists of the app interface (`docs/protocol/devices-api.md` 3.1): request, array, types.
 const LISTS: [(&str, &str, &[&str]); 4] = [
     ("GetGateways", "gateways", &["GW", "VA"]),
     ("GetAppPlatforms", "appPlatforms", &["APP_PLATFORM"]),
@@ -36,7 +37,7 @@ const LISTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 impl Selection {
-    /// Reads a request of `devices-api.md` 3.1, if `mt` is one. The name of the array comes with it.
+    /// Reads a request of `docs/protocol/devices-api.md` 3.1, if `mt` is one. The name of the array comes with it.
     pub fn of_types(mt: &str, body: &Object) -> Result<Option<(&'static str, Self)>, ApiError> {
         let Some((_, array, types)) = LISTS.iter().find(|(name, ..)| *name == mt) else { return Ok(None) };
         let named = match super::call::optional(body, "hwIds", body.str("hwIds"))? {
@@ -56,7 +57,7 @@ impl Selection {
         Ok(Some((array, Self { types, just_fxs, named, ..Self::default() })))
     }
 
-    /// Reads the filter of `GetDevices` (`devices-api.md` 4.3).
+    /// Reads the filter of `GetDevices` (`docs/protocol/devices-api.md` 4.3).
     pub fn filter(body: &Object) -> Result<Self, ApiError> {
         let text = |name| super::call::optional(body, name, body.str(name)).map(Option::unwrap_or_default);
         let numbers = |name| -> Result<Option<Vec<u64>>, ApiError> {

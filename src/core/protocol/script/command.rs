@@ -1,4 +1,4 @@
-//! One line of an update script as a value: reading and writing (`update-script.md` sections 2 and 3).
+//! One line of an update script as a value: reading and writing (`docs/protocol/update-script.md` sections 2 and 3).
 //!
 //! Values stay as they stand in the line, that is percent-encoded: what a device stores is decoded where it is stored.
 
@@ -7,7 +7,7 @@ use std::fmt;
 use super::encode;
 use crate::core::model::ids::Secret;
 
-/// What happens after an order (`update-script.md` 3.3).
+/// What happens after an order (`docs/protocol/update-script.md` 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Final {
     /// `ireset`: restart when idle.

@@ -1,4 +1,4 @@
-//! The encodings on the way to a device (`update-script.md` sections 5 and 6).
+//! The encodings on the way to a device (`docs/protocol/update-script.md` sections 5 and 6).
 //!
 //! A value in a script is encoded once and decoded once by the device. An address with a query has its values encoded before
 //! that, and a line that travels in an HTTP path is encoded once more as a whole.
@@ -25,14 +25,14 @@ pub fn word(text: &str) -> String {
     out
 }
 
-/// The address for automatic provisioning as the device shall keep it (`update-script.md` 5.1): `base` is the address of
-/// Devices without query, the three values are encoded. The result holds the token.
+/// The address for automatic provisioning as the device shall keep it (`docs/protocol/update-script.md` 5.1): `base` is
+/// the address of Devices without query, the three values are encoded. The result holds the token.
 pub fn auto_provisioning_url(base: &str, domain: &str, token: &Secret, category: &str) -> Secret {
     let [domain, token, category] = [domain, token.expose(), category].map(percent::encode);
     Secret::new(format!("{base}?domain={domain}&token={token}&category={category}"))
 }
 
-/// The path of the HTTP request that runs a line on a device (`update-script.md` section 6).
+/// The path of the HTTP request that runs a line on a device (`docs/protocol/update-script.md` section 6).
 pub fn command_path(line: &str) -> String {
     format!("/!{}", percent::encode(line))
 }

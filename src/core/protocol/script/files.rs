@@ -1,4 +1,4 @@
-//! Standard file names, made from the product name (`update-script.md` sections 1 and 3.3).
+//! Standard file names, made from the product name (`docs/protocol/update-script.md` sections 1 and 3.3).
 //!
 //! The identify message of a device gives the true names of firmware and boot code; those go first.
 

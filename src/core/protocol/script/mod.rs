@@ -1,4 +1,4 @@
-//! Update scripts (`update-script.md`): the texts that a provisioning server writes and a device runs.
+//! Update scripts (`docs/protocol/update-script.md`): the texts that a provisioning server writes and a device runs.
 //!
 //! [`Script`] writes the scripts of our servers byte for byte, [`Command`] is one line of the language, [`encode`](mod@encode)
 //! puts values and addresses into the form that survives the way to the device. Running a script is the part of
@@ -13,7 +13,7 @@ pub mod ready;
 
 pub use command::{Command, Final, LoadCommand, Setting, parse};
 
-/// The variable that holds the provisioning code (`update-script.md` 3.1).
+/// The variable that holds the provisioning code (`docs/protocol/update-script.md` 3.1).
 pub const PROVISIONING_CODE: &str = "UPDATE/PROVISIONING-CODE";
 
 /// The value of [`PROVISIONING_CODE`] that makes a phone show the form for the code.
@@ -27,7 +27,7 @@ const EOL: &str = "\r\n";
 pub struct Script(pub Vec<Command>);
 
 impl Script {
-    /// Shows the form for the code (`directory.md` 4.1).
+    /// Shows the form for the code (`docs/protocol/directory.md` 4.1).
     ///
     /// `show_form` is false if the phone shows it already. `first_contact`: the phone is told to ignore update addresses from
     /// DHCP from now on.
@@ -45,7 +45,8 @@ impl Script {
         Self(commands)
     }
 
-    /// Hands the phone to the Devices service at `url`, a `wss` address that is not yet encoded (`directory.md` 4.2).
+    /// Hands the phone to the Devices service at `url`, a `wss` address that is not yet encoded
+    /// (`docs/protocol/directory.md` 4.2).
     pub fn hand_over(url: &str) -> Self {
         Self(vec![
             Command::Comment("ok".into()),
@@ -56,12 +57,12 @@ impl Script {
         ])
     }
 
-    /// The body that goes with status 429 (`directory.md` 4.4).
+    /// The body that goes with status 429 (`docs/protocol/directory.md` 4.4).
     pub fn try_later() -> Self {
         Self(vec![Command::Comment("try later".into())])
     }
 
-    /// Removes what provisioning has left in the device (`update-script.md` section 4).
+    /// Removes what provisioning has left in the device (`docs/protocol/update-script.md` section 4).
     pub fn clean_up() -> Self {
         let remove = |option: &str| Command::ConfigRem { module: "UP1".into(), option: option.into() };
         Self(vec![
@@ -74,7 +75,7 @@ impl Script {
     }
 
     /// Orders firmware and boot code, each as address and build number, and a restart when idle if one is needed
-    /// (`update-script.md` section 4). Nothing ordered gives an empty script.
+    /// (`docs/protocol/update-script.md` section 4). Nothing ordered gives an empty script.
     pub fn update(firmware: Option<(&str, &str)>, boot_code: Option<(&str, &str)>) -> Self {
         let order = |(url, serial)| LoadCommand::new(url, Final::Serial, serial);
         let prot = firmware.map(|ordered| Command::Prot(order(ordered)));

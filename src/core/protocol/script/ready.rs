@@ -20,19 +20,20 @@ pub enum AutoLineError {
     /// There is no category without a name.
     #[error("category: is empty")]
     Category,
-    /// The line would be longer than devices take (`update-script.md` section 2).
+    /// The line would be longer than devices take (`docs/protocol/update-script.md` section 2).
     #[error("the line would be longer than 1999 bytes")]
     TooLong,
 }
 
 /// What an update server of version 12 has to add to its script, so that a newer device which it provisions forgets what the
-/// provisioning service would have removed (mission document; `update-script.md` section 4).
+/// provisioning service would have removed (`docs/concept.md` section 12; `docs/protocol/update-script.md` section 4).
 pub fn v12_cleanup() -> Script {
     Script::clean_up()
 }
 
 /// The line that sends a device to the Devices service at `base`, and into a category of a domain by automatic provisioning
-/// (`update-script.md` 5.1): the values are encoded, then the whole address once more. The result holds the token.
+/// (`docs/protocol/update-script.md` 5.1): the values are encoded, then the whole address once more. The result holds
+/// the token.
 pub fn auto_provisioning_line(
     base: &str,
     domain: &str,
@@ -54,7 +55,7 @@ pub fn auto_provisioning_line(
     if line.len() < 2000 { Ok(Secret::new(line)) } else { Err(AutoLineError::TooLong) }
 }
 
-/// `ws` is for the laboratory (`sysclient.md` 1.1).
+/// `ws` is for the laboratory (`docs/protocol/sysclient.md` 1.1).
 fn is_devices_address(text: &str) -> bool {
     let is_plain = text.starts_with("wss://") || text.starts_with("ws://");
     is_plain
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lines_of_the_mission_document() {
+    fn the_documented_lines() {
         let lines: Vec<String> = v12_cleanup().0.iter().map(ToString::to_string).collect();
         assert_eq!(
             lines.join(" "),

@@ -1,4 +1,4 @@
-//! The identify message and the items of the configuration message (`sysclient.md` 3.1 and 3.6).
+//! The identify message and the items of the configuration message (`docs/protocol/sysclient.md` 3.1 and 3.6).
 //!
 //! The members are read and written here, the bytes around them in [`frame`](super::frame).
 
@@ -35,7 +35,7 @@ pub enum OfferedCode {
 }
 
 impl OfferedCode {
-    /// Reads a code as a person typed it (`sysclient.md` 3.1).
+    /// Reads a code as a person typed it (`docs/protocol/sysclient.md` 3.1).
     pub fn typed(text: Option<&str>) -> Self {
         match text {
             None | Some("") => Self::None,
@@ -134,13 +134,13 @@ impl fmt::Debug for Identify {
             .field("id", &self.id)
             .field("facts", &self.facts)
             .field("code", &self.code)
-            // A digest must never reach a log (`sysclient.md` section 9).
+            // A digest must never reach a log (`docs/protocol/sysclient.md` section 9).
             .field("digest", &self.digest.as_ref().map(|_| "…"))
             .finish()
     }
 }
 
-/// A configuration item (`sysclient.md` 3.6).
+/// A configuration item (`docs/protocol/sysclient.md` 3.6).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigItem {
     /// Kind of item: `ntp`, `ldap`, …

@@ -1,4 +1,5 @@
-//! Digest and administrative password of the device protocol (`sysclient.md` 3.4 and 4), and the hex of the wire.
+//! Digest and administrative password of the device protocol (`docs/protocol/sysclient.md` 3.4 and 4), and the hex of
+//! the wire.
 //!
 //! Passwords, seeds and challenges are drawn elsewhere; here is only what is computed from them.
 
@@ -8,10 +9,11 @@ use subtle::ConstantTimeEq as _;
 
 use crate::core::model::ids::Secret;
 
-/// Characters of a device password; a known client refuses any other length (`sysclient.md` 3.2).
+/// Characters of a device password; a known client refuses any other length (`docs/protocol/sysclient.md` 3.2).
 pub const PASSWORD_CHARS: usize = 32;
 
-/// Characters of the seed of an administrative password; a known client insists on it (`sysclient.md` 3.4).
+/// Characters of the seed of an administrative password; a known client insists on it
+/// (`docs/protocol/sysclient.md` 3.4).
 pub const SEED_CHARS: usize = 16;
 
 /// Longest RC4 key in bytes; the key schedule reads no further.
@@ -55,7 +57,8 @@ pub fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The answer to a challenge: lower-case hex of SHA-256 over the five texts, joined by `:` (`sysclient.md` section 4).
+/// The answer to a challenge: lower-case hex of SHA-256 over the five texts, joined by `:`
+/// (`docs/protocol/sysclient.md` section 4).
 ///
 /// `id`, `product` and `version` are those of the very identify that carries the digest.
 pub fn device_digest(id: &str, product: &str, version: &str, challenge: &str, password: &Secret) -> String {
@@ -74,7 +77,8 @@ pub fn digest_matches(given: &str, expected: &str) -> bool {
     given.to_ascii_lowercase().as_bytes().ct_eq(expected.as_bytes()).into()
 }
 
-/// `pwd` of an administrative password: `plain` encrypted for one device, in lower-case hex (`sysclient.md` 3.4).
+/// `pwd` of an administrative password: `plain` encrypted for one device, in lower-case hex
+/// (`docs/protocol/sysclient.md` 3.4).
 pub fn seal_admin_password(seed: &str, device_password: &Secret, plain: &Secret) -> String {
     // The key holds at least its colon, so there always is a cipher text.
     rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).as_deref().map(hex).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! The service client's side of an app connection (`appwebsocket.md`, `devices-api.md`), as a state machine: what Users does.
+//! The service client's side of an app connection (`docs/protocol/appwebsocket.md`, `docs/protocol/devices-api.md`), as
+//! a state machine: what Users does.
 //!
 //! It logs in, asks, matches answers to asks, and knows which codes are open. After a reconnect it asks for each open code
 //! again, because a notice may have been missed. It opens no connection, reads no clock and tries no failed log-in again.
@@ -21,7 +22,7 @@ pub use answers::{Answer, AskError, DeviceInfo};
 
 use answers::Asked;
 
-/// A `KeepAlive` goes out after so long without a message of our own (`appwebsocket.md` 7.4).
+/// A `KeepAlive` goes out after so long without a message of our own (`docs/protocol/appwebsocket.md` 7.4).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// An ask without an answer for so long has failed. The service itself waits up to 10 s for a directory.
 pub const ANSWER_TIME: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ pub const RESUME_PER_SECOND: usize = 40;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who logs in, and the proof. `sip`, `guid` and `dn` may be empty (`appwebsocket.md` 3.2).
+/// Who logs in, and the proof. `sip`, `guid` and `dn` may be empty (`docs/protocol/appwebsocket.md` 3.2).
 #[derive(Debug, Clone)]
 pub struct Login {
     /// Name of the app; decides what is allowed.

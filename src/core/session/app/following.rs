@@ -1,4 +1,5 @@
-//! What a connection has subscribed to: devices, domains, the number of unassigned devices (`devices-api.md` 4.6).
+//! What a connection has subscribed to: devices, domains, the number of unassigned devices
+//! (`docs/protocol/devices-api.md` 4.6).
 //!
 //! One subscription of each kind at most. Every reading that they need goes through here, one at a time for each kind.
 
@@ -132,7 +133,7 @@ impl Following {
         [devices, self.domains_due.deadline(), self.count_due.deadline()].into_iter().flatten().min()
     }
 
-    /// Whether more waits than may (`devices-api.md` 4.6).
+    /// Whether more waits than may (`docs/protocol/devices-api.md` 4.6).
     pub(super) fn is_overfull(&self) -> bool {
         self.devices.as_ref().is_some_and(Subscription::is_overfull)
     }

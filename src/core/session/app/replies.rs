@@ -14,7 +14,8 @@ pub(super) fn with_address<'a>(view: &'a DeviceView, base: &str, key: &Secret) -
     view.object().with_uri(|view| passthrough::address(base, &view.key, key))
 }
 
-/// The result of a request, and the domain that it shows the client to act in as Users (`devices-api.md` 2.5), if it does.
+/// The result of a request, and the domain that it shows the client to act in as Users
+/// (`docs/protocol/devices-api.md` 2.5), if it does.
 pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret) -> (Work, Option<DomainName>) {
     let ready = |texts: Vec<String>, then| Work::Ready(texts.into(), then);
     let work = match answer {

@@ -1,4 +1,4 @@
-//! Who may do what on an app connection (`appwebsocket.md` section 6).
+//! Who may do what on an app connection (`docs/protocol/appwebsocket.md` section 6).
 
 use crate::core::model::device::{Domain, Requester};
 use crate::core::model::ids::{DomainName, Secret};
@@ -31,7 +31,8 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Whether the app may change things; every other app only reads, and asks for codes (`appwebsocket.md` section 6).
+    /// Whether the app may change things; every other app only reads, and asks for codes
+    /// (`docs/protocol/appwebsocket.md` section 6).
     pub fn may_change(&self) -> bool {
         &*self.requester.app == "innovaphone-devices"
     }

@@ -1,4 +1,5 @@
-//! The server side of one app connection as a state machine (`appwebsocket.md`, `devices-api.md`).
+//! The server side of one app connection as a state machine (`docs/protocol/appwebsocket.md`,
+//! `docs/protocol/devices-api.md`).
 //!
 //! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
 //! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.

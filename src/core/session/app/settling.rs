@@ -1,4 +1,4 @@
-//! When a notice counts as delivered (`devices-api.md` 2.5).
+//! When a notice counts as delivered (`docs/protocol/devices-api.md` 2.5).
 //!
 //! The pong to the ping behind a notice proves that its bytes were read; a further five seconds of open connection stand for
 //! their being processed. A client that answers no pings but goes on sending counts as having answered.

@@ -1,4 +1,5 @@
-//! The places of the answers on a connection: they leave in the order of the requests (`appwebsocket.md` section 2).
+//! The places of the answers on a connection: they leave in the order of the requests
+//! (`docs/protocol/appwebsocket.md` section 2).
 //!
 //! Only `HttpGet` may be overtaken, by anything but another `HttpGet` with the same `src`.
 

@@ -1,4 +1,4 @@
-//! The notices about devices that a client has subscribed to (`devices-api.md` 4.3 to 4.6).
+//! The notices about devices that a client has subscribed to (`docs/protocol/devices-api.md` 4.3 to 4.6).
 //!
 //! A signal only says which devices to look at again. What is sent follows from what is read then and from what the client knows
 //! already, so doubled, late or lost signals do no harm. Changes are gathered for a second. When signals may have been lost, or
@@ -23,7 +23,7 @@ pub const MERGE: Duration = Duration::from_secs(1);
 /// Devices looked at again at once.
 pub const AT_ONCE: usize = 256;
 
-/// What may wait for a client that does not take it (`devices-api.md` 4.6), in bytes that it holds here.
+/// What may wait for a client that does not take it (`docs/protocol/devices-api.md` 4.6), in bytes that it holds here.
 pub const MAX_WAITING: usize = 4 * 1024 * 1024;
 
 /// What a waiting change holds beside the text of its key: its place in a set of pointers.

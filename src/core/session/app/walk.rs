@@ -1,4 +1,4 @@
-//! Devices of several domains in the order of their numbers, page by page (`devices-api.md` 3.1).
+//! Devices of several domains in the order of their numbers, page by page (`docs/protocol/devices-api.md` 3.1).
 //!
 //! A merge of one lane per domain. It says what to read next and gives out what nothing can come before any more. In memory
 //! are the devices read ahead only: some thousand, however many domains and devices there are.

@@ -1,4 +1,5 @@
-//! The device's side of its connection (`sysclient.md`), as a state machine: what a phone says to the Devices service.
+//! The device's side of its connection (`docs/protocol/sysclient.md`), as a state machine: what a phone says to the
+//! Devices service.
 //!
 //! It identifies, answers challenges, keeps passwords and passes tunnel bytes to a web server of the caller. It opens no
 //! connection and writes no file. Update scripts, and with them the address to connect to, are the matter of

@@ -27,7 +27,8 @@ pub struct Settings {
     pub ping_every: Duration,
     /// Without any frame of the device.
     pub dead_after: Duration,
-    /// Tunnel sessions of one device that others than the broker itself may have open at once (`sysclient.md` 8.1).
+    /// Tunnel sessions of one device that others than the broker itself may have open at once
+    /// (`docs/protocol/sysclient.md` 8.1).
     pub max_tunnels: usize,
 }
 
@@ -104,7 +105,7 @@ impl TunnelId {
     }
 }
 
-/// An HTTP request as it goes into the tunnel (`sysclient.md` 8.2).
+/// An HTTP request as it goes into the tunnel (`docs/protocol/sysclient.md` 8.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct TunnelRequest {
     /// Head and body; the head at most [`crate::core::protocol::sysclient::tunnel::REQUEST_HEAD_MAX`] bytes.
@@ -139,7 +140,7 @@ pub enum Output {
     Refused(TunnelRefused),
 }
 
-/// Why no tunnel session was opened (`sysclient.md` 8.1).
+/// Why no tunnel session was opened (`docs/protocol/sysclient.md` 8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TunnelRefused {
     /// The device is not a member.
@@ -187,7 +188,7 @@ pub enum Claimed {
 pub struct Membership {
     /// The record.
     pub device: Box<Device>,
-    /// Administrative password by the rules of `sysclient.md` 3.4.
+    /// Administrative password by the rules of `docs/protocol/sysclient.md` 3.4.
     pub hand_out: Option<Secret>,
 }
 
@@ -202,7 +203,7 @@ pub enum Basis {
     Store(Option<Box<Facts>>),
 }
 
-/// What there is to do for a member (`sysclient.md` 5.2).
+/// What there is to do for a member (`docs/protocol/sysclient.md` 5.2).
 #[derive(Debug)]
 pub enum Planned {
     /// This.
@@ -258,7 +259,7 @@ pub enum Action {
     Tunnel(TunnelId, Output),
     /// Count a wrong digest.
     WrongDigest,
-    /// Something was thrown away (`sysclient.md` section 9, "drop").
+    /// Something was thrown away (`docs/protocol/sysclient.md` section 9, "drop").
     Dropped,
 }
 

@@ -1,4 +1,4 @@
-//! The query of automatic provisioning in the address of a device connection (`sysclient.md` section 6).
+//! The query of automatic provisioning in the address of a device connection (`docs/protocol/sysclient.md` section 6).
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_mission_document() {
+    fn the_documented_example() {
         let query = Query::read("domain=DOMAIN.com&token=abcdef%23XYZ&category=acme%20IP%20Phone&x=1");
         let good = AutoOffer::Good { domain: DomainName::parse("domain.com").unwrap(), category: CategoryId(4) };
         assert_eq!(query.weigh(Some(&domain("abcdef#XYZ"))), good);

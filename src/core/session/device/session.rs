@@ -1,4 +1,4 @@
-//! The server side of one device connection as a state machine (`sysclient.md` section 5).
+//! The server side of one device connection as a state machine (`docs/protocol/sysclient.md` section 5).
 //!
 //! Events come in, actions go out. The shell performs an action that asks for something ([`Action::Claim`], [`Action::Join`],
 //! [`Action::Plan`], [`Action::Deposit`], [`Action::ClaimPort`]) and gives the answer as the next event; until then it hands in
@@ -20,13 +20,13 @@ use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
 use super::state::{Challenged, State};
 use stopping::ANSWERED_WITHIN;
 
-/// A challenge is valid this long (`sysclient.md` 3.3).
+/// A challenge is valid this long (`docs/protocol/sysclient.md` 3.3).
 const CHALLENGE_VALID: Duration = Duration::from_secs(30);
 
 /// Wrong codes that one connection may try.
 const BAD_CODES: u8 = 3;
 
-/// Messages of unknown tunnel sessions in a minute before the connection is closed (`sysclient.md` 7.4).
+/// Messages of unknown tunnel sessions in a minute before the connection is closed (`docs/protocol/sysclient.md` 7.4).
 const STRAY_MESSAGES: u32 = 100;
 
 /// The server side of one device connection.
@@ -182,7 +182,7 @@ impl Session {
         }
     }
 
-    /// A message of a tunnel session that is not open (`sysclient.md` 7.4).
+    /// A message of a tunnel session that is not open (`docs/protocol/sysclient.md` 7.4).
     fn on_stray(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if now.since(self.strays_since) >= Duration::from_secs(60) {
             self.strays_since = now;

@@ -1,4 +1,4 @@
-//! What a simulated device keeps, and how it runs an update script (`update-script.md` section 7).
+//! What a simulated device keeps, and how it runs an update script (`docs/protocol/update-script.md` section 7).
 //!
 //! [`Settings`] is the memory of the device: variables, the three copies of its configuration, what hardware it is. Scripts go
 //! in as commands, and what the device has to do comes out as [`Action`]s. Transfers, timers, connections and the display are
@@ -18,7 +18,7 @@ mod run;
 pub use config::Config;
 pub use machine::Machine;
 
-/// The update address that phones leave the factory with (`update-script.md` section 1).
+/// The update address that phones leave the factory with (`docs/protocol/update-script.md` section 1).
 pub const FACTORY_URL: &str = "http://config.innovaphone.com/init";
 
 /// Minutes between two polls if nothing is configured.
@@ -155,7 +155,8 @@ impl Settings {
         actions
     }
 
-    /// An order of [`Action::Load`] has been carried out: the new build counts from now on (`update-script.md` 7, item 6).
+    /// An order of [`Action::Load`] has been carried out: the new build counts from now on
+    /// (`docs/protocol/update-script.md` 7, item 6).
     pub fn loaded(&mut self, part: Part, order: &LoadCommand) -> Vec<Action> {
         self.set(part.variable(), "", Secret::new(order.serial.clone()));
         match part {
@@ -211,7 +212,7 @@ impl Settings {
     }
 
     /// The address of the next poll: the configured one with placeholders filled in, and the query that every device adds
-    /// (`update-script.md` section 1). It may hold a code.
+    /// (`docs/protocol/update-script.md` section 1). It may hold a code.
     pub fn update_url(&self) -> Secret {
         let configured = self.active.value("UP1", "/url").filter(|url| !url.is_empty());
         let mut url = self.machine.fill(configured.map_or(&*self.factory_url, Secret::expose));

@@ -100,7 +100,7 @@ impl Member {
     }
 
     /// The administrative password of the domain has changed. Devices that entered by automatic provisioning keep their own
-    /// (`sysclient.md` 3.4, rule 4).
+    /// (`docs/protocol/sysclient.md` 3.4).
     pub(super) fn hand_out_anew(&self, membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
         if membership.device.domain == self.domain && membership.device.way != Way::Auto {
             hand_out(membership, seed, actions);
@@ -113,7 +113,7 @@ impl Member {
     }
 }
 
-/// Hands out the administrative password, if there is one to hand out (`sysclient.md` 3.4).
+/// Hands out the administrative password, if there is one to hand out (`docs/protocol/sysclient.md` 3.4).
 pub(super) fn hand_out(membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
     if let Some(password) = membership.hand_out.as_ref().filter(|p| !p.is_empty()) {
         let pwd = auth::seal_admin_password(seed, &membership.device.password, password);

@@ -1,4 +1,5 @@
-//! All tunnel sessions of one device connection: their numbers, and which message belongs to which (`sysclient.md` 7.3).
+//! All tunnel sessions of one device connection: their numbers, and which message belongs to which
+//! (`docs/protocol/sysclient.md` 7.3).
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,7 +10,7 @@ use crate::core::model::time::Tick;
 use crate::core::protocol::sysclient::frame::{DeviceEvent, FromServer, ServerEvent};
 use crate::core::protocol::sysclient::tunnel::{self, Exchange, Expects, Limits};
 
-/// Greatest session number; a known client keeps them in a signed number (`sysclient.md` 7.3).
+/// Greatest session number; a known client keeps them in a signed number (`docs/protocol/sysclient.md` 7.3).
 const LAST_NUMBER: u32 = 0x7fff_ffff;
 
 /// Bytes of requests that may be on the way to the device, over all sessions; a single longer send goes alone. Otherwise many
@@ -222,7 +223,7 @@ fn output(action: tunnel::Action) -> Option<Output> {
 }
 
 impl TunnelRequest {
-    /// A `GET` of this path, already encoded (`sysclient.md` 8.7).
+    /// A `GET` of this path, already encoded (`docs/protocol/sysclient.md` 8.7).
     pub fn get(path: &str) -> Self {
         let bytes = Bytes::from(format!("GET {path} HTTP/1.1\r\nHost: device\r\n\r\n"));
         Self { bytes, expects: Expects::Answer }

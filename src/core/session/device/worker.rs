@@ -1,4 +1,5 @@
-//! Carries out what is planned for one member: lines through the tunnel, one after another (`sysclient.md` 5.2).
+//! Carries out what is planned for one member: lines through the tunnel, one after another
+//! (`docs/protocol/sysclient.md` 5.2).
 //!
 //! A part is a list of lines that belong together. When all of them were accepted, or one was not, the progress is changed and
 //! a new plan is asked for; so the order of the parts is the plan's, and a cut anywhere leaves nothing to be cleaned up.

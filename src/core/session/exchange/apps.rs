@@ -1,4 +1,4 @@
-//! The phone apps of a PBX (`pbx.md` 2.5).
+//! The phone apps of a PBX (`docs/protocol/pbx.md` 2.5).
 
 use super::settings::APPS_KEPT;
 use crate::core::model::time::Tick;

@@ -30,7 +30,7 @@ mod through_table;
 use crate::core::session::exchange::client::mirror_pass::Pass;
 use orders::{JobId, Jobs};
 
-/// How we log in when it is us who connect (`pbx.md` 1.2).
+/// How we log in when it is us who connect (`docs/protocol/pbx.md` 1.2).
 #[derive(Debug, Clone)]
 pub struct DialLogin {
     /// Name of the app object.

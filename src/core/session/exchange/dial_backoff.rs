@@ -1,4 +1,5 @@
-//! When to dial a PBX again (`pbx.md` 1.2): after 1, 2, 4 … 60 s with random spread, after a wrong password 15 min.
+//! When to dial a PBX again (`docs/protocol/pbx.md` 1.2): after 1, 2, 4 … 60 s with random spread, after a wrong
+//! password 15 min.
 
 use std::time::Duration;
 

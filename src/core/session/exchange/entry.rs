@@ -1,4 +1,4 @@
-//! The device entries of a user object (`pbx.md` 2.4).
+//! The device entries of a user object (`docs/protocol/pbx.md` 2.4).
 //!
 //! An entry is kept as the JSON that came, so that members nobody here knows go back value for value and in their order. Only
 //! two changes are ever made to one: its `app`, and the members that `GetObject` may hide.
@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use crate::core::model::ids::mac_digits;
 use crate::core::protocol::json::{Object, Value};
 
-/// Members that `GetObject` may hide (`pbx.md` 2.4: "table only").
+/// Members that `GetObject` may hide (`docs/protocol/pbx.md` 2.4: "table only").
 const HIDDEN: [&str; 5] = ["sreg", "mr", "voip", "gk-id", "prim"];
 
-/// A boolean member of a new entry (`pbx.md` 2.4).
+/// A boolean member of a new entry (`docs/protocol/pbx.md` 2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flag {
@@ -136,7 +136,7 @@ impl DeviceEntry {
     }
 }
 
-/// Whether two hardware ids name the same device (`pbx.md` section 5). No entry is without one.
+/// Whether two hardware ids name the same device (`docs/protocol/pbx.md` section 5). No entry is without one.
 pub fn same_hardware(a: &str, b: &str) -> bool {
     !a.is_empty() && hardware_key(a) == hardware_key(b)
 }

@@ -37,7 +37,8 @@ pub struct ExchangeOrder {
     pub number: u64,
 }
 
-/// What must not be done twice at the same time, over all nodes: locks with expiry, of one PBX (`pbx.md` section 5).
+/// What must not be done twice at the same time, over all nodes: locks with expiry, of one PBX
+/// (`docs/protocol/pbx.md` section 5).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lock {
     /// Reading and writing an object.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// 32 hex digits in lower case. Nothing else can be one, so a request can never go out with the special forms `*` and `?` of
-/// `UpdateObject`, or without a GUID (`pbx.md` 2.3).
+/// `UpdateObject`, or without a GUID (`docs/protocol/pbx.md` 2.3).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Guid(Box<str>);
 

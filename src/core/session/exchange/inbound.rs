@@ -1,4 +1,5 @@
-//! Our side of a connection that a PBX, or a user of it, opens to us (`pbx.md` 1.1; `appwebsocket.md` 3 to 7).
+//! Our side of a connection that a PBX, or a user of it, opens to us (`docs/protocol/pbx.md` 1.1;
+//! `docs/protocol/appwebsocket.md` 3 to 7).
 //!
 //! It takes the log-in and answers what any app is asked. Once the PBX has said what it is, everything that belongs to its
 //! interfaces is handed on: from there on we are the client.
@@ -16,7 +17,7 @@ use crate::core::protocol::appws::message::{ApiError, Request};
 use crate::core::protocol::close::Close;
 use crate::core::protocol::json::Object;
 
-/// A connection without log-in lasts this long (`appwebsocket.md` 5).
+/// A connection without log-in lasts this long (`docs/protocol/appwebsocket.md` 5).
 pub const LOGIN_TIME: Duration = Duration::from_secs(60);
 
 /// What all doors of an instance have in common.
@@ -30,7 +31,7 @@ pub struct InboundSettings {
     pub build: Box<str>,
     /// Passwords of the app objects, with the system name of the PBX that each is for; an empty name is any.
     pub passwords: Vec<(Box<str>, Secret)>,
-    /// `PbxInfo` counts only with the names that are signed (`pbx.md` 1.1).
+    /// `PbxInfo` counts only with the names that are signed (`docs/protocol/pbx.md` 1.1).
     pub check_names: bool,
 }
 

@@ -1,4 +1,4 @@
-//! All users by `SearchUsers` (`pbx.md` 2.1): page by page behind the last name, until a page is empty.
+//! All users by `SearchUsers` (`docs/protocol/pbx.md` 2.1): page by page behind the last name, until a page is empty.
 //!
 //! The order of names is not known here, so names are only compared for being the same.
 

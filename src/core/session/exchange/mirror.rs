@@ -1,4 +1,4 @@
-//! The mirror of the users of one PBX (`pbx.md` section 3): rows by GUID, and who has which device.
+//! The mirror of the users of one PBX (`docs/protocol/pbx.md` section 3): rows by GUID, and who has which device.
 //!
 //! It only keeps; when a pass runs is the session's part.
 

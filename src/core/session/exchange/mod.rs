@@ -1,4 +1,5 @@
-//! The traffic with a telephone exchange (`pbx.md`) as a client that is a state machine: events in, actions out.
+//! The traffic with a telephone exchange (`docs/protocol/pbx.md`) as a client that is a state machine: events in,
+//! actions out.
 //!
 //! [`exchange::Exchange`] is the whole client of one PBX: log-in, mirror, orders, registrations. [`door::Door`] is the other
 //! side of a connection that a PBX opens to us, up to its `PbxInfo`; from there on the exchange takes over.

@@ -1,4 +1,4 @@
-//! A user object as `GetObject` shows it, and the one change that can be made to it (`pbx.md` 2.2, 2.3).
+//! A user object as `GetObject` shows it, and the one change that can be made to it (`docs/protocol/pbx.md` 2.2, 2.3).
 //!
 //! `UpdateObject` without a GUID creates an object, and what is sent back overwrites. So an [`Update`] cannot be made but from
 //! a [`UserObject`], which cannot be made but from an answer; it holds nothing but a GUID and the whole array of devices, it
@@ -12,10 +12,10 @@ use super::request::{Interface, failure, head};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 
-/// An object must have been read so shortly before it is changed (`pbx.md` section 4, step 6).
+/// An object must have been read so shortly before it is changed (`docs/protocol/pbx.md` section 4, step 6).
 pub const FRESH: Duration = Duration::from_secs(2);
 
-/// Longest message to a PBX, in bytes (`pbx.md` section 6).
+/// Longest message to a PBX, in bytes (`docs/protocol/pbx.md` section 6).
 pub const LONGEST_MESSAGE: usize = 16 * 1024;
 
 /// Why an answer to `GetObject` shows no user.

@@ -1,5 +1,5 @@
-//! Whether entered devices have registered at the PBX (`pbx.md` 2.6): asked for after 5, 10, 20, 40, 60 s and then every
-//! 2 min, for half an hour.
+//! Whether entered devices have registered at the PBX (`docs/protocol/pbx.md` 2.6): asked for after 5, 10, 20, 40, 60 s
+//! and then every 2 min, for half an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;

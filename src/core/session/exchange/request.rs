@@ -1,4 +1,4 @@
-//! What is asked of a PBX (`pbx.md` sections 2 and 3), and how it says that something failed.
+//! What is asked of a PBX (`docs/protocol/pbx.md` sections 2 and 3), and how it says that something failed.
 
 use super::entry::quoted;
 use super::guid::Guid;
@@ -25,11 +25,11 @@ impl Interface {
     }
 }
 
-/// The columns of a user that are asked for (`pbx.md` section 3).
+/// The columns of a user that are asked for (`docs/protocol/pbx.md` section 3).
 pub const COLUMNS: [&str; 11] =
     ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
 
-/// Without these there is no mirror (`pbx.md` section 3).
+/// Without these there is no mirror (`docs/protocol/pbx.md` section 3).
 pub const NEEDED: [&str; 4] = ["guid", "h323", "cn", "devices"];
 
 /// A request of `PbxAdminApi`. There is no way to write `UpdateObject` but through [`Update`].
@@ -51,7 +51,7 @@ pub enum Request {
     Names,
 }
 
-/// Which limits hold for a request (`pbx.md` section 6).
+/// Which limits hold for a request (`docs/protocol/pbx.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// One at a time, at a rate of its own, with more time for the answer.
@@ -110,7 +110,7 @@ pub(super) fn head(mt: &str, interface: Interface, src: &str) -> String {
     format!(r#"{{"mt":"{mt}","api":"{}","src":{}"#, interface.name(), quoted(src))
 }
 
-/// `ReplicateStart`; with `write_devices` only to write through the table (`pbx.md` section 3).
+/// `ReplicateStart`; with `write_devices` only to write through the table (`docs/protocol/pbx.md` section 3).
 pub(super) fn start(src: &str, write_devices: bool) -> String {
     let columns: Vec<String> = COLUMNS
         .iter()
@@ -133,7 +133,7 @@ pub(super) fn write_row(src: &str, row: &str) -> String {
     format!(r#"{},"columns":{row}}}"#, head("ReplicateUpdate", Interface::Table, src))
 }
 
-/// The text of a failure, if an answer says that something failed (`pbx.md` section 2).
+/// The text of a failure, if an answer says that something failed (`docs/protocol/pbx.md` section 2).
 pub fn failure(answer: &Object<'_>) -> Option<Box<str>> {
     let error = match answer.get("error")? {
         Value::Null | Value::Bool(false) => return None,

@@ -1,5 +1,6 @@
-//! How often the mirror may be begun anew (`pbx.md` section 3): once a minute, and with every further start that follows at
-//! once, half as often, down to once in 15 min. A PBX that was calm and reconnects once is not made to wait.
+//! How often the mirror may be begun anew (`docs/protocol/pbx.md` section 3): once a minute, and with every further
+//! start that follows at once, half as often, down to once in 15 min. A PBX that was calm and reconnects once is not
+//! made to wait.
 
 use std::time::Duration;
 

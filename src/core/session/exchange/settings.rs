@@ -1,4 +1,4 @@
-//! What can be set for the traffic with a PBX, and the times that cannot (`pbx.md` sections 1, 3, 4, 6).
+//! What can be set for the traffic with a PBX, and the times that cannot (`docs/protocol/pbx.md` sections 1, 3, 4, 6).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub const UNANSWERED: u8 = 3;
 pub const SILENCE: Duration = Duration::from_secs(60);
 /// Entries of a user that are still added to.
 pub const MAX_DEVICES: usize = 64;
-/// Pause before the entry is compared (`pbx.md` section 4, step 7).
+/// Pause before the entry is compared (`docs/protocol/pbx.md` section 4, step 7).
 pub const SETTLE: Duration = Duration::from_secs(1);
 /// Rounds of an order before it waits.
 pub const MAX_ROUNDS: u8 = 3;
@@ -37,7 +37,7 @@ pub const MAX_ORDERS: usize = 2_048;
 /// Users that a mirror takes; what is beyond is not seen.
 pub const MAX_USERS: usize = 200_000;
 
-/// What happens when the device is already entered for somebody else (`pbx.md` section 5).
+/// What happens when the device is already entered for somebody else (`docs/protocol/pbx.md` section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conflict {
@@ -51,7 +51,7 @@ pub enum Conflict {
 /// What can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Names of the phone apps, if the PBX does not tell them (`pbx.md` 2.5).
+    /// Names of the phone apps, if the PBX does not tell them (`docs/protocol/pbx.md` 2.5).
     pub phone_apps: Vec<Box<str>>,
     /// Flags of a new entry.
     pub flags: Vec<Flag>,

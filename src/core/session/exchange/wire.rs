@@ -1,4 +1,5 @@
-//! The requests of one connection: marks, time-outs, how many are in flight and how many a second (`pbx.md` 1.3 and 6).
+//! The requests of one connection: marks, time-outs, how many are in flight and how many a second
+//! (`docs/protocol/pbx.md` 1.3 and 6).
 //!
 //! It knows nothing of what the requests are for; the answers go back to their owner.
 

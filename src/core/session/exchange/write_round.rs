@@ -1,4 +1,5 @@
-//! One round of an order: what to write for what was read, and whether it held (`pbx.md` 2.3, 2.4, section 5).
+//! One round of an order: what to write for what was read, and whether it held (`docs/protocol/pbx.md` 2.3, 2.4,
+//! section 5).
 
 use super::entry::{DeviceEntry, Flag};
 use super::event::Change;

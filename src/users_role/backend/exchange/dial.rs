@@ -1,5 +1,5 @@
-//! Our own connection to a PBX (`pbx.md` 1.2): WebSocket over TLS, whose certificate is checked against an authority or a
-//! fingerprint that is configured.
+//! Our own connection to a PBX (`docs/protocol/pbx.md` 1.2): WebSocket over TLS, whose certificate is checked against
+//! an authority or a fingerprint that is configured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_asyn
 
 use crate::users_role::tls::trust_only;
 
-/// Longest message of a PBX (`pbx.md` section 6).
+/// Longest message of a PBX (`docs/protocol/pbx.md` section 6).
 pub(super) const LONGEST: usize = 1 << 20;
 /// Name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);

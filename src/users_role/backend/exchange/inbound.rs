@@ -1,4 +1,4 @@
-//! Where connections that a PBX has opened to us meet the client of that PBX (`pbx.md` 1.1).
+//! Where connections that a PBX has opened to us meet the client of that PBX (`docs/protocol/pbx.md` 1.1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! Gets, renews and gives back the locks of one PBX, over all nodes (`pbx.md` section 5).
+//! Gets, renews and gives back the locks of one PBX, over all nodes (`docs/protocol/pbx.md` section 5).
 //!
 //! Each lock that is wanted has a task of its own; giving it back ends the task, which then frees it in the store.
 
@@ -13,7 +13,7 @@ use crate::core::session::exchange::event::Lock;
 use crate::random;
 use crate::store::Store;
 
-/// How long a lock lives without being renewed (`pbx.md` section 4, step 1).
+/// How long a lock lives without being renewed (`docs/protocol/pbx.md` section 4, step 1).
 const TTL: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 /// First and longest pause before a lock that somebody else holds is tried again.

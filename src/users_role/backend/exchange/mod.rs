@@ -1,4 +1,5 @@
-//! The backend `pbx`: users come from a telephone exchange, and phones are entered there as their devices (`pbx.md`).
+//! The backend `pbx`: users come from a telephone exchange, and phones are entered there as their devices
+//! (`docs/protocol/pbx.md`).
 //!
 //! The rules are in [`crate::core::session::exchange`]. Here is one task for each PBX with its connection, in either direction, and the locks
 //! over all nodes. Every node has a mirror of its own.

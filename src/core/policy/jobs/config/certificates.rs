@@ -1,8 +1,8 @@
 //! The trust list: certificates in PEM form, and the variables that carry them.
 //!
 //! A certificate does not fit into a line of 2000 bytes, so its DER bytes go as hex into several variables with the flags that
-//! deployed servers use for certificates, `pb` (`update-script.md` 3.1): `X509/TRUSTED-1-1`, `X509/TRUSTED-1-2`, … The option
-//! `/trusted` of module `X509` says how many certificates count. The names are ours.
+//! deployed servers use for certificates, `pb` (`docs/protocol/update-script.md` 3.1): `X509/TRUSTED-1-1`,
+//! `X509/TRUSTED-1-2`, … The option `/trusted` of module `X509` says how many certificates count. The names are ours.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;

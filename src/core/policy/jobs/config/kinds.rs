@@ -1,4 +1,5 @@
-//! The table of each kind. The words with a slash, and the modules, are ours unless `update-script.md` 3.2 has them.
+//! The table of each kind. The words with a slash, and the modules, are ours unless
+//! `docs/protocol/update-script.md` 3.2 has them.
 
 use super::Kind;
 use super::schema::{Field, How, OptionLine, Pattern, Problem, Schema, Type, Verb};
@@ -234,7 +235,8 @@ impl Kind {
     }
 }
 
-/// The device adds these parameters to its update address by itself and would send them twice (`update-script.md` section 1).
+/// The device adds these parameters to its update address by itself and would send them twice
+/// (`docs/protocol/update-script.md` section 1).
 fn not_said_twice(url: &str) -> Result<(), Problem> {
     const SAID: [&str; 7] = ["ver", "PROT", "BOOT", "BMC", "CFG", "SCFG", "CHECK"];
     const ADDED: Problem = Problem::Form("an address without the parameters that the device adds by itself");

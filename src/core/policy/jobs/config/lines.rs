@@ -8,7 +8,7 @@ use crate::core::protocol::script::Command;
 
 /// Longest text, in bytes; together with all else it has to fit into a message to a device with `other`.
 pub const TEXT_MAX: usize = 32 * 1024;
-/// Longest line, in bytes (`update-script.md` section 2).
+/// Longest line, in bytes (`docs/protocol/update-script.md` section 2).
 const LINE_MAX: usize = 1999;
 /// Most lines.
 const LINES_MAX: usize = 200;

@@ -1,6 +1,7 @@
 //! Placeholders in values: what differs from device to device although the job is the same.
 //!
-//! The letters are those of update addresses (`update-script.md` section 1), but **we** fill them in, before the value is sent:
+//! The letters are those of update addresses (`docs/protocol/update-script.md` section 1), but **we** fill them in,
+//! before the value is sent:
 //!
 //! | placeholder | value | example |
 //! |---|---|---|

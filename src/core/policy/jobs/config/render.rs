@@ -88,7 +88,7 @@ impl Configuration {
         }
     }
 
-    /// The item for a device with `other` (`sysclient.md` 3.6), placeholders filled in.
+    /// The item for a device with `other` (`docs/protocol/sysclient.md` 3.6), placeholders filled in.
     pub fn item(&self, device: &Device) -> ConfigItem {
         let places = Places::of(device);
         let mut values = self.values.clone();

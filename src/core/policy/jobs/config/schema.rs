@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Kind;
 use crate::core::protocol::percent;
 
-/// Longest value of an option once it is encoded, so that a line stays below 2000 bytes (`update-script.md` section 2).
+/// Longest value of an option once it is encoded, so that a line stays below 2000 bytes
+/// (`docs/protocol/update-script.md` section 2).
 pub const ENCODED_MAX: usize = 1800;
 
 /// A parameter is missing, unknown, or not acceptable. Never holds the value: it may be a password.

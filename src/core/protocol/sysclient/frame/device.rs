@@ -34,10 +34,10 @@ pub enum FromDevice {
     Ignored(Ignored),
 }
 
-/// A tunnel event that a device may send (`sysclient.md` 7.1).
+/// A tunnel event that a device may send (`docs/protocol/sysclient.md` 7.1).
 #[derive(Clone, PartialEq, Eq)]
 pub enum DeviceEvent {
-    /// Bytes of the HTTP answer, at most 65 536; empty in special cases (`sysclient.md` 8.4).
+    /// Bytes of the HTTP answer, at most 65 536; empty in special cases (`docs/protocol/sysclient.md` 8.4).
     ReceiveResult(Bytes),
     /// The bytes of the last send have been handed over.
     SendResult,
@@ -48,7 +48,7 @@ pub enum DeviceEvent {
 impl fmt::Debug for DeviceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Tunnel bytes must never reach a log (`sysclient.md` section 9).
+            // Tunnel bytes must never reach a log (`docs/protocol/sysclient.md` section 9).
             Self::ReceiveResult(data) => write!(f, "ReceiveResult({} bytes)", data.len()),
             Self::SendResult => f.write_str("SendResult"),
             Self::Shutdown => f.write_str("Shutdown"),

@@ -1,4 +1,4 @@
-//! One WebSocket message of the device protocol to a value and back (`sysclient.md` sections 2, 3 and 9).
+//! One WebSocket message of the device protocol to a value and back (`docs/protocol/sysclient.md` sections 2, 3 and 9).
 //!
 //! All checks that need no state are made here, in the order of section 9. Whether a message is allowed in the state of the
 //! connection, and whether its tunnel session exists, is the matter of the session. Text messages never come here.
@@ -26,7 +26,7 @@ const TUNNEL_HEADER: usize = 9;
 const ADMIN: u8 = 1;
 const TUNNEL: u8 = 2;
 
-/// The admin types (`sysclient.md` 2.1).
+/// The admin types (`docs/protocol/sysclient.md` 2.1).
 mod admin_type {
     pub const IDENTIFY: u16 = 0;
     pub const PASSWORD: u16 = 1;
@@ -37,7 +37,7 @@ mod admin_type {
     pub const CONFIGURATION: u16 = 6;
 }
 
-/// The tunnel events (`sysclient.md` 7.1).
+/// The tunnel events (`docs/protocol/sysclient.md` 7.1).
 mod tunnel_event {
     pub const SEND: u32 = 0;
     pub const RECEIVE: u32 = 1;
@@ -65,7 +65,7 @@ impl Ignored {
     }
 }
 
-/// Why a message ends the connection (`sysclient.md` section 9).
+/// Why a message ends the connection (`docs/protocol/sysclient.md` section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than [`ADMIN_MAX`] or [`TUNNEL_MAX`].

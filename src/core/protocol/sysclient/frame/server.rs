@@ -50,7 +50,7 @@ pub enum FromServer {
     Ignored(Ignored),
 }
 
-/// A tunnel event that a server may send (`sysclient.md` 7.1).
+/// A tunnel event that a server may send (`docs/protocol/sysclient.md` 7.1).
 #[derive(Clone, PartialEq, Eq)]
 pub enum ServerEvent {
     /// Bytes of the HTTP request, at most 65 536.
@@ -64,7 +64,7 @@ pub enum ServerEvent {
 impl fmt::Debug for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Tunnel bytes must never reach a log (`sysclient.md` section 9).
+            // Tunnel bytes must never reach a log (`docs/protocol/sysclient.md` section 9).
             Self::Send(data) => write!(f, "Send({} bytes)", data.len()),
             Self::Receive(wanted) => write!(f, "Receive({wanted})"),
             Self::Shutdown => f.write_str("Shutdown"),

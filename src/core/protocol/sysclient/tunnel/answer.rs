@@ -1,4 +1,4 @@
-//! Finds head, body and end of an answer in the stream of receive results (`sysclient.md` 8.3 and 8.4).
+//! Finds head, body and end of an answer in the stream of receive results (`docs/protocol/sysclient.md` 8.3 and 8.4).
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! The chunked coding of an answer (`sysclient.md` 8.4, rule 2): extensions and trailer fields are read over.
+//! The chunked coding of an answer (`docs/protocol/sysclient.md` 8.4, rule 2): extensions and trailer fields are read
+//! over.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! The device side of the tunnel (`sysclient.md` 7.2, "Rules for a device"), for simulated devices.
+//! The device side of the tunnel (`docs/protocol/sysclient.md` 7.2, "Rules for a device"), for simulated devices.
 //!
 //! It passes bytes between the connection and the local web server and knows nothing of HTTP.
 

@@ -1,5 +1,5 @@
-//! The server side of one tunnel session: one HTTP request and its answer (`sysclient.md` 7.2 to 7.4 and 8.4), or after an
-//! upgrade a byte pipe (8.5).
+//! The server side of one tunnel session: one HTTP request and its answer
+//! (`docs/protocol/sysclient.md` 7.2 to 7.4 and 8.4), or after an upgrade a byte pipe (8.5).
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! The head of an answer: status, fields, and what they say about the end of the body (`sysclient.md` 8.3 and 8.4).
+//! The head of an answer: status, fields, and what they say about the end of the body
+//! (`docs/protocol/sysclient.md` 8.3 and 8.4).
 
 use super::{Expects, Failure};
 
@@ -51,8 +52,8 @@ pub(super) enum Parsed {
     Final(Head, Framing),
 }
 
-/// Whether a field belongs to one connection only, and so ends at the broker (`sysclient.md` 8.2 and 8.3). Fields that
-/// `Connection` names do so too.
+/// Whether a field belongs to one connection only, and so ends at the broker
+/// (`docs/protocol/sysclient.md` 8.2 and 8.3). Fields that `Connection` names do so too.
 pub fn is_hop_by_hop(name: &str) -> bool {
     const NAMES: [&str; 6] = ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
     let proxy = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-"));

@@ -1,4 +1,4 @@
-//! HTTP through the connection of a device (`sysclient.md` sections 7 and 8).
+//! HTTP through the connection of a device (`docs/protocol/sysclient.md` sections 7 and 8).
 //!
 //! [`Exchange`] is the server side of one session: one request, one answer. [`DeviceTunnel`] is the device side of all sessions
 //! of a connection. Both get events and give back what is to be done, in order; neither reads a clock or a socket. [`request`]
@@ -20,11 +20,12 @@ pub use device::{DeviceAction, DeviceTunnel};
 pub use exchange::{Action, Exchange};
 pub use head::{Field, Head, is_hop_by_hop};
 
-/// Longest head of a request; it must be whole in the first send (`sysclient.md` 7.2). Longer ones are refused with HTTP 431.
+/// Longest head of a request; it must be whole in the first send (`docs/protocol/sysclient.md` 7.2). Longer ones are
+/// refused with HTTP 431.
 pub const REQUEST_HEAD_MAX: usize = 32_768;
-/// Longest head of an answer and longest trailer section, in bytes (`sysclient.md` 8.3).
+/// Longest head of an answer and longest trailer section, in bytes (`docs/protocol/sysclient.md` 8.3).
 pub const ANSWER_HEAD_MAX: usize = 65_536;
-/// A device answers a receive with no more than this, in bytes (`sysclient.md` 7.2).
+/// A device answers a receive with no more than this, in bytes (`docs/protocol/sysclient.md` 7.2).
 pub const DEVICE_PIECE_MAX: usize = 8_000;
 
 /// What may follow a request, as far as the request decides it.
@@ -35,11 +36,13 @@ pub enum Expects {
     Answer,
     /// The request is HEAD: a head without body.
     HeadOnly,
-    /// The request asks for an upgrade: with the answer 101 the session becomes a byte pipe (`sysclient.md` 8.5).
+    /// The request asks for an upgrade: with the answer 101 the session becomes a byte pipe
+    /// (`docs/protocol/sysclient.md` 8.5).
     Upgrade,
 }
 
-/// Sizes and times of one session on the server side; the default is the protocol's (`sysclient.md` 7.2 and 7.4).
+/// Sizes and times of one session on the server side; the default is the protocol's
+/// (`docs/protocol/sysclient.md` 7.2 and 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one send at most.
@@ -96,7 +99,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The HTTP status for it, as long as no head has gone out (`sysclient.md` 8.6).
+    /// The HTTP status for it, as long as no head has gone out (`docs/protocol/sysclient.md` 8.6).
     pub const fn status(self) -> u16 {
         match self {
             Self::NotHttp | Self::TooLong | Self::Cut | Self::Unasked | Self::Lost => 502,

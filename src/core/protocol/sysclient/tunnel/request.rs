@@ -1,4 +1,4 @@
-//! From a request at the passthrough address to the request in the tunnel (`sysclient.md` 8.1 and 8.2).
+//! From a request at the passthrough address to the request in the tunnel (`docs/protocol/sysclient.md` 8.1 and 8.2).
 //!
 //! Nothing of the target is decoded, cleaned or encoded again: the device decodes it itself.
 
@@ -12,7 +12,7 @@ use crate::core::protocol::percent;
 /// Longest body of a request, in bytes.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
-/// Why a request cannot go into a tunnel (`sysclient.md` 8.6).
+/// Why a request cannot go into a tunnel (`docs/protocol/sysclient.md` 8.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The target has bytes outside `21…7e`.
@@ -81,7 +81,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Writes the head. `upgrade` passes the field `Upgrade` on (`sysclient.md` 8.5).
+    /// Writes the head. `upgrade` passes the field `Upgrade` on (`docs/protocol/sysclient.md` 8.5).
     pub fn new(method: &str, target: &str, fields: &[(&str, &[u8])], upgrade: bool) -> Result<Self, Refusal> {
         if !is_token(method) || method == "CONNECT" || method == "TRACE" {
             return Err(Refusal::Method);

@@ -1,4 +1,4 @@
-//! Asks of the service client and the answers to them (`devices-api.md` 2).
+//! Asks of the service client and the answers to them (`docs/protocol/devices-api.md` 2).
 //!
 //! Every ask has a `src` of its own, so answers may come in any order.
 
@@ -51,7 +51,7 @@ pub enum AskError {
     Malformed,
 }
 
-/// A device as the service describes it (`devices-api.md` 1.3), as far as Users needs it.
+/// A device as the service describes it (`docs/protocol/devices-api.md` 1.3), as far as Users needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Number of the device in Devices.

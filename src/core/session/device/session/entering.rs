@@ -1,5 +1,5 @@
 //! How a connection becomes a member: by the answer to a challenge, by an entry of its device, by an operator's order; and how
-//! an operator ends that (`sysclient.md` 5.1 and the rows "administrator …" of section 5).
+//! an operator ends that (`docs/protocol/sysclient.md` 5.1 and the rows "administrator …" of section 5).
 
 use crate::core::model::device::{Device, Way};
 use crate::core::policy::entry::Stage;

@@ -1,4 +1,4 @@
-//! What a member does and what is done for it: work, tunnels, ports (`sysclient.md` 5.2, 7 and 3.5).
+//! What a member does and what is done for it: work, tunnels, ports (`docs/protocol/sysclient.md` 5.2, 7 and 3.5).
 
 use std::time::Duration;
 
@@ -202,7 +202,8 @@ impl Session {
 }
 
 impl Member {
-    /// The first batch has every item and ends with `last`; later only what has changed goes out (`sysclient.md` 3.6).
+    /// The first batch has every item and ends with `last`; later only what has changed goes out
+    /// (`docs/protocol/sysclient.md` 3.6).
     fn send_items(&mut self, items: Vec<ItemOrder>, worker: &mut Worker, actions: &mut Vec<Action>) {
         let first = !std::mem::replace(&mut self.greeted, true);
         let mut out = Vec::new();

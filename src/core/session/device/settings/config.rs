@@ -1,4 +1,4 @@
-//! One copy of a device's configuration: an option line for each module (`update-script.md` 3.2).
+//! One copy of a device's configuration: an option line for each module (`docs/protocol/update-script.md` 3.2).
 //!
 //! Values arrive percent-encoded and are decoded here, once; one whose encoding is broken is kept as it came.
 

@@ -1,4 +1,5 @@
-//! What hardware and firmware a simulated device is, and the texts it makes of it (`update-script.md` section 1).
+//! What hardware and firmware a simulated device is, and the texts it makes of it
+//! (`docs/protocol/update-script.md` section 1).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Running a script on the memory of a device, command by command (`update-script.md` sections 3 and 7).
+//! Running a script on the memory of a device, command by command (`docs/protocol/update-script.md` sections 3 and 7).
 
 use super::{Action, CHECK, Now, Part, SCFG, Settings, config};
 use crate::core::model::ids::Secret;

@@ -1,4 +1,4 @@
-//! The passes of the mirror (`pbx.md` section 3): start, row by row, end, and the notices after it.
+//! The passes of the mirror (`docs/protocol/pbx.md` section 3): start, row by row, end, and the notices after it.
 
 use std::collections::BTreeSet;
 

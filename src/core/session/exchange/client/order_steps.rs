@@ -1,4 +1,4 @@
-//! The steps of an order (`pbx.md` sections 4 and 5).
+//! The steps of an order (`docs/protocol/pbx.md` sections 4 and 5).
 
 use std::time::Duration;
 
@@ -268,7 +268,7 @@ impl Exchange {
         self.finish(id, Outcome::Done { wrote }, now, actions);
     }
 
-    /// A row for a user whom an order works on (`pbx.md` section 5, rule 4).
+    /// A row for a user whom an order works on (`docs/protocol/pbx.md` section 5, rule 4).
     pub(super) fn row_for_rounds(&mut self, row: &Row, now: Tick, actions: &mut Vec<Action>) {
         let Some((id, job)) = self.jobs.at(&row.guid) else { return };
         let change = job.change().clone();

@@ -1,4 +1,5 @@
-//! Writing through the table, only where the interface for single objects is missing (`pbx.md` section 3).
+//! Writing through the table, only where the interface for single objects is missing
+//! (`docs/protocol/pbx.md` section 3).
 
 use std::time::Duration;
 

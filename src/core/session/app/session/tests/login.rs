@@ -1,4 +1,4 @@
-//! Before the log-in, the log-in, and what ends it (`appwebsocket.md` sections 3, 5 and 9).
+//! Before the log-in, the log-in, and what ends it (`docs/protocol/appwebsocket.md` sections 3, 5 and 9).
 
 use super::*;
 

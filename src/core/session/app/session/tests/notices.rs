@@ -1,4 +1,4 @@
-//! Notices and when they are settled (`devices-api.md` 2.5).
+//! Notices and when they are settled (`docs/protocol/devices-api.md` 2.5).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Identify, challenge, digest: the rows of `sysclient.md` section 5 up to membership.
+//! Identify, challenge, digest: the rows of `docs/protocol/sysclient.md` section 5 up to membership.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is refused, and how (`sysclient.md` section 9), by the vectors and beyond them.
+//! What is refused, and how (`docs/protocol/sysclient.md` section 9), by the vectors and beyond them.
 
 use serde_json::Value;
 

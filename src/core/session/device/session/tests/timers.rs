@@ -1,4 +1,4 @@
-//! The timers of `sysclient.md` 1.2 and section 5.
+//! The timers of `docs/protocol/sysclient.md` 1.2 and section 5.
 
 use super::*;
 
