@@ -1,26 +1,24 @@
-//! Which app connections of this node want to know what (`docs/protocol/devices-api.md` 4.6).
+//! Which app connections of this node follow what (`docs/protocol/devices-api.md` 4.6).
+//!
+//! It only passes on that something has changed; each connection reads again what it is interested in.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
 
+use crate::connection::messages::AppMessage;
 use crate::core::model::ids::{ConnId, DeviceKey, DomainName};
 use crate::core::session::app::event::DataChange;
 
-/// News for a connection.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct DataChanged(pub DataChange);
-
-/// From now on a connection wants to know of exactly this.
+/// From now on a connection follows exactly this.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Subscribe {
     /// The connection.
     pub conn: ConnId,
     /// Its actor.
-    pub users: Recipient<DataChanged>,
+    pub app: Recipient<AppMessage>,
     /// Domains whose devices are followed.
     pub devices_of: Vec<DomainName>,
     /// Whether the unassigned devices are.
@@ -34,29 +32,30 @@ pub struct Subscribe {
 #[rtype(result = "()")]
 pub struct Unsubscribe(pub ConnId);
 
-/// The connections that want to know something.
+/// The connections that follow something.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers {
-    watching: HashMap<ConnId, Subscribe>,
+pub(super) struct Subscribers {
+    subscriptions: HashMap<ConnId, Subscribe>,
     by_domain: HashMap<DomainName, HashSet<ConnId>>,
 }
 
 impl Subscribers {
-    /// Takes the place of what the connection wanted to know before; of nothing, it is forgotten.
-    pub(crate) fn watch(&mut self, watch: Subscribe) {
-        self.forget(watch.conn);
-        if watch.devices_of.is_empty() && !watch.unassigned_devices && !watch.domains {
+    /// Replaces what the connection followed before. One that follows nothing is forgotten.
+    pub fn subscribe(&mut self, new: Subscribe) {
+        self.unsubscribe(new.conn);
+        if new.devices_of.is_empty() && !new.unassigned_devices && !new.domains {
             return;
         }
-        for domain in &watch.devices_of {
-            self.by_domain.entry(domain.clone()).or_default().insert(watch.conn);
+        for domain in &new.devices_of {
+            self.by_domain.entry(domain.clone()).or_default().insert(new.conn);
         }
-        self.watching.insert(watch.conn, watch);
+        self.subscriptions.insert(new.conn, new);
     }
 
-    pub(crate) fn forget(&mut self, conn: ConnId) {
-        let Some(watch) = self.watching.remove(&conn) else { return };
-        for domain in watch.devices_of {
+    /// The connection has ended.
+    pub fn unsubscribe(&mut self, conn: ConnId) {
+        let Some(subscription) = self.subscriptions.remove(&conn) else { return };
+        for domain in subscription.devices_of {
             if let Some(conns) = self.by_domain.get_mut(&domain) {
                 conns.remove(&conn);
                 if conns.is_empty() {
@@ -66,29 +65,33 @@ impl Subscribers {
         }
     }
 
-    pub(crate) fn devices(&self, domain: &DomainName, keys: impl Into<Arc<[DeviceKey]>>) {
+    /// These devices of a domain have changed.
+    pub fn devices_changed(&self, domain: &DomainName, keys: impl Into<Arc<[DeviceKey]>>) {
         let Some(conns) = self.by_domain.get(domain) else { return };
         let keys = keys.into();
-        for watch in conns.iter().filter_map(|conn| self.watching.get(conn)) {
-            watch.users.do_send(DataChanged(DataChange::Devices(Arc::clone(&keys))));
+        for subscription in conns.iter().filter_map(|conn| self.subscriptions.get(conn)) {
+            subscription.app.do_send(AppMessage::DataChanged(DataChange::Devices(Arc::clone(&keys))));
         }
     }
 
-    pub(crate) fn unassigned_devices(&self) {
-        self.tell(&DataChange::ListUnassigned, |watch| watch.unassigned_devices);
+    /// The unassigned devices have changed.
+    pub fn unassigned_changed(&self) {
+        self.notify(&DataChange::ListUnassigned, |subscription| subscription.unassigned_devices);
     }
 
-    pub(crate) fn domains(&self) {
-        self.tell(&DataChange::Domains, |watch| watch.domains);
+    /// The domains have changed.
+    pub fn domains_changed(&self) {
+        self.notify(&DataChange::Domains, |subscription| subscription.domains);
     }
 
-    pub(crate) fn anything(&self) {
-        self.tell(&DataChange::Anything, |_| true);
+    /// Anything may have changed: signals may have been lost.
+    pub fn anything_changed(&self) {
+        self.notify(&DataChange::Anything, |_| true);
     }
 
-    fn tell(&self, news: &DataChange, whom: impl Fn(&Subscribe) -> bool) {
-        for watch in self.watching.values().filter(|watch| whom(watch)) {
-            watch.users.do_send(DataChanged(news.clone()));
+    fn notify(&self, change: &DataChange, whom: impl Fn(&Subscribe) -> bool) {
+        for subscription in self.subscriptions.values().filter(|subscription| whom(subscription)) {
+            subscription.app.do_send(AppMessage::DataChanged(change.clone()));
         }
     }
 }
