@@ -54,7 +54,7 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
 /// Says how many members this node has, and shows what the store has in all.
 async fn show_figures(node: &Node) -> store::Result<()> {
     // A full store does not take it, but it can still be looked at.
-    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
+    let told = node.store.publish_member_count(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
     let totals = node.store.figures().await?;
     node.governor.saw(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
