@@ -12,7 +12,6 @@ use crate::app::periodic::every;
 use crate::config::{BackendKind, Config, Pbx, Role};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::model::users_role::{PhoneApp, RetryDelays};
-use crate::core::protocol::sysclient::auth::unhex;
 use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::settings as traffic;
 use crate::lifecycle::Shutdown;
@@ -133,7 +132,7 @@ fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {
     let pbx = &config.users.pbx;
     let key = || format!("users.pbx.exchanges[{}]", of.domain);
     let trust = if !of.fingerprint.is_empty() {
-        let bytes = unhex(&of.fingerprint.replace(':', "").to_lowercase()).unwrap_or_default();
+        let bytes = hex::decode(of.fingerprint.replace(':', "")).unwrap_or_default();
         Trust::Fingerprint(bytes.try_into().ok().with_context(key)?)
     } else if of.authority.as_os_str().is_empty() {
         Trust::Public

@@ -15,7 +15,6 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::work::{State, Work};
 use crate::core::protocol::script::Script;
 use crate::core::protocol::sysclient::admin::ConfigItem;
-use crate::core::protocol::sysclient::auth;
 
 /// Why a plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +212,7 @@ fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) ->
         hash.update(b"\n");
         hash.update(text);
     }
-    auth::hex(&hash.finalize()[..KEPT]).into()
+    hex::encode(&hash.finalize()[..KEPT]).into()
 }
 
 /// The parameters in the order of their names, however they are kept.
