@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+pub use tokio_util::task::task_tracker::TaskTrackerToken as InFlightGuard;
 
 /// Exit code after a second signal.
 const ABORTED: i32 = 1;
@@ -144,38 +146,23 @@ pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> 
     })
 }
 
-/// What was begun and has to be finished before the process ends, although nobody waits for it; clones share it.
-#[derive(Debug, Clone)]
-pub struct InFlight(Arc<watch::Sender<usize>>);
-
-impl Default for InFlight {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-}
+/// Counts work that no caller waits for but that has to be finished before the process ends; clones share the count.
+///
+/// A [`TaskTracker`] that is waited for more than once, and that takes new work also while somebody waits.
+#[derive(Debug, Clone, Default)]
+pub struct InFlight(TaskTracker);
 
 impl InFlight {
-    /// Something begins; it is finished when what is returned is dropped.
-    #[must_use]
+    /// Counts one piece of work until the guard is dropped.
     pub fn begin(&self) -> InFlightGuard {
-        self.0.send_modify(|count| *count += 1);
-        InFlightGuard(self.clone())
+        self.0.token()
     }
 
-    /// Resolves when nothing is under way, at once if it is so now.
+    /// Resolves when the count is zero, at once if it is zero now.
     pub async fn none(&self) {
-        // The sender lives as long as `self`, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
-    }
-}
-
-/// Something that is under way.
-#[derive(Debug)]
-pub struct InFlightGuard(InFlight);
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        // A tracker reports only once it is closed. Closing it does not refuse new work.
+        self.0.close();
+        self.0.wait().await;
     }
 }
 
