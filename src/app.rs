@@ -28,6 +28,7 @@ use tokio::time::interval;
 
 use crate::admin::Admin;
 use crate::admission::controller::AdmissionController;
+use crate::app_connection::queries::AppQueries;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::connection::accept_gate::{Gate, Passed};
 use crate::connection::table::ConnectionTable;
@@ -142,7 +143,7 @@ impl Broker {
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
-                actix_rt::spawn(async move { node.codes.found(code).await });
+                actix_rt::spawn(async move { node.codes.record_found(code).await });
             }))
         });
         let admin = config
@@ -209,7 +210,7 @@ impl Broker {
         server.stop(true).await;
         running.await.context("server task")??;
         // Requests that were under way may have been the last to add some.
-        if tokio::time::timeout(LAST_STEPS, node.codes.noted()).await.is_err() {
+        if tokio::time::timeout(LAST_STEPS, node.codes.events_written()).await.is_err() {
             tracing::warn!("steps of timelines were lost");
         }
         tracing::info!("stopped");
@@ -290,20 +291,21 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
-    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::allowance(config)));
-    let codes = RegistrationService::new(
-        id.clone(),
+    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
+    let codes = Arc::new(RegistrationService::new(
         Arc::clone(store),
         Arc::clone(&tenants),
         directory,
         attempt_limiter,
         settings::codes(config),
-    );
+    ));
+    let queries = AppQueries::new(id.clone(), Arc::clone(store), Arc::clone(&tenants), Arc::clone(&codes));
     Ok(Arc::new(Node {
         id,
         store: Arc::clone(store),
         tenants,
         codes,
+        queries,
         roster: Arc::new(ConnectionTable::new(settings::capacity(config))),
         governor: Arc::new(AdmissionController::new(settings::bars(config))),
         keys: Arc::default(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::Addr;
 
 use crate::admission::controller::AdmissionController;
+use crate::app_connection::queries::AppQueries;
 use crate::app_connection::session_keys::Keys;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
@@ -51,8 +52,10 @@ pub struct Node {
     pub store: Arc<dyn Store>,
     /// Domains.
     pub tenants: Arc<Tenants>,
-    /// Issuing and claiming.
-    pub codes: RegistrationService,
+    /// Registers devices and issues codes.
+    pub codes: Arc<RegistrationService>,
+    /// Answers app connections.
+    pub queries: AppQueries,
     /// Open connections.
     pub roster: Arc<ConnectionTable>,
     /// Who may begin.

@@ -68,12 +68,12 @@ impl Admin {
     /// one source count like failed log-ins of apps.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
         let attempt_limiter = self.node.codes.attempt_limiter();
-        if source.is_some_and(|source| attempt_limiter.apps_blocked(source).is_some()) {
+        if source.is_some_and(|source| attempt_limiter.apps_blocked_for(source).is_some()) {
             return Err(AdminError::TooMany("too many wrong passwords; try again later"));
         }
         let token = self.try_log_in(domain, password).await;
         if let (Err(AdminError::NotAllowed(_)), Some(source)) = (&token, source) {
-            attempt_limiter.failed_login(source);
+            attempt_limiter.count_failed_login(source);
         }
         token
     }

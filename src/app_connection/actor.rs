@@ -125,7 +125,7 @@ impl AppActor {
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
             Action::LoginFailed => {
                 tracing::info!("log-in failed");
-                self.node.codes.attempt_limiter().failed_login(self.source);
+                self.node.codes.attempt_limiter().count_failed_login(self.source);
             }
             Action::Enlist(rights) => {
                 metrics::count(Counter::LogIn);
@@ -157,7 +157,7 @@ impl AppActor {
     /// Nothing that is asked from now on is read before the registry knows.
     fn follow(&self, Topics { devices, unassigned_devices, domains }: Topics, ctx: &mut WebsocketContext<Self>) {
         let Some(rights) = self.session.rights() else { return };
-        let devices_of = devices.map(|selection| self.node.codes.domains_of(rights, &selection)).unwrap_or_default();
+        let devices_of = devices.map(|selection| self.node.queries.domains_of(rights, &selection)).unwrap_or_default();
         let users = ctx.address().recipient();
         let watch =
             self.node.registry.send(Subscribe { conn: self.conn, users, devices_of, unassigned_devices, domains });

@@ -109,7 +109,7 @@ impl DeviceActor {
             Action::Note(event) => {
                 self.keeping.happened(&event);
                 if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
-                    self.node.codes.note(domain, vec![Subject::Device(key.clone())], event);
+                    self.node.codes.record_event(domain, vec![Subject::Device(key.clone())], event);
                 }
             }
             Action::Deposit(code) => self.deposit(code, ctx),
@@ -146,7 +146,7 @@ impl DeviceActor {
                 metrics::count(Counter::Registered(Registration::WrongDigest));
                 if let Some(key) = self.session.key() {
                     tracing::info!(device = %key, "wrong digest");
-                    self.node.codes.attempt_limiter().wrong_digest(key, self.source);
+                    self.node.codes.attempt_limiter().count_wrong_digest(key, self.source);
                 }
             }
             Action::Dropped => metrics::count(Counter::Dropped),
@@ -257,7 +257,7 @@ impl DeviceActor {
                     metrics::count_many(Counter::Notice(NoticeEvent::Deposited), u64::from(new));
                     if new {
                         let subjects = vec![Subject::Device(key.clone()), Subject::Code(code)];
-                        node.codes.note(&domain, subjects, TimelineEvent::NoticeReady);
+                        node.codes.record_event(&domain, subjects, TimelineEvent::NoticeReady);
                     }
                     wake(&node, domain, Some(code)).await;
                     true

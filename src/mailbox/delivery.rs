@@ -198,7 +198,7 @@ impl DomainActor {
                     if let Some(taker) = self.mail.takers.get_mut(&conn) {
                         taker.load += 1;
                         let sent = TimelineEvent::NoticeSent(taker.requester.app.clone());
-                        node.codes.note(&self.name, both(notice.code, notice.device), sent);
+                        node.codes.record_event(&self.name, both(notice.code, notice.device), sent);
                     }
                     let delivery = Delivery { code: notice.code, port: notice.port, device };
                     for other in self.mail.others_waiting(notice.code, Some(conn)) {
@@ -246,7 +246,7 @@ impl DomainActor {
                 continue;
             }
             let (node, name) = (Arc::clone(&node), self.name.clone());
-            let look = async move { node.codes.taker(&name, code).await };
+            let look = async move { node.queries.used_by(&name, code).await };
             self.run(look, ctx, |actor, found: store::Result<Option<Delivery>>, _| {
                 // A copy that fails is no loss: who asked may ask again.
                 let Ok(Some(delivery)) = found else { return };
@@ -298,7 +298,7 @@ impl DomainActor {
                     count(NoticeEvent::Settled, codes.len());
                     if let Some(node) = actor.node.upgrade() {
                         for (code, device) in arrived {
-                            node.codes.note(&actor.name, both(code, device), TimelineEvent::NoticeSettled);
+                            node.codes.record_event(&actor.name, both(code, device), TimelineEvent::NoticeSettled);
                         }
                     }
                     for code in &codes {
@@ -331,7 +331,7 @@ impl DomainActor {
 
 async fn take(node: Arc<Node>, domain: DomainName, limit: usize, skip: Vec<Code>) -> Taken {
     let notices = node.store.take(&domain, &node.id, LEASE, limit, &skip).await?;
-    let views = join_all(notices.iter().map(|notice| node.codes.view(&domain, &notice.device))).await;
+    let views = join_all(notices.iter().map(|notice| node.queries.device_view(&domain, &notice.device))).await;
     notices.into_iter().zip(views).map(|(notice, view)| Ok((notice, view?))).collect()
 }
 

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
+use crate::app_connection::queries::AppQueries;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -33,7 +34,7 @@ use crate::device::actor::DeviceActor;
 use crate::device::tunnel::{FetchError, Fetched, fetch, find};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{LiveTenants, Node, Tuning};
-use crate::registration::attempt_limiter::{Allowance, AttemptLimiter};
+use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
@@ -74,9 +75,11 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     let id = NodeId::new("node");
     store.renew_lease(&id, Duration::from_secs(600)).await.unwrap();
     let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
+    let codes = Arc::new(codes(&store, &tenants));
     let node = Arc::new(Node {
         id: id.clone(),
-        codes: codes(id, &store, &tenants),
+        queries: AppQueries::new(id, Arc::clone(&store), Arc::clone(&tenants), Arc::clone(&codes)),
+        codes,
         tenants,
         store,
         roster: Arc::new(ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
@@ -125,11 +128,11 @@ fn bars() -> AdmissionLimits {
     }
 }
 
-fn codes(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
+fn codes(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
     let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
-    let allowance = Allowance {
+    let attempts = AttemptLimits {
         device_digests: 5,
         device_codes: 10,
         address: 60,
@@ -140,11 +143,10 @@ fn codes(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> Registra
     };
     let limits = CodeLimits { max_open: 9, max_open_rollout: 9, keep_unassigned: Duration::from_secs(60) };
     RegistrationService::new(
-        id,
         Arc::clone(store),
         Arc::clone(tenants),
         directory,
-        Arc::new(AttemptLimiter::new(&allowance)),
+        Arc::new(AttemptLimiter::new(&attempts)),
         limits,
     )
 }

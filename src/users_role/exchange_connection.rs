@@ -80,7 +80,7 @@ impl Exchange {
             InboundAction::Close(close) => self.close(close, ctx),
             InboundAction::LoginFailed => {
                 tracing::info!("log-in at the Users instance failed");
-                self.node.codes.attempt_limiter().failed_login(self.source);
+                self.node.codes.attempt_limiter().count_failed_login(self.source);
             }
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
