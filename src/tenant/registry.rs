@@ -91,7 +91,7 @@ impl Handler<Spread> for Registry {
 
     fn handle(&mut self, _: Spread, _: &mut Context<Self>) {
         let Some(node) = self.node.upgrade() else { return };
-        for (name, news) in node.tenants.take_news() {
+        for (name, news) in node.tenants.take_changes() {
             if let Some(actor) = self.domains.get(&name) {
                 actor.do_send(TenantChanged { admin_password_changed: news.admin_password, jobs_changed: news.jobs });
             }
