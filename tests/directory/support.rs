@@ -143,7 +143,7 @@ pub fn settings() -> DirectorySettings {
 
 pub fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    provbroker::core::protocol::sysclient::auth::hex(&sha2::Sha256::digest(text.as_bytes()))
+    hex::encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
 pub fn start() -> Running {

@@ -11,7 +11,6 @@ use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
-use crate::core::protocol::sysclient::auth::hex;
 use crate::store::record::{from_json, seal, to_json};
 use crate::store::{Entered, Entry, EntryRight, Result, StoreError};
 
@@ -132,7 +131,7 @@ impl Redis {
         Writing {
             entry,
             id,
-            mark: hex(&mark),
+            mark: hex::encode(mark),
             password: seal(&self.sealer, &device, "password", &entry.password),
             admin: admin.map(|secret| seal(&self.sealer, &device, "admin", secret)).unwrap_or_default(),
         }

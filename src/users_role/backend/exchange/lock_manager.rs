@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use crate::core::policy::backoff::{Backoff, Spread};
 use crate::core::session::exchange::event::Lock;
 use crate::random;
 use crate::store::Store;
@@ -17,7 +18,7 @@ use crate::store::Store;
 const TTL: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 /// First and longest pause before a lock that somebody else holds is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(250), Spread::Longer);
 
 /// What has become of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,11 +116,10 @@ impl Hold {
 
     /// Ends when the lock is lost.
     async fn keep(&self) {
-        let mut pause = PAUSES.0;
+        let mut refusals = 0_u32;
         while !matches!(self.store.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
-            let spread = u64::try_from(pause.as_millis()).unwrap_or(1).max(1);
-            sleep(pause + Duration::from_millis(random::below(spread))).await;
-            pause = (pause * 2).min(PAUSES.1);
+            refusals = refusals.saturating_add(1);
+            sleep(PAUSES.wait(refusals, random::below(u64::MAX))).await;
         }
         let mut sure_until = Instant::now() + TTL;
         // Whoever waits for the word is gone only when the process ends.

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::core::model::time::Tick;
 use crate::core::model::users_role::PersonId;
 use crate::core::session::exchange::apps::PhoneApp;
-use crate::core::session::exchange::dial_backoff::BackOff;
+use crate::core::session::exchange::dial_backoff::DialBackoff;
 use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
 use crate::lifecycle::Shutdown;
 use crate::random;
@@ -64,7 +64,7 @@ enum Waiting {
 struct Task {
     line: Arc<ExchangeClient>,
     keeper: LockManager,
-    back_off: BackOff,
+    back_off: DialBackoff,
     way: Way,
     waiting: BTreeMap<OrderTag, Waiting>,
     last: u64,
@@ -94,7 +94,7 @@ async fn run(line: Arc<ExchangeClient>, store: Arc<dyn Store>, shutdown: Shutdow
     let mut task = Task {
         line: Arc::clone(&line),
         keeper: LockManager::new(store, prefix.into()),
-        back_off: BackOff::default(),
+        back_off: DialBackoff::default(),
         way,
         waiting: BTreeMap::new(),
         last: 0,
