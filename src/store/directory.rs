@@ -93,8 +93,9 @@ store_trait! {
         /// The remembered answer, if any.
         async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> => Recall;
 
-        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
-        /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
+        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code
+        /// that is valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC
+        /// address.
         async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> => Contact;
 
         /// How many open codes there are over all credentials (for the operator's warning at 100 000).

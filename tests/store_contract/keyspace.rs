@@ -282,21 +282,21 @@ async fn what_devices_belong_to_stays() {
         let index = format!("pb:{{{}}}:devices", device.domain);
         let _: () = line.zadd(index, device.key.as_str(), device.id.0).await.unwrap();
     };
-    crate::tenancy::what_devices_belong_to_stays(&f, index).await;
+    crate::domains::what_devices_belong_to_stays(&f, index).await;
 }
 
 #[tokio::test]
 async fn what_devices_belong_to_stays_in_the_file() {
-    crate::tenancy::what_devices_belong_to_stays(&OnFile::start().await, async |_: &Device| {}).await;
+    crate::domains::what_devices_belong_to_stays(&OnFile::start().await, async |_: &Device| {}).await;
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_a_deleted_domain() {
     let f = OnRedis::start().await;
     let (store, mut line) = (&**f.store(), f.server.connection().await);
-    store.create_domain(&crate::tenancy::new_domain("example.com")).await.unwrap().unwrap();
+    store.create_domain(&crate::domains::new_domain("example.com")).await.unwrap().unwrap();
     let category = store.domains().await.unwrap()[0].categories[0].id;
-    store.add_job(&domain(), &crate::tenancy::config_job(Some(category), "hunter2")).await.unwrap().unwrap();
+    store.add_job(&domain(), &crate::jobs::config_job(Some(category), "hunter2")).await.unwrap().unwrap();
     store.set_builds(&domain(), &BuildList::default()).await.unwrap();
     notice(store, 1).await;
     put(store, code(2), &domain()).await;
@@ -397,12 +397,12 @@ async fn use_everything(store: &dyn Store) {
     let category = made.categories[0].id;
     let kept = store.put_category(&domain(), Some(category), "Desk phones", true).await.unwrap();
     assert!(matches!(kept, PutCategory::Kept(_)));
-    let job = store.add_job(&domain(), &crate::tenancy::config_job(None, "x")).await.unwrap().unwrap();
+    let job = store.add_job(&domain(), &crate::jobs::config_job(None, "x")).await.unwrap().unwrap();
     assert!(store.remove_job(&domain(), job.id).await.unwrap());
     assert!(store.set_builds(&domain(), &BuildList::default()).await.unwrap());
     let change = DomainChange { access_gained: vec![other_domain()], ..DomainChange::default() };
     assert!(store.change_domain(&domain(), &change).await.unwrap());
-    store.create_domain(&crate::tenancy::new_domain("other.example")).await.unwrap().unwrap();
+    store.create_domain(&crate::domains::new_domain("other.example")).await.unwrap().unwrap();
     assert_eq!(store.delete_category(&domain(), category).await.unwrap(), Deleted::Gone);
     assert_eq!(store.delete_domain(&other_domain()).await.unwrap(), Deleted::Gone);
     assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Gone);

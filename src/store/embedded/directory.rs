@@ -44,7 +44,7 @@ impl DirectoryRecords for Embedded {
                 tx.put(&keys::listing(&hash), &row, Some(ends))?;
                 tx.put(&keys::spent(&hash), &(), Some(ends + CODE_SPENT))?;
                 tx.rank(&ours, ends.0, &hash)?;
-                // Takes out what is over, so that the index of all stays as small as what is open.
+                // Removes ended codes, so that the index of all contains open codes only.
                 tx.count_open(keys::DIR_OPEN)?;
                 tx.rank(keys::DIR_OPEN, ends.0, &hash)?;
                 Ok(Listed::Until(ends))
