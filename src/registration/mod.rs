@@ -53,7 +53,7 @@ impl RegistrationService {
         attempt_limiter: Arc<AttemptLimiter>,
         limits: CodeLimits,
     ) -> Self {
-        let steps = TimelineWriter::to(Arc::clone(&store));
+        let steps = TimelineWriter::to(Arc::clone(&store) as _);
         Self { node, store, tenants, directory, attempt_limiter, limits, steps }
     }
 

@@ -13,7 +13,7 @@ use crate::core::model::device::{CodeState, IssuedCode};
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::lifecycle::{InFlight, InFlightGuard};
-use crate::store::Store;
+use crate::store::Timelines;
 
 /// Steps that may wait.
 const QUEUE: usize = 10_000;
@@ -38,7 +38,7 @@ pub(super) struct TimelineWriter {
 
 impl TimelineWriter {
     /// A queue that is written to `store` until this is dropped.
-    pub fn to(store: Arc<dyn Store>) -> Self {
+    pub fn to(store: Arc<dyn Timelines>) -> Self {
         let (steps, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(write(store, waiting));
         Self { queue: steps, underway: InFlight::default() }
@@ -71,7 +71,7 @@ impl RegistrationService {
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<TimelineEntry>) {
+async fn write(store: Arc<dyn Timelines>, mut waiting: mpsc::Receiver<TimelineEntry>) {
     let mut some = Vec::with_capacity(TOGETHER);
     while waiting.recv_many(&mut some, TOGETHER).await > 0 {
         while !some.is_empty() {

@@ -18,7 +18,7 @@ static OPEN: LazyScript = script!("count_open");
 
 #[async_trait]
 impl DirectoryRecords for Redis {
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+    async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let hash = code_hash(&self.sealer, new.code);
         let listing = keys::listing(&hash);
         let url = seal(&self.sealer, &listing, "url", &Secret::new(new.url.as_str()));
@@ -33,7 +33,7 @@ impl DirectoryRecords for Redis {
         })
     }
 
-    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+    async fn find_listing(&self, code: Code) -> Result<Option<String>> {
         let listing = keys::listing(&code_hash(&self.sealer, code));
         let read = cmd("HGET").arg(&listing).arg("url").take();
         let sealed: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
@@ -41,14 +41,14 @@ impl DirectoryRecords for Redis {
         Ok(url.map(|url| url.expose().into()))
     }
 
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+    async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
         let hash = code_hash(&self.sealer, code);
         let mut script = UNLIST.key(keys::listing(&hash));
         script.key(keys::entered(&hash)).key(keys::dir_open(credential)).key(keys::DIR_OPEN);
         self.client.timed(self.client.eval_once(script.arg(credential).arg(&hash))).await
     }
 
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+    async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
         let sealed = seal(&self.sealer, &place, "answer", &Secret::new(to_json(answer)));
         let set = cmd("SET").arg(&place).arg(sealed).arg("NX").arg("GET").arg("PX").arg(millis(REMEMBERED)).take();
@@ -56,13 +56,13 @@ impl DirectoryRecords for Redis {
         self.open_answer(&place, before)
     }
 
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+    async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
         let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
         self.open_answer(&place, sealed)
     }
 
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let mut script: ScriptInvocation<'_> = CONTACT.key(keys::phone(&contact.mac));
         if let Some(code) = entered {
             let hash = code_hash(&self.sealer, code);

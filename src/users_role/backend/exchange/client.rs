@@ -15,7 +15,7 @@ use crate::core::session::exchange::event::{ExchangeOrder, Outcome};
 use crate::core::session::exchange::settings::Settings;
 use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 use crate::users_role::backend::Left;
 
 /// Commands that may wait; an order waits with whoever gives it.
@@ -96,11 +96,11 @@ impl ExchangeClient {
     }
 
     /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (line, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+    pub(super) fn start(self: &Arc<Self>, locks: Arc<dyn Locks>, shutdown: &Shutdown) {
+        let (line, shutdown) = (Arc::clone(self), shutdown.clone());
         tokio::spawn(async move {
             while let Err(error) =
-                tokio::spawn(task::run(Arc::clone(&line), Arc::clone(&store), shutdown.clone())).await
+                tokio::spawn(task::run(Arc::clone(&line), Arc::clone(&locks), shutdown.clone())).await
             {
                 if shutdown.is_draining() || !error.is_panic() {
                     return;

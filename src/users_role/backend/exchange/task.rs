@@ -21,7 +21,7 @@ use crate::core::session::exchange::dial_backoff::BackOff;
 use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
 use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 use crate::users_role::backend::Left;
 use crate::users_role::backend::exchange::client::{Command, ExchangeClient};
 use crate::users_role::backend::exchange::inbound::LinkCommand;
@@ -68,12 +68,12 @@ struct Task {
 }
 
 /// Runs until the process stops.
-pub(super) async fn run(line: Arc<ExchangeClient>, store: Arc<dyn Store>, shutdown: Shutdown) {
+pub(super) async fn run(line: Arc<ExchangeClient>, locks: Arc<dyn Locks>, shutdown: Shutdown) {
     let prefix = format!("pbx/{}/{}", line.settings.domain, line.settings.pbx);
     let way = if line.settings.dial.is_some() { Way::Pausing(Instant::now()) } else { Way::None };
     let mut task = Task {
         line: Arc::clone(&line),
-        keeper: LockManager::new(store, prefix.into()),
+        keeper: LockManager::new(locks, prefix.into()),
         back_off: BackOff::default(),
         way,
         waiting: BTreeMap::new(),
