@@ -10,7 +10,6 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES, Result};
 
 static NOTE: LazyScript = script!("audit_append");
-
 static AUDIT: LazyScript = script!("audit_entries");
 
 #[async_trait]

@@ -14,11 +14,8 @@ use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 
 static PUT: LazyScript = script!("put_code");
-
 static HOLD: LazyScript = script!("hold_code");
-
 static REVOKE: LazyScript = script!("revoke_code");
-
 static DELETE_IF: LazyScript = script!("delete_if");
 
 /// Members of the index that are read together.

@@ -19,15 +19,10 @@ use crate::store::record::{open, to_json};
 use crate::store::{DeviceListing, Devices, Entered, Entry, PortClaim, Result};
 
 static CONFIRM: LazyScript = script!("confirm");
-
 static REFRESH: LazyScript = script!("refresh");
-
 static REMOVE: LazyScript = script!("remove");
-
 static CLAIM_PORT: LazyScript = script!("claim_port");
-
 static SET_FIELD: LazyScript = script!("set_field");
-
 static KEEP_WORK: LazyScript = script!("keep_work");
 
 /// Prefix of the field of an analogue port.

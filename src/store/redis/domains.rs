@@ -12,19 +12,12 @@ use crate::store::record::{corrupt, from_json, missing_categories, open, seal, t
 use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
 
 static NUMBER: LazyScript = script!("domain_number");
-
 static ENSURE: LazyScript = script!("domain_ensure");
-
 static CREATE: LazyScript = script!("domain_create");
-
 static CHANGE: LazyScript = script!("domain_change");
-
 static DELETE: LazyScript = script!("domain_delete");
-
 static FORGET: LazyScript = script!("domain_forget");
-
 static PUT_CATEGORY: LazyScript = script!("category_put");
-
 static DELETE_CATEGORY: LazyScript = script!("category_delete");
 
 /// Prefix of the field of a category.

@@ -13,9 +13,7 @@ use crate::store::record::{from_json, open_job, seal_job, to_json};
 use crate::store::{Jobs, Result};
 
 static ADD: LazyScript = script!("job_add");
-
 static REMOVE: LazyScript = script!("job_remove");
-
 static SET_BUILDS: LazyScript = script!("builds_set");
 
 #[async_trait]

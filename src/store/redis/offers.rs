@@ -11,9 +11,7 @@ use crate::store::record::corrupt;
 use crate::store::{Offer, Offers, Result};
 
 static OFFER: LazyScript = script!("offer");
-
 static OFFERED: LazyScript = script!("offered");
-
 static END_OFFER: LazyScript = script!("end_offer");
 
 #[async_trait]

@@ -13,7 +13,6 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
 static BEGIN: LazyScript = script!("begin_rollout");
-
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 
 /// Rows that are sent in one script.

@@ -17,11 +17,8 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
 
 static RECORD: LazyScript = script!("record_unassigned");
-
 static ATTACH: LazyScript = script!("attach_unassigned");
-
 static FORGET: LazyScript = script!("forget_unassigned");
-
 static COUNT: LazyScript = script!("count_open");
 
 /// The fields of a record.

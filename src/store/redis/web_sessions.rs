@@ -12,13 +12,9 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{MAX_SESSIONS, Result, SEEN_EVERY, SessionHash, WebSessions};
 
 static BEGIN: LazyScript = script!("session_begin");
-
 static USE: LazyScript = script!("session_use");
-
 static SESSIONS_OF: LazyScript = script!("sessions_of");
-
 static END: LazyScript = script!("session_end");
-
 static END_ALL: LazyScript = script!("sessions_end");
 
 /// The part of a session that never changes.

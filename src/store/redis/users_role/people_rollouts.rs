@@ -15,9 +15,7 @@ use crate::store::users_role::RowRecord;
 use crate::store::{PeopleRollouts, Result};
 
 static BEGIN: LazyScript = script!("begin_people_rollout");
-
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
-
 static SET_ROW: LazyScript = script!("set_row_request");
 
 /// Rows that are sent in one script.

@@ -12,7 +12,6 @@ use crate::store::users_role::{KEEP_OVER, PutRequest, RequestOrigin, ends};
 use crate::store::{PhoneRequests, Result};
 
 static PUT: LazyScript = script!("put_requests");
-
 static ADVANCE: LazyScript = script!("advance_request");
 
 /// Requests that are written in one script.
