@@ -7,9 +7,9 @@ use actix_rt::task::JoinHandle;
 use tokio::sync::{Notify, broadcast};
 
 use super::backend::{Backend, BackendStanding};
+use super::code_request::{Wanted, ask_code};
 use super::error::{Result, UsersRoleError};
-use super::rollouts;
-use super::rollouts::{Wanted, ask_code};
+use super::rollout_codes::make_codes;
 use super::settings::Settings;
 use super::tenant::{TenantShared, Work, supervise};
 use crate::core::model::device::Category;
@@ -323,7 +323,7 @@ fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<S
         Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), placing.clone(), Arc::clone(settings))),
         Box::pin(progress_poller::keep_looking(looking.0, looking.1, link, placing, Arc::clone(settings))),
         Box::pin(see_off(Arc::clone(shared), Arc::clone(operators))),
-        Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
+        Box::pin(make_codes(Arc::clone(shared), node)),
     ]
 }
 
