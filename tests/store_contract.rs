@@ -33,12 +33,12 @@ mod keyspace;
 mod locks;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
-#[path = "store_contract/people.rs"]
-mod people;
 #[path = "store_contract/tenancy.rs"]
 mod tenancy;
 #[path = "store_contract/tickets.rs"]
 mod tickets;
+#[path = "store_contract/users_role.rs"]
+mod users_role;
 #[path = "store_contract/whole.rs"]
 mod whole;
 
@@ -158,7 +158,7 @@ contract! {
         open_listings_are_limited_by_credential,
         an_answer_is_remembered_for_ten_minutes,
         the_first_contact_is_told_from_later_ones;
-    people:
+    users_role:
         a_request_is_kept_and_found,
         a_request_gets_further_from_where_it_is,
         a_request_waits_as_long_as_its_notice_may_come,
