@@ -67,11 +67,11 @@ impl Device {
     /// Becomes a member and goes again.
     async fn register(&mut self, node: &Arc<Node>) {
         let (mut pipe, far) = duplex(PIPE);
-        let place = node.roster.admit(Peer::Device).expect("a place");
-        let bounds = node.tuning.device_bounds;
+        let place = node.connections().admit(Peer::Device).expect("a place");
+        let bounds = node.devices().bounds;
         let line = ConnectionHandle::new(bounds.longest);
         let source = SourceKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let phone = DeviceActor::new(Arc::clone(node), place.conn, source, Query::read(QUERY), line.clone());
+        let phone = DeviceActor::new(Arc::clone(node.devices()), place.conn, source, Query::read(QUERY), line.clone());
         let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, place));
         self.identify.digest = None;
         self.say(&mut pipe).await;

@@ -8,7 +8,7 @@ use crate::core::model::ids::{CategoryId, Code};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::registration::{CodeRequest, NoCode};
-use crate::store::{CodeListing, Listing};
+use crate::store::{CodeListing, DeviceListing};
 
 /// Codes that are looked at together.
 const PAGE: usize = 1000;
@@ -91,7 +91,7 @@ impl Admin {
     ) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
         let category = category(&domain, wish.category)?.id;
-        let codes = &self.node.codes;
+        let codes = &self.services.registration;
         let wish = CodeRequest {
             domain: &domain,
             category,
@@ -128,7 +128,7 @@ impl Admin {
         let size = if filter == CodeFilter::All { limit } else { PAGE };
         let mut found = Vec::new();
         for _ in 0..PAGES {
-            let page = self.node.store.codes(&domain.name, before, size).await?;
+            let page = self.services.store.codes(&domain.name, before, size).await?;
             let last = page.len() < size;
             for listing in page {
                 before = Some((listing.issued, listing.code.code));
@@ -149,14 +149,14 @@ impl Admin {
     /// A code.
     pub async fn code(&self, authority: &Authority, named: &str, code: Code) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
-        let found = self.node.store.code_in(&domain.name, code).await?;
+        let found = self.services.store.code_in(&domain.name, code).await?;
         Ok((domain, found.ok_or(AdminError::NotFound("code"))?))
     }
 
     /// Ends an open code. Afterwards it is like one that never was.
     pub async fn revoke_code(&self, authority: &Authority, named: &str, code: Code) -> Result<()> {
         let (domain, _) = self.code(authority, named, code).await?;
-        if self.node.codes.revoke(&domain.name, code).await? {
+        if self.services.registration.revoke(&domain.name, code).await? {
             return Ok(());
         }
         // It was there a moment ago: a device has used it, before or just now.
@@ -169,7 +169,7 @@ impl Admin {
         domain: &Domain,
         after: crate::core::model::ids::DeviceId,
         limit: usize,
-    ) -> Result<Vec<Listing>> {
-        Ok(self.node.store.devices(&domain.name, after, limit).await?)
+    ) -> Result<Vec<DeviceListing>> {
+        Ok(self.services.store.devices(&domain.name, after, limit).await?)
     }
 }

@@ -1,5 +1,7 @@
-//! The actor of a connection that a PBX, or a user of it, has opened to the Users instance
-//! (`docs/protocol/pbx.md` 1.1): carries between the socket, the door and the client of that PBX.
+//! The actor of a connection that an exchange, or a user of it, has opened to the Users instance
+//! (`docs/protocol/pbx.md` 1.1): carries between the socket, the inbound session and the client of that exchange.
+//!
+//! It stands with the Users role and must not know Devices: what it uses of the node is in [`ExchangeServices`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +13,39 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
-use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
+use crate::connection::socket::{Bounds, FragmentJoiner, Incoming, close_frame};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::protocol::close::Close;
 use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOGIN_TIME};
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter};
-use crate::node::Node;
 use crate::random;
 use crate::users_role::backend::exchange::{InboundRegistry, Link, LinkCommand};
 
 /// A little after the time for the log-in, so that it is over by then.
 const LOGIN_OVER: Duration = LOGIN_TIME.saturating_add(Duration::from_millis(10));
 
+/// What the connection of an exchange uses of the node.
+#[derive(Clone)]
+pub struct ExchangeServices {
+    /// Socket of the connection.
+    pub bounds: Bounds,
+    /// Longest message before the log-in, in bytes.
+    pub longest_before: usize,
+    /// Longest message after the log-in, in bytes.
+    pub longest_after: usize,
+    /// Counts a failed log-in of this source.
+    pub on_failed_login: Arc<dyn Fn(SourceKey) + Send + Sync>,
+}
+
 /// The actor of one connection.
 pub(crate) struct Exchange {
-    node: Arc<Node>,
+    services: ExchangeServices,
     switchboard: InboundRegistry,
     source: SourceKey,
-    door: InboundSession,
-    line: ConnectionHandle,
+    session: InboundSession,
+    handle: ConnectionHandle,
     joiner: FragmentJoiner,
     shutdown: Shutdown,
     /// Set if this is the connection of a PBX that counts.
@@ -45,22 +59,22 @@ struct Wanted(Option<LinkCommand>);
 impl Exchange {
     /// For a connection that was opened just now.
     pub(crate) fn new(
-        node: Arc<Node>,
+        services: ExchangeServices,
         switchboard: InboundRegistry,
         source: SourceKey,
-        line: ConnectionHandle,
+        handle: ConnectionHandle,
         shutdown: Shutdown,
     ) -> Self {
         let mut entropy = [0; 32];
         random::fill(&mut entropy);
-        let door = InboundSession::new(clock::now(), entropy);
+        let session = InboundSession::new(clock::now(), entropy);
         let joiner = FragmentJoiner::default();
-        Self { node, switchboard, source, door, line, joiner, shutdown, link: None, closed: None }
+        Self { services, switchboard, source, session, handle, joiner, shutdown, link: None, closed: None }
     }
 
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
         let mut actions = Vec::new();
-        self.door.on_text(&text, clock::now(), self.switchboard.settings(), &mut actions);
+        self.session.on_text(&text, clock::now(), self.switchboard.settings(), &mut actions);
         let mut forward = false;
         for action in actions {
             forward |= action == InboundAction::Forward;
@@ -80,11 +94,11 @@ impl Exchange {
             InboundAction::Close(close) => self.close(close, ctx),
             InboundAction::LoginFailed => {
                 tracing::info!("log-in at the Users instance failed");
-                self.node.codes.attempt_limiter().failed_login(self.source);
+                (self.services.on_failed_login)(self.source);
             }
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
-                self.line.allow(self.node.app_settings.longest_after);
+                self.handle.allow(self.services.longest_after);
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {
@@ -124,7 +138,7 @@ impl Actor for Exchange {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(LOGIN_OVER, |exchange, ctx| {
             let mut actions = Vec::new();
-            exchange.door.timer(clock::now(), &mut actions);
+            exchange.session.timer(clock::now(), &mut actions);
             for action in actions {
                 exchange.perform(action, ctx);
             }
@@ -135,7 +149,7 @@ impl Actor for Exchange {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
+        metrics::count(Counter::AppClosed(self.closed.or(self.handle.fault()).unwrap_or(Close::ByPeer)));
     }
 }
 
@@ -159,7 +173,7 @@ impl StreamHandler<Wanted> for Exchange {
 
 impl StreamHandler<Result<ws::Message, ProtocolError>> for Exchange {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
-        let Some(incoming) = self.joiner.take(item, &self.line) else { return };
+        let Some(incoming) = self.joiner.take(item, &self.handle) else { return };
         match incoming {
             Incoming::Text(text) => self.text(text, ctx),
             Incoming::Pong(_) => {}

@@ -1,0 +1,146 @@
+//! Roll-outs in the file: a row for each, and its rows in chunks.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::codes::CodeRow;
+use super::kv::{Outcome, Snapshot, Tx};
+use super::{Embedded, domains, keys};
+use crate::core::model::device::{CodeState, KEEP_USED};
+use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::time::UnixMillis;
+use crate::store::{Result, Rollout, RolloutRow, Rollouts};
+
+/// Rows of a roll-out in one value.
+const CHUNK: u64 = 500;
+
+/// The head of a roll-out.
+#[derive(Clone, Serialize, Deserialize)]
+struct Head {
+    name: Box<str>,
+    category: CategoryId,
+    users: u64,
+    created: UnixMillis,
+    rows: u64,
+}
+
+impl Head {
+    fn rollout(&self, id: RolloutId) -> Rollout {
+        let Self { name, category, users, created, rows } = self.clone();
+        Rollout { id, name, category, created, users, rows }
+    }
+}
+
+#[async_trait]
+impl Rollouts for Embedded {
+    async fn begin_rollout(
+        &self,
+        domain: &DomainName,
+        name: &str,
+        category: CategoryId,
+        users: u64,
+    ) -> Result<Rollout> {
+        let (of, name) = (domain.clone(), Box::<str>::from(name));
+        self.kv
+            .write(move |tx| {
+                let id = RolloutId(domains::next(tx, &keys::seq_rollout(&of))?);
+                let head = Head { name, category, users, created: tx.now, rows: 0 };
+                let ends = tx.now + KEEP_USED;
+                tx.put(&keys::rollout(&of, id), &head, Some(ends))?;
+                // Counting drops those that have ended.
+                tx.count_open(&keys::rollouts(&of))?;
+                tx.rank(&keys::rollouts(&of), ends.0, &id.0.to_string())?;
+                Ok(head.rollout(id))
+            })
+            .await
+    }
+
+    async fn add_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        rows: &[RolloutRow],
+    ) -> Result<bool> {
+        let (of, rows) = (domain.clone(), rows.to_vec());
+        self.kv.write(move |tx| add_rows(tx, &of, id, from, rows)).await
+    }
+
+    async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> {
+        self.kv.read(|snapshot| {
+            let mut all = Vec::new();
+            for member in snapshot.members(&keys::rollouts(domain), snapshot.now.0) {
+                let Some(id) = member?.parse().ok().map(RolloutId) else { continue };
+                all.extend(snapshot.get::<Head>(&keys::rollout(domain, id))?.map(|head| head.rollout(id)));
+            }
+            all.sort_by_key(|rollout| std::cmp::Reverse(rollout.id.0));
+            Ok(all)
+        })
+    }
+
+    async fn rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<(RolloutRow, Option<CodeState>)>>> {
+        self.kv.read(|snapshot| {
+            let Some(head) = snapshot.get::<Head>(&keys::rollout(domain, id))? else { return Ok(None) };
+            let end = from.saturating_add(limit as u64).min(head.rows);
+            let mut found = Vec::new();
+            let mut at = from;
+            while at < end {
+                let chunk: Vec<RolloutRow> =
+                    snapshot.get(&keys::rows(domain, id, at / CHUNK * CHUNK))?.unwrap_or_default();
+                let wanted = chunk.into_iter().enumerate().map(|(i, row)| (at / CHUNK * CHUNK + i as u64, row));
+                for (_, row) in wanted.filter(|(number, _)| (at..end).contains(number)) {
+                    let state = state(snapshot, domain, row.code)?;
+                    found.push((row, state));
+                }
+                at = (at / CHUNK + 1) * CHUNK;
+            }
+            Ok(Some(found))
+        })
+    }
+
+    async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+        let of = domain.clone();
+        self.kv
+            .write(move |tx| {
+                let Some(head) = tx.get::<Head>(&keys::rollout(&of, id))? else { return Ok(false) };
+                for chunk in (0..head.rows).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
+                    tx.remove(&keys::rows(&of, id, chunk))?;
+                }
+                tx.remove(&keys::rollout(&of, id))?;
+                tx.unrank(&keys::rollouts(&of), &id.0.to_string())?;
+                Ok(true)
+            })
+            .await
+    }
+}
+
+fn state(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<CodeState>> {
+    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
+    Ok(row.map(|row| row.issued(code, domain.clone()).state))
+}
+
+fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<RolloutRow>) -> Outcome<bool> {
+    let key = keys::rollout(domain, id);
+    let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
+    // Those that are there already stay; behind a gap nothing is added.
+    let known = usize::try_from(head.value.rows.saturating_sub(from)).unwrap_or(usize::MAX);
+    let mut fresh = rows.into_iter().skip(known).peekable();
+    while from <= head.value.rows && fresh.peek().is_some() {
+        let at = head.value.rows;
+        let place = keys::rows(domain, id, at / CHUNK * CHUNK);
+        let mut chunk: Vec<RolloutRow> = tx.get(&place)?.unwrap_or_default();
+        let room = usize::try_from(CHUNK - at % CHUNK).unwrap_or(usize::MAX);
+        let before = chunk.len();
+        chunk.extend(fresh.by_ref().take(room));
+        head.value.rows += (chunk.len() - before) as u64;
+        tx.put(&place, &chunk, head.ends)?;
+    }
+    tx.put(&key, &head.value, head.ends)?;
+    Ok(true)
+}
