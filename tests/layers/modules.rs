@@ -22,9 +22,20 @@ const SERVER: &[(&str, &[&str])] = &[
     ("mailbox", &["connection", "admission", "registration", "tenant_cache", "directory", "store"]),
     ("tenant", &["mailbox", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
     ("device", &["tenant", "mailbox", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
+    // Requests for a device of its domain go through the tunnel of the device.
     (
         "app_connection",
-        &["tenant", "mailbox", "connection", "admission", "registration", "tenant_cache", "directory", "store"],
+        &[
+            "device",
+            "tenant",
+            "mailbox",
+            "connection",
+            "admission",
+            "registration",
+            "tenant_cache",
+            "directory",
+            "store",
+        ],
     ),
     (
         "node",
@@ -120,28 +131,16 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("loadtest", &["core", "sim"]),
 ];
 
-/// Uses against that order, to be removed: actors still hold each other's addresses and the node.
-const FOR_NOW: &[(&str, &[&str])] = &[
-    ("connection", &["app_connection", "device"]),
-    ("mailbox", &["app_connection", "tenant", "node"]),
-    ("tenant", &["app_connection", "device", "node"]),
-    ("device", &["node"]),
-    ("app_connection", &["device", "node"]),
-    ("users_role", &["node"]),
-];
-
 fn row(table: &'static [(&str, &[&str])], module: &str) -> Option<&'static [&'static str]> {
     table.iter().find(|(name, _)| *name == module).map(|(_, uses)| *uses)
 }
 
 /// The other modules that a module may use; `None`: there is no such module.
 fn may_use(module: &str) -> Option<Vec<&'static str>> {
-    let mut uses = match row(SERVER, module) {
-        Some(uses) => [uses, &LEAVES].concat(),
-        None => row(OTHERS, module)?.to_vec(),
-    };
-    uses.extend(row(FOR_NOW, module).unwrap_or_default());
-    Some(uses)
+    match row(SERVER, module) {
+        Some(uses) => Some([uses, &LEAVES].concat()),
+        None => row(OTHERS, module).map(<[&str]>::to_vec),
+    }
 }
 
 /// What the pure core must not touch: I/O, clocks, randomness, logs, metrics.
