@@ -17,7 +17,7 @@ const WAITING: usize = 1024;
 const QUEUE: usize = 16_384;
 
 /// Changes that are told in one signal.
-const TOGETHER: usize = 500;
+const BATCH: usize = 500;
 
 /// Changes within this time go out together.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -41,9 +41,9 @@ impl ChangePublisher {
         let (teller, mut waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut changed = Vec::new();
-            while waiting.recv_many(&mut changed, TOGETHER).await > 0 {
+            while waiting.recv_many(&mut changed, BATCH).await > 0 {
                 tokio::time::sleep(COLLECT).await;
-                while changed.len() < TOGETHER
+                while changed.len() < BATCH
                     && let Ok(more) = waiting.try_recv()
                 {
                     changed.push(more);

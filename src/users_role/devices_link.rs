@@ -38,7 +38,7 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 /// Asks that may wait to be taken up.
 const WAITING: usize = 1024;
 /// Orders that are being written at the same time; Devices sends no more notices than that without a pong.
-const TOGETHER: usize = 64;
+const AT_ONCE: usize = 64;
 /// After a refused log-in: trying the same password again changes nothing, but somebody may change it.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// A connection that has lasted this long was a good one: the next wait is the first again.
@@ -224,7 +224,7 @@ impl Runner {
                 Some(written) = self.writes.next() => if let Err(error) = written {
                     return End::Lost(error.to_string().into());
                 },
-                message = socket.next(), if self.writes.len() < TOGETHER => match message {
+                message = socket.next(), if self.writes.len() < AT_ONCE => match message {
                     Some(Ok(Message::Text(text))) => self.on(Event::Text(&text), &mut texts),
                     // It is answered when the next message is asked for: not before everything is written.
                     Some(Ok(Message::Ping(_))) => {

@@ -15,6 +15,7 @@ use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::core::model::root_cause::innermost;
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::policy::blocked_reason::Reason;
+use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::AskError;
 
 /// One whole exchange.
@@ -39,9 +40,8 @@ pub enum DevicesError {
 impl From<AskError> for DevicesError {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Refused(why) if &*why == "too many requests" => Self::TooMany,
-            AskError::Refused(why) => Self::Refused(why),
-            AskError::TooMany => Self::TooMany,
+            AskError::Refused(Refusal::Api(ApiError::TooManyRequests)) | AskError::TooMany => Self::TooMany,
+            AskError::Refused(why) => Self::Refused(why.to_string().into()),
             AskError::Offline | AskError::Lost | AskError::Timeout | AskError::Malformed => {
                 Self::Unreachable(error.to_string().into())
             }
@@ -56,7 +56,7 @@ impl From<reqwest::Error> for DevicesError {
     }
 }
 
-/// A story as it is told: what has happened, and why nothing more does. Steps of a later version are left out.
+/// A timeline: what has happened, and why nothing more does. Steps of a later version are left out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TimelineReport {
     pub steps: Vec<TimelineEvent>,
@@ -95,9 +95,9 @@ impl Operators {
         Ok(Self { http, base: base.map_err(|_| wrong())?, domain, password, token: Mutex::default() })
     }
 
-    /// The story of a code; `None` if Devices does not know it.
-    pub async fn code_story(&self, code: Code) -> Result<Option<TimelineReport>, DevicesError> {
-        Ok(self.get::<TimelineDoc>(&["codes", code.expose(), "timeline"]).await?.map(TimelineDoc::story))
+    /// The timeline of a code; `None` if Devices does not know it.
+    pub async fn code_timeline(&self, code: Code) -> Result<Option<TimelineReport>, DevicesError> {
+        Ok(self.get::<TimelineDoc>(&["codes", code.expose(), "timeline"]).await?.map(TimelineDoc::report))
     }
 
     /// The phone that has used a code.
@@ -109,9 +109,9 @@ impl Operators {
         Ok(self.get::<CodeDoc>(&["codes", code.expose()]).await?.and_then(|code| code.device))
     }
 
-    /// The story of a phone.
-    pub async fn phone_story(&self, key: &DeviceKey) -> Result<Option<TimelineReport>, DevicesError> {
-        Ok(self.get::<TimelineDoc>(&["devices", key.as_str(), "timeline"]).await?.map(TimelineDoc::story))
+    /// The timeline of a phone.
+    pub async fn phone_timeline(&self, key: &DeviceKey) -> Result<Option<TimelineReport>, DevicesError> {
+        Ok(self.get::<TimelineDoc>(&["devices", key.as_str(), "timeline"]).await?.map(TimelineDoc::report))
     }
 
     /// Takes a code back.
@@ -207,7 +207,7 @@ struct BlockedReasonDoc {
 }
 
 impl TimelineDoc {
-    fn story(self) -> TimelineReport {
+    fn report(self) -> TimelineReport {
         let steps = self.steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect();
         let standstill = self.standstill.and_then(|still| serde_json::from_value(still.reason).ok());
         TimelineReport { steps, standstill }
@@ -219,17 +219,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_story_is_read_without_what_is_not_known() {
+    fn a_timeline_is_read_without_what_is_not_known() {
         let text = r#"{"steps":[{"at":1,"event":"issued"},{"at":2,"event":"entered","detail":"code"},{"at":3,"event":"beamed"},
             {"at":4,"event":"update-ordered","detail":"136012"}],"standstill":{"reason":"update-not-seen","text":"t"}}"#;
-        let story = serde_json::from_str::<TimelineDoc>(text).unwrap().story();
+        let report = serde_json::from_str::<TimelineDoc>(text).unwrap().report();
         let expected = [
             TimelineEvent::Issued,
             TimelineEvent::Entered(crate::core::model::device::Way::Code),
             TimelineEvent::UpdateOrdered("136012".into()),
         ];
-        assert_eq!((story.steps.as_slice(), story.standstill), (&expected[..], Some(Reason::UpdateNotSeen)));
+        assert_eq!((report.steps.as_slice(), report.standstill), (&expected[..], Some(Reason::UpdateNotSeen)));
         let other = r#"{"steps":[],"standstill":{"reason":"of-tomorrow","text":"t"}}"#;
-        assert_eq!(serde_json::from_str::<TimelineDoc>(other).unwrap().story().standstill, None);
+        assert_eq!(serde_json::from_str::<TimelineDoc>(other).unwrap().report().standstill, None);
     }
 }

@@ -74,7 +74,7 @@ impl Exchange {
 
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
         let mut actions = Vec::new();
-        self.session.on_text(&text, clock::now(), self.switchboard.door(), &mut actions);
+        self.session.on_text(&text, clock::now(), self.switchboard.settings(), &mut actions);
         let mut forward = false;
         for action in actions {
             forward |= action == InboundAction::Forward;

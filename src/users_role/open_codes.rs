@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{Code, NodeId};
+use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::{Answer, Ask, AskError};
 use crate::store::Result;
 use crate::users_role::devices_link::Link;
@@ -86,7 +87,7 @@ async fn ended(link: &Link, placing: &Placing) -> Result<()> {
 async fn settle(link: &Link, placing: &Placing, code: Code) -> Result<bool> {
     match link.ask(Ask::Provisioned(code)).await {
         Ok(Answer::Provisioned(Some(device))) => placing.used(code, &device, None, false).await?,
-        Err(AskError::Refused(why)) if &*why == "not found" => placing.expired(code).await?,
+        Err(AskError::Refused(Refusal::Api(ApiError::NotFound))) => placing.expired(code).await?,
         // Its clock is behind ours, or it has no answer for this one.
         Ok(_) | Err(AskError::Refused(_) | AskError::Malformed) => {}
         Err(AskError::Offline | AskError::Lost | AskError::Timeout | AskError::TooMany) => return Ok(false),

@@ -36,7 +36,7 @@ pub(super) struct ProgressPoller(Arc<(Mutex<BTreeMap<RequestId, Watched>>, Notif
 /// As long as this lives, somebody looks at a request.
 #[derive(Debug)]
 pub struct PollHandle {
-    lookout: ProgressPoller,
+    poller: ProgressPoller,
     id: RequestId,
 }
 
@@ -54,7 +54,7 @@ impl ProgressPoller {
         }
         watched.entry(id.clone()).or_default().lookers += 1;
         self.0.1.notify_one();
-        Some(PollHandle { lookout: self.clone(), id: id.clone() })
+        Some(PollHandle { poller: self.clone(), id: id.clone() })
     }
 
     /// The first one behind `after`, from the beginning if there is none.
@@ -78,7 +78,7 @@ impl ProgressPoller {
 
 impl Drop for PollHandle {
     fn drop(&mut self) {
-        let mut watched = self.lookout.watched();
+        let mut watched = self.poller.watched();
         if let Some(one) = watched.get_mut(&self.id) {
             one.lookers -= 1;
             if one.lookers == 0 {
@@ -90,7 +90,7 @@ impl Drop for PollHandle {
 
 /// Asks about one request after the other until it is dropped.
 pub(super) async fn keep_looking(
-    lookout: ProgressPoller,
+    poller: ProgressPoller,
     operators: Arc<Operators>,
     link: Link,
     placing: Placing,
@@ -98,17 +98,17 @@ pub(super) async fn keep_looking(
 ) {
     let mut last = None;
     loop {
-        let Some((id, phone)) = lookout.next(last.as_ref()) else {
-            lookout.0.1.notified().await;
+        let Some((id, phone)) = poller.next(last.as_ref()) else {
+            poller.0.1.notified().await;
             continue;
         };
-        if let Err(error) = look(&lookout, &operators, &link, &placing, &id, phone).await {
+        if let Err(error) = look(&poller, &operators, &link, &placing, &id, phone).await {
             tracing::debug!(domain = %placing.domain, %error, "progress of a phone not learned");
         }
         last = Some(id);
         // Up to three requests for each look.
         let pace = Duration::from_secs(3) / settings.looks_per_second.max(1);
-        let each = BETWEEN / u32::try_from(lookout.len().max(1)).unwrap_or(u32::MAX);
+        let each = BETWEEN / u32::try_from(poller.len().max(1)).unwrap_or(u32::MAX);
         tokio::time::sleep(pace.max(each)).await;
     }
 }
@@ -122,7 +122,7 @@ enum LookError {
 }
 
 async fn look(
-    lookout: &ProgressPoller,
+    poller: &ProgressPoller,
     operators: &Operators,
     link: &Link,
     placing: &Placing,
@@ -133,7 +133,7 @@ async fn look(
     if request.progress.is_final() {
         return Ok(());
     }
-    let to = match seen(lookout, operators, &request, phone).await {
+    let to = match seen(poller, operators, &request, phone).await {
         Ok(to) => to,
         // No operators' interface there, or not for us: the app protocol knows whether a phone has used the code.
         Err(DevicesError::Refused(_)) => match link.ask(Ask::Provisioned(request.code)).await {
@@ -153,13 +153,13 @@ async fn look(
 
 /// How far the phone of a request is.
 async fn seen(
-    lookout: &ProgressPoller,
+    poller: &ProgressPoller,
     operators: &Operators,
     request: &PhoneRequest,
     phone: Option<DeviceKey>,
 ) -> Result<Progress, DevicesError> {
     let noticed = request.entry != EntryState::None && request.progress == Progress::Ready;
-    let Some(code) = operators.code_story(request.code).await? else { return Ok(request.progress) };
+    let Some(code) = operators.code_timeline(request.code).await? else { return Ok(request.progress) };
     let mut seen = Seen { code: &code.steps, phone: &[], standstill: code.standstill, noticed };
     if progress(&seen).stage() < crate::core::model::users_role::Stage::Entered {
         return Ok(progress(&seen));
@@ -170,8 +170,8 @@ async fn seen(
         None => operators.phone_of(request.code).await?,
     };
     let Some(key) = key else { return Ok(progress(&seen)) };
-    lookout.know(&request.id, &key);
-    let story = operators.phone_story(&key).await?.unwrap_or_default();
+    poller.know(&request.id, &key);
+    let story = operators.phone_timeline(&key).await?.unwrap_or_default();
     seen.phone = &story.steps;
     Ok(progress(&seen))
 }
@@ -182,12 +182,12 @@ mod tests {
 
     #[test]
     fn whoever_is_looked_at_has_a_turn() {
-        let lookout = ProgressPoller::default();
+        let poller = ProgressPoller::default();
         let id = |number| RequestId::new([number; 16]);
-        assert_eq!(lookout.next(None), None);
-        let one = lookout.look_at(&id(1)).unwrap();
-        let (two, again) = (lookout.look_at(&id(2)).unwrap(), lookout.look_at(&id(2)).unwrap());
-        let next = |after: Option<u8>| lookout.next(after.map(id).as_ref()).map(|(id, _)| id);
+        assert_eq!(poller.next(None), None);
+        let one = poller.look_at(&id(1)).unwrap();
+        let (two, again) = (poller.look_at(&id(2)).unwrap(), poller.look_at(&id(2)).unwrap());
+        let next = |after: Option<u8>| poller.next(after.map(id).as_ref()).map(|(id, _)| id);
         assert_eq!([next(None), next(Some(1)), next(Some(2))], [Some(id(1)), Some(id(2)), Some(id(1))]);
         drop(one);
         drop(two);

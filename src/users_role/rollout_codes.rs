@@ -17,7 +17,7 @@ use crate::users_role::order_intake::Placing;
 /// Rows that are looked at together.
 const PAGE: usize = 500;
 /// Codes that are asked for at the same time.
-const TOGETHER: usize = 100;
+const AT_ONCE: usize = 100;
 /// How often it is looked for roll-outs that lack codes, beside being woken.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// When Devices cannot be asked or asks for patience.
@@ -63,7 +63,7 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
             request.map(|request| (row.number, request))
         });
         let (mut fresh, mut failed) = (Vec::new(), None);
-        for outcome in made.buffered(TOGETHER).collect::<Vec<_>>().await {
+        for outcome in made.buffered(AT_ONCE).collect::<Vec<_>>().await {
             match outcome {
                 Ok(made) => fresh.push(made),
                 Err(error) => failed = Some(error),
@@ -73,7 +73,7 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
         store.put_requests(domain, &requests).await?;
         let given = stream::iter(&fresh)
             .map(|(number, request)| store.set_row_request(domain, rollout.id, *number, None, &request.id));
-        for outcome in given.buffered(TOGETHER).collect::<Vec<_>>().await {
+        for outcome in given.buffered(AT_ONCE).collect::<Vec<_>>().await {
             outcome?;
         }
         for (_, request) in &fresh {

@@ -88,7 +88,7 @@ impl UsersRole {
                     link: Link::new(),
                     backend: Arc::clone(backend),
                     placing,
-                    lookout: ProgressPoller::default(),
+                    poller: ProgressPoller::default(),
                     rollouts: Notify::new(),
                 }),
                 operators: Arc::new(operators),
@@ -253,7 +253,7 @@ impl UsersRole {
 
     /// Somebody looks at the progress of this request, for as long as the answer lives.
     pub fn look_at(&self, domain: &DomainName, id: &RequestId) -> Result<ProgressSubscription> {
-        Ok(ProgressSubscription { _at: self.tenant(domain)?.lookout.look_at(id) })
+        Ok(ProgressSubscription { _at: self.tenant(domain)?.poller.look_at(id) })
     }
 
     /// How things stand. A list of users that nobody has asked for was not read yet; it is then.
@@ -316,7 +316,7 @@ fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<S
         reconnect: settings.reconnect,
     };
     let (link, placing, node) = (shared.link.clone(), shared.placing.clone(), settings.node.clone());
-    let looking = (shared.lookout.clone(), Arc::clone(operators));
+    let looking = (shared.poller.clone(), Arc::clone(operators));
     vec![
         Box::pin(link.keep_up(target, placing.clone())),
         Box::pin(open_codes::look_after(link.clone(), placing.clone(), node.clone())),

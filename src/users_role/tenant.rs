@@ -24,7 +24,7 @@ pub(super) struct TenantShared {
     pub link: Link,
     pub backend: Arc<dyn Backend>,
     pub placing: Placing,
-    pub lookout: ProgressPoller,
+    pub poller: ProgressPoller,
     /// Wakes those who make the codes of roll-outs.
     pub rollouts: Notify,
 }

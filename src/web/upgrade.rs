@@ -198,7 +198,7 @@ impl Accepted {
 }
 
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
-    let users = roles.switchboard.map(|board| &*board.door().instance);
+    let users = roles.switchboard.map(|board| &*board.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::Exchange);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;

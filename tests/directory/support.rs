@@ -242,7 +242,7 @@ impl Running {
 
     /// A new code for [`ADDRESS`].
     pub async fn code(&self) -> String {
-        let answer = self.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+        let answer = self.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["code"].as_str().unwrap().to_owned()
     }
@@ -254,6 +254,6 @@ impl Running {
 }
 
 /// A body that asks for a code.
-pub fn wish(url: &str) -> String {
+pub fn code_request(url: &str) -> String {
     serde_json::json!({ "url": url }).to_string()
 }

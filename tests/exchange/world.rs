@@ -255,7 +255,7 @@ impl World {
                 }
                 Work::ToUs(text) if self.conn.is_some() => match self.way {
                     Way::WeCall => self.us(Event::Text(&text)),
-                    Way::TheyCall => self.door(&text),
+                    Way::TheyCall => self.inbound(&text),
                 },
                 Work::ToSim(text) => {
                     if let Some(conn) = self.conn {
@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    fn door(&mut self, text: &str) {
+    fn inbound(&mut self, text: &str) {
         let settings = InboundSettings {
             domain: "provbroker.example".into(),
             instance: "users".into(),

@@ -17,7 +17,7 @@ mod process;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod rollouts;
-mod story;
+mod scenario;
 mod world;
 
 // Where the processes look for it.

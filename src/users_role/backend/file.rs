@@ -23,7 +23,7 @@ use crate::users_role::backend::user_list::UserList;
 /// Orders that may wait to be written.
 const WAITING: usize = 1024;
 /// Orders that are written together.
-const TOGETHER: usize = 512;
+const BATCH: usize = 512;
 /// Largest file that is kept up, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -85,8 +85,8 @@ impl Backend for FileBackend {
 
 async fn write(file: PathBuf, mut waiting: mpsc::Receiver<Waiting>) {
     let file: Arc<Path> = file.into();
-    let mut some = Vec::with_capacity(TOGETHER);
-    while waiting.recv_many(&mut some, TOGETHER).await > 0 {
+    let mut some = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut some, BATCH).await > 0 {
         let (orders, askers): (Vec<EntryOrder>, Vec<_>) = some.drain(..).unzip();
         let place = Arc::clone(&file);
         let written = tokio::task::spawn_blocking(move || add(&place, &orders)).await;

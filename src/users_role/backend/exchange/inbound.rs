@@ -17,18 +17,18 @@ const WAITING: usize = 256;
 #[derive(Debug, Clone)]
 pub struct InboundRegistry {
     lines: Arc<[Arc<ExchangeClient>]>,
-    door: Arc<InboundSettings>,
+    settings: Arc<InboundSettings>,
     last: Arc<AtomicU64>,
 }
 
 impl InboundRegistry {
-    pub(super) fn new(lines: Arc<[Arc<ExchangeClient>]>, door: InboundSettings) -> Self {
-        Self { lines, door: Arc::new(door), last: Arc::default() }
+    pub(super) fn new(lines: Arc<[Arc<ExchangeClient>]>, settings: InboundSettings) -> Self {
+        Self { lines, settings: Arc::new(settings), last: Arc::default() }
     }
 
-    /// What all doors have in common.
-    pub fn door(&self) -> &InboundSettings {
-        &self.door
+    /// What holds for every such connection.
+    pub fn settings(&self) -> &InboundSettings {
+        &self.settings
     }
 
     /// A PBX has connected and said what it is. From now on this is its connection, if it is one that counts; a newer one
