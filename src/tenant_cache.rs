@@ -1,7 +1,8 @@
-//! The domains and their jobs as every connection needs them: kept in memory, read from the store.
+//! Cache of the domains and their jobs, as every connection needs them: kept in memory, read from the store.
 //!
-//! Domains are few and seldom change. They are read again from time to time, and at once when somebody names one that is not
-//! there, but then at most once a second, so that made-up names do not become a load on the store.
+//! Domains are few and seldom change. They are read again from time to time, and at once when somebody names one that
+//! is not there, but then at most once a second, so that made-up names do not become a load on the store. It must not
+//! know connections or the actors of tenants; `src/tenant/registry.rs` passes changes on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -33,7 +34,7 @@ impl Tenant {
     }
 }
 
-/// What the members of a domain have to be told of.
+/// What has changed about a domain and concerns its members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TenantChanges {
     /// The administrative password is another one.
@@ -47,7 +48,7 @@ pub struct Tenants {
     store: Arc<dyn Store>,
     known: RwLock<HashMap<DomainName, Tenant>>,
     /// What has changed and was not taken yet.
-    news: Mutex<HashMap<DomainName, TenantChanges>>,
+    changes: Mutex<HashMap<DomainName, TenantChanges>>,
     /// One reads at a time, so that no older picture replaces a newer one.
     reading: tokio::sync::Mutex<()>,
     missed: Mutex<Option<Tick>>,
@@ -59,7 +60,7 @@ impl Tenants {
         Self {
             store,
             known: RwLock::default(),
-            news: Mutex::default(),
+            changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             missed: Mutex::default(),
         }
@@ -91,9 +92,9 @@ impl Tenants {
         Ok(())
     }
 
-    /// What has changed since the last time, for those who have to be told.
-    pub fn take_news(&self) -> HashMap<DomainName, TenantChanges> {
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What has changed since the last time, for the members of the domains.
+    pub fn take_changes(&self) -> HashMap<DomainName, TenantChanges> {
+        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn read(&self, domain: Domain) -> store::Result<Tenant> {
@@ -103,10 +104,10 @@ impl Tenants {
         }
         let tenant = Tenant { jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
         if let Some(known) = known {
-            let mut all = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-            let news = all.entry(tenant.domain.name.clone()).or_default();
-            news.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
-            news.jobs |= known.jobs != tenant.jobs;
+            let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let changes = all.entry(tenant.domain.name.clone()).or_default();
+            changes.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
+            changes.jobs |= known.jobs != tenant.jobs;
         }
         Ok(tenant)
     }

@@ -25,8 +25,8 @@ impl ProcessResources {
         resources
     }
 
-    /// What is short for a connection with this descriptor. A new one always gets the least number that is free, so all below
-    /// it are taken, and nothing has to be counted.
+    /// What is short for a connection with this descriptor. A new one always gets the least number that is free, so all
+    /// below it are taken, and nothing has to be counted.
     pub fn short_for(&self, descriptor: u64) -> Option<ShortResource> {
         if descriptor >= self.max_open {
             return Some(ShortResource { memory: false });

@@ -1,4 +1,4 @@
-//! Counts the attempts at work for a device by what happens to it.
+//! Counts attempts at jobs by kind and outcome, for the metric `provbroker_jobs_total` (`docs/metrics.md`).
 
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::model::work::Work;
@@ -75,17 +75,17 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let ntp = |attempts| vec![Configured { kind: Kind::Ntp, fingerprint: "".into(), progress: failed(attempts) }];
         metrics_of(&recorder, || {
-            let mut tally = FailedKinds::default();
-            tally.add(&TimelineEvent::UpdateOrdered("prot 1".into()));
-            tally.add(&TimelineEvent::UpdateFailed("status 404".into()));
-            tally.add(&TimelineEvent::ConfigFailed("ntp: the device answered with status 500".into()));
-            tally.add(&TimelineEvent::Configured("time-zone".into()));
-            tally.add(&TimelineEvent::Removed);
-            tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(3), ..Work::default() });
+            let mut failed_kinds = FailedKinds::default();
+            failed_kinds.add(&TimelineEvent::UpdateOrdered("prot 1".into()));
+            failed_kinds.add(&TimelineEvent::UpdateFailed("status 404".into()));
+            failed_kinds.add(&TimelineEvent::ConfigFailed("ntp: the device answered with status 500".into()));
+            failed_kinds.add(&TimelineEvent::Configured("time-zone".into()));
+            failed_kinds.add(&TimelineEvent::Removed);
+            failed_kinds.count_given_up(&Work { update: Some(failed(5)), configs: ntp(3), ..Work::default() });
             // What has failed for good is counted once, whatever is kept afterwards.
-            tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
-            tally.add(&TimelineEvent::ConfigFailed("ntp: cut".into()));
-            tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
+            failed_kinds.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
+            failed_kinds.add(&TimelineEvent::ConfigFailed("ntp: cut".into()));
+            failed_kinds.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
         });
         let text = recorder.handle().render();
         for (series, count) in [

@@ -91,8 +91,8 @@ impl Mailbox {
         self.settings.window
     }
 
-    /// Moves the notice that is owed for a device into the mailbox of its domain and wakes up the receivers. False if it has to
-    /// be tried again.
+    /// Moves the notice that is owed for a device into the mailbox of its domain and wakes up the receivers. False if
+    /// it has to be tried again.
     pub async fn deposit(&self, domain: DomainName, key: &DeviceKey, code: Code) -> bool {
         match self.store.deposit(&domain, key).await {
             Ok(new) => {
@@ -135,7 +135,8 @@ impl Mailbox {
             }
             Request::Release(codes) => Outcome::Released(self.release(domain, &codes).await),
             Request::DepositOverdue => {
-                // The order of `docs/protocol/sysclient.md` 5.2 and `docs/concept.md` section 8 gives way to a person who waits.
+                // The order of `docs/protocol/sysclient.md` 5.2 and `docs/concept.md` section 8 gives way to a person
+                // who waits.
                 Outcome::Deposited(self.store.deposit_overdue(domain, self.settings.overdue_after).await)
             }
         }
@@ -183,7 +184,8 @@ pub async fn device_view(
     Ok(Some(DeviceView::member(device, &tenant, online)))
 }
 
-/// Addresses the notice of a code to this node, because a connection here asks about the code and nobody else waits for it.
+/// Addresses the notice of a code to this node, because a connection here asks about the code and nobody else waits for
+/// it.
 pub async fn address_notice(store: &dyn Store, node: &NodeId, domain: &DomainName, code: Code) -> store::Result<()> {
     store.hold_code(domain, code, node).await
 }
