@@ -263,7 +263,7 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 }
 
 fn directory_service(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Arc<DirectoryService>> {
-    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+    let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = DirectoryService::new(listings, settings::directory(config)).context("[directory]")?;
     Ok(Arc::new(service.with_gauge(|open| metrics::set(Gauge::ListingsOpen, open))))
 }

@@ -9,7 +9,7 @@ use provbroker::core::model::ids::{Code, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::arrival::Arrival;
-use crate::record::Counts;
+use crate::record::{Counts, Sparse};
 
 /// Devices that arrive in one way.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,9 +114,6 @@ pub enum Report {
     /// It cannot go on.
     Failed(String),
 }
-
-/// Values with how often they were recorded.
-pub type Sparse = Vec<(u64, u64)>;
 
 /// One interval of a run in one process.
 #[derive(Debug, Default, Serialize, Deserialize)]

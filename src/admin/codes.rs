@@ -8,7 +8,7 @@ use crate::core::model::ids::{CategoryId, Code};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::registration::{CodeRequest, NoCode};
-use crate::store::{CodeListing, Listing};
+use crate::store::{CodeListing, DeviceListing};
 
 /// Codes that are looked at together.
 const PAGE: usize = 1000;
@@ -169,7 +169,7 @@ impl Admin {
         domain: &Domain,
         after: crate::core::model::ids::DeviceId,
         limit: usize,
-    ) -> Result<Vec<Listing>> {
+    ) -> Result<Vec<DeviceListing>> {
         Ok(self.services.store.devices(&domain.name, after, limit).await?)
     }
 }

@@ -12,7 +12,7 @@ use crate::core::model::time::Tick;
 use crate::core::policy::limits::PerSecond;
 use crate::core::protocol::sysclient::auth::sha256_hex;
 use crate::metrics::{self, Attempt, Counter, ListingEvent};
-use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
+use crate::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, StoreError};
 
 /// From this many open codes on the operator is warned: the chance of a lucky guess grows with their number.
 pub const MANY_OPEN: u64 = 100_000;
@@ -57,7 +57,7 @@ type Gauge = Box<dyn Fn(u64) + Send + Sync>;
 
 /// The directory without its network.
 pub struct DirectoryService {
-    listings: Arc<dyn Listings>,
+    listings: Arc<dyn DirectoryRecords>,
     settings: DirectorySettings,
     accepted: Vec<(String, Caller)>,
     rates: Mutex<HashMap<Caller, PerSecond>>,
@@ -67,7 +67,7 @@ pub struct DirectoryService {
 
 impl DirectoryService {
     /// A directory on a store.
-    pub fn new(listings: Arc<dyn Listings>, settings: DirectorySettings) -> Result<Self, SettingsError> {
+    pub fn new(listings: Arc<dyn DirectoryRecords>, settings: DirectorySettings) -> Result<Self, SettingsError> {
         let mut accepted = Vec::with_capacity(settings.credentials.len());
         for (number, hash) in settings.credentials.iter().enumerate() {
             let hash = hash.trim().to_ascii_lowercase();

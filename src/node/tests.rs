@@ -119,7 +119,7 @@ fn limits() -> AdmissionLimits {
 }
 
 fn registration(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
-    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+    let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
     let allowance = Allowance {

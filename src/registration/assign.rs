@@ -27,7 +27,7 @@ impl RegistrationService {
             key: key.clone(),
             domain: to.clone(),
             category,
-            ticket: EntryRight::Manual,
+            right: EntryRight::Manual,
             password: random::letters_and_digits(PASSWORD_CHARS),
             admin_password: None,
             facts: facts.clone(),

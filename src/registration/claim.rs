@@ -175,15 +175,14 @@ impl RegistrationService {
     async fn enter(
         &self,
         key: &DeviceKey,
-        ticket: EntryRight,
+        right: EntryRight,
         domain: DomainName,
         category: CategoryId,
         facts: &Facts,
     ) -> Result<Entered> {
-        let admin_password = (ticket == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
+        let admin_password = (right == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
         let password = random::letters_and_digits(PASSWORD_CHARS);
-        let entry =
-            Entry { key: key.clone(), domain, category, ticket, password, admin_password, facts: facts.clone() };
+        let entry = Entry { key: key.clone(), domain, category, right, password, admin_password, facts: facts.clone() };
         self.store.enter(&entry).await
     }
 

@@ -76,7 +76,8 @@ async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<TimelineEntry>
     while waiting.recv_many(&mut some, TOGETHER).await > 0 {
         while !some.is_empty() {
             let rest = some.split_off(independent(&some));
-            let written = join_all(some.iter().map(|news| store.note(&news.domain, &news.subjects, &news.event))).await;
+            let written =
+                join_all(some.iter().map(|news| store.append_step(&news.domain, &news.subjects, &news.event))).await;
             if let Some(error) = written.into_iter().find_map(Result::err) {
                 tracing::debug!(%error, "steps were lost");
             }

@@ -1,11 +1,10 @@
-//! Keys that session tickets of TLS are sealed with: the same on all nodes, and there again after a restart.
+//! The keys that seal TLS session tickets: the same on all nodes, and kept across a restart.
 
 use std::fmt;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::Result;
+use super::observed::store_trait;
 use super::record::{corrupt, open, seal};
 use super::seal::Sealer;
 use crate::core::model::ids::Secret;
@@ -17,7 +16,7 @@ const FIELD: &str = "key";
 /// A key for session tickets. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TicketKey {
-    /// Its name, which stands in the open in every ticket.
+    /// Its name, which every ticket carries unencrypted.
     pub name: [u8; 16],
     /// The key.
     pub secret: [u8; 32],
@@ -31,12 +30,18 @@ impl fmt::Debug for TicketKey {
     }
 }
 
-/// Keys of session tickets.
-#[async_trait]
-pub trait TicketKeys: Send + Sync {
-    /// The keys that are younger than `keep`, newest first. If the newest is as old as `rotate`, or there is none, `fresh` is
-    /// kept as the newest; of several nodes that bring one at the same time, one succeeds.
-    async fn ticket_keys(&self, fresh: &TicketKey, rotate: Duration, keep: Duration) -> Result<Vec<TicketKey>>;
+store_trait! {
+    /// Keys of TLS session tickets.
+    pub trait TlsTicketKeys: Send + Sync {
+        /// The keys that are younger than `keep`, newest first. If the newest is as old as `rotate`, or there is none, `fresh`
+        /// is kept as the newest. If several nodes bring one at the same time, one of them is kept.
+        async fn ticket_keys(
+            &self,
+            fresh: &TicketKey,
+            rotate: Duration,
+            keep: Duration,
+        ) -> Result<Vec<TicketKey>> => TicketKeys;
+    }
 }
 
 /// Seals a key for the record `place`.

@@ -37,7 +37,7 @@ pub(super) async fn cancel(
     // It may have got further meanwhile, but not past its end.
     let mut now = request;
     while is_open(&now) {
-        if shared.store.advance(&now, now.progress, Progress::Cancelled).await? {
+        if shared.store.advance_request(&now, now.progress, Progress::Cancelled).await? {
             metrics::count(Counter::Request(RequestEvent::Cancelled));
             shared.placing.teller.tell(&now);
             return Ok(true);
@@ -102,7 +102,7 @@ async fn everybody(shared: &TenantShared, operators: &Operators, domain: &Domain
     loop {
         let page = shared.store.codes_without_phone(domain, from, PAGE).await?;
         for (_, code) in &page {
-            let request = shared.store.request_with(domain, *code).await?;
+            let request = shared.store.request_with_code(domain, *code).await?;
             if let Some(request) = request.filter(|request| shared.backend.has_left(domain, &request.person)) {
                 one(shared, operators, domain, &request.person).await?;
             }

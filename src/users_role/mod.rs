@@ -8,6 +8,7 @@
 pub mod backend;
 mod cancellation;
 mod change_feed;
+mod code_request;
 mod devices_link;
 mod devices_rest;
 mod entry_orders;
@@ -16,6 +17,7 @@ pub(crate) mod exchange_connection;
 mod open_codes;
 mod order_intake;
 mod progress_poller;
+mod rollout_codes;
 mod rollouts;
 mod service;
 mod settings;

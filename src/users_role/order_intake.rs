@@ -57,10 +57,10 @@ impl Placing {
 
     /// Devices does not know this code any more, and nobody has used it.
     pub async fn expired(&self, code: Code) -> Result<()> {
-        let Some(request) = self.store.request_with(&self.domain, code).await? else { return Ok(()) };
+        let Some(request) = self.store.request_with_code(&self.domain, code).await? else { return Ok(()) };
         if request.phone.is_none()
             && !request.progress.is_final()
-            && self.store.advance(&request, request.progress, Progress::Expired).await?
+            && self.store.advance_request(&request, request.progress, Progress::Expired).await?
         {
             metrics::count(Counter::Request(RequestEvent::Expired));
             self.teller.tell(&request);

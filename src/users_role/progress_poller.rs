@@ -145,7 +145,7 @@ async fn look(
     };
     // That a code has ended is for those to say who ask whether it was used (`open.rs`).
     let said = !matches!(to, Progress::Expired);
-    if said && to != request.progress && placing.store.advance(&request, request.progress, to).await? {
+    if said && to != request.progress && placing.store.advance_request(&request, request.progress, to).await? {
         placing.teller.tell(&request);
     }
     Ok(())

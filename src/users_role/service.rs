@@ -7,9 +7,9 @@ use actix_rt::task::JoinHandle;
 use tokio::sync::{Notify, broadcast};
 
 use super::backend::{Backend, BackendStanding};
+use super::code_request::{Wanted, ask_code};
 use super::error::{Result, UsersRoleError};
-use super::rollouts;
-use super::rollouts::{Wanted, ask_code};
+use super::rollout_codes::make_codes;
 use super::settings::Settings;
 use super::tenant::{TenantShared, Work, supervise};
 use crate::core::model::device::Category;
@@ -19,7 +19,7 @@ use crate::core::model::users_role::{Person, PersonId, Phone, PhoneApp, PhoneReq
 use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::session::app::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
-use crate::store::{DeadOrder, OrderCounts, PutRequest, Store};
+use crate::store::{FailedOrder, OrderCounts, PutRequest, Store};
 use crate::users_role::cancellation::{cancel, see_off};
 use crate::users_role::change_feed::{ChangePublisher, Listeners, RequestChange};
 use crate::users_role::devices_link::{Link, LinkStanding, Target};
@@ -267,14 +267,14 @@ impl UsersRole {
     }
 
     /// Orders that have failed for good, newest first, from the one at `from` on.
-    pub async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
-        Ok(self.tenant(domain)?.store.dead_orders(domain, from, limit).await?)
+    pub async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
+        Ok(self.tenant(domain)?.store.failed_orders(domain, from, limit).await?)
     }
 
     /// Has an order that has failed carried out again. False if it has not failed.
     pub async fn send_again(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let tenant = self.tenant(domain)?;
-        let revived = tenant.store.revive_order(domain, id).await?;
+        let revived = tenant.store.retry_order(domain, id).await?;
         tenant.placing.orders.notify_one();
         Ok(revived)
     }
@@ -323,7 +323,7 @@ fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<S
         Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), placing.clone(), Arc::clone(settings))),
         Box::pin(progress_poller::keep_looking(looking.0, looking.1, link, placing, Arc::clone(settings))),
         Box::pin(see_off(Arc::clone(shared), Arc::clone(operators))),
-        Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
+        Box::pin(make_codes(Arc::clone(shared), node)),
     ]
 }
 

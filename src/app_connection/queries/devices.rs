@@ -125,7 +125,7 @@ impl RegistrationService {
                 None => Vec::new(),
                 Some(domain) => {
                     let read = self.store.devices(&name, after, limit).await?;
-                    let view = |l: store::Listing| DeviceView::member(l.device, &domain, l.at.is_some());
+                    let view = |l: store::DeviceListing| DeviceView::member(l.device, &domain, l.at.is_some());
                     read.into_iter().map(view).collect()
                 }
             },

@@ -5,6 +5,7 @@
 //! of [`PhoneClient`](crate::core::session::device::client::PhoneClient) and [`Settings`](crate::core::session::device::settings::Settings); here
 //! are sockets, timers and the state file.
 
+mod carry_out;
 mod event;
 mod orders;
 mod state_file;

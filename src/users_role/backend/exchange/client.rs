@@ -1,21 +1,16 @@
-//! The client of one PBX on this node: its state machine, and the task that carries between it and the connection.
+//! The client of one PBX on this node: its settings, its state machine, and the way to its task.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::commands::Command;
 use super::dial::Trust;
-use super::task;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::call::PbxInfo;
-use crate::core::session::exchange::apps::PhoneApp;
 use crate::core::session::exchange::client::{DialLogin, Exchange};
-use crate::core::session::exchange::event::{ExchangeOrder, Outcome};
 use crate::core::session::exchange::settings::Settings;
-use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
 use crate::users_role::backend::Left;
 
 /// Commands that may wait; an order waits with whoever gives it.
@@ -23,9 +18,6 @@ const WAITING: usize = 4_096;
 
 /// Users who leave and whose codes have not been taken back yet; beyond, everybody is looked at.
 const LEAVERS: usize = 1_024;
-
-/// How a task that has panicked is begun again.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// Our own connection to a PBX.
 #[derive(Debug, Clone)]
@@ -55,22 +47,6 @@ pub struct ExchangeSettings {
     pub traffic: Settings,
 }
 
-/// What the task is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Enter(ExchangeOrder, oneshot::Sender<Outcome>),
-    Apps(oneshot::Sender<Vec<PhoneApp>>),
-    Attach {
-        conn: u64,
-        info: Box<PbxInfo>,
-        orders: mpsc::Sender<crate::users_role::backend::exchange::inbound::LinkCommand>,
-    },
-    Text {
-        conn: u64,
-        text: String,
-    },
-}
-
 /// See the module.
 pub(super) struct ExchangeClient {
     pub(super) settings: ExchangeSettings,
@@ -93,23 +69,6 @@ impl ExchangeClient {
         let exchange = Mutex::new(exchange(&settings));
         let leavers = broadcast::channel(LEAVERS).0;
         Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), exchange, leavers }
-    }
-
-    /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (line, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
-        tokio::spawn(async move {
-            while let Err(error) =
-                tokio::spawn(task::run(Arc::clone(&line), Arc::clone(&store), shutdown.clone())).await
-            {
-                if shutdown.is_draining() || !error.is_panic() {
-                    return;
-                }
-                tracing::error!(domain = %line.settings.domain, "the client of the PBX has panicked and is begun again");
-                *line.exchange() = exchange(&line.settings);
-                tokio::time::sleep(AFTER_PANIC).await;
-            }
-        });
     }
 
     /// The state machine, for a moment.
@@ -137,7 +96,8 @@ impl ExchangeClient {
     }
 }
 
-fn exchange(settings: &ExchangeSettings) -> Exchange {
+/// A state machine that has never been connected.
+pub(super) fn exchange(settings: &ExchangeSettings) -> Exchange {
     let login = DialLogin { app: settings.object.clone(), password: settings.password.clone(), with_info: false };
     Exchange::new(settings.traffic.clone(), login, &settings.pbx, random::below(u64::MAX))
 }

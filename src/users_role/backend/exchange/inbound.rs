@@ -7,21 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::session::exchange::inbound::InboundSettings;
-use crate::users_role::backend::exchange::client::{Command, ExchangeClient};
+use crate::users_role::backend::exchange::client::ExchangeClient;
+use crate::users_role::backend::exchange::commands::{Command, LinkCommand};
 
 /// Messages to a PBX that may wait for its connection.
 const WAITING: usize = 256;
-
-/// What the client of a PBX wants of a connection. When there will be no more, the connection is to end.
-#[derive(Debug, PartialEq, Eq)]
-pub enum LinkCommand {
-    /// Send a text message.
-    Text(String),
-    /// Close with a code.
-    Close(u16),
-    /// A newer connection counts; this one is kept open, without use.
-    Replaced,
-}
 
 /// All PBXs that may connect to us. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! over all nodes. Every node has a mirror of its own.
 
 mod client;
+mod commands;
 mod dial;
 mod inbound;
 mod lock_manager;
@@ -19,7 +20,8 @@ use tokio::sync::broadcast;
 
 pub use self::dial::{DialError, Trust};
 pub use client::{Dial, ExchangeSettings};
-pub use inbound::{InboundRegistry, Link, LinkCommand};
+pub use commands::LinkCommand;
+pub use inbound::{InboundRegistry, Link};
 
 use super::{Backend, BackendError, BackendStanding, Entered, Left};
 use crate::core::model::ids::DomainName;
@@ -30,7 +32,8 @@ use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::mirror::State;
 use crate::lifecycle::Shutdown;
 use crate::store::Store;
-use crate::users_role::backend::exchange::client::{Command, ExchangeClient};
+use crate::users_role::backend::exchange::client::ExchangeClient;
+use crate::users_role::backend::exchange::commands::Command;
 use crate::users_role::backend::exchange::user_index::Directory;
 
 /// How long to wait when a domain has no PBX.

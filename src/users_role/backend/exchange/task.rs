@@ -23,12 +23,15 @@ use crate::lifecycle::Shutdown;
 use crate::random;
 use crate::store::Store;
 use crate::users_role::backend::Left;
-use crate::users_role::backend::exchange::client::{Command, ExchangeClient};
-use crate::users_role::backend::exchange::inbound::LinkCommand;
+use crate::users_role::backend::exchange::client::{ExchangeClient, exchange};
+use crate::users_role::backend::exchange::commands::{Command, LinkCommand};
 use crate::users_role::backend::exchange::lock_manager::{LockEvent, LockManager};
 
 /// A message must have left for the kernel within this time.
 const SEND_TIME: Duration = Duration::from_secs(10);
+
+/// How a task that has panicked is begun again.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// How the PBX is reached.
 enum Way {
@@ -67,8 +70,25 @@ struct Task {
     last: u64,
 }
 
+impl ExchangeClient {
+    /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
+    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
+        let (line, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+        tokio::spawn(async move {
+            while let Err(error) = tokio::spawn(run(Arc::clone(&line), Arc::clone(&store), shutdown.clone())).await {
+                if shutdown.is_draining() || !error.is_panic() {
+                    return;
+                }
+                tracing::error!(domain = %line.settings.domain, "the client of the PBX has panicked and is begun again");
+                *line.exchange() = exchange(&line.settings);
+                tokio::time::sleep(AFTER_PANIC).await;
+            }
+        });
+    }
+}
+
 /// Runs until the process stops.
-pub(super) async fn run(line: Arc<ExchangeClient>, store: Arc<dyn Store>, shutdown: Shutdown) {
+async fn run(line: Arc<ExchangeClient>, store: Arc<dyn Store>, shutdown: Shutdown) {
     let prefix = format!("pbx/{}/{}", line.settings.domain, line.settings.pbx);
     let way = if line.settings.dial.is_some() { Way::Pausing(Instant::now()) } else { Way::None };
     let mut task = Task {

@@ -8,9 +8,10 @@ use crate::core::model::time::Tick;
 use crate::core::protocol::json::Object;
 use crate::core::session::exchange::entry::DeviceEntry;
 use crate::core::session::exchange::event::{Action, Change, Ended, Failed, Outcome, Report, Why};
+use crate::core::session::exchange::message::failure;
 use crate::core::session::exchange::mirror::{Row, State as Trust};
 use crate::core::session::exchange::object::{NoUser, Unsendable, UserObject};
-use crate::core::session::exchange::request::{Request, failure};
+use crate::core::session::exchange::request::Request;
 use crate::core::session::exchange::settings::{
     APPS_KEPT, Conflict, MAX_ROUNDS, MIRROR_WAIT, NO_PEACE, REFUSED, SETTLE,
 };
