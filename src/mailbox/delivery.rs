@@ -181,7 +181,7 @@ impl MailboxDelivery {
                 // A copy that fails is no loss: who asked may ask again.
                 if let Ok(Some(delivery)) = found {
                     for conn in self.others_waiting(delivery.code, None) {
-                        self.copy(conn, delivery.clone());
+                        self.copy(conn, (*delivery).clone());
                     }
                 }
                 Vec::new()

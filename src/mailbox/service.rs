@@ -65,7 +65,7 @@ pub enum Outcome {
     /// Notices with their devices; `None`: the device has been removed since.
     Taken(store::Result<Vec<(Notice, Option<DeviceView>)>>),
     /// The device that has used the code.
-    LookedUp(store::Result<Option<Delivery>>),
+    LookedUp(store::Result<Option<Box<Delivery>>>),
     /// Whether these notices are settled.
     Settled(Vec<Code>, store::Result<()>),
     /// Whether the notices were given back.
@@ -162,11 +162,11 @@ impl Mailbox {
     }
 
     /// The device that has used a code, and the port if it was for one; `None` if there is no such device (any more).
-    async fn used_by(&self, domain: &DomainName, code: Code) -> store::Result<Option<Delivery>> {
+    async fn used_by(&self, domain: &DomainName, code: Code) -> store::Result<Option<Box<Delivery>>> {
         let Some(issued) = self.store.code_in(domain, code).await? else { return Ok(None) };
         let CodeState::Used { by, port } = issued.state else { return Ok(None) };
         let device = device_view(&*self.store, &self.tenants, domain, &by).await?;
-        Ok(device.map(|device| Delivery { code, port, device }))
+        Ok(device.map(|device| Box::new(Delivery { code, port, device })))
     }
 }
 

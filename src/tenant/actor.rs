@@ -198,15 +198,15 @@ impl Handler<MembershipBatch> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, MembershipBatch(changes): MembershipBatch, ctx: &mut Context<Self>) {
-        let mut changed = Vec::new();
+        let mut keys = Vec::new();
         for change in changes {
             match change {
                 MembershipChange::Join(join) => self.accept(join),
                 MembershipChange::Leave(key, conn, in_flight) => self.remove(key, conn, in_flight, ctx),
-                MembershipChange::Changed(key) => changed.push(key),
+                MembershipChange::Changed(key) => keys.push(key),
             }
         }
-        self.changed(changed, ctx);
+        self.changed(keys, ctx);
     }
 }
 
