@@ -1,4 +1,4 @@
-//! Counts the attempts at work for a device by what happens to it.
+//! Counts attempts at jobs by kind and outcome, for the metric `provbroker_jobs_total` (`docs/metrics.md`).
 
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::model::work::Work;

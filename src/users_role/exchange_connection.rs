@@ -48,13 +48,13 @@ pub(crate) struct Exchange {
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
     shutdown: Shutdown,
-    /// Set if this is the connection of a PBX that counts.
+    /// Set if this is the connection of an exchange in use.
     link: Option<Link>,
     closed: Option<Close>,
 }
 
-/// What the client of the PBX wants; `None`: it is gone.
-struct Wanted(Option<LinkCommand>);
+/// A command of the client of the exchange; `None`: the client is gone.
+struct FromClient(Option<LinkCommand>);
 
 impl Exchange {
     /// For a connection that was opened just now.
@@ -102,27 +102,27 @@ impl Exchange {
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {
-                tracing::warn!("what calls itself a PBX has logged in under another name; ignored");
+                tracing::warn!("a client that claims to be an exchange has logged in under another name; ignored");
             }
             InboundAction::Forward => {}
         }
     }
 
     fn attach(&mut self, info: &PbxInfo, ctx: &mut WebsocketContext<Self>) {
-        let Some((link, orders)) = self.switchboard.attach(info) else {
-            tracing::info!("a PBX has connected that is not the one that counts; kept open, without use");
+        let Some((link, commands)) = self.switchboard.attach(info) else {
+            tracing::info!("an exchange has connected that is not the one in use; the connection stays open, unused");
             self.link = None;
             return;
         };
         self.link = Some(link);
-        let wanted = unfold(Some(orders), |orders: Option<mpsc::Receiver<LinkCommand>>| async move {
-            let mut orders = orders?;
-            let order = orders.recv().await;
-            // After this one nothing of this link counts here any more.
-            let last = matches!(order, None | Some(LinkCommand::Replaced));
-            Some((Wanted(order), (!last).then_some(orders)))
+        let from_client = unfold(Some(commands), |commands: Option<mpsc::Receiver<LinkCommand>>| async move {
+            let mut commands = commands?;
+            let command = commands.recv().await;
+            // Nothing follows on this link.
+            let last = matches!(command, None | Some(LinkCommand::Replaced));
+            Some((FromClient(command), (!last).then_some(commands)))
         });
-        ctx.add_stream(wanted);
+        ctx.add_stream(from_client);
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -153,21 +153,21 @@ impl Actor for Exchange {
     }
 }
 
-impl StreamHandler<Wanted> for Exchange {
-    fn handle(&mut self, Wanted(order): Wanted, ctx: &mut Self::Context) {
-        match order {
+impl StreamHandler<FromClient> for Exchange {
+    fn handle(&mut self, FromClient(command): FromClient, ctx: &mut Self::Context) {
+        match command {
             Some(LinkCommand::Text(text)) => ctx.text(text),
             Some(LinkCommand::Close(code)) => {
                 ctx.close(Some(CloseReason { code: CloseCode::from(code), description: None }));
                 ctx.stop();
             }
-            // The connection stays; if it says again what it is, it counts again.
+            // The connection stays; it is used again when it announces itself again.
             Some(LinkCommand::Replaced) => {}
             None => self.close(Close::Overload, ctx),
         }
     }
 
-    /// The connection outlives what the client of the PBX had to say.
+    /// The connection outlives the commands of its client.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
