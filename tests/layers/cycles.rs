@@ -34,7 +34,7 @@ pub fn explained(graph: &Graph, cycle: &[String]) -> String {
     for from in cycle {
         for (to, names) in graph.uses[from].iter().filter(|(to, _)| cycle.contains(to) && is_no_ancestor(from, to)) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            lines.push_str(&format!("  {from} → {to}: {}\n", names.join(", ")));
+            lines += &["  ", from, " → ", to, ": ", &names.join(", "), "\n"].concat();
         }
     }
     lines

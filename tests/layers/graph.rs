@@ -193,9 +193,9 @@ pub fn upwards(pairs: &BTreeSet<(String, String)>) -> Vec<(String, String)> {
     order.dedup();
     // Who uses most stands on top.
     let balance = |name: &str| {
-        let used = pairs.iter().filter(|(_, to)| to == name).count();
-        let uses = pairs.iter().filter(|(from, _)| from == name).count();
-        i64::try_from(used).unwrap_or(0) - i64::try_from(uses).unwrap_or(0)
+        let users = pairs.iter().filter(|(_, to)| to == name).count();
+        let imports = pairs.iter().filter(|(from, _)| from == name).count();
+        i64::try_from(users).unwrap_or(0) - i64::try_from(imports).unwrap_or(0)
     };
     order.sort_by_key(|name| balance(name));
     let against = |order: &[&str]| {

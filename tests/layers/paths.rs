@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 
 /// A path as it stands in the source.
+// The flags are independent of each other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     /// Its parts.
