@@ -14,7 +14,7 @@ use crate::clock;
 use crate::core::model::ids::DomainName;
 use crate::core::policy::admission::limit::Bounds;
 use crate::core::policy::admission::queue::Rank;
-use crate::core::policy::admission::{Room, stay_away};
+use crate::core::policy::admission::{GateBounds, retry_after};
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::storm::{Storm, StormDetector};
 use crate::metrics::{Admission, GateName};
@@ -98,7 +98,7 @@ impl Drop for Expected {
 impl AdmissionController {
     /// Nobody is there yet.
     pub fn new(bars: AdmissionLimits) -> Self {
-        let room = |limit| Room { limit, waiting: bars.waiting, longest: bars.longest };
+        let room = |limit| GateBounds { limit, waiting: bars.waiting, longest: bars.longest };
         let connections = Bounds {
             floor: HANDSHAKES_FLOOR.min(bars.handshakes),
             ceiling: bars.handshakes,
@@ -148,7 +148,7 @@ impl AdmissionController {
     /// When somebody who is sent away should come back: random, and the later the more there is to do.
     pub fn retry_after(&self) -> Duration {
         let now = clock::now();
-        let (from, spread) = stay_away(self.connections.backlog(now).max(self.registrations.backlog(now)));
+        let (from, spread) = retry_after(self.connections.backlog(now).max(self.registrations.backlog(now)));
         let spread = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX).max(1);
         from + Duration::from_millis(random::below(spread))
     }
@@ -163,7 +163,7 @@ impl AdmissionController {
 
     /// So many devices are known to the store now, and so many of them are connected to no node.
     pub fn saw(&self, known: u64, missing: u64) {
-        self.lookout().saw(known, missing, clock::now());
+        self.lookout().record(known, missing, clock::now());
     }
 
     /// How the storm stands, if there is one: over all domains and nodes.

@@ -6,11 +6,11 @@ use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::policy::limits::Quota;
-use crate::core::protocol::frame_guard::Speech;
+use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::app::event::Settings;
 use crate::core::session::app::rights::Instance;
-use crate::core::session::app::settling::Patience;
+use crate::core::session::app::settling::SettleTimes;
 use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::Tuning;
@@ -110,7 +110,7 @@ pub(super) fn allowance(config: &Config) -> Allowance {
 pub(super) fn tuning(config: &Config) -> Tuning {
     let devices = &config.devices;
     let device_bounds = Bounds {
-        speech: Speech::Binary,
+        speech: DataKind::Binary,
         longest: TUNNEL_MAX,
         window: devices.send_window,
         write_timeout: devices.write_timeout,
@@ -131,7 +131,7 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         },
         device_bounds,
         app_bounds: Bounds {
-            speech: Speech::Text,
+            speech: DataKind::Text,
             longest: APP_LONGEST.1,
             window: config.apps.send_window,
             ..device_bounds
@@ -152,7 +152,7 @@ pub(super) fn apps(config: &Config) -> Settings {
         requests_per_second: config.apps.requests_per_second,
         fetches: config.apps.fetches,
         codes_per_second: config.codes.codes_per_second,
-        patience: Patience { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
+        patience: SettleTimes { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
         longest_before: APP_LONGEST.0,
         longest_after: APP_LONGEST.1,
     }

@@ -23,7 +23,7 @@ use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
 use crate::core::session::app::event::{Action, Delivery, Event, Topics};
 use crate::core::session::app::logged_in::FLUSH_AT;
-use crate::core::session::app::rights::{Rights, judge};
+use crate::core::session::app::rights::{Rights, verify_login};
 use crate::core::session::app::session::Session;
 use crate::metrics::{self, Counter};
 use crate::node::Node;
@@ -176,7 +176,7 @@ impl AppActor {
                 Ok(name) => node.tenants.find(&name).await.ok().flatten(),
                 Err(_) => None,
             };
-            judge(&login, &challenge, &node.instance, domain.as_deref())
+            verify_login(&login, &challenge, &node.instance, domain.as_deref())
         };
         ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, users, ctx| {
             let key = Secret::new(random::guid());

@@ -11,9 +11,9 @@ use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::appws::select::Selection;
+use crate::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use crate::core::session::app::event::Answer;
 use crate::core::session::app::rights::Rights;
-use crate::core::session::app::walk::{Read, Reading, Walk};
 use crate::store;
 
 use crate::registration::RegistrationService;
@@ -97,11 +97,11 @@ impl RegistrationService {
         if selection.unassigned && rights.admin && !selection.nothing {
             lanes.push(None);
         }
-        self.page(Box::new(Walk::new(selection, lanes))).await
+        self.page(Box::new(DevicePager::new(selection, lanes))).await
     }
 
     /// The next page of a list.
-    pub async fn page(&self, mut walk: Box<Walk>) -> Result<Answer, ApiError> {
+    pub async fn page(&self, mut walk: Box<DevicePager>) -> Result<Answer, ApiError> {
         let mut devices = Vec::new();
         while !walk.is_over() && devices.len() < PAGE {
             let readings = stream::iter(walk.readings()).map(|reading| self.read(reading)).buffered(AT_ONCE);
@@ -113,7 +113,7 @@ impl RegistrationService {
         Ok(Answer::Page { devices, rest })
     }
 
-    async fn read(&self, Reading { domain, after, limit }: Reading) -> store::Result<Read> {
+    async fn read(&self, LaneRead { domain, after, limit }: LaneRead) -> store::Result<LaneResult> {
         let devices: Vec<_> = match domain {
             None => {
                 let read = self.store.unassigned_devices(after, limit).await?;
@@ -131,7 +131,7 @@ impl RegistrationService {
             },
         };
         let to = devices.last().filter(|_| devices.len() == limit).map(|view| view.id);
-        Ok(Read { devices, to })
+        Ok(LaneResult { devices, to })
     }
 
     /// Devices as they are now.

@@ -1,8 +1,9 @@
-//! How far the work for one device has come. It is kept with the device, so it goes on where it stopped after a restart of
-//! either side.
+//! Progress of the work for one device. It is stored with the device, so that work continues after a restart of either
+//! side.
 //!
-//! Whoever performs a [`Plan`](crate::core::policy::jobs::plan::Plan) reports each step to the [`Work`] of that plan and keeps it. An update is
-//! reported **before** it is sent ([`Work::update_ordered`]), because its answer may be lost in the restart.
+//! Whoever carries out a [`Plan`](crate::core::policy::jobs::plan::Plan) reports each step to the [`Work`] of that
+//! plan and stores it. An update is reported **before** it is sent ([`Work::update_ordered`]), because its answer may
+//! be lost in the restart.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +14,16 @@ use crate::core::policy::jobs::config::Kind;
 use crate::core::policy::jobs::plan::{ConfigOrder, ItemOrder, UpdateOrder};
 use crate::core::policy::jobs::retry::RetryPolicy;
 
-/// The progress of one device since its last entry.
+/// Progress for one device since its last entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// The entry that it belongs to ([`crate::core::model::device::Device::entered`]); progress of an earlier entry says nothing.
+    /// The entry that it belongs to ([`crate::core::model::device::Device::entered`]); progress of an earlier entry is
+    /// ignored.
     pub entry: UnixMillis,
     /// The latest software update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Progress>,
-    /// The configurations that the device has had, by kind.
+    /// The configurations that were sent to the device, by kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configs: Vec<Configured>,
     /// The clean-up after an entry by code.
@@ -30,7 +32,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// The progress since the present entry of a device: that of an earlier entry is forgotten.
+    /// The progress since the present entry of a device; that of an earlier entry is dropped.
     pub fn of(device: &Device) -> Self {
         if device.work.entry == device.entered {
             device.work.clone()
@@ -50,7 +52,7 @@ impl Work {
         self.update = Some(Progress::next(before.as_ref(), Some(order.job), now, State::Ordered));
     }
 
-    /// The update that was ordered last did not reach the device, or was refused by it.
+    /// The last update ordered did not reach the device, or was refused.
     pub fn update_failed(&mut self, reason: &str, now: UnixMillis) {
         if let Some(progress) = &mut self.update {
             progress.at = now;
@@ -58,17 +60,17 @@ impl Work {
         }
     }
 
-    /// The device has a configuration; for its lines that includes that they are saved and active.
+    /// The device has a configuration, including that its lines are saved and active.
     pub fn configured(&mut self, order: &ConfigOrder, now: UnixMillis) {
         self.put(order.kind, Some(order.job), &order.fingerprint, now, State::Done);
     }
 
-    /// A configuration has not come through. What of it has is not known, so whatever comes next is sent.
+    /// A configuration has failed. It is unknown which lines have arrived, so the next one is sent in any case.
     pub fn config_failed(&mut self, order: &ConfigOrder, reason: &str, now: UnixMillis) {
         self.put(order.kind, Some(order.job), "", now, State::Failed(reason.into()));
     }
 
-    /// An item has been sent. One that was removed is forgotten.
+    /// An item was sent. One that was removed is forgotten.
     pub fn item_sent(&mut self, order: &ItemOrder, now: UnixMillis) {
         if order.item.removed {
             self.configs.retain(|configured| configured.kind != order.kind);
@@ -77,27 +79,27 @@ impl Work {
         }
     }
 
-    /// The clean-up lines have come through.
+    /// The clean-up lines were accepted.
     pub fn cleaned(&mut self, now: UnixMillis) {
         self.clean_up = Some(Progress::next(self.clean_up.as_ref(), None, now, State::Done));
     }
 
-    /// The clean-up lines have not come through.
+    /// The clean-up lines have failed.
     pub fn clean_up_failed(&mut self, reason: &str, now: UnixMillis) {
         self.clean_up = Some(Progress::next(self.clean_up.as_ref(), None, now, State::Failed(reason.into())));
     }
 
-    /// Whether the update has failed as often as it may.
+    /// Whether all attempts at the update have failed.
     pub fn update_given_up(&self) -> bool {
         self.update.as_ref().is_some_and(|progress| RetryPolicy::default().update().is_over(progress))
     }
 
-    /// Whether a kind of configuration has failed as often as it may.
+    /// Whether all attempts at this kind of configuration have failed.
     pub fn config_given_up(&self, kind: Kind) -> bool {
         self.config(kind).is_some_and(|configured| RetryPolicy::default().config().is_over(&configured.progress))
     }
 
-    /// How far a kind of configuration has come.
+    /// Progress of a kind of configuration.
     pub fn config(&self, kind: Kind) -> Option<&Configured> {
         self.configs.iter().find(|configured| configured.kind == kind)
     }
@@ -105,7 +107,7 @@ impl Work {
     fn put(&mut self, kind: Kind, job: Option<JobId>, fingerprint: &str, now: UnixMillis, state: State) {
         let place = self.configs.binary_search_by_key(&kind, |configured| configured.kind);
         let before = place.ok().and_then(|at| self.configs.get(at));
-        // Attempts count towards giving up on a job; after a success they begin anew.
+        // Attempts count towards giving up on a job; after a success they start anew.
         let before = before.map(|configured| &configured.progress);
         let before = before.filter(|before| before.job == job && before.state != State::Done);
         let progress = Progress::next(before, job, now, state);
@@ -117,17 +119,17 @@ impl Work {
     }
 }
 
-/// One piece of work.
+/// Progress of one piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The job that it is done for; `None` for the clean-up.
+    /// The job; `None` for the clean-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u8,
-    /// When it was last tried, or done.
+    /// Time of the last attempt, or of the success.
     pub at: UnixMillis,
-    /// What has come of it.
+    /// The result so far.
     pub state: State,
 }
 
@@ -139,11 +141,11 @@ impl Progress {
     }
 }
 
-/// What has come of a piece of work.
+/// The result of a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Ordered; whether it has worked is not known yet.
+    /// Ordered; the result is not known yet.
     Ordered,
     /// Done.
     Done,
@@ -151,14 +153,14 @@ pub enum State {
     Failed(Box<str>),
 }
 
-/// A configuration that was brought to the device.
+/// A configuration that was sent to the device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {
     /// Its kind.
     pub kind: Kind,
-    /// What was sent last, in short; empty as long as nothing was.
+    /// Hash of what was sent last; empty if nothing was accepted yet.
     pub fingerprint: Box<str>,
-    /// How far it has come.
+    /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,
 }

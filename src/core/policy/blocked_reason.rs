@@ -1,26 +1,29 @@
-//! Why something stands still: the sentence that an operator wants first.
+//! The first thing that keeps a device or a code from being done, with a sentence for operators.
+//!
+//! Works on records, plan and timeline that the caller has read; it must not read a store itself. The order of the
+//! reasons is that of the work (`docs/protocol/sysclient.md` 5.2).
 
 use crate::core::model::device::{CodeState, Device, IssuedCode};
 use crate::core::model::timeline::{Step, TimelineEvent};
 use crate::core::model::work::{Progress, State};
 use crate::core::policy::jobs::plan::Plan;
 
-/// Why something stands still.
+/// Why a device or a code is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockedReason {
     /// Stable name of the reason.
     pub reason: Reason,
-    /// The reason in a sentence.
+    /// The reason as a sentence for operators.
     pub text: String,
 }
 
-/// The reasons; their names are part of the operators' interface.
+/// The reasons; their names are part of the operators' interface and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// No device has used the code yet.
     CodeNotUsed,
-    /// The time of the code is over.
+    /// The validity of the code has ended.
     CodeExpired,
     /// An operator has revoked the code.
     CodeRevoked,
@@ -28,19 +31,19 @@ pub enum Reason {
     DeviceGone,
     /// A device brought a code but belongs to another domain.
     OtherDomain,
-    /// The device has its password but has never come back with it.
+    /// The device was given its password but has never come back with it.
     PasswordTentative,
-    /// Software was ordered, and the device has not come back with it.
+    /// An update was ordered, and the device has not come back with the new software.
     UpdateNotSeen,
-    /// Updating has failed and is tried again later.
+    /// The update has failed and is tried again later.
     UpdateFailed,
-    /// Software waits for the maintenance hours.
+    /// The update waits for the maintenance hours.
     WaitsForHours,
-    /// A configuration could not be brought to the device.
+    /// A configuration could not be sent to the device.
     ConfigurationFailed,
     /// The clean-up lines could not be run.
     CleanUpFailed,
-    /// The notice waits in the mailbox: nobody acts as Users.
+    /// The notice waits in the mailbox: no app connection acts as Users.
     NoticeWaits,
     /// The notice was sent, and Users has not confirmed it.
     NoticeUnsettled,
@@ -48,40 +51,40 @@ pub enum Reason {
     Offline,
 }
 
-// Whoever finds a reason answers with it.
+// The return type is that of all its callers.
 #[allow(clippy::unnecessary_wraps)]
-fn still(reason: Reason, text: impl Into<String>) -> Option<BlockedReason> {
+fn blocked(reason: Reason, text: impl Into<String>) -> Option<BlockedReason> {
     Some(BlockedReason { reason, text: text.into() })
 }
 
-/// What is known of a device now.
+/// The current state of a device.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceNow<'a> {
     /// Its record.
     pub device: &'a Device,
     /// Whether it is connected.
     pub online: bool,
-    /// What there is to do for it.
+    /// Its plan: what there is to do for it.
     pub plan: &'a Plan,
     /// Its timeline.
     pub steps: &'a [Step],
 }
 
-/// Why a device stands still; `None` if everything is done that there is to do. The first thing in the order of the work counts
-/// (`docs/protocol/sysclient.md` 5.2), because the others wait for it.
+/// Why a device is blocked; `None` if there is nothing left to do. The first unfinished step in the order of the work
+/// counts (`docs/protocol/sysclient.md` 5.2), because the later ones wait for it.
 pub fn of_device(now: &DeviceNow<'_>) -> Option<BlockedReason> {
     let DeviceNow { device, online, plan, steps } = *now;
     if device.tentative && !online {
         let text = "the device has been let in, but it has never come back with the password that it was given";
-        return still(Reason::PasswordTentative, text);
+        return blocked(Reason::PasswordTentative, text);
     }
     of_update(plan).or_else(|| of_configuration(plan)).or_else(|| of_notice(steps)).or_else(|| {
         if !online {
-            return still(Reason::Offline, "the device is not connected");
+            return blocked(Reason::Offline, "the device is not connected");
         }
         let refused = matches!(steps.last(), Some(Step { event: TimelineEvent::OtherDomain, .. }));
         let text = "the device has brought a code of another domain; it stays in this one until it is taken out of it";
-        refused.then(|| still(Reason::OtherDomain, text)).flatten()
+        refused.then(|| blocked(Reason::OtherDomain, text)).flatten()
     })
 }
 
@@ -91,12 +94,12 @@ fn of_update(plan: &Plan) -> Option<BlockedReason> {
     }
     match &plan.work.update {
         Some(Progress { state: State::Ordered, .. }) => {
-            still(Reason::UpdateNotSeen, "software was ordered, and the device has not come back with it yet")
+            blocked(Reason::UpdateNotSeen, "software was ordered, and the device has not come back with it yet")
         }
         Some(Progress { state: State::Failed(why), attempts, .. }) => {
-            still(Reason::UpdateFailed, format!("the update has failed {attempts} times; the last time: {why}"))
+            blocked(Reason::UpdateFailed, format!("the update has failed {attempts} times; the last time: {why}"))
         }
-        _ if plan.update.is_none() => still(Reason::WaitsForHours, "the update waits for the maintenance hours"),
+        _ if plan.update.is_none() => blocked(Reason::WaitsForHours, "the update waits for the maintenance hours"),
         _ => None,
     }
 }
@@ -107,11 +110,11 @@ fn of_configuration(plan: &Plan) -> Option<BlockedReason> {
         State::Ordered | State::Done => None,
     });
     if let Some((kind, why)) = failed {
-        return still(Reason::ConfigurationFailed, format!("configuration {kind:?} could not be sent: {why}"));
+        return blocked(Reason::ConfigurationFailed, format!("configuration {kind:?} could not be sent: {why}"));
     }
     match &plan.work.clean_up {
         Some(Progress { state: State::Failed(why), .. }) => {
-            still(Reason::CleanUpFailed, format!("the clean-up lines could not be run: {why}"))
+            blocked(Reason::CleanUpFailed, format!("the clean-up lines could not be run: {why}"))
         }
         _ => None,
     }
@@ -121,38 +124,38 @@ fn of_notice(steps: &[Step]) -> Option<BlockedReason> {
     steps.iter().rev().find_map(|step| match &step.event {
         TimelineEvent::NoticeReady => {
             let text = "the notice waits in the mailbox: no connection that acts as Users has taken it";
-            Some(still(Reason::NoticeWaits, text))
+            Some(blocked(Reason::NoticeWaits, text))
         }
         TimelineEvent::NoticeSent(app) => {
-            Some(still(Reason::NoticeUnsettled, format!("the notice was sent to {app}, which has not confirmed it")))
+            Some(blocked(Reason::NoticeUnsettled, format!("the notice was sent to {app}, which has not confirmed it")))
         }
         TimelineEvent::NoticeSettled => Some(None),
         _ => None,
     })?
 }
 
-/// Why a code stands still. `code` is its record, which is gone when its time is over; `device` is what has used it, if that is
-/// still in the domain.
+/// Why a code is blocked. `code` is its record, which is deleted when its validity ends; `device` is the device that
+/// has used it, if that is blocked in the domain.
 pub fn of_code(code: Option<&IssuedCode>, steps: &[Step], device: Option<&DeviceNow<'_>>) -> Option<BlockedReason> {
     match code.map(|code| &code.state) {
         None if steps.iter().any(|step| step.event == TimelineEvent::Revoked) => {
-            still(Reason::CodeRevoked, "the code was revoked")
+            blocked(Reason::CodeRevoked, "the code was revoked")
         }
-        // What was used is known longer than its timeline, so this one was not.
-        None => still(Reason::CodeExpired, "the time of the code is over, and no device has used it"),
-        Some(CodeState::Open) if steps.iter().any(|step| step.event == TimelineEvent::OtherDomain) => still(
+        // The record of a used code outlives the timeline, so this code was not used.
+        None => blocked(Reason::CodeExpired, "the time of the code is over, and no device has used it"),
+        Some(CodeState::Open) if steps.iter().any(|step| step.event == TimelineEvent::OtherDomain) => blocked(
             Reason::OtherDomain,
             "a device has brought the code but belongs to another domain; that one has to take it out first",
         ),
-        Some(CodeState::Open) if steps.iter().any(|step| step.event == TimelineEvent::Found) => still(
+        Some(CodeState::Open) if steps.iter().any(|step| step.event == TimelineEvent::Found) => blocked(
             Reason::CodeNotUsed,
             "the directory has told a phone where to go with the code, and the phone has not come yet",
         ),
-        Some(CodeState::Open) => still(Reason::CodeNotUsed, "no device has used the code yet"),
+        Some(CodeState::Open) => blocked(Reason::CodeNotUsed, "no device has used the code yet"),
         Some(CodeState::Used { by, .. }) => match device {
             Some(device) => of_device(device),
             None => {
-                still(Reason::DeviceGone, format!("device {by} has used the code and is not in the domain any more"))
+                blocked(Reason::DeviceGone, format!("device {by} has used the code and is not in the domain any more"))
             }
         },
     }

@@ -1,4 +1,4 @@
-//! How often a piece of work is tried, and how long apart.
+//! Back-off of the work for a device: how often it is tried, and at what intervals.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use crate::core::model::work::{Progress, State};
 
 /// A bounded back-off.
 pub(crate) struct Retry {
-    /// After the first failure.
+    /// Wait after the first failure.
     first: Duration,
-    /// Each further wait is so many times the one before.
+    /// Each further wait is the one before times this.
     factor: u32,
-    /// After so many failures nothing more is tried.
+    /// Number of attempts.
     attempts: u8,
 }
 
-/// How long to wait for a device.
+/// Timeouts and waits of the work for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// A device that has been ordered to load software is back after this time, or the attempt has failed.
+    /// A device that was ordered to load software must be back within this time, or the attempt has failed.
     pub restart_within: Duration,
-    /// After the first failed attempt to update; then twice as long each time, five attempts in all.
+    /// Wait after the first failed update; doubled each time, five attempts in all.
     pub update_again: Duration,
-    /// After the first failed attempt to configure; then four times as long each time, four attempts in all.
+    /// Wait after the first failed configuration; four times as long each time, four attempts in all.
     pub config_again: Duration,
 }
 
@@ -44,7 +44,7 @@ impl RetryPolicy {
     }
 }
 
-/// When to try.
+/// When to try next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Now.
@@ -56,12 +56,12 @@ pub(super) enum Next {
 }
 
 impl Retry {
-    /// Whether nothing more is tried. The number of attempts is fixed, only the waits are settings.
+    /// Whether no attempt is left. The number of attempts is fixed, only the waits are settings.
     pub(crate) const fn is_over(&self, progress: &Progress) -> bool {
         matches!(progress.state, State::Failed(_)) && progress.attempts >= self.attempts
     }
 
-    /// When to try after what has come of it so far.
+    /// When to try next, given the progress so far.
     pub(super) fn next(&self, progress: Option<&Progress>, now: UnixMillis) -> Next {
         let Some(Progress { attempts, at, state: State::Failed(_), .. }) = progress else { return Next::Now };
         if *attempts >= self.attempts {
