@@ -134,7 +134,7 @@ fn a_user_of_the_provider_signs_in_and_out_embedded() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
-        whole_session(broker, &provider, &key).await
+        whole_session(broker, &provider, &key).await;
     });
 }
 

@@ -135,7 +135,7 @@ fn of_notice(steps: &[Step]) -> Option<BlockedReason> {
 }
 
 /// Why a code is blocked. `code` is its record, which is deleted when its validity ends; `device` is the device that
-/// has used it, if that is blocked in the domain.
+/// has used it, if that is still in the domain.
 pub fn of_code(code: Option<&IssuedCode>, steps: &[Step], device: Option<&DeviceNow<'_>>) -> Option<BlockedReason> {
     match code.map(|code| &code.state) {
         None if steps.iter().any(|step| step.event == TimelineEvent::Revoked) => {

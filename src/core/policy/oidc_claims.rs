@@ -56,16 +56,16 @@ pub struct Roles {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimFault {
     /// No claim identifies the user.
-    #[error("no text in claim {0}, which tells users apart")]
+    #[error("claim {0}, which identifies the user, has no text")]
     Account(String),
     /// The user has no role.
-    #[error("no value of claim {0} is that of a role")]
+    #[error("no value of claim {0} stands for a role")]
     Role(String),
     /// The user has no domain.
     #[error("no domain in claim {0}")]
     Domain(String),
     /// The domain would come from an e-mail address that was not verified.
-    #[error("email_verified is not true, so the domain of the e-mail address counts for nothing")]
+    #[error("email_verified is not true, so the domain of the e-mail address is not used")]
     Unverified,
     /// The user has no SIP name.
     #[error("no SIP name in claim {0}, and a person needs one")]

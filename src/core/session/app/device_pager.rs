@@ -28,7 +28,7 @@ pub struct DevicePager {
 struct Lane {
     /// `None`: the unassigned devices.
     domain: Option<DomainName>,
-    /// LaneResult up to this number.
+    /// Read up to this number.
     after: DeviceId,
     waiting: VecDeque<DeviceView>,
 }

@@ -14,7 +14,7 @@ use crate::core::model::ids::DomainId;
 use crate::core::model::time::Tick;
 use crate::core::protocol::appws::{answers, objects};
 
-/// A subscription to a snapshot value that is read again as a whole whenever it may have changed.
+/// A subscription to a small value that is read again as a whole whenever it may have changed.
 #[derive(Debug)]
 struct Snapshot<T> {
     src: Option<Box<str>>,

@@ -260,7 +260,7 @@ impl DeviceClient {
                 }
             }
             FromServer::ProvisionResult { error } => {
-                actions.push(Action::Observed(Observation::ProvisionResult(error)))
+                actions.push(Action::Observed(Observation::ProvisionResult(error)));
             }
             FromServer::Configuration { item, last } => {
                 actions.push(Action::Observed(Observation::Configuration { item, last }));

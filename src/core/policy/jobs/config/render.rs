@@ -26,7 +26,7 @@ impl Configuration {
         let mut commands = Vec::new();
         match schema.how {
             How::Table => {
-                schema.lines.iter().for_each(|line| self.line(line, line.module, &placeholders, &mut commands))
+                schema.lines.iter().for_each(|line| self.line(line, line.module, &placeholders, &mut commands));
             }
             How::EachPort => {
                 let ports = block();

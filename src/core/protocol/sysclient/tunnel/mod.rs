@@ -88,7 +88,7 @@ pub enum Failure {
     #[error("the answer was cut")]
     Cut,
     /// The device sent bytes that were not asked for, which defeats back-pressure.
-    #[error("bytes that were not asked for")]
+    #[error("the device sent bytes that were not asked for")]
     Unasked,
     /// A timer has expired.
     #[error("the device did not answer in time")]

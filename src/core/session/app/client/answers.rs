@@ -41,13 +41,13 @@ pub enum AskError {
     #[error("no answer in time")]
     Timeout,
     /// More requests or open codes than [`MAX_PENDING`] or [`MAX_OPEN`].
-    #[error("too many asks or open codes")]
+    #[error("too many requests or open codes")]
     TooMany,
     /// The error text of the service.
     #[error("{0}")]
     Refused(Box<str>),
     /// The answer is incomplete.
-    #[error("answer cannot be understood")]
+    #[error("invalid answer")]
     Malformed,
 }
 

@@ -59,7 +59,7 @@ fn code() -> Code {
 fn with_open_code() -> UsersClient {
     let mut client = UsersClient::new(login());
     log_in(&mut client, 0);
-    let src = ask(&mut client, Ask::Code { category: "Harness".into(), sip: None, rollout: false })["src"].clone();
+    let src = ask(&mut client, Ask::Code { category: "Desk".into(), sip: None, rollout: false })["src"].clone();
     let result = json!({"mt": "GetProvisioningCodeResult", "src": src, "code": CODE, "validUntil": 1_767_225_600});
     let answer = Answer::Code { code: code(), valid_until: 1_767_225_600 };
     assert_eq!(receive(&mut client, &result, 0), [Action::Answer(CallTag(1), Ok(answer))]);
@@ -150,7 +150,7 @@ fn an_invalid_code_is_refused() {
     for bad in [json!("12345"), json!(402_817_739_164_u64), Value::Null] {
         let mut client = UsersClient::new(login());
         log_in(&mut client, 0);
-        let src = ask(&mut client, Ask::Code { category: "Harness".into(), sip: None, rollout: true })["src"].clone();
+        let src = ask(&mut client, Ask::Code { category: "Desk".into(), sip: None, rollout: true })["src"].clone();
         let result = json!({"mt": "GetProvisioningCodeResult", "src": src, "code": bad, "validUntil": 1});
         assert_eq!(receive(&mut client, &result, 0), [Action::Answer(CallTag(1), Err(AskError::Malformed))]);
         assert_eq!(client.open_codes().count(), 0);

@@ -63,7 +63,7 @@ fn code_answer(number: u64) -> Answer {
 
 fn categories_answer() -> Answer {
     let category = |id, name: &str, provisioning| Category { id: CategoryId(id), name: name.into(), provisioning };
-    let categories = vec![category(4, "Harness phones", true), category(5, "old", false)];
+    let categories = vec![category(4, "Desk phones", true), category(5, "old", false)];
     Answer::Categories { name: domain("home"), domain: DomainId(2), categories }
 }
 

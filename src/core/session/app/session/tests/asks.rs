@@ -3,7 +3,7 @@
 use super::*;
 
 fn ask_code(harness: &mut Harness, src: &str) -> Vec<String> {
-    harness.say(&json!({"mt": "GetProvisioningCode", "category": "Harness phones", "src": src}))
+    harness.say(&json!({"mt": "GetProvisioningCode", "category": "Desk phones", "src": src}))
 }
 
 fn sources(output: &[String]) -> Vec<String> {
@@ -30,7 +30,7 @@ fn src_and_api_come_back_with_every_answer() {
 
     harness.say(&json!({"mt": "GetProvisioningCategories", "src": "c", "api": api}));
     let output = harness.answered(3, categories_answer());
-    let category = json!({"id": 4, "domainId": 2, "name": "Harness phones", "config": true});
+    let category = json!({"id": 4, "domainId": 2, "name": "Desk phones", "config": true});
     let mt = "GetProvisioningCategoriesResult";
     assert_eq!(parsed(&output[0]), json!({"mt": mt, "src": "c", "api": api, "last": true, "categories": [category]}));
 }
@@ -38,11 +38,11 @@ fn src_and_api_come_back_with_every_answer() {
 #[test]
 fn answers_leave_in_the_order_of_the_requests() {
     let mut harness = Harness::logged_in();
-    assert_eq!(ask_code(&mut harness, "1"), ["act home", "ask 1 code Harness phones"]);
+    assert_eq!(ask_code(&mut harness, "1"), ["act home", "ask 1 code Desk phones"]);
     assert_eq!(harness.say(&json!({"mt": "GetProvisioningCategories", "src": "2"})), ["ask 2 categories"]);
-    assert_eq!(ask_code(&mut harness, "3"), ["ask 3 code Harness phones"]);
+    assert_eq!(ask_code(&mut harness, "3"), ["ask 3 code Desk phones"]);
     assert!(harness.say(&json!({"mt": "GetLoginInfo", "src": "4"})).is_empty(), "it waits for its turn");
-    assert_eq!(ask_code(&mut harness, "5"), ["ask 5 code Harness phones"]);
+    assert_eq!(ask_code(&mut harness, "5"), ["ask 5 code Desk phones"]);
 
     assert!(harness.answered(3, code_answer(33)).is_empty());
     assert!(harness.answered(2, Answer::Failed(ApiError::NotFound)).is_empty());
@@ -145,7 +145,7 @@ fn at_most_fifty_requests_a_second() {
 fn at_most_five_hundred_codes_a_second() {
     let mut harness = Harness::logged_in();
     for number in 1..=500 {
-        assert_eq!(*ask_code(&mut harness, "x").last().unwrap(), format!("ask {number} code Harness phones"));
+        assert_eq!(*ask_code(&mut harness, "x").last().unwrap(), format!("ask {number} code Desk phones"));
     }
     assert!(ask_code(&mut harness, "501").is_empty(), "the refusal waits for its turn");
     assert_eq!(harness.at(1_000).say(&json!({"mt": "GetProvisioningCode", "category": "c"})), ["ask 502 code c"]);
