@@ -1,4 +1,4 @@
-//! The delivered configuration, the overrides, and what every mistake is told.
+//! The delivered configuration, its overrides, and the message for every mistake.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -118,7 +118,7 @@ fn a_variable_that_is_wrong_is_named() {
 }
 
 #[test]
-fn a_mistake_in_the_file_is_placed_and_named() {
+fn an_error_in_the_file_is_located_and_named() {
     let line = complaint("[server]\nlisten = \"127.0.0.1:1\"\nlistne = \"x\"\n");
     assert!(line.starts_with("f.toml:3:1: server.listne: unknown field"), "{line}");
     let line = complaint("[codes]\nttl = 600\n");
@@ -136,7 +136,7 @@ fn a_mistake_in_the_file_is_placed_and_named() {
 }
 
 #[test]
-fn values_that_do_not_fit_are_refused() {
+fn invalid_values_are_refused() {
     let long = "x".repeat(65);
     for (text, key) in [
         ("[server]\nroles = []", "server.roles is empty"),
@@ -205,7 +205,7 @@ fn values_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn the_delivered_password_serves_on_loopback_only() {
+fn the_delivered_password_is_accepted_on_loopback_only() {
     for listen in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80"] {
         assert!(with_listen(listen, &[]).is_ok(), "{listen}");
     }
@@ -216,7 +216,7 @@ fn the_delivered_password_serves_on_loopback_only() {
     }
 }
 
-/// What it takes to listen anywhere, TLS in front.
+/// The settings for listening on any address with TLS in front.
 const OPEN: [(&str, &str); 2] = [("PROVBROKER__INSTANCE__PASSWORD", "my own"), ("PROVBROKER__SERVER__PLAIN", "true")];
 
 #[test]
@@ -237,7 +237,7 @@ fn plain_http_leaves_the_loopback_on_request_only() {
 }
 
 #[test]
-fn phones_are_told_wss_with_a_certificate() {
+fn phones_get_wss_with_a_certificate() {
     let text = "[tls]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n";
     let config = config::parse(text, "f.toml").unwrap();
     assert_eq!(config.server.public_url, "https://127.0.0.1:8080");
@@ -254,7 +254,7 @@ fn phones_are_told_wss_with_a_certificate() {
 }
 
 #[test]
-fn what_works_but_should_not_stay_is_warned_of() {
+fn provisional_settings_are_warned_of() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let open = with_listen("0.0.0.0:80", &OPEN).unwrap();
     let lines = open.warnings().join("\n");
@@ -324,7 +324,7 @@ fn neither_debug_nor_summary_shows_a_secret() {
     assert!(!format!("{config:?}{}", config.summary()).contains("hush"));
 }
 
-// The program was built for this test.
+// The program is built for this test.
 #[allow(clippy::expect_used)]
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_provbroker"));

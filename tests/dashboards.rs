@@ -1,10 +1,11 @@
-//! The delivered dashboards are whole: they ask only for what the broker has, nothing overlaps, every link leads somewhere.
+//! The delivered dashboards are consistent: they query only existing metrics, no panels overlap, every link has a
+//! target.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 #[path = "observe/queries.rs"]
-// Another test runs the queries; here they are only read.
+// Another test runs the queries; this one only parses them.
 #[allow(dead_code)]
 mod queries;
 
@@ -19,7 +20,7 @@ fn words(query: &str) -> impl Iterator<Item = &str> {
     query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').filter(|word| !word.is_empty())
 }
 
-/// The metric of a name in a query, and whether it is asked for as what it is.
+/// The metric of a name in a query, and whether the query uses it according to its type.
 fn metric(name: &str) -> Option<(&'static Metric, bool)> {
     let parts = ["_bucket", "_sum", "_count"];
     let base = parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
@@ -28,7 +29,7 @@ fn metric(name: &str) -> Option<(&'static Metric, bool)> {
     Some((found, (found.kind == Kind::Histogram) == (found.name != name)))
 }
 
-/// What is wrong with a query.
+/// The fault of a query, if any.
 fn faults(query: &str) -> Vec<String> {
     let (mut faults, mut labels) = (Vec::new(), vec!["le", "job", "instance"]);
     for name in words(query) {
@@ -51,7 +52,7 @@ fn faults(query: &str) -> Vec<String> {
     faults
 }
 
-/// The expressions of the rules, without the texts around them.
+/// The expressions of the rules, without the text around them.
 fn rule_queries() -> Vec<String> {
     let mut queries = Vec::new();
     for rule in RULES.split("expr: ").skip(1) {
@@ -63,7 +64,7 @@ fn rule_queries() -> Vec<String> {
 }
 
 #[test]
-fn every_query_asks_for_what_there_is() {
+fn every_query_uses_existing_metrics() {
     let panels = queries::of_panels().into_iter().map(|query| query.expr);
     let queries: Vec<_> = panels.chain(rule_queries()).collect();
     assert!(queries.len() >= 100, "{}", queries.len());
@@ -73,11 +74,11 @@ fn every_query_asks_for_what_there_is() {
 }
 
 #[test]
-fn every_metric_is_asked_for() {
+fn every_metric_is_queried() {
     let panels = queries::of_panels().into_iter().map(|query| query.expr);
     let all: String = panels.chain(rule_queries()).flat_map(|query| [query, "\n".into()]).collect();
     let asked: BTreeSet<_> = words(&all).filter_map(metric).map(|(metric, _)| metric.name).collect();
-    // For people who look for a cause by hand.
+    // Metrics for manual diagnosis only.
     let unasked = ["process_virtual_memory_bytes", "process_threads", "process_start_time_seconds"];
     for metric in metrics::all() {
         assert_ne!(asked.contains(metric.name), unasked.contains(&metric.name), "{}", metric.name);

@@ -1,9 +1,9 @@
-//! Licences, sources and duplicates of everything that is built in, against `deny.toml`.
+//! Checks licences, sources and duplicates of all dependencies against `deny.toml`.
 //!
-//! `cargo deny` reads the same file and does more, but takes longer to install than the whole test run takes; the advisory
-//! database is its part alone. What is checked here is what a dependency may be, not whether a flaw in it is known.
+//! `cargo deny` reads the same file and checks more, but takes longer to install than the whole test run. Known
+//! vulnerabilities are checked by `cargo deny` only.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ fn texts(list: &toml::Value) -> BTreeSet<String> {
     list.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// The packages of this platform: those of others are not downloaded by a build.
+/// The packages of this platform: a build does not download those of others.
 fn packages() -> Vec<Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let rustc = Command::new("rustc").arg("-vV").output().unwrap();
@@ -37,8 +37,8 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// Whether a licence expression can be met by the allowed licences. `AND` binds closer than `OR`; an exception adds rights, so
-/// `WITH …` is left out; `/` is the old way to write `OR`.
+/// Whether the allowed licences satisfy a licence expression. `AND` binds closer than `OR`; an exception adds rights,
+/// so `WITH …` is ignored; `/` is the old form of `OR`.
 fn allowed(expression: &str, licences: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();

@@ -1,10 +1,10 @@
-//! Every kind of configuration against golden files: `tests/golden/jobs/KIND-CASE.json` has the parameters, the `.txt` beside it
-//! the lines, byte for byte. `GOLDEN=write` writes the lines of parameters that are new or changed.
+//! Every kind of configuration against golden files: `tests/golden/jobs/KIND-CASE.json` has the parameters, the `.txt`
+//! next to it the lines, byte for byte. `GOLDEN=write` writes the lines of new or changed parameters.
 //!
-//! The lines are also run by the simulated device: it must end up with the values that the job had. And the commands of the
-//! program that print lines or check lists.
+//! The simulated device also runs the lines and must end up with the values of the job. Further tests cover the
+//! commands of the program that print lines or check lists.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -86,11 +86,11 @@ fn cases() -> Vec<Case> {
     files.iter().map(case).collect()
 }
 
-/// Runs lines as the tunnel would bring them, one by one, and ends like the worker does.
+/// Runs lines one by one as if received through the tunnel, and ends as the worker does.
 fn run(settings: &mut Settings, lines: &[String], unknown_allowed: bool) {
     for line in lines.iter().map(String::as_str).chain(["config write", "config activate"]) {
         assert!(line.len() < 2000 && !line.contains(['\r', '\n']), "{line}");
-        // The way through the tunnel loses nothing.
+        // The encoding for the tunnel loses nothing.
         let path = script::encode::command_path(line);
         let arrived = script::encode::line_of_path(&path).unwrap();
         let actions = settings.run(&script::parse(&arrived), Now::default());
@@ -99,7 +99,7 @@ fn run(settings: &mut Settings, lines: &[String], unknown_allowed: bool) {
     }
 }
 
-/// What the device must have for a parameter.
+/// The option that the device must have for a parameter.
 fn expected(field: &Field, value: &Value, port: &str) -> String {
     let Some(text) = value.as_str() else { return value.to_string() };
     if !field.per_device {
@@ -147,7 +147,7 @@ fn lines_are_as_in_the_golden_files() {
 }
 
 #[test]
-fn every_kind_has_a_minimal_a_full_and_a_nasty_case() {
+fn every_kind_has_a_minimal_a_full_and_a_hostile_case() {
     let names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
     for (kind, case) in Kind::ALL.iter().flat_map(|kind| ["minimal", "full", "nasty"].map(|case| (kind, case))) {
         assert!(names.contains(&format!("{kind}-{case}")), "{kind}-{case} is missing");
@@ -185,7 +185,7 @@ fn certificates_arrive_in_pieces() {
     run(&mut settings, &case.configuration.lines(&device()), false);
     let piece = |name: &str| settings.variable(&format!("X509/TRUSTED-{name}")).map(|hex| hex.expose().len() / 2);
     assert_eq!(settings.active().value("X509", "/trusted").map(Secret::expose), Some("2"));
-    // A DER sequence says how long it is.
+    // A DER sequence contains its length.
     let announced = |name: &str| {
         let hex = settings.variable(&format!("X509/TRUSTED-{name}")).unwrap().expose();
         assert!(hex.starts_with("3082"));
@@ -200,7 +200,7 @@ static FULL: LazyLock<Vec<Case>> =
     LazyLock::new(|| cases().into_iter().filter(|case| case.name.ends_with("-full")).collect());
 
 proptest! {
-    // Each one checks and runs every kind.
+    // Each case checks and runs every kind.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-/// Sends the lines of an update to the simulated device; true if it restarts in the end.
+/// Sends the lines of an update to the simulated device; true if it restarts at the end.
 fn update(settings: &mut Settings, lines: &[String]) -> bool {
     let mut restarts = false;
     for line in lines {

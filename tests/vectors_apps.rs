@@ -1,4 +1,4 @@
-//! The vectors of the app protocol and of the encodings towards devices, held against the code.
+//! The code against the test vectors of the app protocol and of the encodings for devices.
 
 #![allow(clippy::expect_used, reason = "a vector file that cannot be read has to fail the test")]
 

@@ -1,6 +1,6 @@
-//! The device protocol against its test vectors.
+//! The code against the test vectors of the device protocol.
 
-// The exemption in clippy.toml covers functions marked as tests, not their helpers.
+// clippy.toml exempts functions marked as tests, not their helpers.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
@@ -12,10 +12,12 @@ use provbroker::core::protocol::percent;
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
 use provbroker::core::protocol::sysclient::auth;
 use provbroker::core::protocol::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
-use provbroker::core::protocol::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Expects, Limits};
+use provbroker::core::protocol::sysclient::tunnel::{
+    Action, DeviceAction, DeviceTunnel, Expects, HttpExchange, Limits,
+};
 use serde_json::Value;
 
-/// The vectors of one section; a section without any is a mistake of this test.
+/// The vectors of one section; an empty section is a fault of this test.
 fn vectors(section: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).unwrap();
     let found = all[section].as_array().unwrap().clone();
@@ -31,7 +33,7 @@ fn from_hex(vector: &Value, name: &str) -> Bytes {
     hex::decode(text(vector, name)).unwrap().into()
 }
 
-/// The message of a vector, written out or as a rule for building it; `None` if it is a text message.
+/// The message of a vector, literally or as a rule for building it; `None` for a text message.
 fn message(vector: &Value) -> Option<Bytes> {
     let Some(build) = vector.get("build") else { return Some(from_hex(vector, "hex")) };
     build.get("prefix_hex")?;
@@ -93,7 +95,7 @@ fn framing() {
         } else {
             from_server(&bytes).encode().into()
         };
-        // The one that says `false` where saying nothing means the same.
+        // A member that is `false` where its absence means the same.
         if text(&v, "name") != "identify with provisioning code" {
             assert_eq!(again, bytes, "{v}");
         }
@@ -212,10 +214,10 @@ fn tunnel_exchanges_on_the_server() {
             sends.iter().filter_map(|(_, event)| if let ServerEvent::Send(data) = event { Some(data) } else { None });
         let sends: Vec<&[u8]> = sends.map(|data| &data[..]).collect();
         let session = command(&steps[0].1).0;
-        // One vector cuts a short request in two; so the limit is what it makes of it.
+        // One vector splits a short request into two sends, so the limit is set accordingly.
         let limits = Limits { send: sends[0].len(), ..Limits::default() };
         let expects = if text(&v, "method") == "HEAD" { Expects::HeadOnly } else { Expects::Answer };
-        let (mut exchange, mut actions) = Exchange::open(session, sends.concat().into(), expects, limits, Tick(0));
+        let (mut exchange, mut actions) = HttpExchange::open(session, sends.concat().into(), expects, limits, Tick(0));
         let (mut status, mut body, mut ends, mut sent) = (None, Vec::new(), Vec::new(), Vec::new());
         let mut steps = steps.into_iter();
         loop {

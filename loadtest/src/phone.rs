@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use provbroker::core::model::ids::{Code, HardwareId};
-use provbroker::core::session::device::client::{Proof, Sight};
+use provbroker::core::session::device::client::{Observation, Proof};
 use provbroker::core::session::device::settings::Part;
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport::http_client;
@@ -184,9 +184,11 @@ fn text(event: &PhoneEvent) -> String {
         PhoneEvent::StoreFailed(error) => format!("could not send what a script asked for: {error}"),
         PhoneEvent::Restarting => "restarts".into(),
         PhoneEvent::Closed(code, reason) => closed(*code, reason),
-        PhoneEvent::Saw(Sight::Malformed(error)) => format!("message that breaks the protocol: {error}"),
-        PhoneEvent::Saw(Sight::AdminPasswordUnreadable) => "administrative password that cannot be decrypted".into(),
-        PhoneEvent::Saw(sight) => format!("received {sight:?}"),
+        PhoneEvent::Observed(Observation::Malformed(error)) => format!("message that breaks the protocol: {error}"),
+        PhoneEvent::Observed(Observation::AdminPasswordUnreadable) => {
+            "administrative password that cannot be decrypted".into()
+        }
+        PhoneEvent::Observed(observation) => format!("received {observation:?}"),
         PhoneEvent::NotKept(error) => format!("not kept: {error}"),
         PhoneEvent::Missed(count) => format!("… {count} events not shown"),
     }

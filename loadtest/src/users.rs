@@ -162,7 +162,7 @@ fn as_text(event: &UsersEvent) -> String {
             format!("code {} was taken by {} {}{port}{how}", grouped(notice.code), device.product, device.hw_id)
         }
         UsersEvent::Expired(code) => format!("code {} has expired unused", grouped(*code)),
-        UsersEvent::Strange(what) => format!("received {what}"),
+        UsersEvent::Invalid(what) => format!("received {what}"),
         UsersEvent::Closed(code, reason) => closed(*code, reason),
         UsersEvent::Missed(count) => format!("… {count} events not shown"),
     }
@@ -184,7 +184,7 @@ fn as_json(event: &UsersEvent) -> Value {
             })
         }
         UsersEvent::Expired(code) => json!({"event": "expired", "code": code}),
-        UsersEvent::Strange(what) => json!({"event": "strange", "what": what}),
+        UsersEvent::Invalid(what) => json!({"event": "strange", "what": what}),
         UsersEvent::Closed(code, reason) => json!({"event": "closed", "code": code, "reason": reason}),
         UsersEvent::Missed(count) => json!({"event": "missed", "count": count}),
     }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::core::policy::admission::limit::Bounds;
 use crate::core::policy::admission::queue::Rank;
 use crate::core::policy::admission::registration::Lane;
-use crate::core::policy::admission::{Room, stay_away};
+use crate::core::policy::admission::{GateBounds, retry_after};
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::storm::{Storm, StormDetector};
 use crate::metrics::{Admission, GateName};
@@ -91,7 +91,7 @@ impl Drop for Expected {
 impl AdmissionController {
     /// Nobody is there yet.
     pub fn new(limits: AdmissionLimits) -> Self {
-        let room = |limit| Room { limit, waiting: limits.waiting, longest: limits.longest };
+        let room = |limit| GateBounds { limit, waiting: limits.waiting, longest: limits.longest };
         let connections = Bounds {
             floor: HANDSHAKES_FLOOR.min(limits.handshakes),
             ceiling: limits.handshakes,
@@ -142,7 +142,7 @@ impl AdmissionController {
     /// When somebody who is sent away should come back: random, and the later the more there is to do.
     pub fn retry_after(&self) -> Duration {
         let now = clock::now();
-        let (from, spread) = stay_away(self.connections.backlog(now).max(self.registrations.backlog(now)));
+        let (from, spread) = retry_after(self.connections.backlog(now).max(self.registrations.backlog(now)));
         let spread = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX).max(1);
         from + Duration::from_millis(random::below(spread))
     }
@@ -157,7 +157,7 @@ impl AdmissionController {
 
     /// So many devices are known to the store now, and so many of them are connected to no node.
     pub fn record_totals(&self, known: u64, missing: u64) {
-        self.storm_detector().saw(known, missing, clock::now());
+        self.storm_detector().record(known, missing, clock::now());
     }
 
     /// How the storm stands, if there is one: over all domains and nodes.

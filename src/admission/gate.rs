@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock::{self, Stopwatch};
 use crate::core::model::time::Tick;
 use crate::core::policy::admission::queue::{QueuePosition, Rank};
-use crate::core::policy::admission::{Gate, Refused, Room};
+use crate::core::policy::admission::{Gate, GateBounds, Refused};
 use crate::metrics::{self, Admission, Counter, GateName, Gauge, Timer};
 
 type Answer<L> = Result<Permit<L>, Admission>;
@@ -32,7 +32,7 @@ pub(super) struct SharedGate<L: Clone + Eq + Hash> {
 }
 
 impl<L: Clone + Eq + Hash> SharedGate<L> {
-    pub fn new(name: GateName, room: Room) -> Self {
+    pub fn new(name: GateName, room: GateBounds) -> Self {
         Self { name, gate: Mutex::new(Gate::new(room)) }
     }
 
@@ -54,7 +54,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     /// `short` says why there are no further places, if so.
     pub fn pass(self: &Arc<Self>, rank: Rank, lane: &L, short: Option<Admission>) -> Passage<L> {
         let waits = self.with(|gate| {
-            gate.be_short(short.is_some());
+            gate.set_exhausted(short.is_some());
             if gate.enter() {
                 return None;
             }
@@ -83,7 +83,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     }
 
     pub fn readmit(self: &Arc<Self>) -> Permit<L> {
-        self.with(Gate::go_on);
+        self.with(Gate::resume);
         self.permit()
     }
 
@@ -109,7 +109,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
             self.send_away(waiter, Admission::TooLong);
         }
         if let Some(most) = narrowed {
-            self.with(|gate| gate.narrow(most));
+            self.with(|gate| gate.set_cap(most));
         }
         self.admit(now);
         let (waiting, under_way, limit) = self.with(|gate| (gate.waiting(), gate.under_way(), gate.limit()));

@@ -6,11 +6,11 @@ use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::policy::limits::Quota;
-use crate::core::protocol::frame_guard::Speech;
+use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::app::event::Settings;
 use crate::core::session::app::rights::Instance;
-use crate::core::session::app::settling::Patience;
+use crate::core::session::app::settling::SettleTimes;
 use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
@@ -110,7 +110,7 @@ pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
 pub(super) fn node(config: &Config) -> NodeSettings {
     let devices = &config.devices;
     let device_bounds = Bounds {
-        speech: Speech::Binary,
+        speech: DataKind::Binary,
         longest: TUNNEL_MAX,
         window: devices.send_window,
         write_timeout: devices.write_timeout,
@@ -133,7 +133,7 @@ pub(super) fn node(config: &Config) -> NodeSettings {
         app: apps(config),
         instance: instance(config),
         app_bounds: Bounds {
-            speech: Speech::Text,
+            speech: DataKind::Text,
             longest: APP_LONGEST.1,
             window: config.apps.send_window,
             ..device_bounds
@@ -154,7 +154,7 @@ fn apps(config: &Config) -> Settings {
         requests_per_second: config.apps.requests_per_second,
         fetches: config.apps.fetches,
         codes_per_second: config.codes.codes_per_second,
-        patience: Patience { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
+        patience: SettleTimes { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
         longest_before: APP_LONGEST.0,
         longest_after: APP_LONGEST.1,
     }

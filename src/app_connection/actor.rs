@@ -21,7 +21,7 @@ use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
 use crate::core::session::app::event::{Action, Event, Topics};
 use crate::core::session::app::logged_in::FLUSH_AT;
-use crate::core::session::app::rights::{Rights, judge};
+use crate::core::session::app::rights::{Rights, verify_login};
 use crate::core::session::app::session::Session;
 use crate::mailbox::NoticeReceiver;
 use crate::metrics::{self, Counter};
@@ -175,7 +175,7 @@ impl AppActor {
                 Ok(name) => services.tenants.find(&name).await.ok().flatten(),
                 Err(_) => None,
             };
-            judge(&login, &challenge, &services.instance, domain.as_deref())
+            verify_login(&login, &challenge, &services.instance, domain.as_deref())
         };
         ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, app, ctx| {
             let key = Secret::new(random::guid());

@@ -28,7 +28,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::connection::handle::ConnectionHandle;
 use crate::core::protocol::close::Close;
-use crate::core::protocol::frame_guard::{FrameGuard, Speech};
+use crate::core::protocol::frame_guard::{DataKind, FrameGuard};
 
 /// Bytes read at once; they live on the stack, so an idle connection holds none.
 const READ_AT_ONCE: usize = 16 * 1024;
@@ -41,7 +41,7 @@ const LINGER_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// What the peer may speak.
-    pub speech: Speech,
+    pub speech: DataKind,
     /// Longest message of the peer, in bytes, ever.
     pub longest: usize,
     /// Bytes that may wait for a peer that does not read.
@@ -192,7 +192,7 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                     _ => return Poll::Ready(None),
                 }
             }
-            let seen = match self.guard.look(&self.rest, self.handle.longest() as u64) {
+            let seen = match self.guard.scan(&self.rest, self.handle.longest() as u64) {
                 Ok(seen) => seen,
                 Err(close) => {
                     self.handle.set_fault(close);

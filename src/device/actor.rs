@@ -18,7 +18,7 @@ use crate::core::policy::limits::SourceKey;
 use crate::core::policy::log_limiter::LogLimiter;
 use crate::core::protocol::close::Close;
 use crate::core::protocol::sysclient::auth::SEED_CHARS;
-use crate::core::session::device::event::{Action, Draw, Event};
+use crate::core::session::device::event::{Action, Event, RandomTexts};
 use crate::core::session::device::query::Query;
 use crate::core::session::device::session::Session;
 use crate::device::permit::RegistrationPermit;
@@ -319,8 +319,8 @@ impl DeviceActor {
     }
 }
 
-pub(super) fn draw() -> Draw {
-    Draw { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() }
+pub(super) fn draw() -> RandomTexts {
+    RandomTexts { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() }
 }
 
 impl Actor for DeviceActor {

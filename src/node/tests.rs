@@ -19,14 +19,14 @@ use crate::core::model::device::Facts;
 use crate::core::model::ids::{ConnId, DeviceKey, DomainName, HardwareId, NodeId, Secret};
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::policy::limits::SourceKey;
-use crate::core::protocol::frame_guard::Speech;
+use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::protocol::sysclient::auth::device_digest;
 use crate::core::protocol::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_server};
 use crate::core::protocol::sysclient::tunnel::Failure;
 use crate::core::session::app::event::Settings;
 use crate::core::session::app::rights::Instance;
-use crate::core::session::app::settling::Patience;
+use crate::core::session::app::settling::SettleTimes;
 use crate::core::session::device::event::{Settings as PhoneSettings, TunnelRequest};
 use crate::core::session::device::query::Query;
 use crate::device::actor::DeviceActor;
@@ -98,7 +98,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
                 requests_per_second: 50,
                 fetches: 8,
                 codes_per_second: 500,
-                patience: Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
+                patience: SettleTimes { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
                 longest_before: 1000,
                 longest_after: 1000,
             },
@@ -143,7 +143,7 @@ fn registration(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationS
 
 const fn bounds() -> Bounds {
     let second = Duration::from_secs(1);
-    Bounds { speech: Speech::Binary, longest: 65_545, window: 65_536, write_timeout: second, linger: second }
+    Bounds { speech: DataKind::Binary, longest: 65_545, window: 65_536, write_timeout: second, linger: second }
 }
 
 /// A device at the other end of a pipe.

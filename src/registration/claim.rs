@@ -5,7 +5,7 @@ use crate::clock;
 use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
 use crate::core::model::timeline::{Subject, TimelineEvent};
-use crate::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
+use crate::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved};
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::log_limiter::LogLimiter;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
@@ -160,10 +160,10 @@ impl RegistrationService {
             Query::Given(given) => self.tenants.find(&given.domain).await?,
             Query::None | Query::Bad => None,
         };
-        let auto = request.query.weigh(tenant.as_deref());
+        let auto = request.query.check(tenant.as_deref());
         // Only a second entry can close another connection, so only then it matters whether there is one.
         let again =
-            |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
+            |device: &Device| code.is_some() || entered_unproved(device) && matches!(auto, AutoOffer::Good { .. });
         let other_member = match &device {
             Some(device) if request.stage != Stage::Member && again(device) => {
                 let other = self.store.whereabouts(&device.domain, key).await?;
@@ -225,7 +225,7 @@ impl RegistrationService {
         if request.stage == Stage::Open {
             count_registration(Registration::Challenged);
         }
-        let again_by_query = entered_in_vain(&device)
+        let again_by_query = entered_unproved(&device)
             && !found.other_member
             && matches!(&found.auto, AutoOffer::Good { domain, .. } if *domain == device.domain);
         let domain = self.tenants.find(&device.domain).await?;

@@ -56,7 +56,7 @@ pub enum UsersEvent {
     /// A code has expired without being used.
     Expired(Code),
     /// The service sent something that cannot be understood.
-    Strange(&'static str),
+    Invalid(&'static str),
     /// The connection has ended: close code, if there was one, and reason.
     Closed(Option<u16>, Box<str>),
     /// The observer was too slow and has missed so many events.

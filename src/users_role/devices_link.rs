@@ -300,7 +300,7 @@ impl Runner {
                     let placing = self.placing.clone();
                     self.writes.push(async move { placing.expired(code).await }.boxed());
                 }
-                Action::Strange(what) => tracing::warn!(domain = %self.placing.domain, "Devices has sent {what}"),
+                Action::Invalid(what) => tracing::warn!(domain = %self.placing.domain, "Devices has sent {what}"),
             }
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::settings::Settings;
 use crate::core::model::ids::DeviceKey;
-use crate::core::model::users_role::{EntryState, PhoneRequest, Progress, RequestId, Seen, progress};
+use crate::core::model::users_role::{EntryState, PhoneRequest, PhoneStatus, Progress, RequestId, progress};
 use crate::core::session::app::client::{Answer, Ask};
 use crate::store::StoreError;
 use crate::users_role::devices_link::Link;
@@ -160,7 +160,7 @@ async fn seen(
 ) -> Result<Progress, DevicesError> {
     let noticed = request.entry != EntryState::None && request.progress == Progress::Ready;
     let Some(code) = operators.code_timeline(request.code).await? else { return Ok(request.progress) };
-    let mut seen = Seen { code: &code.steps, phone: &[], standstill: code.standstill, noticed };
+    let mut seen = PhoneStatus { code: &code.steps, phone: &[], blocked: code.standstill, noticed };
     if progress(&seen).stage() < crate::core::model::users_role::Stage::Entered {
         return Ok(progress(&seen));
     }

@@ -8,7 +8,7 @@ use provbroker::core::model::ids::Secret;
 use provbroker::core::model::users_role::Trouble;
 use provbroker::users_role::backend::{Backend, BackendError, Entered, WebhookBackend, WebhookSettings};
 
-use crate::receiver::{Mood, Receiver, SECRET};
+use crate::receiver::{Behaviour, Receiver, SECRET};
 use crate::world::*;
 
 pub struct OnWebhook {
@@ -61,22 +61,22 @@ async fn what_a_receiver_answers_is_taken_for_what_it_means() {
     let f = OnWebhook::start().await;
     let order = order(&*f.backend, 1, "anna", 1).await;
     for status in [408, 425, 429, 500, 502, 503] {
-        f.receiver.mood(Mood::Answers(status));
+        f.receiver.behaviour(Behaviour::Answers(status));
         let answer = f.backend.enter(&order).await;
         assert!(matches!(answer, Err(BackendError::Later { .. })), "{status}: {answer:?}");
         assert!(!f.backend.standing(&domain()).up);
     }
     // A redirection leads nowhere, or whoever controls the receiver could have requests sent anywhere.
     for status in [302, 307, 400, 401, 403, 404, 409, 410, 422] {
-        f.receiver.mood(Mood::Answers(status));
+        f.receiver.behaviour(Behaviour::Answers(status));
         let answer = f.backend.enter(&order).await;
         assert!(matches!(answer, Err(BackendError::Never { trouble: Trouble::Refused, .. })), "{status}: {answer:?}");
     }
     assert!(f.receiver.effects().is_empty());
     // The answer is lost: it is sent again, and has its effect once.
-    f.receiver.mood(Mood::TakesAndCuts);
+    f.receiver.behaviour(Behaviour::AcceptsAndCuts);
     assert!(matches!(f.backend.enter(&order).await, Err(BackendError::Later { .. })));
-    f.receiver.mood(Mood::Takes);
+    f.receiver.behaviour(Behaviour::Accepts);
     assert_eq!(f.backend.enter(&order).await, Ok(Entered::New));
     assert_eq!(f.entered().await, pairs(&[("anna", 1)]));
     assert_eq!(f.receiver.requests(), 6 + 9 + 2);

@@ -1,7 +1,7 @@
-// What the browser tests share: programs that are started and ended, a browser that is watched, and looking at pages.
+// Shared by the browser tests: starting and stopping programs, an observed browser, and checks of pages.
 //
-// A test is called as `node TEST.mjs PROVBROKER LOADTEST FOLDER-FOR-SCREENSHOTS`. In every text that a device, a person or an
-// operator supplies is script that must not run anywhere. Exit code 0 only if every step was seen.
+// A test is run as `node TEST.mjs PROVBROKER LOADTEST FOLDER-FOR-SCREENSHOTS`. Every text of a device, a person or an operator
+// contains a script that must not run anywhere. Exit code 0 only if every step was observed.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -88,7 +88,7 @@ export async function operator(base) {
   return (method, path, body) => call(method, `/domains/${DOMAIN}${path}`, body, token);
 }
 
-// A page that is watched: nothing may run, fail or be refused by the policy.
+// An observed page: no injected script may run, and nothing may fail or be refused by the policy.
 export async function watched(browser, options) {
   const context = await browser.newContext({ locale: "en-GB", timezoneId: "UTC", ...options });
   const page = await context.newPage();
@@ -99,7 +99,7 @@ export async function watched(browser, options) {
     dialog.dismiss();
   });
   page.on("console", (message) => {
-    // A page for an error is an answer that the browser complains of, too.
+    // The browser also reports the status of an error page.
     if (message.type() === "error" && !/status of (404|403|422|409)/.test(message.text())) page.faults.push(message.text());
   });
   return page;
@@ -123,7 +123,7 @@ export async function examine(page, name, address) {
   await look(page, name);
 }
 
-// Looks at one page in both schemes and sizes: screenshots, axe, no sideways scrolling, and nothing runs.
+// Checks one page in both colour schemes and sizes: screenshots, axe, no horizontal scrolling, no injected script.
 export async function look(page, name) {
   await page.evaluate(() => document.querySelectorAll("main details").forEach((details) => (details.open = true)));
   for (const [size, viewport] of Object.entries(SIZES)) {
@@ -153,7 +153,7 @@ export function launch() {
   });
 }
 
-// Runs a test in a browser and ends the program: whatever was started is gone then.
+// Runs a test in a browser and ends the program, including everything that it has started.
 export async function test(what, seconds, main) {
   const limit = setTimeout(() => {
     console.error(`${what}: not done within ${seconds} s`);

@@ -1,7 +1,7 @@
 // Signing in at a real OpenID provider in a real browser. See `lib.mjs`.
 //
 // The provider is `oidc-provider`, in this process, with its own page to sign in: it is on another site than the broker, so cookies
-// behave as they do on the network. What it says of people is told at its userinfo endpoint only, as this provider does by itself.
+// behave as they do on the network. Claims about users are available at its userinfo endpoint only, as is this provider's default.
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
@@ -17,7 +17,7 @@ const PEOPLE = {
   guest: { name: "Guest", preferred_username: "guest", groups: [] },
 };
 
-// The provider's page: it asks for name and password, says when they are wrong, and lets people go back without.
+// The provider's page: asks for name and password, reports wrong ones, and offers to cancel.
 async function interaction(provider, ctx) {
   await provider.interactionDetails(ctx.req, ctx.res);
   let said = "";
@@ -48,7 +48,7 @@ function startProvider(port, redirect) {
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, { uid }) => `/interaction/${uid}` },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, ...PEOPLE[id] }) }),
-    // Nobody is asked whether the broker may know who they are.
+    // Users are not asked for consent.
     async loadExistingGrant({ oidc }) {
       const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId });
       grant.addOIDCScope("openid profile email");
@@ -81,7 +81,7 @@ await test("signing in at an OpenID provider", 60, async (browser) => {
     [["anna", "person", true]],
   );
 
-  // While the provider is away, accounts of the broker work, and the page says what is the matter.
+  // While the provider is unavailable, accounts of the broker work, and the page explains the problem.
   const page = await watched(browser);
   await page.goto(`${base}/ui/sign-in`);
   await leave(page);
@@ -93,7 +93,7 @@ await test("signing in at an OpenID provider", 60, async (browser) => {
   const server = await startProvider(port, `${base}/ui/oidc/callback`);
   try {
     await examine(page, "oidc-sign-in", `${base}/ui/sign-in`);
-    // A wrong password stays at the provider; giving up leads to a page that says what to do.
+    // A wrong password stays at the provider; cancelling leads to a page that says what to do.
     await page.goto(`${base}/ui/account`);
     await leave(page);
     await enter(page, "anna", "wrong");
@@ -102,7 +102,7 @@ await test("signing in at an OpenID provider", 60, async (browser) => {
     await page.getByRole("heading", { name: "You have not signed in" }).waitFor();
     await look(page, "oidc-denied");
 
-    // The right one leads to where one wanted to go.
+    // The right one leads to the page that was requested.
     await page.goto(`${base}/ui/account`);
     await leave(page);
     await enter(page, "anna");
@@ -113,7 +113,7 @@ await test("signing in at an OpenID provider", 60, async (browser) => {
     await page.getByRole("heading", { name: "Hello, Anna" }).waitFor();
     await clean(page);
 
-    // Signed out here, still signed in there: one click is enough.
+    // Signed out here, still signed in at the provider: one click is enough.
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.waitForURL(`${base}/ui/sign-in`);
     await leave(page);

@@ -1,11 +1,11 @@
-// A device's own pages in their frame: they are shown, and the script in them gets at nothing of ours.
+// A device's own pages in their frame: they are displayed, and their script cannot access the broker's pages.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { look } from "./lib.mjs";
 
-// The first page of a phone whose web server is hostile. It tries everything, tells what came of it, and has a link that would lead
-// the frame away. What it may do is read from its own device.
+// The first page of a phone with a hostile web server. It tries everything, reports the results, and has a link that would navigate
+// the frame elsewhere. It may only read from its own device.
 export function hostilePage(file, base) {
   const ui = `${base}/ui/`;
   writeFileSync(
@@ -69,7 +69,7 @@ export async function ownPages(page, device) {
   const origin = new URL(frame.url()).origin;
   assert.notEqual(origin, new URL(device).origin);
   assert.equal(await page.locator("iframe.own").getAttribute("src"), frame.url());
-  // The browser says loudly what it has refused to the device's script. What ours does counts from here on.
+  // The browser reports what it has refused to the device's script. Messages of our pages count from here on.
   assert.ok(page.faults.length > 0);
   page.faults.length = 0;
   await look(page, "operator-own-pages");

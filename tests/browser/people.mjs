@@ -1,5 +1,5 @@
-// The pages of persons and roll-out administrators, in a real browser: somebody adds a phone and sees it become ready, and five
-// hundred phones are rolled out, with ten thousand users to choose from. At the end they are gone all at once. See `lib.mjs`.
+// The pages of persons and roll-out administrators, in a real browser: a person adds a phone and sees it become ready, and five
+// hundred phones are rolled out, with ten thousand users to choose from. At the end all disconnect at once. See `lib.mjs`.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ function people() {
   return file;
 }
 
-// Marks the document, so that a page that was loaded again is told from one that has renewed itself.
+// Marks the document, to distinguish a page that was loaded again from one that has updated itself.
 const mark = (page) => page.evaluate(() => (window.same = true));
 const unmoved = async (page) => assert.ok(await page.evaluate(() => window.same), "the page was loaded again");
 
@@ -57,13 +57,13 @@ async function addsAPhone(browser, base) {
   await page.goto(`${base}/ui/phones`);
   await page.getByText("online", { exact: true }).waitFor();
   await examine(page, "phones", `${base}/ui/phones`);
-  // Another code, which is taken back.
+  // Another code, which is cancelled.
   await page.goto(`${base}/ui/phones/add`);
   await page.getByRole("button", { name: "Get a code" }).click();
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("alert").getByText("Cancelled").waitFor();
   await examine(page, "phones-cancelled", page.url());
-  // In German, and what is not there.
+  // In German, and a page that does not exist.
   await page.getByRole("button", { name: "Deutsch" }).click();
   await page.getByRole("alert").getByText("Abgebrochen").waitFor();
   assert.equal((await page.goto(`${base}/ui/phones/${"0".repeat(32)}`)).status(), 404);
@@ -93,7 +93,7 @@ async function rollsOut(browser, base) {
   await page.getByLabel("One user on each line").fill("nobody\n");
   await page.getByRole("button", { name: "Make the codes" }).click();
   await page.getByRole("alert").getByText("nobody").waitFor();
-  // A search, a tick, and the file; the list keeps what it has.
+  // A search, a selection, and the file; the list keeps its entries.
   await page.getByLabel("One user on each line").fill("");
   await page.getByLabel("Name, SIP name or number").fill("10001");
   await page.getByLabel("Name, SIP name or number").press("Enter");
@@ -115,7 +115,7 @@ async function rollsOut(browser, base) {
     return sum.includes(`/ ${ROLLED_OUT}`) && !sum.includes("made so far");
   }, 90);
   const address = page.url();
-  // A page of a hundred rows takes axe ten seconds, and five hundred cards a minute and a half: some of them have all there is.
+  // axe takes ten seconds for a page of a hundred rows, and a minute and a half for five hundred cards: a part of them suffices.
   await examine(page, "rollout", `${address}?search=User+49`);
   await page.goto(address);
   await page.getByText("7 days from the day of issue").waitFor();
@@ -127,7 +127,7 @@ async function rollsOut(browser, base) {
   await row.getByRole("button", { name: "New code" }).click();
   await row.getByText("Pending").waitFor();
   assert.notEqual(await row.locator(".code").textContent(), before);
-  // Left and opened again, then taken away on paper and as a file.
+  // Closed and opened again, then printed and downloaded.
   await page.goto(`${base}/ui/rollouts`);
   await page.getByRole("link", { name: "Second floor" }).click();
   await examine(page, "rollout-cards", `${address}/cards?from=${ROLLED_OUT - 12}`);
@@ -146,7 +146,7 @@ async function rollsOut(browser, base) {
   const cells = readFileSync(codes, "utf8").split(/[\r\n,]+/).map((cell) => cell.replace(/^"/, ""));
   assert.deepEqual(cells.filter((cell) => /^[=+@\-\t]/.test(cell)), [], "a cell that a spreadsheet calculates");
   assert.equal(cells.filter((cell) => /^\d{4} \d{4} \d{4}$/.test(cell)).length, ROLLED_OUT);
-  // Every phone types its code, and the page tells so by itself.
+  // Every phone uses its code, and the page updates itself.
   await page.goto(address);
   await mark(page);
   const phones = start("phones", loadtest, ["phones", "--init-url", `${base}/init`, "--codes", codes, "--poll", "1", "--product", `IP112 ${PAYLOAD}`]);
@@ -162,7 +162,7 @@ async function rollsOut(browser, base) {
   return phones;
 }
 
-// All phones go at once: that is how a storm begins.
+// All phones disconnect at once, as at the start of a storm.
 async function seesAStorm(browser, base, phones) {
   const page = await watched(browser);
   await signIn(page, base, "root");
@@ -189,7 +189,7 @@ await test("the pages of people", 290, async (browser) => {
   );
   await addsAPhone(browser, base);
   const phones = await rollsOut(browser, base);
-  // What was entered at the backend is no formula either.
+  // The file of the backend contains no formula either.
   const entered = readFileSync(join(folder, "phones.csv"), "utf8");
   assert.equal(entered.trim().split("\n").length, ROLLED_OUT + 2);
   assert.ok(!/(^|,)"?[=+@]/m.test(entered));

@@ -1,4 +1,4 @@
-// The pages of operators, and those that everybody has, in a real browser. See `lib.mjs`.
+// The pages of operators, and those of all roles, in a real browser. See `lib.mjs`.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ await test("the pages of operators", 290, async (browser) => {
   console.log(`and again after ${Date.now() - again} ms`);
   await examine(anonymous, "sign-in", `${base}/ui/sign-in`);
   await examine(anonymous, "error", `${base}/ui/nowhere`);
-  // By keyboard alone, in German.
+  // With the keyboard only, in German.
   await anonymous.goto(`${base}/ui/sign-in`);
   await anonymous.getByRole("button", { name: "Deutsch" }).click();
   await anonymous.getByRole("heading", { name: "Anmelden" }).waitFor();
@@ -81,7 +81,7 @@ await test("the pages of operators", 290, async (browser) => {
   await signIn(page, base, "operator");
   await ownPages(page, `${desk}/devices/${MAC}`);
 
-  // An operator, who knows no address, finds a phone that stands still, and the reason. The list renews itself.
+  // An operator finds a blocked phone and the reason by following links only. The list updates itself.
   await page.goto(`${base}/ui/`);
   await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
   await page.getByText("online, of 1 devices").waitFor();
@@ -101,7 +101,7 @@ await test("the pages of operators", 290, async (browser) => {
   await clean(page);
   await page.screenshot({ path: join(shots, "stuck.png"), fullPage: true });
 
-  // A job with a mistake is explained at its field; a right one is made.
+  // A fault of a job is explained at its field; a valid job is made.
   await page.goto(`${desk}/jobs/new?kind=ntp`);
   await page.getByRole("button", { name: "Make" }).click();
   await page.getByRole("alert").waitFor();

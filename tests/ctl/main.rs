@@ -1,4 +1,5 @@
-//! `provbroker ctl`: its commands against the OpenAPI document and the operators' manual, and the real program against a broker.
+//! `provbroker ctl`: its commands compared with the OpenAPI document and the operators' manual, and the real program
+//! against a broker.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -1,4 +1,4 @@
-//! Every task of the manual is a command that becomes the call beside it, and all of them are all that the interface can do.
+//! Every task of the manual is a command that makes the call next to it, and together they cover the whole interface.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 const MANUAL: &str = include_str!("../../docs/operators.md");
 
-/// Operations that are no command, and why.
+/// Operations without a command, and why.
 const NO_COMMAND: &[(&str, &str)] = &[("POST /api/v1/token", "every command begins with it")];
 
-/// Parameters that follow from how lists are read.
+/// Parameters that belong to the paging of lists.
 const OF_LISTS: [&str; 2] = ["cursor", "limit"];
 
 #[derive(Parser)]
@@ -22,16 +22,16 @@ struct Whole {
     ctl: Ctl,
 }
 
-/// Files of the manual.
-struct Shelf;
+/// File access with fixed contents.
+struct FixedFiles;
 
-impl Files for Shelf {
+impl Files for FixedFiles {
     fn read(&self, file: &Path) -> std::io::Result<String> {
         Ok(if file.extension().is_some_and(|kind| kind == "json") { "{}" } else { "a secret\n" }.into())
     }
 }
 
-/// Words as a shell makes them of a line with double quotes.
+/// Splits a line with double quotes into words, as a shell does.
 fn words(line: &str) -> Vec<String> {
     let (mut all, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for c in line.chars() {
@@ -53,12 +53,12 @@ fn call_of(line: &str) -> Call {
     let words = words(line);
     assert_eq!(words[..2], ["provbroker", "ctl"], "{line}");
     let whole = Whole::try_parse_from(&words[1..]).unwrap_or_else(|error| panic!("{line}\n{error}"));
-    let call = whole.ctl.call(&Shelf).unwrap_or_else(|error| panic!("{line}\n{error}"));
+    let call = whole.ctl.call(&FixedFiles).unwrap_or_else(|error| panic!("{line}\n{error}"));
     call.path().unwrap_or_else(|error| panic!("{line}\n{error}"));
     call
 }
 
-/// The commands of the manual with the calls beside them.
+/// The commands of the manual with the calls next to them.
 fn tasks() -> Vec<(&'static str, &'static str)> {
     let rows = MANUAL.lines().filter(|line| line.starts_with("| ") && line.contains("`provbroker ctl "));
     let rows = rows.map(|row| {
@@ -69,7 +69,7 @@ fn tasks() -> Vec<(&'static str, &'static str)> {
     rows.collect()
 }
 
-/// Operation → what its query and its JSON body may have.
+/// Operation → members of its query and its JSON body.
 fn operations() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let document = provbroker::web::api::document();
     let mut all = BTreeMap::new();
@@ -107,7 +107,7 @@ fn the_tasks_of_the_manual_are_all_operations_of_the_interface() {
 }
 
 #[test]
-fn commands_say_all_that_the_interface_takes_and_nothing_else() {
+fn commands_cover_all_parameters_of_the_interface_and_no_others() {
     let operations = operations();
     let mut said: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
     for (line, beside) in tasks() {
@@ -123,7 +123,7 @@ fn commands_say_all_that_the_interface_takes_and_nothing_else() {
             all_members.insert(name.into());
         }
         if call.members().is_none() {
-            // A file says it.
+            // Its members come from a file.
             all_members.extend(members.iter().cloned());
         }
     }
@@ -171,8 +171,8 @@ fn the_manual_explains_every_reason_of_a_standstill() {
 }
 
 #[test]
-fn wrong_arguments_are_told_before_anything_is_sent() {
-    let refused = |line: &str| Whole::try_parse_from(words(line)).map(|whole| whole.ctl.call(&Shelf)).is_err();
+fn wrong_arguments_are_reported_before_anything_is_sent() {
+    let refused = |line: &str| Whole::try_parse_from(words(line)).map(|whole| whole.ctl.call(&FixedFiles)).is_err();
     for line in [
         "ctl",
         "ctl devices",
@@ -185,6 +185,6 @@ fn wrong_arguments_are_told_before_anything_is_sent() {
     ] {
         assert!(refused(line), "{line}");
     }
-    let unclear = Whole::try_parse_from(words("ctl devices list")).unwrap().ctl.call(&Shelf).unwrap();
+    let unclear = Whole::try_parse_from(words("ctl devices list")).unwrap().ctl.call(&FixedFiles).unwrap();
     assert_eq!(unclear.path().unwrap_err().exit_code(), 2);
 }

@@ -14,7 +14,7 @@ use crate::support::secrets;
 
 const PHONE: &str = "0090334100e1";
 
-/// What came of a command.
+/// Result of a command.
 #[derive(Debug)]
 struct Done {
     code: i32,
@@ -22,7 +22,7 @@ struct Done {
     err: String,
 }
 
-/// Somebody at a shell.
+/// Runs the program.
 struct Shell {
     url: String,
     dir: TempDir,
@@ -49,7 +49,7 @@ impl Shell {
         command.envs(self.password.map(|password| ("PROVBROKER_PASSWORD", password)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // One that does not want the input may be gone.
+        // A program that does not read its input may have ended.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -60,7 +60,7 @@ impl Shell {
         self.run_with(arguments, "")
     }
 
-    /// A command that succeeds: what it prints.
+    /// Runs a command that has to succeed; returns its output.
     fn done(&self, arguments: &[&str]) -> String {
         let done = self.run(arguments);
         assert_eq!(done.code, 0, "{arguments:?}: {done:?}");
@@ -72,7 +72,7 @@ impl Shell {
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
     }
 
-    /// A command that is refused: its line.
+    /// Runs a command that has to fail; returns its error line.
     fn refused(&self, code: i32, arguments: &[&str]) -> String {
         let done = self.run(arguments);
         assert_eq!((done.code, done.out.as_str()), (code, ""), "{arguments:?}: {done:?}");
@@ -87,7 +87,7 @@ fn with_broker(test: impl FnOnce(&Shell)) {
     test(&Shell::at(format!("http://{}", broker.addr)));
 }
 
-/// A command about a domain.
+/// A command for a domain.
 fn about<'a>(domain: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     [&["--in", domain], arguments].concat()
 }
@@ -211,7 +211,7 @@ fn a_domain_sees_its_own_things_only() {
         assert!(other.refused(1, &["unassigned"]).contains("only with the instance password (403)"));
         assert_eq!(other.json(&["domains", "list"]).as_array().unwrap().len(), 1);
 
-        // Giving access is the act of the domain that is seen.
+        // Only the domain that is seen can grant access.
         one.done(&["access", "set", OTHER]);
         assert_eq!(other.json(&["--in", DOMAIN, "codes", "list"])[0]["code"], code);
         assert!(other.refused(1, &["--in", DOMAIN, "categories", "create", "X"]).contains("(403)"));
@@ -221,7 +221,7 @@ fn a_domain_sees_its_own_things_only() {
 }
 
 #[test]
-fn what_is_wrong_is_one_line_and_an_exit_code() {
+fn an_error_is_one_line_and_an_exit_code() {
     with_broker(|shell| {
         let wrong = Shell { password: Some("wrong"), ..Shell::at(shell.url.clone()) };
         assert_eq!(wrong.refused(1, &["domains", "list"]), "provbroker: domain or password is wrong (403)\n");
@@ -233,21 +233,21 @@ fn what_is_wrong_is_one_line_and_an_exit_code() {
         let line = shell.refused(1, &["--in", DOMAIN, "categories", "create", "  "]);
         assert_eq!(line, "provbroker: name: has blanks only (422)\n");
         assert_eq!(shell.run(&["nothing"]).code, 2);
-        // It answers, but there is no interface.
+        // A server answers, but not with this interface.
         let elsewhere = Shell::at(format!("{}/elsewhere", shell.url));
         assert!(elsewhere.refused(1, &["domains", "list"]).contains("404"));
     });
 }
 
 #[test]
-fn a_broker_that_is_not_there_is_one_line() {
+fn an_unreachable_broker_is_one_line() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let line = Shell::at(format!("http://{free}")).refused(1, &["domains", "list"]);
     assert!(line.starts_with(&format!("provbroker: http://{free}/ cannot be reached: ")), "{line}");
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_output_is_no_error() {
     with_broker(|shell| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provbroker"));
         command.args(["ctl", "domains", "list", "--url", &shell.url]).env("PROVBROKER_PASSWORD", INSTANCE_PASSWORD);
@@ -296,7 +296,7 @@ fn a_phone_is_assigned_and_moves_by_consent() {
     });
 }
 
-/// Answers two requests with what is given, without a broker: a token, and then this. Ends the connection after each.
+/// Answers two requests without a broker: a token, then this answer. Closes the connection after each.
 fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -319,7 +319,7 @@ fn answering(answer: &'static str) -> (String, std::thread::JoinHandle<()>) {
 }
 
 #[test]
-fn a_list_that_breaks_off_is_not_taken_for_a_whole_one() {
+fn an_incomplete_list_is_an_error() {
     let (url, thread) = answering(
         "HTTP/1.1 201 Created\r\nLocation: /api/v1/domains/1/rollouts/12\r\nTransfer-Encoding: chunked\r\n\r\n\
          a\r\nsip,name\r\n\r\n",

@@ -24,7 +24,7 @@ async fn a_code_and_its_validity() {
 }
 
 #[actix_web::test]
-async fn who_may_not_ask_is_told_so_before_all_else() {
+async fn the_credential_is_checked_first() {
     let directory = start();
     let long = "x".repeat(5000);
     for extra in [
@@ -101,7 +101,7 @@ async fn plain_web_sockets_if_the_operator_says_so() {
 }
 
 #[actix_web::test]
-async fn bodies_have_a_limit_announced_or_not() {
+async fn bodies_are_limited_with_or_without_a_length() {
     let directory = start();
     let body = |length: usize| {
         let start = format!(r#"{{"url":"{ADDRESS}","fill":""#);
@@ -137,7 +137,7 @@ async fn the_same_key_gives_the_same_code_to_the_same_body_only() {
 }
 
 #[actix_web::test]
-async fn a_code_is_ended_by_its_credential_only() {
+async fn a_code_is_removed_by_its_credential_only() {
     let directory = start();
     let code = directory.code().await;
     for unknown in ["000000000000", "12", "no-code", "%00"] {

@@ -1,4 +1,4 @@
-//! `/init`: byte for byte.
+//! `/init`, byte for byte.
 
 use std::sync::atomic::Ordering;
 
@@ -95,7 +95,7 @@ async fn wrong_codes_cannot_be_told_apart() {
 }
 
 #[actix_web::test]
-async fn nothing_of_the_query_comes_back() {
+async fn no_part_of_the_query_is_echoed() {
     let directory = start();
     directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
     for path in [

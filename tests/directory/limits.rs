@@ -57,7 +57,7 @@ async fn a_roll_out_behind_one_address_is_not_limited() {
     }
 }
 
-/// The order of answers is seen, not the time that they take: the delayed one must not be first.
+/// Checks the order of answers instead of their duration: the delayed one must not be first.
 #[actix_web::test]
 async fn many_wrong_codes_over_all_delay_every_answer_to_a_code() {
     let limits = WrongCodeLimits { per_minute: 3, delay: Duration::from_secs(3600), ..WrongCodeLimits::default() };
@@ -71,7 +71,7 @@ async fn many_wrong_codes_over_all_delay_every_answer_to_a_code() {
     tokio::select! {
         biased;
         _ = guess(&directory, "127.0.0.1", "code=3") => panic!("the fourth wrong code is not delayed"),
-        // Its look-up and its contact are over when the next one has been answered without a code.
+        // Its look-up and its contact are done when the next request without a code was answered.
         () = until_counted(&directory, 5) => {}
     }
     assert_eq!(guess(&directory, "127.0.0.1", "mac=009033a1b2c3").await, 200, "without a code there is no delay");
@@ -84,7 +84,7 @@ async fn many_wrong_codes_over_all_delay_every_answer_to_a_code() {
     assert_eq!(guess(&directory, "127.0.0.2", &right).await, 200, "after the wave all is as before");
 }
 
-/// Returns when the store has been asked for `look_ups` codes and a whole further request has been answered.
+/// Returns when the store was asked for `look_ups` codes and a whole further request was answered.
 async fn until_counted(directory: &Running, look_ups: usize) {
     while directory.store.state().calls.iter().filter(|call| **call == "look_up").count() < look_ups {
         tokio::task::yield_now().await;

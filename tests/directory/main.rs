@@ -1,7 +1,7 @@
-//! The directory over real sockets: its calls for Devices, its address for phones, its limits
+//! The directory over real sockets: the interface for Devices, the address for phones, the limits
 //! (`docs/protocol/directory.md`).
 //!
-//! The store is a fake in memory, so that it can be taken down, and its clock and its calls can be seen.
+//! The store is a fake in memory that can be made unavailable and whose clock and calls can be inspected.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

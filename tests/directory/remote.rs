@@ -1,4 +1,4 @@
-//! The client of a remote directory against the real routes, and against servers that are none.
+//! The client of a remote directory against the real routes, and against other servers.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn every_refusal_has_its_error() {
     assert_eq!(remote.give_back(code).await, down.map(|_| ()));
 }
 
-/// Takes one connection at a time, reads a request and answers `answer`; or, if there is none, nothing at all.
+/// Accepts one connection at a time, reads a request and answers `answer`; or nothing, if there is none.
 async fn impostor(answer: Option<String>) -> RemoteDirectory {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
@@ -81,7 +81,7 @@ async fn impostor(answer: Option<String>) -> RemoteDirectory {
 }
 
 #[actix_web::test]
-async fn servers_that_are_no_directory_are_unavailable() {
+async fn other_servers_count_as_unavailable() {
     let http = |status: &str, body: &str| {
         Some(format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     };
@@ -101,7 +101,7 @@ async fn servers_that_are_no_directory_are_unavailable() {
 }
 
 #[actix_web::test]
-async fn nobody_listens() {
+async fn an_unreachable_directory_is_unavailable() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

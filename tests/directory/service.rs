@@ -1,4 +1,4 @@
-//! The rules without HTTP, as Devices in the same process calls them.
+//! The rules without HTTP, called like Devices in the same process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ async fn devices_in_the_same_process_needs_no_credential() {
 }
 
 #[actix_web::test]
-async fn a_code_that_is_taken_is_drawn_anew_but_not_for_ever() {
+async fn a_taken_code_is_drawn_again_but_not_for_ever() {
     let (store, service) = service();
     let directory = LocalDirectory::new(service, ADDRESS).unwrap();
     store.state().taken = 5;
@@ -72,7 +72,7 @@ async fn open_codes_are_counted_once_a_minute() {
     assert_eq!(*seen.lock().unwrap(), [100_000, 7]);
 }
 
-/// Counts warnings of the directory; knows nothing else.
+/// Counts warnings of the directory.
 struct Warnings(Arc<AtomicU64>);
 
 impl tracing::Subscriber for Warnings {
@@ -107,7 +107,7 @@ async fn the_operator_is_warned_from_100_000_open_codes_on() {
 }
 
 #[test]
-fn settings_with_which_no_directory_can_be_made() {
+fn invalid_settings_are_refused() {
     let store = Arc::new(FakeStore::default());
     let with = |credentials: Vec<String>| {
         DirectoryService::new(store.clone(), DirectorySettings { credentials, ..DirectorySettings::default() })

@@ -1,4 +1,4 @@
-//! A directory on a loopback socket, a store in memory, and a client that sees the very bytes.
+//! A directory on a loopback socket, a store in memory, and a client that shows the received bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use provbroker::web::directory::{DirectoryWeb, WrongCodeLimits, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
-/// Two credentials that are accepted.
+/// Two valid credentials.
 pub const CREDENTIAL: &str = "credential-one";
 pub const OTHER_CREDENTIAL: &str = "credential-two";
 pub const ADDRESS: &str = "wss://ap.example.org/example.com/devices/sysclients";
 
-/// Where the clock of the fake store starts.
+/// Start of the clock of the fake store.
 pub const START: u64 = 1_767_225_000_000;
 
 #[derive(Default)]
@@ -31,9 +31,9 @@ pub struct State {
     pub contacts: HashMap<Box<str>, (Contact, Option<Code>)>,
     /// Names of the operations in the order of their calls.
     pub calls: Vec<&'static str>,
-    /// The next so many codes are said to be taken.
+    /// Reports this many of the next codes as taken.
     pub taken: usize,
-    /// Said instead of the true number.
+    /// Reported instead of the true number.
     pub open: Option<u64>,
 }
 
@@ -127,9 +127,9 @@ impl DirectoryRecords for FakeStore {
 pub struct Running {
     pub at: SocketAddr,
     pub store: Arc<FakeStore>,
-    /// The monotonic clock that the endpoints see, in milliseconds.
+    /// The monotonic clock of the endpoints, in milliseconds.
     pub clock: Arc<AtomicU64>,
-    /// The good codes that phones have brought.
+    /// The valid codes that phones have brought.
     pub found: Arc<Mutex<Vec<Code>>>,
 }
 
@@ -170,11 +170,11 @@ pub fn start_with(settings: DirectorySettings, limits: &WrongCodeLimits) -> Runn
     Running { at, store, clock, found }
 }
 
-/// An answer as it came over the socket.
+/// An answer as received on the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// Lines of the header, `Date` left out.
+    /// Lines of the header, without `Date`.
     pub headers: Vec<String>,
     pub body: String,
 }

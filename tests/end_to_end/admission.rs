@@ -1,5 +1,5 @@
-//! Who may begin, who waits and who is sent away. The test itself takes the places that there are, so nothing depends on how
-//! fast anything is.
+//! Admission over real connections: who may start, who waits and who is sent away. The test occupies the places
+//! itself, so no result depends on timing.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::support::raw::{LOCALHOST, Raw, exchange, get, get_from, upgrade_reque
 /// One registration at a time.
 fn one_at_a_time(config: &mut Config) {
     config.admission.max_registrations = 1;
-    // Not one of these tests waits for it.
+    // No test waits for this long.
     config.admission.max_wait = Duration::from_secs(60);
 }
 
@@ -31,8 +31,8 @@ fn lane(domain: &str) -> Lane {
     Lane::Domain(DomainName::parse(domain).unwrap())
 }
 
-/// Takes the only place; the one who had it before may have to give it back first.
-async fn take_the_place(broker: &Broker) -> Permit<Lane> {
+/// Occupies the only place; its former holder may have to give it back first.
+async fn occupy_the_place(broker: &Broker) -> Permit<Lane> {
     let mut permit = None;
     until("the place is free", async || {
         if let Passage::Now(free) = broker.admission().registration(Rank::Known, &lane("nobody.example")) {
@@ -45,7 +45,7 @@ async fn take_the_place(broker: &Broker) -> Permit<Lane> {
 }
 
 /// Waits like a device of this domain.
-fn stand_in_line(broker: &Broker, domain: &str) -> Turn<Lane> {
+fn queue_device(broker: &Broker, domain: &str) -> Turn<Lane> {
     match broker.admission().registration(Rank::Known, &lane(domain)) {
         Passage::Later(turn) => turn,
         Passage::Now(_) | Passage::Refused => panic!("has to wait"),
@@ -56,7 +56,7 @@ async fn waiting(broker: &Broker, many: usize) {
     until("they wait", async || broker.admission().waiting(GateName::Registration) == many).await;
 }
 
-/// Lets devices enter a domain, which leave again: their identify messages and passwords.
+/// Lets devices enter a domain and disconnect: their identify messages and passwords.
 async fn known(broker: &Broker, domain: &str, password: &str, ids: &[&str]) -> Vec<(Value, String)> {
     let mut users = App::login(broker.addr, "users", domain, "users", password).await;
     let mut all = Vec::new();
@@ -78,14 +78,14 @@ fn a_device_waits_for_its_turn_on_its_connection() {
     with_broker(&Keep::embedded(), one_at_a_time, async |broker: &Broker| {
         let all = known(broker, OTHER, OTHER_PASSWORD, &["009033420101"]).await;
         let (identify, password) = &all[0];
-        let place = take_the_place(broker).await;
+        let place = occupy_the_place(broker).await;
         let mut device = Device::identified(broker.addr, identify).await;
         waiting(broker, 1).await;
         device.quiet().await;
         drop(place);
         let challenge = device.expect_challenge().await;
-        // Who was admitted is not kept back any more, whoever has the place.
-        let _place = take_the_place(broker).await;
+        // A device that was admitted does not wait again, whoever occupies the place.
+        let _place = occupy_the_place(broker).await;
         device.answer(identify, &challenge, password).await;
         device.quiet().await;
         let mut next = Device::identified(broker.addr, identify).await;
@@ -100,7 +100,7 @@ fn a_device_waits_for_its_turn_on_its_connection() {
 on_each_store!(the_single_phone_of_a_neighbour_is_next, one_at_a_time, async |broker: &Broker| {
     let crowd = known(broker, DOMAIN, PASSWORD, &["009033420201", "009033420202", "009033420203"]).await;
     let neighbour = known(broker, OTHER, OTHER_PASSWORD, &["009033420204"]).await;
-    let place = take_the_place(broker).await;
+    let place = occupy_the_place(broker).await;
     let mut devices = Vec::new();
     for (at, (identify, _)) in crowd.iter().enumerate() {
         devices.push(Device::identified(broker.addr, identify).await);
@@ -108,8 +108,8 @@ on_each_store!(the_single_phone_of_a_neighbour_is_next, one_at_a_time, async |br
     }
     let mut single = Device::identified(broker.addr, &neighbour[0].0).await;
     waiting(broker, 4).await;
-    // Last of all, but the next but one of its own domain.
-    let mark = stand_in_line(broker, OTHER);
+    // Queued last, but after only one of its own domain.
+    let mark = queue_device(broker, OTHER);
     drop(place);
     let place = mark.wait().await.expect("its turn");
     single.expect_challenge().await;
@@ -122,20 +122,20 @@ on_each_store!(the_single_phone_of_a_neighbour_is_next, one_at_a_time, async |br
 });
 
 #[test]
-fn known_devices_go_before_those_with_a_code_and_these_before_strangers() {
+fn known_devices_go_before_those_with_a_code_and_these_before_all_others() {
     with_broker(&Keep::embedded(), one_at_a_time, async |broker: &Broker| {
         let all = known(broker, OTHER, OTHER_PASSWORD, &["009033420301"]).await;
         let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
         let code = users.code(CATEGORY, "p").await;
-        let place = take_the_place(broker).await;
+        let place = occupy_the_place(broker).await;
         let mut unassigned_device = Device::identified(broker.addr, &identify("009033420302")).await;
         waiting(broker, 1).await;
         let mut entering = Device::identified(broker.addr, &identify_with("009033420303", &code)).await;
         waiting(broker, 2).await;
         let mut known = Device::identified(broker.addr, &all[0].0).await;
         waiting(broker, 3).await;
-        // The second of its kind: it comes when the known device was served, and no other one.
-        let mark = stand_in_line(broker, OTHER);
+        // Queued second in its rank: it is admitted when the known device was served, and no other one.
+        let mark = queue_device(broker, OTHER);
         drop(place);
         let place = mark.wait().await.expect("its turn");
         known.expect_challenge().await;
@@ -155,9 +155,9 @@ fn known_devices_go_before_those_with_a_code_and_these_before_strangers() {
 }
 
 #[test]
-fn one_that_goes_away_while_it_waits_leaves_its_place() {
+fn a_device_that_disconnects_while_waiting_frees_its_place() {
     with_broker(&Keep::embedded(), one_at_a_time, async |broker: &Broker| {
-        let _place = take_the_place(broker).await;
+        let _place = occupy_the_place(broker).await;
         let device = Device::identified(broker.addr, &identify("009033420401")).await;
         waiting(broker, 1).await;
         device.leave().await;
@@ -166,11 +166,11 @@ fn one_that_goes_away_while_it_waits_leaves_its_place() {
 }
 
 #[test]
-fn the_latest_identify_of_one_that_waits_counts() {
+fn the_latest_identify_of_a_waiting_device_counts() {
     with_broker(&Keep::embedded(), one_at_a_time, async |broker: &Broker| {
         let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
         let code = users.code(CATEGORY, "p").await;
-        let place = take_the_place(broker).await;
+        let place = occupy_the_place(broker).await;
         let mut device = Device::identified(broker.addr, &identify("009033420501")).await;
         waiting(broker, 1).await;
         device.identify(&identify_with("009033420501", &code)).await;
@@ -182,7 +182,7 @@ fn the_latest_identify_of_one_that_waits_counts() {
 }
 
 #[test]
-fn who_waits_too_long_is_closed_and_who_was_admitted_is_not() {
+fn a_device_that_waits_too_long_is_closed_and_an_admitted_one_is_not() {
     let change = |config: &mut Config| {
         one_at_a_time(config);
         config.admission.max_wait = Duration::from_millis(50);
@@ -192,7 +192,7 @@ fn who_waits_too_long_is_closed_and_who_was_admitted_is_not() {
         let mut member = Device::come_back(broker.addr, "009033420601", &all[0].1).await;
         let mut challenged = Device::identified(broker.addr, &all[1].0).await;
         let challenge = challenged.expect_challenge().await;
-        let _place = take_the_place(broker).await;
+        let _place = occupy_the_place(broker).await;
         Device::identified(broker.addr, &identify("009033420603")).await.expect_close(1013).await;
         challenged.answer(&all[1].0, &challenge, &all[1].1).await;
         challenged.quiet().await;
@@ -201,7 +201,7 @@ fn who_waits_too_long_is_closed_and_who_was_admitted_is_not() {
 }
 
 #[test]
-fn a_full_room_makes_place_for_a_neighbour_only() {
+fn a_full_queue_makes_room_for_a_shorter_lane_only() {
     let change = |config: &mut Config| {
         one_at_a_time(config);
         config.admission.max_waiting = 2;
@@ -214,7 +214,7 @@ fn a_full_room_makes_place_for_a_neighbour_only() {
             open.push(Device::connect(broker.addr, "").await);
         }
         let [mut first, mut second, mut third, mut single] = <[Device; 4]>::try_from(open).ok().unwrap();
-        let place = take_the_place(broker).await;
+        let place = occupy_the_place(broker).await;
         first.identify(&crowd[0].0).await;
         waiting(broker, 1).await;
         second.identify(&crowd[1].0).await;
@@ -232,17 +232,17 @@ fn a_full_room_makes_place_for_a_neighbour_only() {
 }
 
 #[test]
-fn our_own_times_do_not_run_against_one_that_waits() {
+fn time_limits_do_not_run_for_a_waiting_device() {
     let change = |config: &mut Config| {
         one_at_a_time(config);
         config.devices.identify_timeout = Duration::from_millis(300);
     };
     with_broker(&Keep::embedded(), change, async |broker: &Broker| {
-        let place = take_the_place(broker).await;
+        let place = occupy_the_place(broker).await;
         let mut device = Device::connect(broker.addr, QUERY).await;
         device.identify(&identify("009033420801")).await;
         waiting(broker, 1).await;
-        // This one came later, and says nothing.
+        // This one connected later and sends nothing.
         Device::connect(broker.addr, "").await.expect_close(1008).await;
         device.quiet().await;
         drop(place);
@@ -250,8 +250,8 @@ fn our_own_times_do_not_run_against_one_that_waits() {
     });
 }
 
-/// Takes all places for handshakes.
-fn take_handshakes(broker: &Broker, many: usize) -> Vec<Permit<SourceKey>> {
+/// Occupies all places for handshakes.
+fn occupy_handshakes(broker: &Broker, many: usize) -> Vec<Permit<SourceKey>> {
     let from = SourceKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     let take = |_| match broker.admission().connection(from, 3) {
         Passage::Now(permit) => permit,
@@ -271,20 +271,20 @@ async fn connections_waiting(broker: &Broker, many: usize) {
 }
 
 #[test]
-fn connections_wait_before_anything_is_read_and_others_are_told_when_to_come_back() {
+fn connections_wait_before_anything_is_read_and_others_get_retry_after() {
     with_broker(&Keep::embedded(), two_handshakes, async |broker: &Broker| {
-        let taken = take_handshakes(broker, 2);
+        let taken = occupy_handshakes(broker, 2);
         let (mut first, mut second) = (Raw::connect(broker.addr).await, Raw::connect(broker.addr).await);
         connections_waiting(broker, 2).await;
         for raw in [&mut first, &mut second] {
             raw.send(upgrade_request(&format!("{INSTANCE}/sysclients"), "").as_bytes()).await;
         }
-        // The room is full; neither has a longer lane.
+        // The queue is full; neither lane is longer.
         let refused = exchange(LOCALHOST, broker.addr, "").await;
         assert_eq!(refused.status, 503);
         let wait: u64 = refused.field("retry-after").expect("a time").parse().unwrap();
         assert!((1..=120).contains(&wait), "{wait}");
-        // Another office is not kept out by it.
+        // Another source address is still accepted.
         let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
         let other = get_from(elsewhere, broker.addr, "/healthz");
         assert_eq!(get(broker.ops, "/healthz").await.status, 200, "operations never wait");
@@ -319,7 +319,7 @@ fn an_upgraded_connection_holds_no_handshake() {
 }
 
 #[test]
-fn without_memory_nobody_new_is_let_in() {
+fn without_memory_no_new_connection_is_accepted() {
     let change = |config: &mut Config| config.admission.max_memory = 1;
     with_broker(&Keep::embedded(), change, async |broker: &Broker| {
         let refused = exchange(LOCALHOST, broker.addr, "").await;

@@ -1,4 +1,5 @@
-//! What an app may do before and after its log-in, and what it is told otherwise (`docs/protocol/appwebsocket.md`).
+//! What an app may send before and after its log-in, and how everything else is refused
+//! (`docs/protocol/appwebsocket.md`).
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ async fn users(broker: &Broker) -> App {
 }
 
 #[test]
-fn messages_before_log_in_that_end_the_connection() {
+fn messages_before_log_in_that_close_the_connection() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -64,7 +65,7 @@ fn messages_before_log_in_that_are_answered() {
 }
 
 #[test]
-fn who_logs_in_too_late_is_closed() {
+fn a_late_log_in_is_closed() {
     let change = |config: &mut provbroker::config::Config| config.apps.login_timeout = Duration::from_millis(100);
     with_broker(&Keep::embedded(), change, async |broker: &Broker| {
         App::open(broker.addr).await.expect_close(1008).await;
@@ -99,7 +100,7 @@ on_each_store!(who_knows_which_password_may_do_what, |_| {}, async |broker: &Bro
 });
 
 #[test]
-fn the_third_failed_log_in_ends_the_connection() {
+fn the_third_failed_log_in_closes_the_connection() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -115,7 +116,7 @@ fn the_third_failed_log_in_ends_the_connection() {
                 assert_eq!(app.try_login("users", DOMAIN, "", "wrong").await["ok"], false);
             }
             assert_eq!(app.try_login("users", DOMAIN, "", PASSWORD).await["ok"], true, "the last chance");
-            // A connection logs in once.
+            // A connection logs in only once.
             assert_eq!(app.try_login("users", DOMAIN, "", PASSWORD).await["ok"], false);
             app.expect_close(1008).await;
         },
@@ -123,7 +124,7 @@ fn the_third_failed_log_in_ends_the_connection() {
 }
 
 #[test]
-fn messages_after_log_in_that_end_the_connection() {
+fn messages_after_log_in_that_close_the_connection() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -166,7 +167,7 @@ fn messages_after_log_in_that_are_answered_by_an_error() {
                 let answer = app.request(request.clone()).await;
                 assert_eq!((&answer["error"], &answer["api"]), (&json!(error), &request["api"]), "{}", request["mt"]);
             }
-            // Answers and notices are not answered.
+            // Answers and notices are ignored.
             app.send(&json!({"mt": "HelloResult"})).await;
             app.send(&json!({"mt": "PbxInfo", "domain": DOMAIN, "pbx": "m", "pbxDns": "m.example", "apis": []})).await;
             app.quiet().await;
@@ -226,7 +227,7 @@ fn fragments_are_joined_and_answers_keep_their_order() {
                 serde_json::from_str::<Value>(&text).unwrap()
             );
 
-            // Without `src` an answer is found by its place alone.
+            // Without `src` answers are matched by order.
             let mut app = users(broker).await;
             for category in [CATEGORY, "no such", STORAGE] {
                 app.send(&json!({"mt": "GetProvisioningCode", "category": category})).await;
@@ -245,7 +246,7 @@ fn too_many_requests_in_a_second_are_refused_one_by_one() {
     let change = |config: &mut provbroker::config::Config| config.apps.requests_per_second = 5;
     with_broker(&Keep::embedded(), change, async |broker: &Broker| {
         let mut app = users(broker).await;
-        // A second may end in between, so more than two seconds' worth.
+        // A second may end in between, so send more than two seconds' worth.
         for _ in 0..40 {
             app.send(&json!({"mt": "GetUserInfo"})).await;
         }

@@ -1,5 +1,4 @@
-//! The messages about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4): who sees what, lists,
-//! notices.
+//! Messages about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4): rights, lists, notices.
 
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ fn key(text: &str) -> DeviceKey {
     DeviceKey::parse(text).unwrap()
 }
 
-/// A device that an administrator has put into a domain.
+/// A device that an operator has put into a domain.
 async fn enter(
     store: &Arc<dyn Store>,
     domain: &str,
@@ -63,7 +62,7 @@ async fn changed(store: &Arc<dyn Store>, domain: &str, ids: &[&str]) {
     store.publish(&Signal::Changed { domain: name(domain), keys }).await.unwrap();
 }
 
-/// The app that may do everything.
+/// The app that has all rights.
 async fn devices_app(broker: &Broker, domain: &str, password: &str) -> App {
     App::login(broker.addr, "innovaphone-devices", domain, "admin", password).await
 }
@@ -99,7 +98,7 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
     let our_key = session_key(&mut ours).await;
     let base = format!("http://{}/example.com/devices/passthrough", broker.addr);
     let address = |device: &str, key: &str| format!("{base}/{device}/{key}/log.txt");
-    // Each message once about their thing and once about one that nobody has.
+    // Each message once about the domain's own device and once about a device that does not exist.
     let pairs = [
         (json!({"mt": "GetGateways", "hwIds": "gw-b"}), json!({"mt": "GetGateways", "hwIds": "none"})),
         (json!({"mt": "GetGateways", "hwIds": "gw-b", "justFxs": true}), json!({"mt": "GetGateways", "hwIds": "none"})),
@@ -162,7 +161,7 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
     let domains = ours.request(json!({"mt": "GetDomains"})).await["domains"].clone();
     assert_eq!((domains.as_array().unwrap().len(), &domains[0]["name"]), (1, &json!(DOMAIN)));
     assert_eq!(ours.request(json!({"mt": "GetUnassignedDevicesCount"})).await["count"], 0);
-    // Nothing of theirs has changed, and nothing of what happens there is heard here.
+    // The other domain is unchanged and gets no notices.
     assert_eq!(theirs.request(json!({"mt": "GetDevicePhones", "hwId": "gw-b"})).await["phones"], json!(["TEL1"]));
     ours.request(json!({"mt": "SetDeviceFiler", "recvUpdates": true})).await;
     enter(store, DOMAIN, "ours", "PHONE").await;
@@ -226,7 +225,7 @@ on_each_store!(a_long_list_comes_in_parts_sorted_by_number, |_| {}, async |broke
 });
 
 #[test]
-fn changes_at_one_node_are_told_at_the_other() {
+fn changes_at_one_node_are_notified_at_the_other() {
     let keep = crate::support::broker::Keep::redis();
     let (one, two) = (Broker::on(&keep, |_| {}), Broker::on(&keep, |_| {}));
     run(async {
@@ -281,7 +280,7 @@ on_each_store!(a_device_is_asked_through_its_tunnel, |_| {}, async |broker: &Bro
     let code = users.code(CATEGORY, "p").await;
     let (mut device, password) = Device::enter(broker.addr, "0090334100c1", &code).await;
     device.expect_admin_password(&password).await;
-    // Nobody has helped: the entry itself is what is told.
+    // No test code has reported it: the entry itself causes the notice.
     let mut online = false;
     while !online {
         let notice = app.receive().await;
@@ -314,13 +313,13 @@ on_each_store!(a_device_is_asked_through_its_tunnel, |_| {}, async |broker: &Bro
         let (session, request) = device.request().await;
         assert!(request.starts_with("GET /log.txt?a=%2f HTTP/1.1\r\n"), "{request}");
         device.tunnel(session, RECEIVE_RESULT, answer).await;
-        // What is slow does not hold up the others.
+        // A slow request does not block the others.
         app.send(&json!({"mt": "KeepAlive", "src": "k"})).await;
         let mut answers = [app.receive().await, app.receive().await];
         answers.sort_by_key(|answer| answer["mt"].to_string());
         assert_eq!(answers[0], result);
         if result["error"].is_string() {
-            // The last one; how it is given up is the tunnel's matter.
+            // The last one; how it is aborted is up to the tunnel.
             break;
         }
         device.expect_tunnel(SHUTDOWN).await;

@@ -34,13 +34,13 @@ fn events(timeline: &Value) -> Vec<&str> {
     timeline["steps"].as_array().unwrap().iter().map(|step| step["event"].as_str().unwrap()).collect()
 }
 
-/// Waits until a timeline has so many steps: they are written beside everything else.
+/// Waits until a timeline has so many events: they are written asynchronously.
 async fn timeline(operator: &Operator, target: &str, steps: usize) -> Value {
     until("the steps", async || events(&operator.read(target).await).len() >= steps).await;
     operator.read(target).await
 }
 
-/// Users that settle at once.
+/// Notices settle at once.
 fn prompt(config: &mut Config) {
     config.apps.notice_hold = Duration::from_millis(1);
 }
@@ -63,18 +63,18 @@ on_each_store!(the_life_of_a_code, prompt, async |broker: &Broker| {
     let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
     users.request(json!({"mt": "GetProvisioningCategories"})).await;
     let (phone, _) = Device::enter(broker.addr, PHONE, &code).await;
-    // Nobody waits for a code that was asked for over REST, so its notice is for whoever acts as Users.
+    // No connection waits for a code requested over REST, so its notice goes to any that acts as Users.
     let notice = users.next_notice().await;
     assert_eq!((&notice["code"], &notice["src"]), (&json!(code), &Value::Null));
-    // Only who reads on answers the ping behind the notice.
+    // Only a client that keeps reading answers the ping after the notice.
     users.quiet().await;
 
     let whole = ["issued", "entered", "notice-ready", "notice-sent", "notice-settled"];
     let of_code = timeline(&operator, &format!("{target}/timeline"), whole.len()).await;
     assert_eq!((events(&of_code), &of_code["standstill"]), (whole.to_vec(), &Value::Null));
     assert_eq!((&of_code["steps"][1]["detail"], &of_code["steps"][3]["detail"]), (&json!("code"), &json!("users")));
-    let story = format!("/api/v1/domains/example.com/devices/{PHONE}/timeline");
-    let of_device = timeline(&operator, &story, whole.len() - 1).await;
+    let timeline_path = format!("/api/v1/domains/example.com/devices/{PHONE}/timeline");
+    let of_device = timeline(&operator, &timeline_path, whole.len() - 1).await;
     assert_eq!((events(&of_device), &of_device["standstill"]), (whole[1..].to_vec(), &Value::Null));
 
     let used = operator.read(&format!("{CODES}?state=used")).await;
@@ -91,8 +91,10 @@ on_each_store!(the_life_of_a_code, prompt, async |broker: &Broker| {
     let refused = operator.delete(&target).await;
     assert_eq!((refused.status, &json_of(&refused)["type"]), (409, &json!("conflict")));
     phone.leave().await;
-    until("the phone is away", async || operator.read(&story).await["standstill"]["reason"] == "password-tentative")
-        .await;
+    until("the phone is away", async || {
+        operator.read(&timeline_path).await["standstill"]["reason"] == "password-tentative"
+    })
+    .await;
 });
 
 on_each_store!(a_revoked_code_is_like_one_that_never_was, |_| {}, async |broker: &Broker| {
@@ -112,13 +114,13 @@ on_each_store!(a_revoked_code_is_like_one_that_never_was, |_| {}, async |broker:
         assert_eq!(operator.get(&format!("{CODES}/{code}")).await.status, 404);
         let asked = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
         assert_eq!(asked["error"], "not found");
-        // An unassigned device is not told anything.
+        // An unassigned device gets no message.
         Device::identified(broker.addr, &identify_with(phone, code)).await.quiet().await;
     }
     assert_eq!(operator.read(CODES).await["codes"], json!([]));
-    let story = timeline(&operator, &format!("{CODES}/{code}/timeline"), 3).await;
+    let timeline_path = timeline(&operator, &format!("{CODES}/{code}/timeline"), 3).await;
     assert_eq!(
-        (events(&story), &story["standstill"]["reason"]),
+        (events(&timeline_path), &timeline_path["standstill"]["reason"]),
         (vec!["issued", "found", "revoked"], &json!("code-revoked"))
     );
     assert_eq!(operator.get(&format!("{CODES}/{never}/timeline")).await.status, 404);
@@ -140,8 +142,8 @@ on_each_store!(a_device_of_another_domain_is_seen_on_both_sides, |_| {}, async |
         (events(&theirs), &theirs["standstill"]["reason"]),
         (vec!["issued", "other-domain"], &json!("other-domain"))
     );
-    let story = format!("/api/v1/domains/example.com/devices/{PHONE}/timeline");
-    let ours = timeline(&operator, &story, 3).await;
+    let timeline_path = format!("/api/v1/domains/example.com/devices/{PHONE}/timeline");
+    let ours = timeline(&operator, &timeline_path, 3).await;
     assert!(events(&ours).contains(&"other-domain"), "{ours}");
     assert_eq!(other.get(&format!("/api/v1/domains/other.example/devices/{PHONE}/timeline")).await.status, 404);
 });
@@ -249,7 +251,7 @@ on_each_store!(
             (&rollout["users"], &rollout["rows"], &rollout["complete"]),
             (&json!(1000), &json!(600), &json!(false))
         );
-        // There is no room for a single one: then there is no roll-out either.
+        // Without room for a single code there is no roll-out either.
         let full = operator.post_csv(&target, "sip\nanna\n").await;
         assert_eq!((full.status, operator.read(ROLLOUTS).await["rollouts"].as_array().unwrap().len()), (429, 1));
         let removed = operator.delete(&format!("{ROLLOUTS}/{}?revoke=true", rollout["id"])).await;
@@ -320,7 +322,7 @@ on_each_store!(another_domain_sees_nothing_of_it, |_| {}, async |broker: &Broker
     let order = json!({"category": CATEGORY});
     assert_eq!(other.post(CODES, &order).await.status, 404);
     assert_eq!(other.post_csv(&format!("{ROLLOUTS}{FLOOR}"), "sip\nanna\n").await.status, 404);
-    // And under the own name, the things of another domain are not there.
+    // Under its own name, a domain does not find the codes and roll-outs of another.
     for (method, thing) in things.iter().filter(|(_, thing)| thing.contains('/')) {
         let own = other.try_request(method, &format!("/api/v1/domains/other.example/{thing}"), "", "").await.unwrap();
         assert_eq!(own.status, 404, "{method} {thing}");

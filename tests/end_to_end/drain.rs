@@ -1,4 +1,5 @@
-//! The stop of one of two nodes on one Redis: not ready at once, work in flight ends first, and nothing is left behind.
+//! Stopping one of two nodes on one Redis: readiness ends at once, work in flight is finished, and no data is left
+//! behind.
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ async fn users(broker: &Broker) -> App {
     App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await
 }
 
-/// A member of the domain without jobs and passwords, by way of this Users.
+/// A member of a domain without jobs and passwords, entered through this Users.
 async fn member(broker: &Broker, users: &mut App, id: &str) -> (Device, String) {
     let code = users.code(CATEGORY, id).await;
     let entered = Device::enter(broker.addr, id, &code).await;
@@ -74,13 +75,13 @@ fn members_stay_until_load_balancers_have_noticed() {
 
 #[test]
 fn a_registration_and_an_entry_in_flight_are_finished() {
-    // The store stands still for a moment, and longer on a slow machine.
+    // The store is paused for a moment, and longer on a slow machine.
     let patient = |config: &mut Config| config.store.deadline = Duration::from_secs(10);
     on_two_nodes(patient, async |redis, one, two| {
         let mut users = users(&one).await;
         let (phone, password) = member(&one, &mut users, PHONE).await;
         phone.leave().await;
-        // The first password is tentative until a registration with it.
+        // The first password is tentative until it is used for a registration.
         let stored = two.store().find_device(&key(PHONE)).await.unwrap().unwrap();
         assert!(stored.tentative);
         let mut registering = Device::identified(one.addr, &identify(PHONE)).await;
@@ -99,7 +100,7 @@ fn a_registration_and_an_entry_in_flight_are_finished() {
         registering.expect_close(1001).await;
         entering.expect_password().await;
         entering.expect_close(1001).await;
-        // Users is closed after the devices, so that it can take this.
+        // Users is closed after the devices, so it still gets this notice.
         assert_eq!(users.next_notice().await["src"], "in flight");
         users.expect_close(1001).await;
         drop((registering, entering, idle, users));
@@ -178,7 +179,7 @@ fn lines_and_requests_in_flight_are_finished() {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn a_stop_leaves_no_data_behind() {
     on_two_nodes(
         |_| {},
         async |redis, one, two| {
@@ -189,7 +190,7 @@ fn nothing_is_left_behind() {
             for n in 0..10 {
                 members.push(member(&one, &mut here, &format!("00903342010{n}")).await.0);
             }
-            // Not settled within the hold of five seconds, and not before the stop.
+            // Not settled within the hold time of five seconds, and not before the stop.
             let late = here.code(CATEGORY, "late").await;
             let mut waiting = Device::identified(one.addr, &identify(PHONE)).await;
             waiting.quiet().await;
@@ -219,7 +220,7 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
-fn what_does_not_end_is_cut_in_the_end() {
+fn unfinished_work_is_cut_at_the_end_of_the_drain() {
     let short = |config: &mut Config| config.lifecycle.drain_max = Duration::from_millis(400);
     on_two_nodes(short, async |_, one, _| {
         let mut users = users(&one).await;

@@ -1,4 +1,4 @@
-//! A person gets a code, types it on a phone, and Users learns which phone took it.
+//! A person gets a code and types it on a phone, and Users is notified which phone took it.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::peer::{Device, identify_with, init, until};
 
 const PHONE: &str = "0090334100b1";
 
-/// Whether `notice` says that `id` has taken `code`.
+/// Checks that `notice` reports `id` for `code`.
 fn check_notice(notice: &Value, src: Option<&str>, code: &str, id: &str) {
     assert_eq!(notice["src"].as_str(), src, "{notice}");
     assert_eq!(notice["code"], code);
@@ -37,14 +37,14 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
 
     let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
-    // The later of the two requests that named the code gives the mark.
+    // The later of the two requests for the code determines `src`.
     check_notice(&users.next_notice().await, Some("p8"), &code, PHONE);
 
     let taken = users.request(json!({"mt": "GetProvisionedDevice", "code": code})).await;
     assert_eq!(taken["device"]["hwId"], PHONE);
     assert_eq!(taken["device"]["online"], true);
 
-    // Used is used: another device is answered as for a code that never was.
+    // A used code is refused: another device gets the same answer as for an unknown code.
     let mut second = Device::identified(broker.addr, &identify_with("0090334100b2", &code)).await;
     second.quiet().await;
     until("the directory forgets the code", async || {
@@ -52,7 +52,7 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
     })
     .await;
 
-    // The phone that keeps sending its used code is only a member that has nothing new to say.
+    // A phone that keeps sending its used code is a member without news.
     phone.identify(&identify_with(PHONE, &code)).await;
     phone.quiet().await;
 
@@ -62,7 +62,7 @@ on_each_store!(the_whole_story, |_| {}, async |broker: &Broker| {
     phone.quiet().await;
 });
 
-/// A phone enters while nobody listens; then the broker ends, and another one takes over what it remembers.
+/// A phone enters while no Users is connected; then the broker stops, and another one takes over the store.
 fn survives_a_restart(keep: &Keep) {
     let broker = Broker::on(keep, |_| {});
     let (code, password) = run(async {

@@ -1,4 +1,4 @@
-//! What operators see of devices, what they order, and what the devices then get.
+//! Devices as operators see them, the orders that operators give, and what the devices then receive.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn hw_ids(page: &Value) -> Vec<String> {
     page["devices"].as_array().unwrap().iter().map(|d| d["hwId"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Connects without belonging to any domain, and waits until an operator sees it.
+/// Connects without belonging to a domain, and waits until an operator sees the device.
 async fn waiting(broker: &Broker, operator: &Operator, id: &str) -> Device {
     let mut phone = Device::identified(broker.addr, &identify(id)).await;
     phone.quiet().await;
@@ -50,7 +50,7 @@ async fn online(operator: &Operator, domain: &str, id: &str) {
     .await;
 }
 
-/// Puts a waiting device into a domain; its password.
+/// Puts an unassigned device into a domain; returns its password.
 async fn assigned(broker: &Broker, operator: &Operator, phone: &mut Device, id: &str, domain: &str) -> String {
     let body = json!({"hwId": id, "category": category(broker, domain, CATEGORY).await});
     let device = operator.done("POST", &format!("/domains/{domain}/devices"), Some(body)).await;
@@ -95,7 +95,7 @@ on_each_store!(only_a_waiting_device_is_put_into_a_domain, |_| {}, async |broker
     domain.refused(403, "GET", "/unassigned", None).await;
     let body = json!({"hwId": "x", "category": 1});
     domain.refused(403, "POST", &format!("/domains/{DOMAIN}/devices"), Some(body)).await;
-    // A device that has gone again is remembered, but cannot be had.
+    // A device that has disconnected stays in the list, but cannot be assigned.
     let gone = waiting(broker, &operator, "0090334100e2").await;
     gone.leave().await;
     until("it is offline", async || operator.get("/unassigned").await["devices"][0]["online"] == false).await;
@@ -114,7 +114,7 @@ on_each_store!(a_removed_device_is_unassigned_when_it_comes_back, |_| {}, async 
     own.refused(404, "DELETE", &format!("/domains/{OTHER}/devices/{PHONE}"), None).await;
     assert!(hw_ids(&own.get(&format!("/domains/{OTHER}/devices")).await).is_empty());
     let mut back = waiting(broker, &operator, PHONE).await;
-    // And in again.
+    // Assigned again.
     assigned(broker, &operator, &mut back, PHONE, DOMAIN).await;
 });
 
@@ -156,20 +156,20 @@ on_each_store!(a_device_moves_with_the_consent_of_both, |_| {}, async |broker: &
     assert!(hw_ids(&from.get(&format!("/domains/{OTHER}/devices")).await).is_empty());
     from.refused(404, "GET", &format!("/domains/{OTHER}/devices/{PHONE}"), None).await;
     assert_eq!(to.get(&format!("/domains/{DOMAIN}/offers")).await["offers"], json!([]));
-    // Its old domain does not have it online any more, and its new password is good.
+    // Its old domain no longer has it online, and its new password is valid.
     let (key, old_domain) = (DeviceKey::parse(PHONE).unwrap(), DomainName::parse(OTHER).unwrap());
     assert!(broker.store().whereabouts(&old_domain, &key).await.unwrap().is_none());
     phone.leave().await;
     until("it is offline", async || to.get(&format!("/domains/{DOMAIN}/devices/{PHONE}")).await["online"] == false)
         .await;
-    // Not online: it could not be given another password.
+    // Offline, so it could not be given another password.
     let back = json!({"to": OTHER, "category": category(broker, OTHER, CATEGORY).await});
     let path = format!("/domains/{DOMAIN}/devices/{PHONE}/move");
     assert!(operator.refused(409, "POST", &path, Some(back.clone())).await.contains("not online"));
     let mut phone = Device::come_back(broker.addr, PHONE, &new).await;
     phone.expect_admin_password(&new).await;
     phone.quiet().await;
-    // Who has the authority over both moves it at once.
+    // An operator of both domains moves it at once.
     operator.done("POST", &path, Some(back)).await;
     assert_ne!(phone.expect_password().await, new);
     phone.quiet().await;
@@ -201,7 +201,7 @@ on_each_store!(a_device_of_another_domain_does_not_exist, |_| {}, async |broker:
         let none =
             unassigned_device.refused(404, method, &format!("/domains/no-such.example{path}"), body.clone()).await;
         assert_eq!(theirs, none, "{method} {path}");
-        // Under the own domain: as if there were no such device.
+        // Under its own domain: as if there were no such device.
         if path.contains(PHONE) {
             let theirs =
                 unassigned_device.refused(404, method, &format!("/domains/{DOMAIN}{path}"), body.clone()).await;
@@ -288,7 +288,7 @@ on_each_store!(a_dry_run_shows_what_would_be_sent_and_sends_nothing, |_| {}, asy
     let dry_run = format!("{at}/devices/{PHONE}/dry-run");
     let nothing = json!({"update": [], "configs": [], "items": [], "cleanUp": []});
     assert_eq!(operator.done("POST", &dry_run, None).await, nothing);
-    // Of another category: what is seen here is for nobody, so nothing can be on its way.
+    // Of another category: it is only displayed, so no job can be under way.
     let storage = category(broker, DOMAIN, STORAGE).await;
     let ntp = json!({"kind": "ntp", "category": storage, "values": {"server": "192.0.2.9"}});
     let ntp = operator.done("POST", &format!("{at}/config-jobs"), Some(ntp)).await["id"].clone();
@@ -356,7 +356,7 @@ on_each_store!(names_categories_and_outcomes, |_| {}, async |broker: &Broker| {
     assert_eq!(operator.get(&format!("/domains/{DOMAIN}/outcomes?job=8")).await["devices"], json!([]));
 });
 
-/// The next signal that `wanted` takes something out of.
+/// The next signal that `wanted` returns a value for.
 async fn signal<T>(signals: &mut Receiver<Signal>, what: &str, wanted: impl Fn(&Signal) -> Option<T>) -> T {
     guarded(what, async {
         loop {
@@ -389,7 +389,7 @@ on_each_store!(every_node_is_told_what_has_changed, |_| {}, async |broker: &Brok
     let mut newer = identify(PHONE);
     newer["version"] = "14r1".into();
     phone.identify(&newer).await;
-    // What is told of its entry may come late: a signal says that something is new, the record says what.
+    // Signals about its entry may arrive late: a signal only announces a change, the record has the data.
     let path = format!("/domains/{OTHER}/devices/{PHONE}");
     loop {
         signal(&mut signals, "it says something new of itself", changed).await;
@@ -428,6 +428,6 @@ on_each_store!(many_changes_are_told_at_once, |_| {}, async |broker: &Broker| {
         seen.extend(keys.await);
         told += 1;
     }
-    // The first one at once, and then one a second; a slow machine makes it fewer.
+    // The first one at once, then one a second; fewer on a slow machine.
     assert!(told <= began.elapsed().as_secs() + 2, "{told} signals in {:?}", began.elapsed());
 });

@@ -1,4 +1,4 @@
-//! How often one may be wrong, and how long a code is good.
+//! Limits of wrong attempts, and the validity of codes.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn ten_bad_codes_of_a_device() {
 }
 
 #[test]
-fn a_connection_has_three_guesses() {
+fn a_connection_may_try_three_wrong_codes() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -151,7 +151,7 @@ fn sixty_failed_log_ins_of_an_address() {
 }
 
 #[test]
-fn the_pause_after_failed_log_ins_ends() {
+fn the_block_after_failed_log_ins_ends() {
     let change = |config: &mut Config| {
         config.limits.logins = 3;
         config.limits.login_pause = Duration::from_millis(500);
@@ -179,7 +179,7 @@ fn unassigned_devices_of_an_address_are_limited() {
         two.pop().unwrap().leave().await;
         until("the place is free", async || {
             let mut device = Device::identified(broker.addr, &identify("009033410409")).await;
-            // Either silence or the close.
+            // Either no message or the close.
             device.is_quiet().await
         })
         .await;
@@ -230,7 +230,7 @@ on_each_store!(codes_are_valid_for_ten_minutes_or_seven_days, |_| {}, async |bro
 });
 
 #[test]
-fn redis_itself_lets_codes_go() {
+fn redis_expires_codes_itself() {
     let keep = Keep::redis();
     let Keep::Redis(server) = &keep else { unreachable!() };
     with_broker(

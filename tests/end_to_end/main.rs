@@ -1,6 +1,6 @@
 //! The broker as its peers see it: over real sockets, on an embedded store and on a real `redis-server`.
 //!
-//! Every test has a broker of its own. The peers share no code with it.
+//! Every test has its own broker. The peers share no code with it.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

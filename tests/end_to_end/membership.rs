@@ -1,4 +1,4 @@
-//! Who is a member: challenges, eviction, other domains, automatic provisioning.
+//! Membership: challenges, replacement by another connection, other domains, automatic provisioning.
 
 use provbroker::core::model::ids::{DeviceKey, DomainName};
 
@@ -24,13 +24,13 @@ async fn home(broker: &Broker) -> Option<DomainName> {
     broker.store().find_device(&key()).await.unwrap().map(|device| device.domain)
 }
 
-/// No connection of the phone is a member any more.
+/// Waits until no connection of the phone is a member.
 async fn gone(broker: &Broker, domain: &str) {
     let domain = DomainName::parse(domain).unwrap();
     until("the device is offline", async || broker.store().whereabouts(&domain, &key()).await.unwrap().is_none()).await;
 }
 
-/// A log-in of the phone has confirmed its password.
+/// Waits until a registration of the phone has confirmed its password.
 async fn confirmed(broker: &Broker) {
     until("the password is confirmed", async || !broker.store().find_device(&key()).await.unwrap().unwrap().tentative)
         .await;
@@ -54,7 +54,7 @@ on_each_store!(only_the_right_digest_opens_the_record, |_| {}, async |broker: &B
     wrong.answer(&identify(PHONE), &challenge, "not the password").await;
     wrong.expect_close(1008).await;
 
-    // The digest of an earlier connection opens nothing, and is no fault before a challenge is open.
+    // The digest for a challenge of an earlier connection is not accepted, but is ignored while no challenge is open.
     let mut old = Device::connect(broker.addr, "").await;
     old.answer(&identify(PHONE), &challenge, &password).await;
     let fresh = old.expect_challenge().await;
@@ -62,7 +62,7 @@ on_each_store!(only_the_right_digest_opens_the_record, |_| {}, async |broker: &B
     old.answer(&identify(PHONE), &challenge, &password).await;
     old.expect_close(1008).await;
 
-    // The digest counts for what the identify says of itself, also after an update of the firmware.
+    // The digest is computed over the present identify, also after an update of the firmware.
     let mut updated = identify(PHONE);
     updated["version"] = "14r1 [14.1103/141103/300]".into();
     let mut phone = Device::identified(broker.addr, &identify(PHONE)).await;
@@ -94,7 +94,7 @@ on_each_store!(a_code_throws_no_member_out, |_| {}, async |broker: &Broker| {
     reset.quiet().await;
     member.quiet().await;
     member.leave().await;
-    // The place is free: a device that was reset comes back by a code.
+    // No other connection is a member: a device after a reset enters again by a code.
     gone(broker, OTHER).await;
     reset.identify(&identify_with(PHONE, &second)).await;
     reset.expect_password().await;
@@ -132,7 +132,7 @@ on_each_store!(a_token_lets_an_unknown_device_in, |_| {}, async |broker: &Broker
         assert_eq!(phone.expect_admin_password(&password).await, own, "drawn once per entry");
         phone.leave().await;
     }
-    // Known now: the token alone opens nothing.
+    // A known device: the token alone is not enough.
     gone(broker, DOMAIN).await;
     confirmed(broker).await;
     let mut thief = Device::connect(broker.addr, QUERY).await;
@@ -141,7 +141,7 @@ on_each_store!(a_token_lets_an_unknown_device_in, |_| {}, async |broker: &Broker
     thief.identify(&identify(PHONE)).await;
     thief.quiet().await;
 
-    // A code made by hand is the way to the administrative password of the domain.
+    // A code leads to the administrative password of the domain.
     let (_users, code) = code_of(broker, DOMAIN, PASSWORD).await;
     let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
@@ -194,7 +194,7 @@ on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_token, |_|
     first.identify(&identify(PHONE)).await;
     let lost = first.expect_password().await;
     first.expect_admin_password(&lost).await;
-    // A member everywhere before it goes, or else nobody could wait for its being gone.
+    // It has to be a member at all nodes before it leaves, or waiting for its absence would mean nothing.
     first.quiet().await;
     drop(first);
     gone(broker, DOMAIN).await;
@@ -202,7 +202,7 @@ on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_token, |_|
     let mut again = Device::connect(broker.addr, QUERY).await;
     again.identify(&identify(PHONE)).await;
     again.expect_challenge().await;
-    // It has nothing to answer with and says so by saying the same again.
+    // It has no password to answer with, and repeats its identify.
     again.identify(&identify(PHONE)).await;
     let password = again.expect_password().await;
     assert_ne!(password, lost);
@@ -226,7 +226,7 @@ on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_code, |_| 
     Device::come_back(broker.addr, PHONE, &password).await.leave().await;
     confirmed(broker).await;
     gone(broker, OTHER).await;
-    // The password has arrived: from now on the used code is a used code.
+    // The password has arrived: from now on the code counts as used.
     let mut phone = Device::identified(broker.addr, &identify_with(PHONE, &code)).await;
     phone.expect_challenge().await;
     phone.quiet().await;

@@ -1,4 +1,4 @@
-//! When a notice counts as delivered, and to whom it goes if it does not (`docs/protocol/devices-api.md` 2.5).
+//! When a notice counts as delivered, and who gets it otherwise (`docs/protocol/devices-api.md` 2.5).
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::support::raw::{PING, PONG, Raw, TEXT, frame};
 
 const PHONE: &str = "0090334100d1";
 
-/// Users, as it logs in each time.
+/// Users, with the same log-in each time.
 async fn users(broker: &Broker) -> App {
     App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await
 }
 
-/// How many notices are in the mailbox.
+/// Number of notices in the mailbox.
 async fn depth(broker: &Broker) -> u64 {
     broker.store().depth(&DomainName::parse(DOMAIN).unwrap()).await.unwrap()
 }
 
-/// A phone has entered while nobody listened; its code.
-async fn entered_in_silence(broker: &Broker) -> String {
+/// A phone has entered while no Users was connected; returns its code.
+async fn entered_without_users(broker: &Broker) -> String {
     let mut asking = users(broker).await;
     let code = asking.code(CATEGORY, "p1").await;
     asking.leave().await;
@@ -35,9 +35,9 @@ async fn entered_in_silence(broker: &Broker) -> String {
 }
 
 /// Users as a client that answers no pings of its WebSocket.
-struct Deaf(Raw);
+struct SilentClient(Raw);
 
-impl Deaf {
+impl SilentClient {
     async fn login(broker: &Broker) -> Self {
         let mut this = Self(Raw::upgrade(broker.addr, INSTANCE).await);
         let challenge = this.ask(&json!({"mt": "AppChallenge"})).await["challenge"].as_str().unwrap().to_owned();
@@ -58,7 +58,7 @@ impl Deaf {
         serde_json::from_slice(&payload).unwrap()
     }
 
-    /// A notice and the ping behind it; the payload of the ping.
+    /// Reads a notice and the ping after it; returns the payload of the ping.
     async fn notice(&mut self, code: &str) -> Vec<u8> {
         assert_eq!(self.text().await["code"], code);
         let (first, payload) = self.0.frame().await;
@@ -75,8 +75,8 @@ fn quick(timeout: u64, hold: u64) -> impl Fn(&mut Config) {
 }
 
 on_each_store!(users_away_is_served_at_its_next_log_in, |_| {}, async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
-    // Somebody who does not act as Users is there before.
+    let code = entered_without_users(broker).await;
+    // A connection that does not act as Users is there before.
     let mut other = App::login(broker.addr, "innovaphone-devices-api", DOMAIN, "boss", PASSWORD).await;
     other.quiet().await;
     let notice = users(broker).await.next_notice().await;
@@ -86,7 +86,7 @@ on_each_store!(users_away_is_served_at_its_next_log_in, |_| {}, async |broker: &
 });
 
 on_each_store!(whoever_acts_as_users_is_served, |_| {}, async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
+    let code = entered_without_users(broker).await;
     let mut other = App::login(broker.addr, "innovaphone-devices-api", DOMAIN, "boss", PASSWORD).await;
     other.quiet().await;
     other.request(json!({"mt": "GetProvisioningCategories"})).await;
@@ -109,50 +109,50 @@ on_each_store!(
     who_neither_pongs_nor_speaks_is_closed_and_the_notice_goes_on,
     quick(300, 50),
     async |broker: &Broker| {
-        let code = entered_in_silence(broker).await;
-        let mut deaf = Deaf::login(broker).await;
-        deaf.notice(&code).await;
-        assert_eq!(deaf.0.close_code().await, 1008);
+        let code = entered_without_users(broker).await;
+        let mut silent = SilentClient::login(broker).await;
+        silent.notice(&code).await;
+        assert_eq!(silent.0.close_code().await, 1008);
         assert_eq!(users(broker).await.next_notice().await["code"], code);
     }
 );
 
 on_each_store!(a_pong_and_some_time_settle, quick(20_000, 50), async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
-    let mut deaf = Deaf::login(broker).await;
-    let token = deaf.notice(&code).await;
-    deaf.0.send(&frame(PONG, &token)).await;
+    let code = entered_without_users(broker).await;
+    let mut silent = SilentClient::login(broker).await;
+    let token = silent.notice(&code).await;
+    silent.0.send(&frame(PONG, &token)).await;
     until("the notice is settled", async || depth(broker).await == 0).await;
-    // It is over: nobody is told again.
+    // It is settled: nobody gets it again.
     users(broker).await.quiet().await;
 });
 
 on_each_store!(a_pong_of_another_ping_settles_nothing, quick(300, 50), async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
-    let mut deaf = Deaf::login(broker).await;
-    deaf.notice(&code).await;
-    deaf.0.send(&frame(PONG, b"12345678")).await;
-    deaf.0.send(&frame(PONG, b"")).await;
-    assert_eq!(deaf.0.close_code().await, 1008);
+    let code = entered_without_users(broker).await;
+    let mut silent = SilentClient::login(broker).await;
+    silent.notice(&code).await;
+    silent.0.send(&frame(PONG, b"12345678")).await;
+    silent.0.send(&frame(PONG, b"")).await;
+    assert_eq!(silent.0.close_code().await, 1008);
     assert_eq!(depth(broker).await, 1);
 });
 
 on_each_store!(who_leaves_right_after_the_pong_was_not_told, quick(20_000, 3_600_000), async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
-    let mut deaf = Deaf::login(broker).await;
-    let token = deaf.notice(&code).await;
-    deaf.0.send(&frame(PONG, &token)).await;
+    let code = entered_without_users(broker).await;
+    let mut silent = SilentClient::login(broker).await;
+    let token = silent.notice(&code).await;
+    silent.0.send(&frame(PONG, &token)).await;
     // The pong has been read when this is answered.
-    deaf.ask(&json!({"mt": "KeepAlive"})).await;
-    drop(deaf);
+    silent.ask(&json!({"mt": "KeepAlive"})).await;
+    drop(silent);
     assert_eq!(users(broker).await.next_notice().await["code"], code);
 });
 
 on_each_store!(who_speaks_but_never_pongs_has_been_told, quick(300, 50), async |broker: &Broker| {
-    let code = entered_in_silence(broker).await;
-    let mut deaf = Deaf::login(broker).await;
-    deaf.notice(&code).await;
-    deaf.ask(&json!({"mt": "KeepAlive"})).await;
+    let code = entered_without_users(broker).await;
+    let mut silent = SilentClient::login(broker).await;
+    silent.notice(&code).await;
+    silent.ask(&json!({"mt": "KeepAlive"})).await;
     until("the notice is settled", async || depth(broker).await == 0).await;
-    assert_eq!(deaf.ask(&json!({"mt": "KeepAlive"})).await, json!({"mt": "KeepAlive"}), "and stays");
+    assert_eq!(silent.ask(&json!({"mt": "KeepAlive"})).await, json!({"mt": "KeepAlive"}), "and stays");
 });

@@ -1,4 +1,4 @@
-//! What operators see and do: metrics, readiness, a store that stands still, the stop.
+//! Operations: metrics, readiness, a store that hangs, stopping.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -66,7 +66,7 @@ fn probes_of_a_healthy_broker() {
 }
 
 #[test]
-fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
+fn a_hanging_store_drops_no_member_and_admits_no_device() {
     let keep = Keep::redis();
     let Keep::Redis(server) = &keep else { unreachable!() };
     let change = |config: &mut Config| config.store.deadline = Duration::from_secs(1);
@@ -87,7 +87,7 @@ fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
         let mut app = App::open(broker.addr).await;
         let asked = users.request(json!({"mt": "GetProvisioningCode", "category": CATEGORY})).await;
         assert!(asked["code"].is_null(), "{asked}");
-        // Not to wait for anything: so long the store is away.
+        // Not a wait for something: the store is unavailable for this long.
         tokio::time::sleep_until(paused + Duration::from_secs(3)).await;
         member.quiet().await;
         server.resume();
@@ -96,7 +96,7 @@ fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
         member.quiet().await;
         users.quiet().await;
         assert_eq!(app.try_login("users", OTHER, "users", OTHER_PASSWORD).await["ok"], true);
-        // Nobody was let in half, and nothing was used up.
+        // No entry is half done, and no code is used up.
         let key = DeviceKey::parse("009033410502").unwrap();
         assert!(broker.store().find_device(&key).await.unwrap().is_none());
         let (_late, _) = Device::enter(broker.addr, "009033410502", &second).await;
@@ -108,7 +108,7 @@ fn a_store_that_stands_still_costs_no_member_and_lets_nobody_in() {
 }
 
 #[test]
-fn a_stop_says_so_and_closes_everybody_at_a_pace() {
+fn a_stop_ends_readiness_and_closes_connections_at_a_pace() {
     let change = |config: &mut Config| {
         config.lifecycle.drain_per_second = 20;
         config.lifecycle.drain_max = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! HTTP through a device (`docs/protocol/sysclient.md` sections 7 and 8): browsers on one side, a distrustful device on
-//! the other.
+//! HTTP through a device (`docs/protocol/sysclient.md` sections 7 and 8): browsers on one side, a strict device on the
+//! other.
 
 mod answers;
 mod ends;
@@ -51,14 +51,14 @@ async fn play(broker: &Broker, to: SocketAddr, test: impl AsyncFnOnce(&Broker, W
     test(broker, Way { to, key }, phone, app).await;
 }
 
-/// The key of the session.
+/// The session key.
 async fn key(app: &mut App) -> String {
     let key = app.request(json!({"mt": "GetLoginInfo"})).await["key"].as_str().unwrap().to_owned();
     secrets::note(&key);
     key
 }
 
-/// The way to the phone.
+/// The passthrough address of the phone.
 #[derive(Clone)]
 struct Way {
     to: SocketAddr,
@@ -113,7 +113,7 @@ impl Way {
         raw
     }
 
-    /// The whole answer at this path.
+    /// The answer.
     async fn at(&self, method: &str, path: &str, lines: &str, body: &[u8]) -> Got {
         let mut raw = self.ask(method, path, lines, body).await;
         let head = raw.head().await;

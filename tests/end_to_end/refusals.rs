@@ -1,4 +1,4 @@
-//! What a device may not send, and what it is told for it (`docs/protocol/sysclient.md` sections 1.2 and 9).
+//! What a device must not send, and how it is refused (`docs/protocol/sysclient.md` sections 1.2 and 9).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn device(broker: &Broker) -> Raw {
     Raw::upgrade(broker.addr, &format!("{INSTANCE}/sysclients")).await
 }
 
-/// Every case on a connection of its own: sent bytes and the close code.
+/// Each case on its own connection: bytes to send and the expected close code.
 fn all_close(cases: &[(&str, Vec<u8>, u16)]) {
     with_broker(
         &Keep::embedded(),
@@ -33,7 +33,7 @@ fn binary(message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn frames_that_end_the_connection() {
+fn frames_that_close_the_connection() {
     let unmasked = [header(BINARY, 5, 0), vec![1, 0, 0, b'{', b'}']].concat();
     let two = [frame(0x02, &vec![1; 40_000]), header(0x80, 40_000, 0x80)].concat();
     all_close(&[
@@ -54,7 +54,7 @@ fn frames_that_end_the_connection() {
 }
 
 #[test]
-fn messages_that_end_the_connection() {
+fn messages_that_close_the_connection() {
     let mut cases: Vec<(&str, Vec<u8>, u16)> = vec![
         ("empty", binary(b""), 1002),
         ("unknown first byte", binary(b"\x03\x00\x00{}"), 1002),
@@ -93,7 +93,7 @@ fn messages_that_end_the_connection() {
 }
 
 #[test]
-fn what_is_dropped_or_answered_and_the_connection_stays() {
+fn messages_that_are_dropped_or_answered_without_a_close() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -111,7 +111,7 @@ fn what_is_dropped_or_answered_and_the_connection_stays() {
             raw.send(&frame(PING, b"still there?")).await;
             assert_eq!(raw.frame().await, (PONG, b"still there?".to_vec()));
 
-            // A message in fragments, with a ping between them, is one message.
+            // A fragmented message with a ping in between is one message.
             let provision = admin_message(4, r#"{"id":"TEL1","code":"123456789012"}"#);
             raw.send(&frame(0x02, &provision[..2])).await;
             raw.send(&frame(PING, b"in between")).await;
@@ -123,7 +123,7 @@ fn what_is_dropped_or_answered_and_the_connection_stays() {
             let answer: serde_json::Value = serde_json::from_slice(&answer[3..]).unwrap();
             assert_eq!(answer, json!({"error": "not in a domain"}));
 
-            // The longest message of all is read, byte by byte or not.
+            // The longest allowed message is read, whether it arrives byte by byte or not.
             let longest = [b"\x02\0\0\0\x01\0\0\0\x02".to_vec(), vec![0; 65_536]].concat();
             raw.send(&binary(&longest)).await;
             for byte in frame(PING, b"slowly") {
@@ -138,7 +138,7 @@ fn what_is_dropped_or_answered_and_the_connection_stays() {
 }
 
 #[test]
-fn who_takes_too_long_is_closed() {
+fn a_late_identify_is_closed() {
     let change = |config: &mut provbroker::config::Config| {
         config.devices.identify_timeout = Duration::from_millis(100);
         config.devices.challenge_timeout = Duration::from_millis(100);
@@ -178,7 +178,7 @@ fn a_device_is_pinged_and_a_silent_one_is_closed() {
 }
 
 #[test]
-fn the_upgrade_is_answered_as_known_clients_need_it() {
+fn the_upgrade_answer_suits_known_clients() {
     with_broker(
         &Keep::embedded(),
         |_| {},
@@ -201,7 +201,7 @@ fn the_upgrade_is_answered_as_known_clients_need_it() {
 }
 
 #[test]
-fn what_is_no_upgrade_is_refused() {
+fn invalid_upgrades_are_refused() {
     with_broker(
         &Keep::embedded(),
         |_| {},

@@ -1,7 +1,7 @@
-//! No code, password, token, digest or session key gets into the log, at whatever level.
+//! No code, password, token, digest or session key gets into the log, at any level.
 //!
-//! Every broker of these tests looks for all secrets in the log when it stops (`support::broker`); here is the proof that
-//! there is something to be found in, and that the ways on which something is refused are silent too.
+//! Every broker of these tests searches the log for all secrets when it stops (`support::broker`). This test proves
+//! that there is a log to be searched, and covers refused requests as well.
 
 use serde_json::json;
 

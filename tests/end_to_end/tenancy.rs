@@ -1,4 +1,4 @@
-//! Operators run tenants over the REST interface.
+//! Operators manage tenants over the REST interface.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::support::secrets;
 const PHONE: &str = "0090334100e1";
 const AUTOMATIC: &str = "0090334100e2";
 
-/// Somebody with a token.
+/// A caller with a token.
 struct Operator {
     client: reqwest::Client,
     root: String,
@@ -63,14 +63,14 @@ impl Operator {
         self.done(Method::GET, path, &Value::Null).await
     }
 
-    /// A call that succeeds.
+    /// A call that has to succeed.
     async fn done(&self, method: Method, path: &str, body: &Value) -> Value {
         let (status, answer) = self.call(method, path, body).await;
         assert!((200..300).contains(&status), "{path}: {status} {answer}");
         answer
     }
 
-    /// A call that does not: the problem.
+    /// A call that has to fail; returns the problem.
     async fn refused(&self, status: u16, method: Method, path: &str, body: &Value) -> Value {
         let (answered, problem) = self.call(method, path, body).await;
         assert_eq!(answered, status, "{path}: {problem}");
@@ -96,7 +96,7 @@ on_each_store!(a_tenant_lives_its_life, |_| {}, async |broker: &Broker| {
     assert_eq!(operator.get(&by_number).await, made);
     assert_eq!(operator.get("/domains").await["domains"].as_array().unwrap().len(), 3);
 
-    // Its own password opens it, until it is another one.
+    // Its own password is valid until it is changed.
     let own = Operator::new(broker, "new.example", "first-password").await;
     let mut own_view = own.get("/domains").await["domains"].clone();
     assert_eq!(own_view.as_array_mut().unwrap().pop(), Some(made.clone()));
@@ -116,7 +116,7 @@ on_each_store!(a_tenant_lives_its_life, |_| {}, async |broker: &Broker| {
     own.done(Method::PUT, &gateways_at, &json!({"name": "Analogue", "provisioning": true})).await;
     assert_eq!(own.get(&gateways_at).await, json!({"id": gateways["id"], "name": "Analogue", "provisioning": true}));
 
-    // An update job takes the list that is current when it is made.
+    // An update job uses the build list that is current when it is made.
     let (update_jobs, config_jobs) = (format!("{by_number}/update-jobs"), format!("{by_number}/config-jobs"));
     own.refused(409, Method::POST, &update_jobs, &json!({})).await;
     own.refused(404, Method::GET, &format!("{by_number}/builds"), &Value::Null).await;
@@ -192,7 +192,7 @@ on_each_store!(of_another_domain_nothing_exists, |_| {}, async |broker: &Broker|
     assert_eq!(unassigned_device.get("/domains").await["domains"].as_array().unwrap().len(), 1);
     assert_eq!((operator.get(&at).await, operator.get(&format!("{at}/jobs")).await), before);
 
-    // With access it sees, but does not change.
+    // With access it may read, but not change.
     let given = json!({"domains": [OTHER]});
     let owner = Operator::new(broker, DOMAIN, PASSWORD).await;
     assert_eq!(owner.done(Method::PUT, &format!("{at}/access"), &given).await, given);
@@ -235,7 +235,7 @@ on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {
     let hours = json!({"builds": build_list("1"), "hours": {"allow": [24]}});
     let problem = owner.refused(422, Method::POST, &format!("{at}/update-jobs"), &hours).await;
     assert_eq!(problem["field"], "hours.allow");
-    // What cannot be read at all is another thing.
+    // An unreadable body is another error.
     owner.refused(400, Method::PATCH, &at, &json!({"passwort": "x"})).await;
     owner.refused(400, Method::PATCH, &at, &json!([null, null])).await;
     let hours = json!({"builds": build_list("1"), "hours": [[22], 0]});
@@ -261,7 +261,7 @@ on_each_store!(a_changed_administrative_password_reaches_the_members, |_| {}, as
     let at = format!("/domains/{DOMAIN}");
     owner.done(Method::PATCH, &at, &json!({"adminPassword": "a new administrative one"})).await;
     assert_eq!(phone.expect_admin_password(&password).await, "a new administrative one");
-    // The same once more is no change, nor are other settings, and an empty password is never sent.
+    // The same password again is no change, nor are other settings, and an empty password is never sent.
     for change in [
         json!({"adminPassword": "a new administrative one"}),
         json!({"autoToken": "another-token-of-example"}),
@@ -271,7 +271,7 @@ on_each_store!(a_changed_administrative_password_reaches_the_members, |_| {}, as
     }
     owner.done(Method::PATCH, &at, &json!({"adminPassword": "the last administrative one"})).await;
     assert_eq!(phone.expect_admin_password(&password).await, "the last administrative one");
-    // By now the other device would have been told, too; it keeps its own.
+    // By now the other device would have been sent it, too; it keeps its own.
     automatic.quiet().await;
     automatic.leave().await;
     let mut automatic = Device::come_back(broker.addr, AUTOMATIC, &its_password).await;

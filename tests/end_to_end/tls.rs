@@ -1,5 +1,5 @@
-//! TLS of the public listener: everything goes through it, sessions are resumed wherever a client comes back, and
-//! certificates change while the broker runs.
+//! TLS on the public listener: everything works through it, sessions are resumed at any node, and certificates change
+//! at run time.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn handshakes(broker: &Broker, outcome: &str) -> u64 {
 }
 
 #[test]
-fn a_phone_enters_and_users_hears_of_it() {
+fn a_phone_enters_and_users_gets_the_notice() {
     let certificate = Certificate::new();
     with_broker(
         &Keep::embedded(),
@@ -119,7 +119,7 @@ fn a_new_certificate_is_used_without_a_restart() {
         &Keep::embedded(),
         |config| first.configure(config),
         async |broker: &Broker| {
-            // Another client each time: a resumed session shows no certificate.
+            // A new client each time: a resumed session shows no certificate.
             let shown = async || Client::new(&[&first, &second]).visit(broker.addr).await.certificate;
             assert_eq!(shown().await, first.der);
             let way = Client::new(&[&first]).way_to(broker.addr).await;
@@ -134,7 +134,7 @@ fn a_new_certificate_is_used_without_a_restart() {
 }
 
 #[test]
-fn an_old_version_is_refused_where_it_is_not_wanted() {
+fn an_old_version_is_refused_if_not_allowed() {
     let certificate = Certificate::new();
     let change = |config: &mut Config| {
         certificate.configure(config);
@@ -149,7 +149,7 @@ fn an_old_version_is_refused_where_it_is_not_wanted() {
 }
 
 #[test]
-fn what_is_no_tls_is_closed_and_counted() {
+fn invalid_tls_is_closed_and_counted() {
     let certificate = Certificate::new();
     with_broker(
         &Keep::embedded(),
@@ -161,7 +161,7 @@ fn what_is_no_tls_is_closed_and_counted() {
                 let mut stream = connect(LOCALHOST, broker.addr).await;
                 stream.write_all(garbage).await.unwrap();
                 let mut rest = Vec::new();
-                // An alert at most, then the end or a reset.
+                // At most an alert, then the end or a reset.
                 let _ = guarded("the end", stream.read_to_end(&mut rest)).await;
                 assert!(rest.len() < 16 && !rest.starts_with(b"HTTP"), "{rest:?}");
                 until("it is counted", async || handshakes(broker, "failed").await > before).await;
@@ -204,7 +204,7 @@ fn only_http_1_1_is_agreed_on() {
 }
 
 #[test]
-fn files_that_do_not_fit_stop_the_start_with_one_line() {
+fn mismatched_files_prevent_the_start_with_one_line() {
     let (one, other, keep) = (Certificate::new(), Certificate::new(), Keep::embedded());
     let line = |chain: &Path, key: &Path| {
         let mut config = crate::support::broker::config(&keep.url());

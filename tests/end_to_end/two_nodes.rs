@@ -1,4 +1,4 @@
-//! Several brokers: two nodes on one Redis, and the two roles in processes apart.
+//! Several brokers: two nodes on one Redis, and the two roles in separate processes.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ fn users_comes_back_at_the_other_node() {
 }
 
 #[test]
-fn who_asks_about_a_code_gets_a_copy_at_every_node_and_users_keeps_the_notice() {
+fn whoever_asked_for_a_code_gets_a_copy_at_every_node_and_users_gets_the_notice() {
     on_two_nodes(async |one, two| {
         let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
         let code = users.code(CATEGORY, "p7").await;
@@ -69,7 +69,7 @@ fn who_asks_about_a_code_gets_a_copy_at_every_node_and_users_keeps_the_notice() 
             let notice = app.next_notice().await;
             assert_eq!((&notice["code"], &notice["src"]), (&json!(code), &json!(src)));
         }
-        // Users goes before the notice has settled for it; that others have read their copies does not take it away.
+        // Users disconnects before its notice is settled; that others have read their copies does not settle it.
         here.leave().await;
         there.leave().await;
         users.leave().await;
@@ -132,7 +132,7 @@ fn two_phones_with_one_code_at_two_nodes() {
     });
 }
 
-/// A directory and Devices in two brokers, each with a store of its own; `credential` is what Devices shows.
+/// A directory and Devices in two brokers, each with its own store; `credential` is what Devices sends.
 fn with_roles_apart(credential: &str, test: impl AsyncFnOnce(&Broker, &Broker)) {
     const ACCEPTED: &str = "credential-of-the-devices";
     secrets::note(ACCEPTED);
@@ -174,7 +174,7 @@ fn directory_and_devices_apart() {
 }
 
 #[test]
-fn a_directory_that_does_not_know_devices_gives_no_code() {
+fn a_directory_refuses_codes_without_the_credential() {
     with_roles_apart("another-credential", async |_, devices| {
         let mut users = App::login(devices.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
         let result = users.request(json!({"mt": "GetProvisioningCode", "category": CATEGORY})).await;

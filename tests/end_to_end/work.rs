@@ -32,15 +32,15 @@ fn domain() -> DomainName {
     DomainName::parse(DOMAIN).unwrap()
 }
 
-/// Attempts follow each other at once. A device that is back before the broker has heard of the cut, and has lost the password
-/// with it, is asked in vain and sent away; it need not wait for that as long as a true one.
-fn hasty(config: &mut Config) {
+/// Retries follow at once. A device that reconnects before the broker has noticed the cut, and has lost its password
+/// with it, is challenged and closed; it need not wait for that as long as a real one.
+fn fast_retries(config: &mut Config) {
     config.devices.challenge_timeout = Duration::from_secs(2);
     config.jobs.update_again = Duration::from_millis(1);
     config.jobs.config_again = Duration::from_millis(1);
 }
 
-/// One configuration of every kind that suits a phone.
+/// One configuration of every kind that applies to a phone.
 fn configurations(files: &FileServer) -> Vec<Configuration> {
     let golden = |kind: &Kind| {
         let path = format!("{}/tests/golden/jobs/{kind}-minimal.json", env!("CARGO_MANIFEST_DIR"));
@@ -48,7 +48,7 @@ fn configurations(files: &FileServer) -> Vec<Configuration> {
     };
     let kinds = Kind::ALL.iter().filter(|kind| kind.suits("PHONE", false) && **kind != Kind::UpdateServer);
     let mut all: Vec<Configuration> = kinds.map(golden).collect();
-    // A phone asks its update server, so it has to be one of ours.
+    // A phone polls its update server, so it has to be one of ours.
     let values = json!({"url": format!("{}script", files.base())});
     all.push(serde_json::from_value(json!({"kind": "update-server", "values": values})).unwrap());
     all
@@ -63,7 +63,7 @@ async fn make_jobs(broker: &Broker, files: &FileServer) {
         assert!(made.is_some());
     }
     broker.store().publish(&Signal::Tenant { domain: domain() }).await.unwrap();
-    // Jobs are known when the signal has been heard; a category without any suits every type, one with a phone's suits phones.
+    // Jobs are known after the signal; a category without any is listed for every type, one with a phone's for phones.
     let mut app = App::login(broker.addr, "innovaphone-devices", DOMAIN, "jobs", PASSWORD).await;
     until("the jobs are known", async || {
         let listed = app.request(json!({"mt": "GetProvisioningCategories", "type": "GW"})).await;
@@ -72,7 +72,7 @@ async fn make_jobs(broker: &Broker, files: &FileServer) {
     .await;
 }
 
-/// A phone that has the address of the broker, and this code typed in.
+/// A phone that has the address of the broker and this code.
 async fn phone(number: usize, broker: SocketAddr, code: &str) -> (DeviceKey, Phone, Receiver<PhoneEvent>) {
     let id = HardwareId::parse(&format!("009033420{number:03x}")).unwrap();
     let options = PhoneOptions {
@@ -98,7 +98,7 @@ fn is_done(work: &Work, kinds: usize) -> bool {
         && work.configs.iter().all(|config| done(&config.progress.state))
 }
 
-/// The step, without what differs from kind to kind.
+/// The event, without what differs from kind to kind.
 fn word(event: &TimelineEvent) -> &'static str {
     match event {
         TimelineEvent::Entered(_) => "entered",
@@ -141,7 +141,7 @@ on_each_store!(a_phone_is_updated_configured_and_then_announced, |_| {}, async |
     assert_eq!(words, ["entered", "ordered", "updated", "configured", "ready", "cleaned up"]);
 
     phone.stop().await;
-    let seen = gone_through(before_notice);
+    let seen = short_events(before_notice);
     assert_eq!(seen, ["password", "firmware", "boot code", "restart", "back", "config"]);
     while let Some(event) = events.recv().await {
         let restarts = matches!(event, PhoneEvent::Loaded { .. } | PhoneEvent::Restarting);
@@ -150,8 +150,8 @@ on_each_store!(a_phone_is_updated_configured_and_then_announced, |_| {}, async |
     assert!(files.asked().starts_with(&["ip112.bin".into(), "boot112.bin".into()]), "{:?}", files.asked());
 });
 
-/// What a phone has gone through, in short.
-fn gone_through(events: Vec<PhoneEvent>) -> Vec<&'static str> {
+/// The events of a phone, in short.
+fn short_events(events: Vec<PhoneEvent>) -> Vec<&'static str> {
     let mut seen = Vec::new();
     for event in events {
         seen.push(match event {
@@ -183,7 +183,7 @@ on_each_store!(what_was_done_is_not_done_again, |_| {}, async |broker: &Broker| 
     phone.kill_connection().await;
     let back = async { while !matches!(events.recv().await, Some(PhoneEvent::Member(_))) {} };
     guarded("the phone is back", back).await;
-    // Another kind of job comes while the phone is there: it alone goes out.
+    // A job of another kind is made while the phone is a member: only that one is sent.
     let values = json!({"server": "192.0.2.99"});
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": values})).unwrap();
     let made =
@@ -204,13 +204,13 @@ on_each_store!(what_was_done_is_not_done_again, |_| {}, async |broker: &Broker| 
     assert!((3..10).contains(&lines), "one configuration and no more: {lines} lines");
 });
 
-on_each_store!(a_line_that_is_cut_anywhere_is_no_harm, hasty, async |broker: &Broker| {
+on_each_store!(a_line_that_is_cut_anywhere_is_no_harm, fast_retries, async |broker: &Broker| {
     let files = FileServer::start().await.unwrap();
     make_jobs(broker, &files).await;
     let kinds = configurations(&files).len();
     let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
 
-    // How many messages of the broker it takes when nothing goes wrong.
+    // The number of messages of the broker without a fault.
     let code = users.code(CATEGORY, "whole").await;
     let line = Cutter::start(broker.addr, usize::MAX).await;
     let (key, whole, _events) = phone(0, line.addr, &code).await;
@@ -227,7 +227,7 @@ on_each_store!(a_line_that_is_cut_anywhere_is_no_harm, hasty, async |broker: &Br
     let runs = stream::iter(&codes).map(async |(after, code)| {
         let line = Cutter::start(broker.addr, *after).await;
         let (key, phone, _events) = phone(after + 1, line.addr, code).await;
-        // Looking is work too, and many do it at the same time.
+        // Checking takes processor time too, and many do it at the same time.
         let all_done = async {
             while !is_done(&work(broker, &key).await, kinds) {
                 tokio::time::sleep(Duration::from_millis(100)).await;

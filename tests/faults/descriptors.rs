@@ -1,4 +1,4 @@
-//! The process runs out of file descriptors for connections: who is in stays in, who comes is sent away, and it goes on by
+//! The process runs out of file descriptors: existing connections stay, new ones are refused, and it recovers by
 //! itself.
 
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::{LOOK, dropped, members, processor, ready, run};
 
 const LIMIT: usize = 256;
 const MEMBERS: usize = 100;
-/// Connections that get no answer for so long wait.
+/// A connection without an answer for this long is waiting.
 const WAITS: Duration = Duration::from_secs(1);
-/// How long it is short of descriptors.
+/// How long descriptors are exhausted.
 const SHORT: Duration = Duration::from_secs(3);
 
 #[test]
 #[ignore = "takes seconds, and all cores"]
-fn no_descriptor_is_left() {
+fn running_out_of_descriptors() {
     let keep = Keep::redis();
     let broker = keep.start_under(&["prlimit", &format!("--nofile={LIMIT}")], &[]);
     run(async {
@@ -32,7 +32,7 @@ fn no_descriptor_is_left() {
         let mut fill = Vec::new();
         let mut refused = None;
         while refused.is_none() {
-            // Those that only connect hold descriptors until they have to say something.
+            // Connections that only connect hold descriptors until the time limit of the first message.
             match timeout(WAITS, Wire::open(broker.addr, "/sysclients", None)).await {
                 Ok(Ok(wire)) => fill.push(wire),
                 Ok(Err(_)) => refused = Some("is sent away"),
@@ -49,7 +49,7 @@ fn no_descriptor_is_left() {
             sleep(LOOK).await;
         }
         let busy = processor(&broker) - before;
-        // What is free again is enough; nobody has to restart anything.
+        // The freed descriptors are enough; no restart is needed.
         let (filled, freed) = (fill.len(), Instant::now());
         fill.truncate(filled / 2);
         let mut device = Device::new(7_000, &code);
@@ -68,7 +68,7 @@ fn no_descriptor_is_left() {
             refused.unwrap()
         );
         assert_eq!(gone, 0);
-        // What is kept in reserve is for these, and for the store.
+        // The reserve is for these connections and for the store.
         assert_eq!(answers, looks, "the operations listener answers all the time");
         assert!(again <= Duration::from_secs(5), "{again:?}");
     });

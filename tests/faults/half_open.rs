@@ -1,5 +1,5 @@
-//! Peers that are not there any more although their connections are: nobody answers the pings. The kernel of a frozen process
-//! still acknowledges every byte, so only the missing pongs tell.
+//! Half-open connections: the peer is gone and answers no pings. The kernel of a frozen process still acknowledges
+//! every byte, so only the missing pongs reveal it.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ const DEAD_AFTER: Duration = Duration::from_secs(6);
 
 #[test]
 #[ignore = "takes seconds, and all cores"]
-fn who_answers_no_ping_is_cut_in_time() {
+fn half_open_connections_are_closed_in_time() {
     assert!(Config::default().devices.dead_after <= Duration::from_secs(90), "what holds by default");
     let keep = Keep::embedded();
     let broker = keep.start(&[("devices.ping_every", "2s"), ("devices.dead_after", "6s")]);
     run(async {
         let mut members = members(broker.addr, FROZEN + LIVING).await;
-        // Everybody is heard of once more, so that the time begins here.
+        // Every member sends once more, so that the time starts here.
         assert_eq!(dropped(&mut members).await, 0);
         let begun = Instant::now();
         let frozen: Vec<(Device, Wire)> = members.split_off(LIVING);
@@ -55,12 +55,12 @@ fn who_answers_no_ping_is_cut_in_time() {
         assert_eq!((silent(&broker).await, gone), (FROZEN as u64, 0));
         assert!(noticed + Duration::from_secs(1) >= DEAD_AFTER, "{noticed:?}");
         assert!(noticed <= DEAD_AFTER + Duration::from_secs(1), "{noticed:?}");
-        // The sockets linger for `devices.close_wait`, so that a peer that is only slow reads why.
+        // The sockets linger for `devices.close_wait`, so that a slow peer can read the reason.
         assert!(closed <= DEAD_AFTER + Duration::from_secs(4), "{closed:?}");
     });
 }
 
-/// How many were cut because nothing was heard of them.
+/// How many connections were closed for silence.
 async fn silent(broker: &Process) -> u64 {
     metric(broker.ops, "provbroker_device_closes_total{reason=\"silent\"}").await
 }

@@ -1,14 +1,14 @@
-//! Faults of what is around the broker, with figures: how long it takes, how much it holds, how many are dropped. The broker is
-//! a process of its own, the sockets are real.
+//! Faults around the broker, measured: duration, memory, dropped connections. The broker is a separate process, the
+//! sockets are real.
 //!
-//! Ignored by default, because they take seconds and want the machine for themselves:
-//! `cargo test --test faults -- --ignored --nocapture --test-threads 1`. They wait as long as the fault itself lasts, and ask
-//! again and again for what is measured.
+//! Ignored by default, because they take seconds and need the machine for themselves: `cargo test --test faults --
+//! --ignored --nocapture --test-threads 1`. They only wait for the duration of the fault itself, and poll for what is
+//! measured.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-// These belong to the tests of kills, which use the rest of them.
+// Shared with the tests of kills, which use the remaining functions.
 #[allow(dead_code)]
 #[path = "../kills/broker.rs"]
 mod broker;
@@ -50,18 +50,18 @@ const AT_ONCE: usize = 50;
 /// Lines of the clean-up after an entry (`docs/protocol/sysclient.md` 5.2).
 const CLEAN_UP: usize = 5;
 
-/// Between two looks at something that is measured.
+/// Interval of polling.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs an asynchronous test on this thread.
 fn run<T>(test: impl Future<Output = T>) -> T {
-    // A few thousand sockets are more than a process may have by default.
+    // The default limit of open files is too low for a few thousand sockets.
     let own = std::process::id().to_string();
     let _ = Command::new("prlimit").args(["--pid", &own, "--nofile=8192:"]).status();
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
-/// Devices that have entered by codes and for which nothing is left to do.
+/// Devices that have entered by codes and whose work is done.
 async fn members(to: SocketAddr, many: usize) -> Vec<(Device, Wire)> {
     let mut users = Users::login(to).await.unwrap();
     let codes = users.codes(many, &mut Learned::default()).await.unwrap();
@@ -83,7 +83,7 @@ async fn members(to: SocketAddr, many: usize) -> Vec<(Device, Wire)> {
     members
 }
 
-/// Takes the next frame as a phone with a web server does. Whether it was the end of a request.
+/// Handles the next frame like a phone with a web server. Returns whether it was the end of a request.
 async fn serve(wire: &mut Wire) -> wire::Result<bool> {
     match wire.next().await? {
         Frame::Ping(payload) => wire.send(10, &payload).await?,
@@ -101,12 +101,12 @@ async fn serve(wire: &mut Wire) -> wire::Result<bool> {
     Ok(false)
 }
 
-/// How many of the members are not there any more.
+/// How many members were dropped.
 async fn dropped(members: &mut [(Device, Wire)]) -> usize {
     join_all(members.iter_mut().map(|(_, wire)| quiet(wire))).await.iter().filter(|there| there.is_err()).count()
 }
 
-/// The status that `/readyz` answers; `None` if it does not within a second.
+/// The status of `/readyz`; `None` without an answer within a second.
 async fn ready(broker: &Process) -> Option<u16> {
     let ask = async {
         let mut wire = Wire::connect(broker.ops).await?;
@@ -117,7 +117,7 @@ async fn ready(broker: &Process) -> Option<u16> {
     head[9..12].parse().ok()
 }
 
-/// Devices that are connected now.
+/// Number of connected devices.
 async fn connected(broker: &Process) -> u64 {
     metric(broker.ops, "provbroker_connections{peer=\"device\"}").await
 }
@@ -129,7 +129,7 @@ fn memory(broker: &Process, name: &str) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse().unwrap()
 }
 
-/// Processor time that it has used, in hundredths of a second.
+/// Processor time used, in hundredths of a second.
 fn processor(broker: &Process) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", broker.pid())).unwrap();
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();

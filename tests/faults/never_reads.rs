@@ -1,4 +1,4 @@
-//! Members that never read what they are sent: cut in time, and little is held for them.
+//! Members that never read: closed in time, with little memory held for them.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::{Wire, dropped, members, memory, run};
 
 const DEAF: usize = 50;
 const LIVING: usize = 20;
-/// What the broker may hold for each, in KiB. What the kernel holds in the buffers of the socket comes on top.
+/// Memory that the broker may hold for each, in KiB, without the socket buffers of the kernel.
 const ALLOWED_KIB: u64 = 64;
 
-/// Sends pings and reads none of the answers, until the connection has ended; how long that took.
+/// Sends pings and reads none of the answers until the connection ends; returns how long that took.
 async fn flood(wire: &mut Wire, pings: &[u8]) -> Duration {
     let begun = Instant::now();
     while wire.write(pings).await.is_ok() {}
@@ -23,14 +23,14 @@ async fn flood(wire: &mut Wire, pings: &[u8]) -> Duration {
 
 #[test]
 #[ignore = "measures memory"]
-fn who_never_reads_is_cut_and_costs_little() {
+fn a_member_that_never_reads_is_closed_and_takes_little_memory() {
     let keep = Keep::embedded();
     let broker = keep.start(&[]);
     run(async {
         let mut members = members(broker.addr, LIVING + 2 * DEAF).await;
         let pings = frame(9, &[b'p'; 125]).repeat(100);
         let mut figures = Vec::new();
-        // The first time touches memory that the second time uses again.
+        // The first run allocates memory that the second run reuses.
         for _ in 0..2 {
             let deaf = members.len() - DEAF;
             let mut deaf = members.split_off(deaf);

@@ -1,4 +1,5 @@
-//! SIGTERM: not ready at once, members closed at a pace with 1001, and the process ends by itself; a second one ends it at once.
+//! SIGTERM: readiness ends at once, members are closed at a pace with 1001, and the process ends by itself; a second
+//! SIGTERM ends it at once.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const MEMBERS: usize = 2_000;
 const WAIT: Duration = Duration::from_secs(1);
 const SETTINGS: [(&str, &str); 2] = [("lifecycle.drain_wait", "1s"), ("lifecycle.drain_per_second", "500")];
 
-/// Stays until the connection ends; how, and when.
+/// Stays until the connection ends; returns how and when.
 async fn stay(wire: &mut Wire) -> (Gone, Instant) {
     loop {
         if let Err(gone) = serve(wire).await {

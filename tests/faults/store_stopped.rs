@@ -1,4 +1,5 @@
-//! The store stands still for ten seconds: nobody gets in, nobody is dropped, and it goes on at once when the store is back.
+//! The store hangs for ten seconds: no device can enter, none is dropped, and work resumes as soon as the store is
+//! back.
 
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use super::{LOOK, Process, dropped, members, ready, run};
 const MEMBERS: usize = 200;
 const NEWCOMERS: usize = 10;
 const AWAY: Duration = Duration::from_secs(10);
-/// Who is not let in tries again after this time.
+/// Wait before a refused device tries again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// A try is given up after this time, as a person does.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A try is given up after this time.
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
-/// Tries until the device is let in, or until `end`: when it was, and how often it tried.
+/// Tries until the device is admitted, or until `end`; returns when that was, and the number of tries.
 async fn try_until(broker: &Process, mut device: Device, end: Instant) -> (Option<Instant>, u32) {
     let mut tries = 0;
     while Instant::now() < end {
@@ -33,7 +34,7 @@ async fn try_until(broker: &Process, mut device: Device, end: Instant) -> (Optio
             }
             super::device::admin_password(&mut wire).await
         };
-        if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, attempt).await {
+        if let Ok(Ok(())) = tokio::time::timeout(MAX_WAIT, attempt).await {
             return (Some(Instant::now()), tries);
         }
         sleep(AGAIN).await;
@@ -43,7 +44,7 @@ async fn try_until(broker: &Process, mut device: Device, end: Instant) -> (Optio
 
 #[test]
 #[ignore = "takes seconds, and all cores"]
-fn redis_stands_still_for_ten_seconds() {
+fn redis_hangs_for_ten_seconds() {
     let keep = Keep::redis();
     let broker = keep.start(&[("store.deadline", "250ms")]);
     run(async {

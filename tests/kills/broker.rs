@@ -1,4 +1,4 @@
-//! A broker as a process of its own, and where it keeps what it remembers.
+//! A broker as a separate process, and its store.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ pub const DOMAIN: &str = "example.com";
 pub const PASSWORD: &str = "password-of-example-com";
 pub const CATEGORY: &str = "Desk phones";
 
-/// Lines of the log that a failure shows.
+/// Lines of the log shown by a failure.
 const SHOWN: usize = 60;
 
 const CONFIG: &str = r#"
@@ -50,7 +50,7 @@ name = "Desk phones"
 provisioning = true
 "#;
 
-/// Where brokers keep what they remember; goes away with this.
+/// The store of a broker; deleted when dropped.
 pub enum Keep {
     Embedded(TempDir),
     Redis(RedisServer, TempDir),
@@ -61,7 +61,7 @@ impl Keep {
         Self::Embedded(tempfile::tempdir().unwrap())
     }
 
-    /// What is acknowledged survives a kill of the server.
+    /// Acknowledged writes survive a kill of the server.
     pub fn redis() -> Self {
         Self::Redis(RedisServer::durable(), tempfile::tempdir().unwrap())
     }
@@ -78,7 +78,7 @@ impl Keep {
         self.start_under(&[], settings)
     }
 
-    /// The same through another program that becomes the broker.
+    /// Starts it through another program that executes the broker.
     pub fn start_under(&self, through: &[&str], settings: &[(&str, &str)]) -> Process {
         let (dir, url) = match self {
             Self::Embedded(dir) => (dir, format!("embedded:{}", dir.path().join("store.redb").display())),
@@ -87,15 +87,15 @@ impl Keep {
         Process::start(dir, &url, through, settings)
     }
 
-    /// The same with a way to the store that somebody watches.
-    // Not every test that includes this has one.
+    /// Starts it with a store address that leads through an observer.
+    // Not used by every test that includes this.
     #[allow(dead_code)]
     pub fn start_by(&self, store: &str, settings: &[(&str, &str)]) -> Process {
         let (Self::Embedded(dir) | Self::Redis(_, dir)) = self;
         Process::start(dir, store, &[], settings)
     }
 
-    /// What 15 seconds without a sign of life do to the nodes that have been killed: their leases end.
+    /// Ends the leases of killed nodes at once, as 15 seconds without a renewal would.
     pub async fn end_leases(&self) {
         if let Self::Redis(server, _) = self {
             let mut redis = server.connection().await;
@@ -106,7 +106,7 @@ impl Keep {
         }
     }
 
-    /// Nothing is left in the mailbox, as far as one can look into it from outside.
+    /// Asserts that the mailbox is empty, as far as that is visible from outside.
     pub async fn no_mail(&self) {
         if let Self::Redis(server, _) = self {
             let mut redis = server.connection().await;
@@ -116,7 +116,7 @@ impl Keep {
         }
     }
 
-    /// SIGKILL for the store too, and a new one on the same data. False if it has no process of its own.
+    /// Also kills the store by SIGKILL, and starts a new one on the same data. False if it has no process of its own.
     pub fn kill_store(&mut self) -> bool {
         let Self::Redis(server, _) = self else { return false };
         server.kill();
@@ -146,7 +146,7 @@ impl Process {
             .args(["serve", "--store", store, "--config"])
             .arg(&file)
             .env("PROVBROKER__LOG__FORMAT", "json")
-            // Two cores and several brokers at once: slowness is not what is tested here.
+            // Two cores run several brokers at once; slowness is not tested here.
             .env("PROVBROKER__STORE__DEADLINE", "2s")
             .envs(settings.iter().map(|(key, value)| (variable(key), value)))
             .stdin(Stdio::null())
@@ -175,8 +175,8 @@ impl Process {
         Self { child, addr, ops, log }
     }
 
-    /// Its number.
-    // Not every test that includes this asks.
+    /// Its process id.
+    // Not used by every test that includes this.
     #[allow(dead_code)]
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -195,7 +195,7 @@ impl Process {
         self.child.try_wait().unwrap().map(|status| status.code().expect("no signal has killed it"))
     }
 
-    /// SIGKILL. It is gone when this returns.
+    /// SIGKILL. The process has ended when this returns.
     pub fn kill(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! A phone with a code: enters, keeps its password, comes back.
+//! A phone with a code: enters, keeps its password, reconnects.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ const PATH: &str = "/sysclients";
 const PRODUCT: &str = "IP112";
 const VERSION: &str = "13r3 sr9 [13.6012/136012/300]";
 
-/// Close code for a challenge that was not answered in time, or wrongly.
+/// Close code for a challenge that was answered too late or wrongly.
 pub const REFUSED: u16 = 1008;
 /// Close code for "try again later".
 pub const LATER: u16 = 1013;
@@ -32,7 +32,7 @@ pub struct Admin {
     pub members: Value,
 }
 
-/// What an identify leads to.
+/// The answer to an identify.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// `0001`: it has entered.
@@ -41,16 +41,16 @@ pub enum Answer {
     Challenge(String),
 }
 
-/// How a device came in again.
+/// How a device has registered again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Way {
-    /// It showed its code once more and was given a password.
+    /// It sent its code again and was given a password.
     pub by_code: bool,
-    /// So often it was asked for a password that it never got, and had to come again.
+    /// How often it was challenged for a password that it never received, and had to reconnect.
     pub in_vain: u64,
 }
 
-/// What a phone remembers over restarts.
+/// What a phone keeps across restarts.
 #[derive(Debug, Clone)]
 pub struct Device {
     pub id: String,
@@ -59,7 +59,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device with a code typed in; `number` makes its MAC address.
+    /// A device with a code; `number` determines its MAC address.
     pub fn new(number: u64, code: &str) -> Self {
         Self { id: format!("0090{number:08x}"), code: code.into(), password: None }
     }
@@ -102,7 +102,7 @@ impl Device {
         }
     }
 
-    /// Enters with its code, or as far as it gets. It is a member when this returns.
+    /// Enters with its code, or fails midway. It is a member when this returns.
     pub async fn enter(&mut self, to: SocketAddr, fuse: Option<&Rc<Fuse>>) -> Result<Wire> {
         let mut wire = self.come(to, fuse).await?;
         let answer = self.answer(&mut wire).await?;
@@ -111,9 +111,9 @@ impl Device {
         Ok(wire)
     }
 
-    /// Comes in whatever it takes, as often as it takes: with its password, or else with its code once more. Only a broker
-    /// that is there but says "try again later" or asks for what the device never got makes it come again; anything else
-    /// is a failure.
+    /// Registers with its password, or else with its code again, in as many tries as needed. It only retries if the
+    /// broker says "try again later" or challenges it for a password that it never received; anything else is a
+    /// failure.
     pub async fn come_in(&mut self, to: SocketAddr) -> (Wire, Way) {
         let mut way = Way::default();
         loop {
@@ -137,7 +137,7 @@ impl Device {
             Answer::Challenge(challenge) if had_password => {
                 wire.send(2, &self.identify(false, Some(&challenge))).await?;
             }
-            // A phone without a password says nothing; the server closes after a while.
+            // A phone without a password sends nothing; the server closes after a while.
             Answer::Challenge(_) => {
                 let said = receive(&mut wire).await.map(|admin| admin.kind);
                 return Err(said.expect_err("no more words for a device that has not answered"));
@@ -152,7 +152,7 @@ impl Device {
 pub async fn receive(wire: &mut Wire) -> Result<Admin> {
     loop {
         match wire.next().await? {
-            // It has no web server, so the broker's clean-up comes to nothing.
+            // It has no web server, so the broker's clean-up fails.
             Frame::Binary(message) if message[0] == 2 => {}
             Frame::Binary(message) => {
                 assert_eq!(message[0], 1, "an admin message");
@@ -165,14 +165,14 @@ pub async fn receive(wire: &mut Wire) -> Result<Admin> {
     }
 }
 
-/// `0003`: the sign that the device is a member, since its domain hands out an administrative password.
+/// `0003`: shows that the device is a member, since its domain has an administrative password.
 pub async fn admin_password(wire: &mut Wire) -> Result<()> {
     let Admin { kind, members } = receive(wire).await?;
     assert_eq!(kind, 3, "{members}");
     Ok(())
 }
 
-/// Everything sent so far has been worked off, and the server has said nothing.
+/// Waits until everything sent so far was handled, and asserts that the server has sent nothing.
 pub async fn quiet(wire: &mut Wire) -> Result<()> {
     wire.send(9, b"fence").await?;
     loop {

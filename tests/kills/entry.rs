@@ -1,4 +1,4 @@
-//! A device drops at every byte of its entry and comes back; two devices bring the same code.
+//! A device disconnects at every byte of its entry and reconnects; two devices bring the same code.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::run;
 use super::users::{Learned, Users};
 use super::wire::{Frame, Result, Wire, frame, upgrade};
 
-/// A device that is not in after this time is counted as stuck: less than a challenge is valid, more than the second for which
-/// this broker waits for the answer to one.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A device that is not a member after this time counts as stuck: less than the validity of a challenge, more than the
+/// second for which this broker waits for its answer.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Devices at the same time.
 const AT_ONCE: usize = 24;
 
-/// Between two cuts; the steps of an entry are longer than this.
+/// Bytes between two cuts; the messages of an entry are longer than this.
 const STRIDE: usize = 3;
 
 /// Races for a code.
@@ -28,20 +28,20 @@ const RACES: usize = 200;
 
 const PATH: &str = "/sysclients";
 
-/// Where a device drops.
+/// Where a device disconnects.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
-    /// So many bytes of its upgrade and identify have been sent.
+    /// After this many bytes of its upgrade and identify were sent.
     Sent(usize),
-    /// So many bytes of the answers have been read: the upgrade, `0001`, `0003`.
+    /// After this many bytes of the answers were read: the upgrade, `0001`, `0003`.
     Read(usize),
-    /// It has entered and comes back; so many bytes of that have been sent.
+    /// It has entered and reconnects; after this many bytes of that were sent.
     SentBack(usize),
-    /// The same; it has been asked and has answered, and has read nothing more.
+    /// It has reconnected and answered the challenge, and has read nothing more.
     Answered,
 }
 
-/// Lengths of what a device sends and reads when it enters, and of what it sends when it comes back.
+/// Number of bytes that a device sends and reads when it enters, and that it sends when it reconnects.
 struct Lengths {
     sent: usize,
     read: usize,
@@ -63,7 +63,7 @@ impl Lengths {
     }
 
     fn cuts(&self) -> Vec<Cut> {
-        // The last byte, and everything that was sent, are cuts of their own.
+        // The last byte, and everything that was sent, are separate cuts.
         let sent = (0..self.sent).step_by(STRIDE).chain([self.sent - 1, self.sent]).map(Cut::Sent);
         let read = (1..self.read).step_by(STRIDE).chain([self.read]).map(Cut::Read);
         let back = (0..self.sent_back).step_by(STRIDE).chain([self.sent_back]).map(Cut::SentBack);
@@ -71,12 +71,12 @@ impl Lengths {
     }
 }
 
-/// Upgrade and identify in one go.
+/// Upgrade and identify in one piece.
 fn hello(device: &Device, code: bool) -> Vec<u8> {
     [upgrade(PATH).as_bytes(), &frame(2, &device.identify(code, None))].concat()
 }
 
-/// Goes as far as the cut. A password that was read in whole is kept, if the device did not lose its power first.
+/// Goes as far as the cut. A password that was read completely is kept, unless the device is `forgetful`.
 async fn go(device: &mut Device, broker: &Process, cut: Cut, forgetful: bool) -> Result<()> {
     match cut {
         Cut::Sent(bytes) => {
@@ -104,14 +104,14 @@ async fn go(device: &mut Device, broker: &Process, cut: Cut, forgetful: bool) ->
             end(wire, forgetful);
         }
     }
-    // Its power fails before the password is kept: possible until it has answered a challenge with it.
+    // It loses power before it stores the password: possible until it has answered a challenge with it.
     if forgetful && !matches!(cut, Cut::Answered) {
         device.password = None;
     }
     Ok(())
 }
 
-/// Ends with a reset, or in order.
+/// Ends with a reset, or regularly.
 fn end(wire: Wire, hard: bool) {
     if hard { wire.reset() } else { drop(wire) }
 }
@@ -130,14 +130,14 @@ fn drop_everywhere(keep: &Keep) {
                 tries.push((Device::new(tries.len() as u64 + 1, &code), cut, forgetful));
             }
         }
-        // Notices are not what this is about, and Users that does not answer is cut.
+        // Notices are not tested here, and a silent Users would be closed.
         drop(users);
         let all = tries.len();
         let back = stream::iter(tries).map(|(mut device, cut, forgetful)| {
             let broker = &broker;
             async move {
                 go(&mut device, broker, cut, forgetful).await.unwrap_or_else(|gone| panic!("{cut:?}: {gone:?}"));
-                let came = timeout(PATIENCE, device.come_in(broker.addr)).await;
+                let came = timeout(MAX_WAIT, device.come_in(broker.addr)).await;
                 (device, cut, came.ok().map(|(_, way)| way))
             }
         });
@@ -165,14 +165,14 @@ fn a_device_that_drops_anywhere_comes_back_on_redis() {
     drop_everywhere(&Keep::redis());
 }
 
-/// True if it has been let in.
+/// Whether the device was let in.
 async fn try_code(device: &mut Device, broker: &Process) -> bool {
     let mut wire = Wire::open(broker.addr, PATH, None).await.unwrap();
     wire.send(2, &device.identify(true, None)).await.unwrap();
     wire.send(9, b"fence").await.unwrap();
     match wire.next().await.unwrap() {
         Frame::Pong => {
-            // What comes late would come before the next fence.
+            // A late message would arrive before the next fence.
             quiet(&mut wire).await.unwrap();
             false
         }

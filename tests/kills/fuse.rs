@@ -1,4 +1,4 @@
-//! When a broker is killed: a drawn number of wire messages into a round, and a drawn moment later.
+//! Determines when a broker is killed: after a random number of messages of a round, plus a random delay.
 
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::broker::Process;
 
-/// Numbers from a seed (`SplitMix64`).
+/// Random numbers from a seed (`SplitMix64`).
 pub struct Rng(u64);
 
 impl Rng {
@@ -32,14 +32,14 @@ impl Rng {
         self.next() % end
     }
 
-    /// From nothing to 30 ms; each order of magnitude is as likely as the next one.
+    /// From zero to 30 ms; each order of magnitude is equally likely.
     pub fn moment(&mut self) -> Duration {
         let most = 1 << self.below(16);
         Duration::from_micros(self.below(most))
     }
 }
 
-/// Kills a broker after so many messages, or when everybody is done.
+/// Kills a broker after a number of messages, or when all peers are done.
 pub struct Fuse {
     victim: RefCell<Option<Process>>,
     left: Cell<u64>,
@@ -49,13 +49,13 @@ pub struct Fuse {
 }
 
 impl Fuse {
-    /// Burns for `after` messages and `delay`; at once when `busy` peers have nothing left to do.
+    /// Triggers `delay` after the `after`th message, or at once when `busy` peers are done.
     pub fn lit(victim: Process, after: u64, busy: usize, delay: Duration) -> Rc<Self> {
         let victim = RefCell::new(Some(victim));
         Rc::new(Self { victim, left: Cell::new(after), busy: Cell::new(busy), delay, blown: Cell::default() })
     }
 
-    /// A message has been sent or has come.
+    /// A message was sent or received.
     pub fn message(&self) {
         self.left.set(self.left.get().saturating_sub(1));
         if self.left.get() == 0 {
@@ -63,7 +63,7 @@ impl Fuse {
         }
     }
 
-    /// One of the peers has nothing left to do.
+    /// One of the peers is done.
     pub fn done(&self) {
         self.busy.set(self.busy.get() - 1);
         if self.busy.get() == 0 {
@@ -73,7 +73,7 @@ impl Fuse {
 
     fn blow(&self) {
         let Some(victim) = self.victim.take() else { return };
-        // The kill is to strike in the middle of something, so this thread does not let others run first.
+        // This thread does not yield, so that the kill hits work in progress.
         let strike = Instant::now() + self.delay;
         while Instant::now() < strike {
             spin_loop();
@@ -82,7 +82,7 @@ impl Fuse {
         self.blown.set(Some(Instant::now()));
     }
 
-    /// When the broker was dead for sure.
+    /// When the broker was certainly dead.
     pub fn blown(&self) -> Instant {
         self.blown.get().expect("the fuse has blown")
     }

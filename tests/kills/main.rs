@@ -1,10 +1,10 @@
-//! What happens when something dies or stops between a claim and the delivery of its notice: the broker, Users, the device,
-//! the store. Every broker here is a process of its own, killed by SIGKILL.
+//! Kills and stops between a claim and the delivery of its notice: of the broker, Users, the device, the store. Every
+//! broker is a separate process, killed by SIGKILL.
 //!
-//! The peers are written from the protocol texts alone; nothing of `provbroker` is used. Nothing waits by sleeping: kills
-//! strike after a drawn number of messages on the wire. `KILLS_SEED` draws others.
+//! The peers are written from the protocol texts alone; they use nothing of `provbroker`. No test waits by sleeping:
+//! kills happen after a random number of messages. `KILLS_SEED` selects others.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broker;

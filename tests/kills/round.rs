@@ -1,4 +1,5 @@
-//! One round of a roll-out that is cut by a kill of the broker, and what has to hold afterwards.
+//! One round of a roll-out that is interrupted by a kill of the broker, and the conditions that have to hold
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -17,37 +18,39 @@ use super::wire::{Gone, guarded, metric};
 /// Devices in a round.
 const DEVICES: usize = 8;
 
-/// The longest that a round goes on by messages: 3 per device and 3 per notice, if each comes alone.
+/// Most messages of a round: 3 per device and 3 per notice, if each is sent separately.
 const MESSAGES: u64 = 6 * DEVICES as u64;
 
-/// How long a connection of Users has to stay open after its pong; some notices are settled before the kill, some are not.
+/// How long a connection of Users has to stay open after its pong; so some notices are settled before the kill, and
+/// some are not.
 const HOLD_MILLIS: u64 = 5;
 
-/// A device that is not in, or a notice that has not come, after this time is counted as stuck or lost. Nothing waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A device that is not a member, or a notice that has not arrived, after this time counts as stuck or lost. No test
+/// waits for it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What happened over many rounds.
+/// Counts over many rounds.
 #[derive(Debug, Default)]
 pub struct Totals {
     pub kills: u64,
-    /// Kills that took the store along.
+    /// Kills that included the store.
     pub store_kills: u64,
     pub codes: u64,
     /// Codes that a device had claimed before the kill.
     pub claimed: u64,
-    /// Devices that had been told their password before the kill; the rest of the claimed ones had not heard of it.
+    /// Devices that had received their password before the kill.
     pub told: u64,
     /// Notices that may have been settled before the kill.
     pub settled: u64,
-    /// Devices that showed their code (once more) after it.
+    /// Devices that sent their code (again) after it.
     pub by_code: u64,
-    /// So often a device was asked for a password that it had never got.
+    /// How often a device was challenged for a password that it had never received.
     pub in_vain: u64,
     /// Notices beyond the first of a code.
     pub duplicates: u64,
-    /// Notices owed that did not come.
+    /// Pending notices that did not arrive.
     pub lost: u64,
-    /// Devices that did not get in any more.
+    /// Devices that could not register again.
     pub stuck: u64,
 }
 
@@ -75,7 +78,7 @@ impl Lane {
         }
     }
 
-    /// One round. `wait_for_leases`: the node that was killed counts as alive until its time is over.
+    /// One round. `wait_for_leases`: the killed node counts as alive until its lease ends.
     pub async fn round(mut self, kill_store: bool, wait_for_leases: bool) -> Self {
         let mut before = Learned::default();
         let mut users = Users::login(self.broker.addr).await.unwrap();
@@ -84,7 +87,7 @@ impl Lane {
             codes.iter().zip(self.devices..).map(|(code, number)| Device::new(number, code)).collect();
         self.devices += DEVICES as u64;
 
-        // Users is there in half of the rounds.
+        // Users is connected in half of the rounds.
         let users = (self.rng.below(2) == 0).then_some(users);
         let (after, delay) = (1 + self.rng.below(MESSAGES), self.rng.moment());
         let addr = self.broker.addr;
@@ -94,19 +97,19 @@ impl Lane {
         let dead = fuse.blown();
 
         if kill_store {
-            self.tally.store_kills += u64::from(self.keep.kill_store());
+            self.totals.store_kills += u64::from(self.keep.kill_store());
         }
         if !wait_for_leases {
             self.keep.end_leases().await;
         }
         self.broker = start(&self.keep);
-        self.tally.kills += 1;
-        self.tally.codes += DEVICES as u64;
+        self.totals.kills += 1;
+        self.totals.codes += DEVICES as u64;
         self.come_back(&codes, &mut devices, &before, dead).await;
         self
     }
 
-    /// The second half: everybody comes back to the new broker.
+    /// The second half: everybody reconnects to the new broker.
     async fn come_back(&mut self, codes: &[String], devices: &mut [Device], before: &Learned, dead: Instant) {
         let addr = self.broker.addr;
         let mut after = Learned::default();
@@ -115,29 +118,29 @@ impl Lane {
             let claimed = users.device(&device.code, &mut after).await.unwrap();
             assert!(claimed.as_ref().is_none_or(|id| *id == device.id), "the code was used by somebody else");
             assert!(claimed.is_some() || device.password.is_none(), "a password was told, but the claim is not kept");
-            self.tally.claimed += u64::from(claimed.is_some());
-            self.tally.told += u64::from(device.password.is_some());
+            self.totals.claimed += u64::from(claimed.is_some());
+            self.totals.told += u64::from(device.password.is_some());
         }
-        // Only a pong that is old enough may have settled a notice. Everything else has to come again.
+        // Only a pong that is old enough may have settled a notice. All others have to come again.
         let settled = |sent: &Instant| *sent + Duration::from_millis(HOLD_MILLIS) <= dead;
         let owed: Vec<_> = codes.iter().filter(|code| !before.acknowledged.get(*code).is_some_and(settled)).collect();
-        self.tally.settled += (codes.len() - owed.len()) as u64;
+        self.totals.settled += (codes.len() - owed.len()) as u64;
 
-        let come_in = join_all(devices.iter_mut().map(|device| timeout(PATIENCE, device.come_in(addr))));
+        let come_in = join_all(devices.iter_mut().map(|device| timeout(MAX_WAIT, device.come_in(addr))));
         let all_owed = |after: &Learned| owed.iter().all(|code| after.devices.contains_key(*code));
-        let (taken, ways) = join(timeout(PATIENCE, users.take_until(&mut after, all_owed)), come_in).await;
+        let (taken, ways) = join(timeout(MAX_WAIT, users.take_until(&mut after, all_owed)), come_in).await;
         assert!(taken.is_err() || taken == Ok(Ok(())), "Users has lost its connection: {taken:?}");
-        self.tally.lost += owed.iter().filter(|code| !after.devices.contains_key(**code)).count() as u64;
+        self.totals.lost += owed.iter().filter(|code| !after.devices.contains_key(**code)).count() as u64;
         for way in &ways {
             match way {
                 Ok((_, way)) => {
-                    self.tally.by_code += u64::from(way.by_code);
-                    self.tally.in_vain += way.in_vain;
+                    self.totals.by_code += u64::from(way.by_code);
+                    self.totals.in_vain += way.in_vain;
                 }
-                Err(_) => self.tally.stuck += 1,
+                Err(_) => self.totals.stuck += 1,
             }
         }
-        // Still on their connections: exactly this device has the code, by all that Users hears of it.
+        // Still connected: according to all notices, exactly this device has the code.
         for device in devices.iter() {
             for id in [before, &after].iter().filter_map(|learned| learned.devices.get(&device.code)) {
                 assert_eq!(*id, device.id, "the notice names somebody else");
@@ -151,7 +154,7 @@ impl Lane {
             assert!(!way.by_code, "its password is good for the next time too");
         }
         let heard = codes.iter().filter(|code| [before, &after].iter().any(|l| l.devices.contains_key(*code))).count();
-        self.tally.duplicates += before.notices + after.notices - heard as u64;
+        self.totals.duplicates += before.notices + after.notices - heard as u64;
         self.delivered = after.devices.into_keys().collect();
     }
 
@@ -165,7 +168,7 @@ impl Lane {
             () = guarded("the last notice settled", all_settled) => {}
         }
         self.keep.no_mail().await;
-        self.tally
+        self.totals
     }
 }
 

@@ -7,27 +7,27 @@ use super::run;
 /// Kills per store.
 const KILLS: u64 = 100;
 
-/// Every so many rounds the store is killed with the broker.
+/// The store is killed together with the broker in every round of this number.
 const STORE_TOO: u64 = 5;
 
-/// In this round the new broker finds the old one's node still counted as alive, as it is for 15 seconds after a kill.
+/// In this round the node of the old broker still counts as alive, as it does for 15 seconds after a kill.
 const WITH_LEASES: u64 = 50;
 
 fn kill_again_and_again(keep: Keep, number: u64) {
-    let tally = run(async {
+    let totals = run(async {
         let mut lane = Lane::new(keep, number);
         for round in 1..=KILLS {
             lane = lane.round(round % STORE_TOO == 0, round == WITH_LEASES).await;
         }
         lane.finish().await
     });
-    println!("{tally:#?}");
-    assert_eq!((tally.lost, tally.stuck), (0, 0));
-    assert_eq!(tally.kills, KILLS);
-    // The kills have struck where it matters: before and after claims, before and after the password arrived.
-    assert!(tally.claimed > 0 && tally.claimed < tally.codes);
-    assert!(tally.told > 0 && tally.told < tally.claimed);
-    assert!(tally.duplicates > 0, "no kill has struck behind a notice");
+    println!("{totals:#?}");
+    assert_eq!((totals.lost, totals.stuck), (0, 0));
+    assert_eq!(totals.kills, KILLS);
+    // The kills have happened before and after claims, and before and after the password arrived.
+    assert!(totals.claimed > 0 && totals.claimed < totals.codes);
+    assert!(totals.told > 0 && totals.told < totals.claimed);
+    assert!(totals.duplicates > 0, "no kill has struck behind a notice");
 }
 
 #[test]

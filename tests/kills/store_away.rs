@@ -1,4 +1,4 @@
-//! Redis stops answering, or takes no more writes, in the middle of entries over real sockets.
+//! Redis stops answering, or accepts no more writes, in the middle of entries over real sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::run;
 use super::users::{Learned, Users};
 use super::wire::{Gone, Wire, guarded};
 
-/// How long Redis stands still.
+/// How long Redis hangs.
 const AWAY: Duration = Duration::from_secs(3);
 
 const DEVICES: usize = 20;
@@ -21,14 +21,14 @@ async fn ask<T: redis::FromRedisValue>(redis: &mut MultiplexedConnection, comman
     redis::cmd(command[0]).arg(&command[1..]).query_async(redis).await.unwrap()
 }
 
-/// What Redis has of a device and its code: whether there is a record, and who used the code.
+/// The records of a device and its code in Redis: whether the device exists, and who used the code.
 async fn traces(redis: &mut MultiplexedConnection, device: &Device) -> (bool, Option<String>) {
     let record = ask(redis, &["EXISTS", &format!("pb:{{{DOMAIN}}}:device:{}", device.id)]).await;
     let by = ask(redis, &["HGET", &format!("pb:{{{DOMAIN}}}:code:{}", device.code), "by"]).await;
     (record, by)
 }
 
-/// A device with a wrong code, again and again until it is heard out: it must never be let in.
+/// A device with a wrong code retries until it gets a final answer: it must never be let in.
 async fn guess(to: SocketAddr, mut device: Device) {
     loop {
         let Ok(mut wire) = device.come(to, None).await else { continue };
@@ -40,7 +40,7 @@ async fn guess(to: SocketAddr, mut device: Device) {
     }
 }
 
-/// A device with a wrong password, until it is told so.
+/// A device with a wrong password, until it is refused.
 async fn pretend(to: SocketAddr, mut device: Device) {
     device.password = Some("x".repeat(32));
     loop {
@@ -57,7 +57,7 @@ async fn pretend(to: SocketAddr, mut device: Device) {
     }
 }
 
-/// Members are members, and nothing of theirs is under way.
+/// All members are connected, and nothing is under way for them.
 async fn all_there(members: &mut [Wire]) {
     for member in members {
         quiet(member).await.expect("a member is not dropped");
@@ -65,7 +65,7 @@ async fn all_there(members: &mut [Wire]) {
 }
 
 #[test]
-fn redis_stands_still_during_entries() {
+fn redis_hangs_during_entries() {
     let keep = Keep::redis();
     let broker = keep.start(&[("store.deadline", "1s")]);
     run(async {
@@ -81,10 +81,10 @@ fn redis_stands_still_during_entries() {
             .collect();
 
         all_there(&mut members).await;
-        // It stops while they are on their way in, and what was asked meanwhile is answered late or not at all.
+        // It stops during their entries; their requests are answered late or not at all.
         let stop = async {
             keep.server().pause();
-            // The length of the fault itself, not a wait for something.
+            // The duration of the fault itself, not a wait for something.
             tokio::time::sleep(AWAY).await;
             keep.server().resume();
         };

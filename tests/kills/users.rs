@@ -1,4 +1,4 @@
-//! The Users instance of the domain: asks for codes, takes notices, acknowledges them or not.
+//! The Users of the domain: requests codes, receives notices, acknowledges them or not.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use super::wire::{Frame, Result, Wire};
 const APP: &str = "users";
 const SIP: &str = "users";
 
-/// What Users has learned; stays when a connection ends.
+/// What Users has learned; kept when a connection ends.
 #[derive(Debug, Default)]
 pub struct Learned {
     /// Code → hardware identifier.
     pub devices: BTreeMap<String, String>,
-    /// Code → when the pong behind its notice was sent for the first time.
+    /// Code → when the pong after its notice was first sent.
     pub acknowledged: BTreeMap<String, Instant>,
-    /// Notices that came, also those that came again.
+    /// Notices received, including repeated ones.
     pub notices: u64,
 }
 
@@ -41,7 +41,7 @@ impl Learned {
 /// A connection of Users.
 pub struct Users {
     wire: Wire,
-    /// Notices whose ping has not come yet.
+    /// Notices whose ping has not arrived yet.
     read: Vec<String>,
     requests: u64,
 }
@@ -65,7 +65,7 @@ impl Users {
         Ok(this)
     }
 
-    /// Every message burns this from now on.
+    /// Counts every message with this fuse from now on.
     pub fn light(&mut self, fuse: &Rc<Fuse>) {
         self.wire.light(fuse);
     }
@@ -74,7 +74,7 @@ impl Users {
         self.wire.send(1, message.to_string().as_bytes()).await
     }
 
-    /// The next thing that comes: an answer, or a notice or ping, which is recorded and acknowledged.
+    /// The next message: an answer is returned, a notice or ping is recorded and acknowledged.
     async fn step(&mut self, learned: &mut Learned) -> Result<Option<Value>> {
         match self.wire.next().await? {
             Frame::Text(text) => {
@@ -113,14 +113,14 @@ impl Users {
         Ok(answer)
     }
 
-    /// Asks for a code.
+    /// Requests a code.
     pub async fn code(&mut self, learned: &mut Learned) -> Result<String> {
         let request = json!({"mt": "GetProvisioningCode", "category": CATEGORY, "sip": "anna"});
         let result = self.request(request, learned).await?;
         Ok(result["code"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned())
     }
 
-    /// Asks for many.
+    /// Requests several codes.
     pub async fn codes(&mut self, many: usize, learned: &mut Learned) -> Result<Vec<String>> {
         let mut codes = Vec::new();
         for _ in 0..many {
@@ -129,14 +129,14 @@ impl Users {
         Ok(codes)
     }
 
-    /// The device that used a code, if any has.
+    /// The device that has used a code, if any.
     pub async fn device(&mut self, code: &str, learned: &mut Learned) -> Result<Option<String>> {
         let result = self.request(json!({"mt": "GetProvisionedDevice", "code": code}), learned).await?;
         assert!(result["code"] == code && result["error"].is_null(), "{result}");
         Ok(result["device"]["hwId"].as_str().map(str::to_owned))
     }
 
-    /// Takes notices, and acknowledges them, until `enough`.
+    /// Receives and acknowledges notices until `enough`.
     pub async fn take_until(&mut self, learned: &mut Learned, enough: impl Fn(&Learned) -> bool) -> Result<()> {
         while !enough(learned) {
             let answer = self.step(learned).await?;
@@ -145,7 +145,7 @@ impl Users {
         Ok(())
     }
 
-    /// Reads so many notices or pings without answering any, and is gone.
+    /// Reads this many notices or pings without answering any, then disconnects.
     pub async fn read_and_die(mut self, frames: u64, learned: &mut Learned) -> Result<()> {
         for _ in 0..frames {
             match self.wire.next().await? {
@@ -158,7 +158,7 @@ impl Users {
         Ok(())
     }
 
-    /// Takes so many notices or pings, acknowledges all that it can, and is gone before that counts.
+    /// Reads this many notices or pings, acknowledges as many as it can, and disconnects before that counts.
     pub async fn acknowledge_and_die(mut self, frames: u64, learned: &mut Learned) -> Result<()> {
         for _ in 0..frames {
             let answer = self.step(learned).await?;

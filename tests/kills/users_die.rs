@@ -1,4 +1,4 @@
-//! Users dies around a notice: it comes again to the next one.
+//! Users disconnects around a notice: the next one gets it again.
 
 use futures_util::future::join_all;
 
@@ -9,14 +9,14 @@ use super::run;
 use super::users::{Learned, Users};
 use super::wire::{guarded, metric};
 
-/// Deaths per store.
+/// Disconnections per store.
 const DEATHS: u64 = 500;
 
-/// Notices that wait.
+/// Notices in the mailbox.
 const NOTICES: usize = 8;
 
 fn users_die(keep: &Keep, number: u64) {
-    // A pong alone settles nothing: the connection has to stay open, and none of those that die lives so long.
+    // A pong alone settles nothing: the connection has to stay open, longer than any of these does.
     let broker = keep.start(&[("apps.notice_hold", "30s")]);
     let mut rng = Rng::seeded(number);
     run(async {
@@ -28,7 +28,7 @@ fn users_die(keep: &Keep, number: u64) {
         let members = join_all(devices.iter_mut().map(|device| device.enter(broker.addr, None))).await;
         for _ in 0..DEATHS {
             let users = Users::login(broker.addr).await.unwrap();
-            // Between the log-in and the last ping at the latest, if each notice comes with a ping of its own.
+            // From the log-in to the last ping, if each notice is followed by its own ping.
             let frames = rng.below(NOTICES as u64 + 1);
             if rng.below(2) == 0 {
                 users.read_and_die(frames, &mut learned).await.unwrap();

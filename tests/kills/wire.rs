@@ -1,4 +1,4 @@
-//! WebSocket frames on a socket, as a client writes and reads them. An end is a result here, never a panic.
+//! WebSocket frames on a socket, written and read by a client. The end of a connection is a result, not a panic.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 
 use super::fuse::Fuse;
 
-/// Only a guard against hanging for ever; no test waits for it.
+/// Only prevents hanging for ever; no test waits for it.
 const GUARD: Duration = Duration::from_secs(60);
 
 const MASKED: u8 = 0x80;
-/// Two bytes of length come next.
+/// Two bytes of length follow.
 const LENGTH_FOLLOWS: u8 = 126;
 
 /// Waits for something that has to happen.
@@ -69,7 +69,7 @@ pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     fuse: Option<Rc<Fuse>>,
-    /// Bytes of frames that have come.
+    /// Bytes of frames received.
     pub framed: usize,
 }
 
@@ -80,7 +80,7 @@ impl Wire {
         Ok(Self { stream, buffer: Vec::new(), fuse: None, framed: 0 })
     }
 
-    /// Connects and becomes a WebSocket; every message burns `fuse`. Gone if it is sent away and has to come back later.
+    /// Connects and opens a WebSocket; every message counts for `fuse`. Gone if the upgrade is refused for now.
     pub async fn open(to: SocketAddr, path: &str, fuse: Option<&Rc<Fuse>>) -> Result<Self> {
         let mut wire = Self::connect(to).await?;
         wire.write(upgrade(path).as_bytes()).await?;
@@ -93,12 +93,12 @@ impl Wire {
         Ok(wire)
     }
 
-    /// Every message burns this from now on.
+    /// Counts every message with this fuse from now on.
     pub fn light(&mut self, fuse: &Rc<Fuse>) {
         self.fuse = Some(Rc::clone(fuse));
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(guarded("sending", self.stream.write_all(bytes)).await?)
     }
@@ -123,7 +123,7 @@ impl Wire {
         if read > 0 { Ok(()) } else { Err(Gone(None)) }
     }
 
-    /// Takes so many bytes.
+    /// Reads this many bytes.
     pub async fn take(&mut self, bytes: usize) -> Result<Vec<u8>> {
         while self.buffer.len() < bytes {
             self.more().await?;
@@ -163,13 +163,13 @@ impl Wire {
         Ok(frame)
     }
 
-    /// Ends without a goodbye: a reset, as from a peer whose power has failed and is back.
+    /// Ends with a reset, as after a power failure of the peer.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 }
 
-/// The value of a metric, 0 if it is not there.
+/// The value of a metric, 0 if it does not exist.
 pub async fn metric(ops: SocketAddr, name: &str) -> u64 {
     let mut wire = Wire::connect(ops).await.unwrap();
     wire.write(b"GET /metrics HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\n\r\n").await.unwrap();

@@ -1,9 +1,10 @@
-//! Memory of a broker under attack, measured from outside: the process, its resident pages, real sockets.
+//! Memory of a broker under attack, measured from outside: a separate process, its resident pages, real sockets.
 //!
-//! Ignored by default, because each test wants the machine for itself; continuous integration runs them one after the other:
-//! `cargo test --test memory -- --ignored --test-threads 1`. What is asserted is memory, counts and close codes, never time.
+//! Ignored by default, because each test needs the machine for itself; continuous integration runs them one after the
+//! other: `cargo test --test memory -- --ignored --test-threads 1`. Asserts memory, counts and close codes, never
+//! time.
 
-// The helpers of a test are tests: clippy excuses only the functions that are marked.
+// Helper functions may fail like tests; clippy only excuses functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -16,12 +17,12 @@ use support::{ALLOWED_KIB, APPS, BINARY, Broker, DEVICES, PING, Peer, TEXT, fram
 
 const GIB: u64 = 1 << 30;
 
-/// Asserts what every attack is held to: little memory, and the broker well for others.
-fn costs_nothing(attack: impl FnMut(&Broker)) {
-    costs_at_most(ALLOWED_KIB, attack);
+/// Asserts the requirement for every attack: little memory, and the broker still serves others.
+fn takes_little_memory(attack: impl FnMut(&Broker)) {
+    takes_at_most(ALLOWED_KIB, attack);
 }
 
-fn costs_at_most(allowed_kib: u64, attack: impl FnMut(&Broker)) {
+fn takes_at_most(allowed_kib: u64, attack: impl FnMut(&Broker)) {
     let broker = Broker::start();
     let mut bystander = broker.register("bystander");
     let growth = broker.peak_growth(attack);
@@ -35,7 +36,7 @@ fn costs_at_most(allowed_kib: u64, attack: impl FnMut(&Broker)) {
 #[ignore = "measures memory"]
 fn a_frame_of_one_gib() {
     for (path, opcode) in [(DEVICES, BINARY), (APPS, TEXT)] {
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = Peer::open(broker, path);
             peer.stream.write_all(&header(true, opcode, GIB)).unwrap();
             let mut sender = peer.stream.try_clone().unwrap();
@@ -52,10 +53,10 @@ fn a_frame_of_one_gib() {
 
 #[test]
 #[ignore = "measures memory"]
-fn pings_whose_answers_nobody_reads() {
+fn pings_without_reading_the_answers() {
     let ping = frame(true, PING, &[b'p'; 125]).repeat(100);
     for path in [DEVICES, APPS] {
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let taken = Peer::open(broker, path).flood(&ping, 2_000_000);
             assert!(taken < 2_000_000, "never cut");
         });
@@ -65,11 +66,11 @@ fn pings_whose_answers_nobody_reads() {
 #[test]
 #[ignore = "measures memory"]
 fn two_hundred_thousand_tiny_frames() {
-    // An admin message of a type that is to be dropped, a pong, and a fragment with nothing in it.
+    // An admin message of a type that is dropped, a pong, and an empty fragment.
     let unknown = frame(true, BINARY, &[1, 0, 99, b'{', b'}']);
     for tiny in [unknown, frame(true, 10, b"")] {
         let tiny = tiny.repeat(100);
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = broker.register("chatterer");
             assert_eq!(peer.flood(&tiny, 2_000), 2_000, "a member may say what means nothing");
             peer.send(PING, b"all read");
@@ -82,7 +83,7 @@ fn two_hundred_thousand_tiny_frames() {
 #[ignore = "measures memory"]
 fn tunnel_messages_of_no_session() {
     let stray = frame(true, BINARY, &[2, 0, 0, 0, 1, 0, 0, 0, 2]);
-    costs_nothing(|broker| {
+    takes_little_memory(|broker| {
         let mut peer = Peer::open(broker, DEVICES);
         peer.send(BINARY, &identify("stray", false));
         peer.flood(&stray, 200_000);
@@ -94,20 +95,20 @@ fn tunnel_messages_of_no_session() {
 #[ignore = "measures memory"]
 fn a_message_of_endless_fragments() {
     for (path, opcode) in [(DEVICES, BINARY), (APPS, TEXT)] {
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = Peer::open(broker, path);
             peer.stream.write_all(&frame(false, opcode, &[b' '; 1000])).unwrap();
             let taken = peer.flood(&frame(false, 0, &[b' '; 1000]), 1_000_000);
             assert!(taken < 1_000_000, "never cut");
         });
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = Peer::open(broker, path);
             peer.stream.write_all(&frame(false, opcode, &[b' '; 1000])).unwrap();
-            // So few beyond the limit that the close is not overtaken by a reset.
+            // Only few beyond the limit, so that the close is not overtaken by a reset.
             peer.flood(&frame(false, 0, &[b' '; 1000]), 140);
             assert_eq!(peer.close_code(), Some(1009));
         });
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = Peer::open(broker, path);
             peer.stream.write_all(&frame(false, opcode, b"")).unwrap();
             assert_eq!(peer.flood(&frame(false, 0, b"").repeat(100), 2_000), 2_000);
@@ -119,14 +120,14 @@ fn a_message_of_endless_fragments() {
 
 #[test]
 #[ignore = "measures memory"]
-fn an_app_that_asks_and_never_reads() {
+fn an_app_that_sends_requests_and_never_reads() {
     let ask = frame(true, TEXT, br#"{"mt":"GetProvisioningCategories","src":"a source that comes back"}"#).repeat(20);
-    costs_nothing(|broker| {
+    takes_little_memory(|broker| {
         let taken = log_in(broker).flood(&ask, 200_000);
         assert!(taken < 200_000, "never cut");
     });
     let challenge = frame(true, TEXT, br#"{"mt":"AppChallenge","src":"a source that comes back"}"#).repeat(20);
-    costs_nothing(|broker| {
+    takes_little_memory(|broker| {
         let taken = Peer::open(broker, APPS).flood(&challenge, 200_000);
         assert!(taken < 200_000, "never cut");
     });
@@ -135,8 +136,8 @@ fn an_app_that_asks_and_never_reads() {
 #[test]
 #[ignore = "measures memory"]
 fn heads_that_never_end() {
-    // Slow: the rest of the head never comes.
-    costs_nothing(|broker| {
+    // Slow: the rest of the head never arrives.
+    takes_little_memory(|broker| {
         let mut slow: Vec<_> = (0..20).map(|_| Peer::connect(broker)).collect();
         for peer in &mut slow {
             peer.stream.write_all(b"GET /example.com/devices/sysclients HTTP/1.1\r\nHost: loc").unwrap();
@@ -147,7 +148,7 @@ fn heads_that_never_end() {
     });
     // Fast: field after field, or one line without end.
     for some in [b"X-Field: value\r\n".repeat(1000), vec![b'x'; 16_000]] {
-        costs_nothing(|broker| {
+        takes_little_memory(|broker| {
             let mut peer = Peer::connect(broker);
             peer.stream.write_all(b"GET /example.com/devices/sysclients HTTP/1.1\r\n").unwrap();
             let taken = peer.flood(&some, 10_000);
@@ -163,10 +164,10 @@ fn json_that_is_deep_wide_or_repeats_itself() {
     let deep = admin(&format!("{{\"id\":{}", "[".repeat(65_000)));
     let repeated = admin(&format!("{{{}\"id\":1}}", "\"id\":1,".repeat(9_000)));
     let wide = admin(&format!("{{\"x\":[{}1]}}", "1,".repeat(32_000)));
-    // Tens of thousands of different values in one message take some MiB while it is read, once for each of the two workers.
-    // What matters is that it is given back: a hundred such messages take no more than one.
+    // Tens of thousands of different values in one message take some MiB while it is read, once for each of the two
+    // workers. The memory has to be released: a hundred such messages take no more than one.
     for (message, allowed) in [(deep, ALLOWED_KIB), (repeated, ALLOWED_KIB), (wide, 8 * 1024)] {
-        costs_at_most(allowed, |broker| {
+        takes_at_most(allowed, |broker| {
             for _ in 0..100 {
                 let mut peer = Peer::open(broker, DEVICES);
                 peer.send(BINARY, &message);

@@ -1,4 +1,4 @@
-//! A broker as a process of its own, its memory read from `/proc`, and clients that may do whatever they like.
+//! A broker as a separate process, its memory read from `/proc`, and clients that may send anything.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use provbroker::core::model::ids::{HardwareId, Secret};
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
-/// No wait is longer; a test that would hang fails instead.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait; a test that would hang fails instead.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What an attack may cost, in KiB: less than 1 MB.
+/// Memory that an attack may take, in KiB: less than 1 MB.
 pub const ALLOWED_KIB: u64 = 976;
 
 pub const DEVICES: &str = "/example.com/devices/sysclients?domain=tenant.example&token=t0ken&category=phones";
@@ -26,7 +26,7 @@ pub const BINARY: u8 = 2;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 
-/// A running broker on an embedded store; ended when dropped.
+/// A running broker on an embedded store; stopped when dropped.
 pub struct Broker {
     child: Child,
     pub address: SocketAddr,
@@ -77,18 +77,18 @@ impl Broker {
                 }
             }
         });
-        broker.address = told.recv_timeout(PATIENCE).expect("the broker says where it listens");
+        broker.address = told.recv_timeout(MAX_WAIT).expect("the broker says where it listens");
         broker
     }
 
-    /// Runs the attack and says by how many KiB the resident memory of the broker rose at its highest. Devices come and go
-    /// before, and the attack is made once, so that what is touched for the first time is not counted.
+    /// Runs the attack and returns by how many KiB the resident memory of the broker rose at its peak. Devices connect
+    /// and disconnect before, and the attack is run once, so that first-time allocations are not counted.
     pub fn peak_growth(&self, mut attack: impl FnMut(&Self)) -> u64 {
         for number in 0..50 {
             self.register(&format!("warm-up-{number}"));
         }
         attack(self);
-        // The high-water mark starts again at what is resident now.
+        // Resets the high-water mark to the present resident memory.
         std::fs::write(self.proc("clear_refs"), "5").unwrap();
         let before = self.status("VmHWM:");
         attack(self);
@@ -107,14 +107,14 @@ impl Broker {
         line.trim().trim_end_matches("kB").trim().parse().unwrap()
     }
 
-    /// A device enters the domain, and so proves that the broker is well.
+    /// A device enters the domain, which proves that the broker works.
     pub fn register(&self, id: &str) -> Peer {
         let mut peer = Peer::open(self, DEVICES);
         peer.send(BINARY, &identify(id, false));
         for _ in 0..3 {
             let (opcode, message) = peer.receive().expect("an answer");
             assert_eq!(opcode, BINARY, "{}", String::from_utf8_lossy(&message));
-            // The challenge comes to a device that has been here before. It is enough for a proof too.
+            // A device that was here before is challenged. That is proof enough.
             match decode_from_server(&message.into()).unwrap() {
                 FromServer::AdminPassword { .. } | FromServer::Challenge(_) => return peer,
                 FromServer::Password(_) => {}
@@ -132,14 +132,14 @@ impl Drop for Broker {
     }
 }
 
-/// An identify message; with `other` set it is another one.
+/// An identify message; `other` makes it a different one.
 pub fn identify(id: &str, other: bool) -> Vec<u8> {
     let facts = Facts { product: "P".into(), version: "1".into(), platform: "PHONE".into(), other, ..Facts::default() };
     let id = HardwareId::parse(id).unwrap();
     FromDevice::Identify(Box::new(Identify { id, facts, code: OfferedCode::None, digest: None })).encode()
 }
 
-/// What is logged in as an app of the domain.
+/// An app connection of the domain.
 pub fn log_in(broker: &Broker) -> Peer {
     use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
     let mut peer = Peer::open(broker, APPS);
@@ -162,12 +162,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A connection on which nothing has been said.
+    /// A connection on which nothing was sent.
     pub fn connect(broker: &Broker) -> Self {
         let stream = TcpStream::connect(broker.address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
+        stream.set_write_timeout(Some(MAX_WAIT)).unwrap();
         Self { stream }
     }
 
@@ -193,7 +193,7 @@ impl Peer {
         self.stream.write_all(&frame(true, opcode, payload)).unwrap();
     }
 
-    /// The next frame; `None` when the connection is over.
+    /// The next frame; `None` when the connection has ended.
     pub fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).ok()?;
@@ -208,7 +208,7 @@ impl Peer {
         Some((head[0] & 15, payload))
     }
 
-    /// Reads on until the close frame; its code.
+    /// Reads up to the close frame; returns its code.
     pub fn close_code(&mut self) -> Option<u16> {
         while let Some((opcode, payload)) = self.receive() {
             if opcode == CLOSE {
@@ -218,13 +218,13 @@ impl Peer {
         None
     }
 
-    /// Writes the same bytes up to `times` times without reading. Says how often they were taken until the peer ended the
-    /// connection.
+    /// Writes the same bytes up to `times` times without reading. Returns how often they were accepted until the peer
+    /// closed the connection.
     pub fn flood(&mut self, bytes: &[u8], times: usize) -> usize {
         (0..times).find(|_| self.stream.write_all(bytes).is_err()).unwrap_or(times)
     }
 
-    /// Reads until the end; what came. `None` if there is no end.
+    /// Reads to the end; returns what was received. `None` if there is no end.
     pub fn read_to_end(&mut self) -> Option<Vec<u8>> {
         let mut all = Vec::new();
         match self.stream.read_to_end(&mut all) {
@@ -234,7 +234,7 @@ impl Peer {
     }
 }
 
-/// A client's frame, with a mask of zeros, which leaves the payload as it is.
+/// A client's frame, with a mask of zeros, which leaves the payload unchanged.
 pub fn frame(last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(last, opcode, payload.len() as u64);
     frame.extend_from_slice(payload);

@@ -1,4 +1,4 @@
-//! What an idle device costs over TLS.
+//! Memory of an idle device over TLS.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const DEVICES: u64 = 500;
 /// Memory of one idle device, in bytes.
 const ALLOWED: u64 = 12 * 1024;
 
-/// A thread that takes plain connections and carries them through TLS to `to`, so that any peer can speak it.
+/// A thread that accepts plain connections and forwards them through TLS to `to`, so that any peer can use it.
 fn way_to(to: SocketAddr, config: ClientConfig) -> SocketAddr {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
@@ -55,7 +55,7 @@ fn idle_device(version: Option<&'static SupportedProtocolVersion>) -> u64 {
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
         broker.address = way_to(broker.address, builder.with_root_certificates(roots).with_no_client_auth());
     }
-    // What is touched for the first time is not counted.
+    // First-time allocations are not counted.
     let warm: Vec<_> = (0..100).map(|number| broker.register(&format!("warm-up-{number}"))).collect();
     let before = broker.status("VmRSS:");
     let open: Vec<_> = (0..DEVICES).map(|number| broker.register(&format!("idle-{number}"))).collect();
@@ -66,7 +66,7 @@ fn idle_device(version: Option<&'static SupportedProtocolVersion>) -> u64 {
 
 #[test]
 #[ignore = "measures memory"]
-fn an_idle_device_costs_little_over_tls() {
+fn an_idle_device_takes_little_memory_over_tls() {
     let plain = idle_device(None);
     for (name, version) in [("1.3", &TLS13), ("1.2", &TLS12)] {
         let sealed = idle_device(Some(version));

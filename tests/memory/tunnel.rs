@@ -1,4 +1,4 @@
-//! What a long answer through the tunnel costs while it passes.
+//! Memory of a long answer through the tunnel.
 
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,13 +9,13 @@ use crate::support::{BINARY, Broker, Peer, TEXT, log_in};
 /// Length of the body.
 const BODY: usize = 50_000_000;
 
-/// What it may cost: less than 2 MB.
+/// Memory that it may take: less than 2 MB.
 const ALLOWED_KIB: u64 = 1_953;
 
-/// Bytes that a device sends at once, as long as a message may be that a client here can frame.
+/// Bytes that a device sends at once: as much as one frame of this client can carry.
 const PIECE: usize = 65_000;
 
-/// The key of a session that may reach the devices of the domain.
+/// The key of a session that may access the devices of the domain.
 fn key(app: &mut Peer) -> String {
     app.send(TEXT, br#"{"mt":"GetLoginInfo"}"#);
     let (_, answer) = app.receive().expect("an answer");
@@ -51,9 +51,9 @@ fn serve(device: &mut Peer) {
     }
 }
 
-/// A client whose request has been let through, at the beginning of the body.
+/// A client whose request was accepted, at the beginning of the body.
 fn ask(broker: &Broker, path: &str) -> Peer {
-    // A device that has its password is a member a moment later.
+    // A device becomes a member shortly after it has its password.
     loop {
         let mut client = Peer::connect(broker);
         client.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
@@ -90,7 +90,7 @@ fn fifty_megabytes_through_a_tunnel() {
             left -= most;
             left > 0
         };
-        // Nothing is read until every buffer on the way is full, then little, then as fast as it comes.
+        // Nothing is read until every buffer is full, then little, then as fast as it arrives.
         std::thread::sleep(Duration::from_secs(1));
         for _ in 0..200 {
             assert!(read(4_096));

@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes a real broker under load, and every query of every panel and rule is put to it: no error, no empty
-//! answer. The answers are left in `target/observe/panels.md`.
+//! A real Prometheus scrapes a real broker under load, and answers every query of every panel and rule without an
+//! error or an empty result. The results are written to `target/observe/panels.md`.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -31,7 +31,7 @@ use self::support::secrets;
 
 const PHONE: &str = "009033430001";
 
-/// A phone that enters, is configured and is asked through the tunnel; codes that are wrong, and one that stays open.
+/// A phone that enters, is configured and is accessed through the tunnel; wrong codes, and one that stays open.
 async fn load(broker: &Broker) -> (App, Phone) {
     let domain = DomainName::parse(DOMAIN).unwrap();
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": {"server": "ntp.example.org"}})).unwrap();
@@ -47,7 +47,7 @@ async fn load(broker: &Broker) -> (App, Phone) {
     guesser.identify(&identify_with("009033430002", "000000000000")).await;
     guesser.quiet().await;
 
-    // One that was here and is missing since.
+    // A device that was connected and is missing now.
     let lost = app.code(CATEGORY, "lost").await;
     Device::enter(broker.addr, "009033430003", &lost).await.0.leave().await;
 
@@ -67,12 +67,12 @@ async fn load(broker: &Broker) -> (App, Phone) {
     (app, phone)
 }
 
-/// Waits until a query has a finite answer that is at least `least`.
+/// Waits until a query has a finite result of at least `least`.
 async fn reaches(prometheus: &Prometheus, query: &str, least: f64) {
     until(query, async || prometheus.query(query).await.unwrap().iter().any(|value| *value >= least)).await;
 }
 
-/// The answer to a query: the greatest finite one of its values, and their number. What is not there yet may come with the next
+/// The result of a query: the greatest finite value, and the number of values. A missing one may appear with the next
 /// scrape.
 async fn answer(prometheus: &Prometheus, Query { place, expr }: &Query) -> (f64, usize) {
     let mut answer = (f64::NAN, 0);
@@ -93,7 +93,7 @@ fn every_query_of_every_panel_and_rule_has_an_answer() {
         |config| config.jobs.config_again = Duration::from_millis(1),
         async |broker: &Broker| {
             let prometheus = Prometheus::scraping(broker.ops);
-            // What counts from the start is there before the load, so that rates see all of it.
+            // Counters exist before the load, so that rates cover all of it.
             reaches(&prometheus, "count_over_time(up{job=\"provbroker\"}[1m])", 3.0).await;
             let _running = load(broker).await;
             for sign in [
@@ -133,7 +133,7 @@ fn every_query_of_every_panel_and_rule_has_an_answer() {
     );
 }
 
-/// An answer that is empty, or an error, is seen as such.
+/// A query with an empty result or an error is detected.
 #[test]
 fn a_query_without_an_answer_is_found() {
     with_broker(
@@ -170,7 +170,7 @@ fn alerts_fire_when_they_should() {
     promtool(&["test", "rules", "alerts.test.yml"], "grafana");
 }
 
-/// What `promtool` knows to be wrong with names, types and units.
+/// The checks of `promtool` for names, types and units.
 #[test]
 fn promtool_finds_no_fault_in_the_metrics() {
     with_broker(

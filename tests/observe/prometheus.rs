@@ -1,4 +1,4 @@
-//! A real Prometheus of its own for a test: from `PATH`, on a port that it takes itself, in a directory that goes away.
+//! A real Prometheus for a test: from `PATH`, on a port of its own choice, in a temporary directory.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `target` five times a second, and works off the delivered rules as often.
+    /// Scrapes `target` five times a second, and evaluates the delivered rules as often.
     pub fn scraping(target: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/grafana/alerts.yml");
@@ -45,7 +45,7 @@ impl Prometheus {
             said += &(line + "\n");
         }
         let addr = addr.unwrap_or_else(|| panic!("prometheus does not start: {said}"));
-        // It must always find somebody who reads what it says.
+        // Its output has to be read all the time.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, addr, _dir: dir }
     }
@@ -53,7 +53,7 @@ impl Prometheus {
     /// The `data` of an answer of its API; the error text if it refuses.
     pub async fn ask(&self, target: &str) -> Result<Value, String> {
         let answer = get(self.addr, &format!("/api/v1/{target}")).await;
-        // A longer answer comes in chunks.
+        // A longer answer is sent in chunks.
         let json = match (answer.body.find('{'), answer.body.rfind('}')) {
             (Some(from), Some(to)) if answer.field("transfer-encoding").is_none() => answer.body[from..=to].to_owned(),
             _ => unchunked(&answer.body),
@@ -62,7 +62,7 @@ impl Prometheus {
         if answer["status"] == "success" { Ok(answer["data"].take()) } else { Err(answer["error"].to_string()) }
     }
 
-    /// The values that a query has now.
+    /// The current values of a query.
     pub async fn query(&self, query: &str) -> Result<Vec<f64>, String> {
         let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
         let data = self.ask(&format!("query?query={query}")).await?;

@@ -1,8 +1,8 @@
-//! Every query that is delivered: of the panels of the dashboards, and of the rules.
+//! Every delivered query: of the panels of the dashboards, and of the rules.
 
 use serde_json::Value;
 
-/// A query and where it stands.
+/// A query and where it comes from.
 #[derive(Debug)]
 pub struct Query {
     pub place: String,
@@ -36,8 +36,8 @@ pub fn of_panels() -> Vec<Query> {
     queries
 }
 
-/// The queries of all rules, as Prometheus has read them. That of an alert has an answer only while it burns; with `bool` its
-/// comparisons have one always.
+/// The queries of all rules, as Prometheus has parsed them. An alert has a result only while it fires; with `bool` its
+/// comparisons always have one.
 pub fn of_rules(rules: &Value) -> Vec<Query> {
     let groups = rules["groups"].as_array().unwrap();
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());

@@ -1,4 +1,4 @@
-"""An operator and simulated devices, as far as is needed to put things into a broker."""
+"""An operator and simulated devices, as needed to create test data in a broker."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ GUARD_SECONDS = 30
 
 
 def get(port: int, path: str) -> int:
-    """Status of the answer; 0 if nobody answers."""
+    """Status of the answer; 0 without an answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return answer.status
@@ -44,7 +44,7 @@ class Operator:
             raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}") from error
 
     def wait_for(self, path: str, devices: int) -> None:
-        """Until so many devices are in the list and online."""
+        """Waits until this many devices are listed and online."""
         end = time.monotonic() + GUARD_SECONDS
         while sum(device["online"] for device in self.call("GET", path)["devices"]) < devices:
             if time.monotonic() > end:
@@ -53,8 +53,8 @@ class Operator:
 
 
 class Phone:
-    """A phone on its WebSocket that says who it is and answers pings, but no command of the broker. It comes back when its
-    connection is closed, as one that has forgotten its password."""
+    """A phone on its WebSocket that identifies and answers pings, but no command of the broker. When its connection is
+    closed, it reconnects without its password."""
 
     def __init__(self, port: int, hw_id: str, code: str) -> None:
         self.port, self.hw_id, self.code = port, hw_id, code

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Holds the operators' interface of a running broker against the OpenAPI document that it serves.
+"""Checks the operators' interface of a running broker against the OpenAPI document that it serves.
 
 Usage: run.py BROKER SCHEMATHESIS [OPTION…]
 
-Starts BROKER on free ports of loopback with an embedded store in a temporary folder, puts a tenant with devices, codes, jobs and
-roll-outs into it, and lets schemathesis try every operation with good and bad data: first on things that are there, then what takes
-them away, at last with whatever it thinks of. Fails on any answer that the document does not describe, on any 5xx, on bad data
-that is taken or good data that is not, if an operation never succeeds, and if the broker has panicked or ended meanwhile. The seed is fixed, so a failure can be
-seen again; further options go to schemathesis (`--include-path …`).
+Starts BROKER on free ports of the loopback with an embedded store in a temporary folder, creates a tenant with devices,
+codes, jobs and roll-outs, and lets schemathesis try every operation with valid and invalid data: first on existing
+objects, then the operations that remove them, finally with any data. Fails on any answer that the document does not
+describe, on any 5xx, if invalid data is accepted or valid data is refused, if an operation never succeeds, and if the
+broker has panicked or ended. The seed is fixed, so a failure can be reproduced; further options go to schemathesis
+(`--include-path …`).
 """
 
 import json
@@ -77,13 +78,13 @@ def wait_until_ready(port: int, broker: subprocess.Popen) -> None:
 
 
 def furnish(operator: Operator, port: int, folder: pathlib.Path) -> list[Phone]:
-    """Puts things of every kind into the tenant, and writes down what they are called."""
+    """Creates objects of every kind in the tenant, and records their names."""
     at = "/domains/example.com"
     desk = operator.call("GET", f"{at}/categories")["categories"][0]["id"]
     there = operator.call("GET", "/domains/other.example/categories")["categories"][0]["id"]
     phones = []
     for number in range(40):
-        # Every second one belongs to nobody.
+        # Every second one is unassigned.
         code = operator.call("POST", f"{at}/codes", {"category": "Desk phones"})["code"] if number % 2 else ""
         phones.append(Phone(port, f"0090330000{number:02x}", code))
     members = [phone.hw_id for phone in phones[1::2]]
@@ -124,7 +125,7 @@ def furnish(operator: Operator, port: int, folder: pathlib.Path) -> list[Phone]:
         "jobs": jobs,
         "rollouts": rollouts,
     }
-    # JSON of such lists is TOML too.
+    # Such lists are the same in JSON and TOML.
     names = "".join(f"{name} = {{ values = {json.dumps(values)} }}\n" for name, values in known.items())
     known_things = "\n[dictionaries]\n" + names + (HERE / "known.toml").read_text()
     (folder / "known.toml").write_text((HERE / "schemathesis.toml").read_text() + known_things)
@@ -142,7 +143,7 @@ def answered(report: pathlib.Path) -> list[tuple[str, int]]:
 
 
 def main(binary: str, schemathesis: str, *options: str) -> int:
-    # Both are started from another folder.
+    # Both are started in another folder.
     binary, schemathesis = (str(pathlib.Path(path).absolute()) for path in (binary, schemathesis))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="provbroker-openapi-"))
     port, ops = free_port(), free_port()
@@ -159,7 +160,7 @@ def main(binary: str, schemathesis: str, *options: str) -> int:
         phones = furnish(Operator(port, PASSWORD), port, folder)
         for name, examples, known, more in PASSES:
             print(f"\n=== {name}", flush=True)
-            # A token is valid for a quarter of an hour: each pass has its own.
+            # A token is valid for 15 minutes, so each pass gets its own.
             token = Operator(port, PASSWORD).token
             run = [schemathesis, "--config-file", str(folder / ("known.toml" if known else "any.toml"))]
             run += ["run", f"http://127.0.0.1:{port}/api/v1/openapi.json", "--checks", "all", "--seed", SEED]

@@ -1,4 +1,4 @@
-//! What one person may ask of Devices, which all persons of a domain share.
+//! Limits of what one person may ask of Devices, which all persons of a domain share.
 
 use futures_util::future::join_all;
 use provbroker::config::Config;
@@ -22,7 +22,7 @@ async fn ten_codes_are_open(broker: &Broker) {
     for answer in refused {
         assert!(answer.status == 409 && answer.body.contains("10 codes"), "{}: {}", answer.status, answer.body);
     }
-    // Nor has Devices more of them: those that were one too many are taken back.
+    // Devices has no more of them either: surplus codes are revoked.
     let codes = broker.store().codes(&DomainName::parse(DOMAIN).unwrap(), None, 100).await.unwrap();
     assert_eq!(codes.len(), 10);
 }
@@ -42,13 +42,14 @@ fn of_many_codes_at_once_ten_are_open_redis() {
 }
 
 #[test]
-fn one_person_leaves_the_connection_to_others() {
+fn one_person_cannot_use_up_the_requests_of_others() {
     let few = |config: &mut Config| config.pages.questions_per_person = 3;
     with_changed_users(&Keep::embedded(), few, async |broker| {
         let mut anna = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
         let token = anna.token("/ui/account").await;
         let mut answer = anna.post(ADD, &[("token", &token)]).await;
-        // Two are good for three questions. That more of them pass takes a machine that stands still for ten seconds each time.
+        // Two requests are allowed per interval. For more to pass, the machine would have to stand still for ten
+        // seconds each time.
         for _ in 0..5 {
             if answer.status == 429 {
                 break;

@@ -1,4 +1,4 @@
-//! A browser without a screen: cookies, forms, redirects; no script.
+//! A browser without scripts: cookies, forms, redirects.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ impl Browser {
         self.submit("/ui/sign-in", "/ui/sign-in", &[("name", name), ("password", password)]).await
     }
 
-    /// Sends a request with further header lines, which begin and end as such, and keeps the cookies of the answer.
+    /// Sends a request with further header lines, each ended by CR LF, and keeps the cookies of the answer.
     pub async fn send(&mut self, method: &str, target: &str, fields: &str, body: &str) -> Answer {
         self.send_bytes(method, target, fields, body.as_bytes()).await
     }
@@ -66,7 +66,7 @@ impl Browser {
         self.send("GET", target, "", "").await
     }
 
-    /// A page that has to be there.
+    /// A page that has to exist.
     pub async fn page(&mut self, target: &str) -> String {
         let answer = self.get(target).await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
@@ -104,7 +104,7 @@ impl Browser {
         self.send_bytes("POST", target, &head, &body).await
     }
 
-    /// Sends a form as it is, from our own origin.
+    /// Sends a form without loading its page first, from our own origin.
     pub async fn post(&mut self, target: &str, fields: &[(&str, &str)]) -> Answer {
         let origin = format!("Origin: http://{}\r\n", self.to);
         self.post_from(&origin, target, fields).await

@@ -1,4 +1,4 @@
-//! Phones that the backend has refused: an operator sees the reason and has them tried again.
+//! Refused entries: an operator sees the reason and has them retried.
 
 use provbroker::config::BackendKind;
 use provbroker::core::model::ids::Secret;
@@ -15,7 +15,7 @@ const PHONE: &str = "0090334100f1";
 #[test]
 fn an_operator_has_a_refused_phone_entered_again() {
     let receiver = Receiver::start();
-    receiver.mood(Mood::Answers(422));
+    receiver.behaviour(Behaviour::Answers(422));
     let url = receiver.url();
     let change = move |config: &mut provbroker::config::Config| {
         config.users.backend = BackendKind::Webhook;
@@ -41,7 +41,7 @@ fn an_operator_has_a_refused_phone_entered_again() {
             assert!(body.contains(part), "{part}: {body}");
         }
         let id = body.split("name=\"id\" value=\"").nth(1).unwrap()[..32].to_owned();
-        receiver.mood(Mood::Takes);
+        receiver.behaviour(Behaviour::Accepts);
         let again = format!("{entries}/again");
         let answer = operator.submit(&entries, &again, &[("id", &*id), ("sip", "anna")]).await;
         assert_eq!(answer.field("location"), Some(&*format!("{entries}?done=1")), "{}", answer.body);
@@ -50,7 +50,7 @@ fn an_operator_has_a_refused_phone_entered_again() {
         let body = operator.page(&entries).await;
         assert!(body.contains("Nothing has failed.") && !body.contains(PHONE), "{body}");
         assert!(operator.page("/ui/operator/audit").await.contains("Had a phone entered again"));
-        // What has not failed is not sent again, and what is no number is refused.
+        // An entry that has not failed is not sent again, and an invalid number is refused.
         assert_eq!(operator.submit(&entries, &again, &[("id", &*id)]).await.status, 303);
         assert_eq!(operator.submit(&entries, &again, &[("id", "x")]).await.status, 400);
         let mut unassigned_device = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;

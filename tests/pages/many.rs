@@ -1,7 +1,7 @@
 //! A list of a hundred thousand devices, page by page.
 //!
-//! The devices are only records. What is asserted is that every one is seen once, and that no page takes longer than a person
-//! notices; the times are printed.
+//! The devices are only records. Asserts that every one is listed once, and that no page takes longer than a person
+//! notices; prints the times.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const ROWS: usize = 100;
 /// Entries that are made at the same time.
 const AT_ONCE: usize = 1024;
 
-/// What a person does not take for a wait.
+/// Longest response time that a person does not notice.
 const FLUID: Duration = Duration::from_millis(500);
 
 async fn one(store: &dyn Store, domain: &DomainName, category: CategoryId, number: usize) {

@@ -1,4 +1,4 @@
-//! Signing in at an OpenID provider: who comes in, and as whom.
+//! Signing in at an OpenID provider: who may sign in, and with which identity.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use provbroker::core::model::ids::Secret;
 const SESSION: &str = "provbroker_session";
 pub const TICKET: &str = "provbroker_ticket";
 
-/// A configuration with a provider whose users come with everything.
+/// A configuration with a provider whose tokens have all claims.
 pub fn with_provider(provider: &Provider) -> impl FnOnce(&mut Config) + use<> {
     let issuer = provider.issuer();
     move |config| {
@@ -32,7 +32,7 @@ pub fn with_provider(provider: &Provider) -> impl FnOnce(&mut Config) + use<> {
     }
 }
 
-/// What a browser was sent to the provider with.
+/// The parameters with which a browser was sent to the provider.
 pub struct Trip {
     pub state: String,
     pub nonce: String,
@@ -63,7 +63,7 @@ pub async fn leave(browser: &mut Browser, to: &str) -> Trip {
     Trip { state: of("state"), nonce: of("nonce"), challenge: of("code_challenge") }
 }
 
-/// Everything about somebody.
+/// A full set of claims.
 pub fn claims(provider: &Provider, nonce: &str) -> Value {
     let now = provbroker::clock::unix_seconds();
     json!({
@@ -76,7 +76,7 @@ pub async fn come_back(browser: &mut Browser, state: &str) -> Answer {
     browser.get(&format!("/ui/oidc/callback?code=c1&state={state}")).await
 }
 
-/// The whole way, with other claims.
+/// The whole sign-in, with other claims.
 pub async fn sign_in(browser: &mut Browser, provider: &Provider, key: &Key, changes: Value) -> Answer {
     let trip = leave(browser, "").await;
     let mut claims = claims(provider, &trip.nonce);
@@ -87,7 +87,7 @@ pub async fn sign_in(browser: &mut Browser, provider: &Provider, key: &Key, chan
     come_back(browser, &trip.state).await
 }
 
-async fn whole_story(broker: &Broker, provider: &Provider, key: &Key) {
+async fn whole_session(broker: &Broker, provider: &Provider, key: &Key) {
     let mut browser = Browser::new(broker.addr);
     let page = browser.page("/ui/sign-in?to=%2Fui%2Faccount").await;
     assert!(
@@ -110,7 +110,7 @@ async fn whole_story(broker: &Broker, provider: &Provider, key: &Key) {
     let fields = [("old", PASSWORD), ("new", "a password that is new"), ("again", "a password that is new")];
     assert_eq!(browser.submit("/ui/account", "/ui/account/password", &fields).await.status, 404);
 
-    // Somebody here has the same name, and is somebody else.
+    // A local account has the same name, and is another person.
     let mut local = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
     assert_eq!(local.page("/ui/account").await.matches("name=\"session\"").count(), 1);
     let mut second = Browser::new(broker.addr);
@@ -133,18 +133,20 @@ async fn whole_story(broker: &Broker, provider: &Provider, key: &Key) {
 fn a_user_of_the_provider_signs_in_and_out_embedded() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
-    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| whole_story(broker, &provider, &key).await);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        whole_session(broker, &provider, &key).await;
+    });
 }
 
 #[test]
 fn a_user_of_the_provider_signs_in_and_out_redis() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
-    with_broker(&Keep::redis(), with_provider(&provider), async |broker| whole_story(broker, &provider, &key).await);
+    with_broker(&Keep::redis(), with_provider(&provider), async |broker| whole_session(broker, &provider, &key).await);
 }
 
 #[test]
-fn any_node_takes_who_comes_back() {
+fn a_sign_in_may_return_to_any_node() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     let keep = Keep::redis();
@@ -156,14 +158,14 @@ fn any_node_takes_who_comes_back() {
         let mut elsewhere = Browser::new(second.addr);
         elsewhere.cookies = browser.cookies.clone();
         assert_eq!(come_back(&mut elsewhere, &trip.state).await.status, 303);
-        // And only once over both.
+        // Only once, at all nodes together.
         let answer = come_back(&mut browser, &trip.state).await;
         assert!(answer.status == 403 && answer.body.contains("This sign-in is over"), "{}", answer.body);
     });
 }
 
 #[test]
-fn claims_that_are_nobody_here_are_told_what_to_do() {
+fn insufficient_claims_get_an_explanation() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -178,7 +180,7 @@ fn claims_that_are_nobody_here_are_told_what_to_do() {
             (json!({"preferred_username": "@example.com"}), "no telephone name"),
         ] {
             let mut browser = Browser::new(broker.addr);
-            // Nothing is to be had at userinfo either.
+            // The user-info endpoint has nothing either.
             provider.say_more(json!({"sub": "anna"}));
             let answer = sign_in(&mut browser, &provider, &key, changes.clone()).await;
             assert!(answer.status == 403 && answer.body.contains(said), "{changes}: {}", answer.body);
@@ -188,7 +190,7 @@ fn claims_that_are_nobody_here_are_told_what_to_do() {
 }
 
 #[test]
-fn what_the_token_lacks_is_asked_for_and_only_of_the_same_user() {
+fn missing_claims_come_from_the_user_info_of_the_same_user() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -240,7 +242,7 @@ fn without_local_accounts_the_provider_is_the_only_way() {
 }
 
 #[test]
-fn without_a_provider_there_is_no_way_to_it() {
+fn without_a_provider_its_routes_do_not_exist() {
     with_broker(&Keep::embedded(), accounts, async |broker| {
         let mut browser = Browser::new(broker.addr);
         assert!(!browser.page("/ui/sign-in").await.contains("oidc"));

@@ -1,4 +1,4 @@
-//! What comes from an OpenID provider, or does not, and lets nobody in.
+//! Answers and faults of an OpenID provider with which nobody may sign in.
 
 use provbroker::clock::unix_seconds;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn refused(broker: &Broker, provider: &Provider, what: &str, sign: impl Fn
 }
 
 #[test]
-fn a_token_that_is_not_for_us_lets_nobody_in() {
+fn an_invalid_token_is_refused() {
     let (key, foreign) = (Key::new("k1"), Key::new("k1"));
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -54,7 +54,7 @@ fn a_token_that_is_not_for_us_lets_nobody_in() {
             })
             .await;
         }
-        // Who has made it is not who it says.
+        // The signature is not that of the provider.
         refused(broker, &provider, "not signed", |claims| key.not_signed(&claims)).await;
         refused(broker, &provider, "HS256 with the public key", |claims| key.sign_with_public_key(&claims)).await;
         refused(broker, &provider, "signed by somebody else", |claims| foreign.sign(&claims)).await;
@@ -74,7 +74,7 @@ fn a_token_that_is_not_for_us_lets_nobody_in() {
 }
 
 #[test]
-fn keys_may_change_and_are_asked_for_once() {
+fn changed_keys_are_fetched_once() {
     let (old, new, never) = (Key::new("k1"), Key::new("k2"), Key::new("k3"));
     let provider = Provider::start(&[&old]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -89,7 +89,7 @@ fn keys_may_change_and_are_asked_for_once() {
     });
 }
 
-/// The page for sign-ins that are not this browser's, and that nothing has begun.
+/// The page for a sign-in that this browser has not started.
 async fn over(browser: &mut Browser, target: &str) {
     let answer = browser.get(target).await;
     assert!(answer.status == 403 && answer.body.contains("This sign-in is over"), "{target}: {}", answer.body);
@@ -97,7 +97,7 @@ async fn over(browser: &mut Browser, target: &str) {
 }
 
 #[test]
-fn who_has_not_left_cannot_come_back() {
+fn a_sign_in_that_was_not_started_here_is_refused() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -105,7 +105,7 @@ fn who_has_not_left_cannot_come_back() {
         let trip = leave(&mut browser, "").await;
         provider.grant("c1", &key.sign(&claims(&provider, &trip.nonce)), &trip.challenge);
         let right = format!("/ui/oidc/callback?code=c1&state={}", trip.state);
-        // Another browser, which may be on its own way, too.
+        // Another browser, which may have started a sign-in itself.
         let mut other = Browser::new(broker.addr);
         over(&mut other, &right).await;
         leave(&mut other, "").await;
@@ -125,7 +125,7 @@ fn who_has_not_left_cannot_come_back() {
         }
         let copied = browser.cookies.clone();
         assert_eq!(browser.get(&right).await.status, 303);
-        // Again, by whoever has copied everything, though the provider would take the code again.
+        // Replayed with everything copied, although the provider would accept the code again.
         let mut again = Browser::new(broker.addr);
         again.cookies = copied;
         over(&mut again, &right).await;
@@ -138,7 +138,7 @@ fn who_has_not_left_cannot_come_back() {
 }
 
 #[test]
-fn what_the_provider_says_becomes_a_page() {
+fn errors_of_the_provider_become_pages() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -175,7 +175,7 @@ fn what_the_provider_says_becomes_a_page() {
 }
 
 #[test]
-fn a_provider_that_is_away_stops_nothing_but_its_own_sign_ins() {
+fn an_unavailable_provider_only_affects_its_own_sign_ins() {
     let key = Key::new("k1");
     let mut provider = Provider::start(&[&key]);
     let configured = with_provider(&provider);
@@ -198,7 +198,7 @@ fn a_provider_that_is_away_stops_nothing_but_its_own_sign_ins() {
 }
 
 #[test]
-fn a_provider_that_is_another_one_is_not_followed() {
+fn metadata_of_another_issuer_are_refused() {
     let key = Key::new("k1");
     let provider = Provider::start(&[&key]);
     with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
@@ -212,7 +212,7 @@ fn a_provider_that_is_another_one_is_not_followed() {
             provider.describe(metadata.clone());
             assert_eq!(browser.get("/ui/oidc/start").await.status, 503, "{metadata}");
         }
-        // The secret goes where this one wants it.
+        // The secret is sent the way this provider wants it.
         provider.describe(json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}));
         assert_eq!(sign_in(&mut browser, &provider, &key, json!({})).await.status, 303);
         assert_eq!(provider.requests("/token"), 1);

@@ -1,4 +1,4 @@
-//! The pages of operators: what they change, and that nobody sees what is not theirs.
+//! The pages of operators: what they change, and that nobody sees the data of others.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ const OF_A_DOMAIN: [&str; 12] = [
     "/settings",
 ];
 
-/// Everything in a domain that can be changed.
+/// Every change within a domain.
 const CHANGES: [&str; 16] = [
     "/devices/0090334100d1",
     "/devices/0090334100d1/remove",
@@ -49,7 +49,7 @@ const CHANGES: [&str; 16] = [
     "/nowhere",
 ];
 
-/// What belongs to no domain, and what can be changed there.
+/// Pages that belong to no domain, and changes on them.
 const OF_THE_INSTANCE: [&str; 2] = ["/ui/operator/unassigned", "/ui/operator/domains"];
 
 pub fn desk(domain: &str) -> String {
@@ -151,13 +151,13 @@ fn an_operator_does_a_day_of_work_redis() {
     with_broker(&Keep::redis(), accounts, a_day_of_work);
 }
 
-/// Each page and each change is tried by everybody who must not: 0 successes, and the answer tells nothing.
+/// Everybody without the right tries each page and each change: none succeeds, and no answer reveals anything.
 #[test]
-fn nobody_sees_or_changes_what_is_not_theirs() {
+fn operators_see_and_change_only_their_own_data() {
     with_broker(&Keep::embedded(), accounts, async |broker| {
         let _phone = phone(broker).await;
         let gives = Operator::of(broker.addr, DOMAIN, OF_DOMAIN).await;
-        // Access counts for programs, not for pages.
+        // Access applies to programs, not to pages.
         gives.done("PUT", "/domains/example.com/access", Some(json!({"domains": [OTHER]}))).await;
         let sees = Operator::of(broker.addr, OTHER, OTHER_PASSWORD).await;
         assert_eq!(sees.get("/domains/example.com/devices").await["devices"][0]["hwId"], PHONE);
@@ -169,7 +169,7 @@ fn nobody_sees_or_changes_what_is_not_theirs() {
                 let target = format!("{}{rest}", desk(DOMAIN));
                 let answer = browser.get(&target).await;
                 assert_eq!(answer.status, status, "{name} {rest}");
-                // The form for the language leads back to where one is.
+                // The form for the language contains the present address.
                 let body = answer.body.replace(&target, "");
                 assert!(!body.contains(PHONE) && !body.contains(CATEGORY), "{name} {rest}");
             }
@@ -190,7 +190,7 @@ fn nobody_sees_or_changes_what_is_not_theirs() {
             }
         }
         assert_eq!(gives.get("/domains/example.com").await, before);
-        // Lists that everybody of the role has show their own part.
+        // Lists that every account of the role has show only its own part.
         let mut unassigned_device = Browser::signed_in(broker.addr, "stranger", PASSWORD).await;
         let list = unassigned_device.page("/ui/operator/accounts").await;
         assert!(list.contains("otto") && !list.contains("anna") && !list.contains(">root<"), "{list}");
@@ -228,9 +228,9 @@ fn every_change_needs_the_token_of_a_page() {
     });
 }
 
-/// The figures are looked at every few seconds; here somebody tells others.
+/// The figures are computed every few seconds; here the test sets them.
 #[test]
-fn a_storm_is_shown_while_it_is_on() {
+fn a_storm_is_shown_while_it_lasts() {
     with_broker(&Keep::embedded(), accounts, async |broker| {
         let device = phone(broker).await;
         let desk = desk(DOMAIN);

@@ -1,4 +1,4 @@
-//! Devices' own pages: who gets to them, for how long, and that what comes from a device can do nothing to the broker's pages.
+//! The devices' own pages: who may open them, for how long, and that they cannot affect the pages of the broker.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ use crate::{PASSWORD, accounts};
 const OTHER_PHONE: &str = "0090334100d2";
 const NOTHING: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-/// What a frame leads to.
+/// The address in a frame.
 #[derive(Clone)]
 struct Opened {
-    /// As it stands in `src`, without the path.
+    /// As in `src`, without the path.
     origin: String,
     to: SocketAddr,
     /// Path of the first page.
@@ -25,7 +25,7 @@ struct Opened {
 }
 
 impl Opened {
-    /// Out of the page that has the frame.
+    /// From the page that contains the frame.
     fn of(body: &str) -> Self {
         let (_, frame) = body.split_once("<iframe").expect("a frame");
         let frame = frame.split('>').next().unwrap();
@@ -44,7 +44,7 @@ impl Opened {
         exchange(LOCALHOST, self.to, &self.request(rest, lines)).await
     }
 
-    /// Of a device that answers.
+    /// With a device that answers.
     async fn answered(&self, device: &mut Device) -> u16 {
         tokio::join!(self.get("", ""), device.answer_once(NOTHING)).0.status
     }
@@ -67,7 +67,7 @@ fn the_frame_has_another_origin_and_nothing_of_ours() {
         assert!(policy.ends_with(&format!("; frame-src {}", opened.origin)), "{policy}");
         assert!(browser.page("/ui/operator/audit").await.contains("device.open"));
 
-        // A browser sends cookies to every port of a host; none gets to the device, and none comes from it.
+        // A browser sends cookies to every port of a host; none is passed to the device, and none from it.
         let lines = format!("Cookie: a=b; provbroker_session={}\r\n", browser.cookies["provbroker_session"]);
         let said = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\nX-Frame-Options: DENY\r\n\
                     Clear-Site-Data: \"cookies\"\r\nContent-Security-Policy: frame-ancestors 'none'\r\n\
@@ -104,7 +104,7 @@ fn the_frame_has_another_origin_and_nothing_of_ours() {
         let (got, _) = tokio::join!(opened.get("", ""), device.answer_once(moved));
         assert_eq!(got.field("location"), Some(&*format!("{}admin.xml", opened.path)));
 
-        // The listener has nothing else, and the public one has not this.
+        // The listener serves nothing else, and the public one does not serve this.
         for path in ["/", "/ui/", "/ui/sign-in", "/api/v1/token", "/healthz", "/device", "/device/0090334100d1"] {
             let other = Opened { path: path.into(), ..opened.clone() };
             assert_eq!(other.get("", "").await.status, 404, "{path}");
@@ -142,7 +142,7 @@ fn an_address_is_for_one_device_and_one_session() {
         let confined = format!("sandbox; default-src 'none'; frame-ancestors http://{}", broker.addr);
         assert_eq!(got.field("content-security-policy"), Some(&*confined));
 
-        // An operator of another domain gets none, and neither does anybody else.
+        // An operator of another domain gets none, and nobody else does either.
         for (name, status) in [("stranger", 404), ("anna", 403), ("admin", 403)] {
             let mut foreign = Browser::signed_in(broker.addr, name, PASSWORD).await;
             let page = format!("{}/devices/{PHONE}/pages", desk(DOMAIN));
@@ -164,7 +164,7 @@ fn an_address_is_for_one_device_and_one_session() {
 }
 
 #[test]
-fn an_address_has_its_time() {
+fn an_address_expires() {
     let short = |config: &mut provbroker::config::Config| {
         accounts(config);
         config.pages.device_open = std::time::Duration::from_secs(1);
@@ -172,7 +172,7 @@ fn an_address_has_its_time() {
     with_broker(&Keep::embedded(), short, async |broker| {
         let mut device = phone(broker).await;
         let mut browser = Browser::signed_in(broker.addr, "operator", PASSWORD).await;
-        // The device is gone: without the end of the time every request is answered with 503.
+        // The device is gone: before the address expires every request is answered with 503.
         let opened = Opened::of(&open(&mut browser, PHONE).await.body);
         device.quiet().await;
         device.leave().await;
@@ -181,7 +181,7 @@ fn an_address_has_its_time() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_said_in_the_language_of_the_operator() {
+fn errors_are_in_the_language_of_the_operator() {
     let few = |config: &mut provbroker::config::Config| {
         accounts(config);
         config.devices.max_tunnels = 1;
@@ -211,7 +211,8 @@ fn what_cannot_be_shown_is_said_in_the_language_of_the_operator() {
     });
 }
 
-/// As through the passthrough address: a phone is reached at its own node. What opens it there is good wherever it was given.
+/// As with the passthrough address: a phone is reached only at its own node, and the address is valid there wherever
+/// it was issued.
 #[test]
 fn a_phone_at_the_other_node_is_reached_there() {
     let keep = Keep::redis();
@@ -230,7 +231,7 @@ fn a_phone_at_the_other_node_is_reached_there() {
 }
 
 #[test]
-fn a_port_that_is_taken_and_a_browser_that_is_elsewhere() {
+fn a_port_in_use_and_an_unreachable_listener() {
     let taken = std::net::TcpListener::bind((LOCALHOST, 0)).unwrap();
     let keep = Keep::embedded();
     let mut busy = config(&keep.url());
@@ -241,7 +242,7 @@ fn a_port_that_is_taken_and_a_browser_that_is_elsewhere() {
     let line = started.unwrap_err().to_string();
     assert!(line.starts_with("pages.device_listen: cannot listen on 127.0.0.1:") && !line.contains('\n'), "{line}");
 
-    // Where nobody could reach it, there is none, and the page says what to do.
+    // Without an address that browsers can reach there is no frame, and the page says what to do.
     let elsewhere = |config: &mut provbroker::config::Config| {
         accounts(config);
         config.server.public_url = "http://phones.example".into();
@@ -249,7 +250,7 @@ fn a_port_that_is_taken_and_a_browser_that_is_elsewhere() {
     with_broker(&keep, elsewhere, async |broker| {
         let _device = phone(broker).await;
         let mut browser = Browser::new(broker.addr);
-        // Not by TLS, as it would be.
+        // Not over TLS, as it would be otherwise.
         let fields = [("name", "operator"), ("password", PASSWORD)];
         browser.submit("/ui/sign-in", "/ui/sign-in", &fields).await;
         let answer = open(&mut browser, PHONE).await;

@@ -1,4 +1,4 @@
-//! The pages of persons and of roll-out administrators: what they do, and that nobody sees what belongs to somebody else.
+//! The pages of persons and of roll-out administrators: what they do, and that nobody sees the data of others.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::{PASSWORD, accounts};
 
 const PHONE: &str = "0090334100e1";
 
-/// `=1+1` is somebody's name.
+/// `=1+1` is the name of a person.
 const USERS: &str = "sip,name,groups,number,domain\n\
     anna,Anna Berg,Sales,201,example.com\n\
     ben,Ben Kraft,Lab,202,example.com\n\
@@ -69,7 +69,7 @@ fn with_people(folder: &TempDir) -> impl FnOnce(&mut Config) {
         config.accounts.push(account("nobody", Role::Person, DOMAIN));
         config.server.roles.insert(provbroker::config::Role::Users);
         (config.users.file.users, config.users.file.phones) = (users, phones);
-        // These browsers do not take the time that people take.
+        // These browsers are faster than people.
         config.pages.questions_per_person = 1_000;
         config.users.order_again = Duration::from_millis(100);
         config.apps.notice_hold = Duration::from_millis(100);
@@ -101,13 +101,13 @@ pub fn with_changed_users(keep: &Keep, change: impl FnOnce(&mut Config), test: i
     });
 }
 
-/// Where an answer leads to.
+/// The target of a redirect.
 pub fn leads_to(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.field("location").unwrap().to_owned()
 }
 
-/// The code in groups that a page shows first.
+/// The first code that a page shows.
 pub fn code_of(body: &str) -> String {
     let at = body.split("class=\"digits\">").nth(1).or_else(|| body.split("class=\"code nowrap\">").nth(1)).unwrap();
     let shown = at[..14].to_owned();
@@ -138,7 +138,7 @@ async fn a_phone_is_added(broker: &Broker) {
     let body = anna.page("/ui/phones").await;
     assert!(body.contains(PHONE) && body.contains(">online<") && body.contains("IP112"), "{body}");
 
-    // Ten may be open, and one that was taken back is not.
+    // At most ten may be open; a cancelled one does not count.
     let mut last = String::new();
     for _ in 0..10 {
         last = leads_to(&anna.submit("/ui/phones/add", "/ui/phones/add", &[("category", CATEGORY)]).await);
@@ -174,7 +174,7 @@ fn chosen<'a>(what: &'a str, list: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("category", CATEGORY), ("app", "phone"), ("name", "<b>Floor</b> 2"), ("list", list), ("do", what)]
 }
 
-/// A roll-out for these users, once all codes are made. Its address.
+/// Makes a roll-out for these users and waits for all codes. Returns its address.
 async fn rolled_out(browser: &mut Browser, list: &str) -> String {
     let address = leads_to(&browser.submit(CHOOSE, CHOOSE, &chosen("begin", list)).await);
     until("all codes are made", async || {
@@ -189,7 +189,7 @@ async fn phones_are_rolled_out(broker: &Broker) {
     let mut admin = Browser::signed_in(broker.addr, "admin", PASSWORD).await;
     assert!(admin.page("/ui/rollouts/new").await.contains("Everything is there."));
     assert!(admin.page("/ui/rollouts/new/phones").await.contains(CATEGORY));
-    // What the list stands for is found before anything is made.
+    // Unknown users in the list are found before any code is made.
     for (list, said) in [("", "nobody on the list"), ("anna\nbenno\nowen", "benno, owen"), ("otto", "otto")] {
         let answer = admin.submit(CHOOSE, CHOOSE, &chosen("begin", list)).await;
         assert!(answer.status == 422 && answer.body.contains(said), "{list}: {}", answer.body);
@@ -237,7 +237,7 @@ async fn phones_are_rolled_out(broker: &Broker) {
 
     let csv = admin.get(&format!("{address}/codes.csv")).await;
     assert!(csv.field("content-type").unwrap().starts_with("text/csv"), "{}", csv.head);
-    // It comes in chunks, whose lengths are between them.
+    // It arrives in chunks, with their lengths in between.
     let lines: Vec<&str> = csv.body.lines().skip_while(|line| !line.starts_with("sip,")).collect();
     assert_eq!(lines[0], "sip,name,code,state,valid until,device");
     assert!(lines[1].starts_with("anna,Anna Berg,,Registered,,0090334100e1"), "{}", lines[1]);
@@ -272,10 +272,10 @@ fn routes_in(folder: &str) -> BTreeSet<String> {
     found
 }
 
-/// Everybody else tries every address of these pages with what belongs to Anna and to her administrator: 0 successes, and nothing
-/// of it is in any answer.
+/// Everybody else tries every address of these pages with the data of Anna and of her administrator: none succeeds,
+/// and no answer contains any of it.
 #[test]
-fn a_page_shows_nothing_of_anybody_else() {
+fn a_page_shows_no_data_of_others() {
     let tried: BTreeSet<String> =
         READ.iter().chain(&READ_WITHOUT_DATA).chain(&CHANGES).map(|route| (*route).to_owned()).collect();
     let all: BTreeSet<String> = ["profile", "rollout"].into_iter().flat_map(routes_in).collect();
@@ -314,7 +314,7 @@ fn a_page_shows_nothing_of_anybody_else() {
                     "clerk" => matches!(route, "/rollouts" | "/rollouts/new/phones" | "/rollouts/new/users"),
                     _ => false,
                 };
-                // A stream of one's own does not end; what it tells is that something has changed, and nothing else.
+                // A person's own event stream does not end; it only reports that something has changed.
                 if streams(route) && matches!((name, route), ("ben" | "otto", "/phones/events")) {
                     continue;
                 }
@@ -336,10 +336,10 @@ fn a_page_shows_nothing_of_anybody_else() {
                 assert!(matches!(answer.status, 401 | 403 | 404), "{name} {route}: {}", answer.status);
             }
         }
-        // Nothing was changed by all that.
+        // None of that has changed anything.
         assert!(anna.page(&request).await.contains(&grouped(&theirs[2])));
         assert!(admin.page(&rollout).await.contains(&grouped(&theirs[3])));
-        // A user of another domain is nobody here, in the list of the third step too.
+        // A user of another domain is unknown here, also in the list of the third step.
         let mut clerk = Browser::signed_in(broker.addr, "clerk", PASSWORD).await;
         let body = clerk.page(CHOOSE).await;
         assert!(body.contains("Otto Fremd") && !body.contains("Ben Kraft"));
@@ -348,9 +348,9 @@ fn a_page_shows_nothing_of_anybody_else() {
     });
 }
 
-/// A long list is taken by the third step, and by no other form.
+/// A long list is accepted by the third step, and by no other form.
 #[test]
-fn a_long_list_is_taken_where_it_is_wanted() {
+fn a_long_list_is_accepted_by_the_third_step_only() {
     with_users(&Keep::embedded(), async |broker| {
         let mut admin = Browser::signed_in(broker.addr, "admin", PASSWORD).await;
         let list = (0..60_000).map(|number| format!("user-{number}")).collect::<Vec<_>>().join("\n");

@@ -1,5 +1,5 @@
-//! A small OpenID provider on the loopback: it publishes itself, gives tokens for codes, and says whatever a test wants it to.
-//! People do not come to it: a test decides what a code stands for.
+//! A small OpenID provider on the loopback: it publishes its metadata and keys, exchanges codes for tokens, and
+//! answers whatever a test configures. It has no sign-in page: a test decides what a code stands for.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub const CLIENT: &str = "provbroker";
-/// With letters that have to be escaped.
+/// Contains characters that have to be escaped.
 pub const SECRET: &str = "client secret: +%&ü";
 
-/// A key that tokens are signed with.
+/// A key that signs tokens.
 pub struct Key {
     pub id: &'static str,
     pair: EcdsaKeyPair,
@@ -42,21 +42,21 @@ impl Key {
         json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.id, "x": text(x), "y": text(y)})
     }
 
-    /// A token as it should be.
+    /// A valid token.
     pub fn sign(&self, claims: &Value) -> String {
         let message = parts(&json!({"alg": "ES256", "typ": "JWT", "kid": self.id}), claims);
         let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// A token that anybody can make who knows the public key.
+    /// A token that anybody who knows the public key can make.
     pub fn sign_with_public_key(&self, claims: &Value) -> String {
         let message = parts(&json!({"alg": "HS256", "typ": "JWT", "kid": self.id}), claims);
         let secret = hmac::Key::new(hmac::HMAC_SHA256, self.pair.public_key().as_ref());
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(hmac::sign(&secret, message.as_bytes())))
     }
 
-    /// A token that is not signed.
+    /// An unsigned token.
     pub fn not_signed(&self, claims: &Value) -> String {
         format!("{}.", parts(&json!({"alg": "none", "kid": self.id}), claims))
     }
@@ -67,7 +67,7 @@ fn parts(header: &Value, claims: &Value) -> String {
     format!("{}.{}", part(header), part(claims))
 }
 
-/// What a code is good for.
+/// What a code is exchanged for.
 struct Grant {
     token: String,
     challenge: String,
@@ -78,14 +78,14 @@ struct State {
     published: Vec<Value>,
     grants: BTreeMap<String, Grant>,
     userinfo: Value,
-    /// Put over the metadata.
+    /// Overrides members of the metadata.
     metadata: Value,
     /// Requests so far, by path.
     requests: BTreeMap<String, u64>,
     wrong: Vec<String>,
 }
 
-/// See the module. It has a thread of its own.
+/// See the module. Runs in its own thread.
 pub struct Provider {
     pub addr: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -126,12 +126,13 @@ impl Provider {
         format!("http://{}", self.addr)
     }
 
-    /// Publishes these keys and no others from now on.
+    /// Publishes only these keys from now on.
     pub fn publish(&self, keys: &[&Key]) {
         self.state.lock().unwrap().published = keys.iter().map(|key| key.public()).collect();
     }
 
-    /// Has a code stand for a token. It can be used as often as one likes, so that whoever relies on this provider is found out.
+    /// Exchanges a code for a token. The code is accepted repeatedly, so a broker that relies on the provider to
+    /// refuse it is detected.
     pub fn grant(&self, code: &str, token: &str, challenge: &str) {
         let grant = Grant { token: token.into(), challenge: challenge.into() };
         self.state.lock().unwrap().grants.insert(code.into(), grant);
@@ -152,14 +153,14 @@ impl Provider {
         state.requests.get(path).copied().unwrap_or_default()
     }
 
-    /// Ends, in the middle of whatever it does.
+    /// Stops at once, whatever it is doing.
     pub async fn die(&mut self) {
         let serving = self.serving.take().unwrap();
         serving.abort();
         let _ = serving.await;
     }
 
-    /// Is back at the same address.
+    /// Starts again at the same address.
     pub fn come_back(&mut self) {
         self.serve(std::net::TcpListener::bind(self.addr).unwrap());
     }
@@ -206,7 +207,7 @@ fn answer(state: &mut State, issuer: &str, head: &str, body: &str) -> (u16, Valu
             }
             (200, metadata)
         }
-        // One that nobody understands is among them.
+        // One with an unknown algorithm is among them.
         "/keys" => {
             let keys = [vec![json!({"kty": "new", "kid": 7})], state.published.clone()].concat();
             (200, json!({ "keys": keys }))

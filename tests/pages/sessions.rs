@@ -16,7 +16,7 @@ fn cookie_line(head: &str, name: &str) -> String {
     lines.find(|line| line.starts_with(name)).expect("the cookie is set").to_owned()
 }
 
-async fn whole_story(broker: &Broker) {
+async fn whole_session(broker: &Broker) {
     let mut browser = Browser::new(broker.addr);
     let answer = browser.get("/").await;
     assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/")));
@@ -50,12 +50,12 @@ async fn whole_story(broker: &Broker) {
 
 #[test]
 fn a_person_signs_in_and_out_embedded() {
-    with_broker(&Keep::embedded(), accounts, whole_story);
+    with_broker(&Keep::embedded(), accounts, whole_session);
 }
 
 #[test]
 fn a_person_signs_in_and_out_redis() {
-    with_broker(&Keep::redis(), accounts, whole_story);
+    with_broker(&Keep::redis(), accounts, whole_session);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn signing_out_everywhere_ends_every_session() {
         let answer = first.submit("/ui/account", "/ui/account/sessions/end", &[("session", &own)]).await;
         assert_eq!(answer.field("location"), Some("/ui/account"));
         assert_eq!(second.get("/ui/account").await.status, 303);
-        // The session of somebody else cannot be named.
+        // The session of another account cannot be ended.
         other.submit("/ui/account", "/ui/account/sessions/end", &[("session", &own)]).await;
         assert_eq!(third.get("/ui/account").await.status, 200);
         first.submit("/ui/account", "/ui/account/sessions/end-all", &[]).await;
@@ -113,7 +113,7 @@ fn a_new_password_ends_the_other_sessions() {
 }
 
 #[test]
-fn forms_from_elsewhere_change_nothing() {
+fn forms_of_other_origins_are_refused() {
     with_broker(&Keep::embedded(), accounts, async |broker| {
         let mut browser = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
         let token = browser.token("/ui/account").await;
@@ -135,7 +135,7 @@ fn forms_from_elsewhere_change_nothing() {
             assert!(answer.body.contains("The page was too old"));
         }
         assert_eq!(browser.get("/ui/account").await.status, 200, "still signed in");
-        // Signing in from elsewhere, which would put somebody into the account of another.
+        // A sign-in from another site would put a person into a foreign account.
         let mut victim = Browser::new(broker.addr);
         let fields = [("name", "admin"), ("password", PASSWORD)];
         assert_eq!(victim.post("/ui/sign-in", &fields).await.status, 403);
@@ -145,7 +145,7 @@ fn forms_from_elsewhere_change_nothing() {
 }
 
 #[test]
-fn guessing_is_stopped_per_account_and_per_source() {
+fn wrong_passwords_are_limited_per_account_and_per_source() {
     let few = |config: &mut provbroker::config::Config| {
         accounts(config);
         config.pages.attempts = 3;
@@ -207,7 +207,7 @@ fn every_answer_has_its_headers_and_every_error_its_page() {
     });
 }
 
-/// What a first visit loads.
+/// Size of what a first visit loads.
 #[test]
 fn the_first_page_is_small() {
     with_broker(&Keep::embedded(), accounts, async |broker| {
@@ -241,9 +241,9 @@ fn with_tls_in_front_cookies_are_secure() {
     });
 }
 
-/// The delivered password, if it has stayed in the store, opens nothing but on loopback.
+/// The delivered password, if it is still in the store, is accepted on loopback only.
 #[tokio::test]
-async fn the_delivered_password_serves_on_loopback_only() {
+async fn the_delivered_password_is_accepted_on_loopback_only() {
     use provbroker::accounts::{Hashing, NewAccount, Settings, SignIn, SignInError};
     use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
     use provbroker::core::model::ids::Secret;

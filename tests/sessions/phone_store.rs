@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use provbroker::core::model::device::{Category, CodeState, Device, Domain, IssuedCode, Requester, Way};
 use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
 use provbroker::core::model::time::UnixMillis;
-use provbroker::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_in_vain};
+use provbroker::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved};
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::session::device::event::{Claimed, Membership};
 use provbroker::core::session::device::query::Query;
@@ -67,7 +67,7 @@ impl Store {
 
     pub fn claim(&mut self, identify: &Identify, stage: Stage, query: &Query, other_member: bool) -> Claimed {
         let key = identify.id.key();
-        let auto = query.weigh(Some(&self.home));
+        let auto = query.check(Some(&self.home));
         let device = self.devices.get(&key);
         let offer = match identify.code {
             OfferedCode::None => CodeOffer::None,
@@ -87,7 +87,7 @@ impl Store {
         if stage == Stage::Member {
             device.facts = identify.facts.clone();
         }
-        let again_by_query = entered_in_vain(device)
+        let again_by_query = entered_unproved(device)
             && !other_member
             && matches!(auto, AutoOffer::Good { domain, .. } if domain == device.domain);
         let membership = self.membership(&key);

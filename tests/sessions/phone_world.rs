@@ -12,8 +12,8 @@ use provbroker::core::policy::jobs::retry::RetryPolicy;
 use provbroker::core::protocol::close::Close;
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::protocol::sysclient::frame::{DeviceEvent, FromDevice, decode_from_device};
-use provbroker::core::session::device::client::{self, Memory, PhoneClient};
-use provbroker::core::session::device::event::{Action, Basis, Claimed, Draw, Event, Planned, Settings};
+use provbroker::core::session::device::client::{self, DeviceClient, Memory};
+use provbroker::core::session::device::event::{Action, Basis, Claimed, Event, Planned, RandomTexts, Settings};
 use provbroker::core::session::device::query::Query;
 use provbroker::core::session::device::session::Session;
 
@@ -58,7 +58,7 @@ struct Conn {
 }
 
 struct Device {
-    client: PhoneClient,
+    client: DeviceClient,
     query: Query,
     /// Its end of a connection.
     conn: Option<usize>,
@@ -78,7 +78,7 @@ pub struct World {
 impl World {
     pub fn new(devices: &[bool], luck: Vec<Luck>) -> Self {
         let device = |(number, auto): (usize, &bool)| Device {
-            client: PhoneClient::new(id(number), facts(0), Memory::default()),
+            client: DeviceClient::new(id(number), facts(0), Memory::default()),
             query: Query::read(if *auto { "domain=home&token=t&category=c" } else { "" }),
             conn: None,
         };
@@ -346,7 +346,8 @@ impl World {
 
     fn claimed(&mut self, claimed: Claimed) -> Event<'static> {
         self.draws += 1;
-        let draw = Draw { challenge: format!("{:010}", self.draws).into(), seed: format!("{:016}", self.draws).into() };
+        let draw =
+            RandomTexts { challenge: format!("{:010}", self.draws).into(), seed: format!("{:016}", self.draws).into() };
         Event::Claimed(claimed, draw)
     }
 

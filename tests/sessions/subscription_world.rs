@@ -11,11 +11,11 @@ use provbroker::core::model::time::Tick;
 use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
 use provbroker::core::protocol::appws::message::ApiError;
 use provbroker::core::protocol::appws::select::Selection;
+use provbroker::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use provbroker::core::session::app::event::{Action, Answer, Ask, DataChange, Event, Settings, Topics};
 use provbroker::core::session::app::rights::Rights;
 use provbroker::core::session::app::session::Session;
-use provbroker::core::session::app::settling::Patience;
-use provbroker::core::session::app::walk::{Read, Reading, Walk};
+use provbroker::core::session::app::settling::SettleTimes;
 use serde_json::{Value, json};
 
 pub struct World {
@@ -72,7 +72,7 @@ impl World {
             requests_per_second: u32::MAX,
             fetches: 8,
             codes_per_second: 500,
-            patience: Patience { answer_within: seconds(30), stay_open: seconds(5) },
+            patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
             longest_before: 131_072,
             longest_after: 1_048_576,
         };
@@ -252,7 +252,7 @@ impl World {
             }
             Ask::List(selection) => {
                 let domains: Vec<_> = self.reach.iter().map(|id| Some(name(*id))).collect();
-                self.page(Box::new(Walk::new(selection, domains)))
+                self.page(Box::new(DevicePager::new(selection, domains)))
             }
             Ask::More(walk) => self.page(walk),
             other => panic!("{other:?}"),
@@ -264,13 +264,13 @@ impl World {
         view.domain.is_some_and(|domain| self.reach.contains(&domain.0))
     }
 
-    fn page(&self, mut walk: Box<Walk>) -> Answer {
-        let reads = walk.readings().into_iter().map(|Reading { domain, after, .. }| {
+    fn page(&self, mut walk: Box<DevicePager>) -> Answer {
+        let reads = walk.readings().into_iter().map(|LaneRead { domain, after, .. }| {
             let of = |view: &&DeviceView| view.domain.map(|id| name(id.0)) == domain && view.id > after;
             // Fewer than it asks for, so that there are pages.
             let devices: Vec<_> = self.devices.values().filter(of).take(4).cloned().collect();
             let to = devices.last().filter(|_| devices.len() == 4).map(|view| view.id);
-            Read { devices, to }
+            LaneResult { devices, to }
         });
         let reads = reads.collect();
         walk.read(reads);

@@ -13,7 +13,7 @@ use provbroker::core::session::app::client::{self, CallTag, Login, UsersClient};
 use provbroker::core::session::app::event::{Action, Answer, Ask, Delivery, Event, Settings};
 use provbroker::core::session::app::rights::Rights;
 use provbroker::core::session::app::session::Session;
-use provbroker::core::session::app::settling::Patience;
+use provbroker::core::session::app::settling::SettleTimes;
 use serde_json::Value;
 
 enum Up {
@@ -91,7 +91,7 @@ impl World {
             requests_per_second: 50,
             fetches: 8,
             codes_per_second: 500,
-            patience: Patience { answer_within: seconds(30), stay_open: seconds(5) },
+            patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
             longest_before: 131_072,
             longest_after: 1_048_576,
         };
@@ -150,7 +150,7 @@ impl World {
                 client::Action::Answer(_, Ok(client::Answer::Code { code, .. })) => {
                     self.told.entry(code).or_default();
                 }
-                client::Action::Strange(what) => assert_eq!(what, "no answer to the log-in"),
+                client::Action::Invalid(what) => assert_eq!(what, "no answer to the log-in"),
                 client::Action::Answer(..) | client::Action::Ready { .. } => {}
                 other => panic!("{other:?}"),
             }

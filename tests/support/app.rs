@@ -81,7 +81,7 @@ impl App {
         }
     }
 
-    /// The next message. Pings are answered by the WebSocket library on the way.
+    /// The next message. The WebSocket library answers pings.
     pub async fn receive(&mut self) -> Value {
         serde_json::from_str(&self.receive_text().await).unwrap()
     }
@@ -97,7 +97,7 @@ impl App {
         }
     }
 
-    /// Sends a request and waits for its answer; notices that come meanwhile are kept.
+    /// Sends a request and waits for its answer; notices that arrive meanwhile are kept.
     pub async fn request(&mut self, mut request: Value) -> Value {
         self.requests += 1;
         if request["src"].is_null() {
@@ -115,7 +115,7 @@ impl App {
         }
     }
 
-    /// Asks for a code under the mark `src`.
+    /// Requests a code with this `src`.
     pub async fn code(&mut self, category: &str, src: &str) -> String {
         let result =
             self.request(json!({"mt": "GetProvisioningCode", "category": category, "sip": "anna", "src": src})).await;
@@ -135,7 +135,7 @@ impl App {
         notice
     }
 
-    /// Everything sent so far has been worked off, and nothing came but its answer.
+    /// Waits until everything sent so far was handled, and asserts that nothing but the answer was received.
     pub async fn quiet(&mut self) {
         self.requests += 1;
         let src = format!("fence-{}", self.requests);
@@ -158,7 +158,7 @@ impl App {
         assert_eq!(self.close_code().await, code);
     }
 
-    /// Says goodbye and waits for the end.
+    /// Closes the connection and waits for the end.
     pub async fn leave(mut self) {
         guarded("close", self.socket.close(None)).await.unwrap();
         while let Some(Ok(_)) = guarded("the end", self.socket.next()).await {}

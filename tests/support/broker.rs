@@ -1,4 +1,4 @@
-//! A whole broker in this process, on a thread of its own and on free ports of the loopback.
+//! A whole broker in this process, in a thread of its own and on free ports of the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use super::secrets;
 
 /// Path of the instance.
 pub const INSTANCE: &str = "/example.com/devices";
-/// The domain that most tests play in: it has an administrative password, a token and two categories.
+/// The domain that most tests use: it has an administrative password, a token and two categories.
 pub const DOMAIN: &str = "example.com";
 pub const PASSWORD: &str = "password-of-example-com";
 pub const ADMIN_PASSWORD: &str = "administrative of example";
 pub const TOKEN: &str = "token#of-example+com";
-/// Query of automatic provisioning into that domain; the `+` stands for itself.
+/// Query of automatic provisioning into that domain; the `+` is a plus sign.
 pub const QUERY: &str = "domain=Example.com&token=token%23of-example+com&category=Desk%20phones";
 pub const CATEGORY: &str = "Desk phones";
-/// A category of it that is not meant for provisioning.
+/// A category of it that is not marked for provisioning.
 pub const STORAGE: &str = "Storage room";
 /// A domain with neither administrative password nor token.
 pub const OTHER: &str = "other.example";
@@ -40,7 +40,7 @@ pub enum Keep {
 }
 
 impl Keep {
-    /// A store in one file.
+    /// The store of a broker; deleted when dropped.
     pub fn embedded() -> Self {
         Self::Embedded(tempfile::tempdir().unwrap())
     }
@@ -50,7 +50,7 @@ impl Keep {
         Self::Redis(RedisServer::start(&[]))
     }
 
-    /// Waits until nobody has the file open: the threads of a broker that has stopped may be ending still.
+    /// Waits until nobody has the file open: threads of a stopped broker may still be ending.
     fn wait_until_free(&self) {
         let Self::Embedded(dir) = self else { return };
         let Ok(file) = std::fs::File::open(dir.path().join("store.redb")) else { return };
@@ -82,7 +82,7 @@ pub fn config(store_url: &str) -> Config {
     (config.server.listen, config.server.ops_listen) = (free, free);
     config.server.public_url = format!("http://{free}");
     config.server.workers = 1;
-    // A Users of ours would take the notices that these tests are about.
+    // Our own Users role would take the notices that these tests expect.
     config.server.roles = [Role::Directory, Role::Devices].into();
     config.store.url = store_url.parse().unwrap();
     config.instance.password = Secret::new(INSTANCE_PASSWORD);
@@ -90,9 +90,9 @@ pub fn config(store_url: &str) -> Config {
         domain(DOMAIN, PASSWORD, ADMIN_PASSWORD, TOKEN, vec![category(CATEGORY, true), category(STORAGE, false)]),
         domain(OTHER, OTHER_PASSWORD, "", "", vec![category(CATEGORY, true)]),
     ];
-    // Hashing passwords costs time, and most tests need no pages.
+    // Hashing passwords takes time, and most tests need no pages.
     config.accounts = Vec::new();
-    // Two cores and many tests at once: slowness is not what is tested here.
+    // Many tests run at once on two cores; slowness is not tested here.
     config.store.deadline = std::time::Duration::from_secs(2);
     config.lifecycle.drain_wait = std::time::Duration::ZERO;
     for secret in [PASSWORD, ADMIN_PASSWORD, TOKEN, "token%23of-example", OTHER_PASSWORD, INSTANCE_PASSWORD] {
@@ -146,7 +146,7 @@ impl Broker {
         Self::start(config)
     }
 
-    /// Its store, for looking behind the protocol.
+    /// Its store, to check what the protocols do not show.
     pub fn store(&self) -> &Arc<dyn Store> {
         self.store.as_ref().expect("there until the drop")
     }
@@ -161,7 +161,7 @@ impl Broker {
         self.people.as_ref().expect("this broker plays the Users role")
     }
 
-    /// Begins the soft stop, as SIGTERM does.
+    /// Starts draining, as SIGTERM does.
     pub fn drain(&self) {
         self.shutdown.drain();
     }

@@ -1,4 +1,4 @@
-//! The little cryptography of the device protocol, once more and by the book.
+//! A second implementation of the cryptography of the device protocol.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,7 +8,7 @@ pub fn sha256_hex(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// RC4 by the book.
+/// RC4.
 pub fn rc4(key: &[u8], data: &[u8]) -> Vec<u8> {
     let mut state: Vec<u8> = (0..=255).collect();
     let mut j = 0_u8;

@@ -1,4 +1,4 @@
-//! A line between a device and the broker that breaks once, after a given number of messages of the broker.
+//! A connection between a device and the broker that breaks once, after a given number of messages of the broker.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A running line; it ends when dropped.
+/// A running forwarder; it stops when dropped.
 pub struct Cutter {
-    /// Where the device connects.
+    /// The address for the device.
     pub addr: SocketAddr,
     passed: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl Cutter {
-    /// A line to `broker` that breaks, without a word to either side, when so many messages of the broker have passed.
-    /// Connections after that one are left alone.
+    /// Forwards to `broker` and breaks the connection, without a close on either side, after this many messages of the
+    /// broker. Later connections are not broken.
     pub async fn start(broker: SocketAddr, after: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -29,7 +29,7 @@ impl Cutter {
             loop {
                 let (device, _) = listener.accept().await.unwrap();
                 let broker = TcpStream::connect(broker).await.unwrap();
-                // One at a time: the device comes back when the line is broken. `left` counts over all of them.
+                // One connection at a time: the device reconnects after the break. `left` counts over all of them.
                 left = pass(device, broker, left, &count).await;
                 if left == 0 {
                     left = usize::MAX;
@@ -39,7 +39,7 @@ impl Cutter {
         Self { addr, passed, task }
     }
 
-    /// How many messages of the broker have passed.
+    /// Number of messages of the broker forwarded so far.
     pub fn passed(&self) -> usize {
         self.passed.load(Ordering::Relaxed)
     }
@@ -51,9 +51,9 @@ impl Drop for Cutter {
     }
 }
 
-/// Carries bytes both ways until one side ends or `left` messages have passed; how many are left.
+/// Forwards in both directions until one side ends or `left` messages have passed; returns how many are left.
 async fn pass(device: TcpStream, broker: TcpStream, mut left: usize, passed: &AtomicUsize) -> usize {
-    // Small messages go to and fro; waiting to join them would cost 40 ms each.
+    // Without this, Nagle's algorithm would delay small messages by 40 ms each.
     device.set_nodelay(true).unwrap();
     broker.set_nodelay(true).unwrap();
     let (mut from_device, mut to_device) = device.into_split();
@@ -64,7 +64,7 @@ async fn pass(device: TcpStream, broker: TcpStream, mut left: usize, passed: &At
         while left > 0 {
             let frame = frame(&mut from_broker).await?;
             to_device.write_all(&frame).await?;
-            // Pings and closes come when they like; only messages are counted.
+            // Pings and closes occur at any time; only messages are counted.
             if frame[0] & 0x08 == 0 {
                 passed.fetch_add(1, Ordering::Relaxed);
                 left -= usize::from(left != usize::MAX);
@@ -79,7 +79,7 @@ async fn pass(device: TcpStream, broker: TcpStream, mut left: usize, passed: &At
     left
 }
 
-/// Passes the answer to the upgrade on.
+/// Forwards the answer to the upgrade.
 async fn head(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! What integration tests share: brokers of their own, peers that speak the protocols, and an ear on the log.
+//! Shared by integration tests: brokers, peers that speak the protocols, and access to the log.
 //!
 //! Include it with `#[path = "../support/mod.rs"] mod support;`.
 

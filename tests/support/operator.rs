@@ -1,4 +1,4 @@
-//! An operator at the REST interface, by hand over a socket.
+//! An operator at the REST interface, over a plain socket.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Gets a token for a domain; none: for the instance.
+    /// Gets a token for a domain; without one, for the instance.
     pub async fn log_in(to: SocketAddr, domain: Option<&str>, password: &str) -> Self {
         let mut this = Self { to, token: String::new() };
         let answer = this.post("/api/v1/token", &json!({"domain": domain, "password": password})).await;
@@ -24,7 +24,7 @@ impl Operator {
         this
     }
 
-    /// Any request. A body that comes in chunks is put together; `None` if it broke off.
+    /// Any request. A chunked body is joined; `None` if it is incomplete.
     pub async fn try_request(&self, method: &str, target: &str, kind: &str, body: &str) -> Option<Answer> {
         let authorization = match self.token.as_str() {
             "" => String::new(),
@@ -72,7 +72,7 @@ pub fn json_of(answer: &Answer) -> Value {
     serde_json::from_str(&answer.body).unwrap_or_else(|e| panic!("{e}: {}", answer.body))
 }
 
-/// Puts chunks together; `None` without the last one.
+/// Joins chunks; `None` without the last one.
 fn unchunked(mut body: &str) -> Option<String> {
     let mut whole = String::new();
     loop {

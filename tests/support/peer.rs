@@ -1,5 +1,5 @@
-//! The other side of both protocols, written from the protocol texts alone: nothing of `provbroker` is used here, so that
-//! a mistake of the broker cannot hide in its own mirror.
+//! The other side of both protocols, written from the protocol texts alone: it uses nothing of `provbroker`, so that a
+//! fault of the broker is not repeated in its test.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ use super::raw::{self, LOCALHOST};
 use super::secrets;
 use super::tunnel::{RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN};
 
-/// Only a guard against hanging for ever; no test waits for it. Long enough for a machine that stands still for a while.
+/// Only prevents hanging for ever; no test waits for it. Long enough for a machine that stalls for a while.
 const GUARD: Duration = Duration::from_secs(60);
 
 /// Waits for something that has to happen.
@@ -26,7 +26,7 @@ pub async fn guarded<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, future).await.unwrap_or_else(|_| panic!("{what}: nothing has come"))
 }
 
-/// Asks again and again until the answer is yes. The pause is no synchronisation, it leaves the core to the broker.
+/// Polls until the condition holds. The pause does not synchronise, it only leaves the core to the broker.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     guarded(what, async {
         while !holds().await {
@@ -36,7 +36,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     .await;
 }
 
-/// Opens a WebSocket from the address `from`; the status and the head of the answer if it is refused.
+/// Opens a WebSocket from the address `from`; status and head of the answer if it is refused.
 pub async fn open_from(
     from: IpAddr,
     to: SocketAddr,
@@ -54,7 +54,7 @@ pub async fn open_from(
     }
 }
 
-/// What a device says of itself.
+/// The identify of a device.
 pub fn identify(id: &str) -> Value {
     json!({
         "id": id, "product": "IP112", "version": "13r3 sr9 [13.6012/136012/300]", "fwBuild": "136012",
@@ -63,7 +63,7 @@ pub fn identify(id: &str) -> Value {
     })
 }
 
-/// The same with a code typed in.
+/// The same with a code.
 pub fn identify_with(id: &str, code: &str) -> Value {
     let mut identify = identify(id);
     identify["provisioningCode"] = code.into();
@@ -84,11 +84,11 @@ pub fn admin_message(kind: u16, json: &str) -> Vec<u8> {
     [&[1][..], &kind.to_be_bytes(), json.as_bytes()].concat()
 }
 
-/// A device on its WebSocket. What the broker itself asks of it by `/!…` it does by itself, whenever it is listened to.
+/// A device on its WebSocket. It answers the broker's own requests (`/!…`) by itself whenever a message is read.
 pub struct Device {
     socket: WebSocketStream<TcpStream>,
     fences: u64,
-    /// The command lines that the broker has sent, as paths.
+    /// The command lines received from the broker, as paths.
     pub lines: Vec<String>,
     errands: HashSet<u32>,
 }
@@ -113,14 +113,15 @@ impl Device {
         device
     }
 
-    /// Enters with a code; the device and its password. Takes the administrative password of the domain if there is one.
+    /// Enters with a code; returns the device and its password. Reads the administrative password of the domain if
+    /// there is one.
     pub async fn enter(to: SocketAddr, id: &str, code: &str) -> (Self, String) {
         let mut device = Self::identified(to, &identify_with(id, code)).await;
         let password = device.expect_password().await;
         (device, password)
     }
 
-    /// Comes back with its password and is a member again when this returns.
+    /// Reconnects with its password; a member again when this returns.
     pub async fn come_back(to: SocketAddr, id: &str, password: &str) -> Self {
         let mut device = Self::identified(to, &identify(id)).await;
         let challenge = device.expect_challenge().await;
@@ -144,7 +145,7 @@ impl Device {
         self.admin(0, identify).await;
     }
 
-    /// Sends `0000` in one piece behind a ping: when this returns, the server works on it or has done so.
+    /// Sends `0000` and a ping together: when this returns, the server has at least started to handle the identify.
     pub async fn identify_taken(&mut self, identify: &Value) {
         if let Some(code) = identify["provisioningCode"].as_str() {
             secrets::note(code);
@@ -179,7 +180,7 @@ impl Device {
                 _ => None,
             };
             match answer {
-                // It may be too late for an answer; what follows tells.
+                // The connection may be gone already; the next read tells.
                 Some(answer) => drop(self.socket.send(Message::Binary(answer.into())).await),
                 None => return came,
             }
@@ -272,7 +273,7 @@ impl Device {
         self.expect(6).await
     }
 
-    /// Waits until everything sent so far has been worked off, and makes sure that the server has said nothing.
+    /// Waits until everything sent so far was handled, and asserts that the server has sent nothing.
     pub async fn quiet(&mut self) {
         self.fences += 1;
         let fence = self.fences.to_be_bytes();
@@ -286,7 +287,7 @@ impl Device {
         }
     }
 
-    /// A binary message that comes before the answer to a ping sent now, if one does.
+    /// A binary message that arrives before the answer to a ping sent now, if there is one.
     pub async fn before_pong(&mut self) -> Option<Vec<u8>> {
         self.fences += 1;
         let fence = self.fences.to_be_bytes();
@@ -302,7 +303,7 @@ impl Device {
         }
     }
 
-    /// Everything sent so far has been worked off: whether the connection still stands.
+    /// Waits until everything sent so far was handled; returns whether the connection is still open.
     pub async fn is_quiet(&mut self) -> bool {
         let _ = self.socket.send(Message::Ping(b"quiet?".to_vec().into())).await;
         loop {
@@ -315,7 +316,7 @@ impl Device {
         }
     }
 
-    /// The server closes; the code of its close frame. Nothing else may come before it.
+    /// Waits for the close of the server; returns its code. No other message may come before it.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             match self.next().await {
@@ -330,7 +331,7 @@ impl Device {
         assert_eq!(self.close_code().await, code);
     }
 
-    /// Says goodbye and waits for the end.
+    /// Closes the connection and waits for the end.
     pub async fn leave(mut self) {
         guarded("close", self.socket.close(None)).await.unwrap();
         while let Some(Ok(_)) = guarded("the end", self.socket.next()).await {}

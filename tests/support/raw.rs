@@ -1,4 +1,4 @@
-//! Bytes on a socket: what a well-behaved client library would not send or not show.
+//! Bytes on a socket: what a client library would not send or not show.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -21,7 +21,7 @@ pub async fn connect(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
     let stream = guarded("connecting", socket.connect(to)).await.unwrap();
-    // Two short messages in a row would wait for an acknowledgement in between.
+    // Without this, two short messages in a row would wait for an acknowledgement in between.
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -35,7 +35,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A header that announces `length` bytes; `mask` is 0x80 for a client's, without the mask itself.
+/// A header that announces `length` bytes; `mask` is 0x80 for a client, without the mask itself.
 pub fn header(first: u8, length: usize, mask: u8) -> Vec<u8> {
     let mut out = vec![first];
     match (u8::try_from(length), u16::try_from(length)) {
@@ -64,7 +64,7 @@ impl Raw {
         Self { stream: connect(LOCALHOST, to).await, buffer: Vec::new() }
     }
 
-    /// Connects and becomes a WebSocket.
+    /// Connects and opens a WebSocket.
     pub async fn upgrade(to: SocketAddr, path: &str) -> Self {
         let mut raw = Self::connect(to).await;
         raw.send(upgrade_request(path, "").as_bytes()).await;
@@ -97,13 +97,13 @@ impl Raw {
         read > 0
     }
 
-    /// So many bytes.
+    /// Reads this many bytes.
     pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
         self.need(count).await;
         self.buffer.drain(..count).collect()
     }
 
-    /// Everything until the end.
+    /// Reads to the end.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.buffer)
@@ -132,14 +132,14 @@ impl Raw {
         (frame[0], frame.split_off(start))
     }
 
-    /// The next frame is a close; its code.
+    /// Expects a close frame; returns its code.
     pub async fn close_code(&mut self) -> u16 {
         let (first, payload) = self.frame().await;
         assert_eq!(first, CLOSE, "a close, not {payload:?}");
         u16::from_be_bytes([payload[0], payload[1]])
     }
 
-    /// The server ends the connection without another frame.
+    /// Expects the server to end the connection without another frame.
     pub async fn ended(&mut self) {
         assert_eq!(self.rest().await, b"");
     }

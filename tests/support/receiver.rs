@@ -1,5 +1,5 @@
-//! A receiver of the backend `webhook`, as the documentation tells others to write one: it checks the signature, takes each
-//! idempotency key once, and can be away, slow to answer or of another opinion.
+//! A receiver of the backend `webhook`, as the documentation describes it: it checks the signature, accepts each
+//! idempotency key once, and can be unavailable, slow, or refuse.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,29 +16,29 @@ use tokio::task::JoinHandle;
 
 pub const SECRET: &str = "secret of the receiver";
 
-/// What a receiver does with a request.
+/// How a receiver handles a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// Takes it.
-    Takes,
-    /// Answers with this status, and takes nothing.
+pub enum Behaviour {
+    /// Accepts it.
+    Accepts,
+    /// Answers with this status, without accepting it.
     Answers(u16),
-    /// Takes it, and cuts the connection instead of an answer.
-    TakesAndCuts,
+    /// Accepts it, and cuts the connection instead of answering.
+    AcceptsAndCuts,
 }
 
 #[derive(Default)]
 struct State {
-    /// What has taken effect, by key.
+    /// Accepted orders, by key.
     taken: BTreeMap<String, serde_json::Value>,
     requests: u64,
     wrong: Vec<String>,
 }
 
-/// See the module. What it has taken outlives a restart. It has a thread of its own.
+/// See the module. Accepted orders survive a restart. Runs in its own thread.
 pub struct Receiver {
     state: Arc<Mutex<State>>,
-    mood: Arc<Mutex<Mood>>,
+    behaviour: Arc<Mutex<Behaviour>>,
     addr: SocketAddr,
     runtime: Handle,
     /// Ends the thread when it is dropped.
@@ -50,24 +50,25 @@ impl Receiver {
     pub fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let mood = Arc::new(Mutex::new(Mood::Takes));
+        let behaviour = Arc::new(Mutex::new(Behaviour::Accepts));
         let (alive, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let handle = runtime.handle().clone();
         std::thread::spawn(move || runtime.block_on(ended));
-        let mut receiver = Self { state: Arc::default(), mood, addr, runtime: handle, _alive: alive, serving: None };
+        let mut receiver =
+            Self { state: Arc::default(), behaviour, addr, runtime: handle, _alive: alive, serving: None };
         receiver.serve(listener);
         receiver
     }
 
     fn serve(&mut self, listener: std::net::TcpListener) {
-        let (state, mood) = (Arc::clone(&self.state), Arc::clone(&self.mood));
+        let (state, behaviour) = (Arc::clone(&self.state), Arc::clone(&self.behaviour));
         listener.set_nonblocking(true).unwrap();
         self.serving = Some(self.runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                open.spawn(connection(stream, Arc::clone(&state), Arc::clone(&mood)));
+                open.spawn(connection(stream, Arc::clone(&state), Arc::clone(&behaviour)));
                 while open.try_join_next().is_some() {}
             }
         }));
@@ -77,24 +78,24 @@ impl Receiver {
         format!("http://{}/phones", self.addr)
     }
 
-    pub fn mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    pub fn behaviour(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Dies in the middle of whatever it does: listener and connections.
+    /// Stops at once, whatever it is doing: listener and connections.
     pub async fn die(&mut self) {
         let serving = self.serving.take().unwrap();
         serving.abort();
         let _ = serving.await;
     }
 
-    /// Comes back at the same address.
+    /// Starts again at the same address.
     pub fn come_back(&mut self) {
-        // The standard library sets SO_REUSEADDR, so connections of before are no obstacle.
+        // The standard library sets SO_REUSEADDR, so earlier connections do not prevent this.
         self.serve(std::net::TcpListener::bind(self.addr).unwrap());
     }
 
-    /// What has taken effect: user and phone.
+    /// Accepted entries: user and phone.
     pub fn effects(&self) -> Vec<(String, String)> {
         let state = self.state.lock().unwrap();
         assert!(state.wrong.is_empty(), "{:?}", state.wrong);
@@ -102,26 +103,26 @@ impl Receiver {
         state.taken.values().map(|body| (text(&body["user"]["guid"]), text(&body["device"]["hwId"]))).collect()
     }
 
-    /// Bodies that have taken effect, by their keys.
+    /// Accepted bodies by their keys.
     pub fn bodies(&self) -> BTreeMap<String, serde_json::Value> {
         self.state.lock().unwrap().taken.clone()
     }
 
-    /// Requests that have come, repeated ones too.
+    /// Number of requests, including repeated ones.
     pub fn requests(&self) -> u64 {
         self.state.lock().unwrap().requests
     }
 }
 
-async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, mood: Arc<Mutex<Mood>>) {
+async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, behaviour: Arc<Mutex<Behaviour>>) {
     let mut bytes = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut bytes).await {
-        let mood = *mood.lock().unwrap();
+        let behaviour = *behaviour.lock().unwrap();
         let status = {
             let mut state = state.lock().unwrap();
             state.requests += 1;
-            match (mood, take(&head, &body)) {
-                (Mood::Answers(status), _) => status,
+            match (behaviour, take(&head, &body)) {
+                (Behaviour::Answers(status), _) => status,
                 (_, Err(wrong)) => {
                     state.wrong.push(wrong);
                     400
@@ -132,7 +133,7 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, mood: Arc<M
                 }
             }
         };
-        if mood == Mood::TakesAndCuts {
+        if behaviour == Behaviour::AcceptsAndCuts {
             return;
         }
         let more = if status == 302 { "Location: /elsewhere\r\n" } else { "" };
@@ -167,7 +168,7 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Checks a request; the key, and what it says.
+/// Checks a request; returns key and body.
 fn take(head: &str, body: &[u8]) -> Result<(String, serde_json::Value), String> {
     let signed = field(head, "provbroker-signature").ok_or("no signature")?;
     let time: u64 = signed

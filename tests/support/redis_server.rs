@@ -1,7 +1,7 @@
-//! A real `redis-server` of its own for a test: from `PATH`, on a free port of the loopback, in a directory that goes away.
+//! A real `redis-server` for a test: from `PATH`, on a free port of the loopback, in a temporary directory.
 //!
-//! Include it with `#[path = "support/redis_server.rs"] mod redis_server;`. Nothing here waits by sleeping: the server says
-//! on its output when it is ready.
+//! Include it with `#[path = "support/redis_server.rs"] mod redis_server;`. Nothing here waits by sleeping: the server
+//! reports on its output when it is ready.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Another process may take a port between our finding it free and the server's binding it; then another one is taken.
+/// Another process may take a free port before the server binds it; then another one is tried.
 const PORTS: usize = 5;
 
 /// A running server; killed and cleaned up when it is dropped.
@@ -23,7 +23,7 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts a server with further options in the form of the command line, for example `["--appendonly", "yes"]`.
+    /// Starts a server with further command line options, for example `["--appendonly", "yes"]`.
     pub fn start(options: &[&str]) -> Self {
         let options = options.iter().map(ToString::to_string).collect();
         let dir = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ impl RedisServer {
             let _ = child.wait();
             return false;
         }
-        // It must always find somebody who reads what it says.
+        // Its output has to be read all the time.
         std::thread::spawn(move || lines.for_each(drop));
         self.child = Some(child);
         true
@@ -86,7 +86,7 @@ impl RedisServer {
         self.port
     }
 
-    /// SIGKILL: it loses what is not on disk.
+    /// SIGKILL: loses what is not on disk.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -94,7 +94,7 @@ impl RedisServer {
         }
     }
 
-    /// SIGSTOP: connections stay, nothing is answered.
+    /// SIGSTOP: connections stay open, nothing is answered.
     pub fn pause(&self) {
         self.signal("-STOP");
     }
@@ -109,7 +109,7 @@ impl RedisServer {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
-    /// A plain connection, for looking behind the store.
+    /// A plain connection, to inspect the data of the store.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }

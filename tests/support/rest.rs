@@ -1,4 +1,4 @@
-//! An operator at the REST interface, with plain HTTP and JSON.
+//! An operator at the REST interface, over plain HTTP and JSON.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Shows the password of a domain.
+    /// Gets a token with the password of a domain.
     pub async fn of(to: SocketAddr, domain: &str, password: &str) -> Self {
         let nobody = Self { to, token: String::new() };
         let (status, answer) =
@@ -26,12 +26,12 @@ impl Operator {
         Self { to, token }
     }
 
-    /// Shows the password of the instance.
+    /// Gets a token with the password of the instance.
     pub async fn of_instance(to: SocketAddr) -> Self {
         Self::of(to, "", INSTANCE_PASSWORD).await
     }
 
-    /// Status and JSON of the answer; null if it has no body. `path` follows `/api/v1`.
+    /// Status and JSON of the answer; null without a body. `path` follows `/api/v1`.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
@@ -62,7 +62,7 @@ impl Operator {
         self.done("GET", path, None).await
     }
 
-    /// A call that has to fail with this status; what the problem says.
+    /// A call that has to fail with this status; returns the detail of the problem.
     pub async fn refused(&self, status: u16, method: &str, path: &str, body: Option<Value>) -> String {
         let (got, answer) = self.call(method, path, body).await;
         assert_eq!(got, status, "{method} {path}: {answer}");

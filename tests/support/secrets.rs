@@ -1,4 +1,5 @@
-//! Everything that this process logs at any level, and every secret that a peer has held: no secret may be in the log.
+//! Collects the log of this process at every level, and every secret that a peer has held, and checks that no secret
+//! is in the log.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +21,7 @@ impl io::Write for Capture {
     }
 }
 
-/// Keeps what the broker logs from now on.
+/// Collects the log of the broker from now on.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -32,12 +33,12 @@ pub fn listen() {
 
 /// Remembers a secret.
 pub fn note(secret: &str) {
-    // What is shorter could stand in a line by chance.
+    // A shorter text could be in a line by chance.
     assert!(secret.len() >= 10, "no secret to look for: {secret}");
     SECRETS.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.to_owned());
 }
 
-/// How many secrets have been noted.
+/// How many secrets were remembered.
 pub fn noted() -> usize {
     SECRETS.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
@@ -47,7 +48,7 @@ pub fn log() -> String {
     String::from_utf8(LOG.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("the log is UTF-8")
 }
 
-/// Fails if a secret noted so far is in the log from byte `start` on.
+/// Fails if a secret remembered so far is in the log from byte `start` on.
 pub fn none_in_log(start: usize) {
     let log = log();
     let secrets = SECRETS.lock().unwrap_or_else(PoisonError::into_inner).clone();

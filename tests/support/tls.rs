@@ -1,5 +1,5 @@
-//! TLS as its peers see it: certificates made for a test, a client that knows them, and a way for every peer of the tests
-//! to speak through it.
+//! TLS for the peers of the tests: certificates, a client that trusts them, and forwarders into TLS for peers that
+//! speak plain.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use super::raw::{self, LOCALHOST};
 pub struct Certificate {
     dir: TempDir,
     pem: (String, String),
-    /// As it is shown in a handshake.
+    /// As shown in a handshake.
     pub der: CertificateDer<'static>,
 }
 
@@ -40,7 +40,7 @@ impl Certificate {
         this
     }
 
-    /// Puts another one into the files of this one.
+    /// Replaces the files of this certificate by those of another one.
     pub fn write(&self, other: &Self) {
         std::fs::write(self.chain(), &other.pem.0).unwrap();
         std::fs::write(self.key(), &other.pem.1).unwrap();
@@ -80,7 +80,7 @@ impl Client {
         Self(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
     }
 
-    /// One that offers these protocols to speak over it.
+    /// A client that offers these application protocols.
     pub fn offering(certificate: &Certificate, protocols: &[&[u8]]) -> Self {
         let mut config = ClientConfig::clone(Self::new(&[certificate]).0.config());
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -92,7 +92,7 @@ impl Client {
         guarded("a handshake", self.0.connect(name, raw::connect(LOCALHOST, to).await)).await
     }
 
-    /// Connects, fetches something (a ticket comes with it), and closes: how the handshake was, and the certificate.
+    /// Connects, fetches something (and with it a ticket), and closes; returns the handshake and the certificate.
     pub async fn visit(&self, to: SocketAddr) -> Visit {
         let mut stream = self.try_connect(to).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -107,7 +107,7 @@ impl Client {
         }
     }
 
-    /// An address of the loopback where plain bytes go in, and through TLS to `to`.
+    /// An address of the loopback that forwards plain bytes through TLS to `to`.
     pub async fn way_to(&self, to: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -118,7 +118,7 @@ impl Client {
                 let client = client.clone();
                 tokio::spawn(async move {
                     let mut sealed = client.try_connect(to).await.unwrap();
-                    // How it ends is for the peers to judge.
+                    // The peers judge how it ends.
                     let _ = copy_bidirectional(&mut plain, &mut sealed).await;
                 });
             }
@@ -127,7 +127,7 @@ impl Client {
     }
 }
 
-/// A way into TLS in front of a server that speaks without: what a peer shows that the broker connects to.
+/// A TLS listener in front of a plain server, for connections that the broker makes.
 pub struct Front {
     pub addr: SocketAddr,
     failed: Arc<AtomicUsize>,
@@ -152,7 +152,7 @@ impl Front {
                         return;
                     };
                     let mut plain = raw::connect(LOCALHOST, to).await;
-                    // A client of TLS 1.3 refuses a certificate after the handshake of the server is over.
+                    // A TLS 1.3 client refuses a certificate only after the handshake of the server is done.
                     if matches!(copy_bidirectional(&mut sealed, &mut plain).await, Ok((0, _)) | Err(_)) {
                         count.fetch_add(1, Ordering::Relaxed);
                     }
@@ -162,13 +162,13 @@ impl Front {
         Self { addr, failed }
     }
 
-    /// Connections over which nothing was said.
+    /// Connections on which nothing was received.
     pub fn failed(&self) -> usize {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// What a visit has seen.
+/// Result of a visit.
 #[derive(Debug)]
 pub struct Visit {
     pub kind: HandshakeKind,

@@ -1,5 +1,5 @@
-//! The device's side of the tunnel, written from `docs/protocol/sysclient.md` section 7 alone, and distrustful:
-//! whatever the server may not do fails the test.
+//! The device's side of the tunnel, written from `docs/protocol/sysclient.md` section 7 alone: anything that the
+//! server must not do fails the test.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +20,7 @@ pub struct Tunnelled {
 }
 
 impl Device {
-    /// The next message, which is one of the tunnel.
+    /// The next message, which has to be a tunnel message.
     pub async fn tunnelled(&mut self) -> Tunnelled {
         let message = self.binary().await;
         assert_eq!(message[0], 2, "a tunnel message");
@@ -36,7 +36,7 @@ impl Device {
         Tunnelled { session, event, data }
     }
 
-    /// The next message is this event.
+    /// The next message has to be this event.
     pub async fn expect_tunnel(&mut self, event: u32) -> Tunnelled {
         let message = self.tunnelled().await;
         assert_eq!(message.event, event, "of session {}", message.session);
@@ -48,7 +48,7 @@ impl Device {
         self.send([&[2][..], &session.to_be_bytes(), &event.to_be_bytes(), data].concat()).await;
     }
 
-    /// Takes one short request and waits for the receive; its session and text.
+    /// Reads one short request and the receive after it; returns session and text.
     pub async fn request(&mut self) -> (u32, String) {
         let Tunnelled { session, data, .. } = self.expect_tunnel(SEND).await;
         self.tunnel(session, SEND_RESULT, b"").await;
@@ -56,7 +56,7 @@ impl Device {
         (session, String::from_utf8(data).unwrap())
     }
 
-    /// Whether a receive is waiting to be read; everything that was sent has been worked off before the answer.
+    /// Whether a receive has arrived; everything sent before was handled.
     pub async fn is_asked(&mut self) -> bool {
         for _ in 0..50 {
             if let Some(message) = self.before_pong().await {
@@ -67,11 +67,11 @@ impl Device {
         false
     }
 
-    /// Takes one short request, answers it with one piece that is the whole answer, and confirms the end. The request.
+    /// Reads one short request, answers it with one piece, and confirms the end. Returns the request.
     pub async fn answer_once(&mut self, answer: &str) -> String {
         let (session, request) = self.request().await;
         self.tunnel(session, RECEIVE_RESULT, answer.as_bytes()).await;
-        // Nothing between the last piece and the shutdown: a device that has nothing left keeps silent for ever.
+        // Nothing between the last piece and the shutdown: a device without more data sends nothing.
         assert_eq!(self.expect_tunnel(SHUTDOWN).await.session, session);
         self.tunnel(session, SHUTDOWN, b"").await;
         request
@@ -94,8 +94,8 @@ struct Session {
     answer: Option<Vec<u8>>,
 }
 
-/// Serves requests until `stop` of them are over. Every receive is answered with a piece of up to 8000 bytes; after the last one
-/// the device keeps silent. `answer` makes the answer out of a request.
+/// Serves requests until `stop` of them are done. Every receive is answered with a piece of up to 8000 bytes; after
+/// the last one the device sends nothing. `answer` makes the answer for a request.
 pub async fn serve(device: &mut Device, stop: usize, mut answer: impl FnMut(&Request) -> Vec<u8>) {
     let mut open: HashMap<u32, Session> = HashMap::new();
     let (mut used, mut over) = (HashSet::new(), 0);

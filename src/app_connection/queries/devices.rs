@@ -10,9 +10,9 @@ use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::appws::select::Selection;
+use crate::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use crate::core::session::app::event::Answer;
 use crate::core::session::app::rights::Rights;
-use crate::core::session::app::walk::{Read, Reading, Walk};
 use crate::store;
 
 use super::AppQueries;
@@ -101,11 +101,11 @@ impl AppQueries {
         if selection.unassigned && rights.admin && !selection.nothing {
             lanes.push(None);
         }
-        self.next_page(Box::new(Walk::new(selection, lanes))).await
+        self.next_page(Box::new(DevicePager::new(selection, lanes))).await
     }
 
     /// The next page of a list.
-    pub async fn next_page(&self, mut walk: Box<Walk>) -> Result<Answer, ApiError> {
+    pub async fn next_page(&self, mut walk: Box<DevicePager>) -> Result<Answer, ApiError> {
         let mut devices = Vec::new();
         while !walk.is_over() && devices.len() < PAGE {
             let readings = stream::iter(walk.readings()).map(|reading| self.read(reading)).buffered(AT_ONCE);
@@ -117,7 +117,7 @@ impl AppQueries {
         Ok(Answer::Page { devices, rest })
     }
 
-    async fn read(&self, Reading { domain, after, limit }: Reading) -> store::Result<Read> {
+    async fn read(&self, LaneRead { domain, after, limit }: LaneRead) -> store::Result<LaneResult> {
         let devices: Vec<_> = match domain {
             None => {
                 let read = self.store.unassigned_devices(after, limit).await?;
@@ -135,7 +135,7 @@ impl AppQueries {
             },
         };
         let to = devices.last().filter(|_| devices.len() == limit).map(|view| view.id);
-        Ok(Read { devices, to })
+        Ok(LaneResult { devices, to })
     }
 
     /// Devices as they are now.

@@ -1,5 +1,5 @@
-//! Who signs in to the pages: names, roles, sessions, and the list of what they have done. No I/O; a session is bound to
-//! nothing but its key.
+//! Accounts for the pages: names, roles, browser sessions, and entries of the audit log. No I/O. A session is
+//! identified by its key alone; browser and address are not checked.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -13,10 +13,10 @@ use super::time::UnixMillis;
 /// Longest name of an account, in characters.
 pub const MAX_NAME: usize = 128;
 
-/// How the names of a provider's users begin, and no others.
-const OF_PROVIDER: &str = "oidc:";
+/// Prefix of the names of users of an OpenID provider; no other name has it.
+const PROVIDER_PREFIX: &str = "oidc:";
 
-/// The name that somebody signs in with, in lower case.
+/// The name of an account, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountName(Box<str>);
@@ -32,10 +32,10 @@ impl AccountName {
         Ok(Self(text.to_lowercase().into()))
     }
 
-    /// The name of a user of an OpenID provider, who is known there by `subject`. Different subjects have different names: what
-    /// case folding would make equal is escaped, and what gets too long is hashed.
+    /// The name of a user of an OpenID provider, who is known there by `subject`. Different subjects get different
+    /// names: characters that case folding would merge are escaped, and names that get too long are hashed.
     pub fn of_provider(subject: &str) -> Self {
-        let mut name = String::from(OF_PROVIDER);
+        let mut name = String::from(PROVIDER_PREFIX);
         for byte in subject.bytes() {
             match byte {
                 b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'@' => name.push(char::from(byte)),
@@ -45,7 +45,7 @@ impl AccountName {
         }
         if name.len() > MAX_NAME {
             // The sign is escaped above.
-            name = format!("{OF_PROVIDER}#");
+            name = format!("{PROVIDER_PREFIX}#");
             for byte in Sha256::digest(subject) {
                 // Writing to a string cannot fail.
                 let _ = write!(name, "{byte:02x}");
@@ -56,7 +56,7 @@ impl AccountName {
 
     /// Whether it is the name of a provider's user. No account of this installation has such a name.
     pub fn is_of_provider(&self) -> bool {
-        self.0.starts_with(OF_PROVIDER)
+        self.0.starts_with(PROVIDER_PREFIX)
     }
 
     /// The name as text.
@@ -85,23 +85,23 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// What somebody may do. Each role has its pages; whoever needs two of them has two accounts.
+/// What somebody may do. Each role has its own pages; whoever needs two roles has two accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Adds phones for themselves.
     Person,
-    /// Registers phones for many users of the domain.
+    /// Registers phones for many users of a domain.
     Rollout,
-    /// Runs the phones of a domain, or of the whole instance.
+    /// Manages the phones of a domain, or of the whole instance.
     Operator,
 }
 
 impl Role {
-    /// All roles, the least first.
+    /// All roles, starting with the one with the fewest rights.
     pub const ALL: [Self; 3] = [Self::Person, Self::Rollout, Self::Operator];
 
-    /// The word in configuration and forms.
+    /// The name in configuration and forms.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
@@ -110,22 +110,22 @@ impl Role {
         }
     }
 
-    /// The role with this word.
+    /// The role with this name.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }
 
-/// Who somebody is: what every page goes by. Pages never take domain or person from an address.
+/// The identity that all pages use. Pages never take domain or person from an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The name that was signed in with; for another provider, its subject.
+    /// The account name; for an OpenID provider, made from its subject.
     pub account: AccountName,
-    /// What is shown.
+    /// The name to show.
     pub shown: Box<str>,
-    /// What they may do.
+    /// The role.
     pub role: Role,
-    /// Where. `None` is the whole instance, and for operators only.
+    /// The domain. `None` is the whole instance, for operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
     /// SIP name within the domain; empty for operators of the instance.
@@ -134,7 +134,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Why this can be nobody; `None` if it can.
+    /// Why this identity is not possible; `None` if it is.
     pub fn fault(&self) -> Option<&'static str> {
         let too_long = |text: &str| text.chars().count() > MAX_NAME || text.chars().any(char::is_control);
         if self.domain.is_none() && self.role != Role::Operator {
@@ -148,7 +148,7 @@ impl Identity {
         }
     }
 
-    /// An operator of the whole instance.
+    /// Whether this is an operator of the whole instance.
     pub fn is_instance(&self) -> bool {
         self.role == Role::Operator && self.domain.is_none()
     }
@@ -157,50 +157,50 @@ impl Identity {
 /// An account of this installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Who signs in by it.
+    /// Its identity.
     pub identity: Identity,
-    /// Hash of the password in PHC form. A secret all the same.
+    /// Hash of the password in PHC form. Treated as a secret all the same.
     pub hash: Secret,
 }
 
 /// A session in a browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebSession {
-    /// Whose it is.
+    /// Whose session it is.
     pub identity: Identity,
-    /// What the browser calls itself; only to be recognised in a list.
+    /// The `User-Agent`; only to recognise the session in a list.
     pub browser: Box<str>,
-    /// When it began.
+    /// When it was started.
     pub began: UnixMillis,
-    /// When it was last used, within a minute or so.
+    /// When it was last used, to within about a minute.
     pub seen: UnixMillis,
-    /// When it ends whatever is done with it.
+    /// When it ends at the latest.
     pub ends: UnixMillis,
 }
 
-/// What somebody did.
+/// A change made by an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditAction {
-    /// The account that did it.
+    /// The account.
     pub who: Box<str>,
-    /// What it did: one word such as `device.remove`.
+    /// The action: one word such as `device.remove`.
     pub what: Box<str>,
-    /// To what: the name of a device, an account, a category; never a secret.
+    /// Its object: the name of a device, an account or a category; never a secret.
     #[serde(default)]
     pub to: Box<str>,
-    /// In which domain; `None`: in none, or in all.
+    /// The domain; `None`: none, or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
 }
 
-/// A line of the list of deeds.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When, on the clock of the store.
+    /// Time on the clock of the store.
     pub at: UnixMillis,
-    /// Tells lines of the same time apart.
+    /// Distinguishes entries of the same time.
     pub mark: Box<str>,
-    /// What.
+    /// The change.
     pub action: AuditAction,
 }
 
@@ -228,14 +228,14 @@ mod tests {
         assert_eq!(names.len(), subjects.len());
         for name in names {
             assert!(name.is_of_provider());
-            assert_eq!(AccountName::parse(name.as_str()), Ok(name), "it is kept as it is");
+            assert_eq!(AccountName::parse(name.as_str()), Ok(name), "it is not changed");
         }
         assert!(!AccountName::parse("anna").unwrap().is_of_provider());
         assert!(AccountName::parse("OIDC:anna").unwrap().is_of_provider(), "folded, and seen");
     }
 
     #[test]
-    fn only_operators_are_of_no_domain() {
+    fn only_operators_may_have_no_domain() {
         let domain = DomainName::parse("example.com").ok();
         let who = |role, domain, sip: &str| Identity {
             account: AccountName::parse("anna").unwrap(),

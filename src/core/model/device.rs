@@ -1,4 +1,4 @@
-//! What is known of a device, a domain, a category and a code: the records that sessions and stores exchange.
+//! Device, domain, category, code and notice: the records that sessions and stores exchange.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::core::model::work::Work;
 /// (`docs/protocol/devices-api.md` 2.5).
 pub const KEEP_USED: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What a device says of itself in its identify message (`docs/protocol/sysclient.md` 3.1), without code and digest.
-// The flags are members of the message, independent of each other.
+/// What a device reports of itself in its identify (`docs/protocol/sysclient.md` 3.1), without code and digest.
+// Independent members of the message.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -72,13 +72,13 @@ pub struct EthIf {
     pub ipv6: Option<Box<str>>,
 }
 
-// The shape is serde's.
+// serde requires this signature.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_false(b: &bool) -> bool {
     !*b
 }
 
-/// How a device came into its domain (`docs/protocol/sysclient.md` 5.1).
+/// How a device has entered its domain (`docs/protocol/sysclient.md` 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {
@@ -101,25 +101,26 @@ pub struct Device {
     pub domain: DomainName,
     /// Its category.
     pub category: CategoryId,
-    /// How it came in.
+    /// How it has entered.
     pub way: Way,
     /// The device password (`docs/protocol/sysclient.md` 3.2).
     pub password: Secret,
-    /// The device has not yet answered a challenge with this password (`docs/protocol/sysclient.md` 5.1).
+    /// The device has not answered a challenge with this password yet (`docs/protocol/sysclient.md` 5.1).
     pub tentative: bool,
     /// The random administrative password of an automatically provisioned device (`docs/protocol/sysclient.md` 3.4).
     pub admin_password: Option<Secret>,
     /// The code of its last entry.
     pub entry_code: Option<Code>,
-    /// The code whose notice is still owed to Users.
+    /// The code whose notice is not in the mailbox yet.
     pub pending: Option<Code>,
     /// When it entered.
     pub entered: UnixMillis,
-    /// Name given by an operator; goes before the one that the device says (`docs/protocol/sysclient.md` 3.1).
+    /// Name given by an operator; takes precedence over the one that the device reports (`docs/protocol/sysclient.md`
+    /// 3.1).
     pub name: Option<Box<str>>,
-    /// How far the work for it has come.
+    /// Progress of the work for it.
     pub work: Work,
-    /// What it last said of itself.
+    /// The facts of its last identify.
     pub facts: Facts,
 }
 
@@ -130,14 +131,14 @@ impl Device {
     }
 }
 
-/// A device that belongs to no domain (any more).
+/// An unassigned device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnassignedDevice {
     /// Number on the wire.
     pub id: DeviceId,
     /// Key.
     pub key: DeviceKey,
-    /// What it last said of itself.
+    /// The facts of its last identify.
     pub facts: Facts,
     /// When it was last heard of.
     pub seen: UnixMillis,
@@ -156,7 +157,7 @@ pub struct Domain {
     pub admin_password: Secret,
     /// Token of automatic provisioning; empty: feature off.
     pub auto_token: Secret,
-    /// Domains whose things this one may see and use, because they have given it access.
+    /// Domains that have given this one access to their devices and categories.
     pub access_to: Vec<DomainName>,
     /// Changes with every change of the domain, its categories or its jobs.
     pub revision: u64,
@@ -178,11 +179,11 @@ pub struct Category {
     pub id: CategoryId,
     /// Name, unique within the domain.
     pub name: Box<str>,
-    /// Used for provisioning and device configurations; `config` on the wire.
+    /// Marked for provisioning and device configurations; `config` on the wire.
     pub provisioning: bool,
 }
 
-/// Who asked for a code: the names that let a later log-in be recognised as the same Users
+/// The names of the log-in that asked for a code; by them a later log-in is recognised as the same Users
 /// (`docs/protocol/devices-api.md` 2.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requester {
@@ -205,20 +206,20 @@ pub struct IssuedCode {
     pub sip: Option<Box<str>>,
     /// Who asked for it.
     pub requester: Requester,
-    /// The node that holds a connection which waits for the notice.
+    /// The node with the connection that waits for the notice.
     pub holder: Option<NodeId>,
     /// Asked for with `rollout`.
     pub rollout: bool,
     /// End of validity.
     pub valid_until: UnixMillis,
-    /// What has become of it.
+    /// Its state.
     pub state: CodeState,
 }
 
-/// The life of a code: open until exactly one device uses it, or its time is over.
+/// State of a code: open until exactly one device uses it, or until its validity ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeState {
-    /// Nobody has used it, and its time is not over.
+    /// Nobody has used it, and it is valid.
     Open,
     /// A device has used it.
     Used {
@@ -229,7 +230,7 @@ pub enum CodeState {
     },
 }
 
-/// A notice that waits in the mailbox of a domain.
+/// A notice in the mailbox of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The code that was used.
@@ -241,7 +242,7 @@ pub struct Notice {
     pub port: Option<Box<str>>,
     /// Who asked for the code.
     pub requester: Requester,
-    /// The node to whose connection it is addressed; `None`: to anybody who acts as Users.
+    /// The node whose connection it is addressed to; `None`: any connection that acts as Users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<NodeId>,
 }

@@ -1,4 +1,4 @@
-//! Devices and domains as clients see them: without anything secret.
+//! Devices and domains as clients see them, without anything secret.
 
 use crate::core::model::device::{Category, Device, Domain, Facts, UnassignedDevice};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName};
@@ -20,7 +20,7 @@ pub struct DeviceView {
     pub category_name: Option<Box<str>>,
     /// Whether it is connected.
     pub online: bool,
-    /// What it says of itself.
+    /// The facts of the device.
     pub facts: Facts,
 }
 
@@ -40,7 +40,7 @@ impl DeviceView {
         }
     }
 
-    /// A device that belongs to no domain.
+    /// An unassigned device.
     pub fn unassigned_device(device: UnassignedDevice, online: bool) -> Self {
         let UnassignedDevice { id, key, facts, .. } = device;
         Self { name: facts.name.clone(), id, key, domain: None, category: None, category_name: None, online, facts }

@@ -1,7 +1,7 @@
-//! Identifiers and secrets as types of their own.
+//! Identifiers and secrets as separate types.
 //!
-//! Each can only be made from text that is valid, so code further in needs no check. `Debug` of a secret never shows it; the
-//! word [`Secret::expose`] marks every place that does.
+//! Each can only be made from valid text, so code that takes one needs no check. `Debug` never shows a secret;
+//! [`Secret::expose`] marks every place that does.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 /// Longest hardware identifier, in characters (`docs/protocol/sysclient.md` 3.1).
 pub const MAX_ID_CHARS: usize = 64;
 
-/// A text was not acceptable as an identifier.
+/// A text is not valid as an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct InvalidId(&'static str);
 
 impl InvalidId {
-    /// The kind of name that the text is not.
+    /// The kind of identifier that the text is not.
     pub(crate) const fn of(kind: &'static str) -> Self {
         Self(kind)
     }
 }
 
-/// The hardware identifier of a device exactly as it was sent; the digest is computed over it.
+/// The hardware identifier of a device exactly as sent; the digest is computed over it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HardwareId(Box<str>);
 
@@ -43,13 +43,13 @@ impl HardwareId {
         &self.0
     }
 
-    /// The key under which the device is known.
+    /// The key of the device.
     pub fn key(&self) -> DeviceKey {
         DeviceKey(mac_digits(&self.0).map_or_else(|| (*self.0).into(), Into::into))
     }
 }
 
-/// Twelve hex digits in lower case, if that is what remains of `text` without `-` and `:`.
+/// The twelve hex digits of a MAC address in lower case, if `text` without `-` and `:` is one.
 pub fn mac_digits(text: &str) -> Option<Box<str>> {
     let mut digits = String::with_capacity(12);
     for byte in text.bytes().filter(|b| !matches!(b, b'-' | b':')) {
@@ -98,7 +98,7 @@ impl fmt::Display for DeviceKey {
 pub struct Code([u8; 12]);
 
 impl Code {
-    /// How many codes there are.
+    /// The number of codes.
     pub const SPACE: u64 = 1_000_000_000_000;
 
     /// The code with this number; `None` from [`Code::SPACE`] on.
@@ -109,7 +109,7 @@ impl Code {
         let mut digits = [b'0'; 12];
         let mut rest = number;
         for place in digits.iter_mut().rev() {
-            // A remainder by ten fits into a byte.
+            // A remainder of ten fits into a byte.
             *place = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
@@ -124,8 +124,8 @@ impl Code {
         }
     }
 
-    /// As a person typed it: blanks, `-` and one trailing `#` are dropped first (`docs/protocol/sysclient.md` 3.1,
-    /// `docs/protocol/directory.md` 4).
+    /// A code as typed by a person: blanks, `-` and one trailing `#` are removed first (`docs/protocol/sysclient.md`
+    /// 3.1, `docs/protocol/directory.md` 4).
     pub fn parse_typed(text: &str) -> Result<Self, InvalidId> {
         let text = text.trim_end();
         let text = text.strip_suffix('#').unwrap_or(text);
@@ -135,7 +135,7 @@ impl Code {
 
     /// The twelve digits.
     pub fn expose(&self) -> &str {
-        // Only ASCII digits can be in it.
+        // It contains only ASCII digits.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -171,7 +171,7 @@ impl DomainName {
         if text.is_empty() || text.chars().count() > 253 || !text.chars().all(good) || text == "." || text == ".." {
             return Err(InvalidId("domain name"));
         }
-        // As it is in the records of devices, and folded already.
+        // Common case: as in the records of devices, already folded.
         if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
             return Ok(Self(text.into()));
         }
@@ -229,7 +229,7 @@ pub struct JobId(pub u64);
 #[serde(transparent)]
 pub struct RolloutId(pub u64);
 
-/// One running broker process; new at every start.
+/// One running broker process; a new one at every start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(std::sync::Arc<str>);
@@ -252,12 +252,12 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One connection of this process; counted up, never used twice.
+/// One connection of this process; counted up, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConnId(pub u64);
 
-/// A password, token or key. `Debug` hides it, comparison takes the same time wherever the texts differ.
+/// A password, token or key. `Debug` hides it; comparison takes the same time wherever the texts differ.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Box<str>);

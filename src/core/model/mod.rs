@@ -1,4 +1,16 @@
-//! TODO header
+//! Records, identifiers and values that all layers share.
+//!
+//! Data and small rules about a single value only. Nothing here may use a session, a store, a connection or a clock.
+//!
+//! * [`accounts`]: accounts, roles, browser sessions and entries of the audit log.
+//! * [`device`]: device, domain, category, code and notice as sessions and stores exchange them.
+//! * [`device_view`]: devices and domains without secrets, for clients.
+//! * [`ids`]: identifiers and secrets that can only be made from valid text.
+//! * [`root_cause`]: the innermost cause of an error.
+//! * [`time`]: monotonic and Unix time as separate types.
+//! * [`timeline`]: the events of a device or a code.
+//! * [`users_role`]: persons, phone requests and entry orders of the Users role.
+//! * [`work`]: progress of the jobs for one device.
 
 pub mod accounts;
 pub mod blocked_reason;

@@ -1,9 +1,10 @@
-//! What is at the bottom of an error that others are wrapped around.
+//! Finds the innermost cause of an error.
 
 use std::error::Error;
 
-/// The innermost cause of an error; the error itself if it has none. It says what has happened ("connection refused"), while those
-/// around it often say only what was being done, or an address that nobody should read.
+/// The innermost cause of an error; the error itself if it has none. It tells what has happened ("connection
+/// refused"), while the errors around it often only tell what was being done, or contain an address that must not be
+/// logged.
 pub fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -25,7 +26,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bottom_is_found_through_all_layers() {
+    fn the_innermost_cause_is_found_through_all_layers() {
         assert_eq!(innermost(&Layer::Bottom).to_string(), "connection refused");
         let twice = Layer::Around(Box::new(Layer::Around(Box::new(Layer::Bottom))));
         assert_eq!(innermost(&twice).to_string(), "connection refused");

@@ -1,7 +1,7 @@
-//! Time as an argument.
+//! Time as an argument: monotonic and Unix time as separate types.
 //!
-//! Sessions count on a monotonic clock of their own process; validity is always the store's clock, in Unix time. The two never
-//! mix, so they are two types.
+//! Sessions use the monotonic clock of their process; validity always uses the clock of the store, in Unix time. The
+//! types keep the two from being mixed. Neither reads a clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

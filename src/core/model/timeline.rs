@@ -1,4 +1,4 @@
-//! What has happened to a device or a code, step by step: the answer to "why is this phone stuck?".
+//! The timeline of a device or a code: its events in order. Answers "why is this phone stuck?".
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::config_kind::Kind;
 use super::ids::{Code, DeviceKey};
 use super::time::UnixMillis;
 
-/// Newest steps that are kept of one subject.
+/// Most events kept of one subject.
 pub const MAX_STEPS: usize = 100;
 
-/// Whose timeline.
+/// Device or code that a timeline belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A device.
@@ -20,17 +20,17 @@ pub enum Subject {
     Code(Code),
 }
 
-/// Something that has happened.
+/// An event with its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// When, on the clock of the store.
+    /// Time on the clock of the store.
     pub at: UnixMillis,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: TimelineEvent,
 }
 
-/// What can happen. Texts in it are shown to operators; none is a secret.
+/// Events. The texts in them are shown to operators; none is a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event", content = "detail")]
 pub enum TimelineEvent {
@@ -38,23 +38,23 @@ pub enum TimelineEvent {
     Issued,
     /// The code was revoked by an operator.
     Revoked,
-    /// The directory has told a phone where to go with the code.
+    /// The directory has directed a phone to Devices with the code.
     Found,
     /// The device entered the domain: by code, automatically, or by an operator.
     Entered(super::device::Way),
     /// The device brought a code of this domain but belongs to another one.
     OtherDomain,
-    /// The device was taken out of the domain.
+    /// The device was removed from the domain.
     Removed,
     /// The device came from, or went to, this other domain.
     Moved(Box<str>),
-    /// Software was ordered: the builds.
+    /// An update was ordered: its builds.
     UpdateOrdered(Box<str>),
     /// The device runs the ordered builds.
     Updated(Box<str>),
     /// An attempt to update failed: the reason.
     UpdateFailed(Box<str>),
-    /// A configuration has arrived: its kind.
+    /// A configuration was sent: its kind.
     Configured(Box<str>),
     /// A configuration could not be sent: kind and reason.
     ConfigFailed(ConfigFailure),

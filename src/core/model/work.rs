@@ -7,15 +7,16 @@ use crate::core::model::config_kind::Kind;
 use crate::core::model::ids::JobId;
 use crate::core::model::time::UnixMillis;
 
-/// The progress of one device since its last entry.
+/// Progress for one device since its last entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// The entry that it belongs to ([`crate::core::model::device::Device::entered`]); progress of an earlier entry says nothing.
+    /// The entry that it belongs to ([`crate::core::model::device::Device::entered`]); progress of an earlier entry is
+    /// ignored.
     pub entry: UnixMillis,
     /// The latest software update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Progress>,
-    /// The configurations that the device has had, by kind.
+    /// The configurations that were sent to the device, by kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configs: Vec<Configured>,
     /// The clean-up after an entry by code.
@@ -35,17 +36,17 @@ impl Work {
     }
 }
 
-/// One piece of work.
+/// Progress of one piece of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The job that it is done for; `None` for the clean-up.
+    /// The job; `None` for the clean-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u8,
-    /// When it was last tried, or done.
+    /// Time of the last attempt, or of the success.
     pub at: UnixMillis,
-    /// What has come of it.
+    /// The result so far.
     pub state: State,
 }
 
@@ -53,7 +54,7 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Ordered; whether it has worked is not known yet.
+    /// Ordered; the result is not known yet.
     Ordered,
     /// Done.
     Done,
@@ -61,14 +62,14 @@ pub enum State {
     Failed(Box<str>),
 }
 
-/// A configuration that was brought to the device.
+/// A configuration that was sent to the device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {
     /// Its kind.
     pub kind: Kind,
-    /// What was sent last, in short; empty as long as nothing was.
+    /// Hash of what was sent last; empty if nothing was accepted yet.
     pub fingerprint: Box<str>,
-    /// How far it has come.
+    /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,
 }

@@ -1,7 +1,8 @@
-//! Who may begin now, who waits, and who is sent away (issue of the storm: nobody who was admitted is shed).
+//! Who may start now, who waits, and who is sent away.
 //!
-//! A [`Gate`] knows how many are under way and who waits; it knows neither what they are nor a clock. What is admitted is never
-//! taken back. Waiting is not admission: whoever waits too long, or stands in the way of a shorter lane, is sent away.
+//! A [`Gate`] counts what is under way and queues those who wait; it must not know what they are, and reads no clock.
+//! An admission is never revoked. Waiting is not admission: an entry that has waited too long, or has to make room for
+//! a shorter lane, is sent away with a time to come back after ([`retry_after`]).
 
 pub mod limit;
 pub mod queue;
@@ -14,36 +15,37 @@ use self::limit::{Bounds, Limit};
 use self::queue::{FairQueue, QueuePosition, Rank};
 use crate::core::model::time::Tick;
 
-/// The rate of service is taken over at least this time.
+/// The service rate is measured over at least this time.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
-/// If nobody is served for so long, the rate that was seen before does not count any more.
+/// After this long without a grant, the measured rate no longer counts on its own.
 const STALL: Duration = Duration::from_secs(2);
 
-/// The least and the longest time that anybody is asked to stay away.
-const AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
+/// The shortest and the longest time that somebody who is sent away is told to wait before coming back.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
 /// Bounds of one gate.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
-    /// How many may be under way.
+pub struct GateBounds {
+    /// Limits of how many may be under way.
     pub limit: Bounds,
     /// How many may wait.
     pub waiting: usize,
-    /// How long one may wait.
+    /// How long an entry may wait.
     pub longest: Duration,
 }
 
-/// Why somebody is sent away.
+/// Why an entry is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// All places to wait are taken, and by nobody who would have to stand back.
+    /// The queue is full, and no entry of it has to make room.
     Full,
-    /// It would take too long, or it did.
+    /// The expected wait is longer than [`GateBounds::longest`].
     TooLong,
 }
 
-/// How fast those who wait are served, in grants per 1000 seconds; unknown until somebody has waited for a while.
+/// The rate at which waiting entries are admitted, in grants per 1000 seconds; unknown until entries have waited for
+/// [`RATE_WINDOW`].
 #[derive(Debug, Default)]
 struct Rate {
     since: Option<Tick>,
@@ -67,11 +69,11 @@ impl Rate {
         }
     }
 
-    /// How long `ahead` grants take. Zero while the rate is unknown: nobody is sent away on a guess.
+    /// How long `ahead` grants take. Zero while the rate is unknown, so that nobody is refused on a guess.
     fn time_for(&self, ahead: usize, now: Tick) -> Duration {
         let Some(since) = self.since else { return Duration::ZERO };
         let running = now.since(since);
-        // When nothing moves, the window does not end either; then what it has so far counts.
+        // During a stall no grant ends the window, so the unfinished window counts as well.
         let slow = (running >= STALL).then(|| Self::over(self.served + 1, running));
         let rate = match (self.known, slow) {
             (Some(known), Some(slow)) => known.min(slow),
@@ -82,35 +84,35 @@ impl Rate {
     }
 }
 
-/// A gate with a waiting room.
+/// A bounded admission queue with ranks and lanes.
 #[derive(Debug)]
 pub struct Gate<L, T> {
-    room: Room,
+    bounds: GateBounds,
     limit: Limit,
-    /// From outside: how many may be under way, whatever the limit says.
-    narrowed: usize,
-    /// From outside: whoever comes needs the place of somebody else.
-    short: bool,
+    /// Set from outside: an upper bound on top of the adaptive limit.
+    cap: usize,
+    /// Set from outside: resources are exhausted, so a new entry needs the place of a waiting one.
+    exhausted: bool,
     under_way: usize,
     queue: FairQueue<L, T>,
     rate: Rate,
 }
 
 impl<L: Clone + Eq + Hash, T> Gate<L, T> {
-    /// Nobody is there.
-    pub fn new(room: Room) -> Self {
+    /// An empty gate.
+    pub fn new(bounds: GateBounds) -> Self {
         Self {
-            room,
-            limit: Limit::new(room.limit),
-            narrowed: usize::MAX,
-            short: false,
+            bounds,
+            limit: Limit::new(bounds.limit),
+            cap: usize::MAX,
+            exhausted: false,
             under_way: 0,
             queue: FairQueue::default(),
             rate: Rate::default(),
         }
     }
 
-    /// How many wait.
+    /// How many entries wait.
     pub fn waiting(&self) -> usize {
         self.queue.len()
     }
@@ -120,42 +122,42 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         self.under_way
     }
 
-    /// How many may be under way now.
+    /// How many may be under way now: the smaller of the adaptive limit and the cap.
     pub fn limit(&self) -> usize {
-        self.limit.get().min(self.narrowed)
+        self.limit.get().min(self.cap)
     }
 
-    /// Lets at most so many be under way from now on; who is under way stays.
-    pub const fn narrow(&mut self, most: usize) {
-        self.narrowed = most;
+    /// Caps the limit from now on; what is under way already stays.
+    pub const fn set_cap(&mut self, most: usize) {
+        self.cap = most;
     }
 
-    /// From now on there is no place for anybody new (memory or descriptors are short), or there is again. Whoever comes may
-    /// still take the place of one of a longer lane.
-    pub const fn be_short(&mut self, short: bool) {
-        self.short = short;
+    /// Says whether memory or descriptors are exhausted. While they are, a new entry is queued only in the place of
+    /// one of a longer lane.
+    pub const fn set_exhausted(&mut self, exhausted: bool) {
+        self.exhausted = exhausted;
     }
 
-    /// Whether one may begin at once. It is under way then, until [`Gate::leave`].
+    /// Admits at once if there is room and nobody waits. The admitted one counts as under way until [`Gate::leave`].
     pub fn enter(&mut self) -> bool {
-        let free = !self.short && self.queue.is_empty() && self.under_way < self.limit();
+        let free = !self.exhausted && self.queue.is_empty() && self.under_way < self.limit();
         self.under_way += usize::from(free);
         free
     }
 
-    /// One who was admitted before goes on. It is under way, until [`Gate::leave`].
-    pub const fn go_on(&mut self) {
+    /// Counts one that was admitted before as under way again, whatever the limit says, until [`Gate::leave`].
+    pub const fn resume(&mut self) {
         self.under_way += 1;
     }
 
-    /// Lets one wait. Another one may have to make room for it, and is returned.
+    /// Queues an entry. An entry that has to make room for it is returned.
     pub fn wait(&mut self, rank: Rank, lane: &L, entry: T, now: Tick) -> Result<(QueuePosition, Option<T>), Refused> {
-        if self.rate.time_for(self.queue.ahead(rank, lane), now) > self.room.longest {
+        if self.rate.time_for(self.queue.ahead(rank, lane), now) > self.bounds.longest {
             return Err(Refused::TooLong);
         }
         let mut displaced = None;
-        if self.short || self.queue.len() >= self.room.waiting {
-            displaced = Some(self.queue.push_out(rank, lane).ok_or(Refused::Full)?);
+        if self.exhausted || self.queue.len() >= self.bounds.waiting {
+            displaced = Some(self.queue.evict(rank, lane).ok_or(Refused::Full)?);
         }
         if self.rate.since.is_none() {
             self.rate.since = Some(now);
@@ -163,7 +165,7 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         Ok((self.queue.push(rank, lane, entry, now), displaced))
     }
 
-    /// The next one who may begin, and how long it has waited. It is under way then, until [`Gate::leave`].
+    /// Admits the next waiting entry; returns it with its wait. It counts as under way until [`Gate::leave`].
     pub fn admit(&mut self, now: Tick) -> Option<(T, Duration)> {
         if self.under_way >= self.limit() {
             return None;
@@ -171,57 +173,57 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         let (entry, arrived) = self.queue.pop()?;
         self.under_way += 1;
         self.rate.serve(now);
-        self.rest_if_empty();
+        self.reset_rate_if_empty();
         Some((entry, now.since(arrived)))
     }
 
-    /// One who waited does not wait any more; `None` if it was admitted or sent away before.
-    pub fn withdraw(&mut self, ticket: QueuePosition) -> Option<T> {
-        let (entry, _) = self.queue.remove(ticket)?;
-        self.rest_if_empty();
+    /// Removes a waiting entry; `None` if it was admitted or sent away before.
+    pub fn withdraw(&mut self, position: QueuePosition) -> Option<T> {
+        let (entry, _) = self.queue.remove(position)?;
+        self.reset_rate_if_empty();
         Some(entry)
     }
 
-    /// The next one who has waited too long.
+    /// Removes the oldest entry that has waited too long, if there is one.
     pub fn expire(&mut self, now: Tick) -> Option<T> {
-        let longest = u64::try_from(self.room.longest.as_millis()).unwrap_or(u64::MAX);
+        let longest = u64::try_from(self.bounds.longest.as_millis()).unwrap_or(u64::MAX);
         let (entry, _) = self.queue.pop_arrived(Tick(now.0.checked_sub(longest)?))?;
-        self.rest_if_empty();
+        self.reset_rate_if_empty();
         Some(entry)
     }
 
-    /// One who was under way is done.
+    /// One that was under way is done.
     pub const fn leave(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
-    /// What is under way takes so long, or has failed.
+    /// Reports how long something under way took, or that it failed, to the adaptive limit.
     pub fn measure(&mut self, took: Duration, failed: bool, now: Tick) {
         self.limit.sample(took, failed, self.under_way, now);
     }
 
-    /// How many are served within `time` at the present rate; `None` while it is unknown.
+    /// How many entries are admitted within `time` at the measured rate; `None` while the rate is unknown.
     pub fn served_within(&self, time: Duration) -> Option<usize> {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.rate.known.map(|rate| usize::try_from(rate.saturating_mul(millis) / 1_000_000).unwrap_or(usize::MAX))
     }
 
-    /// How long it takes until all who wait are served, as far as is known.
+    /// How long it takes until all waiting entries are admitted; zero while the rate is unknown.
     pub fn backlog(&self, now: Tick) -> Duration {
         self.rate.time_for(self.queue.len(), now)
     }
 
-    fn rest_if_empty(&mut self) {
+    fn reset_rate_if_empty(&mut self) {
         if self.queue.is_empty() {
             self.rate = Rate::default();
         }
     }
 }
 
-/// When one who is sent away should come back at the earliest, and within which time from then on, when serving all who wait
-/// takes `backlog`. The spread grows with it, so that they do not come back as one wave.
-pub fn stay_away(backlog: Duration) -> (Duration, Duration) {
-    let (least, most) = AWAY;
+/// When those who are sent away should come back: the earliest time, and the time span to spread over from then on, if
+/// admitting all who wait takes `backlog`. The spread grows with the backlog, so that they do not return as one wave.
+pub fn retry_after(backlog: Duration) -> (Duration, Duration) {
+    let (least, most) = RETRY_AFTER;
     let from = backlog.clamp(least, most / 2);
     (from, (from + least * 4).min(most / 2))
 }

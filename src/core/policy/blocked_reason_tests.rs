@@ -54,15 +54,15 @@ fn updating(state: Option<State>) -> Plan {
 
 fn reason(device: &Device, online: bool, plan: &Plan, events: &[TimelineEvent]) -> Option<Reason> {
     let steps = steps(events.iter().cloned());
-    of_device(&DeviceNow { device, online, plan, steps: &steps }).map(|still| still.reason)
+    of_device(&DeviceNow { device, online, plan, steps: &steps }).map(|blocked| blocked.reason)
 }
 
 #[test]
-fn a_device_that_has_everything_does_not_stand_still() {
+fn a_device_with_nothing_left_to_do_is_not_blocked() {
     let done = [TimelineEvent::Entered(Way::Code), TimelineEvent::NoticeReady, TimelineEvent::NoticeSettled];
     assert_eq!(reason(&device(), true, &Plan::default(), &done), None);
     assert_eq!(reason(&device(), false, &Plan::default(), &done), Some(Reason::Offline));
-    // Tentative it is until it has been away once; as long as it is here that is no trouble.
+    // A password stays tentative until the first reconnect; while the device is online that is no fault.
     let fresh = Device { tentative: true, ..device() };
     assert_eq!(reason(&fresh, true, &Plan::default(), &done), None);
     assert_eq!(reason(&fresh, false, &Plan::default(), &done), Some(Reason::PasswordTentative));
@@ -82,12 +82,12 @@ fn an_update_comes_before_everything_else() {
         }
     }
     let failed = updating(Some(State::Failed("no memory".into())));
-    let still = of_device(&DeviceNow { device: &device(), online: true, plan: &failed, steps: &[] }).unwrap();
-    assert_eq!(still.text, "the update has failed 3 times; the last time: no memory");
-    // What is about to be ordered this moment does not wait.
+    let blocked = of_device(&DeviceNow { device: &device(), online: true, plan: &failed, steps: &[] }).unwrap();
+    assert_eq!(blocked.text, "the update has failed 3 times; the last time: no memory");
+    // An update that is about to be ordered is not blocked.
     let order = Some(UpdateOrder { job: JobId(1), lines: Vec::new() });
     assert_eq!(reason(&device(), true, &Plan { update: order, ..updating(None) }, &[]), None);
-    // An update that is over does not matter any more.
+    // An update that was given up does not block.
     let over = Plan { update_open: false, ..updating(Some(State::Failed("no memory".into()))) };
     assert_eq!(reason(&device(), true, &over, &[]), None);
 }
@@ -116,7 +116,7 @@ fn a_notice_is_followed_until_it_is_settled() {
 #[test]
 fn a_code_waits_for_a_device_and_then_with_it() {
     let reason = |code: Option<&IssuedCode>, events: &[TimelineEvent], device: Option<&DeviceNow<'_>>| {
-        of_code(code, &steps(events.iter().cloned()), device).map(|still| still.reason)
+        of_code(code, &steps(events.iter().cloned()), device).map(|blocked| blocked.reason)
     };
     let (open, issued) = (code(CodeState::Open), TimelineEvent::Issued);
     assert_eq!(reason(Some(&open), std::slice::from_ref(&issued), None), Some(Reason::CodeNotUsed));

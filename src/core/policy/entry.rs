@@ -1,15 +1,15 @@
-//! Who may enter which domain: the rows of `docs/protocol/sysclient.md` section 5 that decide about an identify.
+//! Which domain an identify lets a device enter: the table of `docs/protocol/sysclient.md` section 5.
 //!
-//! The decision is made on what the store knew a moment ago. The store makes it true or refuses
-//! (`store::Devices::enter`), so two devices with one code are settled there and not here.
+//! The decision is made on records read a moment before and must not be taken as final: the store applies or refuses
+//! it atomically (`store::Devices::enter`), which settles a race of two devices for one code.
 
 use crate::core::model::device::{CodeState, Device, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
 
-/// What the connection has reached when the identify arrives.
+/// State of the connection when the identify arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// New or unassigned.
+    /// New, or registered as an unassigned device.
     Open,
     /// A challenge was sent, and this identify does not answer it.
     Challenged,
@@ -17,23 +17,23 @@ pub enum Stage {
     Member,
 }
 
-/// The code of an identify, looked up.
+/// The code of an identify, after looking it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeOffer<'a> {
     /// None was sent.
     None,
-    /// Not twelve digits, unknown, or expired: the three cannot be told apart.
+    /// Malformed, unknown or expired; the caller cannot tell these apart.
     Bad,
-    /// There is such a code within its validity.
+    /// The code exists and is valid.
     Found(&'a IssuedCode),
 }
 
-/// The query of automatic provisioning, compared (`docs/protocol/sysclient.md` section 6).
+/// The query of automatic provisioning, after comparing it (`docs/protocol/sysclient.md` section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AutoOffer {
-    /// The address had no query of this kind.
+    /// The address had no such query.
     None,
-    /// Incomplete, or something in it is wrong.
+    /// Incomplete, or a part of it is wrong.
     Bad,
     /// Domain, token and category are right.
     Good {
@@ -44,24 +44,24 @@ pub enum AutoOffer {
     },
 }
 
-/// Everything that the decision depends on.
+/// Input of the decision.
 #[derive(Debug, Clone)]
 pub struct Situation<'a> {
     /// The device that sent the identify.
     pub key: &'a DeviceKey,
     /// Its record, if it belongs to a domain.
     pub device: Option<&'a Device>,
-    /// Its code.
+    /// Its code, looked up.
     pub code: CodeOffer<'a>,
-    /// Its query.
+    /// Its query, compared.
     pub auto: AutoOffer,
     /// Another connection of this device is a member.
     pub other_member: bool,
-    /// What this connection has reached.
+    /// State of this connection.
     pub stage: Stage,
 }
 
-/// What has to happen.
+/// The step to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Enter with the code.
@@ -73,22 +73,22 @@ pub enum Step {
         /// The category.
         category: CategoryId,
     },
-    /// Known: send a challenge.
+    /// The device is known: send a challenge.
     Challenge,
-    /// Unknown: keep as unassigned.
+    /// The device is unknown: register it as unassigned.
     Unassigned,
     /// Nothing changes.
     Stay,
 }
 
-/// A decision, and what was noticed on the way.
+/// A decision, and what the caller has to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What has to happen.
+    /// The step to take.
     pub step: Step,
-    /// The code was a wrong guess.
+    /// Counts as a wrong code.
     pub bad_code: bool,
-    /// The query was wrong, and the device is unknown.
+    /// Counts as a wrong token: the query was wrong, and the device is unknown.
     pub bad_token: bool,
     /// Code or query would have moved the device out of another domain; refused, and the code stays open.
     pub other_domain: bool,
@@ -97,7 +97,7 @@ pub struct Verdict {
 /// Decides about an identify.
 pub fn decide(situation: &Situation<'_>) -> Verdict {
     let Situation { key, device, code, auto, other_member, stage } = situation;
-    let offer = weigh(*code, key, *device, *stage);
+    let offer = assess(*code, key, *device, *stage);
     let mut verdict = Verdict {
         step: Step::Stay,
         bad_code: offer == Offer::Wrong && *stage != Stage::Member,
@@ -125,7 +125,7 @@ pub fn decide(situation: &Situation<'_>) -> Verdict {
     }
     if let AutoOffer::Good { domain, category } = auto {
         if *domain == device.domain {
-            if *stage == Stage::Challenged && entered_in_vain(device) && may_replace {
+            if *stage == Stage::Challenged && entered_unproved(device) && may_replace {
                 verdict.step = Step::EnterByQuery { domain: domain.clone(), category: *category };
                 return verdict;
             }
@@ -139,10 +139,10 @@ pub fn decide(situation: &Situation<'_>) -> Verdict {
     verdict
 }
 
-/// The device entered by the query, but nothing proves that its password has ever arrived. The token is shared by many
-/// devices, so it counts once more only for a device that has been asked and could not answer
-/// (`docs/protocol/sysclient.md` 5.1).
-pub fn entered_in_vain(device: &Device) -> bool {
+/// Whether the device entered by the query and has not proved its password since. The token is shared by many devices,
+/// so it is accepted again only from a device that was challenged and could not answer (`docs/protocol/sysclient.md`
+/// 5.1).
+pub fn entered_unproved(device: &Device) -> bool {
     device.tentative && device.way == Way::Auto
 }
 
@@ -150,22 +150,22 @@ pub fn entered_in_vain(device: &Device) -> bool {
 enum Offer<'a> {
     None,
     Good(&'a DomainName),
-    /// Used up by this very device: not good any more, but no guess either.
+    /// Used up by this very device: no longer valid, but not a wrong code either.
     Spent,
     Wrong,
 }
 
-fn weigh<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>, stage: Stage) -> Offer<'a> {
+fn assess<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>, stage: Stage) -> Offer<'a> {
     match code {
         CodeOffer::None => Offer::None,
         CodeOffer::Bad => Offer::Wrong,
         CodeOffer::Found(code) => match &code.state {
             CodeState::Open => Offer::Good(&code.domain),
-            // A member has its password; a code that it keeps sending does nothing twice
-            // (`docs/protocol/sysclient.md` section 5).
+            // A member has its password, so repeating its code has no effect (`docs/protocol/sysclient.md` section 5).
             CodeState::Used { by, .. } if by == key && stage == Stage::Member => Offer::Spent,
             CodeState::Used { by, port: None } if by == key => {
-                // Without a record its last entry broke off half-way, or it was removed since; the store knows which.
+                // Without a record the last entry was interrupted, or the device was removed since; the store tells
+                // which.
                 let again =
                     device.is_none_or(|d| d.tentative && d.entry_code == Some(code.code) && d.domain == code.domain);
                 if again { Offer::Good(&code.domain) } else { Offer::Spent }

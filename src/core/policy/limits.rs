@@ -1,7 +1,7 @@
-//! Counting what may happen only so often: wrong attempts per key, a rate over all, requests per second.
+//! Limits of how often something may happen: wrong attempts per key, a rate over all, requests per second.
 //!
-//! Nothing here reads a clock or knows what is counted. Memory is bounded. A limiter belongs to one process: with several
-//! nodes the figures hold for each node by itself.
+//! Nothing here reads a clock or knows what it counts. Memory is bounded. A limiter belongs to one process: with
+//! several nodes the limits apply to each node separately.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use crate::core::model::time::Tick;
 
-/// Keys that one [`Attempts`] remembers unless it is told otherwise.
+/// Default number of keys that one [`Attempts`] remembers.
 pub const MAX_KEYS: usize = 100_000;
 
-/// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host has a whole /64 to choose
-/// from. Lives in memory only; `Debug` hides it, so that it cannot get into a log
+/// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host can use every address
+/// of its /64. It is kept in memory only; `Debug` hides it, so that it cannot get into a log
 /// (`docs/protocol/directory.md` section 5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceKey(Source);
@@ -28,7 +28,7 @@ enum Source {
 }
 
 impl From<IpAddr> for SourceKey {
-    /// An IPv4 address in IPv6 form counts as the IPv4 address, so that a listener for both sees one source.
+    /// An IPv4-mapped IPv6 address counts as the IPv4 address, so that a dual-stack listener sees one source.
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(v4) => Source::V4(v4.octets()),
@@ -43,38 +43,38 @@ impl fmt::Debug for SourceKey {
     }
 }
 
-/// How often is too often.
+/// How many attempts are allowed, and for how long they are blocked after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// As many attempts within `window` block the key. At least 1; 0 counts as 1.
+    /// This many attempts within `window` block the key. At least 1; 0 counts as 1.
     pub attempts: u32,
-    /// The time over which attempts are counted; it begins with the first of them.
+    /// Time over which attempts are counted; it starts with the first of them.
     pub window: Duration,
-    /// How long a key stays blocked, from the attempt that was one too many.
+    /// How long a key stays blocked, from the attempt that used up the quota.
     pub block: Duration,
 }
 
 impl Quota {
-    /// `attempts` in `window`, then blocked for as long.
+    /// `attempts` in `window`, then blocked for the same time.
     pub const fn new(attempts: u32, window: Duration) -> Self {
         Self { attempts, window, block: window }
     }
 }
 
-/// Attempts per key. When a key has used up its [`Quota`] it is blocked; when the block ends, it starts anew.
+/// Counts attempts per key. A key that has used up its [`Quota`] is blocked; when the block ends, it starts anew.
 ///
-/// The window is fixed, not sliding: a key that spreads its attempts over the end of a window gets in less than twice the
-/// quota within one window's time. For that a key costs two numbers and not a list of times.
+/// The window is fixed, not sliding: a key that spreads its attempts over the end of a window gets less than twice the
+/// quota through within the length of one window. In return a key costs two numbers instead of a list of times.
 ///
-/// At most `max_keys` keys are remembered. When one more comes, the key whose window or block ends soonest is forgotten: with
-/// one quota for all that is the oldest. Whoever commands that many sources gains fresh attempts by it, but then a limit per
-/// source does not hold him anyway; the limit over all ([`Window`]) does.
+/// At most `max_keys` keys are remembered. A further key replaces the one whose window or block ends soonest; with the
+/// same quota for all, the oldest. An attacker with that many sources gains fresh attempts, but a limit per source
+/// does not stop such an attacker anyway; the limit over all ([`Window`]) does.
 #[derive(Debug)]
 pub struct Attempts<K> {
     quota: Quota,
     max_keys: usize,
     keys: HashMap<K, Entry>,
-    /// By end of window or block; the number tells apart what ends at the same time.
+    /// By end of window or block; the number distinguishes those that end at the same time.
     ends: BTreeMap<(Tick, u64), K>,
     entries: u64,
 }
@@ -86,13 +86,13 @@ struct Entry {
 }
 
 impl<K: Clone + Eq + Hash> Attempts<K> {
-    /// Nothing counted yet; at most `max_keys` keys (at least 1) will be remembered.
+    /// Nothing counted yet; remembers at most `max_keys` keys (at least 1).
     pub fn new(quota: Quota, max_keys: usize) -> Self {
         let quota = Quota { attempts: quota.attempts.max(1), ..quota };
         Self { quota, max_keys: max_keys.max(1), keys: HashMap::new(), ends: BTreeMap::new(), entries: 0 }
     }
 
-    /// Counts an attempt. An attempt of a blocked key changes nothing: a block is not prolonged.
+    /// Counts an attempt. An attempt of a blocked key does not prolong the block.
     pub fn count(&mut self, key: &K, now: Tick) {
         self.forget_ended(now);
         let (count, end) = match self.keys.get(key) {
@@ -111,7 +111,8 @@ impl<K: Clone + Eq + Hash> Attempts<K> {
         self.ends.insert(end, key.clone());
     }
 
-    /// How long the key stays blocked; `None` if it is not blocked. A block ends at the very tick that its time is over.
+    /// How long the key stays blocked; `None` if it is not. At the tick at which the time is over it is no longer
+    /// blocked.
     pub fn blocked(&self, key: &K, now: Tick) -> Option<Duration> {
         let entry = self.keys.get(key).filter(|entry| entry.count >= self.quota.attempts)?;
         Some(entry.end.0.since(now)).filter(|left| !left.is_zero())
@@ -141,10 +142,11 @@ impl<K: Clone + Eq + Hash> Attempts<K> {
     }
 }
 
-/// A rate over all: how many events there were in the last `window`.
+/// A rate over all: the number of events in the last `window`.
 ///
-/// It counts in two halves, the running window and the one before; of the latter it takes the share that still lies within
-/// the last `window`, as if its events had come evenly. So the figure does not fall to zero where a window begins.
+/// It counts in two halves, the running window and the one before; of the latter it takes the share that still lies
+/// within the last `window`, as if its events were evenly spread. So the figure does not drop to zero when a window
+/// begins.
 #[derive(Debug)]
 pub struct Window {
     limit: u64,
@@ -155,7 +157,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// More than `limit` events within `window` (at least a millisecond) exceed it.
+    /// `exceeded` means more than `limit` events within `window` (at least a millisecond).
     pub fn new(limit: u64, window: Duration) -> Self {
         let millis = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1);
         Self { limit, millis, number: 0, running: 0, before: 0 }
@@ -190,7 +192,7 @@ impl Window {
     }
 }
 
-/// So many requests in each second of the clock.
+/// A number of requests per second of the clock.
 #[derive(Debug)]
 pub struct PerSecond {
     limit: u32,
@@ -204,7 +206,7 @@ impl PerSecond {
         Self { limit, second: 0, taken: 0 }
     }
 
-    /// Takes one of this second's requests. If there is none left: how long until the next second.
+    /// Takes one request of this second. If none is left, returns the time until the next second.
     pub fn take(&mut self, now: Tick) -> Result<(), Duration> {
         let second = now.0 / 1000;
         if second != self.second {

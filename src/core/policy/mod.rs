@@ -1,4 +1,16 @@
-//! TODO header
+//! Decisions without I/O: admission, entry into a domain, jobs, limits, storms, and why something is blocked.
+//!
+//! Each function gets everything that it decides on as arguments and returns its decision as a value. Nothing here may
+//! use [`crate::core::session`], a store, a clock, randomness or a socket; whoever calls carries the decision out.
+//!
+//! * [`admission`]: who may start now, who waits and who is sent away.
+//! * [`blocked_reason`]: the first thing that keeps a device or a code from being done, with a sentence for operators.
+//! * [`entry`]: which domain an identify lets a device enter.
+//! * [`jobs`]: updates and configurations, and what they mean for one device now.
+//! * [`limits`]: counters with bounded memory: attempts per key, a rate over all, requests per second.
+//! * [`log_limiter`]: limits a log line to one per second.
+//! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
+//! * [`storm`]: detects that many known devices are missing and coming back.
 
 pub mod admission;
 pub mod backoff;

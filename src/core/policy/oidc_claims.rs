@@ -1,6 +1,7 @@
-//! What an OpenID provider says of somebody, made into who they are here. No I/O; that the claims are genuine is known already.
+//! Maps the claims of an OpenID provider to an identity of this installation. No I/O; the caller has verified the
+//! token.
 //!
-//! A claim is given by its name; where it is within another one, by a path with dots, such as `realm_access.roles`.
+//! A claim is configured by its name; a nested one by a path with dots, such as `realm_access.roles`.
 
 use serde_json::{Map, Value};
 
@@ -10,14 +11,14 @@ use crate::core::model::ids::DomainName;
 /// The claims of a token.
 pub type Claims = Map<String, Value>;
 
-/// Which claim becomes what.
+/// Which claim is used for what.
 #[derive(Debug, Clone)]
 pub struct Mapping {
-    /// What never changes about somebody and is never given to another.
+    /// Claim with the identifier of the user, which the provider never changes or reuses.
     pub account: String,
-    /// The name that is shown.
+    /// Claim with the name that is shown.
     pub shown: String,
-    /// SIP name within the domain.
+    /// Claim with the SIP name within the domain.
     pub sip: String,
     /// Where the domain comes from.
     pub domain: DomainFrom,
@@ -28,15 +29,15 @@ pub struct Mapping {
 /// Where a domain comes from.
 #[derive(Debug, Clone)]
 pub enum DomainFrom {
-    /// Everybody is in this one.
+    /// This domain for everybody.
     Fixed(DomainName),
-    /// A claim.
+    /// The value of a claim.
     Claim(String),
-    /// What is behind the `@` of `email`, if the provider has verified it.
+    /// The part after the `@` of `email`, if the provider has verified the address.
     Email,
 }
 
-/// Values of a claim for each role. Who has several of them has the one that may do most.
+/// Values of a claim for each role. A user with several roles gets the most powerful one.
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
     /// The claim: a text, or a list of texts.
@@ -51,33 +52,33 @@ pub struct Roles {
     pub instance: Vec<String>,
 }
 
-/// Why claims are nobody here.
+/// Why claims are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimFault {
-    /// Nothing tells this user from others.
-    #[error("no text in claim {0}, which tells users apart")]
+    /// No claim identifies the user.
+    #[error("claim {0}, which identifies the user, has no text")]
     Account(String),
-    /// There is no role for them.
-    #[error("no value of claim {0} is that of a role")]
+    /// The user has no role.
+    #[error("no value of claim {0} stands for a role")]
     Role(String),
-    /// There is no domain.
+    /// The user has no domain.
     #[error("no domain in claim {0}")]
     Domain(String),
-    /// The domain would be that of an e-mail address that nobody has verified.
-    #[error("email_verified is not true, so the domain of the e-mail address counts for nothing")]
+    /// The domain would come from an e-mail address that was not verified.
+    #[error("email_verified is not true, so the domain of the e-mail address is not used")]
     Unverified,
-    /// There is no SIP name.
+    /// The user has no SIP name.
     #[error("no SIP name in claim {0}, and a person needs one")]
     Sip(String),
 }
 
 impl Mapping {
-    /// Who somebody with these claims is.
+    /// The identity of a user with these claims.
     pub fn identity(&self, claims: &Claims) -> Result<Identity, ClaimFault> {
         let subject = text(claims, &self.account).ok_or_else(|| ClaimFault::Account(self.account.clone()))?;
         let account = AccountName::of_provider(subject);
         let (role, instance) = self.roles.of(claims)?;
-        // An operator without a domain would have all of them: only a value for just this makes one.
+        // An operator without a domain is one of the whole instance, so only the value for that role gives none.
         let domain = if instance { None } else { Some(self.domain.of(claims)?) };
         let named = text(claims, &self.sip);
         let shown = text(claims, &self.shown).or(named).unwrap_or(account.as_str());
@@ -85,13 +86,13 @@ impl Mapping {
         let sip = named.zip(domain.as_ref()).map_or("", |(name, domain)| within(name, domain)).into();
         let identity = Identity { shown: shown.into(), role, domain, sip, account };
         match identity.fault() {
-            // Role and domain fit and the shown name was cut, so it is the SIP name.
+            // Role and domain are valid and the shown name was cut, so the fault is in the SIP name.
             Some(_) => Err(ClaimFault::Sip(self.sip.clone())),
             None => Ok(identity),
         }
     }
 
-    /// Whether a claim is missing that may be told elsewhere.
+    /// Whether a claim is missing that the user-info endpoint may have.
     pub fn wants_more(&self, claims: &Claims) -> bool {
         let domain = match &self.domain {
             DomainFrom::Fixed(_) => "",
@@ -111,7 +112,7 @@ impl DomainFrom {
             Self::Email => {
                 let verified = match claims.get("email_verified") {
                     Some(Value::Bool(verified)) => *verified,
-                    // As some providers write it.
+                    // Some providers send it as text.
                     Some(Value::String(verified)) => verified == "true",
                     _ => false,
                 };
@@ -148,7 +149,7 @@ impl Roles {
     }
 }
 
-/// A claim by its name, or by its path: names may have dots, too.
+/// A claim by its name, or by its path; the name is tried first, because names may contain dots.
 fn value<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
     if let Some(found) = claims.get(path) {
         return Some(found);
@@ -161,7 +162,7 @@ fn text<'a>(claims: &'a Claims, path: &str) -> Option<&'a str> {
     value(claims, path)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// A name within a domain: providers like to add `@` and the domain itself.
+/// The name without `@` and the domain, which some providers append.
 fn within<'a>(name: &'a str, domain: &DomainName) -> &'a str {
     match name.rsplit_once('@') {
         Some((before, behind)) if DomainName::parse(behind).is_ok_and(|behind| behind == *domain) => before,

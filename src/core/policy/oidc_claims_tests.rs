@@ -32,7 +32,7 @@ fn identity(domain: DomainFrom, value: &Value) -> Result<Identity, ClaimFault> {
 }
 
 #[test]
-fn a_person_is_who_the_provider_says() {
+fn claims_make_a_person() {
     let all = json!({"sub": "1f0-ABC", "name": "Anna Berg", "preferred_username": "anna"});
     let anna = identity(fixed(), &all).unwrap();
     assert_eq!(anna.account, AccountName::of_provider("1f0-ABC"));
@@ -62,7 +62,7 @@ fn a_sip_name_loses_its_own_domain_only() {
 }
 
 #[test]
-fn what_is_missing_makes_nobody() {
+fn missing_claims_are_refused() {
     let (sip, account) = ("preferred_username".to_owned(), "sub".to_owned());
     for (value, fault) in [
         (json!({"preferred_username": "anna"}), ClaimFault::Account(account.clone())),
@@ -94,7 +94,7 @@ fn roles_are_those_of_the_values_that_are_named() {
         let who = identity(fixed(), &value).unwrap();
         assert_eq!((who.role, who.is_instance()), (role, whole), "{value}");
     }
-    // A name with dots is not taken apart.
+    // A name with dots is not read as a path.
     let mut of_url = mapping(fixed());
     of_url.roles.claim = "https://example.com/roles".into();
     let value = claims(&json!({"sub": "1", "preferred_username": "a", "https://example.com/roles": ["it"]}));
@@ -102,7 +102,7 @@ fn roles_are_those_of_the_values_that_are_named() {
 }
 
 #[test]
-fn where_persons_are_named_nobody_else_is_one() {
+fn with_values_for_persons_nobody_else_is_a_person() {
     let mut mapping = mapping(fixed());
     mapping.roles.person = vec!["staff".into()];
     let of = |roles: Value| claims(&json!({"sub": "1", "preferred_username": "a", "realm_access": {"roles": roles}}));
@@ -114,7 +114,7 @@ fn where_persons_are_named_nobody_else_is_one() {
 }
 
 #[test]
-fn a_domain_comes_from_where_it_was_said() {
+fn the_domain_comes_from_the_configured_source() {
     let with = |more: Value| {
         let mut all = claims(&json!({"sub": "1", "preferred_username": "a"}));
         all.extend(claims(&more));
@@ -140,13 +140,13 @@ fn a_domain_comes_from_where_it_was_said() {
         let domain = identity(from, &value).map(|who| who.domain.unwrap());
         assert_eq!(domain, expected, "{value}");
     }
-    // Not even an operator is without one by accident.
+    // An operator without the claim does not become one of the whole instance.
     let operator = with(json!({"realm_access": {"roles": ["it"]}}));
     assert_eq!(identity(claim(), &operator), Err(ClaimFault::Domain("org".into())));
 }
 
 #[test]
-fn more_is_asked_for_if_a_claim_is_missing() {
+fn a_missing_claim_is_asked_for_at_the_user_info_endpoint() {
     let mut mapping = mapping(fixed());
     let all = json!({"sub": "1", "name": "A", "preferred_username": "a", "realm_access": {"roles": []}});
     assert!(!mapping.wants_more(&claims(&all)));

@@ -1,10 +1,10 @@
-//! Why a WebSocket connection ends; close code and text follow from the reason alone.
+//! Why a WebSocket connection is closed; the reason determines close code and text.
 
-/// The reason of a close, for device and app connections alike (`docs/protocol/sysclient.md` 9,
+/// The reason of a close, for device and app connections (`docs/protocol/sysclient.md` 9,
 /// `docs/protocol/appwebsocket.md` 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
-    /// The peer has said goodbye, or is gone.
+    /// The peer has closed, or is gone.
     ByPeer,
     /// A newer connection of the same device has become a member.
     Replaced,
@@ -12,9 +12,9 @@ pub enum Close {
     Removed,
     /// The server stops.
     Stopping,
-    /// A frame or message header that the protocol does not know.
+    /// An unknown frame or message header.
     Protocol,
-    /// Text where binary is spoken, or the other way round.
+    /// Text on a binary protocol, or binary on a text protocol.
     WrongKind,
     /// Malformed JSON, a missing member, or text that is not UTF-8.
     Malformed,
@@ -30,16 +30,16 @@ pub enum Close {
     NotAllowed,
     /// A notice was not acknowledged.
     Unacknowledged,
-    /// Nothing was heard for too long.
+    /// No frame for too long.
     Silent,
     /// The peer does not read.
     NotReading,
-    /// The store does not answer, or there is too much to do: come back later.
+    /// The store is unavailable or the load is too high: come back later.
     Overload,
 }
 
 impl Close {
-    /// Every reason, for tables of metrics.
+    /// Every reason, for metrics.
     pub const ALL: [Self; 16] = [
         Self::ByPeer,
         Self::Replaced,
@@ -79,7 +79,7 @@ impl Close {
         }
     }
 
-    /// The short text beside the code; also the label of the metric.
+    /// The close text; also the label of the metric.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ByPeer => "closed",

@@ -1,8 +1,8 @@
-//! Cells of CSV that people open in a spreadsheet.
+//! Escapes CSV cells for spreadsheets.
 
 use std::borrow::Cow;
 
-/// The text of a cell; one that a spreadsheet would take for a formula is led by an apostrophe.
+/// The text of a cell; one that a spreadsheet would take for a formula gets a leading apostrophe.
 pub fn guarded(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         Cow::Owned(format!("'{cell}"))
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn a_formula_is_escaped() {
         for (cell, expected) in
             [("=1+1", "'=1+1"), ("+49", "'+49"), ("-2", "'-2"), ("@S", "'@S"), ("\tx", "'\tx"), ("\rx", "'\rx")]
         {

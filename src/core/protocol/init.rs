@@ -1,7 +1,8 @@
-//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): what `GET /init` asks, and
-//! the script for it.
+//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): reads the query of `GET
+//! /init` and writes the script.
 //!
-//! Decides from the query and from what the directory knows of the code. Looking the code up, counting wrong attempts and the
+//! Decides on the query and on what the directory knows of the code. Looking up the code, counting wrong attempts and
+//! the limits of 4.4 are not done here. No part of the query is copied into the answer.
 //! limits of 4.4 are not done here. Nothing of the query ever gets into the answer.
 
 use std::net::IpAddr;
@@ -10,8 +11,8 @@ use super::percent;
 use super::script::{PROMPT, Script};
 use crate::core::model::ids::{Code, mac_digits};
 
-/// Longest text that is taken from a query, in bytes; longer ones count as missing. The same as for product names on the
-/// device protocol.
+/// Longest text accepted from a query, in bytes; longer ones count as missing. The same limit as for product names in
+/// the device protocol.
 const MAX_TEXT_BYTES: usize = 128;
 
 /// The code in a query.
@@ -19,7 +20,7 @@ const MAX_TEXT_BYTES: usize = 128;
 pub enum InitCode {
     /// None was sent, or an empty one.
     None,
-    /// The phone shows the form and nothing has been typed.
+    /// The phone shows the form and nothing was typed yet.
     Prompt,
     /// Twelve digits.
     Code(Code),
@@ -27,7 +28,7 @@ pub enum InitCode {
     Malformed,
 }
 
-/// What a phone tells the directory. Everything may be missing; a parameter that cannot be read counts as missing.
+/// The query of a phone. Everything is optional; an unreadable parameter counts as missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitRequest {
     /// MAC address, twelve hex digits in lower case.
@@ -72,7 +73,7 @@ impl Parameters {
         Self(parameters.collect())
     }
 
-    /// The value of the first of `names` that is there and can be used.
+    /// The value of the first of `names` that is present and usable.
     fn text(&self, names: &[&str]) -> Option<&str> {
         let good =
             |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
@@ -123,8 +124,8 @@ impl Version {
 
 /// The script for a phone (`docs/protocol/directory.md` 4.1 to 4.3).
 ///
-/// `target` is the address of Devices that belongs to the code, if the code is valid; unknown, expired and deleted codes have
-/// none and are answered like malformed ones. `first_contact`: this MAC address has never asked before.
+/// `target` is the address of Devices for the code, if the code is valid; unknown, expired and deleted codes have none
+/// and are answered like malformed ones. `first_contact`: this MAC address has never asked before.
 pub fn answer(request: &InitRequest, target: Option<&str>, first_contact: bool) -> String {
     let script = match (request.code, target) {
         (InitCode::Code(_), Some(url)) => Script::hand_over(url),
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_parameter_is_as_if_missing() {
+    fn a_broken_parameter_counts_as_missing() {
         let request = InitRequest::read("mac=%zz&sn=009033a1b2c3&type=%ff&ip=here&PROT=%00&%zz=1&BOOT=");
         assert_eq!(request.mac.as_deref(), Some("009033a1b2c3"));
         assert_eq!((request.model, request.ip, request.firmware, request.bootcode), (None, None, None, None));
@@ -233,7 +234,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_of_the_query_is_echoed(query in "[ -~]{0,60}", value in proptest::prelude::any::<String>()) {
+        fn no_part_of_the_query_is_echoed(query in "[ -~]{0,60}", value in proptest::prelude::any::<String>()) {
             for query in [query, format!("code={value}&mac={value}&ver={value}")] {
                 let request = InitRequest::read(&query);
                 let expected = Script::ask_for_code(request.code != InitCode::Prompt, false).to_string();

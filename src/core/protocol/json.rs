@@ -1,9 +1,9 @@
-//! A strict JSON reader for the wire.
+//! A strict JSON reader for the protocols.
 //!
-//! The protocols ask for more than a usual JSON library gives (`docs/protocol/sysclient.md` 2 and 9,
-//! `docs/protocol/appwebsocket.md` 4): repeated member names, lone surrogates and deep nesting are errors, members keep
-//! the order in which they arrived, and numbers keep their spelling, because a digest is computed over them. So the
-//! reader keeps the received token sequence. It only reads; answers are written with `serde_json`.
+//! The protocols require more than a usual JSON library checks (`docs/protocol/sysclient.md` 2 and 9,
+//! `docs/protocol/appwebsocket.md` 4): repeated member names, lone surrogates and deep nesting are errors, members
+//! keep their order, and numbers keep their spelling, because a digest is computed over them. So the reader keeps the
+//! tokens as received. It only reads; answers are written with `serde_json`.
 
 mod reader;
 
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use reader::Reader;
 
-/// Nesting that a message may have, the outermost object included (`docs/protocol/sysclient.md` section 9).
+/// Deepest nesting of a message, including the outermost object (`docs/protocol/sysclient.md` section 9).
 pub const MAX_DEPTH: usize = 32;
 
 /// Why a text is not one well-formed JSON value.
@@ -45,9 +45,9 @@ pub enum Value<'a> {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number, in the characters in which it was received.
+    /// A number, spelled as received.
     Number(Cow<'a, str>),
-    /// A string, decoded; as it stands in the text, if nothing in it was escaped.
+    /// A string, decoded; borrowed from the text if it contains no escape.
     String(Cow<'a, str>),
     /// An array.
     Array(Vec<Value<'a>>),
@@ -60,17 +60,17 @@ pub enum Value<'a> {
 struct Member<'a> {
     name: Cow<'a, str>,
     value: Value<'a>,
-    /// Where the value stands in the text that was read, as byte offsets.
+    /// Position of the value in the text, as byte offsets.
     span: (u32, u32),
 }
 
-/// A JSON object with its members in the order of arrival. It borrows from the text what it can: most messages are read and
-/// dropped.
+/// A JSON object with its members in the order of arrival. It borrows from the text where possible: most messages are
+/// read and dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object<'a>(Vec<Member<'a>>);
 
 impl<'a> Object<'a> {
-    /// Reads `bytes` as one JSON object, with nothing but white space around it.
+    /// Parses `bytes` as one JSON object, with only white space around it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(bytes).map_err(|_| JsonError::Utf8)?;
         match Reader::new(text).whole()? {
@@ -79,7 +79,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The same without the text, for whoever keeps it.
+    /// The same without borrowing from the text.
     pub fn into_owned(self) -> Object<'static> {
         let owned = |Member { name, value, span }| Member { name: owned(name), value: value.into_owned(), span };
         Object(self.0.into_iter().map(owned).collect())
@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
         self.member(name).map(|m| &m.value)
     }
 
-    /// Where the value of a member stands in the text that was read, as byte offsets.
+    /// Position of the value of a member in the text, as byte offsets.
     pub fn span(&self, name: &str) -> Option<std::ops::Range<usize>> {
         self.member(name).map(|m| m.span.0 as usize..m.span.1 as usize)
     }

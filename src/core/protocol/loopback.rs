@@ -1,8 +1,8 @@
-//! Whether an address is of this machine, so that nothing of what goes there crosses a network.
+//! Whether an address is on this machine, so that its traffic crosses no network.
 
 use url::{Host, Url};
 
-/// Whether the host of an address is this machine, by its very name: nothing is resolved.
+/// Whether the host of an address is this machine, judged by its name: nothing is resolved.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_has_few_names() {
+    fn loopback_names_are_recognised() {
         let is = |text: &str| is_loopback(&Url::parse(text).unwrap());
         for here in [
             "http://127.0.0.1:8080/x",

@@ -1,4 +1,18 @@
-//! TODO header
+//! Messages and texts of the protocols: parsing and writing without any state of a connection.
+//!
+//! Checks only what a single message shows. Nothing here may use a session or decide about rights; that is up to
+//! [`crate::core::session`] and [`crate::core::policy`].
+//!
+//! * [`appws`]: app connections (`docs/protocol/appwebsocket.md`, `docs/protocol/devices-api.md`).
+//! * [`close`]: reasons to close a WebSocket, with code and text.
+//! * [`csv`]: cells that a spreadsheet does not take for formulas.
+//! * [`frame_guard`]: checks of WebSocket frame headers before the payload is buffered.
+//! * [`init`]: the answer to `GET /init` of a phone (`docs/protocol/directory.md` section 4).
+//! * [`json`]: a strict JSON reader.
+//! * [`loopback`]: whether an address is on this machine.
+//! * [`percent`]: strict percent-encoding.
+//! * [`script`]: update scripts (`docs/protocol/update-script.md`).
+//! * [`sysclient`]: device connections (`docs/protocol/sysclient.md`).
 
 pub mod appws;
 pub mod close;

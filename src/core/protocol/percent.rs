@@ -1,7 +1,6 @@
-//! Percent-encoding of addresses, strict and with a plus sign that is a plus sign
-//! (`docs/protocol/sysclient.md` section 6).
+//! Strict percent-encoding of addresses; a plus sign stays a plus sign (`docs/protocol/sysclient.md` section 6).
 //!
-//! Not the form encoding of browsers. Which parameters a query may or must have is the caller's matter.
+//! This is not the form encoding of browsers. The caller decides which parameters a query may or must have.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -34,7 +33,7 @@ pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Decodes exactly once; `+` stays what it is.
+/// Decodes exactly once; `+` is not changed.
 pub fn decode(text: &str) -> Result<String, PercentError> {
     let well_formed = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !text.split('%').skip(1).all(well_formed) {
@@ -43,7 +42,7 @@ pub fn decode(text: &str) -> Result<String, PercentError> {
     percent_decode_str(text).decode_utf8().map(Into::into).map_err(|_| PercentError::NotUtf8)
 }
 
-/// The decoded names and values of a query (what stands after the `?`), in order.
+/// The decoded names and values of a query (the part after `?`), in order.
 ///
 /// A parameter without `=` has an empty value; empty parameters (`a&&b`) do not count.
 pub fn query(text: &str) -> Result<Vec<(String, String)>, QueryError> {
@@ -90,7 +89,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn encoding_comes_back(text in any::<String>()) {
+        fn encoding_is_reversible(text in any::<String>()) {
             prop_assert_eq!(decode(&encode(&text)), Ok(text));
         }
     }

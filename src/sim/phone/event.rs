@@ -1,7 +1,7 @@
 //! What a simulated phone lets an observer know.
 
 use crate::core::model::ids::Secret;
-use crate::core::session::device::client::{Proof, Sight};
+use crate::core::session::device::client::{Observation, Proof};
 use crate::core::session::device::settings::Part;
 
 /// What was seen, mostly on the wire. Addresses are shown without their query, which may hold a token or a code.
@@ -82,21 +82,21 @@ pub enum PhoneEvent {
     /// The connection to Devices has ended: close code, if there was one, and reason.
     Closed(Option<u16>, Box<str>),
     /// Something rarer from the device protocol.
-    Saw(Sight),
+    Observed(Observation),
     /// The state file could not be written.
     NotKept(Box<str>),
     /// The observer was too slow and has missed so many events.
     Missed(u64),
 }
 
-impl From<Sight> for PhoneEvent {
-    fn from(sight: Sight) -> Self {
+impl From<Observation> for PhoneEvent {
+    fn from(sight: Observation) -> Self {
         match sight {
-            Sight::Identified { digest: true, .. } => Self::ChallengeAnswered,
-            Sight::Identified { code, digest: false } => Self::IdentifySent { code },
-            Sight::ChallengeWithoutPassword => Self::ChallengeUnanswered,
-            Sight::Member(proof) => Self::Member(proof),
-            rare => Self::Saw(rare),
+            Observation::Identified { digest: true, .. } => Self::ChallengeAnswered,
+            Observation::Identified { code, digest: false } => Self::IdentifySent { code },
+            Observation::ChallengeWithoutPassword => Self::ChallengeUnanswered,
+            Observation::Member(proof) => Self::Member(proof),
+            rare => Self::Observed(rare),
         }
     }
 }

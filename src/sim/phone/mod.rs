@@ -2,7 +2,7 @@
 //!
 //! It asks its update address, runs the script, shows the form, takes a typed code, connects to the address of Devices that it
 //! is given, keeps its password, comes back after every loss, and serves a small web page through the tunnel. Rules are those
-//! of [`PhoneClient`](crate::core::session::device::client::PhoneClient) and [`Settings`](crate::core::session::device::settings::Settings); here
+//! of [`DeviceClient`](crate::core::session::device::client::DeviceClient) and [`Settings`](crate::core::session::device::settings::Settings); here
 //! are sockets, timers and the state file.
 
 mod carry_out;

@@ -1,6 +1,6 @@
 //! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
 //!
-//! What a phone says to Devices is decided by [`PhoneClient`], what a script does by [`Settings`](crate::core::session::device::settings);
+//! What a phone says to Devices is decided by [`DeviceClient`], what a script does by [`Settings`](crate::core::session::device::settings);
 //! here their wishes are performed.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ use super::orders::Orders;
 use super::state_file::{self, Kept, StateFileError};
 use super::{Command, PhoneEvent, PhoneOptions, without_query};
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
-use crate::core::session::device::client::{Action, Event, Memory, PhoneClient};
+use crate::core::session::device::client::{Action, DeviceClient, Event, Memory};
 use crate::core::session::device::settings::Settings;
 use crate::sim::connection::{Connection, ConnectionEvent};
 use crate::sim::observe::EventSender;
@@ -34,7 +34,7 @@ pub(super) struct Task {
     pub(super) teller: EventSender<PhoneEvent>,
     clock: Clock,
     pub(super) settings: Settings,
-    client: PhoneClient,
+    client: DeviceClient,
     pub(super) connection: Connection,
     /// Requests of tunnel sessions that are not yet complete.
     requests: BTreeMap<u32, Vec<u8>>,
@@ -61,7 +61,7 @@ impl Task {
         };
         let facts = super::facts(&settings.machine, options.ip);
         Ok(Self {
-            client: PhoneClient::new(options.id.clone(), facts, memory),
+            client: DeviceClient::new(options.id.clone(), facts, memory),
             connection: Connection::new(TUNNEL_MAX, Some(DEVICE_SILENCE), options.reconnect),
             clock: Clock::start(),
             requests: BTreeMap::new(),
@@ -201,7 +201,7 @@ impl Task {
                         self.requests.remove(&session);
                         answer_is_out = true;
                     }
-                    Action::Saw(sight) => self.teller.tell(sight.into()),
+                    Action::Observed(sight) => self.teller.tell(sight.into()),
                 }
             }
         }

@@ -145,7 +145,7 @@ impl Task {
                 }
                 Action::Notice(notice) => self.teller.tell(UsersEvent::Notice(notice)),
                 Action::Expired(code) => self.teller.tell(UsersEvent::Expired(code)),
-                Action::Strange(what) => self.teller.tell(UsersEvent::Strange(what)),
+                Action::Invalid(what) => self.teller.tell(UsersEvent::Invalid(what)),
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::with_phone;
 use crate::support::tunnel::{RECEIVE_RESULT, SHUTDOWN, serve};
 
-/// Bytes that show when one is missing, doubled or out of place.
+/// Bytes in which a missing, doubled or misplaced one is noticed.
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from((at * 31 + at / 251 + seed * 7) % 256).unwrap()).collect()
 }
@@ -74,7 +74,7 @@ fn heads_without_bodies() {
     with_phone(16, async |_, way, mut phone, _app| {
         let path = way.path("/");
         for (method, answer, status, length) in [
-            // A known client sends a body even then.
+            // Known clients send a body even then.
             ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, Some("5")),
             ("HEAD", "HTTP/1.1 200 OK\r\n\r\nhello", 200, None),
             ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", 304, Some("5")),
@@ -98,7 +98,7 @@ fn answers_without_a_length() {
         let (got, _) = tokio::join!(way.get("/"), phone.answer_once(chunked));
         assert_eq!((got.unchunked().as_deref(), got.field("content-length")), (Some(&b"abcde"[..]), None));
 
-        // Two ways of saying that it is over.
+        // The two ways to mark the end.
         for last in [RECEIVE_RESULT, SHUTDOWN] {
             let device = async {
                 let (session, _) = phone.request().await;
@@ -125,7 +125,8 @@ fn sixty_four_sessions_at_once() {
             let lines = format!("Content-Length: {}\r\n", body.len());
             clients.push(way.ask("POST", &way.path(&format!("/{n}")), &lines, body).await);
         }
-        // Every answer is three times what was sent, and the device works on all of them in the order in which it is asked.
+        // Every answer is three times the request, and the device works on all of them in the order in which it is
+        // asked.
         serve(&mut phone, 64, |request| answer(&request.body.repeat(3))).await;
         for (mut client, body) in clients.into_iter().zip(&bodies) {
             assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));

@@ -1,4 +1,4 @@
-//! Ends before the end, and who waits for whom.
+//! Aborted requests and answers, and back-pressure.
 
 use super::with_phone;
 use crate::support::tunnel::{RECEIVE, RECEIVE_RESULT, SEND_RESULT, SHUTDOWN};
@@ -26,7 +26,7 @@ fn a_client_that_goes_away_ends_the_session_at_once() {
         assert_eq!(phone.expect_tunnel(RECEIVE).await.session, session);
         drop(client);
         assert_eq!(phone.expect_tunnel(SHUTDOWN).await.session, session);
-        // What was on the way is thrown away, and the answer that nobody confirmed keeps its number.
+        // What was in flight is dropped, and an unconfirmed session keeps its number.
         phone.tunnel(session, RECEIVE_RESULT, b"def").await;
         phone.quiet().await;
         let (got, _) = tokio::join!(way.get("/"), phone.answer_once("HTTP/1.1 204 No Content\r\n\r\n"));
@@ -35,7 +35,7 @@ fn a_client_that_goes_away_ends_the_session_at_once() {
 }
 
 #[test]
-fn a_cut_answer_looks_cut() {
+fn a_cut_answer_is_recognisable() {
     with_phone(16, async |_, way, mut phone, _app| {
         for (framing, body) in [("Content-Length: 9", "abc"), ("Transfer-Encoding: chunked", "3\r\nabc\r\n")] {
             let answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}");
@@ -84,7 +84,7 @@ fn the_device_is_not_asked_faster_than_the_client_reads() {
         let (session, _) = phone.request().await;
         let piece = vec![b'x'; 60_000];
         phone.tunnel(session, RECEIVE_RESULT, b"HTTP/1.1 200 OK\r\nContent-Length: 600000000\r\n\r\n").await;
-        // Nobody reads: what fits into buffers is taken, and then no receive comes any more.
+        // The client does not read: buffers fill up, and then no further receive is sent.
         let mut taken = 0;
         while phone.is_asked().await {
             phone.tunnel(session, RECEIVE_RESULT, &piece).await;
@@ -100,7 +100,7 @@ fn the_device_is_not_asked_faster_than_the_client_reads() {
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_end_the_session() {
+fn unasked_bytes_end_the_session() {
     with_phone(16, async |_, way, mut phone, _app| {
         let device = async {
             let session = phone.tunnelled().await.session;

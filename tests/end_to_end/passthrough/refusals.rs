@@ -1,4 +1,4 @@
-//! Statuses that the broker makes itself (`docs/protocol/sysclient.md` 8.6).
+//! Status codes that the broker returns itself (`docs/protocol/sysclient.md` 8.6).
 
 use super::{PHONE, Way, key, with_phone};
 use crate::support::app::App;
@@ -8,7 +8,7 @@ use crate::support::raw::{Raw, upgrade_request};
 use crate::support::tunnel::{RECEIVE_RESULT, SEND, SHUTDOWN};
 
 #[test]
-fn who_gets_through() {
+fn access_needs_an_open_session_and_a_connected_device() {
     with_phone(16, async |broker, way, mut phone, app| {
         let passthrough = format!("{INSTANCE}/passthrough");
         let strange = format!("{passthrough}/{PHONE}/5d0c1a52-7be1-4c0e-9a57-0f9b4e8d3c21/");
@@ -21,7 +21,7 @@ fn who_gets_through() {
         assert_eq!(way.at("GET", &format!("{passthrough}/%2e%2e/{}/", way.key), "", b"").await.status, 404);
         assert_eq!(way.at("GET", &way.path("/").replace("devices", "other"), "", b"").await.status, 404);
 
-        // Another domain sees nothing; the instance sees everything.
+        // Another domain has no access; the instance has access to all.
         let mut other = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
         let foreign = Way { key: key(&mut other).await, ..way.clone() };
         assert_eq!(foreign.get("/").await.status, 404);
@@ -30,7 +30,7 @@ fn who_gets_through() {
         let (got, _) = tokio::join!(instance.get("/"), phone.answer_once("HTTP/1.1 204 No Content\r\n\r\n"));
         assert_eq!(got.status, 204);
 
-        // The key dies with its session.
+        // The key ends with its session.
         other.leave().await;
         until("the key is dead", async || foreign.get("/").await.status == 403).await;
 
@@ -43,7 +43,7 @@ fn who_gets_through() {
 }
 
 #[test]
-fn what_goes_into_no_tunnel() {
+fn requests_that_are_refused_before_the_tunnel() {
     with_phone(16, async |_, way, mut phone, _app| {
         let path = way.path("/x");
         assert_eq!(way.at("TRACE", &path, "", b"").await.status, 405);
@@ -73,7 +73,7 @@ fn a_body_without_announced_length_is_cut_at_8_mib() {
 }
 
 #[test]
-fn answers_that_are_none() {
+fn invalid_answers_of_the_device() {
     with_phone(16, async |_, way, mut phone, _app| {
         let (got, _) = tokio::join!(way.get("/"), phone.answer_once("SIP/2.0 200 OK\r\n\r\n"));
         assert_eq!((got.status, &got.body[..]), (502, &b"bad answer of the device\n"[..]));
@@ -115,7 +115,7 @@ fn one_device_has_a_limited_number_of_sessions() {
 
 #[test]
 #[ignore = "waits ten seconds for a device that says nothing"]
-fn a_device_that_says_nothing_is_504() {
+fn a_silent_device_is_504() {
     with_phone(16, async |_, way, mut phone, _app| {
         let silent = async {
             phone.expect_tunnel(SEND).await;

@@ -31,7 +31,7 @@ async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
     assert_eq!(client.frame().await, (BINARY, b"hi".to_vec()));
     assert_eq!(phone.expect_tunnel(RECEIVE).await.session, session);
 
-    // Three frames at once, echoed as they come. One send is unanswered at most, and one receive is always open.
+    // Three frames at once, echoed as they arrive. At most one send is unanswered, and one receive is always open.
     let frames: Vec<_> = (0..3).map(|n| frame(TEXT, format!("frame {n}").repeat(30).as_bytes())).collect();
     client.send(&frames.concat()).await;
     let mut echoed: Vec<u8> = Vec::new();
@@ -52,12 +52,12 @@ async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
 }
 
 #[test]
-fn an_echo_through_a_pipe() {
+fn an_echo_through_an_upgrade() {
     with_phone(16, echo);
 }
 
 #[test]
-fn an_echo_through_a_pipe_over_tls() {
+fn an_echo_through_an_upgrade_over_tls() {
     with_phone_over_tls(echo);
 }
 

@@ -1,7 +1,7 @@
-//! An order: a phone is to be entered for its user at the backend.
+//! Entry orders: orders to enter a phone for its user at the backend.
 //!
-//! There is one for each request whose phone is there. It is kept before the notice of Devices counts as handled, and carried
-//! out until the backend has the entry or says that it never will.
+//! There is one for each request whose phone has arrived. It is stored before the notice of Devices is confirmed, and
+//! carried out until the backend has the entry or refuses it for good.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneFacts, RequestId};
 
-/// An order waits this long for its backend (`docs/protocol/pbx.md` section 4); then it has failed.
+/// An order is kept this long for an unreachable backend (`docs/protocol/pbx.md` section 4); then it has failed.
 pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A phone to be entered for its user.
+/// An order to enter a phone for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryOrder {
-    /// The request; the idempotency key towards the backend, too.
+    /// The request; also the idempotency key towards the backend.
     pub id: RequestId,
     /// Domain of the user.
     pub domain: DomainName,
@@ -35,20 +35,20 @@ pub struct EntryOrder {
     pub code: Code,
     /// The phone.
     pub phone: PhoneFacts,
-    /// When the notice came, on the clock of the store.
+    /// When the notice arrived, on the clock of the store.
     pub made: UnixMillis,
-    /// Attempts that have failed so far.
+    /// Failed attempts so far.
     pub attempts: u32,
 }
 
-/// What has come of an attempt to carry out an order.
+/// Result of an attempt to carry out an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// The backend has the entry.
     Done,
     /// Not now; again after this time.
     Again(Duration),
-    /// Never; it goes to those that an operator looks after.
+    /// Failed for good; moved to the list for operators.
     Never(Trouble),
 }
 

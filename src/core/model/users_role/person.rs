@@ -1,4 +1,4 @@
-//! Who phones are for.
+//! Persons, phone apps, and queries for persons.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 /// Longest SIP name, shown name, group or identifier, in characters.
 pub const MAX_TEXT: usize = 128;
 
-/// A text was not acceptable as this part of a person.
+/// A text is not valid as this part of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct InvalidPerson(pub &'static str);
 
-/// What never changes about a user: the GUID at the exchange, or what the list of users has in its place.
+/// Permanent identifier of a user: the GUID at the exchange, or its counterpart in the list of users.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct PersonId(Box<str>);
@@ -44,14 +44,14 @@ impl fmt::Display for PersonId {
     }
 }
 
-/// A user of a domain, as the backend knows it.
+/// A user of a domain, as the backend knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// What never changes about it.
+    /// Permanent identifier.
     pub guid: PersonId,
     /// SIP name.
     pub sip: Box<str>,
-    /// Name to be shown.
+    /// Name to show.
     pub name: Box<str>,
     /// Groups that it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,7 +61,7 @@ pub struct Person {
     pub number: Option<Box<str>>,
 }
 
-/// An application that a phone can run for its user.
+/// An app that a phone can run for its user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneApp {
     /// Its name, as the entry at the backend has it.
@@ -70,21 +70,21 @@ pub struct PhoneApp {
     pub title: Box<str>,
 }
 
-/// Which users are wanted, in the order of their names.
+/// Query for users, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserQuery {
-    /// Part of SIP name, shown name or number, whatever its case; empty: all.
+    /// Part of SIP name, shown name or number, in any case; empty: all.
     pub search: Box<str>,
     /// Only those in this group.
     pub group: Option<Box<str>>,
     /// [`UserPage::next`] of the page before.
     pub after: Option<Box<str>>,
-    /// Users in this page at most.
+    /// Most users in this page.
     pub limit: usize,
 }
 
 impl UserQuery {
-    /// Whether this user is wanted, as far as search and group go.
+    /// Whether a user matches search and group.
     pub fn wants(&self, person: &Person) -> bool {
         let in_group = self.group.as_ref().is_none_or(|group| person.groups.contains(group));
         in_group && {
@@ -98,13 +98,13 @@ impl UserQuery {
 /// Some users.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserPage {
-    /// The users.
+    /// A page of users.
     pub users: Vec<Person>,
-    /// Where the next page begins; `None`: there are no more.
+    /// Position of the next page; `None`: there are no more.
     pub next: Option<Box<str>>,
-    /// How many users fit the query in all, if the backend can tell.
+    /// Number of users that match the query, if the backend can tell.
     pub total: Option<u64>,
-    /// All groups of the domain, sorted, whatever the query.
+    /// All groups of the domain, sorted, regardless of the query.
     pub groups: Vec<Box<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! A phone that somebody has asked for.
+//! A phone request: a person's request for a phone, with its code and progress.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use super::progress::{Progress, Trouble};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 
-/// What names a request: 32 hex digits, made of 128 random bits, so that nobody can guess one.
+/// Identifier of a request: 32 hex digits of 128 random bits, so that nobody can guess one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct RequestId(Box<str>);
 
 impl RequestId {
-    /// Out of random bytes.
+    /// From random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         Self(hex::encode(random).into())
     }
@@ -46,7 +46,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// A phone as Devices describes it, as far as its user needs it.
+/// The facts of a phone that its user needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneFacts {
     /// Device key: a MAC address as twelve lower-case digits.
@@ -58,37 +58,37 @@ pub struct PhoneFacts {
     pub product: Box<str>,
     /// Version text.
     pub version: Box<str>,
-    /// The analogue port, if the code was used for one; the device is its gateway then.
+    /// The analogue port, if the code was used for one; the device is then its gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Box<str>>,
 }
 
-/// What has become of the device entry at the backend.
+/// Progress of the device entry at the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "trouble")]
 pub enum EntryState {
     /// Nothing to enter yet: no phone has used the code.
     None,
-    /// The order is kept and is carried out as soon as the backend can be reached.
+    /// The order is stored and is carried out as soon as the backend can be reached.
     Waiting,
     /// The backend has the entry.
     Done,
-    /// It cannot be entered. An operator can have it tried again.
+    /// The entry has failed. An operator can have it retried.
     Failed(Trouble),
 }
 
-/// A phone that somebody has asked for: one code.
+/// A person's request for a phone: one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneRequest {
-    /// Its number.
+    /// Its identifier.
     pub id: RequestId,
     /// Domain of the user and of the code.
     pub domain: DomainName,
-    /// Who gets the phone.
+    /// The person who gets the phone.
     pub person: PersonId,
-    /// Its SIP name.
+    /// SIP name of the person.
     pub sip: Box<str>,
-    /// Its name, for people.
+    /// Shown name of the person.
     pub name: Box<str>,
     /// Name of the category that the phone enters.
     pub category: Box<str>,
@@ -96,22 +96,22 @@ pub struct PhoneRequest {
     pub app: Box<str>,
     /// The code.
     pub code: Code,
-    /// When it was asked for, on the clock of the store.
+    /// When it was made, on the clock of the store.
     pub asked: UnixMillis,
-    /// End of validity of the code, as Devices said.
+    /// End of validity of the code, as Devices has reported it.
     pub valid_until: UnixMillis,
     /// The roll-out that it belongs to.
     pub rollout: Option<RolloutId>,
-    /// How far the phone is.
+    /// Progress of the phone.
     pub progress: Progress,
-    /// How far its entry at the backend is.
+    /// Progress of its entry at the backend.
     pub entry: EntryState,
     /// The phone, once it is known.
     pub phone: Option<PhoneFacts>,
 }
 
 impl PhoneRequest {
-    /// Whether nothing more will happen by itself: the phone is ready and entered, or the request has come to nothing.
+    /// Whether nothing more happens without an operator: the phone is ready and entered, or the request has ended.
     pub const fn is_over(&self) -> bool {
         match self.progress {
             Progress::Ready => matches!(self.entry, EntryState::Done | EntryState::Failed(_)),
@@ -120,7 +120,7 @@ impl PhoneRequest {
         }
     }
 
-    /// Whether a phone may still use the code at `now`.
+    /// Whether the code can still be used at `now`.
     pub fn is_open(&self, now: UnixMillis) -> bool {
         matches!(self.progress, Progress::Waiting | Progress::Found | Progress::Failed(Trouble::OtherDomain))
             && now < self.valid_until

@@ -1,4 +1,4 @@
-//! Phones for many users at once.
+//! Roll-outs: codes for many users at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::core::model::ids::RolloutId;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneRequest, RequestId};
 
-/// A roll-out as people see it: which phones for how many users.
+/// A roll-out as shown to people: for which users, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeopleRollout {
     /// Its number within the domain; a later one has a greater one.
@@ -18,13 +18,13 @@ pub struct PeopleRollout {
     pub category: Box<str>,
     /// Name of the phone app.
     pub app: Box<str>,
-    /// When it was begun, on the clock of the store.
+    /// When it was started, on the clock of the store.
     pub begun: UnixMillis,
-    /// Users that it is for.
+    /// Number of its users.
     pub users: u64,
-    /// Rows that it has: less than `users` while the list is being written down.
+    /// Rows stored so far: fewer than `users` while the list is being stored.
     pub rows: u64,
-    /// Rows that have had a code.
+    /// Rows that were issued a code.
     pub made: u64,
     /// Rows whose phone has used its code.
     pub registered: u64,
@@ -41,13 +41,13 @@ pub struct Row {
     pub sip: Box<str>,
     /// Its name, for people.
     pub name: Box<str>,
-    /// The request that counts now, the latest one of this row; `None`: there has been none yet.
+    /// The latest request of this row; `None`: none was made yet.
     pub id: Option<RequestId>,
-    /// The same as it is now; `None` also if it has ended and is forgotten.
+    /// That request as it is now; `None` also if it has ended and was deleted.
     pub request: Option<PhoneRequest>,
 }
 
-/// Something about a request has changed: what pages that show it are told. They read the rest.
+/// A request has changed; sent to pages that show it. They read the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// The request.
@@ -60,7 +60,7 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// What is told of this request.
+    /// The signal for this request.
     pub fn of(request: &PhoneRequest) -> Self {
         Self { request: request.id.clone(), person: request.person.clone(), rollout: request.rollout }
     }

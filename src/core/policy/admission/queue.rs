@@ -1,19 +1,20 @@
-//! Who is next: ranks, lanes within a rank, and arrival within a lane.
+//! A fair queue: ranks, lanes within a rank, and order of arrival within a lane.
 //!
-//! Lanes of a rank take turns, so one with many entries does not delay another one with few. A better rank goes first, but
-//! after [`PATIENCE`] grants that passed it over a worse one has its turn. When there is no room, it is made in the longest lane.
+//! The lanes of a rank take turns, so a lane with many entries does not delay one with few. A better rank goes first,
+//! but a waiting rank gets its turn after [`MAX_PASSED_OVER`] grants to others. Room is made by evicting from the
+//! longest lane.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::core::model::time::Tick;
 
-/// Who goes first.
+/// Order at a gate, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
-    /// Devices that belong to a domain: they were in service and are missed.
+    /// Devices that belong to a domain: they were in service before.
     Known,
-    /// Devices without a domain that bring a code or a query: somebody waits beside them.
+    /// Devices without a domain that bring a code or a query: a person waits for them.
     Entering,
     /// Anybody else.
     Other,
@@ -24,14 +25,15 @@ impl Rank {
     pub const ALL: [Self; 3] = [Self::Known, Self::Entering, Self::Other];
 }
 
-/// Grants that may pass over a rank that waits. Of three ranks each is so served at least once in `PATIENCE + 2` grants.
-pub const PATIENCE: u32 = 7;
+/// A rank that waits is passed over by this many grants at most. So each of the three ranks gets at least one of
+/// `MAX_PASSED_OVER + 2` grants.
+pub const MAX_PASSED_OVER: u32 = 7;
 
-/// A place in the queue; later ones are greater.
+/// Position in the queue; later entries have greater ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueuePosition(u64);
 
-/// A lane has a number for as long as somebody waits in it.
+/// Number of a lane, valid while entries wait in it.
 type LaneNumber = u64;
 
 #[derive(Debug)]
@@ -46,11 +48,11 @@ struct Class {
     turns: VecDeque<LaneNumber>,
     waiting: usize,
     passed: u32,
-    /// By length, for the longest.
+    /// Lanes by their length, to find the longest.
     lengths: BTreeSet<(usize, LaneNumber)>,
 }
 
-/// Everybody who waits. It has no bound of its own; its owner has.
+/// The queue. It is unbounded; its owner bounds it.
 #[derive(Debug)]
 pub struct FairQueue<L, T> {
     classes: [Class; 3],
@@ -73,20 +75,20 @@ impl<L, T> Default for FairQueue<L, T> {
 }
 
 impl<L: Clone + Eq + Hash, T> FairQueue<L, T> {
-    /// How many wait.
+    /// How many entries wait.
     pub fn len(&self) -> usize {
         self.arrivals.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no entry waits.
     pub fn is_empty(&self) -> bool {
         self.arrivals.is_empty()
     }
 
-    /// Puts an entry at the end of its lane.
+    /// Appends an entry to its lane.
     pub fn push(&mut self, rank: Rank, lane: &L, entry: T, now: Tick) -> QueuePosition {
         self.last += 1;
-        let ticket = QueuePosition(self.last);
+        let position = QueuePosition(self.last);
         let key = (rank, lane.clone());
         let number = *self.numbers.entry(key).or_insert(self.last);
         let lane =
@@ -96,46 +98,47 @@ impl<L: Clone + Eq + Hash, T> FairQueue<L, T> {
         if before == 0 {
             class.turns.push_back(number);
         }
-        lane.entries.insert(ticket, entry);
+        lane.entries.insert(position, entry);
         class.waiting += 1;
         class.lengths.remove(&(before, number));
         class.lengths.insert((before + 1, number));
-        self.arrivals.insert(ticket, (now, number));
-        ticket
+        self.arrivals.insert(position, (now, number));
+        position
     }
 
-    /// Takes the next one, with its arrival.
+    /// Takes the next entry, with its time of arrival.
     pub fn pop(&mut self) -> Option<(T, Tick)> {
         let chosen = self.next_class()?;
         for (at, class) in self.classes.iter_mut().enumerate() {
             class.passed = if at == chosen || class.waiting == 0 { 0 } else { class.passed + 1 };
         }
         let number = self.classes[chosen].turns.pop_front()?;
-        let (&ticket, _) = self.lanes.get(&number)?.entries.first_key_value()?;
-        // Its turn is given back before the entry goes: a lane that is empty then loses it again.
+        let (&position, _) = self.lanes.get(&number)?.entries.first_key_value()?;
+        // Requeue the lane before removing the entry: `remove` drops an empty lane from the end of the turns.
         self.classes[chosen].turns.push_back(number);
-        self.remove(ticket)
+        self.remove(position)
     }
 
     fn next_class(&self) -> Option<usize> {
         let waiting = || self.classes.iter().enumerate().filter(|(_, class)| class.waiting > 0);
-        let overdue = waiting().filter(|(_, class)| class.passed >= PATIENCE).max_by_key(|(_, class)| class.passed);
+        let overdue =
+            waiting().filter(|(_, class)| class.passed >= MAX_PASSED_OVER).max_by_key(|(_, class)| class.passed);
         overdue.or_else(|| waiting().next()).map(|(at, _)| at)
     }
 
-    /// Takes one out, wherever it stands; `None` if it is not there any more.
-    pub fn remove(&mut self, ticket: QueuePosition) -> Option<(T, Tick)> {
-        let (arrived, number) = self.arrivals.remove(&ticket)?;
+    /// Removes an entry from anywhere in the queue; `None` if it is not there any more.
+    pub fn remove(&mut self, position: QueuePosition) -> Option<(T, Tick)> {
+        let (arrived, number) = self.arrivals.remove(&position)?;
         let lane = self.lanes.get_mut(&number)?;
         let before = lane.entries.len();
-        let entry = lane.entries.remove(&ticket)?;
+        let entry = lane.entries.remove(&position)?;
         let class = &mut self.classes[lane.rank as usize];
         class.waiting -= 1;
         class.lengths.remove(&(before, number));
         if before > 1 {
             class.lengths.insert((before - 1, number));
         } else if let Some(lane) = self.lanes.remove(&number) {
-            // At the end if it was just its turn; elsewhere only when its last entry went away by itself.
+            // It is at the end if `pop` has just requeued it; elsewhere if its last entry was removed out of turn.
             if class.turns.back() == Some(&number) {
                 class.turns.pop_back();
             } else {
@@ -146,23 +149,23 @@ impl<L: Clone + Eq + Hash, T> FairQueue<L, T> {
         Some((entry, arrived))
     }
 
-    /// Takes the first that arrived at `by` or before.
+    /// Takes the oldest entry if it arrived at `by` or before.
     pub fn pop_arrived(&mut self, by: Tick) -> Option<(T, Tick)> {
-        let (&ticket, _) = self.arrivals.first_key_value().filter(|(_, (arrived, _))| *arrived <= by)?;
-        self.remove(ticket)
+        let (&position, _) = self.arrivals.first_key_value().filter(|(_, (arrived, _))| *arrived <= by)?;
+        self.remove(position)
     }
 
-    /// Makes room for one more of this lane: takes the newest of the longest lane, from the worst rank first. `None` if
-    /// nobody has to stand back for it.
-    pub fn push_out(&mut self, rank: Rank, lane: &L) -> Option<T> {
+    /// Makes room for one more entry of this lane: removes the newest entry of the longest lane, starting with the
+    /// worst rank. `None` if no entry has to make room.
+    pub fn evict(&mut self, rank: Rank, lane: &L) -> Option<T> {
         let own = self.length(rank, lane);
         let victim = Rank::ALL.into_iter().rev().take_while(|other| *other >= rank).find_map(|other| {
             let &(length, number) = self.classes[other as usize].lengths.last()?;
-            // Among equals only if that makes the lanes more even.
+            // Within the same rank only if that makes the lanes more even.
             (other > rank || length > own + 1).then_some(number)
         })?;
-        let (&ticket, _) = self.lanes.get(&victim)?.entries.last_key_value()?;
-        self.remove(ticket).map(|(entry, _)| entry)
+        let (&position, _) = self.lanes.get(&victim)?.entries.last_key_value()?;
+        self.remove(position).map(|(entry, _)| entry)
     }
 
     fn length(&self, rank: Rank, lane: &L) -> usize {
@@ -170,11 +173,11 @@ impl<L: Clone + Eq + Hash, T> FairQueue<L, T> {
         number.and_then(|number| self.lanes.get(number)).map_or(0, |lane| lane.entries.len())
     }
 
-    /// About how many would be served before one more of this lane.
+    /// About how many entries are admitted before one more of this lane.
     pub fn ahead(&self, rank: Rank, lane: &L) -> usize {
         let class = &self.classes[rank as usize];
         let own = class.waiting.min((self.length(rank, lane) + 1).saturating_mul(class.turns.len()));
         let better: usize = self.classes[..rank as usize].iter().map(|class| class.waiting).sum();
-        own + better.min((own + 1).saturating_mul(PATIENCE as usize))
+        own + better.min((own + 1).saturating_mul(MAX_PASSED_OVER as usize))
     }
 }

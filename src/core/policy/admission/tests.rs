@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::policy::admission::queue::PATIENCE;
+use crate::core::policy::admission::queue::MAX_PASSED_OVER;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -12,11 +12,11 @@ fn bounds(floor: usize, start: usize, ceiling: usize) -> Bounds {
 }
 
 fn gate(at_once: usize, waiting: usize) -> Gate<u8, u32> {
-    Gate::new(Room { limit: bounds(at_once, at_once, at_once), waiting, longest: 20 * SECOND })
+    Gate::new(GateBounds { limit: bounds(at_once, at_once, at_once), waiting, longest: 20 * SECOND })
 }
 
-/// A gate of which every place is taken, so that whoever comes has to wait.
-fn taken(at_once: usize, waiting: usize) -> Gate<u8, u32> {
+/// A gate at its limit, so that every new entry has to wait.
+fn full_gate(at_once: usize, waiting: usize) -> Gate<u8, u32> {
     let mut gate = gate(at_once, waiting);
     for _ in 0..at_once {
         assert!(gate.enter());
@@ -31,8 +31,8 @@ fn served_next(gate: &mut Gate<u8, u32>) -> Option<u32> {
 
 proptest! {
     #[test]
-    fn one_of_another_lane_is_served_within_two_grants(crowd in 1_u32..500, before in 0_u32..500, grants in 0_u32..100) {
-        let mut gate = taken(1, 1000);
+    fn a_new_lane_is_admitted_within_two_grants(crowd in 1_u32..500, before in 0_u32..500, grants in 0_u32..100) {
+        let mut gate = full_gate(1, 1000);
         for n in 0..crowd {
             if n == before.min(crowd - 1) {
                 for _ in 0..grants.min(n) {
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn lanes_get_equal_shares_while_all_wait(lanes in 1_u8..20, each in 1_u32..30) {
-        let mut gate = taken(1, 1000);
+        let mut gate = full_gate(1, 1000);
         for lane in 0..lanes {
             for _ in 0..each {
                 gate.wait(Rank::Known, &lane, u32::from(lane), Tick(0)).unwrap();
@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn better_ranks_go_first_and_no_rank_starves(counts in prop::array::uniform3(0_u32..60)) {
-        let mut gate = taken(1, 1000);
+        let mut gate = full_gate(1, 1000);
         for (rank, count) in Rank::ALL.into_iter().zip(counts) {
             for n in 0..count {
                 gate.wait(rank, &u8::try_from(n % 5).unwrap(), rank as u32, Tick(0)).unwrap();
@@ -78,34 +78,34 @@ proptest! {
         for _ in 0..counts.iter().sum::<u32>() {
             let rank = served_next(&mut gate).unwrap() as usize;
             let best = left.iter().position(|count| *count > 0).unwrap();
-            let overdue = passed.iter().any(|passed| *passed >= PATIENCE);
+            let overdue = passed.iter().any(|passed| *passed >= MAX_PASSED_OVER);
             prop_assert!(rank == best || overdue, "{left:?} {passed:?} {rank}");
             left[rank] -= 1;
             for other in 0..3 {
                 passed[other] = if other == rank || left[other] == 0 { 0 } else { passed[other] + 1 };
-                prop_assert!(passed[other] <= PATIENCE + 1, "rank {other} starves");
+                prop_assert!(passed[other] <= MAX_PASSED_OVER + 1, "rank {other} starves");
             }
         }
     }
 
-    /// Whatever happens: nobody is served twice, nobody is lost, and never are more under way than allowed.
+    /// In every sequence of operations no entry is admitted twice or lost, and never more are under way than allowed.
     #[test]
-    fn everybody_is_accounted_for(steps in prop::collection::vec((0_u8..6, 0_u8..4, 0_u8..3), 1..400)) {
+    fn no_entry_is_lost_or_admitted_twice(steps in prop::collection::vec((0_u8..6, 0_u8..4, 0_u8..3), 1..400)) {
         let mut gate = gate(3, 10);
-        let (mut tickets, mut under_way, mut next, mut now) = (HashMap::new(), 0_usize, 0_u32, 0);
+        let (mut positions, mut under_way, mut next, mut now) = (HashMap::new(), 0_usize, 0_u32, 0);
         for (step, lane, rank) in steps {
             match step {
                 0..=2 if gate.enter() => under_way += 1,
                 0..=2 => {
                     next += 1;
-                    let before = tickets.len();
+                    let before = positions.len();
                     match gate.wait(Rank::ALL[usize::from(rank)], &lane, next, Tick(now)) {
-                        Ok((ticket, displaced)) => {
+                        Ok((position, displaced)) => {
                             prop_assert_eq!(displaced.is_some(), before == 10);
                             if let Some(displaced) = displaced {
-                                prop_assert!(tickets.remove(&displaced).is_some());
+                                prop_assert!(positions.remove(&displaced).is_some());
                             }
-                            tickets.insert(next, ticket);
+                            positions.insert(next, position);
                         }
                         Err(why) => prop_assert!(why == Refused::TooLong || before == 10),
                     }
@@ -114,28 +114,28 @@ proptest! {
                     gate.leave();
                     under_way -= 1;
                     while let Some((entry, _)) = gate.admit(Tick(now)) {
-                        prop_assert!(tickets.remove(&entry).is_some(), "was not waiting");
+                        prop_assert!(positions.remove(&entry).is_some(), "was not waiting");
                         under_way += 1;
                     }
                 }
                 4 => {
-                    if let Some((&entry, &ticket)) = tickets.iter().next() {
-                        tickets.remove(&entry);
-                        prop_assert_eq!(gate.withdraw(ticket), Some(entry));
-                        prop_assert_eq!(gate.withdraw(ticket), None);
+                    if let Some((&entry, &position)) = positions.iter().next() {
+                        positions.remove(&entry);
+                        prop_assert_eq!(gate.withdraw(position), Some(entry));
+                        prop_assert_eq!(gate.withdraw(position), None);
                     }
                 }
                 _ => {
                     now += 3000;
                     while let Some(entry) = gate.expire(Tick(now)) {
-                        prop_assert!(tickets.remove(&entry).is_some());
+                        prop_assert!(positions.remove(&entry).is_some());
                     }
                 }
             }
-            prop_assert_eq!(gate.waiting(), tickets.len());
+            prop_assert_eq!(gate.waiting(), positions.len());
             prop_assert_eq!(gate.under_way(), under_way);
             prop_assert!(under_way <= gate.limit());
-            prop_assert!(tickets.is_empty() || under_way == gate.limit(), "somebody waits although there is room");
+            prop_assert!(positions.is_empty() || under_way == gate.limit(), "somebody waits although there is room");
         }
     }
 
@@ -156,7 +156,7 @@ proptest! {
     }
 }
 
-/// The limit after ten seconds from `from` on in which everything takes `took`.
+/// The limit after ten seconds from `from` on in which all work takes `took`.
 fn settled(limit: &mut Limit, took: Duration, failed: bool, from: u64) -> usize {
     for millis in (from * 1000..(from + 10) * 1000).step_by(10) {
         limit.sample(took, failed, limit.get(), Tick(millis));
@@ -165,12 +165,12 @@ fn settled(limit: &mut Limit, took: Duration, failed: bool, from: u64) -> usize 
 }
 
 #[test]
-fn the_limit_follows_the_time_that_things_take() {
+fn the_limit_follows_the_time_that_work_takes() {
     let mut limit = Limit::new(bounds(8, 64, 1000));
     assert_eq!(settled(&mut limit, Duration::from_millis(20), false, 0), 1000);
     assert_eq!(settled(&mut limit, Duration::from_millis(300), false, 10), 8);
     assert_eq!(settled(&mut limit, Duration::from_millis(20), false, 20), 1000);
-    assert_eq!(settled(&mut limit, Duration::from_millis(20), true, 30), 8, "failures are no speed");
+    assert_eq!(settled(&mut limit, Duration::from_millis(20), true, 30), 8, "failures do not count as speed");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_limit_that_is_not_used_does_not_grow() {
     assert_eq!(limit.get(), 64);
 }
 
-/// A server that does one thing at a time: the more are under way, the longer each takes.
+/// A server that does one thing at a time: the more is under way, the longer each takes.
 #[test]
 fn with_a_fixed_capacity_the_time_in_service_settles_at_the_target() {
     let mut limit = Limit::new(bounds(8, 64, 10_000));
@@ -204,7 +204,7 @@ fn with_a_fixed_capacity_the_time_in_service_settles_at_the_target() {
 
 #[test]
 fn a_short_lane_takes_the_place_of_the_newest_in_the_longest() {
-    let mut gate = taken(1, 4);
+    let mut gate = full_gate(1, 4);
     for n in 0..4 {
         gate.wait(Rank::Known, &1, n, Tick(0)).unwrap();
     }
@@ -218,19 +218,19 @@ fn a_short_lane_takes_the_place_of_the_newest_in_the_longest() {
 
 #[test]
 fn a_known_device_takes_the_place_of_an_unknown_one() {
-    let mut gate = taken(1, 2);
+    let mut gate = full_gate(1, 2);
     gate.wait(Rank::Known, &1, 1, Tick(0)).unwrap();
     gate.wait(Rank::Entering, &2, 2, Tick(0)).unwrap();
     assert_eq!(gate.wait(Rank::Known, &1, 3, Tick(0)).unwrap().1, Some(2));
 }
 
 #[test]
-fn who_would_wait_too_long_is_told_at_once() {
-    let mut gate = taken(1, 1000);
+fn an_entry_that_would_wait_too_long_is_refused_at_once() {
+    let mut gate = full_gate(1, 1000);
     for n in 0..500 {
         gate.wait(Rank::Known, &1, n, Tick(0)).unwrap();
     }
-    // Ten in a second: five hundred take fifty.
+    // Ten grants a second: five hundred take fifty seconds.
     for tenth in 1..=20 {
         gate.leave();
         gate.admit(Tick(tenth * 100)).unwrap();
@@ -245,8 +245,8 @@ fn who_would_wait_too_long_is_told_at_once() {
 }
 
 #[test]
-fn who_waits_too_long_is_sent_away_oldest_first() {
-    let mut gate = taken(1, 1000);
+fn entries_that_wait_too_long_expire_oldest_first() {
+    let mut gate = full_gate(1, 1000);
     gate.wait(Rank::Known, &1, 1, Tick(0)).unwrap();
     gate.wait(Rank::Other, &2, 2, Tick(5000)).unwrap();
     assert_eq!(gate.expire(Tick(19_999)), None);
@@ -256,9 +256,9 @@ fn who_waits_too_long_is_sent_away_oldest_first() {
 }
 
 #[test]
-fn who_goes_on_is_never_kept_back() {
-    let mut gate = taken(2, 10);
-    gate.go_on();
+fn a_resumed_entry_is_never_refused() {
+    let mut gate = full_gate(2, 10);
+    gate.resume();
     gate.wait(Rank::Known, &1, 1, Tick(0)).unwrap();
     gate.leave();
     assert_eq!(gate.admit(Tick(0)), None, "still as many as allowed");
@@ -267,35 +267,35 @@ fn who_goes_on_is_never_kept_back() {
 }
 
 #[test]
-fn a_narrowed_gate_lets_nobody_else_in_and_nobody_out() {
+fn a_cap_admits_nobody_else_and_revokes_nothing() {
     let mut gate = gate(5, 10);
     assert!(gate.enter() && gate.enter());
-    gate.narrow(1);
+    gate.set_cap(1);
     assert!(!gate.enter());
     assert_eq!(gate.under_way(), 2);
-    gate.narrow(usize::MAX);
+    gate.set_cap(usize::MAX);
     assert!(gate.enter());
 }
 
 #[test]
-fn when_means_are_short_only_a_shorter_lane_still_finds_a_place() {
-    let mut gate = taken(1, 10);
+fn when_resources_are_exhausted_only_a_shorter_lane_gets_a_place() {
+    let mut gate = full_gate(1, 10);
     for n in 0..3 {
         gate.wait(Rank::Other, &1, n, Tick(0)).unwrap();
     }
-    gate.be_short(true);
+    gate.set_exhausted(true);
     assert_eq!(gate.wait(Rank::Other, &1, 3, Tick(0)), Err(Refused::Full));
     assert_eq!(gate.wait(Rank::Other, &2, 4, Tick(0)).unwrap().1, Some(2));
     assert_eq!((served_next(&mut gate), served_next(&mut gate)), (Some(0), Some(4)), "who waits is served as before");
-    gate.be_short(false);
+    gate.set_exhausted(false);
     assert!(gate.wait(Rank::Other, &1, 5, Tick(0)).is_ok());
 }
 
 #[test]
-fn the_spread_of_those_who_come_back_grows_with_the_backlog() {
+fn the_spread_of_retry_after_grows_with_the_backlog() {
     let mut last = Duration::ZERO;
     for seconds in 0..200 {
-        let (from, spread) = stay_away(seconds * SECOND);
+        let (from, spread) = retry_after(seconds * SECOND);
         assert!(from >= SECOND && from + spread <= 120 * SECOND, "{seconds}: {from:?} and {spread:?}");
         assert!(spread >= last && spread >= 5 * SECOND);
         last = spread;

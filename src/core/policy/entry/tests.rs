@@ -1,4 +1,4 @@
-//! Every row of the table, and what must never happen whatever comes together.
+//! Every row of the table, and a property test for what must never happen.
 
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ fn step(device: Option<&Device>, code: CodeOffer<'_>, auto: AutoOffer, other_mem
 }
 
 #[test]
-fn an_unknown_device_enters_by_code_then_by_query_else_stays_outside() {
+fn an_unknown_device_enters_by_code_or_query_or_stays_unassigned() {
     let open = code("a", 1, CodeState::Open);
     assert_eq!(step(None, CodeOffer::Found(&open), good("b"), false, Stage::Open), Step::EnterByCode);
     let by_query = Step::EnterByQuery { domain: domain("b"), category: CategoryId(9) };
@@ -84,7 +84,7 @@ fn a_known_device_enters_again_only_while_no_other_connection_is_a_member() {
 }
 
 #[test]
-fn a_code_of_another_domain_moves_nobody() {
+fn a_code_of_another_domain_moves_no_device() {
     let open = code("b", 2, CodeState::Open);
     let known = device("a", true, Way::Code);
     for (stage, expected) in
@@ -116,15 +116,15 @@ fn a_used_code_lets_its_own_device_in_again_until_the_password_is_proved() {
     };
     let verdict = decide(&situation);
     assert_eq!((verdict.step, verdict.bad_code), (Step::Challenge, false));
-    // Who is inside has no need of it, whether the password is proved or not.
+    // A member needs no code, whether its password is proved or not.
     assert_eq!(step(Some(&tentative), offer, AutoOffer::None, false, Stage::Member), Step::Stay);
-    // An older code of the same device is not the ticket of this entry.
+    // An older code of the same device does not let it in again.
     let older = code("a", 7, used_by("00903341a0b1"));
     assert_eq!(step(Some(&tentative), CodeOffer::Found(&older), AutoOffer::None, false, Stage::Open), Step::Challenge);
 }
 
 #[test]
-fn the_shared_token_opens_a_record_only_after_a_challenge_in_vain() {
+fn the_shared_token_is_accepted_again_only_after_an_unanswered_challenge() {
     let again = Step::EnterByQuery { domain: domain("a"), category: CategoryId(9) };
     let tentative = device("a", true, Way::Auto);
     assert_eq!(step(Some(&tentative), CodeOffer::None, good("a"), false, Stage::Open), Step::Challenge);
@@ -152,7 +152,7 @@ fn only_wrong_guesses_count() {
 }
 
 proptest! {
-    /// A known device is never let into another domain, and never without a ticket, whatever comes together.
+    /// No combination lets a known device into another domain, or any device in without a ticket.
     #[test]
     fn no_situation_moves_a_device_to_another_domain(
         known in proptest::option::of(0..2_usize), tentative: bool, auto_way: bool,

@@ -1,4 +1,4 @@
-//! Build lists: which firmware and boot code belongs to which product, and where it is.
+//! Build lists: which firmware and boot code each product gets, and where the files are. Nothing is downloaded here.
 //!
 //! A list is imported from a JSON file:
 //!
@@ -22,11 +22,11 @@ pub const PRODUCTS_MAX: usize = 5000;
 pub const TEXT_MAX: usize = 2 * 1024 * 1024;
 /// Longest base address, in bytes; with a file name it has to fit into a line of a script.
 const BASE_URL_MAX: usize = 1024;
-/// Longest name of a product, in characters; devices may say as many bytes.
+/// Longest product name, in characters; the identify allows as many bytes.
 const PRODUCT_MAX: usize = crate::core::protocol::sysclient::admin::PRODUCT_MAX;
 /// Longest name of a file, in bytes.
 const FILE_MAX: usize = 128;
-/// Most digits of a build number.
+/// Most digits in a build number.
 const DIGITS_MAX: usize = 10;
 
 /// Product → builds.
@@ -49,7 +49,7 @@ pub struct Build {
     /// Build number of the boot code, digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootcode: Option<Box<str>>,
-    /// Firmware file, instead of the name that the device says or the standard name.
+    /// Firmware file; without it the name from the identify or the standard name is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware_file: Option<Box<str>>,
     /// Boot code file, likewise.
@@ -88,14 +88,14 @@ impl BuildList {
         if text.len() > TEXT_MAX {
             return Err(BuildsError::TooLong);
         }
-        // The strict reader refuses repeated names: of two entries for a product the later one would win silently.
+        // The strict reader refuses repeated names; serde would silently take the later of two entries for a product.
         let members = Object::parse(text)?;
-        let list = serde_json::from_slice(text).map_err(|error| mistake(&members, &error))?;
+        let list = serde_json::from_slice(text).map_err(|error| serde_fault(&members, &error))?;
         Self::check(&list)?;
         Ok(list)
     }
 
-    /// Whether the list can be used. The error names the member.
+    /// Checks the list. The error names the member.
     pub fn check(&self) -> Result<(), BuildsError> {
         check_base_url(&self.base_url).map_err(|problem| BuildsError::at("baseUrl", problem))?;
         if self.products.len() > PRODUCTS_MAX {
@@ -120,9 +120,9 @@ impl BuildList {
 
     /// The builds of a product.
     ///
-    /// The exact name goes first, then the same in upper or lower case. A name with a suffix, `IP29-4`, is a product of its own;
-    /// only if it is not listed, the name before the first `-` counts, as it does for the names of files
-    /// (`docs/protocol/update-script.md` 3.3): hardware variants run the same files.
+    /// The exact name is tried first, then the name in any case. A name with a suffix, `IP29-4`, is a product of its
+    /// own; only if it is not listed, the part before the first `-` is looked up, as for file names
+    /// (`docs/protocol/update-script.md` 3.3), because hardware variants run the same files.
     pub fn find(&self, product: &str) -> Option<&Build> {
         let family = || product.split_once('-').and_then(|(family, _)| self.by_name(family));
         self.by_name(product).or_else(family)
@@ -163,7 +163,7 @@ impl Build {
     }
 }
 
-/// Whether this names a file beside others: no blanks, no way out of the folder. Devices say such names too.
+/// Whether this is the name of a file in the folder of the list: no blanks, no path. Also checks names from devices.
 pub(super) fn is_file_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._~+-".contains(&b);
     (1..=FILE_MAX).contains(&name.len()) && name.bytes().all(allowed) && name.bytes().any(|b| b != b'.')
@@ -189,29 +189,29 @@ fn check_base_url(text: &str) -> Result<(), &'static str> {
     if text.ends_with('/') { Ok(()) } else { Err("must end with /") }
 }
 
-/// The member that stops serde, as far as it can be told from outside.
-fn mistake(members: &Object, error: &serde_json::Error) -> BuildsError {
+/// Converts an error of serde, naming the member where that can be determined.
+fn serde_fault(members: &Object, error: &serde_json::Error) -> BuildsError {
     let products = members.object("products");
     let wrong = products.into_iter().flat_map(Object::members).find_map(|(name, value)| {
         let error = serde_json::from_str::<Build>(&value.canonical()).err()?;
-        Some(BuildsError::at(format!("products.{}", shown(name)), without_place(&error)))
+        Some(BuildsError::at(format!("products.{}", shown(name)), without_position(&error)))
     });
     wrong.unwrap_or_else(|| {
         let member = ["baseUrl", "products"].into_iter().find(|name| match *name {
             "baseUrl" => members.has(name) && members.str(name).is_none(),
             _ => members.has(name) && products.is_none(),
         });
-        BuildsError::at(member.unwrap_or("build list"), without_place(error))
+        BuildsError::at(member.unwrap_or("build list"), without_position(error))
     })
 }
 
-/// What serde says, without line and column: they count in a text that was written anew.
-fn without_place(error: &serde_json::Error) -> String {
+/// The message of serde without line and column, which refer to text that was serialized again.
+fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// A name for an error, not longer than needed to find it.
+/// A name, shortened for an error text.
 pub(super) fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(64).collect()
 }

@@ -1,15 +1,16 @@
-//! Kinds of configuration: their parameters, checks, and command lines.
+//! Kinds of configuration: their parameters, checks, and command lines (`docs/protocol/update-script.md` 3.2).
 //!
-//! A kind is a table ([`kinds`]): the modules that its lines go to, and the parameters with their types, limits and options.
-//! Checking, the JSON Schema, the masking of secrets and the lines are all made from that table ([`schema`], [`render`]). Only
-//! two kinds need a hand of their own: certificates, which are too long for a line, and `raw`, which is lines already.
+//! A kind is a table ([`kinds`]): the modules that its lines configure, and the parameters with their types, limits
+//! and options. Checks, the JSON Schema, the masking of secrets and the lines are generated from that table
+//! ([`schema`], [`render`]). Only two kinds have code of their own: certificates, which are too long for a line, and
+//! `raw`, which consists of lines.
 //!
 //! **The names of modules and options are ours**, apart from those in `docs/protocol/update-script.md`: the vendor has
-//! published no list. They follow the habits of that engine; where a device calls something otherwise, `raw` is the way
-//! out.
+//! published no list. They follow the conventions of that language; where a device uses other names, `raw` is the
+//! alternative.
 //!
-//! A job says everything of its kind: an option that it does not name goes back to what the device does by itself. Only a flag in
-//! a line that is not ours alone (`noDhcp` of the update server) stays as it is unless the job names it.
+//! A job sets the whole kind: an option that it does not name returns to the device's default. Only a flag in a line
+//! that others write as well (`noDhcp` of the update server) stays as it is unless the job names it.
 
 pub mod placeholders;
 
@@ -28,7 +29,7 @@ pub mod table;
 pub use crate::core::model::config_kind::{Kind, UnknownKind};
 pub use schema::{ConfigError, Problem};
 
-/// What stands in the place of a secret when a configuration is shown.
+/// Replaces a secret when a configuration is shown.
 pub const HIDDEN: &str = "hidden";
 
 /// One configuration: its kind and its parameters.
@@ -41,12 +42,12 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Whether all parameters are known, present where they must be, and acceptable. The error names the parameter.
+    /// Checks that all parameters are known, acceptable, and present where required. The error names the parameter.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.kind.schema().check(&self.values)
     }
 
-    /// The configuration with [`HIDDEN`] in the place of every secret, to be shown to people.
+    /// The configuration with [`HIDDEN`] in place of every secret, for display.
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut values = self.values.clone();

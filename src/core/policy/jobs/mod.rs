@@ -1,5 +1,5 @@
-//! Jobs: what the devices of a domain are to be brought to (`docs/protocol/sysclient.md` 5.2,
-//! `docs/concept.md` sections 6 and 7).
+//! Jobs: the target state of the devices of a domain (`docs/protocol/sysclient.md` 5.2, `docs/concept.md` sections 6
+//! and 7).
 //!
 //! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
 //! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,
@@ -22,19 +22,19 @@ use self::config::{ConfigError, Configuration};
 use crate::core::model::ids::{CategoryId, JobId};
 use crate::core::model::time::UnixMillis;
 
-/// A job.
+/// A job with its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Number; the latest job has the greatest.
     pub id: JobId,
     /// When it was made.
     pub created: UnixMillis,
-    /// Whose job it is, and what is to be done.
+    /// Its scope, and what is to be done.
     #[serde(flatten)]
     pub order: JobSpec,
 }
 
-/// A job to be made.
+/// The scope of a job, and what is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// The category; `None`: every device of the domain.
@@ -45,7 +45,7 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// Whether it can be done. The error names the member.
+    /// Checks that the job can be done. The error names the member.
     pub fn check(&self) -> Result<(), OrderError> {
         match &self.task {
             Task::Update(update) => {
@@ -56,7 +56,7 @@ impl JobSpec {
         }
     }
 
-    /// Whether it is meant for devices of this category.
+    /// Whether it applies to devices of this category.
     pub fn matches(&self, category: CategoryId) -> bool {
         self.category.is_none_or(|c| c == category)
     }
@@ -103,13 +103,13 @@ pub struct Hours {
     /// Hours of the day, 0 to 23.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<u8>,
-    /// How far the clock of these hours is ahead of UTC, in minutes.
+    /// Offset of the clock of these hours from UTC, in minutes.
     #[serde(default)]
     pub utc_offset: i16,
 }
 
 impl Hours {
-    /// The first moment from `time` on that is within the hours.
+    /// The earliest time from `time` on that lies within the hours.
     fn from(&self, time: UnixMillis) -> UnixMillis {
         const HOUR: i64 = 3_600_000;
         let ahead = i64::from(self.utc_offset) * 60_000;
@@ -123,10 +123,10 @@ impl Hours {
         UnixMillis(u64::try_from(next * HOUR - ahead).unwrap_or(time.0)).max(time)
     }
 
-    /// No clock on earth is further from UTC.
+    /// No time zone is further from UTC.
     const OFFSET_MAX: u16 = 14 * 60;
 
-    /// Whether these are hours of a day. The error names the member.
+    /// Checks the hours and the offset. The error names the member.
     pub fn check(&self) -> Result<(), OrderError> {
         if self.allow.iter().any(|hour| *hour > 23) {
             return Err(OrderError::Hours("allow: an hour is 0 to 23"));

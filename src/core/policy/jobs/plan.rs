@@ -1,4 +1,4 @@
-//! What there is to do for a device now: the latest matching jobs held against what it has.
+//! The plan for a device: the latest matching jobs compared with what the device has.
 
 use std::time::Duration;
 
@@ -16,59 +16,59 @@ use crate::core::model::work::{State, Work};
 use crate::core::protocol::script::Script;
 use crate::core::protocol::sysclient::admin::ConfigItem;
 
-/// What there is to do for one device now. Its order is update, configuration, notice, clean-up
-/// (`docs/protocol/sysclient.md` 5.2).
+/// What to do for one device now. The order is update, configuration, notice, clean-up (`docs/protocol/sysclient.md`
+/// 5.2).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// The progress that this plan goes on from; already bound to the present entry.
+    /// The progress that this plan is based on, limited to the present entry.
     pub work: Work,
-    /// Software to be ordered; everything else comes after the restart, and `update_open` is set too.
+    /// Update to be ordered; everything else follows after the restart, and `update_open` is set too.
     pub update: Option<UpdateOrder>,
-    /// An update is under way or will be tried again: configuration and notice wait for it.
+    /// An update is under way or will be retried: configuration and notice wait for it.
     pub update_open: bool,
-    /// A configuration has failed and will be tried again: the notice waits for it.
+    /// A configuration has failed and will be retried: the notice waits for it.
     pub config_open: bool,
-    /// Configurations that the device has not got yet, sorted by kind. Empty for a device with `other`.
+    /// Configurations that the device does not have yet, sorted by kind. Empty for a device with `other`.
     pub configs: Vec<ConfigOrder>,
-    /// For a device with `other`: every item that applies, and those that no longer do.
+    /// For a device with `other`: every item that applies, and the removals of those that no longer do.
     pub items: Vec<ItemOrder>,
-    /// The clean-up lines are owed.
+    /// The clean-up lines have to be sent.
     pub clean_up: bool,
-    /// Something may be done after this time: look again then. With an update to be ordered it is the time after which the
-    /// device must be back. After a failed piece of work make a new plan: it knows the back-off.
-    pub again_in: Option<Duration>,
+    /// Make a new plan after this time. With an update to be ordered it is the time after which the device must be
+    /// back. After a failed piece of work make a new plan at once: it computes the back-off.
+    pub recheck_after: Option<Duration>,
 }
 
 /// What there is to do for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.
 ///
-/// The plan starts from the progress that is kept with the device, and hands it on in [`Plan::work`]: that is to be kept if it
-/// differs. With nothing to do it costs nothing.
-pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, pace: &RetryPolicy) -> Plan {
+/// It starts from the progress that is kept with the device and returns it, corrected, in [`Plan::work`]; the caller
+/// stores that if it differs.
+pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, retry: &RetryPolicy) -> Plan {
     let mut plan = Plan { work: Work::of(device), ..Plan::default() };
-    match update::step(&mut plan.work, device, jobs, occasion, now, pace) {
+    match update::step(&mut plan.work, device, jobs, occasion, now, retry) {
         Step::Nothing => {}
-        Step::Later(wait) => plan.look_again(wait),
+        Step::Later(wait) => plan.schedule_recheck(wait),
         Step::Wait(wait) => {
             plan.update_open = true;
-            plan.look_again(wait);
+            plan.schedule_recheck(wait);
             return plan;
         }
         Step::Order(order) => {
             plan.update = Some(order);
             plan.update_open = true;
-            plan.look_again(pace.restart_within);
+            plan.schedule_recheck(retry.restart_within);
             return plan;
         }
     }
     if device.facts.mini {
-        // The emergency firmware loads software and does nothing else. Nobody waits for a device that cannot be updated.
+        // The emergency firmware only loads software. Nothing else waits for a device that cannot be updated.
         return plan;
     }
     if device.facts.other {
         plan.items(device, &latest(device, jobs));
     } else {
-        plan.configs(device, &latest(device, jobs), now, pace);
-        plan.clean_up(device, now, pace);
+        plan.configs(device, &latest(device, jobs), now, retry);
+        plan.clean_up(device, now, retry);
     }
     plan
 }
@@ -90,29 +90,29 @@ fn latest<'a>(device: &Device, jobs: &'a [Job]) -> Latest<'a> {
 }
 
 impl Plan {
-    fn look_again(&mut self, wait: Duration) {
-        self.again_in = Some(self.again_in.map_or(wait, |before| before.min(wait)));
+    fn schedule_recheck(&mut self, wait: Duration) {
+        self.recheck_after = Some(self.recheck_after.map_or(wait, |before| before.min(wait)));
     }
 
-    fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis, pace: &RetryPolicy) {
+    fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis, retry: &RetryPolicy) {
         for (job, configuration) in latest.iter().flatten() {
             let kind = configuration.kind;
             let lines = configuration.lines(device);
             let fingerprint = fingerprint(device, lines.iter().map(String::as_str));
             let progress = match self.work.configs.iter_mut().find(|configured| configured.kind == kind) {
                 Some(configured) if configured.fingerprint == fingerprint => {
-                    // Another job asks for the same: it is done without being sent.
+                    // Another job has the same content: done without sending it again.
                     configured.progress.job = Some(*job);
                     continue;
                 }
                 Some(configured) => Some(&configured.progress).filter(|progress| progress.job == Some(*job)),
                 None => None,
             };
-            match pace.config().next(progress, now) {
+            match retry.config().next(progress, now) {
                 Next::Now => self.configs.push(ConfigOrder { job: *job, kind, fingerprint, lines }),
                 Next::In(wait) => {
                     self.config_open = true;
-                    self.look_again(wait);
+                    self.schedule_recheck(wait);
                 }
                 Next::Never => {}
             }
@@ -134,21 +134,21 @@ impl Plan {
         }
     }
 
-    fn clean_up(&mut self, device: &Device, now: UnixMillis, pace: &RetryPolicy) {
+    fn clean_up(&mut self, device: &Device, now: UnixMillis, retry: &RetryPolicy) {
         let done = self.work.clean_up.as_ref().is_some_and(|progress| progress.state == State::Done);
         if device.way != Way::Code || done {
             return;
         }
-        match pace.config().next(self.work.clean_up.as_ref(), now) {
+        match retry.config().next(self.work.clean_up.as_ref(), now) {
             Next::Now => self.clean_up = true,
-            Next::In(wait) => self.look_again(wait),
+            Next::In(wait) => self.schedule_recheck(wait),
             Next::Never => {}
         }
     }
 }
 
-/// What is remembered of something that was sent. Keyed with the password of the device: whoever reads the progress cannot
-/// try out passwords that may be in it.
+/// A hash of what was sent, kept instead of it. Keyed with the password of the device, so that the progress cannot be
+/// used to guess passwords that may be in it.
 fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) -> Box<str> {
     /// Bytes of the hash that are kept.
     const KEPT: usize = 16;
@@ -161,7 +161,7 @@ fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) ->
     hex::encode(&hash.finalize()[..KEPT]).into()
 }
 
-/// The parameters in the order of their names, however they are kept.
+/// The parameters sorted by name, in whatever order they are kept.
 fn canonical(item: &ConfigItem) -> String {
     let mut members: Vec<(&str, String)> =
         item.values.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
@@ -169,12 +169,13 @@ fn canonical(item: &ConfigItem) -> String {
     members.iter().flat_map(|(name, value)| [*name, "\n", value, "\n"]).collect()
 }
 
-/// What would be sent to a device, to be shown to people: secrets are [hidden](super::config::HIDDEN).
+/// What would be sent to a device, for display: secrets are [hidden](super::config::HIDDEN).
 #[derive(Clone, Default, PartialEq)]
 pub struct Preview {
     /// The lines of the update; empty if the right builds are running.
     pub update: Vec<String>,
-    /// The lines of each kind of configuration, without `config write` and `config activate`, whether the device has it or not.
+    /// The lines of each kind of configuration, without `config write` and `config activate`, even if the device has
+    /// it already.
     pub configs: Vec<(Kind, JobId, Vec<String>)>,
     /// For a device with `other`: its items.
     pub items: Vec<ConfigItem>,
@@ -182,7 +183,7 @@ pub struct Preview {
     pub clean_up: Vec<String>,
 }
 
-/// What the jobs mean for a device, whatever has been sent to it already.
+/// What the jobs mean for a device, regardless of what it was sent already.
 pub fn preview(device: &Device, jobs: &[Job]) -> Preview {
     let mut preview = Preview { update: update::preview(device, jobs), ..Preview::default() };
     for (job, configuration) in latest(device, jobs).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! How often a piece of work is tried, and how long apart.
+//! Back-off of the work for a device: how often it is tried, and at what intervals.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ pub(crate) struct Retry {
     attempts: u8,
 }
 
-/// How long to wait for a device.
+/// Timeouts and waits of the work for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// A device that has been ordered to load software is back after this time, or the attempt has failed.
+    /// A device that was ordered to load software must be back within this time, or the attempt has failed.
     pub restart_within: Duration,
-    /// After the first failed attempt to update; then twice as long each time, five attempts in all.
+    /// Wait after the first failed update; doubled each time, five attempts in all.
     pub update_again: Duration,
-    /// After the first failed attempt to configure; then four times as long each time, four attempts in all.
+    /// Wait after the first failed configuration; four times as long each time, four attempts in all.
     pub config_again: Duration,
 }
 
@@ -42,7 +42,7 @@ impl RetryPolicy {
     }
 }
 
-/// When to try.
+/// When to try next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Now.
@@ -63,7 +63,7 @@ impl Retry {
         matches!(progress.state, State::Failed(_)) && progress.attempts >= self.attempts
     }
 
-    /// When to try after what has come of it so far.
+    /// When to try next, given the progress so far.
     pub(super) fn next(&self, progress: Option<&Progress>, now: UnixMillis) -> Next {
         let Some(Progress { attempts, at, state: State::Failed(_), .. }) = progress else { return Next::Now };
         if *attempts >= self.attempts {

@@ -1,4 +1,4 @@
-//! Software: what a device runs against what it should run, and the way from the one to the other.
+//! Updates: compares the builds that a device runs with those listed, and decides the next step.
 //!
 //! ```text
 //! differs → Ordered → (restart) → same builds as listed → Done
@@ -19,31 +19,31 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::work::{State, Work};
 use crate::core::protocol::script::{Command, Script, files};
 
-/// What there is to do about software.
+/// The next step of an update.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing; the rest of the work goes on.
+    /// Nothing to do; the remaining work goes on.
     Nothing,
-    /// Order it; the rest waits for the restart.
+    /// Order the update; the remaining work waits for the restart.
     Order(UpdateOrder),
-    /// The rest waits too.
+    /// Wait for this time; the remaining work waits as well.
     Wait(Duration),
-    /// Not before the maintenance hours; the rest goes on.
+    /// Wait for the maintenance hours; the remaining work goes on.
     Later(Duration),
 }
 
-/// Goes on with the latest update job that matches.
+/// Advances the latest update job that matches.
 pub(super) fn step(
     work: &mut Work,
     device: &Device,
     jobs: &[Job],
     occasion: Occasion,
     now: UnixMillis,
-    pace: &RetryPolicy,
+    retry: &RetryPolicy,
 ) -> Step {
     let latest = latest(device, jobs);
     let job = latest.map(|(job, _)| job);
-    // What was done for another job says nothing about this one.
+    // Progress of another job does not count for this one.
     if work.update.as_ref().is_some_and(|progress| progress.job != job) {
         work.update = None;
     }
@@ -57,22 +57,24 @@ pub(super) fn step(
     }
     if let Some(progress) = &mut work.update {
         let waited = since(progress.at, now);
-        let back = occasion == Occasion::Registered || waited >= pace.restart_within;
+        let back = occasion == Occasion::Registered || waited >= retry.restart_within;
         match progress.state {
-            State::Ordered if !back => return Step::Wait(pace.restart_within.saturating_sub(waited)),
-            // A device that falls back to its old software after a success is not sent round for ever either.
+            State::Ordered if !back => return Step::Wait(retry.restart_within.saturating_sub(waited)),
+            // A device that falls back to its old software after a success counts as failed too, or it would be
+            // updated for ever.
             State::Ordered | State::Done => {
                 (progress.state, progress.at) = (State::Failed(difference.reason().into()), now);
             }
             State::Failed(_) => {}
         }
     }
-    let due = match pace.update().next(work.update.as_ref(), now) {
+    let due = match retry.update().next(work.update.as_ref(), now) {
         Next::Never => return Step::Nothing,
         Next::In(wait) => now + wait,
         Next::Now => now,
     };
-    // A device whose first work is not finished is not in use yet, and one that runs the emergency firmware is out of use.
+    // Maintenance hours protect devices in use: not one whose first work is unfinished, nor one that runs the
+    // emergency firmware.
     let any_time = device.pending.is_some() || device.facts.mini;
     let at = if any_time { due } else { update.hours.from(due) };
     if at == now {
@@ -84,14 +86,14 @@ pub(super) fn step(
     }
 }
 
-/// The lines that an update would be ordered with, whatever has been tried before; none if nothing differs.
+/// The lines of an update, regardless of attempts before; empty if nothing differs.
 pub(super) fn preview(device: &Device, jobs: &[Job]) -> Vec<String> {
     let difference = latest(device, jobs).map(|(_, update)| Difference::between(&device.facts, &update.builds));
     difference.filter(|difference| !difference.is_none()).map_or_else(Vec::new, |difference| difference.lines(false))
 }
 
 fn latest<'a>(device: &Device, jobs: &'a [Job]) -> Option<(JobId, &'a Update)> {
-    // The command lines are those of the vendor's devices.
+    // The command lines work only on devices of the vendor.
     let jobs = jobs.iter().filter(|job| job.order.matches(device.category) && !device.facts.other);
     let updates = jobs.filter_map(|job| match &job.order.task {
         Task::Update(update) => Some((job.id, update)),
@@ -100,16 +102,16 @@ fn latest<'a>(device: &Device, jobs: &'a [Job]) -> Option<(JobId, &'a Update)> {
     updates.max_by_key(|(job, _)| *job)
 }
 
-/// A part that is to be loaded.
+/// A part to be loaded.
 struct Load<'a> {
-    /// What is running; `None` if it does not count.
+    /// Build that is running; `None` in the emergency firmware.
     running: Option<String>,
     build: &'a str,
     url: String,
 }
 
 impl Load<'_> {
-    /// Whether the device may have loaded this build before, and believe that it still has it.
+    /// Whether the device may have loaded this build before, so that its variable may still name it.
     fn is_older(&self) -> bool {
         let number = |text: &str| text.parse::<u64>().ok();
         self.running.as_deref().is_none_or(|running| number(self.build) < number(running))
@@ -120,7 +122,7 @@ impl Load<'_> {
     }
 }
 
-/// What is to be loaded, because something else is running. The list decides, not the greater number.
+/// The parts to be loaded because another build is running. A lower build number in the list is loaded too.
 struct Difference<'a> {
     firmware: Option<Load<'a>>,
     boot_code: Option<Load<'a>>,
@@ -134,7 +136,7 @@ impl<'a> Difference<'a> {
             let name = listed.or(said.filter(|name| is_file_name(name)));
             builds.url(&name.map_or_else(|| standard(&facts.product), ToOwned::to_owned))
         };
-        // The number that the emergency firmware gives may be that of the firmware it stands in for, so it does not count.
+        // The emergency firmware may report the number of the firmware that it replaces, so that number is ignored.
         let load_firmware = build
             .firmware
             .as_deref()
@@ -161,9 +163,9 @@ impl<'a> Difference<'a> {
         self.firmware.is_none() && self.boot_code.is_none()
     }
 
-    /// The lines; `again`: an attempt before has changed nothing. The device compares the serial with a variable before it looks
-    /// at what is running (`docs/protocol/update-script.md` 3.3), so a variable that would say "done" without reason
-    /// goes first.
+    /// The lines; `again`: an earlier attempt has changed nothing. The device compares the serial with a variable
+    /// before it checks the running build (`docs/protocol/update-script.md` 3.3), so a variable that may wrongly match
+    /// is deleted first.
     fn lines(&self, again: bool) -> Vec<String> {
         let parts = [("UPDATE/PROT", &self.firmware), ("UPDATE/BOOT", &self.boot_code)];
         let stale = parts.into_iter().filter(|(_, load)| load.as_ref().is_some_and(|load| again || load.is_older()));
@@ -172,7 +174,7 @@ impl<'a> Difference<'a> {
         forget.chain(update.0).map(|command| command.to_string()).collect()
     }
 
-    /// Why the builds are not there, for an operator.
+    /// Which builds run instead of the listed ones, for an operator.
     fn reason(&self) -> String {
         let parts = [("firmware", &self.firmware), ("boot code", &self.boot_code)];
         let parts = parts.into_iter().filter_map(|(what, load)| {
@@ -184,8 +186,8 @@ impl<'a> Difference<'a> {
     }
 }
 
-/// The build numbers of firmware and boot code. If the device does not name them, they are taken from the brackets of the
-/// version (`docs/protocol/sysclient.md` 3.1): `13r3 sr9 [13.6012/136012/300]`. What is not known, or 0, is not there.
+/// The build numbers of firmware and boot code. If the device does not report them, they are taken from the brackets
+/// of the version (`docs/protocol/sysclient.md` 3.1): `13r3 sr9 [13.6012/136012/300]`. Unknown and 0 give `None`.
 fn running(facts: &Facts) -> (Option<String>, Option<String>) {
     let inside =
         facts.version.rsplit_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(inside, _)| inside);

@@ -54,7 +54,7 @@ fn a_block_may_be_shorter_than_its_window() {
 }
 
 #[test]
-fn the_oldest_key_makes_room() {
+fn the_oldest_key_is_dropped() {
     let mut attempts = Attempts::new(Quota::new(1, Duration::from_secs(600)), 3);
     for key in 0..4 {
         attempts.count(&key, at(key));
@@ -98,13 +98,13 @@ fn requests_of_a_second() {
     assert!(PerSecond::new(0).take(Tick(0)).is_err());
 }
 
-/// Steps of a guesser: which key, and how long after the step before.
+/// Attempts of an attacker: the key, and the time since the attempt before.
 fn steps() -> impl Strategy<Value = Vec<(u8, u64)>> {
     proptest::collection::vec((0..6_u8, 0..200_u64), 0..400)
 }
 
 proptest! {
-    /// What gets through of one key within any stretch of one window's length is less than twice the quota.
+    /// In any period as long as a window, less than twice the quota of a key gets through.
     #[test]
     fn less_than_twice_the_quota_gets_through(steps in steps(), quota in 1..8_u32, window in 1..1500_u64) {
         let mut attempts = Attempts::new(Quota::new(quota, Duration::from_millis(window)), MAX_KEYS);
@@ -124,9 +124,9 @@ proptest! {
         }
     }
 
-    /// A key is blocked only after a whole quota within its own window, never longer than `block`, whatever others do.
+    /// A key is blocked only by its own attempts, and never for longer than `block`.
     #[test]
-    fn a_block_is_deserved_and_ends(steps in steps(), quota in 1..8_u32, window in 1..1500_u64) {
+    fn a_block_needs_a_full_quota_and_ends(steps in steps(), quota in 1..8_u32, window in 1..1500_u64) {
         let length = Duration::from_millis(window);
         let mut attempts = Attempts::new(Quota::new(quota, length), MAX_KEYS);
         let (mut now, mut times) = (Tick(0), vec![Vec::<u64>::new(); 6]);
@@ -160,7 +160,7 @@ proptest! {
         }
     }
 
-    /// The rate never says less than the running window holds nor more than the last two do.
+    /// The rate is at least the count of the running window, and at most that of the last two.
     #[test]
     fn a_rate_lies_between_one_window_and_two(pauses in proptest::collection::vec(0..300_u64, 1..300)) {
         let mut rate = Window::new(10, Duration::from_secs(1));

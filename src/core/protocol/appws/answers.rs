@@ -33,13 +33,13 @@ struct AppLoginResult<'a> {
     error: Option<&'a str>,
 }
 
-/// `AppLoginResult` of a log-in that succeeded (`docs/protocol/appwebsocket.md` 3.4). `app` as sent, `domain` is that
-/// of the instance.
+/// `AppLoginResult` of a successful log-in (`docs/protocol/appwebsocket.md` 3.4). `app` as sent; `domain` is that of
+/// the instance.
 pub fn login_ok(request: &Request, app: &str, domain: &str) -> String {
     request.answer(AppLoginResult { app, domain, ok: true, error: None })
 }
 
-/// `AppLoginResult` of a log-in that failed; the same whatever was wrong (`docs/protocol/appwebsocket.md` 3.4).
+/// `AppLoginResult` of a failed log-in; the same whatever the reason (`docs/protocol/appwebsocket.md` 3.4).
 pub fn login_failed(request: &Request, app: &str, domain: &str) -> String {
     request.answer(AppLoginResult { app, domain, ok: false, error: Some("LOGIN_FAILED") })
 }
@@ -72,13 +72,13 @@ pub fn check_build(request: &Request, current: Option<&str>) -> String {
     request.answer(members)
 }
 
-/// `KeepAlive` back (`docs/protocol/appwebsocket.md` 7.4); not called a result.
+/// The answer to `KeepAlive`, which has the same name (`docs/protocol/appwebsocket.md` 7.4).
 pub fn keep_alive(request: &Request) -> String {
     write("KeepAlive", request.src.as_deref(), None, Map::new())
 }
 
-/// `AppInfoResult` by the table of `docs/protocol/appwebsocket.md` 7.2. `app` with or without `.htm`; it goes back as
-/// it was sent.
+/// `AppInfoResult` from the table of `docs/protocol/appwebsocket.md` 7.2. `app` with or without `.htm`; returned as it
+/// was sent.
 pub fn app_info(request: &Request, app: &str) -> String {
     #[derive(Serialize)]
     struct AppInfo<'a> {
@@ -99,7 +99,7 @@ pub fn app_info(request: &Request, app: &str) -> String {
 }
 
 /// `GetProvisioningCategoriesResult` (`docs/protocol/devices-api.md` 2.2), in as many messages as needed. Categories
-/// that are not meant for provisioning are left out; that they suit the type of device asked for is the caller's part.
+/// not marked for provisioning are left out; the caller has already filtered by type of device.
 pub fn categories<'a>(
     request: &Request,
     domain: DomainId,
@@ -115,7 +115,7 @@ pub fn domains<'a>(request: &Request, domains: impl IntoIterator<Item = &'a str>
     list::all(request, "domains", domains.into_iter().map(Into::into))
 }
 
-/// `GetProvisioningCodeResult` (`docs/protocol/devices-api.md` 2.3); the end of validity goes out in whole seconds.
+/// `GetProvisioningCodeResult` (`docs/protocol/devices-api.md` 2.3); the end of validity in whole seconds.
 pub fn provisioning_code(request: &Request, code: &Code, valid_until: UnixMillis) -> String {
     #[derive(Serialize)]
     struct Issued<'a> {
@@ -140,8 +140,8 @@ pub fn provisioned_device(request: &Request, code: &Code, device: Option<&Device
     request.answer(Provisioned { code: code.expose(), port: None, device })
 }
 
-/// The notice `DeviceProvisioned` (`docs/protocol/devices-api.md` 2.5). `src` is that of the request that asked for the
-/// code or for the device, if this connection made it; `port` names the analogue port, if the code was for one.
+/// The notice `DeviceProvisioned` (`docs/protocol/devices-api.md` 2.5). `src` is that of the request for the code or
+/// the device, if it was made on this connection; `port` is the analogue port, if the code was for one.
 pub fn device_provisioned(src: Option<&str>, code: &Code, port: Option<&str>, device: &DeviceObject<'_>) -> String {
     write("DeviceProvisioned", src, None, Provisioned { code: code.expose(), port, device: Some(device) })
 }
@@ -160,7 +160,7 @@ pub fn ports(request: &Request, ports: &[Box<str>]) -> String {
     request.answer(json!({ "phones": ports }))
 }
 
-/// A result that says nothing but that it is done (`docs/protocol/devices-api.md` 3.4 and 4.5).
+/// An empty result of success (`docs/protocol/devices-api.md` 3.4 and 4.5).
 pub fn done(request: &Request) -> String {
     request.answer(Map::new())
 }
@@ -189,11 +189,11 @@ pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body:
     request.answer(Fetched { status, content_type, data, base64 })
 }
 
-/// A notice about a device or a domain (`docs/protocol/devices-api.md` 4.6), whose object is JSON text already.
-/// `member` needs no escapes.
+/// A notice about a device or a domain (`docs/protocol/devices-api.md` 4.6) with its object as JSON text. `member`
+/// must not need escapes.
 pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String {
     let mut text = write(mt, src, None, Map::new());
-    // An object with at least its type, so its last character is the brace that the member goes before.
+    // The object has at least its type, so it ends with the brace before which the member is inserted.
     text.truncate(text.len().saturating_sub(1));
     format!("{text},\"{member}\":{object}}}")
 }

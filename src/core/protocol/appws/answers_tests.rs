@@ -1,4 +1,4 @@
-//! The texts of the answers, held against the samples of the protocol.
+//! The texts of the answers, compared with the samples of the protocol.
 
 use super::*;
 use crate::core::model::device::{EthIf, Facts};

@@ -1,13 +1,13 @@
-//! Build marks in page addresses (`docs/protocol/appwebsocket.md` 7.1): is a loaded page still the current one, and
-//! where is that.
+//! Build marks in page addresses (`docs/protocol/appwebsocket.md` 7.1): is a loaded page current, and if not, where is
+//! the current one.
 
 use crate::core::protocol::percent;
 
 /// The address of the current page, if `url` does not already name it.
 ///
-/// `mark` is the current build mark, `domain` and `instance` are the first two path parts of this service. `None` when the mark
-/// is right, and for every address that is not http(s) or does not lie below the own instance. The host is not looked at: the
-/// service may have several, and the answer only goes back to the client that named it.
+/// `mark` is the current build mark; `domain` and `instance` are the first two path segments of this service. `None`
+/// when the mark is current, and for every address that is not http(s) or outside of the instance. The host is
+/// ignored: the service may have several, and the answer only goes back to the client that sent it.
 pub fn check_build(url: &str, mark: &str, domain: &str, instance: &str) -> Option<String> {
     if url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
         return None;
@@ -31,7 +31,7 @@ pub fn check_build(url: &str, mark: &str, domain: &str, instance: &str) -> Optio
     if below.iter().chain([file]).any(|part| decoded(part).is_none_or(|p| p == "." || p == "..")) {
         return None;
     }
-    // Only what stands below the instance can be a mark. So an instance that is called `cafe` loses nothing.
+    // Only a segment below the instance can be a mark, so an instance named `cafe` is kept.
     let kept = match below.split_last() {
         Some((last, _)) if *last == mark => return None,
         Some((last, before)) if is_mark(last) => before,
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_that_looks_like_a_mark_survives() {
+    fn an_instance_named_like_a_mark_is_kept() {
         let url = check_build("https://h/example.com/cafe/x.htm", "13bc22", "example.com", "cafe");
         assert_eq!(url.as_deref(), Some("https://h/example.com/cafe/13bc22/x.htm"));
     }
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in proptest::prelude::any::<String>()) {
+        fn no_text_causes_a_panic(text in proptest::prelude::any::<String>()) {
             let _ = check(&text);
             let _ = check(&format!("https://h{text}"));
             let _ = check(&format!("https://h/example.com/devices/{text}"));

@@ -1,8 +1,8 @@
-//! Requests as typed calls: which message it is, and whether its members are right.
+//! Requests as typed calls: identifies the message and checks its members.
 //!
-//! A required member that is missing or of the wrong type is a bad request. An optional member of the wrong type counts as
-//! absent – unless absence would widen what is asked for: a `domainId` or a `type` that cannot be read is a bad request, so
-//! that a slip never turns "this domain" into "my domain" or "phones" into "all".
+//! A required member that is missing or of the wrong type is a bad request. An optional member of the wrong type
+//! counts as absent – unless absence would widen the request: an unreadable `domainId` or `type` is a bad request, so
+//! that a mistake never turns "this domain" into "my domain" or "phones" into "all".
 
 use super::login::Login;
 use super::message::{ApiError, DEVICES_API, Request, optional};
@@ -10,7 +10,7 @@ use super::select::Selection;
 use crate::core::model::ids::{Code, DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// Asks for a challenge (`docs/protocol/appwebsocket.md` 3.1).
@@ -39,7 +39,7 @@ pub enum Call {
     GetProvisioningCategories {
         /// The domain; absent: that of the log-in.
         domain: Option<DomainId>,
-        /// Only categories that suit this type of device, as sent.
+        /// Only categories that apply to this type of device, as sent.
         device_type: Option<Box<str>>,
     },
     /// Asks for a code (`docs/protocol/devices-api.md` 2.3).
@@ -71,14 +71,14 @@ pub enum Call {
     GetDevice(DeviceKey),
     /// Asks for the analogue ports in operation (`docs/protocol/devices-api.md` 3.3).
     GetDevicePhones(DeviceKey),
-    /// Forgets an analogue port (`docs/protocol/devices-api.md` 3.4).
+    /// Removes an analogue port (`docs/protocol/devices-api.md` 3.4).
     RemoveDevicePhone {
         /// The gateway.
         device: DeviceKey,
         /// Name of the port.
         port: Box<str>,
     },
-    /// Asks for something that a device serves by HTTP (`docs/protocol/devices-api.md` 3.5).
+    /// Requests a page of the web server of a device (`docs/protocol/devices-api.md` 3.5).
     HttpGet {
         /// The whole address.
         uri: Box<str>,
@@ -105,14 +105,13 @@ pub enum Call {
         /// On.
         subscribe: bool,
     },
-    /// An answer or a notice that nobody has asked for; to be passed over in silence
-    /// (`docs/protocol/appwebsocket.md` 7.5).
+    /// An unsolicited answer or notice, which is ignored without an answer (`docs/protocol/appwebsocket.md` 7.5).
     Ignored,
-    /// No message of this service; to be answered with [`ApiError::UnknownMessage`].
+    /// No message of this service; answered with [`ApiError::UnknownMessage`].
     Unknown,
 }
 
-/// What a telephone exchange says of itself. Members of the wrong type count as absent.
+/// Data that a telephone exchange reports of itself. Members of the wrong type count as absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PbxInfo {
     /// Its domain.
@@ -130,9 +129,8 @@ pub struct PbxInfo {
 }
 
 impl Call {
-    /// Reads what `request` asks for. Messages of Devices are taken with and without `api`
-    /// (`docs/protocol/devices-api.md`); the basic messages of the protocol have none, and with a foreign `api`
-    /// everything is unknown.
+    /// Reads a request. Messages of Devices may come with or without `api` (`docs/protocol/devices-api.md`); the basic
+    /// messages of the protocol have none, and with a foreign `api` every message is unknown.
     pub fn read(request: &Request) -> Result<Self, ApiError> {
         let call = match request.api.as_deref() {
             None => match basic(request)? {
@@ -145,8 +143,8 @@ impl Call {
         Ok(call.unwrap_or(if request.mt.ends_with("Result") { Self::Ignored } else { Self::Unknown }))
     }
 
-    /// Whether the request, well made or not, may come before the log-in (`docs/protocol/appwebsocket.md` section 5);
-    /// anything else, also with an `api`, closes the connection.
+    /// Whether the request, valid or not, is allowed before the log-in (`docs/protocol/appwebsocket.md` section 5);
+    /// any other request, also with an `api`, closes the connection.
     pub fn is_allowed_before_login(request: &Request) -> bool {
         request.api.is_none() && matches!(&*request.mt, "AppChallenge" | "AppLogin" | "CheckBuild" | "KeepAlive")
     }
@@ -192,13 +190,13 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
         },
         "GetProvisionedDevice" => {
             let (domain, code) = (domain(body)?, body.str("code").ok_or(ApiError::BadRequest)?);
-            // What is not twelve digits cannot be the code of anything.
+            // A text that is not twelve digits is the code of nothing.
             Call::GetProvisionedDevice { domain, code: Code::parse(code).map_err(|_| ApiError::NotFound)? }
         }
         "GetDevice" => Call::GetDevice(hardware_id(body)?),
         "GetDevicePhones" => Call::GetDevicePhones(hardware_id(body)?),
         "RemoveDevicePhone" => {
-            // Both members are looked at before either is looked up.
+            // Both members are checked before either is looked up.
             let (device, port) = (hardware_id(body), required(body, "id")?);
             Call::RemoveDevicePhone { device: device?, port }
         }
@@ -214,7 +212,7 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
     }))
 }
 
-/// The member `hwId`. What is no hardware identifier cannot be that of a device.
+/// The member `hwId`. An invalid hardware identifier belongs to no device.
 fn hardware_id(body: &Object) -> Result<DeviceKey, ApiError> {
     let text = body.str("hwId").ok_or(ApiError::BadRequest)?;
     DeviceKey::parse(text).map_err(|_| ApiError::NotFound)

@@ -1,14 +1,14 @@
-//! Challenges of the serving side of an app connection, and how often they may be answered wrong
+//! The challenges of an app connection, on the server's side, and how many answers may fail
 //! (`docs/protocol/appwebsocket.md` 3.1 and 3.4).
 
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-/// A challenge may be answered this long.
+/// How long a challenge may be answered.
 pub const VALID: Duration = Duration::from_secs(60);
 
-/// Log-ins of one connection that may fail: the last of them ends it.
+/// The failed log-in of this number closes the connection.
 pub const FAILURES: u8 = 3;
 
 /// The challenges of one connection.
@@ -19,7 +19,7 @@ pub struct Challenges {
 }
 
 impl Challenges {
-    /// They are derived from `entropy`, 32 random bytes.
+    /// The challenges are derived from `entropy`, 32 random bytes.
     pub const fn new(entropy: [u8; 32]) -> Self {
         Self { entropy, drawn: 0 }
     }

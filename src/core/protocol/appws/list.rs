@@ -1,5 +1,5 @@
-//! Lists that come in parts (`docs/protocol/devices-api.md` 1.1), written item by item, so that nobody has to hold the
-//! whole of a long one.
+//! Lists in several parts (`docs/protocol/devices-api.md` 1.1), written item by item, so that a long list is never in
+//! memory as a whole.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ impl Part {
         Self { array, items: String::new(), count: 0 }
     }
 
-    /// Adds an item, which is JSON already. Returns the part before it if that is full.
+    /// Adds an item, which is JSON text. Returns the previous part if it is full.
     pub fn add(&mut self, request: &Request, item: &str) -> Option<String> {
         let full = self.count == MAX_ITEMS || (self.count > 0 && self.items.len() + 1 + item.len() > MAX_ITEM_BYTES);
         let before = full.then(|| {
@@ -48,7 +48,7 @@ impl Part {
 
     fn text(&self, request: &Request, last: bool) -> String {
         let mut text = request.answer(json!({ "last": last }));
-        // The answer is an object with members, so its last character is the brace that the array goes before.
+        // The answer is an object with members, so it ends with the brace before which the array is inserted.
         text.truncate(text.len().saturating_sub(1));
         format!("{text},\"{}\":[{}]}}", self.array, self.items)
     }

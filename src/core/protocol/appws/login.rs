@@ -1,7 +1,7 @@
-//! The log-in of an app: digest, the two forms of `info`, session key
-//! (`docs/protocol/appwebsocket.md` sections 3 and 4).
+//! The log-in of an app: digest, the two forms of `info`, session key (`docs/protocol/appwebsocket.md` sections 3 and
+//! 4).
 //!
-//! It proves that a password was known. Which password to try, and what it gives rights to, is decided by the session.
+//! Verifies that a password was known. The session decides which password to check, and which rights it gives.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Value;
 use crate::core::protocol::sysclient::auth::rc4;
 
-/// The texts of `info` that may stand in the digest (`docs/protocol/appwebsocket.md` section 4).
+/// The texts of `info` that the digest may have been computed over (`docs/protocol/appwebsocket.md` section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InfoForms {
     /// Form A: received order, no white space, fewest escapes.
@@ -38,16 +38,17 @@ pub struct Login {
     pub dn: Box<str>,
     /// Facts from the PBX; `{}` is present, `null` is absent.
     pub info: Option<InfoForms>,
-    /// The proof, lower-case hex.
+    /// The digest, lower-case hex.
     pub digest: Box<str>,
-    /// Nothing can prove this log-in.
+    /// No digest can match.
     unusable: bool,
 }
 
 impl Login {
-    /// Reads a log-in. It cannot fail, but what it reads may be unable to match any password: when `info` is neither an object
-    /// nor `null`, and when `app` or `domain` holds a colon. (The digest joins its parts by colons, so `a:b` and `c` have the
-    /// digest of `a` and `b:c`; without colons in the two members that decide on rights no other reading exists.)
+    /// Reads a log-in. This cannot fail, but the result never matches a password if `info` is neither an object nor
+    /// `null`, or if `app` or `domain` contains a colon. (The digest joins its parts by colons, so `a:b` and `c` have
+    /// the digest of `a` and `b:c`; without colons in the two members that determine the rights there is no
+    /// ambiguity.)
     pub fn read(request: &Request) -> Self {
         let text = |name: &str| -> Box<str> { request.body.str(name).unwrap_or_default().into() };
         let (app, domain) = (text("app"), text("domain"));
@@ -75,8 +76,9 @@ impl Login {
         }
     }
 
-    /// Whether the digest was made with this password for this challenge. Both forms of `info` are always tried, and the
-    /// comparison takes the same time wherever the digests differ. An empty password never matches: it means "not set".
+    /// Whether the digest was computed with this password for this challenge. Both forms of `info` are always tried,
+    /// and the comparison takes the same time wherever the digests differ. An empty password never matches: it means
+    /// "not set".
     pub fn matches(&self, challenge: &str, password: &Secret) -> bool {
         let identity = |info| AppIdentity {
             app: &self.app,
@@ -102,7 +104,7 @@ impl Login {
 }
 
 impl fmt::Debug for Login {
-    /// Without the digest, which would let a password be guessed at leisure, and without the names of people.
+    /// Without the digest, from which a password could be guessed offline, and without the names of people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("app", &self.app).field("domain", &self.domain).finish_non_exhaustive()
     }
@@ -126,7 +128,8 @@ pub struct AppIdentity<'a> {
     pub guid: &'a str,
     /// Display name.
     pub dn: &'a str,
-    /// The text of `info`: a JSON object without needless white space and escapes; it enters digest and message as it is.
+    /// The text of `info`: a JSON object without needless white space and escapes; used unchanged in digest and
+    /// message.
     pub info: Option<&'a str>,
 }
 
@@ -154,10 +157,10 @@ pub fn write_login(identity: &AppIdentity<'_>, pbx_obj: Option<&str>, challenge:
     let AppIdentity { app, domain, sip, guid, dn, info } = *identity;
     let digest = login_digest(identity, challenge, password);
     let message = AppLogin { mt: "AppLogin", app, domain, sip, guid, dn, pbx_obj, digest: &digest };
-    // Strings in a plain structure always serialise.
+    // Strings in a plain structure can always be serialized.
     let mut text = serde_json::to_string(&message).unwrap_or_default();
     if let Some(info) = info {
-        // `info` goes in by hand: a JSON library might change the spelling that the digest was made of.
+        // `info` is inserted as text: a JSON library might change the spelling that the digest was computed over.
         text.truncate(text.len().saturating_sub(1));
         text.push_str(",\"info\":");
         text.push_str(info);

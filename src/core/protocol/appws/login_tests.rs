@@ -1,4 +1,4 @@
-//! Log-ins: what matches, what never does, and that white space means nothing. The vectors stand in `tests/vectors_apps.rs`.
+//! Log-ins that match and that do not, and insensitivity to white space. The vectors are in `tests/vectors_apps.rs`.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn password() -> Secret {
 }
 
 #[test]
-fn what_a_client_writes_the_server_accepts() {
+fn the_server_accepts_what_a_client_writes() {
     for info in [None, Some("{}"), Some(r#"{"cn":"A / \"B\"","n":[1.50,null]}"#)] {
         let identity = AppIdentity { app: "a.htm", domain: "d", sip: "s", guid: "0", dn: "x:y", info };
         let login = read(&write_login(&identity, Some("users"), "17", &password()));
@@ -37,10 +37,10 @@ fn null_is_no_info_and_other_kinds_fail() {
 }
 
 #[test]
-fn a_digest_cannot_be_read_with_shifted_borders() {
+fn a_digest_is_not_valid_for_members_split_elsewhere() {
     let identity = AppIdentity { app: "a", domain: "other", sip: "instance", ..AppIdentity::default() };
     let digest = login_digest(&identity, "17", &password());
-    // The same text `a:other:instance:::…`, cut elsewhere.
+    // The same text `a:other:instance:::…`, split elsewhere.
     let shifted = format!(r#"{{"mt":"AppLogin","app":"a:other","domain":"instance","dn":":","digest":"{digest}"}}"#);
     assert!(!read(&shifted).matches("17", &password()));
     let shifted = format!(r#"{{"mt":"AppLogin","app":"a","domain":"other:instance","dn":":","digest":"{digest}"}}"#);
@@ -62,7 +62,7 @@ fn debug_shows_no_digest() {
     assert!(!shown.contains(&*login.digest) && !shown.contains("anna"), "{shown}");
 }
 
-/// JSON texts with white space and escapes at random places, beside the same value without.
+/// JSON texts with random white space and escapes, with the same value without them.
 fn spaced_json() -> impl Strategy<Value = (String, String)> {
     let space = || "[ \t\r\n]{0,2}";
     let leaf = prop_oneof![
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_reader_panic(text in any::<String>(), info in any::<String>()) {
+    fn no_text_causes_a_panic(text in any::<String>(), info in any::<String>()) {
         let texts = [text, format!("{{\"mt\":\"AppLogin\",\"info\":{info}}}")];
         for text in texts {
             if let Ok(request) = Request::parse(&text) {

@@ -1,7 +1,7 @@
 //! The form that all messages share (`docs/protocol/appwebsocket.md` section 2): reading a request, writing its answer
-//! or its error.
+//! or error.
 //!
-//! What the single requests mean stands in [`super::call`], what the single answers hold in [`super::answers`].
+//! The meaning of each request is in [`super::call`], the content of each answer in [`super::answers`].
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use crate::core::protocol::json::{self, JsonError};
 /// The interface name of the Devices messages (`docs/protocol/devices-api.md`); absent means the same.
 pub const DEVICES_API: &str = "com.innovaphone.devices";
 
-/// Why a text is not a message. All of them close the connection with 1007 (`docs/protocol/appwebsocket.md` section 9).
+/// Why a text is not a message. Every such text closes the connection with 1007 (`docs/protocol/appwebsocket.md`
+/// section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Not one well-formed JSON object.
@@ -26,7 +27,7 @@ pub enum MessageError {
 }
 
 impl MessageError {
-    /// How the connection is closed.
+    /// The reason to close the connection with.
     pub const fn close(self) -> Close {
         match self {
             Self::Json(_) | Self::NoType => Close::Malformed,
@@ -34,8 +35,7 @@ impl MessageError {
     }
 }
 
-/// What goes into the member `error` of an answer (`docs/protocol/devices-api.md` 1.2). `Display` gives exactly the
-/// text of the wire.
+/// The member `error` of an answer (`docs/protocol/devices-api.md` 1.2). `Display` gives exactly the text of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ApiError {
     /// There is no such message.
@@ -44,16 +44,16 @@ pub enum ApiError {
     /// A member is missing, of the wrong type or out of range.
     #[error("bad request")]
     BadRequest,
-    /// No such domain, category, device, code or port – or no right to it.
+    /// No such domain, category, device, code or port, or no right to it.
     #[error("not found")]
     NotFound,
     /// The app of this connection may not use this message.
     #[error("not allowed")]
     NotAllowed,
-    /// The category exists but is not meant for provisioning.
+    /// The category exists but is not marked for provisioning.
     #[error("not a provisioning category")]
     NotAProvisioningCategory,
-    /// No code could be had from the config directory.
+    /// The config directory has issued no code.
     #[error("directory unavailable")]
     DirectoryUnavailable,
     /// The device is not connected.
@@ -68,7 +68,7 @@ pub enum ApiError {
     /// A limit of `docs/protocol/devices-api.md` section 6 is reached.
     #[error("too many requests")]
     TooManyRequests,
-    /// Anything that is the service's own fault.
+    /// An internal fault of the service.
     #[error("internal error")]
     Internal,
 }
@@ -123,18 +123,18 @@ const LISTS: [(&str, &str); 7] = [
 
 /// A message from a client.
 ///
-/// The body may hold a digest, a session key or a code, so `Debug` leaves it out.
+/// The body may contain a digest, a session key or a code, so `Debug` leaves it out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Message type.
     pub mt: Box<str>,
-    /// The interface that is meant; absent: the messages of the service itself.
+    /// The interface; absent: the messages of the service itself.
     pub api: Option<Box<str>>,
-    /// The client's mark, returned with every answer.
+    /// The client's identifier of the request, returned with every answer.
     pub src: Option<Box<str>>,
     /// The whole message.
     pub body: json::Object<'static>,
-    /// The text of `info` as received but for its white space; form B of `docs/protocol/appwebsocket.md` section 4.
+    /// The text of `info` as received, without white space; form B of `docs/protocol/appwebsocket.md` section 4.
     pub(super) received_info: Option<Box<str>>,
 }
 
@@ -143,7 +143,7 @@ impl Request {
     pub fn parse(text: &str) -> Result<Self, MessageError> {
         let body = json::Object::parse(text.as_bytes())?;
         let mt: Box<str> = body.str("mt").ok_or(MessageError::NoType)?.into();
-        // Only a log-in needs the received spelling; it is taken here because the text is at hand only here.
+        // Only a log-in needs the received spelling; it is kept now because the text is not available later.
         let received_info = match body.span("info") {
             Some(span) if &*mt == "AppLogin" => text.get(span).map(|info| json::without_white_space(info).into()),
             _ => None,
@@ -152,14 +152,13 @@ impl Request {
         Ok(Self { mt, api, src, body: body.into_owned(), received_info })
     }
 
-    /// The answer `<mt>Result` with `src` and `api` of the request, followed by `members`: a [`Map`] or a structure that
-    /// serialises as an object.
+    /// The answer `<mt>Result` with `src` and `api` of the request, followed by `members`: a [`Map`] or a structure
+    /// that serializes as an object.
     pub fn answer(&self, members: impl Serialize) -> String {
         write(&format!("{}Result", self.mt), self.src.as_deref(), self.api.as_deref(), members)
     }
 
-    /// The answer that says why there is no other (`docs/protocol/devices-api.md` 1.2): the echoes, and for a list the
-    /// empty last part.
+    /// The error answer (`docs/protocol/devices-api.md` 1.2): `src` and `api`, and for a list the empty last part.
     pub fn error(&self, error: ApiError) -> String {
         let mut members = Map::new();
         if error != ApiError::UnknownMessage {
@@ -208,7 +207,7 @@ pub(super) fn write(mt: &str, src: Option<&str>, api: Option<&str>, members: imp
         members: T,
     }
     let text = serde_json::to_string(&Message { mt, src, api, members });
-    // Fails only for members that are no object with string names, and the callers have no such.
+    // Fails only for members that are not an object with string names; no caller passes such.
     text.unwrap_or_default()
 }
 
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_closes_with_1007() {
+    fn invalid_messages_close_with_1007() {
         for text in ["", "[]", "{}", r#"{"mt":1}"#, r#"{"mt":null}"#, r#"{"mt":"A","mt":"B"}"#, "\"AppChallenge\""] {
             assert_eq!(Request::parse(text).unwrap_err().close().code(), 1007, "{text}");
         }

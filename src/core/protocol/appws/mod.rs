@@ -1,8 +1,8 @@
-//! The app protocol (`docs/protocol/appwebsocket.md`) and the messages of Devices on it
-//! (`docs/protocol/devices-api.md`): texts in, texts out.
+//! Messages of app connections (`docs/protocol/appwebsocket.md`) and of Devices on them
+//! (`docs/protocol/devices-api.md`).
 //!
-//! Reads requests and writes answers. It does not decide who may do what, keeps no state of a connection but its challenges,
-//! and knows no limits of rate; that is the session's part.
+//! Reads requests and writes answers. It decides nothing about rights, limits no rates, and keeps no state of a
+//! connection except its challenges; that is up to [`crate::core::session::app`].
 
 pub mod answers;
 pub mod build;

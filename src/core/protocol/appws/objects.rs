@@ -1,4 +1,4 @@
-//! Devices and domains as they go on the wire (`docs/protocol/devices-api.md` 1.3).
+//! Devices and domains as JSON (`docs/protocol/devices-api.md` 1.3).
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::core::model::device::{Category, EthIf};
 use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{CategoryId, DeviceId, DomainId};
 
-/// A device on the wire. Which of the optional members it has depends on the message.
+/// A device as JSON. Its optional members depend on the message.
 #[derive(Debug, Clone)]
 pub struct DeviceObject<'a> {
     view: &'a DeviceView,
@@ -27,7 +27,7 @@ impl<'a> DeviceObject<'a> {
         Self { view, uri: None, eth_ifs: false }
     }
 
-    /// With the passthrough address, which is told only while the device is connected and belongs to a domain.
+    /// With the passthrough address, if the device is connected and belongs to a domain.
     #[must_use]
     pub fn with_uri(mut self, address: impl FnOnce(&DeviceView) -> String) -> Self {
         self.uri = (self.view.online && self.view.domain.is_some()).then(|| address(self.view));
@@ -43,7 +43,7 @@ impl<'a> DeviceObject<'a> {
 
     /// The JSON text.
     pub fn text(&self) -> String {
-        // Plain structures always serialise.
+        // Plain structures can always be serialized.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -90,8 +90,7 @@ impl Serialize for DeviceObject<'_> {
     }
 }
 
-/// What is said of a device that is not there any more (`docs/protocol/devices-api.md` 4.6): what the client was told
-/// of it last.
+/// A device that was removed (`docs/protocol/devices-api.md` 4.6), as it was last sent to the client.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GoneDevice<'a> {
@@ -123,13 +122,13 @@ struct CategoryObject<'a> {
     config: bool,
 }
 
-/// The JSON text of a category in a list of its own.
+/// A category as JSON, in a list of its own.
 pub fn category(domain: DomainId, Category { id, name, provisioning }: &Category) -> String {
     let object = CategoryObject { id: *id, domain: Some(domain), name, config: *provisioning };
     serde_json::to_string(&object).unwrap_or_default()
 }
 
-/// The JSON text of a domain.
+/// A domain as JSON.
 pub fn domain(view: &DomainView) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

@@ -5,19 +5,19 @@ use crate::core::model::ids::{DeviceKey, Secret};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::Address;
 
-/// The address of a device in the session with this key. `base` goes up to `passthrough/`.
+/// The passthrough address of a device in the session with this key. `base` ends with `passthrough/`.
 pub fn address(base: &str, device: &DeviceKey, key: &Secret) -> String {
     format!("{base}{}/{}/", percent::encode(device.as_str()), key.expose())
 }
 
-/// Takes an address apart: which device it means, and what it asks of it (path and query). `None` if it does not begin with
-/// the prefix of this very session; otherwise the service would fetch foreign addresses
+/// Splits a passthrough address into the device and the request target (path and query). `None` if it does not start
+/// with the prefix of this session; otherwise the service would fetch foreign addresses
 /// (`docs/protocol/devices-api.md` 3.5).
 pub fn read(uri: &str, base: &str, key: &Secret) -> Option<(DeviceKey, String)> {
     let parts = Address::read(uri.strip_prefix(base.strip_suffix('/')?)?)?;
     let device = DeviceKey::parse(&parts.device).ok()?;
     let target = parts.target();
-    // Bytes that may stand in a request line; a fragment never leaves a browser either.
+    // Bytes that are allowed in a request line; a fragment never leaves a browser either.
     let sound = target.bytes().all(|b| matches!(b, 0x21..=0x7e) && b != b'#');
     (parts.key == *key && sound).then_some((device, target))
 }
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_back() {
+    fn an_address_is_read_back() {
         for name in ["009033480c2e", "türsprecher-07", "a+b:c"] {
             let device = DeviceKey::parse(name).unwrap();
             let uri = address(BASE, &device, &Secret::new("5d0c"));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_foreign() {
+    fn foreign_addresses_are_refused() {
         for uri in [
             "",
             "/log.txt",

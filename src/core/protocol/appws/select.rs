@@ -1,15 +1,15 @@
-//! Which devices a list or a subscription is about (`docs/protocol/devices-api.md` 3.1 and 4.3).
+//! The selection of devices for a list or a subscription (`docs/protocol/devices-api.md` 3.1 and 4.3).
 
 use super::message::{ApiError, optional};
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainId};
 use crate::core::protocol::json::Object;
 
-/// Most `hwIds` in a request (`docs/protocol/devices-api.md` section 6); ids of domains and categories are held to the
-/// same.
+/// Most `hwIds` in a request (`docs/protocol/devices-api.md` section 6); ids of domains and categories have the same
+/// limit.
 pub const MAX_NAMED: usize = 1000;
 
-/// Which devices are meant. The default is: every device within the rights.
+/// Conditions that a device has to fulfil. The default is every device within the rights.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Types of devices; empty: all.
@@ -22,9 +22,9 @@ pub struct Selection {
     pub domains: Option<Vec<DomainId>>,
     /// Only devices of these categories.
     pub categories: Option<Vec<CategoryId>>,
-    /// The devices of no domain, instead of those that have one.
+    /// The unassigned devices, instead of those of domains.
     pub unassigned: bool,
-    /// Nothing at all: it was asked for something that none of our devices has.
+    /// No device at all: the request is for a type that none of our devices has.
     pub nothing: bool,
 }
 
@@ -37,7 +37,7 @@ const LISTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 impl Selection {
-    /// Reads a request of `docs/protocol/devices-api.md` 3.1, if `mt` is one. The name of the array comes with it.
+    /// Reads a request of `docs/protocol/devices-api.md` 3.1, if `mt` is one. Also returns the name of the array.
     pub fn of_types(mt: &str, body: &Object) -> Result<Option<(&'static str, Self)>, ApiError> {
         let Some((_, array, types)) = LISTS.iter().find(|(name, ..)| *name == mt) else { return Ok(None) };
         let named = match optional(body, "hwIds", body.str("hwIds"))? {
@@ -45,7 +45,7 @@ impl Selection {
             Some(text) => commas(text)?,
             None => None,
         };
-        // What is no hardware identifier cannot be that of a device.
+        // An invalid hardware identifier belongs to no device.
         let named = named.map(|ids| {
             let mut keys: Vec<_> = ids.into_iter().filter_map(|id| DeviceKey::parse(id).ok()).collect();
             keys.sort();
@@ -62,7 +62,7 @@ impl Selection {
         let text = |name| optional(body, name, body.str(name)).map(Option::unwrap_or_default);
         let numbers = |name| -> Result<Option<Vec<u64>>, ApiError> {
             let Some(items) = commas(text(name)?)? else { return Ok(None) };
-            // An id that cannot be read must not widen the filter.
+            // An unreadable id must not widen the filter.
             items
                 .into_iter()
                 .map(|item| item.parse().map_err(|_| ApiError::BadRequest))
@@ -78,7 +78,7 @@ impl Selection {
         })
     }
 
-    /// Whether a device that is within the rights is meant.
+    /// Whether a device within the rights is selected.
     pub fn takes(&self, view: &DeviceView) -> bool {
         let has = |wanted: &Option<Vec<_>>, id| wanted.as_ref().is_none_or(|ids: &Vec<DomainId>| ids.contains(&id));
         let place = match view.domain {
@@ -99,7 +99,7 @@ impl Selection {
     }
 }
 
-/// What stands between the commas, without blanks; `None` if nothing does.
+/// The parts between commas, without blanks; `None` if there are none.
 fn commas(text: &str) -> Result<Option<Vec<&str>>, ApiError> {
     let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).take(MAX_NAMED + 1).collect();
     match items.len() {

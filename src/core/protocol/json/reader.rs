@@ -1,13 +1,13 @@
-//! The reader behind [`super::Object::parse`].
+//! The parser behind [`super::Object::parse`].
 
 use std::borrow::Cow;
 
 use super::{JsonError, MAX_DEPTH, Member, Object, Value, is_white_space};
 
-/// Members that there is room for from the beginning.
+/// Initial capacity for members.
 const MEMBERS: usize = 16;
 
-/// A recursive descent over the text; recursion is bounded by [`MAX_DEPTH`].
+/// A recursive descent parser; recursion is bounded by [`MAX_DEPTH`].
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: usize) -> Result<Object<'a>, JsonError> {
         self.at += 1;
-        // A message has about so many; the objects in it have few or none.
+        // About as many as a message has; nested objects have few or none.
         let mut members: Vec<Member<'a>> = Vec::with_capacity(if depth == 1 { MEMBERS } else { 0 });
         self.white_space();
         if self.peek() == Some(b'}') {
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
             let start = self.at;
             let value = self.value(depth + 1)?;
             members.push(Member { name, value, span: (position(start), position(self.at)) });
-            // Looked for on the way, each time that the object has doubled: a hostile one is refused before it costs memory.
+            // Checked each time the object has doubled: a hostile one is refused before it takes much memory.
             if members.len().is_power_of_two() && has_repeated_name(&members) {
                 return Err(JsonError::Repeated);
             }
@@ -180,12 +180,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Up to the next character that means something in a string.
+    /// Reads up to the next quote, backslash or control character.
     fn unescaped(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
         let end = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
         self.at += end;
-        // Both ends stand beside an ASCII byte, so this is a character boundary.
+        // Both ends are next to an ASCII byte, so this is a character boundary.
         &rest[..end]
     }
 
@@ -232,12 +232,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A place in a text; no message comes near the four GiB where this would stop counting.
+/// A position in a text; messages are far shorter than the four GiB where this saturates.
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// Small objects are compared pairwise; large ones are sorted first, so that a hostile object costs no quadratic time.
+/// Small objects are compared pairwise; large ones are sorted first, so that a hostile object does not take quadratic
+/// time.
 fn has_repeated_name(members: &[Member<'_>]) -> bool {
     if members.len() <= 24 {
         return members.iter().enumerate().any(|(n, m)| members[..n].iter().any(|o| o.name == m.name));

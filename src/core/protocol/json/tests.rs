@@ -1,4 +1,4 @@
-//! What the reader keeps, and what it refuses.
+//! What the reader preserves, and what it refuses.
 
 use super::*;
 

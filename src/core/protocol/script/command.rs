@@ -1,13 +1,13 @@
-//! One line of an update script as a value: reading and writing (`docs/protocol/update-script.md` sections 2 and 3).
+//! One line of an update script: reading and writing (`docs/protocol/update-script.md` sections 2 and 3).
 //!
-//! Values stay as they stand in the line, that is percent-encoded: what a device stores is decoded where it is stored.
+//! Values keep the encoding of the line; the device decodes a value when it stores it.
 
 use std::fmt;
 
 use super::encode;
 use crate::core::model::ids::Secret;
 
-/// What happens after an order (`docs/protocol/update-script.md` 3.3).
+/// What the device does after a command (`docs/protocol/update-script.md` 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Final {
     /// `ireset`: restart when idle.
@@ -18,7 +18,7 @@ pub enum Final {
     RestartIdleIfNeeded,
     /// `resetn`: restart now, if a restart is needed.
     RestartIfNeeded,
-    /// `ser`: nothing, only note the serial.
+    /// `ser`: nothing, only store the serial.
     Serial,
 }
 
@@ -46,7 +46,7 @@ impl Final {
 pub struct Setting {
     /// The word with its slash, such as `/sysadmin`.
     pub option: Box<str>,
-    /// The value as it stands in the line. May be secret: the address of Devices can carry a token.
+    /// The value as in the line. It may be secret: the address of Devices can contain a token.
     pub value: Option<Secret>,
 }
 
@@ -62,10 +62,10 @@ impl Setting {
     }
 }
 
-/// An order to load firmware or boot code.
+/// A command to load firmware or boot code.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LoadCommand {
-    /// Where from; one that ends with `/` gets the standard file name appended by the device.
+    /// Address of the file; to one that ends with `/` the device appends the standard file name.
     pub url: Box<str>,
     /// What happens afterwards.
     pub last: Final,
@@ -74,7 +74,7 @@ pub struct LoadCommand {
 }
 
 impl LoadCommand {
-    /// An order; white space in the texts is percent-encoded, so that the line keeps its words.
+    /// White space in the texts is percent-encoded, so that the line keeps its words.
     pub fn new(url: &str, last: Final, serial: &str) -> Self {
         Self { url: encode::word(url).into(), last, serial: encode::word(serial).into() }
     }
@@ -85,7 +85,7 @@ impl LoadCommand {
 pub enum Command {
     /// `# text`
     Comment(Box<str>),
-    /// `vars create NAME FLAGS VALUE`; the value as it stands in the line.
+    /// `vars create NAME FLAGS VALUE`; the value as in the line.
     VarsCreate {
         /// Name of the variable.
         name: Box<str>,
@@ -142,18 +142,18 @@ pub enum Command {
         /// The command whose output is saved instead, percent-encoded as one word.
         always: Option<Box<str>>,
     },
-    /// `mod cmd UP1 check FINAL SERIAL`: the rest runs only for a new serial.
+    /// `mod cmd UP1 check FINAL SERIAL`: the remaining commands run only for a new serial.
     Check {
-        /// What happens after the rest.
+        /// What happens after them.
         last: Final,
         /// The serial.
         serial: Box<str>,
     },
-    /// `mod cmd UP1 times [/allow HOURS] [/initial MINUTES]`: the rest runs only at these times.
+    /// `mod cmd UP1 times [/allow HOURS] [/initial MINUTES]`: the remaining commands run only at these times.
     Times {
         /// Hours 0 to 23.
         allow: Option<Vec<u8>>,
-        /// Minutes after a start in which nothing runs.
+        /// Minutes after a start in which they do not run.
         initial: Option<u32>,
     },
     /// `mod cmd UP1 provision MINUTES`: fast polling; 0 ends it.
@@ -165,7 +165,7 @@ pub enum Command {
     SetVar {
         /// Name of the fact.
         name: Box<str>,
-        /// The value as it stands in the line.
+        /// The value as in the line.
         value: Secret,
     },
     /// A word of [`Final`] alone on its line.
@@ -181,14 +181,14 @@ impl Command {
         Self::VarsCreate { name: word(name), flags: word(flags), value: Secret::new(encode::value(value)) }
     }
 
-    /// `config change SYSCLIENT /sysadmin` with the address of Devices as the device shall keep it: not yet encoded as a value,
-    /// but with the values in its query encoded ([`encode::auto_provisioning_url`]).
+    /// `config change SYSCLIENT /sysadmin` with the address of Devices as the device has to store it: not yet encoded
+    /// as a value, but with the values in its query encoded ([`encode::auto_provisioning_url`]).
     pub fn sysadmin(url: &str) -> Self {
         Self::ConfigChange { module: "SYSCLIENT".into(), options: vec![Setting::new("/sysadmin", url)] }
     }
 
-    /// Reads one line without its end; `None` for an empty one. A known command with missing, surplus or unreadable words is
-    /// [`Command::Unknown`].
+    /// Parses one line without its end; `None` for an empty one. A known command with missing, surplus or invalid
+    /// words is [`Command::Unknown`].
     pub fn parse(line: &str) -> Option<Self> {
         let line = line.trim();
         if line.is_empty() {
@@ -202,7 +202,7 @@ impl Command {
     }
 }
 
-/// Reads a whole script; lines end with CR LF or LF, empty ones are dropped.
+/// Parses a whole script; lines end with CR LF or LF, empty ones are dropped.
 pub fn parse(text: &str) -> Vec<Command> {
     text.split('\n').filter_map(Command::parse).collect()
 }
@@ -243,7 +243,7 @@ fn known(words: &[&str]) -> Option<Command> {
     })
 }
 
-/// A word with a slash begins an option, the word after it is its value; a word that is neither stands for itself.
+/// A word with a slash starts an option, the word after it is its value; any other word stands alone.
 fn settings(words: &[&str]) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     for word in words {

@@ -1,6 +1,6 @@
-//! Standard file names, made from the product name (`docs/protocol/update-script.md` sections 1 and 3.3).
+//! Standard file names, derived from the product name (`docs/protocol/update-script.md` sections 1 and 3.3).
 //!
-//! The identify message of a device gives the true names of firmware and boot code; those go first.
+//! If the identify of a device names its firmware and boot code files, those names are used instead.
 
 /// The short product name: in lower case, cut at the first `-`.
 fn short(product: &str) -> String {
@@ -12,13 +12,13 @@ pub fn firmware(product: &str) -> String {
     format!("{}.bin", short(product))
 }
 
-/// The boot code file: `IP112` → `boot112.bin`, a name without `ip` stays whole.
+/// The boot code file: `IP112` → `boot112.bin`; a name without `ip` is used as a whole.
 pub fn boot_code(product: &str) -> String {
     let short = short(product);
     format!("boot{}.bin", short.strip_prefix("ip").unwrap_or(&short))
 }
 
-/// The script that is asked for when the update address ends with `/`: `IP112` → `update-ip112.htm`.
+/// The script requested when the update address ends with `/`: `IP112` → `update-ip112.htm`.
 pub fn update_script(product: &str) -> String {
     format!("update-{}.htm", short(product))
 }

@@ -1,8 +1,8 @@
-//! Update scripts (`docs/protocol/update-script.md`): the texts that a provisioning server writes and a device runs.
+//! Update scripts (`docs/protocol/update-script.md`): text that a provisioning server writes and a device runs.
 //!
-//! [`Script`] writes the scripts of our servers byte for byte, [`Command`] is one line of the language, [`encode`](mod@encode)
-//! puts values and addresses into the form that survives the way to the device. Running a script is the part of
-//! [`crate::core::session::device::settings`].
+//! [`Script`] writes the scripts of our servers byte for byte, [`Command`] is one line of the language,
+//! [`encode`](mod@encode) encodes values and addresses for it. Scripts are not run here; a simulated device does that
+//! in [`crate::core::session::device::settings`].
 
 use std::fmt;
 
@@ -19,18 +19,18 @@ pub const PROVISIONING_CODE: &str = "UPDATE/PROVISIONING-CODE";
 /// The value of [`PROVISIONING_CODE`] that makes a phone show the form for the code.
 pub const PROMPT: &str = "prompt";
 
-/// The end of a line in scripts that we write.
+/// The line end in scripts that we write.
 const EOL: &str = "\r\n";
 
-/// A script to be written, in the order in which the device runs it. `Display` gives the text, every line ended by CR LF.
+/// A script in the order in which the device runs it. `Display` gives the text, every line ended by CR LF.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Script(pub Vec<Command>);
 
 impl Script {
     /// Shows the form for the code (`docs/protocol/directory.md` 4.1).
     ///
-    /// `show_form` is false if the phone shows it already. `first_contact`: the phone is told to ignore update addresses from
-    /// DHCP from now on.
+    /// `show_form` is false if the phone shows it already. `first_contact`: the phone is told to ignore update
+    /// addresses from DHCP from now on.
     pub fn ask_for_code(show_form: bool, first_contact: bool) -> Self {
         let mut commands = vec![Command::Comment("enter code".into())];
         if show_form {
@@ -45,7 +45,7 @@ impl Script {
         Self(commands)
     }
 
-    /// Hands the phone to the Devices service at `url`, a `wss` address that is not yet encoded
+    /// Directs the phone to the Devices service at `url`, a `wss` address that is not yet encoded
     /// (`docs/protocol/directory.md` 4.2).
     pub fn hand_over(url: &str) -> Self {
         Self(vec![
@@ -57,12 +57,12 @@ impl Script {
         ])
     }
 
-    /// The body that goes with status 429 (`docs/protocol/directory.md` 4.4).
+    /// The body of an answer with status 429 (`docs/protocol/directory.md` 4.4).
     pub fn try_later() -> Self {
         Self(vec![Command::Comment("try later".into())])
     }
 
-    /// Removes what provisioning has left in the device (`docs/protocol/update-script.md` section 4).
+    /// Removes the traces of provisioning from the device (`docs/protocol/update-script.md` section 4).
     pub fn clean_up() -> Self {
         let remove = |option: &str| Command::ConfigRem { module: "UP1".into(), option: option.into() };
         Self(vec![
@@ -75,7 +75,7 @@ impl Script {
     }
 
     /// Orders firmware and boot code, each as address and build number, and a restart when idle if one is needed
-    /// (`docs/protocol/update-script.md` section 4). Nothing ordered gives an empty script.
+    /// (`docs/protocol/update-script.md` section 4). Empty if neither is ordered.
     pub fn update(firmware: Option<(&str, &str)>, boot_code: Option<(&str, &str)>) -> Self {
         let order = |(url, serial)| LoadCommand::new(url, Final::Serial, serial);
         let prot = firmware.map(|ordered| Command::Prot(order(ordered)));
@@ -87,7 +87,7 @@ impl Script {
         Self(commands)
     }
 
-    /// The script followed by another one.
+    /// This script followed by another one.
     #[must_use]
     pub fn then(mut self, next: Self) -> Self {
         self.0.extend(next.0);

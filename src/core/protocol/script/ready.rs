@@ -1,39 +1,40 @@
-//! Ready scripts for people who run an update server of their own.
+//! Complete scripts for operators who run their own update server.
 
 use url::Url;
 
 use super::{Command, Script, encode};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Why there is no such line.
+/// Why the line cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AutoLineError {
     /// The address is not one of Devices.
     #[error("url: must be wss://HOST/DOMAIN/INSTANCE/sysclients, without a query")]
     Url,
-    /// The domain cannot exist.
+    /// The domain name is invalid.
     #[error("domain: must be 1 to 253 letters, digits, dots, hyphens or underscores")]
     Domain,
-    /// Without a token the feature is off.
+    /// Automatic provisioning is off without a token.
     #[error("token: is empty")]
     Token,
-    /// There is no category without a name.
+    /// A category has a name.
     #[error("category: is empty")]
     Category,
-    /// The line would be longer than devices take (`docs/protocol/update-script.md` section 2).
+    /// The line would be longer than devices accept (`docs/protocol/update-script.md` section 2).
     #[error("the line would be longer than 1999 bytes")]
     TooLong,
 }
 
-/// What an update server of version 12 has to add to its script, so that a newer device which it provisions forgets what the
-/// provisioning service would have removed (`docs/concept.md` section 12; `docs/protocol/update-script.md` section 4).
+/// What an update server of version 12 has to add to its script, so that a newer device that it provisions removes
+/// what the provisioning service would have removed (`docs/concept.md` section 12; `docs/protocol/update-script.md`
+/// section 4).
 pub fn v12_cleanup() -> Script {
     Script::clean_up()
 }
 
-/// The line that sends a device to the Devices service at `base`, and into a category of a domain by automatic provisioning
-/// (`docs/protocol/update-script.md` 5.1): the values are encoded, then the whole address once more. The result holds
-/// the token.
+/// The line that directs a device to the Devices service at `base`, and into a category of a domain by automatic
+/// provisioning (`docs/protocol/update-script.md` 5.1): the values are encoded, then the whole address once more. The
+/// result contains the token.
 pub fn auto_provisioning_line(
     base: &str,
     domain: &str,
@@ -55,7 +56,7 @@ pub fn auto_provisioning_line(
     if line.len() < 2000 { Ok(Secret::new(line)) } else { Err(AutoLineError::TooLong) }
 }
 
-/// `ws` is for the laboratory (`docs/protocol/sysclient.md` 1.1).
+/// `ws` is for laboratories only (`docs/protocol/sysclient.md` 1.1).
 fn is_devices_address(text: &str) -> bool {
     let is_plain = text.starts_with("wss://") || text.starts_with("ws://");
     is_plain
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_work_is_refused() {
+    fn invalid_parts_are_refused() {
         let base = "wss://h/d/i/sysclients";
         let line = |base: &str, domain: &str, token: &str, category: &str| {
             auto_provisioning_line(base, domain, &Secret::new(token), category).unwrap_err()

@@ -1,4 +1,4 @@
-//! Scripts byte for byte, and that what is written is read back.
+//! Scripts byte for byte, and round trips.
 
 use proptest::prelude::*;
 
@@ -51,7 +51,7 @@ fn firmware_orders() {
 }
 
 #[test]
-fn nothing_breaks_out_of_its_line() {
+fn no_value_breaks_out_of_its_line() {
     let hostile = "x y\r\nconfig write\u{2028}\tz";
     let script = Script(vec![
         Command::Comment(hostile.into()),
@@ -108,7 +108,7 @@ fn all_commands_are_read() {
 }
 
 #[test]
-fn what_is_not_understood_is_kept_as_it_is() {
+fn unknown_lines_are_kept_unchanged() {
     for line in [
         "!vars create A h b",
         "vars",
@@ -191,7 +191,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(commands in prop::collection::vec(any_command(), 0..8)) {
+    fn written_scripts_are_read_back(commands in prop::collection::vec(any_command(), 0..8)) {
         let script = Script(commands);
         prop_assert_eq!(parse(&script.to_string()), script.0);
     }

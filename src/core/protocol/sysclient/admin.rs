@@ -1,6 +1,6 @@
 //! The identify message and the items of the configuration message (`docs/protocol/sysclient.md` 3.1 and 3.6).
 //!
-//! The members are read and written here, the bytes around them in [`frame`](super::frame).
+//! Reads and writes the JSON members; the message around them is handled in [`frame`](super::frame).
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use crate::core::protocol::json::{Object, Value};
 pub const PRODUCT_MAX: usize = 128;
 /// Longest `version`, in bytes.
 pub const VERSION_MAX: usize = 256;
-/// Network interfaces that are kept of one identify.
+/// Most network interfaces kept of one identify.
 pub const INTERFACES_MAX: usize = 16;
 
-/// A required member is absent, empty, of wrong type or not acceptable.
+/// A required member is absent, empty, of the wrong type or invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("member {0} is missing or not acceptable")]
 pub struct MemberError(pub &'static str);
@@ -28,9 +28,9 @@ pub struct MemberError(pub &'static str);
 pub enum OfferedCode {
     /// No code, or an empty one.
     None,
-    /// A code; nothing is known of its validity.
+    /// A well-formed code; its validity is not known.
     Code(Code),
-    /// Something was typed in that is no code.
+    /// Something was typed that is no code.
     Malformed,
 }
 
@@ -43,7 +43,7 @@ impl OfferedCode {
         }
     }
 
-    /// The text that reads as this offer; for a malformed one, some text that is no code.
+    /// A text that parses as this offer; for a malformed one, some text that is no code.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::None => None,
@@ -58,19 +58,19 @@ impl OfferedCode {
 pub struct Identify {
     /// The identifier as sent.
     pub id: HardwareId,
-    /// What the device says of itself.
+    /// The facts of the device.
     pub facts: Facts,
     /// `provisioningCode`.
     pub code: OfferedCode,
-    /// Answer to the challenge; to be ignored while none is open.
+    /// Answer to the challenge; ignored while no challenge is open.
     pub digest: Option<Box<str>>,
 }
 
 impl Identify {
     /// Reads the members.
     ///
-    /// Optional members of wrong type, and optional texts that are empty, count as absent; interfaces without a name, and those
-    /// beyond the first [`INTERFACES_MAX`], are left out.
+    /// Optional members of the wrong type and empty optional texts count as absent; interfaces without a name, and
+    /// those beyond the first [`INTERFACES_MAX`], are left out.
     pub fn read(members: &Object) -> Result<Self, MemberError> {
         let id = HardwareId::parse(required(members, "id")?).map_err(|_| MemberError("id"))?;
         let product = limited(members, "product", PRODUCT_MAX)?;
@@ -98,7 +98,7 @@ impl Identify {
         Ok(Self { id, facts, code, digest: optional(members, "digest") })
     }
 
-    /// Whether the digest is the right answer to `challenge` from a device with this password; `false` without digest.
+    /// Whether the digest is the right answer to `challenge` for this password; `false` without digest.
     pub fn answers(&self, challenge: &str, password: &Secret) -> bool {
         let Some(given) = &self.digest else { return false };
         let Facts { product, version, .. } = &self.facts;
@@ -134,7 +134,7 @@ impl fmt::Debug for Identify {
             .field("id", &self.id)
             .field("facts", &self.facts)
             .field("code", &self.code)
-            // A digest must never reach a log (`docs/protocol/sysclient.md` section 9).
+            // A digest must not be logged (`docs/protocol/sysclient.md` section 9).
             .field("digest", &self.digest.as_ref().map(|_| "…"))
             .finish()
     }
@@ -177,17 +177,17 @@ impl ConfigItem {
 
 impl fmt::Debug for ConfigItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values may hold passwords.
+        // The values may contain passwords.
         f.debug_struct("ConfigItem").field("kind", &self.kind).field("removed", &self.removed).finish_non_exhaustive()
     }
 }
 
-/// A required member that is a string with something in it.
+/// A required member that is a non-empty string.
 pub(super) fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, MemberError> {
     members.str(name).filter(|text| !text.is_empty()).ok_or(MemberError(name))
 }
 
-/// An optional member that is a string with something in it.
+/// An optional member that is a non-empty string.
 pub(super) fn optional(members: &Object, name: &str) -> Option<Box<str>> {
     members.str(name).filter(|text| !text.is_empty()).map(Into::into)
 }

@@ -8,14 +8,14 @@ use subtle::ConstantTimeEq as _;
 
 use crate::core::model::ids::Secret;
 
-/// Characters of a device password; a known client refuses any other length (`docs/protocol/sysclient.md` 3.2).
+/// Characters of a device password; known clients refuse any other length (`docs/protocol/sysclient.md` 3.2).
 pub const PASSWORD_CHARS: usize = 32;
 
-/// Characters of the seed of an administrative password; a known client insists on it
+/// Characters of the seed of an administrative password; known clients require this length
 /// (`docs/protocol/sysclient.md` 3.4).
 pub const SEED_CHARS: usize = 16;
 
-/// Longest RC4 key in bytes; the key schedule reads no further.
+/// Longest RC4 key in bytes; the key schedule ignores further ones.
 const RC4_KEY_MAX: usize = 256;
 
 /// SHA-256 in lower-case hex.
@@ -23,9 +23,9 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// RC4 without skipped bytes; it encrypts and decrypts alike. `None` if the key is empty.
+/// RC4 without skipped bytes; the same function encrypts and decrypts. `None` if the key is empty.
 ///
-/// Of a key longer than 256 bytes the cipher by its nature uses only these.
+/// Of a longer key only the first 256 bytes are used.
 pub fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
     let mut cipher = Rc4::new_from_slice(&key[..key.len().min(RC4_KEY_MAX)]).ok()?;
     let mut out = data.to_vec();
@@ -36,7 +36,7 @@ pub fn rc4(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
 /// The answer to a challenge: lower-case hex of SHA-256 over the five texts, joined by `:`
 /// (`docs/protocol/sysclient.md` section 4).
 ///
-/// `id`, `product` and `version` are those of the very identify that carries the digest.
+/// `id`, `product` and `version` are those of the same identify that carries the digest.
 pub fn device_digest(id: &str, product: &str, version: &str, challenge: &str, password: &Secret) -> String {
     let mut hash = Sha256::new();
     for text in [id, product, version, challenge] {
@@ -47,7 +47,7 @@ pub fn device_digest(id: &str, product: &str, version: &str, challenge: &str, pa
     hex::encode(hash.finalize())
 }
 
-/// Whether a digest is the expected one, in constant time and without regard to the case of its hex digits. `expected` is in
+/// Compares a digest with the expected one, in constant time and ignoring the case of its hex digits. `expected` is in
 /// lower case.
 pub fn digest_matches(given: &str, expected: &str) -> bool {
     given.to_ascii_lowercase().as_bytes().ct_eq(expected.as_bytes()).into()
@@ -60,8 +60,8 @@ pub fn seal_admin_password(seed: &str, device_password: &Secret, plain: &Secret)
     rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).map(hex::encode).unwrap_or_default()
 }
 
-/// The administrative password that a device finds in `seed` and `pwd`; `None` if `pwd` is not hex or what it yields is not
-/// UTF-8, as it is when the device password is another.
+/// Decrypts an administrative password from `seed` and `pwd`; `None` if `pwd` is not hex or the result is not UTF-8,
+/// as with a wrong device password.
 pub fn open_admin_password(seed: &str, device_password: &Secret, pwd: &str) -> Option<Secret> {
     let plain = rc4(&admin_key(seed, device_password), &hex::decode(pwd).ok()?)?;
     String::from_utf8(plain).ok().map(Secret::new)
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_administrative_password_opens_to_nothing() {
+    fn an_invalid_administrative_password_is_not_decrypted() {
         let password = Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT");
         assert_eq!(open_admin_password("k3Vx0Rz9Tq1Lm5Wb", &password, "1bbec6cac89e7"), None);
         let other = Secret::new("ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ");

@@ -7,7 +7,7 @@
 //! | [`auth`] | digest, encrypted administrative password |
 //! | [`tunnel`] | one HTTP request through the connection, server side and device side |
 //!
-//! What a message means in which state of a connection is not here, but in the sessions.
+//! It keeps no state of a connection; what a message means in which state is up to [`crate::core::session::device`].
 
 pub mod admin;
 pub mod auth;

@@ -1,8 +1,9 @@
-//! The service client's side of an app connection (`docs/protocol/appwebsocket.md`, `docs/protocol/devices-api.md`), as
-//! a state machine: what Users does.
+//! The service client's side of an app connection as a state machine (`docs/protocol/appwebsocket.md`,
+//! `docs/protocol/devices-api.md`).
 //!
-//! It logs in, asks, matches answers to asks, and knows which codes are open. After a reconnect it asks for each open code
-//! again, because a notice may have been missed. It opens no connection, reads no clock and tries no failed log-in again.
+//! It logs in, sends requests, matches answers to them, and keeps the list of open codes. After a reconnect it asks
+//! for each open code again, because a notice may have been missed. It opens no connection, reads no clock and does
+//! not repeat a failed log-in.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -22,26 +23,27 @@ pub use answers::{Answer, AskError, DeviceInfo};
 
 use answers::Asked;
 
-/// A `KeepAlive` goes out after so long without a message of our own (`docs/protocol/appwebsocket.md` 7.4).
+/// A `KeepAlive` is sent after this long without a message of our own (`docs/protocol/appwebsocket.md` 7.4).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// An ask without an answer for so long has failed. The service itself waits up to 10 s for a directory.
+/// A request fails after this long without an answer. The service itself waits up to 10 s for a directory.
 pub const ANSWER_TIME: Duration = Duration::from_secs(60);
-/// Asks that may wait for an answer at the same time.
+/// Requests that may wait for an answer at the same time.
 pub const MAX_PENDING: usize = 10_000;
 /// Codes that may be open at the same time; a roll-out has one for each user.
 pub const MAX_OPEN: usize = 200_000;
-/// Codes whose notice has come are remembered, to tell a repeated notice from a new one; the oldest are forgotten.
+/// Number of codes whose notice has come that are remembered, to recognise a repeated notice; the oldest are
+/// forgotten.
 pub const MAX_DONE: usize = 200_000;
-/// After a reconnect the open codes are asked for at this rate. The service allows 50 requests a second, and other asks must
-/// still get through.
+/// Rate at which open codes are asked for after a reconnect. The service allows 50 requests a second, so other
+/// requests still get through.
 pub const RESUME_PER_SECOND: usize = 40;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who logs in, and the proof. `sip`, `guid` and `dn` may be empty (`docs/protocol/appwebsocket.md` 3.2).
+/// The user who logs in, and the password. `sip`, `guid` and `dn` may be empty (`docs/protocol/appwebsocket.md` 3.2).
 #[derive(Debug, Clone)]
 pub struct Login {
-    /// Name of the app; decides what is allowed.
+    /// Name of the app; determines the rights.
     pub app: Box<str>,
     /// Domain of the user.
     pub domain: Box<str>,
@@ -55,19 +57,19 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// A mark of the asker, given back with the answer.
+/// Identifies a request to the caller; returned with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallTag(pub u64);
 
-/// What can be asked of the service.
+/// A request to the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// The categories for provisioning; with a device type only those that suit it.
+    /// The categories for provisioning; with a device type only those that apply to it.
     Categories {
         /// Device type, `PHONE`.
         kind: Option<Box<str>>,
     },
-    /// A new code. It is open until its notice has come or the service no longer knows it.
+    /// A new code. It stays open until its notice arrives or the service no longer knows it.
     Code {
         /// Name of the category.
         category: Box<str>,
@@ -76,37 +78,37 @@ pub enum Ask {
         /// Long validity.
         rollout: bool,
     },
-    /// Which device has used a code; if none yet, the code counts as open from now on.
+    /// The device that has used a code; if there is none yet, the code counts as open from now on.
     Provisioned(Code),
-    /// The phones of the domain with these keys, as they are now; at most a thousand.
+    /// The present state of the phones of the domain with these keys; at most a thousand.
     Phones(Vec<DeviceKey>),
 }
 
-/// What happens to the client.
+/// Input of the client.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The WebSocket is open.
     Connected,
-    /// A text message has come.
+    /// A text message has arrived.
     Text(&'a str),
-    /// The WebSocket is gone.
+    /// The WebSocket is closed.
     Closed,
-    /// Somebody asks.
+    /// A request of the caller.
     Ask(CallTag, Ask),
-    /// A code of an earlier run is still open.
+    /// A code of an earlier run that is still open.
     Watch(Code),
     /// The time of [`UsersClient::next_wake`] has come.
     Timer,
 }
 
-/// What the client wants done or known, in this order.
+/// Output of the client, in order.
 #[derive(Debug, PartialEq)]
 pub enum Action {
     /// Send a text message.
     Send(String),
     /// Close with a code.
     Close(u16),
-    /// The log-in has succeeded; asks are welcome.
+    /// The log-in has succeeded; requests are possible now.
     Ready {
         /// Domain of the instance.
         domain: Box<str>,
@@ -115,12 +117,12 @@ pub enum Action {
     LoginFailed(Box<str>),
     /// The answer to an ask.
     Answer(CallTag, Result<Answer, AskError>),
-    /// A device has used a code. The same code may come again.
+    /// A device has used a code. The notice of a code may be repeated.
     Notice(Notice),
     /// An open code has become unknown to the service: it expired without being used.
     Expired(Code),
-    /// The service sent something that cannot be understood; what it was, without content.
-    Strange(&'static str),
+    /// The service sent something invalid: a description without content.
+    Invalid(&'static str),
 }
 
 /// A device has used a code.
@@ -134,7 +136,7 @@ pub struct Notice {
     pub port: Option<Box<str>>,
     /// Learned by asking after a reconnect, not from a notice.
     pub asked: bool,
-    /// This code has been told before.
+    /// A notice of this code was reported before.
     pub again: bool,
 }
 
@@ -146,7 +148,7 @@ enum State {
     Ready,
 }
 
-/// One service client. It outlives its connections.
+/// A service client. It outlives its connections.
 #[derive(Debug)]
 pub struct UsersClient {
     login: Login,
@@ -184,7 +186,7 @@ impl UsersClient {
         self.state == State::Ready
     }
 
-    /// The codes that wait for their device.
+    /// The codes that no device has used yet.
     pub fn open_codes(&self) -> impl Iterator<Item = Code> {
         self.open.iter().copied()
     }
@@ -199,7 +201,7 @@ impl UsersClient {
         [Some(self.last_sent + KEEP_ALIVE), answer, resume].into_iter().flatten().min()
     }
 
-    /// Takes an event; what follows from it is added to `actions`.
+    /// Handles an event and appends the resulting actions.
     pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Connected => {
@@ -209,7 +211,7 @@ impl UsersClient {
             Event::Text(text) => match Object::parse(text.as_bytes()) {
                 Ok(message) => self.message(&message, now, actions),
                 Err(_) => {
-                    actions.extend([Action::Strange("a message that is not a JSON object"), Action::Close(1007)]);
+                    actions.extend([Action::Invalid("a message that is not a JSON object"), Action::Close(1007)]);
                 }
             },
             Event::Closed => self.closed(actions),
@@ -257,7 +259,7 @@ impl UsersClient {
 
     fn log_in(&mut self, message: &Object, now: Tick, actions: &mut Vec<Action>) {
         let Some(challenge) = message.str("challenge").filter(|text| !text.is_empty()) else {
-            actions.extend([Action::Strange("a challenge that is empty"), Action::Close(1002)]);
+            actions.extend([Action::Invalid("a challenge that is empty"), Action::Close(1002)]);
             return;
         };
         let Login { app, domain, sip, guid, dn, password } = &self.login;
@@ -271,7 +273,7 @@ impl UsersClient {
     fn notice(&mut self, message: &Object, actions: &mut Vec<Action>) {
         let code = message.str("code").and_then(|text| Code::parse(text).ok());
         let (Some(code), Some(device)) = (code, DeviceInfo::read(message)) else {
-            actions.push(Action::Strange("a notice without code or device"));
+            actions.push(Action::Invalid("a notice without code or device"));
             return;
         };
         self.used(code, device, message.str("port").map(Into::into), false, actions);
@@ -291,14 +293,14 @@ impl UsersClient {
         actions.push(Action::Notice(Notice { code, device, port, asked, again }));
     }
 
-    /// Asks for the next open codes, as many as this second still allows.
+    /// Asks for the next open codes, as many as the rate allows.
     fn resume_some(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if now.since(self.resume_window.0) >= SECOND {
             self.resume_window = (now, 0);
         }
         while self.resume_window.1 < RESUME_PER_SECOND && self.pending.len() < MAX_PENDING {
             let Some(code) = self.resume.pop_front() else { return };
-            // The notice may have come in the meantime.
+            // Its notice may have arrived in the meantime.
             if self.open.contains(&code) {
                 self.resume_window.1 += 1;
                 self.request(None, Ask::Provisioned(code), now, actions);
@@ -323,7 +325,7 @@ impl UsersClient {
         if self.is_ready() {
             self.resume_some(now, actions);
         } else if now.since(self.last_sent) >= ANSWER_TIME {
-            actions.extend([Action::Strange("no answer to the log-in"), Action::Close(1000)]);
+            actions.extend([Action::Invalid("no answer to the log-in"), Action::Close(1000)]);
             return;
         }
         if now.since(self.last_sent) >= KEEP_ALIVE {

@@ -1,4 +1,4 @@
-//! What happens to an app session and what it asks for: the vocabulary of [`super::session`].
+//! Events and actions of [`super::session`]. Types only, no logic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::appws::select::Selection;
 use crate::core::protocol::close::Close;
 
+use super::device_pager::DevicePager;
 use super::rights::Rights;
-use super::settling::Patience;
-use super::walk::Walk;
+use super::settling::SettleTimes;
 use crate::core::model::device_view::{DeviceView, DomainView};
 
-/// What the session must know of its server.
+/// Settings of the server that sessions need.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Domain of the instance.
@@ -25,27 +25,27 @@ pub struct Settings {
     pub instance: Box<str>,
     /// Release of Devices, `13r3` for instance.
     pub release: Box<str>,
-    /// Where passthrough addresses begin: `https://HOST/DOMAIN/INSTANCE/passthrough/`.
+    /// Prefix of passthrough addresses: `https://HOST/DOMAIN/INSTANCE/passthrough/`.
     pub passthrough: Box<str>,
     /// Build mark of the pages (hex).
     pub build_mark: Box<str>,
-    /// From the opening to the log-in.
+    /// Time limit from opening to log-in.
     pub login_timeout: Duration,
-    /// Requests of a connection per second, codes aside.
+    /// Requests of a connection per second; new codes are limited separately.
     pub requests_per_second: u32,
-    /// `HttpGet` of a connection at the same time.
+    /// Concurrent `HttpGet` of a connection.
     pub fetches: usize,
     /// New codes of a connection per second.
     pub codes_per_second: u32,
     /// When a notice counts as delivered.
-    pub patience: Patience,
+    pub patience: SettleTimes,
     /// Longest message before the log-in, in bytes.
     pub longest_before: usize,
     /// Longest message after it.
     pub longest_after: usize,
 }
 
-/// What happens to a session.
+/// Input of a session.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A text message.
@@ -58,33 +58,33 @@ pub enum Event<'a> {
     Answered(u64, Answer),
     /// Notices from the mailbox of a domain.
     Deliver(&'a DomainName, Vec<Delivery>),
-    /// Something that is followed has changed.
+    /// Something that the connection has subscribed to has changed.
     DataChange(DataChange),
-    /// Everything that was sent before [`Action::Flush`] has left.
+    /// Everything sent before [`Action::Flush`] has left.
     Flushed,
-    /// Time has passed; due at [`super::session::Session::deadline`].
+    /// The time of [`super::session::Session::deadline`] has come.
     Tick,
-    /// The connection has to end, for a reason from outside the protocol.
+    /// The connection has to be closed for a reason outside the protocol.
     End(Close),
 }
 
-/// What has changed, as far as a signal says it.
+/// What has changed, as precisely as a signal tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataChange {
-    /// These devices: they have come, gone, or are different now.
+    /// These devices: they were added, removed or changed.
     Devices(Arc<[DeviceKey]>),
-    /// The unassigned devices or their number.
+    /// The list or the number of unassigned devices.
     ListUnassigned,
     /// Domains, their categories, or who may see them.
     Domains,
-    /// Anything: signals may have been lost.
+    /// Possibly anything: signals may have been lost.
     Anything,
 }
 
-/// What the connection wants to have news of.
+/// What the connection wants to be notified of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topics {
-    /// The devices of these domains, as far as they are within the rights.
+    /// The devices of these domains, within the rights.
     pub devices: Option<Arc<Selection>>,
     /// The unassigned devices.
     pub unassigned_devices: bool,
@@ -99,7 +99,7 @@ pub enum Ask {
     Categories {
         /// The domain; `None`: that of the log-in.
         domain: Option<DomainId>,
-        /// Only those that suit this type of device.
+        /// Only those that apply to this type of device.
         device_type: Option<Box<str>>,
     },
     /// A new code.
@@ -124,14 +124,14 @@ pub enum Ask {
     Named(DeviceKey),
     /// The analogue ports of a device.
     Ports(DeviceKey),
-    /// Forgets an analogue port.
+    /// Removes an analogue port.
     RemovePort {
         /// The device.
         device: DeviceKey,
         /// Name of the port.
         port: Box<str>,
     },
-    /// What a device serves by HTTP.
+    /// A page of the web server of a device.
     Fetch {
         /// The device.
         device: DeviceKey,
@@ -140,13 +140,13 @@ pub enum Ask {
     },
     /// The domains within the rights.
     Domains,
-    /// How many devices have no domain.
+    /// The number of unassigned devices.
     Unassigned,
     /// The first page of a list of devices.
     List(Arc<Selection>),
     /// The next page.
-    More(Box<Walk>),
-    /// These devices as they are now.
+    More(Box<DevicePager>),
+    /// The present state of these devices.
     Look(Vec<DeviceKey>),
 }
 
@@ -159,7 +159,7 @@ pub enum Answer {
         name: DomainName,
         /// Number of the domain.
         domain: DomainId,
-        /// All that suit.
+        /// All categories that apply.
         categories: Vec<Category>,
     },
     /// A new code.
@@ -171,7 +171,7 @@ pub enum Answer {
         /// End of its validity.
         valid_until: UnixMillis,
     },
-    /// What is known of a code.
+    /// The device of a code.
     Device {
         /// Name of the domain.
         name: DomainName,
@@ -186,7 +186,7 @@ pub enum Answer {
     Ports(Vec<Box<str>>),
     /// It is done.
     Done,
-    /// What a device has answered.
+    /// The answer of a device.
     Fetched {
         /// HTTP status.
         status: u16,
@@ -197,22 +197,22 @@ pub enum Answer {
     },
     /// Domains, sorted by number.
     Domains(Vec<DomainView>),
-    /// How many devices have no domain.
+    /// The number of unassigned devices.
     Unassigned(u64),
     /// A page of a list, and the rest if there is more.
     Page {
         /// The devices.
         devices: Vec<DeviceView>,
-        /// What is left to read.
-        rest: Option<Box<Walk>>,
+        /// Where the list continues, if there is more.
+        rest: Option<Box<DevicePager>>,
     },
-    /// Devices that were looked at; without view if they are not there or not within the rights.
+    /// Devices that were read again; without a view if they do not exist or are outside the rights.
     Looked(Vec<(DeviceKey, Option<DeviceView>)>),
-    /// It could not be done.
+    /// The request has failed.
     Failed(ApiError),
 }
 
-/// A notice with the device as it is now.
+/// A notice with the present state of its device.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// The code that was used.
@@ -223,31 +223,31 @@ pub struct Delivery {
     pub device: DeviceView,
 }
 
-/// What the shell has to do.
+/// Output of a session: what the shell has to do.
 #[derive(Debug)]
 pub enum Action {
     /// Send a text message.
     Send(String),
     /// Send a WebSocket ping with this payload.
     Ping([u8; 8]),
-    /// Close; nothing follows.
+    /// Close; no action follows.
     Close(Close),
-    /// Judge a log-in; nothing else is handed in before the answer.
+    /// Verify a log-in; no other event is handled before [`Event::Verified`].
     Verify(Box<Login>, Box<str>),
     /// A log-in has failed.
     LoginFailed,
-    /// The log-in stands: make the connection known in its domain.
+    /// The log-in has succeeded: register the connection in its domain.
     Enlist(Box<Rights>),
     /// Answer a question; several may be open at a time.
     Ask(u64, Ask),
-    /// The connection acts as Users in this domain.
+    /// The connection acts as Users in this domain from now on.
     Act(DomainName),
     /// The connection waits for the notice of a code.
     Await(DomainName, Code),
     /// Notices are settled.
     Settle(DomainName, Vec<Code>),
-    /// Tell by [`Event::Flushed`] when everything sent so far has left.
+    /// Report [`Event::Flushed`] when everything sent so far has left.
     Flush,
-    /// From now on news of exactly this are wanted. Whatever is asked afterwards must be read after the news have begun.
+    /// Notify of exactly these topics from now on. Reads that are asked for later must start after the notifications.
     Follow(Topics),
 }

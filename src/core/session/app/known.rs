@@ -1,7 +1,8 @@
-//! What a client has been told of the devices in its filter: enough to see what is new, and to say goodbye.
+//! The devices in the filter of a client as they were last sent to it, to find what has changed and to report
+//! removals.
 //!
-//! Of each device the number, a hash of what was sent, and what `DeviceRemoved` needs. Products, versions and types are
-//! held once for all that share them.
+//! Keeps of each device the number, a hash of what was sent, and what `DeviceRemoved` needs. Product, version and type
+//! are stored once for all devices that share them.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,23 +19,23 @@ struct KnownDevice {
     id: DeviceId,
     /// Hash of the object as it was sent.
     hash: u64,
-    /// 0: none. Numbers of domains begin with 1.
+    /// 0: none. Numbers of domains start with 1.
     domain: u64,
     model: u32,
     pbx_active: bool,
     online: bool,
-    /// Of which round of reading everything.
+    /// The last full read that has met the device.
     round: u8,
 }
 
-/// What became of a device in the eyes of the client.
+/// How a device differs from what the client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChange {
-    /// It was not known.
+    /// The client does not know it.
     Added,
-    /// It was, and something else is to be said now.
+    /// It has changed.
     Changed,
-    /// Nothing new.
+    /// It is the same.
     Same,
 }
 
@@ -48,11 +49,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// The client is about to be told `text` of a device.
-    pub fn tell(&mut self, view: &DeviceView, text: &str) -> DeviceChange {
+    /// Records that `text` is about to be sent for a device.
+    pub fn record_sent(&mut self, view: &DeviceView, text: &str) -> DeviceChange {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        let told = KnownDevice {
+        let known_device = KnownDevice {
             id: view.id,
             hash: hasher.finish(),
             domain: view.domain.map_or(0, |domain| domain.0),
@@ -61,39 +62,39 @@ impl Known {
             online: view.online,
             round: self.round,
         };
-        match self.devices.insert(view.key.clone(), told) {
+        match self.devices.insert(view.key.clone(), known_device) {
             None => DeviceChange::Added,
-            Some(before) if before.hash == told.hash => DeviceChange::Same,
+            Some(before) if before.hash == known_device.hash => DeviceChange::Same,
             Some(_) => DeviceChange::Changed,
         }
     }
 
-    /// Forgets a device and writes what is said of it at last; `None` if the client does not know it.
+    /// Forgets a device and returns the text of its removal; `None` if the client does not know it.
     pub fn forget(&mut self, key: &DeviceKey) -> Option<String> {
-        let told = self.devices.remove(key)?;
-        let (product, version, kind) = self.models.get(told.model as usize)?;
+        let known_device = self.devices.remove(key)?;
+        let (product, version, kind) = self.models.get(known_device.model as usize)?;
         let gone = GoneDevice {
-            id: told.id,
+            id: known_device.id,
             hw_id: key.as_str(),
-            domain_id: (told.domain != 0).then_some(DomainId(told.domain)),
+            domain_id: (known_device.domain != 0).then_some(DomainId(known_device.domain)),
             product,
             version,
             r#type: kind,
-            pbx_active: told.pbx_active,
-            online: told.online,
+            pbx_active: known_device.pbx_active,
+            online: known_device.online,
         };
-        // Plain structures always serialise.
+        // Plain structures can always be serialized.
         serde_json::to_string(&gone).ok()
     }
 
-    /// From now on everything is told once more.
-    pub fn begin_round(&mut self) {
+    /// Starts a full read.
+    pub fn begin_full_read(&mut self) {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// The devices that have not been told in this round.
-    pub fn left_over(&self) -> impl Iterator<Item = &DeviceKey> {
-        self.devices.iter().filter(|(_, told)| told.round != self.round).map(|(key, _)| key)
+    /// The devices that the full read has not met.
+    pub fn not_met(&self) -> impl Iterator<Item = &DeviceKey> {
+        self.devices.iter().filter(|(_, known_device)| known_device.round != self.round).map(|(key, _)| key)
     }
 
     fn model(&mut self, view: &DeviceView) -> u32 {
@@ -104,7 +105,7 @@ impl Known {
         }
         // Updates leave models behind that no device has any more.
         if self.models.len() > 2 * self.devices.len() + 64 {
-            self.tidy_models();
+            self.drop_unused_models();
         }
         let number = u32::try_from(self.models.len()).unwrap_or(u32::MAX);
         self.models.push(model.clone());
@@ -112,12 +113,12 @@ impl Known {
         number
     }
 
-    fn tidy_models(&mut self) {
+    fn drop_unused_models(&mut self) {
         let old = std::mem::take(&mut self.models);
         self.numbers.clear();
-        for told in self.devices.values_mut() {
-            let Some(model) = old.get(told.model as usize) else { continue };
-            told.model = *self.numbers.entry(model.clone()).or_insert_with(|| {
+        for known_device in self.devices.values_mut() {
+            let Some(model) = old.get(known_device.model as usize) else { continue };
+            known_device.model = *self.numbers.entry(model.clone()).or_insert_with(|| {
                 self.models.push(model.clone());
                 u32::try_from(self.models.len() - 1).unwrap_or(u32::MAX)
             });
@@ -130,18 +131,18 @@ mod tests {
     use super::*;
     use crate::core::model::device_view::tests::view;
 
-    fn tell(known: &mut Known, view: &DeviceView) -> DeviceChange {
+    fn record_sent(known: &mut Known, view: &DeviceView) -> DeviceChange {
         let text = view.object().text();
-        known.tell(view, &text)
+        known.record_sent(view, &text)
     }
 
     #[test]
-    fn only_what_differs_is_news() {
+    fn only_differences_are_changes() {
         let (mut known, mut one) = (Known::default(), view(1, 2, "PHONE"));
-        assert_eq!(tell(&mut known, &one), DeviceChange::Added);
-        assert_eq!(tell(&mut known, &one), DeviceChange::Same);
+        assert_eq!(record_sent(&mut known, &one), DeviceChange::Added);
+        assert_eq!(record_sent(&mut known, &one), DeviceChange::Same);
         one.online = false;
-        assert_eq!(tell(&mut known, &one), DeviceChange::Changed);
+        assert_eq!(record_sent(&mut known, &one), DeviceChange::Changed);
         assert_eq!(
             known.forget(&one.key).unwrap(),
             concat!(
@@ -153,35 +154,35 @@ mod tests {
     }
 
     #[test]
-    fn a_round_leaves_over_what_it_has_not_met() {
+    fn a_full_read_reports_devices_that_it_has_not_met() {
         let mut known = Known::default();
         for id in 1..=3 {
-            tell(&mut known, &view(id, 2, "PHONE"));
+            record_sent(&mut known, &view(id, 2, "PHONE"));
         }
-        known.begin_round();
-        assert_eq!(known.left_over().count(), 3);
-        tell(&mut known, &view(2, 2, "PHONE"));
-        let mut left: Vec<_> = known.left_over().map(DeviceKey::as_str).collect();
+        known.begin_full_read();
+        assert_eq!(known.not_met().count(), 3);
+        record_sent(&mut known, &view(2, 2, "PHONE"));
+        let mut left: Vec<_> = known.not_met().map(DeviceKey::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["device-1", "device-3"]);
     }
 
     #[test]
-    fn models_of_the_past_are_forgotten() {
+    fn unused_models_are_dropped() {
         let (mut known, mut one, mut other) = (Known::default(), view(1, 2, "PHONE"), view(2, 2, "GW"));
         for version in 0..1000 {
             one.facts.version = version.to_string().into();
-            tell(&mut known, &one);
+            record_sent(&mut known, &one);
         }
         other.facts.version = "last".into();
-        tell(&mut known, &other);
+        record_sent(&mut known, &other);
         assert!(known.models.len() < 100, "{}", known.models.len());
         assert!(known.forget(&one.key).unwrap().contains(r#""version":"999""#));
         assert!(known.forget(&other.key).unwrap().contains(r#""version":"last""#));
     }
 
     #[test]
-    fn a_device_costs_little() {
+    fn a_device_takes_little_memory() {
         assert_eq!(std::mem::size_of::<(DeviceKey, KnownDevice)>(), 48);
     }
 }

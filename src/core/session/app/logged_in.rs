@@ -1,7 +1,7 @@
-//! A connection that has logged in: its requests, their answers in order, and its notices.
+//! A connection after the log-in: its requests, their answers in order, and its notices.
 //!
-//! What is long leaves piece by piece: after [`FLUSH_AT`] bytes nothing long follows until the client has taken them. So a
-//! client that reads slowly holds a page of a list or of notices here, never a whole list.
+//! Long output is sent in pieces: after [`FLUSH_AT`] bytes it pauses until the client has taken them. So for a client
+//! that reads slowly a page of a list or some notices are held here, never a whole list.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::core::protocol::appws::select::Selection;
 use crate::core::protocol::appws::{answers, build, passthrough};
 
 use super::event::{Action, Answer, Ask, DataChange, Delivery, Settings, Topics};
-use super::following::Following;
 use super::replies::{reply, with_address};
 use super::rights::Rights;
 use super::settling::Settling;
 use super::slots::{List, Slot, Slots, Step, Then, Work};
 use super::subscription::Subscription;
+use super::subscriptions::Subscriptions;
 
-/// After so many bytes the client has to take them before anything long follows.
+/// After this many bytes, long output pauses until the client has taken them.
 pub const FLUSH_AT: usize = 64 * 1024;
 
-/// A connection that has logged in.
+/// A connection after the log-in.
 #[derive(Debug)]
-pub(super) struct Inside {
+pub(super) struct LoggedIn {
     pub(super) rights: Rights,
     key: Secret,
     acting: Vec<DomainName>,
@@ -40,14 +40,14 @@ pub(super) struct Inside {
     pub(super) settling: Settling,
     requests: PerSecond,
     codes: PerSecond,
-    following: Following,
+    subscriptions: Subscriptions,
     topics: Topics,
-    /// Notices of subscriptions that may leave.
+    /// Notices of subscriptions that may be sent.
     notices: VecDeque<String>,
-    /// Bytes sent since the client was last known to have taken all.
+    /// Bytes sent since the last [`Event::Flushed`].
     sent: usize,
     flushing: bool,
-    /// What a telephone exchange says of itself.
+    /// What a telephone exchange has reported of itself.
     pub(super) pbx: Option<Box<PbxInfo>>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn check_build(request: &Request, url: &str, settings: &Settings) -> 
     answers::check_build(request, current.as_deref())
 }
 
-impl Inside {
+impl LoggedIn {
     pub(super) fn new(rights: Rights, key: Secret, settings: &Settings) -> Self {
         Self {
             rights,
@@ -68,7 +68,7 @@ impl Inside {
             settling: Settling::new(settings.patience),
             requests: PerSecond::new(settings.requests_per_second),
             codes: PerSecond::new(settings.codes_per_second),
-            following: Following::default(),
+            subscriptions: Subscriptions::default(),
             topics: Topics::default(),
             notices: VecDeque::new(),
             sent: 0,
@@ -78,11 +78,11 @@ impl Inside {
     }
 
     pub(super) fn deadline(&self) -> Option<Tick> {
-        let following = self.following.deadline().filter(|_| self.may_read());
-        [self.settling.deadline(), following].into_iter().flatten().min()
+        let subscriptions = self.subscriptions.deadline().filter(|_| self.may_read());
+        [self.settling.deadline(), subscriptions].into_iter().flatten().min()
     }
 
-    /// Takes a request. Returns whether more of them wait than may: the client asks, and does not read.
+    /// Handles a request. Returns whether more answers wait than allowed: the client sends requests without reading.
     pub(super) fn on_call(
         &mut self,
         request: Request,
@@ -93,7 +93,7 @@ impl Inside {
     ) -> bool {
         let call = match call {
             Ok(Call::Ignored) => return false,
-            // A notice, not a request: nobody waits for an answer.
+            // A notice, not a request: no answer.
             Ok(Call::PbxInfo(info)) => {
                 self.pbx = Some(Box::new(info));
                 return false;
@@ -126,7 +126,7 @@ impl Inside {
         self.flushing && self.slots.are_too_many()
     }
 
-    /// What a request comes to, and what has to be asked for it.
+    /// The work for a request, and the question that it needs.
     fn begin(&self, request: &Request, call: Call, settings: &Settings) -> Result<(Work, Option<Ask>), ApiError> {
         let list = |array, selection: Box<Selection>, subscribe| {
             let (selection, part) = (Arc::from(selection), Part::new(array));
@@ -194,7 +194,7 @@ impl Inside {
         actions: &mut Vec<Action>,
     ) {
         let mut acts_in = None;
-        match self.following.on_answer(number, answer, now) {
+        match self.subscriptions.on_answer(number, answer, now) {
             Ok((notices, domains_differ)) => {
                 self.notices.extend(notices);
                 self.follow(domains_differ, actions);
@@ -206,7 +206,7 @@ impl Inside {
                         (slot.work, acts_in) = reply(&slot.request, answer, &settings.passthrough, &self.key);
                     }
                     Work::List(_) => self.on_page(number, answer, settings, actions),
-                    // Answered once.
+                    // Already answered.
                     Work::Ready(..) => {}
                 }
             }
@@ -217,7 +217,7 @@ impl Inside {
         }
     }
 
-    /// A page of the list that is at the head.
+    /// A page of the list at the head.
     fn on_page(&mut self, number: u64, answer: Answer, settings: &Settings, actions: &mut Vec<Action>) {
         let Some(Slot { request, work, .. }) = self.slots.find(number) else { return };
         let Work::List(list) = work else { return };
@@ -226,14 +226,14 @@ impl Inside {
             let filter = list.subscribe.map(|_| Arc::clone(&list.selection));
             *work = Work::text(request.error(error));
             if let Some(filter) = filter {
-                // Still the filter of the last `GetDevices`, but of what it takes the client knows nothing.
-                self.following.follow_devices(Some(Subscription::idle(filter)));
+                // The filter of the last `GetDevices` stays, but the client knows none of its devices.
+                self.subscriptions.follow_devices(Some(Subscription::idle(filter)));
                 self.follow(false, actions);
             }
             return;
         };
         for view in &devices {
-            let text = match (list.subscribe, &mut self.following.devices) {
+            let text = match (list.subscribe, &mut self.subscriptions.devices) {
                 (Some(_), Some(subscription)) => {
                     let text = DeviceObject::new(view).with_interfaces().text();
                     subscription.listed(view, &text);
@@ -252,11 +252,11 @@ impl Inside {
         *work = Work::Ready(std::mem::take(&mut list.full), then);
     }
 
-    /// Returns whether more waits for the client than may.
-    pub(super) fn on_news(&mut self, news: DataChange, now: Tick, actions: &mut Vec<Action>) -> bool {
-        self.following.on_news(news);
+    /// Returns whether more data waits for the client than allowed.
+    pub(super) fn on_change(&mut self, change: DataChange, now: Tick, actions: &mut Vec<Action>) -> bool {
+        self.subscriptions.on_change(change);
         self.pump(now, actions);
-        self.following.is_overfull()
+        self.subscriptions.is_overfull()
     }
 
     pub(super) fn on_flushed(&mut self, now: Tick, actions: &mut Vec<Action>) {
@@ -268,10 +268,10 @@ impl Inside {
         !self.flushing && self.notices.is_empty()
     }
 
-    /// Sends what may leave and asks what is to be asked.
+    /// Sends what may be sent and asks the questions that are due.
     pub(super) fn pump(&mut self, now: Tick, actions: &mut Vec<Action>) {
         while !self.flushing {
-            // Notices first: those of an old filter must not come after the result of a new one.
+            // Notices first: those of an old filter must not follow the result of a new one.
             if let Some(notice) = self.notices.pop_front() {
                 self.send(notice, true, actions);
             } else if let Some(Slot { work: Work::Ready(texts, _), .. }) = self.slots.take_aside() {
@@ -283,14 +283,14 @@ impl Inside {
             }
         }
         while self.may_read() {
-            let Some(ask) = self.following.next(self.next + 1, now) else { return };
+            let Some(ask) = self.subscriptions.next(self.next + 1, now) else { return };
             self.next += 1;
             actions.push(Action::Ask(self.next, ask));
         }
     }
 
-    /// What may be long in all, lists and notices, goes out no faster than it leaves. Short answers are bounded by the window
-    /// of the socket, which cuts whoever asks and does not read.
+    /// Sends a text. Lists and notices are `paced`: they go out no faster than the client takes them. Short answers
+    /// are bounded by the send queue of the socket, which closes for a client that does not read.
     fn send(&mut self, text: String, paced: bool, actions: &mut Vec<Action>) {
         self.sent += if paced || text.len() >= FLUSH_AT { text.len() } else { 0 };
         actions.push(Action::Send(text));
@@ -300,7 +300,7 @@ impl Inside {
         }
     }
 
-    /// Goes one step on with the answer at the head; false if it has to wait.
+    /// Advances the answer at the head; false if it has to wait.
     fn step(&mut self, actions: &mut Vec<Action>) -> bool {
         let Some(Slot { request, work, .. }) = self.slots.line.front_mut() else { return false };
         let paced = matches!(work, Work::List(_));
@@ -316,7 +316,7 @@ impl Inside {
                             if let Some(subscribe) = list.subscribe {
                                 let subscription =
                                     Subscription::new(Arc::clone(&selection), subscribe, request.src.clone());
-                                self.following.follow_devices(Some(subscription));
+                                self.subscriptions.follow_devices(Some(subscription));
                                 self.follow(false, actions);
                             }
                             Ask::List(selection)
@@ -342,7 +342,7 @@ impl Inside {
         true
     }
 
-    /// An answer has left.
+    /// Performs what follows an answer that was sent.
     fn follow_up(&mut self, request: Request, then: Then, actions: &mut Vec<Action>) {
         let subscribes = request.body.bool("recvUpdates").unwrap_or(false);
         match then {
@@ -352,27 +352,27 @@ impl Inside {
                 return actions.push(Action::Await(domain, code));
             }
             Then::Listed => {
-                if let Some(devices) = &mut self.following.devices {
+                if let Some(devices) = &mut self.subscriptions.devices {
                     devices.go_live();
                 }
             }
             Then::SwitchDevices(on) => {
-                if self.following.devices.is_none() {
-                    self.following.follow_devices(Some(Subscription::idle(Arc::default())));
+                if self.subscriptions.devices.is_none() {
+                    self.subscriptions.follow_devices(Some(Subscription::idle(Arc::default())));
                 }
-                if let Some(devices) = &mut self.following.devices {
+                if let Some(devices) = &mut self.subscriptions.devices {
                     devices.switch(on, request.src);
                 }
             }
-            Then::Domains(told) => self.following.follow_domains(subscribes.then_some(told), request.src),
-            Then::Count(told) => self.following.follow_count(subscribes.then_some(told), request.src),
+            Then::Domains(told) => self.subscriptions.follow_domains(subscribes.then_some(told), request.src),
+            Then::Count(told) => self.subscriptions.follow_count(subscribes.then_some(told), request.src),
         }
         self.follow(false, actions);
     }
 
-    /// Says what news are wanted, if that has changed or means something else now.
+    /// Announces the topics, if they have changed or if `anew` is set.
     fn follow(&mut self, anew: bool, actions: &mut Vec<Action>) {
-        let topics = self.following.topics();
+        let topics = self.subscriptions.topics();
         if anew || topics != self.topics {
             self.topics = topics.clone();
             actions.push(Action::Follow(topics));

@@ -1,8 +1,11 @@
-//! Both ends of an app connection as state machines. Most clients act as Users, hence the name.
+//! App connections as state machines: [`session`] is the server's side, [`client`] the side of a service client.
+//!
+//! Implements `docs/protocol/appwebsocket.md` and `docs/protocol/devices-api.md`. Reads neither store nor clock;
+//! questions go out as [`event::Ask`] and come back as [`event::Answer`].
 
 pub mod client;
+pub mod device_pager;
 pub mod event;
-mod following;
 pub mod known;
 pub mod logged_in;
 mod replies;
@@ -11,4 +14,4 @@ pub mod session;
 pub mod settling;
 mod slots;
 pub mod subscription;
-pub mod walk;
+mod subscriptions;

@@ -1,8 +1,8 @@
-//! From the answer of the service to the texts of the result, and what follows when they have left.
+//! Builds the result texts of a request from the answer of the service, and what follows when they were sent.
 
 use super::event::Answer;
-use super::following::domain_texts;
 use super::slots::{Then, Work};
+use super::subscriptions::domain_texts;
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::message::{ApiError, Request};
@@ -14,8 +14,8 @@ pub(super) fn with_address<'a>(view: &'a DeviceView, base: &str, key: &Secret) -
     view.object().with_uri(|view| passthrough::address(base, &view.key, key))
 }
 
-/// The result of a request, and the domain that it shows the client to act in as Users
-/// (`docs/protocol/devices-api.md` 2.5), if it does.
+/// The result of a request, and the domain in which it makes the client act as Users (`docs/protocol/devices-api.md`
+/// 2.5), if any.
 pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret) -> (Work, Option<DomainName>) {
     let ready = |texts: Vec<String>, then| Work::Ready(texts.into(), then);
     let work = match answer {
@@ -44,7 +44,7 @@ pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret)
         }
         Answer::Unassigned(count) => ready(vec![answers::count(request, count)], Then::Count(count)),
         Answer::Failed(error) => Work::text(request.error(error)),
-        // Pages and second looks are asked for by lists and subscriptions only.
+        // Only lists and subscriptions ask for pages and repeated reads.
         Answer::Page { .. } | Answer::Looked(_) => Work::text(request.error(ApiError::Internal)),
     };
     (work, None)

@@ -1,4 +1,4 @@
-//! Who may do what on an app connection (`docs/protocol/appwebsocket.md` section 6).
+//! Rights on an app connection, and verification of a log-in (`docs/protocol/appwebsocket.md` section 6).
 
 use crate::core::model::device::{Domain, Requester};
 use crate::core::model::ids::{DomainName, Secret};
@@ -15,11 +15,11 @@ pub struct Instance {
     pub password: Secret,
 }
 
-/// The app of our own Users role. It is there in every domain that nobody has taken it out of, beside whatever other Users there
-/// is, so it takes the notices of its own codes only: the others' would be lost on it.
+/// The app of our own Users role. It connects to every domain in which it is not disabled, possibly beside another
+/// Users, so it only takes the notices of its own codes: it could do nothing with the others.
 pub const OWN_USERS: &str = "provbroker-users";
 
-/// What a log-in has proved.
+/// The rights that a log-in has proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// All domains.
@@ -31,8 +31,8 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// Whether the app may change things; every other app only reads, and asks for codes
-    /// (`docs/protocol/appwebsocket.md` section 6).
+    /// Whether the app may change things; all other apps only read, and ask for codes (`docs/protocol/appwebsocket.md`
+    /// section 6).
     pub fn may_change(&self) -> bool {
         &*self.requester.app == "innovaphone-devices"
     }
@@ -43,9 +43,9 @@ impl Rights {
     }
 }
 
-/// Compares a log-in with the instance password and with the password of the domain that it names, if there is such a domain.
-/// Both comparisons are always made, so that the time does not tell whether a domain exists.
-pub fn judge(login: &Login, challenge: &str, instance: &Instance, domain: Option<&Domain>) -> Option<Rights> {
+/// Verifies a log-in against the instance password and the password of its domain, if there is such a domain. Both
+/// comparisons are always made, so that the response time does not reveal whether a domain exists.
+pub fn verify_login(login: &Login, challenge: &str, instance: &Instance, domain: Option<&Domain>) -> Option<Rights> {
     let nobody = Secret::new("no such domain");
     let domain_password = domain.map_or(&nobody, |d| &d.password);
     let by_instance = login.matches(challenge, &instance.password);
@@ -86,31 +86,31 @@ mod tests {
         }
     }
 
-    fn judged(domain: &str, password: &str, found: Option<&Domain>) -> Option<(bool, DomainName)> {
+    fn verified_login(domain: &str, password: &str, found: Option<&Domain>) -> Option<(bool, DomainName)> {
         let instance =
             Instance { domain: name("example.com"), name: "devices".into(), password: Secret::new("instance") };
         let identity = AppIdentity { app: "users", domain, sip: "anna", guid: "", dn: "", info: None };
         let text = write_login(&identity, None, "4711", &Secret::new(password));
         let login = Login::read(&Request::parse(&text).unwrap());
-        judge(&login, "4711", &instance, found).map(|r| (r.admin, r.domain))
+        verify_login(&login, "4711", &instance, found).map(|r| (r.admin, r.domain))
     }
 
     #[test]
     fn the_table_of_rights() {
         let tenant = tenant();
-        assert_eq!(judged("example.com", "instance", None), Some((true, name("example.com"))));
-        assert_eq!(judged("EXAMPLE.com", "instance", None), Some((true, name("example.com"))));
-        assert_eq!(judged("", "instance", None), Some((true, name("example.com"))));
-        assert_eq!(judged("tenant.example", "instance", Some(&tenant)), None);
-        assert_eq!(judged("tenant.example", "tenant", Some(&tenant)), Some((false, name("tenant.example"))));
-        assert_eq!(judged("", "tenant", None), None);
-        assert_eq!(judged("other", "tenant", None), None);
-        assert_eq!(judged("other", "no such domain", None), None);
+        assert_eq!(verified_login("example.com", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(verified_login("EXAMPLE.com", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(verified_login("", "instance", None), Some((true, name("example.com"))));
+        assert_eq!(verified_login("tenant.example", "instance", Some(&tenant)), None);
+        assert_eq!(verified_login("tenant.example", "tenant", Some(&tenant)), Some((false, name("tenant.example"))));
+        assert_eq!(verified_login("", "tenant", None), None);
+        assert_eq!(verified_login("other", "tenant", None), None);
+        assert_eq!(verified_login("other", "no such domain", None), None);
     }
 
     #[test]
     fn a_domain_without_password_lets_nobody_in() {
         let tenant = Domain { password: Secret::default(), ..tenant() };
-        assert_eq!(judged("tenant.example", "", Some(&tenant)), None);
+        assert_eq!(verified_login("tenant.example", "", Some(&tenant)), None);
     }
 }

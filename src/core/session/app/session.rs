@@ -1,8 +1,8 @@
-//! The server side of one app connection as a state machine (`docs/protocol/appwebsocket.md`,
+//! The server's side of one app connection as a state machine (`docs/protocol/appwebsocket.md`,
 //! `docs/protocol/devices-api.md`).
 //!
-//! Questions to the service may be open side by side; their answers leave in the order of the requests, because a client
-//! without `src` finds them by order alone. While a log-in is being verified the shell hands in no message.
+//! Several questions to the service may be open; their answers are sent in the order of the requests, because a client
+//! that sends no `src` matches them by order. While a log-in is verified the shell must not hand in a message.
 
 use crate::core::model::ids::Secret;
 use crate::core::model::time::Tick;
@@ -15,13 +15,13 @@ use crate::core::protocol::close::Close;
 use super::event::{Action, Event, Settings};
 use super::rights::Rights;
 use super::settling::Outcome;
-use crate::core::session::app::logged_in::{Inside, check_build};
+use crate::core::session::app::logged_in::{LoggedIn, check_build};
 
 #[derive(Debug)]
 enum State {
     Outside { challenge: Option<(Box<str>, Tick)>, failures: u8 },
     Verifying { request: Box<Request>, app: Box<str>, failures: u8 },
-    Inside(Box<Inside>),
+    LoggedIn(Box<LoggedIn>),
     Closed,
 }
 
@@ -44,7 +44,7 @@ impl Session {
     pub fn deadline(&self, settings: &Settings) -> Option<Tick> {
         match &self.state {
             State::Outside { .. } | State::Verifying { .. } => Some(self.opened + settings.login_timeout),
-            State::Inside(inside) => inside.deadline(),
+            State::LoggedIn(inside) => inside.deadline(),
             State::Closed => None,
         }
     }
@@ -52,20 +52,20 @@ impl Session {
     /// The rights of the log-in.
     pub const fn rights(&self) -> Option<&Rights> {
         match &self.state {
-            State::Inside(inside) => Some(&inside.rights),
+            State::LoggedIn(inside) => Some(&inside.rights),
             _ => None,
         }
     }
 
-    /// What the telephone exchange at the other end has said of itself.
+    /// What a telephone exchange at the other end has reported of itself.
     pub fn pbx(&self) -> Option<&PbxInfo> {
         match &self.state {
-            State::Inside(inside) => inside.pbx.as_deref(),
+            State::LoggedIn(inside) => inside.pbx.as_deref(),
             _ => None,
         }
     }
 
-    /// Takes an event and says what to do.
+    /// Handles an event and appends the resulting actions.
     pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         match event {
             Event::Text(text) => self.on_text(text, now, settings, actions),
@@ -73,29 +73,29 @@ impl Session {
             Event::End(close) => self.close(close, actions),
             Event::Tick => self.on_tick(now, settings, actions),
             Event::Pong(payload) => {
-                if let State::Inside(inside) = &mut self.state {
+                if let State::LoggedIn(inside) = &mut self.state {
                     inside.settling.pong(payload, now);
                 }
             }
             Event::Answered(number, answer) => {
-                if let State::Inside(inside) = &mut self.state {
+                if let State::LoggedIn(inside) = &mut self.state {
                     inside.on_answer(number, answer, now, settings, actions);
                 }
             }
             Event::DataChange(news) => {
-                if let State::Inside(inside) = &mut self.state
-                    && inside.on_news(news, now, actions)
+                if let State::LoggedIn(inside) = &mut self.state
+                    && inside.on_change(news, now, actions)
                 {
                     self.close(Close::Overload, actions);
                 }
             }
             Event::Flushed => {
-                if let State::Inside(inside) = &mut self.state {
+                if let State::LoggedIn(inside) = &mut self.state {
                     inside.on_flushed(now, actions);
                 }
             }
             Event::Deliver(domain, deliveries) => {
-                if let State::Inside(inside) = &mut self.state {
+                if let State::LoggedIn(inside) = &mut self.state {
                     inside.deliver(domain, &deliveries, now, actions);
                 }
             }
@@ -119,7 +119,7 @@ impl Session {
         };
         let call = Call::read(&request);
         match &mut self.state {
-            State::Inside(inside) => {
+            State::LoggedIn(inside) => {
                 inside.settling.message(now);
                 match call {
                     Ok(Call::AppLogin(login)) => {
@@ -166,7 +166,7 @@ impl Session {
                 let failures = *failures;
                 let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
                 let app = login.app.clone();
-                // Without a challenge nothing can fit; the answer is that of any failed log-in.
+                // Without a challenge no digest can match; the answer is that of any failed log-in.
                 self.state = State::Verifying { request: Box::new(request), app, failures };
                 return match valid {
                     Some((challenge, _)) => actions.push(Action::Verify(login, challenge)),
@@ -201,7 +201,7 @@ impl Session {
         };
         actions.push(Action::Send(answers::login_ok(request, app, &settings.domain)));
         actions.push(Action::Enlist(rights.clone()));
-        self.state = State::Inside(Box::new(Inside::new(*rights, key, settings)));
+        self.state = State::LoggedIn(Box::new(LoggedIn::new(*rights, key, settings)));
     }
 
     fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
@@ -209,7 +209,7 @@ impl Session {
             State::Outside { .. } | State::Verifying { .. } if now.since(self.opened) >= settings.login_timeout => {
                 self.close(Close::TooLate, actions);
             }
-            State::Inside(inside) => {
+            State::LoggedIn(inside) => {
                 while let Some(outcome) = inside.settling.next(now) {
                     match outcome {
                         Outcome::Settled(domain, codes) => {

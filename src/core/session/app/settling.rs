@@ -1,7 +1,7 @@
-//! When a notice counts as delivered (`docs/protocol/devices-api.md` 2.5).
+//! Decides when a notice counts as delivered (`docs/protocol/devices-api.md` 2.5).
 //!
-//! The pong to the ping behind a notice proves that its bytes were read; a further five seconds of open connection stand for
-//! their being processed. A client that answers no pings but goes on sending counts as having answered.
+//! The pong to the ping after a notice proves that its bytes were read; five more seconds of open connection stand for
+//! processing it. A client that answers no pings but goes on sending counts as having answered.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use std::time::Duration;
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::Tick;
 
-/// The two times of settling.
+/// The two times that decide about settling.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// A ping has to be answered within this time.
+pub struct SettleTimes {
+    /// Time limit for the pong.
     pub answer_within: Duration,
-    /// The connection has to stay open for this long after the answer.
+    /// The connection has to stay open for this long after the pong.
     pub stay_open: Duration,
 }
 
-/// Notices written with one ping behind them.
+/// Notices sent together, with one ping after them.
 #[derive(Debug)]
 struct Batch {
     token: u64,
@@ -30,8 +30,8 @@ struct Batch {
 }
 
 impl Batch {
-    /// When the batch is settled, or else given up.
-    fn due(&self, patience: Patience) -> Tick {
+    /// When the batch is settled, or given up without an answer.
+    fn due(&self, patience: SettleTimes) -> Tick {
         let answered_by = self.written + patience.answer_within;
         match (self.pong, self.later_message) {
             (Some(pong), _) => pong + patience.stay_open,
@@ -41,30 +41,30 @@ impl Batch {
     }
 }
 
-/// The notices of a connection that are not settled.
+/// The notices of a connection that are not settled yet.
 #[derive(Debug)]
 pub struct Settling {
-    patience: Patience,
+    patience: SettleTimes,
     batches: VecDeque<Batch>,
     tokens: u64,
 }
 
-/// What has become of the oldest notices.
+/// What has become of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// They count as delivered.
+    /// Its notices count as delivered.
     Settled(DomainName, Vec<Code>),
-    /// Neither pong nor message: the connection is to be closed, the notices stay.
+    /// Neither pong nor message: the connection has to be closed, the notices stay in the mailbox.
     Silent,
 }
 
 impl Settling {
-    /// Nothing is on the way.
-    pub const fn new(patience: Patience) -> Self {
+    /// No notice sent yet.
+    pub const fn new(patience: SettleTimes) -> Self {
         Self { patience, batches: VecDeque::new(), tokens: 0 }
     }
 
-    /// Notices have been written; returns the payload of the ping that has to follow.
+    /// Records notices that were sent; returns the payload of the ping that has to follow.
     pub fn written(&mut self, domain: DomainName, codes: Vec<Code>, now: Tick) -> [u8; 8] {
         self.tokens += 1;
         let token = self.tokens;
@@ -72,7 +72,7 @@ impl Settling {
         token.to_be_bytes()
     }
 
-    /// A pong has come. It answers all pings up to its own, since the bytes before it were read as well.
+    /// Handles a pong. It answers all pings up to its own, since the bytes before it were read as well.
     pub fn pong(&mut self, payload: &[u8], now: Tick) {
         let Ok(token) = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes) else { return };
         if token <= self.tokens {
@@ -82,19 +82,19 @@ impl Settling {
         }
     }
 
-    /// A message of the client has come.
+    /// Handles any message of the client.
     pub fn message(&mut self, now: Tick) {
         for batch in self.batches.iter_mut().filter(|b| b.later_message.is_none()) {
             batch.later_message = Some(now);
         }
     }
 
-    /// When to look again.
+    /// When [`Settling::next`] has to be called.
     pub fn deadline(&self) -> Option<Tick> {
         self.batches.iter().map(|b| b.due(self.patience)).min()
     }
 
-    /// Takes out what is due.
+    /// Removes a batch that is due.
     pub fn next(&mut self, now: Tick) -> Option<Outcome> {
         let at = self.batches.iter().position(|b| b.due(self.patience) <= now)?;
         let batch = self.batches.remove(at)?;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn settling() -> Settling {
-        Settling::new(Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) })
+        Settling::new(SettleTimes { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) })
     }
 
     fn at(seconds: u64) -> Tick {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_pongs_that_goes_on_sending_counts_after_thirty_seconds() {
+    fn a_client_that_sends_without_pongs_settles_after_thirty_seconds() {
         let mut settling = settling();
         one(&mut settling, 1, at(0));
         settling.message(at(2));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_delivery() {
+    fn a_silent_client_settles_nothing() {
         let mut settling = settling();
         one(&mut settling, 1, at(0));
         settling.pong(b"foreign", at(1));

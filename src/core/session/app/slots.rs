@@ -1,18 +1,17 @@
-//! The places of the answers on a connection: they leave in the order of the requests
-//! (`docs/protocol/appwebsocket.md` section 2).
+//! Keeps the answers of a connection in the order of the requests (`docs/protocol/appwebsocket.md` section 2).
 //!
 //! Only `HttpGet` may be overtaken, by anything but another `HttpGet` with the same `src`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::walk::Walk;
+use super::device_pager::DevicePager;
 use crate::core::model::ids::{Code, DomainId, DomainName};
 use crate::core::protocol::appws::list::Part;
 use crate::core::protocol::appws::message::Request;
 use crate::core::protocol::appws::select::Selection;
 
-/// The place of an answer.
+/// A request and its answer.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) number: u64,
@@ -20,22 +19,22 @@ pub(super) struct Slot {
     pub(super) work: Work,
 }
 
-/// How far the answer is.
+/// Progress of an answer.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// It has been asked for.
+    /// The service was asked.
     Asked,
-    /// A list of devices: asked for page by page, and only when it is its turn.
+    /// A list of devices: asked for page by page, when it is at the head.
     List(Box<List>),
-    /// The texts that are left to be sent, and what follows then.
+    /// Texts that still have to be sent, and what follows then.
     Ready(VecDeque<String>, Then),
 }
 
-/// A list of devices that is being given out.
+/// A list of devices that is being sent.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) selection: Arc<Selection>,
-    /// `GetDevices`, and whether it subscribes; `None`: a list of the app interface.
+    /// Set for `GetDevices`: whether it subscribes; `None`: a list of the app interface.
     pub(super) subscribe: Option<bool>,
     pub(super) part: Part,
     /// Parts that are complete.
@@ -43,52 +42,52 @@ pub(super) struct List {
     pub(super) step: Step,
 }
 
-/// How far a list is.
+/// Progress of a list.
 #[derive(Debug)]
 pub(super) enum Step {
     Begin,
-    /// A page has been asked for.
+    /// A page was asked for.
     Reading,
-    Rest(Box<Walk>),
+    Rest(Box<DevicePager>),
 }
 
-/// What follows when an answer has left.
+/// What follows when an answer was sent.
 #[derive(Debug)]
 pub(super) enum Then {
     Nothing,
-    /// The notice of a code is awaited. Only now, so that it cannot overtake the result that tells the code.
+    /// Wait for the notice of a code. Only now, so that the notice cannot overtake the result that contains the code.
     Await(DomainName, Code),
-    /// The notices of the list begin.
+    /// The notices of the listed devices begin.
     Listed,
-    /// The notices about devices are switched.
+    /// Switch the notices about devices.
     SwitchDevices(bool),
-    /// These domains have been told; the notices about them begin or end.
+    /// These domains were sent; the notices about them begin or end.
     Domains(BTreeMap<DomainId, String>),
-    /// This number of unassigned devices has been told; the notices about it begin or end.
+    /// This number of unassigned devices was sent; the notices about it begin or end.
     Count(u64),
 }
 
 impl Work {
-    /// One text, and nothing afterwards.
+    /// A single text, with nothing to follow.
     pub(super) fn text(text: String) -> Self {
         Self::Ready(VecDeque::from([text]), Then::Nothing)
     }
 }
 
-/// All places of a connection.
+/// All answers of a connection that were not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Answers in the order of the requests.
+    /// Answers that keep the order of the requests.
     pub(super) line: VecDeque<Slot>,
-    /// `HttpGet`.
+    /// Answers to `HttpGet`.
     pub(super) aside: VecDeque<Slot>,
 }
 
-/// Answers that may wait for a client that has not yet taken what was sent before.
+/// Most answers that may wait while the client does not read.
 const MOST: usize = 512;
 
 impl Slots {
-    /// Whether more answers wait than may.
+    /// Whether more answers wait than allowed.
     pub(super) fn are_too_many(&self) -> bool {
         self.line.len() + self.aside.len() > MOST
     }
@@ -97,12 +96,12 @@ impl Slots {
         self.line.iter_mut().chain(&mut self.aside).find(|slot| slot.number == number)
     }
 
-    /// How many `HttpGet` are under way.
+    /// Number of `HttpGet` under way.
     pub(super) fn fetches(&self) -> usize {
         self.aside.iter().filter(|slot| matches!(slot.work, Work::Asked)).count()
     }
 
-    /// Takes out an `HttpGet` whose answer may leave: none with the same `src` stands before it.
+    /// Removes an `HttpGet` that may be sent: none with the same `src` is before it.
     pub(super) fn take_aside(&mut self) -> Option<Slot> {
         let free = |at: usize, slot: &Slot| {
             matches!(slot.work, Work::Ready(..))

@@ -1,15 +1,15 @@
-//! The notices about devices that a client has subscribed to (`docs/protocol/devices-api.md` 4.3 to 4.6).
+//! The device notices that a client has subscribed to (`docs/protocol/devices-api.md` 4.3 to 4.6).
 //!
-//! A signal only says which devices to look at again. What is sent follows from what is read then and from what the client knows
-//! already, so doubled, late or lost signals do no harm. Changes are gathered for a second. When signals may have been lost, or
-//! the domains themselves have changed, everything is read again and only the differences go out.
+//! A signal only names the devices to read again. The notice is the difference between what is read then and what was
+//! sent before, so doubled, late or lost signals do no harm. Changes are merged for a second. When signals may have
+//! been lost, or the domains themselves have changed, everything is read again and only the differences are sent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::device_pager::DevicePager;
 use super::known::{DeviceChange, Known};
-use super::walk::Walk;
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::Tick;
@@ -17,41 +17,41 @@ use crate::core::protocol::appws::answers::notice;
 use crate::core::protocol::appws::objects::DeviceObject;
 use crate::core::protocol::appws::select::Selection;
 
-/// Changes of one device within this time are merged into the last one.
+/// Changes of a device within this time become one notice.
 pub const MERGE: Duration = Duration::from_secs(1);
 
-/// Devices looked at again at once.
-pub const AT_ONCE: usize = 256;
+/// Most devices read again at a time.
+pub const MAX_KEYS_PER_READ: usize = 256;
 
-/// What may wait for a client that does not take it (`docs/protocol/devices-api.md` 4.6), in bytes that it holds here.
+/// Most bytes that may wait here for a client that does not read (`docs/protocol/devices-api.md` 4.6).
 pub const MAX_WAITING: usize = 4 * 1024 * 1024;
 
-/// What a waiting change holds beside the text of its key: its place in a set of pointers.
+/// Bytes of a waiting change besides the text of its key: its entry in a set of pointers.
 const PER_CHANGE: usize = 40;
 
 #[derive(Debug, PartialEq, Eq)]
-enum Doing {
-    /// The result of the subscribing request is on its way; nothing goes before it.
+enum State {
+    /// The result of the subscribing request is being sent; no notice may precede it.
     Listing,
-    Nothing,
+    Idle,
     /// These devices are being read again.
-    Looking(Vec<DeviceKey>),
-    /// Everything is being read again; the rest of it, while none is under way.
-    Walking(Option<Box<Walk>>),
+    ReadingSome(Vec<DeviceKey>),
+    /// Everything is being read again; holds the next page while none is being read.
+    ReadingAll(Option<Box<DevicePager>>),
 }
 
-/// What is to be read.
+/// What has to be read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// These devices.
-    Look(Vec<DeviceKey>),
+pub enum NextRead {
+    /// The present state of these devices.
+    Devices(Vec<DeviceKey>),
     /// All selected devices from the beginning.
-    Walk(Arc<Selection>),
+    All(Arc<Selection>),
     /// The next page.
-    More(Box<Walk>),
+    NextPage(Box<DevicePager>),
 }
 
-/// A filter, what the client knows of it, and whether it wants notices.
+/// A filter, the devices that the client knows of it, and whether it wants notices.
 #[derive(Debug)]
 pub struct Subscription {
     src: Option<Box<str>>,
@@ -59,12 +59,12 @@ pub struct Subscription {
     on: bool,
     known: Known,
     changed: HashSet<DeviceKey>,
-    /// Of `changed`, in bytes.
+    /// Size of `changed`, in bytes.
     waiting: usize,
-    /// The changes of the present second that have not been looked at.
+    /// Merged changes that are due to be read.
     queue: Vec<DeviceKey>,
     all_again: bool,
-    doing: Doing,
+    state: State,
     not_before: Tick,
 }
 
@@ -80,14 +80,14 @@ impl Subscription {
             waiting: 0,
             queue: Vec::new(),
             all_again: false,
-            doing: Doing::Listing,
+            state: State::Listing,
             not_before: Tick(0),
         }
     }
 
-    /// A filter of which the client knows nothing yet and wants no notices.
+    /// A filter without notices, of which the client knows no devices yet.
     pub fn idle(selection: Arc<Selection>) -> Self {
-        Self { doing: Doing::Nothing, ..Self::new(selection, false, None) }
+        Self { state: State::Idle, ..Self::new(selection, false, None) }
     }
 
     /// The filter.
@@ -100,31 +100,31 @@ impl Subscription {
         self.on
     }
 
-    /// A device has gone out with the result.
+    /// Records a device that was sent with the result.
     pub fn listed(&mut self, view: &DeviceView, text: &str) {
-        self.known.tell(view, text);
+        self.known.record_sent(view, text);
     }
 
-    /// The result has gone out whole.
+    /// The whole result was sent; notices may follow.
     pub fn go_live(&mut self) {
-        self.doing = Doing::Nothing;
+        self.state = State::Idle;
     }
 
-    /// Switches the notices on or off. What was missed in between is made up for.
+    /// Switches the notices on or off. Changes missed in between are sent when they are switched on.
     pub fn switch(&mut self, on: bool, src: Option<Box<str>>) {
         if on {
             self.src = src;
             self.all_again = true;
         } else {
             (self.changed, self.waiting, self.queue) = (HashSet::new(), 0, Vec::new());
-            if matches!(self.doing, Doing::Walking(Some(_))) {
-                self.doing = Doing::Nothing;
+            if matches!(self.state, State::ReadingAll(Some(_))) {
+                self.state = State::Idle;
             }
         }
         self.on = on;
     }
 
-    /// These devices have changed, come or gone.
+    /// These devices were changed, added or removed.
     pub fn changed(&mut self, keys: impl IntoIterator<Item = DeviceKey>) {
         if self.on && !self.selection.unassigned {
             for key in keys {
@@ -141,24 +141,24 @@ impl Subscription {
         self.all_again |= self.on;
     }
 
-    /// Whether more waits than may.
+    /// Whether more data waits than allowed.
     pub const fn is_overfull(&self) -> bool {
         self.waiting > MAX_WAITING
     }
 
-    /// When [`Subscription::next`] has something to say, if nothing else happens before.
+    /// When [`Subscription::next`] has to be called, if nothing else happens before.
     pub fn deadline(&self) -> Option<Tick> {
         let something = self.all_again || !self.changed.is_empty() || !self.queue.is_empty();
-        (self.on && self.doing == Doing::Nothing && something).then_some(self.not_before)
+        (self.on && self.state == State::Idle && something).then_some(self.not_before)
     }
 
-    /// What is to be read now. It has to be answered by [`Subscription::looked`], [`Subscription::walked`] or
-    /// [`Subscription::failed`] before there is more to read.
-    pub fn next(&mut self, now: Tick) -> Option<Reading> {
-        match &mut self.doing {
-            Doing::Walking(rest) => return rest.take().map(Reading::More),
-            Doing::Nothing if self.on => {}
-            Doing::Nothing | Doing::Looking(_) | Doing::Listing => return None,
+    /// The next read. It has to be answered by [`Subscription::looked`], [`Subscription::walked`] or
+    /// [`Subscription::failed`] before the next one.
+    pub fn next(&mut self, now: Tick) -> Option<NextRead> {
+        match &mut self.state {
+            State::ReadingAll(rest) => return rest.take().map(NextRead::NextPage),
+            State::Idle if self.on => {}
+            State::Idle | State::ReadingSome(_) | State::Listing => return None,
         }
         if self.queue.is_empty() {
             if now < self.not_before {
@@ -167,9 +167,9 @@ impl Subscription {
             if self.all_again {
                 self.all_again = false;
                 self.not_before = now + MERGE;
-                self.known.begin_round();
-                self.doing = Doing::Walking(None);
-                return Some(Reading::Walk(Arc::clone(&self.selection)));
+                self.known.begin_full_read();
+                self.state = State::ReadingAll(None);
+                return Some(NextRead::All(Arc::clone(&self.selection)));
             }
             if self.changed.is_empty() {
                 return None;
@@ -178,65 +178,66 @@ impl Subscription {
             self.waiting = 0;
             self.queue = std::mem::take(&mut self.changed).into_iter().collect();
         }
-        let keys = self.queue.split_off(self.queue.len().saturating_sub(AT_ONCE));
-        self.doing = Doing::Looking(keys.clone());
-        Some(Reading::Look(keys))
+        let keys = self.queue.split_off(self.queue.len().saturating_sub(MAX_KEYS_PER_READ));
+        self.state = State::ReadingSome(keys.clone());
+        Some(NextRead::Devices(keys))
     }
 
-    /// Each of the devices as it is now, if it is within the rights. Returns the notices.
+    /// Handles the devices that were read; without a view if they do not exist or are outside the rights. Returns the
+    /// notices.
     pub fn looked(&mut self, found: Vec<(DeviceKey, Option<DeviceView>)>) -> Vec<String> {
-        self.doing = Doing::Nothing;
+        self.state = State::Idle;
         let mut notices = Vec::new();
         if !self.on {
-            // Switched off meanwhile: the client hears of it when it switches on again.
+            // Switched off meanwhile: the client gets the changes when it switches on again.
             return notices;
         }
         for (key, view) in found {
             match view.filter(|view| self.selection.takes(view)) {
-                Some(view) => notices.extend(self.tell(&view)),
+                Some(view) => notices.extend(self.record_sent(&view)),
                 None => notices.extend(self.forget(&key)),
             }
         }
         notices
     }
 
-    /// A page of everything, and the rest if there is more. Returns the notices.
-    pub fn walked(&mut self, views: &[DeviceView], rest: Option<Box<Walk>>) -> Vec<String> {
+    /// Handles a page of the full read, and its continuation if there is more. Returns the notices.
+    pub fn walked(&mut self, views: &[DeviceView], rest: Option<Box<DevicePager>>) -> Vec<String> {
         if !self.on {
-            self.doing = Doing::Nothing;
+            self.state = State::Idle;
             return Vec::new();
         }
-        let mut notices: Vec<_> = views.iter().filter_map(|view| self.tell(view)).collect();
+        let mut notices: Vec<_> = views.iter().filter_map(|view| self.record_sent(view)).collect();
         if rest.is_some() {
-            self.doing = Doing::Walking(rest);
+            self.state = State::ReadingAll(rest);
             return notices;
         }
-        self.doing = Doing::Nothing;
-        let left: Vec<_> = self.known.left_over().cloned().collect();
+        self.state = State::Idle;
+        let left: Vec<_> = self.known.not_met().cloned().collect();
         if self.selection.unassigned {
             notices.extend(left.iter().filter_map(|key| self.forget(key)));
         } else {
-            // Not met, but it may have changed its place on the way: look at it by itself before it is said to be gone.
+            // Not met, but it may have moved during the read: read it separately before reporting its removal.
             self.changed(left);
         }
         notices
     }
 
-    /// It could not be read: once more, a little later.
+    /// The read has failed: it is repeated a little later.
     pub fn failed(&mut self, now: Tick) {
         self.not_before = now + MERGE;
-        match std::mem::replace(&mut self.doing, Doing::Nothing) {
-            Doing::Looking(keys) => self.changed(keys),
-            Doing::Walking(_) => self.all_changed(),
-            Doing::Listing | Doing::Nothing => {}
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::ReadingSome(keys) => self.changed(keys),
+            State::ReadingAll(_) => self.all_changed(),
+            State::Listing | State::Idle => {}
         }
         let queue = std::mem::take(&mut self.queue);
         self.changed(queue);
     }
 
-    fn tell(&mut self, view: &DeviceView) -> Option<String> {
+    fn record_sent(&mut self, view: &DeviceView) -> Option<String> {
         let text = DeviceObject::new(view).with_interfaces().text();
-        let mt = match self.known.tell(view, &text) {
+        let mt = match self.known.record_sent(view, &text) {
             DeviceChange::Added => "DeviceAdded",
             DeviceChange::Changed => "DeviceUpdate",
             DeviceChange::Same => return None,

@@ -1,8 +1,7 @@
-//! The device's side of its connection (`docs/protocol/sysclient.md`), as a state machine: what a phone says to the
-//! Devices service.
+//! The device's side of its connection as a state machine (`docs/protocol/sysclient.md`).
 //!
-//! It identifies, answers challenges, keeps passwords and passes tunnel bytes to a web server of the caller. It opens no
-//! connection and writes no file. Update scripts, and with them the address to connect to, are the matter of
+//! It identifies, answers challenges, keeps passwords and forwards tunnel bytes to a web server of the caller. It
+//! opens no connection and writes no file. Update scripts, and with them the address to connect to, belong to
 //! [`settings`](super::settings).
 
 use std::time::Duration;
@@ -21,11 +20,11 @@ use crate::core::protocol::sysclient::tunnel::{DeviceAction, DeviceTunnel};
 #[cfg(test)]
 mod tests;
 
-/// A right digest is not confirmed by any message, and a wrong one ends the connection at once. So a connection that stays open
+/// No message confirms a right digest, and a wrong one closes the connection at once. So a connection that stays open
 /// for this long after a digest counts as that of a member.
-pub const SETTLE: Duration = Duration::from_secs(2);
+pub const MEMBER_AFTER: Duration = Duration::from_secs(2);
 
-/// What a device keeps over restarts.
+/// What a device keeps across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// The device password.
@@ -34,56 +33,56 @@ pub struct Memory {
     /// The administrative password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_password: Option<Secret>,
-    /// A typed code, as long as no device password has come for it.
+    /// A typed code, until a device password arrives for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
 }
 
-/// What happens to the device.
+/// Input of the device.
 #[derive(Debug)]
 pub enum Event {
     /// The WebSocket is open.
     Connected,
-    /// A binary message has come.
+    /// A binary message has arrived.
     Message(Bytes),
-    /// The WebSocket is gone.
+    /// The WebSocket is closed.
     Closed,
     /// A person has typed a code.
     CodeTyped(Code),
-    /// The code has been removed from the device, or a new one is being asked for.
+    /// The code was removed from the device, or a new one is requested.
     CodeRemoved,
-    /// Something that the identify tells has changed.
+    /// The facts in the identify have changed.
     FactsChanged(Box<Facts>),
     /// The local web server has sent bytes of an answer.
     WebBytes(u32, Bytes),
     /// The local web server has closed a session.
     WebClosed(u32),
-    /// The time of [`PhoneClient::next_wake`] has come.
+    /// The time of [`DeviceClient::next_wake`] has come.
     Timer,
 }
 
-/// What the device wants done or known, in this order.
+/// Output of the device, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send a binary message.
     Send(Vec<u8>),
     /// Close with a code.
     Close(u16),
-    /// The [memory](PhoneClient::memory) has a new device password and no code any more: write it down before going on.
+    /// The [memory](DeviceClient::memory) has a new device password and no code any more: persist it before going on.
     KeepPassword(Secret),
     /// The memory has a new administrative password.
     KeepAdminPassword(Secret),
-    /// Hand bytes of a request to the local web server; a session with a new number is a new request.
+    /// Forward bytes of a request to the local web server; a new session number means a new request.
     Web(u32, Bytes),
-    /// A session is over: forget what belongs to it.
+    /// A tunnel session is over: drop its state.
     WebClose(u32),
-    /// Nothing to do, but worth telling.
-    Saw(Sight),
+    /// Nothing to do; reports what was observed.
+    Observed(Observation),
 }
 
-/// What was seen on the wire.
+/// What was observed on the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
+pub enum Observation {
     /// An identify has been sent.
     Identified {
         /// It carried a code.
@@ -91,9 +90,9 @@ pub enum Sight {
         /// It carried the answer to a challenge.
         digest: bool,
     },
-    /// A challenge has come, and there is no password to answer it with. Like a known client, the device keeps silent.
+    /// A challenge arrived without a password to answer it. As real devices do, it sends nothing.
     ChallengeWithoutPassword,
-    /// The device belongs to a domain and has been told or let in.
+    /// The device is a member of a domain.
     Member(Proof),
     /// An administrative password that cannot be decrypted.
     AdminPasswordUnreadable,
@@ -104,38 +103,38 @@ pub enum Sight {
         /// The first batch is complete.
         last: bool,
     },
-    /// What became of a provision request for an analogue port; an error text if it failed.
+    /// The result of a provision request for an analogue port; an error text if it failed.
     ProvisionResult(Option<Box<str>>),
-    /// A message of a later version was dropped.
+    /// A message of a later protocol version was dropped.
     Dropped(Ignored),
     /// A message that breaks the protocol; the connection is closed.
     Malformed(DecodeError),
 }
 
-/// By what a device knows that it is a member.
+/// How a device learned that it is a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// It has been given a device password.
     Password,
-    /// After its digest came something that only members get.
+    /// After its digest something arrived that only members get.
     Served,
-    /// After its digest the connection stayed open for [`SETTLE`].
+    /// After its digest the connection stayed open for [`MEMBER_AFTER`].
     Silence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Offline,
-    /// Connected; no password given and no challenge answered yet.
-    Stranger,
-    /// A digest has been sent at this time.
+    /// Connected; no password received and no challenge answered yet.
+    Unproved,
+    /// A digest was sent at this time.
     Answered(Tick),
     Member,
 }
 
-/// One device. It outlives its connections.
+/// A device. It outlives its connections.
 #[derive(Debug)]
-pub struct PhoneClient {
+pub struct DeviceClient {
     id: HardwareId,
     facts: Facts,
     memory: Memory,
@@ -143,23 +142,23 @@ pub struct PhoneClient {
     tunnel: DeviceTunnel,
 }
 
-impl PhoneClient {
+impl DeviceClient {
     /// A device that is not connected.
     pub fn new(id: HardwareId, facts: Facts, memory: Memory) -> Self {
         Self { id, facts, memory, state: State::Offline, tunnel: DeviceTunnel::new() }
     }
 
-    /// What is to be kept over restarts.
+    /// What has to be kept across restarts.
     pub const fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// What the identify tells.
+    /// The facts of the identify.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Whether the device knows that it is a member, on this connection.
+    /// Whether the device knows that it is a member on this connection.
     pub fn is_member(&self) -> bool {
         self.state == State::Member
     }
@@ -167,23 +166,24 @@ impl PhoneClient {
     /// When [`Event::Timer`] is due.
     pub fn next_wake(&self) -> Option<Tick> {
         match self.state {
-            State::Answered(at) => Some(at + SETTLE),
+            State::Answered(at) => Some(at + MEMBER_AFTER),
             _ => None,
         }
     }
 
-    /// Takes an event; what follows from it is added to `actions`.
+    /// Handles an event and appends the resulting actions.
     pub fn on(&mut self, event: Event, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Connected => {
-                self.state = State::Stranger;
+                self.state = State::Unproved;
                 self.tunnel = DeviceTunnel::new();
                 self.identify(None, actions);
             }
             Event::Message(message) => match decode_from_server(&message) {
                 Ok(message) => self.message(message, now, actions),
                 Err(error) => {
-                    actions.extend([Action::Saw(Sight::Malformed(error)), Action::Close(error.close().code())]);
+                    actions
+                        .extend([Action::Observed(Observation::Malformed(error)), Action::Close(error.close().code())]);
                 }
             },
             Event::Closed => {
@@ -215,9 +215,9 @@ impl PhoneClient {
         }
     }
 
-    /// Every identify is complete, and the code is in it for as long as no password has come for it.
+    /// Every identify is complete; it contains the code until a password arrives for it.
     fn identify(&self, digest: Option<String>, actions: &mut Vec<Action>) {
-        let sight = Sight::Identified { code: self.memory.code.is_some(), digest: digest.is_some() };
+        let sight = Observation::Identified { code: self.memory.code.is_some(), digest: digest.is_some() };
         let identify = Identify {
             id: self.id.clone(),
             facts: self.facts.clone(),
@@ -225,12 +225,12 @@ impl PhoneClient {
             digest: digest.map(Into::into),
         };
         actions.push(Action::Send(FromDevice::Identify(Box::new(identify)).encode()));
-        actions.push(Action::Saw(sight));
+        actions.push(Action::Observed(sight));
     }
 
     fn join(&mut self, proof: Proof, actions: &mut Vec<Action>) {
         self.state = State::Member;
-        actions.push(Action::Saw(Sight::Member(proof)));
+        actions.push(Action::Observed(Observation::Member(proof)));
     }
 
     fn message(&mut self, message: FromServer, now: Tick, actions: &mut Vec<Action>) {
@@ -256,21 +256,23 @@ impl PhoneClient {
                         self.memory.admin_password = Some(plain.clone());
                         actions.push(Action::KeepAdminPassword(plain));
                     }
-                    None => actions.push(Action::Saw(Sight::AdminPasswordUnreadable)),
+                    None => actions.push(Action::Observed(Observation::AdminPasswordUnreadable)),
                 }
             }
-            FromServer::ProvisionResult { error } => actions.push(Action::Saw(Sight::ProvisionResult(error))),
+            FromServer::ProvisionResult { error } => {
+                actions.push(Action::Observed(Observation::ProvisionResult(error)));
+            }
             FromServer::Configuration { item, last } => {
-                actions.push(Action::Saw(Sight::Configuration { item, last }));
+                actions.push(Action::Observed(Observation::Configuration { item, last }));
             }
             FromServer::Tunnel { session, event } => perform(self.tunnel.server(session, event), actions),
-            FromServer::Ignored(ignored) => actions.push(Action::Saw(Sight::Dropped(ignored))),
+            FromServer::Ignored(ignored) => actions.push(Action::Observed(Observation::Dropped(ignored))),
         }
     }
 
     fn answer(&mut self, challenge: &str, now: Tick, actions: &mut Vec<Action>) {
         let Some(password) = &self.memory.password else {
-            actions.push(Action::Saw(Sight::ChallengeWithoutPassword));
+            actions.push(Action::Observed(Observation::ChallengeWithoutPassword));
             return;
         };
         let Facts { product, version, .. } = &self.facts;
@@ -282,7 +284,7 @@ impl PhoneClient {
 
 fn perform(tunnel_actions: Vec<DeviceAction>, actions: &mut Vec<Action>) {
     actions.extend(tunnel_actions.into_iter().filter_map(|action| match action {
-        // The first bytes open it just as well.
+        // The first bytes open it as well.
         DeviceAction::Open(_) => None,
         DeviceAction::Deliver(session, bytes) => Some(Action::Web(session, bytes)),
         DeviceAction::Send(session, event) => Some(Action::Send(FromDevice::Tunnel { session, event }.encode())),

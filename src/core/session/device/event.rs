@@ -1,4 +1,4 @@
-//! What happens to a device session and what it asks for: the vocabulary of [`super::session`].
+//! Events and actions of [`super::session`]. Types only, no logic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use crate::core::protocol::close::Close;
 use crate::core::protocol::sysclient::admin::Identify;
 use crate::core::protocol::sysclient::tunnel::{Expects, Failure, Head};
 
-/// Times and bounds that the configuration sets.
+/// Times and limits from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// From the opening to the first identify.
+    /// Time limit from opening to the first identify.
     pub identify: Duration,
-    /// From the challenge to its answer.
+    /// Time limit from the challenge to its answer.
     pub challenged: Duration,
-    /// Between two pings.
+    /// Interval of pings.
     pub ping_every: Duration,
-    /// Without any frame of the device.
+    /// Time without any frame of the device after which it counts as dead.
     pub dead_after: Duration,
-    /// Tunnel sessions of one device that others than the broker itself may have open at once
+    /// Tunnel sessions that may be open on one connection, apart from those of the broker's own work
     /// (`docs/protocol/sysclient.md` 8.1).
     pub max_tunnels: usize,
 }
@@ -45,61 +45,61 @@ impl Default for Settings {
     }
 }
 
-/// What happens to a session.
+/// Input of a session.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A whole binary message.
     Message(&'a Bytes),
-    /// Any frame has come, a pong for instance.
+    /// Some frame has arrived, such as a pong.
     Heard,
-    /// The answer to [`Action::Claim`], with what was drawn for it.
-    Claimed(Claimed, Draw),
-    /// An operator has changed whom the device belongs to: its membership now, with what was drawn for it.
-    Rechecked(Option<Membership>, Draw),
-    /// The answer to [`Action::Join`]: whether the domain has taken the member in.
+    /// The answer to [`Action::Claim`], with random texts for it.
+    Claimed(Claimed, RandomTexts),
+    /// An operator has changed the domain of the device: its present membership, with random texts for it.
+    Rechecked(Option<Membership>, RandomTexts),
+    /// The answer to [`Action::Join`]: whether the domain has accepted the member.
     Joined(bool),
     /// The answer to [`Action::Plan`].
     Planned(Planned),
     /// The jobs of the domain have changed.
     Replan,
-    /// The administrative password of the domain has changed: the membership as it is now, and sixteen letters and digits.
+    /// The administrative password of the domain has changed: the present membership, and sixteen letters and digits.
     AdminPassword(Membership, Box<str>),
-    /// The answer to [`Action::Deposit`]: whether it is done.
+    /// The answer to [`Action::Deposit`]: whether it has succeeded.
     Deposited(bool),
     /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.
     PortClaimed(Option<&'static str>),
-    /// An HTTP request for the device. What becomes of it comes as [`Action::Tunnel`] with this id.
+    /// An HTTP request for the device. Its outcome is reported as [`Action::Tunnel`] with this id.
     Open(TunnelId, TunnelRequest),
-    /// Whoever made the request has all bytes of the answer that it was given.
+    /// The requester has taken all bytes of the answer sent so far.
     Taken(TunnelId),
     /// Bytes for the device after an upgrade, one piece at a time: the next one after [`Output::Sent`].
     Pipe(TunnelId, Bytes),
-    /// Whoever made the request has gone away.
+    /// The requester has gone away.
     Abandon(TunnelId),
-    /// Time has passed; due at [`super::session::Session::deadline`].
+    /// The time of [`super::session::Session::deadline`] has come.
     Tick,
-    /// The actor of the domain is gone; a new one takes its members.
+    /// The domain actor has died; a new one takes over its members.
     DomainLost,
-    /// The connection has to end, for a reason from outside the protocol.
+    /// The connection has to be closed for a reason outside the protocol.
     End(Close),
-    /// The server stops: the connection has to end with [`Close::Stopping`] as soon as nothing is under way on it.
+    /// The server stops: close the connection with [`Close::Stopping`] as soon as nothing is under way on it.
     Stop,
 }
 
-/// A tunnel session, as the shell calls it; never used twice on one connection.
+/// Number of a tunnel session between shell and session; never reused on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TunnelId(pub u64);
 
 impl TunnelId {
-    /// The first of the numbers that the device session gives to its own work; the shell counts from 1.
+    /// The first of the numbers for tunnels of the session's own work; the shell counts from 1.
     const OWN: u64 = 1 << 63;
 
-    /// The `number`th of the device session's own.
+    /// The `number`th tunnel of the session's own work.
     pub(super) const fn own(number: u32) -> Self {
         Self(Self::OWN | number as u64)
     }
 
-    /// Whether it is one of the device session's own.
+    /// Whether it is a tunnel of the session's own work.
     pub(super) const fn is_own(self) -> bool {
         self.0 & Self::OWN != 0
     }
@@ -110,31 +110,31 @@ impl TunnelId {
 pub struct TunnelRequest {
     /// Head and body; the head at most [`crate::core::protocol::sysclient::tunnel::REQUEST_HEAD_MAX`] bytes.
     pub bytes: Bytes,
-    /// What may follow it.
+    /// The kind of answer that may follow.
     pub expects: Expects,
 }
 
 impl std::fmt::Debug for TunnelRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // It may carry passwords, and goes into no log.
+        // The bytes may contain passwords and must not be logged.
         f.debug_struct("TunnelRequest").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
-/// What comes of a request, in this order: a head, pieces of the body, the end; or at any point a failure.
+/// Result of a request, in this order: a head, pieces of the body, the end; or a failure at any point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// The answer begins.
+    /// The head of the answer.
     Head(Head),
     /// A piece of the body; [`Event::Taken`] asks for the next one.
     Body(Bytes),
-    /// The device has the bytes of [`Event::Pipe`].
+    /// The device has taken the bytes of [`Event::Pipe`].
     Sent,
     /// The answer is complete.
     Done,
-    /// There is no answer.
+    /// There will be no answer.
     Failed(Failure),
-    /// The answer will never be complete.
+    /// The answer has begun and will never be complete.
     Abort(Failure),
     /// No session could be opened.
     Refused(TunnelRefused),
@@ -151,23 +151,23 @@ pub enum TunnelRefused {
 
 /// Random texts for the answer to a claim.
 #[derive(Debug, Clone)]
-pub struct Draw {
+pub struct RandomTexts {
     /// Ten decimal digits for a challenge.
     pub challenge: Box<str>,
     /// Sixteen letters and digits for an administrative password.
     pub seed: Box<str>,
 }
 
-/// What became of a claim.
+/// Result of a claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// The device has entered a domain: the record is written, the password new.
+    /// The device has entered a domain: the record is stored, the password is new.
     Entered(Membership),
     /// The device belongs to a domain, and nothing has changed.
     Known {
         /// The membership that it may prove.
         membership: Membership,
-        /// If it cannot answer, its query lets it in once more.
+        /// If it cannot answer the challenge, its query lets it in again.
         again_by_query: bool,
         /// Its code was wrong.
         bad_code: bool,
@@ -177,66 +177,66 @@ pub enum Claimed {
         /// Its code was wrong.
         bad_code: bool,
     },
-    /// Too many attempts.
+    /// Too many wrong attempts.
     Blocked,
-    /// The store does not answer.
+    /// The store is unavailable.
     Unavailable,
 }
 
-/// A device and the administrative password that it is to be handed, if any.
+/// A device and the administrative password to hand out, if any.
 #[derive(Debug, Clone)]
 pub struct Membership {
     /// The record.
     pub device: Box<Device>,
-    /// Administrative password by the rules of `docs/protocol/sysclient.md` 3.4.
+    /// Administrative password, chosen by the rules of `docs/protocol/sysclient.md` 3.4.
     pub hand_out: Option<Secret>,
 }
 
-/// What [`Action::Plan`] begins with.
+/// What [`Action::Plan`] starts from.
 #[derive(Debug)]
 pub enum Basis {
-    /// This record, of a device that has just registered.
+    /// This record of a device that has just registered.
     Registered(Box<Device>),
     /// This record.
     Record(Box<Device>),
-    /// The record in the store, but with these facts if there are any.
+    /// The record in the store, with these facts if there are any.
     Store(Option<Box<Facts>>),
 }
 
-/// What there is to do for a member (`docs/protocol/sysclient.md` 5.2).
+/// The work for a member (`docs/protocol/sysclient.md` 5.2).
 #[derive(Debug)]
 pub enum Planned {
-    /// This.
+    /// There is a plan.
     Work {
         /// The record that the plan was made for.
         device: Box<Device>,
-        /// What there is to do.
+        /// The plan.
         plan: Box<Plan>,
-        /// The time of day that it was made for.
+        /// The time of day of the plan.
         now: UnixMillis,
     },
-    /// Nothing: the device is not of this domain any more.
+    /// The device no longer belongs to this domain.
     Gone,
-    /// The store does not answer.
+    /// The store is unavailable.
     Unavailable,
 }
 
-/// What the shell has to do.
+/// Output of a session: what the shell has to do.
 #[derive(Debug)]
 pub enum Action {
     /// Send a binary message.
     Send(Vec<u8>),
     /// Send a WebSocket ping.
     Ping,
-    /// Close; nothing follows.
+    /// Close; no action follows.
     Close(Close),
-    /// Look the device up and let it in if it may.
+    /// Look the device up and let it enter if it may.
     Claim(Arc<Identify>, Stage),
-    /// Make this connection the one of the device in its domain.
+    /// Make this connection the member for the device in its domain.
     Join(DomainName),
-    /// Find out what work there is.
+    /// Make a plan.
     Plan(Basis),
-    /// Keep how far the work has come.
+    /// Store the progress of the work.
     Keep(Box<Work>),
     /// Add to the timeline of the device.
     Note(TimelineEvent),
@@ -253,13 +253,13 @@ pub enum Action {
     Proved,
     /// The password is no longer tentative.
     Confirm(Secret),
-    /// The device says something new of itself.
+    /// The facts of the device have changed.
     Refresh(Box<Facts>),
-    /// Something of the answer to a request.
+    /// A part of the answer to a request.
     Tunnel(TunnelId, Output),
     /// Count a wrong digest.
     WrongDigest,
-    /// Something was thrown away (`docs/protocol/sysclient.md` section 9, "drop").
+    /// A message was dropped (`docs/protocol/sysclient.md` section 9, "drop").
     Dropped,
 }
 
@@ -269,14 +269,14 @@ impl Action {
         matches!(self, Self::Claim(..) | Self::Join(_) | Self::Plan(_) | Self::Deposit(_) | Self::ClaimPort { .. })
     }
 
-    /// Whether it is about a line of the session itself.
+    /// Whether it is output of a tunnel of the session's own work.
     pub(super) const fn is_of_own_line(&self) -> bool {
         matches!(self, Self::Tunnel(id, _) if id.is_own())
     }
 }
 
 impl Event<'_> {
-    /// Whether it answers such an action.
+    /// Whether it answers a question.
     pub const fn is_answer(&self) -> bool {
         matches!(
             self,

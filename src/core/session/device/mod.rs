@@ -1,4 +1,7 @@
-//! Both ends of a device connection as state machines, and what a simulated device keeps.
+//! Connections of devices as state machines (`docs/protocol/sysclient.md`): [`session`] is the server's side,
+//! [`client`] the device's side, [`settings`] the persistent state of a simulated device.
+//!
+//! Knows neither store nor domain actor; what it needs of them it asks for by [`event::Action`].
 
 pub mod client;
 pub mod event;

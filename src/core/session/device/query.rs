@@ -7,10 +7,10 @@ use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::entry::AutoOffer;
 use crate::core::protocol::percent;
 
-/// The query as it came, decoded once. It holds a token and is never logged.
+/// The query, decoded once. It contains a token and must not be logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
-    /// No parameter of automatic provisioning at all.
+    /// No parameter of automatic provisioning.
     None,
     /// Incomplete, or not decodable.
     Bad,
@@ -28,8 +28,8 @@ pub struct Given {
 }
 
 impl Query {
-    /// Reads the part of the address behind `?`. Unknown parameters are ignored; a broken sequence or a repeated parameter makes
-    /// the whole query invalid.
+    /// Reads the part of the address after `?`. Unknown parameters are ignored; a broken escape or a repeated
+    /// parameter makes the whole query invalid.
     pub fn read(raw: &str) -> Self {
         if raw.is_empty() {
             return Self::None;
@@ -50,8 +50,8 @@ impl Query {
         }
     }
 
-    /// Compares with the domain of that name, if there is one. An unknown domain takes as long as a known one.
-    pub fn weigh(&self, domain: Option<&Domain>) -> AutoOffer {
+    /// Compares the query with the domain of that name, if there is one. Takes the same time for an unknown domain.
+    pub fn check(&self, domain: Option<&Domain>) -> AutoOffer {
         let given = match self {
             Self::None => return AutoOffer::None,
             Self::Bad => return AutoOffer::Bad,
@@ -94,17 +94,17 @@ mod tests {
     fn the_documented_example() {
         let query = Query::read("domain=DOMAIN.com&token=abcdef%23XYZ&category=acme%20IP%20Phone&x=1");
         let good = AutoOffer::Good { domain: DomainName::parse("domain.com").unwrap(), category: CategoryId(4) };
-        assert_eq!(query.weigh(Some(&domain("abcdef#XYZ"))), good);
-        assert_eq!(query.weigh(Some(&domain("abcdef%23XYZ"))), AutoOffer::Bad);
-        assert_eq!(query.weigh(Some(&domain(""))), AutoOffer::Bad, "no token set: feature off");
-        assert_eq!(query.weigh(None), AutoOffer::Bad);
+        assert_eq!(query.check(Some(&domain("abcdef#XYZ"))), good);
+        assert_eq!(query.check(Some(&domain("abcdef%23XYZ"))), AutoOffer::Bad);
+        assert_eq!(query.check(Some(&domain(""))), AutoOffer::Bad, "no token set: feature off");
+        assert_eq!(query.check(None), AutoOffer::Bad);
     }
 
     #[test]
-    fn what_makes_a_query_invalid() {
-        let weigh = |raw: &str| Query::read(raw).weigh(Some(&domain("t")));
-        assert_eq!(weigh(""), AutoOffer::None);
-        assert_eq!(weigh("x=1"), AutoOffer::None);
+    fn invalid_queries() {
+        let check = |raw: &str| Query::read(raw).check(Some(&domain("t")));
+        assert_eq!(check(""), AutoOffer::None);
+        assert_eq!(check("x=1"), AutoOffer::None);
         for raw in [
             "domain=domain.com&token=t",
             "domain=domain.com&token=&category=acme%20IP%20Phone",
@@ -114,7 +114,7 @@ mod tests {
             "domain=domain.com&token=%zz&category=acme%20IP%20Phone",
             "domain=domain.com&token=t&category=acme+IP+Phone",
         ] {
-            assert_eq!(weigh(raw), AutoOffer::Bad, "{raw}");
+            assert_eq!(check(raw), AutoOffer::Bad, "{raw}");
         }
     }
 }

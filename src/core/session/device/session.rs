@@ -1,8 +1,8 @@
-//! The server side of one device connection as a state machine (`docs/protocol/sysclient.md` section 5).
+//! The server's side of one device connection as a state machine (`docs/protocol/sysclient.md` section 5).
 //!
-//! Events come in, actions go out. The shell performs an action that asks for something ([`Action::Claim`], [`Action::Join`],
-//! [`Action::Plan`], [`Action::Deposit`], [`Action::ClaimPort`]) and gives the answer as the next event; until then it hands in
-//! no message of the device. There is at most one such question at a time.
+//! Some actions are questions ([`Action::Claim`], [`Action::Join`], [`Action::Plan`], [`Action::Deposit`],
+//! [`Action::ClaimPort`]); the shell returns the answer as an event. At most one question is open at a time, and until
+//! it is answered the shell must not hand in a message of the device.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,33 +16,33 @@ use crate::core::protocol::close::Close;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::protocol::sysclient::frame::{self, FromDevice, FromServer};
 
-use super::event::{Action, Basis, Claimed, Draw, Event, Membership, Settings};
+use super::event::{Action, Basis, Claimed, Event, Membership, RandomTexts, Settings};
 use super::state::{Challenged, State};
 use stopping::ANSWERED_WITHIN;
 
-/// A challenge is valid this long (`docs/protocol/sysclient.md` 3.3).
+/// How long a challenge is valid (`docs/protocol/sysclient.md` 3.3).
 const CHALLENGE_VALID: Duration = Duration::from_secs(30);
 
-/// Wrong codes that one connection may try.
-const BAD_CODES: u8 = 3;
+/// Wrong codes that a connection may try.
+const MAX_BAD_CODES: u8 = 3;
 
-/// Messages of unknown tunnel sessions in a minute before the connection is closed (`docs/protocol/sysclient.md` 7.4).
+/// Messages of unknown tunnel sessions per minute that close the connection (`docs/protocol/sysclient.md` 7.4).
 const STRAY_MESSAGES: u32 = 100;
 
-/// The server side of one device connection.
+/// The server's side of one device connection.
 #[derive(Debug)]
 pub struct Session {
     state: State,
     key: Option<DeviceKey>,
     /// The identify that is being claimed.
-    said: Option<Arc<Identify>>,
+    claiming: Option<Arc<Identify>>,
     opened: Tick,
-    heard: Tick,
+    last_frame: Tick,
     pinged: Tick,
     bad_codes: u8,
     strays: u32,
     strays_since: Tick,
-    /// It ends as soon as nothing is under way.
+    /// Set when the server stops: the connection closes as soon as nothing is under way.
     stopping: bool,
     /// A question is open.
     asking: bool,
@@ -54,9 +54,9 @@ impl Session {
         Self {
             state: State::New,
             key: None,
-            said: None,
+            claiming: None,
             opened: now,
-            heard: now,
+            last_frame: now,
             pinged: now,
             bad_codes: 0,
             strays: 0,
@@ -66,7 +66,7 @@ impl Session {
         }
     }
 
-    /// The device, once it has said who it is.
+    /// The device, after its first identify.
     pub const fn key(&self) -> Option<&DeviceKey> {
         self.key.as_ref()
     }
@@ -79,27 +79,28 @@ impl Session {
         }
     }
 
-    /// Whether the device is kept as unassigned.
+    /// Whether the device is registered as unassigned.
     pub const fn is_unassigned(&self) -> bool {
         matches!(self.state, State::Unassigned)
     }
 
     /// When the next [`Event::Tick`] is due.
     pub fn deadline(&self, settings: &Settings) -> Tick {
-        let alive = (self.pinged + settings.ping_every).min(self.heard + settings.dead_after);
+        let alive = (self.pinged + settings.ping_every).min(self.last_frame + settings.dead_after);
         match &self.state {
             State::New => alive.min(self.opened + settings.identify),
             State::Challenged(c) if self.stopping => alive.min(c.since + ANSWERED_WITHIN),
-            State::Challenged(c) if c.again.is_some() => alive.min(c.since + in_vain_after(settings)),
+            State::Challenged(c) if c.again.is_some() => alive.min(c.since + unanswered_after(settings)),
             State::Challenged(c) => alive.min(c.since + settings.challenged),
-            State::Member(m) => {
-                [m.join_at, m.deposit_at, m.look_at, m.tunnels.deadline()].into_iter().flatten().fold(alive, Tick::min)
-            }
+            State::Member(m) => [m.join_at, m.deposit_at, m.replan_at, m.tunnels.deadline()]
+                .into_iter()
+                .flatten()
+                .fold(alive, Tick::min),
             State::Unassigned | State::Closed => alive,
         }
     }
 
-    /// Takes an event and says what to do.
+    /// Handles an event and appends the resulting actions.
     pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         if matches!(self.state, State::Closed) {
             return;
@@ -107,18 +108,18 @@ impl Session {
         self.asking &= !event.is_answer();
         match event {
             Event::Message(bytes) => {
-                self.heard = now;
+                self.last_frame = now;
                 self.on_message(bytes, now, actions);
             }
-            Event::Heard => self.heard = now,
-            Event::Claimed(claimed, draw) => self.on_claimed(claimed, draw, now, actions),
-            Event::Rechecked(found, draw) => self.on_rechecked(found, &draw, actions),
+            Event::Heard => self.last_frame = now,
+            Event::Claimed(claimed, random) => self.on_claimed(claimed, random, now, actions),
+            Event::Rechecked(found, random) => self.on_rechecked(found, &random, actions),
             Event::Joined(joined) => self.on_joined(joined, now, actions),
             Event::Planned(planned) => self.on_planned(planned, now, settings, actions),
             Event::Replan => self.on_replan(actions),
             Event::AdminPassword(membership, seed) => {
                 if let State::Member(member) = &self.state {
-                    member.hand_out_anew(&membership, &seed, actions);
+                    member.hand_out_changed(&membership, &seed, actions);
                 }
             }
             Event::Deposited(done) => self.on_deposited(done, now, settings, actions),
@@ -151,7 +152,7 @@ impl Session {
             Event::End(close) => self.close(close, actions),
             Event::Stop => self.stopping = true,
         }
-        self.hear_own_tunnels(now, settings, actions);
+        self.handle_own_tunnels(now, settings, actions);
         self.asking |= actions.iter().any(Action::is_question);
         self.stop_if_idle(now, actions);
     }
@@ -182,7 +183,7 @@ impl Session {
         }
     }
 
-    /// A message of a tunnel session that is not open (`docs/protocol/sysclient.md` 7.4).
+    /// Counts a message of a tunnel session that is not open (`docs/protocol/sysclient.md` 7.4).
     fn on_stray(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if now.since(self.strays_since) >= Duration::from_secs(60) {
             self.strays_since = now;
@@ -198,7 +199,7 @@ impl Session {
 
     fn on_identify(&mut self, identify: Box<Identify>, now: Tick, actions: &mut Vec<Action>) {
         let key = identify.id.key();
-        // One connection is one device. Otherwise a challenge of one could be answered for another.
+        // A connection belongs to one device. Otherwise a challenge for one could be answered for another.
         if self.key.as_ref().is_some_and(|k| *k != key) {
             return self.close(Close::NotAllowed, actions);
         }
@@ -206,7 +207,7 @@ impl Session {
         match &mut self.state {
             State::New | State::Unassigned => {
                 let identify = Arc::from(identify);
-                self.said = Some(Arc::clone(&identify));
+                self.claiming = Some(Arc::clone(&identify));
                 actions.push(Action::Claim(identify, Stage::Open));
             }
             State::Challenged(challenged) => {
@@ -222,7 +223,7 @@ impl Session {
                 }
             }
             State::Member(member) => {
-                member.heed(&identify.facts);
+                member.update_facts(&identify.facts);
                 if identify.code == OfferedCode::None {
                     let facts = Box::new(identify.facts);
                     actions.push(Action::Refresh(facts.clone()));
@@ -235,16 +236,16 @@ impl Session {
         }
     }
 
-    fn on_claimed(&mut self, claimed: Claimed, draw: Draw, now: Tick, actions: &mut Vec<Action>) {
-        let said = self.said.take();
+    fn on_claimed(&mut self, claimed: Claimed, random: RandomTexts, now: Tick, actions: &mut Vec<Action>) {
+        let claiming = self.claiming.take();
         if let Claimed::Entered(membership) = claimed {
-            return self.enter(membership, &draw, actions);
+            return self.enter(membership, &random, actions);
         }
         if let State::Member(member) = &mut self.state {
-            // A member stays one whatever became of its code: not let in again, attempts used up, or the store away.
+            // A member stays a member whatever the result of its code: no new entry, too many attempts, or no store.
             match claimed {
                 Claimed::Unknown { .. } => self.close(Close::Removed, actions),
-                // Before it has joined nothing is done for it.
+                // No work starts before the member has joined.
                 _ if member.planned || member.join_at.is_some() => {}
                 _ => member.plan(actions),
             }
@@ -253,7 +254,7 @@ impl Session {
         let bad_code = match claimed {
             Claimed::Known { membership, again_by_query, bad_code } => {
                 if !matches!(self.state, State::Challenged(_)) {
-                    self.challenge(membership, said.filter(|_| again_by_query), draw, now, actions);
+                    self.challenge(membership, claiming.filter(|_| again_by_query), random, now, actions);
                 }
                 bad_code
             }
@@ -266,7 +267,7 @@ impl Session {
             Claimed::Entered(_) => return,
         };
         self.bad_codes += u8::from(bad_code);
-        if self.bad_codes > BAD_CODES {
+        if self.bad_codes > MAX_BAD_CODES {
             self.close(Close::TooMany, actions);
         }
     }
@@ -275,18 +276,19 @@ impl Session {
         &mut self,
         membership: Membership,
         again: Option<Arc<Identify>>,
-        draw: Draw,
+        random: RandomTexts,
         now: Tick,
         actions: &mut Vec<Action>,
     ) {
-        actions.push(Action::Send(FromServer::Challenge(draw.challenge.clone()).encode()));
+        actions.push(Action::Send(FromServer::Challenge(random.challenge.clone()).encode()));
         self.state = State::Challenged(Box::new(Challenged {
             membership,
-            challenge: draw.challenge,
+            challenge: random.challenge,
             open: true,
             since: now,
-            seed: draw.seed,
-            again: again.map(|said| Arc::new(Identify { code: OfferedCode::None, digest: None, ..(*said).clone() })),
+            seed: random.seed,
+            again: again
+                .map(|claiming| Arc::new(Identify { code: OfferedCode::None, digest: None, ..(*claiming).clone() })),
         }));
     }
 
@@ -295,8 +297,8 @@ impl Session {
             State::New => now.since(self.opened) >= settings.identify,
             State::Challenged(challenged) => {
                 let waited = now.since(challenged.since);
-                let over = waited >= settings.challenged || now.since(self.heard) >= settings.dead_after;
-                if !over && waited >= in_vain_after(settings) {
+                let over = waited >= settings.challenged || now.since(self.last_frame) >= settings.dead_after;
+                if !over && waited >= unanswered_after(settings) {
                     let again = challenged.again.take();
                     actions.extend(again.map(|identify| Action::Claim(identify, Stage::Challenged)));
                 }
@@ -304,7 +306,8 @@ impl Session {
             }
             State::Member(member) => {
                 member.tunnels.expire(now, actions);
-                // One question at a time; the others are due at the next tick. A line of our own that is over leads to one.
+                // One question at a time; the others are due at the next tick. A finished line of our own leads to a
+                // question.
                 if actions.iter().any(Action::is_of_own_line) {
                     return;
                 }
@@ -313,9 +316,9 @@ impl Session {
                     actions.push(Action::Join(member.domain.clone()));
                 } else if member.deposit_at.is_some_and(|at| now >= at) {
                     member.deposit_at = None;
-                    actions.extend(member.owed.map(Action::Deposit));
-                } else if member.look_at.is_some_and(|at| now >= at) {
-                    member.look_at = None;
+                    actions.extend(member.pending_notice.map(Action::Deposit));
+                } else if member.replan_at.is_some_and(|at| now >= at) {
+                    member.replan_at = None;
                     if !member.is_busy() {
                         actions.push(Action::Plan(Basis::Store(None)));
                     }
@@ -327,7 +330,7 @@ impl Session {
         if over {
             return self.close(Close::TooLate, actions);
         }
-        if now.since(self.heard) >= settings.dead_after {
+        if now.since(self.last_frame) >= settings.dead_after {
             return self.close(Close::Silent, actions);
         }
         if now.since(self.pinged) >= settings.ping_every {
@@ -337,9 +340,9 @@ impl Session {
     }
 }
 
-/// A device that has not answered by now cannot: known ones without their password keep silent. In good time before the
-/// connection ends, however short the configuration makes it.
-fn in_vain_after(settings: &Settings) -> Duration {
+/// After this time a challenge counts as unanswered: a known device without its password sends nothing. It ends well
+/// before the time limit of the connection, however short that is configured.
+fn unanswered_after(settings: &Settings) -> Duration {
     CHALLENGE_VALID.min(settings.challenged / 2)
 }
 

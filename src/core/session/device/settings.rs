@@ -1,8 +1,9 @@
-//! What a simulated device keeps, and how it runs an update script (`docs/protocol/update-script.md` section 7).
+//! The persistent state of a simulated device, and running update scripts on it (`docs/protocol/update-script.md`
+//! section 7).
 //!
-//! [`Settings`] is the memory of the device: variables, the three copies of its configuration, what hardware it is. Scripts go
-//! in as commands, and what the device has to do comes out as [`Action`]s. Transfers, timers, connections and the display are
-//! the shell's part; it reports finished transfers back. All of it can be serialised, as a state file.
+//! [`Settings`] holds the variables, the three copies of the configuration and the hardware data. Scripts go in as
+//! commands; what the device has to do comes out as [`Action`]s. Transfers, timers, connections and the display belong
+//! to the shell; it reports finished transfers back. Everything can be serialized as a state file.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +19,13 @@ mod run;
 pub use config::Config;
 pub use machine::Machine;
 
-/// The update address that phones leave the factory with (`docs/protocol/update-script.md` section 1).
+/// The update address of phones in factory state (`docs/protocol/update-script.md` section 1).
 pub const FACTORY_URL: &str = "http://config.innovaphone.com/init";
 
-/// Minutes between two polls if nothing is configured.
+/// Default minutes between two polls.
 const POLL_MINUTES: u32 = 15;
 
-/// For so many minutes after its start a device fresh from the factory polls fast.
+/// Minutes after the start during which a device in factory state polls fast.
 const FRESH_MINUTES: u32 = 30;
 
 /// The serial of the last `check` that ran to its end.
@@ -33,7 +34,7 @@ const CHECK: &str = "UPDATE/CHECK";
 /// The serial of the last saving of the configuration.
 const SCFG: &str = "UPDATE/SCFG";
 
-/// What an order of UP0 loads.
+/// What a load command of UP0 loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Firmware (`prot`).
@@ -51,24 +52,25 @@ impl Part {
     }
 }
 
-/// What the device has to do, in this order.
+/// What the device has to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// The address of Devices has changed: close the connection, open one to this address, or none. The address may hold a token.
+    /// The address of Devices has changed: close the connection, and open one to this address, if any. The address may
+    /// contain a token.
     Connect(Option<Secret>),
     /// Show the form for the code.
     ShowForm,
-    /// Take the form away.
+    /// Hide the form.
     HideForm,
-    /// Load this; then call [`Settings::loaded`]. If it fails, drop the orders and restarts that follow it.
+    /// Load this, then call [`Settings::loaded`]. If it fails, drop the loads and restarts that follow it.
     Load(Part, LoadCommand),
-    /// Send `body` there by HTTP PUT; then call [`Settings::stored`] with `last`.
+    /// Send `body` to this address by HTTP PUT, then call [`Settings::stored`] with `last`.
     Put {
-        /// Where to.
+        /// The address.
         url: Box<str>,
-        /// What to send.
+        /// The body.
         body: Secret,
-        /// What to do afterwards.
+        /// The command to finish with.
         last: Option<(Final, Box<str>)>,
     },
     /// Restart, now or when idle; then call [`Settings::start`].
@@ -76,17 +78,17 @@ pub enum Action {
         /// Wait until nobody uses the device.
         when_idle: bool,
     },
-    /// Ask the update address every so many minutes.
+    /// Poll the update address every so many minutes.
     PollEvery(u32),
-    /// Ask the update address at once.
+    /// Poll the update address at once.
     PollNow,
-    /// Output of a command; the body of the answer if it came by HTTP.
+    /// Output of a command; the response body if the command came by HTTP.
     Print(Secret),
-    /// A command that is not understood, skipped.
+    /// A command that was not understood and skipped.
     Report(Box<str>),
 }
 
-/// What the device knows of the time when a script arrives.
+/// The time as the device knows it when a script arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Hour of the day, 0 to 23; `None`: the clock is not set.
@@ -101,26 +103,26 @@ struct Variable {
     value: Secret,
 }
 
-/// The memory of a simulated device.
+/// The persistent state of a simulated device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What hardware and firmware it is.
+    /// Hardware and firmware data.
     pub machine: Machine,
     factory_url: Box<str>,
     variables: BTreeMap<Box<str>, Variable>,
     edited: Config,
     active: Config,
     saved: Config,
-    /// Interval of fast polling while provisioning goes on; 0: it does not.
+    /// Interval of fast polling during provisioning; 0: off.
     provision_minutes: u32,
-    /// The interval that the last [`Action::PollEvery`] named.
+    /// The interval of the last [`Action::PollEvery`].
     poll_announced: u32,
-    /// Something has been loaded that is not running yet, or will have been when what is ordered is there.
+    /// Something was loaded, or is about to be, that only runs after a restart.
     restart_needed: bool,
 }
 
 impl Settings {
-    /// A device fresh from the factory; `factory_url` is its update address as long as none is configured.
+    /// A device in factory state; `factory_url` is its update address as long as none is configured.
     pub fn factory(machine: Machine, factory_url: &str) -> Self {
         Self {
             machine,
@@ -135,7 +137,7 @@ impl Settings {
         }
     }
 
-    /// The device starts or has restarted: the saved configuration comes into effect, the rest of the configurations is lost.
+    /// The device starts or has restarted: the saved configuration becomes active, unsaved changes are lost.
     pub fn start(&mut self) -> Vec<Action> {
         self.active = self.saved.clone();
         self.edited = self.saved.clone();
@@ -147,16 +149,16 @@ impl Settings {
         [Action::Connect(self.devices_url().cloned())].into_iter().chain(form).chain(poll).collect()
     }
 
-    /// Runs a script, or a single line that came by `/!…`. An empty script will do to learn that the interval of polling has
-    /// changed by the mere passing of time.
+    /// Runs a script, or a single line received by `/!…`. With an empty script it only reports that the polling
+    /// interval has changed by the passing of time.
     pub fn run(&mut self, commands: &[Command], now: Now) -> Vec<Action> {
         let mut actions = run::run(self, commands, now);
         actions.extend(self.poll_change(now.minutes_up));
         actions
     }
 
-    /// An order of [`Action::Load`] has been carried out: the new build counts from now on
-    /// (`docs/protocol/update-script.md` 7, item 6).
+    /// A load of [`Action::Load`] has succeeded: the new build counts from now on (`docs/protocol/update-script.md` 7,
+    /// item 6).
     pub fn loaded(&mut self, part: Part, order: &LoadCommand) -> Vec<Action> {
         self.set(part.variable(), "", Secret::new(order.serial.clone()));
         match part {
@@ -167,26 +169,26 @@ impl Settings {
         run::restart_after(order.last, true).into_iter().collect()
     }
 
-    /// An order of [`Action::Load`] could not be carried out, and those after it will not be.
+    /// A load of [`Action::Load`] has failed, and those after it are dropped.
     pub const fn load_failed(&mut self) {
         self.restart_needed = false;
     }
 
-    /// What [`Action::Put`] asked for has been sent.
+    /// The transfer of [`Action::Put`] has succeeded.
     pub fn stored(&mut self, last: Option<&(Final, Box<str>)>) -> Vec<Action> {
         let Some((last, serial)) = last else { return Vec::new() };
         self.set(SCFG, "", Secret::new(serial.clone()));
         run::restart_after(*last, self.restart_needed).into_iter().collect()
     }
 
-    /// A person has typed something into the form and confirmed it.
+    /// A person has confirmed a text in the form.
     pub fn typed(&mut self, text: &str) -> Vec<Action> {
         let mut actions = self.create(PROVISIONING_CODE, "h", Secret::new(text));
         actions.push(Action::PollNow);
         actions
     }
 
-    /// Whether the form for the code is on the display.
+    /// Whether the form for the code is displayed.
     pub fn shows_form(&self) -> bool {
         self.variable(PROVISIONING_CODE).is_some_and(|value| value.expose() == PROMPT)
     }
@@ -201,18 +203,18 @@ impl Settings {
         self.variables.get(name).map(|variable| &variable.value)
     }
 
-    /// The configuration that is in effect.
+    /// The active configuration.
     pub const fn active(&self) -> &Config {
         &self.active
     }
 
-    /// The address of Devices in effect.
+    /// The active address of Devices.
     pub fn devices_url(&self) -> Option<&Secret> {
         self.active.value("SYSCLIENT", "/sysadmin").filter(|url| !url.is_empty())
     }
 
-    /// The address of the next poll: the configured one with placeholders filled in, and the query that every device adds
-    /// (`docs/protocol/update-script.md` section 1). It may hold a code.
+    /// The address of the next poll: the configured one with placeholders filled in, and the query that every device
+    /// adds (`docs/protocol/update-script.md` section 1). It may contain a code.
     pub fn update_url(&self) -> Secret {
         let configured = self.active.value("UP1", "/url").filter(|url| !url.is_empty());
         let mut url = self.machine.fill(configured.map_or(&*self.factory_url, Secret::expose));
@@ -250,7 +252,7 @@ impl Settings {
         }
     }
 
-    /// Nothing has ever been saved.
+    /// Whether the configuration was never saved.
     fn is_fresh(&self) -> bool {
         self.saved.is_empty()
     }
@@ -265,7 +267,7 @@ impl Settings {
         self.variables.insert(name.into(), Variable { flags: flags.into(), value });
     }
 
-    /// Creates a variable; the one with the code also changes the display.
+    /// Creates a variable; the one for the code also changes the display.
     fn create(&mut self, name: &str, flags: &str, value: Secret) -> Vec<Action> {
         let shown = self.shows_form();
         self.set(name, flags, value);

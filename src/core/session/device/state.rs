@@ -1,4 +1,4 @@
-//! What the server side of a device connection has reached, and what it holds there.
+//! The states of the server's side of a device connection.
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ pub(super) struct Challenged {
     pub(super) open: bool,
     pub(super) since: Tick,
     pub(super) seed: Box<str>,
-    /// The identify to try again with, without code and digest, if the query lets the device in once more.
+    /// The identify to claim again, without code and digest, if the query lets the device in again.
     pub(super) again: Option<Arc<Identify>>,
 }
 
-// Independent facts, not one state in disguise.
+// Independent flags, not one state.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 pub(super) struct Member {
@@ -42,43 +42,43 @@ pub(super) struct Member {
     pub(super) entered: UnixMillis,
     pub(super) fxs: bool,
     pub(super) other: bool,
-    /// The code whose notice is owed to Users.
-    pub(super) owed: Option<Code>,
+    /// The code whose notice is not in the mailbox yet.
+    pub(super) pending_notice: Option<Code>,
     pub(super) deposit_at: Option<Tick>,
-    /// The domain has not taken it in, and is asked again then.
+    /// When to ask the domain again, after it has not accepted the member.
     pub(super) join_at: Option<Tick>,
-    /// An identify whose code waits until the member has joined.
-    pub(super) then: Option<Box<Identify>>,
-    /// The record, until the work is planned for the first time.
+    /// An identify whose code is claimed after the member has joined.
+    pub(super) waiting_identify: Option<Box<Identify>>,
+    /// The record, until the first plan is made.
     pub(super) record: Option<Box<Device>>,
-    /// The work has been asked for.
+    /// A plan was asked for.
     pub(super) planned: bool,
-    /// The first batch of items has gone out.
-    pub(super) greeted: bool,
-    /// The work is looked at again then.
-    pub(super) look_at: Option<Tick>,
+    /// The first batch of items was sent.
+    pub(super) items_sent: bool,
+    /// When to make a new plan.
+    pub(super) replan_at: Option<Tick>,
     pub(super) worker: Option<Box<Worker>>,
-    /// The tunnel of the line that is under way.
+    /// The tunnel of the line under way.
     pub(super) line: Option<TunnelId>,
     pub(super) lines: u32,
     pub(super) tunnels: Tunnels,
 }
 
 impl Member {
-    pub(super) fn of(device: Box<Device>, then: Option<Box<Identify>>) -> Self {
+    pub(super) fn of(device: Box<Device>, waiting_identify: Option<Box<Identify>>) -> Self {
         Self {
             domain: device.domain.clone(),
             entered: device.entered,
             fxs: device.facts.fxs,
             other: device.facts.other,
-            owed: device.pending,
+            pending_notice: device.pending,
             deposit_at: None,
             join_at: None,
-            then,
+            waiting_identify,
             record: Some(device),
             planned: false,
-            greeted: false,
-            look_at: None,
+            items_sent: false,
+            replan_at: None,
             worker: None,
             line: None,
             lines: 0,
@@ -91,17 +91,17 @@ impl Member {
         self.worker.as_ref().is_some_and(|worker| worker.is_busy())
     }
 
-    /// The device says something new of itself.
-    pub(super) fn heed(&mut self, facts: &Facts) {
+    /// Takes over new facts of the device.
+    pub(super) fn update_facts(&mut self, facts: &Facts) {
         (self.fxs, self.other) = (facts.fxs, facts.other);
         if let Some(device) = self.worker.as_mut().map(|w| &mut w.device).or(self.record.as_mut()) {
             device.facts = facts.clone();
         }
     }
 
-    /// The administrative password of the domain has changed. Devices that entered by automatic provisioning keep their own
-    /// (`docs/protocol/sysclient.md` 3.4).
-    pub(super) fn hand_out_anew(&self, membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
+    /// Sends the changed administrative password of the domain. Devices that entered by automatic provisioning keep
+    /// their own (`docs/protocol/sysclient.md` 3.4).
+    pub(super) fn hand_out_changed(&self, membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
         if membership.device.domain == self.domain && membership.device.way != Way::Auto {
             hand_out(membership, seed, actions);
         }
@@ -113,7 +113,7 @@ impl Member {
     }
 }
 
-/// Hands out the administrative password, if there is one to hand out (`docs/protocol/sysclient.md` 3.4).
+/// Sends the administrative password, if there is one to hand out (`docs/protocol/sysclient.md` 3.4).
 pub(super) fn hand_out(membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
     if let Some(password) = membership.hand_out.as_ref().filter(|p| !p.is_empty()) {
         let pwd = auth::seal_admin_password(seed, &membership.device.password, password);

@@ -1,4 +1,4 @@
-//! All tunnel sessions of one device connection: their numbers, and which message belongs to which
+//! The tunnel sessions of a device connection: assigns their numbers and routes messages to them
 //! (`docs/protocol/sysclient.md` 7.3).
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -8,19 +8,20 @@ use bytes::Bytes;
 use super::event::{Action, Output, TunnelId, TunnelRefused, TunnelRequest};
 use crate::core::model::time::Tick;
 use crate::core::protocol::sysclient::frame::{DeviceEvent, FromServer, ServerEvent};
-use crate::core::protocol::sysclient::tunnel::{self, Exchange, Expects, Limits};
+use crate::core::protocol::sysclient::tunnel::{self, Expects, HttpExchange, Limits};
 
-/// Greatest session number; a known client keeps them in a signed number (`docs/protocol/sysclient.md` 7.3).
-const LAST_NUMBER: u32 = 0x7fff_ffff;
+/// Greatest session number; known clients keep it in a signed integer (`docs/protocol/sysclient.md` 7.3).
+const MAX_NUMBER: u32 = 0x7fff_ffff;
 
-/// Bytes of requests that may be on the way to the device, over all sessions; a single longer send goes alone. Otherwise many
-/// uploads at once would fill the window of a device on a slow line, and it would be cut as one that does not read.
-const ON_THE_WAY: usize = 48 * 1024;
+/// Most request bytes in flight to the device, over all sessions; a single longer send goes alone. Otherwise many
+/// concurrent uploads would fill the send queue of a device on a slow line, and it would be closed as one that does
+/// not read.
+const MAX_IN_FLIGHT: usize = 48 * 1024;
 
-/// The tunnel sessions of a connection. Small while there are none.
+/// The tunnel sessions of a connection. Takes little memory while there are none.
 #[derive(Debug, Default)]
 pub(super) struct Tunnels {
-    /// The number that was given last.
+    /// The last number assigned.
     last: u32,
     open: Option<Box<Open>>,
 }
@@ -28,26 +29,26 @@ pub(super) struct Tunnels {
 #[derive(Debug, Default)]
 struct Open {
     sessions: HashMap<u32, Entry>,
-    /// Numbers whose shutdown was never confirmed.
+    /// Numbers whose shutdown was never confirmed; they are not reused.
     retired: HashSet<u32>,
-    /// Bytes of sends that the device has not yet confirmed, over all sessions.
-    on_the_way: usize,
-    /// Sessions whose send waits, in this order.
+    /// Bytes of sends that the device has not confirmed yet, over all sessions.
+    in_flight: usize,
+    /// Sessions with a waiting send, in order.
     queue: VecDeque<u32>,
 }
 
 #[derive(Debug)]
 struct Entry {
     id: TunnelId,
-    exchange: Exchange,
-    /// Bytes of its send that the device has not yet confirmed.
-    on_the_way: usize,
-    /// Its send that has to wait.
+    exchange: HttpExchange,
+    /// Bytes of its send that the device has not confirmed yet.
+    in_flight: usize,
+    /// Its waiting send.
     waiting: Option<Bytes>,
 }
 
 impl Tunnels {
-    /// Opens a session for `id`, unless `most` of those that the shell has opened are open.
+    /// Opens a session for `id`, unless `most` sessions opened by the shell are open.
     pub(super) fn open(
         &mut self,
         id: TunnelId,
@@ -62,51 +63,51 @@ impl Tunnels {
         }
         let mut number = self.last;
         loop {
-            number = if number >= LAST_NUMBER { 1 } else { number + 1 };
+            number = if number >= MAX_NUMBER { 1 } else { number + 1 };
             if !open.sessions.contains_key(&number) && !open.retired.contains(&number) {
                 break;
             }
         }
         self.last = number;
         let TunnelRequest { bytes, expects } = request;
-        let (exchange, first) = Exchange::open(number, bytes, expects, Limits::default(), now);
-        open.sessions.insert(number, Entry { id, exchange, on_the_way: 0, waiting: None });
+        let (exchange, first) = HttpExchange::open(number, bytes, expects, Limits::default(), now);
+        open.sessions.insert(number, Entry { id, exchange, in_flight: 0, waiting: None });
         self.perform(number, first, now, actions);
         Ok(())
     }
 
-    /// A message of the device. False if it belongs to no open session.
+    /// Handles a message of the device. False if it belongs to no open session.
     pub(super) fn device(&mut self, number: u32, event: DeviceEvent, now: Tick, actions: &mut Vec<Action>) -> bool {
         let Some(open) = &mut self.open else { return false };
         let Some(entry) = open.sessions.get_mut(&number) else { return false };
         if event == DeviceEvent::SendResult {
             if entry.waiting.is_some() {
-                // It confirms what has not been sent.
+                // It confirms a send that was not sent yet.
                 return true;
             }
-            open.on_the_way -= std::mem::take(&mut entry.on_the_way);
+            open.in_flight -= std::mem::take(&mut entry.in_flight);
         }
         let done = entry.exchange.device(event, now);
         self.perform(number, done, now, actions);
         true
     }
 
-    /// The taker of an answer has all bytes that it was given.
+    /// The requester has taken all bytes of the answer sent so far.
     pub(super) fn taken(&mut self, id: TunnelId, now: Tick, actions: &mut Vec<Action>) {
         self.with(id, |exchange| exchange.taken(now), now, actions);
     }
 
-    /// The taker of an answer that is a pipe has bytes for the device.
+    /// The requester has bytes for the device, after an upgrade.
     pub(super) fn client(&mut self, id: TunnelId, bytes: Bytes, now: Tick, actions: &mut Vec<Action>) {
         self.with(id, |exchange| exchange.client(bytes, now), now, actions);
     }
 
-    /// The taker of an answer has gone away.
+    /// The requester has gone away.
     pub(super) fn abandon(&mut self, id: TunnelId, now: Tick, actions: &mut Vec<Action>) {
         self.with(id, |exchange| exchange.abandon(now), now, actions);
     }
 
-    /// The connection has ended.
+    /// The connection was lost.
     pub(super) fn lost(&mut self, actions: &mut Vec<Action>) {
         for (_, mut entry) in self.open.take().map(|open| open.sessions).unwrap_or_default() {
             let done = entry.exchange.lost();
@@ -114,17 +115,17 @@ impl Tunnels {
         }
     }
 
-    /// Whether an answer is under way. Pipes are not: they have no end of their own.
+    /// Whether an answer is under way. Upgraded sessions do not count: they have no end of their own.
     pub(super) fn is_busy(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.sessions.values().any(|entry| entry.exchange.is_under_way()))
     }
 
-    /// When the first timer runs out.
+    /// When the first timer expires.
     pub(super) fn deadline(&self) -> Option<Tick> {
         self.open.as_ref()?.sessions.values().filter_map(|entry| entry.exchange.deadline()).min()
     }
 
-    /// Time has passed.
+    /// Handles expired timers.
     pub(super) fn expire(&mut self, now: Tick, actions: &mut Vec<Action>) {
         let Some(open) = &mut self.open else { return };
         let sessions = open.sessions.iter_mut();
@@ -137,7 +138,7 @@ impl Tunnels {
     fn with(
         &mut self,
         id: TunnelId,
-        act: impl FnOnce(&mut Exchange) -> Vec<tunnel::Action>,
+        act: impl FnOnce(&mut HttpExchange) -> Vec<tunnel::Action>,
         now: Tick,
         actions: &mut Vec<Action>,
     ) {
@@ -155,12 +156,12 @@ impl Tunnels {
             match action {
                 tunnel::Action::Send(ServerEvent::Send(bytes)) => {
                     entry.waiting = Some(bytes);
-                    entry.exchange.waits();
+                    entry.exchange.send_deferred();
                     open.queue.push_back(number);
                 }
                 tunnel::Action::Send(event) => {
                     if event == ServerEvent::Shutdown {
-                        // What has not been sent never will be.
+                        // What was not sent yet is dropped.
                         entry.waiting = None;
                     }
                     actions.push(Action::Send(FromServer::Tunnel { session: number, event }.encode()));
@@ -175,7 +176,7 @@ impl Tunnels {
         }
         open.send_waiting(now, actions);
         if open.sessions.is_empty() && open.retired.is_empty() {
-            // Hours may pass before the next one.
+            // Release the memory: hours may pass before the next session.
             self.open = None;
         }
     }
@@ -184,23 +185,23 @@ impl Tunnels {
 impl Open {
     fn forget(&mut self, number: u32) {
         if let Some(entry) = self.sessions.remove(&number) {
-            self.on_the_way -= entry.on_the_way;
+            self.in_flight -= entry.in_flight;
         }
     }
 
-    /// Sends what waits, as far as it may be on the way.
+    /// Sends what waits, up to the limit in flight.
     fn send_waiting(&mut self, now: Tick, actions: &mut Vec<Action>) {
         while let Some(&number) = self.queue.front() {
             if let Some(entry) = self.sessions.get_mut(&number)
                 && let Some(bytes) = entry.waiting.take()
             {
-                if self.on_the_way > 0 && self.on_the_way + bytes.len() > ON_THE_WAY {
+                if self.in_flight > 0 && self.in_flight + bytes.len() > MAX_IN_FLIGHT {
                     entry.waiting = Some(bytes);
                     return;
                 }
-                entry.on_the_way = bytes.len();
-                self.on_the_way += bytes.len();
-                entry.exchange.left(now);
+                entry.in_flight = bytes.len();
+                self.in_flight += bytes.len();
+                entry.exchange.send_released(now);
                 let event = ServerEvent::Send(bytes);
                 actions.push(Action::Send(FromServer::Tunnel { session: number, event }.encode()));
             }
@@ -209,7 +210,7 @@ impl Open {
     }
 }
 
-/// What the taker of the answer learns.
+/// The output for the requester.
 fn output(action: tunnel::Action) -> Option<Output> {
     Some(match action {
         tunnel::Action::Head(head) => Output::Head(head),

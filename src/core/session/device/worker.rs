@@ -1,8 +1,9 @@
-//! Carries out what is planned for one member: lines through the tunnel, one after another
-//! (`docs/protocol/sysclient.md` 5.2).
+//! Performs the plan of a member: sends lines through the tunnel, one after another (`docs/protocol/sysclient.md`
+//! 5.2).
 //!
-//! A part is a list of lines that belong together. When all of them were accepted, or one was not, the progress is changed and
-//! a new plan is asked for; so the order of the parts is the plan's, and a cut anywhere leaves nothing to be cleaned up.
+//! A part is a list of lines that belong together. When all of them were accepted, or one was not, the progress is
+//! updated and a new plan is asked for; so the plan determines the order of the parts, and an interruption leaves
+//! nothing to be cleaned up.
 
 use std::collections::VecDeque;
 
@@ -15,55 +16,55 @@ use crate::core::policy::jobs::plan::{ConfigOrder, ItemOrder, Plan, UpdateOrder}
 use crate::core::protocol::script::encode::command_path;
 use crate::core::protocol::script::{Command, Script};
 
-/// A member with work in hand, and its record as long as there is any.
+/// The work under way for a member, with its record.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) device: Box<Device>,
-    /// The time of day when the plan was made.
+    /// The time of day of the plan.
     now: UnixMillis,
     part: Part,
     lines: VecDeque<String>,
-    /// The status of the line that is under way, as soon as it is known.
+    /// The status of the answer to the line under way, once it is known.
     status: Option<u16>,
-    /// How much of its answer has come.
+    /// Bytes of its answer received so far.
     read: usize,
-    /// The clean-up is owed.
+    /// The clean-up has to be done.
     clean_up: bool,
 }
 
 #[derive(Debug)]
 enum Part {
-    /// Nothing is under way.
+    /// No line is under way.
     Idle,
     Update(UpdateOrder),
-    /// What is being sent, what has been accepted, and what is left.
+    /// The configuration being sent, those accepted, and those left.
     Config {
         current: ConfigOrder,
         accepted: Vec<ConfigOrder>,
         rest: VecDeque<ConfigOrder>,
     },
-    /// The configurations of these kinds are being put into effect.
+    /// These configurations are being saved and activated.
     Commit(Vec<ConfigOrder>),
     CleanUp,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Send this line.
     Line(TunnelRequest),
-    /// A part is over: keep the progress, and plan anew.
+    /// A part is done: store the progress, and make a new plan.
     Replan,
 }
 
 impl Worker {
-    /// With the progress that the plan goes on from in the record.
+    /// The record contains the progress that the plan is based on.
     pub(super) const fn new(device: Box<Device>, clean_up: bool, now: UnixMillis) -> Self {
         Self { device, now, part: Part::Idle, lines: VecDeque::new(), status: None, read: 0, clean_up }
     }
 
-    /// What has come out since `known` by making the plan.
-    pub(super) fn news(&self, known: &Work) -> Option<TimelineEvent> {
+    /// The timeline event of what making the plan has changed since `known`.
+    pub(super) fn event_since(&self, known: &Work) -> Option<TimelineEvent> {
         let Device { work: Work { update, .. }, facts, .. } = &*self.device;
         let before = known.update.as_ref().map(|update| &update.state);
         match update.as_ref().map(|update| &update.state).filter(|state| Some(*state) != before)? {
@@ -73,7 +74,7 @@ impl Worker {
         }
     }
 
-    /// An item is on its way to a device that takes items.
+    /// An item is being sent to a device that takes items.
     pub(super) fn delivered(&mut self, order: &ItemOrder) {
         self.device.work.item_sent(order, self.now);
     }
@@ -83,10 +84,10 @@ impl Worker {
         !matches!(self.part, Part::Idle)
     }
 
-    /// Begins with what a plan says for now; `None` if it has no lines for now.
+    /// Starts the first part of a plan; `None` if there is nothing to send now.
     pub(super) fn begin(&mut self, plan: &mut Plan) -> Option<Next> {
         if let Some(order) = plan.update.take() {
-            // Counted before it is sent, because its answer may be lost in the restart.
+            // Recorded before it is sent, because its answer may be lost in the restart.
             self.device.work.update_ordered(&order, self.now);
             self.lines = order.lines.iter().cloned().collect();
             self.part = Part::Update(order);
@@ -99,7 +100,7 @@ impl Worker {
         Some(self.go_on(&mut Vec::new()))
     }
 
-    /// Begins with the clean-up, if it is owed.
+    /// Starts the clean-up, if it has to be done.
     pub(super) fn begin_clean_up(&mut self) -> Option<Next> {
         if !std::mem::take(&mut self.clean_up) {
             return None;
@@ -109,30 +110,30 @@ impl Worker {
         Some(self.go_on(&mut Vec::new()))
     }
 
-    /// So many more bytes of the answer have come; how many it is in all.
+    /// Counts bytes of the answer; returns their total.
     pub(super) fn read(&mut self, bytes: usize) -> usize {
         self.read += bytes;
         self.read
     }
 
-    /// Something of the answer to the line that is under way. `None` while the answer goes on.
-    pub(super) fn on(&mut self, output: &Output, happened: &mut Vec<TimelineEvent>) -> Option<Next> {
+    /// Handles output of the line under way. `None` while the answer goes on.
+    pub(super) fn on(&mut self, output: &Output, events: &mut Vec<TimelineEvent>) -> Option<Next> {
         let failed = match output {
             Output::Head(head) => {
                 self.status = Some(head.status);
                 return None;
             }
             Output::Body(_) | Output::Sent => return None,
-            Output::Done if self.status == Some(200) => return Some(self.go_on(happened)),
+            Output::Done if self.status == Some(200) => return Some(self.go_on(events)),
             Output::Done => format!("the device answered with status {}", self.status.unwrap_or_default()),
             Output::Failed(failure) | Output::Abort(failure) => failure.to_string(),
             Output::Refused(_) => "the device cannot be reached".into(),
         };
-        Some(self.fail(&failed, happened))
+        Some(self.fail(&failed, events))
     }
 
     /// The next line, or what follows the last one.
-    fn go_on(&mut self, happened: &mut Vec<TimelineEvent>) -> Next {
+    fn go_on(&mut self, events: &mut Vec<TimelineEvent>) -> Next {
         (self.status, self.read) = (None, 0);
         loop {
             if let Some(line) = self.lines.pop_front() {
@@ -141,7 +142,7 @@ impl Worker {
             match std::mem::replace(&mut self.part, Part::Idle) {
                 Part::Idle => return Next::Replan,
                 Part::Update(order) => {
-                    happened.push(TimelineEvent::UpdateOrdered(ordered(&order)));
+                    events.push(TimelineEvent::UpdateOrdered(ordered(&order)));
                     return Next::Replan;
                 }
                 Part::Config { current, mut accepted, rest } => {
@@ -150,13 +151,13 @@ impl Worker {
                 }
                 Part::Commit(orders) => {
                     for order in orders {
-                        happened.push(TimelineEvent::Configured(order.kind.name().into()));
+                        events.push(TimelineEvent::Configured(order.kind.name().into()));
                         self.device.work.configured(&order, self.now);
                     }
                     return Next::Replan;
                 }
                 Part::CleanUp => {
-                    happened.push(TimelineEvent::CleanedUp);
+                    events.push(TimelineEvent::CleanedUp);
                     self.device.work.cleaned(self.now);
                     return Next::Replan;
                 }
@@ -174,23 +175,23 @@ impl Worker {
         }
     }
 
-    fn fail(&mut self, why: &str, happened: &mut Vec<TimelineEvent>) -> Next {
+    fn fail(&mut self, why: &str, events: &mut Vec<TimelineEvent>) -> Next {
         self.lines.clear();
         let mut config_failed = |worker: &mut Self, order: &ConfigOrder| {
-            happened.push(TimelineEvent::ConfigFailed(ConfigFailure::new(order.kind, why)));
+            events.push(TimelineEvent::ConfigFailed(ConfigFailure::new(order.kind, why)));
             worker.device.work.config_failed(order, why, worker.now);
         };
         match std::mem::replace(&mut self.part, Part::Idle) {
             Part::Idle => {}
             Part::Update(_) => {
-                happened.push(TimelineEvent::UpdateFailed(why.into()));
+                events.push(TimelineEvent::UpdateFailed(why.into()));
                 self.device.work.update_failed(why, self.now);
             }
             Part::Config { current, accepted, rest } => {
                 config_failed(self, &current);
                 if !accepted.is_empty() || !rest.is_empty() {
                     self.next_config(accepted, rest);
-                    return self.go_on(happened);
+                    return self.go_on(events);
                 }
             }
             Part::Commit(orders) => {
@@ -208,12 +209,12 @@ fn lines_of(commands: &[Command]) -> VecDeque<String> {
     commands.iter().map(ToString::to_string).collect()
 }
 
-/// The builds that a device says it runs.
+/// The builds that a device reports.
 fn running(facts: &Facts) -> Box<str> {
     [&facts.fw_build, &facts.bc_build].into_iter().flatten().map(|build| &**build).collect::<Vec<_>>().join("/").into()
 }
 
-/// What an order loads, and in which build: `prot 136044, boot 136044`.
+/// The parts and builds of an update: `prot 136044, boot 136044`.
 fn ordered(order: &UpdateOrder) -> Box<str> {
     let loads = order.lines.iter().filter_map(|line| line.strip_prefix("mod cmd UP0 "));
     let loads = loads.filter_map(|load| Some(format!("{} {}", load.split(' ').next()?, load.rsplit(' ').next()?)));

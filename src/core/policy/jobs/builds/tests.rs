@@ -1,4 +1,4 @@
-//! Build lists are read, refused with the name of the member, and looked up.
+//! Reading, checking and looking up build lists.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn a_product_is_found_by_its_name_then_in_any_case_then_by_its_family() {
     assert_eq!(firmware("ip112"), Some("136044"));
     assert_eq!(firmware("IP29-20"), Some("136020"));
     assert_eq!(firmware("ip29-20"), Some("136020"));
-    // Not listed itself, so the family counts.
+    // Not listed itself, so the family is used.
     assert_eq!(firmware("IP29-4"), Some("136012"));
     assert_eq!(firmware("ip29-4-b"), Some("136012"));
     for product in ["IP1", "IP1120", "", "-", "IP"] {
@@ -38,7 +38,7 @@ fn a_product_is_found_by_its_name_then_in_any_case_then_by_its_family() {
 }
 
 #[test]
-fn a_mistake_is_named() {
+fn a_wrong_member_is_named() {
     let with = |products: &str| format!(r#"{{"baseUrl":"http://h/","products":{products}}}"#);
     let base = |url: &str| format!(r#"{{"baseUrl":"{url}","products":{{}}}}"#);
     for (text, problem) in [
@@ -91,7 +91,7 @@ fn limits() {
 
 proptest! {
     #[test]
-    fn an_address_of_a_file_needs_no_care(file in "[!-~]{1,40}") {
+    fn a_file_address_needs_no_further_encoding(file in "[!-~]{1,40}") {
         let list = BuildList { base_url: "http://h/".into(), products: BTreeMap::new() };
         let url = list.url(&file);
         prop_assert!(!url.contains([' ', '#', '?']));

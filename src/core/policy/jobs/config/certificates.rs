@@ -1,8 +1,9 @@
 //! The trust list: certificates in PEM form, and the variables that carry them.
 //!
-//! A certificate does not fit into a line of 2000 bytes, so its DER bytes go as hex into several variables with the flags that
-//! deployed servers use for certificates, `pb` (`docs/protocol/update-script.md` 3.1): `X509/TRUSTED-1-1`,
-//! `X509/TRUSTED-1-2`, … The option `/trusted` of module `X509` says how many certificates count. The names are ours.
+//! A certificate does not fit into a line of 2000 bytes, so its DER bytes are sent as hex in several variables with
+//! the flags that deployed servers use for certificates, `pb` (`docs/protocol/update-script.md` 3.1):
+//! `X509/TRUSTED-1-1`, `X509/TRUSTED-1-2`, … The option `/trusted` of module `X509` gives the number of certificates.
+//! The names are ours.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -19,7 +20,7 @@ const DER_MAX: usize = 8 * 1024;
 /// Bytes of a certificate that go into one variable; twice as many characters.
 const PIECE: usize = 900;
 
-/// Whether these are certificates in PEM form. Nothing is said of who signed them.
+/// Checks that the text holds certificates in PEM form. Signatures are not checked.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
     if text.contains("PRIVATE KEY-----") {
         return Err(Problem::Form("certificates only; there is a private key in it, which nobody should have seen"));
@@ -54,7 +55,7 @@ pub(super) fn commands(text: &str) -> Vec<Command> {
             let name = format!("X509/TRUSTED-{number}-{piece}");
             commands.push(Command::vars_create(&name, "pb", &hex::encode(bytes)));
         }
-        // What an earlier, longer certificate has left would be read as a part of this one.
+        // Pieces left by an earlier, longer certificate would be read as a part of this one.
         let next = der.len().div_ceil(PIECE) + 1;
         commands.push(Command::VarsDel { name: format!("X509/TRUSTED-{number}-{next}").into() });
     }

@@ -1,5 +1,4 @@
-//! The table of each kind. The words with a slash, and the modules, are ours unless
-//! `docs/protocol/update-script.md` 3.2 has them.
+//! The table of each kind. Option words and modules are ours unless `docs/protocol/update-script.md` 3.2 defines them.
 
 use super::Kind;
 use super::schema::{Field, How, OptionLine, Pattern, Problem, Schema, Type, Verb};
@@ -135,7 +134,7 @@ const SIP: &[OptionLine] = &[OptionLine {
 
 const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
     verb: Verb::Change,
-    // The port goes here.
+    // The module is the port.
     module: "",
     part: Some("USER-REG"),
     fields: &[
@@ -151,7 +150,7 @@ const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
 }];
 
 const UPDATE_SERVER: &[OptionLine] = &[OptionLine {
-    // Others keep the state of provisioning in this line.
+    // Devices keep the provisioning state in the same line.
     verb: Verb::Add,
     module: "UP1",
     part: None,
@@ -163,7 +162,7 @@ const UPDATE_SERVER: &[OptionLine] = &[OptionLine {
             "Address of the update script; its placeholders #m, #h, #t and #i are filled in by the device.",
         )
         .required()
-        .also(not_said_twice),
+        .also(no_duplicate_parameters),
         Field::new("poll", "/poll", Type::Number(1, 10_080), "Minutes between two questions."),
         Field::new("noDhcp", "/no-dhcp", Type::Flag, "Ignore an update address from DHCP."),
     ],
@@ -235,9 +234,9 @@ impl Kind {
     }
 }
 
-/// The device adds these parameters to its update address by itself and would send them twice
+/// The device appends these parameters to its update address itself; they must not be in it twice
 /// (`docs/protocol/update-script.md` section 1).
-fn not_said_twice(url: &str) -> Result<(), Problem> {
+fn no_duplicate_parameters(url: &str) -> Result<(), Problem> {
     const SAID: [&str; 7] = ["ver", "PROT", "BOOT", "BMC", "CFG", "SCFG", "CHECK"];
     const ADDED: Problem = Problem::Form("an address without the parameters that the device adds by itself");
     let query = url.split_once('?').map_or("", |(_, query)| query);

@@ -1,19 +1,20 @@
 //! `raw`: lines of the script language, checked one by one.
 //!
-//! Any command of the device is allowed; one that the language knows must be well-formed. Not allowed is what only makes sense
-//! inside a script that the device fetches, or what would take the device away in the middle of its configuration.
+//! Any command of the device is allowed; one that the language defines must be well-formed. Not allowed are commands
+//! that only make sense in a script that the device fetches, and those that would restart the device in the middle of
+//! its configuration.
 
 use super::schema::Problem;
 use crate::core::protocol::script::Command;
 
-/// Longest text, in bytes; together with all else it has to fit into a message to a device with `other`.
+/// Longest text, in bytes; with everything else it has to fit into one message to a device with `other`.
 pub const TEXT_MAX: usize = 32 * 1024;
 /// Longest line, in bytes (`docs/protocol/update-script.md` section 2).
 const LINE_MAX: usize = 1999;
 /// Most lines.
 const LINES_MAX: usize = 200;
 
-/// Whether every line may be sent.
+/// Checks that every line may be sent.
 pub(super) fn check(text: &str) -> Result<(), Problem> {
     if text.lines().count() > LINES_MAX {
         return Err(Problem::Form("at most 200 lines"));

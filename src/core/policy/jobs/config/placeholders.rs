@@ -1,8 +1,7 @@
-//! Placeholders in values: what differs from device to device although the job is the same.
+//! Placeholders in values: what differs between devices that get the same job.
 //!
-//! The letters are those of update addresses (`docs/protocol/update-script.md` section 1), but **we** fill them in,
-//! before the value is sent:
-//!
+//! The letters are those of update addresses (`docs/protocol/update-script.md` section 1), but **the broker** fills
+//! them in before the value is sent:
 //! | placeholder | value | example |
 //! |---|---|---|
 //! | `#m` | hardware identifier; a MAC address with hyphens | `00-90-33-41-a0-b1` |
@@ -11,8 +10,8 @@
 //! | `#p` | port, in the configuration of an analogue phone | `TEL1` |
 //! | `##` | a number sign | `#` |
 //!
-//! Any other `#` stays. Nothing that configuration itself changes (name, address) can be put in: it would never settle. What
-//! belongs to a person is the matter of Users.
+//! Any other `#` stays. Values that configuration itself changes (name, address) have no placeholder: the job would
+//! never be done. Values that belong to a person are set by Users.
 
 use crate::core::model::device::Device;
 use crate::core::model::ids::mac_digits;
@@ -30,7 +29,7 @@ impl<'a> Placeholders<'a> {
         Self { hardware: hyphenated(device.key.as_str()), product: &device.facts.product, port: None }
     }
 
-    /// `text` with everything put in. Not longer than `max` characters: what a device says of itself may be long.
+    /// `text` with all placeholders filled in, cut to `max` characters: what a device reports may be long.
     pub(super) fn fill(&self, text: &str, max: usize) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text.chars();
@@ -54,7 +53,7 @@ impl<'a> Placeholders<'a> {
     }
 
     fn name(&self) -> String {
-        // The last three bytes with their hyphens; another identifier stays whole.
+        // The last three bytes with their hyphens; an identifier that is no MAC address stays whole.
         let tail = self.hardware.len().checked_sub("41-a0-b1".len()).filter(|_| self.hardware.len() == 17);
         let tail = tail.and_then(|at| self.hardware.get(at..)).unwrap_or(&self.hardware);
         format!("{}-{tail}", self.product)

@@ -1,4 +1,4 @@
-//! From parameters to command lines, or to the item for a device with `other`.
+//! Renders parameters as command lines, or as the item for a device with `other`.
 
 use serde_json::Value;
 

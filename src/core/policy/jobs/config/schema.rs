@@ -1,4 +1,4 @@
-//! What parameters a kind has, and everything that follows from it: the check, the JSON Schema.
+//! The schema of a kind: its parameters, and the check and JSON Schema that are generated from them.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::core::protocol::percent;
 /// (`docs/protocol/update-script.md` section 2).
 pub const ENCODED_MAX: usize = 1800;
 
-/// A parameter is missing, unknown, or not acceptable. Never holds the value: it may be a password.
+/// A parameter is missing, unknown, or not acceptable. Never contains the value: it may be a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct ConfigError {
-    /// Name of the parameter; `values` if it is about all of them.
+    /// Name of the parameter; `values` if the problem is not about a single one.
     pub field: String,
     /// What is wrong with it.
     pub problem: Problem,
@@ -28,50 +28,50 @@ pub enum Problem {
     /// The kind has no such parameter.
     #[error("{0} has no such parameter")]
     Unknown(Kind),
-    /// It must be there.
+    /// It is required.
     #[error("is missing")]
     Missing,
-    /// There is no parameter at all.
+    /// The configuration has no parameter at all.
     #[error("at least one parameter is needed")]
     Nothing,
-    /// It says nothing without another one.
+    /// It requires another parameter.
     #[error("needs {0} too")]
     Needs(&'static str),
-    /// It is of another type.
+    /// It has another type.
     #[error("must be {0}")]
     Type(&'static str),
-    /// It is an empty text; leave it out instead.
+    /// It is an empty text; it has to be left out instead.
     #[error("is empty; leave it out instead")]
     Empty,
     /// It has more characters than this.
     #[error("is longer than {0} characters")]
     TooLong(usize),
-    /// It is longer than [`ENCODED_MAX`] once it is encoded.
+    /// It is longer than [`ENCODED_MAX`] after encoding.
     #[error("is too long for a line once it is encoded")]
     TooLongEncoded,
     /// It has line ends or other control characters.
     #[error("has control characters")]
     Control,
-    /// It is smaller or greater.
+    /// It is out of this range.
     #[error("must be {0} to {1}")]
     Range(i64, i64),
-    /// It is none of these.
+    /// It is not one of these.
     #[error("must be one of {}", .0.join(", "))]
     Choice(&'static [&'static str]),
-    /// It does not look like this.
+    /// It does not match this description.
     #[error("must be {0}")]
     Form(&'static str),
-    /// One of its lines is wrong, counted from 1.
+    /// One of its lines is wrong; lines count from 1.
     #[error("line {0}: {1}")]
     Line(usize, &'static str),
 }
 
-/// How a text has to look. The expression is also the one of the JSON Schema, so it keeps to what both dialects know.
+/// The form of a text. The expression also goes into the JSON Schema, so it uses only what both dialects support.
 #[derive(Debug, Clone, Copy)]
 pub struct Pattern {
     /// Regular expression.
     pub regex: &'static str,
-    /// The same for people, after "must be".
+    /// Description for people, after "must be".
     pub about: &'static str,
 }
 
@@ -81,13 +81,13 @@ pub type Rule = fn(&str) -> Result<(), Problem>;
 /// The type of a parameter.
 #[derive(Clone, Copy)]
 pub enum Type {
-    /// A text on one line, with so many characters at most.
+    /// A text on one line, with at most this many characters.
     Text(usize),
     /// A text of this form.
     Form(Pattern),
-    /// A text with several lines, with so many bytes at most; the function checks the rest.
+    /// A text with several lines, with at most this many bytes; the function checks the rest.
     Block(usize, Rule),
-    /// A whole number, both ends included.
+    /// A whole number, both bounds inclusive.
     Number(i64, i64),
     /// Yes or no.
     Flag,
@@ -99,51 +99,51 @@ pub enum Type {
 pub struct Field {
     /// Name of the member.
     pub name: &'static str,
-    /// Word in the line, with its slash; empty if it becomes something else.
+    /// Word in the line, with its slash; empty if it does not become an option.
     pub option: &'static str,
     /// Type and limits.
     pub kind: Type,
-    /// What it means.
+    /// Description for people.
     pub about: &'static str,
-    /// It must be there.
+    /// It must be given.
     pub required: bool,
-    /// It is not shown to anybody.
+    /// It is never shown.
     pub secret: bool,
     /// Placeholders in it are filled in for every device ([`crate::core::policy::jobs::config::placeholders`]).
     pub per_device: bool,
-    /// It says nothing without this one.
+    /// It requires this other parameter.
     pub needs: Option<&'static str>,
-    /// A further rule.
+    /// An additional rule.
     pub also: Option<Rule>,
 }
 
 impl Field {
-    /// A parameter that may be left out.
+    /// An optional parameter.
     pub(super) const fn new(name: &'static str, option: &'static str, kind: Type, about: &'static str) -> Self {
         Self { name, option, kind, about, required: false, secret: false, per_device: false, needs: None, also: None }
     }
 
-    /// It must be there.
+    /// Makes it required.
     pub(super) const fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    /// It is not shown to anybody.
+    /// Marks it as never to be shown.
     pub(super) const fn secret(self) -> Self {
         Self { secret: true, ..self }
     }
 
-    /// Placeholders in it are filled in.
+    /// Fills in placeholders in it.
     pub(super) const fn per_device(self) -> Self {
         Self { per_device: true, ..self }
     }
 
-    /// It says nothing without `other`.
+    /// Makes it require `other`.
     pub(super) const fn needs(self, other: &'static str) -> Self {
         Self { needs: Some(other), ..self }
     }
 
-    /// `rule` holds as well.
+    /// Adds a rule.
     pub(super) const fn also(self, rule: Rule) -> Self {
         Self { also: Some(rule), ..self }
     }
@@ -229,7 +229,7 @@ fn text(value: &Value) -> Result<&str, Problem> {
 pub enum Verb {
     /// The whole line of the module is ours.
     Change,
-    /// Others have options in the same line: ours are set or removed one by one.
+    /// Others have options in the same line: each of ours is set or removed on its own.
     Add,
 }
 
@@ -240,7 +240,7 @@ pub struct OptionLine {
     pub verb: Verb,
     /// The module.
     pub module: &'static str,
-    /// The word that follows the module, if its line has parts.
+    /// The word after the module, if the module has several lines.
     pub part: Option<&'static str>,
     /// The options.
     pub fields: &'static [Field],
@@ -249,22 +249,22 @@ pub struct OptionLine {
 /// How the lines of a kind are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// As the table says.
+    /// From the table.
     Table,
-    /// As the table says, once for every port that the first parameter names; the port is the module.
+    /// From the table, once for every port that the first parameter names; the port is the module.
     EachPort,
     /// Variables with pieces of certificates.
     Certificates,
-    /// They are the parameter.
+    /// The lines are the parameter.
     Raw,
 }
 
 /// A kind of configuration.
 #[derive(Debug)]
 pub struct Schema {
-    /// Which one.
+    /// The kind.
     pub kind: Kind,
-    /// What it is for.
+    /// Description for people.
     pub about: &'static str,
     /// How its lines are made.
     pub how: How,

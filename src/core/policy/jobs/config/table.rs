@@ -1,4 +1,4 @@
-//! The kinds of configuration and their parameters as a table for people.
+//! Renders the kinds of configuration and their parameters as a Markdown table for `docs/operators.md`.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub fn markdown() -> String {
         let schema = kind.schema();
         let mut cell = format!("`{}`: {}", kind.name(), schema.about);
         for field in schema.fields() {
-            // Writing into a text does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(out, "| {cell} | `{}`{} | {} | {} |", field.name, marks(field), value(field), field.about);
             cell.clear();
         }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_breaks_a_row() {
+    fn no_cell_breaks_the_table() {
         for line in markdown().lines() {
             assert_eq!(line.matches('|').count(), 5, "{line}");
         }

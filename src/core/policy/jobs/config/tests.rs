@@ -1,10 +1,10 @@
-//! Parameters are checked with the name of the wrong one, shown without secrets, and described.
+//! Checks with the name of the wrong parameter, masking of secrets, and the JSON Schema.
 
 use serde_json::json;
 
 use super::*;
 
-// Every caller makes the values on the spot.
+// By value, because every caller makes the values inline.
 #[allow(clippy::needless_pass_by_value)]
 fn of(kind: &str, values: Value) -> Configuration {
     serde_json::from_value(json!({"kind": kind, "values": values})).unwrap()
@@ -108,7 +108,7 @@ fn secrets_are_neither_shown_nor_printed() {
     let masked = configuration.masked();
     assert_eq!((&masked.values["password"], &masked.values["name"]), (&json!("hidden"), &json!("n")));
     assert!(!format!("{configuration:?}").contains("letmein"));
-    // A refused one does not come back in the error either.
+    // A refused password is not in the error either.
     let error = refused("ldap", json!({"server": "a", "base": "b", "user": "u", "password": "let\u{7}mein"}));
     assert_eq!(error, "password: has control characters");
 }
@@ -121,7 +121,7 @@ fn every_password_is_a_secret() {
 }
 
 #[test]
-fn tables_are_sound() {
+fn tables_are_consistent() {
     for kind in Kind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         assert_eq!(kind.name().parse(), Ok(kind));
@@ -142,7 +142,7 @@ fn tables_are_sound() {
 }
 
 #[test]
-fn the_schema_says_what_the_check_does() {
+fn the_schema_matches_the_check() {
     let schema = Kind::Ldap.schema().json_schema();
     assert_eq!(schema["required"], json!(["server", "base"]));
     assert_eq!(schema["additionalProperties"], json!(false));
@@ -155,7 +155,7 @@ fn the_schema_says_what_the_check_does() {
 }
 
 #[test]
-fn kinds_suit_devices() {
+fn kinds_apply_to_types_of_devices() {
     assert!(Kind::Sip.suits("PHONE", false) && !Kind::Sip.suits("GW", true));
     assert!(Kind::AnaloguePhone.suits("GW", true) && !Kind::AnaloguePhone.suits("GW", false));
     assert!(Kind::Ntp.suits("TOASTER", false) && !Kind::Vlan.suits("VA", false));

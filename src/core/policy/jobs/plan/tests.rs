@@ -1,4 +1,4 @@
-//! Configuration, items and clean-up, each once, until they have come through.
+//! Plans for configuration, items and clean-up: each is sent once, and retried after a failure.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(in crate::core::policy::jobs) fn update_job(id: u64, products: &str) -> Job 
     job(id, Task::Update(Update { builds, hours: Hours::default() }))
 }
 
-/// A job that every phone gets.
+/// A job that applies to every phone.
 pub(in crate::core::policy::jobs) fn config_job(id: u64) -> Job {
     kind_job(id, "ntp", &json!({"server": "a"}))
 }
@@ -93,18 +93,18 @@ fn the_latest_job_of_every_kind_is_sent_once() {
     device.work = plan.work;
     plan.configs.iter().for_each(|order| device.work.configured(order, at(0)));
     let after = now(&device, &jobs, 1);
-    assert!(after.configs.is_empty() && after.again_in.is_none() && after.work == device.work);
-    // The same content under another number is not sent, but it is done.
+    assert!(after.configs.is_empty() && after.recheck_after.is_none() && after.work == device.work);
+    // The same content in another job is not sent, but marked as done.
     let same = [kind_job(8, "ntp", &json!({"server": "b"}))];
     let after = now(&device, &same, 1);
     assert!(after.configs.is_empty());
     assert_eq!(after.work.config(Kind::Ntp).unwrap().progress.job, Some(JobId(8)));
-    // The one before counts again when the latest is deleted.
+    // When the latest job is deleted, the one before it counts again.
     assert_eq!(now(&device, &jobs[1..], 1).configs[0].lines, ["config change NTP0 /addr a"]);
 }
 
 #[test]
-fn what_failed_is_tried_again_and_then_given_up() {
+fn failed_work_is_retried_and_then_given_up() {
     let jobs = [config_job(1)];
     let mut device = device();
     let mut seconds = 0;
@@ -112,18 +112,18 @@ fn what_failed_is_tried_again_and_then_given_up() {
         let order = now(&device, &jobs, seconds).configs.remove(0);
         device.work.config_failed(&order, "no answer", at(seconds));
         let failed = now(&device, &jobs, seconds);
-        assert_eq!((failed.configs.len(), failed.again_in), (0, Some(Duration::from_secs(wait))));
+        assert_eq!((failed.configs.len(), failed.recheck_after), (0, Some(Duration::from_secs(wait))));
         seconds += wait;
     }
     let order = now(&device, &jobs, seconds).configs.remove(0);
     device.work.config_failed(&order, "no answer", at(seconds));
     let given_up = now(&device, &jobs, seconds + 1_000_000);
-    assert_eq!((given_up.configs.len(), given_up.again_in), (0, None));
+    assert_eq!((given_up.configs.len(), given_up.recheck_after), (0, None));
     assert_eq!(now(&device, &[config_job(2)], seconds).configs.len(), 1, "another job, another chance");
 }
 
 #[test]
-fn after_a_failure_it_is_not_known_what_the_device_has() {
+fn after_a_failure_the_configuration_is_sent_again() {
     let [old, new] = [kind_job(1, "ntp", &json!({"server": "a"})), kind_job(2, "ntp", &json!({"server": "b"}))];
     let mut device = device();
     let order = now(&device, std::slice::from_ref(&old), 0).configs.remove(0);
@@ -167,7 +167,7 @@ fn only_an_entry_by_code_is_cleaned_up_after() {
 }
 
 #[test]
-fn a_foreign_device_gets_items_and_learns_what_is_over() {
+fn a_device_of_another_maker_gets_items_and_removals() {
     let ntp = kind_job(1, "ntp", &json!({"server": "a", "interval": 5}));
     let name = kind_job(2, "device-name", &json!({"name": "#t"}));
     let mut device = device();
@@ -222,7 +222,7 @@ fn a_preview_shows_everything_but_secrets() {
 }
 
 #[test]
-fn work_survives_the_store() {
+fn work_survives_serialization() {
     let jobs = [config_job(1), update_job(2, r#"{"IP112":{"firmware":"136044"}}"#)];
     let mut work = device().work;
     let plan = now(&device(), &jobs, 0);

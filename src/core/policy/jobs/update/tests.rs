@@ -1,4 +1,4 @@
-//! What is ordered, and what comes of it.
+//! Ordering, verifying and retrying of updates.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn at(millis: u64) -> UnixMillis {
 }
 
 #[test]
-fn what_differs_is_ordered() {
+fn different_builds_are_ordered() {
     let job = update_job(1, r#"{"IP112":{"firmware":"136044","bootcode":"136044"}}"#);
     let mut device = device();
     let (prot, boot) = (
@@ -53,7 +53,7 @@ fn builds_are_taken_from_the_version_if_they_are_not_named() {
     assert_eq!(ordered("13r3 sr9 [13.6012/136012/300]"), 3);
     assert_eq!(ordered("13r3 sr9 [13.6044/136012/300]"), 2);
     assert_eq!(ordered("13r3 [x] [13.6044/136044/300]"), 0);
-    // What is not known is not touched: it could never be verified.
+    // An unknown build is not replaced: the update could not be verified.
     assert_eq!(ordered("13r3 sr9 [13.6012/0/300]"), 2);
     assert_eq!(ordered("13r3 sr9"), 0);
     assert_eq!(ordered("[/]"), 0);
@@ -73,7 +73,7 @@ fn names_of_files() {
     );
     let listed = r#"{"firmware":"2000000","firmwareFile":"a+b.bin"}"#;
     assert_eq!(prot(&device, listed), "mod cmd UP0 prot https://ap.example.org/fw/a%2Bb.bin ser 2000000");
-    // A device cannot lead others astray, only itself.
+    // A file name from the device is used only if it is a plain name.
     device.facts.fw = Some("../x ser 1".into());
     assert_eq!(
         prot(&device, r#"{"firmware":"2000000"}"#),
@@ -82,7 +82,7 @@ fn names_of_files() {
 }
 
 #[test]
-fn a_downgrade_forgets_what_was_loaded_before() {
+fn a_downgrade_deletes_the_variable_of_the_loaded_build() {
     let job = update_job(1, r#"{"IP112":{"firmware":"99","bootcode":"136044"}}"#);
     let lines = lines(&device(), &job);
     assert_eq!(lines[0], "vars del UPDATE/PROT");
@@ -90,7 +90,7 @@ fn a_downgrade_forgets_what_was_loaded_before() {
 }
 
 #[test]
-fn virtual_appliances_have_no_boot_code_and_foreign_devices_no_orders() {
+fn virtual_appliances_have_no_boot_code_and_devices_of_other_makers_no_updates() {
     let job = update_job(1, r#"{"IP112":{"bootcode":"136044"}}"#);
     let mut device = device();
     assert_eq!(lines(&device, &job).len(), 2);
@@ -122,7 +122,7 @@ fn an_update_is_ordered_verified_and_done() {
     device.work.update_ordered(&order, at(0));
     let waiting = plan(&device, &jobs, Occasion::Meanwhile, at(MINUTE));
     assert!(waiting.update.is_none() && waiting.update_open && waiting.configs.is_empty());
-    assert_eq!(waiting.again_in, Some(RESTART_WITHIN.saturating_sub(Duration::from_secs(60))));
+    assert_eq!(waiting.recheck_after, Some(RESTART_WITHIN.saturating_sub(Duration::from_secs(60))));
     device.facts.fw_build = Some("136044".into());
     let after = plan(&device, &jobs, Occasion::Registered, at(2 * MINUTE));
     assert!(after.update.is_none() && !after.update_open && after.configs.len() == 1);
@@ -144,7 +144,7 @@ fn a_device_that_comes_back_unchanged_is_tried_again_and_then_given_up() {
         now += 1;
         let back = plan(&device, &jobs, Occasion::Registered, at(now));
         assert!(back.update.is_none() && back.update_open && back.configs.is_empty());
-        assert_eq!(back.again_in, Some(Duration::from_secs(60 * wait)), "{attempt}");
+        assert_eq!(back.recheck_after, Some(Duration::from_secs(60 * wait)), "{attempt}");
         device.work = back.work;
         let early = plan(&device, &jobs, Occasion::Registered, at(now + wait * MINUTE - 1));
         assert!(early.update.is_none() && early.work == device.work);
@@ -157,9 +157,9 @@ fn a_device_that_comes_back_unchanged_is_tried_again_and_then_given_up() {
     assert!(given_up.update.is_none() && !given_up.update_open && given_up.configs.len() == 1);
     let progress = given_up.work.update.clone().unwrap();
     assert_eq!(progress.state, State::Failed("still running: firmware 136012 instead of 136044".into()));
-    assert_eq!((given_up.again_in, progress.attempts), (None, 5));
+    assert_eq!((given_up.recheck_after, progress.attempts), (None, 5));
     device.work = given_up.work;
-    // A newer job starts afresh.
+    // A newer job starts with new attempts.
     let newer = [update_job(3, r#"{"IP112":{"firmware":"136044"}}"#)];
     assert!(plan(&device, &newer, Occasion::Meanwhile, at(now + 2)).update.is_some());
 }
@@ -171,14 +171,14 @@ fn a_device_that_never_comes_back_has_failed_after_ten_minutes() {
     let ordered = plan(&device, &jobs, Occasion::Registered, at(0));
     device.work.update_ordered(&ordered.update.unwrap(), at(0));
     let waiting = plan(&device, &jobs, Occasion::Meanwhile, at(10 * MINUTE - 1));
-    assert_eq!((waiting.again_in, waiting.work == device.work), (Some(Duration::from_millis(1)), true));
+    assert_eq!((waiting.recheck_after, waiting.work == device.work), (Some(Duration::from_millis(1)), true));
     let failed = plan(&device, &jobs, Occasion::Meanwhile, at(10 * MINUTE));
     assert!(matches!(failed.work.update.unwrap().state, State::Failed(_)));
-    assert_eq!(failed.again_in, Some(Duration::from_secs(60)));
+    assert_eq!(failed.recheck_after, Some(Duration::from_secs(60)));
 }
 
 #[test]
-fn maintenance_hours_hold_back_the_update_and_nothing_else() {
+fn maintenance_hours_delay_only_the_update() {
     let mut job = update_job(1, r#"{"IP112":{"firmware":"136044"}}"#);
     if let Task::Update(update) = &mut job.order.task {
         update.hours = Hours { allow: vec![22, 23, 0], utc_offset: 60 };
@@ -188,10 +188,10 @@ fn maintenance_hours_hold_back_the_update_and_nothing_else() {
     let plan_at = |device: &Device, hour: u64, minute: u64| {
         plan(device, &jobs, Occasion::Registered, at((hour * 60 + minute) * MINUTE))
     };
-    // 12:30 UTC is 13:30 there.
+    // 12:30 UTC is 13:30 in that zone.
     let day = plan_at(&device, 12, 30);
     assert!(day.update.is_none() && !day.update_open && day.configs.len() == 1);
-    assert_eq!(day.again_in, Some(Duration::from_secs((8 * 60 + 30) * 60)));
+    assert_eq!(day.recheck_after, Some(Duration::from_secs((8 * 60 + 30) * 60)));
     for (hour, minute) in [(21, 0), (22, 59), (23, 59)] {
         assert!(plan_at(&device, hour, minute).update.is_some(), "{hour}:{minute}");
     }
@@ -204,7 +204,7 @@ fn maintenance_hours_hold_back_the_update_and_nothing_else() {
 }
 
 #[test]
-fn the_emergency_firmware_does_nothing_but_load() {
+fn the_emergency_firmware_only_loads_updates() {
     let mut device = device();
     device.facts.mini = true;
     let jobs = [update_job(1, r#"{"IP112":{"firmware":"136012"}}"#), config_job(2)];
@@ -248,7 +248,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 proptest! {
     #[test]
-    fn orders_are_few_and_far_between_and_end(events in events(), hours in prop::collection::vec(0_u8..24, 0..3)) {
+    fn updates_are_rare_and_finite(events in events(), hours in prop::collection::vec(0_u8..24, 0..3)) {
         let job = |id| {
             let mut job = update_job(id, r#"{"IP112":{"firmware":"136044"}}"#);
             if let Task::Update(update) = &mut job.order.task {
@@ -267,7 +267,7 @@ proptest! {
                 device.work.update_ordered(&order, at(now));
                 orders.push(now);
             }
-            plan.again_in
+            plan.recheck_after
         };
         for event in events {
             let mut occasion = Occasion::Meanwhile;
@@ -286,7 +286,7 @@ proptest! {
             }
             prop_assert!(orders.len() <= 5);
         }
-        // Whatever has happened, a device that keeps its word gets there, one that does not is given up.
+        // In the end a device that behaves gets the update, and one that does not is given up.
         let mut turns = 0;
         while let Some(wait) = turn(&mut device, Occasion::Meanwhile, now, id, &mut orders) {
             now += u64::try_from(wait.as_millis()).unwrap();

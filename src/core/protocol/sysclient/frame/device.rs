@@ -14,23 +14,23 @@ use crate::core::protocol::sysclient::admin::{Identify, OfferedCode, required};
 /// A message from a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromDevice {
-    /// `0000`: who it is.
+    /// `0000`: identify.
     Identify(Box<Identify>),
     /// `0004`: asks to put an analogue port into operation.
     Provision {
         /// Port name.
         port: Box<str>,
-        /// The code; there always is one, but it may be malformed.
+        /// The code; always present, but it may be malformed.
         code: OfferedCode,
     },
-    /// Something happened in a tunnel session.
+    /// An event of a tunnel session.
     Tunnel {
-        /// Session number; any, as the device sent it.
+        /// Session number as sent; any number.
         session: u32,
-        /// What happened.
+        /// The event.
         event: DeviceEvent,
     },
-    /// To be dropped.
+    /// Has to be dropped.
     Ignored(Ignored),
 }
 
@@ -39,7 +39,7 @@ pub enum FromDevice {
 pub enum DeviceEvent {
     /// Bytes of the HTTP answer, at most 65 536; empty in special cases (`docs/protocol/sysclient.md` 8.4).
     ReceiveResult(Bytes),
-    /// The bytes of the last send have been handed over.
+    /// The bytes of the last send were forwarded.
     SendResult,
     /// End of the session, or confirmation of it.
     Shutdown,
@@ -48,7 +48,7 @@ pub enum DeviceEvent {
 impl fmt::Debug for DeviceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Tunnel bytes must never reach a log (`docs/protocol/sysclient.md` section 9).
+            // Tunnel bytes must not be logged (`docs/protocol/sysclient.md` section 9).
             Self::ReceiveResult(data) => write!(f, "ReceiveResult({} bytes)", data.len()),
             Self::SendResult => f.write_str("SendResult"),
             Self::Shutdown => f.write_str("Shutdown"),
@@ -56,7 +56,7 @@ impl fmt::Debug for DeviceEvent {
     }
 }
 
-/// Reads a binary message from a device. Tunnel bytes are not copied.
+/// Decodes a binary message from a device. Tunnel bytes are not copied.
 pub fn decode_from_device(message: &Bytes) -> Result<FromDevice, DecodeError> {
     match header(message)? {
         Header::Admin(kind) => decode_admin(kind, &message[ADMIN_HEADER..]),

@@ -1,7 +1,7 @@
-//! One WebSocket message of the device protocol to a value and back (`docs/protocol/sysclient.md` sections 2, 3 and 9).
+//! Decodes and encodes WebSocket messages of the device protocol (`docs/protocol/sysclient.md` sections 2, 3 and 9).
 //!
-//! All checks that need no state are made here, in the order of section 9. Whether a message is allowed in the state of the
-//! connection, and whether its tunnel session exists, is the matter of the session. Text messages never come here.
+//! Makes all checks that need no state, in the order of section 9. The session decides whether a message is allowed in
+//! the state of the connection, and whether its tunnel session exists. Text messages are not handled here.
 
 mod device;
 mod server;
@@ -46,7 +46,7 @@ mod tunnel_event {
     pub const SHUTDOWN: u32 = 4;
 }
 
-/// A message of a later version of the protocol: to be logged and dropped.
+/// A message of a later protocol version: logged and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
     /// An admin type above 6.
@@ -56,7 +56,7 @@ pub enum Ignored {
 }
 
 impl Ignored {
-    /// An otherwise empty message of this type.
+    /// A message of this type without content.
     fn encode(self) -> Vec<u8> {
         match self {
             Self::AdminType(kind) => admin(kind, &serde_json::Map::new()),
@@ -65,7 +65,7 @@ impl Ignored {
     }
 }
 
-/// Why a message ends the connection (`docs/protocol/sysclient.md` section 9).
+/// Why a message closes the connection (`docs/protocol/sysclient.md` section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than [`ADMIN_MAX`] or [`TUNNEL_MAX`].
@@ -83,13 +83,13 @@ pub enum DecodeError {
     /// The text of an admin message is not one well-formed JSON object.
     #[error("admin text: {0}")]
     Json(#[from] JsonError),
-    /// A required member is missing or not acceptable.
+    /// A required member is missing or invalid.
     #[error(transparent)]
     Member(#[from] MemberError),
 }
 
 impl DecodeError {
-    /// How the connection is closed.
+    /// The reason to close the connection with.
     pub const fn close(&self) -> Close {
         match self {
             Self::TooLong => Close::TooLong,
@@ -128,11 +128,11 @@ const fn header(message: &[u8]) -> Result<Header, DecodeError> {
 }
 
 fn admin(kind: u16, members: &impl Serialize) -> Vec<u8> {
-    // Any challenge and password fits, and so does what most devices say of themselves.
+    // Enough for any challenge or password and for most identifies.
     let mut out = Vec::with_capacity(256);
     out.push(ADMIN);
     out.extend(kind.to_be_bytes());
-    // Structs of texts and booleans always have a JSON form, and a vector takes every write.
+    // Structures of texts and booleans can always be serialized, and writing to a vector cannot fail.
     let _ = serde_json::to_writer(&mut out, members);
     out
 }

@@ -27,7 +27,7 @@ pub enum FromServer {
         /// The encrypted password in lower-case hex.
         pwd: Box<str>,
     },
-    /// `0005`: what became of a provision message.
+    /// `0005`: the result of a provision message.
     ProvisionResult {
         /// `None`: success.
         error: Option<Box<str>>,
@@ -36,7 +36,7 @@ pub enum FromServer {
     Configuration {
         /// The item; `None` if nothing applies.
         item: Option<ConfigItem>,
-        /// The first batch ends with this message.
+        /// This message ends the first batch.
         last: bool,
     },
     /// A command for a tunnel session.
@@ -46,7 +46,7 @@ pub enum FromServer {
         /// The command.
         event: ServerEvent,
     },
-    /// To be dropped.
+    /// Has to be dropped.
     Ignored(Ignored),
 }
 
@@ -55,7 +55,7 @@ pub enum FromServer {
 pub enum ServerEvent {
     /// Bytes of the HTTP request, at most 65 536.
     Send(Bytes),
-    /// So many bytes of the answer are wanted at most; 0: no limit.
+    /// Asks for at most this many bytes of the answer; 0: no limit.
     Receive(u32),
     /// End of the session, or confirmation of it.
     Shutdown,
@@ -64,7 +64,7 @@ pub enum ServerEvent {
 impl fmt::Debug for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Tunnel bytes must never reach a log (`docs/protocol/sysclient.md` section 9).
+            // Tunnel bytes must not be logged (`docs/protocol/sysclient.md` section 9).
             Self::Send(data) => write!(f, "Send({} bytes)", data.len()),
             Self::Receive(wanted) => write!(f, "Receive({wanted})"),
             Self::Shutdown => f.write_str("Shutdown"),
@@ -72,7 +72,7 @@ impl fmt::Debug for ServerEvent {
     }
 }
 
-/// Reads a binary message from a server, by the rules that hold for the other direction. Tunnel bytes are not copied.
+/// Decodes a binary message from a server, by the rules of the other direction. Tunnel bytes are not copied.
 pub fn decode_from_server(message: &Bytes) -> Result<FromServer, DecodeError> {
     match header(message)? {
         Header::Admin(kind) => decode_admin(kind, &message[ADMIN_HEADER..]),

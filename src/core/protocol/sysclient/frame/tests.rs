@@ -1,4 +1,4 @@
-//! What holds for every message.
+//! Properties of every message.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -137,17 +137,17 @@ fn server_message() -> impl Strategy<Value = FromServer> {
 
 proptest! {
     #[test]
-    fn messages_of_a_device_come_back_as_they_were(message in device_message()) {
+    fn messages_of_a_device_survive_a_round_trip(message in device_message()) {
         prop_assert_eq!(read_device(&message.encode().into()), message);
     }
 
     #[test]
-    fn messages_of_a_server_come_back_as_they_were(message in server_message()) {
+    fn messages_of_a_server_survive_a_round_trip(message in server_message()) {
         prop_assert_eq!(read_server(&message.encode().into()), message);
     }
 
     #[test]
-    fn no_bytes_make_the_decoders_panic(
+    fn no_bytes_cause_a_decoder_panic(
         start in prop_oneof![Just(vec![]), Just(vec![1, 0, 0]), Just(vec![1, 0, 6, b'{']), Just(vec![2, 0, 0, 0, 1, 0, 0, 0])],
         rest in any::<Vec<u8>>(),
     ) {

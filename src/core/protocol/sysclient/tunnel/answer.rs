@@ -1,4 +1,4 @@
-//! Finds head, body and end of an answer in the stream of receive results (`docs/protocol/sysclient.md` 8.3 and 8.4).
+//! Finds head, body and end of an HTTP answer in the receive results (`docs/protocol/sysclient.md` 8.3 and 8.4).
 
 use bytes::Bytes;
 
@@ -11,27 +11,27 @@ use super::{ANSWER_HEAD_MAX, Expects, Failure};
 enum State {
     Head(Section),
     Chunked(Chunked),
-    /// So many bytes are to come.
+    /// This many bytes are still missing.
     Length(u64),
     UntilEnd,
     Complete,
 }
 
-/// An answer that is being read.
+/// An answer being received.
 #[derive(Debug)]
 pub(super) struct Answer {
     expects: Expects,
     state: State,
 }
 
-/// What one receive result brought.
+/// The result of one receive result.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The head, in the result in which it ends.
     pub(super) head: Option<Head>,
     /// Bytes of the body, decoded.
     pub(super) body: Bytes,
-    /// Nothing more belongs to the answer.
+    /// The answer is complete.
     pub(super) complete: bool,
 }
 
@@ -40,7 +40,7 @@ impl Answer {
         Self { expects, state: State::Head(Section::default()) }
     }
 
-    /// Takes the bytes of a receive result. An empty one is the end of the stream.
+    /// Handles the bytes of a receive result. An empty one ends the stream.
     pub(super) fn push(&mut self, mut input: Bytes) -> Result<Progress, Failure> {
         if input.is_empty() {
             return self.end().map(|()| Progress { complete: true, ..Progress::default() });
@@ -94,7 +94,7 @@ impl Answer {
         }
     }
 
-    /// The stream has ended: whether the answer is complete with that.
+    /// Handles the end of the stream; an error if the answer is incomplete.
     pub(super) fn end(&mut self) -> Result<(), Failure> {
         match self.state {
             State::UntilEnd | State::Complete => {

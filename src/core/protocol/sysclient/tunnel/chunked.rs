@@ -1,21 +1,21 @@
-//! The chunked coding of an answer (`docs/protocol/sysclient.md` 8.4, rule 2): extensions and trailer fields are read
-//! over.
+//! Decodes the chunked transfer coding of an answer (`docs/protocol/sysclient.md` 8.4, rule 2); extensions and trailer
+//! fields are skipped.
 
 use bytes::Bytes;
 
 use super::section::Section;
 use super::{ANSWER_HEAD_MAX, Failure};
 
-/// Longest line with the size of a chunk, in bytes, extensions included.
+/// Longest chunk size line, in bytes, including extensions.
 const SIZE_LINE_MAX: usize = 4_096;
 
 #[derive(Debug)]
 pub(super) enum Chunked {
-    /// In the line with the size.
+    /// In the size line.
     Size(Section),
-    /// So many bytes of the chunk are to come.
+    /// This many bytes of the chunk are still missing.
     Data(u64),
-    /// In the line end after the bytes of a chunk.
+    /// In the line end after the data of a chunk.
     DataEnd(Section),
     /// After the last chunk.
     Trailer(Section),
@@ -49,7 +49,7 @@ impl Chunked {
                     }
                 }
                 Self::DataEnd(section) => {
-                    // Nothing but the two bytes of the line end may stand here.
+                    // Only the two bytes of the line end are allowed here.
                     if section.take_line(input, 2).map_err(|_| Failure::NotHttp)?.is_some_and(|line| !line.is_empty()) {
                         return Err(Failure::NotHttp);
                     }
@@ -69,12 +69,12 @@ impl Chunked {
     }
 }
 
-/// Splits off the first `max` bytes, or all if there are not so many.
+/// Splits off the first `max` bytes, or all if there are fewer.
 pub(super) fn take_at_most(input: &mut Bytes, max: u64) -> Bytes {
     input.split_to(usize::try_from(max).map_or(input.len(), |max| max.min(input.len())))
 }
 
-/// The size of a chunk out of its line.
+/// Parses the size line of a chunk.
 fn size(line: &[u8]) -> Result<u64, Failure> {
     let digits = line.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
     let text = std::str::from_utf8(digits).map_err(|_| Failure::NotHttp)?;

@@ -1,6 +1,6 @@
-//! The device side of the tunnel (`docs/protocol/sysclient.md` 7.2, "Rules for a device"), for simulated devices.
+//! The device's side of the tunnel (`docs/protocol/sysclient.md` 7.2, "Rules for a device"), for simulated devices.
 //!
-//! It passes bytes between the connection and the local web server and knows nothing of HTTP.
+//! Forwards bytes between the connection and the local web server; it does not parse HTTP.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,31 +9,31 @@ use bytes::Bytes;
 use super::DEVICE_PIECE_MAX;
 use crate::core::protocol::sysclient::frame::{DeviceEvent, ServerEvent};
 
-/// Sessions that are remembered at the same time; a send that would open one more is dropped.
+/// Most concurrent sessions; a send that would open one more is dropped.
 const SESSIONS_MAX: usize = 256;
 
-/// What is to be done, in the order in which it stands in the list.
+/// What the caller has to do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceAction {
     /// Connect a new session to the local web server.
     Open(u32),
-    /// Hand bytes of the request to the local web server, before what follows in the list.
+    /// Forward bytes of the request to the local web server, before the actions that follow.
     Deliver(u32, Bytes),
     /// Send an event of this session to the server.
     Send(u32, DeviceEvent),
-    /// The session is over: drop what belongs to it.
+    /// The session is over: drop its state.
     Close(u32),
 }
 
 #[derive(Debug, Default)]
 struct Session {
-    /// What the local web server has sent and the server has not yet asked for.
+    /// Bytes of the local web server that the server has not asked for yet.
     answer: VecDeque<Bytes>,
     buffered: usize,
-    /// Bytes that an unanswered receive wants at most.
+    /// Most bytes that the open receive asks for.
     wanted: Option<usize>,
     local_closed: bool,
-    /// The shutdown is sent and not confirmed.
+    /// The shutdown was sent and is not confirmed yet.
     closing: bool,
 }
 
@@ -64,7 +64,7 @@ impl DeviceTunnel {
             ServerEvent::Shutdown => {
                 let confirm = DeviceAction::Send(session, DeviceEvent::Shutdown);
                 match self.sessions.remove(&session) {
-                    // It confirms ours, or crosses with it; a third shutdown is not sent.
+                    // It confirms ours, or crosses it; a third shutdown is not sent.
                     Some(Session { closing: true, .. }) => Vec::new(),
                     Some(_) => vec![confirm, DeviceAction::Close(session)],
                     None => vec![confirm],
@@ -81,14 +81,14 @@ impl DeviceTunnel {
         self.answer(session)
     }
 
-    /// The local web server has closed; what it sent before still goes out.
+    /// The local web server has closed; what it sent before is still sent.
     pub fn local_closed(&mut self, session: u32) -> Vec<DeviceAction> {
         let Some(open) = self.open(session) else { return Vec::new() };
         open.local_closed = true;
         self.answer(session)
     }
 
-    /// Bytes of the answer that wait for the server, so that the caller can stop reading when there are many.
+    /// Bytes of the answer that wait for the server, so that the caller can stop reading.
     pub fn buffered(&self, session: u32) -> usize {
         self.sessions.get(&session).map_or(0, |s| s.buffered)
     }
@@ -100,7 +100,7 @@ impl DeviceTunnel {
     fn request(&mut self, session: u32, bytes: Bytes) -> Vec<DeviceAction> {
         let mut actions = Vec::with_capacity(3);
         if self.open(session).is_none() {
-            // A number whose shutdown was never confirmed may come again as a new session.
+            // The number of a session whose shutdown was never confirmed may be reused for a new session.
             self.sessions.remove(&session);
             if self.sessions.len() >= SESSIONS_MAX {
                 return actions;
@@ -113,7 +113,7 @@ impl DeviceTunnel {
         actions
     }
 
-    /// Answers an open receive, if there is something to say.
+    /// Answers an open receive, if there are bytes or the end.
     fn answer(&mut self, session: u32) -> Vec<DeviceAction> {
         let Some(open) = self.open(session) else { return Vec::new() };
         let Some(wanted) = open.wanted else { return Vec::new() };

@@ -1,5 +1,5 @@
-//! The server side of one tunnel session: one HTTP request and its answer
-//! (`docs/protocol/sysclient.md` 7.2 to 7.4 and 8.4), or after an upgrade a byte pipe (8.5).
+//! The server's side of one tunnel session: one HTTP request and its answer (`docs/protocol/sysclient.md` 7.2 to 7.4
+//! and 8.4), or after an upgrade a byte pipe (8.5).
 
 use bytes::Bytes;
 
@@ -8,75 +8,75 @@ use super::{Expects, Failure, Head, Limits};
 use crate::core::model::time::Tick;
 use crate::core::protocol::sysclient::frame::{DeviceEvent, ServerEvent};
 
-/// What is to be done, in the order in which it stands in the list.
+/// What the caller has to do, in order.
 ///
-/// The HTTP client gets one [`Action::Head`], any number of [`Action::Body`] and one [`Action::Done`]; or it gets, at any point
-/// before `Done`, one [`Action::Failed`] or [`Action::Abort`]. The session number is occupied until [`Action::Release`] or
-/// [`Action::Retire`], which may come later than the end of the answer.
+/// The HTTP client gets one [`Action::Head`], any number of [`Action::Body`] and one [`Action::Done`]; or, at any
+/// point before `Done`, one [`Action::Failed`] or [`Action::Abort`]. The session number stays in use until
+/// [`Action::Release`] or [`Action::Retire`], which may follow later than the end of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send this to the device, with the number of the session.
     Send(ServerEvent),
     /// Begin the answer to the HTTP client.
     Head(Head),
-    /// Pass these bytes on, and call [`Exchange::taken`] once the HTTP client has them.
+    /// Pass these bytes on, and call [`HttpExchange::taken`] once the HTTP client has them.
     Body(Bytes),
-    /// Only after an upgrade: the device has what was handed to [`Exchange::client`], which may be called again.
+    /// Only after an upgrade: the device has the bytes given to [`HttpExchange::client`], which may be called again.
     Sent,
     /// The answer is complete.
     Done,
-    /// There is no answer, and no head has gone out: answer with [`Failure::status`].
+    /// There is no answer, and no head was sent: answer with [`Failure::status`].
     Failed(Failure),
     /// The answer cannot be completed: abort it, so that the HTTP client sees that.
     Abort(Failure),
     /// The session is over; its number is free.
     Release,
-    /// The session is over, but the device has not confirmed: its number must not be used again on this connection.
+    /// The session is over, but the device has not confirmed it: its number must not be reused on this connection.
     Retire,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A send is unanswered.
+    /// A send is not answered yet.
     Sending,
-    /// A receive is unanswered.
+    /// A receive is not answered yet.
     Receiving,
-    /// The HTTP client has not yet taken the bytes that came last.
+    /// The HTTP client has not taken the last bytes yet.
     Holding,
-    /// A byte pipe. A send and a receive may each be unanswered; without an open receive the client has not yet taken what
-    /// came last.
+    /// A byte pipe. A send and a receive may each be open; without an open receive the client has not taken the last
+    /// bytes yet.
     Piping {
         sending: bool,
         receiving: bool,
     },
-    /// The shutdown is sent and not confirmed. The answer has ended.
+    /// The shutdown was sent and is not confirmed yet. The answer has ended.
     Closing,
     Over,
 }
 
-/// One request and its answer.
+/// One HTTP request and its answer.
 ///
-/// Every method that takes `now` returns what is to be done because of it. Call [`Exchange::expire`] at [`Exchange::deadline`],
-/// which may change with every call.
+/// Every method that takes `now` returns the resulting actions. Call [`HttpExchange::expire`] at
+/// [`HttpExchange::deadline`], which may change with every call.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct HttpExchange {
     session: u32,
     limits: Limits,
     state: State,
-    /// What has not yet been sent.
+    /// The part of the request that was not sent yet.
     request: Bytes,
     answer: Answer,
     head_sent: bool,
     any_result: bool,
-    /// End of the present wait.
+    /// End of the current wait.
     step: Option<Tick>,
     /// End of the whole session.
     end: Tick,
 }
 
-impl Exchange {
-    /// Opens a session. `request` is the whole request, its head at most [`REQUEST_HEAD_MAX`](super::REQUEST_HEAD_MAX) bytes
-    /// long.
+impl HttpExchange {
+    /// Opens a session. `request` is the whole request, with a head of at most
+    /// [`REQUEST_HEAD_MAX`](super::REQUEST_HEAD_MAX) bytes.
     pub fn open(session: u32, request: Bytes, expects: Expects, limits: Limits, now: Tick) -> (Self, Vec<Action>) {
         let mut exchange = Self {
             session,
@@ -98,34 +98,34 @@ impl Exchange {
         self.session
     }
 
-    /// Whether the session is over. Nothing more will be done.
+    /// Whether the session is over. No action follows.
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
 
-    /// Whether the answer is still to come, or the rest of it. Never in a pipe.
+    /// Whether the answer is incomplete. Always false in a pipe.
     pub const fn is_under_way(&self) -> bool {
         matches!(self.state, State::Sending | State::Receiving | State::Holding)
     }
 
-    /// When [`Exchange::expire`] wants to be called; `None` when the session is over.
+    /// When to call [`HttpExchange::expire`]; `None` when the session is over.
     pub fn deadline(&self) -> Option<Tick> {
         match self.state {
             State::Over => None,
-            // Timers of receives do not run in a pipe, and it lasts until one side ends it.
+            // A pipe has no timers for receives, and lasts until one side ends it.
             State::Closing | State::Piping { .. } => self.step,
             State::Sending | State::Receiving | State::Holding => Some(self.step.map_or(self.end, |t| t.min(self.end))),
         }
     }
 
-    /// The device sent an event of this session.
+    /// Handles an event of the device.
     pub fn device(&mut self, event: DeviceEvent, now: Tick) -> Vec<Action> {
         match (self.state, event) {
             (State::Closing, DeviceEvent::Shutdown) => {
                 self.state = State::Over;
                 vec![Action::Release]
             }
-            // What was under way when the shutdown went out is thrown away; a result for no send carries nothing.
+            // Events that crossed our shutdown are dropped; a send result without a send carries nothing.
             (State::Closing | State::Over, _) | (State::Receiving | State::Holding, DeviceEvent::SendResult) => {
                 Vec::new()
             }
@@ -158,7 +158,7 @@ impl Exchange {
         }
     }
 
-    /// The HTTP client has taken all bytes that were passed on so far.
+    /// The HTTP client has taken all bytes passed on so far.
     pub fn taken(&mut self, now: Tick) -> Vec<Action> {
         match self.state {
             State::Holding => vec![self.receive(now)],
@@ -170,8 +170,8 @@ impl Exchange {
         }
     }
 
-    /// The client has sent bytes into the pipe. Not to be called again before [`Action::Sent`]; before the answer 101 there is
-    /// no pipe, and the bytes are dropped.
+    /// Sends bytes of the client into the pipe. Must not be called again before [`Action::Sent`]; before the answer
+    /// 101 there is no pipe, and the bytes are dropped.
     pub fn client(&mut self, bytes: Bytes, now: Tick) -> Vec<Action> {
         let State::Piping { sending: false, receiving } = self.state else { return Vec::new() };
         self.state = State::Piping { sending: true, receiving };
@@ -179,13 +179,13 @@ impl Exchange {
         vec![self.send(now)]
     }
 
-    /// The send that was given out last has to wait for others. Its timer does not run until [`Exchange::left`].
-    pub fn waits(&mut self) {
+    /// The last send has to wait for others. Its timer does not run until [`HttpExchange::send_released`].
+    pub fn send_deferred(&mut self) {
         self.step = None;
     }
 
-    /// The send that had to wait leaves now.
-    pub fn left(&mut self, now: Tick) {
+    /// The waiting send is sent now.
+    pub fn send_released(&mut self, now: Tick) {
         self.step = Some(now + self.limits.send_result);
     }
 
@@ -207,7 +207,7 @@ impl Exchange {
         }
     }
 
-    /// Time has passed; nothing happens before the [`deadline`](Self::deadline).
+    /// Handles an expired timer; has no effect before the [`deadline`](Self::deadline).
     pub fn expire(&mut self, now: Tick) -> Vec<Action> {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Vec::new();
@@ -268,7 +268,7 @@ impl Exchange {
         actions
     }
 
-    /// The answer is 101, and after its head came these bytes.
+    /// The answer is 101, and these bytes followed its head.
     fn pipe(&mut self, head: Head, first: Bytes) -> Vec<Action> {
         let receiving = first.is_empty();
         self.state = State::Piping { sending: false, receiving };
@@ -278,7 +278,7 @@ impl Exchange {
         vec![Action::Head(head), next]
     }
 
-    /// Both shutdowns have been sent with our confirmation, so the number is free at once.
+    /// Both shutdowns are sent with our confirmation, so the number is free at once.
     fn ended_by_device(&mut self) -> Vec<Action> {
         let outcome = match self.answer.end() {
             Ok(()) => Action::Done,

@@ -1,12 +1,11 @@
-//! The head of an answer: status, fields, and what they say about the end of the body
-//! (`docs/protocol/sysclient.md` 8.3 and 8.4).
+//! The head of an HTTP answer: status, fields, and how the body ends (`docs/protocol/sysclient.md` 8.3 and 8.4).
 
 use super::{Expects, Failure};
 
-/// The head of an answer as the HTTP client is to get it.
+/// The head of an answer for the HTTP client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Status, 200 to 599; or 101, and what follows is a byte pipe.
+    /// Status, 200 to 599; or 101, after which a byte pipe follows.
     pub status: u16,
     /// The fields in order, without those that end at the broker, those about its host, and `Content-Length`; with 101
     /// also `Upgrade`.
@@ -30,30 +29,30 @@ impl Field {
     }
 }
 
-/// Where the body ends.
+/// How the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// There is none.
+    /// There is no body.
     None,
     /// After the last chunk and its trailer section.
     Chunked,
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
-    /// With the session, or with an empty result.
+    /// At the end of the session, or at an empty result.
     UntilEnd,
-    /// It is no body but the other half of a byte pipe.
+    /// There is no body but a byte pipe.
     Pipe,
 }
 
-/// What a head says.
+/// A parsed head.
 pub(super) enum Parsed {
-    /// An interim answer; another head follows.
+    /// An interim answer (1xx); another head follows.
     Interim,
     Final(Head, Framing),
 }
 
-/// Whether a field belongs to one connection only, and so ends at the broker
-/// (`docs/protocol/sysclient.md` 8.2 and 8.3). Fields that `Connection` names do so too.
+/// Whether a field is hop-by-hop, so that the broker does not pass it on (`docs/protocol/sysclient.md` 8.2 and 8.3).
+/// Fields named by `Connection` are hop-by-hop too.
 pub fn is_hop_by_hop(name: &str) -> bool {
     const NAMES: [&str; 6] = ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
     let proxy = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-"));
@@ -67,7 +66,7 @@ fn is_about_host(name: &str) -> bool {
     NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
 
-/// Whether the beginning of an answer can still become a status line.
+/// Whether the bytes are a prefix of a status line.
 pub(super) fn may_be_http(text: &[u8]) -> bool {
     const START: &[u8] = b"HTTP/1.";
     let known = text.len().min(START.len());
@@ -97,7 +96,7 @@ pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
     let status = status.ok_or(Failure::NotHttp)?;
     match status {
         101 if expects == Expects::Upgrade => {}
-        // The upgrade was not asked for, since the field `Upgrade` is not passed on.
+        // No upgrade was requested, since the field `Upgrade` was not passed on.
         101 => return Err(Failure::NotHttp),
         100..=199 => return Ok(Parsed::Interim),
         _ => {}
@@ -136,7 +135,7 @@ pub(super) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// The elements of a list that may be spread over several fields.
+/// The elements of a list field, which may occur several times.
 fn elements<'a>(fields: &'a [Field], name: &'a str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     let values = fields.iter().filter(move |field| field.is(name));
     values.flat_map(|field| field.value.split(|&b| b == b',')).map(<[u8]>::trim_ascii)

@@ -1,8 +1,8 @@
 //! HTTP through the connection of a device (`docs/protocol/sysclient.md` sections 7 and 8).
 //!
-//! [`Exchange`] is the server side of one session: one request, one answer. [`DeviceTunnel`] is the device side of all sessions
-//! of a connection. Both get events and give back what is to be done, in order; neither reads a clock or a socket. [`request`]
-//! makes the request out of that of the HTTP client. Which numbers are free is not here.
+//! [`HttpExchange`] is the server's side of one session: one request, one answer. [`DeviceTunnel`] is the device's
+//! side of all sessions of a connection. Both take events and return actions in order; neither reads a clock or a
+//! socket. [`request`] converts the request of the HTTP client. Session numbers are assigned by the caller.
 
 mod answer;
 mod chunked;
@@ -17,18 +17,18 @@ mod tests;
 use std::time::Duration;
 
 pub use device::{DeviceAction, DeviceTunnel};
-pub use exchange::{Action, Exchange};
+pub use exchange::{Action, HttpExchange};
 pub use head::{Field, Head, is_hop_by_hop};
 
-/// Longest head of a request; it must be whole in the first send (`docs/protocol/sysclient.md` 7.2). Longer ones are
-/// refused with HTTP 431.
+/// Longest head of a request; the first send must contain it as a whole (`docs/protocol/sysclient.md` 7.2). Longer
+/// ones are refused with HTTP 431.
 pub const REQUEST_HEAD_MAX: usize = 32_768;
 /// Longest head of an answer and longest trailer section, in bytes (`docs/protocol/sysclient.md` 8.3).
 pub const ANSWER_HEAD_MAX: usize = 65_536;
-/// A device answers a receive with no more than this, in bytes (`docs/protocol/sysclient.md` 7.2).
+/// Most bytes in a device's answer to one receive (`docs/protocol/sysclient.md` 7.2).
 pub const DEVICE_PIECE_MAX: usize = 8_000;
 
-/// What may follow a request, as far as the request decides it.
+/// What may follow a request, as far as the request determines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expects {
     /// Head and body.
@@ -41,11 +41,11 @@ pub enum Expects {
     Upgrade,
 }
 
-/// Sizes and times of one session on the server side; the default is the protocol's
+/// Sizes and timeouts of one session on the server's side; the default is that of the protocol
 /// (`docs/protocol/sysclient.md` 7.2 and 7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one send at most.
+    /// Most bytes of one send.
     pub send: usize,
     /// Bytes asked for by one receive.
     pub receive: u32,
@@ -75,10 +75,10 @@ impl Default for Limits {
     }
 }
 
-/// Why there is no answer, or only a part of one.
+/// Why an answer is missing or incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Failure {
-    /// What the device sent is not HTTP, or its framing is contradictory.
+    /// The data of the device is not HTTP, or its framing is contradictory.
     #[error("the device did not answer with HTTP")]
     NotHttp,
     /// The head or the trailer section is longer than [`ANSWER_HEAD_MAX`].
@@ -87,10 +87,10 @@ pub enum Failure {
     /// The device ended the session before the answer was complete.
     #[error("the answer was cut")]
     Cut,
-    /// The device sent bytes that nobody had asked for, so that there is no back-pressure.
-    #[error("bytes that were not asked for")]
+    /// The device sent bytes that were not asked for, which defeats back-pressure.
+    #[error("the device sent bytes that were not asked for")]
     Unasked,
-    /// A timer ran out.
+    /// A timer has expired.
     #[error("the device did not answer in time")]
     Timeout,
     /// The connection to the device was lost.
@@ -99,7 +99,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The HTTP status for it, as long as no head has gone out (`docs/protocol/sysclient.md` 8.6).
+    /// The HTTP status for it, if no head was sent yet (`docs/protocol/sysclient.md` 8.6).
     pub const fn status(self) -> u16 {
         match self {
             Self::NotHttp | Self::TooLong | Self::Cut | Self::Unasked | Self::Lost => 502,

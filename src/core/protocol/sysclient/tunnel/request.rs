@@ -1,6 +1,7 @@
-//! From a request at the passthrough address to the request in the tunnel (`docs/protocol/sysclient.md` 8.1 and 8.2).
+//! Converts a request at the passthrough address to the request in the tunnel (`docs/protocol/sysclient.md` 8.1 and
+//! 8.2).
 //!
-//! Nothing of the target is decoded, cleaned or encoded again: the device decodes it itself.
+//! The target is passed on byte for byte: the device decodes it itself.
 
 use bytes::Bytes;
 
@@ -12,16 +13,16 @@ use crate::core::protocol::percent;
 /// Longest body of a request, in bytes.
 pub const BODY_MAX: usize = 8 * 1024 * 1024;
 
-/// Why a request cannot go into a tunnel (`docs/protocol/sysclient.md` 8.6).
+/// Why a request cannot be sent into a tunnel (`docs/protocol/sysclient.md` 8.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The target has bytes outside `21…7e`.
+    /// The target contains bytes outside `21…7e`.
     #[error("bad request target")]
     Target,
-    /// A field that no HTTP request may have.
+    /// A field that is not allowed in any HTTP request.
     #[error("bad request head")]
     Head,
-    /// CONNECT, TRACE, or what is no method at all.
+    /// CONNECT, TRACE, or no valid method.
     #[error("method not allowed")]
     Method,
     /// The body is longer than [`BODY_MAX`].
@@ -44,14 +45,14 @@ impl Refusal {
     }
 }
 
-/// What the part of a passthrough address after `/passthrough` says.
+/// The part of a passthrough address after `/passthrough`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address<'a> {
     /// Hardware identifier, decoded.
     pub device: String,
     /// Session key, decoded.
     pub key: Secret,
-    /// Path and query for the device, byte for byte; without the slash in front if there is none, and then it is empty or a query.
+    /// Path and query for the device, byte for byte; if it does not start with a slash, it is empty or a query.
     rest: &'a str,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// A request whose head is written but for the length of its body.
+/// A request with a complete head except for the length of its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     head: Vec<u8>,
@@ -81,7 +82,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Writes the head. `upgrade` passes the field `Upgrade` on (`docs/protocol/sysclient.md` 8.5).
+    /// Writes the head. `upgrade` keeps the field `Upgrade` (`docs/protocol/sysclient.md` 8.5).
     pub fn new(method: &str, target: &str, fields: &[(&str, &[u8])], upgrade: bool) -> Result<Self, Refusal> {
         if !is_token(method) || method == "CONNECT" || method == "TRACE" {
             return Err(Refusal::Method);
@@ -111,11 +112,12 @@ impl Draft {
             _ => Expects::Answer,
         };
         let draft = Self { head, expects, had_length };
-        // Before a body is read that will never be sent.
+        // Checked before a body is read that would never be sent.
         fits(draft.head.len() + 2).map(|()| draft)
     }
 
-    /// The whole request, and what may follow it. A request without body has no `Content-Length` unless the client sent one.
+    /// The whole request, and what may follow it. A request without body has no `Content-Length` unless the client
+    /// sent one.
     pub fn with_body(self, body: &[u8]) -> Result<(Bytes, Expects), Refusal> {
         if body.len() > BODY_MAX {
             return Err(Refusal::Body);
@@ -133,11 +135,11 @@ fn fits(head: usize) -> Result<(), Refusal> {
     if head > REQUEST_HEAD_MAX { Err(Refusal::HeadTooLong) } else { Ok(()) }
 }
 
-/// Whether a field belongs to the connection with the client, or to the platform.
+/// Whether a field belongs to the connection with the client, or to the platform, and is not passed on.
 fn ends_here(name: &str, fields: &[(&str, &[u8])]) -> bool {
     const NAMES: [&str; 3] = ["expect", "cookie", "content-length"];
     if name.eq_ignore_ascii_case("host") {
-        // Whatever `Connection` says: without it there is no HTTP/1.1 request.
+        // Even if `Connection` names it: an HTTP/1.1 request needs it.
         return false;
     }
     is_hop_by_hop(name)

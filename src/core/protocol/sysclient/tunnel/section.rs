@@ -1,23 +1,23 @@
-//! Collects lines out of pieces that end anywhere.
+//! Collects lines from pieces that may end anywhere.
 
 use bytes::Bytes;
 
-/// The bytes of a line, or of a section of lines up to the blank one, as far as they have come.
+/// The bytes of a line, or of a section of lines up to the blank one, received so far.
 ///
-/// A lone line feed ends a line too, as RFC 9112 section 2.2 allows. Every byte is looked at once.
+/// A lone line feed ends a line too, as RFC 9112 section 2.2 allows. Every byte is examined once.
 #[derive(Debug, Default)]
 pub(super) struct Section {
     text: Vec<u8>,
-    /// Where the line that is not yet complete begins.
+    /// Start of the incomplete line.
     line: usize,
 }
 
-/// The section is longer than it may be.
+/// The section exceeds its limit.
 #[derive(Debug)]
 pub(super) struct TooLong;
 
 impl Section {
-    /// What has come so far.
+    /// The bytes received so far.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
@@ -37,7 +37,7 @@ impl Section {
         Ok(self.text[begin..].split_last().map(|(_, line)| line.strip_suffix(b"\r").unwrap_or(line)))
     }
 
-    /// Takes lines from `input` up to the blank one; `true` when it has come.
+    /// Takes lines from `input` up to the blank one; `true` when it was reached.
     pub(super) fn take_to_blank_line(&mut self, input: &mut Bytes, max: usize) -> Result<bool, TooLong> {
         while let Some(line) = self.take_line(input, max)? {
             if line.is_empty() {

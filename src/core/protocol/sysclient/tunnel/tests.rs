@@ -37,16 +37,16 @@ fn receive() -> Action {
     send(ServerEvent::Receive(8192))
 }
 
-/// An exchange whose request has been sent and whose first receive is open.
-fn asking(expects: Expects) -> Exchange {
+/// An exchange whose request was sent and whose first receive is open.
+fn asking(expects: Expects) -> HttpExchange {
     let (mut exchange, actions) =
-        Exchange::open(SESSION, bytes("GET / HTTP/1.1\r\n\r\n"), expects, Limits::default(), START);
+        HttpExchange::open(SESSION, bytes("GET / HTTP/1.1\r\n\r\n"), expects, Limits::default(), START);
     assert_eq!(actions, [send(ServerEvent::Send(bytes("GET / HTTP/1.1\r\n\r\n")))]);
     assert_eq!(exchange.device(DeviceEvent::SendResult, START), [receive()]);
     exchange
 }
 
-/// The head of an answer that comes whole, or why there is none.
+/// The head of an answer that arrives in one piece, or why there is none.
 fn head(text: &str) -> Result<Head, Failure> {
     match asking(Expects::Answer).device(result(text), START).into_iter().find(|a| !matches!(a, Action::Send(_))) {
         Some(Action::Head(head)) => Ok(head),
@@ -58,7 +58,7 @@ fn head(text: &str) -> Result<Head, Failure> {
 #[test]
 fn a_long_request_goes_out_in_pieces() {
     let request = bytes(vec![b'x'; 65_536 + 5]);
-    let (mut exchange, first) = Exchange::open(SESSION, request.clone(), Expects::Answer, Limits::default(), START);
+    let (mut exchange, first) = HttpExchange::open(SESSION, request.clone(), Expects::Answer, Limits::default(), START);
     assert_eq!(first, [send(ServerEvent::Send(request.slice(..65_536)))]);
     let second = exchange.device(DeviceEvent::SendResult, START);
     assert_eq!(second, [send(ServerEvent::Send(request.slice(65_536..)))]);
@@ -79,7 +79,7 @@ fn the_next_receive_waits_until_the_bytes_are_taken() {
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_end_the_exchange() {
+fn unasked_bytes_end_the_exchange() {
     let mut exchange = asking(Expects::Answer);
     exchange.device(result("HTTP/1.1 200 OK\r\n\r\nab"), START);
     assert_eq!(exchange.device(result("cd"), START), [shutdown(), Action::Abort(Failure::Unasked)]);
@@ -87,7 +87,7 @@ fn bytes_that_nobody_asked_for_end_the_exchange() {
 }
 
 #[test]
-fn fields_of_one_connection_and_of_the_host_are_not_passed_on() {
+fn hop_by_hop_and_host_fields_are_not_passed_on() {
     let head = head(
         "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nSet-Cookie: a=b\r\nProxy-Authenticate: x\r\n\
          Clear-Site-Data: \"*\"\r\nstrict-transport-security: max-age=1\r\nAlt-Svc: h3=\":1\"\r\n\
@@ -111,7 +111,7 @@ fn chunked_goes_before_content_length() {
 }
 
 #[test]
-fn what_is_not_http_is_502() {
+fn invalid_http_is_502() {
     for text in [
         "SIP/2.0 200 OK\r\n\r\n",
         "\r\nHTTP/1.1 200 OK\r\n\r\n",
@@ -179,7 +179,7 @@ fn crossing_shutdowns_confirm_each_other() {
 
 #[test]
 fn every_wait_has_its_own_time() {
-    let (mut exchange, _) = Exchange::open(SESSION, bytes("x"), Expects::Answer, Limits::default(), START);
+    let (mut exchange, _) = HttpExchange::open(SESSION, bytes("x"), Expects::Answer, Limits::default(), START);
     assert_eq!(exchange.deadline(), Some(seconds(10)));
     exchange.device(DeviceEvent::SendResult, seconds(1));
     assert_eq!(exchange.deadline(), Some(seconds(61)));
@@ -205,7 +205,7 @@ fn silence_before_the_head_is_504_and_a_lost_device_502() {
 }
 
 #[test]
-fn a_device_answers_with_as_much_as_is_wanted() {
+fn a_device_answers_with_at_most_what_is_asked_for() {
     let mut device = DeviceTunnel::new();
     device.server(SESSION, ServerEvent::Send(bytes("x")));
     assert_eq!(device.local_bytes(SESSION, bytes(vec![b'a'; 20_000])), []);
@@ -222,7 +222,7 @@ fn a_device_answers_with_as_much_as_is_wanted() {
     assert_eq!(device.server(SESSION, ServerEvent::Shutdown), end[..1], "and now the session is unknown");
 }
 
-/// How an answer says where it ends.
+/// How an answer marks its end.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
     Length,
@@ -262,7 +262,7 @@ fn pieces(mut text: &[u8], cuts: &[usize]) -> VecDeque<Bytes> {
     out
 }
 
-/// What the HTTP client has got, and what is on the way to the device.
+/// What the HTTP client has received, and what is in flight to the device.
 #[derive(Debug, Default)]
 struct Client {
     status: Option<u16>,
@@ -325,12 +325,12 @@ proptest! {
         order in Just(vec![0, 1, 2, 3, 0, 1, 2, 3, 0, 0, 1, 1, 2, 3, 3, 3]).prop_shuffle(),
     ) {
         let limits = Limits { send: 100, ..Limits::default() };
-        let (mut exchange, first) = Exchange::open(SESSION, bytes(&request), Expects::Answer, limits, START);
+        let (mut exchange, first) = HttpExchange::open(SESSION, bytes(&request), Expects::Answer, limits, START);
         let (mut device, mut client) = (DeviceTunnel::new(), Client::default());
         client.perform(first);
         let mut local = pieces(&answer_text(&body, ending, 4_000), &cuts.iter().map(|c| c * 50).collect::<Vec<_>>());
         let (mut incoming, mut got, mut open) = (VecDeque::new(), Vec::new(), false);
-        // What happens next is a matter of chance; what is not possible is passed over.
+        // Steps in random order; impossible ones are skipped.
         for choice in order.into_iter().cycle().take(200_000) {
             if exchange.is_over() {
                 break;
@@ -369,7 +369,7 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_makes_it_panic(
+    fn no_answer_causes_a_panic(
         parts in proptest::collection::vec(
             prop_oneof![
                 Just("HTTP/1.1 200 OK\r\n"), Just("\r\n"), Just("\n"), Just("Transfer-Encoding: chunked\r\n"),

@@ -1,6 +1,6 @@
-//! Asks of the service client and the answers to them (`docs/protocol/devices-api.md` 2).
+//! Requests of the service client and their answers (`docs/protocol/devices-api.md` section 2).
 //!
-//! Every ask has a `src` of its own, so answers may come in any order.
+//! Every request has its own `src`, so answers may arrive in any order.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::core::model::time::Tick;
 use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::protocol::json::{Object, Value};
 
-/// What the service has answered.
+/// An answer of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The categories.
@@ -29,20 +29,20 @@ pub enum Answer {
     Phones(Vec<DeviceInfo>),
 }
 
-/// Why an ask has no answer.
+/// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// The client is not logged in.
     #[error("not logged in")]
     Offline,
-    /// The connection was lost before the answer came. The service may have done what was asked.
+    /// The connection was lost before the answer. The service may have carried out the request.
     #[error("connection lost before the answer")]
     Lost,
     /// No answer within [`super::ANSWER_TIME`].
     #[error("no answer in time")]
     Timeout,
-    /// More asks or open codes than [`MAX_PENDING`] or [`MAX_OPEN`].
-    #[error("too many asks or open codes")]
+    /// More requests or open codes than [`MAX_PENDING`] or [`MAX_OPEN`].
+    #[error("too many requests or open codes")]
     TooMany,
     /// The service has refused.
     #[error("{0}")]
@@ -98,18 +98,18 @@ impl DeviceInfo {
     }
 }
 
-/// An ask on its way.
+/// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// Whose it is; `None`: the client's own, after a reconnect.
+    /// The tag of the caller; `None`: sent by the client itself after a reconnect.
     pub(super) ticket: Option<CallTag>,
-    /// What was asked.
+    /// The request.
     pub(super) ask: Ask,
-    /// When.
+    /// When it was sent.
     pub(super) since: Tick,
-    /// Parts of a list of categories that have come.
+    /// Parts of a list of categories received so far.
     parts: Vec<Category>,
-    /// Parts of a list of phones that have come.
+    /// Parts of a list of phones received so far.
     phones: Vec<DeviceInfo>,
 }
 
@@ -153,7 +153,7 @@ impl UsersClient {
         self.send(&message, now, actions);
     }
 
-    /// Takes an answer; what belongs to no ask is dropped.
+    /// Handles an answer; one without a request is dropped.
     pub(super) fn result(&mut self, message: &Object, actions: &mut Vec<Action>) {
         let Some(src) = message.str("src").and_then(|text| text.parse::<u64>().ok()) else { return };
         let Some(mut asked) = self.pending.remove(&src) else { return };
@@ -220,8 +220,8 @@ impl UsersClient {
                 Ok(Answer::Provisioned(None)) => {
                     self.open.insert(code);
                 }
-                // A person who asks has the device in the answer. For the client's own asks it is the notice that was missed,
-                // unless it has overtaken the answer.
+                // For a request of the caller the device is in the answer. For one of the client itself it replaces
+                // the missed notice, unless the notice has arrived first.
                 Ok(Answer::Provisioned(Some(device))) if own && was_open => {
                     self.used(code, device.clone(), port.map(Into::into), true, actions);
                 }

@@ -1,4 +1,4 @@
-//! The app session: log-in, order of answers, limits, notices. Actions are compared as short words.
+//! The app session: log-in, order of answers, limits, notices. Actions are compared as short texts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::core::model::time::UnixMillis;
 use crate::core::protocol::appws::login::{AppIdentity, write_login};
 use crate::core::session::app::event::{Answer, Ask, Delivery, Topics};
 use crate::core::session::app::rights::{OWN_USERS, Rights};
-use crate::core::session::app::settling::Patience;
+use crate::core::session::app::settling::SettleTimes;
 
 mod asks;
 mod devices;
@@ -34,7 +34,7 @@ fn settings() -> Settings {
         requests_per_second: 50,
         fetches: 8,
         codes_per_second: 500,
-        patience: Patience { answer_within: seconds(30), stay_open: seconds(5) },
+        patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
         longest_before: 131_072,
         longest_after: 1_048_576,
     }
@@ -71,35 +71,35 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// A session with a clock.
-struct Desk {
+/// A session with a clock that the test sets.
+struct Harness {
     session: Session,
     settings: Settings,
     now: Tick,
 }
 
-impl Desk {
+impl Harness {
     fn new() -> Self {
         Self { session: Session::new(Tick(0), [7; 32]), settings: settings(), now: Tick(0) }
     }
 
-    fn inside() -> Self {
-        let mut desk = Self::new();
-        desk.log_in();
-        desk
+    fn logged_in() -> Self {
+        let mut harness = Self::new();
+        harness.log_in();
+        harness
     }
 
     fn log_in(&mut self) {
         let challenge = self.challenge();
         assert_eq!(self.login_with(&challenge), [format!("verify {challenge}")]);
-        let words = self.verified(true);
-        assert_eq!(words[1..], ["enlist"]);
-        assert_eq!(parsed(&words[0])["ok"], true);
+        let output = self.verified(true);
+        assert_eq!(output[1..], ["enlist"]);
+        assert_eq!(parsed(&output[0])["ok"], true);
     }
 
     fn challenge(&mut self) -> String {
-        let words = self.say(&json!({"mt": "AppChallenge"}));
-        parsed(&words[0])["challenge"].as_str().unwrap().into()
+        let output = self.say(&json!({"mt": "AppChallenge"}));
+        parsed(&output[0])["challenge"].as_str().unwrap().into()
     }
 
     fn login_with(&mut self, challenge: &str) -> Vec<String> {
@@ -118,7 +118,7 @@ impl Desk {
     }
 
     fn on(&mut self, event: Event<'_>) -> Vec<String> {
-        self.raw(event).iter().map(word).collect()
+        self.raw(event).iter().map(summary).collect()
     }
 
     fn text(&mut self, text: &str) -> Vec<String> {
@@ -129,10 +129,10 @@ impl Desk {
         self.text(&message.to_string())
     }
 
-    /// Says something that is answered at once by one message.
+    /// Sends a message that is answered at once by exactly one message.
     fn answer_to(&mut self, message: &Value) -> Value {
-        let words = self.say(message);
-        let [answer] = &words[..] else { panic!("{words:?}") };
+        let output = self.say(message);
+        let [answer] = &output[..] else { panic!("{output:?}") };
         parsed(answer)
     }
 
@@ -163,7 +163,7 @@ impl Desk {
     }
 }
 
-fn word(action: &Action) -> String {
+fn summary(action: &Action) -> String {
     match action {
         Action::Send(text) => text.clone(),
         Action::Ping(token) => format!("ping {}", u64::from_be_bytes(*token)),

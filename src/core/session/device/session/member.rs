@@ -1,4 +1,5 @@
-//! What a member does and what is done for it: work, tunnels, ports (`docs/protocol/sysclient.md` 5.2, 7 and 3.5).
+//! What a member requests and the work done for it: lines, tunnels, ports (`docs/protocol/sysclient.md` 5.2, 7 and
+//! 3.5).
 
 use std::time::Duration;
 
@@ -15,24 +16,25 @@ use crate::core::session::device::event::{
 use crate::core::session::device::state::{Member, State};
 use crate::core::session::device::worker::{Next, Worker};
 
-/// What the store could not do is tried again after this time.
-const STORE_AGAIN: Duration = Duration::from_secs(5);
+/// Wait before a failed store operation is repeated.
+const STORE_RETRY: Duration = Duration::from_secs(5);
 
-/// Sooner, if it is the place in the domain: nothing can be done for the device before it has that.
-const JOIN_AGAIN: Duration = Duration::from_millis(500);
+/// Wait before joining is repeated; shorter, because no work can be done for the device before.
+const JOIN_RETRY: Duration = Duration::from_millis(500);
 
-/// Nobody reads more of the answer to a line than this, in bytes.
+/// Longest answer to a line that is read, in bytes; the rest is ignored.
 const ANSWER_MAX: usize = 64 * 1024;
 
 impl Session {
     pub(super) fn on_joined(&mut self, joined: bool, now: Tick, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         if !joined {
-            // It has proved who it is. Sent away, it would have to do so again, and just when there is too much to do.
-            member.join_at = Some(now + JOIN_AGAIN);
+            // It has proved its identity. If the connection were closed, it would have to do so again, just when the
+            // load is high.
+            member.join_at = Some(now + JOIN_RETRY);
             return;
         }
-        match member.then.take() {
+        match member.waiting_identify.take() {
             Some(identify) => actions.push(Action::Claim(identify.into(), Stage::Member)),
             None if !member.planned => member.plan(actions),
             None => {}
@@ -40,7 +42,7 @@ impl Session {
     }
 
     pub(super) fn on_replan(&mut self, actions: &mut Vec<Action>) {
-        // While lines are under way: after them everything is planned anew.
+        // While lines are under way no plan is needed: a new one is made after them.
         if let State::Member(member) = &mut self.state
             && member.planned
             && !member.is_busy()
@@ -49,7 +51,7 @@ impl Session {
         }
     }
 
-    /// The device may run other software than before, so there may be something else to do.
+    /// With new facts, for example after an update outside of a job, the plan may change.
     pub(super) fn on_new_facts(&mut self, facts: Box<Facts>, actions: &mut Vec<Action>) {
         if let State::Member(member) = &mut self.state
             && member.planned
@@ -65,47 +67,47 @@ impl Session {
             Planned::Work { device, plan, now } => (device, plan, now),
             Planned::Gone => return,
             Planned::Unavailable => {
-                member.look_at = Some(now + STORE_AGAIN);
+                member.replan_at = Some(now + STORE_RETRY);
                 return;
             }
         };
-        member.look_at = plan.again_in.map(|wait| now + wait);
+        member.replan_at = plan.recheck_after.map(|wait| now + wait);
         let known = std::mem::replace(&mut device.work, std::mem::take(&mut plan.work));
         let mut worker = Worker::new(device, plan.clean_up, time);
-        actions.extend(worker.news(&known).map(Action::Note));
+        actions.extend(worker.event_since(&known).map(Action::Note));
         if member.other {
             member.send_items(std::mem::take(&mut plan.items), &mut worker, actions);
         }
         let next = worker.begin(&mut plan);
-        // The progress of an earlier entry counts for nothing, so it need not be replaced by none.
+        // Progress of an earlier entry is ignored when it is read, so empty progress need not be stored.
         if worker.device.work != known && !worker.device.work.is_empty() {
             actions.push(Action::Keep(Box::new(worker.device.work.clone())));
         }
         member.worker = Some(Box::new(worker));
         match next {
-            Some(next) => self.follow(next, now, settings, actions),
+            Some(next) => self.perform(next, now, settings, actions),
             None => self.finish(&plan, now, settings, actions),
         }
     }
 
-    /// Nothing of update and configuration can be done now.
+    /// No update or configuration can be done now: deposit the notice or clean up.
     fn finish(&mut self, plan: &Plan, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         if plan.update_open || plan.config_open {
             member.worker = None;
-        } else if let Some(code) = member.owed {
+        } else if let Some(code) = member.pending_notice {
             actions.push(Action::Deposit(code));
         } else {
             self.clean_up(now, settings, actions);
         }
     }
 
-    /// The last part: provisioning is over.
+    /// The clean-up, the last part of the work.
     fn clean_up(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         let next = member.worker.as_mut().and_then(|worker| worker.begin_clean_up());
         match next {
-            Some(next) => self.follow(next, now, settings, actions),
+            Some(next) => self.perform(next, now, settings, actions),
             None => member.worker = None,
         }
     }
@@ -113,14 +115,14 @@ impl Session {
     pub(super) fn on_deposited(&mut self, done: bool, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         if done {
-            member.owed = None;
+            member.pending_notice = None;
             self.clean_up(now, settings, actions);
         } else {
-            member.deposit_at = Some(now + STORE_AGAIN);
+            member.deposit_at = Some(now + STORE_RETRY);
         }
     }
 
-    fn follow(&mut self, next: Next, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+    fn perform(&mut self, next: Next, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
         match next {
             Next::Line(request) => {
@@ -141,8 +143,8 @@ impl Session {
         }
     }
 
-    /// Takes what concerns the session's own lines out of what the shell has to do.
-    pub(super) fn hear_own_tunnels(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+    /// Removes the output of the session's own tunnels from `actions` and handles it.
+    pub(super) fn handle_own_tunnels(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         while let Some(at) = actions.iter().position(Action::is_of_own_line) {
             let Action::Tunnel(id, mut output) = actions.remove(at) else { return };
             let State::Member(member) = &mut self.state else { continue };
@@ -155,11 +157,11 @@ impl Session {
                     output = Output::Done;
                 }
             }
-            let mut happened = Vec::new();
-            let next = worker.on(&output, &mut happened);
-            actions.extend(happened.into_iter().map(Action::Note));
+            let mut events = Vec::new();
+            let next = worker.on(&output, &mut events);
+            actions.extend(events.into_iter().map(Action::Note));
             if let Some(next) = next {
-                self.follow(next, now, settings, actions);
+                self.perform(next, now, settings, actions);
             }
         }
     }
@@ -202,10 +204,10 @@ impl Session {
 }
 
 impl Member {
-    /// The first batch has every item and ends with `last`; later only what has changed goes out
+    /// The first batch has every item, the last of them marked `last`; later only changed items are sent
     /// (`docs/protocol/sysclient.md` 3.6).
     fn send_items(&mut self, items: Vec<ItemOrder>, worker: &mut Worker, actions: &mut Vec<Action>) {
-        let first = !std::mem::replace(&mut self.greeted, true);
+        let first = !std::mem::replace(&mut self.items_sent, true);
         let mut out = Vec::new();
         for order in items {
             if order.changed {

@@ -1,4 +1,4 @@
-//! The device session, row by row. Actions are compared as short words, so that a test reads like the table.
+//! The device session, row by row of the table. Actions are compared as short texts.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn device() -> Device {
     }
 }
 
-/// A device that has just entered by code 7: its notice is owed.
+/// A device that has just entered by code 7: its notice is pending.
 fn entered_device() -> Device {
     Device { tentative: true, entry_code: Code::from_number(7), pending: Code::from_number(7), ..device() }
 }
@@ -101,14 +101,14 @@ fn item(kind: &str, changed: bool) -> ItemOrder {
     ItemOrder { job: Some(JobId(1)), kind: Kind::Ntp, fingerprint: "f".into(), item, changed }
 }
 
-/// A session with a clock.
-struct Desk {
+/// A session with a clock that the test sets.
+struct Harness {
     session: Session,
     timing: Settings,
     now: Tick,
 }
 
-impl Desk {
+impl Harness {
     fn new() -> Self {
         Self { session: Session::new(Tick(0)), timing: Settings::default(), now: Tick(0) }
     }
@@ -120,19 +120,19 @@ impl Desk {
     }
 
     fn on(&mut self, event: Event<'_>) -> Vec<String> {
-        self.raw(event).iter().map(word).collect()
+        self.raw(event).iter().map(summary).collect()
     }
 
     fn bytes(&mut self, bytes: impl Into<Bytes>) -> Vec<String> {
         self.on(Event::Message(&bytes.into()))
     }
 
-    fn hear(&mut self, identify: Identify) -> Vec<String> {
+    fn receive(&mut self, identify: Identify) -> Vec<String> {
         self.bytes(FromDevice::Identify(Box::new(identify)).encode())
     }
 
     fn claimed(&mut self, claimed: Claimed) -> Vec<String> {
-        self.on(Event::Claimed(claimed, Draw { challenge: CHALLENGE.into(), seed: SEED.into() }))
+        self.on(Event::Claimed(claimed, RandomTexts { challenge: CHALLENGE.into(), seed: SEED.into() }))
     }
 
     fn planned(&mut self, plan: Plan) -> Vec<String> {
@@ -140,7 +140,7 @@ impl Desk {
         self.on(Event::Planned(planned))
     }
 
-    /// Time goes on to `millis`, without a tick.
+    /// Sets the time to `millis`, without a tick.
     fn at(&mut self, millis: u64) -> &mut Self {
         self.now = Tick(millis);
         self
@@ -155,18 +155,18 @@ impl Desk {
     }
 
     fn unassigned() -> Self {
-        let mut desk = Self::new();
-        assert_eq!(desk.hear(plain()), ["claim Open"]);
-        assert!(desk.claimed(Claimed::Unknown { bad_code: false }).is_empty());
-        assert!(desk.session.is_unassigned());
-        desk
+        let mut harness = Self::new();
+        assert_eq!(harness.receive(plain()), ["claim Open"]);
+        assert!(harness.claimed(Claimed::Unknown { bad_code: false }).is_empty());
+        assert!(harness.session.is_unassigned());
+        harness
     }
 
     fn challenged(device: Device) -> Self {
-        let mut desk = Self::new();
-        assert_eq!(desk.hear(plain()), ["claim Open"]);
-        assert_eq!(desk.claimed(known(device)), ["challenge"]);
-        desk
+        let mut harness = Self::new();
+        assert_eq!(harness.receive(plain()), ["claim Open"]);
+        assert_eq!(harness.claimed(known(device)), ["challenge"]);
+        harness
     }
 
     /// A member whose work is done.
@@ -175,12 +175,12 @@ impl Desk {
     }
 
     fn member_with(facts: Facts) -> Self {
-        let mut desk = Self::challenged(Device { facts: facts.clone(), ..device() });
+        let mut harness = Self::challenged(Device { facts: facts.clone(), ..device() });
         let answer = answer_with(PASSWORD, identify(facts, OfferedCode::None));
-        assert_eq!(desk.hear(answer), ["proved", "join home"]);
-        assert_eq!(desk.on(Event::Joined(true)), ["plan"]);
-        desk.planned(Plan::default());
-        desk
+        assert_eq!(harness.receive(answer), ["proved", "join home"]);
+        assert_eq!(harness.on(Event::Joined(true)), ["plan"]);
+        harness.planned(Plan::default());
+        harness
     }
 }
 
@@ -190,7 +190,7 @@ fn line(request: &[u8]) -> String {
     line_of_path(&path).unwrap_or(path)
 }
 
-fn word(action: &Action) -> String {
+fn summary(action: &Action) -> String {
     match action {
         Action::Send(bytes) => match frame::decode_from_server(&bytes.clone().into()).unwrap() {
             FromServer::Password(password) => {

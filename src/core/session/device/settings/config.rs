@@ -1,6 +1,6 @@
 //! One copy of a device's configuration: an option line for each module (`docs/protocol/update-script.md` 3.2).
 //!
-//! Values arrive percent-encoded and are decoded here, once; one whose encoding is broken is kept as it came.
+//! Values arrive percent-encoded and are decoded here, once; a value with broken encoding is kept unchanged.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::core::protocol::script::{Command, Script, Setting};
 #[serde(transparent)]
 pub struct Config(BTreeMap<Box<str>, Vec<Stored>>);
 
-/// An option as the device keeps it, its value decoded.
+/// An option with its decoded value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stored {
     option: Box<str>,
@@ -23,7 +23,7 @@ struct Stored {
     value: Option<Secret>,
 }
 
-/// A value as the device keeps it.
+/// A value, decoded.
 pub(super) fn decoded(value: &Secret) -> Secret {
     percent::decode(value.expose()).map_or_else(|_| value.clone(), Secret::new)
 }
@@ -69,7 +69,7 @@ impl Config {
         }
     }
 
-    /// The script that would make this configuration.
+    /// The script that creates this configuration.
     pub(super) fn script(&self) -> Secret {
         let commands = self.0.iter().map(|(module, line)| {
             let setting = |stored: &Stored| match &stored.value {

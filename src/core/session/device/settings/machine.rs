@@ -1,11 +1,11 @@
-//! What hardware and firmware a simulated device is, and the texts it makes of it
-//! (`docs/protocol/update-script.md` section 1).
+//! Hardware and firmware data of a simulated device, and the texts made from them (`docs/protocol/update-script.md`
+//! section 1).
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::protocol::script::encode;
 
-/// Hardware and firmware of a simulated device.
+/// Hardware and firmware data of a simulated device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// MAC address, twelve hex digits in lower case.
@@ -20,7 +20,7 @@ pub struct Machine {
     pub bc_build: Box<str>,
     /// Number of the hardware, such as `300`.
     pub hw_build: Box<str>,
-    /// Its own address; empty if it has none.
+    /// Its IP address; empty if it has none.
     pub ip: Box<str>,
 }
 
@@ -44,7 +44,7 @@ impl Machine {
         }
     }
 
-    /// The facts that the device adds to the query by itself, not yet encoded.
+    /// The parameters that the device adds to the query, not yet encoded.
     pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = vec![("mac", self.mac.to_string()), ("type", self.product.to_string())];
         if !self.ip.is_empty() {

@@ -1,21 +1,21 @@
-//! Running a script on the memory of a device, command by command (`docs/protocol/update-script.md` sections 3 and 7).
+//! Runs a script on the state of a device, command by command (`docs/protocol/update-script.md` sections 3 and 7).
 
 use super::{Action, CHECK, Now, Part, SCFG, Settings, config};
 use crate::core::model::ids::Secret;
 use crate::core::protocol::script::{Command, Final, LoadCommand, files};
 
-/// Whether the rest of a script runs.
+/// Whether the script continues.
 enum Flow {
     Next,
     Stop,
 }
 
-/// Runs `commands`; what they say of polling is left to the caller.
+/// Runs `commands`; changes of the polling interval are left to the caller.
 pub(super) fn run(settings: &mut Settings, commands: &[Command], now: Now) -> Vec<Action> {
     let mut run = Run { settings, now, actions: Vec::new(), check: None };
     let ended = commands.iter().all(|command| matches!(run.step(command), Flow::Next));
     let Run { settings, mut actions, check, .. } = run;
-    // A script that was stopped on the way has not done its work; its check stays open.
+    // A script that stopped early is not finished, so its check stays open.
     if let Some((last, serial)) = check.filter(|_| ended) {
         settings.set(CHECK, "", Secret::new(serial));
         actions.extend(restart_after(last, settings.restart_needed));
@@ -23,7 +23,7 @@ pub(super) fn run(settings: &mut Settings, commands: &[Command], now: Now) -> Ve
     actions
 }
 
-/// The restart that `last` asks for; `needed`: something has been loaded that is not running yet.
+/// The restart for `last`; `needed`: something was loaded that only runs after a restart.
 pub(super) fn restart_after(last: Final, needed: bool) -> Option<Action> {
     let (when_idle, due) = match last {
         Final::RestartIdle => (true, true),
@@ -40,7 +40,7 @@ struct Run<'a> {
     settings: &'a mut Settings,
     now: Now,
     actions: Vec<Action>,
-    /// The `check` that is settled when the script ends.
+    /// The `check` that is recorded when the script ends.
     check: Option<(Final, Box<str>)>,
 }
 
@@ -85,7 +85,7 @@ impl Run<'_> {
             Command::Finish(last) => {
                 let restart = restart_after(*last, settings.restart_needed);
                 if let Some(restart) = restart {
-                    // The rest runs on the new firmware, when the device asks again after the restart.
+                    // The remaining commands run on the new firmware, at the next poll after the restart.
                     self.actions.push(restart);
                     return Flow::Stop;
                 }
@@ -109,12 +109,12 @@ impl Run<'_> {
         if order.url.ends_with('/') {
             order.url = format!("{}{file}", order.url).into();
         }
-        // It will be loaded before a restart that is asked for after it, in this script or by a line of its own.
+        // The load precedes any restart ordered after it, in this script or by a line of its own.
         self.settings.restart_needed = true;
         self.actions.push(Action::Load(part, order));
     }
 
-    /// Without a command the configuration is saved, once for a serial; the output of a command is saved always.
+    /// Without a command the configuration is saved, once per serial; the output of a command is always saved.
     fn put(&mut self, url: &str, last: Option<&(Final, Box<str>)>, always: Option<&str>) {
         let body = match always {
             None => {
@@ -124,9 +124,9 @@ impl Run<'_> {
                 }
                 self.settings.active.script()
             }
-            Some(word) => match Command::parse(config::decoded(&Secret::new(word)).expose()) {
+            Some(summary) => match Command::parse(config::decoded(&Secret::new(summary)).expose()) {
                 Some(Command::VarsRead { name }) => self.settings.read(&name),
-                _ => return self.actions.push(Action::Report(word.into())),
+                _ => return self.actions.push(Action::Report(summary.into())),
             },
         };
         self.actions.push(Action::Put { url: url.into(), body, last: last.cloned() });

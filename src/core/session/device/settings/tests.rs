@@ -1,4 +1,4 @@
-//! A simulated phone from the factory to its Devices service, and each command by itself.
+//! A simulated phone from factory state to its Devices service, and each command by itself.
 
 use super::*;
 use crate::core::protocol::script::{Script, parse};
@@ -24,7 +24,7 @@ fn run(settings: &mut Settings, text: &str) -> Vec<Action> {
     settings.run(&parse(text), Now { hour: Some(12), minutes_up: 60 })
 }
 
-/// A phone whose time of fast polling is over.
+/// A phone whose period of fast polling is over.
 fn settled() -> Settings {
     let mut phone = settings();
     assert_eq!(run(&mut phone, ""), [Action::PollEvery(15)]);
@@ -177,7 +177,7 @@ fn serials_are_compared_with_the_variable_or_else_the_running_build() {
 }
 
 #[test]
-fn check_lets_the_rest_run_once() {
+fn check_runs_the_remaining_commands_once() {
     let mut phone = settled();
     let script = "mod cmd UP1 check ireset 9\nvars create A h 1\nnonsense\n";
     let report = Action::Report("nonsense".into());
@@ -191,7 +191,7 @@ fn check_lets_the_rest_run_once() {
 }
 
 #[test]
-fn times_keep_the_rest_from_running() {
+fn times_stops_the_remaining_commands() {
     let ran = |phone: &mut Settings, options: &str, hour: Option<u8>, minutes_up: u32| {
         let commands = parse(&format!("vars del A\nmod cmd UP1 times {options}\nvars create A h 1"));
         phone.run(&commands, Now { hour, minutes_up });
@@ -239,7 +239,7 @@ fn the_state_survives_a_file() {
 
 proptest::proptest! {
     #[test]
-    fn no_script_makes_it_panic(text in proptest::prelude::any::<String>(), lines in "((config|vars|mod cmd UP[01]) [a-z]{3,8} [ -~\n]{0,20}\n){0,4}") {
+    fn no_script_causes_a_panic(text in proptest::prelude::any::<String>(), lines in "((config|vars|mod cmd UP[01]) [a-z]{3,8} [ -~\n]{0,20}\n){0,4}") {
         let mut phone = settings();
         run(&mut phone, &text);
         run(&mut phone, &lines);

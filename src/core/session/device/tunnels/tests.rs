@@ -1,4 +1,4 @@
-//! Many sessions of one connection: their numbers, and server against device.
+//! Many sessions on one connection: their numbers, and server against device.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn device(tunnels: &mut Tunnels, number: u32, event: DeviceEvent) -> Vec<Action>
     actions
 }
 
-/// What goes to the device.
+/// The messages to the device.
 fn sent(actions: &[Action]) -> Vec<(u32, ServerEvent)> {
     let decode = |action: &Action| match action {
         Action::Send(message) => match decode_from_server(&message.clone().into()).unwrap() {
@@ -40,7 +40,7 @@ fn sent(actions: &[Action]) -> Vec<(u32, ServerEvent)> {
     actions.iter().filter_map(decode).collect()
 }
 
-/// The number under which a session was opened.
+/// The number that was assigned to a session.
 fn number(actions: &[Action]) -> u32 {
     match sent(actions)[..] {
         [(number, ServerEvent::Send(_))] => number,
@@ -55,10 +55,10 @@ fn outputs(actions: Vec<Action>) -> Vec<(TunnelId, Output)> {
 
 #[test]
 fn numbers_count_up_and_start_again_at_1() {
-    let mut tunnels = Tunnels { last: LAST_NUMBER - 1, open: None };
-    assert_eq!(number(&open(&mut tunnels, 1)), LAST_NUMBER);
+    let mut tunnels = Tunnels { last: MAX_NUMBER - 1, open: None };
+    assert_eq!(number(&open(&mut tunnels, 1)), MAX_NUMBER);
     assert_eq!(number(&open(&mut tunnels, 2)), 1);
-    tunnels.last = LAST_NUMBER - 1;
+    tunnels.last = MAX_NUMBER - 1;
     assert_eq!(number(&open(&mut tunnels, 3)), 2, "both are open");
 }
 
@@ -124,7 +124,7 @@ fn a_lost_connection_fails_every_session() {
 }
 
 #[test]
-fn long_sends_wait_for_each_other() {
+fn long_sends_are_sent_one_after_another() {
     let mut tunnels = Tunnels::default();
     let mut actions = Vec::new();
     for id in 1..=3 {
@@ -134,17 +134,17 @@ fn long_sends_wait_for_each_other() {
     tunnels.open(TunnelId(4), TunnelRequest::get("/"), MOST, START, &mut actions).unwrap();
     let numbers = |actions: &[Action]| sent(actions).iter().map(|(number, _)| *number).collect::<Vec<_>>();
     assert_eq!(numbers(&actions), [1], "in the order in which they came");
-    // A confirmation of what was not sent means nothing.
+    // A confirmation without a send is ignored.
     assert!(device(&mut tunnels, 2, DeviceEvent::SendResult).is_empty());
-    // The second gives up before its turn.
+    // The second is abandoned before its turn.
     let mut actions = Vec::new();
     tunnels.abandon(TunnelId(2), START, &mut actions);
     assert_eq!(sent(&actions), [(2, ServerEvent::Shutdown)]);
-    // The timer of what waits does not run.
+    // A waiting send has no timer.
     tunnels.expire(START + Duration::from_secs(10), &mut actions);
     assert_eq!(numbers(&actions), [2, 1], "one shutdown each: of the abandoned one and of the silent one");
     assert!(outputs(actions).iter().all(|(id, output)| (id.0, output) == (1, &Output::Failed(Failure::Timeout))));
-    // With the end of the first its bytes are no longer on the way.
+    // The end of the first releases its bytes in flight.
     let next = device(&mut tunnels, 1, DeviceEvent::Shutdown);
     assert_eq!(numbers(&next), [3, 4]);
     assert_eq!(sent(&device(&mut tunnels, 4, DeviceEvent::SendResult)), [(4, ServerEvent::Receive(8192))]);
@@ -189,20 +189,20 @@ fn a_pipe_has_no_receive_timers_and_one_send_at_a_time() {
     assert_eq!(outputs(end), [(id, Output::Done)]);
 }
 
-/// Both sides of one connection, and what is on the way between them, in order.
+/// Both sides of a connection, and the messages in flight, in order.
 #[derive(Default)]
 struct World {
     server: Tunnels,
     device: DeviceTunnel,
     down: std::collections::VecDeque<Vec<u8>>,
     up: std::collections::VecDeque<Bytes>,
-    /// What each taker has got.
+    /// What each requester has received.
     got: BTreeMap<u64, Got>,
-    /// What the web server in the device has got, and what it has still to say.
+    /// What the web server in the device has received, and what it has yet to send.
     requests: BTreeMap<u32, Vec<u8>>,
     answers: BTreeMap<u32, Vec<u8>>,
-    /// The device's own number of bytes on the way to it, at its highest.
-    most_on_the_way: usize,
+    /// Highest number of bytes in flight, counted by the device.
+    most_in_flight: usize,
 }
 
 #[derive(Default)]
@@ -233,7 +233,7 @@ impl World {
             }
         }
         let waiting: usize = self.down.iter().filter(|m| m[8] == 0).map(|m| m.len() - 9).sum();
-        self.most_on_the_way = self.most_on_the_way.max(waiting);
+        self.most_in_flight = self.most_in_flight.max(waiting);
     }
 
     fn device_does(&mut self, actions: Vec<DeviceAction>) {
@@ -249,7 +249,7 @@ impl World {
         }
     }
 
-    /// One step of what is possible; `choice` says which.
+    /// Performs one of the possible steps, chosen by `choice`.
     fn step(&mut self, choice: u8, piece: usize) {
         let mut actions = Vec::new();
         match choice % 4 {
@@ -278,7 +278,7 @@ impl World {
         self.perform(actions);
     }
 
-    /// The web server in the device answers whole requests with their own bytes, twice, some bytes at a time.
+    /// The web server in the device echoes whole requests twice, in pieces.
     fn web_server(&mut self, piece: usize) {
         let whole: Vec<u32> = self.requests.iter().filter(|(_, r)| r.ends_with(b"END")).map(|(n, _)| *n).collect();
         for number in whole {
@@ -305,11 +305,11 @@ fn body(id: u64, length: usize) -> Vec<u8> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Sessions side by side over one connection, with every message in its own time: each taker gets its own answer, byte for
-    /// byte. Some takers go away in the middle; the others never notice. If the connection is cut, each has the beginning of its
-    /// answer and is told that it is no more than that.
+    /// Concurrent sessions on one connection, with arbitrary timing of every message: each requester gets its own
+    /// answer, byte for byte. Some requesters go away midway without affecting the others. If the connection is cut,
+    /// each has the beginning of its answer and is told that it is incomplete.
     #[test]
-    fn every_taker_gets_its_own_answer(
+    fn every_requester_gets_its_own_answer(
         lengths in proptest::collection::vec(0..90_000usize, 1..12),
         leave in proptest::collection::vec(proptest::option::weighted(0.2, 0..60usize), 12),
         choices in proptest::collection::vec(any::<u8>(), 1..40),
@@ -322,7 +322,7 @@ proptest! {
             world.server.open(TunnelId(id), request(body(id, *length)), 64, START, &mut actions).unwrap();
             world.perform(actions);
         }
-        // Chance first, then every kind of step in turn until nothing is left to do.
+        // First random steps, then every kind of step in turn until nothing is left to do.
         let order = choices.iter().copied().cycle().take(400).chain((0..=u8::MAX).cycle().take(20_000));
         for (at, choice) in order.enumerate() {
             for (id, leaves) in (1..).zip(&leave).take(lengths.len()) {
@@ -344,7 +344,7 @@ proptest! {
             }
         }
         prop_assert!(world.server.open.is_none(), "all sessions are over");
-        prop_assert!(world.most_on_the_way <= 65_536, "{} bytes on the way", world.most_on_the_way);
+        prop_assert!(world.most_in_flight <= 65_536, "{} bytes on the way", world.most_in_flight);
         for (id, length) in (1..).zip(&lengths) {
             let got = &world.got[&id];
             match got.end {
@@ -359,9 +359,9 @@ proptest! {
         }
     }
 
-    /// Whatever a device says, in whatever order, nothing panics and every taker learns of at most one end.
+    /// For any messages of a device in any order, nothing panics, and every requester gets at most one end.
     #[test]
-    fn no_device_confuses_it(
+    fn no_device_message_causes_a_panic(
         says in proptest::collection::vec((0..5u32, 0..4u8, any::<bool>()), 0..60),
     ) {
         let mut world = World::default();

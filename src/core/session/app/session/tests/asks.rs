@@ -2,164 +2,164 @@
 
 use super::*;
 
-fn ask_code(desk: &mut Desk, src: &str) -> Vec<String> {
-    desk.say(&json!({"mt": "GetProvisioningCode", "category": "Desk phones", "src": src}))
+fn ask_code(harness: &mut Harness, src: &str) -> Vec<String> {
+    harness.say(&json!({"mt": "GetProvisioningCode", "category": "Desk phones", "src": src}))
 }
 
-fn sources(words: &[String]) -> Vec<String> {
-    let texts = words.iter().filter(|w| w.starts_with('{')).map(|w| parsed(w));
+fn sources(output: &[String]) -> Vec<String> {
+    let texts = output.iter().filter(|w| w.starts_with('{')).map(|w| parsed(w));
     texts.map(|message| message["src"].as_str().unwrap().into()).collect()
 }
 
 #[test]
-fn the_key_of_the_log_in_is_told() {
-    let mut desk = Desk::inside();
+fn get_login_info_returns_the_session_key() {
+    let mut harness = Harness::logged_in();
     let answer = json!({"mt": "GetLoginInfoResult", "src": "a1", "key": KEY, "admin": false});
-    assert_eq!(desk.answer_to(&json!({"mt": "GetLoginInfo", "src": "a1"})), answer);
+    assert_eq!(harness.answer_to(&json!({"mt": "GetLoginInfo", "src": "a1"})), answer);
     let answer = json!({"mt": "GetUserInfoResult", "key": KEY, "major": "13r3", "admin": false});
-    assert_eq!(desk.answer_to(&json!({"mt": "GetUserInfo"})), answer);
+    assert_eq!(harness.answer_to(&json!({"mt": "GetUserInfo"})), answer);
 }
 
 #[test]
 fn src_and_api_come_back_with_every_answer() {
     let api = "com.innovaphone.devices";
-    let mut desk = Desk::inside();
-    let answer = desk.answer_to(&json!({"mt": "GetLoginInfo", "src": "s\"", "api": api}));
+    let mut harness = Harness::logged_in();
+    let answer = harness.answer_to(&json!({"mt": "GetLoginInfo", "src": "s\"", "api": api}));
     assert_eq!((&answer["src"], &answer["api"]), (&json!("s\""), &json!(api)));
-    assert_eq!(desk.answer_to(&json!({"mt": "GetLoginInfo"})).get("src"), None);
+    assert_eq!(harness.answer_to(&json!({"mt": "GetLoginInfo"})).get("src"), None);
 
-    desk.say(&json!({"mt": "GetProvisioningCategories", "src": "c", "api": api}));
-    let words = desk.answered(3, categories_answer());
+    harness.say(&json!({"mt": "GetProvisioningCategories", "src": "c", "api": api}));
+    let output = harness.answered(3, categories_answer());
     let category = json!({"id": 4, "domainId": 2, "name": "Desk phones", "config": true});
     let mt = "GetProvisioningCategoriesResult";
-    assert_eq!(parsed(&words[0]), json!({"mt": mt, "src": "c", "api": api, "last": true, "categories": [category]}));
+    assert_eq!(parsed(&output[0]), json!({"mt": mt, "src": "c", "api": api, "last": true, "categories": [category]}));
 }
 
 #[test]
 fn answers_leave_in_the_order_of_the_requests() {
-    let mut desk = Desk::inside();
-    assert_eq!(ask_code(&mut desk, "1"), ["act home", "ask 1 code Desk phones"]);
-    assert_eq!(desk.say(&json!({"mt": "GetProvisioningCategories", "src": "2"})), ["ask 2 categories"]);
-    assert_eq!(ask_code(&mut desk, "3"), ["ask 3 code Desk phones"]);
-    assert!(desk.say(&json!({"mt": "GetLoginInfo", "src": "4"})).is_empty(), "it waits for its turn");
-    assert_eq!(ask_code(&mut desk, "5"), ["ask 5 code Desk phones"]);
+    let mut harness = Harness::logged_in();
+    assert_eq!(ask_code(&mut harness, "1"), ["act home", "ask 1 code Desk phones"]);
+    assert_eq!(harness.say(&json!({"mt": "GetProvisioningCategories", "src": "2"})), ["ask 2 categories"]);
+    assert_eq!(ask_code(&mut harness, "3"), ["ask 3 code Desk phones"]);
+    assert!(harness.say(&json!({"mt": "GetLoginInfo", "src": "4"})).is_empty(), "it waits for its turn");
+    assert_eq!(ask_code(&mut harness, "5"), ["ask 5 code Desk phones"]);
 
-    assert!(desk.answered(3, code_answer(33)).is_empty());
-    assert!(desk.answered(2, Answer::Failed(ApiError::NotFound)).is_empty());
-    let words = desk.answered(1, code_answer(11));
-    assert_eq!(sources(&words), ["1", "2", "3", "4"]);
-    assert_eq!(sources(&desk.answered(5, Answer::Failed(ApiError::DirectoryUnavailable))), ["5"]);
+    assert!(harness.answered(3, code_answer(33)).is_empty());
+    assert!(harness.answered(2, Answer::Failed(ApiError::NotFound)).is_empty());
+    let output = harness.answered(1, code_answer(11));
+    assert_eq!(sources(&output), ["1", "2", "3", "4"]);
+    assert_eq!(sources(&harness.answered(5, Answer::Failed(ApiError::DirectoryUnavailable))), ["5"]);
 }
 
 #[test]
-fn every_shuffle_of_answers_leaves_in_order() {
+fn answers_in_any_order_leave_in_order() {
     for step in [1, 3, 7, 9, 11, 13] {
-        let mut desk = Desk::inside();
+        let mut harness = Harness::logged_in();
         for number in 0..20 {
-            ask_code(&mut desk, &number.to_string());
+            ask_code(&mut harness, &number.to_string());
         }
-        // A step without common factor with twenty visits all.
-        let words: Vec<_> = (0..20).flat_map(|n| desk.answered(n * step % 20 + 1, code_answer(n))).collect();
-        assert_eq!(sources(&words), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
-        assert!(desk.answered(1, code_answer(1)).iter().all(|w| !w.starts_with('{')), "answered once");
+        // A step coprime to twenty visits all.
+        let output: Vec<_> = (0..20).flat_map(|n| harness.answered(n * step % 20 + 1, code_answer(n))).collect();
+        assert_eq!(sources(&output), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert!(harness.answered(1, code_answer(1)).iter().all(|w| !w.starts_with('{')), "answered once");
     }
 }
 
 #[test]
 fn the_notice_of_a_code_is_awaited_only_after_its_result() {
-    let mut desk = Desk::inside();
-    ask_code(&mut desk, "1");
-    ask_code(&mut desk, "2");
-    assert!(desk.answered(2, code_answer(22)).is_empty());
-    let words = desk.answered(1, code_answer(11));
-    assert_eq!(parsed(&words[0])["code"], "000000000011");
-    assert_eq!(parsed(&words[0])["validUntil"], 1_767_225_600);
-    assert_eq!(words[1], "await home 000000000011");
-    assert_eq!(parsed(&words[2])["code"], "000000000022");
-    assert_eq!(words[3], "await home 000000000022");
+    let mut harness = Harness::logged_in();
+    ask_code(&mut harness, "1");
+    ask_code(&mut harness, "2");
+    assert!(harness.answered(2, code_answer(22)).is_empty());
+    let output = harness.answered(1, code_answer(11));
+    assert_eq!(parsed(&output[0])["code"], "000000000011");
+    assert_eq!(parsed(&output[0])["validUntil"], 1_767_225_600);
+    assert_eq!(output[1], "await home 000000000011");
+    assert_eq!(parsed(&output[2])["code"], "000000000022");
+    assert_eq!(output[3], "await home 000000000022");
 }
 
 #[test]
-fn a_question_that_failed_awaits_nothing() {
-    let mut desk = Desk::inside();
-    desk.say(&json!({"mt": "GetProvisionedDevice", "code": "000000000011"}));
-    let words = desk.answered(1, Answer::Failed(ApiError::NotFound));
+fn a_failed_request_awaits_no_notice() {
+    let mut harness = Harness::logged_in();
+    harness.say(&json!({"mt": "GetProvisionedDevice", "code": "000000000011"}));
+    let output = harness.answered(1, Answer::Failed(ApiError::NotFound));
     let mt = "GetProvisionedDeviceResult";
-    assert_eq!(words.len(), 1);
-    assert_eq!(parsed(&words[0]), json!({"mt": mt, "code": "000000000011", "error": "not found"}));
+    assert_eq!(output.len(), 1);
+    assert_eq!(parsed(&output[0]), json!({"mt": mt, "code": "000000000011", "error": "not found"}));
 }
 
 #[test]
-fn asking_for_a_device_tells_it_or_waits_for_it() {
+fn get_provisioned_device_returns_the_device_or_awaits_the_notice() {
     for device in [None, Some(Box::new(view()))] {
         let known = device.is_some();
-        let mut desk = Desk::inside();
+        let mut harness = Harness::logged_in();
         let question = json!({"mt": "GetProvisionedDevice", "code": "000000000011", "src": "p8"});
-        assert_eq!(desk.say(&question), ["act home", "ask 1 device 000000000011"]);
-        let words = desk.answered(1, Answer::Device { name: domain("home"), code: code(11), device });
-        assert_eq!(parsed(&words[0])["device"].is_object(), known);
-        assert_eq!(words[1..], ["await home 000000000011"]);
+        assert_eq!(harness.say(&question), ["act home", "ask 1 device 000000000011"]);
+        let output = harness.answered(1, Answer::Device { name: domain("home"), code: code(11), device });
+        assert_eq!(parsed(&output[0])["device"].is_object(), known);
+        assert_eq!(output[1..], ["await home 000000000011"]);
     }
 }
 
 #[test]
 fn a_connection_acts_as_users_once_for_each_domain() {
-    let mut desk = Desk::inside();
-    assert!(!desk.say(&json!({"mt": "GetLoginInfo"})).contains(&"act home".to_string()));
-    assert_eq!(desk.say(&json!({"mt": "GetProvisioningCategories"})), ["act home", "ask 2 categories"]);
-    assert_eq!(desk.say(&json!({"mt": "GetProvisioningCategories"})), ["ask 3 categories"]);
-    assert!(!desk.answered(2, categories_answer()).contains(&"act home".to_string()));
+    let mut harness = Harness::logged_in();
+    assert!(!harness.say(&json!({"mt": "GetLoginInfo"})).contains(&"act home".to_string()));
+    assert_eq!(harness.say(&json!({"mt": "GetProvisioningCategories"})), ["act home", "ask 2 categories"]);
+    assert_eq!(harness.say(&json!({"mt": "GetProvisioningCategories"})), ["ask 3 categories"]);
+    assert!(!harness.answered(2, categories_answer()).contains(&"act home".to_string()));
     let other = || Answer::Categories { name: domain("other"), domain: DomainId(9), categories: Vec::new() };
-    assert_eq!(desk.answered(3, other())[1..], ["act other"]);
-    desk.say(&json!({"mt": "GetProvisioningCategories", "domainId": 9}));
-    assert_eq!(desk.answered(4, other()).len(), 1);
+    assert_eq!(harness.answered(3, other())[1..], ["act other"]);
+    harness.say(&json!({"mt": "GetProvisioningCategories", "domainId": 9}));
+    assert_eq!(harness.answered(4, other()).len(), 1);
 }
 
 #[test]
 fn our_own_users_do_not_take_the_notices_of_others() {
-    let mut desk = Desk::new();
-    let challenge = desk.challenge();
-    desk.login_with(&challenge);
+    let mut harness = Harness::new();
+    let challenge = harness.challenge();
+    harness.login_with(&challenge);
     let requester = Requester { app: OWN_USERS.into(), sip: OWN_USERS.into() };
-    desk.on(Event::Verified(Some(Box::new(Rights { requester, ..rights(false) })), Secret::new(KEY)));
-    assert_eq!(desk.say(&json!({"mt": "GetProvisioningCategories"})), ["ask 1 categories"]);
+    harness.on(Event::Verified(Some(Box::new(Rights { requester, ..rights(false) })), Secret::new(KEY)));
+    assert_eq!(harness.say(&json!({"mt": "GetProvisioningCategories"})), ["ask 1 categories"]);
 }
 
 #[test]
-fn fifty_requests_a_second_and_no_more() {
-    let mut desk = Desk::inside();
+fn at_most_fifty_requests_a_second() {
+    let mut harness = Harness::logged_in();
     for _ in 0..50 {
-        assert_eq!(desk.answer_to(&json!({"mt": "GetLoginInfo"}))["error"], Value::Null);
+        assert_eq!(harness.answer_to(&json!({"mt": "GetLoginInfo"}))["error"], Value::Null);
     }
-    assert_eq!(desk.answer_to(&json!({"mt": "GetLoginInfo"}))["error"], "too many requests");
-    let list = desk.say(&json!({"mt": "GetProvisioningCategories", "src": "1"}));
+    assert_eq!(harness.answer_to(&json!({"mt": "GetLoginInfo"}))["error"], "too many requests");
+    let list = harness.say(&json!({"mt": "GetProvisioningCategories", "src": "1"}));
     let answer = parsed(list.last().unwrap());
     let mt = "GetProvisioningCategoriesResult";
     assert_eq!(answer, json!({"mt": mt, "src": "1", "categories": [], "last": true, "error": "too many requests"}));
-    assert_eq!(ask_code(&mut desk, "2").len(), 1, "codes are counted apart");
-    desk.answered(53, Answer::Failed(ApiError::Internal));
-    assert_eq!(desk.at(1_000).answer_to(&json!({"mt": "GetLoginInfo"}))["error"], Value::Null);
+    assert_eq!(ask_code(&mut harness, "2").len(), 1, "codes are counted apart");
+    harness.answered(53, Answer::Failed(ApiError::Internal));
+    assert_eq!(harness.at(1_000).answer_to(&json!({"mt": "GetLoginInfo"}))["error"], Value::Null);
 }
 
 #[test]
-fn five_hundred_codes_a_second_and_no_more() {
-    let mut desk = Desk::inside();
+fn at_most_five_hundred_codes_a_second() {
+    let mut harness = Harness::logged_in();
     for number in 1..=500 {
-        assert_eq!(*ask_code(&mut desk, "x").last().unwrap(), format!("ask {number} code Desk phones"));
+        assert_eq!(*ask_code(&mut harness, "x").last().unwrap(), format!("ask {number} code Desk phones"));
     }
-    assert!(ask_code(&mut desk, "501").is_empty(), "the refusal waits for its turn");
-    assert_eq!(desk.at(1_000).say(&json!({"mt": "GetProvisioningCode", "category": "c"})), ["ask 502 code c"]);
+    assert!(ask_code(&mut harness, "501").is_empty(), "the refusal waits for its turn");
+    assert_eq!(harness.at(1_000).say(&json!({"mt": "GetProvisioningCode", "category": "c"})), ["ask 502 code c"]);
     for number in 1..500 {
-        desk.answered(number, Answer::Failed(ApiError::Internal));
+        harness.answered(number, Answer::Failed(ApiError::Internal));
     }
-    let words = desk.answered(500, Answer::Failed(ApiError::Internal));
-    assert_eq!(parsed(&words[1])["error"], "too many requests");
-    assert_eq!(parsed(&words[1])["src"], "501");
+    let output = harness.answered(500, Answer::Failed(ApiError::Internal));
+    assert_eq!(parsed(&output[1])["error"], "too many requests");
+    assert_eq!(parsed(&output[1])["src"], "501");
 }
 
 #[test]
 fn a_wrong_member_is_a_bad_request() {
-    let mut desk = Desk::inside();
+    let mut harness = Harness::logged_in();
     for (request, error) in [
         (json!({"mt": "GetProvisioningCode"}), "bad request"),
         (json!({"mt": "GetProvisioningCode", "category": "c", "domainId": "2"}), "bad request"),
@@ -167,72 +167,74 @@ fn a_wrong_member_is_a_bad_request() {
         (json!({"mt": "GetProvisionedDevice", "code": "12"}), "not found"),
         (json!({"mt": "AppInfo"}), "bad request"),
     ] {
-        assert_eq!(desk.answer_to(&request)["error"], error, "{request}");
+        assert_eq!(harness.answer_to(&request)["error"], error, "{request}");
     }
 }
 
 #[test]
 fn unknown_messages_are_answered_and_results_are_not() {
-    let mut desk = Desk::inside();
+    let mut harness = Harness::logged_in();
     let answer = json!({"mt": "GetMoonResult", "src": "1", "api": "x", "error": "unknown message"});
-    assert_eq!(desk.answer_to(&json!({"mt": "GetMoon", "src": "1", "api": "x"})), answer);
-    assert_eq!(desk.answer_to(&json!({"mt": "AppCheckLogin"}))["error"], "unknown message");
+    assert_eq!(harness.answer_to(&json!({"mt": "GetMoon", "src": "1", "api": "x"})), answer);
+    assert_eq!(harness.answer_to(&json!({"mt": "AppCheckLogin"}))["error"], "unknown message");
     for mt in ["GetMoonResult", "AppLoginResult", "Result"] {
-        assert!(desk.say(&json!({"mt": mt, "src": "1"})).is_empty());
+        assert!(harness.say(&json!({"mt": mt, "src": "1"})).is_empty());
     }
 }
 
 #[test]
 fn keep_alive_is_answered_in_and_outside() {
-    for mut desk in [Desk::new(), Desk::inside()] {
-        assert_eq!(desk.answer_to(&json!({"mt": "KeepAlive"})), json!({"mt": "KeepAlive"}));
-        assert_eq!(desk.answer_to(&json!({"mt": "KeepAlive", "src": "k"})), json!({"mt": "KeepAlive", "src": "k"}));
+    for mut harness in [Harness::new(), Harness::logged_in()] {
+        assert_eq!(harness.answer_to(&json!({"mt": "KeepAlive"})), json!({"mt": "KeepAlive"}));
+        assert_eq!(harness.answer_to(&json!({"mt": "KeepAlive", "src": "k"})), json!({"mt": "KeepAlive", "src": "k"}));
     }
 }
 
 #[test]
-fn an_old_page_is_told_its_new_address() {
+fn an_old_page_gets_the_new_address() {
     let page = |mark: &str| format!("https://ap.example.org/example.com/devices/{mark}/innovaphone-devices.htm?x=1");
-    for mut desk in [Desk::new(), Desk::inside()] {
-        let answer = desk.answer_to(&json!({"mt": "CheckBuild", "url": page("12af07")}));
+    for mut harness in [Harness::new(), Harness::logged_in()] {
+        let answer = harness.answer_to(&json!({"mt": "CheckBuild", "url": page("12af07")}));
         assert_eq!(answer, json!({"mt": "CheckBuildResult", "url": page("13bc22")}));
-        let answer = desk.answer_to(&json!({"mt": "CheckBuild", "url": page("13bc22")}));
+        let answer = harness.answer_to(&json!({"mt": "CheckBuild", "url": page("13bc22")}));
         assert_eq!(answer, json!({"mt": "CheckBuildResult"}));
     }
 }
 
 #[test]
-fn an_app_is_described() {
-    let mut desk = Desk::inside();
+fn app_info_describes_the_app() {
+    let mut harness = Harness::logged_in();
     let apis = json!({"com.innovaphone.devices": {}});
     let app = "innovaphone-devices-api";
     assert_eq!(
-        desk.answer_to(&json!({"mt": "AppInfo", "app": app, "src": "7"})),
+        harness.answer_to(&json!({"mt": "AppInfo", "app": app, "src": "7"})),
         json!({"mt": "AppInfoResult", "src": "7", "app": app,
                "info": {"hidden": true, "apis": &apis}, "serviceInfo": {"apis": &apis}})
     );
-    let answer = desk.answer_to(&json!({"mt": "AppInfo", "app": "x"}));
+    let answer = harness.answer_to(&json!({"mt": "AppInfo", "app": "x"}));
     assert_eq!(answer, json!({"mt": "AppInfoResult", "app": "x", "info": {"apis": {}}}));
 }
 
 #[test]
-fn what_a_telephone_exchange_says_of_itself_is_kept_without_an_answer() {
-    let mut desk = Desk::inside();
-    assert!(desk.session.pbx().is_none());
+fn pbx_info_is_kept_and_not_answered() {
+    let mut harness = Harness::logged_in();
+    assert!(harness.session.pbx().is_none());
     assert!(
-        desk.say(&json!({"mt": "PbxInfo", "domain": "d", "pbx": "master", "pbxDns": 7, "apis": ["a", 1]})).is_empty()
+        harness
+            .say(&json!({"mt": "PbxInfo", "domain": "d", "pbx": "master", "pbxDns": 7, "apis": ["a", 1]}))
+            .is_empty()
     );
-    let info = desk.session.pbx().unwrap();
+    let info = harness.session.pbx().unwrap();
     assert_eq!((info.pbx.as_deref(), info.pbx_dns.as_deref(), info.apis.len()), (Some("master"), None, 1));
 }
 
 #[test]
-fn who_asks_and_does_not_read_is_closed() {
-    let mut desk = Desk::inside();
-    // A long answer, and nobody ever says that it has left.
-    let words = desk.say(&json!({"mt": "GetLoginInfo", "src": "x".repeat(100_000)}));
-    assert_eq!(words[1..], ["flush"]);
+fn a_client_that_does_not_read_is_closed() {
+    let mut harness = Harness::logged_in();
+    // A long answer that is never reported as flushed.
+    let output = harness.say(&json!({"mt": "GetLoginInfo", "src": "x".repeat(100_000)}));
+    assert_eq!(output[1..], ["flush"]);
     let ask = json!({"mt": "GetLoginInfo", "src": "a"});
-    let asked = (0..1_000).find(|_| desk.say(&ask).iter().any(|word| word.starts_with("close 1008")));
+    let asked = (0..1_000).find(|_| harness.say(&ask).iter().any(|summary| summary.starts_with("close 1008")));
     assert!(asked.is_some_and(|asked| asked > 500), "{asked:?}");
 }

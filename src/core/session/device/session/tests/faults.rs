@@ -1,15 +1,15 @@
-//! What is refused, and how (`docs/protocol/sysclient.md` section 9), by the vectors and beyond them.
+//! Refusals (`docs/protocol/sysclient.md` section 9), from the vectors and beyond them.
 
 use serde_json::Value;
 
 use super::*;
 
-/// The states of the column `state`; `any` is all of them.
-fn desks(state: &str) -> Vec<Desk> {
+/// Sessions in the states of the column `state`; `any` is all of them.
+fn harnesses(state: &str) -> Vec<Harness> {
     match state {
-        "member" => vec![Desk::member_with(Facts { fxs: true, ..facts() })],
-        "unassigned" => vec![Desk::unassigned()],
-        "any" => vec![Desk::new(), Desk::unassigned(), Desk::challenged(device()), Desk::member()],
+        "member" => vec![Harness::member_with(Facts { fxs: true, ..facts() })],
+        "unassigned" => vec![Harness::unassigned()],
+        "any" => vec![Harness::new(), Harness::unassigned(), Harness::challenged(device()), Harness::member()],
         other => panic!("unknown state {other}"),
     }
 }
@@ -29,7 +29,7 @@ fn bytes(vector: &Value, name: &str) -> Vec<u8> {
     hex::decode(text(vector, name)).unwrap()
 }
 
-/// `None` for a text message, which the session learns of as an end.
+/// `None` for a text message, which reaches the session as an end.
 fn message(vector: &Value) -> Option<Bytes> {
     let Some(build) = vector.get("build") else { return Some(bytes(vector, "hex").into()) };
     build.get("prefix_hex")?;
@@ -38,20 +38,20 @@ fn message(vector: &Value) -> Option<Bytes> {
 }
 
 #[test]
-fn malformed_messages_are_met_as_the_vectors_say() {
+fn malformed_messages_are_refused_as_in_the_vectors() {
     for vector in vectors("malformed_from_device") {
-        for mut desk in desks(text(&vector, "state")) {
+        for mut harness in harnesses(text(&vector, "state")) {
             let actions = match message(&vector) {
-                Some(message) => desk.raw(Event::Message(&message)),
-                None => desk.raw(Event::End(Close::WrongKind)),
+                Some(message) => harness.raw(Event::Message(&message)),
+                None => harness.raw(Event::End(Close::WrongKind)),
             };
             match (text(&vector, "action"), &actions[..]) {
                 ("close", [Action::Close(close)]) => {
                     assert_eq!(Some(u64::from(close.code())), vector["close_code"].as_u64(), "{vector}");
-                    assert!(desk.hear(plain()).is_empty(), "nothing follows a close");
+                    assert!(harness.receive(plain()).is_empty(), "nothing follows a close");
                 }
                 ("drop", [Action::Dropped]) => {
-                    assert!(!desk.on(Event::End(Close::Stopping)).is_empty(), "the connection stays");
+                    assert!(!harness.on(Event::End(Close::Stopping)).is_empty(), "the connection stays");
                 }
                 ("answer", [Action::Send(answer)]) => assert_eq!(*answer, bytes(&vector, "answer_hex"), "{vector}"),
                 _ => panic!("{vector}: {actions:?}"),
@@ -61,17 +61,17 @@ fn malformed_messages_are_met_as_the_vectors_say() {
 }
 
 #[test]
-fn tolerated_messages_are_taken_as_the_vectors_say() {
+fn tolerated_messages_are_accepted_as_in_the_vectors() {
     for vector in vectors("tolerated_from_device") {
         let message = message(&vector).unwrap();
-        let mut desk = Desk::new();
-        let actions = desk.raw(Event::Message(&message));
+        let mut harness = Harness::new();
+        let actions = harness.raw(Event::Message(&message));
         match (text(&vector, "effect").starts_with("identify"), &actions[..]) {
             (true, [Action::Claim(identify, Stage::Open)]) => {
-                // `id` of a vector is the key where the text as sent is another one.
+                // A vector's `id` is the key where that differs from the text sent.
                 let keys = [identify.id.as_str().into(), identify.id.key().to_string()];
                 assert!(keys.contains(&text(&vector, "id").to_string()), "{vector}");
-                assert_eq!(desk.session.key(), Some(&identify.id.key()));
+                assert_eq!(harness.session.key(), Some(&identify.id.key()));
             }
             (false, [Action::Dropped]) => {}
             _ => panic!("{vector}: {actions:?}"),
@@ -80,38 +80,38 @@ fn tolerated_messages_are_taken_as_the_vectors_say() {
 }
 
 #[test]
-fn more_than_a_hundred_stray_tunnel_messages_a_minute_end_the_connection() {
+fn more_than_a_hundred_stray_tunnel_messages_a_minute_close_the_connection() {
     let stray = &b"\x02\x00\x00\x00\x63\x00\x00\x00\x02x"[..];
-    for mut desk in [Desk::new(), Desk::unassigned(), Desk::challenged(device()), Desk::member()] {
+    for mut harness in [Harness::new(), Harness::unassigned(), Harness::challenged(device()), Harness::member()] {
         for _ in 0..100 {
-            assert_eq!(desk.bytes(stray), ["dropped"]);
+            assert_eq!(harness.bytes(stray), ["dropped"]);
         }
-        assert_eq!(desk.bytes(stray), ["close 1008 too many"]);
+        assert_eq!(harness.bytes(stray), ["close 1008 too many"]);
     }
 }
 
 #[test]
 fn stray_messages_of_another_minute_do_not_count() {
     let stray = &b"\x02\x00\x00\x00\x63\x00\x00\x00\x03"[..];
-    let mut desk = Desk::member();
+    let mut harness = Harness::member();
     for minute in 0..5 {
         for _ in 0..100 {
-            assert_eq!(desk.at(minute * 60_000).bytes(stray), ["dropped"]);
+            assert_eq!(harness.at(minute * 60_000).bytes(stray), ["dropped"]);
         }
     }
-    assert_eq!(desk.at(4 * 60_000 + 59_999).bytes(stray), ["close 1008 too many"]);
+    assert_eq!(harness.at(4 * 60_000 + 59_999).bytes(stray), ["close 1008 too many"]);
 }
 
 #[test]
 fn unknown_types_and_events_are_no_strays() {
-    let mut desk = Desk::member();
+    let mut harness = Harness::member();
     for _ in 0..200 {
-        assert_eq!(desk.bytes(&b"\x01\x00\x07{}"[..]), ["dropped"]);
-        assert_eq!(desk.bytes(&b"\x02\x00\x00\x00\x01\x00\x00\x00\x05"[..]), ["dropped"]);
+        assert_eq!(harness.bytes(&b"\x01\x00\x07{}"[..]), ["dropped"]);
+        assert_eq!(harness.bytes(&b"\x02\x00\x00\x00\x01\x00\x00\x00\x05"[..]), ["dropped"]);
     }
 }
 
-/// Every row of section 9 that an incoming message can meet, in the order of the checks.
+/// Every row of section 9 that an incoming message can trigger, in the order of the checks.
 #[test]
 fn the_table_of_refusals() {
     let rows: [(&[u8], &str); 18] = [
@@ -134,9 +134,9 @@ fn the_table_of_refusals() {
         (b"\x01\x01\x00not json", "dropped"),
         (b"\x02\x00\x00\x00\x01\x00\x00\x00\x04", "dropped"),
     ];
-    for (bytes, word) in rows {
-        for mut desk in desks("any") {
-            assert_eq!(desk.bytes(bytes.to_vec()), [word], "{bytes:x?}");
+    for (bytes, summary) in rows {
+        for mut harness in harnesses("any") {
+            assert_eq!(harness.bytes(bytes.to_vec()), [summary], "{bytes:x?}");
         }
     }
 }

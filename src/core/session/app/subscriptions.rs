@@ -1,35 +1,35 @@
-//! What a connection has subscribed to: devices, domains, the number of unassigned devices
+//! The subscriptions of a connection: devices, domains, the number of unassigned devices
 //! (`docs/protocol/devices-api.md` 4.6).
 //!
-//! One subscription of each kind at most. Every reading that they need goes through here, one at a time for each kind.
+//! At most one subscription of each kind. Every read that they need goes through here, one at a time for each kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::event::{Answer, Ask, DataChange, Topics};
-use super::subscription::{MERGE, Reading, Subscription};
+use super::subscription::{MERGE, NextRead, Subscription};
 use crate::core::model::device_view::DomainView;
 use crate::core::model::ids::DomainId;
 use crate::core::model::time::Tick;
 use crate::core::protocol::appws::{answers, objects};
 
-/// A subscription to something small, of which everything is read again whenever it may have changed.
+/// A subscription to a small value that is read again as a whole whenever it may have changed.
 #[derive(Debug)]
-struct Small<T> {
+struct Snapshot<T> {
     src: Option<Box<str>>,
-    told: T,
+    sent: T,
 }
 
-/// Whether something is to be read again.
+/// Whether a value has to be read again, at most once per [`MERGE`].
 #[derive(Debug, Default)]
-struct Due {
+struct Refresh {
     wanted: bool,
     reading: bool,
     not_before: Tick,
 }
 
-impl Due {
+impl Refresh {
     fn deadline(&self) -> Option<Tick> {
         (self.wanted && !self.reading).then_some(self.not_before)
     }
@@ -52,26 +52,27 @@ enum Kind {
 
 /// The subscriptions of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Following {
+pub(super) struct Subscriptions {
     pub(super) devices: Option<Subscription>,
-    domains: Option<Small<BTreeMap<DomainId, String>>>,
-    domains_due: Due,
-    count: Option<Small<u64>>,
-    count_due: Due,
-    /// Hash of the domains as the devices were last read with them; their categories go into the devices.
-    picture: Option<u64>,
-    /// Questions under way, and the round of subscriptions to devices that they belong to.
-    asked: HashMap<u64, (Kind, u64)>,
-    rounds: u64,
+    domains: Option<Snapshot<BTreeMap<DomainId, String>>>,
+    domains_refresh: Refresh,
+    count: Option<Snapshot<u64>>,
+    count_refresh: Refresh,
+    /// Hash of the domains at the last read of the devices; a device contains its category, which is part of the
+    /// domain.
+    domains_hash: Option<u64>,
+    /// Reads under way, with the generation of the device filter that they belong to.
+    reads: HashMap<u64, (Kind, u64)>,
+    generation: u64,
 }
 
-/// The JSON texts of domains by their numbers.
+/// The domains as JSON text by their number.
 pub(super) fn domain_texts(views: &[DomainView]) -> BTreeMap<DomainId, String> {
     views.iter().map(|view| (view.id, objects::domain(view))).collect()
 }
 
-impl Following {
-    /// What the connection has to have news of.
+impl Subscriptions {
+    /// What the connection has to be notified of.
     pub(super) fn topics(&self) -> Topics {
         let devices = self.devices.as_ref().filter(|devices| devices.is_on());
         let (unassigned_devices, members): (Vec<_>, Vec<_>) =
@@ -83,43 +84,44 @@ impl Following {
         }
     }
 
-    /// A new filter takes the place of the old one.
+    /// Replaces the device filter.
     pub(super) fn follow_devices(&mut self, subscription: Option<Subscription>) {
         self.devices = subscription;
-        self.rounds += 1;
-        self.picture = None;
+        self.generation += 1;
+        self.domains_hash = None;
     }
 
-    /// The result with these domains has gone out. They are read once more, since they may have changed meanwhile.
-    pub(super) fn follow_domains(&mut self, told: Option<BTreeMap<DomainId, String>>, src: Option<Box<str>>) {
-        self.domains_due.wanted |= told.is_some();
-        self.domains = told.map(|told| Small { src, told });
+    /// Subscribes to the domains, of which these were sent. They are read once more, since they may have changed
+    /// meanwhile.
+    pub(super) fn follow_domains(&mut self, sent: Option<BTreeMap<DomainId, String>>, src: Option<Box<str>>) {
+        self.domains_refresh.wanted |= sent.is_some();
+        self.domains = sent.map(|sent| Snapshot { src, sent });
     }
 
-    /// The result with this number has gone out. It is read once more.
-    pub(super) fn follow_count(&mut self, told: Option<u64>, src: Option<Box<str>>) {
-        self.count_due.wanted |= told.is_some();
-        self.count = told.map(|told| Small { src, told });
+    /// Subscribes to the number of unassigned devices, of which this was sent. It is read once more.
+    pub(super) fn follow_count(&mut self, sent: Option<u64>, src: Option<Box<str>>) {
+        self.count_refresh.wanted |= sent.is_some();
+        self.count = sent.map(|sent| Snapshot { src, sent });
     }
 
-    pub(super) fn on_news(&mut self, news: DataChange) {
+    pub(super) fn on_change(&mut self, change: DataChange) {
         let of_unassigned = |devices: &&mut Subscription| devices.selection().unassigned;
-        match news {
+        match change {
             DataChange::Devices(keys) => {
                 if let Some(devices) = &mut self.devices {
                     devices.changed(keys.iter().cloned());
                 }
             }
             DataChange::ListUnassigned => {
-                self.count_due.wanted |= self.count.is_some();
+                self.count_refresh.wanted |= self.count.is_some();
                 if let Some(devices) = self.devices.as_mut().filter(of_unassigned) {
                     devices.all_changed();
                 }
             }
-            DataChange::Domains => self.domains_due.wanted = true,
+            DataChange::Domains => self.domains_refresh.wanted = true,
             DataChange::Anything => {
-                self.domains_due.wanted = true;
-                self.count_due.wanted |= self.count.is_some();
+                self.domains_refresh.wanted = true;
+                self.count_refresh.wanted |= self.count.is_some();
                 if let Some(devices) = &mut self.devices {
                     devices.all_changed();
                 }
@@ -127,60 +129,60 @@ impl Following {
         }
     }
 
-    /// When [`Following::next`] has something to ask.
+    /// When [`Subscriptions::next`] has to be called.
     pub(super) fn deadline(&self) -> Option<Tick> {
         let devices = self.devices.as_ref().and_then(Subscription::deadline);
-        [devices, self.domains_due.deadline(), self.count_due.deadline()].into_iter().flatten().min()
+        [devices, self.domains_refresh.deadline(), self.count_refresh.deadline()].into_iter().flatten().min()
     }
 
-    /// Whether more waits than may (`docs/protocol/devices-api.md` 4.6).
+    /// Whether more data waits for the client than allowed (`docs/protocol/devices-api.md` 4.6).
     pub(super) fn is_overfull(&self) -> bool {
         self.devices.as_ref().is_some_and(Subscription::is_overfull)
     }
 
-    /// What is to be asked now; the question gets this number.
+    /// The next read to ask for; it gets this number.
     pub(super) fn next(&mut self, number: u64, now: Tick) -> Option<Ask> {
-        let (kind, ask) = if self.domains_due.begin(now) {
+        let (kind, ask) = if self.domains_refresh.begin(now) {
             (Kind::Domains, Ask::Domains)
-        } else if self.count_due.begin(now) {
+        } else if self.count_refresh.begin(now) {
             (Kind::Count, Ask::Unassigned)
         } else {
             let ask = match self.devices.as_mut()?.next(now)? {
-                Reading::Look(keys) => Ask::Look(keys),
-                Reading::Walk(selection) => Ask::List(selection),
-                Reading::More(walk) => Ask::More(walk),
+                NextRead::Devices(keys) => Ask::Look(keys),
+                NextRead::All(selection) => Ask::List(selection),
+                NextRead::NextPage(walk) => Ask::More(walk),
             };
             (Kind::Devices, ask)
         };
-        self.asked.insert(number, (kind, self.rounds));
+        self.reads.insert(number, (kind, self.generation));
         Some(ask)
     }
 
-    /// Takes the answer to a question of this part: what is to be sent, and whether the topics have to be told anew. If the
-    /// question was not its own, the answer comes back.
+    /// Handles the answer to a read of these subscriptions. Returns the notices to send, and whether the topics have
+    /// to be announced again. Any other answer is returned as the error.
     pub(super) fn on_answer(&mut self, number: u64, answer: Answer, now: Tick) -> Result<(Vec<String>, bool), Answer> {
-        let Some((kind, round)) = self.asked.remove(&number) else { return Err(answer) };
+        let Some((kind, generation)) = self.reads.remove(&number) else { return Err(answer) };
         match kind {
             Kind::Domains => {
-                self.domains_due.reading = false;
+                self.domains_refresh.reading = false;
                 match answer {
                     Answer::Domains(views) => return Ok(self.on_domains(&views)),
-                    _ => self.domains_due.wanted = true,
+                    _ => self.domains_refresh.wanted = true,
                 }
             }
             Kind::Count => {
-                self.count_due.reading = false;
+                self.count_refresh.reading = false;
                 match (answer, &mut self.count) {
-                    (Answer::Unassigned(count), Some(small)) if small.told != count => {
-                        small.told = count;
-                        return Ok((vec![answers::count_notice(small.src.as_deref(), count)], false));
+                    (Answer::Unassigned(count), Some(snapshot)) if snapshot.sent != count => {
+                        snapshot.sent = count;
+                        return Ok((vec![answers::count_notice(snapshot.src.as_deref(), count)], false));
                     }
                     (Answer::Unassigned(_), _) | (_, None) => {}
-                    _ => self.count_due.wanted = true,
+                    _ => self.count_refresh.wanted = true,
                 }
             }
-            // An answer for a filter that has been replaced is of no use.
-            Kind::Devices if round != self.rounds => {}
+            // The filter has been replaced since.
+            Kind::Devices if generation != self.generation => {}
             Kind::Devices => {
                 if let Some(devices) = &mut self.devices {
                     match answer {
@@ -198,27 +200,27 @@ impl Following {
         let texts = domain_texts(views);
         let mut hasher = DefaultHasher::new();
         texts.hash(&mut hasher);
-        let picture = Some(hasher.finish());
-        let new_picture = self.picture != picture;
-        self.picture = picture;
-        if let Some(devices) = self.devices.as_mut().filter(|_| new_picture) {
+        let domains_hash = Some(hasher.finish());
+        let hash_changed = self.domains_hash != domains_hash;
+        self.domains_hash = domains_hash;
+        if let Some(devices) = self.devices.as_mut().filter(|_| hash_changed) {
             devices.all_changed();
         }
         let mut notices = Vec::new();
-        if let Some(Small { src, told }) = &mut self.domains {
+        if let Some(Snapshot { src, sent }) = &mut self.domains {
             let mut tell = |mt, text: &String| notices.push(answers::notice(mt, src.as_deref(), "domain", text));
             for (id, text) in &texts {
-                match told.get(id) {
+                match sent.get(id) {
                     None => tell("DomainAdded", text),
                     Some(before) if before != text => tell("DomainUpdate", text),
                     Some(_) => {}
                 }
             }
-            for (_, text) in told.iter().filter(|(id, _)| !texts.contains_key(id)) {
+            for (_, text) in sent.iter().filter(|(id, _)| !texts.contains_key(id)) {
                 tell("DomainRemoved", text);
             }
-            *told = texts;
+            *sent = texts;
         }
-        (notices, new_picture)
+        (notices, hash_changed)
     }
 }
