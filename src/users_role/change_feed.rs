@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::{Changed, PhoneRequest};
-use crate::store::{Signal, Store};
+use crate::store::{Bus, Signal};
 
 /// News that wait for one page; a page that is slower reads everything again.
 const WAITING: usize = 1024;
@@ -37,7 +37,7 @@ pub(super) struct ChangePublisher(mpsc::Sender<Changed>);
 
 impl ChangePublisher {
     /// Tells until it and its clones are dropped.
-    pub fn start(store: Arc<dyn Store>, domain: DomainName) -> Self {
+    pub fn start(bus: Arc<dyn Bus>, domain: DomainName) -> Self {
         let (teller, mut waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut changed = Vec::new();
@@ -49,7 +49,7 @@ impl ChangePublisher {
                     changed.push(more);
                 }
                 let signal = Signal::People { domain: domain.clone(), changed: std::mem::take(&mut changed) };
-                if let Err(error) = store.publish(&signal).await {
+                if let Err(error) = bus.publish(&signal).await {
                     tracing::debug!(%error, "pages were not told of changes");
                 }
             }

@@ -57,9 +57,9 @@ async fn one(backend: &dyn Backend, placing: &Placing, settings: &Settings, orde
         Ok(_) => (Attempt::Done, Box::default()),
         Err(BackendError::Never { trouble, why }) => (Attempt::Never(trouble), why),
         Err(BackendError::Later { why, after }) => {
-            let spread = u32::try_from(random::below(1024)).unwrap_or_default();
+            let wait = settings.orders.wait(order.attempts.saturating_add(1), random::below(u64::MAX));
             // Orders last for weeks: the clocks of this machine and of the store need not agree to the second.
-            (order.after_failure(&settings.orders, after, spread, clock::time_of_day()), why)
+            (order.after_failure(wait, after, clock::time_of_day()), why)
         }
     };
     metrics::count(Counter::Order(match attempt {

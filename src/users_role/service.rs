@@ -19,7 +19,7 @@ use crate::core::model::users_role::{Person, PersonId, Phone, PhoneApp, PhoneReq
 use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::session::app::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
-use crate::store::{FailedOrder, OrderCounts, PutRequest, Store};
+use crate::store::{Bus, FailedOrder, OrderCounts, PutRequest, Store};
 use crate::users_role::cancellation::{cancel, see_off};
 use crate::users_role::change_feed::{ChangePublisher, Listeners, RequestChange};
 use crate::users_role::devices_link::{Link, LinkStanding, Target};
@@ -78,7 +78,7 @@ impl UsersRole {
             let placing = Placing {
                 store: Arc::clone(store),
                 domain: domain.clone(),
-                teller: ChangePublisher::start(Arc::clone(store), domain.clone()),
+                teller: ChangePublisher::start(Arc::clone(store) as _, domain.clone()),
                 orders: Arc::new(Notify::new()),
             };
             let operators = Operators::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
@@ -109,7 +109,7 @@ impl UsersRole {
             tasks.push(actix_rt::spawn(supervise(domain.to_string(), begin)));
             tenants.insert(domain, tenant);
         }
-        tasks.push(actix_rt::spawn(listen(Arc::clone(store), Arc::clone(&listeners))));
+        tasks.push(actix_rt::spawn(listen(Arc::clone(store) as _, Arc::clone(&listeners))));
         Ok(Arc::new(Self { tenants, listeners, tasks }))
     }
 
@@ -328,8 +328,8 @@ fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<S
 }
 
 /// Passes on what the nodes say to the listeners of this one.
-async fn listen(store: Arc<dyn Store>, listeners: Arc<Listeners>) {
-    let mut signals = store.subscribe();
+async fn listen(bus: Arc<dyn Bus>, listeners: Arc<Listeners>) {
+    let mut signals = bus.subscribe();
     while let Some(signal) = signals.recv().await {
         listeners.pass_on(signal);
     }

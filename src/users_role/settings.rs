@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use crate::core::model::ids::{DomainName, NodeId, Secret};
-use crate::core::model::users_role::RetryDelays;
+use crate::core::policy::backoff::Backoff;
 
 /// A tenant that is served.
 #[derive(Debug, Clone)]
@@ -29,9 +29,9 @@ pub struct Settings {
     /// The tenants.
     pub tenants: Vec<TenantSettings>,
     /// Waits between attempts to reach Devices.
-    pub reconnect: RetryDelays,
+    pub reconnect: Backoff,
     /// Waits between attempts to carry out an order.
-    pub orders: RetryDelays,
+    pub orders: Backoff,
     /// Orders of a tenant that are carried out at the same time.
     pub orders_at_once: usize,
     /// An attempt at an order that takes longer has failed.

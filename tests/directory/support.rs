@@ -64,7 +64,7 @@ impl FakeStore {
 
 #[async_trait]
 impl DirectoryRecords for FakeStore {
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+    async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let mut state = self.call("list")?;
         let now = self.now();
         if state.taken > 0 {
@@ -83,18 +83,18 @@ impl DirectoryRecords for FakeStore {
         Ok(Listed::Until(until))
     }
 
-    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+    async fn find_listing(&self, code: Code) -> Result<Option<String>> {
         let state = self.call("look_up")?;
         Ok(state.codes.get(&code).filter(|(_, _, end)| *end > self.now()).map(|(url, _, _)| url.clone()))
     }
 
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+    async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
         let mut state = self.call("unlist")?;
         let own = state.codes.get(&code).is_some_and(|(_, owner, _)| owner == credential);
         Ok(own && state.codes.remove(&code).is_some())
     }
 
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+    async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
         let mut state = self.call("remember")?;
         let key = (credential.to_owned(), key.to_owned());
         if let Some(earlier) = state.answers.get(&key) {
@@ -104,14 +104,14 @@ impl DirectoryRecords for FakeStore {
         Ok(None)
     }
 
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+    async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
         let found = self.call("recall")?.answers.get(&(credential.to_owned(), key.to_owned())).cloned();
         // Lets requests that run at the same time pass this point together.
         tokio::task::yield_now().await;
         Ok(found)
     }
 
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let mut state = self.call("contact")?;
         Ok(state.contacts.insert(contact.mac.clone(), (contact.clone(), entered)).is_none())
     }
@@ -143,7 +143,7 @@ pub fn settings() -> DirectorySettings {
 
 pub fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    provbroker::core::protocol::sysclient::auth::hex(&sha2::Sha256::digest(text.as_bytes()))
+    hex::encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
 pub fn start() -> Running {

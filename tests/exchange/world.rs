@@ -6,7 +6,7 @@ use std::time::Duration;
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
 use provbroker::core::session::exchange::client::{DialLogin, Exchange};
-use provbroker::core::session::exchange::dial_backoff::BackOff;
+use provbroker::core::session::exchange::dial_backoff::DialBackoff;
 use provbroker::core::session::exchange::entry::DeviceEntry;
 use provbroker::core::session::exchange::event::{
     Action, Change, Event, ExchangeOrder, Lock, OrderTag, Outcome, Report,
@@ -58,7 +58,7 @@ pub struct World {
     conn: Option<ConnId>,
     last_conn: ConnId,
     dial_at: Option<Tick>,
-    back_off: BackOff,
+    back_off: DialBackoff,
     work: VecDeque<Work>,
     pub placed: Vec<Placed>,
     tickets: u64,
@@ -104,7 +104,7 @@ impl World {
             conn: None,
             last_conn: 0,
             dial_at: Some(Tick(1_000)),
-            back_off: BackOff::default(),
+            back_off: DialBackoff::default(),
             work: VecDeque::new(),
             placed: Vec::new(),
             tickets: 0,

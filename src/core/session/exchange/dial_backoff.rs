@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use super::settings::{LONGEST_BACK_OFF, WRONG_PASSWORD};
+use crate::core::policy::backoff::{Backoff, Spread};
 
-/// See the module.
+const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_BACK_OFF, Spread::Shorter(4));
+
+/// The failed attempts to reach one exchange.
 #[derive(Debug, Default)]
-pub struct BackOff {
+pub struct DialBackoff {
     failures: u32,
     refused: bool,
 }
 
-impl BackOff {
+impl DialBackoff {
     /// The log-in has succeeded.
     pub fn logged_in(&mut self) {
         *self = Self::default();
@@ -28,11 +31,8 @@ impl BackOff {
         if std::mem::take(&mut self.refused) {
             return WRONG_PASSWORD;
         }
-        let seconds = 1_u64 << self.failures.min(6);
         self.failures = self.failures.saturating_add(1);
-        let longest = Duration::from_secs(seconds).min(LONGEST_BACK_OFF);
-        let spread = u64::try_from(longest.as_millis() / 4).unwrap_or_default().max(1);
-        longest.saturating_sub(Duration::from_millis(draw % spread))
+        PAUSES.wait(self.failures, draw)
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute_and_a_wrong_password_takes_a_quarter_of_an_hour() {
-        let mut back_off = BackOff::default();
+        let mut back_off = DialBackoff::default();
         let pauses: Vec<u64> = (0..8).map(|_| back_off.pause(0).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert!(back_off.pause(u64::MAX) >= Duration::from_secs(45));

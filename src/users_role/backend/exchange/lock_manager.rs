@@ -9,15 +9,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use crate::core::policy::backoff::{Backoff, Spread};
 use crate::core::session::exchange::event::Lock;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 
 /// How long a lock lives without being renewed (`docs/protocol/pbx.md` section 4, step 1).
 const TTL: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 /// First and longest pause before a lock that somebody else holds is tried again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+const PAUSES: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(250), Spread::Longer);
 
 /// What has become of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ struct Holding {
 
 /// See the module.
 pub(super) struct LockManager {
-    store: Arc<dyn Store>,
+    locks: Arc<dyn Locks>,
     /// Begins the name of each lock.
     prefix: Box<str>,
     /// Tells this process from all others.
@@ -48,18 +49,18 @@ pub(super) struct LockManager {
 }
 
 impl LockManager {
-    pub(super) fn new(store: Arc<dyn Store>, prefix: Box<str>) -> Self {
+    pub(super) fn new(locks: Arc<dyn Locks>, prefix: Box<str>) -> Self {
         // There are at most two words for each lock that is wanted, and locks are wanted for orders, which are bounded.
         let (words, heard) = mpsc::unbounded_channel();
         let holder = random::guid().into();
-        Self { store, prefix, holder, holdings: BTreeMap::new(), last: 0, words, heard }
+        Self { locks, prefix, holder, holdings: BTreeMap::new(), last: 0, words, heard }
     }
 
     pub(super) fn acquire(&mut self, lock: Lock) {
         self.last += 1;
         let (end, ended) = oneshot::channel();
         let holding = Hold {
-            store: Arc::clone(&self.store),
+            locks: Arc::clone(&self.locks),
             name: match &lock {
                 Lock::Slot => format!("{}/slot", self.prefix),
                 Lock::User(user) => format!("{}/user/{user}", self.prefix),
@@ -95,7 +96,7 @@ impl LockManager {
 
 /// One lock that is wanted.
 struct Hold {
-    store: Arc<dyn Store>,
+    locks: Arc<dyn Locks>,
     name: String,
     holder: String,
     number: u64,
@@ -110,16 +111,15 @@ impl Hold {
             _ = ended => {}
         }
         // If the store does not answer, the lock ends by itself.
-        let _ = self.store.unlock(&self.name, &self.holder).await;
+        let _ = self.locks.unlock(&self.name, &self.holder).await;
     }
 
     /// Ends when the lock is lost.
     async fn keep(&self) {
-        let mut pause = PAUSES.0;
-        while !matches!(self.store.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
-            let spread = u64::try_from(pause.as_millis()).unwrap_or(1).max(1);
-            sleep(pause + Duration::from_millis(random::below(spread))).await;
-            pause = (pause * 2).min(PAUSES.1);
+        let mut refusals = 0_u32;
+        while !matches!(self.locks.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
+            refusals = refusals.saturating_add(1);
+            sleep(PAUSES.wait(refusals, random::below(u64::MAX))).await;
         }
         let mut sure_until = Instant::now() + TTL;
         // Whoever waits for the word is gone only when the process ends.
@@ -127,7 +127,7 @@ impl Hold {
         loop {
             sleep(RENEW).await;
             let asked = Instant::now();
-            match self.store.lock(&self.name, &self.holder, TTL).await {
+            match self.locks.lock(&self.name, &self.holder, TTL).await {
                 Ok(true) => sure_until = asked + TTL,
                 // The store is away for a while: it is still ours until its end.
                 Err(_) if Instant::now() + RENEW < sure_until => {}

@@ -61,7 +61,7 @@ impl PbxBackend {
         let lines: Arc<[Arc<ExchangeClient>]> =
             lines.into_iter().map(|settings| Arc::new(ExchangeClient::new(settings))).collect();
         for line in lines.iter() {
-            line.start(store, shutdown);
+            line.start(Arc::clone(store) as _, shutdown);
         }
         let served = lines.iter().map(|line| Served { line: Arc::clone(line), directory: Directory::default() });
         Self { served: served.collect(), switchboard: InboundRegistry::new(Arc::clone(&lines), door) }

@@ -17,11 +17,11 @@ use crate::clock;
 use crate::core::model::time::Tick;
 use crate::core::model::users_role::PersonId;
 use crate::core::session::exchange::apps::PhoneApp;
-use crate::core::session::exchange::dial_backoff::BackOff;
+use crate::core::session::exchange::dial_backoff::DialBackoff;
 use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
 use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 use crate::users_role::backend::Left;
 use crate::users_role::backend::exchange::client::{ExchangeClient, exchange};
 use crate::users_role::backend::exchange::commands::{Command, LinkCommand};
@@ -64,7 +64,7 @@ enum Waiting {
 struct Task {
     line: Arc<ExchangeClient>,
     keeper: LockManager,
-    back_off: BackOff,
+    back_off: DialBackoff,
     way: Way,
     waiting: BTreeMap<OrderTag, Waiting>,
     last: u64,
@@ -72,10 +72,10 @@ struct Task {
 
 impl ExchangeClient {
     /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (line, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+    pub(super) fn start(self: &Arc<Self>, locks: Arc<dyn Locks>, shutdown: &Shutdown) {
+        let (line, shutdown) = (Arc::clone(self), shutdown.clone());
         tokio::spawn(async move {
-            while let Err(error) = tokio::spawn(run(Arc::clone(&line), Arc::clone(&store), shutdown.clone())).await {
+            while let Err(error) = tokio::spawn(run(Arc::clone(&line), Arc::clone(&locks), shutdown.clone())).await {
                 if shutdown.is_draining() || !error.is_panic() {
                     return;
                 }
@@ -88,13 +88,13 @@ impl ExchangeClient {
 }
 
 /// Runs until the process stops.
-async fn run(line: Arc<ExchangeClient>, store: Arc<dyn Store>, shutdown: Shutdown) {
+async fn run(line: Arc<ExchangeClient>, locks: Arc<dyn Locks>, shutdown: Shutdown) {
     let prefix = format!("pbx/{}/{}", line.settings.domain, line.settings.pbx);
     let way = if line.settings.dial.is_some() { Way::Pausing(Instant::now()) } else { Way::None };
     let mut task = Task {
         line: Arc::clone(&line),
-        keeper: LockManager::new(store, prefix.into()),
-        back_off: BackOff::default(),
+        keeper: LockManager::new(locks, prefix.into()),
+        back_off: DialBackoff::default(),
         way,
         waiting: BTreeMap::new(),
         last: 0,
