@@ -1,6 +1,7 @@
-//! What the kernel says of this process, under the names that every Prometheus client library gives it.
+//! Metrics of this process from the kernel, under the names that Prometheus client libraries use.
 //!
-//! Read from `/proc` at each scrape, not recorded: a figure that nobody asks for costs nothing. What cannot be read is left out.
+//! They are read from `/proc` at each scrape, so they cost nothing in between. A figure that cannot be read is left
+//! out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +11,7 @@ use metrics::Unit;
 
 use super::{Kind, Metric};
 
-/// Ticks of the kernel's clock in a second, as `/proc` counts them on every Linux.
+/// Ticks per second in `/proc`: 100 on every Linux.
 const TICKS: f64 = 100.0;
 
 const fn metric(name: &'static str, kind: Kind, unit: Unit, help: &'static str) -> Metric {
@@ -19,16 +20,16 @@ const fn metric(name: &'static str, kind: Kind, unit: Unit, help: &'static str) 
 
 /// This part of the table.
 pub(super) const TABLE: &[Metric] = &[
-    metric("process_cpu_seconds_total", Kind::Counter, Unit::Seconds, "Processor time of this process."),
-    metric("process_resident_memory_bytes", Kind::Gauge, Unit::Bytes, "Memory of this process that is in RAM."),
-    metric("process_virtual_memory_bytes", Kind::Gauge, Unit::Bytes, "Addresses that this process has mapped."),
+    metric("process_cpu_seconds_total", Kind::Counter, Unit::Seconds, "Processor time used by this process."),
+    metric("process_resident_memory_bytes", Kind::Gauge, Unit::Bytes, "Resident memory of this process."),
+    metric("process_virtual_memory_bytes", Kind::Gauge, Unit::Bytes, "Virtual memory of this process."),
     metric("process_threads", Kind::Gauge, Unit::Count, "Threads of this process."),
-    metric("process_open_fds", Kind::Gauge, Unit::Count, "Open file descriptors; each connection is one."),
-    metric("process_max_fds", Kind::Gauge, Unit::Count, "File descriptors that this process may have open."),
-    metric("process_start_time_seconds", Kind::Gauge, Unit::Seconds, "Unix time of the start of this process."),
+    metric("process_open_fds", Kind::Gauge, Unit::Count, "Open file descriptors; each connection takes one."),
+    metric("process_max_fds", Kind::Gauge, Unit::Count, "Limit of open file descriptors."),
+    metric("process_start_time_seconds", Kind::Gauge, Unit::Seconds, "Start of this process as Unix time."),
 ];
 
-/// Adds the figures in the text format of Prometheus.
+/// Appends the figures in the text format of Prometheus.
 pub(super) fn render(text: &mut String) {
     let figures = read();
     for (metric, value) in TABLE.iter().zip(figures).filter_map(|(metric, value)| Some((metric, value?))) {
@@ -55,44 +56,45 @@ fn read() -> [Option<f64>; 7] {
     ]
 }
 
-/// Ticks from `stat`.
+/// Times from `/proc/self/stat`, in ticks.
 struct Times {
     /// Used by this process, in user and kernel mode.
     processor: f64,
-    /// From the start of the machine to that of this process.
+    /// From the boot of the machine to the start of this process.
     started: f64,
 }
 
 impl Times {
     fn read(stat: &str) -> Option<Self> {
-        // The name of the program, in brackets, may hold anything.
+        // The name of the program stands in brackets and may contain any characters.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        // As numbered in proc(5): the state, behind the brackets, is field 3.
+        // Numbered as in proc(5): the state, after the brackets, is field 3.
         let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
         Some(Self { processor: ticks(14)? + ticks(15)?, started: ticks(22)? })
     }
 }
 
-/// The first number behind a name at the beginning of a line.
+/// The first number after a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// Unix time of the start of the machine.
+/// Unix time of the boot of the machine.
 fn booted() -> Option<f64> {
     field(&fs::read_to_string("/proc/stat").ok()?, "btime ")
 }
 
 fn open_descriptors() -> Option<f64> {
     let folder = Path::new("/proc/self/fd");
-    // Newer kernels say the number as the size of the folder; with 100 000 connections, reading it takes a while.
+    // Newer kernels give the number as the size of the folder; with 100 000 connections, reading the folder takes a
+    // while.
     let number = match fs::metadata(folder).ok()?.len() {
-        // The one for reading the folder counts itself.
+        // Reading the folder takes a descriptor itself.
         0 => fs::read_dir(folder).ok()?.count().saturating_sub(1),
         size => usize::try_from(size).ok()?,
     };
-    // The greatest number of descriptors is far below 2^53.
+    // The number of descriptors is far below 2^53.
     #[allow(clippy::cast_precision_loss)]
     Some(number as f64)
 }
