@@ -1,4 +1,4 @@
-//! What a running node does again and again beside its connections, and passing on what the other nodes say.
+//! Periodic tasks of a node, and the forwarding of signals from other nodes to the tenant registry.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::store;
 use crate::tenant::registry::{FromBus, Spread};
 use crate::tenant_cache;
 
-/// The figures of the whole store are looked at this often, by each node.
+/// How often each node reads the figures of the store.
 const FIGURES: Duration = Duration::from_secs(5);
 
-/// Begins all of it but the renewal of the lease, which ends before the node does.
+/// Starts all periodic tasks except the renewal of the lease, which ends before the node does.
 pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every(FIGURES, node, |node| async move { show_figures(&node).await });
-    every(tenant_cache::REFRESH, node, |node| async move {
+    every("figures of the store", FIGURES, node, |node| async move { show_figures(&node).await });
+    every("refresh of the domains", tenant_cache::REFRESH, node, |node| async move {
         let read = node.tenants.refresh().await;
         node.registry.do_send(Spread);
         read
     });
-    every(controller::UPKEEP, node, |node| {
+    every("upkeep of admission", controller::UPKEEP, node, |node| {
         node.governor.keep_up();
         ready(Ok(()))
     });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
-    every(Duration::from_secs(1), node, move |node| {
+    every("probe of the store", Duration::from_secs(1), node, move |node| {
         let (shutdown, recorder) = (watched.clone(), recorder.clone());
         async move {
             let answer = node.store.ping().await;
@@ -51,10 +51,10 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
     });
 }
 
-/// Says how many members this node has, and shows what the store has in all.
+/// Publishes the number of members of this node, and sets the gauges for the figures of the store.
 async fn show_figures(node: &Node) -> store::Result<()> {
-    // A full store does not take it, but it can still be looked at.
-    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
+    // A full store refuses the write but can still be read.
+    let published = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
     let totals = node.store.figures().await?;
     node.governor.saw(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
@@ -64,11 +64,12 @@ async fn show_figures(node: &Node) -> store::Result<()> {
     metrics::set(Gauge::CodesOpen(CodeKind::Rollout), totals.rollout_codes);
     metrics::set(Gauge::MailboxDepth, totals.notices);
     metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
-    told
+    published
 }
 
-/// Does something again and again, as long as the node lives.
+/// Repeats `act` as long as the node lives. `task` names it in the log.
 pub(super) fn every<F>(
+    task: &'static str,
     period: Duration,
     node: &Arc<Node>,
     mut act: impl FnMut(Arc<Node>) -> F + 'static,
@@ -84,7 +85,7 @@ where
             ticks.tick().await;
             let Some(node) = node.upgrade() else { return };
             if let Err(error) = act(node).await {
-                tracing::warn!(%error, "upkeep");
+                tracing::warn!(task, %error, "periodic task failed; it is repeated");
             }
         }
     })

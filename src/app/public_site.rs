@@ -1,4 +1,4 @@
-//! What the public listener serves, whatever HTTP is spoken over.
+//! Routes of the public listener, over plain TCP or TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
 use crate::web::{api, pages, passthrough, upgrade};
 
-/// What the public listener serves, whatever it is spoken over.
+/// The parts that the public listener serves.
 #[derive(Clone)]
 pub(super) struct PublicSite {
     pub node: Arc<Node>,
@@ -62,7 +62,7 @@ impl PublicSite {
             }
         });
         HttpService::build()
-            // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
+            // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
                 let roles = upgrade::Roles { devices, switchboard: switchboard.as_ref() };

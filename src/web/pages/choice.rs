@@ -15,10 +15,10 @@ pub(super) struct Choice {
 impl Choice {
     /// Asks Devices and the backend.
     pub async fn of(member: &Member) -> Answer<Self> {
-        let categories = member.people.categories(&member.domain).await?;
+        let categories = member.users_role.categories(&member.domain).await?;
         let mut categories: Vec<String> = categories.into_iter().map(|category| category.name.into()).collect();
         categories.sort_by_cached_key(|name| name.to_lowercase());
-        Ok(Self { categories, apps: member.people.phone_apps(&member.domain).await? })
+        Ok(Self { categories, apps: member.users_role.phone_apps(&member.domain).await? })
     }
 
     /// Whether there is anything to be had at all.

@@ -19,7 +19,7 @@ pub(super) struct Member {
     pub signed: SignedIn,
     pub page: Page,
     pub pages: web::Data<Pages>,
-    pub people: Arc<UsersRole>,
+    pub users_role: Arc<UsersRole>,
     pub domain: DomainName,
 }
 
@@ -45,8 +45,8 @@ impl FromRequest for Member {
         let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal);
         ready(signed.and_then(|signed| {
             let (pages, domain) = (pages?, signed.domain()?.clone());
-            let people = pages.people_of(&domain).cloned().ok_or(PageError::NotServed)?;
-            Ok(Self { page: signed.page.clone(), signed, pages, people, domain })
+            let users_role = pages.users_role_of(&domain).cloned().ok_or(PageError::NotServed)?;
+            Ok(Self { page: signed.page.clone(), signed, pages, users_role, domain })
         }))
     }
 }
@@ -60,7 +60,7 @@ pub(super) struct Owner {
 impl Owner {
     /// Takes some of the questions to Devices that this person may cause.
     pub fn ask(&self, questions: u32) -> Answer<()> {
-        let taken = self.pages.asks.take(&self.domain, &self.person.guid, questions, clock::now());
+        let taken = self.pages.request_budget.take(&self.domain, &self.person.guid, questions, clock::now());
         taken.map_err(PageError::TooMany)
     }
 }
@@ -81,7 +81,7 @@ impl FromRequest for Owner {
         let member = Member::from_request(request, payload).into_inner();
         Box::pin(async move {
             let member = member?.only(Role::Person)?;
-            let person = member.people.user(&member.domain, &member.signed.who().sip).await?;
+            let person = member.users_role.user(&member.domain, &member.signed.who().sip).await?;
             Ok(Self { person: person.ok_or(PageError::NoUser)?, member })
         })
     }

@@ -90,9 +90,9 @@ pub struct Pages {
     /// The operators' service, where this process is a Devices service.
     pub admin: Option<Arc<Admin>>,
     /// The Users role, where this process plays it.
-    pub people: Option<Arc<UsersRole>>,
+    pub users_role: Option<Arc<UsersRole>>,
     /// What persons may ask of Devices.
-    pub asks: RequestBudget,
+    pub request_budget: RequestBudget,
     /// Streams of events.
     pub live: live::Live,
     /// Where browsers find this service: scheme, host and port.
@@ -109,8 +109,8 @@ pub struct Pages {
 
 impl Pages {
     /// The Users role, if it serves this domain.
-    fn people_of(&self, domain: &DomainName) -> Option<&Arc<UsersRole>> {
-        self.people.as_ref().filter(|people| people.serves(domain))
+    fn users_role_of(&self, domain: &DomainName) -> Option<&Arc<UsersRole>> {
+        self.users_role.as_ref().filter(|users_role| users_role.serves(domain))
     }
 }
 

@@ -47,16 +47,16 @@ mod tests {
 
     #[test]
     fn each_person_has_their_own_questions() {
-        let asks = RequestBudget::new(3, 10);
+        let request_budget = RequestBudget::new(3, 10);
         let [one, other] = ["example.com", "other.example"].map(|name| DomainName::parse(name).unwrap());
         let [anna, ben] = ["anna", "ben"].map(|name| PersonId::parse(name).unwrap());
-        assert_eq!(asks.take(&one, &anna, 2, Tick(0)), Ok(()));
-        assert_eq!(asks.take(&one, &anna, 2, Tick(1_000)), Ok(()));
-        assert_eq!(asks.take(&one, &anna, 1, Tick(1_000)), Err(WINDOW));
-        assert_eq!(asks.take(&one, &ben, 3, Tick(1_000)), Ok(()));
-        assert_eq!(asks.take(&other, &anna, 3, Tick(1_000)), Ok(()), "somebody else of that name");
+        assert_eq!(request_budget.take(&one, &anna, 2, Tick(0)), Ok(()));
+        assert_eq!(request_budget.take(&one, &anna, 2, Tick(1_000)), Ok(()));
+        assert_eq!(request_budget.take(&one, &anna, 1, Tick(1_000)), Err(WINDOW));
+        assert_eq!(request_budget.take(&one, &ben, 3, Tick(1_000)), Ok(()));
+        assert_eq!(request_budget.take(&other, &anna, 3, Tick(1_000)), Ok(()), "somebody else of that name");
         // To ask in vain does not make it longer.
-        assert_eq!(asks.take(&one, &anna, 1, Tick(10_999)), Err(Duration::from_millis(1)));
-        assert_eq!(asks.take(&one, &anna, 1, Tick(11_000)), Ok(()));
+        assert_eq!(request_budget.take(&one, &anna, 1, Tick(10_999)), Err(Duration::from_millis(1)));
+        assert_eq!(request_budget.take(&one, &anna, 1, Tick(11_000)), Ok(()));
     }
 }

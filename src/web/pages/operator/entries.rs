@@ -53,10 +53,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, domain) = (&desk.page, &desk.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
-    if let Some(people) = desk.pages.people_of(domain) {
-        served = Some(Served { standing: people.standing(domain).await?, counts: people.order_counts(domain).await? });
+    if let Some(users_role) = desk.pages.users_role_of(domain) {
+        served = Some(Served {
+            standing: users_role.standing(domain).await?,
+            counts: users_role.order_counts(domain).await?,
+        });
         // One more tells whether there is another page.
-        let mut dead = people.dead_orders(domain, wanted.from, ROWS + 1).await?;
+        let mut dead = users_role.dead_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {
             dead.truncate(ROWS);
             next = Some(desk.at(&format!("/entries?from={}", wanted.from + ROWS as u64)));
@@ -81,8 +84,8 @@ fn row(desk: &OperatorContext, DeadOrder { order, failed, trouble, why }: DeadOr
 
 async fn again(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
-    let people = desk.pages.people_of(&desk.domain.name).ok_or(PageError::NotServed)?;
-    if people.send_again(&desk.domain.name, &id).await? {
+    let users_role = desk.pages.users_role_of(&desk.domain.name).ok_or(PageError::NotServed)?;
+    if users_role.send_again(&desk.domain.name, &id).await? {
         desk.note_here("entry.again", fields.get("sip")).await;
     }
     Ok(desk.done("/entries"))

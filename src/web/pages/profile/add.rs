@@ -31,7 +31,7 @@ async fn add(owner: Owner, fields: Fields) -> Answer<HttpResponse> {
     // For the categories, and for the code.
     owner.ask(2)?;
     let (category, app) = (fields.get("category"), fields.get("app"));
-    match owner.people.add_phone(&owner.domain, &owner.person, category, app).await {
+    match owner.users_role.add_phone(&owner.domain, &owner.person, category, app).await {
         Err(UsersRoleError::TooManyOpen) => {
             let template = AddPage { page: owner.page.clone(), choice: Choice::of(&owner).await?, too_many: true };
             owner.page.answer_with(StatusCode::CONFLICT, &template)

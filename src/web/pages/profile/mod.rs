@@ -75,12 +75,12 @@ fn entry(page: &Page, entry: EntryState) -> (&'static str, &'static str) {
 }
 
 async fn show(owner: Owner) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&owner.page, &owner.people, &owner.domain);
+    let (page, users_role, domain) = (&owner.page, &owner.users_role, &owner.domain);
     // A page that renews itself is no reason to refuse it: whether the phones are connected is left open then.
     let ask = owner.ask(1).is_ok();
-    let phones = people.phones_of(domain, &owner.person.guid, ask).await?;
-    let requests = people.requests_of(domain, &owner.person.guid).await?;
-    let now = people.now(domain).await?;
+    let phones = users_role.phones_of(domain, &owner.person.guid, ask).await?;
+    let requests = users_role.requests_of(domain, &owner.person.guid).await?;
+    let now = users_role.now(domain).await?;
     let without_phone = requests.into_iter().take(SHOWN).filter(|request| {
         let here = phones.iter().any(|phone| phone.request == request.id);
         !here || !request.is_over()
@@ -99,7 +99,7 @@ async fn show(owner: Owner) -> Answer<HttpResponse> {
 }
 
 async fn events(owner: Owner) -> Answer<HttpResponse> {
-    let news = owner.people.watch(&owner.domain)?;
+    let news = owner.users_role.watch(&owner.domain)?;
     let person = owner.person.guid.clone();
     let changes = stream::select(follow(news, move |changed| changed.person == person), now_and_then(CONNECTED));
     owner.pages.live.stream(&owner.signed, changes)

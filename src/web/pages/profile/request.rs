@@ -37,15 +37,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 /// The request of this number, if it is one of theirs.
 async fn own(owner: &Owner, id: &str) -> Answer<PhoneRequest> {
     let id = RequestId::parse(id).map_err(|_| PageError::NotFound)?;
-    let request = owner.people.request(&owner.domain, &id).await?;
+    let request = owner.users_role.request(&owner.domain, &id).await?;
     request.filter(|request| request.person == owner.person.guid).ok_or(PageError::NotFound)
 }
 
 async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let (page, request) = (&owner.page, own(&owner, &id).await?);
-    let now = owner.people.now(&owner.domain).await?;
+    let now = owner.users_role.now(&owner.domain).await?;
     let view = progress::view(page, &request, now);
-    let looking = (!request.is_over()).then(|| owner.people.look_at(&owner.domain, &request.id)).transpose()?;
+    let looking = (!request.is_over()).then(|| owner.users_role.look_at(&owner.domain, &request.id)).transpose()?;
     if let Some(looking) = looking {
         actix_web::rt::spawn(async move {
             tokio::time::sleep(LOOKED_AT).await;
@@ -68,9 +68,9 @@ async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
 
 async fn events(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
-    let news = owner.people.watch(&owner.domain)?;
+    let news = owner.users_role.watch(&owner.domain)?;
     // Devices is asked how far the phone is for as long as this stream lives.
-    let looking = owner.people.look_at(&owner.domain, &request.id)?;
+    let looking = owner.users_role.look_at(&owner.domain, &request.id)?;
     let changes = follow(news, move |changed| changed.request == request.id).map(move |()| {
         let _while_streaming = &looking;
     });
@@ -79,7 +79,7 @@ async fn events(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
 
 async fn cancel(owner: Owner, id: web::Path<String>, _: Fields) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
-    if owner.people.cancel(&owner.domain, &request.id).await? {
+    if owner.users_role.cancel(&owner.domain, &request.id).await? {
         owner.note("phone.cancel", &request.category).await;
     }
     // If a phone has used the code in the last moment, the page says so.

@@ -41,7 +41,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
-    let standing = administrator.people.standing(&administrator.domain).await?;
+    let standing = administrator.users_role.standing(&administrator.domain).await?;
     let devices = match &standing.devices {
         LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
         LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
@@ -64,7 +64,7 @@ async fn events(administrator: Administrator) -> Answer<HttpResponse> {
 async fn phones(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
     let choice = Choice::of(&administrator).await?;
-    let today = page.time(&administrator.people.now(&administrator.domain).await?);
+    let today = page.time(&administrator.users_role.now(&administrator.domain).await?);
     let name = format!("{} {}", page.t("register.default_name"), today.split('T').next().unwrap_or_default());
     page.answer(&ChoicePage { page: page.clone(), steps: steps(page, 2), choice, name })
 }

@@ -55,12 +55,12 @@ fn steps(page: &Page, now: usize) -> Vec<(&'static str, bool)> {
 }
 
 async fn show(administrator: Administrator) -> Answer<HttpResponse> {
-    let rollouts = administrator.people.rollouts(&administrator.domain).await?;
+    let rollouts = administrator.users_role.rollouts(&administrator.domain).await?;
     let page = &administrator.page;
     page.answer(&RolloutsPage { page: page.clone(), rollouts })
 }
 
 async fn events(administrator: Administrator) -> Answer<HttpResponse> {
-    let news = administrator.people.watch(&administrator.domain)?;
+    let news = administrator.users_role.watch(&administrator.domain)?;
     administrator.pages.live.stream(&administrator.signed, follow(news, |changed| changed.rollout.is_some()))
 }

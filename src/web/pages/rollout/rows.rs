@@ -133,8 +133,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn show(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (page, id, wanted) = (&administrator.page, RolloutId(*id), wanted.into_inner());
-    let rollout = administrator.people.rollout(&administrator.domain, id).await?;
-    let now = administrator.people.now(&administrator.domain).await?;
+    let rollout = administrator.users_role.rollout(&administrator.domain, id).await?;
+    let now = administrator.users_role.now(&administrator.domain).await?;
     let (rows, next) = rows(&administrator, id, &wanted, now).await?;
     let days = rows.iter().find_map(|row| {
         let request = row.request.as_ref()?;
@@ -170,7 +170,7 @@ async fn rows(
     let read = if all { ROWS + 1 } else { READ };
     let (mut found, mut from) = (Vec::new(), wanted.from);
     loop {
-        let rows = administrator.people.rows(&administrator.domain, id, from, read).await?;
+        let rows = administrator.users_role.rows(&administrator.domain, id, from, read).await?;
         let last = rows.len() < read;
         for row in rows {
             if found.len() == ROWS {
@@ -218,8 +218,8 @@ fn line(page: &Page, row: Row, now: UnixMillis) -> RowFields {
 
 async fn events(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    administrator.people.rollout(&administrator.domain, id).await?;
-    let news = administrator.people.watch(&administrator.domain)?;
+    administrator.users_role.rollout(&administrator.domain, id).await?;
+    let news = administrator.users_role.watch(&administrator.domain)?;
     administrator.pages.live.stream(&administrator.signed, follow(news, move |changed| changed.rollout == Some(id)))
 }
 
@@ -237,14 +237,14 @@ fn back(id: RolloutId, fields: &Fields) -> HttpResponse {
 
 async fn reissue(administrator: Administrator, id: web::Path<u64>, fields: Fields) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    let request = administrator.people.reissue(&administrator.domain, id, number(&fields)?).await?;
+    let request = administrator.users_role.reissue(&administrator.domain, id, number(&fields)?).await?;
     administrator.note("rollout.reissue", &request.sip).await;
     Ok(back(id, &fields))
 }
 
 async fn cancel(administrator: Administrator, id: web::Path<u64>, fields: Fields) -> Answer<HttpResponse> {
     let (id, number) = (RolloutId(*id), number(&fields)?);
-    if administrator.people.cancel_row(&administrator.domain, id, number).await? {
+    if administrator.users_role.cancel_row(&administrator.domain, id, number).await? {
         administrator.note("rollout.cancel", &number.to_string()).await;
     }
     Ok(back(id, &fields))
@@ -252,8 +252,8 @@ async fn cancel(administrator: Administrator, id: web::Path<u64>, fields: Fields
 
 async fn remove(administrator: Administrator, id: web::Path<u64>, _: Fields) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    let rollout = administrator.people.rollout(&administrator.domain, id).await?;
-    administrator.people.remove_rollout(&administrator.domain, id).await?;
+    let rollout = administrator.users_role.rollout(&administrator.domain, id).await?;
+    administrator.users_role.remove_rollout(&administrator.domain, id).await?;
     administrator.note("rollout.remove", &rollout.name).await;
     Ok(page::go(&format!("{BASE}?done=1")))
 }

@@ -54,7 +54,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 struct Reading {
-    people: Arc<UsersRole>,
+    users_role: Arc<UsersRole>,
     domain: DomainName,
     page: Page,
     id: RolloutId,
@@ -64,18 +64,18 @@ struct Reading {
 
 async fn codes(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    administrator.people.rollout(&administrator.domain, id).await?;
+    administrator.users_role.rollout(&administrator.domain, id).await?;
     let reading = Reading {
-        people: Arc::clone(&administrator.people),
+        users_role: Arc::clone(&administrator.users_role),
         domain: administrator.domain.clone(),
         page: administrator.page.clone(),
         id,
-        now: administrator.people.now(&administrator.domain).await?,
+        now: administrator.users_role.now(&administrator.domain).await?,
         from: Some(0),
     };
     let pieces = stream::try_unfold(reading, |mut reading| async move {
         let Some(from) = reading.from else { return Ok(None) };
-        let rows = reading.people.rows(&reading.domain, reading.id, from, PIECE).await?;
+        let rows = reading.users_role.rows(&reading.domain, reading.id, from, PIECE).await?;
         let mut lines = Lines::default();
         if from == 0 {
             lines.add(["sip", "name", "code", "state", "valid until", "device"]);
@@ -103,10 +103,10 @@ fn add(lines: &mut Lines, page: &Page, row: &Row, now: UnixMillis) {
 
 async fn cards(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
     let (id, from, page) = (RolloutId(*id), wanted.from, &administrator.page);
-    let (people, domain) = (&administrator.people, &administrator.domain);
-    let rollout = people.rollout(domain, id).await?;
-    let now = people.now(domain).await?;
-    let rows = people.rows(domain, id, from, CARDS).await?;
+    let (users_role, domain) = (&administrator.users_role, &administrator.domain);
+    let rollout = users_role.rollout(domain, id).await?;
+    let now = users_role.now(domain).await?;
+    let rows = users_role.rows(domain, id, from, CARDS).await?;
     let to = from + rows.len() as u64;
     let card = |row: &Row| {
         let request = row.request.as_ref().filter(|request| request.is_open(now))?;

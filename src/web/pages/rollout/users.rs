@@ -75,8 +75,8 @@ async fn show(
     list: &[String],
     wrong: Option<String>,
 ) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
-    let found = people.users(domain, &query(&wanted, &wanted.after, SHOWN)).await?;
+    let (page, users_role, domain) = (&administrator.page, &administrator.users_role, &administrator.domain);
+    let found = users_role.users(domain, &query(&wanted, &wanted.after, SHOWN)).await?;
     let on_it: HashSet<&str> = list.iter().map(String::as_str).collect();
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     page.answer_with(
@@ -103,7 +103,7 @@ async fn all(administrator: &Administrator, wanted: &Wanted) -> Answer<Vec<Perso
     let (mut users, mut after) = (Vec::new(), String::new());
     loop {
         let query = query(wanted, &after, PAGE);
-        let page = administrator.people.users(&administrator.domain, &query).await?;
+        let page = administrator.users_role.users(&administrator.domain, &query).await?;
         users.extend(page.users);
         match page.next {
             // One more than may be chosen, so that it is seen that they are too many.
@@ -142,7 +142,7 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
 }
 
 async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
+    let (page, users_role, domain) = (&administrator.page, &administrator.users_role, &administrator.domain);
     let name = wanted.name.trim();
     let list = entries(&wanted.list);
     let (users, unknown) = if list.is_empty() {
@@ -166,7 +166,7 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
     if wrong.is_some() {
         return show(administrator, wanted, &list, wrong).await;
     }
-    let rollout = match people.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
+    let rollout = match users_role.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
         Err(UsersRoleError::NoChoice(_)) => {
             let wrong = Some(page.t("register.no_choice").to_owned());
             return show(administrator, wanted, &list, wrong).await;
