@@ -151,11 +151,11 @@ impl Broker {
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
-        let switchboard = exchange_backend.as_ref().map(|exchange_backend| exchange_backend.switchboard());
+        let inbound = exchange_backend.as_ref().map(|backend| backend.switchboard());
         let users_role = crate::app::users_role::start(&config, &node, exchange_backend)?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), users_role.as_ref(), device_pages.as_ref()).await?;
-        let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
+        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -338,7 +338,7 @@ struct Routes {
     /// TLS of the public listener; `None`: plain TCP.
     tls: Option<Tls>,
     /// Registry for PBXs that connect to this process.
-    switchboard: Option<InboundRegistry>,
+    inbound: Option<InboundRegistry>,
     /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,
 }
@@ -351,7 +351,7 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, switchboard, device_pages } = routes;
+    let Routes { directory, admin, pages, ops, tls, inbound, device_pages } = routes;
     let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
@@ -360,7 +360,7 @@ fn server(
         directory,
         admin,
         pages,
-        switchboard,
+        inbound,
     };
     let governor = Arc::clone(&node.governor);
     let builder = Server::build()

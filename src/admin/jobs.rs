@@ -19,7 +19,7 @@ impl From<BuildsError> for AdminError {
     }
 }
 
-/// The same where the build list is a member called `builds`.
+/// Converts the error where the build list is a member called `builds`.
 fn within_builds(error: BuildsError) -> AdminError {
     match error.into() {
         AdminError::Invalid { field, why } if field != "builds" => AdminError::invalid(format!("builds.{field}"), why),
@@ -60,7 +60,7 @@ impl Admin {
         jobs.into_iter().find(|job| job.id == id).ok_or(AdminError::NotFound("job"))
     }
 
-    /// Makes an update job. Without a build list of its own it keeps the one that is current now.
+    /// Makes an update job. Without a build list it stores a copy of the domain's current one.
     pub async fn create_update_job(
         &self,
         authority: &Authority,
@@ -94,21 +94,21 @@ impl Admin {
 
     async fn add_job(&self, domain: &Domain, order: JobSpec) -> Result<Job> {
         order.check()?;
-        // The domain was there a moment ago, so it is the category that is not.
+        // The domain existed a moment ago, so the category is missing.
         let job = self.node.store.add_job(&domain.name, &order).await?;
-        let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
+        let job = job.ok_or_else(|| AdminError::unfit("category", "is not a category of the domain"))?;
         self.changed(&domain.name).await;
         Ok(job)
     }
 
-    /// What the jobs mean for a device, whatever it has got already. Nothing is sent.
+    /// What the jobs would send to a device, regardless of what it has already. Nothing is sent.
     pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
         let domain = self.domain(authority, named).await?;
         let device = self.listing(&domain.name, hw_id).await?.device;
         Ok(preview(&device, &self.node.store.jobs(&domain.name).await?))
     }
 
-    /// Deletes a job; the one before it counts again.
+    /// Deletes a job; the job before it applies again.
     pub async fn delete_job(&self, authority: &Authority, named: &str, id: JobId) -> Result<()> {
         let domain = self.own(authority, named).await?;
         if !self.node.store.remove_job(&domain.name, id).await? {
@@ -124,7 +124,7 @@ impl Admin {
         self.node.store.builds(&domain.name).await?.ok_or(AdminError::NotFound("build list"))
     }
 
-    /// Sets it. Jobs that were made before keep theirs.
+    /// Sets the build list. Existing jobs keep their copy.
     pub async fn set_builds(&self, authority: &Authority, named: &str, builds: &BuildList) -> Result<()> {
         let domain = self.own(authority, named).await?;
         builds.check()?;

@@ -1,6 +1,7 @@
-//! What operators do to tenants, whatever the way it is asked for: the service behind the REST interface.
+//! The operators' service: everything that operators can see and change, for the REST interface and the pages.
 //!
-//! Each call is made with an [`Authority`], which says what the caller may see. What is outside of it does not exist for it.
+//! Each call takes an [`Authority`], which limits what the caller can see; objects outside of it are reported as not
+//! found. This module knows neither HTTP nor pages. The operations are described in `docs/operators.md`.
 
 mod authority;
 mod categories;
@@ -44,7 +45,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Over a running node. `sealer` signs tokens; nodes with the same master key accept each other's.
+    /// A service on a running node. `sealer` signs tokens, which all nodes with the same master key accept.
     pub const fn new(node: Arc<Node>, sealer: Sealer) -> Self {
         Self { node, sealer }
     }
@@ -67,10 +68,10 @@ impl Admin {
         }
     }
 
-    /// Tells every node. A lost signal costs time, never data.
-    async fn tell(&self, signal: &Signal) {
+    /// Publishes a signal to all nodes. A lost signal delays an update, but no data is lost.
+    async fn publish(&self, signal: &Signal) {
         if let Err(error) = self.node.store.publish(signal).await {
-            tracing::warn!(%error, "change not published; other nodes see it when they look again");
+            tracing::warn!(%error, "signal not published; other nodes see the change at their next refresh");
         }
     }
 }

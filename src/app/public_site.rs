@@ -27,7 +27,7 @@ pub(super) struct PublicSite {
     pub directory: Option<web::Data<DirectoryWeb>>,
     pub admin: Option<Arc<Admin>>,
     pub pages: Option<web::Data<Pages>>,
-    pub switchboard: Option<InboundRegistry>,
+    pub inbound: Option<InboundRegistry>,
 }
 
 impl PublicSite {
@@ -45,7 +45,7 @@ impl PublicSite {
     {
         let (node, shutdown, devices) = (Arc::clone(&self.node), self.shutdown.clone(), self.devices);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
-        let switchboard = self.switchboard.clone();
+        let inbound = self.inbound.clone();
         let app = App::new().configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
@@ -65,7 +65,7 @@ impl PublicSite {
             // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
-                let roles = upgrade::Roles { devices, switchboard: switchboard.as_ref() };
+                let roles = upgrade::Roles { devices, inbound: inbound.as_ref() };
                 upgrade::upgrade(Arc::clone(&node), roles, &shutdown, request, framed)
             }))
             .finish(map_config(app, |()| AppConfig::default()))

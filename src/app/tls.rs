@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use crate::app::periodic::every;
 use crate::config::Config;
-use crate::connection::tls::{LOOK_AT_FILES, Identity, READ_KEYS, Tickets, Tls};
+use crate::connection::tls::{Identity, LOOK_AT_FILES, READ_KEYS, Tickets, Tls};
 use crate::node::Node;
 use crate::store::{self, Store};
 

@@ -1,8 +1,8 @@
-//! Browsers and programs at the web server inside a device: `/{domain}/{instance}/passthrough/DEVICE/KEY/REST?QUERY`
-//! (`docs/protocol/sysclient.md` section 8).
+//! Passthrough: HTTP requests of browsers and programs to the web server inside a device, at
+//! `/{domain}/{instance}/passthrough/DEVICE/KEY/REST?QUERY` (`docs/protocol/sysclient.md` section 8).
 //!
-//! Here is who gets through, and the plain way through actix; WebSockets go through [`pipe`]. The address holds the key of a
-//! session: it appears in no log and no error.
+//! This module checks the access and relays plain requests through actix; [`pipe`] carries WebSockets. The address
+//! contains the key of a session, so addresses must not appear in logs and errors.
 
 pub mod pipe;
 
@@ -32,16 +32,16 @@ use crate::device::tunnel::{Tunnel, find};
 use crate::metrics::TunnelUse;
 use crate::node::Node;
 
-/// What a page of a device may do. It comes from our own host, so without this its scripts would be scripts of our origin:
-/// whoever controls a phone, or a text that it shows, could act with the cookies and the storage of whoever looks at it. In a
-/// sandbox without `allow-same-origin` the page has an origin of its own that nobody else shares. The device's own policy
-/// stays; a browser obeys both.
+/// Content security policy for pages of devices. They are served from our host, so without a sandbox their scripts
+/// would run in our origin: whoever controls a device, or a text that it shows, could use the cookies and storage of
+/// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself
+/// stays; browsers enforce both.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
 
-/// A request has this long to come whole; as long as a session may last.
+/// Time limit for receiving a request; as long as a session may last.
 const BODY_TIME: Duration = Duration::from_secs(600);
 
-/// Seconds after which a device may be back.
+/// `Retry-After` in seconds if a device is not connected.
 const RETRY: &str = "5";
 
 /// Answers requests at passthrough addresses; every other address is not found.
@@ -51,8 +51,7 @@ pub fn routes(node: Arc<Node>) -> impl FnOnce(&mut web::ServiceConfig) {
     }
 }
 
-/// Why a request gets no answer of a device: a status that the broker makes itself (`docs/protocol/sysclient.md` 8.6),
-/// and one short line.
+/// Why a request was not relayed: a status of the broker itself (`docs/protocol/sysclient.md` 8.6) and one short line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(u16, &'static str);
 
@@ -98,7 +97,7 @@ impl From<TunnelRefused> for Refused {
     }
 }
 
-/// What follows `/passthrough` in the address of a request, byte for byte; `None` if it is no passthrough address.
+/// The part of a request's address after `/passthrough`, unchanged; `None` if it is not a passthrough address.
 pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option<&'a str> {
     let (domain, rest) = raw.strip_prefix('/')?.split_once('/')?;
     let (name, rest) = rest.split_once('/')?;
@@ -108,15 +107,15 @@ pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option
     (domain == instance.domain && is(name, &instance.name) && is(word, "passthrough")).then_some(rest)
 }
 
-/// Who has got through.
+/// A permitted request.
 struct Permit {
     phone: Addr<DeviceActor>,
-    place: Admitted,
+    admitted: Admitted,
     holder: Holder,
 }
 
-/// The checks of `docs/protocol/sysclient.md` 8.1, in their order. How many sessions the device itself has open is
-/// known where they are.
+/// The checks of `docs/protocol/sysclient.md` 8.1, in their order. The limit of sessions per device is checked by the
+/// actor of its connection.
 async fn admit(node: &Node, address: &Address<'_>) -> Result<Permit, Refused> {
     let holder = node.keys.find(&address.key).ok_or(Refused::KEY)?;
     let key = DeviceKey::parse(&address.device).map_err(|_| Refused::DEVICE)?;
@@ -127,8 +126,8 @@ async fn admit(node: &Node, address: &Address<'_>) -> Result<Permit, Refused> {
         return Err(Refused::DEVICE);
     }
     let phone = find(node, &domain, key).await.ok_or(Refused::OFFLINE)?;
-    let place = holder.admit().ok_or(Refused::TOO_MANY)?;
-    Ok(Permit { phone, place, holder })
+    let admitted = holder.admit().ok_or(Refused::TOO_MANY)?;
+    Ok(Permit { phone, admitted, holder })
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> HttpResponse {
@@ -152,16 +151,17 @@ async fn answer(
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(node, &address).await?;
     let unchanged = |_: &mut Head| {};
-    relay(request, &address.target(), payload, permit.phone, Some(permit.place), unchanged).await.map(guarded)
+    relay(request, &address.target(), payload, permit.phone, Some(permit.admitted), unchanged).await.map(guarded)
 }
 
-/// Asks a device for `target` and begins its answer, whose head `shape` may change. A `place` is kept until the answer is over.
+/// Sends a request for `target` to a device and starts the answer, whose head `shape` may change. `admitted` is held
+/// until the answer is complete.
 pub(super) async fn relay(
     request: &HttpRequest,
     target: &str,
     payload: web::Payload,
     phone: Addr<DeviceActor>,
-    place: Option<Admitted>,
+    admitted: Option<Admitted>,
     shape: impl FnOnce(&mut Head),
 ) -> Result<HttpResponse, Refused> {
     let draft = draft(request.method(), target, request.headers(), false)?;
@@ -170,11 +170,11 @@ pub(super) async fn relay(
     match tunnel.next().await {
         Output::Head(mut head) => {
             shape(&mut head);
-            Ok(respond(request, &head, tunnel, place))
+            Ok(respond(request, &head, tunnel, admitted))
         }
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),
         Output::Refused(refused) => Err(refused.into()),
-        // Nothing of these comes before a head.
+        // These events do not occur before a head.
         Output::Body(_) | Output::Sent | Output::Done => Err(Failure::NotHttp.into()),
     }
 }
@@ -184,7 +184,7 @@ fn draft(method: &Method, target: &str, fields: &header::HeaderMap, upgrade: boo
     Draft::new(method.as_str(), target, &fields, upgrade)
 }
 
-/// The whole body of a request. What is announced too long is not read.
+/// Reads the whole body of a request. A body that is announced as too long is not read.
 async fn collect(request: &HttpRequest, mut payload: web::Payload) -> Result<BytesMut, Refused> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > BODY_MAX as u64) {
@@ -206,8 +206,8 @@ fn builder(status: u16) -> HttpResponseBuilder {
     HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY))
 }
 
-/// Adds what every answer at a passthrough address has: the key in the address must not travel on, and the answer belongs to
-/// its session (`docs/protocol/devices-api.md` section 5).
+/// Adds the header fields of all passthrough answers: the key in the address must not be sent on as a referrer, and the
+/// answer belongs to its session (`docs/protocol/devices-api.md` section 5).
 fn guarded(mut response: HttpResponse) -> HttpResponse {
     let fields = response.headers_mut();
     for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "private")] {
@@ -219,8 +219,8 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// Begins the answer; its body is read from the device as fast as the client takes it.
-fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Admitted>) -> HttpResponse {
+/// Starts the answer; its body is read from the device as fast as the client reads it.
+fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, admitted: Option<Admitted>) -> HttpResponse {
     let mut response = builder(head.status);
     for field in &head.fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -228,9 +228,9 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
             response.append_header((name, value));
         }
     }
-    let pieces = stream(tunnel, place);
+    let pieces = stream(tunnel, admitted);
     match head.length {
-        // actix leaves the length of a 304 alone, and of a 204 there is none.
+        // actix keeps the length of a 304; a 204 has none.
         Some(length) if head.status == 304 => {
             response.insert_header((header::CONTENT_LENGTH, length));
             response.body(body::None::new())
@@ -243,7 +243,7 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
         Some(length) => response.body(SizedStream::new(length, pieces)),
         None => {
             if request.version() < Version::HTTP_11 {
-                // It knows no chunks. The end of the connection is the end of the body.
+                // HTTP/1.0 has no chunked encoding: the end of the connection is the end of the body.
                 response.force_close();
                 let mut response = response.body(BodyStream::new(pieces));
                 response.head_mut().no_chunking(true);
@@ -254,14 +254,14 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
     }
 }
 
-/// The body of an answer. An error aborts the answer, so that the client sees that it is incomplete; dropping it, because the
-/// client has gone, ends the session at once.
-fn stream(tunnel: Tunnel, place: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
-    stream::unfold(Some((tunnel, place)), |open| async {
-        let (mut tunnel, place) = open?;
+/// The body of an answer. An error aborts it, so that the client notices that it is incomplete. If the client
+/// disconnects, the stream is dropped, which ends the session at once.
+fn stream(tunnel: Tunnel, admitted: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
+    stream::unfold(Some((tunnel, admitted)), |open| async {
+        let (mut tunnel, admitted) = open?;
         loop {
             return match tunnel.next().await {
-                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, place)))),
+                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, admitted)))),
                 Output::Head(_) | Output::Sent => continue,
                 Output::Done | Output::Refused(_) => None,
                 Output::Failed(failure) | Output::Abort(failure) => Some((Err(failure), None)),

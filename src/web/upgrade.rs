@@ -1,7 +1,8 @@
-//! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path.
+//! Handles `Upgrade: websocket` on the raw socket: routes by path and starts a connection actor.
 //!
-//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it (`actors::socket`).
-//! Every such request of the public listener arrives here, so this routes by path and answers the rest itself.
+//! The HTTP dispatcher hands over the socket and ends; one task with the actor remains (`connection::socket`). All
+//! upgrade requests of the public listener come here, so this module also answers those that it refuses
+//! (`docs/protocol/sysclient.md` section 1, `docs/protocol/appwebsocket.md` section 1).
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -30,29 +31,29 @@ use crate::users_role::backend::exchange::InboundRegistry;
 use crate::users_role::exchange_connection::Exchange;
 use crate::web::passthrough::{after_passthrough, pipe};
 
-/// A refused client has this long to take the answer.
+/// Time limit for a refused client to read the answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an address leads to.
+/// Target of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Devices,
     Apps,
-    /// A PBX, or a user of it, at the Users instance.
+    /// The Users instance that PBXs connect to.
     Exchange,
 }
 
-/// What this process is.
+/// Roles of this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Roles<'a> {
-    /// It is Devices.
+    /// It has the role devices.
     pub devices: bool,
-    /// It is a Users that PBXs connect to.
-    pub switchboard: Option<&'a InboundRegistry>,
+    /// It has the role users with a PBX backend that accepts connections.
+    pub inbound: Option<&'a InboundRegistry>,
 }
 
-/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two exist for the
-/// instance of Users, too.
+/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two
+/// exist for the instance of Users, too.
 fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> {
     let path = path.strip_prefix('/')?;
     let parts: Vec<_> = path.trim_end_matches('/').split('/').map(percent::decode).collect::<Result<_, _>>().ok()?;
@@ -77,7 +78,7 @@ fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> 
     }
 }
 
-/// Why a request becomes no WebSocket.
+/// Why an upgrade was refused.
 struct Refused {
     status: &'static str,
     fields: String,
@@ -90,13 +91,13 @@ impl Refused {
     }
 
     fn retry_after(status: &'static str, reason: Refusal, wait: Duration) -> Self {
-        // Rounded up: never too early.
+        // Rounded up, so that clients do not come too early.
         let fields = format!("Retry-After: {}\r\n", wait.as_millis().div_ceil(1000).max(1));
         Self { fields, ..Self::new(status, reason) }
     }
 }
 
-/// Serves one upgrade request. Without the role of Devices, and of a Users that PBXs connect to, there is nothing to upgrade to.
+/// Handles an upgrade request. Without the role devices and without PBXs that connect, every request is refused.
 pub fn upgrade<T>(
     node: Arc<Node>,
     roles: Roles<'_>,
@@ -118,9 +119,9 @@ where
     match accept(&node, roles, shutdown, &request) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
-            // The dispatcher's buffers go when this returns; only the socket and the actor stay.
+            // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            accepted.start(io, first, node, roles.switchboard, shutdown);
+            accepted.start(io, first, node, roles.inbound, shutdown);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
@@ -141,13 +142,13 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
+    /// Starts the task of the connection. The task is kept small because it lives as long as the connection.
     fn start<T>(
         self,
         io: T,
         first: bytes::Bytes,
         node: Arc<Node>,
-        switchboard: Option<&InboundRegistry>,
+        inbound: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -169,11 +170,11 @@ impl Accepted {
                 actix_rt::spawn(run(io, opening, users, line, bounds, place));
             }
             Route::Exchange => {
-                // Without a switchboard there is no such route.
-                let Some(switchboard) = switchboard.cloned() else { return };
+                // This route exists only with PBXs that connect.
+                let Some(inbound) = inbound.cloned() else { return };
                 let bounds = node.tuning.app_bounds;
                 let line = ConnectionHandle::new(node.app_settings.longest_before);
-                let exchange = Exchange::new(node, switchboard, source, line.clone(), shutdown.clone());
+                let exchange = Exchange::new(node, inbound, source, line.clone(), shutdown.clone());
                 actix_rt::spawn(run(io, opening, exchange, line, bounds, place));
             }
         }
@@ -181,7 +182,7 @@ impl Accepted {
 }
 
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
-    let users = roles.switchboard.map(|board| &*board.door().instance);
+    let users = roles.inbound.map(|inbound| &*inbound.door().instance);
     let route = route(request.path(), &node.instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::Exchange);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
@@ -209,7 +210,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let place = node.roster.admit(peer).ok_or_else(|| {
         Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.governor.retry_after())
     })?;
-    // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes
+    // Written by hand: known clients require exactly these spellings, one blank, and less than 1024 bytes
     // (`docs/protocol/sysclient.md` 1.2).
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
@@ -234,7 +235,7 @@ where
     );
     io.write_all(answer.as_bytes()).await?;
     io.shutdown().await?;
-    // Until the client has closed too, so that a reset does not overtake the answer.
+    // Waits until the client has closed, too, so that a reset does not overtake the answer.
     let mut rest = [0; 512];
     while io.read(&mut rest).await? > 0 {}
     Ok(())

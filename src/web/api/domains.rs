@@ -1,4 +1,4 @@
-//! `/api/v1/domains`: tenants, their settings, and who may see their things.
+//! `/api/v1/domains`: domains, their settings, and the access of other domains.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
@@ -15,10 +15,10 @@ use crate::core::model::device::Domain;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{DomainChange, NewDomain};
 
-/// Categories and domains that one request may name.
+/// Most categories or domains in one request.
 const MAX_NAMED: usize = 1000;
 
-/// Which domain.
+/// Path parameter of a domain.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct InDomain {
@@ -27,7 +27,7 @@ pub(super) struct InDomain {
     pub domain: String,
 }
 
-/// A domain. Its passwords and its token are never shown, only whether they are set.
+/// A domain. Passwords and token are not included, only whether they are set.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct DomainAnswer {
@@ -36,11 +36,11 @@ struct DomainAnswer {
     /// Name.
     #[schema(example = "example.com")]
     name: String,
-    /// It hands out an administrative password to its devices.
+    /// Its devices receive an administrative password.
     deploys_admin_password: bool,
     /// Automatic provisioning is on.
     auto_provisioning: bool,
-    /// The domains whose things this one may see and use.
+    /// The domains that this one has access to.
     access_to: Vec<String>,
     /// Its categories, sorted by number.
     categories: Vec<CategoryAnswer>,
@@ -62,11 +62,11 @@ impl From<&Domain> for DomainAnswer {
 /// Domains.
 #[derive(Serialize, ToSchema)]
 struct DomainsAnswer {
-    /// Those that the token opens, sorted by number.
+    /// The domains that the token gives access to, sorted by number.
     domains: Vec<DomainAnswer>,
 }
 
-/// A domain to be made.
+/// A new domain.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DomainBody {
@@ -81,7 +81,7 @@ struct DomainBody {
     /// Password for app connections and for this interface.
     #[schema(value_type = String, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     password: Secret,
-    /// Administrative password that is handed out to devices; absent or empty: none.
+    /// Administrative password that devices receive; absent or empty: none.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     admin_password: Option<Secret>,
@@ -95,15 +95,15 @@ struct DomainBody {
     categories: Vec<Shape<CategoryBody>>,
 }
 
-/// Settings to be changed; what is absent stays.
+/// Changes of settings; absent members stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DomainChangeBody {
-    /// Password for app connections and for this interface. Tokens that were given for the old one end.
+    /// Password for app connections and for this interface. Tokens issued for the old one become invalid.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     password: Option<Secret>,
-    /// Administrative password that is handed out to devices; empty: none. Members that are online get the new one now.
+    /// Administrative password that devices receive; empty: none. Members that are online receive a new one at once.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     admin_password: Option<Secret>,
@@ -113,11 +113,11 @@ struct DomainChangeBody {
     auto_token: Option<Secret>,
 }
 
-/// Who has access.
+/// Access of other domains.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Access {
-    /// Names of the domains that may see and use things of this one.
+    /// Names of the domains that have access to this one.
     #[schema(max_items = 1000, example = json!(["provider.example"]))]
     domains: Vec<String>,
 }
@@ -172,7 +172,7 @@ impl DomainChangeBody {
 
 /// List domains
 ///
-/// Those that the token opens.
+/// The domains that the token gives access to.
 #[utoipa::path(get, path = "/api/v1/domains", tag = "domains",
     responses((status = 200, body = DomainsAnswer),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -226,7 +226,7 @@ async fn change_domain(
 
 /// Delete a domain
 ///
-/// With its categories, codes, jobs and roll-outs. Only with a token of the instance, and only if no device belongs to it.
+/// Deletes its categories, codes, jobs and roll-outs, too. Only with a token of the instance, and only without devices.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}", tag = "domains", params(InDomain),
     responses((status = 204),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Devices belong to it"),
@@ -249,7 +249,7 @@ async fn get_access(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDom
 
 /// Set who has access to a domain
 ///
-/// The named domains may see and use its devices, codes and jobs, but not change its settings. All others lose access.
+/// These domains may see and use its devices, codes and jobs, but not change its settings. All others lose access.
 #[utoipa::path(put, path = "/api/v1/domains/{domain}/access", tag = "domains", params(InDomain),
     request_body = Access, responses((status = 200, body = Access),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

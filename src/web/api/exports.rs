@@ -1,4 +1,4 @@
-//! Codes and devices of a domain as CSV, page by page.
+//! Exports of codes and devices of a domain as CSV, read from the store page by page.
 
 use actix_web::{HttpResponse, web};
 use futures_util::stream;
@@ -13,7 +13,7 @@ use crate::core::model::device::{CodeState, Way};
 use crate::core::model::ids::DeviceId;
 use crate::web::csv::{Lines, answer, time};
 
-/// Lines in one piece.
+/// Lines per page.
 const PAGE: usize = 1000;
 
 /// All codes as CSV, newest first
@@ -28,7 +28,7 @@ async fn codes_csv(
     path: web::Path<String>,
 ) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
-    // Where to go on; the outer one says whether to.
+    // Outer option: whether there is a next page. Inner option: where it starts.
     let start = Some(None);
     let pieces = stream::unfold(start, move |position| {
         let (admin, domain) = (admin.clone(), domain.clone());

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document of the operators' interface, put together from its parts.
+//! Assembles the OpenAPI 3.1 document of the operators' interface.
 
 use actix_web::{HttpResponse, web};
 use serde_json::Value;

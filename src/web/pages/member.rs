@@ -1,4 +1,4 @@
-//! Somebody who belongs to a domain that the Users role serves here.
+//! Extractors for users of a domain that the Users role of this process serves.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::Person;
 use crate::users_role::UsersRole;
 
-/// A member of a domain, with the service that knows its users and their phones. The domain is that of the session.
+/// A signed-in user of a domain, with the Users role. The domain is taken from the session.
 pub(super) struct Member {
     pub signed: SignedIn,
     pub page: Page,
@@ -30,7 +30,7 @@ impl Member {
         Ok(self)
     }
 
-    /// Adds to the list of what was done.
+    /// Adds an entry to the audit log.
     pub async fn note(&self, what: &str, to: &str) {
         self.pages.sign_in.note(self.signed.who(), what, to, Some(&self.domain)).await;
     }
@@ -51,16 +51,16 @@ impl FromRequest for Member {
     }
 }
 
-/// Somebody with a telephone of their own: a person whom the list of users has.
+/// A person who is in the list of users.
 pub(super) struct Owner {
     pub member: Member,
     pub person: Person,
 }
 
 impl Owner {
-    /// Takes some of the questions to Devices that this person may cause.
-    pub fn ask(&self, questions: u32) -> Answer<()> {
-        let taken = self.pages.request_budget.take(&self.domain, &self.person.guid, questions, clock::now());
+    /// Takes requests to Devices from the budget of this person.
+    pub fn take_budget(&self, requests: u32) -> Answer<()> {
+        let taken = self.pages.request_budget.take(&self.domain, &self.person.guid, requests, clock::now());
         taken.map_err(PageError::TooMany)
     }
 }

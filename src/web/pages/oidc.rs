@@ -1,22 +1,23 @@
-//! Signing in at an OpenID provider: the browser leaves with a ticket in a cookie, and comes back with it.
+//! Sign-in at an OpenID provider: redirects the browser to the provider with a sealed state in a cookie, and handles
+//! its return.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::sign_in::{begin, browser, inside};
+use super::sign_in::{begin, browser, inside_pages};
 use super::{Answer, Group, PageError, Pages, cookies};
-use crate::accounts::oidc::{OidcError, Provider, Return, TICKET_LIFETIME};
+use crate::accounts::oidc::{Callback, OidcError, Provider, STATE_LIFETIME};
 use crate::core::model::accounts::Role;
 use crate::core::policy::oidc_claims::ClaimFault;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
-/// Where the provider sends browsers back to; it has to be registered there.
+/// Redirect address, which must be registered at the provider.
 pub const CALLBACK: &str = "/ui/oidc/callback";
 
-/// A provider, and what people call it.
+/// A provider with its displayed name.
 pub struct SignInAt {
     /// The provider.
     pub provider: Provider,
@@ -24,34 +25,34 @@ pub struct SignInAt {
     pub name: String,
 }
 
-/// Why somebody who comes from the provider is not let in, as far as a page can say what to do about it.
+/// Why a sign-in at the provider failed, as far as the error page distinguishes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
     /// The provider does not answer.
     #[error("the provider does not answer")]
     Down,
-    /// The provider has let nobody in.
-    #[error("the provider has let nobody in")]
+    /// The provider has denied the sign-in.
+    #[error("the provider has denied the sign-in")]
     Denied,
-    /// The sign-in was not begun here, or is over.
-    #[error("the sign-in is over")]
+    /// The sign-in was not started in this browser, or has expired.
+    #[error("unknown or expired sign-in")]
     Over,
-    /// The answer of the provider is not trusted.
-    #[error("the answer of the provider is not trusted")]
+    /// The answer of the provider could not be verified.
+    #[error("the answer of the provider could not be verified")]
     Untrusted,
-    /// They belong to no domain of this service.
+    /// The user belongs to no domain of this service.
     #[error("no domain of this service")]
     Domain,
-    /// They have no role.
+    /// The user has no role.
     #[error("no role")]
     Role,
-    /// Something that tells who they are is missing.
+    /// A claim that identifies the user is missing.
     #[error("no name")]
     Name,
 }
 
 impl SignInRefusal {
-    /// Keys of the title, and of what to do.
+    /// Keys of the title and of the advice.
     pub const fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::Down => ("oidc.down", "oidc.down_do"),
@@ -67,8 +68,8 @@ impl SignInRefusal {
 
 impl From<OidcError> for PageError {
     fn from(error: OidcError) -> Self {
-        // Which claim or which check it was is for the operator, not for whoever tries.
-        tracing::warn!(%error, "nobody signed in at the provider");
+        // The details are for the operator only.
+        tracing::warn!(%error, "sign-in at the provider failed");
         Self::Turned(match error {
             OidcError::Down(_) => SignInRefusal::Down,
             OidcError::Denied(_) => SignInRefusal::Denied,
@@ -86,35 +87,35 @@ impl From<OidcError> for PageError {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct StartQuery {
     #[serde(default)]
     to: String,
 }
 
 fn routes(config: &mut web::ServiceConfig) {
-    config.route("/oidc/start", web::get().to(leave)).route("/oidc/callback", web::get().to(come_back));
+    config.route("/oidc/start", web::get().to(start)).route("/oidc/callback", web::get().to(finish));
 }
 
-/// By `GET`: after a form, the browser would not follow to another site.
-async fn leave(pages: web::Data<Pages>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+/// A link (`GET`) and not a form, because our policy forbids browsers to follow a form's redirect to another site.
+async fn start(pages: web::Data<Pages>, query: web::Query<StartQuery>) -> Answer<HttpResponse> {
     let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
-    let departure = at.provider.depart(inside(&wanted.to)).await?;
-    let mut ticket = cookies::cookie(&pages, cookies::TICKET, &departure.ticket);
-    ticket.set_max_age(CookieDuration::try_from(TICKET_LIFETIME).unwrap_or_default());
+    let started = at.provider.start(inside_pages(&query.to)).await?;
+    let mut state = cookies::cookie(&pages, cookies::SIGN_IN_STATE, &started.state);
+    state.set_max_age(CookieDuration::try_from(STATE_LIFETIME).unwrap_or_default());
     Ok(HttpResponse::SeeOther()
-        .insert_header((LOCATION, departure.address))
+        .insert_header((LOCATION, started.address))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .cookie(ticket)
+        .cookie(state)
         .finish())
 }
 
-async fn come_back(pages: web::Data<Pages>, request: HttpRequest, back: web::Query<Return>) -> Answer<HttpResponse> {
+async fn finish(pages: web::Data<Pages>, request: HttpRequest, callback: web::Query<Callback>) -> Answer<HttpResponse> {
     let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
-    let ticket = cookies::value(&request, cookies::TICKET);
-    let arrival = at.provider.arrive(ticket.as_deref(), &back).await?;
-    let begun = pages.sign_in.begin(&arrival.identity, browser(&request)).await?;
-    let mut answer = begin(&pages, &begun, inside(&arrival.to));
-    // A cookie that stays is good for nothing, but is better gone.
-    let _ = answer.add_cookie(&cookies::removal(&pages, cookies::TICKET));
+    let state = cookies::value(&request, cookies::SIGN_IN_STATE);
+    let finished = at.provider.finish(state.as_deref(), &callback).await?;
+    let begun = pages.sign_in.begin(&finished.identity, browser(&request)).await?;
+    let mut answer = begin(&pages, &begun, inside_pages(&finished.to));
+    // The state cannot be used again; the cookie is removed for tidiness.
+    let _ = answer.add_cookie(&cookies::removal(&pages, cookies::SIGN_IN_STATE));
     Ok(answer)
 }

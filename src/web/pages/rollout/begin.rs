@@ -1,15 +1,15 @@
-//! The first two steps: whether Devices and the list of users are there, and which phones it is about.
+//! Steps 1 and 2 of a roll-out: state of Devices and of the list of users, and choice of category and phone app.
 
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{Administrator, Answer, Page, now_and_then, steps};
+use super::{Administrator, Answer, Page, periodically, steps};
 use crate::users_role::{LinkStanding, TenantStatus};
 use crate::web::pages::choice::Choice;
 
-/// A connection that is missing is looked at this often.
+/// How often a missing connection is checked.
 const CONNECTION: Duration = Duration::from_secs(2);
 
 #[derive(Template)]
@@ -18,7 +18,7 @@ struct ConnectionPage {
     page: Page,
     steps: Vec<(&'static str, bool)>,
     standing: TenantStatus,
-    /// What is to be said of the connection with Devices, the class of that, and what is in the way.
+    /// Text and CSS class for the connection with Devices, and the reason if it is missing.
     devices: (&'static str, &'static str, String),
     ready: bool,
 }
@@ -58,7 +58,7 @@ async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
 }
 
 async fn events(administrator: Administrator) -> Answer<HttpResponse> {
-    administrator.pages.live.stream(&administrator.signed, now_and_then(CONNECTION))
+    administrator.pages.live.stream(&administrator.signed, periodically(CONNECTION))
 }
 
 async fn phones(administrator: Administrator) -> Answer<HttpResponse> {

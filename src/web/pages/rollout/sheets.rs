@@ -1,4 +1,4 @@
-//! The list of codes to be taken away: as CSV, and as cards to be printed, one for each user.
+//! Exports of the codes of a roll-out: as CSV, and as cards for printing, one for each user.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::core::model::users_role::{PeopleRollout, Row};
 use crate::users_role::UsersRole;
 use crate::web::csv::{self, Lines};
 
-/// Rows of one piece of the CSV.
+/// Rows per piece of the CSV.
 const PIECE: usize = 500;
 
-/// Rows whose cards are on one page: as many as a browser lays out for the printer in a moment.
+/// Rows per page of cards: as many as a browser can lay out quickly.
 const CARDS: usize = 500;
 
 #[derive(Template)]
@@ -42,7 +42,7 @@ struct Card {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct CardsQuery {
     #[serde(default)]
     from: u64,
 }
@@ -94,15 +94,19 @@ fn add(lines: &mut Lines, page: &Page, row: &Row, now: UnixMillis) {
     let request = row.request.as_ref();
     let open = request.filter(|request| request.is_open(now));
     let ends = open.map(|request| csv::time(request.valid_until)).unwrap_or_default();
-    // A spreadsheet would make a number of twelve digits of it, without the noughts in front.
+    // Groups of digits, because a spreadsheet would convert twelve digits to a number without leading zeros.
     let code = open.map(|request| code::grouped(request.code)).unwrap_or_default();
     let device = request.and_then(|request| Some(request.phone.as_ref()?.key.as_str())).unwrap_or_default();
     let state = page.t(State::of(row, now).text());
     lines.add([&*row.sip, &*row.name, &code, state, &ends, device]);
 }
 
-async fn cards(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let (id, from, page) = (RolloutId(*id), wanted.from, &administrator.page);
+async fn cards(
+    administrator: Administrator,
+    id: web::Path<u64>,
+    query: web::Query<CardsQuery>,
+) -> Answer<HttpResponse> {
+    let (id, from, page) = (RolloutId(*id), query.from, &administrator.page);
     let (users_role, domain) = (&administrator.users_role, &administrator.domain);
     let rollout = users_role.rollout(domain, id).await?;
     let now = users_role.now(domain).await?;
