@@ -138,17 +138,17 @@ impl Admin {
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
         let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
         let (key, store) = (device.key, &self.node.store);
-        let mut there = true;
+        let mut exists = true;
         if let Some(category) = category {
-            there &= store.recategorise(&domain.name, &key, category).await?;
+            exists &= store.recategorise(&domain.name, &key, category).await?;
             // Other jobs may match in the new category.
             self.recheck(at).await;
         }
         if let Some(name) = name {
-            there &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
+            exists &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
         }
         self.device_changed(&domain.name, &key).await;
-        if there { Ok(()) } else { Err(AdminError::NotFound("device")) }
+        if exists { Ok(()) } else { Err(AdminError::NotFound("device")) }
     }
 
     /// Removes a device from its domain. The device deletes the domain's settings and its connection is closed.

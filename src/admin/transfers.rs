@@ -106,8 +106,8 @@ impl Admin {
     /// Refuses an offer.
     pub async fn refuse_offer(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
         let (to, key) = self.offered_to(authority, domain, hw_id).await?;
-        let there = self.node.store.end_offer(&to.name, &key).await?;
-        if there { Ok(()) } else { Err(AdminError::NotFound("offer")) }
+        let exists = self.node.store.end_offer(&to.name, &key).await?;
+        if exists { Ok(()) } else { Err(AdminError::NotFound("offer")) }
     }
 
     async fn offered_to(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<(Arc<Domain>, DeviceKey)> {

@@ -367,7 +367,11 @@ fn without_the_users_role_the_pages_say_so() {
         for (name, target) in [("anna", "/ui/phones"), ("admin", "/ui/rollouts")] {
             let mut browser = Browser::signed_in(broker.addr, name, PASSWORD).await;
             let answer = browser.get(target).await;
-            assert!(answer.status == 404 && answer.body.contains("This server does not manage phones"), "{}", answer.body);
+            assert!(
+                answer.status == 404 && answer.body.contains("This server does not manage phones"),
+                "{}",
+                answer.body
+            );
         }
     });
 }

@@ -131,16 +131,16 @@ mod tests {
     fn an_authority_is_a_file_with_certificates() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("authority.pem");
-        let told = |file: &Path| roots(Some(file)).err().map(|error| error.to_string());
-        let missing = told(&file).unwrap();
+        let message = |file: &Path| roots(Some(file)).err().map(|error| error.to_string());
+        let missing = message(&file).unwrap();
         assert!(
             missing.starts_with("pages.oidc.authority: ") && missing.ends_with("name a PEM file with certificates")
         );
         std::fs::write(&file, "nothing").unwrap();
-        assert!(told(&file).unwrap().contains("there is no certificate in it"));
+        assert!(message(&file).unwrap().contains("it contains no certificate"));
         let own = rcgen::generate_simple_self_signed(["id.example".to_owned()]).unwrap();
         std::fs::write(&file, own.cert.pem()).unwrap();
-        assert_eq!(told(&file), None);
+        assert_eq!(message(&file), None);
         assert_eq!(roots(Some(&file)).unwrap().len(), roots(None).unwrap().len() + 1);
     }
 }

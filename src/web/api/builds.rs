@@ -10,7 +10,7 @@ use utoipa::{OpenApi, ToSchema};
 use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::policy::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
@@ -117,6 +117,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::resource("/api/v1/domains/{domain}/builds")
             .route(get().to(get_builds))
             .route(web::put().to(set_builds))
-            .default_service(web::to(only("GET, PUT"))),
+            .default_service(web::to(method_not_allowed("GET, PUT"))),
     );
 }

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::device::Category;
@@ -158,13 +158,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains/{domain}/categories")
                 .route(get().to(list_categories))
                 .route(web::post().to(create_category))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/categories/{category}")
                 .route(get().to(get_category))
                 .route(web::put().to(change_category))
                 .route(web::delete().to(delete_category))
-                .default_service(web::to(only("GET, PUT, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PUT, DELETE"))),
         );
 }

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::body::Body;
 use super::caller::Caller;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::user_csv::MAX_NAME;
 use crate::admin::{Admin, AdminError, CodeFilter, OperatorCodeRequest};
@@ -26,7 +26,7 @@ struct NewCode {
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     category: String,
     /// SIP name of the user who will get the device.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(
         min_length = 1,
         max_length = 128,
@@ -189,8 +189,9 @@ async fn issue_code(
     if let Some(sip) = &body.sip {
         check_name("sip", sip)?;
     }
-    let wish = OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
-    let (domain, code) = admin.issue_code(&authority, &path, &wish).await?;
+    let code_request =
+        OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
+    let (domain, code) = admin.issue_code(&authority, &path, &code_request).await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
 }
 
@@ -270,11 +271,11 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             all.route(get().to(list_codes))
                 .route(web::post().to(issue_code))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             one.route(get().to(get_code))
                 .route(web::delete().to(revoke_code))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         );
 }

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::cursor::{self, limit_of, number_of, text_of};
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::shapes::{DeviceDoc, UnassignedDoc};
 use super::{Answer, Problem};
 use crate::admin::{Admin, Filter};
@@ -145,11 +145,11 @@ async fn get_device(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeviceChange {
     /// The name, which overrides the name set on the device; empty: removes it.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(value_type = String, required = false, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$(?!\n)")]
     name: Option<String>,
     /// Number of the category.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(value_type = u64, required = false, maximum = 9_007_199_254_740_991_i64)]
     category: Option<u64>,
 }
@@ -240,16 +240,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains/{domain}/devices")
                 .route(get().to(list_devices))
                 .route(web::post().to(assign_device))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/devices/{hwId}")
                 .route(get().to(get_device))
                 .route(web::patch().to(change_device))
                 .route(web::delete().to(remove_device))
-                .default_service(web::to(only("GET, PATCH, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
-            web::resource("/api/v1/unassigned").route(get().to(list_unassigned)).default_service(web::to(only("GET"))),
+            web::resource("/api/v1/unassigned")
+                .route(get().to(list_unassigned))
+                .default_service(web::to(method_not_allowed("GET"))),
         );
 }

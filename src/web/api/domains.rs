@@ -8,7 +8,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::categories::{CategoryAnswer, CategoryBody, check_name};
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::device::Domain;
@@ -126,7 +126,7 @@ fn check_secret(field: &str, secret: Option<&Secret>, shortest: usize) -> Result
     secret.map_or(Ok(()), |secret| text::check(field, secret.expose(), shortest, MAX_TEXT))
 }
 
-fn few(field: &str, named: usize) -> Result<(), AdminError> {
+fn check_count(field: &str, named: usize) -> Result<(), AdminError> {
     if named > MAX_NAMED { Err(AdminError::invalid(field, "has more than 1000 entries")) } else { Ok(()) }
 }
 
@@ -142,7 +142,7 @@ impl DomainBody {
         check_secret("password", Some(&self.password), 1)?;
         check_secret("adminPassword", self.admin_password.as_ref(), 0)?;
         check_secret("autoToken", self.auto_token.as_ref(), 0)?;
-        few("categories", self.categories.len())?;
+        check_count("categories", self.categories.len())?;
         for (at, Shape(category)) in self.categories.iter().enumerate() {
             check_name(&format!("categories.{at}.name"), &category.name)?;
         }
@@ -260,7 +260,7 @@ async fn set_access(
     at: web::Path<InDomain>,
     Body(body): Body<Access>,
 ) -> Answer<HttpResponse> {
-    few("domains", body.domains.len())?;
+    check_count("domains", body.domains.len())?;
     let names = body.domains.iter().enumerate().map(|(place, name)| {
         let bad = |_| AdminError::unfit(format!("domains.{place}"), "is not the name of another domain");
         DomainName::parse(name).map_err(bad)
@@ -280,19 +280,19 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains")
                 .route(get().to(list_domains))
                 .route(web::post().to(create_domain))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}")
                 .route(get().to(get_domain))
                 .route(web::patch().to(change_domain))
                 .route(web::delete().to(delete_domain))
-                .default_service(web::to(only("GET, PATCH, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/access")
                 .route(get().to(get_access))
                 .route(web::put().to(set_access))
-                .default_service(web::to(only("GET, PUT"))),
+                .default_service(web::to(method_not_allowed("GET, PUT"))),
         );
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::problem::only;
+use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::policy::jobs::plan::Preview;
@@ -84,6 +84,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/domains/{domain}/devices/{hwId}/dry-run")
             .route(web::post().to(dry_run))
-            .default_service(web::to(only("POST"))),
+            .default_service(web::to(method_not_allowed("POST"))),
     );
 }

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::caller::Caller;
 use super::codes::category_name;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, CodeFilter};
 use crate::core::model::device::{CodeState, Way};
@@ -123,6 +123,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let (all_codes, all_devices) =
         (web::resource("/api/v1/domains/{domain}/codes.csv"), web::resource("/api/v1/domains/{domain}/devices.csv"));
     config
-        .service(all_codes.route(get().to(codes_csv)).default_service(web::to(only("GET"))))
-        .service(all_devices.route(get().to(devices_csv)).default_service(web::to(only("GET"))));
+        .service(all_codes.route(get().to(codes_csv)).default_service(web::to(method_not_allowed("GET"))))
+        .service(all_devices.route(get().to(devices_csv)).default_service(web::to(method_not_allowed("GET"))));
 }

@@ -10,7 +10,7 @@ use super::body::{Body, Shape};
 use super::builds::Builds;
 use super::caller::Caller;
 use super::domains::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::ids::{CategoryId, JobId};
@@ -257,22 +257,22 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/v1/domains/{domain}/jobs")
                 .route(get().to(list_jobs))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/update-jobs")
                 .route(web::post().to(create_update_job))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/config-jobs")
                 .route(web::post().to(create_config_job))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/jobs/{job}")
                 .route(get().to(get_job))
                 .route(web::delete().to(delete_job))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         );
 }

@@ -137,7 +137,7 @@ pub(super) fn get() -> Route {
 }
 
 /// For `default_service` of a resource: answers other methods with 405. `allow` lists the methods, `GET` first.
-pub(super) fn only(
+pub(super) fn method_not_allowed(
     allow: &'static str,
 ) -> impl Fn(HttpRequest) -> std::future::Ready<Result<HttpResponse, Problem>> + Clone {
     move |_| std::future::ready(Err(Problem::method(allow)))

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use self::shapes::{RemoveQuery, Removed, RolloutList, RolloutView, RowPage, RowState, RowView, RowsQuery};
 use super::caller::Caller;
 use super::codes::limit;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError, MAX_USERS};
 use crate::core::model::device::CodeState;
@@ -178,13 +178,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             all.route(get().to(list_rollouts))
                 .route(web::post().to(start::start_rollout))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             one.route(get().to(get_rollout))
                 .route(web::delete().to(delete_rollout))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         )
-        .service(page.route(get().to(list_rollout_rows)).default_service(web::to(only("GET"))))
-        .service(sheet.route(get().to(rollout_rows_csv)).default_service(web::to(only("GET"))));
+        .service(page.route(get().to(list_rollout_rows)).default_service(web::to(method_not_allowed("GET"))))
+        .service(sheet.route(get().to(rollout_rows_csv)).default_service(web::to(method_not_allowed("GET"))));
 }

@@ -10,7 +10,7 @@ use crate::core::policy::jobs::config::Kind;
 use crate::store::UnassignedListing;
 
 /// Deserializes a member that may be absent but not null.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 

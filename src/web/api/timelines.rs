@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, TimelineReport};
 use crate::core::model::ids::{Code, DeviceKey};
@@ -106,6 +106,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let code = web::resource("/api/v1/domains/{domain}/codes/{code}/timeline");
     let device = web::resource("/api/v1/domains/{domain}/devices/{hwId}/timeline");
     config
-        .service(code.route(get().to(code_timeline)).default_service(web::to(only("GET"))))
-        .service(device.route(get().to(device_timeline)).default_service(web::to(only("GET"))));
+        .service(code.route(get().to(code_timeline)).default_service(web::to(method_not_allowed("GET"))))
+        .service(device.route(get().to(device_timeline)).default_service(web::to(method_not_allowed("GET"))));
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::body::Body;
-use super::problem::only;
+use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::model::ids::Secret;
@@ -66,6 +66,8 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/token").route(web::post().to(create_token)).default_service(web::to(only("POST"))),
+        web::resource("/api/v1/token")
+            .route(web::post().to(create_token))
+            .default_service(web::to(method_not_allowed("POST"))),
     );
 }

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::cursor::{self, limit_of, number_of};
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::shapes::{DeviceDoc, OutcomeDoc};
 use super::{Answer, Problem};
 use crate::admin::Admin;
@@ -241,27 +241,27 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource(format!("{device}/move"))
                 .route(web::post().to(move_device))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource(format!("{device}/offers"))
                 .route(web::post().to(offer_device))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers")
                 .route(get().to(list_offers))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers/{hwId}")
                 .route(web::post().to(accept_offer))
                 .route(web::delete().to(refuse_offer))
-                .default_service(web::to(only("POST, DELETE"))),
+                .default_service(web::to(method_not_allowed("POST, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/outcomes")
                 .route(get().to(list_outcomes))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         );
 }

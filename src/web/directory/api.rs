@@ -74,13 +74,13 @@ pub(super) async fn issue(
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &web)?;
     let body = short_body(&request, payload).await?;
-    let wish = read(&body)?;
+    let code_request = read(&body)?;
     let key = match request.headers().get("Idempotency-Key").map(|key| key.to_str()) {
         None => None,
         Some(Ok(key)) => Some(key),
         Some(Err(_)) => return Err(refused("Idempotency-Key is not 1 to 255 visible ASCII characters")),
     };
-    let issued = web.service.issue(&caller, &wish, key.map(|key| (key, &body[..])), (web.clock)()).await?;
+    let issued = web.service.issue(&caller, &code_request, key.map(|key| (key, &body[..])), (web.clock)()).await?;
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(serde_json::json!({ "code": issued.code, "validUntil": issued.valid_until.seconds() })))

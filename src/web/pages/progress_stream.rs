@@ -62,22 +62,22 @@ mod tests {
     #[tokio::test]
     async fn after_the_last_change_comes_one_item_more() {
         for (pause, comes) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
-            let (tell, heard) = mpsc::unbounded_channel();
-            let changes = stream::unfold(heard, |mut heard: mpsc::UnboundedReceiver<()>| async move {
-                heard.recv().await.map(|()| ((), heard))
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let changes = stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<()>| async move {
+                receiver.recv().await.map(|()| ((), receiver))
             });
-            let mut told = Box::pin(and_afterwards(Box::pin(changes), pause));
-            assert_eq!(told.next().now_or_never(), None, "nothing has changed yet");
+            let mut items = Box::pin(and_afterwards(Box::pin(changes), pause));
+            assert_eq!(items.next().now_or_never(), None, "nothing has changed yet");
             for _ in 0..2 {
-                tell.send(()).unwrap();
-                assert_eq!(told.next().await, Some(()));
+                sender.send(()).unwrap();
+                assert_eq!(items.next().await, Some(()));
             }
             if comes {
-                assert_eq!(told.next().await, Some(()));
+                assert_eq!(items.next().await, Some(()));
             }
-            assert_eq!(told.next().now_or_never(), None, "no more than that");
-            drop(tell);
-            assert_eq!(told.next().await, None);
+            assert_eq!(items.next().now_or_never(), None, "no more than that");
+            drop(sender);
+            assert_eq!(items.next().await, None);
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct NewUser {
     )]
     pub sip: String,
     /// Displayed name.
-    #[serde(default, deserialize_with = "crate::web::api::shapes::given")]
+    #[serde(default, deserialize_with = "crate::web::api::shapes::not_null")]
     #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", example = "Anna Berg", nullable = false)]
     pub name: Option<String>,
 }
