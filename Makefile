@@ -1,4 +1,4 @@
-# The two commands of the README are `make run` and `make test`.
+# `make help` lists the targets. The README uses `make run` and `make test`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,21 +6,21 @@ SHELL := /bin/bash
 .PHONY: help run demo observe test tools check openapi browser deny measured bench clean
 
 CARGO ?= cargo
-# cargo-nextest reports better; cargo test is enough.
+# Optional: cargo-nextest has better reports than cargo test.
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
-# Root needs no sudo.
+# Empty for root.
 SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo 2>/dev/null)
 
-help: ## what can be made
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 
 run: ## build and serve on the embedded store, loopback only
 	$(CARGO) run --release --locked -- serve --config config/provbroker.toml
 
-demo: ## four simulated phones, each step checked
+demo: ## run the demonstration: four simulated phones, each step checked
 	$(CARGO) run --release --locked -- demo
 
-# The first free one from 9091 on; 9090 is the broker's own. `make observe PORT=…` takes another one.
+# Port of Prometheus: the first free one from 9091 on, because the broker uses 9090. `make observe PORT=…` sets another one.
 PORT ?= $(shell for port in $$(seq 9091 9099); do (: </dev/tcp/127.0.0.1/$$port) 2>/dev/null || { echo $$port; break; }; done)
 observe: ## Prometheus with the delivered rules, scraping a broker that runs here
 	@command -v prometheus >/dev/null || { echo "prometheus is missing; make tools installs it"; exit 1; }
@@ -55,8 +55,9 @@ tools:
 	fi </dev/null
 	@chromium --version 2>/dev/null | tail -n 1; echo "node $$(node --version)"
 
-# The package starts a server, now and at each boot, on the port of the broker's operations listener. Only the programs are needed:
-# nothing is started while this shell installs (a policy that is there already stays), and nothing at the next boot.
+# The package would start a server, at once and at each boot, on the port of the broker's operations listener, but only the
+# programs are needed. A policy file prevents the start during the installation (an existing one stays), and the service is
+# disabled.
 define without-service
   policy=/usr/sbin/policy-rc.d; \
   finish() { test -z "$$ours" || $(SUDO) rm -f $$policy; $(SUDO) systemctl disable prometheus 2>/dev/null || true; }; \
@@ -76,7 +77,7 @@ else
 	$(CARGO) test --workspace --locked </dev/null
 endif
 
-# Tries every operation of the operators' interface; a fresh environment whenever the pinned version changes.
+# Tests every operation of the operators' REST interface. The environment is made again when the pinned version changes.
 VENV := target/openapi/venv
 $(VENV)/made: tests/openapi/requirements.txt
 	rm -rf $(VENV)
@@ -88,8 +89,8 @@ openapi: $(VENV)/made
 	$(CARGO) build --locked --bin provbroker
 	python3 -B tests/openapi/run.py target/debug/provbroker $(VENV)/bin/schemathesis </dev/null
 
-# The pages in a real browser; screenshots of all of them are in target/browser afterwards. The pinned packages are installed anew
-# whenever they change; no browser is downloaded.
+# Tests the pages in a real browser and writes screenshots to target/browser. The pinned packages are installed again when they
+# change; no browser is downloaded.
 BROWSER := target/browser/program
 BROWSERS := run people oidc
 $(BROWSER)/made: tests/browser/package.json tests/browser/package-lock.json
@@ -107,17 +108,17 @@ browser: $(BROWSER)/made
 	  node $(BROWSER)/$$test.mjs target/debug/provbroker target/debug/loadtest target/browser </dev/null || exit 1; \
 	done
 
-# Licences, sources and duplicates are checked by tests/dependencies.rs in every run. The whole of cargo-deny, with the
-# advisory database, takes minutes to install and a network beyond the registry.
+# tests/dependencies.rs checks licences, sources and duplicates in every run. cargo-deny with the advisory database takes
+# minutes to install and needs more network access than the registry.
 deny:
 ifeq ($(DENY),1)
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny check
 else
-	@echo "known flaws of dependencies: not asked for (make test DENY=1 installs cargo-deny and asks)"
+	@echo "known vulnerabilities of dependencies: not checked (make test DENY=1 installs cargo-deny and checks)"
 endif
 
-# Tests that measure memory or kill processes need the machine for themselves: one after the other.
+# Tests that measure memory or kill processes run one at a time, because they need the whole machine.
 measured:
 ifneq ($(NEXTEST),)
 	$(CARGO) nextest run --workspace --locked --run-ignored only --test-threads 1 --no-tests pass </dev/null
@@ -125,12 +126,13 @@ else
 	$(CARGO) test --workspace --locked -- --ignored --test-threads 1 </dev/null
 endif
 
-# Instructions, not seconds: the same on a busy machine. `make bench KEEP=--keep` writes the new number down.
+# Counts instructions instead of seconds, which does not depend on the load of the machine. `make bench KEEP=--keep` stores the
+# new number as the baseline.
 bench: ## count the instructions of one registration
 	@command -v valgrind >/dev/null || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q valgrind; } </dev/null
 	python3 -B benches/count.py "$$($(CARGO) build --release --locked --bench registration --message-format json \
 	  | python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "registration"][-1])')" \
 	  benches/registration.baseline $(KEEP)
 
-clean: ## remove what was built; the data stay
+clean: ## remove build results; data files stay
 	$(CARGO) clean

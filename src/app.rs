@@ -1,4 +1,6 @@
-//! Wiring: makes a running broker out of a configuration. The only place that names concrete stores and directories.
+//! Wires the parts of the broker together: makes a running broker from a configuration.
+//!
+//! Only this module names concrete stores and directories. How the parts fit is described in `docs/architecture.md`.
 
 mod own_pages;
 mod pages;
@@ -48,34 +50,35 @@ use crate::web::ops;
 use crate::web::pages::Pages;
 use crate::{clock, random, store};
 
-/// Lease of a node, and how often it is renewed. A node that dies is known to be dead after this time.
+/// TTL of the lease of a node, and how often it is renewed. A dead node is detected after this time.
 const LEASE: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
 
-/// Seconds that requests have at least to end by themselves on a stop.
+/// On stop, least time for requests under way, in seconds.
 const LEAST_SHUTDOWN: u64 = 5;
 
-/// The last steps for the timelines are waited for this long; longer only if the store does not answer.
-const LAST_STEPS: Duration = Duration::from_secs(5);
+/// On stop, longest wait until the last timeline events are stored.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 
-/// A connection whose peer acknowledges nothing for this long is dead for the kernel.
+/// The kernel ends a connection whose peer acknowledges nothing for this long.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// App connections may be silent for hours; the kernel finds the dead ones (`docs/protocol/appwebsocket.md` 7.4).
+/// Keepalive of the kernel. It detects dead app connections, which may be idle for hours
+/// (`docs/protocol/appwebsocket.md` 7.4).
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
+/// Most connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 8192;
 
-/// Runs a broker until it is told to stop.
+/// Runs a broker until a signal stops it.
 pub fn serve(config: Config) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(async move {
         let shutdown = Shutdown::new();
         actix_rt::spawn(lifecycle::watch_signals(shutdown.clone()).context("signal handlers")?);
-        let mut told = config.clone();
+        let mut bound_config = config.clone();
         let broker = Broker::start(config, shutdown).await?;
-        told.move_listener(broker.public);
-        if let Some(welcome) = pages::welcome(&told, broker.public) {
+        bound_config.move_listener(broker.public);
+        if let Some(welcome) = pages::welcome(&bound_config, broker.public) {
             println!("{welcome}");
         }
         tracing::info!(listen = %broker.public, ops = %broker.ops, "serving");
@@ -83,7 +86,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     })
 }
 
-/// Whether the files that the configuration names can be used.
+/// Checks the files that the configuration names.
 pub fn check_files(config: &Config) -> anyhow::Result<()> {
     pages::check_files(config)?;
     tls::identity(config).map(drop)
@@ -99,20 +102,20 @@ pub struct Broker {
     server: ServerHandle,
     node: Arc<Node>,
     running: actix_rt::task::JoinHandle<std::io::Result<()>>,
-    /// Renews the lease.
+    /// Task that renews the lease.
     renewal: actix_rt::task::JoinHandle<()>,
     stop: Lifecycle,
-    /// Works as long as this lives.
-    people: Option<Arc<UsersRole>>,
+    /// The Users role stops when this is dropped.
+    users_role: Option<Arc<UsersRole>>,
 }
 
 impl Broker {
-    /// Opens the store, binds the listeners and serves. Port 0 is replaced by what the system gives.
+    /// Opens the store, binds the listeners and serves. Port 0 is replaced by the port that the system chooses.
     pub async fn start(mut config: Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let public = bind(config.server.listen, "server.listen")?;
         let ops_listener = bind(config.server.ops_listen, "server.ops_listen")?;
         config.move_listener(public.local_addr()?);
-        let device_pages = own_pages::place(&config)?;
+        let device_pages = own_pages::bind_listener(&config)?;
         let ops_address = ops_listener.local_addr()?;
 
         let store = connect(&config).await?;
@@ -143,12 +146,12 @@ impl Broker {
             .then(|| Arc::new(Admin::new(admin_services(&node), Sealer::new(&config.master_key()))));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
-        let pbx = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
-        let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
-        let people = crate::app::users_role::start(&config, &node, pbx)?;
+        let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
+        let inbound = exchange_backend.as_ref().map(|backend| backend.switchboard());
+        let users_role = crate::app::users_role::start(&config, &node, exchange_backend)?;
         let pages =
-            pages::pages(&config, &node, &shutdown, admin.as_ref(), people.as_ref(), device_pages.as_ref()).await?;
-        let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
+            pages::pages(&config, &node, &shutdown, admin.as_ref(), users_role.as_ref(), device_pages.as_ref()).await?;
+        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -162,23 +165,23 @@ impl Broker {
             running,
             renewal,
             stop: config.lifecycle,
-            people,
+            users_role,
         })
     }
 
-    /// The node, for those who look behind the listeners.
+    /// The node, for tests and measurements.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
     /// The Users role, if this process plays it.
-    pub fn people(&self) -> Option<&Arc<UsersRole>> {
-        self.people.as_ref()
+    pub fn users_role(&self) -> Option<&Arc<UsersRole>> {
+        self.users_role.as_ref()
     }
 
-    /// Waits for the stop, then ends the connections and what was under way on them at the configured pace, and returns.
+    /// Waits for the stop, then drains connections and work under way at the configured rate, and returns.
     pub async fn finished(self) -> anyhow::Result<()> {
-        let Self { shutdown, server, node, mut running, renewal, stop, people, .. } = self;
+        let Self { shutdown, server, node, mut running, renewal, stop, users_role, .. } = self;
         tokio::select! {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
@@ -186,12 +189,12 @@ impl Broker {
         // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
         tracing::info!(connections = node.connections().open(), "not ready any more");
         tokio::time::sleep(stop.drain_wait).await;
-        if let Some(people) = people {
-            people.stop();
+        if let Some(users_role) = users_role {
+            users_role.stop();
         }
         tracing::info!(connections = node.connections().open(), "closing connections");
         draining::end_all(&node, stop.drain_per_second, stop.drain_max).await;
-        // Otherwise it might come back for another while.
+        // A renewal after the end would bring the lease back.
         renewal.abort();
         let _ = renewal.await;
         match node.store().end_lease(node.id()).await {
@@ -202,7 +205,7 @@ impl Broker {
         server.stop(true).await;
         running.await.context("server task")??;
         // Requests that were under way may have been the last to add some.
-        if tokio::time::timeout(LAST_STEPS, node.registration().events_written()).await.is_err() {
+        if tokio::time::timeout(LAST_EVENTS, node.registration().events_written()).await.is_err() {
             tracing::warn!("steps of timelines were lost");
         }
         tracing::info!("stopped");
@@ -210,14 +213,14 @@ impl Broker {
     }
 }
 
-/// Connections that were told to end linger for their close frames; the last stragglers are cut with the process.
+/// Waits, 3 s at most, until the connections have exchanged their close frames. The rest is cut with the process.
 async fn wait_until_empty(node: &Node) {
-    let mut look = interval(Duration::from_millis(20));
+    let mut check = interval(Duration::from_millis(20));
     for _ in 0..150 {
         if node.connections().open() == 0 {
             return;
         }
-        look.tick().await;
+        check.tick().await;
     }
 }
 
@@ -234,7 +237,7 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         StoreUrl::Embedded(path) => format!("embedded:{}", path.display()),
         StoreUrl::Redis(address) => address.expose().to_owned(),
     };
-    // One for each thread that asks: the workers, and this one.
+    // One connection for each thread that uses the store: the workers, and this one.
     let lanes = workers(config) + 1;
     let options = store::Options {
         deadline: config.store.deadline,
@@ -248,15 +251,15 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let what_to_do = match error.kind() {
-            ErrorKind::AddrInUse => "stop what uses the port, or choose another",
-            ErrorKind::AddrNotAvailable => "choose an address that this machine has",
-            ErrorKind::PermissionDenied => "choose a port from 1024 on, or give the program the right to lower ones",
+            ErrorKind::AddrInUse => "stop the program that uses the port, or choose another port",
+            ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            ErrorKind::PermissionDenied => "choose a port from 1024 on, or permit the program lower ports",
             _ => "choose another address",
         };
         anyhow::anyhow!("{key}: cannot listen on {address} ({error}); {what_to_do}")
     })?;
     listener.set_nonblocking(true)?;
-    // The standard library asks for 128, and the server takes a listener as it is.
+    // The standard library listens with 128; listening again replaces that.
     SockRef::from(&listener).listen(BACKLOG)?;
     set_socket_options(&listener).with_context(|| format!("{key}: options of the listener"))?;
     Ok(listener)
@@ -279,7 +282,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
     };
     let id = NodeId::new(&match config.server.node.as_str() {
         "" => random::guid(),
-        // A restarted node is another one: what the old one held is not here.
+        // A restarted node gets a new id, because leases and presences of the old process are not its own.
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
@@ -329,17 +332,17 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// What the listeners serve beside WebSockets.
+/// What the listeners serve in addition to WebSockets.
 struct Routes {
     directory: Option<web::Data<DirectoryWeb>>,
     admin: Option<Arc<Admin>>,
     pages: Option<web::Data<Pages>>,
     ops: ops::Ops,
-    /// What the public listener speaks HTTP over, if not TCP itself.
+    /// TLS of the public listener; `None`: plain TCP.
     tls: Option<Tls>,
-    /// Where PBXs are taken to that connect.
-    switchboard: Option<InboundRegistry>,
-    /// Where devices' own pages are served.
+    /// Registry for PBXs that connect to this process.
+    inbound: Option<InboundRegistry>,
+    /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,
 }
 
@@ -351,7 +354,7 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, switchboard, device_pages } = routes;
+    let Routes { directory, admin, pages, ops, tls, inbound, device_pages } = routes;
     let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
@@ -360,14 +363,15 @@ fn server(
         directory,
         admin,
         pages,
-        switchboard,
+        inbound,
     };
     let admission = Arc::clone(node.admission());
     let builder = Server::build()
         .disable_signals()
-        // The gate has its own bounds. The server's would hold up every listener of a worker, that for operations too.
+        // The gate has its own limits. This one would block all listeners of a worker, including the operations
+        // listener.
         .max_concurrent_connections(usize::MAX >> 1)
-        // Requests that are under way are finished.
+        // Requests under way are finished.
         .shutdown_timeout(config.lifecycle.drain_max.as_secs().max(LEAST_SHUTDOWN))
         .workers(workers(config));
     let builder = match (device_pages, own) {
@@ -392,7 +396,7 @@ fn server(
     Ok(server.run())
 }
 
-/// Linux hands them on to every connection that is accepted, so that none costs four calls of the system.
+/// Sets the options on the listener. Linux copies them to accepted connections, which saves four system calls for each.
 fn set_socket_options(listener: &TcpListener) -> std::io::Result<()> {
     let socket = SockRef::from(listener);
     let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);

@@ -1,4 +1,4 @@
-//! The command line. It says what can be asked for, not how it is done.
+//! The command line: commands and options, without their implementation.
 
 use std::path::PathBuf;
 
@@ -9,54 +9,55 @@ use provbroker::ctl::Ctl;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// Command to run.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What the program can do.
+/// Commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the broker until SIGTERM or SIGINT
     Serve {
-        /// Configuration file [default: config/provbroker.toml if it is there, else the defaults]
+        /// Configuration file [default: config/provbroker.toml if it exists, else built-in defaults]
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Store, instead of the configured one: embedded:FILE, or the address of a Redis
+        /// Store, overrides the configuration: embedded:FILE, or the address of a Redis
         #[arg(long, value_name = "URL")]
         store: Option<String>,
-        /// Public listener, instead of the configured one
+        /// Public listener, overrides the configuration
         #[arg(long, value_name = "ADDR")]
         listen: Option<String>,
-        /// Listener for metrics and probes, instead of the configured one
+        /// Listener for metrics and probes, overrides the configuration
         #[arg(long, value_name = "ADDR")]
         ops_listen: Option<String>,
     },
-    /// Say whether a configuration file (with the environment over it) is right, without starting anything
+    /// Check a configuration file, including overrides by the environment, without starting anything
     CheckConfig {
-        /// The file
+        /// File to check
         file: PathBuf,
     },
-    /// Show one phone after another being provisioned, over real sockets, and check every step
+    /// Demonstrate the provisioning of simulated phones over real sockets, and check every step
     Demo {
         /// Store [default: an embedded one in a temporary folder]
         #[arg(long, value_name = "URL")]
         store: Option<String>,
     },
-    /// Print lines for an update server of your own
+    /// Print ready-made scripts for your own update server
     Script {
-        /// Which ones
+        /// Script
         #[command(subcommand)]
         script: Ready,
     },
-    /// Say whether a build list (JSON) is right, without importing it
+    /// Check a build list (JSON) without importing it
     CheckBuilds {
-        /// The file
+        /// File to check
         file: PathBuf,
     },
     /// Operate a running broker over its REST interface
     ///
-    /// The password of the instance or domain is taken from the variable `PROVBROKER_PASSWORD` or a file, never from the arguments.
+    /// The password of the instance or domain is read from the variable `PROVBROKER_PASSWORD` or from a file, never from
+    /// the arguments.
     Ctl(Ctl),
     /// Print the table of kinds of configuration in Markdown
     #[command(hide = true)]
@@ -66,14 +67,14 @@ pub(crate) enum Command {
     MetricsTable,
 }
 
-/// Scripts that are ready to be used.
+/// Ready-made scripts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ready {
-    /// The lines with which an update server of version 12 ends provisioning on newer devices
+    /// Print the lines with which an update server of version 12 ends provisioning on newer devices
     V12Cleanup,
-    /// The line that sends devices into a domain by automatic provisioning, encoded twice
+    /// Print the line that enters devices into a domain by automatic provisioning, encoded twice
     ///
-    /// The line holds the token. Do not type it into a browser: that would take one encoding away.
+    /// The line contains the token. Do not type it into a browser, which would remove one of the two encodings.
     Auto {
         /// Domain that the devices enter
         #[arg(long)]

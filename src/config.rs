@@ -1,7 +1,7 @@
-//! The configuration: a file, over it the environment, over that the command line.
+//! Reads and checks the configuration. The environment overrides the file, the command line overrides both.
 //!
-//! Every mistake is one line that says where it is, what it is and what to do about it. A secret is never repeated in such a
-//! line. This module reads and checks; it opens nothing but the file.
+//! Every error is one line with its place, what is wrong and what to do; it never repeats a secret. This module opens
+//! no file but the configuration file. The keys are explained in `config/provbroker.toml`.
 
 mod check;
 mod environment;
@@ -39,7 +39,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(place: impl Into<String>, problem: impl fmt::Display) -> Self {
-        // One line, whatever a library had to say.
+        // Messages of libraries may have several lines.
         let problem = problem.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         Self { place: place.into(), problem }
     }
@@ -53,7 +53,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the command line says over file and environment.
+/// Options of the command line that override file and environment.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--store`
@@ -66,7 +66,7 @@ pub struct Overrides {
 
 /// Reads and checks the configuration of this process.
 ///
-/// A named file must be there. Without a name [`DEFAULT_FILE`] is read if it exists; else the defaults count.
+/// A named file must exist. Without a name, [`DEFAULT_FILE`] is read if it exists, else the built-in defaults apply.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     let default = Path::new(DEFAULT_FILE);
     let file = file.or_else(|| default.is_file().then_some(default));
@@ -76,7 +76,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Config
         .filter(|(name, _)| name.starts_with(environment::PREFIX))
         .map(|(name, value)| match value.into_string() {
             Ok(value) => Ok((name, value)),
-            Err(_) => Err(ConfigError::new(name, "not UTF-8 text; set it anew")),
+            Err(_) => Err(ConfigError::new(name, "is not UTF-8 text; set it again")),
         })
         .collect::<Result<_, _>>()?;
     assemble(file, &ours, overrides)
@@ -107,12 +107,13 @@ pub fn assemble(
     }
     config.follow_scheme();
     check::check(&config).map_err(|(key, problem)| {
-        ConfigError::new(blame(&key, &place, environment, overrides), format_args!("{key} {problem}"))
+        ConfigError::new(origin_of(&key, &place, environment, overrides), format_args!("{key} {problem}"))
     })?;
     Ok(config)
 }
 
-/// Reads and checks the text of a file alone; `place` stands in error lines. Neither environment nor command line count.
+/// Reads and checks the text of a file, without environment and command line. `place` is the file's name in error
+/// lines.
 pub fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
     let mut config = source::parse(text, place)?;
     check::normalize(&mut config);
@@ -123,8 +124,9 @@ pub fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
 
 fn override_from(config: &mut Config, overrides: &Overrides) -> Result<(), ConfigError> {
     let listener = |flag: &str, text: &String| {
-        text.parse::<SocketAddr>()
-            .map_err(|_| ConfigError::new(flag, "is no address to listen on; write IP:PORT, such as 127.0.0.1:8080"))
+        text.parse::<SocketAddr>().map_err(|_| {
+            ConfigError::new(flag, "is not an address to listen on; write IP:PORT, such as 127.0.0.1:8080")
+        })
     };
     if let Some(text) = &overrides.store {
         config.store.url = text.parse().map_err(|e: String| ConfigError::new("--store", e))?;
@@ -139,7 +141,7 @@ fn override_from(config: &mut Config, overrides: &Overrides) -> Result<(), Confi
 }
 
 /// Where the value of `key` came from: the last of file, environment and command line that set it.
-fn blame(key: &str, file: &str, environment: &[(String, String)], overrides: &Overrides) -> String {
+fn origin_of(key: &str, file: &str, environment: &[(String, String)], overrides: &Overrides) -> String {
     let flag = match key {
         "server.listen" if overrides.listen.is_some() => Some("--listen"),
         "server.ops_listen" if overrides.ops_listen.is_some() => Some("--ops-listen"),
@@ -165,8 +167,8 @@ impl Config {
         self.server.roles.contains(&role)
     }
 
-    /// Moves the public listener, for instance to the port that the system gave instead of 0. A public address that named
-    /// the old place goes along; one that names a proxy stays.
+    /// Moves the public listener, for instance to the port that the system chose for port 0. A public address that
+    /// named the old listener changes with it; one that names a proxy stays.
     pub fn move_listener(&mut self, to: SocketAddr) {
         let old = self.server.listen;
         let scheme = ["http", "https"].into_iter().find(|scheme| self.server.public_url == format!("{scheme}://{old}"));
@@ -176,7 +178,7 @@ impl Config {
         self.server.listen = to;
     }
 
-    /// With a certificate, a public address that names the listener itself is `https`.
+    /// Makes a public address that names the listener itself `https` if there is a certificate.
     fn follow_scheme(&mut self) {
         let listen = self.server.listen;
         if self.tls.is_on() && self.server.public_url == format!("http://{listen}") {
@@ -184,7 +186,7 @@ impl Config {
         }
     }
 
-    /// The path that everything of the instance lies below, percent-encoded: `/example.com/devices`.
+    /// Path below which all addresses of the instance are, percent-encoded: `/example.com/devices`.
     pub fn instance_path(&self) -> String {
         self.public(&[]).path().to_owned()
     }
@@ -210,7 +212,7 @@ impl Config {
         }
     }
 
-    /// SHA-256 (hex) of every credential that an own directory takes.
+    /// SHA-256 (hex) of every credential that the directory of this process accepts.
     pub fn accepted_credentials(&self) -> Vec<String> {
         let own = Some(&self.directory.credential)
             .filter(|own| !own.is_empty())
@@ -218,12 +220,12 @@ impl Config {
         self.directory.accept.iter().cloned().chain(own).collect()
     }
 
-    /// What is allowed but deserves a line in the log.
+    /// Warnings for values that are valid but unsafe or unlikely to work.
     pub fn warnings(&self) -> Vec<String> {
         check::warnings(self)
     }
 
-    /// What `check-config` shows: no secret is in it.
+    /// Summary that `check-config` prints, without secrets.
     pub fn summary(&self) -> String {
         let roles =
             self.server.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>().join(", ");

@@ -1,7 +1,7 @@
-//! `provbroker demo`: the whole story in a few seconds, over real sockets, each step checked.
+//! `provbroker demo`: demonstrates provisioning in a few seconds over real sockets, and checks each step.
 //!
-//! Starts a broker, a Users client and four simulated phones, and prints what was seen on the wire as a timeline. A step that
-//! is not seen in time ends the demonstration with an error.
+//! Starts a broker, a Users client and four simulated phones, and prints the observed events with their times. An
+//! expected event that does not happen in time ends the demonstration with an error.
 
 mod operator;
 
@@ -24,10 +24,10 @@ use crate::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use crate::sim::transport;
 use crate::sim::users::{Users, UsersEvent, UsersOptions};
 
-/// Every step has to be seen within this time.
+/// Time limit of each step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The simulated phones are more impatient than true ones, so that nobody has to wait.
+/// The simulated phones use shorter times than real ones, so that the demonstration is fast.
 const MINUTE: Duration = Duration::from_secs(5);
 const RECONNECT: Duration = Duration::from_millis(300);
 
@@ -40,37 +40,37 @@ pub struct DemoOptions {
     pub store: Option<String>,
 }
 
-/// Plays the demonstration.
+/// Runs the demonstration.
 pub fn run(options: DemoOptions) -> anyhow::Result<()> {
-    actix_rt::System::new().block_on(play(options))
+    actix_rt::System::new().block_on(demonstrate(options))
 }
 
-async fn play(options: DemoOptions) -> anyhow::Result<()> {
+async fn demonstrate(options: DemoOptions) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("temporary folder")?;
     let tenant = Tenant::new();
     let config = config(&options, folder.path(), &tenant)?;
-    let place = config.store.url.describe();
+    let store = config.store.url.describe();
     let shutdown = Shutdown::new();
     let broker = Broker::start(config, shutdown.clone()).await?;
     let public = broker.public;
     let running = actix_rt::spawn(broker.finished());
 
-    let mut story = DemoRun { watch: Stopwatch::start(), steps: 0 };
-    println!("A broker serves on http://{public}, with its store in {place}.");
+    let mut log = StepLog { watch: Stopwatch::start(), steps: 0 };
+    println!("A broker serves on http://{public}, with its store in {store}.");
     println!("It has one tenant, {}, with the category \"{CATEGORY}\".", tenant.name);
-    let stage = Stage { base: format!("{public}/example.com/devices"), init: format!("http://{public}/init"), tenant };
-    stage.with_users_online(&mut story).await?;
-    stage.with_users_away(&mut story).await?;
-    stage.without_code(&mut story).await?;
-    stage.with_jobs(&mut story).await?;
+    let scene = Scene { base: format!("{public}/example.com/devices"), init: format!("http://{public}/init"), tenant };
+    scene.with_users_online(&mut log).await?;
+    scene.with_users_away(&mut log).await?;
+    scene.without_code(&mut log).await?;
+    scene.with_jobs(&mut log).await?;
 
     shutdown.drain();
     running.await.context("broker")??;
-    println!("\nAll {} steps were seen on the wire.", story.steps);
+    println!("\nAll {} steps were observed on the wire.", log.steps);
     Ok(())
 }
 
-/// The tenant of this demonstration. It has a name of its own, so that a store that is used otherwise is not disturbed.
+/// The tenant of this demonstration. Its random name keeps it apart from other tenants in the same store.
 struct Tenant {
     name: DomainName,
     password: Secret,
@@ -84,7 +84,7 @@ impl Tenant {
         // Digits and letters make a valid name.
         let name = DomainName::parse(&name).unwrap_or_else(|_| unreachable!("{name}"));
         let secret = || random::letters_and_digits(15);
-        // With a character that has to be encoded on its way through the address.
+        // With a character that must be encoded in the address.
         let token = Secret::new(format!("{}#1", secret().expose()));
         Self { name, password: secret(), admin_password: secret(), token }
     }
@@ -109,24 +109,24 @@ fn config(options: &DemoOptions, folder: &Path, tenant: &Tenant) -> anyhow::Resu
     Ok(config)
 }
 
-fn chapter(number: u8, title: &str) {
+fn heading(number: u8, title: &str) {
     println!("\n{number}. {title}");
 }
 
-/// The timeline.
-struct DemoRun {
+/// Prints the steps with their times, and counts them.
+struct StepLog {
     watch: Stopwatch,
     steps: u32,
 }
 
-impl DemoRun {
-    fn tell(&mut self, who: &str, what: &str) {
+impl StepLog {
+    fn print(&mut self, who: &str, what: &str) {
         self.steps += 1;
         println!("{:>9.3} s  {who:<9}{what}", self.watch.elapsed().as_secs_f64());
     }
 
-    /// Waits until `pick` finds what it looks for among the events, and tells it.
-    async fn see<E, T>(
+    /// Waits for the event that `pick` selects, and prints it as a step.
+    async fn expect<E, T>(
         &mut self,
         who: &str,
         events: &mut Receiver<E>,
@@ -143,85 +143,84 @@ impl DemoRun {
         };
         match timeout(PATIENCE, find).await {
             Ok(Some(found)) => {
-                self.tell(who, what);
+                self.print(who, what);
                 Ok(found)
             }
-            Ok(None) => bail!("{who} ended before this was seen: {what}"),
-            Err(_) => bail!("not seen within {} s: {who} {what}", PATIENCE.as_secs()),
+            Ok(None) => bail!("{who} ended before this step: {what}"),
+            Err(_) => bail!("not observed within {} s: {who} {what}", PATIENCE.as_secs()),
         }
     }
 }
 
-/// One event of a phone, without its details.
-macro_rules! is {
+/// Selects events that match a pattern.
+macro_rules! event {
     ($pattern:pat) => {
         |event| matches!(event, $pattern).then_some(())
     };
 }
 
-struct Stage {
+struct Scene {
     base: String,
     init: String,
     tenant: Tenant,
 }
 
-impl Stage {
-    async fn with_users_online(&self, story: &mut DemoRun) -> anyhow::Result<()> {
-        chapter(1, "A person adds a phone, and Users is online.");
-        let (users, mut seen) = self.users(story).await?;
-        let code = self.code(story, &users, "anna").await?;
-        let (phone, mut events) = self.phone_with_code(story, code).await?;
-        self.notice(story, &mut seen, code, &phone.0).await?;
+impl Scene {
+    async fn with_users_online(&self, log: &mut StepLog) -> anyhow::Result<()> {
+        heading(1, "A person adds a phone, and Users is online.");
+        let (users, mut seen) = self.users(log).await?;
+        let code = self.code(log, &users, "anna").await?;
+        let (phone, mut events) = self.phone_with_code(log, code).await?;
+        self.notice(log, &mut seen, code, &phone.0).await?;
 
         phone.1.kill_connection().await;
-        story
-            .see("phone", &mut events, "lost its connection and is connected again", is!(PhoneEvent::Connected(_)))
+        log.expect("phone", &mut events, "has lost its connection and reconnects", event!(PhoneEvent::Connected(_)))
             .await?;
-        let what = "is challenged and proves who it is with the password that it kept";
-        story.see("phone", &mut events, what, is!(PhoneEvent::ChallengeAnswered)).await?;
-        story.see("phone", &mut events, "is a member again", is!(PhoneEvent::Member(_))).await?;
+        let what = "answers the challenge with its stored password";
+        log.expect("phone", &mut events, what, event!(PhoneEvent::ChallengeAnswered)).await?;
+        log.expect("phone", &mut events, "is a member again", event!(PhoneEvent::Member(_))).await?;
         phone.1.stop().await;
         users.stop().await;
         Ok(())
     }
 
-    async fn with_users_away(&self, story: &mut DemoRun) -> anyhow::Result<()> {
-        chapter(
+    async fn with_users_away(&self, log: &mut StepLog) -> anyhow::Result<()> {
+        heading(
             2,
-            "A person adds a phone, and Users is away when the phone takes the code. The broker keeps the notice.",
+            "A person adds a phone, and Users is offline when the phone uses the code. The broker keeps the notice.",
         );
-        let (users, _) = self.users(story).await?;
-        let code = self.code(story, &users, "ben").await?;
+        let (users, _) = self.users(log).await?;
+        let code = self.code(log, &users, "ben").await?;
         users.stop().await;
-        story.tell("Users", "goes away");
-        let (phone, _events) = self.phone_with_code(story, code).await?;
-        let (users, mut seen) = self.users(story).await?;
-        self.notice(story, &mut seen, code, &phone.0).await?;
+        log.print("Users", "disconnects");
+        let (phone, _events) = self.phone_with_code(log, code).await?;
+        let (users, mut seen) = self.users(log).await?;
+        self.notice(log, &mut seen, code, &phone.0).await?;
         phone.1.stop().await;
         users.stop().await;
         Ok(())
     }
 
-    async fn without_code(&self, story: &mut DemoRun) -> anyhow::Result<()> {
-        chapter(3, "A phone was delivered with the address for automatic provisioning. Nobody types anything.");
+    async fn without_code(&self, log: &mut StepLog) -> anyhow::Result<()> {
+        heading(3, "A phone has the address for automatic provisioning. Nobody types a code.");
         let base = format!("ws://{}/sysclients", self.base);
         let address = auto_provisioning_url(&base, self.tenant.name.as_str(), &self.tenant.token, CATEGORY);
         let mut options = phone_options()?;
         options.sysadmin = Some(address.expose().into());
         let (phone, mut events) = Phone::start(options, transport::http_client()?)?;
-        self.enters(story, &mut events, false).await?;
-        let random = story
-            .see("phone", &mut events, "is handed a random administrative password of its own", |event| match event {
+        self.enters(log, &mut events, false).await?;
+        let random = log
+            .expect("phone", &mut events, "receives a random administrative password", |event| match event {
                 PhoneEvent::AdminPasswordReceived(password) => Some(password),
                 _ => None,
             })
             .await?;
-        ensure!(random != self.tenant.admin_password, "the password of the tenant went to a phone without code");
+        ensure!(random != self.tenant.admin_password, "a phone without code received the password of the tenant");
         phone.stop().await;
         Ok(())
     }
 
-    async fn users(&self, story: &mut DemoRun) -> anyhow::Result<(Users, Receiver<UsersEvent>)> {
+    async fn users(&self, log: &mut StepLog) -> anyhow::Result<(Users, Receiver<UsersEvent>)> {
         let login = Login {
             app: "innovaphone-devices-api".into(),
             domain: self.tenant.name.as_str().into(),
@@ -232,75 +231,75 @@ impl Stage {
         };
         let url = format!("ws://{}/innovaphone-devices-api", self.base);
         let (users, mut events) = Users::start(UsersOptions::new(url, login));
-        story.see("Users", &mut events, "logs in to the broker", is!(UsersEvent::Ready(_))).await?;
+        log.expect("Users", &mut events, "logs in to the broker", event!(UsersEvent::Ready(_))).await?;
         Ok((users, events))
     }
 
-    async fn code(&self, story: &mut DemoRun, users: &Users, sip: &str) -> anyhow::Result<Code> {
+    async fn code(&self, log: &mut StepLog, users: &Users, sip: &str) -> anyhow::Result<Code> {
         let categories = users.categories(Some("PHONE")).await.context("categories")?;
         ensure!(categories.iter().any(|c| &*c.name == CATEGORY), "the category is not offered");
-        story.tell("Users", "is told the provisioning categories");
+        log.print("Users", "receives the provisioning categories");
         let (code, _) = users.code(CATEGORY, Some(sip), false).await.context("code")?;
-        // It is worth nothing any more when this process has ended.
-        story.tell("Users", &format!("asks for a code for {sip}: {}", code.expose()));
+        // Printing the code is safe: it is useless when this process has ended.
+        log.print("Users", &format!("requests a code for {sip}: {}", code.expose()));
         Ok(code)
     }
 
-    /// A phone fresh from the box, until it has entered with `code`.
+    /// Starts a factory-new phone and waits until it has entered with `code`.
     async fn phone_with_code(
         &self,
-        story: &mut DemoRun,
+        log: &mut StepLog,
         code: Code,
     ) -> anyhow::Result<((HardwareId, Phone), Receiver<PhoneEvent>)> {
         let mut options = phone_options()?;
         options.init_url = Some(self.init.clone());
         let id = options.id.clone();
         let (phone, mut events) = Phone::start(options, transport::http_client()?)?;
-        let asks = format!("{} is connected to the network and asks /init", id.as_str());
-        story.see("phone", &mut events, &asks, is!(PhoneEvent::ScriptAsked { code: false, .. })).await?;
-        story.see("phone", &mut events, "shows the form for the code", is!(PhoneEvent::FormShown)).await?;
+        let asks = format!("{} is connected to the network and requests /init", id.as_str());
+        log.expect("phone", &mut events, &asks, event!(PhoneEvent::ScriptAsked { code: false, .. })).await?;
+        log.expect("phone", &mut events, "shows the form for the code", event!(PhoneEvent::FormShown)).await?;
         phone.type_code(code).await;
-        let what = "is given the code, and asks /init with it";
-        story.see("phone", &mut events, what, is!(PhoneEvent::ScriptAsked { code: true, .. })).await?;
-        let what = "is told the address of its Devices service";
-        story.see("phone", &mut events, what, is!(PhoneEvent::AddressReceived(Some(_)))).await?;
-        self.enters(story, &mut events, true).await?;
-        let what = "is handed the administrative password of the tenant";
-        let handed = story
-            .see("phone", &mut events, what, |event| match event {
+        let what = "gets the code typed in, and requests /init with it";
+        log.expect("phone", &mut events, what, event!(PhoneEvent::ScriptAsked { code: true, .. })).await?;
+        let what = "receives the address of its Devices service";
+        log.expect("phone", &mut events, what, event!(PhoneEvent::AddressReceived(Some(_)))).await?;
+        self.enters(log, &mut events, true).await?;
+        let what = "receives the administrative password of the tenant";
+        let received = log
+            .expect("phone", &mut events, what, |event| match event {
                 PhoneEvent::AdminPasswordReceived(password) => Some(password),
                 _ => None,
             })
             .await?;
-        ensure!(handed == self.tenant.admin_password, "the administrative password is not that of the tenant");
+        ensure!(received == self.tenant.admin_password, "the administrative password is not that of the tenant");
         Ok(((id, phone), events))
     }
 
     async fn enters(
         &self,
-        story: &mut DemoRun,
+        log: &mut StepLog,
         events: &mut Receiver<PhoneEvent>,
         with_code: bool,
     ) -> anyhow::Result<()> {
-        story.see("phone", events, "connects to Devices", is!(PhoneEvent::Connected(_))).await?;
-        let what = if with_code { "identifies itself and shows the code" } else { "identifies itself, without a code" };
+        log.expect("phone", events, "connects to Devices", event!(PhoneEvent::Connected(_))).await?;
+        let what = if with_code { "sends its identify with the code" } else { "sends its identify without a code" };
         let identified = |event| matches!(event, PhoneEvent::IdentifySent { code } if code == with_code).then_some(());
-        story.see("phone", events, what, identified).await?;
-        let what = format!("has entered {} and keeps its new device password", self.tenant.name);
-        story.see("phone", events, &what, is!(PhoneEvent::PasswordReceived(_))).await
+        log.expect("phone", events, what, identified).await?;
+        let what = format!("has entered {} and stores its new device password", self.tenant.name);
+        log.expect("phone", events, &what, event!(PhoneEvent::PasswordReceived(_))).await
     }
 
     async fn notice(
         &self,
-        story: &mut DemoRun,
+        log: &mut StepLog,
         seen: &mut Receiver<UsersEvent>,
         code: Code,
         id: &HardwareId,
     ) -> anyhow::Result<String> {
-        let what = format!("is told: this code was taken by {}", id.as_str());
-        // A notice that was not settled comes again, so that of an earlier code may come before.
-        let Notice { device, asked, .. } = story
-            .see("Users", seen, &what, |event| match event {
+        let what = format!("receives the notice: the code was used by {}", id.as_str());
+        // Unsettled notices are sent again, so a notice of an earlier code may come first.
+        let Notice { device, asked, .. } = log
+            .expect("Users", seen, &what, |event| match event {
                 UsersEvent::Notice(notice) => (notice.code == code).then_some(notice),
                 _ => None,
             })

@@ -1,6 +1,6 @@
-//! Arguments, configuration, logging, exit code.
+//! The program: reads arguments and configuration, installs logging and the TLS library, runs a command.
 //!
-//! Exit codes: 0 done, 1 failed while running, 2 the arguments or the configuration are wrong.
+//! Exit codes: 0 success, 1 failed while running, 2 wrong arguments or configuration.
 
 mod cli;
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
                 for warning in config.warnings() {
                     tracing::warn!("{warning}");
                 }
-                done(install_crypto().and_then(|()| provbroker::app::serve(config)))
+                exit_code(install_crypto().and_then(|()| provbroker::app::serve(config)))
             })
         }
         Command::CheckConfig { file } => match config::load(Some(&file), &Overrides::default()) {
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             if let Some(Err(error)) = store.as_ref().map(|store| store.parse::<config::StoreUrl>()) {
                 return misconfigured(&format!("--store: {error}"));
             }
-            done(install_crypto().and_then(|()| provbroker::demo::run(DemoOptions { store })))
+            exit_code(install_crypto().and_then(|()| provbroker::demo::run(DemoOptions { store })))
         }
         Command::Script { script } => match lines(script) {
             Ok(lines) => {
@@ -69,8 +69,8 @@ fn main() -> ExitCode {
             Err(line) => misconfigured(&format!("{}: {line}", file.display())),
         },
         Command::Ctl(ctl) => match install_crypto() {
-            Ok(()) => operated(ctl.run()),
-            Err(error) => done(Err(error)),
+            Ok(()) => ctl_exit(ctl.run()),
+            Err(error) => exit_code(Err(error)),
         },
         Command::KindsTable => {
             print!("{}", provbroker::core::policy::jobs::config::table::markdown());
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The lines of a ready script, without the last line end.
+/// The lines of a ready-made script, without the last line break.
 fn lines(script: Ready) -> Result<Secret, String> {
     match script {
         Ready::V12Cleanup => {
@@ -123,7 +123,7 @@ fn misconfigured(line: &str) -> ExitCode {
     ExitCode::from(MISCONFIGURED)
 }
 
-fn operated(result: Result<(), CtlError>) -> ExitCode {
+fn ctl_exit(result: Result<(), CtlError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -133,18 +133,18 @@ fn operated(result: Result<(), CtlError>) -> ExitCode {
     }
 }
 
-fn done(result: anyhow::Result<()>) -> ExitCode {
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The whole chain of causes on one line.
+            // Prints the whole chain of causes on one line.
             eprintln!("provbroker: {error:#}");
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Logs go to standard error; standard output belongs to what a command prints.
+/// Installs logging to standard error; standard output is for the output of commands.
 fn install_logging(log: &config::Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -158,9 +158,9 @@ fn install_logging(log: &config::Log) -> anyhow::Result<()> {
     installed.map_err(|error| anyhow::anyhow!("logging: {error}"))
 }
 
-/// rustls is built without a default; every TLS client of the process uses this one.
+/// Installs the cryptographic provider of all TLS clients of the process; rustls is built without a default.
 fn install_crypto() -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
-        .map_err(|_| anyhow::anyhow!("another cryptographic provider is installed already"))
+        .map_err(|_| anyhow::anyhow!("another cryptographic provider is already installed"))
 }

@@ -1,7 +1,8 @@
-//! Every metric that the broker has, in one table; nothing else in the crate knows a name.
+//! All metrics of the broker in one table. No other module knows the name of a metric.
 //!
-//! What is counted is a value of [`Counter`], [`Gauge`] or [`Timer`], its labels are enums (`labels.rs`). So the number of
-//! series is known when the program is compiled, and no hardware id, code or address can become a label.
+//! A metric is a value of [`Counter`], [`Gauge`] or [`Timer`]; its labels are enums (`labels.rs`). The number of series
+//! is therefore fixed at compile time, and no hardware id, code or address can become a label. `docs/metrics.md` shows
+//! the table.
 
 mod labels;
 mod process;
@@ -23,7 +24,7 @@ pub use self::labels::{
 /// Upper bounds of the histogram buckets, in seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// How a metric is read.
+/// Kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Only grows, until the process ends.
@@ -43,15 +44,15 @@ pub struct Metric {
     pub kind: Kind,
     /// Unit.
     pub unit: Unit,
-    /// What it says.
+    /// Help text.
     pub help: &'static str,
-    /// Label and its values.
+    /// Labels, each with its values.
     pub labels: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// Declares one enum of events and its part of the table: variant, up to two label enums, name, unit, description.
+/// Declares one enum of metrics and its part of the table: variant, up to two label enums, name, unit, help text.
 ///
-/// Every series has a slot, counted through the table; [`Handles`] holds what records under that slot.
+/// Every series has a slot, numbered through the table; [`Handles`] has the handle of each slot.
 macro_rules! table {
     ($(#[$of:meta])* $name:ident $kind:ident $make:ident $field:ident {
         $($variant:ident $(($($label:ident),+))? = $metric:literal $unit:ident $help:literal,)*
@@ -71,9 +72,9 @@ macro_rules! table {
             },)*];
 
             /// The slot of the first series of each metric.
-            const FIRST: [usize; Self::TABLE.len()] = first_slots(Self::TABLE);
+            const FIRST_SLOTS: [usize; Self::TABLE.len()] = first_slots(Self::TABLE);
 
-            /// Every series in the order of the slots, so that each is there with 0 from the start.
+            /// Every series in the order of the slots, so that each can be created with 0 at the start.
             fn series() -> Vec<Self> {
                 let mut all = Vec::new();
                 $(table!(@series all $variant $($($label)+)?);)*
@@ -84,11 +85,11 @@ macro_rules! table {
                 enum Row { $($variant,)* }
                 match self {
                     $(table!(@pattern $variant a b $($($label)+)?) =>
-                        Self::FIRST[Row::$variant as usize] + table!(@within a b $($($label)+)?),)*
+                        Self::FIRST_SLOTS[Row::$variant as usize] + table!(@within a b $($($label)+)?),)*
                 }
             }
 
-            /// The handle of the recorder that is in force now.
+            /// A handle of the current recorder.
             fn make(self) -> metrics::$kind {
                 match self {
                     $(table!(@pattern $variant a b $($($label)+)?) =>
@@ -96,7 +97,8 @@ macro_rules! table {
                 }
             }
 
-            /// Does something with the handle: that of the process if it records, else that of the recorder in force.
+            /// Calls `act` with the kept handle of the process, or with one of the current recorder if nothing is
+            /// installed.
             fn with(self, act: impl FnOnce(&metrics::$kind)) {
                 match HANDLES.get() {
                     Some(handles) => act(&handles.$field[self.slot()]),
@@ -129,7 +131,7 @@ macro_rules! table {
     };
 }
 
-/// Where the series of each metric begin.
+/// The first slot of each metric.
 const fn first_slots<const N: usize>(table: &[Metric]) -> [usize; N] {
     let mut first = [0; N];
     let (mut row, mut slot) = (0, 0);
@@ -146,15 +148,15 @@ const fn first_slots<const N: usize>(table: &[Metric]) -> [usize; N] {
     first
 }
 
-/// What records each series, by slot. Looking a handle up by name and labels costs ten times the addition, so it is done once;
-/// a recorder that is set later, or for one thread, is not seen by them.
+/// The handle of each series, by slot. A look-up by name and labels costs ten times the addition, so it is done once. A
+/// recorder that is set later, or for one thread, does not affect these handles.
 struct Handles {
     counters: Vec<metrics::Counter>,
     gauges: Vec<metrics::Gauge>,
     timers: Vec<metrics::Histogram>,
 }
 
-/// Those of the process, from [`install`] on.
+/// The handles of the process, set by [`install`].
 static HANDLES: OnceLock<Handles> = OnceLock::new();
 
 impl Handles {
@@ -168,86 +170,86 @@ impl Handles {
 }
 
 table! {
-    /// What is counted.
+    /// Counters.
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
-        Refused(Refusal) = "connections_refused_total" Count "Connections refused before or instead of the upgrade.",
-        TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by how they ended.",
-        Registered(Registration) = "registrations_total" Count "What became of identify messages and challenges.",
+        Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by outcome.",
+        Registered(Registration) = "registrations_total" Count "Results of identify messages and challenges.",
         DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",
         AppClosed(Close) = "app_closes_total" Count "App connections ended, by reason.",
         Dropped = "messages_dropped_total" Count
-            "Messages of devices that were dropped: unknown type, event or tunnel session.",
+            "Messages from devices that were dropped: unknown type, event or tunnel session.",
         WrongAttempt(Attempt) = "wrong_attempts_total" Count
             "Wrong digests, codes, tokens and log-ins that count against a limit.",
-        Code(CodeEvent) = "codes_total" Count "Provisioning codes at Devices.",
-        Notice(NoticeEvent) = "notices_total" Count "Notices to Users.",
+        Code(CodeEvent) = "codes_total" Count "Events of provisioning codes at Devices.",
+        Notice(NoticeEvent) = "notices_total" Count "Events of notices to Users.",
         LogIn = "app_logins_total" Count "App connections that logged in.",
-        DomainRecreated = "domain_actors_recreated_total" Count "Domain actors made anew after they died.",
-        DeviceRejoined = "members_rejoined_total" Count "Members that joined a domain actor made anew.",
-        StoreFailed(StoreOp) = "store_errors_total" Count "Store operations that failed, by operation.",
+        DomainRecreated = "domain_actors_recreated_total" Count "Domain actors restarted after a panic.",
+        DeviceRejoined = "members_rejoined_total" Count "Members that joined a restarted domain actor.",
+        StoreFailed(StoreOp) = "store_errors_total" Count "Failed store operations.",
         Init(InitAnswer) = "directory_init_total" Count "Answers to /init.",
-        Listing(ListingEvent) = "directory_codes_total" Count "Provisioning codes at the own directory.",
-        ConnectionGate(Admission) = "admission_connections_total" Count "Connections at the gate before TLS and HTTP.",
-        RegistrationGate(Admission) = "admission_registrations_total" Count "Identify messages at the gate before the store.",
-        Joined = "members_joined_total" Count "Devices that became members on this node; who comes back counts again.",
+        Listing(ListingEvent) = "directory_codes_total" Count "Events of provisioning codes at the directory of this process.",
+        ConnectionGate(Admission) = "admission_connections_total" Count "Decisions of the connection gate, before TLS and HTTP.",
+        RegistrationGate(Admission) = "admission_registrations_total" Count "Decisions of the registration gate on identify messages, before the store is asked.",
+        Joined = "members_joined_total" Count "Devices that became members on this node; a device that reconnects counts again.",
         Job(JobKind, JobOutcome) = "jobs_total" Count
-            "Attempts at work for a device, by kind of job and what came of it.",
-        TunnelEnded(TunnelUse, TunnelEnd) = "tunnel_sessions_total" Count "Tunnel sessions that have ended.",
-        Request(RequestEvent) = "people_requests_total" Count "Requests for phones at the Users role, by what has become of them.",
-        Order(OrderEvent) = "people_orders_total" Count "Attempts to enter a phone at the backend, by what has come of it.",
-        TenantRecreated = "people_tenants_recreated_total" Count "Tenants of the Users role made anew after they died.",
+            "Attempts to apply a job to a device.",
+        TunnelEnded(TunnelUse, TunnelEnd) = "tunnel_sessions_total" Count "Ended tunnel sessions.",
+        Request(RequestEvent) = "people_requests_total" Count "Events of phone requests at the Users role.",
+        Order(OrderEvent) = "people_orders_total" Count "Attempts at entry orders at the backend.",
+        TenantRecreated = "people_tenants_recreated_total" Count "Tenants of the Users role restarted after a panic.",
         TunnelBytes(Direction) = "tunnel_bytes_total" Bytes
-            "Bytes through the tunnel: requests and pieces for devices, bodies from them.",
+            "Bytes through tunnels: requests to devices, response bodies from them.",
     }
 }
 
 table! {
-    /// What goes up and down.
+    /// Gauges.
     Gauge Gauge gauge gauges {
-        Connections(Peer) = "connections" Count "WebSocket connections open.",
-        Members = "members" Count "Devices that are members and connected to this node.",
-        Unassigned = "unassigned" Count "Devices without a domain that are connected to this node.",
-        UsersConnections = "users_connections" Count "Connections to this node that act as Users.",
-        DomainActors = "domain_actors" Count "Domain actors alive on this node.",
-        TunnelSessions(TunnelUse) = "tunnel_sessions" Count "Tunnel sessions open on this node.",
+        Connections(Peer) = "connections" Count "Open WebSocket connections.",
+        Members = "members" Count "Members connected to this node.",
+        Unassigned = "unassigned" Count "Unassigned devices connected to this node.",
+        UsersConnections = "users_connections" Count "App connections to this node that act as Users.",
+        DomainActors = "domain_actors" Count "Running domain actors on this node.",
+        TunnelSessions(TunnelUse) = "tunnel_sessions" Count "Open tunnel sessions on this node.",
         DevicesKnown = "devices_known" Count
             "Devices that belong to a domain. A figure of the store: the same on each node.",
-        DevicesOnline = "devices_online" Count "Members connected to any node that is alive. A figure of the store.",
-        DevicesMissing = "devices_missing" Count "Known devices that are connected to no node. A figure of the store.",
-        CodesOpen(CodeKind) = "codes_open" Count "Codes that are valid and not used. A figure of the store.",
-        MailboxDepth = "mailbox_depth" Count "Notices that wait, over all domains. A figure of the store.",
+        DevicesOnline = "devices_online" Count "Members connected to any live node. A figure of the store.",
+        DevicesMissing = "devices_missing" Count "Known devices that are not connected to any node. A figure of the store.",
+        CodesOpen(CodeKind) = "codes_open" Count "Codes that are valid and unused. A figure of the store.",
+        MailboxDepth = "mailbox_depth" Count "Notices in the mailboxes of all domains. A figure of the store.",
         MailboxAge = "mailbox_age_seconds" Seconds
-            "Since the use of the code of the oldest notice that waits; 0 if none does. A figure of the store.",
-        Waiting(GateName) = "admission_waiting" Count "Those who wait at a gate now.",
-        UnderWay(GateName) = "admission_under_way" Count "Those who have passed a gate and are not done yet.",
-        AdmissionLimit(GateName) = "admission_limit" Count "How many a gate lets be under way at present.",
+            "Age of the oldest notice in a mailbox, counted from the use of its code; 0 without one. A figure of the store.",
+        Waiting(GateName) = "admission_waiting" Count "Connections or devices in the queue of a gate.",
+        UnderWay(GateName) = "admission_under_way" Count "Connections or devices that a gate has admitted and that are not done yet.",
+        AdmissionLimit(GateName) = "admission_limit" Count "Current limit of a gate for connections or devices under way.",
         ListingsOpen = "directory_codes_open" Count
-            "Open codes of the own directory; guessing gets easier with their number.",
+            "Open codes of the directory of this process; the more there are, the easier one is guessed.",
         UsersLinks = "people_links" Count "Tenants of the Users role that are logged in to Devices from this node.",
         OrdersWaiting = "people_orders_waiting" Count
-            "Phones that have to be entered at the backend. A figure of the store.",
+            "Entry orders that are not done yet. A figure of the store.",
         OrdersFailed = "people_orders_failed" Count
-            "Phones that could not be entered and wait for an operator. A figure of the store.",
-        StoreUp = "store_up" Count "1 if the store answered the last time it was asked, else 0.",
-        Ready = "ready" Count "1 if /readyz says yes, else 0.",
+            "Entry orders that have failed and need an operator. A figure of the store.",
+        StoreUp = "store_up" Count "1 if the last probe of the store was answered, else 0.",
+        Ready = "ready" Count "1 if /readyz reports ready, else 0.",
     }
 }
 
 table! {
-    /// What is timed.
+    /// Histograms of durations.
     Timer Histogram histogram timers {
         Registration = "registration_seconds" Seconds
-            "From the upgrade of a device connection to membership; of a device that waits, from its next identify.",
-        Stage(EntryStage) = "registration_stage_seconds" Seconds "The same, stage by stage.",
-        CodeIssue = "code_issue_seconds" Seconds "From `GetProvisioningCode` to its result.",
-        Store(StoreOp) = "store_seconds" Seconds "Store operations, waiting for a connection included.",
-        Waited(GateName) = "admission_wait_seconds" Seconds "How long those waited who were admitted after waiting.",
-        Init = "directory_init_seconds" Seconds "From a request at /init to its answer.",
+            "Time from the upgrade of a device connection to membership; for a device that was unassigned, from its next identify.",
+        Stage(EntryStage) = "registration_stage_seconds" Seconds "The same time, by stage.",
+        CodeIssue = "code_issue_seconds" Seconds "Time from `GetProvisioningCode` to its result.",
+        Store(StoreOp) = "store_seconds" Seconds "Duration of store operations, including the wait for a connection.",
+        Waited(GateName) = "admission_wait_seconds" Seconds "Time in the queue of a gate, for those that were admitted after waiting.",
+        Init = "directory_init_seconds" Seconds "Time from a request at /init to its answer.",
     }
 }
 
-/// What is built in, as labels of a metric that is always 1.
+/// Build information, as labels of a metric that is always 1.
 const BUILD: [(&str, &str); 3] = [
     ("version", env!("CARGO_PKG_VERSION")),
     (
@@ -264,53 +266,53 @@ const BUILD_INFO: Metric = Metric {
     name: "provbroker_build_info",
     kind: Kind::Gauge,
     unit: Unit::Count,
-    help: "Always 1; the labels say what runs. `commit` is that of the environment variable `PROVBROKER_COMMIT` of the build.",
+    help: "Always 1; the labels identify the build. `commit` is the value of `PROVBROKER_COMMIT` at build time.",
     labels: &[(BUILD[0].0, &[BUILD[0].1]), (BUILD[1].0, &[BUILD[1].1]), (BUILD[2].0, &[BUILD[2].1])],
 };
 
-/// Every metric.
+/// All metrics.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     recorded().chain(process::TABLE)
 }
 
-/// Every metric that the recorder has; those of the process are read when they are asked for.
+/// The metrics of the recorder; those of the process are read from the kernel at each scrape.
 fn recorded() -> impl Iterator<Item = &'static Metric> {
     Counter::TABLE.iter().chain(Gauge::TABLE).chain(Timer::TABLE).chain(std::iter::once(&BUILD_INFO))
 }
 
-/// Adds one.
+/// Adds 1 to a counter.
 pub fn count(what: Counter) {
     what.with(|handle| handle.increment(1));
 }
 
-/// Adds `many`.
+/// Adds `many` to a counter.
 pub fn count_many(what: Counter, many: u64) {
     what.with(|handle| handle.increment(many));
 }
 
-/// Sets a gauge. Numbers above 2^53 lose their last digits.
+/// Sets a gauge. Numbers above 2^53 are rounded.
 #[allow(clippy::cast_precision_loss)]
 pub fn set(what: Gauge, value: u64) {
     what.with(|handle| handle.set(value as f64));
 }
 
-/// Moves a gauge up or down.
+/// Adds to a gauge; a negative `by` subtracts.
 #[allow(clippy::cast_precision_loss)]
 pub fn shift(what: Gauge, by: i64) {
     what.with(|handle| handle.increment(by as f64));
 }
 
-/// Records a time.
+/// Records a duration in a histogram.
 pub fn observe(what: Timer, took: Duration) {
     what.with(|handle| handle.record(took));
 }
 
-/// Counts something into a gauge for as long as this value lives, panics included.
+/// Holds a gauge up by 1 until it is dropped, also by a panic.
 #[derive(Debug)]
 #[must_use = "the gauge goes down again when this is dropped"]
 pub struct Held(Gauge);
 
-/// Counts one more of `what` until the returned value is dropped.
+/// Adds 1 to a gauge until the returned value is dropped.
 pub fn hold(what: Gauge) -> Held {
     what.with(|handle| handle.increment(1.0));
     Held(what)
@@ -322,21 +324,23 @@ impl Drop for Held {
     }
 }
 
-/// Makes this process record, and returns what renders `/metrics`. Once per process; without it everything above is a no-op.
+/// Installs the recorder of this process and returns the handle that renders `/metrics`. Can be called once per
+/// process; without it the functions above do nothing.
 ///
-/// [`PrometheusHandle::run_upkeep`] has to be called every few seconds, or what histograms buffer grows without end.
+/// [`PrometheusHandle::run_upkeep`] must be called every few seconds, or the buffers of the histograms grow without
+/// bound.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)?
         .install_recorder()?;
     describe_all();
     start_at_zero();
-    // A second call fails above.
+    // A second call has failed above already.
     let _ = HANDLES.set(Handles::make());
     Ok(handle)
 }
 
-/// Gives the recorder unit and description of every metric.
+/// Registers unit and help text of every metric with the recorder.
 pub fn describe_all() {
     for metric in recorded() {
         let name = KeyName::from_const_str(metric.name);
@@ -348,7 +352,7 @@ pub fn describe_all() {
     }
 }
 
-/// What `/metrics` answers: what was recorded, and what the kernel says of this process now.
+/// The text of `/metrics`: the recorded metrics and those of the process.
 pub fn render(recorded: &PrometheusHandle) -> String {
     let mut text = recorded.render();
     process::render(&mut text);
@@ -357,7 +361,7 @@ pub fn render(recorded: &PrometheusHandle) -> String {
 
 fn start_at_zero() {
     let handles = Handles::make();
-    // A rate over a counter that appears with its first event misses that event.
+    // If a counter appeared with its first event, `rate` would miss that event.
     handles.counters.iter().for_each(|counter| counter.absolute(0));
     handles.gauges.iter().for_each(|gauge| gauge.set(0.0));
     metrics::gauge!(BUILD_INFO.name, &BUILD).set(1.0);

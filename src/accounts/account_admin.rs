@@ -1,21 +1,21 @@
-//! Accounts of this installation: made, given another password, taken away.
+//! Accounts of this installation: makes and removes accounts and changes passwords.
 //!
-//! An operator of a domain handles the accounts of that domain and no others; what is outside does not exist for them.
+//! An operator of a domain can only manage accounts of that domain; other accounts are reported as unknown.
 
 use super::{DELIVERED_PASSWORD, SignIn};
 use crate::core::model::accounts::{Account, AccountName, Identity};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{PutAccount, StoreError};
 
-/// Shortest password that is taken, in characters.
+/// Shortest password, in characters.
 pub const MIN_PASSWORD: usize = 10;
 
-/// An account to be made.
+/// A new account.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
-    /// Who signs in by it.
+    /// Identity of who signs in with it.
     pub identity: Identity,
-    /// With what.
+    /// Password.
     pub password: Secret,
 }
 
@@ -25,29 +25,29 @@ pub enum AccountAdminError {
     /// The password is too short.
     #[error("a password has at least {MIN_PASSWORD} characters")]
     Short,
-    /// Nobody can be this.
+    /// The identity is invalid.
     #[error("{0}")]
     Identity(&'static str),
-    /// The name is one that users of a provider have.
-    #[error("names that begin with oidc: are those of an OpenID provider's users")]
+    /// The name is reserved for users of an OpenID provider.
+    #[error("names that begin with oidc: are reserved for users of an OpenID provider")]
     Reserved,
-    /// The name is taken.
-    #[error("there is an account with this name already")]
+    /// The name is in use.
+    #[error("an account with this name exists already")]
     Exists,
-    /// There are as many as there may be.
-    #[error("there are as many accounts as there may be")]
+    /// The limit of accounts is reached.
+    #[error("the limit of accounts is reached")]
     TooMany,
-    /// There is no such account, or it is outside of the authority.
+    /// The account does not exist, or is outside of the authority.
     #[error("there is no such account")]
     Unknown,
-    /// Somebody would lock themselves out.
+    /// Operators cannot remove their own account.
     #[error("this is the account that you are signed in with")]
     Own,
     /// The old password is wrong.
     #[error("the password is wrong")]
     Wrong,
-    /// So many passwords are being hashed that this one would wait too long.
-    #[error("too many at this moment")]
+    /// Too many passwords are being hashed; the wait would be too long.
+    #[error("too many requests at the moment")]
     Busy,
     /// The store does not answer.
     #[error(transparent)]
@@ -55,32 +55,32 @@ pub enum AccountAdminError {
 }
 
 impl SignIn {
-    /// Makes the accounts of the configuration that are missing. What is there stays as it is.
+    /// Makes the missing accounts of the configuration. Existing accounts are not changed.
     pub async fn ensure_accounts(&self, accounts: &[NewAccount]) -> Result<(), AccountAdminError> {
         for new in accounts {
             if self.store.account(&new.identity.account).await?.is_none() {
-                self.keep_any(new, false).await?;
+                self.put_unchecked(new, false).await?;
             }
         }
         Ok(())
     }
 
-    /// The accounts that somebody handles, sorted by name, without their hashes.
+    /// The accounts of a domain (`None`: all), sorted by name, without their hashes.
     pub async fn accounts(&self, domain: Option<&DomainName>) -> Result<Vec<Identity>, AccountAdminError> {
         let all = self.store.accounts().await?;
         let within = |identity: &Identity| domain.is_none_or(|domain| identity.domain.as_ref() == Some(domain));
         Ok(all.into_iter().map(|account| account.identity).filter(within).collect())
     }
 
-    /// Makes an account. `domain` is that of the one who does it.
+    /// Makes an account. `domain` is the domain of the acting operator.
     pub async fn make_account(&self, domain: Option<&DomainName>, new: &NewAccount) -> Result<(), AccountAdminError> {
         if domain.is_some() && new.identity.domain.as_ref() != domain {
             return Err(AccountAdminError::Identity("only accounts of your own domain"));
         }
-        self.keep(new, false).await
+        self.put(new, false).await
     }
 
-    /// Gives an account another password. Its sessions end.
+    /// Changes the password of an account and ends its sessions.
     pub async fn set_password(
         &self,
         domain: Option<&DomainName>,
@@ -88,12 +88,12 @@ impl SignIn {
         password: &Secret,
     ) -> Result<Identity, AccountAdminError> {
         let identity = self.account_within(domain, name).await?;
-        self.keep(&NewAccount { identity: identity.clone(), password: password.clone() }, true).await?;
+        self.put(&NewAccount { identity: identity.clone(), password: password.clone() }, true).await?;
         self.store.end_sessions_of(name).await?;
         Ok(identity)
     }
 
-    /// Takes an account away. Its sessions end.
+    /// Removes an account and ends its sessions.
     pub async fn remove_account(&self, who: &Identity, name: &AccountName) -> Result<Identity, AccountAdminError> {
         let identity = self.account_within(who.domain.as_ref(), name).await?;
         if *name == who.account {
@@ -114,14 +114,14 @@ impl SignIn {
         if within { Ok(account.identity) } else { Err(AccountAdminError::Unknown) }
     }
 
-    pub(super) async fn keep(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
+    pub(super) async fn put(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
         if new.password.expose().chars().count() < MIN_PASSWORD || new.password.expose() == DELIVERED_PASSWORD {
             return Err(AccountAdminError::Short);
         }
-        self.keep_any(new, replace).await
+        self.put_unchecked(new, replace).await
     }
 
-    async fn keep_any(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
+    async fn put_unchecked(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
         if let Some(fault) = new.identity.fault() {
             return Err(AccountAdminError::Identity(fault));
         }

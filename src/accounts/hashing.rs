@@ -1,4 +1,5 @@
-//! Argon2id, away from the threads that serve, and only so many at once: each takes 19 MiB and some tens of milliseconds.
+//! Password hashing with Argon2id. A hash takes 19 MiB and some tens of milliseconds, so hashes run on blocking threads
+//! and their number is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +13,20 @@ use tokio::time::timeout;
 use crate::core::model::ids::Secret;
 use crate::random;
 
-/// Hashes at once.
-const AT_ONCE: usize = 2;
+/// Concurrent hashes.
+const CONCURRENT: usize = 2;
 
-/// Whoever would wait longer for their turn is sent away.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for a turn; after it the request is refused.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Longest password, in bytes: what is longer is wrong without being hashed.
+/// Longest password, in bytes. A longer one is wrong without being hashed.
 const LONGEST: usize = 1024;
 
 /// Hashes and compares passwords.
 pub struct Hashing {
     turns: Arc<Semaphore>,
     params: Params,
-    /// Of no password: compared with where there is no account, so that the time tells nothing.
+    /// Hash of no password. It is verified for unknown accounts, so that the response time does not reveal them.
     nobody: Secret,
 }
 
@@ -35,24 +36,24 @@ impl std::fmt::Debug for Hashing {
     }
 }
 
-/// So many passwords are being hashed that this one would wait too long.
+/// Too many passwords are being hashed; the wait would be too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
 impl Hashing {
-    /// With what OWASP recommends at least: 19 MiB, two passes, one lane.
+    /// Hashing with the minimum that OWASP recommends: 19 MiB, two passes, one lane.
     pub fn new() -> Self {
         Self::with(Params::default())
     }
 
-    /// As weak as it goes, for tests that are about something else.
+    /// Hashing with the weakest parameters, for tests of other parts.
     pub fn weak() -> Self {
         Self::with(Params::new(Params::MIN_M_COST, 1, 1, None).unwrap_or_default())
     }
 
     fn with(params: Params) -> Self {
         let nobody = hash(&params, &random::letters_and_digits(32));
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), params, nobody }
+        Self { turns: Arc::new(Semaphore::new(CONCURRENT)), params, nobody }
     }
 
     /// The hash of a password, in PHC form.
@@ -61,7 +62,7 @@ impl Hashing {
         self.in_turn(move || hash(&params, &password)).await
     }
 
-    /// Whether this is the password of the hash; without a hash never, after the same time.
+    /// Whether this is the password of the hash. Without a hash the answer is no, after the same time.
     pub async fn verify(&self, password: &Secret, hash: Option<&Secret>) -> Result<bool, Busy> {
         let known = hash.is_some();
         let (hash, password) = (hash.unwrap_or(&self.nobody).clone(), password.clone());
@@ -69,14 +70,14 @@ impl Hashing {
             let parsed = PasswordHash::new(hash.expose());
             let short = password.expose().len() <= LONGEST;
             let tried = if short { password.expose().as_bytes() } else { b"too long" };
-            // The parameters are those of the hash.
+            // The hash contains its parameters.
             parsed.is_ok_and(|hash| Argon2::default().verify_password(tried, &hash).is_ok()) && short
         });
         Ok(right.await? && known)
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = timeout(LONGEST_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
         let work = move || {
             let done = work();
@@ -97,7 +98,7 @@ fn hash(params: &Params, password: &Secret) -> Secret {
     let mut salt = [0; 16];
     random::fill(&mut salt);
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    // A salt of 16 bytes and a password of less than 4 GiB are what it takes. An empty hash is equal to nothing.
+    // Cannot fail with a salt of 16 bytes and a password below 4 GiB. An empty hash would match no password.
     let hash = argon.hash_password_with_salt(password.expose().as_bytes(), &salt);
     Secret::new(hash.map(|hash| hash.to_string()).unwrap_or_default())
 }
@@ -128,7 +129,7 @@ mod tests {
         assert!(hash.expose().contains("$m=19456,t=2,p=1$"), "{}", hash.expose());
     }
 
-    /// The same work is done for an unknown name: not a figure of the machine, but a ratio.
+    /// The same work is done for an unknown name. Compares a ratio of times, which does not depend on the machine.
     #[tokio::test]
     async fn an_unknown_name_takes_as_long() {
         let hashing = Hashing::new();

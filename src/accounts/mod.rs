@@ -1,8 +1,8 @@
-//! Who may use the pages: signing in (here or at an OpenID provider), sessions, accounts of this installation, and
-//! the list of what was done.
+//! Accounts and sessions of the pages: sign-in (here or at an OpenID provider), accounts of this installation, and the
+//! audit log.
 //!
-//! A session is a random number in a cookie; what it stands for is in the store, found by a keyed hash. Whoever copies the
-//! store gets into nothing. Not here: cookies, forms and pages (`web::pages`).
+//! A session is a random value in a cookie; the store keeps only a keyed hash of it, so a copy of the store gives
+//! access to no session. This module knows nothing of cookies, forms and pages (`web::pages`). See `docs/security.md`.
 
 mod account_admin;
 mod hashing;
@@ -23,7 +23,7 @@ use crate::store::{SessionHash, Store, StoreError};
 pub use account_admin::{AccountAdminError, MIN_PASSWORD, NewAccount};
 pub use hashing::Hashing;
 
-/// How long a session may be, and how often a password may be wrong.
+/// Limits of sessions and of wrong passwords.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A session that is not used for this long ends.
@@ -34,96 +34,97 @@ pub struct Settings {
     pub per_account: Quota,
     /// Wrong passwords per source address.
     pub per_source: Quota,
-    /// Accounts and sources that are remembered for it.
+    /// How many accounts, and how many source addresses, are tracked for these limits.
     pub max_tracked: usize,
-    /// The delivered password is good: the service is on loopback only.
+    /// The listener is on loopback, so the delivered password is accepted.
     pub loopback: bool,
 }
 
-/// Why somebody is not let in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
-    /// Wrong name or password; which of them is not told.
+    /// Wrong name or password, without distinction.
     #[error("name or password is wrong")]
     Wrong,
-    /// Too many wrong ones; try again after this time.
+    /// Too many wrong passwords; try again after this time.
     #[error("too many wrong passwords")]
     Blocked(Duration),
-    /// So many sign in at once that this one would wait too long.
-    #[error("too many sign in at this moment")]
+    /// Too many sign-ins at the same time; the wait would be too long.
+    #[error("too many sign-ins at the moment")]
     Busy,
-    /// The password is the delivered one, and the service is not on loopback.
-    #[error("the delivered password serves on loopback only")]
+    /// The password is the delivered one, and the listener is not on loopback.
+    #[error("the delivered password works on loopback only")]
     Delivered,
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A session that has just begun.
+/// A new session.
 #[derive(Debug)]
 pub struct NewSession {
-    /// What the browser shows from now on.
-    pub shown: Secret,
+    /// Value of the session cookie.
+    pub cookie_value: Secret,
     /// The session.
     pub session: WebSession,
 }
 
-/// A session that is used.
+/// The session of a request.
 #[derive(Debug, Clone)]
 pub struct ActiveSession {
-    /// What it is found by.
+    /// Keyed hash of the cookie's value.
     pub hash: SessionHash,
     /// The session.
     pub session: WebSession,
 }
 
-struct Wrong {
+struct WrongPasswords {
     by_account: Attempts<AccountName>,
     by_source: Attempts<SourceKey>,
 }
 
-/// The service of one node.
+/// The accounts service of one node.
 pub struct SignIn {
     store: Arc<dyn Store>,
     sealer: Sealer,
     hashing: Hashing,
     settings: Settings,
-    wrong: Mutex<Wrong>,
+    wrong: Mutex<WrongPasswords>,
 }
 
 impl SignIn {
-    /// Over a store. Nodes with the same master key share their sessions.
+    /// A service on a store. Nodes with the same master key share their sessions.
     pub fn new(store: Arc<dyn Store>, sealer: Sealer, hashing: Hashing, settings: Settings) -> Self {
         let max = settings.max_tracked;
-        let wrong = Mutex::new(Wrong {
+        let wrong = Mutex::new(WrongPasswords {
             by_account: Attempts::new(settings.per_account, max),
             by_source: Attempts::new(settings.per_source, max),
         });
         Self { store, sealer, hashing, settings, wrong }
     }
 
-    fn with_wrong<T>(&self, act: impl FnOnce(&mut Wrong) -> T) -> T {
-        // Counters are good to use even if a thread died with them.
+    fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongPasswords) -> T) -> T {
+        // The counters are valid even if a thread has panicked while it held the lock.
         act(&mut self.wrong.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The proof that a form comes from a page that was given to the browser with this cookie.
+    /// Token that proves that a form comes from a page given to the browser with this cookie.
     pub fn form_token(&self, cookie: &str) -> String {
         self.sealer.hash("form token", cookie)
     }
 
-    /// Adds to the list of deeds. The deed is done already: if the store does not take the line, the log has it.
+    /// Adds an entry to the audit log. The action has been performed already; if the store fails, the entry is written
+    /// to the program's log.
     pub async fn note(&self, who: &Identity, what: &str, to: &str, domain: Option<&DomainName>) {
         let to: String = to.chars().filter(|c| !c.is_control()).take(crate::core::model::accounts::MAX_NAME).collect();
         let action =
             AuditAction { who: who.account.as_str().into(), what: what.into(), to: to.into(), domain: domain.cloned() };
         if let Err(error) = self.store.append_audit(&random::guid(), &action).await {
-            tracing::warn!(%error, who = %action.who, what = %action.what, to = %action.to, "deed not listed");
+            tracing::warn!(%error, who = %action.who, what = %action.what, to = %action.to, "audit entry not stored");
         }
     }
 
-    /// The list of deeds; see [`crate::store::Audit::deeds`]. Whose list it is comes from `who`.
+    /// The audit log of the domain of `who`, or of all domains; see [`crate::store::Audit::audit_entries`].
     pub async fn audit_entries(
         &self,
         who: &Identity,

@@ -1,4 +1,4 @@
-//! Letting people in and out.
+//! Signs users in with name and password, and manages their sessions.
 
 use super::hashing::Busy;
 use super::{AccountAdminError, ActiveSession, DELIVERED_PASSWORD, NewAccount, NewSession, SignIn, SignInError};
@@ -9,10 +9,10 @@ use crate::core::policy::limits::SourceKey;
 use crate::random;
 use crate::store::{SessionHash, StoreError};
 
-/// Letters and digits of what a browser shows: 190 bits.
-const SHOWN: usize = 32;
+/// Letters and digits of a session cookie: 190 bits.
+const COOKIE_LENGTH: usize = 32;
 
-/// Longest name of a browser that is kept, in characters.
+/// Most characters that are stored of a browser's name.
 const BROWSER: usize = 128;
 
 impl From<Busy> for SignInError {
@@ -22,7 +22,7 @@ impl From<Busy> for SignInError {
 }
 
 impl SignIn {
-    /// Lets somebody in by name and password.
+    /// Signs in with name and password.
     pub async fn by_password(
         &self,
         name: &str,
@@ -30,7 +30,7 @@ impl SignIn {
         source: Option<SourceKey>,
         browser: &str,
     ) -> Result<NewSession, SignInError> {
-        // An account that was made with such a name by an earlier version would be somebody else.
+        // An account with such a name, made by an earlier version, would be mistaken for a user of the provider.
         let name = AccountName::parse(name).ok().filter(|name| !name.is_of_provider());
         let now = clock::now();
         let blocked = self.with_wrong(|wrong| {
@@ -47,8 +47,8 @@ impl SignIn {
             Some(name) => self.store.account(name).await?,
             None => None,
         };
-        let right = self.hashing.verify(password, account.as_ref().map(|account| &account.hash)).await?;
-        let Some(account) = account.filter(|_| right) else {
+        let correct = self.hashing.verify(password, account.as_ref().map(|account| &account.hash)).await?;
+        let Some(account) = account.filter(|_| correct) else {
             self.with_wrong(|wrong| {
                 if let Some(name) = &name {
                     wrong.by_account.count(name, now);
@@ -62,36 +62,36 @@ impl SignIn {
         Ok(self.begin(&account.identity, browser).await?)
     }
 
-    /// Begins a session for somebody who has proved who they are.
+    /// Begins a session for an authenticated identity.
     pub async fn begin(&self, identity: &Identity, browser: &str) -> Result<NewSession, StoreError> {
-        let shown = random::letters_and_digits(SHOWN);
-        let hash = SessionHash::of(&self.sealer, shown.expose());
+        let cookie_value = random::letters_and_digits(COOKIE_LENGTH);
+        let hash = SessionHash::of(&self.sealer, cookie_value.expose());
         let browser: String = browser.chars().filter(|c| !c.is_control()).take(BROWSER).collect();
         let (idle, whole) = (self.settings.idle, self.settings.whole);
         let session = self.store.begin_session(&hash, identity, &browser, idle, whole).await?;
         self.note(identity, "session.begin", "", identity.domain.as_ref()).await;
-        Ok(NewSession { shown, session })
+        Ok(NewSession { cookie_value, session })
     }
 
-    /// The session of a browser, which is used hereby if somebody did it and not the page by itself.
-    pub async fn visit(&self, shown: &str, by_itself: bool) -> Result<Option<ActiveSession>, StoreError> {
-        // Nothing else was ever handed out.
-        if shown.len() != SHOWN {
+    /// The session of a request. It is prolonged unless the page made the request by itself.
+    pub async fn use_session(&self, cookie_value: &str, by_itself: bool) -> Result<Option<ActiveSession>, StoreError> {
+        // Values of another length were never issued.
+        if cookie_value.len() != COOKIE_LENGTH {
             return Ok(None);
         }
-        let hash = SessionHash::of(&self.sealer, shown);
+        let hash = SessionHash::of(&self.sealer, cookie_value);
         let session = self.store.use_session(&hash, Some(self.settings.idle).filter(|_| !by_itself)).await?;
         Ok(session.map(|session| ActiveSession { hash, session }))
     }
 
-    /// Gives somebody who shows the old password a new one. All their other sessions end; this one goes on.
+    /// Changes the password of the own account after checking the old one, and ends all other sessions of the account.
     pub async fn change_password(
         &self,
-        visit: &ActiveSession,
+        current: &ActiveSession,
         old: &Secret,
         new: &Secret,
     ) -> Result<(), AccountAdminError> {
-        let who = &visit.session.identity;
+        let who = &current.session.identity;
         let (now, name) = (clock::now(), &who.account);
         if self.with_wrong(|wrong| wrong.by_account.blocked(name, now)).is_some() {
             return Err(AccountAdminError::Wrong);
@@ -101,9 +101,9 @@ impl SignIn {
             self.with_wrong(|wrong| wrong.by_account.count(name, now));
             return Err(AccountAdminError::Wrong);
         }
-        self.keep(&NewAccount { identity: account.identity, password: new.clone() }, true).await?;
+        self.put(&NewAccount { identity: account.identity, password: new.clone() }, true).await?;
         for (hash, _) in self.store.sessions_of(name).await? {
-            if hash != visit.hash {
+            if hash != current.hash {
                 self.store.end_session(name, &hash).await?;
             }
         }
@@ -112,21 +112,21 @@ impl SignIn {
     }
 
     /// Ends the session of a browser.
-    pub async fn sign_out(&self, visit: &ActiveSession) -> Result<(), StoreError> {
-        self.store.end_session(&visit.session.identity.account, &visit.hash).await.map(drop)
+    pub async fn sign_out(&self, current: &ActiveSession) -> Result<(), StoreError> {
+        self.store.end_session(&current.session.identity.account, &current.hash).await.map(drop)
     }
 
-    /// Whether a session is over. Not so while the store does not answer.
+    /// Whether a session has ended; false if the store does not answer.
     pub async fn has_ended(&self, hash: &SessionHash) -> bool {
         self.store.use_session(hash, None).await.is_ok_and(|session| session.is_none())
     }
 
-    /// The sessions of somebody.
+    /// The sessions of an account.
     pub async fn sessions(&self, who: &Identity) -> Result<Vec<(SessionHash, WebSession)>, StoreError> {
         self.store.sessions_of(&who.account).await
     }
 
-    /// Ends the one of somebody's sessions that is named by its hash. False if there is none.
+    /// Ends the session of an account with this hash. Returns false if there is none.
     pub async fn end_session(&self, who: &Identity, hash: &str) -> Result<bool, StoreError> {
         let sessions = self.sessions(who).await?;
         let Some((hash, _)) = sessions.iter().find(|(known, _)| known.as_str() == hash) else { return Ok(false) };
@@ -135,7 +135,7 @@ impl SignIn {
         Ok(ended)
     }
 
-    /// Ends all sessions of somebody.
+    /// Ends all sessions of an account.
     pub async fn sign_out_everywhere(&self, who: &Identity) -> Result<u64, StoreError> {
         let ended = self.store.end_sessions_of(&who.account).await?;
         self.note(who, "session.end_all", "", who.domain.as_ref()).await;

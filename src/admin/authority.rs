@@ -1,7 +1,7 @@
-//! What a caller may do, and the tokens that prove it.
+//! The authority of a caller, and the tokens that prove it.
 //!
-//! A token is a text that only nodes with the same master key can make: whose it is, when it ends, and a mark of the password
-//! that it was given for. When that password changes, the token is void.
+//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the master
+//! key. All nodes with this key accept it. It becomes invalid when the password changes.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::clock;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 
-/// A token is valid this long.
-pub const TOKEN_VALID: Duration = Duration::from_secs(15 * 60);
+/// How long a token is valid.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What a caller may do.
+/// The authority of a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// The domain whose password was shown; `None`: the instance password, which opens all domains.
+    /// The domain whose password was used; `None`: the instance password, which gives access to all domains.
     pub domain: Option<DomainName>,
 }
 
@@ -32,8 +32,8 @@ impl Authority {
         }
     }
 
-    /// Refuses callers who are neither the instance nor this very domain: those who were given access see and use things of a
-    /// domain but do not change its settings.
+    /// Refuses callers other than the instance and this domain. Domains with access see and use the devices, codes and
+    /// jobs of a domain but cannot change its settings.
     pub fn own_domain(&self, domain: &DomainName) -> Result<()> {
         match &self.domain {
             Some(own) if own != domain => Err(AdminError::NotAllowed("only with the password of this domain")),
@@ -42,14 +42,14 @@ impl Authority {
     }
 }
 
-/// A fresh token.
+/// A new token.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// To be sent as `Authorization: Bearer …`.
+    /// Sent by clients as `Authorization: Bearer …`.
     pub token: Secret,
     /// How long it is valid.
     pub valid: Duration,
-    /// What it allows.
+    /// The authority that it proves.
     pub authority: Authority,
 }
 
@@ -59,13 +59,13 @@ struct Claims {
     domain: Option<DomainName>,
     /// Unix seconds.
     ends: u64,
-    /// Keyed hash of the password.
+    /// Keyed hash of the password. The name is part of the format of tokens.
     mark: String,
 }
 
 impl Admin {
-    /// Exchanges a password for a token: that of the instance (`domain` is `None`) or that of a domain. Wrong passwords from
-    /// one source count like failed log-ins of apps.
+    /// Exchanges the password of the instance (`domain` is `None`) or of a domain for a token. Wrong passwords count
+    /// per source address, together with failed log-ins of apps.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
         let attempt_limiter = self.services.registration.attempt_limiter();
         if source.is_some_and(|source| attempt_limiter.apps_blocked_for(source).is_some()) {
@@ -83,17 +83,17 @@ impl Admin {
         let domain = domain.filter(|name| !name.is_empty());
         let name = domain.map(DomainName::parse).transpose().map_err(|_| REFUSED)?;
         let expected = self.password_of(name.as_ref()).await?;
-        // Compared in any case, so that the time does not tell whether there is such a domain.
-        let right = expected.as_ref().unwrap_or(&Secret::new("no such domain")) == password;
-        let Some(expected) = expected.filter(|expected| right && !expected.is_empty()) else { return Err(REFUSED) };
-        let ends = clock::unix_seconds() + TOKEN_VALID.as_secs();
+        // Compared in any case, so that the response time does not reveal whether the domain exists.
+        let correct = expected.as_ref().unwrap_or(&Secret::new("no such domain")) == password;
+        let Some(expected) = expected.filter(|expected| correct && !expected.is_empty()) else { return Err(REFUSED) };
+        let ends = clock::unix_seconds() + TOKEN_LIFETIME.as_secs();
         let claims = Claims { domain: name.clone(), ends, mark: self.mark(&expected) };
         let claims = hex::encode(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
         let token = Secret::new(format!("{claims}.{}", self.sign(&claims)));
-        Ok(Token { token, valid: TOKEN_VALID, authority: Authority { domain: name } })
+        Ok(Token { token, valid: TOKEN_LIFETIME, authority: Authority { domain: name } })
     }
 
-    /// What a token allows; `None` if it is not (or no longer) one of ours.
+    /// The authority of a token; `None` if the token is invalid.
     pub async fn authority(&self, token: &str) -> Result<Option<Authority>> {
         let Some(claims) = self.read(token).filter(|claims| claims.ends > clock::unix_seconds()) else {
             return Ok(None);

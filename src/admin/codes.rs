@@ -1,4 +1,4 @@
-//! Codes as operators handle them.
+//! Provisioning codes for operators: issue, list, show and revoke.
 
 use std::sync::Arc;
 
@@ -10,36 +10,36 @@ use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::registration::{CodeRequest, NewCode, NoCode};
 use crate::store::{CodeListing, DeviceListing};
 
-/// Codes that are looked at together.
+/// Codes that are read from the store at a time.
 const PAGE: usize = 1000;
 
-/// Pages that one request looks through for codes that pass its filter.
+/// Most pages that one request searches for codes that match its filter.
 const PAGES: usize = 10;
 
-/// A code that an operator wants.
+/// Code request of an operator.
 #[derive(Debug, Clone)]
 pub struct OperatorCodeRequest<'a> {
-    /// Name of the category, or its number.
+    /// Name or number of the category.
     pub category: &'a str,
     /// SIP name of the user.
     pub sip: Option<&'a str>,
-    /// Long validity.
+    /// Long validity, as for a roll-out.
     pub rollout: bool,
 }
 
-/// Which codes are listed.
+/// Filter for codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CodeFilter {
-    /// All.
+    /// All codes.
     All,
-    /// Those that nobody has used.
+    /// Unused codes.
     Open,
-    /// Those that a device has used.
+    /// Used codes.
     Used,
 }
 
 impl CodeFilter {
-    const fn passes(self, state: &CodeState) -> bool {
+    const fn matches(self, state: &CodeState) -> bool {
         match self {
             Self::All => true,
             Self::Open => matches!(state, CodeState::Open),
@@ -53,20 +53,21 @@ impl From<NoCode> for AdminError {
         match error {
             NoCode::TooManyOpen => Self::TooMany("the domain has as many open codes of this kind as it may have"),
             NoCode::Directory(error) => {
-                tracing::warn!(%error, "no code from the directory");
-                Self::Unavailable("no code could be had from the config directory; try again later".into())
+                tracing::warn!(%error, "the directory has issued no code");
+                Self::Unavailable("the config directory could not issue a code; try again later".into())
             }
             NoCode::Store(error) => error.into(),
         }
     }
 }
 
-/// Who asks when it is an operator. Nobody logs in to wait for the notice by this name, so it goes to whoever acts as Users.
+/// The requester of codes that operators issue. No app logs in with this name, so the notice goes to any connection
+/// that acts as Users.
 pub(super) fn operator() -> Requester {
     Requester { app: "api".into(), sip: "".into() }
 }
 
-/// The provisioning category with this name or number.
+/// Finds a category for provisioning by name or number.
 pub(super) fn category<'a>(domain: &'a Domain, named: &str) -> Result<&'a Category> {
     let by_number = || {
         let id = named.parse().ok().map(CategoryId)?;
@@ -116,8 +117,8 @@ impl Admin {
         Ok((domain, code))
     }
 
-    /// Up to `limit` codes, newest first, from behind the position `before`; and the position to go on from, if there may be
-    /// more. A page may have less than `limit` and others follow all the same.
+    /// Up to `limit` codes older than the position `before`, newest first; and the position to continue from, if there
+    /// may be more. A page may have less than `limit` codes although others follow.
     pub async fn codes(
         &self,
         domain: &Domain,
@@ -132,7 +133,7 @@ impl Admin {
             let last = page.len() < size;
             for listing in page {
                 before = Some((listing.issued, listing.code.code));
-                if filter.passes(&listing.code.state) {
+                if filter.matches(&listing.code.state) {
                     found.push(listing);
                 }
                 if found.len() == limit {
@@ -146,24 +147,24 @@ impl Admin {
         Ok((found, before))
     }
 
-    /// A code.
+    /// Finds a code.
     pub async fn code(&self, authority: &Authority, named: &str, code: Code) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
         let found = self.services.store.code_in(&domain.name, code).await?;
         Ok((domain, found.ok_or(AdminError::NotFound("code"))?))
     }
 
-    /// Ends an open code. Afterwards it is like one that never was.
+    /// Revokes an open code. Afterwards it is treated like an unknown code.
     pub async fn revoke_code(&self, authority: &Authority, named: &str, code: Code) -> Result<()> {
         let (domain, _) = self.code(authority, named, code).await?;
         if self.services.registration.revoke(&domain.name, code).await? {
             return Ok(());
         }
-        // It was there a moment ago: a device has used it, before or just now.
+        // The code existed a moment ago, so a device has used it.
         Err(AdminError::Conflict("a device has used the code".into()))
     }
 
-    /// Up to `limit` devices of a domain, by number, after this one.
+    /// Up to `limit` devices of a domain after the device `after`, sorted by number.
     pub async fn devices_after(
         &self,
         domain: &Domain,

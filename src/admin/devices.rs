@@ -1,4 +1,4 @@
-//! Devices of a domain, and those of none, as operators see and change them.
+//! Devices of a domain and unassigned devices: list, change, remove and assign.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,32 +10,32 @@ use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::store::{DeviceListing, Signal, UnassignedListing, Whereabouts};
 use crate::tenant::messages::{MembershipBatch, MembershipChange};
 
-/// Devices in one page, at most.
+/// Most devices in one page.
 pub const MAX_PAGE: usize = 1000;
 
-/// Devices that one call looks at for a filter, at most; it then answers with what it has found, and the caller goes on.
-const LOOKED_AT: usize = 10 * MAX_PAGE;
+/// Most devices that one call checks against a filter. It then returns what it has found, and the caller continues.
+const SCAN_LIMIT: usize = 10 * MAX_PAGE;
 
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 128;
 
-/// Which devices of a domain are wanted; what is `None` does not matter.
+/// Filter for devices of a domain; `None` matches all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this category.
+    /// Category.
     pub category: Option<CategoryId>,
-    /// With this `platform.type`.
+    /// Type (`platform.type`).
     pub kind: Option<String>,
-    /// Online, or not.
+    /// Online or offline.
     pub online: Option<bool>,
-    /// With this text in the product name, whatever its case.
+    /// Text in the product name, without regard to case.
     pub product: Option<String>,
-    /// One of these.
+    /// Device keys.
     pub keys: Option<HashSet<DeviceKey>>,
 }
 
 impl Filter {
-    fn takes(&self, DeviceListing { device, at }: &DeviceListing) -> bool {
+    fn matches(&self, DeviceListing { device, at }: &DeviceListing) -> bool {
         let product = |text: &String| device.facts.product.to_lowercase().contains(&text.to_lowercase());
         self.category.is_none_or(|category| category == device.category)
             && self.kind.as_ref().is_none_or(|kind| **kind == *device.facts.platform)
@@ -45,12 +45,12 @@ impl Filter {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// What was found.
+    /// The items.
     pub items: Vec<T>,
-    /// Go on after this device; `None` at the end of the list. A page may be short, or empty, and not be the last one.
+    /// Continue after this device; `None` at the end of the list. A short or empty page need not be the last one.
     pub next: Option<DeviceId>,
 }
 
@@ -65,11 +65,11 @@ impl Admin {
         limit: usize,
     ) -> Result<(Arc<Domain>, Page<DeviceListing>)> {
         let domain = self.domain(authority, domain).await?;
-        let page = self.scan(&domain.name, after, limit, |listing| filter.takes(&listing).then_some(listing)).await?;
+        let page = self.scan(&domain.name, after, limit, |listing| filter.matches(&listing).then_some(listing)).await?;
         Ok((domain, page))
     }
 
-    /// What `pick` takes out of the list of devices.
+    /// Scans the devices and collects what `pick` returns.
     pub(super) async fn scan<T>(
         &self,
         domain: &DomainName,
@@ -78,7 +78,7 @@ impl Admin {
         pick: impl Fn(DeviceListing) -> Option<T>,
     ) -> Result<Page<T>> {
         let (mut items, mut looked_at) = (Vec::new(), 0);
-        // Without a filter that is enough; with one, it is only the beginning.
+        // Without a filter the limit can be passed to the store; with one, whole pages have to be read.
         let mut fetch = (limit + 1).min(MAX_PAGE);
         loop {
             let page = self.services.store.devices(domain, after, fetch).await?;
@@ -94,13 +94,13 @@ impl Admin {
             if last_page {
                 return Ok(Page { items, next: None });
             }
-            if looked_at >= LOOKED_AT {
+            if looked_at >= SCAN_LIMIT {
                 return Ok(Page { items, next: Some(after) });
             }
         }
     }
 
-    /// A device of a domain, where it is online, and its analogue ports.
+    /// A device of a domain, its presence, and its analogue ports.
     pub async fn device(
         &self,
         authority: &Authority,
@@ -121,7 +121,7 @@ impl Admin {
         Ok(DeviceListing { device, at })
     }
 
-    /// Gives a device a name (empty: takes it away) or another category; what is `None` stays.
+    /// Changes name (empty: removes it) or category of a device; `None` leaves it unchanged.
     pub async fn change_device(
         &self,
         authority: &Authority,
@@ -138,20 +138,20 @@ impl Admin {
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
         let DeviceListing { device, at } = self.listing(&domain.name, hw_id).await?;
         let (key, store) = (device.key, &self.services.store);
-        let mut there = true;
+        let mut exists = true;
         if let Some(category) = category {
-            there &= store.recategorise(&domain.name, &key, category).await?;
-            // Other jobs may match now.
+            exists &= store.recategorise(&domain.name, &key, category).await?;
+            // Other jobs may match in the new category.
             self.recheck(at).await;
         }
         if let Some(name) = name {
-            there &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
+            exists &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
         }
-        self.touch(&domain.name, &key).await;
-        if there { Ok(()) } else { Err(AdminError::NotFound("device")) }
+        self.device_changed(&domain.name, &key).await;
+        if exists { Ok(()) } else { Err(AdminError::NotFound("device")) }
     }
 
-    /// Takes a device out of its domain: it forgets the domain, and its connection is closed.
+    /// Removes a device from its domain. The device deletes the domain's settings and its connection is closed.
     pub async fn remove_device(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
         let domain = self.domain(authority, domain).await?;
         authority.own_domain(&domain.name)?;
@@ -161,12 +161,12 @@ impl Admin {
         }
         tracing::info!(device = %device.key, domain = %domain.name, "device removed by an operator");
         self.note(&domain.name, &device.key, &TimelineEvent::Removed).await;
-        self.has_left(device).await;
+        self.device_left(device).await;
         self.recheck(at).await;
         Ok(())
     }
 
-    /// Puts a device that belongs to no domain into one. It has to be online, or it would never get its password.
+    /// Assigns an unassigned device to a domain. The device must be online to receive its password.
     pub async fn assign_device(
         &self,
         authority: &Authority,
@@ -193,11 +193,11 @@ impl Admin {
         };
         self.note(&domain.name, &key, &TimelineEvent::Entered(Way::Manual)).await;
         self.recheck(Some(at)).await;
-        self.touch(&domain.name, &key).await;
+        self.device_changed(&domain.name, &key).await;
         Ok((domain, *device))
     }
 
-    /// Devices that belong to no domain, after `after`, sorted by number.
+    /// Unassigned devices after `after`, sorted by number.
     pub async fn unassigned(
         &self,
         authority: &Authority,
@@ -211,27 +211,27 @@ impl Admin {
     }
 
     /// Tells clients that a device looks different now.
-    pub(super) async fn touch(&self, domain: &DomainName, key: &DeviceKey) {
+    pub(super) async fn device_changed(&self, domain: &DomainName, key: &DeviceKey) {
         if let Some(actor) = self.services.directory.find(domain).await {
             actor.do_send(MembershipBatch(vec![MembershipChange::Changed(key.clone())]));
         }
     }
 
     /// Tells clients that a device is not in its domain any more.
-    pub(super) async fn has_left(&self, device: Device) {
+    pub(super) async fn device_left(&self, device: Device) {
         let seen = self.services.store.now().await.unwrap_or(device.entered);
         let Device { id, key, domain, facts, .. } = device;
-        self.tell(&Signal::Gone { domain, device: Box::new(UnassignedDevice { id, key, facts, seen }) }).await;
+        self.publish(&Signal::Gone { domain, device: Box::new(UnassignedDevice { id, key, facts, seen }) }).await;
     }
 
-    /// Lets the connection of a device look whom it belongs to now.
+    /// Makes the connection of a device check its domain again.
     pub(super) async fn recheck(&self, at: Option<Whereabouts>) {
         if let Some(Whereabouts { node, conn }) = at {
-            self.tell(&Signal::Recheck { node, conn }).await;
+            self.publish(&Signal::Recheck { node, conn }).await;
         }
     }
 
-    /// Adds a step to the timeline of a device. A lost step is no failure.
+    /// Adds an event to the timeline of a device. Errors are only logged.
     pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &TimelineEvent) {
         if let Err(error) = self.services.store.append_step(domain, &[Subject::Device(key.clone())], event).await {
             tracing::debug!(%error, "step not noted");
@@ -239,10 +239,10 @@ impl Admin {
     }
 }
 
-/// The category, if the domain has it.
+/// Checks that the domain has the category.
 pub(super) fn has_category(domain: &Domain, id: CategoryId) -> Result<CategoryId> {
     let found = domain.categories.iter().any(|category| category.id == id);
-    if found { Ok(id) } else { Err(AdminError::unfit("category", "is no category of the domain")) }
+    if found { Ok(id) } else { Err(AdminError::unfit("category", "is not a category of the domain")) }
 }
 
 fn belongs_to(device: &Device) -> String {

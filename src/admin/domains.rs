@@ -1,4 +1,4 @@
-//! Domains: their settings, and which others may see their things.
+//! Domains: their settings, and the access of other domains.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -54,11 +54,11 @@ impl Admin {
         let domain = self.domain(authority, named).await?;
         authority.instance_only()?;
         // What others were given by it ends too, and their nodes are to see that as soon.
-        let given = self.seen_by(&domain.name);
+        let had_access = self.with_access(&domain.name);
         match self.services.store.delete_domain(&domain.name).await? {
             Deleted::Gone => {
                 self.changed(&domain.name).await;
-                for other in given {
+                for other in had_access {
                     self.changed(&other).await;
                 }
                 Ok(())
@@ -70,13 +70,13 @@ impl Admin {
         }
     }
 
-    /// Names of the domains that may see and use things of this one, sorted.
+    /// Names of the domains that have access to this one, sorted.
     pub async fn access(&self, authority: &Authority, named: &str) -> Result<Vec<DomainName>> {
         let domain = self.own(authority, named).await?;
-        Ok(self.seen_by(&domain.name))
+        Ok(self.with_access(&domain.name))
     }
 
-    /// Sets which other domains may see and use things of this one: it is the domain itself, or the instance, that gives access.
+    /// Replaces the list of domains with access to this one. Only the domain itself and the instance may do that.
     pub async fn set_access(&self, authority: &Authority, named: &str, to: &[DomainName]) -> Result<Vec<DomainName>> {
         let domain = self.own(authority, named).await?;
         self.services.tenants.refresh().await?;
@@ -86,7 +86,7 @@ impl Admin {
                 return Err(AdminError::unfit(format!("domains.{at}"), "is not the name of another domain"));
             }
         }
-        let before = self.seen_by(&domain.name);
+        let before = self.with_access(&domain.name);
         let gained = to.iter().filter(|other| !before.contains(other));
         let lost = before.iter().filter(|other| !to.contains(other));
         let this = || vec![domain.name.clone()];
@@ -97,11 +97,11 @@ impl Admin {
             self.services.store.change_domain(other, &change).await?;
             self.changed(other).await;
         }
-        Ok(self.seen_by(&domain.name))
+        Ok(self.with_access(&domain.name))
     }
 
     /// Who was given access by this domain.
-    fn seen_by(&self, domain: &DomainName) -> Vec<DomainName> {
+    fn with_access(&self, domain: &DomainName) -> Vec<DomainName> {
         let all = self.services.tenants.all();
         let mut names: Vec<_> =
             all.iter().filter(|other| other.access_to.contains(domain)).map(|other| other.name.clone()).collect();
@@ -116,12 +116,12 @@ impl Admin {
         Ok(domain)
     }
 
-    /// A domain has changed: this node knows at once, the others are told.
+    /// Updates the cache of this node after a change of a domain, and notifies the other nodes.
     pub(super) async fn changed(&self, domain: &DomainName) {
         if let Err(error) = self.services.tenants.refresh_one(domain).await {
             // The change is made; this node sees it when it looks again.
             tracing::warn!(%error, %domain, "changed domain not read");
         }
-        self.tell(&Signal::Tenant { domain: domain.clone() }).await;
+        self.publish(&Signal::Tenant { domain: domain.clone() }).await;
     }
 }

@@ -1,50 +1,50 @@
-//! Why an operator's call was not done.
+//! Errors of the operators' service.
 
 use crate::store::StoreError;
 
-/// Why an operator's call was not done. Nothing has changed then.
+/// Why a call of an operator failed. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// There is no such thing, or it is outside the authority of the caller.
+    /// The object does not exist, or is outside the authority of the caller.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// It stands against the present state: the reason.
+    /// The call conflicts with the current state; the reason.
     #[error("{0}")]
     Conflict(String),
-    /// A member of the request is wrong.
+    /// A member of the request is invalid.
     #[error("{field}: {why}")]
     Invalid {
-        /// Which one; members within members are joined by dots.
+        /// Name of the member; nested members are joined by dots.
         field: String,
-        /// What is wrong with it.
+        /// Reason.
         why: String,
     },
-    /// A member of the request is right in itself, but does not fit what is there.
+    /// A member of the request is valid but conflicts with the current state.
     #[error("{field}: {why}")]
     Unfit {
-        /// Which one; members within members are joined by dots.
+        /// Name of the member; nested members are joined by dots.
         field: String,
-        /// What it does not fit.
+        /// Reason.
         why: String,
     },
-    /// The authority of the caller does not suffice.
+    /// The authority of the caller is not sufficient.
     #[error("{0}")]
     NotAllowed(&'static str),
-    /// Too many of something.
+    /// A limit is exceeded.
     #[error("{0}")]
     TooMany(&'static str),
-    /// Another part is not there: try again later.
+    /// The store or the directory does not answer; try again later.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl AdminError {
-    /// A wrong member.
+    /// An invalid member.
     pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), why: why.into() }
     }
 
-    /// A member that does not fit what is there.
+    /// A member that conflicts with the current state.
     pub fn unfit(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Unfit { field: field.into(), why: why.into() }
     }
@@ -52,7 +52,7 @@ impl AdminError {
 
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "operator's call failed");
+        tracing::warn!(%error, "call of an operator failed: store error");
         Self::Unavailable("the store does not answer; try again later".into())
     }
 }

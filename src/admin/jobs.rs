@@ -19,7 +19,7 @@ impl From<BuildsError> for AdminError {
     }
 }
 
-/// The same where the build list is a member called `builds`.
+/// Converts the error where the build list is a member called `builds`.
 fn within_builds(error: BuildsError) -> AdminError {
     match error.into() {
         AdminError::Invalid { field, why } if field != "builds" => AdminError::invalid(format!("builds.{field}"), why),
@@ -60,7 +60,7 @@ impl Admin {
         jobs.into_iter().find(|job| job.id == id).ok_or(AdminError::NotFound("job"))
     }
 
-    /// Makes an update job. Without a build list of its own it keeps the one that is current now.
+    /// Makes an update job. Without a build list it stores a copy of the domain's current one.
     pub async fn create_update_job(
         &self,
         authority: &Authority,
@@ -101,14 +101,14 @@ impl Admin {
         Ok(job)
     }
 
-    /// What the jobs mean for a device, whatever it has got already. Nothing is sent.
+    /// What the jobs would send to a device, regardless of what it has already. Nothing is sent.
     pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
         let domain = self.domain(authority, named).await?;
         let device = self.listing(&domain.name, hw_id).await?.device;
         Ok(preview(&device, &self.services.store.jobs(&domain.name).await?))
     }
 
-    /// Deletes a job; the one before it counts again.
+    /// Deletes a job; the job before it applies again.
     pub async fn delete_job(&self, authority: &Authority, named: &str, id: JobId) -> Result<()> {
         let domain = self.own(authority, named).await?;
         if !self.services.store.remove_job(&domain.name, id).await? {
@@ -124,7 +124,7 @@ impl Admin {
         self.services.store.builds(&domain.name).await?.ok_or(AdminError::NotFound("build list"))
     }
 
-    /// Sets it. Jobs that were made before keep theirs.
+    /// Sets the build list. Existing jobs keep their copy.
     pub async fn set_builds(&self, authority: &Authority, named: &str, builds: &BuildList) -> Result<()> {
         let domain = self.own(authority, named).await?;
         builds.check()?;

@@ -1,6 +1,7 @@
-//! What operators do to tenants, whatever the way it is asked for: the service behind the REST interface.
+//! The operators' service: everything that operators can see and change, for the REST interface and the pages.
 //!
-//! Each call is made with an [`Authority`], which says what the caller may see. What is outside of it does not exist for it.
+//! Each call takes an [`Authority`], which limits what the caller can see; objects outside of it are reported as not
+//! found. This module knows neither HTTP nor pages. The operations are described in `docs/operators.md`.
 
 mod authority;
 mod categories;
@@ -69,7 +70,7 @@ impl Admin {
     }
 
     /// Tells every node. A lost signal costs time, never data.
-    async fn tell(&self, signal: &Signal) {
+    async fn publish(&self, signal: &Signal) {
         if let Err(error) = self.services.store.publish(signal).await {
             tracing::warn!(%error, "change not published; other nodes see it when they look again");
         }

@@ -1,4 +1,4 @@
-//! What has come of jobs, over all devices of a domain.
+//! Outcomes of jobs for the devices of a domain.
 
 use super::{Admin, Authority, Page, Result};
 use crate::core::model::device::Device;
@@ -10,7 +10,7 @@ use crate::store::DeviceListing;
 /// Which work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// The software update.
+    /// The update.
     Update,
     /// A configuration.
     Config(Kind),
@@ -18,17 +18,17 @@ pub enum What {
     CleanUp,
 }
 
-/// What has come of one piece of work for one device.
+/// Progress of one piece of work for one device.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Which work.
     pub what: What,
-    /// How far it has come.
+    /// Its progress.
     pub progress: Progress,
 }
 
 impl Outcome {
-    /// Those of a device since its last entry.
+    /// The outcomes of a device since its last entry.
     pub fn of(device: &Device) -> Vec<Self> {
         let work = &device.work;
         if work.entry != device.entered {
@@ -43,7 +43,7 @@ impl Outcome {
 }
 
 impl Admin {
-    /// The devices of a domain after `after` with what has come of their work, or of one job.
+    /// The devices of a domain after `after` with the outcomes of all their work, or of one job.
     pub async fn outcomes(
         &self,
         authority: &Authority,

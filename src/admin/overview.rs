@@ -1,4 +1,4 @@
-//! What an operator wants to see first: how many, what waits, and where something has failed.
+//! Overview for operators: numbers of devices and notices, failures, storms.
 
 use super::outcomes::Outcome;
 use super::{Admin, Authority, Result};
@@ -8,36 +8,36 @@ use crate::core::policy::storm::Storm;
 use crate::metrics::GateName;
 use crate::store::{DeviceListing, Signal, Totals};
 
-/// Devices that are looked at for one overview, at most.
-const LOOKED_AT: usize = 5000;
+/// Most devices that are read for one overview.
+const SCAN_LIMIT: usize = 5000;
 
-/// Devices with failures that are shown, at most.
-const SHOWN: usize = 20;
+/// Most devices with failures that are returned.
+const MOST_FAILING: usize = 20;
 
-/// A domain at a glance.
+/// Overview of a domain.
 #[derive(Debug, Clone)]
 pub struct Overview {
     /// Devices of the domain.
     pub devices: u64,
-    /// Those of the devices that were looked at that are connected.
+    /// How many of the devices read are connected.
     pub online: u64,
-    /// How many were looked at: the first ones by number.
+    /// How many devices were read: the first ones by number.
     pub looked_at: u64,
-    /// Notices that wait for Users.
+    /// Notices in the mailbox.
     pub notices: u64,
     /// Devices whose last attempt of some work failed, and that work.
     pub failing: Vec<(DeviceListing, Vec<Outcome>)>,
     /// How many of them were found.
     pub failures: u64,
-    /// The storm that is on, if there is one: how many of the devices that were looked at are missing, and how long it takes until
-    /// those of all domains are back.
+    /// The current storm, if any: how many of the devices read are missing, and the estimated time until the devices of
+    /// all domains are back.
     pub storm: Option<Storm>,
 }
 
-/// The whole instance at a glance.
+/// Overview of the whole instance.
 #[derive(Debug, Clone, Copy)]
 pub struct WholeInstance {
-    /// What is in the store.
+    /// Figures of the store.
     pub totals: Totals,
     /// Connections open on this node.
     pub connections: usize,
@@ -45,12 +45,12 @@ pub struct WholeInstance {
     pub waiting: usize,
     /// Devices that wait for their registration on this node.
     pub registering: usize,
-    /// The storm that is on, if there is one.
+    /// The current storm, if any.
     pub storm: Option<Storm>,
 }
 
 impl Admin {
-    /// A domain at a glance.
+    /// Overview of a domain.
     pub async fn overview(&self, authority: &Authority, named: &str) -> Result<Overview> {
         let domain = self.domain(authority, named).await?;
         let store = &self.services.store;
@@ -64,7 +64,7 @@ impl Admin {
             storm: None,
         };
         let mut after = DeviceId(0);
-        while overview.looked_at < LOOKED_AT as u64 {
+        while overview.looked_at < SCAN_LIMIT as u64 {
             let page = store.devices(&domain.name, after, super::MAX_PAGE).await?;
             let last = page.len() < super::MAX_PAGE;
             for listing in page {
@@ -75,7 +75,7 @@ impl Admin {
                 let failed: Vec<_> = Outcome::of(&listing.device).into_iter().filter(failed).collect();
                 if !failed.is_empty() {
                     overview.failures += 1;
-                    if overview.failing.len() < SHOWN {
+                    if overview.failing.len() < MOST_FAILING {
                         overview.failing.push((listing, failed));
                     }
                 }
@@ -90,7 +90,7 @@ impl Admin {
         Ok(overview)
     }
 
-    /// The whole instance at a glance.
+    /// Overview of the whole instance.
     pub async fn whole_instance(&self, authority: &Authority) -> Result<WholeInstance> {
         authority.instance_only()?;
         let services = &self.services;
@@ -103,7 +103,8 @@ impl Admin {
         })
     }
 
-    /// Changes of a domain as they happen, here and on other nodes; of all domains without a name. Each item says only that there was one.
+    /// Stream of changes of a domain (`None`: of all domains) on any node. An item says only that something has
+    /// changed.
     pub fn changes(&self, domain: Option<DomainName>) -> impl futures_util::Stream<Item = ()> + 'static + use<> {
         let signals = self.services.store.subscribe();
         futures_util::stream::unfold((signals, domain), |(mut signals, domain)| async move {

@@ -1,8 +1,8 @@
-//! Roll-outs: one code for each of many users.
+//! Roll-outs of operators: one code for each of many users.
 //!
-//! The list of users is checked before any code is issued. Then the codes are made in batches, and every batch is in the
-//! roll-out before the next one is begun. If something fails on the way, what was issued is in the roll-out, which has less rows
-//! than users then, and can be revoked with it; no code is left that is in no roll-out.
+//! The list of users is checked before any code is issued. The codes are issued in batches, and every batch is stored
+//! in the roll-out before the next one starts. If a batch fails, the roll-out has fewer rows than users. All issued
+//! codes are in the roll-out and can be revoked with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,28 +20,28 @@ use crate::directory::DirectoryError;
 use crate::registration::{CodeRequest, NewCode, NoCode};
 use crate::store::{Rollout, RolloutRow};
 
-/// Users of one roll-out at most.
+/// Most users of one roll-out.
 pub const MAX_USERS: u64 = 100_000;
 
-/// Users whose codes are made between two looks at the roll-out.
+/// Users per batch.
 const BATCH: usize = 500;
 
-/// Codes that are drawn and kept at the same time: enough for the store to commit many at once.
-const TOGETHER: usize = 250;
+/// Codes that are issued concurrently: enough for the store to commit many at once.
+const CONCURRENT: usize = 250;
 
-/// A directory that asks for patience gets it this often, and for no longer than that each time.
-const PATIENCE: (u32, Duration) = (30, Duration::from_secs(5));
+/// How often a request to a rate-limiting directory is repeated, and the longest delay before each repetition.
+const DIRECTORY_RETRIES: (u32, Duration) = (30, Duration::from_secs(5));
 
 /// One user of a roll-out that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// SIP name.
     pub sip: Box<str>,
-    /// Name to be shown.
+    /// Displayed name.
     pub name: Option<Box<str>>,
 }
 
-/// The users of a roll-out, one after the other.
+/// Iterator over the users of a roll-out.
 pub type Users = Box<dyn Iterator<Item = Result<User>> + Send>;
 
 /// A roll-out that is being made.
@@ -52,17 +52,17 @@ pub struct RolloutRun {
     users: Users,
 }
 
-/// Rows whose codes were made.
+/// A batch of rows whose codes were issued.
 #[derive(Debug)]
 pub struct Batch {
-    /// The rows; they are in the roll-out. None: it is complete, or it has failed.
+    /// The rows, stored in the roll-out. Empty: the roll-out is complete, or it has failed.
     pub rows: Vec<RolloutRow>,
-    /// Why it does not go on behind them.
+    /// Why the roll-out was broken off after these rows.
     pub failed: Option<AdminError>,
 }
 
 impl Admin {
-    /// Begins a roll-out for these users.
+    /// Starts a roll-out for these users.
     pub async fn begin_rollout(
         &self,
         domain: &Arc<Domain>,
@@ -82,7 +82,7 @@ impl Admin {
         Ok((domain, all))
     }
 
-    /// One of them.
+    /// A roll-out.
     pub async fn rollout(&self, authority: &Authority, named: &str, id: RolloutId) -> Result<(Arc<Domain>, Rollout)> {
         let (domain, all) = self.rollouts(authority, named).await?;
         let found = all.into_iter().find(|rollout| rollout.id == id);
@@ -101,7 +101,7 @@ impl Admin {
         rows.ok_or(AdminError::NotFound("roll-out"))
     }
 
-    /// Forgets a roll-out, and revokes its open codes first if that is wanted. Returns how many were revoked.
+    /// Deletes a roll-out, after revoking its open codes if `revoke` is set. Returns how many were revoked.
     pub async fn remove_rollout(&self, authority: &Authority, named: &str, id: RolloutId, revoke: bool) -> Result<u64> {
         let domain = self.domain(authority, named).await?;
         let revoked = if revoke { self.revoke_rollout(&domain, id).await? } else { 0 };
@@ -128,7 +128,7 @@ impl Admin {
 
 async fn revoke_all(services: &Services, domain: &Domain, codes: Vec<Code>) -> Result<u64> {
     let mut outcomes =
-        stream::iter(codes).map(|code| services.registration.revoke(&domain.name, code)).buffer_unordered(TOGETHER);
+        stream::iter(codes).map(|code| services.registration.revoke(&domain.name, code)).buffer_unordered(CONCURRENT);
     let mut revoked = 0;
     while let Some(outcome) = outcomes.next().await {
         revoked += u64::from(outcome?);
@@ -142,14 +142,14 @@ impl RolloutRun {
         &self.rollout
     }
 
-    /// Forgets a roll-out of which nothing has come.
+    /// Deletes a roll-out without rows.
     pub async fn abandon(self) {
         if let Err(error) = self.services.store.remove_rollout(&self.domain.name, self.rollout.id).await {
             tracing::debug!(%error, "an empty roll-out stays");
         }
     }
 
-    /// Makes the codes of the next users.
+    /// Issues the codes of the next batch.
     pub async fn next(&mut self) -> Batch {
         let mut failed = None;
         let mut users = Vec::with_capacity(BATCH);
@@ -168,7 +168,7 @@ impl RolloutRun {
             made.map(|NewCode { code, valid_until }| RolloutRow { sip: user.sip, name: user.name, code, valid_until })
         });
         let mut rows = Vec::with_capacity(BATCH);
-        for outcome in made.buffered(TOGETHER).collect::<Vec<_>>().await {
+        for outcome in made.buffered(CONCURRENT).collect::<Vec<_>>().await {
             match outcome {
                 Ok(row) => rows.push(row),
                 Err(error) => failed = Some(error.into()),
@@ -184,7 +184,7 @@ impl RolloutRun {
         Batch { rows, failed }
     }
 
-    /// Puts rows into the roll-out, or takes their codes back.
+    /// Stores rows in the roll-out, or revokes their codes if that fails.
     async fn add(&mut self, rows: &[RolloutRow]) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
@@ -213,7 +213,7 @@ impl RolloutRun {
             holder: None,
             rollout: true,
         };
-        let (times, longest) = PATIENCE;
+        let (times, longest) = DIRECTORY_RETRIES;
         for _ in 0..times {
             match self.services.registration.issue_code(&request).await {
                 Err(NoCode::Directory(DirectoryError::RateLimited { retry_after })) if retry_after <= longest => {

@@ -1,4 +1,4 @@
-//! What has happened to a device or a code, and why it stands still.
+//! Timelines of devices and codes, with their blocked reasons.
 
 use super::{Admin, AdminError, Authority, Result};
 use crate::core::model::device::{CodeState, Device, Domain};
@@ -7,33 +7,33 @@ use crate::core::model::timeline::{Step, Subject};
 use crate::core::policy::blocked_reason::{BlockedReason, DeviceNow, of_code, of_device};
 use crate::core::policy::jobs::plan::{Occasion, plan};
 
-/// A timeline, and why nothing more happens.
+/// A timeline with its blocked reason.
 #[derive(Debug, Clone)]
 pub struct TimelineReport {
-    /// The steps, oldest first.
+    /// The events, oldest first.
     pub steps: Vec<Step>,
-    /// Why it stands still, if it does.
-    pub standstill: Option<BlockedReason>,
+    /// Why the device or code is not done, if it is blocked.
+    pub blocked_reason: Option<BlockedReason>,
 }
 
 impl Admin {
-    /// The story of a device. That of one that has left the domain is told as long as it is kept.
-    pub async fn device_story(&self, authority: &Authority, named: &str, key: &DeviceKey) -> Result<TimelineReport> {
+    /// The timeline of a device, also after it has left the domain, as long as the timeline is kept.
+    pub async fn device_timeline(&self, authority: &Authority, named: &str, key: &DeviceKey) -> Result<TimelineReport> {
         let domain = self.domain(authority, named).await?;
         let steps = self.services.store.timeline(&domain.name, &Subject::Device(key.clone())).await?;
         let device = self.device_in(&domain, key).await?;
         if device.is_none() && steps.is_empty() {
             return Err(AdminError::NotFound("device"));
         }
-        let standstill = match &device {
-            Some(device) => self.look(&domain, device, &steps, |now| of_device(&now)).await?,
+        let blocked_reason = match &device {
+            Some(device) => self.judge_device(&domain, device, &steps, |now| of_device(&now)).await?,
             None => None,
         };
-        Ok(TimelineReport { steps, standstill })
+        Ok(TimelineReport { steps, blocked_reason })
     }
 
-    /// The story of a code. That of one that has ended is told as long as it is kept.
-    pub async fn code_story(&self, authority: &Authority, named: &str, code: Code) -> Result<TimelineReport> {
+    /// The timeline of a code, also after the code has ended, as long as the timeline is kept.
+    pub async fn code_timeline(&self, authority: &Authority, named: &str, code: Code) -> Result<TimelineReport> {
         let domain = self.domain(authority, named).await?;
         let store = &self.services.store;
         let steps = store.timeline(&domain.name, &Subject::Code(code)).await?;
@@ -45,14 +45,15 @@ impl Admin {
             Some(CodeState::Used { by, .. }) => self.device_in(&domain, by).await?,
             _ => None,
         };
-        let standstill = match &device {
+        let blocked_reason = match &device {
             Some(device) => {
-                let its = store.timeline(&domain.name, &Subject::Device(device.key.clone())).await?;
-                self.look(&domain, device, &its, |now| of_code(record.as_ref(), &steps, Some(&now))).await?
+                let device_steps = store.timeline(&domain.name, &Subject::Device(device.key.clone())).await?;
+                self.judge_device(&domain, device, &device_steps, |now| of_code(record.as_ref(), &steps, Some(&now)))
+                    .await?
             }
             None => of_code(record.as_ref(), &steps, None),
         };
-        Ok(TimelineReport { steps, standstill })
+        Ok(TimelineReport { steps, blocked_reason })
     }
 
     async fn device_in(&self, domain: &Domain, key: &DeviceKey) -> Result<Option<Device>> {
@@ -60,8 +61,8 @@ impl Admin {
         Ok(device.filter(|device| device.domain == domain.name))
     }
 
-    /// Puts together what is known of a device now.
-    async fn look(
+    /// Collects the current state of a device and passes it to `judge`.
+    async fn judge_device(
         &self,
         domain: &Domain,
         device: &Device,

@@ -1,5 +1,5 @@
-//! A device goes from one domain to another, with the consent of both: one offers it, the other accepts. Who has the authority
-//! over both moves it at once.
+//! Transfers of devices between domains: one domain offers a device, the other accepts it. A caller with authority over
+//! both domains moves it at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
 use crate::core::model::timeline::TimelineEvent;
 use crate::store::{DeviceListing, Offer};
 
-/// An offer is kept this long.
+/// How long an offer is kept.
 pub const OFFER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A device that is offered to a domain.
@@ -19,7 +19,7 @@ pub const OFFER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct OfferListing {
     /// The device.
     pub device: Device,
-    /// It is online, so that the offer can be accepted.
+    /// Whether it is online; only then the offer can be accepted.
     pub online: bool,
 }
 
@@ -36,7 +36,7 @@ impl Admin {
         let from = self.domain(authority, domain).await?;
         let listing = self.listing(&from.name, hw_id).await?;
         if authority.instance_only().is_err() {
-            return Err(AdminError::NotAllowed("offer the device to the other domain, which then accepts it"));
+            return Err(AdminError::NotAllowed("offer the device to the other domain, which can then accept it"));
         }
         let to = self.domain(authority, to).await?;
         if to.name == from.name {
@@ -48,7 +48,7 @@ impl Admin {
         Ok((to, device))
     }
 
-    /// Offers a device to another domain. A caller of one domain is not told whether there is the other one.
+    /// Offers a device to another domain. The answer does not reveal whether the other domain exists.
     pub async fn offer_device(&self, authority: &Authority, domain: &str, hw_id: &str, to: &str) -> Result<()> {
         let from = self.domain(authority, domain).await?;
         authority.own_domain(&from.name)?;
@@ -133,7 +133,7 @@ impl Admin {
     ) -> Result<Device> {
         let category = has_category(to, category)?;
         if at.is_none() {
-            // It would be asked for a password that it has never got.
+            // An offline device would not receive its new password, and could not answer the next challenge.
             return Err(AdminError::Conflict(
                 "the device is not online, so it cannot be given its new password; try again when it is".into(),
             ));
@@ -146,9 +146,9 @@ impl Admin {
         };
         self.note(&from, &device.key, &TimelineEvent::Moved(to.name.as_str().into())).await;
         self.note(&to.name, &device.key, &TimelineEvent::Moved(from.as_str().into())).await;
-        self.has_left(device).await;
+        self.device_left(device).await;
         self.recheck(at).await;
-        self.touch(&to.name, &moved.key).await;
+        self.device_changed(&to.name, &moved.key).await;
         Ok(*moved)
     }
 }

@@ -1,7 +1,7 @@
-//! A list of users as CSV: a head line `sip[,name]`, then a line for each user (RFC 4180).
+//! Reads a list of users as CSV (RFC 4180): a header `sip[,name]`, then one line for each user.
 //!
-//! It is read twice from a file: once to check every line, so that nothing is begun with a list that has a mistake in it, and
-//! then line by line as the codes are made. It is never in memory as a whole.
+//! The file is read twice: first to check every line, so that no code is issued if the list has an error, then line by
+//! line while the codes are issued. The list is never in memory as a whole.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
@@ -11,11 +11,11 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord};
 use super::rollouts::{MAX_USERS, User, Users};
 use super::{AdminError, Result};
 
-/// Longest SIP name or shown name, in characters.
+/// Longest SIP name or displayed name, in characters.
 pub const MAX_NAME: usize = 128;
 
-/// Longest head line, in bytes.
-const HEAD: usize = 1024;
+/// Longest header, in bytes.
+const LONGEST_HEADER: usize = 1024;
 
 /// A checked list of users.
 #[derive(Debug)]
@@ -62,17 +62,17 @@ impl Sheet {
         if count == 0 {
             return Err(AdminError::invalid("line 2", "there are no users"));
         }
-        // The reader counts from where the file was when it got it.
+        // The reader counts bytes from the position at which it was created.
         Self { reader, first, columns, count }.rewound(start)
     }
 
     fn rewound(mut self, start: u64) -> Result<Self> {
-        let place = SeekFrom::Start(start + self.first.byte());
-        self.reader.seek_raw(place, self.first.clone()).map_err(|e| wrong(&e))?;
+        let position = SeekFrom::Start(start + self.first.byte());
+        self.reader.seek_raw(position, self.first.clone()).map_err(|e| wrong(&e))?;
         Ok(self)
     }
 
-    /// How many users there are, and the users.
+    /// The number of users, and the users.
     pub fn users(self) -> (u64, Users) {
         let Self { reader, columns, count, .. } = self;
         let users = reader.into_records().map(move |record| columns.user(&record.map_err(|e| wrong(&e))?));
@@ -80,7 +80,7 @@ impl Sheet {
     }
 }
 
-/// Users that are there already, by the same rules.
+/// Checks users that are already in memory by the same rules.
 pub fn checked(users: Vec<User>) -> Result<(u64, Users)> {
     if users.is_empty() {
         return Err(AdminError::invalid("users", "there are no users"));
@@ -93,18 +93,18 @@ pub fn checked(users: Vec<User>) -> Result<(u64, Users)> {
     Ok((users.len() as u64, Box::new(users.into_iter().map(Ok))))
 }
 
-/// Where the text begins (behind a byte order mark), and what separates its columns.
+/// Where the text begins (after a byte order mark), and the separator of the columns.
 fn beginning(file: &mut File) -> std::io::Result<(u64, u8)> {
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    file.take(HEAD as u64).read_to_end(&mut head)?;
+    file.take(LONGEST_HEADER as u64).read_to_end(&mut head)?;
     let start = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let first_line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     Ok((start, if first_line.contains(&b';') { b';' } else { b',' }))
 }
 
-/// Whether every quoted cell ends: quotes come in pairs, those within a cell too. The reader takes what is open at the end of a
-/// cut list for a cell.
+/// Whether every quoted cell ends, that is, the number of quotes is even. The reader itself accepts an open cell at the
+/// end of a truncated list.
 fn quotes_close(file: &mut File) -> std::io::Result<bool> {
     file.seek(SeekFrom::Start(0))?;
     let mut odd = false;
@@ -190,8 +190,8 @@ fn wrong(error: &csv::Error) -> AdminError {
 }
 
 fn unreadable(error: &std::io::Error) -> AdminError {
-    tracing::warn!(%error, "list of users not kept");
-    AdminError::Unavailable("the list could not be kept; try again later".into())
+    tracing::warn!(%error, "list of users not read from its temporary file");
+    AdminError::Unavailable("the list could not be stored temporarily; try again later".into())
 }
 
 #[cfg(test)]

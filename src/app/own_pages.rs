@@ -1,4 +1,4 @@
-//! The listener for devices' own pages: an origin of its own, behind the same gate as the public one.
+//! The listener for devices' own pages. It has its own origin and the same admission gate as the public listener.
 
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
@@ -21,18 +21,18 @@ use crate::connection::tls::Tls;
 use crate::core::protocol::loopback::is_loopback;
 use crate::web::pages::own_pages::{OwnPages, routes};
 
-/// Where devices' own pages are served, and how browsers find it.
+/// Listener for devices' own pages, and its origin for browsers.
 pub(super) struct OwnPagesAddress {
     pub listener: TcpListener,
     pub origin: String,
 }
 
-/// Binds the listener. `None` where there are no pages, or none of their browsers could reach it.
-pub(super) fn place(config: &Config) -> anyhow::Result<Option<OwnPagesAddress>> {
+/// Binds the listener. `None` if there are no pages, or if browsers of the pages could not reach the listener.
+pub(super) fn bind_listener(config: &Config) -> anyhow::Result<Option<OwnPagesAddress>> {
     let pages = &config.pages;
-    let here = Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url));
-    let apart = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !here;
-    if !pages.enabled || !config.plays(Role::Devices) || apart {
+    let public_is_loopback = Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url));
+    let unreachable = pages.device_url.is_empty() && pages.device_listen.ip().is_loopback() && !public_is_loopback;
+    if !pages.enabled || !config.plays(Role::Devices) || unreachable {
         return Ok(None);
     }
     let listener = bind(pages.device_listen, "pages.device_listen")?;
@@ -44,7 +44,7 @@ pub(super) fn place(config: &Config) -> anyhow::Result<Option<OwnPagesAddress>> 
     Ok(Some(OwnPagesAddress { listener, origin }))
 }
 
-/// Adds it to the server.
+/// Adds the listener to the server.
 pub(super) fn listen(
     builder: ServerBuilder,
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! The pages, and who may use them, out of the configuration.
+//! Builds the pages and their sign-in from the configuration.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -27,13 +27,13 @@ use crate::web::pages::oidc::{CALLBACK, SignInAt};
 use crate::web::pages::own_pages::OwnPages;
 use crate::web::pages::{Pages, RequestBudget};
 
-/// The pages, if this process has any: a directory alone has nothing to show.
+/// The pages; `None` if they are off or this process does not have the role devices.
 pub(super) async fn pages(
     config: &Config,
     node: &Arc<Node>,
     shutdown: &Shutdown,
     admin: Option<&Arc<Admin>>,
-    people: Option<&Arc<UsersRole>>,
+    users_role: Option<&Arc<UsersRole>>,
     device_pages: Option<&OwnPagesAddress>,
 ) -> anyhow::Result<Option<web::Data<Pages>>> {
     if !config.pages.enabled || !config.plays(Role::Devices) {
@@ -43,20 +43,20 @@ pub(super) async fn pages(
     let sealer = Sealer::new(&config.master_key());
     let sign_in = SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, settings(config));
     let loopback = config.server.listen.ip().is_loopback();
-    let good = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
-    let accounts: Vec<_> = config.accounts.iter().filter(good).map(new_account).collect();
+    let usable = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
+    let accounts: Vec<_> = config.accounts.iter().filter(usable).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
     let provider = provider(config, node.store(), &sealer)?;
     let url = Url::parse(&config.server.public_url).context("server.public_url")?;
     let origin = url.origin().ascii_serialization();
-    let own_pages = device_pages.map(|place| {
+    let own_pages = device_pages.map(|address| {
         Arc::new(OwnPages {
             store: Arc::clone(node.store()),
             directory: Arc::clone(node.directory()),
             sign_in: Arc::clone(&sign_in),
             sealer,
-            origin: place.origin.clone(),
+            origin: address.origin.clone(),
             framed_by: origin.clone(),
             open_for: config.pages.device_open,
         })
@@ -64,9 +64,9 @@ pub(super) async fn pages(
     Ok(Some(web::Data::new(Pages {
         live: Live::new(Arc::clone(&sign_in), shutdown.clone()),
         sign_in,
-        asks: RequestBudget::new(config.pages.questions_per_person, config.limits.max_tracked),
+        request_budget: RequestBudget::new(config.pages.questions_per_person, config.limits.max_tracked),
         admin: admin.cloned(),
-        people: people.cloned(),
+        users_role: users_role.cloned(),
         origin,
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
         own_pages,
@@ -75,7 +75,7 @@ pub(super) async fn pages(
     })))
 }
 
-/// Whether the file of [`provider`] can be used.
+/// Checks the file that [`provider`] reads.
 pub(super) fn check_files(config: &Config) -> anyhow::Result<()> {
     let oidc = &config.pages.oidc;
     if oidc.is_on() {
@@ -88,7 +88,7 @@ fn authority(oidc: &Oidc) -> Option<&Path> {
     Some(&*oidc.authority).filter(|file| !file.as_os_str().is_empty())
 }
 
-/// The OpenID provider, if there is one. It need not be reached for this.
+/// The OpenID provider, if one is configured. It is not contacted here.
 fn provider(config: &Config, store: &Arc<dyn Store>, sealer: &Sealer) -> anyhow::Result<Option<SignInAt>> {
     let oidc = &config.pages.oidc;
     if !oidc.is_on() {
@@ -131,8 +131,8 @@ fn provider(config: &Config, store: &Arc<dyn Store>, sealer: &Sealer) -> anyhow:
     Ok(Some(SignInAt { provider, name }))
 }
 
-/// What a newcomer is told: where the pages are, who may sign in, and how a simulated phone is attached. Only while the sample
-/// accounts are good for something.
+/// Text for a first start: address of the pages, sample accounts, and the command for a simulated phone. `None` if the
+/// sample accounts do not work.
 pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
     let samples = || config.accounts.iter().filter(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD);
     let pages = config.pages.enabled && config.pages.local_accounts;
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newcomer_is_told_on_loopback_only() {
+    fn the_welcome_text_is_shown_on_loopback_only() {
         let config = Config::default();
         let text = welcome(&config, config.server.listen).unwrap();
         for part in ["http://127.0.0.1:8080/ui/", "anna", "rollout", "operator", "all domains", "--init-url http://127"]

@@ -1,4 +1,4 @@
-//! Periodic tasks of a running node beside its connections, and the signals of other nodes.
+//! Periodic tasks of a node, and the forwarding of signals from other nodes to the tenant registry.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::node::Node;
 use crate::store;
 use crate::tenant_cache;
 
-/// The figures of the whole store are looked at this often, by each node.
+/// How often each node reads the figures of the store.
 const FIGURES: Duration = Duration::from_secs(5);
 
-/// Begins all of it but the renewal of the lease, which ends before the node does.
+/// Starts all periodic tasks except the renewal of the lease, which ends before the node does.
 pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
     every("figures of the store", FIGURES, node, |node| async move { show_figures(&node).await });
     every("refresh of the domains", tenant_cache::REFRESH, node, |node| async move {

@@ -1,4 +1,4 @@
-//! What the public listener serves, whatever HTTP is spoken over.
+//! Routes of the public listener, over plain TCP or TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::web::passthrough::Passthrough;
 use crate::web::upgrade::Upgrades;
 use crate::web::{api, pages, passthrough, upgrade};
 
-/// What the public listener serves, whatever it is spoken over.
+/// The parts that the public listener serves.
 #[derive(Clone)]
 pub(super) struct PublicSite {
     pub node: Arc<Node>,
@@ -30,7 +30,7 @@ pub(super) struct PublicSite {
     pub directory: Option<web::Data<DirectoryWeb>>,
     pub admin: Option<Arc<Admin>>,
     pub pages: Option<web::Data<Pages>>,
-    pub switchboard: Option<InboundRegistry>,
+    pub inbound: Option<InboundRegistry>,
 }
 
 impl PublicSite {
@@ -70,7 +70,7 @@ impl PublicSite {
         let (shutdown, devices, upgrades) = (self.shutdown.clone(), self.devices, self.upgrades());
         let passthrough = Arc::clone(&upgrades.passthrough);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
-        let switchboard = self.switchboard.clone();
+        let inbound = self.inbound.clone();
         let app = App::new().configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
@@ -87,10 +87,10 @@ impl PublicSite {
             }
         });
         HttpService::build()
-            // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
+            // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
-                let roles = upgrade::Roles { devices, switchboard: switchboard.as_ref() };
+                let roles = upgrade::Roles { devices, inbound: inbound.as_ref() };
                 upgrade::upgrade(&upgrades, roles, &shutdown, request, framed)
             }))
             .finish(map_config(app, |()| AppConfig::default()))

@@ -1,4 +1,4 @@
-//! What each part of the broker takes out of the configuration.
+//! Converts the configuration to the settings of each part of the broker.
 
 use crate::admission::controller::AdmissionLimits;
 use crate::config::Config;
@@ -19,10 +19,10 @@ use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::NewDomain;
 use crate::web::directory::WrongCodeLimits;
 
-/// Longest message of an app before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
+/// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
 
-/// Release of Devices that clients are told (`docs/protocol/devices-api.md` 4.1).
+/// Release of Devices as announced to clients (`docs/protocol/devices-api.md` 4.1).
 const RELEASE: &str = "13r3";
 
 pub(super) fn domain(domain: &crate::config::Domain) -> NewDomain {
@@ -160,7 +160,7 @@ fn apps(config: &Config) -> Settings {
     }
 }
 
-/// The build mark of our pages (`docs/protocol/appwebsocket.md` 7.1): hex, and another one for every version.
+/// The build mark of our pages: hex digits that differ for every version (`docs/protocol/appwebsocket.md` 7.1).
 fn build_mark() -> Box<str> {
     let digits = |part: &str| part.parse::<u32>().unwrap_or_default();
     let mut parts = env!("CARGO_PKG_VERSION").split('.').map(digits);

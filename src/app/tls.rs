@@ -1,4 +1,4 @@
-//! TLS out of the configuration: certificate and ticket keys, read at start and kept fresh.
+//! TLS from the configuration: reads certificate and ticket keys at start, and again periodically.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::connection::tls::{Identity, LOOK_AT_FILES, READ_KEYS, Tickets, Tls};
 use crate::node::Node;
 use crate::store::{self, TlsTicketKeys};
 
-/// The two files that the configuration names; `None` without TLS.
+/// Certificate and key from the configured files; `None` without TLS.
 pub(super) fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {
     let tls = &config.tls;
-    // The error says which key and what to do.
+    // The error names the configuration key and what to do.
     Ok(if tls.is_on() { Some(Identity::read(&tls.certificate, &tls.key)?) } else { None })
 }
 
-/// TLS as configured, kept fresh as long as the node lives.
+/// TLS as configured. Certificate and ticket keys are refreshed as long as the node lives.
 pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<Option<Tls>> {
     let Some(identity) = identity(config)?.map(Arc::new) else { return Ok(None) };
     let tickets = config.tls.tickets.then(|| Arc::new(Tickets::new(config.tls.ticket_lifetime)));
@@ -31,7 +31,7 @@ pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<O
         });
     }
     let files = Arc::clone(&identity);
-    every("certificate files", LOOK_AT_FILES, node, move |_| look_at(Arc::clone(&files)));
+    every("certificate files", LOOK_AT_FILES, node, move |_| refresh_certificate(Arc::clone(&files)));
     let tls = Tls::new(identity, tickets, config.tls.min_version, config.tls.handshake_timeout);
     Ok(Some(tls.context("[tls]")?))
 }
@@ -42,11 +42,11 @@ async fn read_keys(store: &dyn TlsTicketKeys, tickets: &Tickets) -> store::Resul
     Ok(())
 }
 
-async fn look_at(identity: Arc<Identity>) -> store::Result<()> {
+async fn refresh_certificate(identity: Arc<Identity>) -> store::Result<()> {
     match spawn_blocking(move || identity.refresh()).await {
-        Ok(Ok(true)) => tracing::info!("new certificate in use"),
-        Ok(Err(error)) => tracing::warn!("{error}; the certificate in use stays"),
-        // Unchanged, or the program ends.
+        Ok(Ok(true)) => tracing::info!("using a new certificate"),
+        Ok(Err(error)) => tracing::warn!("{error}; the old certificate stays in use"),
+        // The files are unchanged, or the runtime is stopping.
         Ok(Ok(false)) | Err(_) => {}
     }
     Ok(())

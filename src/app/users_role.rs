@@ -1,4 +1,4 @@
-//! The Users role out of the configuration.
+//! Starts the Users role and its backend as configured.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::users_role::backend::exchange::{Dial, ExchangeSettings, PbxBackend, T
 use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
 use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
 
-/// Waits between attempts to reach Devices.
+/// Delays between attempts to connect to Devices.
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30), Spread::Shorter(2));
 
-/// How often it is counted how many orders there are.
+/// How often the entry orders are counted for the metrics.
 const FIGURES: Duration = Duration::from_secs(5);
 
-/// Begins the Users role, if this process plays it.
+/// Starts the Users role, if this process has it.
 pub(super) fn start(
     config: &Config,
     node: &Arc<Node>,
@@ -51,18 +51,18 @@ pub(super) fn start(
         looks_per_second: users.looks_per_second,
     };
     let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
-    let people = UsersRole::start(node.store(), &backend(config, names, pbx)?, settings).context("[users]")?;
-    let shown = Arc::downgrade(&people);
+    let users_role = UsersRole::start(node.store(), &backend(config, names, pbx)?, settings).context("[users]")?;
+    let weak = Arc::downgrade(&users_role);
     every("figures of the Users role", FIGURES, node, move |_| {
-        let people = shown.upgrade();
+        let users_role = weak.upgrade();
         async move {
-            match people {
-                Some(people) => people.show_figures().await,
+            match users_role {
+                Some(users_role) => users_role.show_figures().await,
                 None => Ok(()),
             }
         }
     });
-    Ok(Some(people))
+    Ok(Some(users_role))
 }
 
 fn tenants(config: &Config) -> Vec<TenantSettings> {
@@ -70,9 +70,9 @@ fn tenants(config: &Config) -> Vec<TenantSettings> {
         |name: &DomainName, password: &Secret| TenantSettings { domain: name.clone(), password: password.clone() };
     let named = &config.users.tenants;
     if named.is_empty() {
-        config.domains.iter().map(|of| tenant(&of.name, &of.password)).collect()
+        config.domains.iter().map(|domain| tenant(&domain.name, &domain.password)).collect()
     } else {
-        named.iter().map(|of| tenant(&of.name, &of.password)).collect()
+        named.iter().map(|entry| tenant(&entry.name, &entry.password)).collect()
     }
 }
 
@@ -102,11 +102,11 @@ fn backend(
             };
             Arc::new(WebhookBackend::new(settings).context("[users.webhook]")?)
         }
-        BackendKind::Pbx => anyhow::bail!("the clients of the PBXs have not been started"),
+        BackendKind::Pbx => anyhow::bail!("the PBX backend has not been started"),
     })
 }
 
-/// Begins the clients of the PBXs, if they are the backend.
+/// Starts the PBX backend, if it is configured.
 pub(super) fn exchanges(
     config: &Config,
     node: &Arc<Node>,
@@ -116,38 +116,39 @@ pub(super) fn exchanges(
         return Ok(None);
     }
     let pbx = &config.users.pbx;
-    let lines: Vec<ExchangeSettings> =
-        pbx.exchanges.iter().map(|of| line(config, of)).collect::<anyhow::Result<_>>()?;
-    let password = |line: &ExchangeSettings| (line.system.clone(), line.password.clone());
-    let door = InboundSettings {
+    let all: Vec<ExchangeSettings> =
+        pbx.exchanges.iter().map(|exchange| exchange_settings(config, exchange)).collect::<anyhow::Result<_>>()?;
+    let password =
+        |exchange_settings: &ExchangeSettings| (exchange_settings.system.clone(), exchange_settings.password.clone());
+    let inbound = InboundSettings {
         domain: node.apps().instance.domain.as_str().into(),
         instance: pbx.instance.as_str().into(),
         build: node.apps().session.build_mark.clone(),
-        passwords: lines.iter().filter(|line| line.dial.is_none()).map(password).collect(),
+        passwords: all.iter().filter(|exchange_settings| exchange_settings.dial.is_none()).map(password).collect(),
         check_names: pbx.check_names,
     };
-    Ok(Some(Arc::new(PbxBackend::start(lines, door, node.store(), shutdown))))
+    Ok(Some(Arc::new(PbxBackend::start(all, inbound, node.store(), shutdown))))
 }
 
-fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {
+fn exchange_settings(config: &Config, exchange: &Pbx) -> anyhow::Result<ExchangeSettings> {
     let pbx = &config.users.pbx;
-    let key = || format!("users.pbx.exchanges[{}]", of.domain);
-    let trust = if !of.fingerprint.is_empty() {
-        let bytes = hex::decode(of.fingerprint.replace(':', "")).unwrap_or_default();
+    let key = || format!("users.pbx.exchanges[{}]", exchange.domain);
+    let trust = if !exchange.fingerprint.is_empty() {
+        let bytes = hex::decode(exchange.fingerprint.replace(':', "")).unwrap_or_default();
         Trust::Fingerprint(bytes.try_into().ok().with_context(key)?)
-    } else if of.authority.as_os_str().is_empty() {
+    } else if exchange.authority.as_os_str().is_empty() {
         Trust::Public
     } else {
-        let file = CertificateDer::pem_file_iter(&of.authority).with_context(key)?;
+        let file = CertificateDer::pem_file_iter(&exchange.authority).with_context(key)?;
         Trust::Authorities(file.collect::<Result<_, _>>().with_context(key)?)
     };
     Ok(ExchangeSettings {
-        domain: of.domain.clone(),
-        system: if of.system.is_empty() { of.domain.as_str() } else { &of.system }.into(),
-        pbx: of.pbx.as_str().into(),
-        object: of.object.as_str().into(),
-        password: of.password.clone(),
-        dial: (!of.url.is_empty()).then(|| Dial { url: of.url.clone(), trust }),
+        domain: exchange.domain.clone(),
+        system: if exchange.system.is_empty() { exchange.domain.as_str() } else { &exchange.system }.into(),
+        pbx: exchange.pbx.as_str().into(),
+        object: exchange.object.as_str().into(),
+        password: exchange.password.clone(),
+        dial: (!exchange.url.is_empty()).then(|| Dial { url: exchange.url.clone(), trust }),
         traffic: traffic::Settings {
             phone_apps: config.users.phone_apps.iter().map(|app| app.as_str().into()).collect(),
             flags: pbx.flags.clone(),
@@ -159,7 +160,7 @@ fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {
     })
 }
 
-/// The own public listener, reached from this machine.
+/// Address of the own public listener as reached from this machine.
 fn own_address(config: &Config) -> String {
     let listen = config.server.listen;
     let ip = match listen.ip() {

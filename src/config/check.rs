@@ -1,4 +1,4 @@
-//! Whether the values of a configuration are usable and fit together.
+//! Checks whether the values of a configuration are usable and fit together.
 
 use std::collections::BTreeSet;
 
@@ -13,10 +13,10 @@ mod oidc;
 mod ranges;
 mod users;
 
-/// Key and what is wrong with it.
+/// A key and what is wrong with its value.
 type Problem = (String, String);
 
-/// Brings values to the one form that the program compares: no slash at the end of an address, hashes in lower case.
+/// Normalizes values for comparison: no slash at the end of an address, hashes in lower case.
 pub(super) fn normalize(config: &mut Config) {
     for url in [&mut config.server.public_url, &mut config.directory.url, &mut config.pages.device_url] {
         url.truncate(url.trim_end_matches('/').len());
@@ -45,24 +45,23 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What works but should not stay so.
+/// Warnings for values that are valid but unsafe or unlikely to work.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut lines = Vec::new();
-    let open = !config.server.listen.ip().is_loopback();
-    if open && Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url)) {
-        lines.push("server.public_url names this machine only; phones elsewhere cannot follow it".into());
+    let exposed = !config.server.listen.ip().is_loopback();
+    if exposed && Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url)) {
+        lines.push("server.public_url names this machine only; devices elsewhere cannot connect to it".into());
     }
-    if open && config.server.public_url.starts_with("http:") {
+    if exposed && config.server.public_url.starts_with("http:") {
         lines.push(
             "server.public_url is http: codes and passwords cross the network unprotected; set tls.certificate".into(),
         );
     }
-    if open && config.domains.iter().any(|domain| domain.password.expose() == DEFAULT_DOMAIN_PASSWORD) {
+    if exposed && config.domains.iter().any(|domain| domain.password.expose() == DEFAULT_DOMAIN_PASSWORD) {
         lines.push("a domain has the delivered password; change it (in the store, too, if it was made already)".into());
     }
-    if open && config.accounts.iter().any(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD) {
-        lines
-            .push("accounts with the delivered password are not made: it serves on loopback only; set your own".into());
+    if exposed && config.accounts.iter().any(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD) {
+        lines.push("accounts with the delivered password are not made: it works on loopback only; set your own".into());
     }
     if !config.server.ops_listen.ip().is_loopback() {
         lines.push("server.ops_listen is reachable from other machines and asks for no password".into());
@@ -75,10 +74,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         lines.push("users.webhook.url is http: names and phones of people cross the network unprotected".into());
     }
     if config.directory.open && config.plays(Role::Directory) {
-        lines.push("directory.open: whoever reaches this directory can list an address in it".into());
+        lines.push("directory.open: anybody who reaches this directory can list an address in it".into());
     }
-    if open && config.security.master_key.is_empty() {
-        lines.push("security.master_key is empty: the store is sealed with the instance password".into());
+    if exposed && config.security.master_key.is_empty() {
+        lines.push("security.master_key is empty: secrets in the store are sealed with the instance password".into());
     }
     lines
 }
@@ -105,7 +104,7 @@ fn addresses(config: &Config) -> Result<(), Problem> {
         return wrong("server.public_url", "has a path; give scheme, host and port only");
     }
     if server.listen == server.ops_listen && server.listen.port() != 0 {
-        return wrong("server.ops_listen", "is the public listener too; choose another port");
+        return wrong("server.ops_listen", "is the public listener's address; choose another port");
     }
     if !config.directory.url.is_empty() {
         base_address("directory.url", &config.directory.url)?;
@@ -116,7 +115,7 @@ fn addresses(config: &Config) -> Result<(), Problem> {
 fn device_pages(config: &Config) -> Result<(), Problem> {
     let (listen, url) = (config.pages.device_listen, &config.pages.device_url);
     if [config.server.listen, config.server.ops_listen].contains(&listen) && listen.port() != 0 {
-        return wrong("pages.device_listen", "is another listener too; choose another port");
+        return wrong("pages.device_listen", "is another listener's address; choose another port");
     }
     if !config.tls.is_on() && !config.server.plain && !listen.ip().is_loopback() {
         return wrong(
@@ -126,7 +125,10 @@ fn device_pages(config: &Config) -> Result<(), Problem> {
     }
     if url.is_empty() {
         if listen.ip().is_unspecified() {
-            return wrong("pages.device_url", "is empty, and pages.device_listen names no address; give one");
+            return wrong(
+                "pages.device_url",
+                "is empty, and pages.device_listen names no single address; set one of them",
+            );
         }
         return Ok(());
     }
@@ -136,10 +138,10 @@ fn device_pages(config: &Config) -> Result<(), Problem> {
         return wrong("pages.device_url", "has a path; give scheme, host and port only");
     }
     if origin(url) == origin(&config.server.public_url) {
-        return wrong("pages.device_url", "is server.public_url; scripts of devices need an origin of their own");
+        return wrong("pages.device_url", "is server.public_url; devices' own pages need another origin");
     }
     if config.server.public_url.starts_with("https:") && url.starts_with("http:") {
-        return wrong("pages.device_url", "is http, and a page from https shows no frame from there; use https");
+        return wrong("pages.device_url", "is http, but browsers show no http frame within an https page; use https");
     }
     Ok(())
 }
@@ -168,17 +170,17 @@ fn instance(config: &Config) -> Result<(), Problem> {
         return wrong("instance.name", "has hex digits only, so CheckBuild takes it for a build mark; choose another");
     }
     if ["api", "init"].contains(&instance.domain.as_str()) {
-        return wrong("instance.domain", "is the beginning of an own path; choose another");
+        return wrong("instance.domain", "is the beginning of a path of the broker itself; choose another");
     }
     if instance.password.is_empty() {
         return wrong("instance.password", "is empty; set one");
     }
     let listeners = [config.server.listen, config.server.ops_listen];
-    let open = listeners.into_iter().find(|listener| !listener.ip().is_loopback());
-    if let Some(listener) = open.filter(|_| instance.password.expose() == DEFAULT_INSTANCE_PASSWORD) {
+    let exposed = listeners.into_iter().find(|listener| !listener.ip().is_loopback());
+    if let Some(listener) = exposed.filter(|_| instance.password.expose() == DEFAULT_INSTANCE_PASSWORD) {
         return wrong(
             "instance.password",
-            format!("is the delivered one, which serves on loopback only, not on {listener}; set your own"),
+            format!("is the delivered one, which works on loopback only, not on {listener}; set your own"),
         );
     }
     Ok(())
@@ -194,11 +196,11 @@ fn tls(config: &Config) -> Result<(), Problem> {
         _ => {}
     }
     if tls.is_on() && server.plain {
-        return wrong("server.plain", "asks for plain HTTP, and there is a certificate too; remove one of them");
+        return wrong("server.plain", "asks for plain HTTP, but tls.certificate is set, too; remove one of them");
     }
     if tls.is_on() && server.public_url.starts_with("http:") {
         let problem =
-            format!("is {}, but the listener speaks TLS; write https://HOST as phones know it", server.public_url);
+            format!("is {}, but the listener speaks TLS; write https://HOST as devices know it", server.public_url);
         return wrong("server.public_url", problem);
     }
     if !tls.is_on() && !server.plain && !server.listen.ip().is_loopback() {
@@ -218,13 +220,13 @@ fn directory(config: &Config) -> Result<(), Problem> {
     if devices && !own && directory.url.is_empty() {
         return wrong(
             "directory.url",
-            "is empty, and this process is no directory itself; give an address or add the role",
+            "is empty, and this process does not have the role directory; give an address or add the role",
         );
     }
     if own && !devices && directory.accept.is_empty() && directory.credential.is_empty() && !directory.open {
         return wrong(
             "directory.accept",
-            "is empty, so nobody could get a code; add a credential's hash, set directory.credential, or open = true",
+            "is empty, so no code could be issued; add a credential's hash, set directory.credential, or open = true",
         );
     }
     if directory.accept.iter().any(|hash| hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit())) {
@@ -234,7 +236,7 @@ fn directory(config: &Config) -> Result<(), Problem> {
         );
     }
     if directory.credential.expose().chars().any(|c| !c.is_ascii_graphic()) {
-        return wrong("directory.credential", "must be printable ASCII without blanks: it goes into a header");
+        return wrong("directory.credential", "must be printable ASCII without blanks: it is sent in a header");
     }
     Ok(())
 }
@@ -255,7 +257,7 @@ fn domains(config: &Config) -> Result<(), Problem> {
             if name.trim().is_empty() || name.chars().count() > 128 || name.chars().any(char::is_control) {
                 return wrong(
                     &at("categories"),
-                    "has a name that is empty, longer than 128 or with control characters",
+                    "has a name that is empty, longer than 128 characters or with control characters",
                 );
             }
             if !categories.insert(name) {

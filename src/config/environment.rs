@@ -1,15 +1,14 @@
-//! `PROVBROKER__SECTION__KEY` over the file.
+//! Environment variables `PROVBROKER__SECTION__KEY`, which override the file.
 //!
-//! The type of a key is the type of its default, so a value needs no quotes and a list may be written `a,b`. What is a TOML
-//! value of the right type is read as one. `[[domains]]` and `[[accounts]]` have no names that a
-//! variable could carry, so they stay in the file.
+//! The type of a key is the type of its default, so a value needs no quotes and a list may be written `a,b`. A TOML
+//! value of the right type is read as such. `[[domains]]` and `[[accounts]]` can only be set in the file.
 
 use toml::{Table, Value};
 
 use super::sections::Config;
 use super::{ConfigError, source};
 
-/// How our variables begin.
+/// Prefix of all variables.
 pub(super) const PREFIX: &str = "PROVBROKER__";
 
 /// The variable of a key such as `server.listen`.
@@ -17,7 +16,7 @@ pub(super) fn name_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())
 }
 
-/// Puts the variables over the configuration.
+/// Applies the variables to the configuration.
 pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<Config, ConfigError> {
     let ours: Vec<_> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     if ours.is_empty() {
@@ -41,7 +40,7 @@ pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<
             return Err(ConfigError::new(name, "no such key; write PROVBROKER__SECTION__KEY or remove the variable"));
         };
         *slot = value_like(slot, text).map_err(|wanted| ConfigError::new(name, format_args!("must be {wanted}")))?;
-        // One by one, so that the error names the variable.
+        // Converted after each variable, so that an error names the variable.
         config = table.clone().try_into().map_err(|error: toml::de::Error| {
             ConfigError::new(name, source::describe(Some(&format!("{section}.{key}")), error.message()))
         })?;
@@ -53,7 +52,7 @@ pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<
 fn value_like(example: &Value, text: &str) -> Result<Value, &'static str> {
     let as_toml = || {
         let mut table: Table = toml::from_str(&format!("v = {}", text.trim())).ok()?;
-        // A line break in the text could smuggle in a second key.
+        // A line break in the text could add a second key.
         (table.len() == 1).then(|| table.remove("v")).flatten()
     };
     let parsed = as_toml().filter(|value| value.same_type(example));

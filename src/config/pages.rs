@@ -1,4 +1,4 @@
-//! The keys of the pages and of the accounts that may use them.
+//! Keys of `[pages]`, `[pages.oidc]` and `[[accounts]]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use super::values::humantime_text;
 use crate::core::model::accounts::{AccountName, Identity, Role};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Password of the sample accounts as they are delivered; it serves on loopback only.
+/// Delivered password of the sample accounts; accepted on loopback only.
 pub const DEFAULT_ACCOUNT_PASSWORD: &str = "change-me-too";
 
 section! {
     /// `[pages]`
     Pages {
-        /// Pages for people are served below `/ui/`.
+        /// Serve the pages below `/ui/`.
         enabled: bool = true,
         /// A session that is not used for this long ends.
         #[serde(with = "humantime_text")]
@@ -27,18 +27,18 @@ section! {
         session_max: Duration = Duration::from_secs(12 * 3600),
         /// Wrong passwords per account.
         attempts: u32 = 10,
-        /// Questions to Devices that one person may cause within ten seconds.
+        /// Requests to Devices that one person may cause within ten seconds.
         questions_per_person: u32 = 24,
-        /// Listener for devices' own pages; port 0: one that is free.
+        /// Listener for devices' own pages; port 0: a free port.
         device_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        /// Where browsers find it; empty: at its own address, but not on this machine alone if the pages are elsewhere.
+        /// Address of that listener for browsers; empty: its own address, if browsers of the pages can reach it.
         device_url: String = String::new(),
-        /// A device's own pages, once opened, are open for this long.
+        /// How long a device's own pages can be used after they were opened.
         #[serde(with = "humantime_text")]
         device_open: Duration = Duration::from_secs(10 * 60),
         /// Accounts of this installation may sign in.
         local_accounts: bool = true,
-        /// Signing in at an OpenID provider.
+        /// Sign-in at an OpenID provider.
         oidc: Oidc = Oidc::default(),
     }
 }
@@ -46,31 +46,31 @@ section! {
 section! {
     /// `[pages.oidc]`
     Oidc {
-        /// Address of the provider as it calls itself; empty: none.
+        /// Issuer of the provider, exactly as in its metadata; empty: no provider.
         issuer: String = String::new(),
-        /// Who this service is there.
+        /// Client id of this service at the provider.
         client_id: String = String::new(),
-        /// What proves it; empty: a public client.
+        /// Client secret; empty: a public client.
         client_secret: Secret = Secret::default(),
-        /// What the button says behind "Sign in with"; empty: the host of the provider.
+        /// Name of the provider on the button "Sign in with …"; empty: its host.
         name: String = String::new(),
-        /// What is asked for.
+        /// Scopes to request.
         scopes: Vec<String> = ["openid", "profile", "email"].map(String::from).to_vec(),
-        /// Claim that tells users apart.
+        /// Claim with the stable identifier of a user.
         account_claim: String = "sub".into(),
-        /// Claim with the name that is shown.
+        /// Claim with the displayed name.
         name_claim: String = "name".into(),
         /// Claim with the SIP name.
         sip_claim: String = "preferred_username".into(),
-        /// The domain of everybody.
+        /// Domain of all users.
         domain: String = String::new(),
         /// Claim with the domain.
         domain_claim: String = String::new(),
-        /// The domain is that of the e-mail address, if the provider has verified it.
+        /// Take the domain from the e-mail address, if the provider has verified it.
         domain_of_email: bool = false,
-        /// Claim with roles or groups; empty: everybody is a person.
+        /// Claim with roles or groups; empty: all users are persons.
         role_claim: String = String::new(),
-        /// Values that make a person; empty: everybody is one.
+        /// Values that make a person; empty: all users without another role.
         persons: Vec<String> = Vec::new(),
         /// Values that make a roll-out administrator.
         rollout: Vec<String> = Vec::new(),
@@ -78,16 +78,16 @@ section! {
         operators: Vec<String> = Vec::new(),
         /// Values that make an operator of the whole instance.
         instance_operators: Vec<String> = Vec::new(),
-        /// PEM file with certificates that are trusted besides the public ones; empty: none.
+        /// PEM file with certificates to trust in addition to the public ones; empty: none.
         authority: PathBuf = PathBuf::new(),
-        /// Longest wait for an answer of the provider.
+        /// Time limit of a request to the provider.
         #[serde(with = "humantime_text")]
         timeout: Duration = Duration::from_secs(10),
     }
 }
 
 impl Oidc {
-    /// Whether there is a provider.
+    /// Whether a provider is configured.
     pub fn is_on(&self) -> bool {
         !self.issuer.is_empty()
     }
@@ -97,25 +97,25 @@ impl Oidc {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// What is signed in with.
+    /// Name to sign in with.
     pub name: AccountName,
-    /// The password at first.
+    /// Initial password.
     pub password: Secret,
-    /// What it may do.
+    /// Role.
     pub role: Role,
-    /// In which domain; `None`: in all, for operators only.
+    /// Domain; `None`: all domains, for operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
     /// SIP name within the domain.
     #[serde(default)]
     pub sip: String,
-    /// The name that is shown; empty: that which is signed in with.
+    /// Displayed name; empty: the name to sign in with.
     #[serde(default)]
     pub shown: String,
 }
 
 impl Account {
-    /// Who signs in by it.
+    /// Identity of who signs in with it.
     pub fn identity(&self) -> Identity {
         let shown = if self.shown.is_empty() { self.name.as_str() } else { &self.shown };
         Identity {
@@ -128,18 +128,18 @@ impl Account {
     }
 }
 
-/// One of each role.
+/// The sample accounts: one for each role.
 pub(super) fn samples() -> Vec<Account> {
     let domain = DomainName::parse("example.com").ok();
-    let of = |name: &str, role, sip: &str, shown: &str, domain: Option<DomainName>| {
+    let sample = |name: &str, role, sip: &str, shown: &str, domain: Option<DomainName>| {
         let name = AccountName::parse(name).ok()?;
         let (password, sip, shown) = (Secret::new(DEFAULT_ACCOUNT_PASSWORD), sip.into(), shown.into());
         Some(Account { name, password, role, domain, sip, shown })
     };
     let samples = [
-        of("anna", Role::Person, "anna", "Anna Berg", domain.clone()),
-        of("admin", Role::Rollout, "admin", "Alex Administrator", domain),
-        of("operator", Role::Operator, "", "Olga Operator", None),
+        sample("anna", Role::Person, "anna", "Anna Berg", domain.clone()),
+        sample("admin", Role::Rollout, "admin", "Alex Administrator", domain),
+        sample("operator", Role::Operator, "", "Olga Operator", None),
     ];
     samples.into_iter().flatten().collect()
 }

@@ -1,7 +1,7 @@
-//! The keys of the configuration, each with its default beside it.
+//! The keys of the configuration with their defaults.
 //!
-//! `config/provbroker.toml` shows the same keys to the operator; `tests/configuration.rs` holds the two equal. Whether values
-//! fit together is not decided here but in `check.rs`.
+//! `config/provbroker.toml` shows the same keys to operators; `tests/configuration.rs` compares the two. `check.rs`
+//! checks whether values are usable and fit together.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,10 +15,10 @@ use super::section::section;
 use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Password of the instance as it is delivered; it serves on loopback only.
+/// Delivered password of the instance; accepted on loopback listeners only.
 pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";
 
-/// Password of the example domain as it is delivered; worth a warning anywhere but on loopback.
+/// Delivered password of the example domain; causes a warning unless the listener is on loopback.
 pub const DEFAULT_DOMAIN_PASSWORD: &str = "domain-secret";
 
 mod limits;
@@ -34,39 +34,39 @@ section! {
         server: Server = Server::default(),
         /// TLS of the public listener.
         tls: Tls = Tls::default(),
-        /// Where everything is kept.
+        /// The store.
         store: Store = Store::default(),
-        /// The installed service.
+        /// The Devices service as apps and devices address it.
         instance: Instance = Instance::default(),
-        /// Keys of this installation.
+        /// Keys for sealing secrets.
         security: Security = Security::default(),
-        /// Provisioning codes as Devices hands them out.
+        /// Provisioning codes issued by Devices.
         codes: Codes = Codes::default(),
-        /// Work on phones.
+        /// Jobs on devices.
         jobs: Jobs = Jobs::default(),
-        /// The directory that codes come from, and the own one.
+        /// The directory that Devices takes codes from, and the directory of this process.
         directory: Directory = Directory::default(),
         /// Connections of devices.
         devices: Devices = Devices::default(),
-        /// Who is let in when all come at once.
+        /// Admission under load.
         admission: Admission = Admission::default(),
         /// Connections of Users and apps.
         apps: Apps = Apps::default(),
         /// The Users role.
         users: Users = Users::default(),
-        /// Attempts that are let pass.
+        /// Limits for wrong attempts.
         limits: Limits = Limits::default(),
         /// Logging.
         log: Log = Log::default(),
-        /// Stopping.
+        /// Draining on stop.
         lifecycle: Lifecycle = Lifecycle::default(),
         /// Pages for people.
         pages: Pages = Pages::default(),
-        /// Accounts that are made at start if missing; a file without any makes none.
+        /// Accounts that are made at start if missing. A file without accounts makes none.
         #[serde(default)]
         accounts: Vec<Account> = samples(),
-        /// Domains that are made at start if missing. A file without any makes none: the example domain must not appear in
-        /// an installation only because its file says nothing about domains.
+        /// Domains that are made at start if missing. A file without domains makes none, so that the example domain
+        /// does not appear in an installation whose file names no domains.
         #[serde(default)]
         domains: Vec<Domain> = vec![Domain::example()],
     }
@@ -79,13 +79,13 @@ section! {
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
         /// Listener for `/metrics`, `/healthz` and `/readyz`.
         ops_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
-        /// Plain HTTP on another address than the loopback too: TLS ends in front of the broker.
+        /// Allow plain HTTP on addresses other than loopback: TLS ends in front of the broker.
         plain: bool = false,
-        /// What phones and browsers are told; no slash at the end.
+        /// Public address that devices and browsers are given; no slash at the end.
         public_url: String = "http://127.0.0.1:8080".into(),
-        /// What this process does.
+        /// Roles of this process.
         roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices, Role::Users]),
-        /// Name of this node among those on one store; empty: random at every start.
+        /// Name of this node, unique among the nodes of one store; empty: random at every start.
         node: String = String::new(),
         /// Worker threads; 0: one per core.
         workers: usize = 0,
@@ -97,18 +97,18 @@ section! {
 section! {
     /// `[tls]`: without a certificate the public listener speaks plain HTTP.
     Tls {
-        /// PEM file with the certificate and those that lead to a root; empty: no TLS.
+        /// PEM file with the certificate chain, the server's own certificate first; empty: no TLS.
         certificate: PathBuf = PathBuf::new(),
         /// PEM file with its private key.
         key: PathBuf = PathBuf::new(),
-        /// Oldest version that is spoken.
+        /// Oldest TLS version that is accepted.
         min_version: TlsVersion = TlsVersion::Tls12,
-        /// Sessions are resumed by tickets.
+        /// Allow session resumption with tickets.
         tickets: bool = true,
-        /// A ticket is good for this long at least; new keys for them are made after half of it.
+        /// How long a ticket is valid at least; its keys are replaced after half of this time.
         #[serde(with = "humantime_text")]
         ticket_lifetime: Duration = Duration::from_secs(12 * 3600),
-        /// A handshake that takes longer is cut.
+        /// Time limit of a handshake.
         #[serde(with = "humantime_text")]
         handshake_timeout: Duration = Duration::from_secs(10),
     }
@@ -117,12 +117,12 @@ section! {
 section! {
     /// `[store]`
     Store {
-        /// Which store.
+        /// Address of the store.
         url: StoreUrl = StoreUrl::Embedded("data/provbroker.redb".into()),
-        /// Longest wait for one operation, pool included.
+        /// Time limit of one operation, including the wait for a connection of the pool.
         #[serde(with = "humantime_text")]
         deadline: Duration = Duration::from_millis(300),
-        /// Bytes of an embedded file that are kept in memory.
+        /// Bytes of an embedded store's file that are cached in memory.
         cache: usize = 8_388_608,
     }
 }
@@ -130,11 +130,11 @@ section! {
 section! {
     /// `[instance]`
     Instance {
-        /// Domain that the service is installed in; first part of every path.
+        /// Domain of the service; first part of every path.
         domain: DomainName = example_com(),
         /// Name of the service; second part of every path.
         name: String = "devices".into(),
-        /// Password with which administrators' apps log in.
+        /// Password for administrators' apps.
         password: Secret = Secret::new(DEFAULT_INSTANCE_PASSWORD),
     }
 }
@@ -156,7 +156,7 @@ section! {
         /// Validity of a code of a roll-out.
         #[serde(with = "humantime_text")]
         rollout_ttl: Duration = Duration::from_secs(7 * 24 * 3600),
-        /// Users is told at the latest this long after the entry, even if the work on the device is not finished.
+        /// Users receives the notice at the latest this long after the entry, even if jobs on the device are not done.
         #[serde(with = "humantime_text")]
         notice_after: Duration = Duration::from_secs(15 * 60),
         /// Open short codes per domain.
@@ -171,13 +171,13 @@ section! {
 section! {
     /// `[jobs]`
     Jobs {
-        /// A phone that has been ordered to load software is back after this time, or the attempt has failed.
+        /// An update attempt fails if the device has not reconnected this long after the order to load software.
         #[serde(with = "humantime_text")]
         restart_within: Duration = Duration::from_secs(10 * 60),
-        /// Wait after the first failed update; then twice as long each time, five attempts in all.
+        /// Delay before the second attempt at an update; it doubles with each attempt, five attempts at most.
         #[serde(with = "humantime_text")]
         update_again: Duration = Duration::from_secs(60),
-        /// Wait after the first failed configuration; then four times as long each time, four attempts in all.
+        /// Delay before the second attempt at a configuration; four times as long each time, four attempts at most.
         #[serde(with = "humantime_text")]
         config_again: Duration = Duration::from_secs(30),
     }
@@ -190,17 +190,17 @@ section! {
         url: String = String::new(),
         /// Credential shown to that directory; an own directory role takes it too.
         credential: Secret = Secret::default(),
-        /// SHA-256 (hex) of further credentials that the own directory takes.
+        /// SHA-256 (hex) of further credentials that the directory of this process accepts.
         accept: Vec<String> = Vec::new(),
-        /// The own directory takes requests without a credential. For closed networks only.
+        /// The directory of this process accepts requests without a credential. For closed networks only.
         open: bool = false,
-        /// The own directory takes `ws://` addresses from other processes too.
+        /// The directory of this process accepts `ws://` addresses from other processes, too.
         allow_ws: bool = false,
         /// New codes per second and credential.
         codes_per_second: u32 = 1000,
         /// Open codes per credential.
         max_open: u64 = 1_000_000,
-        /// Longest wait for a remote directory.
+        /// Time limit of a request to a remote directory.
         #[serde(with = "humantime_text")]
         timeout: Duration = Duration::from_secs(10),
     }
@@ -221,18 +221,18 @@ section! {
         /// A connection without any incoming frame for this long is closed.
         #[serde(with = "humantime_text")]
         dead_after: Duration = Duration::from_secs(90),
-        /// HTTP requests through the tunnel of one device at once, beside those of the broker itself.
+        /// Concurrent HTTP requests through the tunnel of one device, without those of the broker itself.
         max_tunnels: usize = 16,
-        /// Unassigned connections per source address.
+        /// Connections of unassigned devices per source address.
         max_unassigned_per_address: usize = 256,
-        /// Unassigned connections in all.
+        /// Connections of unassigned devices on this node.
         max_unassigned: usize = 100_000,
-        /// An unassigned device is forgotten after this time.
+        /// How long an unassigned device is remembered.
         #[serde(with = "humantime_text")]
         keep_unassigned: Duration = Duration::from_secs(24 * 3600),
-        /// Bytes on the way to a peer that it has not taken yet.
+        /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 65_536,
-        /// A peer that takes nothing for this long is cut.
+        /// A connection whose peer reads nothing for this long is closed.
         #[serde(with = "humantime_text")]
         write_timeout: Duration = Duration::from_secs(30),
         /// Longest wait for the answer to a close frame.
@@ -242,23 +242,23 @@ section! {
 }
 
 section! {
-    /// `[admission]`: who may begin, who waits and who is sent away. What was admitted is never taken back.
+    /// `[admission]`: who may start, who waits and who is refused under load. An admission is never withdrawn.
     Admission {
-        /// A registration should be done within this time; as long as it is, more are let in at once.
+        /// Target duration of a registration: while registrations take less, more of them run at once.
         #[serde(with = "humantime_text")]
         target: Duration = Duration::from_millis(200),
-        /// Registrations at once at most; how many it is follows `target`.
+        /// Upper bound of concurrent registrations; the current limit follows `target`.
         max_registrations: usize = 8192,
-        /// TLS and HTTP handshakes at once at most; how many it is follows the load of the threads.
+        /// Upper bound of concurrent TLS and HTTP handshakes; the current limit follows the load of the threads.
         max_handshakes: usize = 8192,
-        /// Devices that may wait for their registration, and connections that may wait for their handshake, each.
+        /// Longest queue: of devices that wait for registration, and of connections that wait for their handshake.
         max_waiting: usize = 32_768,
-        /// Whoever would wait longer is sent away.
+        /// Longest wait; who would wait longer is refused.
         #[serde(with = "humantime_text")]
         max_wait: Duration = Duration::from_secs(20),
-        /// Bytes of memory in use from which on no new connection is let in; 0: no such bound.
+        /// No new connection is admitted while the process uses more memory than this, in bytes; 0: no limit.
         max_memory: u64 = 0,
-        /// Descriptors that connections leave for the store, the operations listener and logs.
+        /// File descriptors reserved for the store, the operations listener and logs.
         reserved_descriptors: u64 = 64,
     }
 }
@@ -271,17 +271,17 @@ section! {
         login_timeout: Duration = Duration::from_secs(60),
         /// Requests per second and connection.
         requests_per_second: u32 = 50,
-        /// `HttpGet` of a connection at the same time.
+        /// Concurrent `HttpGet` requests per connection.
         fetches: usize = 8,
-        /// Notices on the way at once on one connection.
+        /// Unsettled notices per connection.
         notice_window: usize = 64,
         /// Time until the pong that settles a notice.
         #[serde(with = "humantime_text")]
         notice_timeout: Duration = Duration::from_secs(30),
-        /// How long the connection has to stay open after that pong.
+        /// How long the connection has to stay open after that pong before the notice is settled.
         #[serde(with = "humantime_text")]
         notice_hold: Duration = Duration::from_secs(5),
-        /// Bytes on the way to a peer that it has not taken yet.
+        /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 1_048_576,
     }
 }
@@ -291,7 +291,7 @@ section! {
     Log {
         /// Form of a line.
         format: LogFormat = LogFormat::Text,
-        /// Level, or directives such as `info,provbroker::actors=debug`.
+        /// Level, or directives such as `info,provbroker::device=debug`.
         filter: String = "info".into(),
     }
 }
@@ -299,12 +299,12 @@ section! {
 section! {
     /// `[lifecycle]`
     Lifecycle {
-        /// From "not ready" to the first close, for load balancers to notice.
+        /// Delay between "not ready" and the first close, so that load balancers notice.
         #[serde(with = "humantime_text")]
         drain_wait: Duration = Duration::from_secs(1),
-        /// Members closed per second on stop.
+        /// Members whose connections are closed per second on stop.
         drain_per_second: u32 = 500,
-        /// After this time nobody waits for work in flight any more; members are closed faster if they would not fit in.
+        /// After this time work in flight is no longer waited for. Members are closed faster if this time requires it.
         #[serde(with = "humantime_text")]
         drain_max: Duration = Duration::from_secs(30),
     }
@@ -318,7 +318,7 @@ pub struct Domain {
     pub name: DomainName,
     /// Password for app connections.
     pub password: Secret,
-    /// Administrative password, handed to devices if set.
+    /// Administrative password that devices are given, if set.
     #[serde(default)]
     pub admin_password: Secret,
     /// Token of automatic provisioning; empty: off.
@@ -347,13 +347,13 @@ impl Domain {
 pub struct Category {
     /// Name, unique within the domain.
     pub name: String,
-    /// Devices can enter it with a code or token.
+    /// Devices can enter it with a code or a token.
     #[serde(default)]
     pub provisioning: bool,
 }
 
 fn example_com() -> DomainName {
-    // The name is made of letters and a dot.
+    // Letters and a dot are a valid name.
     #[allow(clippy::expect_used)]
     DomainName::parse("example.com").expect("a valid name")
 }

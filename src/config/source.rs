@@ -1,4 +1,4 @@
-//! Reads the text of a configuration file and says where a mistake is.
+//! Reads the text of a configuration file; errors name line, column and key.
 
 use super::ConfigError;
 use super::sections::Config;
@@ -12,7 +12,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     SECRETS.contains(&key.rsplit('.').next().unwrap_or(key))
 }
 
-/// Reads a file; unknown keys, wrong types and wrong forms are errors with line, column and key.
+/// Reads a file. Unknown keys and values of the wrong type or form are errors.
 pub(super) fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
     })
 }
 
-/// What to say of a key that cannot be read, without repeating a secret.
+/// Error text for a key that cannot be read; it does not repeat secrets.
 pub(super) fn describe(key: Option<&str>, message: &str) -> String {
     match key {
         Some(key) if is_secret(key) && message.starts_with("invalid") => {
@@ -35,7 +35,7 @@ pub(super) fn describe(key: Option<&str>, message: &str) -> String {
     }
 }
 
-/// Line and column, from 1 on.
+/// Line and column, counted from 1.
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -43,7 +43,7 @@ fn position(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// The key that a place belongs to: the last `key =` at or before it, below the last `[section]`.
+/// The key at an offset: the last `key =` at or before it, below the last `[section]`.
 fn key_at(text: &str, at: usize) -> Option<String> {
     let end = text.get(at..)?.find('\n').map_or(text.len(), |more| at + more);
     let mut section = None;

@@ -1,4 +1,4 @@
-//! Values of the configuration that have a form of their own.
+//! Types of configuration values: roles, backends, addresses of stores, durations.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum Role {
     Directory,
     /// The broker.
     Devices,
-    /// The reference Users: people ask for phones, and phones are entered for them.
+    /// The Users role: persons request phones, which are then entered at the backend.
     Users,
 }
 
@@ -26,7 +26,7 @@ pub enum BackendKind {
     File,
     /// Users from a CSV file, phones to a web address.
     Webhook,
-    /// Both at a telephone exchange.
+    /// Users from a telephone exchange, phones entered there.
     Pbx,
 }
 
@@ -62,7 +62,7 @@ pub enum StoreUrl {
 }
 
 impl StoreUrl {
-    /// The store in a form that may be logged.
+    /// The store without its password, for logs.
     pub fn describe(&self) -> String {
         match self {
             Self::Embedded(path) => format!("embedded:{}", path.display()),
@@ -89,7 +89,7 @@ impl std::str::FromStr for StoreUrl {
             return Ok(Self::Redis(Secret::new(text)));
         }
         // The text is not repeated: it may hold a password.
-        Err("not the address of a store; use embedded:PATH, redis://…, rediss://… or unix://PATH".into())
+        Err("is not the address of a store; use embedded:PATH, redis://…, rediss://… or unix://PATH".into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! One call of the interface: method, path, query, body, and how its answer is shown.
+//! A call of the REST interface: method, path, query, body, and how its answer is shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,22 +22,22 @@ pub(super) fn text(files: &dyn Files, file: &Path) -> Result<String, CtlError> {
     files.read(file).map_err(|error| CtlError::Arguments(format!("{}: {error}", file.display())))
 }
 
-/// A file that holds a secret and, usually, a line end.
+/// A secret from a file, without the line break at its end.
 pub(super) fn secret(files: &dyn Files, file: &Path) -> Result<Secret, CtlError> {
     let text = text(files, file)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
 
-/// How much of a list is wanted.
+/// Limit for the length of a list.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limit {
-    /// Stop after so many [default: the whole list]
+    /// Stop after this many entries [default: the whole list]
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
 }
 
-/// What is sent.
+/// Request body.
 #[derive(Default)]
 pub(super) enum Body {
     /// Nothing.
@@ -45,40 +45,40 @@ pub(super) enum Body {
     None,
     /// JSON.
     Json(Value),
-    /// The JSON text of a file, for the broker to judge.
+    /// The text of a JSON file, sent unchecked: the broker checks it.
     Text(String),
     /// A file as CSV, sent as it is read; `-` is standard input.
     Csv(PathBuf),
 }
 
-/// A column of a table: its title, and where its value is in a row. Dots lead into members.
+/// A column of a table: its title, and the path of its value in a row. Dots separate nested members.
 pub(super) type Column = (&'static str, &'static str);
 
 /// How an answer is shown.
 #[derive(Clone, Copy)]
 pub(super) enum Show {
-    /// There is nothing to be shown.
+    /// No output.
     Nothing,
-    /// One thing, a line for each member.
+    /// A single object, one line for each member.
     Thing,
     /// The rows of a member.
     List(List),
-    /// CSV as it comes.
+    /// CSV, passed on unchanged.
     Csv,
 }
 
-/// A list in an answer.
+/// How a list in an answer is shown.
 #[derive(Clone, Copy)]
 pub(super) struct List {
-    /// The member that it is in.
+    /// The member with the list.
     pub member: &'static str,
-    /// What is shown of a row.
+    /// Columns of the table.
     pub columns: &'static [Column],
-    /// A row is made for each entry of this member of it.
+    /// Member of an entry that is a list itself: each of its items becomes a row.
     pub each: Option<&'static str>,
-    /// There may be more of it behind `next`; so many are wanted.
+    /// The list has pages, linked by `next`; at most this many entries are read.
     pub pages: Option<Limit>,
-    /// A member beside it, shown under the table.
+    /// Another member of the answer, shown below the table.
     pub below: Option<&'static str>,
 }
 
@@ -92,64 +92,64 @@ impl List {
     }
 }
 
-/// One call. It may hold secrets, so `Debug` shows the operation only.
+/// A call of the REST interface. It may contain secrets, so `Debug` shows the operation only.
 pub struct Call {
     pub(super) method: &'static str,
     template: &'static str,
-    places: BTreeMap<&'static str, String>,
+    parameters: BTreeMap<&'static str, String>,
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) body: Body,
     pub(super) show: Show,
 }
 
 impl Call {
-    /// A call of `method` at `template`, a path of the OpenAPI document after `/api/v1`.
+    /// A call of `method` at `template`, a path of the OpenAPI document without `/api/v1`.
     pub(super) const fn new(method: &'static str, template: &'static str, show: Show) -> Self {
-        Self { method, template, places: BTreeMap::new(), query: Vec::new(), body: Body::None, show }
+        Self { method, template, parameters: BTreeMap::new(), query: Vec::new(), body: Body::None, show }
     }
 
-    /// Fills in a place of the path.
-    pub(super) fn at(mut self, place: &'static str, value: &(impl ToString + ?Sized)) -> Self {
-        self.places.insert(place, value.to_string());
+    /// Sets a parameter of the path.
+    pub(super) fn at(mut self, parameter: &'static str, value: &(impl ToString + ?Sized)) -> Self {
+        self.parameters.insert(parameter, value.to_string());
         self
     }
 
-    /// The domain that it is about, unless it names one itself.
+    /// Sets the domain, unless the path has one already.
     pub(super) fn within(mut self, domain: &str) -> Self {
-        self.places.entry("domain").or_insert_with(|| domain.to_owned());
+        self.parameters.entry("domain").or_insert_with(|| domain.to_owned());
         self
     }
 
-    /// Adds to the query, if there is a value.
+    /// Adds a query parameter if there is a value.
     pub(super) fn query<T: ToString>(mut self, name: &'static str, value: Option<&T>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self
     }
 
-    /// A JSON body of the members that have a value.
+    /// Sets a JSON body from the members that have a value.
     pub(super) fn json<const N: usize>(mut self, members: [(&str, Option<Value>); N]) -> Self {
         let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         self.body = Body::Json(Value::Object(given.collect::<Map<_, _>>()));
         self
     }
 
-    /// Another body.
+    /// Sets another body.
     pub(super) fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// Method and path as the OpenAPI document has them.
+    /// Method and path as in the OpenAPI document.
     pub fn operation(&self) -> (&'static str, String) {
         (self.method, format!("/api/v1{}", self.template))
     }
 
-    /// The names in the query.
+    /// The names of the query parameters.
     pub fn query_names(&self) -> impl Iterator<Item = &'static str> {
         self.query.iter().map(|(name, _)| *name)
     }
 
-    /// The members of a JSON body that is made here.
+    /// The members of a JSON body made by [`Call::json`].
     pub fn members(&self) -> Option<Vec<&str>> {
         match &self.body {
             Body::Json(Value::Object(members)) => Some(members.keys().map(String::as_str).collect()),
@@ -157,20 +157,20 @@ impl Call {
         }
     }
 
-    /// The path with everything filled in.
+    /// The path with all parameters.
     pub fn path(&self) -> Result<String, CtlError> {
         let mut path = "/api/v1".to_owned();
         for segment in self.template.split('/').skip(1) {
             let filled = match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
                 None => segment.to_owned(),
-                Some(name) => match self.places.get(name).map(String::as_str) {
-                    // These would make another path of it.
+                Some(name) => match self.parameters.get(name).map(String::as_str) {
+                    // These values would change the structure of the path.
                     Some(value @ ("" | "." | "..")) => {
-                        return Err(CtlError::Arguments(format!("{value:?} is no {name}")));
+                        return Err(CtlError::Arguments(format!("{value:?} is not a {name}")));
                     }
                     Some(value) => percent::encode(value),
                     None => {
-                        let line = "which domain? Say --in DOMAIN, or log in as one with --domain DOMAIN";
+                        let line = "which domain? set it with --in DOMAIN, or log in with --domain DOMAIN";
                         return Err(CtlError::Arguments(line.into()));
                     }
                 },

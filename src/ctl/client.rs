@@ -1,4 +1,4 @@
-//! HTTP: log-in, and calls with the token.
+//! HTTP client: log-in, and calls with the token.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,26 +14,26 @@ use super::CtlError;
 use super::call::Body;
 use crate::core::model::ids::Secret;
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit of connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest silence. Revoking the codes of a great roll-out takes its time.
-const SILENCE: Duration = Duration::from_secs(300);
+/// Longest pause in an answer. Revoking the codes of a large roll-out takes minutes.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Bytes of a list that are read at once.
-const PIECE: usize = 64 * 1024;
+/// Bytes of a file that are read at once.
+const CHUNK: usize = 64 * 1024;
 
-/// Somebody with a token.
+/// A client that is logged in.
 pub(super) struct Client {
     http: reqwest::Client,
-    /// The address as it was given, for messages.
+    /// The address as given, for error messages.
     shown: String,
     root: Url,
     token: Secret,
 }
 
 impl Client {
-    /// Exchanges a password for a token: that of a domain, or of the instance.
+    /// Logs in: exchanges the password of a domain, or of the instance, for a token.
     pub async fn log_in(url: &str, domain: Option<&str>, password: &Secret) -> Result<Self, CtlError> {
         let bad = || CtlError::Arguments("--url: must be an address like https://broker.example".into());
         let root = Url::parse(url).map_err(|_| bad())?;
@@ -41,22 +41,23 @@ impl Client {
         if !matches!(root.scheme(), "http" | "https") || !plain || root.password().is_some() {
             return Err(bad());
         }
-        // A redirect would carry password and token to another place.
+        // A redirect would send password and token to another server.
         let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| CtlError::unreachable(url, &error))?;
         let mut this = Self { http, shown: root.to_string(), root, token: Secret::default() };
-        let who = Body::Json(json!({"domain": domain, "password": password}));
-        let answer: Value = this.json(this.call("POST", "/api/v1/token", &[], who).await?).await?.1;
+        let credentials = Body::Json(json!({"domain": domain, "password": password}));
+        let answer: Value = this.json(this.call("POST", "/api/v1/token", &[], credentials).await?).await?.1;
         let token = answer.get("token").and_then(Value::as_str);
-        this.token = Secret::new(token.ok_or_else(|| CtlError::Answer("the broker has given no token".into()))?);
+        this.token =
+            Secret::new(token.ok_or_else(|| CtlError::Answer("the answer of the broker has no token".into()))?);
         Ok(this)
     }
 
-    /// A call that succeeds; everything else is an error.
+    /// Performs a call; an answer without success is an error.
     pub async fn call(
         &self,
         method: &str,
@@ -69,7 +70,7 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        // The methods are ours.
+        // All methods are constants of this program.
         let mut request = self.http.request(Method::from_bytes(method.as_bytes()).unwrap_or_default(), url);
         if !self.token.is_empty() {
             request = request.bearer_auth(self.token.expose());
@@ -78,7 +79,7 @@ impl Client {
             Body::None => request,
             Body::Json(value) => request.json(&value),
             Body::Text(text) => request.header("content-type", "application/json").body(text),
-            Body::Csv(file) => request.header("content-type", "text/csv").body(pieces(&file)?),
+            Body::Csv(file) => request.header("content-type", "text/csv").body(chunks(&file)?),
         };
         let answer = request.send().await.map_err(|error| self.lost(&error))?;
         let status = answer.status();
@@ -89,22 +90,23 @@ impl Client {
         Err(CtlError::refused(status.as_u16(), &body))
     }
 
-    /// The JSON of an answer, as it came and as a value.
+    /// The JSON of an answer, as received and as a value.
     pub async fn json(&self, answer: Response) -> Result<(Bytes, Value), CtlError> {
         let body = answer.bytes().await.map_err(|error| self.lost(&error))?;
         let value = serde_json::from_slice(&body);
-        let value = value.map_err(|_| CtlError::Answer(format!("{} does not answer like a broker", self.shown)))?;
+        let value = value
+            .map_err(|_| CtlError::Answer(format!("the answer of {} is not JSON; is it a broker?", self.shown)))?;
         Ok((body, value))
     }
 
-    /// The connection is lost, or there was none.
+    /// The error for a connection that was lost or not made.
     pub fn lost(&self, error: &reqwest::Error) -> CtlError {
         CtlError::unreachable(&self.shown, error)
     }
 }
 
-/// A file in pieces, as they are read; `-` is standard input.
-fn pieces(file: &Path) -> Result<reqwest::Body, CtlError> {
+/// Streams a file in chunks; `-` is standard input.
+fn chunks(file: &Path) -> Result<reqwest::Body, CtlError> {
     let from: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
@@ -116,7 +118,7 @@ fn pieces(file: &Path) -> Result<reqwest::Body, CtlError> {
 fn read(from: Box<dyn Read + Send>) -> impl Stream<Item = std::io::Result<Bytes>> {
     stream::try_unfold(from, |mut from| async move {
         let piece = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; PIECE];
+            let mut piece = vec![0; CHUNK];
             let length = from.read(&mut piece)?;
             piece.truncate(length);
             Ok::<_, std::io::Error>((piece, from))

@@ -1,4 +1,4 @@
-//! `codes`, `rollouts`, `export`.
+//! The commands `codes`, `rollouts` and `export`.
 
 use std::path::PathBuf;
 
@@ -61,24 +61,24 @@ pub enum Codes {
         #[command(flatten)]
         limit: Limit,
     },
-    /// Look at a code
+    /// Show a code
     Get(Code),
-    /// Revoke a code that no device has used
+    /// Revoke an unused code
     Revoke(Code),
-    /// What has happened to a code, and why it stands still
+    /// Show the timeline of a code and its blocked reason
     Timeline(Code),
 }
 
-/// What has become of a code.
+/// State of a code.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum CodeState {
-    /// Nobody has used it
+    /// No device has used it
     Open,
     /// A device has used it
     Used,
 }
 
-/// Which code.
+/// Argument that selects a code.
 #[derive(Debug, Args)]
 pub struct Code {
     /// Twelve digits
@@ -114,9 +114,9 @@ impl Codes {
 /// Roll-outs.
 #[derive(Debug, Subcommand)]
 pub enum Rollouts {
-    /// Issue a code for each user of a list; the codes come as CSV on standard output as they are made
+    /// Issue a code for each user of a list; the codes are written as CSV to standard output as they are issued
     Create {
-        /// The list as CSV with the head line `sip` or `sip,name`; -: standard input
+        /// List of users as CSV with the header `sip` or `sip,name`; -: standard input
         file: PathBuf,
         /// Name of the roll-out
         #[arg(long)]
@@ -127,9 +127,9 @@ pub enum Rollouts {
     },
     /// List roll-outs, newest first
     List,
-    /// Look at a roll-out
+    /// Show a roll-out
     Show(Rollout),
-    /// List the users and what has become of their codes
+    /// List the users and the states of their codes
     Rows {
         #[command(flatten)]
         rollout: Rollout,
@@ -138,7 +138,7 @@ pub enum Rollouts {
     },
     /// The same as CSV
     Csv(Rollout),
-    /// Forget a roll-out; its codes stay unless they are to be revoked
+    /// Delete a roll-out; its codes stay valid unless they are revoked
     Delete {
         #[command(flatten)]
         rollout: Rollout,
@@ -148,7 +148,7 @@ pub enum Rollouts {
     },
 }
 
-/// Which roll-out.
+/// Argument that selects a roll-out.
 #[derive(Debug, Args)]
 pub struct Rollout {
     /// Number

@@ -1,4 +1,4 @@
-//! `devices`, `offers`, `unassigned`.
+//! The commands `devices`, `offers` and `unassigned`.
 
 use clap::{ArgAction, Args, Subcommand};
 
@@ -29,49 +29,49 @@ const UNASSIGNED: &[Column] = &[
 const OFFERS: &[Column] =
     &[("hwId", "hwId"), ("from", "from"), ("product", "product"), ("type", "type"), ("online", "online")];
 
-const STEPS: &[Column] = &[("at", "at"), ("event", "event"), ("detail", "detail")];
+const EVENTS: &[Column] = &[("at", "at"), ("event", "event"), ("detail", "detail")];
 
-/// A timeline: its steps, and why it stands still.
+/// A call for a timeline: its events, and the blocked reason.
 pub(super) fn timeline(template: &'static str) -> Call {
-    let steps = List { member: "steps", columns: STEPS, each: None, pages: None, below: Some("standstill") };
-    Call::new("GET", template, Show::List(steps))
+    let events = List { member: "steps", columns: EVENTS, each: None, pages: None, below: Some("standstill") };
+    Call::new("GET", template, Show::List(events))
 }
 
 /// Devices of a domain.
 #[derive(Debug, Subcommand)]
 pub enum Devices {
     /// List devices
-    List(Wanted),
-    /// Look a device up, with its ports
+    List(DeviceFilter),
+    /// Show a device with its ports
     Get(Device),
-    /// Put an unassigned device, which must be online, into the domain; only with the instance password
+    /// Assign an unassigned device to the domain; it must be online; only with the instance password
     Assign {
         #[command(flatten)]
         device: Device,
         #[command(flatten)]
         into: Into,
     },
-    /// Give a device another name
+    /// Rename a device
     Rename {
         #[command(flatten)]
         device: Device,
-        /// The name; empty: the one that is set on the device
+        /// New name; empty: the name that is set on the device
         name: String,
     },
-    /// Give a device another category of the domain
+    /// Move a device to another category of the domain
     Category {
         #[command(flatten)]
         device: Device,
         /// Number of the category
         category: u64,
     },
-    /// Take a device out of the domain
+    /// Remove a device from the domain
     Remove(Device),
-    /// What has happened to a device, and why it stands still
+    /// Show the timeline of a device and its blocked reason
     Timeline(Device),
-    /// What the jobs mean for a device, line by line; nothing is sent
+    /// Show what the jobs would send to a device; nothing is sent
     DryRun(Device),
-    /// Move a device, which must be online, to another domain at once; only with the instance password
+    /// Move a device to another domain at once; it must be online; only with the instance password
     Move {
         #[command(flatten)]
         device: Device,
@@ -91,14 +91,14 @@ pub enum Devices {
     },
 }
 
-/// Which device.
+/// Argument that selects a device.
 #[derive(Debug, Args)]
 pub struct Device {
     /// Hardware identifier
     hw_id: String,
 }
 
-/// Where a device goes.
+/// Category that a device enters.
 #[derive(Debug, Args)]
 pub struct Into {
     /// Number of the category that it enters
@@ -106,22 +106,22 @@ pub struct Into {
     category: u64,
 }
 
-/// Which devices.
+/// Filter for devices.
 #[derive(Debug, Args)]
-pub struct Wanted {
-    /// Only of this category (number)
+pub struct DeviceFilter {
+    /// Only in this category (number)
     #[arg(long, value_name = "ID")]
     category: Option<u64>,
     /// Only of this type: `PHONE`, `GW`, `VA`, `DECT`, `APP_PLATFORM`
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
-    /// Only those that are online, or not
+    /// Only online devices (true) or offline devices (false)
     #[arg(long, action = ArgAction::Set, value_name = "BOOL")]
     online: Option<bool>,
     /// Only with this text in the product name
     #[arg(long, value_name = "TEXT")]
     product: Option<String>,
-    /// Only these hardware identifiers, with commas between them; at most 1000
+    /// Only these hardware identifiers, separated by commas; at most 1000
     #[arg(long, value_name = "IDS")]
     hw_ids: Option<String>,
     #[command(flatten)]
@@ -135,12 +135,12 @@ impl Devices {
             Call::new(method, "/domains/{domain}/devices/{hwId}", show).at("hwId", &device.hw_id)
         };
         match self {
-            Self::List(wanted) => Call::new("GET", ALL, List::paged("devices", DEVICES, wanted.limit))
-                .query("category", wanted.category.as_ref())
-                .query("type", wanted.kind.as_ref())
-                .query("online", wanted.online.as_ref())
-                .query("product", wanted.product.as_ref())
-                .query("hwIds", wanted.hw_ids.as_ref()),
+            Self::List(filter) => Call::new("GET", ALL, List::paged("devices", DEVICES, filter.limit))
+                .query("category", filter.category.as_ref())
+                .query("type", filter.kind.as_ref())
+                .query("online", filter.online.as_ref())
+                .query("product", filter.product.as_ref())
+                .query("hwIds", filter.hw_ids.as_ref()),
             Self::Get(device) => one("GET", device, Show::Thing),
             Self::Assign { device, into } => Call::new("POST", ALL, Show::Thing)
                 .json([("hwId", Some(device.hw_id.as_str().into())), ("category", Some(into.category.into()))]),
@@ -168,9 +168,9 @@ impl Devices {
 /// Offers of other domains.
 #[derive(Debug, Subcommand)]
 pub enum Offers {
-    /// List what other domains offer to this one
+    /// List the devices that other domains offer to this one
     List,
-    /// Accept a device, which must be online
+    /// Accept a device; it must be online
     Accept {
         #[command(flatten)]
         device: Device,

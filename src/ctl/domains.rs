@@ -1,4 +1,4 @@
-//! `domains`, `access`, `categories`.
+//! The commands `domains`, `access` and `categories`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ const DOMAINS: &[Column] = &[
 
 const CATEGORIES: &[Column] = &[("id", "id"), ("name", "name"), ("provisioning", "provisioning")];
 
-/// Tenants.
+/// Domains.
 #[derive(Debug, Subcommand)]
 pub enum Domains {
-    /// List the domains that the log-in opens
+    /// List the domains that the log-in has access to
     List,
-    /// Look a domain up
+    /// Show a domain
     Get {
         /// Number or name
         name: String,
@@ -32,33 +32,33 @@ pub enum Domains {
     Create {
         /// Name: letters, digits, `.`, `-`, `_`, and at least one letter
         name: String,
-        /// File with the password that the domain gets
+        /// File with the password of the new domain
         #[arg(long, value_name = "FILE")]
         new_password_file: PathBuf,
         #[command(flatten)]
         secrets: Secrets,
-        /// A first category that devices enter by codes; may be there several times
+        /// A first category for provisioning; can be repeated
         #[arg(long = "category", value_name = "NAME")]
         categories: Vec<String>,
     },
-    /// Change passwords or token; what is not named stays
+    /// Change passwords or token; omitted ones stay
     Change {
         /// Number or name
         name: String,
-        /// File with the new password; tokens that were given for the old one end at once
+        /// File with the new password; tokens issued for the old one become invalid at once
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
         #[command(flatten)]
         secrets: Secrets,
     },
-    /// Delete a domain that no device belongs to; only with the instance password
+    /// Delete a domain without devices; only with the instance password
     Delete {
         /// Number or name
         name: String,
     },
 }
 
-/// Secrets of a domain, in files: arguments can be seen by everybody on the machine.
+/// Secrets of a domain, in files, because all users of the machine can read arguments.
 #[derive(Debug, Args)]
 pub struct Secrets {
     /// File with the administrative password for devices; an empty file: none
@@ -97,14 +97,14 @@ impl Domains {
     }
 }
 
-/// Who has access.
+/// Access of other domains.
 #[derive(Debug, Subcommand)]
 pub enum Access {
-    /// List the domains that may see and use the things of this one
+    /// List the domains that may see and use the devices, codes and jobs of this one
     Get,
-    /// Set them; all others lose access
+    /// Replace the list; all other domains lose access
     Set {
-        /// Names of the other domains; none: nobody
+        /// Names of the other domains; none: no access
         names: Vec<String>,
     },
 }
@@ -126,7 +126,7 @@ impl Access {
 pub enum Categories {
     /// List the categories of the domain
     List,
-    /// Look a category up
+    /// Show a category
     Get {
         /// Number
         id: u64,
@@ -140,19 +140,19 @@ pub enum Categories {
         #[command(flatten)]
         category: Category,
     },
-    /// Delete a category that no device, open code or job belongs to
+    /// Delete a category without devices, open codes and jobs
     Delete {
         /// Number
         id: u64,
     },
 }
 
-/// A category as it is to be.
+/// Settings of a category.
 #[derive(Debug, Args)]
 pub struct Category {
     /// Name, unique within the domain
     name: String,
-    /// Whether devices enter it by codes, and jobs are made for it
+    /// Whether devices can enter it by codes, and jobs can be made for it
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", default_value_t = true)]
     provisioning: bool,
 }

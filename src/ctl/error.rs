@@ -1,17 +1,17 @@
-//! Why a command was not done, as one line and an exit code.
+//! Errors of commands, each with one line and an exit code.
 
 use serde_json::Value;
 
 use super::escape::escaped;
 use crate::core::model::root_cause::innermost;
 
-/// Why a command was not done.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CtlError {
-    /// The arguments, or the files that they name, are wrong.
+    /// The arguments, or files that they name, are wrong.
     #[error("{0}")]
     Arguments(String),
-    /// The interface has refused.
+    /// The broker has refused the call.
     #[error("{0}")]
     Refused(String),
     /// The broker cannot be reached, or the connection is lost.
@@ -22,16 +22,16 @@ pub enum CtlError {
         /// The innermost cause.
         why: String,
     },
-    /// The answer is not one of the interface, or not a whole one.
+    /// The answer is invalid or incomplete.
     #[error("{0}")]
     Answer(String),
-    /// The answer cannot be written.
+    /// The output cannot be written.
     #[error("standard output: {0}")]
     Output(#[from] std::io::Error),
 }
 
 impl CtlError {
-    /// 1: refused, or not to be reached; 2: the arguments are wrong.
+    /// 1: refused, or not reachable; 2: wrong arguments.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Arguments(_) => 2,
@@ -39,7 +39,7 @@ impl CtlError {
         }
     }
 
-    /// A problem document (RFC 9457), or whatever came instead of one.
+    /// From a problem document (RFC 9457), or another body with an error status.
     pub(super) fn refused(status: u16, body: &[u8]) -> Self {
         let problem: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |member: &str| problem.get(member).and_then(Value::as_str).map(escaped);
@@ -50,7 +50,7 @@ impl CtlError {
         })
     }
 
-    /// What the HTTP client says, without the address: it may hold a code.
+    /// From an error of the HTTP client, without the address, which may contain a code.
     pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> Self {
         let why = if error.is_timeout() { "no answer in time".into() } else { escaped(&innermost(error).to_string()) };
         Self::Unreachable { url: url.to_owned(), why }

@@ -1,4 +1,4 @@
-//! `jobs`, `builds`, `outcomes`.
+//! The commands `jobs`, `builds` and `outcomes`.
 
 use std::path::PathBuf;
 
@@ -35,26 +35,26 @@ const OUTCOMES: &[Column] = &[
 pub enum Jobs {
     /// List jobs, oldest first
     List,
-    /// Look a job up
+    /// Show a job
     Get(Job),
     /// Make an update job
     Update {
         #[command(flatten)]
-        whom: Whom,
+        target: Target,
         /// File with a build list (JSON) [default: the build list of the domain]
         #[arg(long, value_name = "FILE")]
         builds: Option<PathBuf>,
-        /// Hours of the day in which devices may be updated, with commas between them [default: always]
+        /// Hours of the day in which devices may be updated, separated by commas [default: always]
         #[arg(long, value_name = "HOURS", value_delimiter = ',')]
         hours: Vec<u8>,
-        /// How far the clock of these hours is ahead of UTC, in minutes
+        /// Offset of these hours from UTC, in minutes
         #[arg(long, value_name = "MINUTES", allow_negative_numbers = true, default_value_t = 0, requires = "hours")]
         utc_offset: i16,
     },
     /// Make a configuration job
     Config {
         #[command(flatten)]
-        whom: Whom,
+        target: Target,
         /// Kind of configuration: ntp, sip, …
         kind: String,
         /// Parameters: NAME=TEXT, or NAME:=VALUE for numbers, true and false
@@ -64,20 +64,20 @@ pub enum Jobs {
         #[arg(long, value_name = "FILE")]
         values: Option<PathBuf>,
     },
-    /// Delete a job; the one before it counts again
+    /// Delete a job; the job before it applies again
     Delete(Job),
 }
 
-/// Which job.
+/// Argument that selects a job.
 #[derive(Debug, Args)]
 pub struct Job {
     /// Number
     id: u64,
 }
 
-/// Which devices.
+/// Devices that a job applies to.
 #[derive(Debug, Args)]
-pub struct Whom {
+pub struct Target {
     /// Only devices of this category (number) [default: every device of the domain]
     #[arg(long, value_name = "ID")]
     category: Option<u64>,
@@ -89,7 +89,7 @@ impl Jobs {
         Ok(match self {
             Self::List => Call::new("GET", "/domains/{domain}/jobs", List::whole("jobs", JOBS)),
             Self::Get(job) => one("GET", job, Show::Thing),
-            Self::Update { whom, builds, hours, utc_offset } => {
+            Self::Update { target, builds, hours, utc_offset } => {
                 let builds = builds.as_deref().map(|file| {
                     let text = text(files, file)?;
                     serde_json::from_str::<Value>(&text)
@@ -97,12 +97,12 @@ impl Jobs {
                 });
                 let hours = (!hours.is_empty()).then(|| json!({"allow": hours, "utcOffset": utc_offset}));
                 Call::new("POST", "/domains/{domain}/update-jobs", Show::Thing).json([
-                    ("category", whom.category.map(Into::into)),
+                    ("category", target.category.map(Into::into)),
                     ("builds", builds.transpose()?),
                     ("hours", hours),
                 ])
             }
-            Self::Config { whom, kind, parameters, values } => {
+            Self::Config { target, kind, parameters, values } => {
                 let mut all = match values {
                     None => Map::new(),
                     Some(file) => serde_json::from_str(&text(files, file)?).map_err(|error| {
@@ -114,7 +114,7 @@ impl Jobs {
                     all.insert(name, value);
                 }
                 Call::new("POST", "/domains/{domain}/config-jobs", Show::Thing).json([
-                    ("category", whom.category.map(Into::into)),
+                    ("category", target.category.map(Into::into)),
                     ("kind", Some(kind.as_str().into())),
                     ("values", Some(all.into())),
                 ])
@@ -127,20 +127,20 @@ impl Jobs {
 /// `NAME=TEXT` or `NAME:=JSON`.
 fn read(kind: &str, parameter: &str) -> Result<(String, Value), CtlError> {
     let wrong = |why: String| Err(CtlError::Arguments(why));
-    // The text may be a secret that somebody forgot the name of, so it is not repeated.
+    // Not repeated in the error: the text may be a secret without its name.
     let Some((name, value)) = parameter.split_once('=') else {
-        return wrong("a parameter is NAME=TEXT or NAME:=VALUE".into());
+        return wrong("write a parameter as NAME=TEXT or NAME:=VALUE".into());
     };
     let (name, value) = match name.strip_suffix(':') {
         None => (name, value.into()),
         Some(name) => match serde_json::from_str(value) {
             Ok(value) => (name, value),
-            Err(_) => return wrong(format!("{name}: what follows := must be a number, true or false")),
+            Err(_) => return wrong(format!("{name}: the value after := must be a number, true or false")),
         },
     };
     let schema = kind.parse::<Kind>().ok().map(Kind::schema);
     if schema.is_some_and(|schema| schema.fields().any(|field| field.secret && field.name == name)) {
-        let why = "is a secret, and arguments can be seen by others: put it into a file for --values";
+        let why = "is a secret, and other users of this machine can read arguments: put it into a file for --values";
         return wrong(format!("{name}: {why}"));
     }
     Ok((name.to_owned(), value))
@@ -149,9 +149,9 @@ fn read(kind: &str, parameter: &str) -> Result<(String, Value), CtlError> {
 /// The build list of a domain.
 #[derive(Debug, Subcommand)]
 pub enum Builds {
-    /// Show it
+    /// Show the build list
     Show,
-    /// Replace it
+    /// Replace the build list
     Import {
         /// File with the build list (JSON); -: standard input
         file: PathBuf,
@@ -168,13 +168,13 @@ impl Builds {
     }
 }
 
-/// What has come of jobs.
+/// Outcomes of jobs.
 #[derive(Debug, Args)]
 pub struct Outcomes {
-    /// Only of the job with this number
+    /// Only outcomes of the job with this number
     #[arg(long, value_name = "ID")]
     job: Option<u64>,
-    /// Stop after so many devices [default: all]
+    /// Stop after this many devices [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }

@@ -1,8 +1,8 @@
-//! `provbroker ctl …`: the operators' REST interface from the command line.
+//! `provbroker ctl …`: a command-line client of the operators' REST interface.
 //!
-//! A thin client: a command becomes one call of the interface (lists: one for each page), and its answer becomes a table or, with
-//! `--json`, stays what it is. What is allowed and what is right is for the broker to say. The commands of a thing stand together
-//! with the calls that they become.
+//! A command becomes one call of the interface (for lists, one per page). Its answer is shown as a table or, with
+//! `--json`, unchanged. This module checks neither authority nor values; the broker does. The commands of a kind of
+//! object are in one file with their calls. The commands are listed in `docs/operators.md`.
 
 pub mod call;
 mod client;
@@ -25,7 +25,7 @@ use self::call::{Call, Files};
 use self::client::Client;
 use crate::core::model::ids::Secret;
 
-/// The variable with the password.
+/// Environment variable with the password.
 const PASSWORD: &str = "PROVBROKER_PASSWORD";
 
 /// Arguments of `provbroker ctl`.
@@ -37,7 +37,7 @@ pub struct Ctl {
     group: Group,
 }
 
-/// Where the broker is, who calls, and how the answer is shown.
+/// Address of the broker, log-in and form of the output.
 #[derive(Debug, Args)]
 struct Connection {
     /// Address of the broker
@@ -46,24 +46,24 @@ struct Connection {
     /// Log in as this domain instead of the instance
     #[arg(long, global = true, env = "PROVBROKER_DOMAIN", value_name = "DOMAIN")]
     domain: Option<String>,
-    /// File with the password of the instance or domain [default: what `PROVBROKER_PASSWORD` says]
+    /// File with the password of the instance or domain [default: the value of `PROVBROKER_PASSWORD`]
     #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Domain that the command is about [default: the one of the log-in]
+    /// Domain to operate on [default: the domain of the log-in]
     #[arg(long = "in", global = true, value_name = "DOMAIN")]
     within: Option<String>,
-    /// Show the JSON of the interface instead of a table; lists are one array
+    /// Print the JSON of the interface instead of a table; a list becomes one array
     #[arg(long, global = true)]
     json: bool,
 }
 
-/// What there is to be operated.
+/// Groups of commands.
 #[derive(Debug, Subcommand)]
 enum Group {
     /// Tenants and their settings
     #[command(subcommand)]
     Domains(domains::Domains),
-    /// Who may see and use the things of a domain
+    /// Access of other domains to a domain
     #[command(subcommand)]
     Access(domains::Access),
     /// Categories of a domain
@@ -80,24 +80,24 @@ enum Group {
     /// Provisioning codes
     #[command(subcommand)]
     Codes(codes::Codes),
-    /// One code for each of many users
+    /// Roll-outs: one code for each of many users
     #[command(subcommand)]
     Rollouts(codes::Rollouts),
-    /// Updates and configuration of devices
+    /// Jobs: updates and configurations of devices
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// The build list that new update jobs take
+    /// Build list for new update jobs
     #[command(subcommand)]
     Builds(jobs::Builds),
-    /// What has come of jobs, by device
+    /// Outcomes of jobs, by device
     Outcomes(jobs::Outcomes),
-    /// Whole lists as CSV on standard output
+    /// Export whole lists as CSV to standard output
     #[command(subcommand)]
     Export(codes::Export),
 }
 
 impl Ctl {
-    /// The call that the command becomes. Files that it names are read with `files`.
+    /// The call of a command. Files that it names are read with `files`.
     pub fn call(&self, files: &dyn Files) -> Result<Call, CtlError> {
         let call = match &self.group {
             Group::Domains(command) => command.call(files)?,
@@ -119,7 +119,7 @@ impl Ctl {
         }
     }
 
-    /// Does what the command says.
+    /// Runs the command.
     pub fn run(&self) -> Result<(), CtlError> {
         let call = self.call(&Disk)?;
         let path = call.path()?;
@@ -130,16 +130,16 @@ impl Ctl {
             let client = Client::log_in(&self.connection.url, self.domain(), &password).await?;
             output::show(&client, call, &path, self.connection.json, &mut std::io::stdout()).await
         });
-        // A list that is still being read from standard input must not hold up the end.
+        // A pending read from standard input must not delay the exit.
         runtime.shutdown_background();
         match done {
-            // Whoever reads has seen enough.
+            // The reader of our output has closed it.
             Err(CtlError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
     }
 
-    /// As whom to log in. A variable that is set to nothing says nothing.
+    /// Domain of the log-in. An empty variable counts as not set.
     fn domain(&self) -> Option<&str> {
         self.connection.domain.as_deref().filter(|domain| !domain.is_empty())
     }

@@ -1,4 +1,4 @@
-//! Answers on their way out.
+//! Prints answers: objects, lists page by page, and CSV.
 
 use std::io::Write;
 
@@ -10,10 +10,10 @@ use super::call::{Body, Call, List, Show};
 use super::client::Client;
 use super::table::{Table, thing};
 
-/// Rows in one page; as many as the interface gives.
+/// Entries per page, the most that the interface allows.
 const PAGE: u64 = 1000;
 
-/// Does a call and shows its answer.
+/// Performs a call and prints its answer.
 pub(super) async fn show(
     client: &Client,
     mut call: Call,
@@ -45,7 +45,7 @@ pub(super) async fn show(
     Ok(out.flush()?)
 }
 
-/// A list, page by page until its end. A page may be short, or empty, and not be the last one.
+/// Prints a list page by page. A short or empty page need not be the last one.
 async fn rows(
     client: &Client,
     call: &Call,
@@ -54,7 +54,7 @@ async fn rows(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<(), CtlError> {
-    let odd = |what: &str| CtlError::Answer(format!("the answer has {what}; is this a broker of this version?"));
+    let invalid = |what: &str| CtlError::Answer(format!("the answer has {what}; is this a broker of this version?"));
     let mut left = list.pages.map(|limit| limit.limit.unwrap_or(u64::MAX));
     let (mut table, mut cursor, mut first) = (Table::new(list.columns), None, true);
     if json {
@@ -66,7 +66,7 @@ async fn rows(
         query.extend(cursor.clone().map(|cursor| ("cursor", cursor)));
         let (_, mut page) = client.json(client.call(call.method, path, &query, Body::None).await?).await?;
         let Some(Value::Array(items)) = page.get_mut(list.member).map(Value::take) else {
-            return Err(odd("no list"));
+            return Err(invalid("no list"));
         };
         left = left.map(|left| left.saturating_sub(items.len() as u64));
         if json {
@@ -91,7 +91,7 @@ async fn rows(
             break;
         }
         if next == cursor {
-            return Err(odd("no end"));
+            return Err(invalid("no end"));
         }
         cursor = next;
     }
@@ -101,7 +101,7 @@ async fn rows(
     Ok(out.flush()?)
 }
 
-/// A row for each entry of a member of a row, with the other members of the row.
+/// Splits a row into one row for each item of its member `each`; the other members are repeated.
 fn parts(rows: Vec<Value>, each: Option<&str>) -> Vec<Value> {
     let Some(member) = each else { return rows };
     let mut all = Vec::new();
@@ -116,10 +116,10 @@ fn parts(rows: Vec<Value>, each: Option<&str>) -> Vec<Value> {
     all
 }
 
-/// CSV as it comes. What was issued before a roll-out broke off is there, so the number of the roll-out is worth a line.
+/// Copies CSV to the output. Prints the number of a roll-out, so that its codes can be revoked if the list breaks off.
 async fn copy(client: &Client, mut answer: Response, out: &mut dyn Write) -> Result<(), CtlError> {
-    let location = answer.headers().get("location").and_then(|place| place.to_str().ok());
-    let rollout = location.and_then(|place| place.rsplit('/').next()).and_then(|id| id.parse::<u64>().ok());
+    let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
+    let rollout = location.and_then(|value| value.rsplit('/').next()).and_then(|id| id.parse::<u64>().ok());
     if let Some(id) = rollout {
         eprintln!("provbroker: roll-out {id}");
     }
@@ -133,7 +133,7 @@ async fn copy(client: &Client, mut answer: Response, out: &mut dyn Write) -> Res
             Err(error) => {
                 let CtlError::Unreachable { why, .. } = client.lost(&error) else { return Err(client.lost(&error)) };
                 let advice = rollout.map_or_else(String::new, |id| {
-                    format!("; see `rollouts show {id}`, and take it back with `rollouts delete {id} --revoke`")
+                    format!("; see `rollouts show {id}`, and revoke its codes with `rollouts delete {id} --revoke`")
                 });
                 return Err(CtlError::Answer(format!("the list broke off: {why}{advice}")));
             }

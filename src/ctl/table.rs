@@ -1,4 +1,4 @@
-//! Tables: aligned columns with a head line, in plain characters.
+//! Formats tables: aligned columns with a header, in plain characters.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use super::escape::escaped;
 /// Members that are times.
 const TIMES: [&str; 6] = ["at", "created", "entered", "issued", "seen", "validUntil"];
 
-/// What is greater is milliseconds: in seconds it would be a year beyond 5000.
+/// Numbers above this are milliseconds: as seconds they would lie after the year 5000.
 const MILLIS: u64 = 100_000_000_000;
 
 /// A value on one line. `name` is that of its member.
@@ -34,7 +34,7 @@ fn shown(name: &str, value: &Value) -> String {
 
 fn time(at: u64) -> String {
     let since = if at > MILLIS { Duration::from_millis(at) } else { Duration::from_secs(at) };
-    // What lies beyond the year 9999 cannot be written.
+    // Times after the year 9999 cannot be formatted.
     if since.as_secs() < 253_402_300_800 {
         humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
     } else {
@@ -42,17 +42,17 @@ fn time(at: u64) -> String {
     }
 }
 
-/// Something stands in every place, so that an empty text is seen and a column is never missing.
+/// Replaces missing and empty texts by a visible mark, so that columns stay countable.
 fn visible(text: Option<String>) -> String {
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".into())
 }
 
-/// The value at a path of member names with dots between them.
+/// The value at a path of member names, separated by dots.
 fn find<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(row, |value, name| value.get(name))
 }
 
-/// A table that is written in parts. Widths are those of the longest cell so far.
+/// A table that is written in parts. The width of a column is that of its longest cell so far.
 pub(super) struct Table {
     columns: &'static [Column],
     widths: Vec<usize>,
@@ -65,7 +65,7 @@ impl Table {
         Self { columns, widths, begun: false }
     }
 
-    /// Some rows as lines; the first time with the head line before them.
+    /// Formats rows; the first call puts the header in front.
     pub fn add<'a>(&mut self, rows: impl IntoIterator<Item = &'a Value>) -> String {
         let cell = |row: &Value, path: &str| {
             visible(find(row, path).map(|value| shown(path.rsplit('.').next().unwrap_or(path), value)))
@@ -84,7 +84,7 @@ impl Table {
     }
 }
 
-/// One thing: a line for each member, members within members joined by dots.
+/// Formats an object: one line for each member, names of nested members joined by dots.
 pub(super) fn thing(value: &Value) -> String {
     let mut lines = Vec::new();
     flatten(String::new(), "", value, &mut lines);
@@ -108,7 +108,7 @@ fn flatten(path: String, name: &str, value: &Value, into: &mut Vec<(String, Stri
 fn aligned(cells: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        // Writing into a text does not fail.
+        // Writing to a string does not fail.
         let _ = write!(line, "{cell:width$}  ");
     }
     line.truncate(line.trim_end().len());

@@ -1,4 +1,4 @@
-//! The values that labels can have.
+//! Labels of metrics and their fixed values.
 
 use crate::core::policy::jobs::config::Kind;
 
@@ -6,7 +6,7 @@ use crate::core::policy::jobs::config::Kind;
 pub trait Label: Copy + 'static {
     /// Name of the label.
     const KEY: &'static str;
-    /// Every variant.
+    /// All variants.
     const ALL: &'static [Self];
     /// The texts of all variants, in the same order.
     const VALUES: &'static [&'static str];
@@ -14,11 +14,11 @@ pub trait Label: Copy + 'static {
     /// The text of this variant.
     fn as_str(self) -> &'static str;
 
-    /// The place of this variant in [`Label::ALL`].
+    /// The index of this variant in [`Label::ALL`].
     fn index(self) -> usize;
 }
 
-/// Declares a label: enum, name of the label, and per variant its text and meaning.
+/// Declares a label: enum, name of the label, and text and meaning of each variant.
 macro_rules! label {
     ($(#[$of:meta])* $name:ident $key:literal { $($variant:ident $text:literal $help:literal,)* }) => {
         $(#[$of])*
@@ -46,10 +46,10 @@ mod users_role;
 
 pub use users_role::{OrderEvent, RequestEvent};
 
-/// What work for a device is about.
+/// Kind of work for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobKind {
-    /// Software.
+    /// Update of firmware and boot code.
     Update,
     /// A kind of configuration.
     Config(Kind),
@@ -94,37 +94,37 @@ impl Label for JobKind {
 }
 
 label! {
-    /// What came of an attempt at work for a device.
+    /// Outcome of an attempt at work for a device.
     JobOutcome "outcome" {
-        Sent "sent" "Was sent. A configuration counts when it ends, an update when it is ordered.",
-        Done "done" "Has worked.",
-        Failed "failed" "Has failed; unless it is given up, it is tried again.",
-        GivenUp "given_up" "Has failed as often as it may.",
+        Sent "sent" "Sent to the device: a configuration counts when it ends, an update when it is ordered.",
+        Done "done" "Succeeded.",
+        Failed "failed" "Failed; it is tried again unless it is given up.",
+        GivenUp "given_up" "Failed in the last allowed attempt.",
     }
 }
 
 label! {
-    /// What a tunnel session is for. The lines of jobs are not counted here.
+    /// Purpose of a tunnel session. Sessions for the lines of jobs are not counted.
     TunnelUse "purpose" {
         Passthrough "passthrough" "A request of a browser.",
-        Pipe "pipe" "A connection that a browser upgrades.",
+        Pipe "pipe" "A connection that a browser has upgraded.",
         Fetch "fetch" "A request of a service client.",
     }
 }
 
 label! {
-    /// How a tunnel session ended.
+    /// Outcome of a tunnel session.
     TunnelEnd "outcome" {
-        Done "done" "With a whole answer.",
-        Refused "refused" "The device is gone, or has too many sessions.",
+        Done "done" "With a complete answer.",
+        Refused "refused" "The device is not connected, or has too many sessions.",
         Timeout "timeout" "The device did not answer in time.",
-        Failed "failed" "The device was lost, or its answer is none.",
-        Abandoned "abandoned" "Whoever asked has gone away.",
+        Failed "failed" "The device disconnected, or its answer is invalid.",
+        Abandoned "abandoned" "The client has gone away.",
     }
 }
 
 label! {
-    /// The way of bytes.
+    /// Direction of bytes.
     Direction "direction" {
         ToDevice "to_device" "Towards the device.",
         FromDevice "from_device" "From the device.",
@@ -132,25 +132,25 @@ label! {
 }
 
 label! {
-    /// A part of the way from the upgrade to membership.
+    /// Stage of a registration, from the upgrade to membership.
     EntryStage "stage" {
         Identify "identify" "From the upgrade to the identify message.",
-        Claim "claim" "From there to the decision of the store.",
-        Answer "answer" "From there to the right answer to the challenge.",
-        Join "join" "From there to membership.",
+        Claim "claim" "From the identify message to the decision of the store.",
+        Answer "answer" "From that decision to the correct answer to the challenge.",
+        Join "join" "From that answer to membership.",
     }
 }
 
 label! {
-    /// Which codes are counted together.
+    /// Validity of a code.
     CodeKind "kind" {
-        Short "short" "Short validity.",
-        Rollout "rollout" "Long validity.",
+        Short "short" "Short validity: minutes.",
+        Rollout "rollout" "Long validity: codes of a roll-out.",
     }
 }
 
 label! {
-    /// Who is at the other end of a WebSocket.
+    /// The peer of a WebSocket connection.
     Peer "peer" {
         Device "device" "A device.",
         App "app" "Users or another app.",
@@ -158,38 +158,38 @@ label! {
 }
 
 label! {
-    /// Why a connection was refused.
+    /// Reason why a connection was refused.
     Refusal "reason" {
-        TooMany "too_many" "The cap of the listener.",
+        TooMany "too_many" "The limit of the listener is reached.",
         Attempts "attempts" "Too many wrong attempts from this source address.",
         Draining "draining" "The process is stopping.",
-        BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or of another version.",
+        BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or another version of the protocol.",
         UnknownPath "unknown_path" "No such domain, instance or path.",
     }
 }
 
 label! {
-    /// How a TLS handshake ended.
+    /// Outcome of a TLS handshake.
     Handshake "outcome" {
         Full13 "full_1.3" "A new session of TLS 1.3.",
         Resumed13 "resumed_1.3" "A resumed session of TLS 1.3.",
         Full12 "full_1.2" "A new session of TLS 1.2.",
         Resumed12 "resumed_1.2" "A resumed session of TLS 1.2.",
-        TimedOut "timed_out" "Took too long.",
-        Failed "failed" "No TLS, nothing in common, or broken off.",
+        TimedOut "timed_out" "Exceeded its time limit.",
+        Failed "failed" "Not TLS, no common version or cipher, or broken off.",
     }
 }
 
 label! {
-    /// What became of an identify message or a challenge.
+    /// Result of an identify message or a challenge.
     Registration "outcome" {
         EnteredCode "entered_code" "Entered a domain by a code.",
         EnteredAuto "entered_auto" "Entered a domain by automatic provisioning.",
         EnteredManual "entered_manual" "Entered a domain by an administrator.",
         Challenged "challenged" "Was sent a challenge.",
-        Authenticated "authenticated" "Answered the challenge rightly.",
-        WrongDigest "wrong_digest" "Answered it wrongly.",
-        Unassigned "unassigned" "Belongs to no domain and waits.",
+        Authenticated "authenticated" "Answered the challenge correctly.",
+        WrongDigest "wrong_digest" "Answered the challenge incorrectly.",
+        Unassigned "unassigned" "Belongs to no domain; waits as an unassigned device.",
         BadCode "bad_code" "Brought a code that is not open.",
         BadToken "bad_token" "Brought a wrong token, domain or category.",
         OtherDomain "refused_other_domain" "Belongs to another domain.",
@@ -199,7 +199,7 @@ label! {
 }
 
 label! {
-    /// What was wrong.
+    /// Kind of a wrong attempt.
     Attempt "kind" {
         DeviceDigest "device_digest" "The digest of a device.",
         DeviceCode "device_code" "A code brought by a device.",
@@ -211,36 +211,36 @@ label! {
 }
 
 label! {
-    /// What happened to a code at Devices.
+    /// Event of a code at Devices.
     CodeEvent "event" {
-        Issued "issued" "Handed out, short validity.",
-        IssuedRollout "issued_rollout" "Handed out, long validity.",
-        Claimed "claimed" "Used up by a device or port.",
+        Issued "issued" "Issued with short validity.",
+        IssuedRollout "issued_rollout" "Issued with long validity.",
+        Claimed "claimed" "Used by a device or an analogue port.",
         Revoked "revoked" "Ended by an operator before its time.",
-        Wrong "wrong" "A claim that was refused: unknown, expired, used or malformed.",
-        TooManyOpen "too_many_open" "Not handed out: too many are open.",
-        DirectoryUnavailable "directory_unavailable" "Not handed out: no directory.",
+        Wrong "wrong" "A claim was refused: the code is unknown, expired, used or malformed.",
+        TooManyOpen "too_many_open" "Not issued: too many codes are open.",
+        DirectoryUnavailable "directory_unavailable" "Not issued: the directory is not available.",
     }
 }
 
 label! {
-    /// What happened to a notice.
+    /// Event of a notice.
     NoticeEvent "event" {
         Deposited "deposited" "Put into the mailbox.",
-        Delivered "delivered" "Written to a connection.",
-        Copied "copied" "Copied to a further connection that asked about the code.",
-        Settled "settled" "Seen by Users; left the mailbox.",
-        Released "released" "Given back unsettled.",
+        Delivered "delivered" "Written to an app connection.",
+        Copied "copied" "Sent as a copy to a further app connection that had requested the code.",
+        Settled "settled" "Confirmed by Users and removed from the mailbox.",
+        Released "released" "Returned to the mailbox unsettled.",
     }
 }
 
 label! {
-    /// How /init was answered.
+    /// Kind of an answer to /init.
     InitAnswer "answer" {
         FirstContact "first_contact" "The form, at the first contact of a MAC address.",
-        Form "form" "The form, or nothing new.",
+        Form "form" "The form again, or no change.",
         Found "found" "The address for a valid code.",
-        Wrong "wrong" "The form again, for a wrong code.",
+        Wrong "wrong" "The form, because the code is wrong.",
         RateLimited "rate_limited" "429.",
         BadRequest "bad_request" "404, 405 or 414.",
         Unavailable "unavailable" "503: the store does not answer.",
@@ -248,13 +248,13 @@ label! {
 }
 
 label! {
-    /// What happened to a code at the own directory.
+    /// Event of a code at the directory of this process.
     ListingEvent "event" {
-        Listed "listed" "Made.",
+        Listed "listed" "Listed.",
         GivenBack "given_back" "Deleted before its end.",
         Unauthorized "unauthorized" "Refused: no or wrong credential.",
-        BadRequest "bad_request" "Refused: not as agreed.",
-        RateLimited "rate_limited" "Refused: too fast, or too many open.",
+        BadRequest "bad_request" "Refused: the request is malformed.",
+        RateLimited "rate_limited" "Refused: the rate is too high, or too many codes are open.",
         Unavailable "unavailable" "Refused: the store does not answer.",
     }
 }
@@ -264,14 +264,14 @@ label! {
     StoreOp "operation" {
         EnsureDomain "ensure_domain" "Making a domain.",
         Domains "domains" "Reading all domains.",
-        PutCode "put_code" "Keeping a code.",
+        PutCode "put_code" "Storing a code.",
         FindCode "find_code" "Looking a code up.",
         CodeIn "code_in" "Looking a code up in a domain.",
-        HoldCode "hold_code" "Noting who waits for a notice.",
+        HoldCode "hold_code" "Recording which app connection requested a code.",
         FindDevice "find_device" "Reading a device.",
-        Enter "enter" "Letting a device in.",
-        Confirm "confirm" "Confirming a password.",
-        Refresh "refresh" "Replacing what a device says of itself.",
+        Enter "enter" "Entering a device into a domain.",
+        Confirm "confirm" "Confirming a tentative password.",
+        Refresh "refresh" "Updating the facts of a device.",
         Remove "remove" "Forgetting a device.",
         ClaimPort "claim_port" "Using a code for a port.",
         RecordUnassigned "record_unassigned" "Recording an unassigned device.",
@@ -285,16 +285,16 @@ label! {
         EndLease "end_lease" "Ending the lease of a node.",
         PublishMemberCount "tell_members" "Recording how many members a node has.",
         Figures "figures" "Counting devices, codes and notices.",
-        Attach "attach" "Noting where a device is.",
-        Detach "detach" "Noting that a device is gone.",
-        Whereabouts "whereabouts" "Asking where a device is.",
+        Attach "attach" "Recording the presence of a device.",
+        Detach "detach" "Removing the presence of a device.",
+        Whereabouts "whereabouts" "Reading the presence of a device.",
         List "list" "Listing a code at the directory.",
         LookUp "look_up" "Looking a code up at the directory.",
         Unlist "unlist" "Ending a code at the directory.",
-        Remember "remember" "Remembering an answer.",
-        Recall "recall" "Looking for a remembered answer.",
+        Remember "remember" "Storing an answer for repeated requests.",
+        Recall "recall" "Looking a stored answer up.",
         Contact "contact" "Recording a contact at /init.",
-        OpenListings "open_listings" "Counting open codes.",
+        OpenListings "open_listings" "Counting open codes at the directory.",
         CreateDomain "create_domain" "Making a domain for an operator.",
         ChangeDomain "change_domain" "Changing the settings of a domain.",
         DeleteDomain "delete_domain" "Deleting a domain.",
@@ -309,7 +309,7 @@ label! {
         DeviceCount "device_count" "Counting devices.",
         Rename "rename" "Renaming a device.",
         Recategorise "recategorise" "Putting a device into another category.",
-        KeepWork "keep_work" "Keeping the progress of a device.",
+        KeepWork "keep_work" "Storing the work of a device.",
         Ports "ports" "Reading the ports of a device.",
         RemovePort "remove_port" "Forgetting a port.",
         Transfer "transfer" "Moving a device to another domain.",
@@ -318,8 +318,8 @@ label! {
         EndOffer "end_offer" "Ending an offer.",
         ListUnassigned "strangers" "Listing unassigned devices.",
         UnassignedCount "stranger_count" "Counting unassigned devices.",
-        AttachUnassigned "attach_stranger" "Noting where an unassigned device is.",
-        DetachUnassigned "detach_stranger" "Noting that an unassigned device is gone.",
+        AttachUnassigned "attach_stranger" "Recording the presence of an unassigned device.",
+        DetachUnassigned "detach_stranger" "Removing the presence of an unassigned device.",
         FindUnassigned "stranger" "Looking an unassigned device up.",
         ForgetUnassigned "forget_stranger" "Forgetting an unassigned device.",
         Codes "codes" "Listing codes.",
@@ -331,11 +331,11 @@ label! {
         RemoveRollout "remove_rollout" "Forgetting a roll-out.",
         Note "note" "Adding to a timeline.",
         Timeline "timeline" "Reading a timeline.",
-        PutRequests "put_requests" "Keeping requests for phones.",
-        Requests "requests" "Reading requests for phones.",
-        Advance "advance" "Noting that a request has got further.",
-        ForgetRequest "forget_request" "Forgetting a request for a phone.",
-        PeopleRollout "people_rollout" "Making or reading a roll-out of people.",
+        PutRequests "put_requests" "Storing phone requests.",
+        Requests "requests" "Reading phone requests.",
+        Advance "advance" "Storing the progress of a phone request.",
+        ForgetRequest "forget_request" "Forgetting a phone request.",
+        PeopleRollout "people_rollout" "Making or reading a roll-out of the Users role.",
         Turn "turn" "Taking or ending a turn.",
         PlaceOrder "place_order" "Placing an order for the backend.",
         TakeOrders "take_orders" "Taking orders that are due.",
@@ -343,23 +343,23 @@ label! {
         FailedOrders "dead_orders" "Counting, reading or reviving orders.",
         Lock "lock" "Taking, renewing or giving back a lock.",
         TicketKeys "ticket_keys" "Reading the keys of session tickets.",
-        PutAccount "put_account" "Keeping an account.",
+        PutAccount "put_account" "Storing an account.",
         Accounts "accounts" "Reading accounts.",
         RemoveAccount "remove_account" "Forgetting an account.",
         BeginSession "begin_session" "Beginning a session in a browser.",
         UseSession "use_session" "Looking a session up.",
         SessionsOf "sessions_of" "Listing the sessions of an account.",
         EndSession "end_session" "Ending sessions.",
-        AppendAudit "note_deed" "Adding to the list of deeds.",
-        Audit "deeds" "Reading the list of deeds.",
-        Publish "publish" "Telling the other nodes.",
-        Ping "ping" "Asking whether it is there.",
-        Now "now" "Asking for its clock.",
+        AppendAudit "note_deed" "Adding to the audit log.",
+        Audit "deeds" "Reading the audit log.",
+        Publish "publish" "Publishing a signal to the other nodes.",
+        Ping "ping" "Probing the store.",
+        Now "now" "Reading the clock of the store.",
     }
 }
 
 label! {
-    /// Where admission is decided.
+    /// A gate of admission.
     GateName "gate" {
         Connection "connection" "Before TLS and HTTP.",
         Registration "registration" "After the identify message, before the work in the store.",
@@ -367,14 +367,14 @@ label! {
 }
 
 label! {
-    /// How admission was decided.
+    /// Outcome of admission.
     Admission "outcome" {
         AtOnce "at_once" "Admitted at once.",
         AfterWaiting "after_waiting" "Admitted after waiting.",
-        Full "full" "Sent away: no place to wait, or it had to make room for a shorter lane.",
-        TooLong "too_long" "Sent away: the wait would be, or was, too long.",
-        Memory "memory" "Sent away: memory is short.",
-        Descriptors "descriptors" "Sent away: descriptors are short.",
-        Gone "gone" "Went away while waiting.",
+        Full "full" "Refused: the queue is full, or the place was given to a shorter lane.",
+        TooLong "too_long" "Refused: the wait would be, or was, too long.",
+        Memory "memory" "Refused: memory is short.",
+        Descriptors "descriptors" "Refused: file descriptors are short.",
+        Gone "gone" "Disconnected while waiting.",
     }
 }

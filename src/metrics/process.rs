@@ -1,7 +1,7 @@
-//! The process metrics of the kernel, under the names that all Prometheus client libraries use.
+//! Metrics of this process from the kernel, under the names that Prometheus client libraries use.
 //!
-//! Read from `/proc` at each scrape instead of being recorded, so they cost nothing between scrapes. A value that
-//! cannot be read is left out.
+//! They are read from `/proc` at each scrape, so they cost nothing in between. A figure that cannot be read is left
+//! out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,16 +18,16 @@ const fn metric(name: &'static str, kind: Kind, unit: Unit, help: &'static str) 
 
 /// This part of the table.
 pub(super) const TABLE: &[Metric] = &[
-    metric("process_cpu_seconds_total", Kind::Counter, Unit::Seconds, "Processor time of this process."),
-    metric("process_resident_memory_bytes", Kind::Gauge, Unit::Bytes, "Memory of this process that is in RAM."),
-    metric("process_virtual_memory_bytes", Kind::Gauge, Unit::Bytes, "Addresses that this process has mapped."),
+    metric("process_cpu_seconds_total", Kind::Counter, Unit::Seconds, "Processor time used by this process."),
+    metric("process_resident_memory_bytes", Kind::Gauge, Unit::Bytes, "Resident memory of this process."),
+    metric("process_virtual_memory_bytes", Kind::Gauge, Unit::Bytes, "Virtual memory of this process."),
     metric("process_threads", Kind::Gauge, Unit::Count, "Threads of this process."),
-    metric("process_open_fds", Kind::Gauge, Unit::Count, "Open file descriptors; each connection is one."),
-    metric("process_max_fds", Kind::Gauge, Unit::Count, "File descriptors that this process may have open."),
-    metric("process_start_time_seconds", Kind::Gauge, Unit::Seconds, "Unix time of the start of this process."),
+    metric("process_open_fds", Kind::Gauge, Unit::Count, "Open file descriptors; each connection takes one."),
+    metric("process_max_fds", Kind::Gauge, Unit::Count, "Limit of open file descriptors."),
+    metric("process_start_time_seconds", Kind::Gauge, Unit::Seconds, "Start of this process as Unix time."),
 ];
 
-/// Adds the figures in the text format of Prometheus.
+/// Appends the figures in the text format of Prometheus.
 pub(super) fn render(text: &mut String) {
     let figures = read();
     for (metric, value) in TABLE.iter().zip(figures).filter_map(|(metric, value)| Some((metric, value?))) {

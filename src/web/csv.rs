@@ -1,4 +1,4 @@
-//! CSV on its way out, in pieces (RFC 4180, UTF-8).
+//! Writes CSV as a stream (RFC 4180, UTF-8).
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -8,20 +8,20 @@ use futures_util::{Stream, StreamExt as _};
 use crate::core::model::time::UnixMillis;
 use crate::core::protocol::csv::guarded;
 
-/// The media type of all answers here.
+/// Media type of the answers.
 pub const CSV: &str = "text/csv; charset=utf-8";
 
-/// Lines of CSV.
+/// A buffer of CSV lines.
 #[derive(Debug, Default)]
 pub struct Lines(Vec<u8>);
 
 impl Lines {
-    /// Adds a line. A cell that a spreadsheet would take for a formula is led by an apostrophe.
+    /// Adds a line. A cell that a spreadsheet would interpret as a formula is prefixed with an apostrophe.
     pub fn add<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         let mut writer =
             csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(&mut self.0);
         for cell in cells {
-            // Writing into memory does not fail.
+            // Writing to memory does not fail.
             let _ = writer.write_field(guarded(cell).as_bytes());
         }
         let _ = writer.write_record(None::<&[u8]>);
@@ -33,14 +33,14 @@ impl Lines {
     }
 }
 
-/// A time for people, in UTC.
+/// Formats a time in UTC.
 pub fn time(at: UnixMillis) -> String {
     let since = std::time::Duration::from_secs(at.seconds());
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-/// An answer in pieces. The first one is there already, so whatever fails before it is told as any error is. A later piece that is
-/// missing ends the connection: what has come then is no whole answer, and the client sees that.
+/// Streams an answer. The first piece is made before the status is sent, so errors up to then become an error status.
+/// An error in a later piece aborts the connection, so that the client notices the incomplete answer.
 pub async fn answer<E: std::error::Error + 'static>(
     mut response: actix_web::HttpResponseBuilder,
     name: &str,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_for_people() {
+    fn times_are_readable() {
         assert_eq!(time(UnixMillis(1_767_225_600_999)), "2026-01-01T00:00:00Z");
     }
 }

@@ -1,7 +1,7 @@
-//! The directory on the network: its calls for Devices and its address for phones (`docs/protocol/directory.md`).
+//! HTTP endpoints of the directory: the calls of Devices, and `/init` for devices (`docs/protocol/directory.md`).
 //!
-//! The rules of codes are `DirectoryService`'s, what a phone's query means and what it is answered is `core::init`'s. What is
-//! left for here: HTTP, and the limits for wrong codes.
+//! This module does HTTP and the limits for wrong codes only. The rules for codes are in `DirectoryService`; queries
+//! and answers of `/init` are in `core::protocol::init`.
 
 mod api;
 mod init;
@@ -19,18 +19,18 @@ use crate::core::model::time::Tick;
 use crate::core::policy::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
 use crate::directory::DirectoryService;
 
-/// Limits for wrong codes (`docs/protocol/directory.md` 4.4). They hold for this process.
+/// Limits for wrong codes (`docs/protocol/directory.md` 4.4). They are counted per process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongCodeLimits {
     /// Per MAC address.
     pub per_mac: Quota,
     /// Per source address.
     pub per_source: Quota,
-    /// More than so many wrong codes in a minute, over all, delay every answer to a code.
+    /// If there are more wrong codes per minute over all sources, every answer to a code is delayed.
     pub per_minute: u64,
-    /// By how much.
+    /// That delay.
     pub delay: Duration,
-    /// How many MAC addresses, and how many sources, are remembered.
+    /// How many MAC addresses, and how many source addresses, are tracked.
     pub max_keys: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for WrongCodeLimits {
     }
 }
 
-/// What the routes of the directory share.
+/// State shared by the routes of the directory.
 pub struct DirectoryWeb {
     service: Arc<DirectoryService>,
     wrong: Mutex<WrongCodes>,
@@ -57,7 +57,7 @@ pub struct DirectoryWeb {
 }
 
 impl DirectoryWeb {
-    /// Endpoints of `service`. `clock` is `clock::now` but for tests.
+    /// Endpoints of `service`. `clock` is `clock::now` except in tests.
     pub fn new(
         service: Arc<DirectoryService>,
         limits: &WrongCodeLimits,
@@ -67,7 +67,7 @@ impl DirectoryWeb {
         Self { service, wrong, delay: limits.delay, clock: Box::new(clock), found: Box::new(|_| {}) }
     }
 
-    /// `found` is told of every good code that a phone has brought. It must not block.
+    /// Sets a callback for every valid code that a device has sent. It must not block.
     #[must_use]
     pub fn with_found(mut self, found: impl Fn(Code) + Send + Sync + 'static) -> Self {
         self.found = Box::new(found);
@@ -75,19 +75,19 @@ impl DirectoryWeb {
     }
 
     fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongCodes) -> T) -> T {
-        // Counters are good to use even if a thread died with them.
+        // The counters are valid even if a thread has panicked while it held the lock.
         act(&mut self.wrong.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Who has brought how many wrong codes. Lives in memory only.
+/// Counters of wrong codes, in memory only.
 struct WrongCodes {
     by_mac: Attempts<Box<str>>,
     by_source: Attempts<SourceKey>,
     over_all: Window,
 }
 
-/// Whose attempt it is, as far as that is known.
+/// Origin of an attempt, as far as known.
 struct AttemptSource {
     mac: Option<Box<str>>,
     source: Option<SourceKey>,
@@ -102,29 +102,29 @@ impl WrongCodes {
         }
     }
 
-    fn blocked(&self, guesser: &AttemptSource, now: Tick) -> Option<Duration> {
-        let by_mac = guesser.mac.as_ref().and_then(|mac| self.by_mac.blocked(mac, now));
-        let by_source = guesser.source.as_ref().and_then(|source| self.by_source.blocked(source, now));
+    fn blocked(&self, origin: &AttemptSource, now: Tick) -> Option<Duration> {
+        let by_mac = origin.mac.as_ref().and_then(|mac| self.by_mac.blocked(mac, now));
+        let by_source = origin.source.as_ref().and_then(|source| self.by_source.blocked(source, now));
         by_mac.max(by_source)
     }
 
-    fn count(&mut self, guesser: &AttemptSource, now: Tick) {
-        if let Some(mac) = &guesser.mac {
+    fn count(&mut self, origin: &AttemptSource, now: Tick) {
+        if let Some(mac) = &origin.mac {
             self.by_mac.count(mac, now);
         }
-        if let Some(source) = &guesser.source {
+        if let Some(source) = &origin.source {
             self.by_source.count(source, now);
         }
         self.over_all.count(now);
     }
 }
 
-/// Where a request comes from: the other end of the socket. Headers are not believed.
+/// Source address of a request: the peer of the socket. Headers are not trusted.
 fn source_of(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|peer| peer.ip())
 }
 
-/// Whole seconds for `Retry-After`: never too early, never 0.
+/// Seconds for `Retry-After`, rounded up, at least 1.
 fn retry_after(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
@@ -154,12 +154,12 @@ pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConf
     }
 }
 
-/// Adds `/healthz`, which a public listener has whatever its role (`docs/protocol/directory.md` 3.3).
+/// Adds `/healthz`, which the public listener has with any role (`docs/protocol/directory.md` 3.3).
 pub fn health(config: &mut web::ServiceConfig) {
     config.service(web::resource("/healthz").route(web::get().to(healthz)).route(web::head().to(healthz)));
 }
 
-/// That the process answers; whether it is of use is said by `/readyz`.
+/// Liveness of the process; readiness is reported by `/readyz`.
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header(ContentType::plaintext()).insert_header(CacheControl(vec![NoStore])).body("ok\n")
 }

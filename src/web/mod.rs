@@ -1,5 +1,5 @@
-//! HTTP: upgrades to WebSocket, the directory's endpoints, the way through to devices, health and metrics, and the
-//! pages for people.
+//! Everything that is served over HTTP: upgrades to WebSocket, the directory, the passthrough to devices, the REST
+//! interface, health and metrics, and the pages.
 
 pub mod api;
 mod csv;

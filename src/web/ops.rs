@@ -7,12 +7,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::lifecycle::Shutdown;
 use crate::metrics;
 
-/// What the listener shows.
+/// State of the operations listener.
 #[derive(Clone)]
 pub struct Ops {
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
-    /// The life of the process, and whether the store answers.
+    /// Readiness of the process and of the store.
     pub shutdown: Shutdown,
 }
 
@@ -28,7 +28,7 @@ pub fn routes(ops: Ops) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 async fn render(ops: web::Data<Ops>) -> HttpResponse {
-    // Reading what the kernel says may take a while with very many connections; this thread has devices to serve.
+    // Reading `/proc` can be slow with very many connections, and would block a thread that serves devices.
     match web::block(move || metrics::render(&ops.metrics)).await {
         Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(_) => HttpResponse::ServiceUnavailable().finish(),

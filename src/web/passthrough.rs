@@ -1,8 +1,8 @@
-//! Browsers and programs at the web server inside a device: `/{domain}/{instance}/passthrough/DEVICE/KEY/REST?QUERY`
-//! (`docs/protocol/sysclient.md` section 8).
+//! Passthrough: HTTP requests of browsers and programs to the web server inside a device, at
+//! `/{domain}/{instance}/passthrough/DEVICE/KEY/REST?QUERY` (`docs/protocol/sysclient.md` section 8).
 //!
-//! Here is who gets through, and the plain way through actix; WebSockets go through [`pipe`]. The address holds the key of a
-//! session: it appears in no log and no error.
+//! This module checks the access and relays plain requests through actix; [`pipe`] carries WebSockets. The address
+//! contains the key of a session, so addresses must not appear in logs and errors.
 
 pub mod pipe;
 
@@ -34,16 +34,16 @@ use crate::store::Store;
 use crate::tenant::TenantDirectory;
 use crate::tenant_cache::Tenants;
 
-/// What a page of a device may do. It comes from our own host, so without this its scripts would be scripts of our origin:
-/// whoever controls a phone, or a text that it shows, could act with the cookies and the storage of whoever looks at it. In a
-/// sandbox without `allow-same-origin` the page has an origin of its own that nobody else shares. The device's own policy
-/// stays; a browser obeys both.
+/// Content security policy for pages of devices. They are served from our host, so without a sandbox their scripts
+/// would run in our origin: whoever controls a device, or a text that it shows, could use the cookies and storage of
+/// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself
+/// stays; browsers enforce both.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
 
-/// A request has this long to come whole; as long as a session may last.
+/// Time limit for receiving a request; as long as a session may last.
 const BODY_TIME: Duration = Duration::from_secs(600);
 
-/// Seconds after which a device may be back.
+/// `Retry-After` in seconds if a device is not connected.
 const RETRY: &str = "5";
 
 /// What requests at passthrough addresses use of the node.
@@ -69,8 +69,7 @@ pub fn routes(passthrough: Arc<Passthrough>) -> impl FnOnce(&mut web::ServiceCon
     }
 }
 
-/// Why a request gets no answer of a device: a status that the broker makes itself (`docs/protocol/sysclient.md` 8.6),
-/// and one short line.
+/// Why a request was not relayed: a status of the broker itself (`docs/protocol/sysclient.md` 8.6) and one short line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(u16, &'static str);
 
@@ -116,7 +115,7 @@ impl From<TunnelRefused> for Refused {
     }
 }
 
-/// What follows `/passthrough` in the address of a request, byte for byte; `None` if it is no passthrough address.
+/// The part of a request's address after `/passthrough`, unchanged; `None` if it is not a passthrough address.
 pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option<&'a str> {
     let (domain, rest) = raw.strip_prefix('/')?.split_once('/')?;
     let (name, rest) = rest.split_once('/')?;
@@ -126,10 +125,10 @@ pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option
     (domain == instance.domain && is(name, &instance.name) && is(word, "passthrough")).then_some(rest)
 }
 
-/// Who has got through.
+/// A permitted request.
 struct Permit {
     device: DeviceRecipient,
-    place: Admitted,
+    admitted: Admitted,
     holder: Holder,
 }
 
@@ -145,8 +144,8 @@ async fn admit(services: &Passthrough, address: &Address<'_>) -> Result<Permit, 
         return Err(Refused::DEVICE);
     }
     let device = services.directory.member(&domain, key).await.ok_or(Refused::OFFLINE)?;
-    let place = holder.admit().ok_or(Refused::TOO_MANY)?;
-    Ok(Permit { device, place, holder })
+    let admitted = holder.admit().ok_or(Refused::TOO_MANY)?;
+    Ok(Permit { device, admitted, holder })
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, services: web::Data<Passthrough>) -> HttpResponse {
@@ -170,16 +169,17 @@ async fn answer(
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(services, &address).await?;
     let unchanged = |_: &mut Head| {};
-    relay(request, &address.target(), payload, permit.device, Some(permit.place), unchanged).await.map(guarded)
+    relay(request, &address.target(), payload, permit.device, Some(permit.admitted), unchanged).await.map(guarded)
 }
 
-/// Asks a device for `target` and begins its answer, whose head `shape` may change. A `place` is kept until the answer is over.
+/// Sends a request for `target` to a device and starts the answer, whose head `shape` may change. `admitted` is held
+/// until the answer is complete.
 pub(super) async fn relay(
     request: &HttpRequest,
     target: &str,
     payload: web::Payload,
     device: DeviceRecipient,
-    place: Option<Admitted>,
+    admitted: Option<Admitted>,
     shape: impl FnOnce(&mut Head),
 ) -> Result<HttpResponse, Refused> {
     let draft = draft(request.method(), target, request.headers(), false)?;
@@ -188,11 +188,11 @@ pub(super) async fn relay(
     match tunnel.next().await {
         Output::Head(mut head) => {
             shape(&mut head);
-            Ok(respond(request, &head, tunnel, place))
+            Ok(respond(request, &head, tunnel, admitted))
         }
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),
         Output::Refused(refused) => Err(refused.into()),
-        // Nothing of these comes before a head.
+        // These events do not occur before a head.
         Output::Body(_) | Output::Sent | Output::Done => Err(Failure::NotHttp.into()),
     }
 }
@@ -202,7 +202,7 @@ fn draft(method: &Method, target: &str, fields: &header::HeaderMap, upgrade: boo
     Draft::new(method.as_str(), target, &fields, upgrade)
 }
 
-/// The whole body of a request. What is announced too long is not read.
+/// Reads the whole body of a request. A body that is announced as too long is not read.
 async fn collect(request: &HttpRequest, mut payload: web::Payload) -> Result<BytesMut, Refused> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > BODY_MAX as u64) {
@@ -224,8 +224,8 @@ fn builder(status: u16) -> HttpResponseBuilder {
     HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY))
 }
 
-/// Adds what every answer at a passthrough address has: the key in the address must not travel on, and the answer belongs to
-/// its session (`docs/protocol/devices-api.md` section 5).
+/// Adds the header fields of all passthrough answers: the key in the address must not be sent on as a referrer, and the
+/// answer belongs to its session (`docs/protocol/devices-api.md` section 5).
 fn guarded(mut response: HttpResponse) -> HttpResponse {
     let fields = response.headers_mut();
     for (name, value) in [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "private")] {
@@ -237,8 +237,8 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
     response
 }
 
-/// Begins the answer; its body is read from the device as fast as the client takes it.
-fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Admitted>) -> HttpResponse {
+/// Starts the answer; its body is read from the device as fast as the client reads it.
+fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, admitted: Option<Admitted>) -> HttpResponse {
     let mut response = builder(head.status);
     for field in &head.fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -246,9 +246,9 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
             response.append_header((name, value));
         }
     }
-    let pieces = stream(tunnel, place);
+    let pieces = stream(tunnel, admitted);
     match head.length {
-        // actix leaves the length of a 304 alone, and of a 204 there is none.
+        // actix keeps the length of a 304; a 204 has none.
         Some(length) if head.status == 304 => {
             response.insert_header((header::CONTENT_LENGTH, length));
             response.body(body::None::new())
@@ -261,7 +261,7 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
         Some(length) => response.body(SizedStream::new(length, pieces)),
         None => {
             if request.version() < Version::HTTP_11 {
-                // It knows no chunks. The end of the connection is the end of the body.
+                // HTTP/1.0 has no chunked encoding: the end of the connection is the end of the body.
                 response.force_close();
                 let mut response = response.body(BodyStream::new(pieces));
                 response.head_mut().no_chunking(true);
@@ -272,14 +272,14 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, place: Option<Adm
     }
 }
 
-/// The body of an answer. An error aborts the answer, so that the client sees that it is incomplete; dropping it, because the
-/// client has gone, ends the session at once.
-fn stream(tunnel: Tunnel, place: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
-    stream::unfold(Some((tunnel, place)), |open| async {
-        let (mut tunnel, place) = open?;
+/// The body of an answer. An error aborts it, so that the client notices that it is incomplete. If the client
+/// disconnects, the stream is dropped, which ends the session at once.
+fn stream(tunnel: Tunnel, admitted: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
+    stream::unfold(Some((tunnel, admitted)), |open| async {
+        let (mut tunnel, admitted) = open?;
         loop {
             return match tunnel.next().await {
-                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, place)))),
+                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, admitted)))),
                 Output::Head(_) | Output::Sent => continue,
                 Output::Done | Output::Refused(_) => None,
                 Output::Failed(failure) | Output::Abort(failure) => Some((Err(failure), None)),

@@ -1,9 +1,8 @@
-//! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path (`docs/protocol/sysclient.md`
-//! 1.2, `docs/protocol/appwebsocket.md` section 1).
+//! Handles `Upgrade: websocket` on the raw socket: routes by path and starts a connection actor.
 //!
-//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it
-//! (`src/connection/socket.rs`). Every such request of the public listener arrives here, so this routes by path and
-//! answers the rest itself.
+//! The HTTP dispatcher hands over the socket and ends; one task with the actor remains (`connection::socket`). All
+//! upgrade requests of the public listener come here, so this module also answers those that it refuses
+//! (`docs/protocol/sysclient.md` section 1, `docs/protocol/appwebsocket.md` section 1).
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -32,10 +31,10 @@ use crate::users_role::backend::exchange::InboundRegistry;
 use crate::users_role::exchange_connection::{Exchange, ExchangeServices};
 use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 
-/// A refused client has this long to take the answer.
+/// Time limit for a refused client to read the answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which kind of connection an address leads to.
+/// Target of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Devices,
@@ -50,7 +49,7 @@ pub struct Roles<'a> {
     /// It plays Devices.
     pub devices: bool,
     /// It plays Users, and exchanges connect to it.
-    pub switchboard: Option<&'a InboundRegistry>,
+    pub inbound: Option<&'a InboundRegistry>,
 }
 
 /// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two
@@ -79,7 +78,7 @@ fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> 
     }
 }
 
-/// Why a request becomes no WebSocket.
+/// Why an upgrade was refused.
 struct Refused {
     status: &'static str,
     fields: String,
@@ -92,7 +91,7 @@ impl Refused {
     }
 
     fn retry_after(status: &'static str, reason: Refusal, wait: Duration) -> Self {
-        // Rounded up: never too early.
+        // Rounded up, so that clients do not come too early.
         let fields = format!("Retry-After: {}\r\n", wait.as_millis().div_ceil(1000).max(1));
         Self { fields, ..Self::new(status, reason) }
     }
@@ -135,9 +134,9 @@ where
     match accept(&services.node, roles, shutdown, &request) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
-            // The dispatcher's buffers go when this returns; only the socket and the actor stay.
+            // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            accepted.start(io, first, services, roles.switchboard, shutdown);
+            accepted.start(io, first, services, roles.inbound, shutdown);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
@@ -158,13 +157,13 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Gives the connection a task of its own, which is as small as it can be: it lives as long as the connection.
+    /// Starts the task of the connection. The task is kept small because it lives as long as the connection.
     fn start<T>(
         self,
         io: T,
         first: bytes::Bytes,
         services: &Upgrades,
-        switchboard: Option<&InboundRegistry>,
+        inbound: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -188,12 +187,12 @@ impl Accepted {
                 actix_rt::spawn(run(io, opening, app, handle, bounds, slot));
             }
             Route::Exchange => {
-                // Without a switchboard there is no such route.
-                let Some(switchboard) = switchboard.cloned() else { return };
+                // Without a inbound there is no such route.
+                let Some(inbound) = inbound.cloned() else { return };
                 let exchange = services.exchange.clone();
                 let bounds = exchange.bounds;
                 let handle = ConnectionHandle::new(exchange.longest_before);
-                let exchange = Exchange::new(exchange, switchboard, source, handle.clone(), shutdown.clone());
+                let exchange = Exchange::new(exchange, inbound, source, handle.clone(), shutdown.clone());
                 actix_rt::spawn(run(io, opening, exchange, handle, bounds, slot));
             }
         }
@@ -201,7 +200,7 @@ impl Accepted {
 }
 
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
-    let users = roles.switchboard.map(|board| &*board.settings().instance);
+    let users = roles.inbound.map(|inbound| &*inbound.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::Exchange);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
@@ -229,7 +228,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let slot = node.connections().admit(peer).ok_or_else(|| {
         Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.admission().retry_after())
     })?;
-    // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes
+    // Written by hand: known clients require exactly these spellings, one blank, and less than 1024 bytes
     // (`docs/protocol/sysclient.md` 1.2).
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
@@ -254,7 +253,7 @@ where
     );
     io.write_all(answer.as_bytes()).await?;
     io.shutdown().await?;
-    // Until the client has closed too, so that a reset does not overtake the answer.
+    // Waits until the client has closed, too, so that a reset does not overtake the answer.
     let mut rest = [0; 512];
     while io.read(&mut rest).await? > 0 {}
     Ok(())

@@ -85,7 +85,7 @@ await test("signing in at an OpenID provider", 60, async (browser) => {
   const page = await watched(browser);
   await page.goto(`${base}/ui/sign-in`);
   await leave(page);
-  await page.getByRole("heading", { name: "Sign-in is not possible there at this moment" }).waitFor();
+  await page.getByRole("heading", { name: "Sign-in is not possible there at the moment" }).waitFor();
   page.faults = page.faults.filter((fault) => !/status of 503/.test(fault));
   const local = await watched(browser);
   await signIn(local, base, "anna");

@@ -96,8 +96,8 @@ await test("the pages of operators", 290, async (browser) => {
   await page.getByRole("link", { name: MAC }).click();
   await page.locator(".facts .tag", { hasText: "offline" }).waitFor();
   const reason = page.locator(".said.warn");
-  await reason.getByText("Why it stands still:").waitFor();
-  assert.match(await reason.innerText(), /has never come back with its password/);
+  await reason.getByText("Blocked because:").waitFor();
+  assert.match(await reason.innerText(), /has never proved its new password/);
   await clean(page);
   await page.screenshot({ path: join(shots, "stuck.png"), fullPage: true });
 

@@ -62,7 +62,7 @@ pub struct Lane {
     devices: u64,
     /// Codes whose notice this broker has delivered.
     delivered: BTreeSet<String>,
-    tally: Totals,
+    totals: Totals,
 }
 
 impl Lane {
@@ -74,7 +74,7 @@ impl Lane {
             broker,
             devices: number << 24,
             delivered: BTreeSet::new(),
-            tally: Totals::default(),
+            totals: Totals::default(),
         }
     }
 

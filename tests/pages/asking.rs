@@ -57,7 +57,7 @@ fn one_person_cannot_use_up_the_requests_of_others() {
             assert_eq!(answer.status, 303, "{}", answer.body);
             answer = anna.post(ADD, &[("token", &token)]).await;
         }
-        assert!(answer.status == 429 && answer.body.contains("Too many at this moment"), "{}", answer.body);
+        assert!(answer.status == 429 && answer.body.contains("Too many requests at the moment"), "{}", answer.body);
         assert!(answer.field("retry-after").is_some_and(|wait| (1..=10).contains(&wait.parse().unwrap())));
         assert!(anna.page("/ui/phones").await.contains("Waiting for the phone"), "what is in the store is shown");
         let mut ben = Browser::signed_in(broker.addr, "ben", PASSWORD).await;

@@ -146,7 +146,7 @@ fn errors_of_the_provider_become_pages() {
             ("error=access_denied", 403, "en", "You have not signed in"),
             ("error=access_denied&error_description=%3Cscript%3E", 403, "de", "Sie haben sich nicht angemeldet"),
             ("error=login_required", 403, "en", "Start again"),
-            ("error=temporarily_unavailable", 503, "en", "not possible there at this moment"),
+            ("error=temporarily_unavailable", 503, "en", "not possible there at the moment"),
             ("error=server_error", 503, "de", "Die Anmeldung ist dort im Moment nicht"),
             ("error=unauthorized_client", 403, "en", "The answer was not accepted"),
             ("error=%3Cscript%3E", 403, "de", "Die Antwort wurde nicht angenommen"),
@@ -183,7 +183,7 @@ fn an_unavailable_provider_only_affects_its_own_sign_ins() {
         provider.die().await;
         let mut browser = Browser::new(broker.addr);
         let answer = browser.get("/ui/oidc/start").await;
-        assert!(answer.status == 503 && answer.body.contains("not possible there at this moment"), "{}", answer.body);
+        assert!(answer.status == 503 && answer.body.contains("not possible there at the moment"), "{}", answer.body);
         assert_eq!(answer.field("retry-after"), Some("5"));
         assert!(!browser.cookies.contains_key(TICKET));
         Browser::signed_in(broker.addr, "anna", crate::PASSWORD).await;

@@ -154,7 +154,7 @@ async fn a_phone_is_added(broker: &Broker) {
     assert!(matches!(answer.status, 404 | 409), "{}", answer.status);
     let mut nobody = Browser::signed_in(broker.addr, "nobody", PASSWORD).await;
     let answer = nobody.get("/ui/phones").await;
-    assert!(answer.status == 404 && answer.body.contains("The list of users does not have you"), "{}", answer.body);
+    assert!(answer.status == 404 && answer.body.contains("You are not in the list of users"), "{}", answer.body);
 }
 
 #[test]
@@ -203,7 +203,7 @@ async fn phones_are_rolled_out(broker: &Broker) {
     assert!(body.contains("anna\ncara</textarea>") && body.contains("Users on the list: 2"), "{body}");
     let fitting = [chosen("fitting", "anna"), vec![("group", "Lab")]].concat();
     let body = admin.submit(CHOOSE, CHOOSE, &fitting).await.body;
-    assert!(body.contains("Users that fit: 2") && body.contains("Users on the list: 3"), "{body}");
+    assert!(body.contains("Matching users: 2") && body.contains("Users on the list: 3"), "{body}");
     let answer = admin.submit_file(CHOOSE, CHOOSE, &chosen("file", ""), b"Name;SIP\r\nBenj\xe4min;ben\r\n").await;
     assert!(answer.status == 200 && answer.body.contains("\nben</textarea>"), "{}", answer.body);
 
@@ -367,7 +367,11 @@ fn without_the_users_role_the_pages_say_so() {
         for (name, target) in [("anna", "/ui/phones"), ("admin", "/ui/rollouts")] {
             let mut browser = Browser::signed_in(broker.addr, name, PASSWORD).await;
             let answer = browser.get(target).await;
-            assert!(answer.status == 404 && answer.body.contains("Nobody looks after the users"), "{}", answer.body);
+            assert!(
+                answer.status == 404 && answer.body.contains("This server does not manage phones"),
+                "{}",
+                answer.body
+            );
         }
     });
 }

@@ -95,8 +95,8 @@ fn a_new_password_ends_the_other_sessions() {
             browser.submit("/ui/account", "/ui/account/password", &fields).await
         };
         for (old, wanted, again, said) in [
-            (PASSWORD, new, "something else", "two different ways"),
-            ("wrong password", new, new, "until now is wrong"),
+            (PASSWORD, new, "something else", "two new passwords differ"),
+            ("wrong password", new, new, "current password is wrong"),
             (PASSWORD, "short", "short", "at least 10"),
             (PASSWORD, "change-me-too", "change-me-too", "must not be the delivered one"),
         ] {

@@ -127,7 +127,7 @@ impl Broker {
             actix_rt::System::new().block_on(async move {
                 let broker = provbroker::app::Broker::start(config, its).await.expect("the broker starts");
                 let node = broker.node();
-                let parts = (Arc::clone(node.store()), Arc::clone(node.admission()), broker.people().cloned());
+                let parts = (Arc::clone(node.store()), Arc::clone(node.admission()), broker.users_role().cloned());
                 tell.send((broker.public, broker.ops, parts)).unwrap();
                 broker.finished().await.expect("the broker ends well");
             });

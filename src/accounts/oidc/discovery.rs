@@ -1,4 +1,4 @@
-//! What a provider publishes of itself: its endpoints (OpenID Connect Discovery 1.0) and its keys (RFC 7517).
+//! Reads the metadata of a provider (OpenID Connect Discovery 1.0) and its keys (RFC 7517).
 
 use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use super::http::Http;
 use crate::core::model::time::Tick;
 use crate::core::protocol::loopback::is_loopback;
 
-/// Keys that are kept, at most.
+/// Most keys that are used.
 const MOST_KEYS: usize = 64;
 
-/// What is used of the provider's metadata.
+/// The part of the provider's metadata that is used.
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
@@ -24,12 +24,12 @@ pub(super) struct Metadata {
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
-/// A provider as it was when it was asked.
+/// Metadata and keys of a provider, and when they were read.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Discovered {
     pub metadata: Metadata,
     pub keys: Vec<Jwk>,
-    pub asked: Tick,
+    pub read_at: Tick,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct Keys {
 }
 
 impl Metadata {
-    /// Whether the secret goes into the header, as it does unless the provider says that it wants none there.
+    /// Whether the client secret is sent in a header. That is the default unless the provider's metadata excludes it.
     pub fn takes_header(&self) -> bool {
         self.token_endpoint_auth_methods_supported
             .as_ref()
@@ -48,32 +48,32 @@ impl Metadata {
     fn check(&self, issuer: &str) -> Result<(), OidcError> {
         if self.issuer != issuer {
             let issuer: String = self.issuer.chars().filter(|c| !c.is_control()).take(200).collect();
-            return Err(OidcError::Down(format!("it calls itself {issuer}, which is not pages.oidc.issuer")));
+            return Err(OidcError::Down(format!("its issuer is {issuer}, which is not pages.oidc.issuer")));
         }
         let all = [Some(&self.authorization_endpoint), Some(&self.token_endpoint), Some(&self.jwks_uri)];
         if all.into_iter().chain([self.userinfo_endpoint.as_ref()]).flatten().all(is_safe) {
             Ok(())
         } else {
-            Err(OidcError::Down("an endpoint that is not https".into()))
+            Err(OidcError::Down("an endpoint is not https".into()))
         }
     }
 }
 
-/// What goes to this address stays secret on the way: `https`, or this machine.
+/// Whether secrets can be sent to this address: `https`, or this machine.
 pub(super) fn is_safe(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }
 
-/// Asks a provider for its metadata and its keys.
-pub(super) async fn ask(http: &Http, issuer: &str, asked: Tick) -> Result<Known, OidcError> {
+/// Reads metadata and keys from a provider.
+pub(super) async fn discover(http: &Http, issuer: &str, read_at: Tick) -> Result<Discovered, OidcError> {
     let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let address = Url::parse(&address).map_err(|_| OidcError::Down("pages.oidc.issuer is no address".into()))?;
+    let address = Url::parse(&address).map_err(|_| OidcError::Down("pages.oidc.issuer is not an address".into()))?;
     let metadata: Metadata = http.get(&address, None).await?.json("metadata")?;
     metadata.check(issuer)?;
     let keys: Keys = http.get(&metadata.jwks_uri, None).await?.json("keys")?;
-    // One that is not understood is no reason to do without the others.
+    // Keys of unknown kinds are skipped.
     let keys = keys.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).take(MOST_KEYS).collect();
-    Ok(Known { metadata, keys, asked })
+    Ok(Discovered { metadata, keys, read_at })
 }
 
 #[cfg(test)]

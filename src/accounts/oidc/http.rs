@@ -1,4 +1,4 @@
-//! Requests to the provider: no redirections, a limit on time and size, and TLS that is checked.
+//! HTTP requests to the provider: without redirects, with limits on time and size, over verified TLS.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{OidcError, SettingsError};
 use crate::core::model::root_cause::innermost;
 
 /// Longest answer, in bytes.
-const LONGEST: usize = 256 * 1024;
+const LONGEST_ANSWER: usize = 256 * 1024;
 
 /// A client for one provider.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Answer {
 }
 
 impl Http {
-    /// For a provider on this machine, proxies of the environment count for nothing.
+    /// A client. For a provider on this machine, proxies of the environment are not used.
     pub fn new(authority: Option<&Path>, timeout: Duration, on_this_machine: bool) -> Result<Self, SettingsError> {
         let roots = roots(authority)?;
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -38,7 +38,7 @@ impl Http {
         let builder = if on_this_machine { Client::builder().no_proxy() } else { Client::builder() };
         let client = builder
             .timeout(timeout)
-            // It would take the secret to another place.
+            // A redirect would send the secret to another server.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("provbroker/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(tls)
@@ -66,7 +66,7 @@ impl Http {
     }
 }
 
-/// The public roots, and those in the file `authority` if there is one.
+/// The public root certificates, and those in the file `authority` if given.
 pub fn roots(authority: Option<&Path>) -> Result<RootCertStore, SettingsError> {
     let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let Some(file) = authority else { return Ok(roots) };
@@ -76,12 +76,12 @@ pub fn roots(authority: Option<&Path>) -> Result<RootCertStore, SettingsError> {
         let certificate = certificate.map_err(|error| unusable(&error))?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
-    if roots.len() == before { Err(unusable(&"there is no certificate in it")) } else { Ok(roots) }
+    if roots.len() == before { Err(unusable(&"it contains no certificate")) } else { Ok(roots) }
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, OidcError> {
-    let mut value =
-        HeaderValue::try_from(text).map_err(|_| OidcError::Down("a token that no header can have".into()))?;
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| OidcError::Down("a token with characters that a header cannot have".into()))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -91,8 +91,8 @@ async fn send(request: RequestBuilder) -> Result<Answer, OidcError> {
     let status = response.status();
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + piece.len() > LONGEST {
-            return Err(OidcError::Down("an answer that is too long".into()));
+        if body.len() + piece.len() > LONGEST_ANSWER {
+            return Err(OidcError::Down("the answer is too long".into()));
         }
         body.extend_from_slice(&piece);
     }
@@ -103,20 +103,20 @@ fn failed(error: &reqwest::Error) -> OidcError {
     if error.is_timeout() {
         return OidcError::Down("no answer in time".into());
     }
-    OidcError::Down(format!("not reached: {}", innermost(error)))
+    OidcError::Down(format!("cannot be reached: {}", innermost(error)))
 }
 
 impl Answer {
-    /// What a good answer says.
+    /// The JSON of a successful answer.
     pub fn json<T: serde::de::DeserializeOwned>(&self, what: &str) -> Result<T, OidcError> {
         if !self.status.is_success() {
-            return Err(OidcError::Down(format!("{what}: answered {}", self.status.as_u16())));
+            return Err(OidcError::Down(format!("{what}: status {}", self.status.as_u16())));
         }
-        // The error would repeat what was read.
-        serde_json::from_slice(&self.body).map_err(|_| OidcError::Down(format!("{what}: unreadable")))
+        // The error text could repeat secrets of the answer.
+        serde_json::from_slice(&self.body).map_err(|_| OidcError::Down(format!("{what}: invalid JSON")))
     }
 
-    /// The code of an error (RFC 6749, section 5.2).
+    /// The error code of an answer (RFC 6749, section 5.2).
     pub fn error_code(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         Some(super::code_text(body.get("error")?.as_str()?))
@@ -131,16 +131,16 @@ mod tests {
     fn an_authority_is_a_file_with_certificates() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("authority.pem");
-        let told = |file: &Path| roots(Some(file)).err().map(|error| error.to_string());
-        let missing = told(&file).unwrap();
+        let message = |file: &Path| roots(Some(file)).err().map(|error| error.to_string());
+        let missing = message(&file).unwrap();
         assert!(
             missing.starts_with("pages.oidc.authority: ") && missing.ends_with("name a PEM file with certificates")
         );
         std::fs::write(&file, "nothing").unwrap();
-        assert!(told(&file).unwrap().contains("there is no certificate in it"));
+        assert!(message(&file).unwrap().contains("it contains no certificate"));
         let own = rcgen::generate_simple_self_signed(["id.example".to_owned()]).unwrap();
         std::fs::write(&file, own.cert.pem()).unwrap();
-        assert_eq!(told(&file), None);
+        assert_eq!(message(&file), None);
         assert_eq!(roots(Some(&file)).unwrap().len(), roots(None).unwrap().len() + 1);
     }
 }

@@ -1,8 +1,8 @@
-//! Signing in at an OpenID provider: authorisation code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
+//! Sign-in at an OpenID provider: authorization code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 //!
-//! The provider is asked for its metadata when somebody wants to sign in, not before, so it may be away while this service starts.
-//! What belongs to one sign-in goes along with the browser, so any node can finish it. Not here: cookies and pages, and what
-//! claims mean (`core::claims`).
+//! The metadata of the provider is read at the first sign-in, so the provider need not be reachable when this service
+//! starts. The state of a sign-in is kept, sealed, in the browser, so any node can finish it. This module knows nothing
+//! of cookies and pages; `core::policy::oidc_claims` maps claims to identities.
 
 mod discovery;
 mod http;
@@ -31,118 +31,118 @@ use crate::store::seal::Sealer;
 use crate::store::{Store, StoreError};
 
 use crate::accounts::oidc::sign_in_state::SignInState;
-use discovery::Known;
+use discovery::Discovered;
 use http::Http;
 pub use http::roots;
-pub use sign_in_state::TICKET_LIFETIME;
+pub use sign_in_state::STATE_LIFETIME;
 use token::Expected;
 pub use token::TokenFault;
 
-/// What a provider has published is asked for anew after this time.
-const FRESH: Duration = Duration::from_secs(3600);
+/// Metadata and keys are read again after this time.
+const REFRESH: Duration = Duration::from_secs(3600);
 
-/// Sign-ins that are finished at once.
-const AT_ONCE: usize = 16;
+/// Sign-ins that are finished at the same time.
+const CONCURRENT: usize = 16;
 
-/// Whoever would wait longer for their turn is sent away.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for a turn; after it the sign-in is refused.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What the configuration says of a provider.
+/// Configuration of a provider.
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
-    /// Its address, letter by letter as it calls itself.
+    /// Its issuer, exactly as in its metadata.
     pub issuer: String,
-    /// Who we are there.
+    /// Client id of this service.
     pub client_id: String,
-    /// What proves it; empty: nothing but PKCE does.
+    /// Client secret; empty: a public client, protected by PKCE only.
     pub client_secret: Secret,
-    /// Where it sends browsers back to.
+    /// Redirect address of this service.
     pub redirect: String,
-    /// What is asked for; `openid` among it.
+    /// Scopes to request, including `openid`.
     pub scopes: Vec<String>,
-    /// What its claims mean.
+    /// How claims are mapped to an identity.
     pub mapping: Mapping,
-    /// File with certificates that are trusted besides the public ones.
+    /// File with certificates to trust in addition to the public ones.
     pub authority: Option<PathBuf>,
-    /// Longest wait for an answer.
+    /// Time limit of a request.
     pub timeout: Duration,
 }
 
-/// Settings that cannot be used.
+/// Unusable settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file with certificates.
+    /// The file with certificates cannot be used.
     #[error("pages.oidc.authority: {0} cannot be used ({1}); name a PEM file with certificates")]
     Authority(PathBuf, String),
-    /// No client could be made.
+    /// The HTTP client cannot be created.
     #[error("pages.oidc: no TLS client: {0}")]
     Client(String),
 }
 
-/// Why nobody is let in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OidcError {
-    /// The provider does not answer, or not as one.
+    /// The provider does not answer, or its answer is invalid.
     #[error("provider: {0}")]
     Down(String),
-    /// The provider has let nobody in, or the person did not want to.
-    #[error("the provider says {0}")]
+    /// The provider or the user has denied the sign-in.
+    #[error("the provider has denied the sign-in: {0}")]
     Denied(String),
-    /// This browser has begun no such sign-in, or too long ago, or it is finished already.
-    #[error("no such sign-in, or it is over")]
+    /// This browser has not started this sign-in, or it has expired or is finished already.
+    #[error("unknown, expired or finished sign-in")]
     Over,
-    /// The provider does not take what we say; only an operator can help.
-    #[error("the provider says {0}; is the client registered there as it is configured here?")]
+    /// The provider refuses our request; only an operator can correct that.
+    #[error("the provider has refused the request: {0}; is the client registered there as it is configured here?")]
     Refused(String),
-    /// The answer is not of this provider, or not for us.
+    /// The answer is from another provider.
     #[error("another issuer has answered")]
     AnotherIssuer,
-    /// The token counts for nothing.
+    /// The ID token is invalid.
     #[error("ID token: {0}")]
     Token(#[from] TokenFault),
-    /// The claims are nobody here.
+    /// The claims give no identity of this service.
     #[error("claims: {0}")]
     Claims(#[from] ClaimFault),
     /// The domain is not one of this service.
     #[error("there is no domain {0}")]
     NoDomain(DomainName),
-    /// Too many at this moment.
-    #[error("too many sign in at this moment")]
+    /// Too many sign-ins at the same time.
+    #[error("too many sign-ins at the moment")]
     Busy,
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A sign-in that begins.
+/// A sign-in that has started: where to send the browser.
 #[derive(Debug)]
-pub struct Departure {
-    /// Where the browser goes.
+pub struct StartedSignIn {
+    /// Address at the provider.
     pub address: String,
-    /// What it takes along, for [`TICKET_LIFETIME`].
-    pub ticket: String,
+    /// Sealed state, kept by the browser for [`STATE_LIFETIME`].
+    pub state: String,
 }
 
-/// What the provider has sent back through the browser.
+/// Query parameters with which the provider redirects the browser back.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct Return {
-    /// Belongs to the ticket.
+pub struct Callback {
+    /// State of the sign-in, compared with the sealed one.
     #[serde(default)]
     pub state: String,
-    /// What the token is given for.
+    /// Authorization code.
     pub code: Option<String>,
-    /// Why there is none.
+    /// Error code, if there is no authorization code.
     pub error: Option<String>,
-    /// Who says so (RFC 9207).
+    /// Issuer of the answer (RFC 9207).
     pub iss: Option<String>,
 }
 
-/// A sign-in that has come to its good end.
+/// A successful sign-in.
 #[derive(Debug)]
-pub struct Arrival {
-    /// Who has come.
+pub struct FinishedSignIn {
+    /// The identity of the user.
     pub identity: Identity,
-    /// Where they wanted to go.
+    /// Page to show next.
     pub to: String,
 }
 
@@ -158,60 +158,61 @@ pub struct Provider {
     http: Http,
     sealer: Sealer,
     store: Arc<dyn Store>,
-    known: Mutex<Option<Arc<Known>>>,
+    discovered: Mutex<Option<Arc<Discovered>>>,
     turns: Semaphore,
 }
 
 impl Provider {
-    /// It is not asked for anything yet.
+    /// A provider; it is not contacted yet.
     pub fn new(settings: ProviderSettings, store: Arc<dyn Store>, sealer: Sealer) -> Result<Self, SettingsError> {
         let http = Http::new(settings.authority.as_deref(), settings.timeout, settings.issuer.starts_with("http:"))?;
-        Ok(Self { settings, http, sealer, store, known: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
+        Ok(Self { settings, http, sealer, store, discovered: Mutex::default(), turns: Semaphore::new(CONCURRENT) })
     }
 
-    /// Sends a browser to the provider; afterwards it wants to go to `to`.
-    pub async fn depart(&self, to: &str) -> Result<Departure, OidcError> {
-        let known = self.known(None).await?;
-        let ticket = SignInState::new(to, self.store.now().await?);
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(ticket.verifier.expose().as_bytes()));
-        let mut address = known.metadata.authorization_endpoint.clone();
+    /// Starts a sign-in; `to` is the page to show afterwards.
+    pub async fn start(&self, to: &str) -> Result<StartedSignIn, OidcError> {
+        let discovered = self.discovered(None).await?;
+        let state = SignInState::new(to, self.store.now().await?);
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(state.verifier.expose().as_bytes()));
+        let mut address = discovered.metadata.authorization_endpoint.clone();
         address
             .query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.settings.client_id)
             .append_pair("redirect_uri", &self.settings.redirect)
             .append_pair("scope", &self.settings.scopes.join(" "))
-            .append_pair("state", &ticket.state)
-            .append_pair("nonce", &ticket.nonce)
+            .append_pair("state", &state.state)
+            .append_pair("nonce", &state.nonce)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
-        Ok(Departure { address: address.into(), ticket: ticket.seal(&self.sealer) })
+        Ok(StartedSignIn { address: address.into(), state: state.seal(&self.sealer) })
     }
 
-    /// Takes a browser that comes back with its ticket.
-    pub async fn arrive(&self, ticket: Option<&str>, back: &Return) -> Result<Arrival, OidcError> {
+    /// Finishes a sign-in when the browser comes back with its sealed state.
+    pub async fn finish(&self, state: Option<&str>, callback: &Callback) -> Result<FinishedSignIn, OidcError> {
         let now = self.store.now().await?;
-        let opened = ticket.and_then(|ticket| SignInState::open(&self.sealer, ticket, &back.state, now));
-        let ticket = opened.ok_or(OidcError::Over)?;
-        if back.iss.as_ref().is_some_and(|issuer| *issuer != self.settings.issuer) {
+        let opened = state.and_then(|state| SignInState::open(&self.sealer, state, &callback.state, now));
+        let state = opened.ok_or(OidcError::Over)?;
+        if callback.iss.as_ref().is_some_and(|issuer| *issuer != self.settings.issuer) {
             return Err(OidcError::AnotherIssuer);
         }
-        if let Some(error) = &back.error {
+        if let Some(error) = &callback.error {
             return Err(refusal(error));
         }
-        let code = back.code.as_ref().ok_or_else(|| OidcError::Refused("neither code nor error".into()))?;
-        let turn = timeout(PATIENCE, self.turns.acquire()).await;
+        let code =
+            callback.code.as_ref().ok_or_else(|| OidcError::Refused("the answer has neither code nor error".into()))?;
+        let turn = timeout(LONGEST_WAIT, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| OidcError::Busy)?.map_err(|_| OidcError::Busy)?;
-        // Whoever has copied the cookie comes too late.
-        let used = format!("oidc:{}", self.sealer.hash("state of a sign-in", &ticket.state));
-        if !self.store.lock(&used, &random::guid(), TICKET_LIFETIME).await? {
+        // A copy of the cookie cannot be used a second time.
+        let used = format!("oidc:{}", self.sealer.hash("state of a sign-in", &state.state));
+        if !self.store.lock(&used, &random::guid(), STATE_LIFETIME).await? {
             return Err(OidcError::Over);
         }
-        let known = self.known(None).await?;
-        let tokens = self.exchange(&known, code, &ticket.verifier).await?;
-        let mut claims = self.checked(known.clone(), &tokens.id_token, &ticket.nonce).await?;
+        let discovered = self.discovered(None).await?;
+        let tokens = self.exchange(&discovered, code, &state.verifier).await?;
+        let mut claims = self.checked(discovered.clone(), &tokens.id_token, &state.nonce).await?;
         if self.settings.mapping.wants_more(&claims) {
-            self.ask_more(&known, &tokens, &mut claims).await?;
+            self.add_userinfo(&discovered, &tokens, &mut claims).await?;
         }
         let identity = self.settings.mapping.identity(&claims)?;
         if let Some(domain) = &identity.domain
@@ -219,27 +220,27 @@ impl Provider {
         {
             return Err(OidcError::NoDomain(domain.clone()));
         }
-        Ok(Arrival { identity, to: ticket.to })
+        Ok(FinishedSignIn { identity, to: state.to })
     }
 
-    /// What the provider publishes; asked for anew after some time, or if it is still as in `outdated`.
-    async fn known(&self, outdated: Option<&Arc<Known>>) -> Result<Arc<Known>, OidcError> {
-        // Whoever asks while somebody else does, waits for that answer.
-        let lock = timeout(self.settings.timeout, self.known.lock()).await;
+    /// Metadata and keys of the provider; read again after some time, or if they are still the ones in `outdated`.
+    async fn discovered(&self, outdated: Option<&Arc<Discovered>>) -> Result<Arc<Discovered>, OidcError> {
+        // Concurrent callers wait for the answer of the first.
+        let lock = timeout(self.settings.timeout, self.discovered.lock()).await;
         let mut slot = lock.map_err(|_| OidcError::Down("no answer in time".into()))?;
         let now = clock::now();
-        if let Some(known) = &*slot
-            && now.since(known.asked) < FRESH
-            && outdated.is_none_or(|outdated| !Arc::ptr_eq(outdated, known))
+        if let Some(discovered) = &*slot
+            && now.since(discovered.read_at) < REFRESH
+            && outdated.is_none_or(|outdated| !Arc::ptr_eq(outdated, discovered))
         {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(discovered));
         }
-        let known = Arc::new(discovery::ask(&self.http, &self.settings.issuer, now).await?);
-        *slot = Some(Arc::clone(&known));
-        Ok(known)
+        let discovered = Arc::new(discovery::discover(&self.http, &self.settings.issuer, now).await?);
+        *slot = Some(Arc::clone(&discovered));
+        Ok(discovered)
     }
 
-    async fn exchange(&self, known: &Known, code: &str, verifier: &Secret) -> Result<Tokens, OidcError> {
+    async fn exchange(&self, discovered: &Discovered, code: &str, verifier: &Secret) -> Result<Tokens, OidcError> {
         let settings = &self.settings;
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
@@ -247,8 +248,8 @@ impl Provider {
             .append_pair("redirect_uri", &settings.redirect)
             .append_pair("code_verifier", verifier.expose());
         let secret = settings.client_secret.expose();
-        let header = (!secret.is_empty() && known.metadata.takes_header()).then(|| {
-            // Escaped first (RFC 6749, section 2.3.1).
+        let header = (!secret.is_empty() && discovered.metadata.takes_header()).then(|| {
+            // Form-encoded before Base64 (RFC 6749, section 2.3.1).
             let escaped = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
             format!("Basic {}", STANDARD.encode(format!("{}:{}", escaped(&settings.client_id), escaped(secret))))
         });
@@ -258,36 +259,41 @@ impl Provider {
                 form.append_pair("client_secret", secret);
             }
         }
-        let answer = self.http.post(&known.metadata.token_endpoint, form.finish(), header.as_deref()).await?;
+        let answer = self.http.post(&discovered.metadata.token_endpoint, form.finish(), header.as_deref()).await?;
         match answer.error_code().filter(|_| answer.status.is_client_error()) {
-            // It was used already, or was never given.
+            // The code was used already, or is unknown to the provider.
             Some(code) if code == "invalid_grant" => Err(OidcError::Over),
             Some(code) => Err(OidcError::Refused(code)),
             None => answer.json("token"),
         }
     }
 
-    async fn checked(&self, known: Arc<Known>, token: &str, nonce: &str) -> Result<Claims, OidcError> {
+    async fn checked(&self, discovered: Arc<Discovered>, token: &str, nonce: &str) -> Result<Claims, OidcError> {
         let ProviderSettings { issuer, client_id, .. } = &self.settings;
         let expected = Expected { issuer, client_id, nonce };
-        match token::claims(token, &known.keys, &expected) {
-            // The provider may have changed its keys meanwhile.
+        match token::claims(token, &discovered.keys, &expected) {
+            // The provider may have replaced its keys since they were read.
             Err(TokenFault::UnknownKey) => {
-                let known = self.known(Some(&known)).await?;
-                Ok(token::claims(token, &known.keys, &expected)?)
+                let discovered = self.discovered(Some(&discovered)).await?;
+                Ok(token::claims(token, &discovered.keys, &expected)?)
             }
             claims => Ok(claims?),
         }
     }
 
-    /// Adds the claims that are not in the token but at the userinfo endpoint (OpenID Connect Core 1.0, section 5.3).
-    async fn ask_more(&self, known: &Known, tokens: &Tokens, claims: &mut Claims) -> Result<(), OidcError> {
-        let Some((address, token)) = known.metadata.userinfo_endpoint.as_ref().zip(tokens.access_token.as_deref())
+    /// Adds the claims of the userinfo endpoint that are not in the token (OpenID Connect Core 1.0, section 5.3).
+    async fn add_userinfo(
+        &self,
+        discovered: &Discovered,
+        tokens: &Tokens,
+        claims: &mut Claims,
+    ) -> Result<(), OidcError> {
+        let Some((address, token)) = discovered.metadata.userinfo_endpoint.as_ref().zip(tokens.access_token.as_deref())
         else {
             return Ok(());
         };
         let more: Claims = self.http.get(address, Some(token)).await?.json("userinfo")?;
-        // It would be somebody else.
+        // Otherwise the claims would be of another user.
         if more.get("sub").is_none() || more.get("sub") != claims.get("sub") {
             return Err(TokenFault::AnotherSubject.into());
         }
@@ -318,7 +324,7 @@ fn refusal(code: &str) -> OidcError {
     }
 }
 
-/// A code as it may stand in a log.
+/// An error code without characters that are unsafe in a log.
 fn code_text(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect()
 }

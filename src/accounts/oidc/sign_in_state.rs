@@ -1,5 +1,5 @@
-//! What a browser takes along to the provider and must bring back: sealed, so that it can neither be read nor made, and any node
-//! with the same master key can take it.
+//! State of a sign-in, kept by the browser while it is at the provider. It is sealed, so the browser can neither read
+//! nor forge it, and any node with the same master key can open it.
 
 use std::time::Duration;
 
@@ -13,59 +13,59 @@ use crate::core::model::time::UnixMillis;
 use crate::random;
 use crate::store::seal::Sealer;
 
-/// From leaving to coming back.
-pub const TICKET_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// Time limit of a sign-in at the provider.
+pub const STATE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// What it is sealed for.
-const PLACE: &str = "ticket to the OpenID provider";
+/// Purpose of the seal. The text is part of the format.
+const PURPOSE: &str = "ticket to the OpenID provider";
 
-/// Longest sealed ticket, in characters: browsers keep cookies of 4096 at most.
+/// Longest sealed state, in characters: browsers store cookies of up to 4096.
 const LONGEST: usize = 3500;
 
-/// Longest place that is led back to.
-const LONGEST_PLACE: usize = 1024;
+/// Longest address of the page to show afterwards.
+const LONGEST_TARGET: usize = 1024;
 
-/// See the module.
+/// State of a sign-in at the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SignInState {
-    /// Comes back through the browser.
+    /// Random value that the browser brings back in the address.
     pub state: String,
-    /// Comes back within the token.
+    /// Random value that the provider puts into the ID token.
     pub nonce: String,
-    /// Proves that the code is asked for by whoever has begun (RFC 7636).
+    /// PKCE verifier: proves that the token is requested by the service that has started the sign-in (RFC 7636).
     pub verifier: Secret,
-    /// Where to lead afterwards.
+    /// Page to show afterwards.
     pub to: String,
-    /// On the clock of the store.
+    /// End of validity, on the clock of the store.
     pub until: UnixMillis,
 }
 
 impl SignInState {
-    /// A new one.
+    /// New random state.
     pub fn new(to: &str, now: UnixMillis) -> Self {
         let text = |chars| random::letters_and_digits(chars).expose().to_owned();
-        let to = if to.len() <= LONGEST_PLACE { to } else { "" };
+        let to = if to.len() <= LONGEST_TARGET { to } else { "" };
         Self {
             state: text(32),
             nonce: text(32),
             verifier: random::letters_and_digits(64),
             to: to.to_owned(),
-            until: now + TICKET_LIFETIME,
+            until: now + STATE_LIFETIME,
         }
     }
 
     pub fn seal(&self, sealer: &Sealer) -> String {
-        // Five texts; an empty one opens nothing.
+        // Serializing five plain fields cannot fail; an empty text could not be opened again.
         let text = serde_json::to_string(self).unwrap_or_default();
-        URL_SAFE_NO_PAD.encode(sealer.seal(PLACE, &text))
+        URL_SAFE_NO_PAD.encode(sealer.seal(PURPOSE, &text))
     }
 
-    /// The ticket, if it is genuine, not too old, and belongs to this state.
+    /// Opens a sealed state. `None` if it is not genuine, has expired, or does not belong to `state`.
     pub fn open(sealer: &Sealer, shown: &str, state: &str, now: UnixMillis) -> Option<Self> {
         if shown.len() > LONGEST {
             return None;
         }
-        let text = sealer.open(PLACE, &URL_SAFE_NO_PAD.decode(shown).ok()?).ok()?;
+        let text = sealer.open(PURPOSE, &URL_SAFE_NO_PAD.decode(shown).ok()?).ok()?;
         let ticket: Self = serde_json::from_str(text.expose()).ok()?;
         let same: bool = ticket.state.as_bytes().ct_eq(state.as_bytes()).into();
         (same && now < ticket.until).then_some(ticket)
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(open(&shown, &ticket.state, now).as_ref(), Some(&ticket));
         assert_eq!(open(&shown, "", now), None);
         assert_eq!(open(&shown, &SignInState::new("", now).state, now), None);
-        assert_eq!(open(&shown, &ticket.state, now + TICKET_LIFETIME), None);
+        assert_eq!(open(&shown, &ticket.state, now + STATE_LIFETIME), None);
         for bad in ["", "x", &shown[1..], &"x".repeat(5000)] {
             assert_eq!(open(bad, &ticket.state, now), None);
         }

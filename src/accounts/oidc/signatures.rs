@@ -1,6 +1,6 @@
-//! Signatures of tokens by `ring`, which TLS rests on already, so that there is one library for such things in the program.
+//! Verifies signatures of tokens with `ring`, the cryptographic library that TLS uses, too.
 //!
-//! Public keys only: a token that is "signed" with a shared secret, or not at all, is refused.
+//! Only signatures with public keys are supported: tokens with a shared secret or without a signature are refused.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -13,17 +13,17 @@ use ring::signature::{
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: no_signer,
     verifier_factory: verifier,
-    // Thumbprints of keys and the like, which nobody asks for.
+    // Utilities such as thumbprints of keys, which are not used.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Has tokens verified by this module from now on.
+/// Installs this module as the cryptographic provider of `jsonwebtoken`.
 pub(super) fn install() {
-    // If there is one already, it is this one: nobody else installs any.
+    // An error means that it is installed already; no other provider is ever installed.
     let _ = PROVIDER.install_default();
 }
 
-// The signatures of both are given.
+// The signatures of these functions are given by `jsonwebtoken`.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn jsonwebtoken::crypto::JwtSigner>> {
     Err(ErrorKind::UnsupportedAlgorithm.into())
@@ -81,7 +81,7 @@ impl JwtVerifier for ByRing {
     }
 }
 
-/// Some providers begin their numbers with zeros, which `ring` does not take.
+/// Strips leading zeros, which some providers send and `ring` does not accept.
 fn number(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..]
 }

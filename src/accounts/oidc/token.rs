@@ -1,4 +1,4 @@
-//! Whether an ID token is genuine and meant for us, now and for this browser (OpenID Connect Core 1.0, section 3.1.3.7).
+//! Validates ID tokens: signature, issuer, audience, time and nonce (OpenID Connect Core 1.0, section 3.1.3.7).
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
@@ -9,38 +9,38 @@ use subtle::ConstantTimeEq as _;
 use super::signatures;
 use crate::core::policy::oidc_claims::Claims;
 
-/// Clocks may differ by this many seconds.
+/// Accepted difference of clocks, in seconds.
 const LEEWAY: u64 = 60;
 
-/// What a token has to say.
+/// Expected values in a token.
 pub(super) struct Expected<'a> {
     pub issuer: &'a str,
     pub client_id: &'a str,
     pub nonce: &'a str,
 }
 
-/// Why a token counts for nothing.
+/// Why a token is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    /// None of the provider's keys is the one that it names.
+    /// The key that it names is not among the provider's keys.
     #[error("it is signed with a key that the provider does not publish")]
     UnknownKey,
-    /// It is no token, its signature is wrong, or it says something else than it has to.
+    /// It is malformed, its signature is wrong, or a claim has another value than expected.
     #[error("{0}")]
     Invalid(String),
-    /// It is signed in a way that anybody could do.
+    /// It is not signed with a public key, so anybody could have made it.
     #[error("it is not signed with a key pair")]
     Unsigned,
-    /// It is for another sign-in.
+    /// It belongs to another sign-in.
     #[error("its nonce is not the one that was sent")]
     Nonce,
-    /// It is for another client as well, and was made for that one.
-    #[error("it was made for another client")]
+    /// It was issued to another client.
+    #[error("it was issued to another client")]
     AnotherClient,
-    /// What is told beside it is of somebody else.
+    /// The userinfo belongs to another user.
     #[error("userinfo is of another subject")]
     AnotherSubject,
-    /// It names more than one issuer.
+    /// Its issuer is not a single text.
     #[error("its issuer is not a text")]
     Issuer,
 }
@@ -51,10 +51,10 @@ impl From<jsonwebtoken::errors::Error> for TokenFault {
     }
 }
 
-/// The claims of a token that is as it has to be.
+/// The claims of a valid token.
 pub(super) fn claims(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Result<Claims, TokenFault> {
     signatures::install();
-    // `none` is no algorithm here, so such a header cannot be read.
+    // `none` is not a known algorithm, so a header with it is invalid.
     let header = decode_header(token).map_err(|_| TokenFault::Unsigned)?;
     if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
         return Err(TokenFault::Unsigned);
@@ -69,7 +69,7 @@ pub(super) fn claims(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Resu
     for key in keys.iter().filter(|key| fits(key, &header)) {
         let Ok(key) = DecodingKey::from_jwk(key) else { continue };
         match decode::<Claims>(token, &key, &validation) {
-            Ok(token) => return meant_for_us(token.claims, expected),
+            Ok(token) => return check_claims(token.claims, expected),
             Err(error) => {
                 let another_key = matches!(error.kind(), ErrorKind::InvalidSignature);
                 fault = error.into();
@@ -90,7 +90,7 @@ fn fits(key: &Jwk, header: &Header) -> bool {
     for_signing && algorithm && (header.kid.is_none() || header.kid == common.key_id)
 }
 
-fn meant_for_us(claims: Claims, expected: &Expected<'_>) -> Result<Claims, TokenFault> {
+fn check_claims(claims: Claims, expected: &Expected<'_>) -> Result<Claims, TokenFault> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(expected.issuer) {
         return Err(TokenFault::Issuer);

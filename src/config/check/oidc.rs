@@ -1,4 +1,4 @@
-//! What is wrong with `[pages.oidc]`, if anything.
+//! Checks `[pages.oidc]`.
 
 use url::Url;
 
@@ -12,7 +12,7 @@ pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
         if config.pages.enabled && !config.pages.local_accounts {
             return wrong(
                 "pages.local_accounts",
-                "is false, and there is no provider, so nobody could sign in; set pages.oidc",
+                "is false, and no provider is set, so nobody could sign in; set pages.oidc",
             );
         }
         return Ok(());
@@ -21,7 +21,7 @@ pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
         return wrong("pages.oidc.issuer", "is not an address; write https://HOST/PATH as the provider calls itself");
     };
     if issuer.scheme() != "https" && !(issuer.scheme() == "http" && is_loopback(&issuer)) {
-        return wrong("pages.oidc.issuer", "must begin with https://; http is for this machine only");
+        return wrong("pages.oidc.issuer", "must begin with https://; http is allowed on this machine only");
     }
     if issuer.query().is_some() || issuer.fragment().is_some() || !issuer.username().is_empty() {
         return wrong("pages.oidc.issuer", "must have no user, query or fragment; remove it");
@@ -29,11 +29,11 @@ pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
     if oidc.client_id.is_empty() {
         return wrong(
             "pages.oidc.client_id",
-            "is empty; register this service at the provider, and write the id from there",
+            "is empty; register this service at the provider, and set the id that it gives",
         );
     }
     if !oidc.scopes.iter().any(|scope| scope == "openid") {
-        return wrong("pages.oidc.scopes", "must have openid among them, or it is no OpenID Connect");
+        return wrong("pages.oidc.scopes", "must have openid among them: OpenID Connect requires it");
     }
     for (key, claim) in [("pages.oidc.account_claim", &oidc.account_claim), ("pages.oidc.sip_claim", &oidc.sip_claim)] {
         if claim.is_empty() {
@@ -52,10 +52,7 @@ pub(super) fn oidc(config: &Config) -> Result<(), Problem> {
     }
     let lists = [&oidc.persons, &oidc.rollout, &oidc.operators, &oidc.instance_operators];
     if oidc.role_claim.is_empty() && lists.into_iter().any(|list| !list.is_empty()) {
-        return wrong(
-            "pages.oidc.role_claim",
-            "is empty, but there are values for roles; name the claim that has them",
-        );
+        return wrong("pages.oidc.role_claim", "is empty, but values for roles are set; name the claim with the roles");
     }
     Ok(())
 }
@@ -99,8 +96,8 @@ mod tests {
             ("operators = [\"it\"]", "role_claim is empty"),
             ("timeout = \"2m\"", "timeout is 2m"),
         ] {
-            let told = crate::config::parse(&with(line), "f.toml").expect_err(line).to_string();
-            assert!(told.starts_with(&format!("f.toml: pages.oidc.{key}")), "{line}\n→ {told}");
+            let message = crate::config::parse(&with(line), "f.toml").expect_err(line).to_string();
+            assert!(message.starts_with(&format!("f.toml: pages.oidc.{key}")), "{line}\n→ {message}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Times and sizes: from which value to which each may be set.
+//! Checks the ranges of times and sizes.
 
 use std::time::Duration;
 
 use super::{Problem, wrong};
 use crate::config::Config;
 
-/// Codes are not used again for this long (`docs/protocol/directory.md` 3.1), so none may be valid for longer.
+/// Longest validity of a code: a code is not issued again for this long (`docs/protocol/directory.md` 3.1).
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 pub(super) fn times(config: &Config) -> Result<(), Problem> {
@@ -30,7 +30,7 @@ pub(super) fn times(config: &Config) -> Result<(), Problem> {
         ("devices.write_timeout", devices.write_timeout, second, day),
         ("devices.close_wait", devices.close_wait, Duration::ZERO, Duration::from_secs(60)),
         ("admission.target", config.admission.target, Duration::from_millis(10), Duration::from_secs(60)),
-        // Longer, and a device that waits would be taken for a silent one.
+        // A device that waits longer would be closed as silent.
         ("admission.max_wait", config.admission.max_wait, second, Duration::from_secs(60)),
         ("apps.login_timeout", apps.login_timeout, second, day),
         ("apps.notice_timeout", apps.notice_timeout, second, day),
@@ -56,7 +56,7 @@ pub(super) fn times(config: &Config) -> Result<(), Problem> {
         }
     }
     if devices.dead_after <= devices.ping_every {
-        return wrong("devices.dead_after", "must be longer than devices.ping_every, or every idle device is cut");
+        return wrong("devices.dead_after", "must be longer than devices.ping_every, or every idle device is closed");
     }
     Ok(())
 }
@@ -95,19 +95,19 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
         ("lifecycle.drain_per_second", config.lifecycle.drain_per_second == 0),
     ];
     if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
-        return wrong(key, "is 0, which would let nothing pass; give a number from 1 on");
+        return wrong(key, "is 0, which would refuse everything; set 1 or more");
     }
     if config.server.workers > 1024 {
         return wrong("server.workers", "is more than 1024; 0 means one per core");
     }
     for (key, window) in [("devices.send_window", devices.send_window), ("apps.send_window", apps.send_window)] {
-        // The smallest one still has room for any challenge or provisioning message.
+        // The smallest window still has room for any challenge or provisioning message.
         if !(4096..=16_777_216).contains(&window) {
             return wrong(key, "must be 4096 to 16777216 bytes");
         }
     }
     if config.store.cache < 1 << 20 {
-        return wrong("store.cache", "is too little to work with; give 1048576 bytes or more");
+        return wrong("store.cache", "is too small; set 1048576 bytes or more");
     }
     Ok(())
 }

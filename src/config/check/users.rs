@@ -1,4 +1,4 @@
-//! What is wrong with `[users]`, if anything.
+//! Checks `[users]`.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub(super) fn users(config: &Config) -> Result<(), Problem> {
     if users.devices.is_empty() && !config.plays(Role::Devices) {
         return wrong(
             "users.devices",
-            "is empty, and this process is no Devices itself; give an address or add the role",
+            "is empty, and this process does not have the role devices; give an address or add the role",
         );
     }
     if !users.devices.is_empty()
@@ -24,7 +24,7 @@ pub(super) fn users(config: &Config) -> Result<(), Problem> {
         return wrong("users.devices", "is not an address; write wss://HOST/DOMAIN/INSTANCE");
     }
     if users.phone_apps.is_empty() || users.phone_apps.iter().any(|app| app.trim().is_empty()) {
-        return wrong("users.phone_apps", "must name at least one phone app, and none without a name");
+        return wrong("users.phone_apps", "must name at least one phone app, and no name may be empty");
     }
     let mut names = BTreeSet::new();
     for tenant in &users.tenants {
@@ -42,7 +42,7 @@ pub(super) fn users(config: &Config) -> Result<(), Problem> {
         if users.webhook.secret.expose().len() < 16 {
             return wrong(
                 "users.webhook.secret",
-                "is shorter than 16 bytes, so signatures could be guessed; set a longer one",
+                "is shorter than 16 bytes, so signatures could be forged; set a longer one",
             );
         }
     }
@@ -58,20 +58,23 @@ fn exchanges(config: &Config) -> Result<(), Problem> {
         return wrong("users.pbx.exchanges", "is empty; name the PBX of each tenant");
     }
     let mut names = BTreeSet::new();
-    for of in &pbx.exchanges {
-        let key = |name: &str| format!("users.pbx.exchanges[{}].{name}", of.domain);
-        if !names.insert(&of.domain) {
-            return wrong("users.pbx.exchanges", format!("has {} twice (case does not count); remove one", of.domain));
+    for exchange in &pbx.exchanges {
+        let key = |name: &str| format!("users.pbx.exchanges[{}].{name}", exchange.domain);
+        if !names.insert(&exchange.domain) {
+            return wrong(
+                "users.pbx.exchanges",
+                format!("has {} twice (case does not count); remove one", exchange.domain),
+            );
         }
-        if of.object.is_empty() || of.password.is_empty() {
+        if exchange.object.is_empty() || exchange.password.is_empty() {
             return wrong(&key("password"), "is empty, or the name of the app object is; set both");
         }
-        let own = Url::parse(&of.url).is_ok_and(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
-        if !of.url.is_empty() && !own {
+        let valid = Url::parse(&exchange.url).is_ok_and(|url| matches!(url.scheme(), "ws" | "wss") && url.has_host());
+        if !exchange.url.is_empty() && !valid {
             return wrong(&key("url"), "is not an address; write wss://PBX/PBX0/APPS/websocket");
         }
-        let digits = hex::decode(of.fingerprint.replace(':', "")).map(|bytes| bytes.len()).ok();
-        if !of.fingerprint.is_empty() && digits != Some(32) {
+        let digits = hex::decode(exchange.fingerprint.replace(':', "")).map(|bytes| bytes.len()).ok();
+        if !exchange.fingerprint.is_empty() && digits != Some(32) {
             return wrong(&key("fingerprint"), "is not a SHA-256; write 64 hex digits");
         }
     }

@@ -1,4 +1,4 @@
-//! The keys of the Users role.
+//! Keys of `[users]`: the Users role and its backends.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::core::session::exchange::settings::Conflict;
 section! {
     /// `[users]`
     Users {
-        /// Where users come from, and where their phones are entered.
+        /// Backend: source of the list of users, and where phones are entered.
         backend: BackendKind = BackendKind::File,
         /// Address of the app WebSocket of Devices, `wss://HOST/DOMAIN/INSTANCE`; empty: this process.
         devices: String = String::new(),
         /// Names of the phone apps that can be chosen.
         phone_apps: Vec<String> = vec!["phone".into()],
-        /// Orders of a tenant that are carried out at the same time.
+        /// Concurrent entry orders per tenant.
         orders_at_once: usize = 16,
-        /// An attempt at an order that takes longer has failed.
+        /// Time limit of one attempt at an entry order.
         #[serde(with = "humantime_text")]
         order_timeout: Duration = Duration::from_secs(60),
-        /// Wait after the first attempt that has failed; then twice as long each time …
+        /// Delay before the second attempt at an entry order; it doubles with each attempt.
         #[serde(with = "humantime_text")]
         order_again: Duration = Duration::from_secs(5),
-        /// … up to this.
+        /// Longest delay between two attempts at an entry order.
         #[serde(with = "humantime_text")]
         order_again_max: Duration = Duration::from_secs(10 * 60),
-        /// Requests a second and tenant for the progress of phones that somebody looks at.
+        /// Requests per second and tenant for the progress of phones whose page is open.
         looks_per_second: u32 = 20,
-        /// The tenants that are served; none: the `[[domains]]` of the file.
+        /// Tenants to serve; empty: the `[[domains]]` of the file.
         tenants: Vec<Tenant> = Vec::new(),
         /// Keys of the backend `file`.
         file: UsersFile = UsersFile::default(),
@@ -59,7 +59,7 @@ section! {
     UsersWebhook {
         /// CSV file with the users.
         users: PathBuf = "config/people.csv".into(),
-        /// Address that phones are posted to.
+        /// Address that entries of phones are posted to.
         url: String = String::new(),
         /// Secret that requests are signed with.
         secret: Secret = Secret::default(),
@@ -72,19 +72,19 @@ section! {
 section! {
     /// `[users.pbx]`
     UsersPbx {
-        /// Name of the instance that a PBX connects to, below the domain of the own instance.
+        /// Name of the instance that a PBX connects to, below the domain of `[instance]`.
         instance: String = "users".into(),
         /// Flags of a new device entry.
         flags: Vec<Flag> = vec![Flag::Tls, Flag::Trusted],
-        /// What happens when a phone is entered for somebody else.
+        /// What to do if the phone is entered for another user already.
         conflict: Conflict = Conflict::Move,
-        /// Changes a second and PBX.
+        /// Changes per second and PBX.
         updates_per_second: usize = 20,
-        /// Other requests a second and PBX.
+        /// Other requests per second and PBX.
         requests_per_second: usize = 50,
-        /// What a PBX says of itself counts only under the names that it has proved.
+        /// Accept what a PBX reports only for the names that it has authenticated with.
         check_names: bool = true,
-        /// The PBXs.
+        /// One PBX per tenant.
         exchanges: Vec<Pbx> = Vec::new(),
     }
 }
@@ -93,12 +93,12 @@ section! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pbx {
-    /// The tenant whose users it has.
+    /// Tenant whose users it has.
     pub domain: DomainName,
     /// System name of the PBX; empty: the name of the tenant.
     #[serde(default)]
     pub system: String,
-    /// Name of the PBX that counts; empty: whichever connects.
+    /// Name of the PBX to use; empty: any that connects.
     #[serde(default)]
     pub pbx: String,
     /// Name of the app object.
@@ -108,7 +108,7 @@ pub struct Pbx {
     /// Address to connect to; empty: the PBX connects to us.
     #[serde(default)]
     pub url: String,
-    /// PEM file of the authority that the certificate of the PBX must lead to.
+    /// PEM file with the authority that must have signed the certificate of the PBX.
     #[serde(default)]
     pub authority: PathBuf,
     /// SHA-256 of the certificate of the PBX, in hex.

@@ -1,4 +1,4 @@
-//! The reasons of a close as a label.
+//! The close reasons of connections as a label.
 
 use super::Label;
 use crate::core::protocol::close::Close;

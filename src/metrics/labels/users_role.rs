@@ -1,25 +1,25 @@
-//! Labels of the Users role.
+//! Labels of metrics of the Users role.
 
 use super::Label;
 
 label! {
-    /// What has become of requests for phones.
+    /// Event of a phone request.
     RequestEvent "event" {
-        Asked "asked" "A code was had from Devices.",
-        Used "used" "A phone has used the code; its order is kept.",
-        Again "again" "Devices has told of a code whose order is kept already.",
-        Foreign "foreign" "Devices has told of a code that nobody has asked for here.",
-        Expired "expired" "The time of the code is over, and no phone has used it.",
-        Cancelled "cancelled" "Taken back.",
+        Asked "asked" "Devices has issued the code.",
+        Used "used" "A phone has used the code; its entry order is stored.",
+        Again "again" "A repeated notice: the entry order is stored already.",
+        Foreign "foreign" "A notice for a code that was not requested here.",
+        Expired "expired" "The code has expired unused.",
+        Cancelled "cancelled" "Cancelled.",
     }
 }
 
 label! {
-    /// What has come of an attempt to carry out an order.
+    /// Outcome of an attempt at an entry order.
     OrderEvent "outcome" {
-        Done "done" "The backend has the entry.",
-        Again "again" "Not now; it is tried again.",
-        Refused "refused" "The backend will not have it; it waits for an operator.",
-        GivenUp "given_up" "It has waited for too long; it waits for an operator.",
+        Done "done" "The phone is entered at the backend.",
+        Again "again" "Failed for now; it is tried again.",
+        Refused "refused" "Refused by the backend; an operator is needed.",
+        GivenUp "given_up" "Given up after 30 days; an operator is needed.",
     }
 }

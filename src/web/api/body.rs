@@ -1,4 +1,4 @@
-//! Bodies of requests: one JSON object, read more strictly than serde does by itself.
+//! Reads request bodies: one JSON object, with stricter checks than serde.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::{Answer, MAX_JSON, Problem};
 use crate::core::protocol::json::Object;
 
-/// A body that is one JSON object.
+/// A request body with one JSON object.
 pub(super) struct Body<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest for Body<T> {
@@ -35,7 +35,7 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
     }
 }
 
-/// The media type of the body without its parameters, in lower case; empty if none is named.
+/// The media type of the body without parameters, in lower case; empty if there is none.
 pub(super) fn media_type(request: &HttpRequest) -> String {
     let named = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
@@ -54,7 +54,7 @@ pub(super) async fn collect(mut body: web::Payload) -> Answer<BytesMut> {
     Ok(whole)
 }
 
-/// Reads an object. Of two members of the same name the later one would win silently, so the strict reader looks first.
+/// Reads an object. The strict reader runs first, because serde would silently use the last of two members with one name.
 pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
     Object::parse(text).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
     let wrong = |error: serde_json::Error| Problem::bad_request(format!("body: {error}"));
@@ -63,14 +63,14 @@ pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
     T::deserialize(value).map_err(wrong)
 }
 
-/// For JSON, `4.0` is a whole number as good as `4`; for serde it is not.
+/// Converts floats without fraction to integers: in JSON `4.0` equals `4`, for serde it does not.
 fn write_whole(value: &mut Value) {
-    /// Up to here every whole number is a float.
+    /// Every whole number up to here is exact as a float.
     const MOST: f64 = 9_007_199_254_740_991.0;
     match value {
         Value::Number(number) if number.is_f64() => {
             let whole = number.as_f64().filter(|n| n.fract() == 0.0 && (-MOST..=MOST).contains(n));
-            // Within this range nothing is lost.
+            // The conversion is exact in this range.
             #[allow(clippy::cast_possible_truncation)]
             if let Some(whole) = whole {
                 *number = (whole as i64).into();
@@ -82,7 +82,7 @@ fn write_whole(value: &mut Value) {
     }
 }
 
-/// An object within a body. A derived reader alone would take an array too, for the members in their order.
+/// An object within a body. Derived deserialization alone would also accept an array of the members.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(super) struct Shape<T>(pub T);

@@ -10,28 +10,28 @@ use utoipa::{OpenApi, ToSchema};
 use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::in_domain::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::policy::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
 
-/// Which firmware and boot code belongs to which product, and where it is.
+/// Build list: firmware and boot code of each product, and the address of the files.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Builds {
-    /// Where the files are: an address without user name, query and fragment that ends with `/`.
+    /// Address of the files, without user name, query and fragment; it ends with `/`.
     #[schema(
         max_length = 1024,
         pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?/([A-Za-z0-9._~-]+/)*$(?!\n)",
         example = "https://ap.example.org/fw/136044/"
     )]
     base_url: String,
-    /// By product name as devices say it; at most 5000.
+    /// Builds by product name as reported by devices; at most 5000.
     #[schema(value_type = BTreeMap<String, ProductBuilds>)]
     products: BTreeMap<String, Shape<ProductBuilds>>,
 }
 
-/// The builds of one product; at least one of firmware and boot code.
+/// Builds of a product; at least one of firmware and boot code.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProductBuilds {
@@ -43,11 +43,11 @@ struct ProductBuilds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 10, pattern = r"^0*[1-9][0-9]*$(?!\n)", example = "136044")]
     bootcode: Option<Box<str>>,
-    /// Firmware file, instead of the name that the device says or the standard name.
+    /// Firmware file; overrides the name reported by the device and the standard name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128, pattern = r"^[.]*[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*$(?!\n)", example = "ip112.bin")]
     firmware_file: Option<Box<str>>,
-    /// Boot code file, likewise.
+    /// Boot code file; overrides the name reported by the device and the standard name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128, pattern = r"^[.]*[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*$(?!\n)", example = "boot112.bin")]
     bootcode_file: Option<Box<str>>,
@@ -84,7 +84,7 @@ async fn get_builds(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDom
 
 /// Set the build list
 ///
-/// Update jobs that are made from now on take it; those that were made before keep theirs.
+/// New update jobs use it; existing jobs keep their copy.
 #[utoipa::path(put, path = "/api/v1/domains/{domain}/builds", tag = "jobs", params(InDomain), request_body = Builds,
     responses((status = 204),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -99,7 +99,7 @@ async fn set_builds(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Adds to the schemas what attributes cannot say: what a product may be called, and that one of its builds must be there.
+/// Adds constraints to the schemas that attributes cannot express: names of products, and that at least one build is required.
 pub(super) fn complete(schemas: &mut Value) {
     let products = &mut schemas["Builds"]["properties"]["products"];
     products["maxProperties"] = PRODUCTS_MAX.into();
@@ -117,6 +117,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         web::resource("/api/v1/domains/{domain}/builds")
             .route(get().to(get_builds))
             .route(web::put().to(set_builds))
-            .default_service(web::to(only("GET, PUT"))),
+            .default_service(web::to(method_not_allowed("GET, PUT"))),
     );
 }

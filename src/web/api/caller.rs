@@ -1,4 +1,4 @@
-//! Who calls: the bearer token of a request.
+//! Authenticates callers by the bearer token of a request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::Problem;
 use crate::admin::{Admin, Authority};
 
-/// The authority of the caller; a handler that takes it answers 401 to everybody without a valid token.
+/// The authority of the caller. A handler that takes it answers 401 without a valid token.
 pub(super) struct Caller(pub Authority);
 
 impl FromRequest for Caller {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::in_domain::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::device::Category;
@@ -17,7 +17,7 @@ use crate::core::model::ids::CategoryId;
 /// Longest name of a category, in characters.
 const MAX_NAME: usize = 128;
 
-/// Which category.
+/// Path parameters of a category.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct OneCategory {
@@ -35,7 +35,7 @@ pub(super) struct CategoryAnswer {
     id: u64,
     /// Name, unique within the domain.
     name: String,
-    /// Devices enter it by codes, and jobs are made for it.
+    /// Devices can enter it by codes, and jobs can be made for it.
     provisioning: bool,
 }
 
@@ -48,11 +48,11 @@ impl From<&Category> for CategoryAnswer {
 /// Categories.
 #[derive(Serialize, ToSchema)]
 struct CategoriesAnswer {
-    /// Those of the domain, sorted by number.
+    /// The categories of the domain, sorted by number.
     categories: Vec<CategoryAnswer>,
 }
 
-/// A category as it is to be.
+/// Settings of a category.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CategoryBody {
@@ -64,11 +64,11 @@ pub(super) struct CategoryBody {
         example = "Desk phones"
     )]
     pub name: String,
-    /// Devices enter it by codes, and jobs are made for it.
+    /// Devices can enter it by codes, and jobs can be made for it.
     pub provisioning: bool,
 }
 
-/// Refuses what is no name of a category.
+/// Checks the name of a category.
 pub(super) fn check_name(field: &str, name: &str) -> Result<(), AdminError> {
     text::check(field, name, 1, MAX_NAME)?;
     if name.trim().is_empty() { Err(AdminError::invalid(field, "has blanks only")) } else { Ok(()) }
@@ -137,7 +137,7 @@ async fn change_category(
 
 /// Delete a category
 ///
-/// Only if no device, no open code and no job belongs to it.
+/// Refused if devices, open codes or jobs belong to it.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}/categories/{category}", tag = "categories", params(OneCategory),
     responses((status = 204),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Something belongs to it"),
@@ -158,13 +158,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains/{domain}/categories")
                 .route(get().to(list_categories))
                 .route(web::post().to(create_category))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/categories/{category}")
                 .route(get().to(get_category))
                 .route(web::put().to(change_category))
                 .route(web::delete().to(delete_category))
-                .default_service(web::to(only("GET, PUT, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PUT, DELETE"))),
         );
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/domains/{domain}/codes`: issue, list, look at and revoke codes.
+//! `/api/v1/domains/{domain}/codes`: issue, list, show and revoke codes.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -7,7 +7,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::body::Body;
 use super::caller::Caller;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::user_csv::MAX_NAME;
 use crate::admin::{Admin, AdminError, CodeFilter, OperatorCodeRequest};
@@ -15,10 +15,10 @@ use crate::core::model::device::{CodeState, Domain, IssuedCode};
 use crate::core::model::ids::{CategoryId, Code};
 use crate::core::model::time::UnixMillis;
 
-/// Codes in one answer.
+/// Codes in one answer: default and maximum.
 const PAGE: (usize, usize) = (100, 1000);
 
-/// A code that is wanted.
+/// A code request.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewCode {
@@ -26,7 +26,7 @@ struct NewCode {
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     category: String,
     /// SIP name of the user who will get the device.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(
         min_length = 1,
         max_length = 128,
@@ -62,7 +62,7 @@ pub(super) struct CodeView {
     issued: Option<u64>,
     /// End of its validity, in Unix seconds.
     valid_until: u64,
-    /// What has become of it.
+    /// State of the code.
     state: State,
     /// The device that has used it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,11 +72,11 @@ pub(super) struct CodeView {
     port: Option<String>,
 }
 
-/// What has become of a code.
+/// State of a code.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// Nobody has used it.
+    /// No device has used it.
     Open,
     /// A device has used it.
     Used,
@@ -108,15 +108,15 @@ impl CodeView {
     }
 }
 
-/// Which codes are listed.
+/// Filter and page of a list of codes.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
-    /// Codes in this answer at most.
+    /// Most codes in the answer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
-    /// `next` of the answer before.
+    /// `next` of the previous answer.
     #[param(max_length = 40, pattern = r"^[0-9]{1,16}-[0-9]{12}$(?!\n)")]
     cursor: Option<String>,
     /// Only codes in this state.
@@ -128,29 +128,29 @@ struct ListQuery {
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StateFilter {
-    /// Nobody has used it.
+    /// No device has used it.
     Open,
     /// A device has used it.
     Used,
 }
 
-/// Some codes, newest first.
+/// A page of codes, newest first.
 #[derive(Serialize, ToSchema)]
 struct CodePage {
-    /// The codes. There may be less than asked for although others follow.
+    /// The codes. There may be fewer than `limit` although others follow.
     codes: Vec<CodeView>,
-    /// `cursor` of the next request; absent: there are no more.
+    /// `cursor` of the next request; absent at the end of the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// A position in the list.
+/// Reads a position in the list.
 fn cursor(text: &str) -> Option<(UnixMillis, Code)> {
     let (issued, code) = text.split_once('-')?;
     Some((UnixMillis(issued.parse().ok()?), Code::parse(code).ok()?))
 }
 
-/// The limit of a list.
+/// Checks the limit of a list.
 pub(super) fn limit(asked: Option<usize>, (usual, most): (usize, usize)) -> Answer<usize> {
     match asked {
         None => Ok(usual),
@@ -159,7 +159,7 @@ pub(super) fn limit(asked: Option<usize>, (usual, most): (usize, usize)) -> Answ
     }
 }
 
-/// Whether a name can be kept: what is given has at least one character and is not too long.
+/// Checks a name: not empty, not too long, no control characters.
 pub(super) fn check_name(field: &str, text: &str) -> Answer<()> {
     let why = match text.chars().count() {
         _ if text.trim().is_empty() => "it is empty",
@@ -189,8 +189,9 @@ async fn issue_code(
     if let Some(sip) = &body.sip {
         check_name("sip", sip)?;
     }
-    let wish = OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
-    let (domain, code) = admin.issue_code(&authority, &path, &wish).await?;
+    let code_request =
+        OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
+    let (domain, code) = admin.issue_code(&authority, &path, &code_request).await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
 }
 
@@ -208,7 +209,9 @@ async fn list_codes(
 ) -> Answer<HttpResponse> {
     let limit = limit(query.limit, PAGE)?;
     let before = match &query.cursor {
-        Some(text) => Some(cursor(text).ok_or_else(|| AdminError::invalid("cursor", "no answer has given this"))?),
+        Some(text) => Some(
+            cursor(text).ok_or_else(|| AdminError::invalid("cursor", "this is not a cursor of a previous answer"))?,
+        ),
         None => None,
     };
     let filter = match query.state {
@@ -223,7 +226,7 @@ async fn list_codes(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(CodePage { codes, next }))
 }
 
-/// Look at a code
+/// Show a code
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/codes/{code}", tag = "codes",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("code" = String, Path, description = "twelve digits")),
@@ -241,7 +244,7 @@ async fn get_code(
 
 /// Revoke an open code
 ///
-/// Afterwards it is like one that never was. A code that a device has used is refused with 409.
+/// Afterwards it is treated like an unknown code. A used code is refused with 409.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}/codes/{code}", tag = "codes",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("code" = String, Path, description = "twelve digits")),
@@ -268,11 +271,11 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             all.route(get().to(list_codes))
                 .route(web::post().to(issue_code))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             one.route(get().to(get_code))
                 .route(web::delete().to(revoke_code))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         );
 }

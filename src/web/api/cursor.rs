@@ -1,11 +1,10 @@
-//! What callers say about a list: where it goes on, as text that they hand back as they got it, how long it may be, and within
-//! which bounds a filter is.
+//! Query parameters of lists: cursor (an opaque text that clients send back unchanged), limit, and bounds of filters.
 
 use super::Answer;
 use crate::admin::{AdminError, MAX_PAGE};
 use crate::core::model::ids::DeviceId;
 
-/// Things in a page if the caller does not say how many.
+/// Default number of entries in a page.
 const USUAL: usize = 100;
 
 pub(super) fn write(after: DeviceId) -> String {
@@ -16,7 +15,7 @@ pub(super) fn read(cursor: Option<&str>) -> Answer<DeviceId> {
     let Some(cursor) = cursor else { return Ok(DeviceId(0)) };
     let digits = (1..=13).contains(&cursor.len()) && cursor.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let number = u64::from_str_radix(cursor, 16).ok().filter(|_| digits);
-    number.map(DeviceId).ok_or_else(|| AdminError::invalid("cursor", "take it from `next` of the page before").into())
+    number.map(DeviceId).ok_or_else(|| AdminError::invalid("cursor", "use `next` of the previous page").into())
 }
 
 pub(super) fn limit_of(limit: Option<u64>) -> Answer<usize> {
@@ -25,7 +24,7 @@ pub(super) fn limit_of(limit: Option<u64>) -> Answer<usize> {
     limit.ok_or_else(|| AdminError::invalid("limit", "from 1 to 1000").into())
 }
 
-/// A number of something, if it is one that there can be.
+/// Checks a number of a domain, category or job.
 pub(super) fn number_of(field: &str, number: Option<u64>) -> Answer<Option<u64>> {
     match number {
         Some(number) if number >= 1 << 53 => Err(AdminError::invalid(field, "at most 9007199254740991").into()),

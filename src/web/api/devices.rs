@@ -1,4 +1,4 @@
-//! `/api/v1/domains/{domain}/devices…` and `/api/v1/unassigned`: devices, and those that belong to no domain.
+//! `/api/v1/domains/{domain}/devices…` and `/api/v1/unassigned`: devices of a domain, and unassigned devices.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -7,29 +7,29 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::cursor::{self, limit_of, number_of, text_of};
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::shapes::{DeviceDoc, UnassignedDoc};
 use super::{Answer, Problem};
 use crate::admin::{Admin, Filter};
 use crate::core::model::ids::{CategoryId, DeviceKey};
 
-/// Hardware identifiers in one request, in characters with their commas: a longer address is refused before anybody could say why,
-/// and every character may take twelve there.
+/// Most characters of hardware identifiers in one request, with commas. A longer address would be refused without a reason,
+/// because every character may take twelve bytes there.
 const MAX_IDS: usize = 4000;
 
-/// Which devices, and which part of the list.
+/// Filter and page of a list of devices.
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Wanted {
-    /// Only of the category with this number.
+struct DevicesQuery {
+    /// Only in the category with this number.
     #[param(maximum = 9_007_199_254_740_991_i64)]
     category: Option<u64>,
     /// Only with this type: `PHONE`, `GW`, `VA`, `DECT`, `APP_PLATFORM`.
     #[serde(rename = "type")]
     #[param(max_length = 64)]
     kind: Option<String>,
-    /// Only those that are online (true) or not (false).
+    /// Only online devices (true) or offline devices (false).
     online: Option<bool>,
     /// Only with this text in the product name.
     #[param(max_length = 128)]
@@ -37,18 +37,18 @@ struct Wanted {
     /// Only these hardware identifiers, separated by commas.
     #[param(max_length = 4000)]
     hw_ids: Option<String>,
-    /// From `next` of the page before.
+    /// `next` of the previous page.
     #[param(pattern = r"^[0-9a-f]{1,13}$(?!\n)")]
     cursor: Option<String>,
-    /// Devices in the page, at most.
+    /// Most devices in the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u64>,
 }
 
-impl Wanted {
+impl DevicesQuery {
     fn filter(&self) -> Answer<Filter> {
         let ids = |ids: &String| {
-            // What cannot be an identifier is that of no device.
+            // A malformed identifier matches no device.
             let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
             ids.filter_map(|id| DeviceKey::parse(id).ok()).collect()
         };
@@ -62,19 +62,19 @@ impl Wanted {
     }
 }
 
-/// Part of a list of devices.
+/// A page of devices.
 #[derive(Serialize, ToSchema)]
 struct DevicePage {
     /// The devices, sorted by number.
     devices: Vec<DeviceDoc>,
-    /// Value of `cursor` for the next page; absent at the end of the list. A page may be short and not be the last one.
+    /// Value of `cursor` for the next page; absent at the end of the list. A short page need not be the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 /// List the devices of a domain
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/devices", tag = "devices",
-    params(("domain" = String, Path, description = "Number or name"), Wanted),
+    params(("domain" = String, Path, description = "Number or name"), DevicesQuery),
     responses((status = 200, body = DevicePage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
@@ -82,15 +82,15 @@ async fn list_devices(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     domain: web::Path<String>,
-    wanted: web::Query<Wanted>,
+    query: web::Query<DevicesQuery>,
 ) -> Answer<web::Json<DevicePage>> {
-    let (after, limit) = (cursor::read(wanted.cursor.as_deref())?, limit_of(wanted.limit)?);
-    let (domain, page) = admin.devices(&authority, &domain, &wanted.filter()?, after, limit).await?;
+    let (after, limit) = (cursor::read(query.cursor.as_deref())?, limit_of(query.limit)?);
+    let (domain, page) = admin.devices(&authority, &domain, &query.filter()?, after, limit).await?;
     let devices = page.items.iter().map(|l| DeviceDoc::of(&domain, &l.device, l.at.is_some())).collect();
     Ok(web::Json(DevicePage { devices, next: page.next.map(cursor::write) }))
 }
 
-/// A device that is put into a domain.
+/// Assignment of an unassigned device to a domain.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Assignment {
@@ -102,9 +102,10 @@ struct Assignment {
     category: u64,
 }
 
-/// Put an unassigned device into a domain
+/// Assign an unassigned device to a domain
 ///
-/// The device must be online: it is handed its password and that of the domain at once. Only with the instance password.
+/// The device must be online, because it receives its new password and the administrative password at once. Only with the
+/// instance password.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/devices", tag = "devices",
     params(("domain" = String, Path, description = "Number or name")), request_body = Assignment,
     responses((status = 201, body = DeviceDoc),
@@ -122,7 +123,7 @@ async fn assign_device(
     Ok(HttpResponse::Created().json(DeviceDoc::of(&domain, &device, true)))
 }
 
-/// Look a device up
+/// Show a device
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
     params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
     responses((status = 200, body = DeviceDoc),
@@ -139,16 +140,16 @@ async fn get_device(
     Ok(web::Json(doc.with_ports(&ports)))
 }
 
-/// What is changed; what is absent stays.
+/// Changes of a device; absent members stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeviceChange {
-    /// The name, which goes before the one that is set on the device; empty: takes it away.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    /// The name, which overrides the name set on the device; empty: removes it.
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(value_type = String, required = false, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]*$(?!\n)")]
     name: Option<String>,
     /// Number of the category.
-    #[serde(default, deserialize_with = "super::shapes::given")]
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(value_type = u64, required = false, maximum = 9_007_199_254_740_991_i64)]
     category: Option<u64>,
 }
@@ -172,7 +173,7 @@ async fn change_device(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Take a device out of its domain
+/// Remove a device from its domain
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
     params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
     responses((status = 204, description = "Done"),
@@ -188,20 +189,20 @@ async fn remove_device(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which part of a list.
+/// Page of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Part {
-    /// From `next` of the page before.
+struct PageQuery {
+    /// `next` of the previous page.
     #[param(pattern = r"^[0-9a-f]{1,13}$(?!\n)")]
     cursor: Option<String>,
-    /// Devices in the page, at most.
+    /// Most devices in the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u64>,
 }
 
-/// Part of the list of unassigned devices.
+/// A page of unassigned devices.
 #[derive(Serialize, ToSchema)]
 struct UnassignedPage {
     /// The devices, sorted by number.
@@ -214,14 +215,14 @@ struct UnassignedPage {
 /// List the devices that belong to no domain
 ///
 /// Only with the instance password.
-#[utoipa::path(get, path = "/api/v1/unassigned", tag = "devices", params(Part),
+#[utoipa::path(get, path = "/api/v1/unassigned", tag = "devices", params(PageQuery),
     responses((status = 200, body = UnassignedPage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
 async fn list_unassigned(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
-    part: web::Query<Part>,
+    part: web::Query<PageQuery>,
 ) -> Answer<web::Json<UnassignedPage>> {
     let (after, limit) = (cursor::read(part.cursor.as_deref())?, limit_of(part.limit)?);
     let page = admin.unassigned(&authority, after, limit).await?;
@@ -239,16 +240,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains/{domain}/devices")
                 .route(get().to(list_devices))
                 .route(web::post().to(assign_device))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/devices/{hwId}")
                 .route(get().to(get_device))
                 .route(web::patch().to(change_device))
                 .route(web::delete().to(remove_device))
-                .default_service(web::to(only("GET, PATCH, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
-            web::resource("/api/v1/unassigned").route(get().to(list_unassigned)).default_service(web::to(only("GET"))),
+            web::resource("/api/v1/unassigned")
+                .route(get().to(list_unassigned))
+                .default_service(web::to(method_not_allowed("GET"))),
         );
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/domains`: tenants, their settings, and who may see their things.
+//! `/api/v1/domains`: domains, their settings, and the access of other domains.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
@@ -9,14 +9,14 @@ use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::categories::{CategoryAnswer, CategoryBody, check_name};
 use super::in_domain::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::device::Domain;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{DomainChange, NewDomain};
 
-/// Categories and domains that one request may name.
+/// Most categories or domains in one request.
 const MAX_NAMED: usize = 1000;
 
 /// A domain. Its passwords and its token are never shown, only whether they are set.
@@ -28,11 +28,11 @@ struct DomainAnswer {
     /// Name.
     #[schema(example = "example.com")]
     name: String,
-    /// It hands out an administrative password to its devices.
+    /// Its devices receive an administrative password.
     deploys_admin_password: bool,
     /// Automatic provisioning is on.
     auto_provisioning: bool,
-    /// The domains whose things this one may see and use.
+    /// The domains that this one has access to.
     access_to: Vec<String>,
     /// Its categories, sorted by number.
     categories: Vec<CategoryAnswer>,
@@ -54,11 +54,11 @@ impl From<&Domain> for DomainAnswer {
 /// Domains.
 #[derive(Serialize, ToSchema)]
 struct DomainsAnswer {
-    /// Those that the token opens, sorted by number.
+    /// The domains that the token gives access to, sorted by number.
     domains: Vec<DomainAnswer>,
 }
 
-/// A domain to be made.
+/// A new domain.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DomainBody {
@@ -73,7 +73,7 @@ struct DomainBody {
     /// Password for app connections and for this interface.
     #[schema(value_type = String, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     password: Secret,
-    /// Administrative password that is handed out to devices; absent or empty: none.
+    /// Administrative password that devices receive; absent or empty: none.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     admin_password: Option<Secret>,
@@ -87,15 +87,15 @@ struct DomainBody {
     categories: Vec<Shape<CategoryBody>>,
 }
 
-/// Settings to be changed; what is absent stays.
+/// Changes of settings; absent members stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DomainChangeBody {
-    /// Password for app connections and for this interface. Tokens that were given for the old one end.
+    /// Password for app connections and for this interface. Tokens issued for the old one become invalid.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     password: Option<Secret>,
-    /// Administrative password that is handed out to devices; empty: none. Members that are online get the new one now.
+    /// Administrative password that devices receive; empty: none. Members that are online receive a new one at once.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
     admin_password: Option<Secret>,
@@ -105,11 +105,11 @@ struct DomainChangeBody {
     auto_token: Option<Secret>,
 }
 
-/// Who has access.
+/// Access of other domains.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Access {
-    /// Names of the domains that may see and use things of this one.
+    /// Names of the domains that have access to this one.
     #[schema(max_items = 1000, example = json!(["provider.example"]))]
     domains: Vec<String>,
 }
@@ -118,7 +118,7 @@ fn check_secret(field: &str, secret: Option<&Secret>, shortest: usize) -> Result
     secret.map_or(Ok(()), |secret| text::check(field, secret.expose(), shortest, MAX_TEXT))
 }
 
-fn few(field: &str, named: usize) -> Result<(), AdminError> {
+fn check_count(field: &str, named: usize) -> Result<(), AdminError> {
     if named > MAX_NAMED { Err(AdminError::invalid(field, "has more than 1000 entries")) } else { Ok(()) }
 }
 
@@ -134,7 +134,7 @@ impl DomainBody {
         check_secret("password", Some(&self.password), 1)?;
         check_secret("adminPassword", self.admin_password.as_ref(), 0)?;
         check_secret("autoToken", self.auto_token.as_ref(), 0)?;
-        few("categories", self.categories.len())?;
+        check_count("categories", self.categories.len())?;
         for (at, Shape(category)) in self.categories.iter().enumerate() {
             check_name(&format!("categories.{at}.name"), &category.name)?;
         }
@@ -164,7 +164,7 @@ impl DomainChangeBody {
 
 /// List domains
 ///
-/// Those that the token opens.
+/// The domains that the token gives access to.
 #[utoipa::path(get, path = "/api/v1/domains", tag = "domains",
     responses((status = 200, body = DomainsAnswer),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -218,7 +218,7 @@ async fn change_domain(
 
 /// Delete a domain
 ///
-/// With its categories, codes, jobs and roll-outs. Only with a token of the instance, and only if no device belongs to it.
+/// Deletes its categories, codes, jobs and roll-outs, too. Only with a token of the instance, and only without devices.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}", tag = "domains", params(InDomain),
     responses((status = 204),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "Devices belong to it"),
@@ -241,7 +241,7 @@ async fn get_access(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDom
 
 /// Set who has access to a domain
 ///
-/// The named domains may see and use its devices, codes and jobs, but not change its settings. All others lose access.
+/// These domains may see and use its devices, codes and jobs, but not change its settings. All others lose access.
 #[utoipa::path(put, path = "/api/v1/domains/{domain}/access", tag = "domains", params(InDomain),
     request_body = Access, responses((status = 200, body = Access),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -252,7 +252,7 @@ async fn set_access(
     at: web::Path<InDomain>,
     Body(body): Body<Access>,
 ) -> Answer<HttpResponse> {
-    few("domains", body.domains.len())?;
+    check_count("domains", body.domains.len())?;
     let names = body.domains.iter().enumerate().map(|(place, name)| {
         let bad = |_| AdminError::unfit(format!("domains.{place}"), "is not the name of another domain");
         DomainName::parse(name).map_err(bad)
@@ -272,19 +272,19 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/api/v1/domains")
                 .route(get().to(list_domains))
                 .route(web::post().to(create_domain))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}")
                 .route(get().to(get_domain))
                 .route(web::patch().to(change_domain))
                 .route(web::delete().to(delete_domain))
-                .default_service(web::to(only("GET, PATCH, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/access")
                 .route(get().to(get_access))
                 .route(web::put().to(set_access))
-                .default_service(web::to(only("GET, PUT"))),
+                .default_service(web::to(method_not_allowed("GET, PUT"))),
         );
 }

@@ -1,4 +1,4 @@
-//! `…/devices/{hwId}/dry-run`: what a device would be sent.
+//! `…/devices/{hwId}/dry-run`: what the jobs would send to a device.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -7,39 +7,39 @@ use serde_json::{Map, Value};
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::problem::only;
+use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::policy::jobs::plan::Preview;
 
-/// What the jobs of its domain mean for a device, whatever it has got already, in the order in which it would be sent. A secret is
-/// shown as `hidden`.
+/// What the jobs of the domain would send to a device, in this order, regardless of what it has already. Secrets are shown as
+/// `hidden`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct DryRun {
-    /// The lines that order software; none if the right builds are running.
+    /// The lines that order an update; empty if the device runs these builds.
     update: Vec<String>,
-    /// The lines of each kind of configuration, without those that write and activate it.
+    /// The lines of each kind of configuration, without the lines that save and activate it.
     configs: Vec<ConfigLines>,
-    /// For a device that is not of the vendor: its items, which it gets instead of lines.
+    /// Items that a device of another vendor receives instead of lines.
     items: Vec<Item>,
-    /// The lines that a device gets that has entered by code.
+    /// The clean-up lines for a device that has entered by code.
     clean_up: Vec<String>,
 }
 
-/// One kind of configuration.
+/// Lines of one kind of configuration.
 #[derive(Serialize, ToSchema)]
 struct ConfigLines {
     /// Kind.
     #[schema(example = "ntp")]
     kind: &'static str,
-    /// Number of the job: the latest of this kind that matches the device.
+    /// Number of the job: the latest job of this kind that matches the device.
     job: u64,
     /// The lines.
     lines: Vec<String>,
 }
 
-/// One kind of configuration for a device that is not of the vendor.
+/// One kind of configuration for a device of another vendor.
 #[derive(Serialize, ToSchema)]
 struct Item {
     /// Kind.
@@ -84,6 +84,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/domains/{domain}/devices/{hwId}/dry-run")
             .route(web::post().to(dry_run))
-            .default_service(web::to(only("POST"))),
+            .default_service(web::to(method_not_allowed("POST"))),
     );
 }

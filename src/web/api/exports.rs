@@ -1,4 +1,4 @@
-//! Codes and devices of a domain as CSV, page by page.
+//! Exports of codes and devices of a domain as CSV, read from the store page by page.
 
 use actix_web::{HttpResponse, web};
 use futures_util::stream;
@@ -6,14 +6,14 @@ use utoipa::OpenApi;
 
 use super::caller::Caller;
 use super::codes::category_name;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, CodeFilter};
 use crate::core::model::device::{CodeState, Way};
 use crate::core::model::ids::DeviceId;
 use crate::web::csv::{Lines, answer, time};
 
-/// Lines in one piece.
+/// Lines per page.
 const PAGE: usize = 1000;
 
 /// All codes as CSV, newest first
@@ -28,7 +28,7 @@ async fn codes_csv(
     path: web::Path<String>,
 ) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
-    // Where to go on; the outer one says whether to.
+    // Outer option: whether there is a next page. Inner option: where it starts.
     let start = Some(None);
     let pieces = stream::unfold(start, move |position| {
         let (admin, domain) = (admin.clone(), domain.clone());
@@ -123,6 +123,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let (all_codes, all_devices) =
         (web::resource("/api/v1/domains/{domain}/codes.csv"), web::resource("/api/v1/domains/{domain}/devices.csv"));
     config
-        .service(all_codes.route(get().to(codes_csv)).default_service(web::to(only("GET"))))
-        .service(all_devices.route(get().to(devices_csv)).default_service(web::to(only("GET"))));
+        .service(all_codes.route(get().to(codes_csv)).default_service(web::to(method_not_allowed("GET"))))
+        .service(all_devices.route(get().to(devices_csv)).default_service(web::to(method_not_allowed("GET"))));
 }

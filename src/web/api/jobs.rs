@@ -1,4 +1,4 @@
-//! `/api/v1/domains/{domain}/jobs`: what devices are to be brought to.
+//! `/api/v1/domains/{domain}/jobs`: jobs for updates and configurations.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
@@ -10,7 +10,7 @@ use super::body::{Body, Shape};
 use super::builds::Builds;
 use super::caller::Caller;
 use super::in_domain::InDomain;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::ids::{CategoryId, JobId};
@@ -18,7 +18,7 @@ use crate::core::policy::jobs::config::schema::json_schema;
 use crate::core::policy::jobs::config::{Configuration, Kind};
 use crate::core::policy::jobs::{Hours, Job, Task};
 
-/// Which job.
+/// Path parameters of a job.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct OneJob {
@@ -29,7 +29,7 @@ struct OneJob {
     job: u64,
 }
 
-/// Hours in which devices may be updated; none: always.
+/// Maintenance hours, in which devices may be updated; empty: always.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HoursBody {
@@ -37,20 +37,20 @@ struct HoursBody {
     #[serde(default)]
     #[schema(max_items = 24, example = json!([22, 23, 0, 1]))]
     allow: Vec<u8>,
-    /// How far the clock of these hours is ahead of UTC, in minutes.
+    /// Offset of these hours from UTC, in minutes.
     #[serde(default)]
     #[schema(minimum = -840, maximum = 840)]
     utc_offset: i16,
 }
 
-/// An update job to be made.
+/// A new update job.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UpdateJobBody {
     /// Number of the category; absent: every device of the domain.
     #[serde(default)]
     category: Option<u64>,
-    /// Build list; absent: the current one of the domain, which is kept with the job.
+    /// Build list; absent: a copy of the domain's current one.
     #[serde(default)]
     #[schema(value_type = Option<Builds>)]
     builds: Option<Shape<Builds>>,
@@ -60,17 +60,17 @@ struct UpdateJobBody {
     hours: Option<Shape<HoursBody>>,
 }
 
-/// A configuration job to be made.
+/// A new configuration job.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ConfigJobBody {
     /// Number of the category; absent: every device of the domain.
     #[serde(default)]
     category: Option<u64>,
-    /// Kind of configuration; a device gets the latest job of every kind.
+    /// Kind of configuration; the latest matching job of every kind applies to a device.
     #[schema(example = "ntp")]
     kind: String,
-    /// Its parameters, as the kind has them.
+    /// Parameters of this kind.
     #[schema(value_type = Object)]
     values: Map<String, Value>,
 }
@@ -78,17 +78,17 @@ struct ConfigJobBody {
 /// A job.
 #[derive(Serialize, ToSchema)]
 struct JobAnswer {
-    /// Number; of two jobs for the same thing the one with the greater number counts.
+    /// Number; of two jobs of the same kind the one with the greater number applies.
     id: u64,
     /// When it was made, in Unix seconds.
     created: u64,
     /// Number of the category; absent: every device of the domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<u64>,
-    /// What it does, if it is an update job.
+    /// The update, for an update job.
     #[serde(skip_serializing_if = "Option::is_none")]
     update: Option<UpdateAnswer>,
-    /// What it does, if it is a configuration job.
+    /// The configuration, for a configuration job.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<ConfigAnswer>,
 }
@@ -96,10 +96,10 @@ struct JobAnswer {
 /// An update.
 #[derive(Serialize, ToSchema)]
 struct UpdateAnswer {
-    /// The build list that belongs to the job; only where one job is read.
+    /// The build list of the job; only if a single job is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     builds: Option<Builds>,
-    /// How many products it has.
+    /// Number of products in the build list.
     products: usize,
     /// Maintenance hours.
     hours: HoursBody,
@@ -110,7 +110,7 @@ struct UpdateAnswer {
 struct ConfigAnswer {
     /// Kind.
     kind: &'static str,
-    /// Its parameters; a secret is shown as `hidden`.
+    /// Parameters; secrets are shown as `hidden`.
     #[schema(value_type = Object)]
     values: Map<String, Value>,
 }
@@ -118,20 +118,20 @@ struct ConfigAnswer {
 /// Jobs.
 #[derive(Serialize, ToSchema)]
 struct JobsAnswer {
-    /// Those of the domain, oldest first.
+    /// The jobs of the domain, oldest first.
     jobs: Vec<JobAnswer>,
 }
 
-/// Adds to the schemas what attributes cannot say.
+/// Adds constraints to the schemas that attributes cannot express.
 pub(super) fn complete(schemas: &mut Value) {
-    // Each kind of configuration has parameters of its own.
+    // Each kind of configuration has its own parameters.
     schemas["ConfigJobBody"] = config_schema();
     let hours = &mut schemas["HoursBody"]["properties"]["allow"];
     hours["items"] = json!({"type": "integer", "minimum": 0, "maximum": 23});
     hours["uniqueItems"] = true.into();
 }
 
-/// [`ConfigJobBody`] as a JSON Schema: one alternative for each kind, made from the table that it is checked by.
+/// [`ConfigJobBody`] as a JSON Schema: one alternative for each kind, generated from the table that checks the parameters.
 fn config_schema() -> Value {
     let mut schema = json_schema();
     for kind in schema["oneOf"].as_array_mut().into_iter().flatten() {
@@ -142,7 +142,7 @@ fn config_schema() -> Value {
         });
         kind["additionalProperties"] = false.into();
     }
-    schema["description"] = "A configuration job to be made.".into();
+    schema["description"] = "A new configuration job.".into();
     schema
 }
 
@@ -183,7 +183,7 @@ async fn list_jobs(caller: Caller, admin: web::Data<Admin>, at: web::Path<InDoma
 
 /// Make an update job
 ///
-/// Devices are updated by the latest update job that matches them. Without a build list it takes the current one of the domain.
+/// The latest matching update job applies to a device. Without a build list the job gets a copy of the domain's current one.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/update-jobs", tag = "jobs", params(InDomain),
     request_body = UpdateJobBody,
     responses((status = 201, body = JobAnswer, headers(("Location" = String, description = "Address of the job"))),
@@ -206,8 +206,7 @@ async fn create_update_job(
 
 /// Make a configuration job
 ///
-/// A device gets the latest matching job of every kind. An option that it does not name goes back to what the device does by
-/// itself.
+/// The latest matching job of every kind applies to a device. Omitted options are reset to the device's default.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/config-jobs", tag = "jobs", params(InDomain),
     request_body = ConfigJobBody,
     responses((status = 201, body = JobAnswer, headers(("Location" = String, description = "Address of the job"))),
@@ -239,7 +238,7 @@ async fn get_job(caller: Caller, admin: web::Data<Admin>, at: web::Path<OneJob>)
 
 /// Delete a job
 ///
-/// The one before it counts again.
+/// The job before it applies again.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}/jobs/{job}", tag = "jobs", params(OneJob),
     responses((status = 204),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -258,22 +257,22 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/v1/domains/{domain}/jobs")
                 .route(get().to(list_jobs))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/update-jobs")
                 .route(web::post().to(create_update_job))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/config-jobs")
                 .route(web::post().to(create_config_job))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/jobs/{job}")
                 .route(get().to(get_job))
                 .route(web::delete().to(delete_job))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         );
 }

@@ -1,7 +1,8 @@
-//! The operators' REST interface, `/api/v1/…`: HTTP around [`Admin`].
+//! The operators' REST interface, `/api/v1/…`: maps HTTP to [`Admin`].
 //!
-//! Every answer that is not a success is a problem document (RFC 9457). The OpenAPI document at `/api/v1/openapi.json` is made
-//! from the attributes of the handlers and the shapes that they take and give.
+//! Every error is a problem document (RFC 9457). The OpenAPI document at `/api/v1/openapi.json` is generated from the
+//! attributes of the handlers and of their types. Rules about objects belong to `admin`, not here. See
+//! `docs/operators.md`.
 
 mod body;
 mod builds;

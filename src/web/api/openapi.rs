@@ -1,11 +1,11 @@
-//! The OpenAPI 3.1 document of the operators' interface, put together from its parts.
+//! Assembles the OpenAPI 3.1 document of the operators' interface.
 
 use actix_web::{HttpResponse, web};
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, token};
 use crate::web::api::{timelines, transfers};
 
@@ -53,7 +53,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/openapi.json")
             .route(get().to(|| async { HttpResponse::Ok().json(document()) }))
-            .default_service(web::to(only("GET"))),
+            .default_service(web::to(method_not_allowed("GET"))),
     );
 }
 

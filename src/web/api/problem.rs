@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use crate::admin::AdminError;
 
-/// Why a request was not done (RFC 9457, `application/problem+json`).
+/// Why a request failed (RFC 9457, `application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// Kind of problem, a relative address that does not lead anywhere: `not-found`, `conflict`, `invalid`, …
+    /// Kind of problem, a relative address without content: `not-found`, `conflict`, `invalid`, …
     #[serde(rename = "type")]
     #[schema(example = "invalid")]
     kind: &'static str,
@@ -21,9 +21,9 @@ pub struct Problem {
     /// HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong in this case, for people.
+    /// Readable explanation of this case.
     detail: String,
-    /// The member of the request that is wrong, if it is one.
+    /// The invalid member of the request, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip)]
@@ -35,22 +35,22 @@ impl Problem {
         Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, allow: None }
     }
 
-    /// The request cannot be understood.
+    /// The request is malformed.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new("bad-request", "The request cannot be understood", StatusCode::BAD_REQUEST, detail)
     }
 
-    /// The query is wrong.
+    /// The query is malformed.
     pub fn bad_query(error: &QueryPayloadError) -> Self {
         Self::bad_request(format!("query: {error}"))
     }
 
-    /// There is no such thing.
+    /// The object does not exist.
     pub fn not_found(what: &str) -> Self {
         Self::new("not-found", "Not found", StatusCode::NOT_FOUND, format!("there is no such {what}"))
     }
 
-    /// The caller has not shown who it is.
+    /// The request has no valid token.
     pub fn unauthorized() -> Self {
         let detail = "a token is needed: POST /api/v1/token, then Authorization: Bearer …";
         Self::new("unauthorized", "No valid token", StatusCode::UNAUTHORIZED, detail)
@@ -62,15 +62,15 @@ impl Problem {
         Self::new("too-large", "Body too large", StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// The body is of a kind that this address does not take.
+    /// The media type of the body is not supported at this address.
     pub fn media_type(wanted: &str) -> Self {
         let detail = format!("the body must be {wanted}");
         Self::new("media-type", "Unsupported media type", StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
-    /// The address has other methods.
+    /// The method is not supported at this address.
     pub fn method(allow: &'static str) -> Self {
-        let detail = format!("this address knows {allow} only");
+        let detail = format!("this address supports only {allow}");
         let problem = Self::new("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED, detail);
         Self { allow: Some(allow), ..problem }
     }
@@ -126,18 +126,18 @@ impl actix_web::ResponseError for Problem {
             }
             _ => {}
         }
-        // Plain members always serialise.
+        // Plain members can always be serialized.
         response.body(serde_json::to_string(self).unwrap_or_default())
     }
 }
 
-/// A route for what is read: `HEAD` is answered like `GET`, without the body.
+/// A route for `GET` and `HEAD`; `HEAD` is answered without the body.
 pub(super) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// For `default_service` of a resource: the methods that it has, `GET` first.
-pub(super) fn only(
+/// For `default_service` of a resource: answers other methods with 405. `allow` lists the methods, `GET` first.
+pub(super) fn method_not_allowed(
     allow: &'static str,
 ) -> impl Fn(HttpRequest) -> std::future::Ready<Result<HttpResponse, Problem>> + Clone {
     move |_| std::future::ready(Err(Problem::method(allow)))

@@ -1,4 +1,4 @@
-//! `/api/v1/domains/{domain}/rollouts`: one code for each of many users, from a list and as a list.
+//! `/api/v1/domains/{domain}/rollouts`: roll-outs, one code for each of many users.
 
 mod shapes;
 mod start;
@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use self::shapes::{RemoveQuery, Removed, RolloutList, RolloutView, RowPage, RowState, RowView, RowsQuery};
 use super::caller::Caller;
 use super::codes::limit;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError, MAX_USERS};
 use crate::core::model::device::CodeState;
@@ -19,10 +19,10 @@ use crate::core::model::ids::RolloutId;
 use crate::store::RolloutRow;
 use crate::web::csv::{Lines, answer, time};
 
-/// Rows in one answer: usually, and at most.
+/// Rows in one answer: default and maximum.
 const PAGE: (usize, usize) = (100, 1000);
 
-/// The first line of every list of rows.
+/// Header of the CSV with rows.
 const HEAD: [&str; 5] = ["sip", "name", "code", "validUntil", "state"];
 
 fn id_of(text: &str) -> Answer<RolloutId> {
@@ -50,7 +50,7 @@ async fn list_rollouts(
     Ok(HttpResponse::Ok().json(RolloutList { rollouts }))
 }
 
-/// Look at a roll-out
+/// Show a roll-out
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/rollouts/{id}", tag = "rollouts",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("id" = u64, Path, description = "number of the roll-out")),
@@ -66,9 +66,9 @@ async fn get_rollout(
     Ok(HttpResponse::Ok().json(RolloutView::of(&domain, &rollout)))
 }
 
-/// Forget a roll-out
+/// Delete a roll-out
 ///
-/// Its codes stay what they are, unless the open ones are to be revoked.
+/// Its codes stay valid, unless `revoke` asks to revoke the open ones.
 #[utoipa::path(delete, path = "/api/v1/domains/{domain}/rollouts/{id}", tag = "rollouts",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("id" = u64, Path, description = "number of the roll-out"), RemoveQuery),
@@ -86,7 +86,7 @@ async fn delete_rollout(
     Ok(HttpResponse::Ok().json(Removed { revoked }))
 }
 
-/// List the users of a roll-out and what has become of their codes
+/// List the users of a roll-out and the states of their codes
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/rollouts/{id}/rows", tag = "rollouts",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("id" = u64, Path, description = "number of the roll-out"), RowsQuery),
@@ -101,7 +101,7 @@ async fn list_rollout_rows(
 ) -> Answer<HttpResponse> {
     let (limit, from) = (limit(query.limit, PAGE)?, query.cursor.unwrap_or_default());
     if from > MAX_USERS {
-        return Err(AdminError::invalid("cursor", "no answer has given this").into());
+        return Err(AdminError::invalid("cursor", "this is not a cursor of a previous answer").into());
     }
     let domain = admin.domain(&authority, &path.0).await?;
     let page = admin.rollout_rows(&domain, id_of(&path.1)?, from, limit).await?;
@@ -121,7 +121,7 @@ async fn list_rollout_rows(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
 }
 
-/// The users of a roll-out and what has become of their codes, as CSV
+/// Export the users of a roll-out and the states of their codes as CSV
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/rollouts/{id}/rows.csv", tag = "rollouts",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("id" = u64, Path, description = "number of the roll-out")),
@@ -178,13 +178,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             all.route(get().to(list_rollouts))
                 .route(web::post().to(start::start_rollout))
-                .default_service(web::to(only("GET, POST"))),
+                .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
             one.route(get().to(get_rollout))
                 .route(web::delete().to(delete_rollout))
-                .default_service(web::to(only("GET, DELETE"))),
+                .default_service(web::to(method_not_allowed("GET, DELETE"))),
         )
-        .service(page.route(get().to(list_rollout_rows)).default_service(web::to(only("GET"))))
-        .service(sheet.route(get().to(rollout_rows_csv)).default_service(web::to(only("GET"))));
+        .service(page.route(get().to(list_rollout_rows)).default_service(web::to(method_not_allowed("GET"))))
+        .service(sheet.route(get().to(rollout_rows_csv)).default_service(web::to(method_not_allowed("GET"))));
 }

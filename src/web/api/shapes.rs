@@ -1,4 +1,4 @@
-//! The shapes of devices and of their work in answers.
+//! Types of answers about devices and their work.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -9,8 +9,8 @@ use crate::core::model::work::{Progress, State};
 use crate::core::policy::jobs::config::Kind;
 use crate::store::UnassignedListing;
 
-/// A member that may be absent, but not null.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a member that may be absent but not null.
+pub(super) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -33,7 +33,7 @@ impl InterfaceDoc {
     }
 }
 
-/// What a device says of itself.
+/// Facts that a device reports.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -59,11 +59,11 @@ struct SaidDoc {
     major: Option<String>,
     /// It has analogue ports.
     fxs: bool,
-    /// A telephone exchange is running on it.
+    /// A PBX is running on it.
     pbx_active: bool,
-    /// The small emergency firmware is running.
+    /// It runs the minimal emergency firmware.
     mini: bool,
-    /// It is not a device of the vendor.
+    /// It is a device of another vendor.
     other: bool,
     /// Network interfaces.
     eth_ifs: Vec<InterfaceDoc>,
@@ -111,24 +111,24 @@ pub(super) struct DeviceDoc {
     /// Name of its domain.
     domain: String,
     category: CategoryOfDevice,
-    /// The name that people see: the one given here, or else the one set on the device.
+    /// Displayed name: the name given here, else the name set on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// It is connected.
     online: bool,
-    /// How it came in: `code`, `auto` or `manual`.
+    /// How it entered: `code`, `auto` or `manual`.
     #[schema(value_type = String)]
     way: crate::core::model::device::Way,
     /// When it entered, in Unix seconds.
     entered: u64,
-    /// It has answered with the password of this entry. If it never does, remove it and let it in again.
+    /// It has proved the password of this entry. If it never does, remove it and let it enter again.
     confirmed: bool,
     #[serde(flatten)]
     said: SaidDoc,
-    /// Analogue ports in operation; only when one device is asked for.
+    /// Analogue ports in operation; only if a single device is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<Vec<String>>,
-    /// What has come of the work for it since it entered.
+    /// Outcomes of work since it entered.
     work: Vec<OutcomeDoc>,
 }
 
@@ -156,7 +156,7 @@ impl DeviceDoc {
     }
 }
 
-/// What has come of one piece of work.
+/// Outcome of one piece of work.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OutcomeDoc {
@@ -165,9 +165,9 @@ pub(super) struct OutcomeDoc {
     /// Number of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<u64>,
-    /// How often it was tried.
+    /// Number of attempts.
     attempts: u8,
-    /// When it was last tried, or done, in Unix seconds.
+    /// Time of the last attempt, or of its success, in Unix seconds.
     at: u64,
     /// `ordered`, `done` or `failed`.
     state: &'static str,
@@ -193,16 +193,16 @@ impl OutcomeDoc {
     }
 }
 
-/// The name of a kind, as it is in jobs.
+/// The name of a kind as in jobs.
 fn name_of(kind: Kind) -> String {
     match serde_json::to_value(kind) {
         Ok(serde_json::Value::String(name)) => name,
-        // Kinds are words.
+        // A kind is serialized as a text.
         _ => String::new(),
     }
 }
 
-/// A device that belongs to no domain.
+/// An unassigned device: it belongs to no domain.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UnassignedDoc {
@@ -210,9 +210,9 @@ pub(super) struct UnassignedDoc {
     id: u64,
     /// Hardware identifier.
     hw_id: String,
-    /// It is connected, and can be put into a domain.
+    /// It is connected, so it can be assigned to a domain.
     online: bool,
-    /// When it was last heard of, in Unix seconds.
+    /// When it was last connected, in Unix seconds.
     seen: u64,
     #[serde(flatten)]
     said: SaidDoc,

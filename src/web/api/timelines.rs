@@ -1,4 +1,4 @@
-//! Timelines of codes and devices: what has happened, and why nothing more does.
+//! Timelines of codes and devices, with their blocked reasons.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -7,65 +7,66 @@ use serde_json::Value;
 use utoipa::{OpenApi, ToSchema};
 
 use super::caller::Caller;
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::{Answer, Problem};
 use crate::admin::{Admin, TimelineReport};
 use crate::core::model::ids::{Code, DeviceKey};
 use crate::core::policy::blocked_reason::Reason;
 
-/// What has happened, and why nothing more does.
+/// A timeline with its blocked reason.
 #[derive(Serialize, ToSchema)]
 struct Timeline {
-    /// The newest hundred steps of the last thirty days, oldest first.
+    /// The newest hundred events of the last thirty days, oldest first.
     steps: Vec<StepView>,
-    /// Why it stands still; absent if everything is done.
+    /// Why the device or code is blocked; absent if everything is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     standstill: Option<BlockedReasonView>,
 }
 
-/// Something that has happened.
+/// A timeline event.
 #[derive(Serialize, ToSchema)]
 struct StepView {
-    /// When, in Unix seconds.
+    /// Time, in Unix seconds.
     at: u64,
-    /// What: `issued`, `revoked`, `found`, `entered`, `other-domain`, `removed`, `moved`, `update-ordered`, `updated`,
+    /// Kind: `issued`, `revoked`, `found`, `entered`, `other-domain`, `removed`, `moved`, `update-ordered`, `updated`,
     /// `update-failed`, `configured`, `config-failed`, `cleaned-up`, `port`, `notice-ready`, `notice-sent`, `notice-settled`.
     #[schema(example = "entered")]
     event: String,
-    /// More about it, as far as there is more.
+    /// Details, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "code")]
     detail: Option<String>,
 }
 
-/// Why something stands still.
+/// Blocked reason.
 #[derive(Serialize, ToSchema)]
 struct BlockedReasonView {
-    /// Name of the reason, always the same for the same one.
+    /// Stable name of the reason.
     #[schema(value_type = String, example = "code-not-used")]
     reason: Reason,
-    /// The reason in a sentence.
+    /// The reason as a sentence.
     text: String,
 }
 
 impl Timeline {
-    fn of(story: TimelineReport) -> Self {
-        let steps = story.steps.iter().map(|step| {
-            // An event is a name and at most one text with it.
+    fn of(report: TimelineReport) -> Self {
+        let steps = report.steps.iter().map(|step| {
+            // An event is serialized as a name with at most one text.
             let event = serde_json::to_value(&step.event).unwrap_or_default();
             let text = |member: &str| event.get(member).and_then(Value::as_str).map(str::to_owned);
             StepView { at: step.at.seconds(), event: text("event").unwrap_or_default(), detail: text("detail") }
         });
-        let standstill = story.standstill.map(|still| BlockedReasonView { reason: still.reason, text: still.text });
+        let standstill =
+            report.blocked_reason.map(|reason| BlockedReasonView { reason: reason.reason, text: reason.text });
         Self { steps: steps.collect(), standstill }
     }
 }
 
-fn answer(story: TimelineReport) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Timeline::of(story))
+fn answer(report: TimelineReport) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Timeline::of(report))
 }
 
-/// What has happened to a code
+/// Show the timeline of a code
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/codes/{code}/timeline", tag = "codes",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("code" = String, Path, description = "twelve digits")),
@@ -78,10 +79,10 @@ async fn code_timeline(
     path: web::Path<(String, String)>,
 ) -> Answer<HttpResponse> {
     let code = Code::parse(&path.1).map_err(|_| Problem::not_found("code"))?;
-    Ok(answer(admin.code_story(&authority, &path.0, code).await?))
+    Ok(answer(admin.code_timeline(&authority, &path.0, code).await?))
 }
 
-/// What has happened to a device
+/// Show the timeline of a device
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/devices/{hwId}/timeline", tag = "devices",
     params(("domain" = String, Path, description = "name or number of the domain"),
         ("hwId" = String, Path, description = "hardware identifier of the device")),
@@ -94,7 +95,7 @@ async fn device_timeline(
     path: web::Path<(String, String)>,
 ) -> Answer<HttpResponse> {
     let key = DeviceKey::parse(&path.1).map_err(|_| Problem::not_found("device"))?;
-    Ok(answer(admin.device_story(&authority, &path.0, &key).await?))
+    Ok(answer(admin.device_timeline(&authority, &path.0, &key).await?))
 }
 
 #[derive(OpenApi)]
@@ -105,6 +106,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     let code = web::resource("/api/v1/domains/{domain}/codes/{code}/timeline");
     let device = web::resource("/api/v1/domains/{domain}/devices/{hwId}/timeline");
     config
-        .service(code.route(get().to(code_timeline)).default_service(web::to(only("GET"))))
-        .service(device.route(get().to(device_timeline)).default_service(web::to(only("GET"))));
+        .service(code.route(get().to(code_timeline)).default_service(web::to(method_not_allowed("GET"))))
+        .service(device.route(get().to(device_timeline)).default_service(web::to(method_not_allowed("GET"))));
 }

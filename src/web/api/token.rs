@@ -1,4 +1,4 @@
-//! `POST /api/v1/token`: a password for a short-lived token.
+//! `POST /api/v1/token`: exchanges a password for a short-lived token.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 use super::body::Body;
-use super::problem::only;
+use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::model::ids::Secret;
 use crate::core::policy::limits::SourceKey;
 
-/// Whose token, and the proof.
+/// Domain and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
@@ -25,17 +25,17 @@ struct Credentials {
     password: Secret,
 }
 
-/// A fresh token.
+/// A new token.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct TokenAnswer {
-    /// To be sent as `Authorization: Bearer …`.
+    /// Send it as `Authorization: Bearer …`.
     token: String,
     /// How long it is valid, in seconds.
     expires_in: u64,
-    /// The token opens all domains.
+    /// The token gives access to all domains.
     instance: bool,
-    /// The domain that it opens.
+    /// The domain that it gives access to.
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
 }
@@ -66,6 +66,8 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/token").route(web::post().to(create_token)).default_service(web::to(only("POST"))),
+        web::resource("/api/v1/token")
+            .route(web::post().to(create_token))
+            .default_service(web::to(method_not_allowed("POST"))),
     );
 }

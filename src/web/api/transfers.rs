@@ -1,5 +1,5 @@
-//! `…/devices/{hwId}/move`, `…/devices/{hwId}/offers`, `…/offers`, `…/outcomes`: devices that change domains, and what has come
-//! of jobs.
+//! `…/devices/{hwId}/move`, `…/devices/{hwId}/offers`, `…/offers`, `…/outcomes`: transfers of devices between domains,
+//! and outcomes of jobs.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -8,27 +8,27 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::Body;
 use super::caller::Caller;
 use super::cursor::{self, limit_of, number_of};
-use super::problem::{get, only};
+use super::problem::{get, method_not_allowed};
 use super::shapes::{DeviceDoc, OutcomeDoc};
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::model::ids::{CategoryId, JobId};
 
-/// Where a device is moved to.
+/// Destination of a device.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Destination {
     /// Number or name of the other domain.
     #[schema(min_length = 1, max_length = 253, example = "other.example")]
     to: String,
-    /// Number of a category there.
+    /// Number of a category of that domain.
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     category: u64,
 }
 
 /// Move a device to another domain at once
 ///
-/// The device must be online. Only with the instance password: others offer the device, and the other domain accepts it.
+/// The device must be online. Only with the instance password; other callers offer the device, and the other domain accepts it.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/devices/{hwId}/move", tag = "devices",
     params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
     request_body = Destination,
@@ -48,7 +48,7 @@ async fn move_device(
     Ok(web::Json(DeviceDoc::of(&to, &device, true)))
 }
 
-/// To whom a device is offered.
+/// Domain that a device is offered to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewOffer {
@@ -59,7 +59,7 @@ struct NewOffer {
 
 /// Offer a device to another domain
 ///
-/// The other domain sees the offer for 7 days and accepts or refuses it. A domain is not told whether there is the other one.
+/// The other domain can accept or refuse the offer for 7 days. The answer does not reveal whether the other domain exists.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/devices/{hwId}/offers", tag = "devices",
     params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
     request_body = NewOffer,
@@ -94,7 +94,7 @@ struct OfferDoc {
     online: bool,
 }
 
-/// What is offered to a domain.
+/// Devices that are offered to a domain.
 #[derive(Serialize, ToSchema)]
 struct Offers {
     offers: Vec<OfferDoc>,
@@ -122,7 +122,7 @@ async fn list_offers(
     Ok(web::Json(Offers { offers: offers.into_iter().map(doc).collect() }))
 }
 
-/// How an offer is accepted.
+/// Acceptance of an offer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Acceptance {
@@ -168,23 +168,23 @@ async fn refuse_offer(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Which outcomes, and which part of the list.
+/// Filter and page of a list of outcomes.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct OutcomesWanted {
-    /// Only of the job with this number.
+struct OutcomesQuery {
+    /// Only outcomes of the job with this number.
     #[param(maximum = 9_007_199_254_740_991_i64)]
     job: Option<u64>,
-    /// From `next` of the page before.
+    /// `next` of the previous page.
     #[param(pattern = r"^[0-9a-f]{1,13}$(?!\n)")]
     cursor: Option<String>,
-    /// Devices in the page, at most.
+    /// Most devices in the page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u64>,
 }
 
-/// What has come of the work for one device.
+/// Outcomes of the work for a device.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct DeviceOutcomes {
@@ -197,19 +197,19 @@ struct DeviceOutcomes {
     work: Vec<OutcomeDoc>,
 }
 
-/// Part of a list of outcomes.
+/// A page of outcomes.
 #[derive(Serialize, ToSchema)]
 struct OutcomePage {
-    /// Devices that have had work, sorted by number.
+    /// Devices with work, sorted by number.
     devices: Vec<DeviceOutcomes>,
-    /// Value of `cursor` for the next page; absent at the end of the list. A page may be short and not be the last one.
+    /// Value of `cursor` for the next page; absent at the end of the list. A short page need not be the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// List what has come of jobs
+/// List the outcomes of jobs
 #[utoipa::path(get, path = "/api/v1/domains/{domain}/outcomes", tag = "devices",
-    params(("domain" = String, Path, description = "Number or name"), OutcomesWanted),
+    params(("domain" = String, Path, description = "Number or name"), OutcomesQuery),
     responses((status = 200, body = OutcomePage),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json")))]
@@ -217,10 +217,10 @@ async fn list_outcomes(
     Caller(authority): Caller,
     admin: web::Data<Admin>,
     domain: web::Path<String>,
-    wanted: web::Query<OutcomesWanted>,
+    query: web::Query<OutcomesQuery>,
 ) -> Answer<web::Json<OutcomePage>> {
-    let (after, limit) = (cursor::read(wanted.cursor.as_deref())?, limit_of(wanted.limit)?);
-    let page = admin.outcomes(&authority, &domain, number_of("job", wanted.job)?.map(JobId), after, limit).await?;
+    let (after, limit) = (cursor::read(query.cursor.as_deref())?, limit_of(query.limit)?);
+    let page = admin.outcomes(&authority, &domain, number_of("job", query.job)?.map(JobId), after, limit).await?;
     let of_device = |(listing, work): &(crate::store::DeviceListing, Vec<crate::admin::Outcome>)| DeviceOutcomes {
         id: listing.device.id.0,
         hw_id: listing.device.key.to_string(),
@@ -241,27 +241,27 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource(format!("{device}/move"))
                 .route(web::post().to(move_device))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource(format!("{device}/offers"))
                 .route(web::post().to(offer_device))
-                .default_service(web::to(only("POST"))),
+                .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers")
                 .route(get().to(list_offers))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/offers/{hwId}")
                 .route(web::post().to(accept_offer))
                 .route(web::delete().to(refuse_offer))
-                .default_service(web::to(only("POST, DELETE"))),
+                .default_service(web::to(method_not_allowed("POST, DELETE"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/outcomes")
                 .route(get().to(list_outcomes))
-                .default_service(web::to(only("GET"))),
+                .default_service(web::to(method_not_allowed("GET"))),
         );
 }

@@ -1,4 +1,4 @@
-//! The calls of Devices (`docs/protocol/directory.md` section 3).
+//! Calls of Devices to the directory (`docs/protocol/directory.md` section 3).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -9,16 +9,16 @@ use crate::core::model::ids::{Code, Secret};
 use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
 
-/// Why a call is refused.
+/// Why a call was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The directory says no.
+    /// Refused by the directory service.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The body is longer than 4096 bytes.
     #[error("the body is longer than {MAX_BODY} bytes")]
     TooLarge,
-    /// Another method than the only one that the address has.
+    /// The address has only one method, and this is another.
     #[error("this address knows {0} only")]
     Method(&'static str),
 }
@@ -57,7 +57,7 @@ impl actix_web::ResponseError for ApiError {
             }
         };
         let message = match self {
-            // The reason alone: who reads it here knows that it comes from the directory.
+            // The reason without a prefix: the reader of this answer knows that it comes from the directory.
             Self::Directory(DirectoryError::Refused(why)) => why.clone(),
             other => other.to_string(),
         };
@@ -74,13 +74,13 @@ pub(super) async fn issue(
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &web)?;
     let body = short_body(&request, payload).await?;
-    let wish = read(&body)?;
+    let code_request = read(&body)?;
     let key = match request.headers().get("Idempotency-Key").map(|key| key.to_str()) {
         None => None,
         Some(Ok(key)) => Some(key),
         Some(Err(_)) => return Err(refused("Idempotency-Key is not 1 to 255 visible ASCII characters")),
     };
-    let issued = web.service.issue(&caller, &wish, key.map(|key| (key, &body[..])), (web.clock)()).await?;
+    let issued = web.service.issue(&caller, &code_request, key.map(|key| (key, &body[..])), (web.clock)()).await?;
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(serde_json::json!({ "code": issued.code, "validUntil": issued.valid_until.seconds() })))
@@ -92,7 +92,7 @@ pub(super) async fn give_back(
     web: web::Data<DirectoryWeb>,
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &web)?;
-    // What is no code is unknown, which is no error here.
+    // A malformed code is an unknown code, which is not an error here.
     if let Ok(code) = Code::parse(&code) {
         web.service.give_back(&caller, code).await?;
     }
@@ -107,7 +107,7 @@ pub(super) async fn only_delete() -> Result<HttpResponse, ApiError> {
     Err(ApiError::Method("DELETE"))
 }
 
-/// Checked before the body is read: who may not ask shall not cost memory either.
+/// Checked before the body is read, so that unauthorized callers cost no memory.
 fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, ApiError> {
     let credential = match request.headers().get(AUTHORIZATION) {
         None => None,

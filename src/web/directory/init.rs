@@ -1,7 +1,7 @@
-//! `GET /init`: what a phone asks and is answered (`docs/protocol/directory.md` section 4).
+//! `GET /init`: the request of a device for its script (`docs/protocol/directory.md` section 4).
 //!
-//! An unknown, an expired, a deleted and a malformed code take the same way through here: one look-up, one contact, one count.
-//! HEAD takes the way of GET to the last step, or else its `Content-Length` would be a way to guess that nobody counts.
+//! Unknown, expired, deleted and malformed codes are handled alike: one look-up, one contact, one count. HEAD is
+//! handled like GET, because its `Content-Length` would otherwise allow guesses that are not counted.
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ use crate::store::Contact;
 /// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
 const MAX_QUERY: usize = 4096;
 
-/// When to come again if the store is down.
+/// `Retry-After` if the store does not answer.
 const WAIT_FOR_STORE: Duration = Duration::from_secs(10);
 
-/// Why a phone gets no script.
+/// Why a device gets no script.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// Too many wrong codes from this MAC address or source.
+    /// Too many wrong codes from this MAC address or source address.
     #[error("too many wrong codes")]
     TooManyAttempts(Duration),
-    /// The store is down.
+    /// The store does not answer.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// Longer than [`MAX_QUERY`].
@@ -46,7 +46,7 @@ impl actix_web::ResponseError for InitError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            // Whatever the directory says, the phone has done nothing wrong.
+            // The device is not at fault for any error of the directory.
             Self::Directory(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -127,8 +127,8 @@ async fn with_code(
         return Err(InitError::TooManyAttempts(left));
     }
     let target = web.service.resolve(code).await?;
-    // Counted before anything else can fail or be waited for: whoever hangs up early is counted too. Requests that are on
-    // their way at the same time may exceed the limit by their number; counting good codes first would stop roll-outs.
+    // Counted before the first await, so that a client that disconnects early is counted too. Concurrent requests can
+    // exceed the limit by their number; counting valid codes in advance would block roll-outs.
     let busy = web.with_wrong(|wrong| {
         if target.is_none() {
             metrics::count(Counter::WrongAttempt(Attempt::InitCode));
@@ -148,7 +148,7 @@ async fn with_code(
     Ok((kind, answer(phone, target.as_deref(), first)))
 }
 
-/// Records the contact of a phone that says its MAC address; for another one there is nothing to record it under.
+/// Records the contact of a device that sends its MAC address; without one there is no key to record it under.
 async fn first_contact(web: &DirectoryWeb, phone: &InitRequest, entered: Option<Code>) -> Result<bool, InitError> {
     let Some(mac) = phone.mac.clone() else { return Ok(false) };
     let contact = Contact {

@@ -1,4 +1,4 @@
-//! "My account": where one is signed in, signing out everywhere, the password.
+//! The page "My account": own sessions, sign-out everywhere, change of the password.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -23,10 +23,10 @@ struct AccountPage {
     sip: String,
     sessions: Vec<Row>,
     least: String,
-    /// Signed in at the OpenID provider, where the password is.
+    /// The account is one of the OpenID provider, which keeps the password.
     of_provider: bool,
-    /// What became of a new password, and whether it was taken.
-    said: Option<(String, bool)>,
+    /// Result of a change of the password: message, and whether it succeeded.
+    result: Option<(String, bool)>,
 }
 
 struct Row {
@@ -51,15 +51,15 @@ async fn show(pages: web::Data<Pages>, signed: SignedIn) -> Answer<HttpResponse>
     answer(&pages, &signed, None).await
 }
 
-async fn answer(pages: &Pages, signed: &SignedIn, said: Option<(String, bool)>) -> Answer<HttpResponse> {
+async fn answer(pages: &Pages, signed: &SignedIn, result: Option<(String, bool)>) -> Answer<HttpResponse> {
     let (page, who) = (&signed.page, signed.who());
     let row = |(hash, session): (crate::store::SessionHash, WebSession)| Row {
-        this_one: hash == signed.visit.hash,
+        this_one: hash == signed.session.hash,
         hash: hash.as_str().into(),
         session,
     };
     let status =
-        if said.as_ref().is_some_and(|(_, good)| !good) { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        if result.as_ref().is_some_and(|(_, good)| !good) { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let template = AccountPage {
         page: page.clone(),
         name: who.account.to_string(),
@@ -70,13 +70,13 @@ async fn answer(pages: &Pages, signed: &SignedIn, said: Option<(String, bool)>) 
         sessions: pages.sign_in.sessions(who).await?.into_iter().map(row).collect(),
         of_provider: who.account.is_of_provider(),
         least: page.tn("account.password_hint", MIN_PASSWORD),
-        said,
+        result,
     };
     page.answer_with(status, &template)
 }
 
-/// What is wrong with a password or an account, in words.
-pub(super) fn complaint(page: &Page, error: AccountAdminError) -> Answer<String> {
+/// The message for an error with a password or an account.
+pub(super) fn error_message(page: &Page, error: AccountAdminError) -> Answer<String> {
     Ok(match error {
         AccountAdminError::Short => page.tn("account.short", MIN_PASSWORD),
         AccountAdminError::Wrong => page.t("account.wrong").into(),
@@ -97,21 +97,21 @@ async fn change_password(pages: web::Data<Pages>, signed: SignedIn, fields: Fiel
         return answer(&pages, &signed, Some((page.t("account.not_same").into(), false))).await;
     }
     let (old, new) = (Secret::new(fields.exact("old")), Secret::new(new));
-    let said = match pages.sign_in.change_password(&signed.visit, &old, &new).await {
+    let result = match pages.sign_in.change_password(&signed.session, &old, &new).await {
         Ok(()) => (page.t("account.changed").into(), true),
-        Err(error) => (complaint(page, error)?, false),
+        Err(error) => (error_message(page, error)?, false),
     };
-    answer(&pages, &signed, Some(said)).await
+    answer(&pages, &signed, Some(result)).await
 }
 
 async fn end(pages: web::Data<Pages>, signed: SignedIn, fields: Fields) -> Answer<HttpResponse> {
     let hash = fields.get("session");
     pages.sign_in.end_session(signed.who(), hash).await?;
-    let own = hash == signed.visit.hash.as_str();
-    Ok(if own { sign_in::over(&pages) } else { go("/ui/account") })
+    let own = hash == signed.session.hash.as_str();
+    Ok(if own { sign_in::signed_out(&pages) } else { go("/ui/account") })
 }
 
 async fn end_all(pages: web::Data<Pages>, signed: SignedIn, _: Fields) -> Answer<HttpResponse> {
     pages.sign_in.sign_out_everywhere(signed.who()).await?;
-    Ok(sign_in::over(&pages))
+    Ok(sign_in::signed_out(&pages))
 }

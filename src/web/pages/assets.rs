@@ -1,4 +1,5 @@
-//! Style, script and icon: embedded, and at addresses that change with their content, so that browsers keep them for good.
+//! Style, script and icon, embedded in the program. Their addresses contain a hash of the content, so browsers can
+//! cache them forever.
 
 use std::sync::LazyLock;
 
@@ -8,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Answer, PageError};
 
-/// Something that a page loads.
+/// A file that pages load.
 #[derive(Debug)]
 pub(super) struct Asset {
     name: &'static str,
@@ -18,7 +19,7 @@ pub(super) struct Asset {
 }
 
 impl Asset {
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -44,8 +45,8 @@ fn address(name: &str, content: &[u8]) -> String {
     format!("/ui/assets/{}/{name}", &hash[..16])
 }
 
-/// Whether a path is that of an asset: it needs no session.
-pub(super) fn is_one(path: &str) -> bool {
+/// Whether a path is that of an asset. Assets need no session.
+pub(super) fn is_asset(path: &str) -> bool {
     path.starts_with("/ui/assets/")
 }
 

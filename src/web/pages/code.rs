@@ -1,4 +1,4 @@
-//! How a code is shown: in groups, as it is typed, and as a QR code.
+//! Displays a code: in groups of digits, and as a QR code.
 
 use std::fmt::Write as _;
 
@@ -6,17 +6,17 @@ use qrcode::{Color, EcLevel, QrCode};
 
 use crate::core::model::ids::Code;
 
-/// Light modules around a QR code, without which readers do not find it (ISO/IEC 18004).
+/// Width of the quiet zone around a QR code, in modules, which readers require (ISO/IEC 18004).
 const QUIET: usize = 4;
 
-/// In groups of four, as it is typed.
+/// The code in groups of four digits.
 pub(super) fn grouped(code: Code) -> String {
     let digits = code.expose();
     [&digits[..4], &digits[4..8], &digits[8..]].join(" ")
 }
 
-/// A QR code of the twelve digits, as the `viewBox` and the path of an SVG image; dark on light whatever the scheme of the page,
-/// because readers want it so.
+/// A QR code of the twelve digits, as `viewBox` and path of an SVG image. It is dark on light in any color scheme, as
+/// readers require.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Qr {
     /// Width and height in modules, the quiet zone included.
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(grouped(Code::parse("402817739164").unwrap()), "4028 1773 9164");
     }
 
-    /// The corners that a reader looks for are where they belong: seven modules wide, and the rows begin and end dark.
+    /// The finder patterns are in place: seven modules wide, and the rows begin and end dark.
     #[test]
     fn a_qr_code_has_its_finder_patterns() {
         let qr = Qr::of(Code::parse("402817739164").unwrap()).unwrap();

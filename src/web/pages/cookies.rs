@@ -1,25 +1,25 @@
-//! Cookies of the pages: that of a session, one that ties forms to a browser before there is a session, the
-//! language, and what is taken along to an OpenID provider.
+//! Cookies of the pages: session, anonymous id (ties forms to a browser without session), language, and the state of a
+//! sign-in at an OpenID provider.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite};
 
 use super::Pages;
 
-/// Of a session.
+/// Session.
 pub(super) const SESSION: &str = "provbroker_session";
-/// Of a browser without a session.
-pub(super) const VISIT: &str = "provbroker_visit";
-/// Of the language that was chosen.
+/// Anonymous id of a browser without session.
+pub(super) const ANONYMOUS: &str = "provbroker_visit";
+/// Chosen language.
 pub(super) const LANGUAGE: &str = "provbroker_language";
 
-/// Of somebody who is at the OpenID provider and will come back.
-pub(super) const TICKET: &str = "provbroker_ticket";
+/// Sealed state of a sign-in at the OpenID provider.
+pub(super) const SIGN_IN_STATE: &str = "provbroker_ticket";
 
-/// Where all of them are sent.
+/// Path of all cookies.
 const PATH: &str = "/ui";
 
-/// A cookie that scripts cannot read and other sites do not send along with what they submit.
+/// A cookie that scripts cannot read and that is not sent with forms of other sites.
 pub(super) fn cookie(pages: &Pages, name: &'static str, value: &str) -> Cookie<'static> {
     Cookie::build(name, value.to_owned())
         .path(PATH)
@@ -29,7 +29,7 @@ pub(super) fn cookie(pages: &Pages, name: &'static str, value: &str) -> Cookie<'
         .finish()
 }
 
-/// What takes a cookie away.
+/// A cookie that removes the one with this name.
 pub(super) fn removal(pages: &Pages, name: &'static str) -> Cookie<'static> {
     let mut cookie = cookie(pages, name, "");
     cookie.make_removal();

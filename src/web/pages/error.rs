@@ -1,4 +1,4 @@
-//! Why a page is not shown: each becomes a page that says what to do.
+//! Errors of pages. Each becomes an error page that says what to do.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use crate::store::StoreError;
 use crate::users_role::backend::BackendError;
 use crate::users_role::{DevicesError, UsersRoleError};
 
-/// When Devices asks for patience: it counts requests by the second.
+/// Suggested delay after Devices has refused a request because of its rate, which is counted per second.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Why a page is not shown.
+/// Why a page cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// Nobody is signed in.
     #[error("nobody is signed in")]
     SignIn,
-    /// The role does not suffice.
-    #[error("the role does not suffice")]
+    /// The role is not sufficient.
+    #[error("the role is not sufficient")]
     NotAllowed,
-    /// There is nothing at this address, or nothing for this visitor.
+    /// There is no page at this address for this user.
     #[error("there is no such page")]
     NotFound,
-    /// The domain is not one whose users this process looks after.
-    #[error("nobody looks after the users of this domain here")]
+    /// The Users role of this process does not serve the domain.
+    #[error("the Users role of this process does not serve this domain")]
     NotServed,
-    /// The list of users does not have whoever is signed in.
-    #[error("the list of users does not have this one")]
+    /// The user is not in the list of users.
+    #[error("the user is not in the list of users")]
     NoUser,
-    /// The form is from a page that is too old, or from somewhere else.
-    #[error("the form is too old")]
+    /// The form is from an outdated page, or from another site.
+    #[error("the form is outdated or from another site")]
     Form,
     /// The form cannot be read.
     #[error("the form cannot be read")]
@@ -40,25 +40,25 @@ pub enum PageError {
     /// The form is too long.
     #[error("the form is too long")]
     TooLarge,
-    /// It stands against the present state, or a field is wrong: what the service said of it.
+    /// Conflict with the current state, or an invalid field; the text of the service.
     #[error("{0}")]
     Refused(String),
-    /// Too many; try again after this time.
-    #[error("too many")]
+    /// A limit is exceeded; try again after this time.
+    #[error("a limit is exceeded")]
     TooMany(Duration),
-    /// Another part does not answer.
+    /// The store or another part does not answer.
     #[error("try again later")]
     Unavailable,
-    /// Somebody who comes from the OpenID provider is not let in.
+    /// A sign-in at the OpenID provider was refused.
     #[error("not signed in at the provider: {0}")]
     Turned(SignInRefusal),
-    /// A mistake of this program.
-    #[error("a mistake of the program")]
+    /// A bug of this program.
+    #[error("internal error")]
     Internal,
 }
 
 impl PageError {
-    /// Its status.
+    /// Its HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::SignIn => StatusCode::UNAUTHORIZED,
@@ -73,7 +73,7 @@ impl PageError {
         }
     }
 
-    /// What a status means that no handler has explained.
+    /// The error for a status that is not from a handler of ours.
     pub fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
@@ -83,7 +83,7 @@ impl PageError {
         }
     }
 
-    /// Keys of its title, and of what to do.
+    /// Keys of its title and of its advice.
     pub const fn texts(&self) -> (&'static str, &'static str) {
         match self {
             Self::SignIn => ("error.sign_in", "error.sign_in_do"),
@@ -108,7 +108,7 @@ impl actix_web::ResponseError for PageError {
         self.status()
     }
 
-    /// Without a body: the guard of all pages makes it, in the language of the visitor.
+    /// Without a body: the guard adds the error page in the language of the user.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status())
     }
@@ -116,7 +116,7 @@ impl actix_web::ResponseError for PageError {
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "page not shown");
+        tracing::warn!(%error, "page failed: a service does not answer");
         Self::Unavailable
     }
 }
@@ -143,7 +143,7 @@ impl From<UsersRoleError> for PageError {
             | UsersRoleError::Backend(BackendError::Never { why, .. }) => Self::Refused(why.into()),
             UsersRoleError::Devices(DevicesError::Unreachable(_))
             | UsersRoleError::Backend(BackendError::Later { .. }) => {
-                tracing::warn!(%error, "page not shown");
+                tracing::warn!(%error, "page failed: a service does not answer");
                 Self::Unavailable
             }
             UsersRoleError::Store(error) => error.into(),

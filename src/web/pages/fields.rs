@@ -1,4 +1,4 @@
-//! The fields of a form, only from a page of ours.
+//! Reads the fields of a form and checks its token.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,43 +13,43 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Answer, Page, PageError};
 
-/// Longest form, in bytes, where a route does not say otherwise.
+/// Longest form in bytes, unless a route has another limit.
 const LONGEST: usize = 256 * 1024;
 
-/// The longest form that a route takes, in bytes: data of the route.
+/// Limit of a route for its forms, in bytes; set as data of the route.
 #[derive(Debug, Clone, Copy)]
 pub struct Longest(pub usize);
 
-/// Fields of one form, at most.
+/// Most fields of a form.
 const MOST: usize = 500;
 
-/// The fields of a form whose token was right.
+/// The fields of a form with a valid token.
 #[derive(Debug, Clone)]
 pub struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    /// The first field of this name, without the blanks around it; empty if there is none.
+    /// The first field of this name, trimmed; empty if there is none.
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
     }
 
-    /// The same, byte for byte: for passwords.
+    /// The same, unchanged: for passwords.
     pub fn exact(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// Whether a box is ticked.
+    /// Whether a checkbox is set.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(key, _)| key == name)
     }
 
-    /// All of them, in order, without the token.
+    /// All fields in order, without the token.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter(|(key, _)| key != "token").map(|(key, value)| (&**key, &**value))
     }
 }
 
-/// Whether `token` is the one that pages of this visitor carry.
+/// Whether `token` is the form token of this browser.
 pub fn is_genuine(page: &Page, token: &str) -> bool {
     token.as_bytes().ct_eq(page.token().as_bytes()).into()
 }
@@ -81,14 +81,14 @@ impl FromRequest for Fields {
     }
 }
 
-/// Adds a piece to what has come, as long as it is not too much.
+/// Appends a piece to the body, within the limit.
 fn add(body: &mut BytesMut, piece: &[u8], left: &mut usize) -> Answer<()> {
     *left = left.checked_sub(piece.len()).ok_or(PageError::TooLarge)?;
     body.extend_from_slice(piece);
     Ok(())
 }
 
-/// A form as most are (`application/x-www-form-urlencoded`).
+/// Reads an URL-encoded form (`application/x-www-form-urlencoded`).
 async fn encoded(mut payload: web::Payload, mut left: usize) -> Answer<Vec<(String, String)>> {
     let mut body = BytesMut::new();
     while let Some(piece) = payload.next().await {
@@ -98,7 +98,7 @@ async fn encoded(mut payload: web::Payload, mut left: usize) -> Answer<Vec<(Stri
     if fields.len() > MOST { Err(PageError::TooLarge) } else { Ok(fields) }
 }
 
-/// A form with files in it (RFC 7578). A file is a field like any other: its content.
+/// Reads a multipart form (RFC 7578). The content of a file becomes the value of its field.
 async fn parted(mut parts: Multipart, mut left: usize) -> Answer<Vec<(String, String)>> {
     let mut fields = Vec::new();
     while let Some(part) = parts.next().await {
@@ -117,7 +117,7 @@ async fn parted(mut parts: Multipart, mut left: usize) -> Answer<Vec<(String, St
     Ok(fields)
 }
 
-/// What spreadsheets write is UTF-8, or on many a Windows the code page of western Europe.
+/// Decodes a text: UTF-8, else Windows-1252, which spreadsheets on Windows may write.
 fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -1,4 +1,5 @@
-//! In front of all pages: who comes, whether a change comes from a page of ours, headers, and pages for errors.
+//! Middleware of all pages: session, check of the origin of changes, security headers, and error pages
+//! (`docs/security.md`).
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,15 +17,15 @@ use super::{Lang, Page, PageError, Pages, assets, cookies};
 use crate::accounts::ActiveSession;
 use crate::random;
 
-/// What a page may load: our own style and script, nothing inline, and no page of ours within another. What may be in a frame
-/// depends on the configuration.
+/// Content security policy: only our own style and script, nothing inline, and no page of ours in a frame. The origin
+/// of frames, which depends on the configuration, is appended.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src ";
 
-/// Sent by the script when the page renews itself: nobody has done anything, so the session is not prolonged.
-const BY_ITSELF: &str = "x-by-itself";
+/// Header that the script sends when the page refreshes itself. Such a request does not prolong the session.
+const AUTOMATIC: &str = "x-by-itself";
 
-/// An error, as a page.
+/// An error page.
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
@@ -40,72 +41,74 @@ pub(super) async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal)?;
-    if assets::is_one(request.path()) {
+    if assets::is_asset(request.path()) {
         let mut response = next.call(request).await?.map_into_boxed_body();
         add_headers(&pages, response.headers_mut());
         return Ok(response);
     }
-    let (visit, trouble) = match visit(&pages, request.request()).await {
-        Ok(visit) => (visit, None),
+    let (session, trouble) = match find_session(&pages, request.request()).await {
+        Ok(session) => (session, None),
         Err(error) => (None, Some(error)),
     };
-    let fresh = (visit.is_none() && cookies::value(request.request(), cookies::VISIT).is_none()).then(new_mark);
-    let page = page_of(&pages, request.request(), visit, fresh.as_deref());
+    let fresh =
+        (session.is_none() && cookies::value(request.request(), cookies::ANONYMOUS).is_none()).then(new_anonymous_id);
+    let page = page_of(&pages, request.request(), session, fresh.as_deref());
     request.extensions_mut().insert(page.clone());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let refused = trouble.or_else(|| (changes && !is_ours(&pages, request.request())).then_some(PageError::Form));
+    let refused =
+        trouble.or_else(|| (changes && !has_own_origin(&pages, request.request())).then_some(PageError::Form));
     let mut response = if let Some(error) = refused {
-        let response = explain(&page, &error, false);
+        let response = error_page(&page, &error, false);
         request.into_response(response)
     } else {
-        let by_itself = is_by_itself(request.request());
+        let automatic = is_automatic(request.request());
         let response = next.call(request).await?.map_into_boxed_body();
-        explained(&page, response, by_itself)
+        with_error_page(&page, response, automatic)
     };
-    if let Some(mark) = fresh {
-        // A browser that does not keep it cannot send a form; the page for that says so.
-        let _ = response.response_mut().add_cookie(&cookies::cookie(&pages, cookies::VISIT, &mark));
+    if let Some(id) = fresh {
+        // A browser without cookies cannot send forms; the error page explains that.
+        let _ = response.response_mut().add_cookie(&cookies::cookie(&pages, cookies::ANONYMOUS, &id));
     }
     add_headers(&pages, response.headers_mut());
     Ok(response)
 }
 
-fn new_mark() -> String {
-    let mut mark = [0; 16];
-    random::fill(&mut mark);
-    hex::encode(mark)
+fn new_anonymous_id() -> String {
+    let mut id = [0; 16];
+    random::fill(&mut id);
+    hex::encode(id)
 }
 
-fn is_by_itself(request: &HttpRequest) -> bool {
+fn is_automatic(request: &HttpRequest) -> bool {
     let accepts_events = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream");
-    accepts_events || request.headers().contains_key(BY_ITSELF)
+    accepts_events || request.headers().contains_key(AUTOMATIC)
 }
 
-async fn visit(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
-    let Some(shown) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
-    Ok(pages.sign_in.visit(&shown, is_by_itself(request)).await?)
+async fn find_session(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
+    let Some(cookie) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
+    Ok(pages.sign_in.use_session(&cookie, is_automatic(request)).await?)
 }
 
-fn page_of(pages: &Pages, request: &HttpRequest, visit: Option<ActiveSession>, fresh: Option<&str>) -> Page {
+fn page_of(pages: &Pages, request: &HttpRequest, session: Option<ActiveSession>, fresh: Option<&str>) -> Page {
     let chosen = cookies::value(request, cookies::LANGUAGE).and_then(|code| Lang::parse(&code));
     let lang = chosen.unwrap_or_else(|| {
         let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         Lang::accepted(accepted.unwrap_or_default())
     });
-    let tied_to = match (&visit, fresh) {
+    let tied_to = match (&session, fresh) {
         (Some(_), _) => cookies::value(request, cookies::SESSION).unwrap_or_default(),
-        (None, Some(mark)) => mark.to_owned(),
-        (None, None) => cookies::value(request, cookies::VISIT).unwrap_or_default(),
+        (None, Some(id)) => id.to_owned(),
+        (None, None) => cookies::value(request, cookies::ANONYMOUS).unwrap_or_default(),
     };
     let target = request.uri().path_and_query().map_or("/ui/", |target| target.as_str());
-    Page::new(lang, visit, pages.sign_in.form_token(&tied_to), request.path(), target)
+    Page::new(lang, session, pages.sign_in.form_token(&tied_to), request.path(), target)
 }
 
-/// Whether a request that changes something comes from a page of ours. Every browser of today says where a form comes from.
-fn is_ours(pages: &Pages, request: &HttpRequest) -> bool {
+/// Whether a change comes from one of our pages. All current browsers send the origin of a form.
+fn has_own_origin(pages: &Pages, request: &HttpRequest) -> bool {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text(ORIGIN) else { return false };
-    // On this machine the service has more names than one, and all of them are its own.
+    // The service may be reached by several names, for example on loopback.
     let named = text(header::HOST).is_some_and(|host| {
         let scheme = if pages.secure { "https" } else { "http" };
         origin == format!("{scheme}://{host}")
@@ -113,8 +116,8 @@ fn is_ours(pages: &Pages, request: &HttpRequest) -> bool {
     origin == pages.origin || named
 }
 
-/// The answer, or the page that says why there is none.
-fn explained(page: &Page, response: ServiceResponse<BoxBody>, by_itself: bool) -> ServiceResponse<BoxBody> {
+/// The answer, or the error page for it.
+fn with_error_page(page: &Page, response: ServiceResponse<BoxBody>, automatic: bool) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) || response.headers().contains_key(CONTENT_TYPE) {
         return response;
@@ -123,11 +126,11 @@ fn explained(page: &Page, response: ServiceResponse<BoxBody>, by_itself: bool) -
     let error = known.unwrap_or_else(|| PageError::of_status(status));
     let (request, _) = response.into_parts();
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let page_itself = explain(page, &error, is_get && !by_itself);
+    let page_itself = error_page(page, &error, is_get && !automatic);
     ServiceResponse::new(request, page_itself)
 }
 
-fn explain(page: &Page, error: &PageError, leads_to_sign_in: bool) -> HttpResponse {
+fn error_page(page: &Page, error: &PageError, leads_to_sign_in: bool) -> HttpResponse {
     if *error == PageError::SignIn && leads_to_sign_in {
         let to: String = url::form_urlencoded::byte_serialize(page.target().as_bytes()).collect();
         return go(&format!("/ui/sign-in?to={to}"));
@@ -153,11 +156,11 @@ fn explain(page: &Page, error: &PageError, leads_to_sign_in: bool) -> HttpRespon
 
 fn add_headers(pages: &Pages, fields: &mut HeaderMap) {
     let framed = pages.own_pages.as_ref().map_or("'none'", |own| &own.origin);
-    // An origin is good for a field.
+    // An origin is a valid header value.
     let policy = HeaderValue::from_str(&format!("{POLICY}{framed}"));
     fields.insert(CONTENT_SECURITY_POLICY, policy.unwrap_or(HeaderValue::from_static("default-src 'none'")));
     for (name, value) in [
-        // With none at all, a browser would not say where a form comes from.
+        // With `no-referrer`, browsers would not send the origin of a form.
         (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),

@@ -1,4 +1,4 @@
-//! The start page, and the way in from `/`.
+//! The start page, and the redirect from `/`.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -28,12 +28,12 @@ fn routes(config: &mut web::ServiceConfig) {
     config.route("/", web::get().to(home));
 }
 
-/// `/` and `/ui` lead here.
-pub(super) async fn lead_in() -> HttpResponse {
+/// Redirects `/` and `/ui` to the start page.
+pub(super) async fn redirect_to_start() -> HttpResponse {
     go("/ui/")
 }
 
-/// What a role is called.
+/// The name of a role.
 pub(super) fn role_name(page: &Page, role: Role) -> &'static str {
     page.t(match role {
         Role::Person => "role.person",

@@ -1,4 +1,4 @@
-//! The choice of a language, kept in the browser.
+//! The choice of a language, stored in a cookie.
 
 use actix_web::cookie::time::Duration;
 use actix_web::http::header::LOCATION;
@@ -17,5 +17,8 @@ async fn choose(pages: web::Data<Pages>, fields: Fields) -> Answer<HttpResponse>
     let lang = Lang::parse(fields.get("lang")).ok_or(PageError::Unreadable)?;
     let mut cookie = cookies::cookie(&pages, cookies::LANGUAGE, lang.code());
     cookie.set_max_age(Duration::days(365));
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, sign_in::inside(fields.get("to")))).cookie(cookie).finish())
+    Ok(HttpResponse::SeeOther()
+        .insert_header((LOCATION, sign_in::inside_pages(fields.get("to"))))
+        .cookie(cookie)
+        .finish())
 }

@@ -1,8 +1,8 @@
-//! Telling a page that something has changed: server-sent events.
+//! Server-sent events that tell a page that its data has changed.
 //!
-//! Events carry nothing but "look again"; the script then reads the page anew, so what somebody may see is decided in one place.
-//! A stream says something every few seconds, so that proxies keep it and dead ends are found; it ends after some minutes, and
-//! the browser comes back by itself. A session has only so many streams, and so has the node.
+//! Events have no content: the script loads the page again, so access is checked in one place only. A stream sends a
+//! comment every few seconds, so that proxies keep it open and dead connections are detected. It ends after some
+//! minutes, and the browser reconnects by itself. The number of streams is limited per session and per node.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -20,22 +20,22 @@ use crate::accounts::SignIn;
 use crate::lifecycle::Shutdown;
 use crate::store::SessionHash;
 
-/// Streams of one session at the same time.
+/// Most streams of a session.
 const PER_SESSION: usize = 8;
 
-/// Streams of the node at the same time.
+/// Most streams of the node.
 const IN_ALL: usize = 10_000;
 
-/// A stream that has nothing to tell says so this often; the session is looked at then, too.
-const STILL_HERE: Duration = Duration::from_secs(15);
+/// Interval of keepalive comments. At each one the session is checked.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// A browser comes back after this time with a new stream.
+/// Longest stream; then the browser opens a new one.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// Of changes that come faster, the last is told.
-const PAUSE: Duration = Duration::from_millis(700);
+/// Changes within this time are combined into one event.
+const COMBINE: Duration = Duration::from_millis(700);
 
-/// After how long a browser comes back.
+/// First event, with the delay after which a browser reconnects.
 const HELLO: &str = "retry: 2000\n\nevent: hello\ndata: 1\n\n";
 
 type Count = Arc<Mutex<HashMap<SessionHash, usize>>>;
@@ -47,7 +47,7 @@ pub struct Live {
     shutdown: Shutdown,
 }
 
-/// A place of a stream; free when dropped.
+/// The slot of a stream, released when dropped.
 struct StreamSlot {
     count: Count,
     hash: SessionHash,
@@ -71,16 +71,16 @@ struct Streaming {
     ends: Instant,
     sign_in: Arc<SignIn>,
     shutdown: Shutdown,
-    place: StreamSlot,
+    slot: StreamSlot,
 }
 
 impl Live {
-    /// Streams that end when the node stops.
+    /// Streams of a node; they end when the node stops.
     pub fn new(sign_in: Arc<SignIn>, shutdown: Shutdown) -> Self {
         Self { count: Count::default(), sign_in, shutdown }
     }
 
-    fn place(&self, hash: &SessionHash) -> Option<StreamSlot> {
+    fn slot(&self, hash: &SessionHash) -> Option<StreamSlot> {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = count.values().sum();
         let own = count.get(hash).copied().unwrap_or_default();
@@ -91,10 +91,10 @@ impl Live {
         Some(StreamSlot { count: Arc::clone(&self.count), hash: hash.clone() })
     }
 
-    /// A stream that tells `who` of each of `changes`. When they end, so does the stream.
+    /// Starts a stream for `who` with an event for each of `changes`. It ends when `changes` ends.
     pub fn stream(&self, who: &SignedIn, changes: impl Stream<Item = ()> + 'static) -> Answer<HttpResponse> {
-        let place = self.place(&who.visit.hash).ok_or(PageError::TooMany(STILL_HERE))?;
-        let mut ticks = interval_at(Instant::now() + STILL_HERE, STILL_HERE);
+        let slot = self.slot(&who.session.hash).ok_or(PageError::TooMany(KEEPALIVE))?;
+        let mut ticks = interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let streaming = Streaming {
             changes: Box::pin(changes),
@@ -102,14 +102,14 @@ impl Live {
             ends: Instant::now() + LONGEST,
             sign_in: Arc::clone(&self.sign_in),
             shutdown: self.shutdown.clone(),
-            place,
+            slot,
         };
         let hello = stream::once(async { Ok::<_, PageError>(Bytes::from_static(HELLO.as_bytes())) });
         let events = stream::unfold(streaming, next).map(Ok::<_, PageError>);
         Ok(HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/event-stream"))
             .insert_header((CACHE_CONTROL, "no-store, no-transform"))
-            // For a proxy that collects answers before it hands them on.
+            // Tells proxies not to buffer the answer.
             .insert_header(("x-accel-buffering", "no"))
             .streaming(hello.chain(events)))
     }
@@ -121,15 +121,15 @@ async fn next(mut streaming: Streaming) -> Option<(Bytes, Streaming)> {
         () = tokio::time::sleep_until(streaming.ends) => return None,
         change = streaming.changes.next() => {
             change?;
-            sleep(PAUSE).await;
+            sleep(COMBINE).await;
             while let Some(more) = streaming.changes.next().now_or_never() {
                 more?;
             }
             Bytes::from_static(b"event: changed\ndata: 1\n\n")
         }
         _ = streaming.ticks.tick() => {
-            // Whoever has signed out hears nothing any more; while the store is away nobody is sent away.
-            if streaming.sign_in.has_ended(&streaming.place.hash).await {
+            // Ends the stream after sign-out. If the store does not answer, the stream stays.
+            if streaming.sign_in.has_ended(&streaming.slot.hash).await {
                 return None;
             }
             Bytes::from_static(b": still here\n\n")

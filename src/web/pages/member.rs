@@ -1,4 +1,4 @@
-//! Somebody who belongs to a domain that the Users role serves here.
+//! Extractors for users of a domain that the Users role of this process serves.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::Person;
 use crate::users_role::UsersRole;
 
-/// A member of a domain, with the service that knows its users and their phones. The domain is that of the session.
+/// A signed-in user of a domain, with the Users role. The domain is taken from the session.
 pub(super) struct Member {
     pub signed: SignedIn,
     pub page: Page,
     pub pages: web::Data<Pages>,
-    pub people: Arc<UsersRole>,
+    pub users_role: Arc<UsersRole>,
     pub domain: DomainName,
 }
 
@@ -30,7 +30,7 @@ impl Member {
         Ok(self)
     }
 
-    /// Adds to the list of what was done.
+    /// Adds an entry to the audit log.
     pub async fn note(&self, what: &str, to: &str) {
         self.pages.sign_in.note(self.signed.who(), what, to, Some(&self.domain)).await;
     }
@@ -45,22 +45,22 @@ impl FromRequest for Member {
         let pages = request.app_data::<web::Data<Pages>>().cloned().ok_or(PageError::Internal);
         ready(signed.and_then(|signed| {
             let (pages, domain) = (pages?, signed.domain()?.clone());
-            let people = pages.people_of(&domain).cloned().ok_or(PageError::NotServed)?;
-            Ok(Self { page: signed.page.clone(), signed, pages, people, domain })
+            let users_role = pages.users_role_of(&domain).cloned().ok_or(PageError::NotServed)?;
+            Ok(Self { page: signed.page.clone(), signed, pages, users_role, domain })
         }))
     }
 }
 
-/// Somebody with a telephone of their own: a person whom the list of users has.
+/// A person who is in the list of users.
 pub(super) struct Owner {
     pub member: Member,
     pub person: Person,
 }
 
 impl Owner {
-    /// Takes some of the questions to Devices that this person may cause.
-    pub fn ask(&self, questions: u32) -> Answer<()> {
-        let taken = self.pages.asks.take(&self.domain, &self.person.guid, questions, clock::now());
+    /// Takes requests to Devices from the budget of this person.
+    pub fn take_budget(&self, requests: u32) -> Answer<()> {
+        let taken = self.pages.request_budget.take(&self.domain, &self.person.guid, requests, clock::now());
         taken.map_err(PageError::TooMany)
     }
 }
@@ -81,7 +81,7 @@ impl FromRequest for Owner {
         let member = Member::from_request(request, payload).into_inner();
         Box::pin(async move {
             let member = member?.only(Role::Person)?;
-            let person = member.people.user(&member.domain, &member.signed.who().sip).await?;
+            let person = member.users_role.user(&member.domain, &member.signed.who().sip).await?;
             Ok(Self { person: person.ok_or(PageError::NoUser)?, member })
         })
     }

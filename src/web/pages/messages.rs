@@ -1,4 +1,5 @@
-//! Texts in English and German, from `messages/{en,de}.toml`. A test holds the two files and their use together.
+//! Texts in English and German, from `messages/{en,de}.toml`. A test checks that both files have the same keys, and
+//! that each key is used.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -17,7 +18,7 @@ type Texts = HashMap<String, String>;
 static EN: LazyLock<Texts> = LazyLock::new(|| read(include_str!("messages/en.toml")));
 static DE: LazyLock<Texts> = LazyLock::new(|| read(include_str!("messages/de.toml")));
 
-/// `[section] key = "text"` as `section.key`. A file that cannot be read has no texts; a test finds that.
+/// Reads `[section] key = "text"` as `section.key`. An invalid file has no texts; a test detects that.
 fn read(file: &str) -> Texts {
     let sections: HashMap<String, HashMap<String, String>> = toml::from_str(file).unwrap_or_default();
     let named = |(section, texts): (String, HashMap<String, String>)| {
@@ -30,7 +31,7 @@ impl Lang {
     /// All languages.
     pub const ALL: [Self; 2] = [Self::En, Self::De];
 
-    /// As in `lang="…"`.
+    /// Language code for `lang="…"`.
     pub const fn code(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -38,7 +39,7 @@ impl Lang {
         }
     }
 
-    /// What it calls itself.
+    /// Its own name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::En => "English",
@@ -51,7 +52,7 @@ impl Lang {
         Self::ALL.into_iter().find(|lang| lang.code() == code)
     }
 
-    /// The one that `Accept-Language` likes best; English if it likes none.
+    /// The preferred language of an `Accept-Language` header; English if it has none of ours.
     pub fn accepted(header: &str) -> Self {
         let mut best = (Self::En, 0.0);
         for part in header.split(',') {
@@ -74,7 +75,7 @@ impl Lang {
         texts.get(key).map_or("…", String::as_str)
     }
 
-    /// The text of a key with `{name}` replaced by what it stands for.
+    /// The text of a key with each `{name}` replaced by its value.
     pub fn filled(self, key: &str, names: &[(&str, &str)]) -> String {
         let mut text = self.text(key).to_owned();
         for (name, value) in names {

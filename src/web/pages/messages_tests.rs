@@ -7,7 +7,7 @@ fn keys(texts: &Texts) -> BTreeSet<&str> {
     texts.keys().map(String::as_str).collect()
 }
 
-/// What stands in braces.
+/// The placeholders of a text.
 fn names(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect()
 }
@@ -34,7 +34,8 @@ fn sources(under: &Path, into: &mut String) {
     }
 }
 
-/// Every text in quotes that looks like a key of a section is one, and every key is used; `section.*` in quotes uses all of it.
+/// Every quoted text that looks like a key of a section is a key, and every key is used; `section.*` in quotes uses the
+/// section.
 #[test]
 fn every_text_is_used_and_there_is_none_missing() {
     let mut all = String::new();
@@ -60,7 +61,7 @@ fn every_text_is_used_and_there_is_none_missing() {
 }
 
 #[test]
-fn the_language_is_the_one_that_is_liked_best() {
+fn the_language_is_the_preferred_one() {
     for (header, lang) in [
         ("", Lang::En),
         ("de", Lang::De),

@@ -1,21 +1,23 @@
-//! Pages for people, below `/ui/`: rendered here, alive without any script, and kept up to date by a small one.
+//! Pages for persons, roll-out administrators and operators, below `/ui/`. They are rendered on the server and work
+//! without script; a small script keeps them up to date.
 //!
 //! # Adding pages
 //!
-//! One module for each group of pages, with a `pub(super) const GROUP: Group`, and one line in [`GROUPS`]. That is all that has
-//! to be touched here. Then:
+//! A group of pages is a module with a `pub(super) const GROUP: Group` and one line in [`GROUPS`]. Rules for its
+//! handlers:
 //!
-//! * a handler takes [`Page`] (whoever comes, with or without a session) or [`SignedIn`] (only with one), and for a `POST` also
-//!   [`Fields`], which refuses forms without the token that `page.token` puts into them; the origin is checked before any handler.
-//!   Domain and person are taken from [`SignedIn`], never from the address;
-//! * a template extends `frame.html` and has a member `page`; `page.t("key")` is a text of `messages/{en,de}.toml`, and a test
-//!   finds keys that are missing or not used. Templates escape what they are given, in attributes too;
-//! * [`Page::answer`] renders; errors are [`PageError`]s, which become pages that say what to do. Headers are added to all answers;
-//! * what changes by itself is inside an element with `data-part="NAME"`, and one element of the page has
-//!   `data-live="/ui/…/events"`, an address answered by [`live::Live::stream`]: at every change the script reads the page again and
-//!   renews the parts. Such a request only looks at the session, it does not prolong it;
-//! * each change that is made is told to [`crate::accounts::SignIn::note`]. A service of its own is put into `app_data` where `app`
-//!   wires.
+//! * A handler takes [`Page`] (session optional) or [`SignedIn`] (session required), and for `POST` also [`Fields`],
+//!   which refuses forms without the token of `page.token`. The origin is checked before any handler. Domain and person
+//!   are taken from [`SignedIn`], never from the address.
+//! * A template extends `frame.html` and has a member `page`. `page.t("key")` is a text of `messages/{en,de}.toml`; a
+//!   test finds missing and unused keys. Templates escape all values, in attributes too.
+//! * [`Page::answer`] renders. Errors are [`PageError`]s, which become error pages. Security headers are added to all
+//!   answers.
+//! * Parts of a page that change by themselves are elements with `data-part="NAME"`, and one element of the page has
+//!   `data-live="/ui/…/events"`, an address answered by [`live::Live::stream`]. At every event the script loads the
+//!   page again and replaces the parts. Such a request does not prolong the session.
+//! * Each change is recorded with [`crate::accounts::SignIn::note`]. Services that handlers need are put into
+//!   `app_data` by `app`.
 
 mod account;
 mod assets;
@@ -61,11 +63,11 @@ use crate::users_role::UsersRole;
 /// Result of a handler.
 pub type Answer<T> = Result<T, PageError>;
 
-/// Some pages that belong together.
+/// A group of pages.
 pub struct Group {
-    /// Who sees it.
+    /// Roles that see it.
     pub roles: &'static [Role],
-    /// Its entries in the navigation, for somebody who sees it.
+    /// Its entries in the navigation.
     pub entries: fn(&Page) -> Vec<NavEntry>,
     /// Its routes, below `/ui`.
     pub routes: fn(&mut web::ServiceConfig),
@@ -83,34 +85,34 @@ const GROUPS: &[Group] = &[
     language::GROUP,
 ];
 
-/// What all pages share.
+/// Services and settings that all pages share.
 pub struct Pages {
-    /// Who may come in.
+    /// Sign-in, sessions and accounts.
     pub sign_in: Arc<SignIn>,
-    /// The operators' service, where this process is a Devices service.
+    /// The operators' service, if this process has the role devices.
     pub admin: Option<Arc<Admin>>,
-    /// The Users role, where this process plays it.
-    pub people: Option<Arc<UsersRole>>,
-    /// What persons may ask of Devices.
-    pub asks: RequestBudget,
+    /// The Users role, if this process has it.
+    pub users_role: Option<Arc<UsersRole>>,
+    /// Budget of requests to Devices per person.
+    pub request_budget: RequestBudget,
     /// Streams of events.
     pub live: live::Live,
-    /// Where browsers find this service: scheme, host and port.
+    /// Public origin of this service: scheme, host and port.
     pub origin: String,
-    /// Cookies go over TLS only. Not so on plain loopback.
+    /// Cookies are sent over TLS only; false on loopback without TLS.
     pub secure: bool,
-    /// Devices' own pages, where they have a listener.
+    /// Devices' own pages, if they have a listener.
     pub own_pages: Option<Arc<own_pages::OwnPages>>,
-    /// Where else people may sign in.
+    /// OpenID provider, if configured.
     pub provider: Option<oidc::SignInAt>,
-    /// People may sign in with accounts of this installation.
+    /// Whether accounts of this installation may sign in.
     pub local_accounts: bool,
 }
 
 impl Pages {
     /// The Users role, if it serves this domain.
-    fn people_of(&self, domain: &DomainName) -> Option<&Arc<UsersRole>> {
-        self.people.as_ref().filter(|people| people.serves(domain))
+    fn users_role_of(&self, domain: &DomainName) -> Option<&Arc<UsersRole>> {
+        self.users_role.as_ref().filter(|users_role| users_role.serves(domain))
     }
 }
 
@@ -123,7 +125,7 @@ pub fn routes(pages: web::Data<Pages>) -> impl FnOnce(&mut web::ServiceConfig) {
         }
         config
             .service(scope.configure(assets::routes).default_service(web::to(error::not_found)))
-            .route("/", web::get().to(home::lead_in))
-            .route("/ui", web::get().to(home::lead_in));
+            .route("/", web::get().to(home::redirect_to_start))
+            .route("/ui", web::get().to(home::redirect_to_start));
     }
 }

@@ -1,4 +1,5 @@
-//! Signing in at an OpenID provider: the browser leaves with a ticket in a cookie, and comes back with it.
+//! Sign-in at an OpenID provider: redirects the browser to the provider with a sealed state in a cookie, and handles
+//! its return.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
@@ -6,18 +7,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::SignInRefusal;
-use super::sign_in::{begin, browser, inside};
+use super::sign_in::{begin, browser, inside_pages};
 use super::{Answer, Group, PageError, Pages, cookies};
-use crate::accounts::oidc::{OidcError, Provider, Return, TICKET_LIFETIME};
+use crate::accounts::oidc::{Callback, OidcError, Provider, STATE_LIFETIME};
 use crate::core::model::accounts::Role;
 use crate::core::policy::oidc_claims::ClaimFault;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
-/// Where the provider sends browsers back to; it has to be registered there.
+/// Redirect address, which must be registered at the provider.
 pub const CALLBACK: &str = "/ui/oidc/callback";
 
-/// A provider, and what people call it.
+/// A provider with its displayed name.
 pub struct SignInAt {
     /// The provider.
     pub provider: Provider,
@@ -27,8 +28,8 @@ pub struct SignInAt {
 
 impl From<OidcError> for PageError {
     fn from(error: OidcError) -> Self {
-        // Which claim or which check it was is for the operator, not for whoever tries.
-        tracing::warn!(%error, "nobody signed in at the provider");
+        // The details are for the operator only.
+        tracing::warn!(%error, "sign-in at the provider failed");
         Self::Turned(match error {
             OidcError::Down(_) => SignInRefusal::Down,
             OidcError::Denied(_) => SignInRefusal::Denied,
@@ -46,35 +47,35 @@ impl From<OidcError> for PageError {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct StartQuery {
     #[serde(default)]
     to: String,
 }
 
 fn routes(config: &mut web::ServiceConfig) {
-    config.route("/oidc/start", web::get().to(leave)).route("/oidc/callback", web::get().to(come_back));
+    config.route("/oidc/start", web::get().to(start)).route("/oidc/callback", web::get().to(finish));
 }
 
-/// By `GET`: after a form, the browser would not follow to another site.
-async fn leave(pages: web::Data<Pages>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+/// A link (`GET`) and not a form, because our policy forbids browsers to follow a form's redirect to another site.
+async fn start(pages: web::Data<Pages>, query: web::Query<StartQuery>) -> Answer<HttpResponse> {
     let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
-    let departure = at.provider.depart(inside(&wanted.to)).await?;
-    let mut ticket = cookies::cookie(&pages, cookies::TICKET, &departure.ticket);
-    ticket.set_max_age(CookieDuration::try_from(TICKET_LIFETIME).unwrap_or_default());
+    let started = at.provider.start(inside_pages(&query.to)).await?;
+    let mut state = cookies::cookie(&pages, cookies::SIGN_IN_STATE, &started.state);
+    state.set_max_age(CookieDuration::try_from(STATE_LIFETIME).unwrap_or_default());
     Ok(HttpResponse::SeeOther()
-        .insert_header((LOCATION, departure.address))
+        .insert_header((LOCATION, started.address))
         .insert_header((CACHE_CONTROL, "no-store"))
-        .cookie(ticket)
+        .cookie(state)
         .finish())
 }
 
-async fn come_back(pages: web::Data<Pages>, request: HttpRequest, back: web::Query<Return>) -> Answer<HttpResponse> {
+async fn finish(pages: web::Data<Pages>, request: HttpRequest, callback: web::Query<Callback>) -> Answer<HttpResponse> {
     let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
-    let ticket = cookies::value(&request, cookies::TICKET);
-    let arrival = at.provider.arrive(ticket.as_deref(), &back).await?;
-    let begun = pages.sign_in.begin(&arrival.identity, browser(&request)).await?;
-    let mut answer = begin(&pages, &begun, inside(&arrival.to));
-    // A cookie that stays is good for nothing, but is better gone.
-    let _ = answer.add_cookie(&cookies::removal(&pages, cookies::TICKET));
+    let state = cookies::value(&request, cookies::SIGN_IN_STATE);
+    let finished = at.provider.finish(state.as_deref(), &callback).await?;
+    let begun = pages.sign_in.begin(&finished.identity, browser(&request)).await?;
+    let mut answer = begin(&pages, &begun, inside_pages(&finished.to));
+    // The state cannot be used again; the cookie is removed for tidiness.
+    let _ = answer.add_cookie(&cookies::removal(&pages, cookies::SIGN_IN_STATE));
     Ok(answer)
 }

@@ -1,8 +1,8 @@
-//! A device's own pages, for operators: through the tunnel, on a listener of their own.
+//! A device's own pages for operators: passthrough to the device's web server, on a separate listener.
 //!
-//! That listener has another origin than the pages of the broker and serves nothing else, and what it serves runs in a sandbox
-//! that shares its origin with nobody. An address holds a [`Pass`] for one device, given to one session for some minutes; there
-//! are no cookies. Not here: who may have such an address (`operator::own_pages`).
+//! The listener has another origin than the pages of the broker, serves nothing else and uses no cookies. Its pages run
+//! in a sandbox with a unique origin. An address contains a [`Pass`] for one device and one session, valid for some
+//! minutes. Who gets such an address is decided in `operator::own_pages`. See `docs/security.md`.
 
 mod pass;
 mod shape;
@@ -29,10 +29,10 @@ use crate::store::{SessionHash, Store, StoreError};
 use crate::tenant::TenantDirectory;
 use crate::web::passthrough::{Refused, relay};
 
-/// What the address of every page begins with: cookies of the broker's pages, which know no ports, are for another path.
+/// Prefix of all paths. It differs from the path of the broker's cookies, because cookies do not distinguish ports.
 const BELOW: &str = "/device";
 
-/// Seconds after which a device may be back.
+/// `Retry-After` in seconds if a device is not connected.
 const RETRY: HeaderValue = HeaderValue::from_static("5");
 
 /// Devices' own pages on one node.
@@ -43,17 +43,17 @@ pub struct OwnPages {
     pub directory: Arc<TenantDirectory>,
     /// Whose sessions have addresses.
     pub sign_in: Arc<SignIn>,
-    /// Seals what is in an address; the same on all nodes.
+    /// Seals passes, with the same key on all nodes.
     pub sealer: Sealer,
-    /// Where browsers find the listener: scheme, host and port.
+    /// Public origin of the listener: scheme, host and port.
     pub origin: String,
-    /// Where browsers find the pages of the broker, which alone may show the device's in a frame.
+    /// Origin of the broker's pages, which alone may show devices' pages in a frame.
     pub framed_by: String,
-    /// An address leads somewhere for this long.
+    /// Validity of a pass.
     pub open_for: Duration,
 }
 
-/// Why a page is not shown, in the frame where it would be.
+/// Error page inside the frame.
 #[derive(Template)]
 #[template(path = "own_pages_error.html")]
 struct Trouble {
@@ -61,7 +61,7 @@ struct Trouble {
     text: String,
 }
 
-/// Answers requests for devices' pages; every other address is not found.
+/// Serves devices' pages; all other addresses are not found.
 pub fn routes(own: web::Data<OwnPages>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config.app_data(own).default_service(web::to(serve));
@@ -69,7 +69,7 @@ pub fn routes(own: web::Data<OwnPages>) -> impl FnOnce(&mut web::ServiceConfig) 
 }
 
 impl OwnPages {
-    /// The address of the first page of a device, for this session, from now on.
+    /// A new address of the first page of a device for this session.
     pub async fn address(
         &self,
         device: &DeviceKey,
@@ -86,7 +86,7 @@ impl OwnPages {
         format!("{}{}", self.origin, below(device, pass))
     }
 
-    /// Whom the address lets through to what; for the answer to a refusal the language, as far as it is known.
+    /// Checks the pass of an address. Sets `lang` for error pages as soon as it is known.
     async fn admit(&self, address: &Address<'_>, lang: &mut Lang) -> Result<(DeviceKey, Pass), Refused> {
         let device = DeviceKey::parse(&address.device).map_err(|_| Refused::KEY)?;
         let pass = Pass::open(&self.sealer, &device, address.key.expose()).ok_or(Refused::KEY)?;
@@ -118,7 +118,7 @@ impl OwnPages {
         Ok(response)
     }
 
-    /// What a browser lets such a page do: load from its own device, and nothing else.
+    /// Adds a content security policy: a page may load from its own device only.
     fn confine(&self, response: &mut HttpResponse, base: &str) {
         let policy = format!(
             "sandbox allow-forms allow-scripts; default-src {base} 'unsafe-inline' 'unsafe-eval' data: blob:; form-action {base}; \
@@ -126,18 +126,19 @@ impl OwnPages {
             self.framed_by
         );
         let fields = response.headers_mut();
-        // An address has printable characters only; a page that nothing confines is not shown.
+        // An address is a valid header value; if not, the fallback forbids everything.
         let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("sandbox; default-src 'none'"));
         fields.insert(CONTENT_SECURITY_POLICY, policy);
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        // Whoever knows the address may read what is there: it is the key. So the page, which has no origin, may read itself.
+        // The address is the key, so everybody who knows it may read the page; in its sandbox the page has the origin
+        // `null`.
         fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("null"));
         if !fields.contains_key(CACHE_CONTROL) {
             fields.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
     }
 
-    fn explain(&self, refused: Refused, lang: Lang) -> HttpResponse {
+    fn error_page(&self, refused: Refused, lang: Lang) -> HttpResponse {
         let minutes = self.open_for.as_secs().div_ceil(60).to_string();
         let template = Trouble { lang, text: lang.filled(text(refused), &[("n", &minutes)]) };
         let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -152,7 +153,7 @@ impl OwnPages {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header((RETRY_AFTER, RETRY));
         }
-        // A template of one sentence; without it the status still says something.
+        // Rendering one sentence hardly fails; the status would still explain the error.
         response.body(template.render().unwrap_or_default())
     }
 }
@@ -162,7 +163,7 @@ fn below(device: &DeviceKey, pass: &str) -> String {
     format!("{BELOW}/{}/{pass}/", percent::encode(device.as_str()))
 }
 
-/// The key of what is said.
+/// Key of the error message.
 fn text(refused: Refused) -> &'static str {
     match refused {
         Refused::KEY => "own.over",
@@ -186,5 +187,5 @@ async fn serve(request: HttpRequest, payload: web::Payload, own: web::Data<OwnPa
     let accepted = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     let mut lang = Lang::accepted(accepted.unwrap_or_default());
     let answer = own.answer(&request, &address, payload, &mut lang).await;
-    answer.unwrap_or_else(|refused| own.explain(refused, lang))
+    answer.unwrap_or_else(|refused| own.error_page(refused, lang))
 }

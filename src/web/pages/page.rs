@@ -1,4 +1,4 @@
-//! What a template knows of the request that it answers: language, visitor, token, navigation.
+//! The request of a page as templates see it: language, user, form token, navigation.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -18,29 +18,29 @@ use crate::core::model::time::UnixMillis;
 /// An entry of the navigation.
 #[derive(Debug, Clone)]
 pub struct NavEntry {
-    /// Where it leads.
+    /// Address.
     pub href: String,
-    /// What it says.
+    /// Text.
     pub text: String,
-    /// The page is there, or below it.
+    /// The current page is this one, or below it.
     pub here: bool,
 }
 
-/// A request that a page answers. Cheap to clone.
+/// A request for a page. Cheap to clone.
 #[derive(Clone)]
 pub struct Page(Rc<Inner>);
 
 struct Inner {
     lang: Lang,
-    visit: Option<ActiveSession>,
+    session: Option<ActiveSession>,
     token: String,
     path: String,
     target: String,
 }
 
 impl Page {
-    pub(super) fn new(lang: Lang, visit: Option<ActiveSession>, token: String, path: &str, target: &str) -> Self {
-        Self(Rc::new(Inner { lang, visit, token, path: path.into(), target: target.into() }))
+    pub(super) fn new(lang: Lang, session: Option<ActiveSession>, token: String, path: &str, target: &str) -> Self {
+        Self(Rc::new(Inner { lang, session, token, path: path.into(), target: target.into() }))
     }
 
     /// The language.
@@ -54,18 +54,18 @@ impl Page {
     }
 
     /// The text of a key with a number or name for `{n}`.
-    // Numbers and short texts; a template has them as they come.
+    // Templates pass numbers and short texts by value.
     #[allow(clippy::needless_pass_by_value)]
     pub fn tn(&self, key: &str, n: impl ToString) -> String {
         self.0.lang.filled(key, &[("n", &n.to_string())])
     }
 
-    /// What a form sends back in its field `token`.
+    /// The form token, for the field `token`.
     pub fn token(&self) -> &str {
         &self.0.token
     }
 
-    /// That field; safe to be put into a template as it is.
+    /// The hidden field with the form token, as safe HTML.
     pub fn token_field(&self) -> String {
         format!("<input type=\"hidden\" name=\"token\" value=\"{}\">", self.token())
     }
@@ -80,14 +80,14 @@ impl Page {
         &self.0.target
     }
 
-    /// Whether the page is shown after something was done: the address says so.
+    /// Whether the page is shown after a successful change, as marked in the address.
     pub fn done(&self) -> bool {
         self.target().split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair == "done=1"))
     }
 
-    /// Who has come, if they are signed in.
+    /// The signed-in user, if any.
     pub fn who(&self) -> Option<&Identity> {
-        self.0.visit.as_ref().map(|visit| &visit.session.identity)
+        self.0.session.as_ref().map(|session| &session.session.identity)
     }
 
     /// The navigation.
@@ -97,19 +97,19 @@ impl Page {
         mine.flat_map(|group| (group.entries)(self)).collect()
     }
 
-    /// An entry of the navigation that is marked where the path begins with it.
+    /// An entry of the navigation, marked as current if the path begins with its address.
     pub fn entry(&self, href: &str, text: &str) -> NavEntry {
         let here = self.path().strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         NavEntry { href: href.into(), text: text.into(), here }
     }
 
-    /// A point in time, for `datetime` of `<time>`; the script shows it in the time zone of the browser.
+    /// A time for `datetime` of `<time>`; the script shows it in the time zone of the browser.
     pub fn time(&self, at: &UnixMillis) -> String {
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.seconds());
         humantime::format_rfc3339_seconds(at).to_string()
     }
 
-    /// A time that is left, as a clock shows it; the script counts it down.
+    /// Remaining time as minutes and seconds; the script counts it down.
     pub fn countdown(&self, seconds: &u64) -> String {
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
         if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
@@ -120,7 +120,7 @@ impl Page {
         self.answer_with(StatusCode::OK, template)
     }
 
-    /// Renders a template for another status than 200.
+    /// Renders a template with another status than 200.
     pub fn answer_with(&self, status: StatusCode, template: &impl Template) -> Answer<HttpResponse> {
         let body = template.render().map_err(|error| {
             tracing::error!(%error, "template not rendered");
@@ -133,7 +133,7 @@ impl Page {
     }
 }
 
-/// Leads on to another page after a form was taken.
+/// Redirects to another page after a form was processed.
 pub fn go(to: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((actix_web::http::header::LOCATION, to))
@@ -146,24 +146,24 @@ impl FromRequest for Page {
     type Future = Ready<Answer<Self>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // The guard has put it there.
+        // The guard has inserted it.
         ready(request.extensions().get::<Self>().cloned().ok_or(PageError::Internal))
     }
 }
 
-/// Somebody who is signed in. What they see is decided by this alone.
+/// A signed-in user. Access is decided by this value only.
 #[derive(Clone)]
 pub struct SignedIn {
     /// The request.
     pub page: Page,
     /// The session.
-    pub visit: ActiveSession,
+    pub session: ActiveSession,
 }
 
 impl SignedIn {
-    /// Who it is.
+    /// The identity of the user.
     pub fn who(&self) -> &Identity {
-        &self.visit.session.identity
+        &self.session.session.identity
     }
 
     /// Refuses other roles.
@@ -171,7 +171,7 @@ impl SignedIn {
         if self.who().role == role { Ok(()) } else { Err(PageError::NotAllowed) }
     }
 
-    /// The domain that they belong to; an operator of the instance belongs to none.
+    /// The domain of the user; an operator of the instance has none.
     pub fn domain(&self) -> Answer<&DomainName> {
         self.who().domain.as_ref().ok_or(PageError::NotFound)
     }
@@ -184,8 +184,8 @@ impl FromRequest for SignedIn {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let page = Page::from_request(request, payload).into_inner();
         ready(page.and_then(|page| {
-            let visit = page.0.visit.clone().ok_or(PageError::SignIn)?;
-            Ok(Self { page, visit })
+            let session = page.0.session.clone().ok_or(PageError::SignIn)?;
+            Ok(Self { page, session })
         }))
     }
 }

@@ -1,24 +1,24 @@
-//! How far a phone is, in words: the stages of its way, and for each thing that can go wrong what it is and what to do.
+//! Progress of a phone request in words: its stages, and for each problem a title and advice.
 
 use super::Page;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{EntryState, PhoneRequest, Progress, STAGES, Stage, Trouble};
 
-/// How a stage is marked.
+/// State of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Behind the phone.
+    /// The stage is done.
     Done,
-    /// Where the phone is.
+    /// The current stage.
     Now,
-    /// Where the phone stands still.
+    /// The stage in which the phone is blocked.
     Stuck,
-    /// Still to come.
+    /// A later stage.
     Ahead,
 }
 
 impl Mark {
-    /// Class of the element.
+    /// CSS class of the element.
     pub const fn class(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -28,7 +28,7 @@ impl Mark {
         }
     }
 
-    /// Key of what a screen reader says.
+    /// Key of the text for screen readers.
     pub const fn said(self) -> &'static str {
         match self {
             Self::Done => "progress.done",
@@ -39,29 +39,29 @@ impl Mark {
     }
 }
 
-/// A request as it is shown: what its phone is doing, or why it does nothing.
+/// A phone request as it is displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
-    /// The way with its marks: none if the request has come to nothing.
-    pub way: Vec<(&'static str, Mark)>,
-    /// One line.
+    /// The stages with their states; empty if the request has expired or was cancelled.
+    pub stages: Vec<(&'static str, Mark)>,
+    /// Summary in one line.
     pub short: &'static str,
-    /// Class of that line.
+    /// CSS class of the summary.
     pub class: &'static str,
-    /// Title and advice, if somebody has to do something.
+    /// Title and advice, if there is a problem.
     pub advice: Option<(&'static str, &'static str)>,
     /// Whether the code can still be used.
     pub open: bool,
 }
 
-/// What a request has come to at `now`, on the clock of the store. A code whose time is over is shown so at once, not only when
-/// Devices has been asked whether somebody has used it in the last moment.
+/// The progress of a request at `now`, on the clock of the store. A code whose validity has ended is shown as expired
+/// at once, although Devices has not confirmed yet that it was not used in the last moment.
 pub(super) fn now(request: &PhoneRequest, now: UnixMillis) -> Progress {
     let over = matches!(request.progress, Progress::Waiting | Progress::Found) && now >= request.valid_until;
     if over { Progress::Expired } else { request.progress }
 }
 
-/// The view of a request.
+/// Makes the view of a request.
 pub(super) fn view(page: &Page, request: &PhoneRequest, at: UnixMillis) -> View {
     let progress = now(request, at);
     let entry = match request.entry {
@@ -93,7 +93,7 @@ pub(super) fn view(page: &Page, request: &PhoneRequest, at: UnixMillis) -> View 
         (progress, None) => stage(progress.stage()),
     };
     View {
-        way: way(page, progress, trouble),
+        stages: stages(page, progress, trouble),
         short: page.t(short),
         class,
         advice: advice.map(|(title, what_to_do)| (page.t(title), page.t(what_to_do))),
@@ -101,7 +101,7 @@ pub(super) fn view(page: &Page, request: &PhoneRequest, at: UnixMillis) -> View 
     }
 }
 
-fn way(page: &Page, progress: Progress, trouble: Option<Trouble>) -> Vec<(&'static str, Mark)> {
+fn stages(page: &Page, progress: Progress, trouble: Option<Trouble>) -> Vec<(&'static str, Mark)> {
     if matches!(progress, Progress::Expired | Progress::Cancelled) {
         return Vec::new();
     }
@@ -127,7 +127,7 @@ const fn stage(stage: Stage) -> &'static str {
     }
 }
 
-/// Keys of what is wrong and of what to do.
+/// Keys of title and advice.
 pub(super) const fn texts(trouble: Trouble) -> (&'static str, &'static str) {
     match trouble {
         Trouble::OtherDomain => ("trouble.other_domain", "trouble.other_domain_do"),

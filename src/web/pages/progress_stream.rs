@@ -1,4 +1,4 @@
-//! What the Users role tells of requests, as a stream for a page that shows some of them.
+//! Streams of changes for pages that show phone requests, from the change feed of the Users role.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use crate::core::model::users_role::Changed;
 use crate::users_role::RequestChange;
 
-/// One item whenever something that concerns the page has changed, or may have.
+/// One item for each change that may concern the page.
 pub(super) fn follow(
-    news: Receiver<RequestChange>,
+    feed: Receiver<RequestChange>,
     concerns: impl Fn(&Changed) -> bool + 'static,
 ) -> impl Stream<Item = ()> {
-    stream::unfold((news, concerns), |(mut news, concerns)| async move {
+    stream::unfold((feed, concerns), |(mut feed, concerns)| async move {
         loop {
-            match news.recv().await {
+            match feed.recv().await {
                 Ok(RequestChange::Changed(changed)) if !concerns(&changed) => {}
                 Ok(RequestChange::Changed(_) | RequestChange::Missed) | Err(RecvError::Lagged(_)) => {
-                    return Some(((), (news, concerns)));
+                    return Some(((), (feed, concerns)));
                 }
                 Err(RecvError::Closed) => return None,
             }
@@ -28,13 +28,13 @@ pub(super) fn follow(
     })
 }
 
-/// The same changes, and after the last one for a while, `pause` later, one item more: for figures that follow changes with a delay.
+/// The same changes, and one more item `pause` after the last one, for figures that follow changes with a delay.
 pub(super) fn and_afterwards(
     changes: impl Stream<Item = ()> + Unpin + 'static,
     pause: Duration,
 ) -> impl Stream<Item = ()> {
-    stream::unfold((changes, false), move |(mut changes, owed)| async move {
-        let next = if owed { timeout(pause, changes.next()).await } else { Ok(changes.next().await) };
+    stream::unfold((changes, false), move |(mut changes, pending)| async move {
+        let next = if pending { timeout(pause, changes.next()).await } else { Ok(changes.next().await) };
         match next {
             Ok(change) => change.map(|()| ((), (changes, true))),
             Err(_) => Some(((), (changes, false))),
@@ -42,8 +42,8 @@ pub(super) fn and_afterwards(
     })
 }
 
-/// One item after each `pause`: for what nobody tells of.
-pub(super) fn now_and_then(pause: Duration) -> impl Stream<Item = ()> {
+/// One item after each `pause`, for data without change notifications.
+pub(super) fn periodically(pause: Duration) -> impl Stream<Item = ()> {
     let mut ticks = interval_at(Instant::now() + pause, pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::unfold(ticks, |mut ticks| async move {
@@ -62,22 +62,22 @@ mod tests {
     #[tokio::test]
     async fn after_the_last_change_comes_one_item_more() {
         for (pause, comes) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
-            let (tell, heard) = mpsc::unbounded_channel();
-            let changes = stream::unfold(heard, |mut heard: mpsc::UnboundedReceiver<()>| async move {
-                heard.recv().await.map(|()| ((), heard))
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let changes = stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<()>| async move {
+                receiver.recv().await.map(|()| ((), receiver))
             });
-            let mut told = Box::pin(and_afterwards(Box::pin(changes), pause));
-            assert_eq!(told.next().now_or_never(), None, "nothing has changed yet");
+            let mut items = Box::pin(and_afterwards(Box::pin(changes), pause));
+            assert_eq!(items.next().now_or_never(), None, "nothing has changed yet");
             for _ in 0..2 {
-                tell.send(()).unwrap();
-                assert_eq!(told.next().await, Some(()));
+                sender.send(()).unwrap();
+                assert_eq!(items.next().await, Some(()));
             }
             if comes {
-                assert_eq!(told.next().await, Some(()));
+                assert_eq!(items.next().await, Some(()));
             }
-            assert_eq!(told.next().now_or_never(), None, "no more than that");
-            drop(tell);
-            assert_eq!(told.next().await, None);
+            assert_eq!(items.next().now_or_never(), None, "no more than that");
+            drop(sender);
+            assert_eq!(items.next().await, None);
         }
     }
 }

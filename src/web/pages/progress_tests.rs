@@ -42,7 +42,8 @@ fn seen(progress: Progress, entry: EntryState) -> View {
 #[test]
 fn a_phone_goes_from_stage_to_stage() {
     use Mark::{Ahead, Done, Now};
-    let marks = |progress| seen(progress, EntryState::None).way.into_iter().map(|(_, mark)| mark).collect::<Vec<_>>();
+    let marks =
+        |progress| seen(progress, EntryState::None).stages.into_iter().map(|(_, mark)| mark).collect::<Vec<_>>();
     assert_eq!(marks(Progress::Waiting), [Now, Ahead, Ahead, Ahead, Ahead, Ahead]);
     assert_eq!(marks(Progress::Updating), [Done, Done, Done, Now, Ahead, Ahead]);
     assert_eq!(marks(Progress::Ready), [Done; 6]);
@@ -57,13 +58,13 @@ fn whatever_goes_wrong_is_said_with_what_to_do() {
         let (title, what_to_do) = view.advice.unwrap();
         assert!(title.len() > 10 && what_to_do.ends_with('.') && title != "…", "{trouble:?}: {title}");
         assert_eq!((view.class, view.short), ("bad", title));
-        assert!(view.way.iter().any(|(_, mark)| *mark == Mark::Stuck), "{trouble:?}");
+        assert!(view.stages.iter().any(|(_, mark)| *mark == Mark::Stuck), "{trouble:?}");
         // It is the same sentence where the phone is ready and only its entry has failed.
         assert_eq!(seen(Progress::Ready, EntryState::Failed(trouble)).advice, view.advice);
     }
     for progress in [Progress::Expired, Progress::Cancelled] {
         let view = seen(progress, EntryState::None);
-        assert!(view.advice.is_some() && view.way.is_empty() && !view.open, "{progress:?}");
+        assert!(view.advice.is_some() && view.stages.is_empty() && !view.open, "{progress:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Sign-in with name and password, and sign-out.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, USER_AGENT};
@@ -23,14 +23,14 @@ struct SignInPage {
     to: String,
     name: String,
     wrong: Option<String>,
-    /// What leads to the OpenID provider: address and text.
+    /// Link to the OpenID provider: address and text.
     provider: Option<(String, String)>,
-    /// There is a form for accounts of this installation.
+    /// Whether there is a form for accounts of this installation.
     local: bool,
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct ShowQuery {
     #[serde(default)]
     to: String,
 }
@@ -41,8 +41,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .route("/sign-out", web::post().to(leave));
 }
 
-/// A place within the pages: what an address from outside may lead to after signing in.
-pub(super) fn inside(to: &str) -> &str {
+/// Restricts the target after sign-in to addresses within the pages; the target comes from the address and is not
+/// trusted.
+pub(super) fn inside_pages(to: &str) -> &str {
     let sound =
         to.starts_with("/ui/") && !to.contains("//") && to.bytes().all(|b| matches!(b, 0x21..=0x7e) && b != b'\\');
     if sound { to } else { "/ui/" }
@@ -57,8 +58,8 @@ fn template(pages: &Pages, page: &Page, to: &str, name: &str, wrong: Option<Stri
     SignInPage { page: page.clone(), to, name, wrong, provider, local }
 }
 
-async fn show(pages: web::Data<Pages>, page: Page, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let to = inside(&wanted.to);
+async fn show(pages: web::Data<Pages>, page: Page, query: web::Query<ShowQuery>) -> Answer<HttpResponse> {
+    let to = inside_pages(&query.to);
     if page.who().is_some() {
         return Ok(go(to));
     }
@@ -71,7 +72,7 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     }
     let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
     let password = Secret::new(fields.exact("password"));
-    let to = inside(fields.get("to"));
+    let to = inside_pages(fields.get("to"));
     let entered = pages.sign_in.by_password(fields.get("name"), &password, source, browser(&request)).await;
     let wrong = match entered {
         Ok(begun) => return Ok(begin(&pages, &begun, to)),
@@ -84,22 +85,22 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     page.answer_with(StatusCode::UNPROCESSABLE_ENTITY, &template(&pages, &page, to, fields.get("name"), Some(wrong)))
 }
 
-/// What the browser calls itself.
+/// The `User-Agent` of the browser.
 pub(super) fn browser(request: &HttpRequest) -> &str {
     request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default()
 }
 
-/// Hands a new session to the browser, always with a new number.
+/// Sets the cookie of a new session and redirects.
 pub(super) fn begin(pages: &Pages, begun: &NewSession, to: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, to))
-        .cookie(cookies::cookie(pages, cookies::SESSION, begun.shown.expose()))
-        .cookie(cookies::removal(pages, cookies::VISIT))
+        .cookie(cookies::cookie(pages, cookies::SESSION, begun.cookie_value.expose()))
+        .cookie(cookies::removal(pages, cookies::ANONYMOUS))
         .finish()
 }
 
-/// Takes the session from the browser.
-pub(super) fn over(pages: &Pages) -> HttpResponse {
+/// Removes the cookie of the session and redirects.
+pub(super) fn signed_out(pages: &Pages) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, "/ui/sign-in"))
         .cookie(cookies::removal(pages, cookies::SESSION))
@@ -107,8 +108,8 @@ pub(super) fn over(pages: &Pages) -> HttpResponse {
 }
 
 async fn leave(pages: web::Data<Pages>, signed: SignedIn, _: Fields) -> Answer<HttpResponse> {
-    pages.sign_in.sign_out(&signed.visit).await?;
-    Ok(over(&pages))
+    pages.sign_in.sign_out(&signed.session).await?;
+    Ok(signed_out(&pages))
 }
 
 #[cfg(test)]
@@ -116,9 +117,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_places_of_the_pages_are_led_to() {
+    fn only_addresses_within_the_pages_are_targets() {
         for good in ["/ui/", "/ui/account", "/ui/operator/example.com/devices?online=yes"] {
-            assert_eq!(inside(good), good);
+            assert_eq!(inside_pages(good), good);
         }
         for bad in [
             "",
@@ -131,7 +132,7 @@ mod tests {
             "/ui/\n",
             "/ui/ ü",
         ] {
-            assert_eq!(inside(bad), "/ui/", "{bad}");
+            assert_eq!(inside_pages(bad), "/ui/", "{bad}");
         }
     }
 }

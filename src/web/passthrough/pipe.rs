@@ -1,8 +1,9 @@
-//! WebSockets through the passthrough address (`docs/protocol/sysclient.md` 8.5): the raw way of an upgrade request,
-//! without actix.
+//! WebSockets through a passthrough address (`docs/protocol/sysclient.md` 8.5): handles upgrade requests on the raw
+//! socket, without actix.
 //!
-//! After the answer 101 bytes go both ways until one side ends it. Neither side can fill memory: from the client no more than
-//! one piece is read ahead, and the device is asked for more only when the client has taken what came before.
+//! After the answer 101, bytes are relayed in both directions until one side closes. Memory is bounded: at most one
+//! piece is read ahead from the client, and the device is asked for more only after the client has read the previous
+//! bytes.
 
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ use crate::core::session::device::event::{Output, TunnelRequest};
 use crate::device::tunnel::Tunnel;
 use crate::metrics::TunnelUse;
 
-/// The longest piece that goes to the device, and the most that is read ahead, in bytes.
+/// Longest piece sent to the device, and most bytes that are read ahead.
 const PIECE: usize = 65_536;
 
-/// A client has this long to take an answer that is no pipe.
+/// Time limit for the client to read an answer other than 101.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Carries one upgrade request. `rest` is what follows `/passthrough` in its address, `first` what came after its head.
@@ -33,11 +34,11 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     match open(services, request, rest).await {
-        Ok(Opened { tunnel, holder, place }) => {
+        Ok(Opened { tunnel, holder, admitted }) => {
             // It ends soon after the connection of the device has.
             let in_flight = services.in_flight.begin();
             let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };
-            let outcome = client.run(tunnel, holder, place).await;
+            let outcome = client.run(tunnel, holder, admitted).await;
             drop(in_flight);
             if let Err(refused) = outcome {
                 let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
@@ -52,7 +53,7 @@ where
 struct Opened {
     tunnel: Tunnel,
     holder: Holder,
-    place: Admitted,
+    admitted: Admitted,
 }
 
 async fn open(services: &Passthrough, request: &Request, rest: &str) -> Result<Opened, Refused> {
@@ -62,24 +63,24 @@ async fn open(services: &Passthrough, request: &Request, rest: &str) -> Result<O
     let has_body = |fields: &HeaderMap| fields.get("content-length").is_some_and(|length| length != "0");
     let draft = draft(request.method(), &address.target(), fields, fields.contains_key("upgrade"))?;
     if has_body(fields) {
-        // Nobody could tell the body from the first bytes of the pipe.
+        // A body could not be told apart from the first bytes of the pipe.
         return Err(Refusal::Head.into());
     }
     let (bytes, expects) = draft.with_body(b"")?;
     let tunnel = Tunnel::open(permit.device, TunnelRequest { bytes, expects }, TunnelUse::Pipe);
-    Ok(Opened { tunnel, holder: permit.holder, place: permit.place })
+    Ok(Opened { tunnel, holder: permit.holder, admitted: permit.admitted })
 }
 
-/// The client's end.
+/// The connection of the client.
 struct Client<'a, T> {
     io: &'a mut T,
-    /// What it has sent and the device has not yet been given.
+    /// Bytes from the client that have not been sent to the device yet.
     input: BytesMut,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
-    /// Waits for the head and does what it says. The place is kept as long as this runs.
-    async fn run(mut self, mut tunnel: Tunnel, holder: Holder, _place: Admitted) -> Result<(), Refused> {
+    /// Waits for the head of the answer and then relays. The admission is held as long as this runs.
+    async fn run(mut self, mut tunnel: Tunnel, holder: Holder, _admitted: Admitted) -> Result<(), Refused> {
         let head = loop {
             tokio::select! {
                 output = tunnel.next() => match output {
@@ -106,7 +107,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
         Ok(())
     }
 
-    /// Both directions at once, until one side ends it or the session of the key does.
+    /// Relays in both directions until one side closes or the session of the key ends.
     async fn pipe(mut self, mut tunnel: Tunnel, mut holder: Holder) {
         let (mut reader, mut writer) = split(self.io);
         let (mut sending, mut over, mut flushed) = (false, false, true);
@@ -147,7 +148,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
         let _ = writer.shutdown().await;
     }
 
-    /// An answer that is no pipe. It ends with the connection, so that what the client sends meanwhile is nobody's.
+    /// Relays an answer other than 101. The connection is closed afterwards, because the client may have sent bytes
+    /// meanwhile.
     async fn answer(mut self, mut tunnel: Tunnel, chunked: bool) -> std::io::Result<()> {
         loop {
             match tunnel.next().await {
@@ -163,7 +165,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
                     return self.io.shutdown().await;
                 }
                 Output::Done => return self.io.shutdown().await,
-                // Without the end the client sees that it is incomplete.
+                // Without the final chunk the client notices that the answer is incomplete.
                 Output::Failed(_) | Output::Abort(_) | Output::Refused(_) => return Ok(()),
             }
         }
@@ -175,8 +177,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
     }
 }
 
-/// Writes some of `bytes`; when none are left, waits until the kernel has them all (over TLS they may wait in the stream), and
-/// returns 0.
+/// Writes some of `bytes`. If `bytes` is empty, flushes (over TLS, bytes may be buffered in the stream) and returns 0.
 async fn pass(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<usize> {
     if bytes.is_empty() {
         writer.flush().await?;
@@ -226,7 +227,7 @@ where
     );
     io.write_all(answer.as_bytes()).await?;
     io.shutdown().await?;
-    // Until the client has closed too, so that a reset does not overtake the answer.
+    // Waits until the client has closed, too, so that a reset does not overtake the answer.
     let mut rest = [0; 512];
     while io.read(&mut rest).await? > 0 {}
     Ok(())

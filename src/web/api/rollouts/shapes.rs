@@ -1,4 +1,4 @@
-//! What goes to and fro about roll-outs.
+//! Types of requests and answers about roll-outs.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -8,7 +8,7 @@ use crate::store::Rollout;
 use crate::web::api::body::Shape;
 use crate::web::api::codes::category_name;
 
-/// A roll-out that is wanted.
+/// A new roll-out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRollout {
@@ -23,7 +23,7 @@ pub(super) struct NewRollout {
     /// Name or number of the category.
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     pub category: String,
-    /// The users. A list of more than a megabyte is to be sent as CSV.
+    /// The users. Send a list of more than a megabyte as CSV.
     #[schema(value_type = Vec<NewUser>, min_items = 1)]
     pub users: Vec<Shape<NewUser>>,
 }
@@ -40,25 +40,25 @@ pub(super) struct NewUser {
         example = "anna"
     )]
     pub sip: String,
-    /// Name to be shown.
-    #[serde(default, deserialize_with = "crate::web::api::shapes::given")]
+    /// Displayed name.
+    #[serde(default, deserialize_with = "crate::web::api::shapes::not_null")]
     #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", example = "Anna Berg", nullable = false)]
     pub name: Option<String>,
 }
 
-/// What a list as CSV cannot say by itself.
+/// Query parameters for a list as CSV.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StartQuery {
-    /// Name of the roll-out; with a list as CSV.
+    /// Name of the roll-out; required with a list as CSV.
     #[param(
         min_length = 1,
         max_length = 128,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)"
     )]
     pub name: Option<String>,
-    /// Name or number of the category; with a list as CSV.
+    /// Name or number of the category; required with a list as CSV.
     #[param(min_length = 1, max_length = 255)]
     pub category: Option<String>,
 }
@@ -76,13 +76,13 @@ pub(super) struct RolloutView {
     /// Name of the category.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// When it was made, in Unix seconds. Thirty days later it is forgotten.
+    /// When it was made, in Unix seconds. It is deleted thirty days later.
     pub created: u64,
-    /// How many users it was made for.
+    /// Number of users.
     pub users: u64,
-    /// How many of them have their code.
+    /// Number of users whose code was issued.
     pub rows: u64,
-    /// Everybody has one. Otherwise it is being made, or it was broken off.
+    /// All codes were issued. Otherwise the roll-out is in progress, or it was broken off.
     pub complete: bool,
 }
 
@@ -114,29 +114,29 @@ pub(super) struct RolloutList {
 pub(super) struct RowView {
     /// SIP name.
     pub sip: String,
-    /// Name to be shown.
+    /// Displayed name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The code.
     pub code: String,
     /// End of its validity, in Unix seconds.
     pub valid_until: u64,
-    /// What has become of it.
+    /// State of the code.
     pub state: RowState,
     /// The device that has used it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
 }
 
-/// What has become of a user's code.
+/// State of a user's code.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RowState {
-    /// Nobody has used it yet.
+    /// No device has used it yet.
     Pending,
     /// A device has used it.
     Registered,
-    /// Its time was over before anybody used it, or it was revoked.
+    /// It expired unused, or it was revoked.
     Expired,
 }
 
@@ -158,30 +158,30 @@ impl RowState {
     }
 }
 
-/// Which rows are listed.
+/// Page of a list of rows.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RowsQuery {
-    /// Rows in this answer at most.
+    /// Most rows in the answer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
-    /// `next` of the answer before.
+    /// `next` of the previous answer.
     #[param(minimum = 0, maximum = 100_000)]
     pub cursor: Option<u64>,
 }
 
-/// Some rows of a roll-out.
+/// A page of rows of a roll-out.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RowPage {
     /// The rows, in the order of the list of users.
     pub rows: Vec<RowView>,
-    /// `cursor` of the next request; absent: there are no more.
+    /// `cursor` of the next request; absent at the end of the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }
 
-/// What is to happen to the codes.
+/// Whether to revoke the codes.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -190,9 +190,9 @@ pub(super) struct RemoveQuery {
     pub revoke: Option<bool>,
 }
 
-/// What has happened to the codes.
+/// Result of the deletion.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Removed {
-    /// How many were revoked.
+    /// Number of revoked codes.
     pub revoked: u64,
 }

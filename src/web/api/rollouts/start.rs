@@ -1,8 +1,8 @@
-//! A list of users for a list of codes.
+//! Starts a roll-out: receives a list of users and answers with their codes.
 //!
-//! A list as CSV is put down in a file without a name as it arrives, and checked whole before the first code is made. The answer goes
-//! out as the codes are made. A client that goes away does not stop a roll-out, and one that does not read holds it up for a
-//! while only: the rows can be had later.
+//! A list as CSV is stored in an unnamed temporary file and checked as a whole before the first code is issued. The
+//! answer is streamed while the codes are issued. A client that disconnects does not stop the roll-out, and a slow
+//! reader delays it only for a limited time; the rows can be read later.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -30,15 +30,15 @@ const MAX_CSV: usize = 64 * 1024 * 1024;
 
 type Piece = Result<bytes::Bytes, Problem>;
 
-/// Pieces of an answer that may wait for a slow reader, and for how long it may stop the roll-out.
+/// Most pieces of an answer that are queued for a slow reader, and how long the reader may delay the roll-out.
 const AHEAD: usize = 8;
 const SLOW_READER: Duration = Duration::from_secs(30);
 
 /// Begin a roll-out
 ///
-/// A list as CSV begins with the line `sip` or `sip,name`; columns are separated by `,` or `;`. It is answered with CSV as the codes are
-/// made; if that breaks off, the connection ends early and the roll-out (see `Location`) has less rows than users. A list as JSON is
-/// answered when all codes are made. Nothing is issued if there is a mistake in the list.
+/// A list as CSV begins with the header `sip` or `sip,name`; columns are separated by `,` or `;`. The answer is CSV, sent while
+/// the codes are issued; on an error the connection ends early and the roll-out (see `Location`) has fewer rows than users. A list
+/// as JSON is answered when all codes are issued. No code is issued if the list has an error.
 #[utoipa::path(post, path = "/api/v1/domains/{domain}/rollouts", tag = "rollouts",
     request_body(content((NewRollout = "application/json"), (String = "text/csv"))),
     params(("domain" = String, Path, description = "name or number of the domain"), StartQuery),
@@ -56,11 +56,11 @@ pub(super) async fn start_rollout(
     let domain = admin.domain(&authority, &path).await?;
     match media_type(&request).as_str() {
         "text/csv" => {
-            let missing = |field: &str| AdminError::invalid(field, "with a list as CSV it has to be in the query");
+            let missing = |field: &str| AdminError::invalid(field, "required in the query with a list as CSV");
             let name = query.name.as_deref().ok_or_else(|| missing("name"))?;
             let category = query.category.as_deref().ok_or_else(|| missing("category"))?;
             check_name("name", name)?;
-            let file = put_down(sent).await?;
+            let file = store_body(sent).await?;
             let sheet = web::block(move || Sheet::check(file)).await;
             let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
             let run = admin.begin_rollout(&domain, name, category, sheet.users()).await?;
@@ -68,7 +68,7 @@ pub(super) async fn start_rollout(
         }
         "application/json" => {
             if query.name.is_some() || query.category.is_some() {
-                return Err(Problem::bad_request("with a list as JSON, name and category are in the body"));
+                return Err(Problem::bad_request("with a list as JSON, name and category belong in the body"));
             }
             let NewRollout { name, category, users } = body::read(&body::collect(sent).await?)?;
             check_name("name", &name)?;
@@ -81,11 +81,11 @@ pub(super) async fn start_rollout(
     }
 }
 
-/// Writes a body into a file that nobody else can open and that is gone with its handle.
-async fn put_down(mut body: web::Payload) -> Answer<File> {
+/// Stores a body in an unnamed file that is deleted with its handle.
+async fn store_body(mut body: web::Payload) -> Answer<File> {
     let lost = |error: std::io::Error| {
-        tracing::warn!(%error, "list of users not put down");
-        AdminError::Unavailable("the list could not be put down; try again later".into())
+        tracing::warn!(%error, "list of users not stored");
+        AdminError::Unavailable("the list could not be stored temporarily; try again later".into())
     };
     let mut file = tempfile::tempfile().map_err(lost)?;
     let mut length = 0;
@@ -95,7 +95,7 @@ async fn put_down(mut body: web::Payload) -> Answer<File> {
         if length > MAX_CSV {
             return Err(Problem::too_large(MAX_CSV));
         }
-        // Into the cache of the system: a piece is a few kilobytes.
+        // A blocking write, but of few kilobytes into the page cache.
         file.write_all(&piece).map_err(lost)?;
     }
     Ok(file)
@@ -105,7 +105,7 @@ fn location(domain: &Domain, id: RolloutId) -> String {
     format!("/api/v1/domains/{}/rollouts/{}", domain.id.0, id.0)
 }
 
-/// The answer for a roll-out that has failed before anything was answered. One of which nothing has come is forgotten.
+/// The answer for a roll-out that has failed before the answer was started. A roll-out without rows is deleted.
 async fn broken_off(run: RolloutRun, error: AdminError) -> Problem {
     let rollout = run.rollout();
     let (id, rows, users) = (rollout.id.0, rollout.rows, rollout.users);
@@ -116,7 +116,7 @@ async fn broken_off(run: RolloutRun, error: AdminError) -> Problem {
     AdminError::Unavailable(format!("{error}; roll-out {id} was broken off with {rows} of {users} codes issued")).into()
 }
 
-/// Makes all codes and answers with the roll-out.
+/// Issues all codes and answers with the roll-out.
 async fn make_all(domain: &Domain, mut run: RolloutRun) -> Answer<HttpResponse> {
     loop {
         let batch = run.next().await;
@@ -134,7 +134,7 @@ async fn make_all(domain: &Domain, mut run: RolloutRun) -> Answer<HttpResponse> 
         .json(RolloutView::of(domain, rollout)))
 }
 
-/// Answers with the rows as their codes are made.
+/// Streams the rows while their codes are issued.
 async fn stream_rows(domain: &Domain, mut run: RolloutRun) -> Answer<HttpResponse> {
     let mut first = run.next().await;
     if let Some(error) = first.failed.take() {
@@ -166,7 +166,7 @@ async fn stream_rows(domain: &Domain, mut run: RolloutRun) -> Answer<HttpRespons
     answer(response, "rollout.csv", pieces).await
 }
 
-/// Gives a piece to the reader, if there still is one.
+/// Sends a piece to the reader, if it is still connected.
 async fn hand_over(reader: &mut Option<mpsc::Sender<Piece>>, piece: Piece) {
     let Some(pieces) = reader else { return };
     if !matches!(tokio::time::timeout(SLOW_READER, pieces.send(piece)).await, Ok(Ok(()))) {

@@ -1,9 +1,9 @@
-// The script of the pages: times in the time zone of the browser, and parts that renew themselves. Without it all pages work,
-// only not by themselves.
+// The script of the pages: shows times in the time zone of the browser, and refreshes parts of pages that change. Pages also
+// work without it.
 "use strict";
 (() => {
   const lang = document.documentElement.lang;
-  // English is written in more ways than one.
+  // The browser's regional variant of the language of the page, if it has one.
   const locale = navigator.language.startsWith(lang) ? navigator.language : lang;
   const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -14,7 +14,7 @@
     }
   }
 
-  // Makes `old` like `fresh` and touches only what differs, so that the focus and what is being typed stay.
+  // Updates `old` to `fresh` and changes only what differs, so that the focus and typed text stay.
   function renew(old, fresh) {
     if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
       old.replaceWith(fresh.cloneNode(true));
@@ -40,7 +40,7 @@
     before.slice(after.length).forEach((node) => node.remove());
   }
 
-  // Times that are left run down by themselves; when one has come to its end the page is looked at.
+  // Countdowns run in the browser; when one reaches 0, the page is refreshed.
   const ends = new WeakMap();
 
   function countDown(root) {
@@ -56,14 +56,14 @@
       const two = (number) => String(number).padStart(2, "0");
       const text = `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
       if (left.textContent !== text) left.textContent = text;
-      if (seconds === 0) look();
+      if (seconds === 0) refresh();
     }
   }
 
   let reading = false;
   let again = false;
 
-  async function look() {
+  async function refresh() {
     if (document.hidden) {
       again = true;
       return;
@@ -91,10 +91,10 @@
         tick();
       }
     } catch {
-      // The next event, or the next look, tries again.
+      // The next event or refresh tries again.
     } finally {
       reading = false;
-      if (again && !document.hidden) setTimeout(look, 500);
+      if (again && !document.hidden) setTimeout(refresh, 500);
     }
   }
 
@@ -103,23 +103,23 @@
     if (!live) return;
     let poll = 0;
     const events = new EventSource(live.dataset.live);
-    // Since the page was made, or in an interruption, something may have been missed.
+    // Changes since the page was loaded, or during an interruption, may have been missed.
     events.addEventListener("hello", () => {
       clearInterval(poll);
       poll = 0;
-      look();
+      refresh();
     });
-    events.addEventListener("changed", look);
+    events.addEventListener("changed", refresh);
     events.addEventListener("error", () => {
-      // The browser tries again by itself unless it was refused; look now and then in any case.
-      if (!poll) poll = setInterval(look, 15000);
+      // The browser reconnects by itself unless it was refused; poll in any case.
+      if (!poll) poll = setInterval(refresh, 15000);
     });
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && again) look();
+      if (!document.hidden && again) refresh();
     });
   }
 
-  // A second press of a button while the answer is on its way does not do it twice.
+  // A second click while the answer is pending does not send the form twice.
   let sent = -Infinity;
   document.addEventListener("submit", (event) => {
     const again = performance.now() - sent < 2000;

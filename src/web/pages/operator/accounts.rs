@@ -1,4 +1,4 @@
-//! Accounts of this installation: those of the domain, or all.
+//! Accounts of this installation: those of the operator's domain, or all.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -45,7 +45,7 @@ async fn show(operator: Operator) -> Answer<HttpResponse> {
 }
 
 fn refused(page: &Page, error: AccountAdminError) -> PageError {
-    account::complaint(page, error).map_or_else(|error| error, PageError::Refused)
+    account::error_message(page, error).map_or_else(|error| error, PageError::Refused)
 }
 
 fn name_of(page: &Page, fields: &Fields) -> Answer<AccountName> {

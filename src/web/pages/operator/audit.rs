@@ -1,4 +1,4 @@
-//! Who did what to what, and when.
+//! The audit log.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -17,7 +17,7 @@ struct AuditPage {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct AuditQuery {
     at: Option<u64>,
     #[serde(default)]
     mark: String,
@@ -27,8 +27,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/operator/audit", web::get().to(show));
 }
 
-/// A deed in words; a new one that has none yet is shown as it is.
-fn named(page: &Page, what: &str) -> &'static str {
+/// The name of an action.
+fn action_name(page: &Page, what: &str) -> &'static str {
     page.t(match what {
         "session.begin" => "deed.session_begin",
         "session.end" => "deed.session_end",
@@ -67,14 +67,14 @@ fn named(page: &Page, what: &str) -> &'static str {
     })
 }
 
-async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let before = wanted.at.map(|at| (UnixMillis(at), &*wanted.mark));
+async fn show(operator: Operator, query: web::Query<AuditQuery>) -> Answer<HttpResponse> {
+    let before = query.at.map(|at| (UnixMillis(at), &*query.mark));
     let audit_entries = operator.pages.sign_in.audit_entries(operator.who(), before, ROWS).await?;
     let next = audit_entries.last().filter(|_| audit_entries.len() == ROWS);
     let next = next.map(|last| format!("/ui/operator/audit?at={}&mark={}", last.at.0, last.mark));
     let page = &operator.page;
     let audit_entries = audit_entries.into_iter().map(|action| {
-        let text = named(page, &action.action.what);
+        let text = action_name(page, &action.action.what);
         (action, text)
     });
     page.answer(&AuditPage { page: page.clone(), audit_entries: audit_entries.collect(), next })

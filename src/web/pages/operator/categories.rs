@@ -24,9 +24,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/delete"), web::post().to(delete));
 }
 
-async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
-    let categories = desk.domain.categories.clone();
-    desk.page.answer(&CategoriesPage { page: desk.page.clone(), frame: desk.frame(), categories })
+async fn show(context: OperatorContext) -> Answer<HttpResponse> {
+    let categories = context.domain.categories.clone();
+    context.page.answer(&CategoriesPage { page: context.page.clone(), frame: context.frame(), categories })
 }
 
 /// The field with the name of a category.
@@ -45,17 +45,17 @@ fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
     }
 }
 
-async fn put(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
-    let (name, id) = (name_of(&desk.page, &fields)?, id_of(&fields)?);
-    desk.admin.put_category(&desk.authority, desk.named(), id, &name, fields.has("provisioning")).await?;
-    desk.note_here(if id.is_some() { "category.change" } else { "category.make" }, &name).await;
-    Ok(desk.done("/categories"))
+async fn put(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+    let (name, id) = (name_of(&context.page, &fields)?, id_of(&fields)?);
+    context.admin.put_category(&context.authority, context.named(), id, &name, fields.has("provisioning")).await?;
+    context.note_here(if id.is_some() { "category.change" } else { "category.make" }, &name).await;
+    Ok(context.done("/categories"))
 }
 
-async fn delete(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn delete(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = id_of(&fields)?.ok_or(PageError::Unreadable)?;
-    let name = super::category_name(&desk.domain, id);
-    desk.admin.delete_category(&desk.authority, desk.named(), id).await?;
-    desk.note_here("category.delete", &name).await;
-    Ok(desk.done("/categories"))
+    let name = super::category_name(&context.domain, id);
+    context.admin.delete_category(&context.authority, context.named(), id).await?;
+    context.note_here("category.delete", &name).await;
+    Ok(context.done("/categories"))
 }

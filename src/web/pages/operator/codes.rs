@@ -1,4 +1,4 @@
-//! The codes of a domain: issued, open, used; and a new one.
+//! The codes of a domain: list, issue, revoke.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -22,7 +22,7 @@ struct CodesPage {
     rows: Vec<Row>,
     next: Option<String>,
     state: String,
-    /// One that has just been made.
+    /// A code that was just issued.
     fresh: Option<(String, UnixMillis)>,
 }
 
@@ -53,43 +53,47 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/revoke"), web::post().to(revoke));
 }
 
-async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    answer(&desk, wanted.into_inner(), None).await
+async fn show(context: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    answer(&context, wanted.into_inner(), None).await
 }
 
-async fn answer(desk: &OperatorContext, wanted: Wanted, fresh: Option<(String, UnixMillis)>) -> Answer<HttpResponse> {
+async fn answer(
+    context: &OperatorContext,
+    wanted: Wanted,
+    fresh: Option<(String, UnixMillis)>,
+) -> Answer<HttpResponse> {
     let filter = match wanted.state.as_str() {
         "open" => CodeFilter::Open,
         "used" => CodeFilter::Used,
         _ => CodeFilter::All,
     };
     let before = wanted.at.and_then(|at| Some((UnixMillis(at), Code::parse(&wanted.code).ok()?)));
-    let (codes, next) = desk.admin.codes(&desk.domain, before, ROWS, filter).await?;
+    let (codes, next) = context.admin.codes(&context.domain, before, ROWS, filter).await?;
     let row = |CodeListing { code, issued, .. }: &CodeListing| Row {
         code: code.code.expose().into(),
         shown: grouped(code.code),
         sip: code.sip.as_deref().unwrap_or_default().into(),
-        category: category_name(&desk.domain, code.category),
+        category: category_name(&context.domain, code.category),
         issued: *issued,
         ends: code.valid_until,
         device: match &code.state {
             CodeState::Open => None,
-            CodeState::Used { by, .. } => Some((devices::address(desk, by), by.to_string())),
+            CodeState::Used { by, .. } => Some((devices::address(context, by), by.to_string())),
         },
         rollout: code.rollout,
     };
     let next = next.map(|(at, code)| {
-        desk.at(&format!(
+        context.at(&format!(
             "/codes?state={}&at={}&code={}",
             wanted.state.replace(|c: char| !c.is_ascii_alphabetic(), ""),
             at.0,
             code.expose()
         ))
     });
-    let marked = desk.domain.categories.iter().filter(|category| category.provisioning);
-    desk.page.answer(&CodesPage {
-        page: desk.page.clone(),
-        frame: desk.frame(),
+    let marked = context.domain.categories.iter().filter(|category| category.provisioning);
+    context.page.answer(&CodesPage {
+        page: context.page.clone(),
+        frame: context.frame(),
         categories: marked.map(|category| category.name.to_string()).collect(),
         rows: codes.iter().map(row).collect(),
         next,
@@ -98,21 +102,21 @@ async fn answer(desk: &OperatorContext, wanted: Wanted, fresh: Option<(String, U
     })
 }
 
-async fn make(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let sip = Some(fields.get("sip")).filter(|sip| !sip.is_empty());
     if sip.is_some_and(|sip| sip.chars().count() > 128 || sip.chars().any(char::is_control)) {
         return Err(PageError::Unreadable);
     }
-    let wish = OperatorCodeRequest { category: fields.get("category"), sip, rollout: fields.has("rollout") };
-    let (_, code) = desk.admin.issue_code(&desk.authority, desk.named(), &wish).await?;
-    desk.note_here("code.issue", sip.unwrap_or_default()).await;
-    answer(&desk, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
+    let request = OperatorCodeRequest { category: fields.get("category"), sip, rollout: fields.has("rollout") };
+    let (_, code) = context.admin.issue_code(&context.authority, context.named(), &request).await?;
+    context.note_here("code.issue", sip.unwrap_or_default()).await;
+    answer(&context, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
 }
 
-async fn revoke(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn revoke(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let code = Code::parse(fields.get("code")).map_err(|_| PageError::Unreadable)?;
-    desk.admin.revoke_code(&desk.authority, desk.named(), code).await?;
-    // A revoked code opens nothing, but its list says whose it was, not what it was.
-    desk.note_here("code.revoke", fields.get("sip")).await;
-    Ok(desk.done("/codes"))
+    context.admin.revoke_code(&context.authority, context.named(), code).await?;
+    // The audit log names the user of the code, not its digits.
+    context.note_here("code.revoke", fields.get("sip")).await;
+    Ok(context.done("/codes"))
 }

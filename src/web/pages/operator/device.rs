@@ -1,4 +1,4 @@
-//! One device: what it is, what has happened to it, why it stands still, what it would be sent; and what can be done to it.
+//! The page of a device: facts, timeline, blocked reason, dry run; change and remove.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -28,12 +28,12 @@ struct DevicePage {
     way: &'static str,
     ports: Vec<Box<str>>,
     steps: Vec<(UnixMillis, &'static str, String)>,
-    standstill: Option<(&'static str, String)>,
+    blocked: Option<(&'static str, String)>,
     work: Vec<Done>,
     preview: Vec<(String, String)>,
 }
 
-/// Which device.
+/// Path parameters of a device.
 #[derive(Deserialize)]
 pub(super) struct At {
     key: String,
@@ -53,14 +53,14 @@ impl At {
     }
 }
 
-async fn show(desk: OperatorContext, at: web::Path<At>) -> Answer<HttpResponse> {
-    let (page, key) = (&desk.page, at.key()?);
-    let (authority, named) = (&desk.authority, desk.named());
-    let (_, listing, ports) = desk.admin.device(authority, named, key.as_str()).await?;
-    let story = desk.admin.device_story(authority, named, &key).await?;
-    let preview = desk.admin.dry_run(authority, named, key.as_str()).await?;
+async fn show(context: OperatorContext, at: web::Path<At>) -> Answer<HttpResponse> {
+    let (page, key) = (&context.page, at.key()?);
+    let (authority, named) = (&context.authority, context.named());
+    let (_, listing, ports) = context.admin.device(authority, named, key.as_str()).await?;
+    let report = context.admin.device_timeline(authority, named, &key).await?;
+    let preview = context.admin.dry_run(authority, named, key.as_str()).await?;
     let device = listing.device;
-    let categories = desk
+    let categories = context
         .domain
         .categories
         .iter()
@@ -71,17 +71,17 @@ async fn show(desk: OperatorContext, at: web::Path<At>) -> Answer<HttpResponse> 
     };
     page.answer(&DevicePage {
         page: page.clone(),
-        frame: desk.frame(),
-        href: devices::address(&desk, &key),
+        frame: context.frame(),
+        href: devices::address(&context, &key),
         online: listing.at.is_some(),
         name: device.shown_name().unwrap_or(key.as_str()).to_owned(),
         given: device.name.as_deref().unwrap_or_default().to_owned(),
-        category: category_name(&desk.domain, device.category),
+        category: category_name(&context.domain, device.category),
         categories: categories.collect(),
         way: wording::way(page, device.way),
         ports,
-        steps: story.steps.iter().rev().map(step).collect(),
-        standstill: story.standstill.map(|still| (wording::blocked_reason(page, &still), still.text)),
+        steps: report.steps.iter().rev().map(step).collect(),
+        blocked: report.blocked_reason.map(|reason| (wording::blocked_reason(page, &reason), reason.text)),
         work: Outcome::of(&device).iter().map(|outcome| Done::of(page, outcome)).collect(),
         preview: lines(page, preview),
         device,
@@ -100,21 +100,21 @@ fn lines(page: &Page, preview: Preview) -> Vec<(String, String)> {
     update.into_iter().chain(configs).chain(items).chain(clean_up).collect()
 }
 
-async fn change(desk: OperatorContext, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
+async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     let category = fields.get("category").parse().map(CategoryId).map_err(|_| PageError::Unreadable)?;
-    let before = desk.admin.device(&desk.authority, desk.named(), key.as_str()).await?.1.device;
+    let before = context.admin.device(&context.authority, context.named(), key.as_str()).await?.1.device;
     let category = Some(category).filter(|category| *category != before.category);
     let name = fields.get("name");
     let name = Some(name).filter(|name| *name != before.name.as_deref().unwrap_or_default());
-    desk.admin.change_device(&desk.authority, desk.named(), key.as_str(), name, category).await?;
-    desk.note_here("device.change", key.as_str()).await;
-    Ok(super::go(&format!("{}?done=1", devices::address(&desk, &key))))
+    context.admin.change_device(&context.authority, context.named(), key.as_str(), name, category).await?;
+    context.note_here("device.change", key.as_str()).await;
+    Ok(super::go(&format!("{}?done=1", devices::address(&context, &key))))
 }
 
-async fn remove(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+async fn remove(context: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
-    desk.admin.remove_device(&desk.authority, desk.named(), key.as_str()).await?;
-    desk.note_here("device.remove", key.as_str()).await;
-    Ok(desk.done("/devices"))
+    context.admin.remove_device(&context.authority, context.named(), key.as_str()).await?;
+    context.note_here("device.remove", key.as_str()).await;
+    Ok(context.done("/devices"))
 }

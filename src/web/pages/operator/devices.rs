@@ -1,4 +1,4 @@
-//! The devices of a domain: filtered, and page by page.
+//! The devices of a domain, with filters and pages.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -19,7 +19,7 @@ const LONGEST: usize = 128;
 struct DevicesPage {
     page: Page,
     frame: Frame,
-    wanted: Wanted,
+    filter_query: DevicesQuery,
     categories: Vec<(String, String, bool)>,
     rows: Vec<Row>,
     next: Option<String>,
@@ -36,10 +36,10 @@ pub(super) struct Row {
     pub online: bool,
 }
 
-/// Which devices.
+/// Filter and page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Wanted {
+struct DevicesQuery {
     category: String,
     online: String,
     product: String,
@@ -52,44 +52,45 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// The page of a device.
-pub(super) fn address(desk: &OperatorContext, key: &DeviceKey) -> String {
-    desk.at(&format!("/devices/{}", percent::encode(key.as_str())))
+pub(super) fn address(context: &OperatorContext, key: &DeviceKey) -> String {
+    context.at(&format!("/devices/{}", percent::encode(key.as_str())))
 }
 
-fn row(desk: &OperatorContext, DeviceListing { device, at }: &DeviceListing) -> Row {
+fn row(context: &OperatorContext, DeviceListing { device, at }: &DeviceListing) -> Row {
     Row {
-        href: address(desk, &device.key),
+        href: address(context, &device.key),
         key: device.key.to_string(),
         name: device.shown_name().unwrap_or_default().into(),
         product: device.facts.product.to_string(),
         build: device.facts.fw_build.as_deref().unwrap_or_default().into(),
-        category: category_name(&desk.domain, device.category),
+        category: category_name(&context.domain, device.category),
         online: at.is_some(),
     }
 }
 
-async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let wanted = wanted.into_inner();
-    let long = [&wanted.product, &wanted.hw].into_iter().any(|text| text.chars().count() > LONGEST);
-    let after = if wanted.after.is_empty() { Some(0) } else { u64::from_str_radix(&wanted.after, 16).ok() };
+async fn show(context: OperatorContext, filter_query: web::Query<DevicesQuery>) -> Answer<HttpResponse> {
+    let filter_query = filter_query.into_inner();
+    let long = [&filter_query.product, &filter_query.hw].into_iter().any(|text| text.chars().count() > LONGEST);
+    let after = if filter_query.after.is_empty() { Some(0) } else { u64::from_str_radix(&filter_query.after, 16).ok() };
     let after = after.filter(|_| !long).ok_or(PageError::Unreadable)?;
     let filter = Filter {
-        category: wanted.category.parse().ok().map(CategoryId),
-        online: match wanted.online.as_str() {
+        category: filter_query.category.parse().ok().map(CategoryId),
+        online: match filter_query.online.as_str() {
             "yes" => Some(true),
             "no" => Some(false),
             _ => None,
         },
-        product: Some(wanted.product.trim().to_owned()).filter(|text| !text.is_empty()),
+        product: Some(filter_query.product.trim().to_owned()).filter(|text| !text.is_empty()),
         ..Filter::default()
     };
-    let key = wanted.hw.trim();
+    let key = filter_query.hw.trim();
     let (listings, next) = if key.is_empty() {
-        let (_, page) = desk.admin.devices(&desk.authority, desk.named(), &filter, DeviceId(after), ROWS).await?;
+        let (_, page) =
+            context.admin.devices(&context.authority, context.named(), &filter, DeviceId(after), ROWS).await?;
         (page.items, page.next)
     } else {
-        // One device, by its address, as it stands on its back.
-        match desk.admin.device(&desk.authority, desk.named(), key).await {
+        // A hardware address, as printed on the back of the device.
+        match context.admin.device(&context.authority, context.named(), key).await {
             Ok((_, listing, _)) => (vec![listing], None),
             Err(crate::admin::AdminError::NotFound(_)) => (Vec::new(), None),
             Err(error) => return Err(error.into()),
@@ -97,27 +98,28 @@ async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpR
     };
     let next = next.map(|next| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("category", &wanted.category), ("online", &wanted.online), ("product", &wanted.product)]
+        for (name, value) in
+            [("category", &filter_query.category), ("online", &filter_query.online), ("product", &filter_query.product)]
         {
             if !value.is_empty() {
                 query.append_pair(name, value);
             }
         }
-        desk.at(&format!("/devices?{}", query.append_pair("after", &format!("{:x}", next.0)).finish()))
+        context.at(&format!("/devices?{}", query.append_pair("after", &format!("{:x}", next.0)).finish()))
     });
-    let categories = desk.domain.categories.iter().map(|category| {
+    let categories = context.domain.categories.iter().map(|category| {
         let id = category.id.0.to_string();
-        let chosen = id == wanted.category;
+        let chosen = id == filter_query.category;
         (id, category.name.to_string(), chosen)
     });
-    let page = &desk.page;
+    let page = &context.page;
     page.answer(&DevicesPage {
         page: page.clone(),
-        frame: desk.frame(),
+        frame: context.frame(),
         categories: categories.collect(),
-        rows: listings.iter().map(|listing| row(&desk, listing)).collect(),
+        rows: listings.iter().map(|listing| row(&context, listing)).collect(),
         next,
         first: after == 0,
-        wanted,
+        filter_query,
     })
 }

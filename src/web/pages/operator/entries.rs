@@ -1,4 +1,4 @@
-//! Phones that are to be entered for their users: how many wait, and those that were refused, with the reason; tried again on demand.
+//! Entry orders of a domain: how many wait, and the failed ones with their reasons, which an operator can start again.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -16,7 +16,7 @@ use crate::web::pages::{Fields, PageError, progress};
 struct EntriesPage {
     page: Page,
     frame: Frame,
-    /// `None`: nobody looks after the users of this domain here.
+    /// `None`: the Users role of this process does not serve this domain.
     served: Option<Served>,
     rows: Vec<Row>,
     next: Option<String>,
@@ -34,7 +34,7 @@ struct Row {
     device: (String, String),
     product: String,
     failed: UnixMillis,
-    /// What is wrong, and what the backend said of it.
+    /// The problem, and the text of the backend.
     reason: &'static str,
     more: String,
 }
@@ -50,40 +50,43 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route(at, web::get().to(show)).route(&format!("{at}/again"), web::post().to(again));
 }
 
-async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let (page, domain) = (&desk.page, &desk.domain.name);
+async fn show(context: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let (page, domain) = (&context.page, &context.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
-    if let Some(people) = desk.pages.people_of(domain) {
-        served = Some(Served { standing: people.standing(domain).await?, counts: people.order_counts(domain).await? });
+    if let Some(users_role) = context.pages.users_role_of(domain) {
+        served = Some(Served {
+            standing: users_role.standing(domain).await?,
+            counts: users_role.order_counts(domain).await?,
+        });
         // One more tells whether there is another page.
-        let mut dead = people.failed_orders(domain, wanted.from, ROWS + 1).await?;
+        let mut dead = users_role.failed_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {
             dead.truncate(ROWS);
-            next = Some(desk.at(&format!("/entries?from={}", wanted.from + ROWS as u64)));
+            next = Some(context.at(&format!("/entries?from={}", wanted.from + ROWS as u64)));
         }
-        rows = dead.into_iter().map(|order| row(&desk, order)).collect();
+        rows = dead.into_iter().map(|order| row(&context, order)).collect();
     }
-    page.answer(&EntriesPage { page: page.clone(), frame: desk.frame(), served, rows, next })
+    page.answer(&EntriesPage { page: page.clone(), frame: context.frame(), served, rows, next })
 }
 
-fn row(desk: &OperatorContext, FailedOrder { order, failed, trouble, why }: FailedOrder) -> Row {
+fn row(context: &OperatorContext, FailedOrder { order, failed, trouble, why }: FailedOrder) -> Row {
     Row {
         id: order.id.to_string(),
         name: order.name.into(),
         sip: order.sip.into(),
-        device: (devices::address(desk, &order.phone.key), order.phone.key.to_string()),
+        device: (devices::address(context, &order.phone.key), order.phone.key.to_string()),
         product: order.phone.product.into(),
         failed,
-        reason: desk.page.t(progress::texts(trouble).0),
+        reason: context.page.t(progress::texts(trouble).0),
         more: why.into(),
     }
 }
 
-async fn again(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn again(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
-    let people = desk.pages.people_of(&desk.domain.name).ok_or(PageError::NotServed)?;
-    if people.send_again(&desk.domain.name, &id).await? {
-        desk.note_here("entry.again", fields.get("sip")).await;
+    let users_role = context.pages.users_role_of(&context.domain.name).ok_or(PageError::NotServed)?;
+    if users_role.send_again(&context.domain.name, &id).await? {
+        context.note_here("entry.again", fields.get("sip")).await;
     }
-    Ok(desk.done("/entries"))
+    Ok(context.done("/entries"))
 }

@@ -1,4 +1,4 @@
-//! Jobs of a domain, what has come of them, and the build list.
+//! Jobs of a domain, their outcomes, and the build list.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -22,7 +22,7 @@ struct JobsPage {
     rows: Vec<Row>,
     kinds: Vec<&'static str>,
     categories: Vec<(String, String)>,
-    /// The build list: where its files are, and product, firmware, boot code.
+    /// The build list: address of the files, and product with its builds.
     builds: Option<(String, Vec<(String, String)>)>,
 }
 
@@ -64,21 +64,21 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/{{job}}/delete"), web::post().to(delete));
 }
 
-fn row(desk: &OperatorContext, job: &Job) -> Row {
+fn row(context: &OperatorContext, job: &Job) -> Row {
     Row {
         id: job.id.0,
         what: match &job.order.task {
-            Task::Update(_) => desk.page.t("work.update").into(),
+            Task::Update(_) => context.page.t("work.update").into(),
             Task::Config(configuration) => configuration.kind.name().into(),
         },
-        category: job.order.category.map(|id| category_name(&desk.domain, id)),
+        category: job.order.category.map(|id| category_name(&context.domain, id)),
         created: job.created,
     }
 }
 
-async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
-    let jobs = desk.admin.jobs(&desk.authority, desk.named()).await?;
-    let builds = match desk.admin.builds(&desk.authority, desk.named()).await {
+async fn show(context: OperatorContext) -> Answer<HttpResponse> {
+    let jobs = context.admin.jobs(&context.authority, context.named()).await?;
+    let builds = match context.admin.builds(&context.authority, context.named()).await {
         Ok(list) => Some(list),
         Err(AdminError::NotFound(_)) => None,
         Err(error) => return Err(error.into()),
@@ -89,11 +89,11 @@ async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
         let products = products.map(|(product, build)| (product.clone(), described(build)));
         (list.base_url.to_string(), products.collect())
     });
-    let categories = desk.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
-    desk.page.answer(&JobsPage {
-        page: desk.page.clone(),
-        frame: desk.frame(),
-        rows: jobs.iter().rev().map(|job| row(&desk, job)).collect(),
+    let categories = context.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
+    context.page.answer(&JobsPage {
+        page: context.page.clone(),
+        frame: context.frame(),
+        rows: jobs.iter().rev().map(|job| row(&context, job)).collect(),
         kinds: Kind::ALL.iter().map(|kind| kind.name()).collect(),
         categories: categories.collect(),
         builds,
@@ -107,9 +107,9 @@ fn described(build: &serde_json::Value) -> String {
     members.map(|(name, value)| format!("{name} {}", text(value))).collect::<Vec<_>>().join(", ")
 }
 
-async fn one(desk: OperatorContext, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let (page, id) = (&desk.page, JobId(at.job));
-    let job = desk.admin.job(&desk.authority, desk.named(), id).await?;
+async fn one(context: OperatorContext, at: web::Path<At>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    let (page, id) = (&context.page, JobId(at.job));
+    let job = context.admin.job(&context.authority, context.named(), id).await?;
     let values = match &job.order.task {
         Task::Config(configuration) => {
             let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -122,33 +122,33 @@ async fn one(desk: OperatorContext, at: web::Path<At>, wanted: web::Query<Wanted
         }
     };
     let after = DeviceId(wanted.after);
-    let found = desk.admin.outcomes(&desk.authority, desk.named(), Some(id), after, ROWS).await?;
+    let found = context.admin.outcomes(&context.authority, context.named(), Some(id), after, ROWS).await?;
     let outcomes = found.items.iter().map(|(listing, outcomes)| {
         let device = &listing.device;
         let name = device.shown_name().unwrap_or(device.key.as_str()).to_owned();
         let done = outcomes.iter().map(|outcome| Done::of(page, outcome)).collect();
-        (devices::address(&desk, &device.key), name, listing.at.is_some(), done)
+        (devices::address(&context, &device.key), name, listing.at.is_some(), done)
     });
     page.answer(&JobPage {
         page: page.clone(),
-        frame: desk.frame(),
-        row: row(&desk, &job),
+        frame: context.frame(),
+        row: row(&context, &job),
         values,
         outcomes: outcomes.collect(),
-        next: found.next.map(|next| desk.at(&format!("/jobs/{}?after={}", id.0, next.0))),
+        next: found.next.map(|next| context.at(&format!("/jobs/{}?after={}", id.0, next.0))),
     })
 }
 
-async fn delete(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
-    desk.admin.delete_job(&desk.authority, desk.named(), JobId(at.job)).await?;
-    desk.note_here("job.delete", &at.job.to_string()).await;
-    Ok(desk.done("/jobs"))
+async fn delete(context: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+    context.admin.delete_job(&context.authority, context.named(), JobId(at.job)).await?;
+    context.note_here("job.delete", &at.job.to_string()).await;
+    Ok(context.done("/jobs"))
 }
 
-async fn set_builds(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn set_builds(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let builds = BuildList::read(fields.get("builds").as_bytes());
     let builds = builds.map_err(|error| PageError::Refused(error.to_string()))?;
-    desk.admin.set_builds(&desk.authority, desk.named(), &builds).await?;
-    desk.note_here("builds.set", &builds.base_url).await;
-    Ok(desk.done("/jobs"))
+    context.admin.set_builds(&context.authority, context.named(), &builds).await?;
+    context.note_here("builds.set", &builds.base_url).await;
+    Ok(context.done("/jobs"))
 }

@@ -1,4 +1,4 @@
-//! A new job: an update, or a configuration from the parameters that its kind has.
+//! Makes a job: an update, or a configuration from the parameters of its kind.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -26,8 +26,8 @@ struct MakePage {
     wrong: Option<String>,
 }
 
-/// A parameter as a form shows it.
-// The flags are those of the schema, independent of each other.
+/// A parameter as a field of the form.
+// The flags are independent properties from the schema.
 #[allow(clippy::struct_excessive_bools)]
 struct Input {
     name: &'static str,
@@ -71,12 +71,12 @@ fn category_of(fields: &Fields) -> Answer<Option<CategoryId>> {
     }
 }
 
-async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    answer(&desk, kind_of(&wanted.kind)?, None, None)
+async fn show(context: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+    answer(&context, kind_of(&wanted.kind)?, None, None)
 }
 
 fn answer(
-    desk: &OperatorContext,
+    context: &OperatorContext,
     kind: Kind,
     typed: Option<&Fields>,
     wrong: Option<(String, String)>,
@@ -98,22 +98,22 @@ fn answer(
         per_device: field.per_device,
         wrong: wrong.as_ref().is_some_and(|(name, _)| name == &format!("values.{}", field.name)),
     };
-    let categories = desk.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
+    let categories = context.domain.categories.iter().map(|c| (c.id.0.to_string(), c.name.to_string()));
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let template = MakePage {
-        page: desk.page.clone(),
-        frame: desk.frame(),
+        page: context.page.clone(),
+        frame: context.frame(),
         kind: kind.name(),
         category: typed.map(|typed| typed.get("category").to_owned()).unwrap_or_default(),
         categories: categories.collect(),
         fields: kind.schema().fields().map(input).collect(),
         wrong: wrong.map(|(name, why)| format!("{}: {why}", name.trim_start_matches("values."))),
     };
-    desk.page.answer_with(status, &template)
+    context.page.answer_with(status, &template)
 }
 
-/// What was typed, in the types of the parameters; what is left empty is left out. What is no number stays a text, and the
-/// check says so.
+/// The typed values in the types of the parameters, without empty ones. An invalid number stays a text, which the later
+/// check reports.
 fn values(kind: Kind, fields: &Fields) -> Map<String, Value> {
     let typed = kind.schema().fields().filter_map(|field| {
         let text = fields.exact(&format!("v.{}", field.name));
@@ -135,32 +135,38 @@ fn values(kind: Kind, fields: &Fields) -> Map<String, Value> {
     typed.collect()
 }
 
-async fn make(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let kind = kind_of(fields.get("kind"))?;
     let configuration = Configuration { kind, values: values(kind, &fields) };
-    let made = desk.admin.create_config_job(&desk.authority, desk.named(), category_of(&fields)?, configuration).await;
+    let made = context
+        .admin
+        .create_config_job(&context.authority, context.named(), category_of(&fields)?, configuration)
+        .await;
     match made {
         Ok(job) => {
-            desk.note_here("job.make", &format!("{} {}", kind.name(), job.id.0)).await;
-            Ok(desk.done(&format!("/jobs/{}", job.id.0)))
+            context.note_here("job.make", &format!("{} {}", kind.name(), job.id.0)).await;
+            Ok(context.done(&format!("/jobs/{}", job.id.0)))
         }
         Err(AdminError::Invalid { field, why } | AdminError::Unfit { field, why }) => {
-            answer(&desk, kind, Some(&fields), Some((field, why)))
+            answer(&context, kind, Some(&fields), Some((field, why)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn update(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn update(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let hours = fields.get("hours").split([',', ' ']).filter(|hour| !hour.is_empty());
     let allow = hours.map(str::parse::<u8>).collect::<Result<Vec<_>, _>>();
-    let allow = allow.map_err(|_| PageError::Refused(desk.page.t("operator.bad_hours").into()))?;
+    let allow = allow.map_err(|_| PageError::Refused(context.page.t("operator.bad_hours").into()))?;
     let utc_offset = match fields.get("offset") {
         "" => 0,
         minutes => minutes.parse().map_err(|_| PageError::Unreadable)?,
     };
     let hours = Hours { allow, utc_offset };
-    let job = desk.admin.create_update_job(&desk.authority, desk.named(), category_of(&fields)?, None, hours).await?;
-    desk.note_here("job.make", &format!("update {}", job.id.0)).await;
-    Ok(desk.done(&format!("/jobs/{}", job.id.0)))
+    let job = context
+        .admin
+        .create_update_job(&context.authority, context.named(), category_of(&fields)?, None, hours)
+        .await?;
+    context.note_here("job.make", &format!("update {}", job.id.0)).await;
+    Ok(context.done(&format!("/jobs/{}", job.id.0)))
 }

@@ -1,7 +1,7 @@
-//! The pages of operators, over the same service as the REST interface.
+//! The pages of operators, based on the same service as the REST interface ([`crate::admin`]).
 //!
-//! An operator of a domain has that domain and no other, whatever the address says; one of the instance chooses. Access that
-//! domains have given each other counts for programs, not here.
+//! An operator of a domain can use that domain only, whatever the address contains; an operator of the instance can use
+//! all. Access between domains applies to apps and the REST interface, not to these pages.
 
 mod accounts;
 mod audit;
@@ -34,7 +34,7 @@ use crate::core::model::ids::DomainName;
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Operator], entries, routes };
 
-/// Rows of one page of a list.
+/// Rows per page of a list.
 const ROWS: usize = 100;
 
 fn routes(config: &mut web::ServiceConfig) {
@@ -58,21 +58,21 @@ fn entries(page: &Page) -> Vec<NavEntry> {
     match page.who().map(|who| who.domain.as_ref()) {
         Some(Some(domain)) => {
             let mut entries = domain_entries(page, domain);
-            entries.extend(everywhere(page));
+            entries.extend(common_entries(page));
             entries
         }
         Some(None) => {
             let here = page.path() == "/ui/operator" || page.path().starts_with("/ui/operator/d/");
             let domains = NavEntry { href: "/ui/operator".into(), text: page.t("operator.domains").into(), here };
             let mut entries = vec![domains, page.entry("/ui/operator/unassigned", page.t("operator.unassigned"))];
-            entries.extend(everywhere(page));
+            entries.extend(common_entries(page));
             entries
         }
         None => Vec::new(),
     }
 }
 
-fn everywhere(page: &Page) -> [NavEntry; 2] {
+fn common_entries(page: &Page) -> [NavEntry; 2] {
     [
         page.entry("/ui/operator/accounts", page.t("operator.accounts")),
         page.entry("/ui/operator/audit", page.t("operator.audit")),
@@ -94,7 +94,7 @@ fn domain_entries(page: &Page, domain: &DomainName) -> Vec<NavEntry> {
     std::iter::once(overview).chain(below).collect()
 }
 
-/// Where the pages of a domain are.
+/// Base address of the pages of a domain.
 fn base(domain: &DomainName) -> String {
     format!("/ui/operator/d/{}", crate::core::protocol::percent::encode(domain.as_str()))
 }
@@ -113,7 +113,7 @@ impl Operator {
         self.signed.who()
     }
 
-    /// Only for operators of the whole instance.
+    /// Refuses operators of a single domain.
     fn instance_only(&self) -> Answer<()> {
         if self.who().is_instance() { Ok(()) } else { Err(PageError::NotFound) }
     }
@@ -140,7 +140,7 @@ impl FromRequest for Operator {
     }
 }
 
-/// An operator at a domain.
+/// An operator with the domain of the address.
 struct OperatorContext {
     operator: Operator,
     domain: Arc<Domain>,
@@ -155,7 +155,7 @@ impl std::ops::Deref for OperatorContext {
 }
 
 impl OperatorContext {
-    /// The name of the domain, as the service takes it.
+    /// The name of the domain for calls of the service.
     fn named(&self) -> &str {
         self.domain.name.as_str()
     }
@@ -165,7 +165,7 @@ impl OperatorContext {
         format!("{}{rest}", base(&self.domain.name))
     }
 
-    /// Back to a page of this domain after something was done.
+    /// Redirects to a page of this domain after a successful change.
     fn done(&self, rest: &str) -> HttpResponse {
         go(&format!("{}?done=1", self.at(rest)))
     }
@@ -181,7 +181,7 @@ impl OperatorContext {
     }
 }
 
-/// What all pages of a domain show.
+/// The common part of all pages of a domain.
 struct Frame {
     tabs: Vec<NavEntry>,
     domain: String,
@@ -202,13 +202,13 @@ impl FromRequest for OperatorContext {
                 return Err(PageError::NotFound);
             }
             let domain = operator.admin.domain(&operator.authority, named.as_str()).await?;
-            // A domain may be called by a number, and the service takes that for another name.
+            // The service would also accept the number of a domain; here only its name is allowed.
             if domain.name == named { Ok(Self { operator, domain }) } else { Err(PageError::NotFound) }
         })
     }
 }
 
-/// The name of a category, as far as it is known.
+/// The name of a category, or its number if it was deleted.
 fn category_name(domain: &Domain, id: crate::core::model::ids::CategoryId) -> String {
     let found = domain.categories.iter().find(|category| category.id == id);
     found.map_or_else(|| id.0.to_string(), |category| category.name.to_string())

@@ -1,4 +1,4 @@
-//! Domains of the instance, and one domain at a glance.
+//! Overviews of the instance with its domains, and of one domain.
 
 use std::time::Duration;
 
@@ -14,8 +14,7 @@ use crate::web::pages::operator::wording::Done;
 use crate::web::pages::progress_stream::and_afterwards;
 use crate::web::pages::{Fields, PageError};
 
-/// The figures of the whole instance are as they should be so long after a change: nodes tell them every five seconds, and look at them
-/// as often.
+/// Delay until a change is visible in the figures of the instance: nodes publish and read them every five seconds.
 const FIGURES: Duration = Duration::from_secs(10);
 
 #[derive(Template)]
@@ -28,7 +27,7 @@ struct DomainsPage {
     storm: Option<Returning>,
 }
 
-/// How a storm stands, in words.
+/// A storm in words.
 struct Returning {
     missing: u64,
     left: String,
@@ -92,7 +91,7 @@ async fn start(operator: Operator) -> Answer<HttpResponse> {
 async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
     operator.instance_only()?;
     let name = DomainName::parse(fields.get("name"));
-    // A number would be taken for that of another domain.
+    // A name of digits only would be taken for the number of another domain.
     let name = name.ok().filter(|name| name.as_str().chars().any(|c| c.is_ascii_alphabetic()));
     let name = name.ok_or_else(|| PageError::Refused(operator.page.t("operator.bad_domain").into()))?;
     let password = fields.exact("password");
@@ -117,23 +116,23 @@ async fn events(operator: Operator) -> Answer<HttpResponse> {
     operator.pages.live.stream(&operator.signed, and_afterwards(Box::pin(changes), FIGURES))
 }
 
-async fn domain_events(desk: OperatorContext) -> Answer<HttpResponse> {
-    let changes = desk.admin.changes(Some(desk.domain.name.clone()));
-    desk.pages.live.stream(&desk.signed, changes)
+async fn domain_events(context: OperatorContext) -> Answer<HttpResponse> {
+    let changes = context.admin.changes(Some(context.domain.name.clone()));
+    context.pages.live.stream(&context.signed, changes)
 }
 
-async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
-    let page = &desk.page;
-    let overview = desk.admin.overview(&desk.authority, desk.named()).await?;
+async fn show(context: OperatorContext) -> Answer<HttpResponse> {
+    let page = &context.page;
+    let overview = context.admin.overview(&context.authority, context.named()).await?;
     let failing = overview.failing.iter().map(|(listing, failed)| {
         let device = &listing.device;
         let name = device.shown_name().unwrap_or_default();
         let text = if name.is_empty() { device.key.to_string() } else { format!("{name} ({})", device.key) };
-        (super::devices::address(&desk, &device.key), text, failed.iter().map(|done| Done::of(page, done)).collect())
+        (super::devices::address(&context, &device.key), text, failed.iter().map(|done| Done::of(page, done)).collect())
     });
     page.answer(&OverviewPage {
         page: page.clone(),
-        frame: desk.frame(),
+        frame: context.frame(),
         devices: overview.devices,
         online: overview.online,
         looked_at: overview.looked_at,

@@ -1,4 +1,4 @@
-//! A device's own pages, in a frame that shares nothing with this one.
+//! Shows a device's own pages in an isolated frame.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -14,9 +14,9 @@ struct OwnPagesPage {
     frame: Frame,
     href: String,
     name: String,
-    /// How long the frame works.
+    /// Validity of the frame's address, as text.
     minutes: u64,
-    /// What the frame shows; `None`: the device is offline, or this service has no listener for it.
+    /// Address of the frame; `None`: the device is offline, or there is no listener for its pages.
     address: Option<String>,
     online: bool,
 }
@@ -25,25 +25,25 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/operator/d/{domain}/devices/{key}/pages", web::post().to(open));
 }
 
-/// By a form, and not by a link: it is a deed, and it is listed.
-async fn open(desk: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
+/// A form and not a link, because opening is recorded in the audit log.
+async fn open(context: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
-    let (_, listing, _) = desk.admin.device(&desk.authority, desk.named(), key.as_str()).await?;
+    let (_, listing, _) = context.admin.device(&context.authority, context.named(), key.as_str()).await?;
     let online = listing.at.is_some();
-    let own = desk.pages.own_pages.as_ref().filter(|_| online);
+    let own = context.pages.own_pages.as_ref().filter(|_| online);
     let address = match own {
         Some(own) => {
-            desk.note_here("device.open", key.as_str()).await;
-            Some(own.address(&key, &desk.domain.name, &desk.signed.visit.hash, desk.page.lang()).await?)
+            context.note_here("device.open", key.as_str()).await;
+            Some(own.address(&key, &context.domain.name, &context.signed.session.hash, context.page.lang()).await?)
         }
         None => None,
     };
-    desk.page.answer(&OwnPagesPage {
-        page: desk.page.clone(),
-        frame: desk.frame(),
-        href: devices::address(&desk, &key),
+    context.page.answer(&OwnPagesPage {
+        page: context.page.clone(),
+        frame: context.frame(),
+        href: devices::address(&context, &key),
         name: listing.device.shown_name().unwrap_or(key.as_str()).to_owned(),
-        minutes: desk.pages.own_pages.as_ref().map_or(0, |own| own.open_for.as_secs().div_ceil(60)),
+        minutes: context.pages.own_pages.as_ref().map_or(0, |own| own.open_for.as_secs().div_ceil(60)),
         address,
         online,
     })

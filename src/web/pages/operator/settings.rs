@@ -1,4 +1,4 @@
-//! Settings of a domain: passwords, the token of automatic provisioning, who has access.
+//! Settings of a domain: passwords, the token of automatic provisioning, access of other domains.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -28,24 +28,24 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route(&format!("{at}/delete"), web::post().to(delete));
 }
 
-async fn show(desk: OperatorContext) -> Answer<HttpResponse> {
-    let access = desk.admin.access(&desk.authority, desk.named()).await?;
+async fn show(context: OperatorContext) -> Answer<HttpResponse> {
+    let access = context.admin.access(&context.authority, context.named()).await?;
     let access: Vec<_> = access.iter().map(DomainName::as_str).collect();
-    desk.page.answer(&SettingsPage {
-        page: desk.page.clone(),
-        frame: desk.frame(),
-        has_admin_password: !desk.domain.admin_password.is_empty(),
-        has_token: !desk.domain.auto_token.is_empty(),
+    context.page.answer(&SettingsPage {
+        page: context.page.clone(),
+        frame: context.frame(),
+        has_admin_password: !context.domain.admin_password.is_empty(),
+        has_token: !context.domain.auto_token.is_empty(),
         access: access.join("\n"),
-        is_instance: desk.who().is_instance(),
+        is_instance: context.who().is_instance(),
     })
 }
 
-async fn set(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn set(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let value = if fields.has("clear") { "" } else { fields.exact("value") };
     let cleared = fields.has("clear");
     if (value.is_empty() && !cleared) || value.chars().count() > 256 || value.chars().any(char::is_control) {
-        return Err(PageError::Refused(desk.page.t("operator.bad_password").into()));
+        return Err(PageError::Refused(context.page.t("operator.bad_password").into()));
     }
     let secret = Some(Secret::new(value));
     let mut change = DomainChange::default();
@@ -64,26 +64,26 @@ async fn set(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
         }
         _ => return Err(PageError::Unreadable),
     };
-    desk.admin.change_domain(&desk.authority, desk.named(), &change).await?;
-    desk.note_here(what, desk.named()).await;
-    Ok(desk.done("/settings"))
+    context.admin.change_domain(&context.authority, context.named(), &change).await?;
+    context.note_here(what, context.named()).await;
+    Ok(context.done("/settings"))
 }
 
-async fn set_access(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+async fn set_access(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let names: Result<Vec<_>, _> = fields.get("domains").split_whitespace().map(DomainName::parse).collect();
-    let names = names.map_err(|_| PageError::Refused(desk.page.t("operator.bad_domain").into()))?;
-    desk.admin.set_access(&desk.authority, desk.named(), &names).await?;
-    desk.note_here("domain.access", fields.get("domains")).await;
-    Ok(desk.done("/settings"))
+    let names = names.map_err(|_| PageError::Refused(context.page.t("operator.bad_domain").into()))?;
+    context.admin.set_access(&context.authority, context.named(), &names).await?;
+    context.note_here("domain.access", fields.get("domains")).await;
+    Ok(context.done("/settings"))
 }
 
-async fn delete(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
-    desk.instance_only()?;
-    if fields.get("name") != desk.named() {
-        return Err(PageError::Refused(desk.page.t("operator.name_again").into()));
+async fn delete(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
+    context.instance_only()?;
+    if fields.get("name") != context.named() {
+        return Err(PageError::Refused(context.page.t("operator.name_again").into()));
     }
-    desk.admin.delete_domain(&desk.authority, desk.named()).await?;
-    // The list of the domain itself is gone with it.
-    desk.note("domain.delete", desk.named(), None).await;
+    context.admin.delete_domain(&context.authority, context.named()).await?;
+    // Recorded for the instance, because the audit log of the domain is deleted with it.
+    context.note("domain.delete", context.named(), None).await;
     Ok(go("/ui/operator?done=1"))
 }

@@ -1,4 +1,4 @@
-//! Devices that belong to no domain.
+//! Unassigned devices, and their assignment to a domain.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -17,7 +17,7 @@ struct UnassignedPage {
     page: Page,
     rows: Vec<Row>,
     next: Option<String>,
-    /// Domain and category as the form sends them, and as they are read.
+    /// Choices of domain and category: value in the form, and displayed text.
     places: Vec<(String, String)>,
 }
 
@@ -30,7 +30,7 @@ struct Row {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct UnassignedQuery {
     #[serde(default)]
     after: u64,
 }
@@ -39,9 +39,9 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/operator/unassigned", web::get().to(show)).route("/operator/unassigned", web::post().to(assign));
 }
 
-async fn show(operator: Operator, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(operator: Operator, query: web::Query<UnassignedQuery>) -> Answer<HttpResponse> {
     operator.instance_only()?;
-    let found = operator.admin.unassigned(&operator.authority, DeviceId(wanted.after), ROWS).await?;
+    let found = operator.admin.unassigned(&operator.authority, DeviceId(query.after), ROWS).await?;
     let row = |UnassignedListing { device, at }: &UnassignedListing| Row {
         key: device.key.to_string(),
         product: device.facts.product.to_string(),

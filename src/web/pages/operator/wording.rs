@@ -1,4 +1,4 @@
-//! What has happened, why something stands still, and what has come of work, in words.
+//! Texts for timeline events, blocked reasons and outcomes of work.
 
 use crate::admin::{Outcome, What};
 use crate::core::model::device::Way;
@@ -16,7 +16,7 @@ pub(super) fn way(page: &Page, way: Way) -> &'static str {
     })
 }
 
-/// A step of a timeline, and more about it.
+/// A timeline event and its details.
 pub(super) fn step(page: &Page, event: &TimelineEvent) -> (&'static str, String) {
     let (key, more) = match event {
         TimelineEvent::Issued => ("event.issued", ""),
@@ -40,10 +40,10 @@ pub(super) fn step(page: &Page, event: &TimelineEvent) -> (&'static str, String)
     (page.t(key), more.to_owned())
 }
 
-/// Why something stands still: what it means for people. The sentence of the service says more, in English.
-pub(super) fn blocked_reason(page: &Page, still: &BlockedReason) -> &'static str {
+/// A blocked reason in the language of the page. The reason's own English sentence has more details.
+pub(super) fn blocked_reason(page: &Page, blocked: &BlockedReason) -> &'static str {
     use crate::core::policy::blocked_reason::Reason;
-    page.t(match still.reason {
+    page.t(match blocked.reason {
         Reason::CodeNotUsed => "still.code_not_used",
         Reason::CodeExpired => "still.code_expired",
         Reason::CodeRevoked => "still.code_revoked",
@@ -61,7 +61,7 @@ pub(super) fn blocked_reason(page: &Page, still: &BlockedReason) -> &'static str
     })
 }
 
-/// What has come of a piece of work.
+/// Outcome of a piece of work.
 pub(super) struct Done {
     pub what: String,
     pub job: Option<u64>,

@@ -1,4 +1,4 @@
-//! What an address of a device's own pages holds: who may be there, and until when. Pure but for the sealing.
+//! The pass in an address of a device's own pages: session, domain and end of validity. Does no I/O.
 
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
@@ -6,38 +6,38 @@ use crate::store::SessionHash;
 use crate::store::seal::Sealer;
 use crate::web::pages::Lang;
 
-/// Longer ones are none of ours.
+/// Longest pass in an address, in characters.
 const LONGEST: usize = 2048;
 
-/// Leads to one device. It is sealed for that device, so it opens no other, and nobody can make one.
+/// A pass for one device. It is sealed for that device, so it cannot be forged or used for another device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pass {
-    /// On the clock of the store.
+    /// End of validity, on the clock of the store.
     pub until: UnixMillis,
-    /// What the operator reads.
+    /// Language of the operator.
     pub lang: Lang,
-    /// It ends with this session.
+    /// Session that it belongs to; it ends with that.
     pub session: SessionHash,
-    /// Where the device was when it was given.
+    /// Domain of the device when the pass was issued.
     pub domain: DomainName,
 }
 
-fn place(device: &DeviceKey) -> String {
+fn purpose(device: &DeviceKey) -> String {
     format!("own pages of {device}")
 }
 
 impl Pass {
-    /// As it stands in the address.
+    /// The sealed form for the address.
     pub fn seal(&self, sealer: &Sealer, device: &DeviceKey) -> String {
         let Self { until, lang, session, domain } = self;
         let text = format!("{} {} {} {domain}", until.0, lang.code(), session.as_str());
-        hex::encode(sealer.seal(&place(device), &text))
+        hex::encode(sealer.seal(&purpose(device), &text))
     }
 
-    /// Out of an address with this device. Whether its time is over is not looked at.
+    /// Opens a pass from an address with this device. Does not check its validity.
     pub fn open(sealer: &Sealer, device: &DeviceKey, text: &str) -> Option<Self> {
         let bytes = hex::decode(text).ok().filter(|_| text.len() <= LONGEST)?;
-        let text = sealer.open(&place(device), &bytes).ok()?;
+        let text = sealer.open(&purpose(device), &bytes).ok()?;
         let mut parts = text.expose().splitn(4, ' ');
         let mut next = || parts.next();
         Some(Self {
@@ -72,7 +72,7 @@ mod tests {
             assert_eq!(Pass::open(&sealer, &device, wrong), None, "{wrong}");
         }
         assert_ne!(pass.seal(&sealer, &device), text, "never the same twice");
-        // A session in the address is of no use without its cookie, and not even shown.
+        // The hash of a session is useless without the cookie, and is not readable in the address either.
         assert!(!text.contains(pass.session.as_str()));
     }
 }

@@ -1,11 +1,11 @@
-//! The head of a device's answer, as a browser is to get it. Pure.
+//! Filters the head of a device's answer for the browser. Does no I/O.
 
 use crate::core::model::ids::DeviceKey;
 use crate::core::protocol::sysclient::tunnel::{Field, Head};
 
-/// What a device may say of its page. Everything else is about the host that the page comes from, and that is ours: whom it may
-/// be framed by, what is forgotten of it, where it is to be found from now on.
-const SAYS: [&str; 15] = [
+/// Header fields that a device may set. All others, such as policies for frames, stored data or transport, would affect
+/// the broker's own host.
+const ALLOWED_FIELDS: [&str; 15] = [
     "accept-ranges",
     "age",
     "allow",
@@ -23,22 +23,23 @@ const SAYS: [&str; 15] = [
     "www-authenticate",
 ];
 
-/// Keeps what a device may say, with its places below `below`, the path of its first page at `origin`.
+/// Removes other fields, and rewrites redirects to addresses below `below`, the path of the device's first page at
+/// `origin`.
 pub(super) fn shape(head: &mut Head, device: &DeviceKey, origin: &str, below: &str) {
-    head.fields.retain(|field| SAYS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+    head.fields.retain(|field| ALLOWED_FIELDS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
     for Field { name, value } in &mut head.fields {
         if name.eq_ignore_ascii_case("location") {
-            *value = led(value, origin, below).into();
+            *value = rewrite_location(value, origin, below).into();
         } else if name.eq_ignore_ascii_case("www-authenticate") {
-            *value = asked(value, device).into();
+            *value = rewrite_challenge(value, device).into();
         }
     }
 }
 
-/// Where a redirect leads: what is at the root of the device is below the path of its pages here.
-fn led(to: &[u8], origin: &str, below: &str) -> Vec<u8> {
+/// Rewrites the target of a redirect: a path of the device is below the path of its pages here.
+fn rewrite_location(to: &[u8], origin: &str, below: &str) -> Vec<u8> {
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    // The device knows its own name from us, but not always what is spoken with us.
+    // The device knows our host name from the request, but may assume another scheme.
     let own = ["http://", "https://"].iter().find_map(|scheme| {
         let rest = to.strip_prefix(scheme.as_bytes())?.strip_prefix(authority.as_bytes())?;
         rest.starts_with(b"/").then_some(rest)
@@ -50,9 +51,10 @@ fn led(to: &[u8], origin: &str, below: &str) -> Vec<u8> {
     to.to_vec()
 }
 
-/// Browsers send a password on to whatever asks with the same words at the same origin. All devices are at one, so each asks with
-/// its own. A digest tells a stranger nothing, and its words are part of what the device compares.
-fn asked(challenge: &[u8], device: &DeviceKey) -> Vec<u8> {
+/// Replaces the realm of a Basic challenge by the device's key. Browsers send a password to every page with the same
+/// realm and origin, and all devices have the same origin here. A Digest challenge is kept: it reveals no password, and
+/// its realm is part of the digest.
+fn rewrite_challenge(challenge: &[u8], device: &DeviceKey) -> Vec<u8> {
     if challenge.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"digest")) {
         return challenge.to_vec();
     }
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn redirects_stay_with_the_device() {
-        for (to, led) in [
+        for (to, rewrite_location) in [
             ("/admin.xml?a", "/device/0090/5d0c/admin.xml?a"),
             ("https://phones.example:8443/x", "/device/0090/5d0c/x"),
             ("http://phones.example:8443/x", "/device/0090/5d0c/x"),
@@ -109,7 +111,7 @@ mod tests {
             ("https://phones.example:8443.evil.example/x", "https://phones.example:8443.evil.example/x"),
             ("https://evil.example/", "https://evil.example/"),
         ] {
-            assert_eq!(shaped(&[("Location", to)])[0].1, led);
+            assert_eq!(shaped(&[("Location", to)])[0].1, rewrite_location);
         }
     }
 

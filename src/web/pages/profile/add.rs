@@ -1,4 +1,4 @@
-//! Adding a phone: which category, which phone app, and then a code.
+//! Adds a phone: choice of category and phone app, then the request of a code.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -22,16 +22,16 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn show(owner: Owner) -> Answer<HttpResponse> {
-    owner.ask(1)?;
+    owner.take_budget(1)?;
     let choice = Choice::of(&owner).await?;
     owner.page.answer(&AddPage { page: owner.page.clone(), choice, too_many: false })
 }
 
 async fn add(owner: Owner, fields: Fields) -> Answer<HttpResponse> {
-    // For the categories, and for the code.
-    owner.ask(2)?;
+    // One request for the categories, and one for the code.
+    owner.take_budget(2)?;
     let (category, app) = (fields.get("category"), fields.get("app"));
-    match owner.people.add_phone(&owner.domain, &owner.person, category, app).await {
+    match owner.users_role.add_phone(&owner.domain, &owner.person, category, app).await {
         Err(UsersRoleError::TooManyOpen) => {
             let template = AddPage { page: owner.page.clone(), choice: Choice::of(&owner).await?, too_many: true };
             owner.page.answer_with(StatusCode::CONFLICT, &template)

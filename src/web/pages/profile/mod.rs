@@ -1,4 +1,4 @@
-//! "My phones": what a person sees of their phones, and adding one.
+//! The pages "My phones": a person's phones and phone requests.
 
 mod add;
 mod request;
@@ -14,17 +14,17 @@ use super::progress::{self, View};
 use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page};
 use crate::core::model::accounts::Role;
 use crate::core::model::users_role::{EntryState, Phone, PhoneRequest, RequestId};
-use crate::web::pages::progress_stream::{follow, now_and_then};
+use crate::web::pages::progress_stream::{follow, periodically};
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Person], entries, routes };
 
-/// Where these pages are.
+/// Base address of these pages.
 const BASE: &str = "/ui/phones";
 
-/// Whether a phone is connected is looked at this often.
+/// How often the page checks whether phones are connected.
 const CONNECTED: Duration = Duration::from_secs(15);
 
-/// Requests that have come to nothing are shown as long as they are among this many.
+/// Requests without a phone are shown only among this many latest ones.
 const SHOWN: usize = 20;
 
 fn entries(page: &Page) -> Vec<NavEntry> {
@@ -50,7 +50,7 @@ struct PhonesPage {
 
 struct Row {
     phone: Phone,
-    /// What is to be said of its entry at the telephone system, and the class of that.
+    /// Text and CSS class for its entry at the backend.
     entry: (&'static str, &'static str),
 }
 
@@ -75,15 +75,15 @@ fn entry(page: &Page, entry: EntryState) -> (&'static str, &'static str) {
 }
 
 async fn show(owner: Owner) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&owner.page, &owner.people, &owner.domain);
-    // A page that renews itself is no reason to refuse it: whether the phones are connected is left open then.
-    let ask = owner.ask(1).is_ok();
-    let phones = people.phones_of(domain, &owner.person.guid, ask).await?;
-    let requests = people.requests_of(domain, &owner.person.guid).await?;
-    let now = people.now(domain).await?;
+    let (page, users_role, domain) = (&owner.page, &owner.users_role, &owner.domain);
+    // With an empty budget the page is shown without the connection states, because it may have refreshed itself.
+    let ask = owner.take_budget(1).is_ok();
+    let phones = users_role.phones_of(domain, &owner.person.guid, ask).await?;
+    let requests = users_role.requests_of(domain, &owner.person.guid).await?;
+    let now = users_role.now(domain).await?;
     let without_phone = requests.into_iter().take(SHOWN).filter(|request| {
-        let here = phones.iter().any(|phone| phone.request == request.id);
-        !here || !request.is_over()
+        let has_phone = phones.iter().any(|phone| phone.request == request.id);
+        !has_phone || !request.is_over()
     });
     let underway = without_phone.map(|request| PendingPhone {
         href: address(&request.id),
@@ -99,8 +99,8 @@ async fn show(owner: Owner) -> Answer<HttpResponse> {
 }
 
 async fn events(owner: Owner) -> Answer<HttpResponse> {
-    let news = owner.people.watch(&owner.domain)?;
+    let feed = owner.users_role.watch(&owner.domain)?;
     let person = owner.person.guid.clone();
-    let changes = stream::select(follow(news, move |changed| changed.person == person), now_and_then(CONNECTED));
+    let changes = stream::select(follow(feed, move |changed| changed.person == person), periodically(CONNECTED));
     owner.pages.live.stream(&owner.signed, changes)
 }

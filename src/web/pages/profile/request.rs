@@ -1,4 +1,4 @@
-//! One new phone: its code, and how far the phone is.
+//! The page of a phone request: its code and progress.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use futures_util::StreamExt as _;
 use super::{Answer, Fields, Owner, Page, PageError, View, address, code, entry, follow, page, progress};
 use crate::core::model::users_role::{PhoneRequest, RequestId};
 
-/// A page without script is looked at anew by the browser; so long somebody is taken to be looking.
-const LOOKED_AT: Duration = Duration::from_secs(10);
+/// How long the page counts as open after it was loaded, for browsers without script, which reload it.
+const OPEN_FOR: Duration = Duration::from_secs(10);
 
 #[derive(Template)]
 #[template(path = "profile/request.html")]
@@ -21,7 +21,7 @@ struct RequestPage {
     over: bool,
     code: String,
     qr: Option<code::Qr>,
-    /// Seconds that the code can still be used.
+    /// Remaining validity of the code, in seconds.
     left: u64,
     entry: (&'static str, &'static str),
     request: PhoneRequest,
@@ -34,22 +34,22 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/phones/{id}/cancel", web::post().to(cancel));
 }
 
-/// The request of this number, if it is one of theirs.
+/// The request with this id, if it belongs to this person.
 async fn own(owner: &Owner, id: &str) -> Answer<PhoneRequest> {
     let id = RequestId::parse(id).map_err(|_| PageError::NotFound)?;
-    let request = owner.people.request(&owner.domain, &id).await?;
+    let request = owner.users_role.request(&owner.domain, &id).await?;
     request.filter(|request| request.person == owner.person.guid).ok_or(PageError::NotFound)
 }
 
 async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let (page, request) = (&owner.page, own(&owner, &id).await?);
-    let now = owner.people.now(&owner.domain).await?;
+    let now = owner.users_role.now(&owner.domain).await?;
     let view = progress::view(page, &request, now);
-    let looking = (!request.is_over()).then(|| owner.people.look_at(&owner.domain, &request.id)).transpose()?;
-    if let Some(looking) = looking {
+    let poll_guard = (!request.is_over()).then(|| owner.users_role.look_at(&owner.domain, &request.id)).transpose()?;
+    if let Some(poll_guard) = poll_guard {
         actix_web::rt::spawn(async move {
-            tokio::time::sleep(LOOKED_AT).await;
-            drop(looking);
+            tokio::time::sleep(OPEN_FOR).await;
+            drop(poll_guard);
         });
     }
     page.answer(&RequestPage {
@@ -68,20 +68,20 @@ async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
 
 async fn events(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
-    let news = owner.people.watch(&owner.domain)?;
-    // Devices is asked how far the phone is for as long as this stream lives.
-    let looking = owner.people.look_at(&owner.domain, &request.id)?;
-    let changes = follow(news, move |changed| changed.request == request.id).map(move |()| {
-        let _while_streaming = &looking;
+    let feed = owner.users_role.watch(&owner.domain)?;
+    // The progress is polled from Devices as long as this stream lives.
+    let poll_guard = owner.users_role.look_at(&owner.domain, &request.id)?;
+    let changes = follow(feed, move |changed| changed.request == request.id).map(move |()| {
+        let _held = &poll_guard;
     });
     owner.pages.live.stream(&owner.signed, changes)
 }
 
 async fn cancel(owner: Owner, id: web::Path<String>, _: Fields) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
-    if owner.people.cancel(&owner.domain, &request.id).await? {
+    if owner.users_role.cancel(&owner.domain, &request.id).await? {
         owner.note("phone.cancel", &request.category).await;
     }
-    // If a phone has used the code in the last moment, the page says so.
+    // If a phone has used the code just now, the page shows that.
     Ok(page::go(&address(&request.id)))
 }

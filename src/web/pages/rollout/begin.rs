@@ -1,15 +1,15 @@
-//! The first two steps: whether Devices and the list of users are there, and which phones it is about.
+//! Steps 1 and 2 of a roll-out: state of Devices and of the list of users, and choice of category and phone app.
 
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::{Administrator, Answer, Page, now_and_then, steps};
+use super::{Administrator, Answer, Page, periodically, steps};
 use crate::users_role::{LinkStanding, TenantStatus};
 use crate::web::pages::choice::Choice;
 
-/// A connection that is missing is looked at this often.
+/// How often a missing connection is checked.
 const CONNECTION: Duration = Duration::from_secs(2);
 
 #[derive(Template)]
@@ -18,7 +18,7 @@ struct ConnectionPage {
     page: Page,
     steps: Vec<(&'static str, bool)>,
     standing: TenantStatus,
-    /// What is to be said of the connection with Devices, the class of that, and what is in the way.
+    /// Text and CSS class for the connection with Devices, and the reason if it is missing.
     devices: (&'static str, &'static str, String),
     ready: bool,
 }
@@ -41,7 +41,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
-    let standing = administrator.people.standing(&administrator.domain).await?;
+    let standing = administrator.users_role.standing(&administrator.domain).await?;
     let devices = match &standing.devices {
         LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
         LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
@@ -58,13 +58,13 @@ async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
 }
 
 async fn events(administrator: Administrator) -> Answer<HttpResponse> {
-    administrator.pages.live.stream(&administrator.signed, now_and_then(CONNECTION))
+    administrator.pages.live.stream(&administrator.signed, periodically(CONNECTION))
 }
 
 async fn phones(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
     let choice = Choice::of(&administrator).await?;
-    let today = page.time(&administrator.people.now(&administrator.domain).await?);
+    let today = page.time(&administrator.users_role.now(&administrator.domain).await?);
     let name = format!("{} {}", page.t("register.default_name"), today.split('T').next().unwrap_or_default());
     page.answer(&ChoicePage { page: page.clone(), steps: steps(page, 2), choice, name })
 }

@@ -1,4 +1,4 @@
-//! The list of users of a roll-out, as it is typed, pasted or uploaded: one on each line.
+//! Parses the list of users of a roll-out, typed, pasted or uploaded: one user per line.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,14 +6,15 @@ use csv::{ReaderBuilder, StringRecord};
 
 use crate::core::model::users_role::Person;
 
-/// Names of columns that hold what a user is found by.
+/// Headers of a column that identifies users.
 const TITLES: [&str; 6] = ["sip", "sip name", "sip-name", "user", "username", "benutzer"];
 
 fn is_title(cell: &str) -> bool {
     TITLES.contains(&&*cell.trim().to_lowercase())
 }
 
-/// What stands for users in a text: the first cell of each line, or the column that the head line names `sip`. Each once, in order.
+/// The entries of a text: the first cell of each line, or the column with a header of [`TITLES`]; in order, without
+/// duplicates.
 pub(super) fn entries(text: &str) -> Vec<String> {
     let text = text.trim_start_matches('\u{feff}');
     let head = text.lines().next().unwrap_or_default();
@@ -29,7 +30,7 @@ pub(super) fn entries(text: &str) -> Vec<String> {
             column = at;
             continue;
         }
-        // A cell of our own exports may be led by an apostrophe, which keeps a spreadsheet from calculating.
+        // Our own exports prefix formulas with an apostrophe for spreadsheets.
         let cell = record.get(column).unwrap_or_default().trim();
         let cell = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell);
         if !cell.is_empty() && seen.insert(cell.to_owned()) {
@@ -39,7 +40,7 @@ pub(super) fn entries(text: &str) -> Vec<String> {
     found
 }
 
-/// The text of a list: [`entries`] makes the same list of it.
+/// Formats a list so that [`entries`] reads the same list.
 pub(super) fn text(list: &[String]) -> String {
     let head = list.first().is_some_and(|first| is_title(first));
     let mut text = String::from(if head { "sip\n" } else { "" });
@@ -56,7 +57,7 @@ pub(super) fn text(list: &[String]) -> String {
     text
 }
 
-/// A list with more on it; what is there already stays where it is.
+/// Appends entries that are not in the list yet.
 pub(super) fn with(list: &str, more: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut all = entries(list);
     let mut seen: HashSet<String> = all.iter().cloned().collect();
@@ -64,12 +65,12 @@ pub(super) fn with(list: &str, more: impl IntoIterator<Item = String>) -> Vec<St
     all
 }
 
-/// The users that a list stands for, and what stands for nobody. A user is found by SIP name, by number, or by name if nobody else
-/// has the same; nobody is there twice.
+/// Resolves a list: the users, without duplicates, and the entries that match no user. A user is found by SIP name, by
+/// number, or by a name that is unique.
 pub(super) fn resolve(list: &[String], users: &[Person]) -> (Vec<Person>, Vec<String>) {
     let mut by_text: HashMap<&str, Option<&Person>> = HashMap::new();
     for person in users {
-        // Two users of one name: it stands for neither.
+        // A name of two users identifies neither.
         by_text.entry(&person.name).and_modify(|known| *known = None).or_insert(Some(person));
     }
     by_text.extend(users.iter().filter_map(|person| Some((person.number.as_deref()?, Some(person)))));

@@ -1,5 +1,5 @@
-//! "Register phones": phones for many users at once, in the four steps of the concept: the connection with Devices, category and
-//! phone app, the users, and the list of codes. The list is in the store, so a roll-out can be left and opened again.
+//! The pages "Register phones": a roll-out in four steps, connection with Devices, category and phone app, users, list
+//! of codes (`docs/users.md`). The list is in the store, so a roll-out can be opened again later.
 
 mod begin;
 mod chosen;
@@ -15,11 +15,11 @@ use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page, progre
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::RolloutId;
 use crate::core::model::users_role::PeopleRollout;
-use crate::web::pages::progress_stream::{follow, now_and_then};
+use crate::web::pages::progress_stream::{follow, periodically};
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Rollout], entries, routes };
 
-/// Where these pages are.
+/// Base address of these pages.
 const BASE: &str = "/ui/rollouts";
 
 fn entries(page: &Page) -> Vec<NavEntry> {
@@ -48,19 +48,19 @@ fn address(id: RolloutId) -> String {
     format!("{BASE}/{}", id.0)
 }
 
-/// The four steps, for the line above each of them.
+/// The four steps with the current one marked, for the line at the top.
 fn steps(page: &Page, now: usize) -> Vec<(&'static str, bool)> {
     let all = ["register.step_connection", "register.step_phones", "register.step_users", "register.step_codes"];
     all.into_iter().enumerate().map(|(number, text)| (page.t(text), number + 1 == now)).collect()
 }
 
 async fn show(administrator: Administrator) -> Answer<HttpResponse> {
-    let rollouts = administrator.people.rollouts(&administrator.domain).await?;
+    let rollouts = administrator.users_role.rollouts(&administrator.domain).await?;
     let page = &administrator.page;
     page.answer(&RolloutsPage { page: page.clone(), rollouts })
 }
 
 async fn events(administrator: Administrator) -> Answer<HttpResponse> {
-    let news = administrator.people.watch(&administrator.domain)?;
-    administrator.pages.live.stream(&administrator.signed, follow(news, |changed| changed.rollout.is_some()))
+    let feed = administrator.users_role.watch(&administrator.domain)?;
+    administrator.pages.live.stream(&administrator.signed, follow(feed, |changed| changed.rollout.is_some()))
 }

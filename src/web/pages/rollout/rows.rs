@@ -1,4 +1,4 @@
-//! The fourth step: the list of codes, each user Pending and then Registered.
+//! Step 4 of a roll-out: the list of codes with the state of each user.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -9,13 +9,13 @@ use crate::core::model::ids::RolloutId;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{PeopleRollout, Progress, Row, Trouble};
 
-/// Rows of one page.
+/// Rows per page.
 const ROWS: usize = 100;
 
 /// A day in milliseconds.
 const DAY: u64 = 24 * 3600 * 1000;
 
-/// Rows that are read at a time while those that are wanted are looked for.
+/// Rows that are read at a time while filtering.
 const READ: usize = 500;
 
 #[derive(Template)]
@@ -25,35 +25,35 @@ struct RolloutPage {
     steps: Vec<(&'static str, bool)>,
     href: String,
     rollout: PeopleRollout,
-    /// Days that a code of the page is valid for.
+    /// Validity of the codes of this page, in days.
     days: Option<u64>,
     rows: Vec<RowFields>,
-    wanted: Wanted,
+    wanted: RowsQuery,
     next: Option<String>,
 }
 
-/// What a row has come to.
+/// State of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its code is being made.
+    /// The code is being issued.
     Making,
     /// No phone has used the code yet.
     Pending,
-    /// A phone has.
+    /// A phone has used the code.
     Registered,
-    /// The time of the code is over.
+    /// The code has expired.
     Expired,
-    /// The code was taken back.
+    /// The code was cancelled.
     Cancelled,
-    /// Somebody has to do something.
+    /// There is a problem that somebody has to solve.
     Stuck(Trouble),
 }
 
 impl State {
-    /// What a row has come to at this time, on the clock of the store.
+    /// The state of a row at this time, on the clock of the store.
     pub fn of(row: &Row, at: UnixMillis) -> Self {
         let Some(request) = &row.request else {
-            // What has ended long ago is forgotten.
+            // The requests of old rows have been deleted.
             return if row.id.is_none() { Self::Making } else { Self::Expired };
         };
         match progress::now(request, at) {
@@ -78,7 +78,7 @@ impl State {
         }
     }
 
-    /// Class of the element.
+    /// CSS class of the element.
     const fn class(self) -> &'static str {
         match self {
             Self::Registered => "good",
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    fn is_wanted(self, which: &str) -> bool {
+    fn matches(self, which: &str) -> bool {
         match which {
             "pending" => matches!(self, Self::Making | Self::Pending),
             "registered" => self == Self::Registered,
@@ -106,17 +106,17 @@ struct RowFields {
     code: String,
     ends: Option<UnixMillis>,
     state: State,
-    /// The phone, or what is wrong.
+    /// The phone, or the problem.
     more: String,
     what_to_do: &'static str,
     can_cancel: bool,
     can_reissue: bool,
 }
 
-/// Which rows.
+/// Filter and page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Wanted {
+struct RowsQuery {
     state: String,
     search: String,
     from: u64,
@@ -131,14 +131,14 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/rollouts/{id:\\d+}/remove", web::post().to(remove));
 }
 
-async fn show(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
+async fn show(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<RowsQuery>) -> Answer<HttpResponse> {
     let (page, id, wanted) = (&administrator.page, RolloutId(*id), wanted.into_inner());
-    let rollout = administrator.people.rollout(&administrator.domain, id).await?;
-    let now = administrator.people.now(&administrator.domain).await?;
+    let rollout = administrator.users_role.rollout(&administrator.domain, id).await?;
+    let now = administrator.users_role.now(&administrator.domain).await?;
     let (rows, next) = rows(&administrator, id, &wanted, now).await?;
     let days = rows.iter().find_map(|row| {
         let request = row.request.as_ref()?;
-        // The codes of one page are asked for at one time and issued some seconds later.
+        // The codes of one page were issued within some seconds, so one row stands for all.
         Some((request.valid_until.0.saturating_sub(request.asked.0) + DAY / 2) / DAY)
     });
     let next = next.map(|from| {
@@ -158,11 +158,11 @@ async fn show(administrator: Administrator, id: web::Path<u64>, wanted: web::Que
     })
 }
 
-/// One page of what is wanted, and where the next one begins.
+/// One page of the matching rows, and where the next page begins.
 async fn rows(
     administrator: &Administrator,
     id: RolloutId,
-    wanted: &Wanted,
+    wanted: &RowsQuery,
     now: UnixMillis,
 ) -> Answer<(Vec<Row>, Option<u64>)> {
     let search = wanted.search.trim().to_lowercase();
@@ -170,7 +170,7 @@ async fn rows(
     let read = if all { ROWS + 1 } else { READ };
     let (mut found, mut from) = (Vec::new(), wanted.from);
     loop {
-        let rows = administrator.people.rows(&administrator.domain, id, from, read).await?;
+        let rows = administrator.users_role.rows(&administrator.domain, id, from, read).await?;
         let last = rows.len() < read;
         for row in rows {
             if found.len() == ROWS {
@@ -180,7 +180,7 @@ async fn rows(
             let named = search.is_empty()
                 || row.name.to_lowercase().contains(&search)
                 || row.sip.to_lowercase().contains(&search);
-            if named && State::of(&row, now).is_wanted(&wanted.state) {
+            if named && State::of(&row, now).matches(&wanted.state) {
                 found.push(row);
             }
         }
@@ -218,17 +218,17 @@ fn line(page: &Page, row: Row, now: UnixMillis) -> RowFields {
 
 async fn events(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    administrator.people.rollout(&administrator.domain, id).await?;
-    let news = administrator.people.watch(&administrator.domain)?;
-    administrator.pages.live.stream(&administrator.signed, follow(news, move |changed| changed.rollout == Some(id)))
+    administrator.users_role.rollout(&administrator.domain, id).await?;
+    let feed = administrator.users_role.watch(&administrator.domain)?;
+    administrator.pages.live.stream(&administrator.signed, follow(feed, move |changed| changed.rollout == Some(id)))
 }
 
-/// The row that a form is about.
+/// The number of the row that a form refers to.
 fn number(fields: &Fields) -> Answer<u64> {
     fields.get("row").parse().map_err(|_| PageError::Unreadable)
 }
 
-/// Back to where the form was.
+/// Redirects to the page of the form.
 fn back(id: RolloutId, fields: &Fields) -> HttpResponse {
     let base = address(id);
     let to = fields.get("to");
@@ -237,14 +237,14 @@ fn back(id: RolloutId, fields: &Fields) -> HttpResponse {
 
 async fn reissue(administrator: Administrator, id: web::Path<u64>, fields: Fields) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    let request = administrator.people.reissue(&administrator.domain, id, number(&fields)?).await?;
+    let request = administrator.users_role.reissue(&administrator.domain, id, number(&fields)?).await?;
     administrator.note("rollout.reissue", &request.sip).await;
     Ok(back(id, &fields))
 }
 
 async fn cancel(administrator: Administrator, id: web::Path<u64>, fields: Fields) -> Answer<HttpResponse> {
     let (id, number) = (RolloutId(*id), number(&fields)?);
-    if administrator.people.cancel_row(&administrator.domain, id, number).await? {
+    if administrator.users_role.cancel_row(&administrator.domain, id, number).await? {
         administrator.note("rollout.cancel", &number.to_string()).await;
     }
     Ok(back(id, &fields))
@@ -252,8 +252,8 @@ async fn cancel(administrator: Administrator, id: web::Path<u64>, fields: Fields
 
 async fn remove(administrator: Administrator, id: web::Path<u64>, _: Fields) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    let rollout = administrator.people.rollout(&administrator.domain, id).await?;
-    administrator.people.remove_rollout(&administrator.domain, id).await?;
+    let rollout = administrator.users_role.rollout(&administrator.domain, id).await?;
+    administrator.users_role.remove_rollout(&administrator.domain, id).await?;
     administrator.note("rollout.remove", &rollout.name).await;
     Ok(page::go(&format!("{BASE}?done=1")))
 }

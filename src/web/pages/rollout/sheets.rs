@@ -1,4 +1,4 @@
-//! The list of codes to be taken away: as CSV, and as cards to be printed, one for each user.
+//! Exports of the codes of a roll-out: as CSV, and as cards for printing, one for each user.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::core::model::users_role::{PeopleRollout, Row};
 use crate::users_role::UsersRole;
 use crate::web::csv::{self, Lines};
 
-/// Rows of one piece of the CSV.
+/// Rows per piece of the CSV.
 const PIECE: usize = 500;
 
-/// Rows whose cards are on one page: as many as a browser lays out for the printer in a moment.
+/// Rows per page of cards: as many as a browser can lay out quickly.
 const CARDS: usize = 500;
 
 #[derive(Template)]
@@ -42,7 +42,7 @@ struct Card {
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct CardsQuery {
     #[serde(default)]
     from: u64,
 }
@@ -54,7 +54,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 struct Reading {
-    people: Arc<UsersRole>,
+    users_role: Arc<UsersRole>,
     domain: DomainName,
     page: Page,
     id: RolloutId,
@@ -64,18 +64,18 @@ struct Reading {
 
 async fn codes(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
     let id = RolloutId(*id);
-    administrator.people.rollout(&administrator.domain, id).await?;
+    administrator.users_role.rollout(&administrator.domain, id).await?;
     let reading = Reading {
-        people: Arc::clone(&administrator.people),
+        users_role: Arc::clone(&administrator.users_role),
         domain: administrator.domain.clone(),
         page: administrator.page.clone(),
         id,
-        now: administrator.people.now(&administrator.domain).await?,
+        now: administrator.users_role.now(&administrator.domain).await?,
         from: Some(0),
     };
     let pieces = stream::try_unfold(reading, |mut reading| async move {
         let Some(from) = reading.from else { return Ok(None) };
-        let rows = reading.people.rows(&reading.domain, reading.id, from, PIECE).await?;
+        let rows = reading.users_role.rows(&reading.domain, reading.id, from, PIECE).await?;
         let mut lines = Lines::default();
         if from == 0 {
             lines.add(["sip", "name", "code", "state", "valid until", "device"]);
@@ -94,19 +94,23 @@ fn add(lines: &mut Lines, page: &Page, row: &Row, now: UnixMillis) {
     let request = row.request.as_ref();
     let open = request.filter(|request| request.is_open(now));
     let ends = open.map(|request| csv::time(request.valid_until)).unwrap_or_default();
-    // A spreadsheet would make a number of twelve digits of it, without the noughts in front.
+    // Groups of digits, because a spreadsheet would convert twelve digits to a number without leading zeros.
     let code = open.map(|request| code::grouped(request.code)).unwrap_or_default();
     let device = request.and_then(|request| Some(request.phone.as_ref()?.key.as_str())).unwrap_or_default();
     let state = page.t(State::of(row, now).text());
     lines.add([&*row.sip, &*row.name, &code, state, &ends, device]);
 }
 
-async fn cards(administrator: Administrator, id: web::Path<u64>, wanted: web::Query<Wanted>) -> Answer<HttpResponse> {
-    let (id, from, page) = (RolloutId(*id), wanted.from, &administrator.page);
-    let (people, domain) = (&administrator.people, &administrator.domain);
-    let rollout = people.rollout(domain, id).await?;
-    let now = people.now(domain).await?;
-    let rows = people.rows(domain, id, from, CARDS).await?;
+async fn cards(
+    administrator: Administrator,
+    id: web::Path<u64>,
+    query: web::Query<CardsQuery>,
+) -> Answer<HttpResponse> {
+    let (id, from, page) = (RolloutId(*id), query.from, &administrator.page);
+    let (users_role, domain) = (&administrator.users_role, &administrator.domain);
+    let rollout = users_role.rollout(domain, id).await?;
+    let now = users_role.now(domain).await?;
+    let rows = users_role.rows(domain, id, from, CARDS).await?;
     let to = from + rows.len() as u64;
     let card = |row: &Row| {
         let request = row.request.as_ref().filter(|request| request.is_open(now))?;

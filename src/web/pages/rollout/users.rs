@@ -1,5 +1,5 @@
-//! The third step: who gets a phone. One list, one user on each line, that can be typed into, pasted into, filled by a file, and
-//! added to from the users that are found. It goes to and fro with the page, so that nothing half done is kept anywhere.
+//! Step 3 of a roll-out: the list of users, one per line. It can be typed, pasted, read from a file and extended from a
+//! search. The list is part of the form, so the server keeps no unfinished lists.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use crate::users_role::{MAX_USERS, UsersRoleError};
 use crate::web::pages::fields::Longest;
 use crate::web::pages::page::go;
 
-/// Users that are shown at a time.
+/// Users shown per page.
 const SHOWN: usize = 100;
 
-/// Users that are read at a time when all of them are.
+/// Users that are read at a time if all are needed.
 const PAGE: usize = 1000;
 
-/// Entries that stand for nobody, of which so many are named.
+/// Most unknown entries that are named in a message.
 const NAMED: usize = 20;
 
-/// The longest form: a hundred thousand lines, and a file with more columns than one.
+/// Longest form, in bytes: a hundred thousand lines, and a file with several columns.
 const LONGEST: usize = 16 * 1024 * 1024;
 
 #[derive(Template)]
@@ -35,12 +35,12 @@ struct UsersPage {
     wanted: Wanted,
     count: usize,
     found: UserPage,
-    /// For each of the users found whether the list has them.
+    /// The users found, each with whether it is on the list.
     listed: Vec<bool>,
     wrong: Option<String>,
 }
 
-/// What the form holds.
+/// The fields of the form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Wanted {
@@ -68,15 +68,15 @@ async fn open(administrator: Administrator, wanted: web::Query<Wanted>) -> Answe
     show(&administrator, wanted, &list, None).await
 }
 
-/// The page; `list` is what stands on the list of `wanted`.
+/// Shows the page; `list` has the entries of `wanted`.
 async fn show(
     administrator: &Administrator,
     wanted: Wanted,
     list: &[String],
     wrong: Option<String>,
 ) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
-    let found = people.users(domain, &query(&wanted, &wanted.after, SHOWN)).await?;
+    let (page, users_role, domain) = (&administrator.page, &administrator.users_role, &administrator.domain);
+    let found = users_role.users(domain, &query(&wanted, &wanted.after, SHOWN)).await?;
     let on_it: HashSet<&str> = list.iter().map(String::as_str).collect();
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     page.answer_with(
@@ -98,15 +98,15 @@ fn query(wanted: &Wanted, after: &str, limit: usize) -> UserQuery {
     UserQuery { search: wanted.search.as_str().into(), group: text(&wanted.group), after: text(after), limit }
 }
 
-/// All users that fit.
+/// All users that match the search.
 async fn all(administrator: &Administrator, wanted: &Wanted) -> Answer<Vec<Person>> {
     let (mut users, mut after) = (Vec::new(), String::new());
     loop {
         let query = query(wanted, &after, PAGE);
-        let page = administrator.people.users(&administrator.domain, &query).await?;
+        let page = administrator.users_role.users(&administrator.domain, &query).await?;
         users.extend(page.users);
         match page.next {
-            // One more than may be chosen, so that it is seen that they are too many.
+            // One more than allowed, so that an excess is detected.
             Some(next) if users.len() <= MAX_USERS => after = next.into(),
             _ => return Ok(users),
         }
@@ -133,7 +133,7 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
             Vec::new()
         }
         "begin" => return begin(&administrator, wanted).await,
-        // "search", or the key that ends a line.
+        // "search", or the Enter key.
         _ => Vec::new(),
     };
     let list = with(&wanted.list, more);
@@ -142,7 +142,7 @@ async fn go_on(administrator: Administrator, fields: Fields) -> Answer<HttpRespo
 }
 
 async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResponse> {
-    let (page, people, domain) = (&administrator.page, &administrator.people, &administrator.domain);
+    let (page, users_role, domain) = (&administrator.page, &administrator.users_role, &administrator.domain);
     let name = wanted.name.trim();
     let list = entries(&wanted.list);
     let (users, unknown) = if list.is_empty() {
@@ -166,7 +166,7 @@ async fn begin(administrator: &Administrator, wanted: Wanted) -> Answer<HttpResp
     if wrong.is_some() {
         return show(administrator, wanted, &list, wrong).await;
     }
-    let rollout = match people.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
+    let rollout = match users_role.begin_rollout(domain, name, &wanted.category, &wanted.app, &users).await {
         Err(UsersRoleError::NoChoice(_)) => {
             let wrong = Some(page.t("register.no_choice").to_owned());
             return show(administrator, wanted, &list, wrong).await;
