@@ -151,11 +151,11 @@ impl Broker {
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let pbx = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
-        let switchboard = pbx.as_ref().map(|pbx| pbx.switchboard());
+        let inbound_registry = pbx.as_ref().map(|pbx| pbx.inbound_registry());
         let people = crate::app::users_role::start(&config, &node, pbx)?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), people.as_ref(), device_pages.as_ref()).await?;
-        let routes = Routes { directory, admin, pages, ops, tls, switchboard, device_pages };
+        let routes = Routes { directory, admin, pages, ops, tls, inbound_registry, device_pages };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -338,7 +338,7 @@ struct Routes {
     /// What the public listener speaks HTTP over, if not TCP itself.
     tls: Option<Tls>,
     /// Where PBXs are taken to that connect.
-    switchboard: Option<InboundRegistry>,
+    inbound_registry: Option<InboundRegistry>,
     /// Where devices' own pages are served.
     device_pages: Option<own_pages::OwnPagesAddress>,
 }
@@ -351,7 +351,7 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, switchboard, device_pages } = routes;
+    let Routes { directory, admin, pages, ops, tls, inbound_registry, device_pages } = routes;
     let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
@@ -360,7 +360,7 @@ fn server(
         directory,
         admin,
         pages,
-        switchboard,
+        inbound_registry,
     };
     let governor = Arc::clone(&node.governor);
     let builder = Server::build()

@@ -5,17 +5,17 @@
 // The exemption in clippy.toml covers functions marked as tests, not their helpers.
 #![allow(clippy::unwrap_used)]
 
-#[path = "sessions/phone.rs"]
-mod phone;
-#[path = "sessions/phone_store.rs"]
-mod phone_store;
-#[path = "sessions/phone_world.rs"]
-mod phone_world;
+#[path = "sessions/app.rs"]
+mod app;
+#[path = "sessions/app_world.rs"]
+mod app_world;
+#[path = "sessions/device.rs"]
+mod device;
+#[path = "sessions/device_store.rs"]
+mod device_store;
+#[path = "sessions/device_world.rs"]
+mod device_world;
 #[path = "sessions/subscription.rs"]
 mod subscription;
 #[path = "sessions/subscription_world.rs"]
 mod subscription_world;
-#[path = "sessions/users.rs"]
-mod users;
-#[path = "sessions/users_world.rs"]
-mod users_world;

@@ -56,7 +56,7 @@ impl fmt::Display for Failure {
 
 /// What some bytes have meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReadOutcome {
     /// Nothing that counts.
     Nothing,
     /// The device is registered now.
@@ -86,7 +86,7 @@ pub struct Device {
 }
 
 /// What all devices of a group share.
-pub struct Kit {
+pub struct DeviceProfile {
     /// What they talk to.
     pub peer: Peer,
     /// The administrative password of the domain, where it is known: proof of being in the right domain.
@@ -94,7 +94,7 @@ pub struct Kit {
     facts: Facts,
 }
 
-impl Kit {
+impl DeviceProfile {
     /// Devices of one model.
     pub fn new(peer: Peer, admin_password: Option<Secret>) -> Self {
         Self { peer, admin_password, facts: facts() }
@@ -145,32 +145,44 @@ impl Device {
     }
 
     /// Takes bytes from the server and appends what is to be sent.
-    pub fn hear(&mut self, kit: &Kit, bytes: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
+    pub fn receive(
+        &mut self,
+        profile: &DeviceProfile,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<ReadOutcome, Failure> {
         if self.begun.is_empty() {
-            return self.hear_whole(kit, bytes, out);
+            return self.receive_messages(profile, bytes, out);
         }
         let mut begun = std::mem::take(&mut self.begun);
         begun.extend_from_slice(bytes);
-        self.hear_whole(kit, &begun, out)
+        self.receive_messages(profile, &begun, out)
     }
 
-    fn hear_whole(&mut self, kit: &Kit, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
-        let mut heard = Heard::Nothing;
+    fn receive_messages(
+        &mut self,
+        profile: &DeviceProfile,
+        mut bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<ReadOutcome, Failure> {
+        let mut outcome = ReadOutcome::Nothing;
         if self.state == State::Upgrading {
             match ws::upgrade_answer(bytes).map_err(|()| Failure::Wrong("no answer to the upgrade"))? {
                 Some((101, length)) => bytes = &bytes[length..],
                 Some((status, _)) => return Err(Failure::Status(status)),
                 None => {
                     self.begun = bytes.to_vec();
-                    return Ok(heard);
+                    return Ok(outcome);
                 }
             }
-            self.identify(kit, None, out);
+            self.identify(profile, None, out);
         }
         while let Some((opcode, payload, rest)) = ws::take_frame(bytes) {
             bytes = rest;
             match opcode {
-                BINARY if self.message(kit, payload, out)? == Heard::Registered => heard = Heard::Registered,
+                BINARY if self.message(profile, payload, out)? == ReadOutcome::Registered => {
+                    outcome = ReadOutcome::Registered
+                }
                 PING => ws::put_frame(out, PONG, payload),
                 CLOSE => {
                     return Err(Failure::Closed(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))));
@@ -181,12 +193,12 @@ impl Device {
         if !bytes.is_empty() {
             self.begun = bytes.to_vec();
         }
-        Ok(heard)
+        Ok(outcome)
     }
 
-    fn message(&mut self, kit: &Kit, payload: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
-        if kit.peer == Peer::Floor {
-            return Ok(self.echoed(kit, out));
+    fn message(&mut self, profile: &DeviceProfile, payload: &[u8], out: &mut Vec<u8>) -> Result<ReadOutcome, Failure> {
+        if profile.peer == Peer::Floor {
+            return Ok(self.echoed(profile, out));
         }
         match decode_from_server(&Bytes::copy_from_slice(payload)) {
             Ok(FromServer::Password(password)) => {
@@ -195,19 +207,19 @@ impl Device {
                 }
                 self.password = Some(password);
                 // Where the domain hands out an administrative password, it follows.
-                let done = self.code.is_some() && kit.admin_password.is_none();
-                Ok(if done { self.registered() } else { Heard::Nothing })
+                let done = self.code.is_some() && profile.admin_password.is_none();
+                Ok(if done { self.registered() } else { ReadOutcome::Nothing })
             }
             Ok(FromServer::Challenge(challenge)) => {
                 let Some(password) = &self.password else {
                     return Err(Failure::Wrong("challenged without ever having entered"));
                 };
-                let Facts { product, version, .. } = &kit.facts;
+                let Facts { product, version, .. } = &profile.facts;
                 let digest = device_digest(self.id.as_str(), product, version, &challenge, password);
-                self.identify(kit, Some(digest.into()), out);
+                self.identify(profile, Some(digest.into()), out);
                 // Nothing that this device could wait for is sure to follow.
-                let done = self.code.is_some() && kit.admin_password.is_none();
-                Ok(if done { self.registered() } else { Heard::Nothing })
+                let done = self.code.is_some() && profile.admin_password.is_none();
+                Ok(if done { self.registered() } else { ReadOutcome::Nothing })
             }
             Ok(FromServer::AdminPassword { seed, pwd }) => {
                 let Some(password) = &self.password else {
@@ -215,38 +227,38 @@ impl Device {
                 };
                 let plain = open_admin_password(&seed, password, &pwd);
                 // By automatic provisioning each device has one of its own, by a code that of the domain.
-                let expected = if self.code.is_some() { &kit.admin_password } else { &self.admin_password };
+                let expected = if self.code.is_some() { &profile.admin_password } else { &self.admin_password };
                 if plain.is_none() || expected.as_ref().is_some_and(|expected| plain.as_ref() != Some(expected)) {
                     return Err(Failure::Wrong("another administrative password: another domain"));
                 }
                 self.admin_password = plain;
                 Ok(self.registered())
             }
-            Ok(_) => Ok(Heard::Nothing),
+            Ok(_) => Ok(ReadOutcome::Nothing),
             Err(_) => Err(Failure::Wrong("a message that cannot be read")),
         }
     }
 
-    fn registered(&mut self) -> Heard {
+    fn registered(&mut self) -> ReadOutcome {
         let before = std::mem::replace(&mut self.state, State::Registered);
-        if before == State::Registered { Heard::Nothing } else { Heard::Registered }
+        if before == State::Registered { ReadOutcome::Nothing } else { ReadOutcome::Registered }
     }
 
     /// The floor has sent a message back: as many and as long ones as a broker is sent.
-    fn echoed(&mut self, kit: &Kit, out: &mut Vec<u8>) -> Heard {
+    fn echoed(&mut self, profile: &DeviceProfile, out: &mut Vec<u8>) -> ReadOutcome {
         if self.state == State::Identified {
             let digest = device_digest("", "", "", "", &Secret::default());
-            self.identify(kit, Some(digest.into()), out);
-            return Heard::Nothing;
+            self.identify(profile, Some(digest.into()), out);
+            return ReadOutcome::Nothing;
         }
         self.registered()
     }
 
-    fn identify(&mut self, kit: &Kit, digest: Option<Box<str>>, out: &mut Vec<u8>) {
+    fn identify(&mut self, profile: &DeviceProfile, digest: Option<Box<str>>, out: &mut Vec<u8>) {
         self.state = if digest.is_some() { State::Answered } else { State::Identified };
         // A code is offered until it has been taken.
         let code = self.code.filter(|_| self.password.is_none()).map_or(OfferedCode::None, OfferedCode::Code);
-        let identify = Identify { id: self.id.clone(), facts: kit.facts.clone(), code, digest };
+        let identify = Identify { id: self.id.clone(), facts: profile.facts.clone(), code, digest };
         ws::put_frame(out, BINARY, &FromDevice::Identify(Box::new(identify)).encode());
     }
 }

@@ -8,14 +8,14 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
-use provbroker::sim::exchange::machine::{Identity, PbxSim};
+use provbroker::sim::exchange::machine::{ExchangeSim, Identity};
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::sim::exchange::switches::{Cut, Switches};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 /// How often it is looked whether there is something new to print.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
 /// When a connection breaks.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,14 +113,14 @@ impl Arguments {
         }
     }
 
-    fn machine(&self) -> PbxSim {
+    fn machine(&self) -> ExchangeSim {
         let identity = Identity {
             domain: self.domain.as_str().into(),
             pbx: self.pbx.as_str().into(),
             object: self.object.as_str().into(),
             password: Secret::new(self.password.as_str()),
         };
-        let mut sim = PbxSim::new(identity, self.switches());
+        let mut sim = ExchangeSim::new(identity, self.switches());
         sim.apps = self
             .apps
             .iter()
@@ -149,7 +149,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(address) = pbx.address() {
         println!("waits for connections on {address}");
     }
-    let mut shown = Shown::default();
+    let mut printed = Printed::default();
     loop {
         tokio::select! {
             result = tokio::signal::ctrl_c() => {
@@ -157,28 +157,28 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 pbx.stop().await;
                 return Ok(());
             }
-            () = tokio::time::sleep(LOOK) => shown.look(&pbx, arguments.json),
+            () = tokio::time::sleep(POLL_EVERY) => printed.print_changes(&pbx, arguments.json),
         }
     }
 }
 
 /// What has been printed.
 #[derive(Default)]
-struct Shown {
+struct Printed {
     logged_in: usize,
     refused: usize,
     entered: BTreeSet<(Box<str>, Box<str>)>,
 }
 
-impl Shown {
-    fn look(&mut self, pbx: &Running, as_json: bool) {
+impl Printed {
+    fn print_changes(&mut self, pbx: &Running, as_json: bool) {
         let (seen, names) = pbx.with(|sim, _| {
             let mut new = Vec::new();
-            for key in sim.seen.entered.keys().filter(|key| !self.entered.contains(*key)) {
+            for key in sim.observed.entered.keys().filter(|key| !self.entered.contains(*key)) {
                 let sip = sim.objects.get(&key.0).map(|object| object.text("h323")).unwrap_or_default();
                 new.push((key.clone(), sip));
             }
-            ((sim.seen.logged_in, sim.seen.refused), new)
+            ((sim.observed.logged_in, sim.observed.refused), new)
         });
         if seen != (self.logged_in, self.refused) {
             (self.logged_in, self.refused) = seen;

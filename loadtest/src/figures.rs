@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::report;
 use crate::settings::Settings;
-use crate::trial::{Measured, Sum};
+use crate::trial::{GroupTotals, Measured};
 use crate::worker_commands::Group;
 
 /// Most that a registration may cost, as a multiple of the floor.
@@ -219,7 +219,7 @@ fn measured(run: &Measured, devices: u64) -> Value {
     })
 }
 
-fn group(group: &Group, sum: &Sum) -> Value {
+fn group(group: &Group, sum: &GroupTotals) -> Value {
     json!({
         "name": group.name,
         "devices": group.devices,

@@ -15,16 +15,16 @@ use tokio::time::Instant;
 use crate::arrival::Arrival;
 use crate::figures::{self, Check, Figures};
 use crate::progress::Progress;
-use crate::servers::LOOK;
-use crate::servers::stage::{Stage, Tenant};
+use crate::servers::POLL_EVERY;
+use crate::servers::testbed::{Tenant, Testbed};
 use crate::settings::{Arguments, Kind, Settings};
-use crate::storm::{SOURCES, plan, processes, run_number, watched};
+use crate::storm::{SOURCES, plan, processes, run_number, server_probe};
 use crate::trial::{self, Measured};
 use crate::worker_commands::Group;
 use crate::worker_pool::{Interrupt, WorkerPool, shared};
 
 /// Longest wait for codes, and after the last entry for notices.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Which device took a code, as Users was told.
 type Notices = Arc<Mutex<BTreeMap<Code, BTreeSet<String>>>>;
@@ -37,25 +37,25 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     ensure!(!settings.tls && !settings.tls_resume, "roll-outs are played without TLS");
     let devices = codes * race;
     let run = run_number();
-    let stage = Stage::set(&settings, devices, settings.domains.unwrap_or(1), run)?;
-    let server = stage.addresses().first().copied().context("no broker")?;
+    let testbed = Testbed::set_up(&settings, devices, settings.domains.unwrap_or(1), run)?;
+    let server = testbed.addresses().first().copied().context("no broker")?;
     let notices = Notices::default();
     let (mut askers, mut groups) = (Vec::new(), Vec::new());
-    let domains = stage.tenants.len();
-    for (index, tenant) in stage.tenants.iter().enumerate() {
+    let domains = testbed.tenants.len();
+    for (index, tenant) in testbed.tenants.iter().enumerate() {
         let share = (codes + domains - 1 - index) / domains;
-        let asker = Asker::start(format!("ws://{server}{}", tenant.apps_path()), tenant, share, &notices)?;
+        let asker = CodeRequester::start(format!("ws://{server}{}", tenant.apps_path()), tenant, share, &notices)?;
         groups.push(group(tenant, asker.codes(interrupt)?, race, &settings));
         askers.push(asker);
     }
-    let mut crew = WorkerPool::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    let mut pool = WorkerPool::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     let progress = Progress::start("entering", codes);
     let mut plan = plan(&settings, Kind::Rollout);
     plan.goal = Some(codes as u64);
-    let measured = trial::run(&mut crew, plan, watched(&stage)?, &progress)?;
+    let measured = trial::run(&mut pool, plan, server_probe(&testbed)?, &progress)?;
     wait_for_notices(&notices, codes, interrupt)?;
-    drop((progress, crew, askers));
+    drop((progress, pool, askers));
 
     let told = notices.lock().unwrap_or_else(PoisonError::into_inner);
     let all: BTreeSet<Code> = groups.iter().flat_map(|group| group.codes.iter().copied()).collect();
@@ -85,11 +85,11 @@ fn group(tenant: &Tenant, codes: Vec<Code>, race: usize, settings: &Settings) ->
 }
 
 fn wait_for_notices(notices: &Notices, codes: usize, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     // If some are missing then, the check says so.
     while notices.lock().unwrap_or_else(PoisonError::into_inner).len() < codes && Instant::now() < end {
         interrupt.check()?;
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_EVERY);
     }
     Ok(())
 }
@@ -123,13 +123,13 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTree
 }
 
 /// A Users service on a thread of its own: asks for codes and notes the notices until it is dropped.
-struct Asker {
+struct CodeRequester {
     codes: mpsc::Receiver<anyhow::Result<Vec<Code>>>,
     thread: Option<std::thread::JoinHandle<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
 
-impl Asker {
+impl CodeRequester {
     fn start(url: String, tenant: &Tenant, codes: usize, notices: &Notices) -> anyhow::Result<Self> {
         let login = Login {
             app: "innovaphone-devices-api".into(),
@@ -146,7 +146,7 @@ impl Asker {
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 let (mut users, events) = Users::start(UsersOptions::new(url, login));
-                let noting = tokio::spawn(note(events, notices));
+                let noting = tokio::spawn(record_notices(events, notices));
                 let _ = tell.send(ask(&mut users, &category, codes).await);
                 // An error means that the other side is gone, which is the same wish.
                 let _ = stopped.await;
@@ -159,10 +159,10 @@ impl Asker {
 
     /// The codes, when they are there.
     fn codes(&self, interrupt: &Interrupt) -> anyhow::Result<Vec<Code>> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             interrupt.check()?;
-            match self.codes.recv_timeout(LOOK) {
+            match self.codes.recv_timeout(POLL_EVERY) {
                 Ok(codes) => return codes,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(anyhow!("the Users service has ended")),
@@ -172,7 +172,7 @@ impl Asker {
     }
 }
 
-impl Drop for Asker {
+impl Drop for CodeRequester {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -190,7 +190,7 @@ async fn ask(users: &mut Users, category: &str, codes: usize) -> anyhow::Result<
     Ok(all)
 }
 
-async fn note(mut events: tokio::sync::mpsc::Receiver<UsersEvent>, notices: Notices) {
+async fn record_notices(mut events: tokio::sync::mpsc::Receiver<UsersEvent>, notices: Notices) {
     while let Some(event) = events.recv().await {
         if let UsersEvent::Notice(notice) = event {
             let device = notice.device.hw_id.to_ascii_lowercase();

@@ -1,7 +1,7 @@
 //! Server processes under measurement: started, read from `/proc`, ended on every path.
 
 pub mod redis;
-pub mod stage;
+pub mod testbed;
 mod tls;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -17,11 +17,11 @@ use serde_json::Value;
 /// How long a server may take to say where it listens.
 const START: Duration = Duration::from_secs(20);
 
-/// How long a server may take to end when it is asked to, in looks at [`LOOK`].
+/// How long a server may take to end when it is asked to, in looks at [`POLL_EVERY`].
 const ENDING: u32 = 200;
 
 /// Distance of looks at something that happens elsewhere.
-pub const LOOK: Duration = Duration::from_millis(50);
+pub const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// Lines of a server's log that are shown; in a storm there may be as many as devices.
 const LINES: usize = 20;
@@ -57,7 +57,7 @@ impl Server {
             .with_context(|| format!("cannot start {}; build it, or name it with --broker", program.display()))?;
         let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), ops: None };
         let stderr = server.child.stderr.take().context("no standard error")?;
-        let (tell, told) = mpsc::channel();
+        let (tell, ready) = mpsc::channel();
         std::thread::spawn(move || {
             let mut shown = 0;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -72,7 +72,7 @@ impl Server {
             }
         });
         let (address, ops) =
-            told.recv_timeout(START).ok().flatten().ok_or_else(|| anyhow!("the broker did not start"))?;
+            ready.recv_timeout(START).ok().flatten().ok_or_else(|| anyhow!("the broker did not start"))?;
         server.address = address;
         server.ops = Some(ops);
         Ok(server)
@@ -130,12 +130,12 @@ impl Server {
     }
 
     /// Waits until the metric has this value; looks so many times, twenty times a second.
-    pub fn wait_for(&self, name: &str, value: f64, looks: u32) -> anyhow::Result<()> {
-        for _ in 0..looks {
+    pub fn wait_for(&self, name: &str, value: f64, attempts: u32) -> anyhow::Result<()> {
+        for _ in 0..attempts {
             if self.metric(name)?.is_none_or(|now| (now - value).abs() < 0.5) {
                 return Ok(());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_EVERY);
         }
         bail!("{name} is not {value}")
     }
@@ -147,7 +147,7 @@ impl Server {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_EVERY);
         }
         bail!("the broker does not stop")
     }

@@ -10,9 +10,9 @@ use anyhow::{bail, ensure};
 use crate::arrival::Arrival;
 use crate::figures::{self, Check, Figures};
 use crate::progress::Progress;
-use crate::servers::stage::{Stage, Tenant, floors};
+use crate::servers::testbed::{Tenant, Testbed, floors};
 use crate::settings::{Against, Arguments, Kind, Settings};
-use crate::trial::{self, Measured, Plan, Watched};
+use crate::trial::{self, Measured, Plan, ServerProbe};
 use crate::worker_commands::{Group, WorkerCommand};
 use crate::worker_pool::{Interrupt, WorkerPool, apart, shared};
 
@@ -32,12 +32,12 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     let devices: usize = groups.iter().map(|(group, _)| group.devices + group.warm_up).sum();
     let domains = groups.iter().map(|(_, domains)| domains).sum();
     let run = run_number();
-    let mut stage = Stage::set(&settings, devices, domains, run)?;
-    let mut tenants = stage.tenants.iter().cycle();
+    let mut testbed = Testbed::set_up(&settings, devices, domains, run)?;
+    let mut tenants = testbed.tenants.iter().cycle();
     for (group, domains) in &mut groups {
         group.paths = tenants.by_ref().take(*domains).map(|tenant: &Tenant| tenant.path.clone()).collect();
         // From elsewhere the loopback cannot be a source.
-        group.sources = group.sources.filter(|_| stage.addresses().iter().all(|server| server.ip().is_loopback()));
+        group.sources = group.sources.filter(|_| testbed.addresses().iter().all(|server| server.ip().is_loopback()));
     }
     let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
@@ -48,39 +48,42 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
         }
         _ => shared(processes(&settings, devices), groups.len()),
     };
-    let mut crew = WorkerPool::start(&shares, run, &groups, interrupt)?;
+    let mut pool = WorkerPool::start(&shares, run, &groups, interrupt)?;
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     let patience = Duration::from_secs(60 + devices as u64 / 100);
     // The first time they get their passwords, the second time they prove it: from then on they are known for good.
     for _ in 0..2 {
-        crew.order(&WorkerCommand::Enter { window: trial::window(&crew) }, patience)?;
+        pool.order(&WorkerCommand::Enter { window: trial::window(&pool) }, patience)?;
     }
-    stage.restart()?;
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    testbed.restart()?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     progress.say("warming up");
-    trial::warm_up(&mut crew, &watched(&stage)?)?;
+    trial::warm_up(&mut pool, &server_probe(&testbed)?)?;
     drop(progress);
     let progress = Progress::start("broker", arrivals);
-    let broker = trial::run(&mut crew, plan, watched(&stage)?, &progress)?;
+    let broker = trial::run(&mut pool, plan, server_probe(&testbed)?, &progress)?;
     drop(progress);
-    let nodes = stage.brokers().len();
-    stage.stop_brokers();
+    let nodes = testbed.brokers().len();
+    testbed.stop_brokers();
 
     let floor = match settings.against {
         Some(Against::Floor) => {
             let servers = floors(nodes, settings.workers.unwrap_or(1))?;
             let addresses = servers.iter().map(|server| server.address).collect();
-            crew.order(&WorkerCommand::Aim { servers: addresses, floor: true, tls: None }, Duration::from_secs(10))?;
-            trial::warm_up(&mut crew, &Watched { servers: &servers, commands: None })?;
+            pool.order(
+                &WorkerCommand::SetServers { servers: addresses, floor: true, tls: None },
+                Duration::from_secs(10),
+            )?;
+            trial::warm_up(&mut pool, &ServerProbe { servers: &servers, commands: None })?;
             let progress = Progress::start("floor", arrivals);
-            Some(trial::run(&mut crew, plan, Watched { servers: &servers, commands: None }, &progress)?)
+            Some(trial::run(&mut pool, plan, ServerProbe { servers: &servers, commands: None }, &progress)?)
         }
         None => None,
     };
-    drop(crew);
+    drop(pool);
     let scenario = Settings::title(arguments.scenario.as_deref(), name(kind));
     let mut checks = checks(kind, &groups, &broker);
     if settings.tls_resume {
@@ -103,8 +106,8 @@ pub const fn name(kind: Kind) -> &'static str {
 }
 
 /// The brokers of a stage, and their Redis.
-pub fn watched(stage: &Stage) -> anyhow::Result<Watched<'_>> {
-    Ok(Watched { servers: stage.brokers(), commands: stage.commands()? })
+pub fn server_probe(testbed: &Testbed) -> anyhow::Result<ServerProbe<'_>> {
+    Ok(ServerProbe { servers: testbed.brokers(), commands: testbed.commands()? })
 }
 
 /// How many load processes.

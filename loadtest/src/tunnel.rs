@@ -26,7 +26,7 @@ const PASSWORD: &str = "of the domain";
 const TOKEN: &str = "t0ken";
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args)]
 pub struct Arguments {
@@ -105,7 +105,7 @@ fn configuration(folder: &std::path::Path) -> String {
 fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 

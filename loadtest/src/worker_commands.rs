@@ -69,7 +69,7 @@ pub enum WorkerCommand {
         groups: Vec<(Group, Option<Share>)>,
     },
     /// Where the servers listen from now on; device n goes to the n-th of them, over and over.
-    Aim {
+    SetServers {
         /// The servers.
         servers: Vec<SocketAddr>,
         /// They are floor servers.
@@ -97,7 +97,7 @@ pub enum WorkerCommand {
         seed: u64,
     },
     /// How things stand.
-    Tell,
+    ReportOutcome,
     /// All connections are closed, and nobody arrives any more.
     Leave,
 }

@@ -27,7 +27,7 @@ pub(super) struct PublicSite {
     pub directory: Option<web::Data<DirectoryWeb>>,
     pub admin: Option<Arc<Admin>>,
     pub pages: Option<web::Data<Pages>>,
-    pub switchboard: Option<InboundRegistry>,
+    pub inbound_registry: Option<InboundRegistry>,
 }
 
 impl PublicSite {
@@ -45,7 +45,7 @@ impl PublicSite {
     {
         let (node, shutdown, devices) = (Arc::clone(&self.node), self.shutdown.clone(), self.devices);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
-        let switchboard = self.switchboard.clone();
+        let inbound_registry = self.inbound_registry.clone();
         let app = App::new().configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
@@ -65,7 +65,7 @@ impl PublicSite {
             // A client that has ended its side waits for no answer: what a device sends for it would be for nobody.
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
-                let roles = upgrade::Roles { devices, switchboard: switchboard.as_ref() };
+                let roles = upgrade::Roles { devices, inbound_registry: inbound_registry.as_ref() };
                 upgrade::upgrade(Arc::clone(&node), roles, &shutdown, request, framed)
             }))
             .finish(map_config(app, |()| AppConfig::default()))

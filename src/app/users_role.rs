@@ -17,7 +17,7 @@ use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::settings as traffic;
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
-use crate::users_role::backend::exchange::{Dial, ExchangeSettings, PbxBackend, Trust};
+use crate::users_role::backend::exchange::{Dial, ExchangeBackend, ExchangeSettings, Trust};
 use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
 use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
 
@@ -31,7 +31,7 @@ const FIGURES: Duration = Duration::from_secs(5);
 pub(super) fn start(
     config: &Config,
     node: &Arc<Node>,
-    pbx: Option<Arc<PbxBackend>>,
+    pbx: Option<Arc<ExchangeBackend>>,
 ) -> anyhow::Result<Option<Arc<UsersRole>>> {
     if !config.plays(Role::Users) {
         return Ok(None);
@@ -48,7 +48,7 @@ pub(super) fn start(
         orders: RetryDelays { first: users.order_again, longest: users.order_again_max },
         orders_at_once: users.orders_at_once,
         enter_timeout: users.order_timeout,
-        looks_per_second: users.looks_per_second,
+        polls_per_second: users.looks_per_second,
     };
     let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
     let people = UsersRole::start(&node.store, &backend(config, names, pbx)?, settings).context("[users]")?;
@@ -57,7 +57,7 @@ pub(super) fn start(
         let people = shown.upgrade();
         async move {
             match people {
-                Some(people) => people.show_figures().await,
+                Some(people) => people.update_gauges().await,
                 None => Ok(()),
             }
         }
@@ -79,7 +79,7 @@ fn tenants(config: &Config) -> Vec<TenantSettings> {
 fn backend(
     config: &Config,
     tenants: Vec<DomainName>,
-    pbx: Option<Arc<PbxBackend>>,
+    pbx: Option<Arc<ExchangeBackend>>,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     if let Some(pbx) = pbx {
         return Ok(pbx);
@@ -111,7 +111,7 @@ pub(super) fn exchanges(
     config: &Config,
     node: &Arc<Node>,
     shutdown: &Shutdown,
-) -> anyhow::Result<Option<Arc<PbxBackend>>> {
+) -> anyhow::Result<Option<Arc<ExchangeBackend>>> {
     if !config.plays(Role::Users) || config.users.backend != BackendKind::Pbx {
         return Ok(None);
     }
@@ -126,7 +126,7 @@ pub(super) fn exchanges(
         passwords: lines.iter().filter(|line| line.dial.is_none()).map(password).collect(),
         check_names: pbx.check_names,
     };
-    Ok(Some(Arc::new(PbxBackend::start(lines, door, &node.store, shutdown))))
+    Ok(Some(Arc::new(ExchangeBackend::start(lines, door, &node.store, shutdown))))
 }
 
 fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {

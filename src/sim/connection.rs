@@ -43,14 +43,14 @@ pub struct Connection {
     silence: Option<Duration>,
     reconnect: Duration,
     /// Neither dials nor waits until told to.
-    resting: bool,
+    paused: bool,
 }
 
 impl Connection {
     /// A connection without address. `reconnect` is the wait between an end, or a failed attempt, and the next attempt; the
     /// other two are those of [`Link::connect`].
     pub fn new(limit: usize, silence: Option<Duration>, reconnect: Duration) -> Self {
-        Self { target: None, state: State::Idle, limit, silence, reconnect, resting: false }
+        Self { target: None, state: State::Idle, limit, silence, reconnect, paused: false }
     }
 
     /// Whether messages can be sent.
@@ -64,7 +64,7 @@ impl Connection {
     }
 
     /// Sets the address. An open connection to another one is closed with 1000.
-    pub async fn aim(&mut self, target: Option<&str>) {
+    pub async fn set_target(&mut self, target: Option<&str>) {
         if self.target() == target {
             return;
         }
@@ -77,8 +77,8 @@ impl Connection {
     }
 
     /// Dials no more, until woken. An open connection stays open.
-    pub fn rest(&mut self) {
-        self.resting = true;
+    pub fn pause(&mut self) {
+        self.paused = true;
         if !matches!(self.state, State::Open(_) | State::Ended(..)) {
             self.state = State::Idle;
         }
@@ -86,7 +86,7 @@ impl Connection {
 
     /// Dials, at once if it is not connected.
     pub fn wake(&mut self) {
-        self.resting = false;
+        self.paused = false;
         if matches!(self.state, State::Waiting(_)) {
             self.state = State::Idle;
         }
@@ -135,7 +135,7 @@ impl Connection {
         loop {
             match &mut self.state {
                 State::Idle => match &self.target {
-                    Some(target) if !self.resting => {
+                    Some(target) if !self.paused => {
                         let (target, limit, silence) = (target.clone(), self.limit, self.silence);
                         self.state =
                             State::Dialing(Box::pin(async move { Link::connect(&target, limit, silence).await }));

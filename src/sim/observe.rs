@@ -10,20 +10,20 @@ pub const WAITING_EVENTS: usize = 1024;
 pub struct EventSender<E> {
     sender: mpsc::Sender<E>,
     missed: u64,
-    tell_missed: fn(u64) -> E,
+    missed_event: fn(u64) -> E,
 }
 
 impl<E> EventSender<E> {
     /// A channel of [`WAITING_EVENTS`]. An observer that does not read misses what comes then, and is told how many events it
-    /// missed (`tell_missed`) as soon as there is room.
-    pub fn new(tell_missed: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
+    /// missed (`missed_event`) as soon as there is room.
+    pub fn new(missed_event: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        (Self { sender, missed: 0, tell_missed }, receiver)
+        (Self { sender, missed: 0, missed_event }, receiver)
     }
 
     /// Tells one event.
-    pub fn tell(&mut self, event: E) {
-        if self.missed > 0 && self.sender.try_send((self.tell_missed)(self.missed)).is_ok() {
+    pub fn send(&mut self, event: E) {
+        if self.missed > 0 && self.sender.try_send((self.missed_event)(self.missed)).is_ok() {
             self.missed = 0;
         }
         // Nobody observes any more: that is no loss.
@@ -47,12 +47,12 @@ mod tests {
     fn a_slow_observer_learns_how_much_it_missed() {
         let (mut teller, mut events) = EventSender::new(Event::Missed);
         for n in 0..WAITING_EVENTS + 5 {
-            teller.tell(Event::Number(n));
+            teller.send(Event::Number(n));
         }
         for n in 0..WAITING_EVENTS {
             assert_eq!(events.try_recv(), Ok(Event::Number(n)));
         }
-        teller.tell(Event::Number(7));
+        teller.send(Event::Number(7));
         assert_eq!(events.try_recv(), Ok(Event::Missed(5)));
         assert_eq!(events.try_recv(), Ok(Event::Number(7)));
     }

@@ -112,10 +112,10 @@ pub struct Users {
 impl Users {
     /// Starts a client on the current runtime; it connects at once.
     pub fn start(options: UsersOptions) -> (Self, mpsc::Receiver<UsersEvent>) {
-        let (teller, events) = EventSender::new(UsersEvent::Missed);
+        let (observer, events) = EventSender::new(UsersEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
         let (status_sender, status) = watch::channel(Status::Offline);
-        let task = task::Task::new(&options, teller, status_sender);
+        let task = task::Task::new(&options, observer, status_sender);
         let task = tokio::spawn(task.run(options, receiver));
         (Self { commands, status, task }, events)
     }

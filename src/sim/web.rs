@@ -13,7 +13,7 @@ pub const MAX_REQUEST: usize = 1 << 20;
 
 /// What the pages tell about the phone.
 #[derive(Debug, Clone, Copy)]
-pub struct About<'a> {
+pub struct PhoneInfo<'a> {
     /// Hardware identifier.
     pub id: &'a str,
     /// Product.
@@ -26,7 +26,7 @@ pub struct About<'a> {
 
 /// One answered request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Served {
+pub struct ServedRequest {
     /// Method and path as they were asked for, shortened for people; a command shows only its first word.
     pub what: Box<str>,
     /// Status.
@@ -38,7 +38,11 @@ pub struct Served {
 /// Answers a request if `bytes` hold a complete one; `None`: more is to come.
 ///
 /// `run` carries out a command line and gives the text to show, or an error text (status 400).
-pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result<String, String>) -> Option<Served> {
+pub fn serve(
+    bytes: &[u8],
+    info: PhoneInfo<'_>,
+    run: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Option<ServedRequest> {
     if bytes.len() > MAX_REQUEST {
         return Some(served("request", 413, "text/plain", "too large\n", true));
     }
@@ -67,8 +71,8 @@ pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result
     let path = target.split('?').next().unwrap_or_default();
     let what = format!("{method} {path}");
     Some(match path {
-        "/" => served(&what, 200, "text/html; charset=utf-8", &page(about), body),
-        "/admin.xml" => served(&what, 200, "text/xml; charset=utf-8", &admin(about), body),
+        "/" => served(&what, 200, "text/html; charset=utf-8", &page(info), body),
+        "/admin.xml" => served(&what, 200, "text/xml; charset=utf-8", &admin(info), body),
         _ => served(&what, 404, "text/plain", "no such page\n", body),
     })
 }
@@ -79,7 +83,7 @@ fn body_length(head: &str) -> usize {
     lengths.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
 }
 
-fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> Served {
+fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> ServedRequest {
     let reason = match status {
         200 => "OK",
         404 => "Not Found",
@@ -92,19 +96,19 @@ fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> Served
     if body {
         answer.push_str(text);
     }
-    Served { what: what.into(), status, answer: answer.into_bytes() }
+    ServedRequest { what: what.into(), status, answer: answer.into_bytes() }
 }
 
-fn page(about: About<'_>) -> String {
-    if let Some(page) = about.page {
+fn page(info: PhoneInfo<'_>) -> String {
+    if let Some(page) = info.page {
         return page.to_owned();
     }
-    let (id, product, version) = (escape(about.id), escape(about.product), escape(about.version));
+    let (id, product, version) = (escape(info.id), escape(info.product), escape(info.version));
     format!("<!doctype html><title>{product}</title><h1>{product} {id}</h1><p>{version}</p>\n")
 }
 
-fn admin(about: About<'_>) -> String {
-    let (id, product, version) = (escape(about.id), escape(about.product), escape(about.version));
+fn admin(info: PhoneInfo<'_>) -> String {
+    let (id, product, version) = (escape(info.id), escape(info.product), escape(info.version));
     format!("<?xml version=\"1.0\"?><info><sys id=\"{id}\" product=\"{product}\" version=\"{version}\"/></info>\n")
 }
 
@@ -125,9 +129,9 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const ABOUT: About<'_> = About { id: "00903341a0b1", product: "IP<112>", version: "13r3", page: None };
+    const ABOUT: PhoneInfo<'_> = PhoneInfo { id: "00903341a0b1", product: "IP<112>", version: "13r3", page: None };
 
-    fn ask(request: &str) -> Option<Served> {
+    fn ask(request: &str) -> Option<ServedRequest> {
         serve(request.as_bytes(), ABOUT, &mut |line| if line == "bad" { Err("no\n".into()) } else { Ok(line.into()) })
     }
 
@@ -140,8 +144,8 @@ mod tests {
             assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains(&format!("Content-Length: {}", body.len())));
             assert!(body.contains("00903341a0b1") && body.contains("IP&#60;112&#62;"));
         }
-        let about = About { page: Some("<p>other</p>"), ..ABOUT };
-        let served = serve(b"GET / HTTP/1.1\r\n\r\n", about, &mut |_| Err(String::new())).unwrap();
+        let info = PhoneInfo { page: Some("<p>other</p>"), ..ABOUT };
+        let served = serve(b"GET / HTTP/1.1\r\n\r\n", info, &mut |_| Err(String::new())).unwrap();
         assert!(served.answer.ends_with(b"\r\n\r\n<p>other</p>"));
         assert_eq!(ask("GET /secret HTTP/1.1\r\n\r\n").unwrap().status, 404);
         assert_eq!(ask("DELETE / HTTP/1.1\r\n\r\n").unwrap().status, 405);

@@ -10,8 +10,8 @@ use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
-    Attempt, EntryOrder, EntryState, PeopleRollout, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId,
-    Row, Trouble,
+    Attempt, EntryOrder, EntryState, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Row, Trouble,
+    UsersRoleRollout,
 };
 
 /// A request that has come to nothing is kept this long, so that its person can read why.
@@ -101,7 +101,7 @@ pub trait Requests: Send + Sync {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout>;
+    ) -> Result<UsersRoleRollout>;
 
     /// Adds rows without requests behind row `from`; those that are there stay. False if there is no such roll-out.
     async fn add_people_rows(&self, domain: &DomainName, id: RolloutId, from: u64, people: &[Person]) -> Result<bool>;
@@ -117,7 +117,7 @@ pub trait Requests: Send + Sync {
     ) -> Result<bool>;
 
     /// All roll-outs of a domain, newest first.
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>>;
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>>;
 
     /// Up to `limit` rows from row `from` on; `None` if there is no such roll-out.
     async fn people_rows(

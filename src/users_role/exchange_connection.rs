@@ -1,5 +1,6 @@
-//! The actor of a connection that a PBX, or a user of it, has opened to the Users instance
-//! (`docs/protocol/pbx.md` 1.1): carries between the socket, the door and the client of that PBX.
+//! The actor of a connection that an exchange, or a user of it, has opened to the Users instance
+//! (`docs/protocol/pbx.md` 1.1). Moves messages between the socket, the inbound session and the client of that
+//! exchange.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,55 +21,55 @@ use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter};
 use crate::node::Node;
 use crate::random;
-use crate::users_role::backend::exchange::{InboundRegistry, Link, LinkCommand};
+use crate::users_role::backend::exchange::{ConnectionCommand, InboundConnection, InboundRegistry};
 
-/// A little after the time for the log-in, so that it is over by then.
+/// Checked slightly after the log-in limit, so that it has passed.
 const LOGIN_OVER: Duration = LOGIN_TIME.saturating_add(Duration::from_millis(10));
 
 /// The actor of one connection.
-pub(crate) struct Exchange {
+pub(crate) struct ExchangeConnection {
     node: Arc<Node>,
-    switchboard: InboundRegistry,
+    registry: InboundRegistry,
     source: SourceKey,
-    door: InboundSession,
-    line: ConnectionHandle,
+    session: InboundSession,
+    connection: ConnectionHandle,
     joiner: FragmentJoiner,
     shutdown: Shutdown,
-    /// Set if this is the connection of a PBX that counts.
-    link: Option<Link>,
+    /// Set if this is the current connection of a configured exchange.
+    attached: Option<InboundConnection>,
     closed: Option<Close>,
 }
 
-/// What the client of the PBX wants; `None`: it is gone.
-struct Wanted(Option<LinkCommand>);
+/// A command of the client; `None`: it has dropped the channel.
+struct ClientCommand(Option<ConnectionCommand>);
 
-impl Exchange {
-    /// For a connection that was opened just now.
+impl ExchangeConnection {
+    /// An actor for a connection that has just been opened.
     pub(crate) fn new(
         node: Arc<Node>,
-        switchboard: InboundRegistry,
+        registry: InboundRegistry,
         source: SourceKey,
-        line: ConnectionHandle,
+        connection: ConnectionHandle,
         shutdown: Shutdown,
     ) -> Self {
         let mut entropy = [0; 32];
         random::fill(&mut entropy);
-        let door = InboundSession::new(clock::now(), entropy);
+        let session = InboundSession::new(clock::now(), entropy);
         let joiner = FragmentJoiner::default();
-        Self { node, switchboard, source, door, line, joiner, shutdown, link: None, closed: None }
+        Self { node, registry, source, session, connection, joiner, shutdown, attached: None, closed: None }
     }
 
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
         let mut actions = Vec::new();
-        self.door.on_text(&text, clock::now(), self.switchboard.door(), &mut actions);
+        self.session.on_text(&text, clock::now(), self.registry.settings(), &mut actions);
         let mut forward = false;
         for action in actions {
             forward |= action == InboundAction::Forward;
             self.perform(action, ctx);
         }
         if forward
-            && let Some(link) = &self.link
-            && !link.text(text)
+            && let Some(attached) = &self.attached
+            && !attached.text(text)
         {
             self.close(Close::Overload, ctx);
         }
@@ -84,31 +85,31 @@ impl Exchange {
             }
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
-                self.line.allow(self.node.app_settings.longest_after);
+                self.connection.allow(self.node.app_settings.longest_after);
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {
-                tracing::warn!("what calls itself a PBX has logged in under another name; ignored");
+                tracing::warn!("PbxInfo does not match the names of the log-in; ignored");
             }
             InboundAction::Forward => {}
         }
     }
 
     fn attach(&mut self, info: &PbxInfo, ctx: &mut WebsocketContext<Self>) {
-        let Some((link, orders)) = self.switchboard.attach(info) else {
-            tracing::info!("a PBX has connected that is not the one that counts; kept open, without use");
-            self.link = None;
+        let Some((attached, commands)) = self.registry.attach(info) else {
+            tracing::info!("an exchange that is not configured has connected; connection kept open, unused");
+            self.attached = None;
             return;
         };
-        self.link = Some(link);
-        let wanted = unfold(Some(orders), |orders: Option<mpsc::Receiver<LinkCommand>>| async move {
-            let mut orders = orders?;
-            let order = orders.recv().await;
-            // After this one nothing of this link counts here any more.
-            let last = matches!(order, None | Some(LinkCommand::Replaced));
-            Some((Wanted(order), (!last).then_some(orders)))
+        self.attached = Some(attached);
+        let commands = unfold(Some(commands), |commands: Option<mpsc::Receiver<ConnectionCommand>>| async move {
+            let mut commands = commands?;
+            let command = commands.recv().await;
+            // Later commands do not concern this connection.
+            let last = matches!(command, None | Some(ConnectionCommand::Replaced));
+            Some((ClientCommand(command), (!last).then_some(commands)))
         });
-        ctx.add_stream(wanted);
+        ctx.add_stream(commands);
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -118,13 +119,13 @@ impl Exchange {
     }
 }
 
-impl Actor for Exchange {
+impl Actor for ExchangeConnection {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_later(LOGIN_OVER, |exchange, ctx| {
             let mut actions = Vec::new();
-            exchange.door.timer(clock::now(), &mut actions);
+            exchange.session.timer(clock::now(), &mut actions);
             for action in actions {
                 exchange.perform(action, ctx);
             }
@@ -135,31 +136,31 @@ impl Actor for Exchange {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
+        metrics::count(Counter::AppClosed(self.closed.or(self.connection.fault()).unwrap_or(Close::ByPeer)));
     }
 }
 
-impl StreamHandler<Wanted> for Exchange {
-    fn handle(&mut self, Wanted(order): Wanted, ctx: &mut Self::Context) {
-        match order {
-            Some(LinkCommand::Text(text)) => ctx.text(text),
-            Some(LinkCommand::Close(code)) => {
+impl StreamHandler<ClientCommand> for ExchangeConnection {
+    fn handle(&mut self, ClientCommand(command): ClientCommand, ctx: &mut Self::Context) {
+        match command {
+            Some(ConnectionCommand::Text(text)) => ctx.text(text),
+            Some(ConnectionCommand::Close(code)) => {
                 ctx.close(Some(CloseReason { code: CloseCode::from(code), description: None }));
                 ctx.stop();
             }
-            // The connection stays; if it says again what it is, it counts again.
-            Some(LinkCommand::Replaced) => {}
+            // The connection stays open; another `PbxInfo` makes it current again.
+            Some(ConnectionCommand::Replaced) => {}
             None => self.close(Close::Overload, ctx),
         }
     }
 
-    /// The connection outlives what the client of the PBX had to say.
+    /// The connection outlives the command stream.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl StreamHandler<Result<ws::Message, ProtocolError>> for Exchange {
+impl StreamHandler<Result<ws::Message, ProtocolError>> for ExchangeConnection {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
-        let Some(incoming) = self.joiner.take(item, &self.line) else { return };
+        let Some(incoming) = self.joiner.take(item, &self.connection) else { return };
         match incoming {
             Incoming::Text(text) => self.text(text, ctx),
             Incoming::Pong(_) => {}

@@ -1,5 +1,5 @@
-//! Phones for many users at once. The list of users is in the store before the first code is made; then the codes are made, by
-//! whichever node has the turn, also after a restart in the middle of it.
+//! Roll-outs: one code for each of many users. The list of users is stored before the first code is requested; the
+//! codes are then requested by whichever node has the turn, also after a restart.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ use super::tenant::TenantShared;
 use crate::core::model::ids::{DomainName, NodeId, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
-    EntryState, PeopleRollout, Person, PersonId, PhoneRequest, Progress, RequestId, Row,
+    EntryState, Person, PersonId, PhoneRequest, Progress, RequestId, Row, UsersRoleRollout,
 };
 use crate::core::session::app::client::{Answer, Ask, AskError};
 use crate::metrics::{self, Counter, RequestEvent};
 use crate::random;
 use crate::users_role::devices_link::Link;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::order_intake::OrderIntake;
 use crate::users_role::service::UsersRole;
 
-/// Users of one roll-out at most.
+/// Largest number of users in a roll-out.
 pub const MAX_USERS: usize = 100_000;
 
-/// Rows that are looked at together.
+/// Rows read per page.
 const PAGE: usize = 500;
-/// Codes that are asked for at the same time.
-const TOGETHER: usize = 100;
-/// How often it is looked for roll-outs that lack codes, beside being woken.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// When Devices cannot be asked or asks for patience.
-const WAIT: Duration = Duration::from_secs(2);
-/// The turn at one roll-out, taken again for each page.
+/// Concurrent code requests.
+const CONCURRENT: usize = 100;
+/// Poll interval for roll-outs that lack codes, in addition to being woken.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+/// Delay when Devices cannot be reached or limits the rate.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long a node keeps its turn at a roll-out; renewed for each page.
 const TURN: Duration = Duration::from_secs(120);
 
-/// For whom a phone is wanted, and which.
-pub(super) struct Wanted<'a> {
+/// The contents of a new phone request.
+pub(super) struct RequestDetails<'a> {
     pub domain: &'a DomainName,
     pub person: &'a PersonId,
     pub sip: &'a str,
@@ -45,16 +45,16 @@ pub(super) struct Wanted<'a> {
     pub rollout: Option<RolloutId>,
 }
 
-/// Asks Devices for a code; the request is not kept yet.
+/// Requests a code from Devices; the phone request is not stored yet.
 pub(super) async fn ask_code(
     link: &Link,
-    wanted: &Wanted<'_>,
+    request_details: &RequestDetails<'_>,
     now: UnixMillis,
 ) -> std::result::Result<PhoneRequest, AskError> {
     let ask = Ask::Code {
-        category: wanted.category.into(),
-        sip: Some(wanted.sip).filter(|sip| !sip.is_empty()).map(Into::into),
-        rollout: wanted.rollout.is_some(),
+        category: request_details.category.into(),
+        sip: Some(request_details.sip).filter(|sip| !sip.is_empty()).map(Into::into),
+        rollout: request_details.rollout.is_some(),
     };
     let Answer::Code { code, valid_until } = link.ask(ask).await? else { return Err(AskError::Malformed) };
     metrics::count(Counter::Request(RequestEvent::Asked));
@@ -62,16 +62,16 @@ pub(super) async fn ask_code(
     random::fill(&mut id);
     Ok(PhoneRequest {
         id: RequestId::new(id),
-        domain: wanted.domain.clone(),
-        person: wanted.person.clone(),
-        sip: wanted.sip.into(),
-        name: wanted.name.into(),
-        category: wanted.category.into(),
-        app: wanted.app.into(),
+        domain: request_details.domain.clone(),
+        person: request_details.person.clone(),
+        sip: request_details.sip.into(),
+        name: request_details.name.into(),
+        category: request_details.category.into(),
+        app: request_details.app.into(),
         code,
         asked: now,
         valid_until: UnixMillis::from_seconds(valid_until),
-        rollout: wanted.rollout,
+        rollout: request_details.rollout,
         progress: Progress::Waiting,
         entry: EntryState::None,
         phone: None,
@@ -79,8 +79,8 @@ pub(super) async fn ask_code(
 }
 
 impl UsersRole {
-    /// Begins a roll-out, in a category and with an app that may be empty if there is only one. The codes are made behind this:
-    /// [`PeopleRollout::made`] says how many there are.
+    /// Begins a roll-out. Category and app may be empty if there is only one of them. The codes are requested in the
+    /// background; [`UsersRoleRollout::made`] counts them.
     pub async fn begin_rollout(
         &self,
         domain: &DomainName,
@@ -88,7 +88,7 @@ impl UsersRole {
         category: &str,
         app: &str,
         users: &[Person],
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         let tenant = self.tenant(domain)?;
         if users.is_empty() {
             return Err(UsersRoleError::NotFound("user"));
@@ -102,27 +102,27 @@ impl UsersRole {
             return Err(UsersRoleError::NotFound("roll-out"));
         }
         tenant.rollouts.notify_one();
-        Ok(PeopleRollout { rows: users.len() as u64, ..rollout })
+        Ok(UsersRoleRollout { rows: users.len() as u64, ..rollout })
     }
 
     /// All roll-outs of a domain, newest first.
-    pub async fn rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    pub async fn rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         Ok(self.tenant(domain)?.store.people_rollouts(domain).await?)
     }
 
-    /// One of them.
-    pub async fn rollout(&self, domain: &DomainName, id: RolloutId) -> Result<PeopleRollout> {
+    /// One roll-out.
+    pub async fn rollout(&self, domain: &DomainName, id: RolloutId) -> Result<UsersRoleRollout> {
         let all = self.rollouts(domain).await?;
         all.into_iter().find(|rollout| rollout.id == id).ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
-    /// Up to `limit` rows from row `from` on.
+    /// Up to `limit` rows, starting at `from`.
     pub async fn rows(&self, domain: &DomainName, id: RolloutId, from: u64, limit: usize) -> Result<Vec<Row>> {
         let rows = self.tenant(domain)?.store.people_rows(domain, id, from, limit).await?;
         rows.ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
-    /// Gives the user of a row a new code; an open one is taken back first.
+    /// Requests a new code for the user of a row; an open one is revoked first.
     pub async fn reissue(&self, domain: &DomainName, id: RolloutId, number: u64) -> Result<PhoneRequest> {
         let tenant = self.tenant(domain)?;
         let rollout = self.rollout(domain, id).await?;
@@ -135,19 +135,19 @@ impl UsersRole {
                 return Err(UsersRoleError::Conflict("a phone has used the code of this user"));
             }
         }
-        let wanted = wanted(domain, &rollout, &row);
-        let request = ask_code(&tenant.link, &wanted, tenant.store.now().await?).await?;
+        let request_details = request_details(domain, &rollout, &row);
+        let request = ask_code(&tenant.link, &request_details, tenant.store.now().await?).await?;
         tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
         if !tenant.store.give_row(domain, id, number, row.id.as_ref(), &request.id).await? {
-            // Somebody was faster; this code is no use to anybody.
+            // The row was given another code concurrently; this one is not needed.
             let _ = self.cancel(domain, &request.id).await;
             return Err(UsersRoleError::Conflict("the user has been given another code meanwhile"));
         }
-        tenant.placing.teller.tell(&request);
+        tenant.intake.changes.publish(&request);
         Ok(request)
     }
 
-    /// Takes the code of a row back. False if there is none that can be.
+    /// Revokes the code of a row. False if it has none that can be revoked.
     pub async fn cancel_row(&self, domain: &DomainName, id: RolloutId, number: u64) -> Result<bool> {
         match self.row(domain, id, number).await?.request {
             Some(request) => self.cancel(domain, &request.id).await,
@@ -155,7 +155,7 @@ impl UsersRole {
         }
     }
 
-    /// Forgets a roll-out. Its codes stay what they are.
+    /// Removes a roll-out. Its codes stay valid.
     pub async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
         Ok(self.tenant(domain)?.store.remove_people_rollout(domain, id).await?)
     }
@@ -165,8 +165,8 @@ impl UsersRole {
     }
 }
 
-fn wanted<'a>(domain: &'a DomainName, rollout: &'a PeopleRollout, row: &'a Row) -> Wanted<'a> {
-    Wanted {
+fn request_details<'a>(domain: &'a DomainName, rollout: &'a UsersRoleRollout, row: &'a Row) -> RequestDetails<'a> {
+    RequestDetails {
         domain,
         person: &row.person,
         sip: &row.sip,
@@ -177,19 +177,19 @@ fn wanted<'a>(domain: &'a DomainName, rollout: &'a PeopleRollout, row: &'a Row) 
     }
 }
 
-/// Makes the codes that roll-outs of one tenant lack, until it is dropped.
+/// Requests the missing codes of all roll-outs of one tenant, until dropped.
 pub(super) async fn make_codes(shared: std::sync::Arc<TenantShared>, node: NodeId) {
-    let placing = &shared.placing;
+    let intake = &shared.intake;
     loop {
-        let all = placing.store.people_rollouts(&placing.domain).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "roll-outs were not looked at");
+        let all = intake.store.people_rollouts(&intake.domain).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "roll-outs not read");
             Vec::new()
         });
-        let mut wait = LOOK_EVERY;
+        let mut wait = POLL_EVERY;
         for rollout in all.iter().filter(|rollout| rollout.made < rollout.rows) {
-            if let Err(error) = make(&shared.link, placing, rollout, &node).await {
-                tracing::warn!(domain = %placing.domain, rollout = rollout.id.0, %error, "roll-out waits");
-                wait = WAIT;
+            if let Err(error) = make_missing_codes(&shared.link, intake, rollout, &node).await {
+                tracing::warn!(domain = %intake.domain, rollout = rollout.id.0, %error, "roll-out paused");
+                wait = RETRY_AFTER;
             }
         }
         tokio::select! {
@@ -199,8 +199,13 @@ pub(super) async fn make_codes(shared: std::sync::Arc<TenantShared>, node: NodeI
     }
 }
 
-async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &NodeId) -> Result<()> {
-    let (store, domain, what) = (&placing.store, &placing.domain, format!("rollout {}", rollout.id.0));
+async fn make_missing_codes(
+    link: &Link,
+    intake: &OrderIntake,
+    rollout: &UsersRoleRollout,
+    node: &NodeId,
+) -> Result<()> {
+    let (store, domain, what) = (&intake.store, &intake.domain, format!("rollout {}", rollout.id.0));
     let mut from = 0;
     while store.take_turn(domain, &what, node, TURN).await? {
         let Some(rows) = store.people_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
@@ -211,11 +216,11 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
         let now = store.now().await?;
         let without: Vec<Row> = rows.into_iter().filter(|row| row.id.is_none()).collect();
         let made = stream::iter(without).map(|row| async move {
-            let request = ask_code(link, &wanted(domain, rollout, &row), now).await;
+            let request = ask_code(link, &request_details(domain, rollout, &row), now).await;
             request.map(|request| (row.number, request))
         });
         let (mut fresh, mut failed) = (Vec::new(), None);
-        for outcome in made.buffered(TOGETHER).collect::<Vec<_>>().await {
+        for outcome in made.buffered(CONCURRENT).collect::<Vec<_>>().await {
             match outcome {
                 Ok(made) => fresh.push(made),
                 Err(error) => failed = Some(error),
@@ -225,11 +230,11 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
         store.put_requests(domain, &requests).await?;
         let given = stream::iter(&fresh)
             .map(|(number, request)| store.give_row(domain, rollout.id, *number, None, &request.id));
-        for outcome in given.buffered(TOGETHER).collect::<Vec<_>>().await {
+        for outcome in given.buffered(CONCURRENT).collect::<Vec<_>>().await {
             outcome?;
         }
         for (_, request) in &fresh {
-            placing.teller.tell(request);
+            intake.changes.publish(request);
         }
         if let Some(error) = failed {
             return Err(error.into());

@@ -27,7 +27,7 @@ use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
-use crate::users_role::exchange_connection::Exchange;
+use crate::users_role::exchange_connection::ExchangeConnection;
 use crate::web::passthrough::{after_passthrough, pipe};
 
 /// A refused client has this long to take the answer.
@@ -39,7 +39,7 @@ enum Route {
     Devices,
     Apps,
     /// A PBX, or a user of it, at the Users instance.
-    Exchange,
+    ExchangeConnection,
 }
 
 /// What this process is.
@@ -48,7 +48,7 @@ pub struct Roles<'a> {
     /// It is Devices.
     pub devices: bool,
     /// It is a Users that PBXs connect to.
-    pub switchboard: Option<&'a InboundRegistry>,
+    pub inbound_registry: Option<&'a InboundRegistry>,
 }
 
 /// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two exist for the
@@ -65,7 +65,7 @@ fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> 
         return None;
     }
     if users.is_some_and(|users| *name == *users) {
-        return (!matches!(rest, Some("sysclients" | "passthrough"))).then_some(Route::Exchange);
+        return (!matches!(rest, Some("sysclients" | "passthrough"))).then_some(Route::ExchangeConnection);
     }
     if *name != *instance.name {
         return None;
@@ -120,7 +120,7 @@ where
             let first = parts.read_buf.freeze();
             // The dispatcher's buffers go when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            accepted.start(io, first, node, roles.switchboard, shutdown);
+            accepted.start(io, first, node, roles.inbound_registry, shutdown);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
@@ -147,7 +147,7 @@ impl Accepted {
         io: T,
         first: bytes::Bytes,
         node: Arc<Node>,
-        switchboard: Option<&InboundRegistry>,
+        inbound_registry: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -168,12 +168,12 @@ impl Accepted {
                 let users = AppActor::new(node, conn, source, line.clone());
                 actix_rt::spawn(run(io, opening, users, line, bounds, place));
             }
-            Route::Exchange => {
+            Route::ExchangeConnection => {
                 // Without a switchboard there is no such route.
-                let Some(switchboard) = switchboard.cloned() else { return };
+                let Some(inbound_registry) = inbound_registry.cloned() else { return };
                 let bounds = node.tuning.app_bounds;
                 let line = ConnectionHandle::new(node.app_settings.longest_before);
-                let exchange = Exchange::new(node, switchboard, source, line.clone(), shutdown.clone());
+                let exchange = ExchangeConnection::new(node, inbound_registry, source, line.clone(), shutdown.clone());
                 actix_rt::spawn(run(io, opening, exchange, line, bounds, place));
             }
         }
@@ -181,15 +181,15 @@ impl Accepted {
 }
 
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
-    let users = roles.switchboard.map(|board| &*board.door().instance);
+    let users = roles.inbound_registry.map(|board| &*board.settings().instance);
     let route = route(request.path(), &node.instance, users);
-    let route = route.filter(|route| roles.devices || *route == Route::Exchange);
+    let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
         Route::Devices => (Peer::Device, node.codes.attempt_limiter().devices_blocked(source)),
-        Route::Apps | Route::Exchange => (Peer::App, node.codes.attempt_limiter().apps_blocked(source)),
+        Route::Apps | Route::ExchangeConnection => (Peer::App, node.codes.attempt_limiter().apps_blocked(source)),
     };
     if let Some(wait) = blocked {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
@@ -217,7 +217,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     );
     let query = match route {
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
-        Route::Apps | Route::Exchange => Query::None,
+        Route::Apps | Route::ExchangeConnection => Query::None,
     };
     Ok(Accepted { route, answer, query, source, place })
 }
@@ -265,8 +265,8 @@ mod tests {
             assert_eq!(route(path, &instance, Some("users")), expected, "{path}");
         }
         for (path, expected) in [
-            ("/example.com/users", Some(Route::Exchange)),
-            ("/Example.com/users/innovaphone-users", Some(Route::Exchange)),
+            ("/example.com/users", Some(Route::ExchangeConnection)),
+            ("/Example.com/users/innovaphone-users", Some(Route::ExchangeConnection)),
             ("/example.com/users/sysclients", None),
             ("/example.net/users", None),
         ] {

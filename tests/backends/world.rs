@@ -26,8 +26,8 @@ pub const USERS: [(&str, &str, &str, &str); 4] = [
 ];
 
 pub fn csv() -> String {
-    let lines = USERS.iter().map(|(sip, name, groups, domain)| format!("{sip},{name},{groups},{domain}"));
-    format!("sip,name,groups,domain\n{}\n", lines.collect::<Vec<_>>().join("\n"))
+    let all_settings = USERS.iter().map(|(sip, name, groups, domain)| format!("{sip},{name},{groups},{domain}"));
+    format!("sip,name,groups,domain\n{}\n", all_settings.collect::<Vec<_>>().join("\n"))
 }
 
 pub fn domain() -> DomainName {

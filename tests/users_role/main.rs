@@ -6,10 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod dialled;
-mod dying;
 mod exchange;
 mod many;
+mod node_failures;
+mod outgoing_exchange;
+mod phone_requests;
 #[allow(dead_code)]
 #[path = "../kills/broker.rs"]
 mod process;
@@ -17,7 +18,6 @@ mod process;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod rollouts;
-mod story;
 mod world;
 
 // Where the processes look for it.

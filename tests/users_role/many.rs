@@ -104,7 +104,7 @@ pub fn with_notices(
         change(config);
     });
     let store = broker.store().clone();
-    let people = broker.people().clone();
+    let users_role = broker.people().clone();
     let handled = run(async {
         let watch = async {
             let mut settled = Duration::ZERO;
@@ -131,7 +131,7 @@ pub fn with_notices(
     run(async {
         for number in [0, NOTICES / 2, NOTICES - 1] {
             let who = who(number).guid;
-            let requests = people.requests_of(&domain(), &who).await.unwrap();
+            let requests = users_role.requests_of(&domain(), &who).await.unwrap();
             assert_eq!((requests.len(), requests[0].entry), (1, EntryState::Done));
         }
     });

@@ -10,7 +10,7 @@ use provbroker::core::model::ids::{Code, DeviceKey, DomainName, HardwareId};
 use provbroker::core::model::users_role::{EntryState, Person, PersonId, PhoneRequest, RequestId};
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport;
-use provbroker::users_role::{LinkStanding, RequestChange, UsersRole};
+use provbroker::users_role::{LinkStatus, RequestChange, UsersRole};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -72,14 +72,14 @@ pub fn with_users(config: &mut Config, files: &Files) {
 /// A broker with the Users role that has logged in.
 pub async fn started(keep: &Keep, files: &Files) -> (Broker, Arc<UsersRole>) {
     let broker = Broker::on(keep, |config| with_users(config, files));
-    let people = Arc::clone(broker.people());
+    let users_role = Arc::clone(broker.people());
     for domain in [domain(), other_domain()] {
         until("the Users role has logged in", async || {
-            (people.standing(&domain).await.unwrap().devices == LinkStanding::Up).then_some(())
+            (users_role.status(&domain).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
         .await;
     }
-    (broker, people)
+    (broker, users_role)
 }
 
 /// Waits until there is an answer.
@@ -96,13 +96,17 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 }
 
 /// Follows a request by what is told of it, until it is as it should be. What it was on the way there.
-pub async fn follow(people: &UsersRole, id: &RequestId, wanted: impl Fn(&PhoneRequest) -> bool) -> Vec<PhoneRequest> {
-    let mut news = people.watch(&domain()).unwrap();
-    let _looking = people.look_at(&domain(), id).unwrap();
+pub async fn follow(
+    users_role: &UsersRole,
+    id: &RequestId,
+    wanted: impl Fn(&PhoneRequest) -> bool,
+) -> Vec<PhoneRequest> {
+    let mut news = users_role.watch(&domain()).unwrap();
+    let _looking = users_role.follow_progress(&domain(), id).unwrap();
     let mut seen: Vec<PhoneRequest> = Vec::new();
     let wait = async {
         loop {
-            let now = people.request(&domain(), id).await.unwrap().unwrap();
+            let now = users_role.request(&domain(), id).await.unwrap().unwrap();
             if seen.last() != Some(&now) {
                 seen.push(now.clone());
             }

@@ -26,7 +26,7 @@ struct Budget {
 
 /// How a figure stands to its budget.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum BudgetStatus {
     Aim,
     Held,
     Missed,
@@ -37,16 +37,16 @@ impl Budget {
         Self { bound: Bound::AtMost(bound), aim: None }
     }
 
-    fn standing(&self, value: f64) -> Standing {
+    fn status(&self, value: f64) -> BudgetStatus {
         let within = |bound: f64| match self.bound {
             Bound::AtMost(_) => value <= bound,
             Bound::AtLeast(_) => value >= bound,
         };
         let (Bound::AtMost(bound) | Bound::AtLeast(bound)) = self.bound;
         match self.aim {
-            _ if !within(bound) => Standing::Missed,
-            Some(aim) if !within(aim) => Standing::Held,
-            _ => Standing::Aim,
+            _ if !within(bound) => BudgetStatus::Missed,
+            Some(aim) if !within(aim) => BudgetStatus::Held,
+            _ => BudgetStatus::Aim,
         }
     }
 }
@@ -87,9 +87,9 @@ fn of(report: &Value) -> Vec<Tile> {
 
 /// How many budgets are held, and how many there are figures for.
 pub fn held(report: &Value) -> (usize, usize) {
-    let standings: Vec<Standing> =
-        of(report).iter().filter_map(|tile| Some(tile.budget.as_ref()?.standing(tile.value))).collect();
-    (standings.iter().filter(|standing| **standing != Standing::Missed).count(), standings.len())
+    let standings: Vec<BudgetStatus> =
+        of(report).iter().filter_map(|tile| Some(tile.budget.as_ref()?.status(tile.value))).collect();
+    (standings.iter().filter(|status| **status != BudgetStatus::Missed).count(), standings.len())
 }
 
 /// The tiles; empty when there is no figure.
@@ -109,11 +109,11 @@ impl Tile {
         let Some(budget) = budget else {
             return format!("<div><dt>{name}</dt><dd><b>{value_text}</b></dd></div>\n");
         };
-        let (class, shape, word) = match (budget.standing(*value), budget.aim) {
-            (Standing::Aim, None) => ("ok", "held", "held"),
-            (Standing::Aim, Some(_)) => ("ok", "held", "held, and the aim"),
-            (Standing::Held, _) => ("near", "near", "held, not the aim"),
-            (Standing::Missed, _) => ("wrong", "missed", "missed"),
+        let (class, shape, word) = match (budget.status(*value), budget.aim) {
+            (BudgetStatus::Aim, None) => ("ok", "held", "held"),
+            (BudgetStatus::Aim, Some(_)) => ("ok", "held", "held, and the aim"),
+            (BudgetStatus::Held, _) => ("near", "near", "held, not the aim"),
+            (BudgetStatus::Missed, _) => ("wrong", "missed", "missed"),
         };
         let (sign_of_bound, bound) = match budget.bound {
             Bound::AtMost(bound) => ("≤", bound),

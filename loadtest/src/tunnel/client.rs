@@ -13,7 +13,7 @@ use provbroker::core::protocol::sysclient::auth::device_digest;
 use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
 /// Longest wait for any answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Text frame.
 pub const TEXT: u8 = 1;
@@ -51,8 +51,8 @@ impl Device {
     fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
         let stream = TcpStream::connect(server).context("connect")?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(stream)
     }
 

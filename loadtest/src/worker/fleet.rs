@@ -11,7 +11,7 @@ use provbroker::core::model::ids::HardwareId;
 
 use super::device_socket::DeviceSocket;
 use super::tls::{Tickets, Tls};
-use crate::device::{Device, Failure, Heard, Kit, Peer};
+use crate::device::{Device, DeviceProfile, Failure, Peer, ReadOutcome};
 use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
 use crate::ws;
 use outcome_counts::OutcomeCounts;
@@ -52,7 +52,7 @@ struct Slot {
 /// A group and what it has come to.
 struct DeviceGroup {
     group: Group,
-    kit: Kit,
+    profile: DeviceProfile,
     /// Upgrade requests by domain, then server.
     requests: Vec<Vec<Vec<u8>>>,
     tally: OutcomeCounts,
@@ -102,10 +102,10 @@ impl Fleet {
     }
 
     /// Carries out an order. What takes time is answered later, among the [`Self::reports`].
-    pub fn obey(&mut self, order: WorkerCommand, now: u64) -> anyhow::Result<Option<Report>> {
+    pub fn execute(&mut self, order: WorkerCommand, now: u64) -> anyhow::Result<Option<Report>> {
         match order {
             WorkerCommand::Play { run, groups } => self.play(run, groups)?,
-            WorkerCommand::Aim { servers, floor, tls } => {
+            WorkerCommand::SetServers { servers, floor, tls } => {
                 // Tickets are good only for the configuration that they were got with.
                 if self.tls.as_ref().map(Tls::order) != tls.as_ref() {
                     self.tls = tls.map(|order| Tls::new(order, &self.tickets)).transpose()?;
@@ -113,7 +113,7 @@ impl Fleet {
                 self.servers = servers;
                 let peer = if floor { Peer::Floor } else { Peer::Broker };
                 for troop in &mut self.troops {
-                    troop.kit.peer = peer;
+                    troop.profile.peer = peer;
                     let request = |path: &String, server: &SocketAddr| ws::upgrade_request(&server.to_string(), path);
                     let of = |path| self.servers.iter().map(|server| request(path, server)).collect();
                     troop.requests = troop.group.paths.iter().map(of).collect();
@@ -134,10 +134,10 @@ impl Fleet {
             }
             WorkerCommand::Go { return_us, tick_us, seed } => {
                 self.return_us = return_us;
-                self.go(now, tick_us, seed);
+                self.start(now, tick_us, seed);
                 return Ok(None);
             }
-            WorkerCommand::Tell => return Ok(Some(Report::Outcome(self.outcome()))),
+            WorkerCommand::ReportOutcome => return Ok(Some(Report::Outcome(self.outcome()))),
             WorkerCommand::Leave => {
                 self.run = None;
                 self.due.clear();
@@ -157,8 +157,8 @@ impl Fleet {
                 let (line, phase, group) = (None, Phase::Away, u16::try_from(index)?);
                 self.slots.push(Slot { device, group, number, line, phase, intended: 0, attempt: 0, counted: false });
             }
-            let kit = Kit::new(Peer::Broker, group.admin_password.clone());
-            self.troops.push(DeviceGroup { group, kit, requests: Vec::new(), tally: OutcomeCounts::default() });
+            let profile = DeviceProfile::new(Peer::Broker, group.admin_password.clone());
+            self.troops.push(DeviceGroup { group, profile, requests: Vec::new(), tally: OutcomeCounts::default() });
         }
         Ok(())
     }
@@ -211,14 +211,14 @@ impl Fleet {
                 Some(length) => length,
             };
             self.out.clear();
-            let kit = &self.troops[usize::from(slot.group)].kit;
-            let heard = slot.device.hear(kit, &self.buffer[..length], &mut self.out)?;
+            let profile = &self.troops[usize::from(slot.group)].profile;
+            let outcome = slot.device.receive(profile, &self.buffer[..length], &mut self.out)?;
             if !self.out.is_empty() {
                 line.send(&self.out).map_err(|error| broken(&error))?;
             }
             // Then the rest is announced by another event, unless the end has been already.
             let drained = line.is_drained_by(length, self.buffer.len()) && !over;
-            if heard == Heard::Registered {
+            if outcome == ReadOutcome::Registered {
                 self.registered(at, now);
             }
             if drained {

@@ -32,7 +32,7 @@ pub enum Event<'a> {
     Text(ConnId, &'a str),
     /// A connection is gone.
     Closed(ConnId),
-    /// The time of [`PbxSim::next_wake`] has come.
+    /// The time of [`ExchangeSim::next_wake`] has come.
     Timer,
 }
 
@@ -47,7 +47,7 @@ pub enum Action {
 
 /// What tests look at.
 #[derive(Debug, Default, Clone)]
-pub struct Seen {
+pub struct Observations {
     /// Messages by type, in the order of arrival.
     pub messages: Vec<(Tick, Box<str>)>,
     /// The text of every `UpdateObject`.
@@ -66,7 +66,7 @@ pub struct Seen {
     pub entered: BTreeMap<(Box<str>, Box<str>), usize>,
 }
 
-impl Seen {
+impl Observations {
     /// How many messages of a type have come.
     pub fn count(&self, mt: &str) -> usize {
         self.messages.iter().filter(|(_, seen)| **seen == *mt).count()

@@ -11,9 +11,9 @@ use crate::core::protocol::appws::message::Request;
 use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::entry::DeviceEntry;
 
-pub use super::event::{Action, ConnId, Event, Identity, Seen};
+pub use super::event::{Action, ConnId, Event, Identity, Observations};
 
-use super::objects::{Objects, PbxObject, json_of, quoted};
+use super::objects::{ExchangeObject, Objects, json_of, quoted};
 use super::switches::{Edit, Switches};
 
 /// A PBX refuses connections for so long after it has restarted over a request that it could not take.
@@ -40,7 +40,7 @@ pub(super) struct Conn {
 
 /// See the module.
 #[derive(Debug)]
-pub struct PbxSim {
+pub struct ExchangeSim {
     /// Names and password.
     pub identity: Identity,
     /// How it behaves.
@@ -52,7 +52,7 @@ pub struct PbxSim {
     /// SIP name of a user who logs in instead of the app object, and says to be the PBX.
     pub forged_sip: Option<Box<str>>,
     /// What has come.
-    pub seen: Seen,
+    pub observed: Observations,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) updates_open: VecDeque<Tick>,
     open: Vec<Tick>,
@@ -63,7 +63,7 @@ pub struct PbxSim {
     last_guid: u64,
 }
 
-impl PbxSim {
+impl ExchangeSim {
     /// A PBX without objects but the app `phone`.
     pub fn new(identity: Identity, switches: Switches) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl PbxSim {
             objects: Objects::default(),
             apps: vec![("phone".into(), None)],
             forged_sip: None,
-            seen: Seen::default(),
+            observed: Observations::default(),
             conns: BTreeMap::new(),
             updates_open: VecDeque::new(),
             open: Vec::new(),
@@ -101,8 +101,8 @@ impl PbxSim {
             ("loc".into(), quoted(&self.identity.pbx).into()),
             ("config".into(), quoted("Staff").into()),
         ];
-        self.objects.put(PbxObject { guid: guid.clone(), members });
-        self.tell(&guid, "ReplicateAdd", None, now);
+        self.objects.put(ExchangeObject { guid: guid.clone(), members });
+        self.notify_sessions(&guid, "ReplicateAdd", None, now);
         guid
     }
 
@@ -111,14 +111,14 @@ impl PbxSim {
         if let Some(object) = self.objects.get_mut(guid) {
             object.members.retain(|(name, _)| &**name != "devices");
             object.members.push(("devices".into(), devices.into()));
-            self.tell(guid, "ReplicateUpdate", None, now);
+            self.notify_sessions(guid, "ReplicateUpdate", None, now);
         }
     }
 
     /// Deletes a user.
     pub fn delete(&mut self, guid: &str, now: Tick) {
         if self.objects.remove(guid).is_some() {
-            self.tell(guid, "ReplicateDel", None, now);
+            self.notify_sessions(guid, "ReplicateDel", None, now);
         }
     }
 
@@ -144,7 +144,7 @@ impl PbxSim {
             Event::Accepted(id) => self.open(id, false),
             Event::Dialled(id) => {
                 self.open(id, true);
-                self.say(id, r#"{"mt":"AppChallenge"}"#.into(), Duration::ZERO, now);
+                self.schedule(id, r#"{"mt":"AppChallenge"}"#.into(), Duration::ZERO, now);
             }
             Event::Text(id, text) => self.text(id, text, now, actions),
             Event::Closed(id) => {
@@ -170,7 +170,7 @@ impl PbxSim {
     }
 
     /// Puts a message on its way; those of one connection never overtake each other.
-    pub(super) fn say(&mut self, id: ConnId, mut text: String, delay: Duration, now: Tick) {
+    pub(super) fn schedule(&mut self, id: ConnId, mut text: String, delay: Duration, now: Tick) {
         if self.switches.extra_members && text.ends_with('}') {
             text.truncate(text.len() - 1);
             text.push_str(r#","x-unknown":{"a":[1,null]}}"#);
@@ -198,7 +198,7 @@ impl PbxSim {
         let Ok(request) = Request::parse(text) else { return self.cut(id, actions) };
         let Some(conn) = self.conns.get(&id) else { return };
         let (dialled, inside) = (conn.dialled, conn.inside);
-        self.seen.messages.push((now, request.mt.clone()));
+        self.observed.messages.push((now, request.mt.clone()));
         match (&*request.mt, dialled, inside) {
             ("AppChallenge", false, _) => {
                 self.challenges += 1;
@@ -207,13 +207,13 @@ impl PbxSim {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.challenge = challenge;
                 }
-                self.say(id, answer, Duration::ZERO, now);
+                self.schedule(id, answer, Duration::ZERO, now);
             }
             ("AppLogin", false, false) => self.check(id, &request, now),
             ("AppChallengeResult", true, false) => {
                 let challenge = request.body.str("challenge").unwrap_or_default();
                 let login = self.log_in(challenge);
-                self.say(id, login, Duration::ZERO, now);
+                self.schedule(id, login, Duration::ZERO, now);
             }
             ("AppLoginResult", true, false) => self.introduce(id, &request.body, now, actions),
             (_, _, true) if request.api.is_some() => self.call(id, &request, text, now, actions),
@@ -230,13 +230,13 @@ impl PbxSim {
             && login.app_name() == &*self.identity.object;
         let (ok, app) = (conn.inside, quoted(&login.app));
         if ok {
-            self.seen.logged_in += 1;
+            self.observed.logged_in += 1;
         } else {
-            self.seen.refused += 1;
+            self.observed.refused += 1;
         }
         let domain = quoted(&self.identity.domain);
         let answer = format!(r#"{{"mt":"AppLoginResult","app":{app},"domain":{domain},"ok":{ok}}}"#);
-        self.say(id, answer, Duration::ZERO, now);
+        self.schedule(id, answer, Duration::ZERO, now);
     }
 
     fn log_in(&self, challenge: &str) -> String {
@@ -257,10 +257,10 @@ impl PbxSim {
 
     fn introduce(&mut self, id: ConnId, result: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
         if result.bool("ok") != Some(true) {
-            self.seen.refused += 1;
+            self.observed.refused += 1;
             return self.cut(id, actions);
         }
-        self.seen.logged_in += 1;
+        self.observed.logged_in += 1;
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.inside = true;
         }
@@ -275,7 +275,7 @@ impl PbxSim {
         let ask = format!(r#"{{"mt":"AppInfo","app":{},"src":"1"}}"#, quoted(object));
         let messages = if self.switches.app_info_first { [ask, info] } else { [info, ask] };
         for text in messages {
-            self.say(id, text, Duration::ZERO, now);
+            self.schedule(id, text, Duration::ZERO, now);
         }
     }
 
@@ -294,13 +294,13 @@ impl PbxSim {
         let delay = if is_update { self.switches.update_delay } else { Duration::ZERO };
         self.open.retain(|until| *until > now);
         self.open.push(now + delay.max(self.switches.delay));
-        self.seen.most_open = self.seen.most_open.max(self.open.len());
+        self.observed.most_open = self.observed.most_open.max(self.open.len());
         match api {
             "PbxAdminApi" => self.admin(id, request, text, now, actions),
             "PbxTableUsers" => self.table(id, request, now, actions),
             _ => {}
         }
-        let nth = self.seen.count(&request.mt);
+        let nth = self.observed.count(&request.mt);
         let editors = self.switches.editors.clone();
         for editor in editors.into_iter().filter(|editor| *editor.mt == *request.mt && editor.nth == nth) {
             if let Some(Value::String(guid)) = request.body.get("guid") {
@@ -322,7 +322,7 @@ impl PbxSim {
             text.push(',');
             text.push_str(rest);
         }
-        self.say(id, text + "}", delay, now);
+        self.schedule(id, text + "}", delay, now);
     }
 
     fn edit(&mut self, guid: &str, edit: &Edit, now: Tick) {

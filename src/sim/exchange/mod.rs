@@ -1,5 +1,5 @@
 //! A simulated PBX (`docs/protocol/pbx.md` section 7): objects, replication, registrations, and the switches for
-//! everything that the protocol leaves open. [`machine::PbxSim`] is pure; [`run::Running`] puts it on sockets, in
+//! everything that the protocol leaves open. [`machine::ExchangeSim`] is pure; [`run::Running`] puts it on sockets, in
 //! either direction.
 
 mod admin;

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, accept_async_with_config, connect_async_with_config};
 
-use super::machine::{Action, ConnId, Event, PbxSim};
+use super::machine::{Action, ConnId, Event, ExchangeSim};
 use crate::core::model::time::Tick;
 use crate::sim::transport::choose_crypto;
 use crate::sim::{Clock, sleep_until_tick};
@@ -55,7 +55,7 @@ enum Input {
 /// A PBX that runs. Dropping it breaks all connections off.
 #[derive(Debug)]
 pub struct Running {
-    sim: Arc<Mutex<PbxSim>>,
+    sim: Arc<Mutex<ExchangeSim>>,
     clock: Arc<Clock>,
     changed: Arc<Notify>,
     address: Option<SocketAddr>,
@@ -65,9 +65,9 @@ pub struct Running {
 
 impl Running {
     /// Starts on the current runtime.
-    pub fn start(sim: PbxSim, place: ConnectionSource) -> io::Result<Self> {
+    pub fn start(sim: ExchangeSim, source: ConnectionSource) -> io::Result<Self> {
         choose_crypto();
-        let address = match &place {
+        let address = match &source {
             ConnectionSource::Listen(listener) => Some(listener.local_addr()?),
             ConnectionSource::Dial { .. } => None,
         };
@@ -84,7 +84,7 @@ impl Running {
             writers: BTreeMap::new(),
             last: 0,
         };
-        let task = tokio::spawn(task.run(place, happenings, stopped));
+        let task = tokio::spawn(task.run(source, happenings, stopped));
         Ok(Self { sim, clock, changed, address, stop: Some(stop), task })
     }
 
@@ -94,14 +94,14 @@ impl Running {
     }
 
     /// Looks at the machine, or changes something in it.
-    pub fn with<R>(&self, look: impl FnOnce(&mut PbxSim, Tick) -> R) -> R {
+    pub fn with<R>(&self, look: impl FnOnce(&mut ExchangeSim, Tick) -> R) -> R {
         let result = look(&mut locked(&self.sim), self.clock.now());
         self.changed.notify_one();
         result
     }
 
     /// Breaks all connections off, as a power cut does, and gives the machine back: its objects survive a restart.
-    pub async fn stop(mut self) -> Option<PbxSim> {
+    pub async fn stop(mut self) -> Option<ExchangeSim> {
         if let Some(stop) = self.stop.take() {
             // If the task has ended already, there is nothing to stop.
             let _ = stop.send(());
@@ -119,7 +119,7 @@ impl Running {
 }
 
 /// A panic while it was locked has been reported; what the machine holds is still right for a simulator.
-fn locked(sim: &Mutex<PbxSim>) -> MutexGuard<'_, PbxSim> {
+fn locked(sim: &Mutex<ExchangeSim>) -> MutexGuard<'_, ExchangeSim> {
     sim.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -130,7 +130,7 @@ struct Writer {
 }
 
 struct Task {
-    sim: Arc<Mutex<PbxSim>>,
+    sim: Arc<Mutex<ExchangeSim>>,
     clock: Arc<Clock>,
     changed: Arc<Notify>,
     /// A connection has ended.
@@ -143,18 +143,18 @@ struct Task {
 impl Task {
     async fn run(
         mut self,
-        place: ConnectionSource,
+        source: ConnectionSource,
         mut happenings: mpsc::Receiver<Input>,
         mut stop: oneshot::Receiver<()>,
     ) {
-        let opener = tokio::spawn(open(place, self.events.clone(), Arc::clone(&self.ended)));
+        let opener = tokio::spawn(open(source, self.events.clone(), Arc::clone(&self.ended)));
         loop {
             let wake = locked(&self.sim).next_wake();
             tokio::select! {
                 // Also when the handle is dropped.
                 _ = &mut stop => break,
-                happening = happenings.recv() => match happening {
-                    Some(happening) => self.happened(happening),
+                input = happenings.recv() => match input {
+                    Some(input) => self.on_input(input),
                     None => break,
                 },
                 () = sleep_until_tick(&self.clock, wake) => self.on(Event::Timer),
@@ -168,8 +168,8 @@ impl Task {
         }
     }
 
-    fn happened(&mut self, happening: Input) {
-        match happening {
+    fn on_input(&mut self, input: Input) {
+        match input {
             Input::Opened(socket, dialled) => {
                 self.last += 1;
                 let id = self.last;
@@ -216,9 +216,9 @@ impl Task {
     }
 }
 
-async fn open(place: ConnectionSource, events: mpsc::Sender<Input>, ended: Arc<Notify>) {
+async fn open(source: ConnectionSource, events: mpsc::Sender<Input>, ended: Arc<Notify>) {
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
-    match place {
+    match source {
         ConnectionSource::Listen(listener) => loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             // Small messages go back and forth.
@@ -256,7 +256,7 @@ async fn read(mut stream: SplitStream<Socket>, id: ConnId, events: mpsc::Sender<
     let _ = events.send(Input::Closed(id)).await;
 }
 
-async fn write(mut sink: SplitSink<Socket, Message>, mut texts: mpsc::Receiver<String>, sim: Arc<Mutex<PbxSim>>) {
+async fn write(mut sink: SplitSink<Socket, Message>, mut texts: mpsc::Receiver<String>, sim: Arc<Mutex<ExchangeSim>>) {
     while let Some(text) = texts.recv().await {
         let fragments = locked(&sim).switches.fragments;
         let sent = if fragments { send_in_parts(&mut sink, text).await } else { sink.send(Message::text(text)).await };

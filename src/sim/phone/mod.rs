@@ -133,9 +133,9 @@ impl Phone {
         options: PhoneOptions,
         http: reqwest::Client,
     ) -> Result<(Self, mpsc::Receiver<PhoneEvent>), StateFileError> {
-        let (teller, events) = EventSender::new(PhoneEvent::Missed);
+        let (observer, events) = EventSender::new(PhoneEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-        let phone = task::Task::new(options, http, teller)?;
+        let phone = task::Task::new(options, http, observer)?;
         Ok((Self { commands, task: tokio::spawn(phone.run(receiver)) }, events))
     }
 

@@ -17,15 +17,15 @@ use crate::core::session::device::client::Event;
 use crate::core::session::device::settings::{Action, Now, Part, Settings};
 use crate::sim::transport::{self, LinkError};
 
-type Moving<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
+type Transfer<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
 
 /// What is being carried out.
 #[derive(Default)]
-enum Work {
+enum CurrentTransfer {
     #[default]
     Nothing,
-    Load(Part, LoadCommand, Moving<usize>),
-    Put(Option<(Final, Box<str>)>, Moving<()>),
+    Load(Part, LoadCommand, Transfer<usize>),
+    Put(Option<(Final, Box<str>)>, Transfer<()>),
     Restart(Instant),
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Transferred {
 /// The orders of a phone.
 #[derive(Default)]
 pub(super) struct Orders {
-    work: Work,
+    current: CurrentTransfer,
     queue: VecDeque<Action>,
     /// What would cut the connection on which it was asked for; it waits until the answer is out.
     after_answer: Vec<Action>,
@@ -48,22 +48,22 @@ pub(super) struct Orders {
 impl Orders {
     /// The next order that has been carried out. May be dropped and called again without loss.
     pub(super) async fn next(&mut self) -> Transferred {
-        let done = match &mut self.work {
-            Work::Nothing => std::future::pending().await,
-            Work::Load(part, order, moving) => {
-                let result = moving.await;
+        let done = match &mut self.current {
+            CurrentTransfer::Nothing => std::future::pending().await,
+            CurrentTransfer::Load(part, order, transfer) => {
+                let result = transfer.await;
                 Transferred::Load(*part, order.clone(), result)
             }
-            Work::Put(last, moving) => {
-                let result = moving.await;
+            CurrentTransfer::Put(last, transfer) => {
+                let result = transfer.await;
                 Transferred::Put(last.clone(), result)
             }
-            Work::Restart(until) => {
+            CurrentTransfer::Restart(until) => {
                 sleep_until(Some(*until)).await;
                 Transferred::Restart
             }
         };
-        self.work = Work::Nothing;
+        self.current = CurrentTransfer::Nothing;
         done
     }
 
@@ -98,10 +98,11 @@ impl Task {
 
     /// The phone restarts: its connection is cut, and everything else waits.
     pub(super) fn restart(&mut self) {
-        self.teller.tell(PhoneEvent::Restarting);
-        self.orders = Orders { work: Work::Restart(Instant::now() + self.options.restart), ..Orders::default() };
+        self.observer.send(PhoneEvent::Restarting);
+        self.orders =
+            Orders { current: CurrentTransfer::Restart(Instant::now() + self.options.restart), ..Orders::default() };
         self.stop_polling();
-        self.connection.rest();
+        self.connection.pause();
         self.connection.kill();
     }
 
@@ -118,7 +119,7 @@ impl Task {
     pub(super) async fn type_code(&mut self, code: Code) {
         let actions = self.settings.typed(code.expose());
         self.on(Event::CodeTyped(code)).await;
-        self.keep();
+        self.save_state();
         self.carry_out(actions).await;
     }
 
@@ -133,14 +134,14 @@ impl Task {
             None if before.is_some() => self.on(Event::CodeRemoved).await,
             _ => {}
         }
-        self.keep();
+        self.save_state();
         self.carry_out(actions).await;
     }
 
     /// Runs a line that has come through the tunnel; its output, or what is wrong with it.
     pub(super) fn run_line(&mut self, line: &str) -> Result<String, String> {
         let actions = self.settings.run(&script::parse(line), self.now());
-        self.keep();
+        self.save_state();
         let (mut output, mut errors) = (String::new(), String::new());
         for action in actions {
             match action {
@@ -160,7 +161,7 @@ impl Task {
 
     async fn carry_out(&mut self, actions: Vec<Action>) {
         self.orders.queue.extend(actions);
-        while matches!(self.orders.work, Work::Nothing) {
+        while matches!(self.orders.current, CurrentTransfer::Nothing) {
             let Some(action) = self.orders.queue.pop_front() else { return };
             self.begin(action).await;
         }
@@ -171,21 +172,21 @@ impl Task {
             Action::Connect(address) => {
                 let address = address.as_ref().map(Secret::expose);
                 if address != self.connection.target() {
-                    self.teller.tell(PhoneEvent::AddressReceived(address.map(|a| without_query(a).into())));
-                    self.connection.aim(address).await;
+                    self.observer.send(PhoneEvent::AddressReceived(address.map(|a| without_query(a).into())));
+                    self.connection.set_target(address).await;
                 }
             }
-            Action::ShowForm => self.teller.tell(PhoneEvent::FormShown),
-            Action::HideForm => self.teller.tell(PhoneEvent::FormGone),
+            Action::ShowForm => self.observer.send(PhoneEvent::FormShown),
+            Action::HideForm => self.observer.send(PhoneEvent::FormGone),
             Action::Load(part, order) => {
                 let (http, url) = (self.http.clone(), order.url.clone());
-                let moving = Box::pin(async move { transport::load(&http, &url).await });
-                self.orders.work = Work::Load(part, order, moving);
+                let transfer = Box::pin(async move { transport::load(&http, &url).await });
+                self.orders.current = CurrentTransfer::Load(part, order, transfer);
             }
             Action::Put { url, body, last } => {
                 let http = self.http.clone();
-                let moving = Box::pin(async move { transport::put(&http, &url, body.expose().into()).await });
-                self.orders.work = Work::Put(last, moving);
+                let transfer = Box::pin(async move { transport::put(&http, &url, body.expose().into()).await });
+                self.orders.current = CurrentTransfer::Put(last, transfer);
             }
             // Nobody telephones with a simulated phone: it is always idle.
             Action::Restart { when_idle: _ } => self.restart(),
@@ -198,7 +199,7 @@ impl Task {
             Action::Print(_) => {}
             Action::Report(command) => {
                 let word = command.split(' ').next().unwrap_or_default();
-                self.teller.tell(PhoneEvent::Skipped(word.into()));
+                self.observer.send(PhoneEvent::Skipped(word.into()));
             }
         }
     }
@@ -208,30 +209,30 @@ impl Task {
         let follow_up = match transferred {
             Transferred::Load(part, order, Ok(bytes)) => {
                 let serial = order.serial.clone();
-                self.teller.tell(PhoneEvent::Loaded { part, serial, bytes });
+                self.observer.send(PhoneEvent::Loaded { part, serial, bytes });
                 let actions = self.settings.loaded(part, &order);
                 let facts = super::facts(&self.settings.machine, self.options.ip);
                 self.on(Event::FactsChanged(Box::new(facts))).await;
                 actions
             }
             Transferred::Load(part, _, Err(error)) => {
-                self.teller.tell(PhoneEvent::LoadFailed { part, error: error.to_string().into() });
+                self.observer.send(PhoneEvent::LoadFailed { part, error: error.to_string().into() });
                 self.orders.drop_dependent();
                 self.settings.load_failed();
                 Vec::new()
             }
             Transferred::Put(last, Ok(())) => {
-                self.teller.tell(PhoneEvent::Stored);
+                self.observer.send(PhoneEvent::Stored);
                 self.settings.stored(last.as_ref())
             }
             Transferred::Put(_, Err(error)) => {
-                self.teller.tell(PhoneEvent::StoreFailed(error.to_string().into()));
+                self.observer.send(PhoneEvent::StoreFailed(error.to_string().into()));
                 self.orders.drop_dependent();
                 Vec::new()
             }
             Transferred::Restart => return self.start().await,
         };
-        self.keep();
+        self.save_state();
         for action in follow_up.into_iter().rev() {
             self.orders.queue.push_front(action);
         }

@@ -85,11 +85,11 @@ impl Devices {
         Self { socket, target }
     }
 
-    async fn say(&mut self, message: FromServer) {
+    async fn send(&mut self, message: FromServer) {
         self.socket.send(Message::binary(message.encode())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> FromDevice {
+    async fn receive(&mut self) -> FromDevice {
         match self.socket.next().await.unwrap().unwrap() {
             Message::Binary(bytes) => decode_from_device(&bytes).unwrap(),
             other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ impl Devices {
     }
 
     async fn identify(&mut self) -> Identify {
-        match self.hear().await {
+        match self.receive().await {
             FromDevice::Identify(identify) => *identify,
             other => panic!("{other:?}"),
         }
@@ -106,14 +106,14 @@ impl Devices {
     /// One HTTP request through the tunnel; the whole answer.
     async fn get(&mut self, session: u32, path: &str) -> String {
         let request = Bytes::from(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Send(request) }).await;
-        assert_eq!(self.hear().await, FromDevice::Tunnel { session, event: DeviceEvent::SendResult });
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Receive(8192) }).await;
-        let FromDevice::Tunnel { event: DeviceEvent::ReceiveResult(answer), .. } = self.hear().await else {
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Send(request) }).await;
+        assert_eq!(self.receive().await, FromDevice::Tunnel { session, event: DeviceEvent::SendResult });
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Receive(8192) }).await;
+        let FromDevice::Tunnel { event: DeviceEvent::ReceiveResult(answer), .. } = self.receive().await else {
             panic!("no receive result");
         };
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Shutdown }).await;
-        assert_eq!(self.hear().await, FromDevice::Tunnel { session, event: DeviceEvent::Shutdown });
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Shutdown }).await;
+        assert_eq!(self.receive().await, FromDevice::Tunnel { session, event: DeviceEvent::Shutdown });
         String::from_utf8(answer.to_vec()).unwrap()
     }
 }
@@ -179,7 +179,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
 
     let mut devices = Devices::accept(&devices_listener).await;
     assert_eq!(devices.identify().await.code, OfferedCode::Code(code()));
-    devices.say(FromServer::Password(Secret::new(PASSWORD))).await;
+    devices.send(FromServer::Password(Secret::new(PASSWORD))).await;
     until(&mut events, |event| *event == PhoneEvent::Member(Proof::Password)).await;
     assert!(devices.get(1, "/admin.xml").await.contains("00903341a0b1"));
     until(&mut events, |event| matches!(event, PhoneEvent::PageServed { status: 200, .. })).await;
@@ -197,7 +197,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     let (phone, mut events) = start(made);
     let mut devices = Devices::accept(&devices_listener).await;
     log_in(&mut devices).await;
-    devices.say(FromServer::Configuration { item: None, last: true }).await;
+    devices.send(FromServer::Configuration { item: None, last: true }).await;
     until(&mut events, |event| *event == PhoneEvent::Member(Proof::Served)).await;
     stop(phone, devices).await;
 }
@@ -205,7 +205,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
 /// The challenge of a known device.
 async fn log_in(devices: &mut Devices) {
     assert_eq!(devices.identify().await.code, OfferedCode::None, "the code is dropped with the password");
-    devices.say(FromServer::Challenge("4031886215".into())).await;
+    devices.send(FromServer::Challenge("4031886215".into())).await;
     assert!(devices.identify().await.answers("4031886215", &Secret::new(PASSWORD)));
 }
 

@@ -8,7 +8,7 @@ use super::{Observed, timed};
 use crate::core::model::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
-    Attempt, EntryOrder, PeopleRollout, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Row,
+    Attempt, EntryOrder, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Row, UsersRoleRollout,
 };
 use crate::metrics::StoreOp;
 use crate::store::users_role::{DeadOrder, OrderCounts, Placed, PutRequest};
@@ -60,7 +60,7 @@ impl<S: Store> Requests for Observed<S> {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         timed(StoreOp::PeopleRollout, self.0.begin_people_rollout(domain, name, category, app, users)).await
     }
 
@@ -79,7 +79,7 @@ impl<S: Store> Requests for Observed<S> {
         timed(StoreOp::PeopleRollout, self.0.give_row(domain, id, number, before, request)).await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         timed(StoreOp::PeopleRollout, self.0.people_rollouts(domain)).await
     }
 

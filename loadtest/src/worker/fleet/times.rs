@@ -33,7 +33,7 @@ pub struct Run {
 
 impl Fleet {
     /// Fixes the times of all arrivals; the run begins.
-    pub(super) fn go(&mut self, now: u64, tick_us: u64, seed: u64) {
+    pub(super) fn start(&mut self, now: u64, tick_us: u64, seed: u64) {
         let mut arrivals = Vec::new();
         for (index, troop) in self.troops.iter_mut().enumerate() {
             troop.tally = OutcomeCounts::default();

@@ -1,7 +1,8 @@
-//! An order: a phone is to be entered for its user at the backend.
+//! The entry order: an order to the backend to enter a phone for its user.
 //!
-//! There is one for each request whose phone is there. It is kept before the notice of Devices counts as handled, and carried
-//! out until the backend has the entry or says that it never will.
+//! There is one for each phone request that has a phone. It is stored before the notice of Devices is answered and
+//! repeated until the backend has the entry or refuses it for good. Implements `docs/protocol/pbx.md` section 4 as
+//! far as it holds for every backend.
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneFacts, RequestId};
 
-/// An order waits this long for its backend (`docs/protocol/pbx.md` section 4); then it has failed.
+/// An order that the backend has not taken within this time has failed (`docs/protocol/pbx.md` section 4).
 pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A phone to be entered for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryOrder {
-    /// The request; the idempotency key towards the backend, too.
+    /// Number of the phone request; also the idempotency key towards the backend.
     pub id: RequestId,
     /// Domain of the user.
     pub domain: DomainName,
@@ -25,7 +26,7 @@ pub struct EntryOrder {
     pub person: PersonId,
     /// Its SIP name.
     pub sip: Box<str>,
-    /// Its name, for people.
+    /// Its display name.
     pub name: Box<str>,
     /// Name of the category.
     pub category: Box<str>,
@@ -35,47 +36,53 @@ pub struct EntryOrder {
     pub code: Code,
     /// The phone.
     pub phone: PhoneFacts,
-    /// When the notice came, on the clock of the store.
+    /// When the notice was received, on the clock of the store.
     pub made: UnixMillis,
-    /// Attempts that have failed so far.
+    /// Failed attempts so far.
     pub attempts: u32,
 }
 
-/// What has come of an attempt to carry out an order.
+/// Outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// The backend has the entry.
     Done,
-    /// Not now; again after this time.
+    /// Failed for now; try again after this time.
     Again(Duration),
-    /// Never; it goes to those that an operator looks after.
+    /// Failed for good; kept for an operator.
     Never(Trouble),
 }
 
-/// How long to wait between attempts: twice as long each time, up to a bound.
+/// Exponential back-off: the wait doubles with each failed attempt, up to a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryDelays {
-    /// After the first attempt that has failed.
+    /// Wait after the first failed attempt.
     pub first: Duration,
-    /// At most.
+    /// Longest wait.
     pub longest: Duration,
 }
 
 impl RetryDelays {
-    /// The wait after `failed` attempts in a row, at least one. `spread` (0 to 1023, drawn at random) takes up to half of it away,
-    /// so that orders that have failed together are not all tried again together.
+    /// The wait after `failed` consecutive failures, at least one. `spread` (0 to 1023, random) shortens it by up to
+    /// half, so that orders that failed together are not retried together.
     pub fn wait(&self, failed: u32, spread: u32) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX));
-        let whole = doubled.min(self.longest);
-        whole.saturating_sub(whole * (spread % 1024) / 2048)
+        let bounded = doubled.min(self.longest);
+        bounded.saturating_sub(bounded * (spread % 1024) / 2048)
     }
 }
 
 impl EntryOrder {
-    /// When to try again after a failure that may pass; for good when the order has waited too long. `asked` is what the
-    /// backend asks for, which is kept if it is longer.
-    pub fn after_failure(&self, pace: &RetryDelays, asked: Option<Duration>, spread: u32, now: UnixMillis) -> Attempt {
-        let wait = pace.wait(self.attempts.saturating_add(1), spread).max(asked.unwrap_or_default());
+    /// What to do after a failure that may pass: retry, or give up once the order is older than [`MAX_WAIT`]. `asked`
+    /// is the wait that the backend asks for; the longer of the two counts.
+    pub fn after_failure(
+        &self,
+        delays: &RetryDelays,
+        asked: Option<Duration>,
+        spread: u32,
+        now: UnixMillis,
+    ) -> Attempt {
+        let wait = delays.wait(self.attempts.saturating_add(1), spread).max(asked.unwrap_or_default());
         if now + wait > self.made + MAX_WAIT { Attempt::Never(Trouble::GivenUp) } else { Attempt::Again(wait) }
     }
 }
@@ -85,7 +92,7 @@ mod tests {
     use super::*;
     use crate::core::model::ids::DeviceKey;
 
-    const PACE: RetryDelays = RetryDelays { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
+    const DELAYS: RetryDelays = RetryDelays { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
 
     fn order(attempts: u32) -> EntryOrder {
         EntryOrder {
@@ -111,17 +118,17 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_bound_and_spread() {
-        let waits: Vec<u64> = [1, 2, 3, 7, 8, 9, 40, u32::MAX].iter().map(|n| PACE.wait(*n, 0).as_secs()).collect();
+        let waits: Vec<u64> = [1, 2, 3, 7, 8, 9, 40, u32::MAX].iter().map(|n| DELAYS.wait(*n, 0).as_secs()).collect();
         assert_eq!(waits, [5, 10, 20, 320, 600, 600, 600, 600]);
-        assert_eq!(PACE.wait(0, 0).as_secs(), 5);
-        let least = PACE.wait(1, 1023);
+        assert_eq!(DELAYS.wait(0, 0).as_secs(), 5);
+        let least = DELAYS.wait(1, 1023);
         assert!(least > Duration::from_millis(2500) && least < Duration::from_millis(2510), "{least:?}");
     }
 
     #[test]
     fn an_order_is_given_up_after_its_time() {
         let now = UnixMillis(2_000_000);
-        let again = |attempts, asked, now| order(attempts).after_failure(&PACE, asked, 0, now);
+        let again = |attempts, asked, now| order(attempts).after_failure(&DELAYS, asked, 0, now);
         assert_eq!(again(0, None, now), Attempt::Again(Duration::from_secs(5)));
         assert_eq!(again(2, None, now), Attempt::Again(Duration::from_secs(20)));
         let hour = Duration::from_secs(3600);

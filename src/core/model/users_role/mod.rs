@@ -1,7 +1,7 @@
-//! People and their phones: who asks for a phone, what becomes of the request, and which entry the phone gets at the backend.
+//! Values and rules of the Users role: persons, phone requests, their progress, entry orders and roll-outs.
 //!
-//! The rules of the Users role (`docs/protocol/devices-api.md` section 7) as values: no connection, no clock, no store.
-//! Texts are not made here; whatever can go wrong has a name ([`Trouble`]), and the pages have a sentence for each.
+//! Implements `docs/protocol/devices-api.md` section 7. Knows no connection, no clock and no store, and makes no
+//! texts: each failure is a [`Trouble`], for which the pages have a sentence.
 
 mod entry_order;
 mod person;
@@ -12,5 +12,5 @@ mod rollout;
 pub use entry_order::{Attempt, EntryOrder, MAX_WAIT, RetryDelays};
 pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, UserPage, UserQuery};
 pub use phone_request::{EntryState, Phone, PhoneFacts, PhoneRequest, RequestId};
-pub use progress::{Progress, STAGES, Seen, Stage, Trouble, progress};
-pub use rollout::{Changed, PeopleRollout, Row};
+pub use progress::{Progress, ProgressInput, STAGES, Stage, Trouble, progress};
+pub use rollout::{Changed, Row, UsersRoleRollout};

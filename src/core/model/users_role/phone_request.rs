@@ -1,4 +1,4 @@
-//! A phone that somebody has asked for.
+//! The phone request: a person's request for a phone, with its code, progress and, later, the phone.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use crate::core::model::ids::{Code, DeviceKey, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::protocol::sysclient::auth::hex;
 
-/// What names a request: 32 hex digits, made of 128 random bits, so that nobody can guess one.
+/// Identifier of a phone request: 32 hex digits from 128 random bits, so that it cannot be guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct RequestId(Box<str>);
 
 impl RequestId {
-    /// Out of random bytes.
+    /// Formats random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         Self(hex(&random).into())
     }
@@ -47,7 +47,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// A phone as Devices describes it, as far as its user needs it.
+/// A phone as Devices describes it, reduced to what its user needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneFacts {
     /// Device key: a MAC address as twelve lower-case digits.
@@ -59,37 +59,37 @@ pub struct PhoneFacts {
     pub product: Box<str>,
     /// Version text.
     pub version: Box<str>,
-    /// The analogue port, if the code was used for one; the device is its gateway then.
+    /// The analogue port, if the code was used for one; the device is then its gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Box<str>>,
 }
 
-/// What has become of the device entry at the backend.
+/// State of the device entry at the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "trouble")]
 pub enum EntryState {
-    /// Nothing to enter yet: no phone has used the code.
+    /// No phone has used the code yet.
     None,
-    /// The order is kept and is carried out as soon as the backend can be reached.
+    /// The entry order is stored and waits to be carried out.
     Waiting,
     /// The backend has the entry.
     Done,
-    /// It cannot be entered. An operator can have it tried again.
+    /// The entry has failed for good. An operator can have it retried.
     Failed(Trouble),
 }
 
-/// A phone that somebody has asked for: one code.
+/// A person's request for a phone; it has one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneRequest {
-    /// Its number.
+    /// Identifier.
     pub id: RequestId,
     /// Domain of the user and of the code.
     pub domain: DomainName,
-    /// Who gets the phone.
+    /// The person.
     pub person: PersonId,
     /// Its SIP name.
     pub sip: Box<str>,
-    /// Its name, for people.
+    /// Its display name.
     pub name: Box<str>,
     /// Name of the category that the phone enters.
     pub category: Box<str>,
@@ -97,22 +97,23 @@ pub struct PhoneRequest {
     pub app: Box<str>,
     /// The code.
     pub code: Code,
-    /// When it was asked for, on the clock of the store.
+    /// When it was made, on the clock of the store.
     pub asked: UnixMillis,
-    /// End of validity of the code, as Devices said.
+    /// End of validity of the code, as told by Devices.
     pub valid_until: UnixMillis,
-    /// The roll-out that it belongs to.
+    /// The roll-out it belongs to, if any.
     pub rollout: Option<RolloutId>,
-    /// How far the phone is.
+    /// Progress of the phone.
     pub progress: Progress,
-    /// How far its entry at the backend is.
+    /// State of the entry at the backend.
     pub entry: EntryState,
     /// The phone, once it is known.
     pub phone: Option<PhoneFacts>,
 }
 
 impl PhoneRequest {
-    /// Whether nothing more will happen by itself: the phone is ready and entered, or the request has come to nothing.
+    /// Whether nothing more will happen by itself: the phone is ready and its entry decided, or the request has ended
+    /// without a phone.
     pub const fn is_over(&self) -> bool {
         match self.progress {
             Progress::Ready => matches!(self.entry, EntryState::Done | EntryState::Failed(_)),
@@ -131,13 +132,13 @@ impl PhoneRequest {
 /// A phone of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phone {
-    /// The request that brought it.
+    /// Its phone request.
     pub request: RequestId,
-    /// The phone as it is now; as it was when it came if Devices cannot be asked.
+    /// The phone as Devices knows it now; as it was when it entered if Devices cannot be asked.
     pub facts: PhoneFacts,
-    /// Whether it is connected; `None`: Devices was not asked, or cannot be now.
+    /// Whether it is connected; `None`: Devices was not asked, or cannot be asked.
     pub online: Option<bool>,
-    /// How far its entry at the backend is.
+    /// State of the entry at the backend.
     pub entry: EntryState,
 }
 

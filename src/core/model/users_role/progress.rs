@@ -1,17 +1,17 @@
-//! How far a phone is on its way, from what Devices says of its code and of itself.
+//! Derives the progress of a phone request from the timelines of its code and of its phone.
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::policy::blocked_reason::Reason;
 
-/// How far a phone is.
+/// Progress of a phone request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "trouble")]
 pub enum Progress {
     /// No phone has brought the code yet.
     Waiting,
-    /// The directory has told a phone where to go with it.
+    /// A phone has asked the directory with this code.
     Found,
     /// A phone has entered the domain.
     Entered,
@@ -21,44 +21,44 @@ pub enum Progress {
     Configuring,
     /// It is updated and configured.
     Ready,
-    /// The time of the code is over, and no phone has used it.
+    /// The code has expired unused.
     Expired,
-    /// The request was taken back.
+    /// The request was cancelled.
     Cancelled,
-    /// It stands still.
+    /// It is blocked.
     Failed(Trouble),
 }
 
-/// Why a phone stands still or has no entry. The pages have a sentence for each, and say what to do.
+/// Why a phone is blocked or has no entry. The pages have a sentence for each, which says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
-    /// The phone belongs to another domain, which has to take it out first. The code stays open.
+    /// The phone belongs to another domain, which has to remove it first. The code stays open.
     OtherDomain,
-    /// The update has failed; it is tried again.
+    /// The update has failed; it is retried.
     UpdateFailed,
-    /// A configuration could not be brought to the phone; it is tried again.
+    /// A configuration could not be applied; it is retried.
     ConfigurationFailed,
-    /// The phone has been let in and has not come back.
+    /// The phone has entered and has not connected again.
     PhoneAway,
-    /// The phone was taken out of the domain.
+    /// The phone was removed from the domain.
     PhoneGone,
-    /// The backend does not know the user any more.
+    /// The backend no longer knows the user.
     UserGone,
     /// The backend does not know the phone app.
     AppGone,
-    /// The phone is entered for somebody else, and is not to be moved.
+    /// The phone is entered for another user and may not be moved.
     TakenByOther,
-    /// The user has as many phones as can be entered.
+    /// The user has the highest number of phones that can be entered.
     TooManyPhones,
     /// The backend refuses the entry.
     Refused,
-    /// The backend could not be reached for as long as an order waits.
+    /// The backend was unavailable until the order timed out.
     GivenUp,
 }
 
 impl Trouble {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 11] = [
         Self::OtherDomain,
         Self::UpdateFailed,
@@ -73,7 +73,7 @@ impl Trouble {
         Self::GivenUp,
     ];
 
-    /// Its name: the same everywhere, and the key of its sentence.
+    /// Its stable name: used in stored records, and as key of its sentence.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OtherDomain => "other-domain",
@@ -91,18 +91,18 @@ impl Trouble {
     }
 }
 
-/// The way of a phone, as it is shown: from the code to the work.
+/// The stages that the pages show, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The code waits for a phone.
     Waiting,
-    /// A phone was found.
+    /// A phone has asked the directory with the code.
     Found,
     /// It has entered the domain.
     Entered,
-    /// Its software.
+    /// Its software is updated.
     Updating,
-    /// Its configuration.
+    /// It is configured.
     Configuring,
     /// It can be used.
     Ready,
@@ -113,7 +113,7 @@ pub const STAGES: [Stage; 6] =
     [Stage::Waiting, Stage::Found, Stage::Entered, Stage::Updating, Stage::Configuring, Stage::Ready];
 
 impl Progress {
-    /// The stage that it is in, or stands still in.
+    /// The stage it is in, or is blocked in.
     pub const fn stage(self) -> Stage {
         match self {
             Self::Waiting | Self::Expired | Self::Cancelled => Stage::Waiting,
@@ -125,34 +125,34 @@ impl Progress {
         }
     }
 
-    /// Whether it stays as it is, whatever comes.
+    /// Whether it can no longer change.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Ready | Self::Expired | Self::Cancelled)
     }
 }
 
-/// What Devices says of a code and of the phone that has used it.
+/// The timelines and the blocked reason that Devices reports for a code and its phone.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Seen<'a> {
-    /// What has happened to the code, oldest first.
+pub struct ProgressInput<'a> {
+    /// Timeline of the code, oldest first.
     pub code: &'a [TimelineEvent],
-    /// What has happened to the phone that has used it, oldest first; empty while none has.
+    /// Timeline of the phone that has used it, oldest first; empty while none has.
     pub phone: &'a [TimelineEvent],
-    /// Why nothing more happens, if nothing does.
-    pub standstill: Option<Reason>,
-    /// The notice has come: Devices has done what it had to do, or has given up waiting for that.
+    /// Blocked reason, if any.
+    pub blocked: Option<Reason>,
+    /// The notice has been received: Devices has finished its jobs, or waits for them no longer.
     pub noticed: bool,
 }
 
-/// How far the phone is.
-pub fn progress(seen: &Seen<'_>) -> Progress {
-    let entered = seen.code.iter().any(|step| matches!(step, TimelineEvent::Entered(_) | TimelineEvent::Port(_)));
-    if !entered && !seen.noticed {
-        return before_entry(seen);
+/// Computes the progress.
+pub fn progress(input: &ProgressInput<'_>) -> Progress {
+    let entered = input.code.iter().any(|step| matches!(step, TimelineEvent::Entered(_) | TimelineEvent::Port(_)));
+    if !entered && !input.noticed {
+        return before_entry(input);
     }
-    // What happened to the phone in an earlier life says nothing of this one.
-    let since = seen.phone.iter().rposition(|step| matches!(step, TimelineEvent::Entered(_))).map_or(0, |at| at + 1);
-    let latest = seen.phone.iter().skip(since).rev().find_map(|step| match step {
+    // Only events since the last entry count; the phone may have been in a domain before.
+    let since = input.phone.iter().rposition(|step| matches!(step, TimelineEvent::Entered(_))).map_or(0, |at| at + 1);
+    let latest = input.phone.iter().skip(since).rev().find_map(|step| match step {
         TimelineEvent::UpdateOrdered(_) => Some(Progress::Updating),
         TimelineEvent::UpdateFailed(_) => Some(Progress::Failed(Trouble::UpdateFailed)),
         TimelineEvent::ConfigFailed(_) => Some(Progress::Failed(Trouble::ConfigurationFailed)),
@@ -161,26 +161,26 @@ pub fn progress(seen: &Seen<'_>) -> Progress {
         }
         _ => None,
     });
-    let trouble = match seen.standstill {
+    let trouble = match input.blocked {
         Some(Reason::UpdateFailed) => Some(Trouble::UpdateFailed),
         Some(Reason::ConfigurationFailed | Reason::CleanUpFailed) => Some(Trouble::ConfigurationFailed),
         Some(Reason::DeviceGone) => Some(Trouble::PhoneGone),
-        Some(Reason::PasswordTentative) if !seen.noticed => Some(Trouble::PhoneAway),
+        Some(Reason::PasswordTentative) if !input.noticed => Some(Trouble::PhoneAway),
         _ => None,
     };
-    match (trouble, seen.noticed) {
+    match (trouble, input.noticed) {
         (Some(trouble), _) => Progress::Failed(trouble),
-        // The notice comes after the work, or 15 minutes after the entry if the work takes longer.
-        (None, true) if seen.standstill == Some(Reason::UpdateNotSeen) => Progress::Updating,
+        // The notice comes after the jobs, or 15 minutes after the entry if they take longer.
+        (None, true) if input.blocked == Some(Reason::UpdateNotSeen) => Progress::Updating,
         (None, true) => Progress::Ready,
-        // A step that failed and was tried again since is no trouble any more.
+        // A failure that is being retried is not reported.
         (None, false) => latest.filter(|latest| !matches!(latest, Progress::Failed(_))).unwrap_or(Progress::Entered),
     }
 }
 
-fn before_entry(seen: &Seen<'_>) -> Progress {
-    let has = |wanted: &TimelineEvent| seen.code.contains(wanted);
-    match seen.standstill {
+fn before_entry(input: &ProgressInput<'_>) -> Progress {
+    let has = |wanted: &TimelineEvent| input.code.contains(wanted);
+    match input.blocked {
         _ if has(&TimelineEvent::Revoked) => Progress::Cancelled,
         Some(Reason::CodeRevoked) => Progress::Cancelled,
         Some(Reason::CodeExpired) => Progress::Expired,
@@ -195,20 +195,20 @@ mod tests {
     use super::*;
     use crate::core::model::device::Way;
 
-    fn of(code: &[TimelineEvent], phone: &[TimelineEvent], standstill: Option<Reason>, noticed: bool) -> Progress {
-        progress(&Seen { code, phone, standstill, noticed })
+    fn of(code: &[TimelineEvent], phone: &[TimelineEvent], blocked: Option<Reason>, noticed: bool) -> Progress {
+        progress(&ProgressInput { code, phone, blocked, noticed })
     }
 
     #[test]
-    fn a_phone_goes_its_way() {
+    fn progress_follows_the_timeline() {
         use TimelineEvent::{CleanedUp, Configured, Entered, Found, Issued, UpdateOrdered, Updated};
         let code = [Issued, Found, Entered(Way::Code)];
         let phone = [
-            // An earlier life.
+            // An earlier membership.
             Entered(Way::Code),
             Configured("phone".into()),
             TimelineEvent::Removed,
-            // This one.
+            // The current membership.
             Entered(Way::Code),
             UpdateOrdered("136012".into()),
             Updated("136012".into()),
@@ -230,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn every_trouble_has_its_name() {
+    fn every_trouble_has_a_name() {
         use TimelineEvent::{Entered, Issued, Revoked};
         let entered = [Issued, Entered(Way::Code)];
         let failed = |trouble| Progress::Failed(trouble);
-        for (code, standstill, noticed, expected) in [
+        for (code, blocked, noticed, expected) in [
             (&[Issued][..], Some(Reason::CodeExpired), false, Progress::Expired),
             (&[Issued, Revoked], Some(Reason::CodeRevoked), false, Progress::Cancelled),
             (&[Issued, Revoked], None, false, Progress::Cancelled),
@@ -248,7 +248,7 @@ mod tests {
             (&entered, Some(Reason::NoticeWaits), true, Progress::Ready),
             (&entered, Some(Reason::Offline), true, Progress::Ready),
         ] {
-            assert_eq!(of(code, &[], standstill, noticed), expected, "{code:?} {standstill:?} {noticed}");
+            assert_eq!(of(code, &[], blocked, noticed), expected, "{code:?} {blocked:?} {noticed}");
         }
         for trouble in Trouble::ALL {
             assert_eq!(serde_json::to_string(&trouble).unwrap(), format!("\"{}\"", trouble.as_str()));

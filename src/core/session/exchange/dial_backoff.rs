@@ -7,12 +7,12 @@ use super::settings::{LONGEST_BACK_OFF, WRONG_PASSWORD};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct BackOff {
+pub struct DialBackoff {
     failures: u32,
     refused: bool,
 }
 
-impl BackOff {
+impl DialBackoff {
     /// The log-in has succeeded.
     pub fn logged_in(&mut self) {
         *self = Self::default();
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute_and_a_wrong_password_takes_a_quarter_of_an_hour() {
-        let mut back_off = BackOff::default();
+        let mut back_off = DialBackoff::default();
         let pauses: Vec<u64> = (0..8).map(|_| back_off.pause(0).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert!(back_off.pause(u64::MAX) >= Duration::from_secs(45));

@@ -66,7 +66,7 @@ pub enum Event<'a> {
     Held(Lock),
     /// A lock could not be renewed.
     Lost(Lock),
-    /// The time of [`crate::core::session::exchange::client::Exchange::next_wake`] has come.
+    /// The time of [`crate::core::session::exchange::client::ExchangeClient::next_wake`] has come.
     Timer,
 }
 
@@ -111,16 +111,16 @@ pub enum Outcome {
         wrote: bool,
     },
     /// There is nothing to be done any more.
-    Ended(Ended),
+    Obsolete(ObsoleteReason),
     /// To be ordered again.
-    Later(Why, Duration),
+    Later(RetryReason, Duration),
     /// It cannot be done; for the administrator.
-    Failed(Failed),
+    Failed(OrderFailure),
 }
 
 /// Why there is nothing to be done any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum ObsoleteReason {
     /// The user has been deleted.
     UserDeleted,
     /// A newer order for the same device exists.
@@ -129,7 +129,7 @@ pub enum Ended {
 
 /// Why an order has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum RetryReason {
     /// No connection to the PBX.
     NoConnection,
     /// The app object has none of the interfaces that are needed.
@@ -139,7 +139,7 @@ pub enum Why {
     /// The PBX gave an error.
     Refused,
     /// Others change the user all the time.
-    NoPeace,
+    ConcurrentEdits,
     /// Too many orders at once.
     Busy,
     /// A lock was lost.
@@ -148,7 +148,7 @@ pub enum Why {
 
 /// Why an order cannot be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
+pub enum OrderFailure {
     /// The user has too many entries.
     TooManyDevices,
     /// The entries of the user are too long for one message.
@@ -174,7 +174,7 @@ pub enum Report {
         hw: Box<str>,
     },
     /// An order has waited three times for others to leave the user alone.
-    NoPeace(Guid),
+    ConcurrentEdits(Guid),
     /// A column that the mirror needs is not offered.
     TableLacks(&'static str),
     /// The list of users goes round in circles.
@@ -188,5 +188,5 @@ pub enum Report {
     /// There are more users than the mirror takes.
     TooManyUsers,
     /// Something that cannot be understood.
-    Strange(&'static str),
+    Malformed(&'static str),
 }

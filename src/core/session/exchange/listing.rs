@@ -11,7 +11,7 @@ use crate::core::protocol::json::{Object, Value};
 
 /// What follows from a page.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum NextPage {
     /// Ask for what is behind this name.
     Ask(Box<str>),
     /// That was all.
@@ -34,7 +34,7 @@ impl Listing {
     }
 
     /// Takes a page.
-    pub fn page(&mut self, answer: &Object<'_>) -> Turn {
+    pub fn page(&mut self, answer: &Object<'_>) -> NextPage {
         let users = answer.array("user").unwrap_or_default();
         let mut last = None;
         for user in users {
@@ -44,10 +44,10 @@ impl Listing {
                 self.found.insert(row.guid.clone(), row);
             }
         }
-        let Some(last) = last else { return Turn::End(std::mem::take(&mut self.found).into_values().collect()) };
+        let Some(last) = last else { return NextPage::End(std::mem::take(&mut self.found).into_values().collect()) };
         if self.found.len() > MAX_USERS || !self.asked.insert(last.into()) {
-            return Turn::Loop;
+            return NextPage::Loop;
         }
-        Turn::Ask(last.into())
+        NextPage::Ask(last.into())
     }
 }

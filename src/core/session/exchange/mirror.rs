@@ -31,12 +31,12 @@ pub struct Row {
     /// The entries, in order. Empty when the row came from a search.
     pub devices: Vec<DeviceEntry>,
     /// The whole row as JSON, kept only to write through the table.
-    pub whole: Option<Box<str>>,
+    pub full_row: Option<Box<str>>,
 }
 
 impl Row {
     /// Reads a row; absent members are empty, an absent array has no entries. `None` without a GUID.
-    pub fn read(columns: &Object<'_>, keep_whole: bool) -> Option<Self> {
+    pub fn read(columns: &Object<'_>, keep_full_row: bool) -> Option<Self> {
         let text = |name: &str| -> Box<str> { columns.str(name).unwrap_or_default().into() };
         Some(Self {
             guid: Guid::parse(columns.str("guid")?).ok()?,
@@ -48,7 +48,7 @@ impl Row {
             template: text("config"),
             node: text("node"),
             devices: DeviceEntry::read_all(columns),
-            whole: keep_whole.then(|| Value::Object(columns.clone()).canonical().into()),
+            full_row: keep_full_row.then(|| Value::Object(columns.clone()).canonical().into()),
         })
     }
 
@@ -58,9 +58,9 @@ impl Row {
     }
 
     /// The whole row with another array of devices, as JSON.
-    pub fn whole_with(&self, devices: &[DeviceEntry]) -> Option<String> {
-        let whole = self.whole.as_deref()?;
-        let object = Object::parse(whole.as_bytes()).ok()?;
+    pub fn full_row_with(&self, devices: &[DeviceEntry]) -> Option<String> {
+        let full_row = self.full_row.as_deref()?;
+        let object = Object::parse(full_row.as_bytes()).ok()?;
         let members = object.members().filter(|(name, _)| *name != "devices");
         let mut text = String::from("{");
         for (name, value) in members {
@@ -260,7 +260,7 @@ mod tests {
         let row = row('a', "anna", r#"[{"hw":"m"}]"#);
         let guid = "a".repeat(32);
         assert_eq!(
-            row.whole_with(&[DeviceEntry::new("n", "t", "p", &[])]).unwrap(),
+            row.full_row_with(&[DeviceEntry::new("n", "t", "p", &[])]).unwrap(),
             format!(
                 r#"{{"guid":"{guid}","h323":"anna","cn":"N","x":1.50,"e164":"7","devices":[{{"hw":"n","text":"t","app":"p"}}]}}"#
             )

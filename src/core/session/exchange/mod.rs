@@ -1,7 +1,7 @@
 //! The traffic with a telephone exchange (`docs/protocol/pbx.md`) as a client that is a state machine: events in,
 //! actions out.
 //!
-//! [`exchange::Exchange`] is the whole client of one PBX: log-in, mirror, orders, registrations. [`door::Door`] is the other
+//! [`exchange::ExchangeClient`] is the whole client of one PBX: log-in, mirror, orders, registrations. [`door::Door`] is the other
 //! side of a connection that a PBX opens to us, up to its `PbxInfo`; from there on the exchange takes over.
 
 pub mod apps;
@@ -17,7 +17,7 @@ pub mod object;
 mod rate;
 pub mod registrations;
 pub mod request;
+mod request_queue;
 pub mod resync_backoff;
 pub mod settings;
-mod wire;
 pub mod write_round;

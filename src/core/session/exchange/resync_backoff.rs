@@ -16,12 +16,12 @@ pub struct ResyncBackoff {
     gap: Duration,
     /// One reconnection may still be answered at once, if the pass before it was whole.
     spare: bool,
-    whole: bool,
+    full_row: bool,
 }
 
 impl Default for ResyncBackoff {
     fn default() -> Self {
-        Self { last: None, gap: SHORTEST, spare: true, whole: false }
+        Self { last: None, gap: SHORTEST, spare: true, full_row: false }
     }
 }
 
@@ -33,17 +33,17 @@ impl ResyncBackoff {
 
     /// The same after a reconnection.
     pub fn free_for_a_new_connection(&self) -> Tick {
-        if self.spare && self.whole { Tick(0) } else { self.free_at() }
+        if self.spare && self.full_row { Tick(0) } else { self.free_at() }
     }
 
     /// The pass was whole.
     pub fn passed(&mut self) {
-        self.whole = true;
+        self.full_row = true;
     }
 
     /// A start.
     pub fn note(&mut self, now: Tick) {
-        self.whole = false;
+        self.full_row = false;
         if let Some(last) = self.last.replace(now) {
             if now.since(last) < self.gap {
                 self.spare = false;
@@ -63,21 +63,25 @@ mod tests {
 
     #[test]
     fn whoever_comes_again_and_again_is_slowed_down() {
-        let mut brake = ResyncBackoff::default();
+        let mut backoff = ResyncBackoff::default();
         let mut starts = Vec::new();
         for second in 0..4_000 {
             let now = Tick(second * 1_000);
-            if brake.free_for_a_new_connection() <= now {
-                brake.note(now);
-                brake.passed();
+            if backoff.free_for_a_new_connection() <= now {
+                backoff.note(now);
+                backoff.passed();
                 starts.push(second);
             }
         }
         assert_eq!(starts, [0, 1, 61, 181, 421, 901, 1_801, 2_701, 3_601]);
         let now = Tick(3_601_000 + 1_800_000);
-        brake.note(now);
-        assert_eq!(brake.free_for_a_new_connection(), now + SHORTEST, "not before the pass is whole");
-        brake.passed();
-        assert_eq!((brake.free_at(), brake.free_for_a_new_connection()), (now + SHORTEST, Tick(0)), "calm for long");
+        backoff.note(now);
+        assert_eq!(backoff.free_for_a_new_connection(), now + SHORTEST, "not before the pass is whole");
+        backoff.passed();
+        assert_eq!(
+            (backoff.free_at(), backoff.free_for_a_new_connection()),
+            (now + SHORTEST, Tick(0)),
+            "calm for long"
+        );
     }
 }

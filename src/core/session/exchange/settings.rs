@@ -9,9 +9,9 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// Time for the answer to `UpdateObject`.
 pub const UPDATE_TIME: Duration = Duration::from_secs(30);
 /// Requests without an answer, one after the other, that end the connection.
-pub const UNANSWERED: u8 = 3;
+pub const MAX_UNANSWERED: u8 = 3;
 /// After so much silence a sign of life is asked for.
-pub const SILENCE: Duration = Duration::from_secs(60);
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Entries of a user that are still added to.
 pub const MAX_DEVICES: usize = 64;
 /// Pause before the entry is compared (`docs/protocol/pbx.md` section 4, step 7).
@@ -19,7 +19,7 @@ pub const SETTLE: Duration = Duration::from_secs(1);
 /// Rounds of an order before it waits.
 pub const MAX_ROUNDS: u8 = 3;
 /// How long it waits then.
-pub const NO_PEACE: Duration = Duration::from_secs(300);
+pub const CONCURRENT_EDITS_WAIT: Duration = Duration::from_secs(300);
 /// How long an order waits for a complete mirror.
 pub const MIRROR_WAIT: Duration = Duration::from_secs(900);
 /// Pauses after a refused `UpdateObject`; after the last one the order has failed.

@@ -19,7 +19,7 @@ pub enum Plan {
 
 /// What an order wants of the entries of a user, in this round.
 #[derive(Debug, Clone, Copy)]
-pub struct Aim<'a> {
+pub struct RoundGoal<'a> {
     /// Device key.
     pub hw: &'a str,
     /// What is to become of its entry.
@@ -28,7 +28,7 @@ pub struct Aim<'a> {
     pub restored: &'a [DeviceEntry],
 }
 
-impl Aim<'_> {
+impl RoundGoal<'_> {
     /// Whether the entries are as they should be.
     pub fn is_met(&self, devices: &[DeviceEntry]) -> bool {
         let mut own = devices.iter().filter(|entry| entry.is(self.hw));
@@ -118,19 +118,19 @@ mod tests {
     #[test]
     fn what_is_written() {
         let change = put();
-        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let goal = RoundGoal { hw: M, change: &change, restored: &[] };
         let own = entry(M, "phone");
-        assert_eq!(aim.plan(&[], None, &[]), Plan::Write(vec![own.clone()]));
-        assert_eq!(aim.plan(&[entry("00-90-33-41-A0-B1", "phone")], None, &[]), Plan::Nothing);
+        assert_eq!(goal.plan(&[], None, &[]), Plan::Write(vec![own.clone()]));
+        assert_eq!(goal.plan(&[entry("00-90-33-41-A0-B1", "phone")], None, &[]), Plan::Nothing);
         let spelt = entry("00-90-33-41-A0-B1", "old");
-        assert_eq!(aim.plan(std::slice::from_ref(&spelt), None, &[]), Plan::Write(vec![spelt.with_app("phone")]));
+        assert_eq!(goal.plan(std::slice::from_ref(&spelt), None, &[]), Plan::Write(vec![spelt.with_app("phone")]));
         let other = entry("b", "phone");
         let labelled = DeviceEntry::new(M, "IP112 a0b1", "phone", &[]);
-        assert_eq!(aim.plan(std::slice::from_ref(&other), None, &[]), Plan::Write(vec![other.clone(), labelled]));
+        assert_eq!(goal.plan(std::slice::from_ref(&other), None, &[]), Plan::Write(vec![other.clone(), labelled]));
         let many: Vec<_> = (0..MAX_DEVICES).map(|n| entry(&n.to_string(), "x")).collect();
-        assert_eq!(aim.plan(&many, None, &[]), Plan::TooMany);
-        assert!(matches!(aim.plan(&many[1..], None, &[]), Plan::Write(devices) if devices.len() == MAX_DEVICES));
-        let out = Aim { change: &Change::TakeOut, ..aim };
+        assert_eq!(goal.plan(&many, None, &[]), Plan::TooMany);
+        assert!(matches!(goal.plan(&many[1..], None, &[]), Plan::Write(devices) if devices.len() == MAX_DEVICES));
+        let out = RoundGoal { change: &Change::TakeOut, ..goal };
         assert_eq!(out.plan(&[own, other.clone()], None, &[]), Plan::Write(vec![other.clone()]));
         assert_eq!(out.plan(&[other], None, &[]), Plan::Nothing);
     }
@@ -138,16 +138,16 @@ mod tests {
     #[test]
     fn what_others_do_meanwhile() {
         let change = put();
-        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let goal = RoundGoal { hw: M, change: &change, restored: &[] };
         let (own, read, added) = (entry(M, "phone"), entry("b", "x"), entry("c", "x"));
         let now = [own.clone(), read.clone()];
         let (before, after) = (std::slice::from_ref(&read), std::slice::from_ref(&added));
         let both = [read.clone(), added.clone()];
-        assert_eq!(aim.overwritten(&both, before, &now), after, "added and overwritten");
-        assert_eq!(aim.overwritten(after, before, after), [], "still there");
-        assert_eq!(aim.removed(&[read.clone(), own.clone()], std::slice::from_ref(&own)), [&read]);
-        let aim = Aim { restored: std::slice::from_ref(&added), ..aim };
-        assert!(!aim.is_met(&now));
-        assert_eq!(aim.plan(&now, None, &[]), Plan::Write(vec![own, read, added]));
+        assert_eq!(goal.overwritten(&both, before, &now), after, "added and overwritten");
+        assert_eq!(goal.overwritten(after, before, after), [], "still there");
+        assert_eq!(goal.removed(&[read.clone(), own.clone()], std::slice::from_ref(&own)), [&read]);
+        let goal = RoundGoal { restored: std::slice::from_ref(&added), ..goal };
+        assert!(!goal.is_met(&now));
+        assert_eq!(goal.plan(&now, None, &[]), Plan::Write(vec![own, read, added]));
     }
 }

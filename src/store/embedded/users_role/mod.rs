@@ -15,7 +15,7 @@ use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
-    EntryState, PeopleRollout, Person, PersonId, PhoneRequest, Progress, RequestId, Row,
+    EntryState, Person, PersonId, PhoneRequest, Progress, RequestId, Row, UsersRoleRollout,
 };
 use crate::store::users_role::{Changing, KEEP_OVER, Origin, PutRequest, ends};
 use crate::store::{Requests, Result};
@@ -121,7 +121,7 @@ impl Requests for Embedded {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         self.begin_wave(domain, name, category, app, users).await
     }
 
@@ -140,7 +140,7 @@ impl Requests for Embedded {
         self.set_row(domain, id, number, before, request).await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.read_waves(domain)
     }
 

@@ -12,7 +12,7 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{Code, DomainName, NodeId, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
-    EntryState, PeopleRollout, Person, PersonId, PhoneRequest, Progress, RequestId, Row,
+    EntryState, Person, PersonId, PhoneRequest, Progress, RequestId, Row, UsersRoleRollout,
 };
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::users_role::{Changing, KEEP_OVER, Origin, PutRequest, ends};
@@ -111,7 +111,7 @@ impl Requests for Redis {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         self.line.timed(self.begin_wave(domain, name, category, app, users)).await
     }
 
@@ -130,7 +130,7 @@ impl Requests for Redis {
         self.line.timed(self.set_row(domain, id, number, before, request)).await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.line.timed(self.read_waves(domain)).await
     }
 

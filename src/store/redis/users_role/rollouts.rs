@@ -7,7 +7,7 @@ use ::redis::{cmd, pipe};
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::users_role::{PeopleRollout, Person, RequestId, Row};
+use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::Result;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::redis::{LazyScript, Redis, keys, millis, script};
@@ -28,14 +28,14 @@ impl Redis {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
         let mut script = BEGIN.key(keys::people_rollout(domain, id));
         script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
         script.arg(millis(KEEP_USED));
         let begun = UnixMillis(self.line.eval(&script).await?);
         let (name, category, app) = (name.into(), category.into(), app.into());
-        Ok(PeopleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
+        Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
     }
 
     pub(super) async fn add_rows_to_wave(
@@ -73,7 +73,7 @@ impl Redis {
         self.line.eval(&script).await
     }
 
-    pub(super) async fn read_waves(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    pub(super) async fn read_waves(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         let ids: Vec<u64> = self.line.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -95,7 +95,7 @@ impl Redis {
             let rows = ::redis::from_redis_value(rows).map_err(wrong)?;
             let text = |name| fields.get(name).map_or("", |text: &String| text.as_str());
             let number = |name| text(name).parse().unwrap_or_default();
-            all.extend(fields.contains_key("name").then(|| PeopleRollout {
+            all.extend(fields.contains_key("name").then(|| UsersRoleRollout {
                 id,
                 name: text("name").into(),
                 category: text("category").into(),

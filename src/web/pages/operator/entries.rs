@@ -54,7 +54,7 @@ async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpR
     let (page, domain) = (&desk.page, &desk.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
     if let Some(people) = desk.pages.people_of(domain) {
-        served = Some(Served { standing: people.standing(domain).await?, counts: people.order_counts(domain).await? });
+        served = Some(Served { standing: people.status(domain).await?, counts: people.order_counts(domain).await? });
         // One more tells whether there is another page.
         let mut dead = people.dead_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {
@@ -82,7 +82,7 @@ fn row(desk: &OperatorContext, DeadOrder { order, failed, trouble, why }: DeadOr
 async fn again(desk: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
     let people = desk.pages.people_of(&desk.domain.name).ok_or(PageError::NotServed)?;
-    if people.send_again(&desk.domain.name, &id).await? {
+    if people.retry_order(&desk.domain.name, &id).await? {
         desk.note_here("entry.again", fields.get("sip")).await;
     }
     Ok(desk.done("/entries"))

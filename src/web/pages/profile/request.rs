@@ -45,7 +45,7 @@ async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let (page, request) = (&owner.page, own(&owner, &id).await?);
     let now = owner.people.now(&owner.domain).await?;
     let view = progress::view(page, &request, now);
-    let looking = (!request.is_over()).then(|| owner.people.look_at(&owner.domain, &request.id)).transpose()?;
+    let looking = (!request.is_over()).then(|| owner.people.follow_progress(&owner.domain, &request.id)).transpose()?;
     if let Some(looking) = looking {
         actix_web::rt::spawn(async move {
             tokio::time::sleep(LOOKED_AT).await;
@@ -70,7 +70,7 @@ async fn events(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
     let news = owner.people.watch(&owner.domain)?;
     // Devices is asked how far the phone is for as long as this stream lives.
-    let looking = owner.people.look_at(&owner.domain, &request.id)?;
+    let looking = owner.people.follow_progress(&owner.domain, &request.id)?;
     let changes = follow(news, move |changed| changed.request == request.id).map(move |()| {
         let _while_streaming = &looking;
     });

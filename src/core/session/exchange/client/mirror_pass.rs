@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Exchange, Grant};
+use super::{ExchangeClient, Grant};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::event::{Action, Report};
@@ -54,13 +54,13 @@ impl Pass {
     }
 }
 
-impl Exchange {
+impl ExchangeClient {
     /// A new pass, as soon as the brake allows.
-    pub(super) fn pass_again(&mut self) {
+    pub(super) fn schedule_pass(&mut self) {
         if self.mirror.state() == Trust::Complete {
             self.mirror.trust(Trust::Stale);
         }
-        self.pass = Pass::Due(self.brake.free_at());
+        self.pass = Pass::Due(self.backoff.free_at());
     }
 
     pub(super) fn pass_timer(&mut self, now: Tick, actions: &mut Vec<Action>) {
@@ -73,7 +73,7 @@ impl Exchange {
             self.no_table(now, actions);
         } else {
             self.unanswered += 1;
-            self.pass_again();
+            self.schedule_pass();
         }
     }
 
@@ -85,13 +85,13 @@ impl Exchange {
 
     /// Sends what the pass has to send.
     pub(super) fn pump_pass(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        if self.wire.in_flight() >= self.settings.in_flight.max(1) {
+        if self.requests.in_flight() >= self.settings.in_flight.max(1) {
             return;
         }
         match &mut self.pass {
             Pass::Due(at) if *at <= now => {
-                self.brake.note(now);
-                let mark = self.wire.pass_mark();
+                self.backoff.note(now);
+                let mark = self.requests.pass_mark();
                 actions.push(Action::Send(request::start(&mark, self.admin == Grant::No)));
                 self.pass = Pass::Starting { mark, since: now };
             }
@@ -129,7 +129,7 @@ impl Exchange {
         self.unanswered = 0;
         if let Some(error) = failure(message) {
             actions.push(Action::Report(Report::Error("ReplicateStart", error)));
-            return if self.table == Grant::Unknown { self.no_table(now, actions) } else { self.pass_again() };
+            return if self.table == Grant::Unknown { self.no_table(now, actions) } else { self.schedule_pass() };
         }
         let offered = message.object("columns");
         let lacks = NEEDED.into_iter().find(|name| !offered.is_some_and(|columns| columns.has(name)));
@@ -139,7 +139,7 @@ impl Exchange {
         }
         self.table = Grant::Yes;
         self.pass = Pass::Walking { mark: mark.clone(), since: None, seen: BTreeSet::new() };
-        self.look_again(now, actions);
+        self.retry_waiting(now, actions);
     }
 
     fn next_row(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
@@ -150,7 +150,7 @@ impl Exchange {
         self.unanswered = 0;
         if let Some(error) = failure(message) {
             actions.push(Action::Report(Report::Error("ReplicateNext", error)));
-            return self.pass_again();
+            return self.schedule_pass();
         }
         // Both ends are in use: no row at all, and a row without a GUID.
         let columns = message.object("columns").filter(|row| !matches!(row.get("guid"), None | Some(Value::Null)));
@@ -164,19 +164,19 @@ impl Exchange {
             self.deleted(gone, actions);
         }
         self.mirror.trust(Trust::Complete);
-        self.brake.passed();
-        self.look_again(now, actions);
+        self.backoff.passed();
+        self.retry_waiting(now, actions);
     }
 
     fn row(&mut self, columns: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
         let Some(row) = columns.and_then(|columns| Row::read(columns, self.admin == Grant::No)) else {
-            actions.push(Action::Report(Report::Strange("a row without a GUID")));
+            actions.push(Action::Report(Report::Malformed("a row without a GUID")));
             return;
         };
         if let Pass::Walking { seen, .. } = &mut self.pass {
             seen.insert(row.guid.clone());
         }
-        self.row_for_rounds(&row, now, actions);
+        self.note_row(&row, now, actions);
         if !self.mirror.put(row) {
             actions.push(Action::Report(Report::TooManyUsers));
         }

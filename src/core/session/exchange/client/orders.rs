@@ -5,18 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Exchange;
+use super::ExchangeClient;
 use crate::core::model::time::Tick;
 use crate::core::session::exchange::entry::{DeviceEntry, hardware_key};
-use crate::core::session::exchange::event::{Action, Change, Ended, ExchangeOrder, Lock, OrderTag, Outcome, Why};
+use crate::core::session::exchange::event::{
+    Action, Change, ExchangeOrder, Lock, ObsoleteReason, OrderTag, Outcome, RetryReason,
+};
 use crate::core::session::exchange::guid::Guid;
 use crate::core::session::exchange::settings::MAX_ORDERS;
 
 /// A number of an order under way.
-pub(super) type JobId = u64;
+pub(super) type ActiveOrderId = u64;
 
 /// How long whoever orders is to wait before the next attempt.
-pub(super) const SOON: Duration = Duration::from_secs(1);
+pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);
 const UNTIL_CONNECTED: Duration = Duration::from_secs(2);
 /// The write slot goes back to the other nodes after so long, even if orders wait for it here.
 const SLOT_KEPT: Duration = Duration::from_secs(2);
@@ -50,8 +52,8 @@ pub(super) enum Stage {
 
 /// An order under way.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) ticket: OrderTag,
+pub(super) struct ActiveOrder {
+    pub(super) tag: OrderTag,
     pub(super) order: ExchangeOrder,
     pub(super) stage: Stage,
     /// The user of the current rounds: first everybody else who has the device.
@@ -69,7 +71,7 @@ pub(super) struct Job {
     pub(super) superseded: bool,
 }
 
-impl Job {
+impl ActiveOrder {
     /// What is to become of the device at the current target.
     pub(super) fn change(&self) -> &Change {
         if self.target == self.order.user { &self.order.change } else { &Change::TakeOut }
@@ -84,7 +86,7 @@ impl Job {
 #[derive(Debug, Default)]
 struct UserLock {
     held: bool,
-    queue: VecDeque<JobId>,
+    queue: VecDeque<ActiveOrderId>,
 }
 
 #[derive(Debug, Default)]
@@ -92,30 +94,30 @@ struct Slot {
     asked: bool,
     /// Since when it is held.
     held: Option<Tick>,
-    by: Option<JobId>,
-    queue: VecDeque<JobId>,
+    by: Option<ActiveOrderId>,
+    queue: VecDeque<ActiveOrderId>,
 }
 
 /// Failures of one user and device so far.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Troubles {
+pub(super) struct FailureCounts {
     pub(super) refused: usize,
     pub(super) unrest: u8,
 }
 
 /// All orders under way.
 #[derive(Debug, Default)]
-pub(super) struct Jobs {
-    by_id: BTreeMap<JobId, Job>,
-    last: JobId,
-    by_device: HashMap<Box<str>, VecDeque<JobId>>,
+pub(super) struct ActiveOrders {
+    by_id: BTreeMap<ActiveOrderId, ActiveOrder>,
+    last: ActiveOrderId,
+    by_device: HashMap<Box<str>, VecDeque<ActiveOrderId>>,
     locks: BTreeMap<Guid, UserLock>,
     slot: Slot,
-    timers: BTreeSet<(Tick, JobId)>,
-    troubles: HashMap<(Guid, Box<str>), Troubles>,
+    timers: BTreeSet<(Tick, ActiveOrderId)>,
+    failures: HashMap<(Guid, Box<str>), FailureCounts>,
 }
 
-impl Jobs {
+impl ActiveOrders {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -124,82 +126,82 @@ impl Jobs {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn get(&mut self, id: JobId) -> Option<&mut Job> {
+    pub(super) fn get(&mut self, id: ActiveOrderId) -> Option<&mut ActiveOrder> {
         self.by_id.get_mut(&id)
     }
 
     /// Sets the stage, and a timer if the stage has one.
-    pub(super) fn set(&mut self, id: JobId, stage: Stage) {
-        let Some(job) = self.by_id.get_mut(&id) else { return };
-        job.stage = stage;
+    pub(super) fn set(&mut self, id: ActiveOrderId, stage: Stage) {
+        let Some(active) = self.by_id.get_mut(&id) else { return };
+        active.stage = stage;
         if let Stage::Settling(at) | Stage::Pausing(at) | Stage::ThroughTable(at) = stage {
             self.timers.insert((at, id));
         }
     }
 
-    pub(super) fn set_timer(&mut self, at: Tick, id: JobId) {
+    pub(super) fn set_timer(&mut self, at: Tick, id: ActiveOrderId) {
         self.timers.insert((at, id));
     }
 
     /// A timer that has run out.
-    pub(super) fn due(&mut self, now: Tick) -> Option<JobId> {
+    pub(super) fn due(&mut self, now: Tick) -> Option<ActiveOrderId> {
         self.timers.first().filter(|(at, _)| *at <= now)?;
         self.timers.pop_first().map(|(_, id)| id)
     }
 
     /// The orders in a stage.
-    pub(super) fn in_stage(&self, stage: Stage) -> Vec<JobId> {
-        self.by_id.iter().filter(|(_, job)| job.stage == stage).map(|(id, _)| *id).collect()
+    pub(super) fn in_stage(&self, stage: Stage) -> Vec<ActiveOrderId> {
+        self.by_id.iter().filter(|(_, active)| active.stage == stage).map(|(id, _)| *id).collect()
     }
 
     /// The order that works on a user.
-    pub(super) fn at(&mut self, user: &Guid) -> Option<(JobId, &mut Job)> {
+    pub(super) fn at(&mut self, user: &Guid) -> Option<(ActiveOrderId, &mut ActiveOrder)> {
         let id = *self.locks.get(user).filter(|lock| lock.held)?.queue.front()?;
-        self.by_id.get_mut(&id).filter(|job| job.target == *user).map(|job| (id, job))
+        self.by_id.get_mut(&id).filter(|active| active.target == *user).map(|active| (id, active))
     }
 
-    pub(super) fn troubles(&mut self, user: &Guid, hw: &str) -> &mut Troubles {
-        if self.troubles.len() >= MAX_REMEMBERED {
-            self.troubles.clear();
+    pub(super) fn failures(&mut self, user: &Guid, hw: &str) -> &mut FailureCounts {
+        if self.failures.len() >= MAX_REMEMBERED {
+            self.failures.clear();
         }
-        self.troubles.entry((user.clone(), hardware_key(hw))).or_default()
+        self.failures.entry((user.clone(), hardware_key(hw))).or_default()
     }
 
-    fn forget_troubles(&mut self, user: &Guid, hw: &str) {
-        self.troubles.remove(&(user.clone(), hardware_key(hw)));
+    fn forget_failures(&mut self, user: &Guid, hw: &str) {
+        self.failures.remove(&(user.clone(), hardware_key(hw)));
     }
 
-    pub(super) fn has_slot(&self, id: JobId) -> bool {
+    pub(super) fn has_slot(&self, id: ActiveOrderId) -> bool {
         self.slot.by == Some(id)
     }
 }
 
-impl Exchange {
-    pub(super) fn take_order(&mut self, ticket: OrderTag, order: ExchangeOrder, now: Tick, actions: &mut Vec<Action>) {
+impl ExchangeClient {
+    pub(super) fn take_order(&mut self, tag: OrderTag, order: ExchangeOrder, now: Tick, actions: &mut Vec<Action>) {
         let wait = if self.is_ready() {
-            (self.jobs.len() >= MAX_ORDERS).then_some((Why::Busy, SOON))
+            (self.active_orders.len() >= MAX_ORDERS).then_some((RetryReason::Busy, RETRY_SOON))
         } else {
-            Some((Why::NoConnection, UNTIL_CONNECTED))
+            Some((RetryReason::NoConnection, UNTIL_CONNECTED))
         };
         if let Some((why, wait)) = wait {
-            actions.push(Action::Done(ticket, Outcome::Later(why, wait)));
+            actions.push(Action::Done(tag, Outcome::Later(why, wait)));
             return;
         }
         let key = hardware_key(&order.hw);
-        let others = self.jobs.by_device.get(&key).cloned().unwrap_or_default();
+        let others = self.active_orders.by_device.get(&key).cloned().unwrap_or_default();
         for id in &others {
-            let Some(other) = self.jobs.by_id.get_mut(id) else { continue };
+            let Some(other) = self.active_orders.by_id.get_mut(id) else { continue };
             if other.order.number > order.number {
-                actions.push(Action::Done(ticket, Outcome::Ended(Ended::Superseded)));
+                actions.push(Action::Done(tag, Outcome::Obsolete(ObsoleteReason::Superseded)));
                 return;
             }
             other.superseded |= other.order.number < order.number;
         }
-        self.jobs.last += 1;
-        let id = self.jobs.last;
-        self.jobs.by_device.entry(key).or_default().push_back(id);
-        let job = Job {
-            ticket,
+        self.active_orders.last += 1;
+        let id = self.active_orders.last;
+        self.active_orders.by_device.entry(key).or_default().push_back(id);
+        let active = ActiveOrder {
+            tag,
             target: order.user.clone(),
             order,
             stage: Stage::Queued,
@@ -213,18 +215,18 @@ impl Exchange {
             mirror_until: None,
             superseded: false,
         };
-        self.jobs.by_id.insert(id, job);
+        self.active_orders.by_id.insert(id, active);
         if others.is_empty() {
             self.lock(id, now, actions);
         }
     }
 
     /// Step 1: the lock of the user whom the order works on.
-    pub(super) fn lock(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(id) else { return };
-        job.stage = Stage::Locking;
-        let target = job.target.clone();
-        let lock = self.jobs.locks.entry(target.clone()).or_default();
+    pub(super) fn lock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let Some(active) = self.active_orders.get(id) else { return };
+        active.stage = Stage::Locking;
+        let target = active.target.clone();
+        let lock = self.active_orders.locks.entry(target.clone()).or_default();
         lock.queue.push_back(id);
         if lock.queue.len() > 1 {
             return;
@@ -237,14 +239,14 @@ impl Exchange {
     }
 
     /// Gives back the lock of the user whom the order has worked on.
-    pub(super) fn unlock(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let Some(target) = self.jobs.get(id).map(|job| job.target.clone()) else { return };
-        let Some(lock) = self.jobs.locks.get_mut(&target) else { return };
+    pub(super) fn unlock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let Some(target) = self.active_orders.get(id).map(|active| active.target.clone()) else { return };
+        let Some(lock) = self.active_orders.locks.get_mut(&target) else { return };
         let was_first = lock.queue.front() == Some(&id);
         lock.queue.retain(|waiting| *waiting != id);
         match lock.queue.front().copied() {
             None => {
-                self.jobs.locks.remove(&target);
+                self.active_orders.locks.remove(&target);
                 actions.push(Action::Release(Lock::User(target)));
             }
             Some(next) if was_first && lock.held => self.prepare(next, now, actions),
@@ -254,7 +256,7 @@ impl Exchange {
 
     pub(super) fn held(&mut self, lock: Lock, now: Tick, actions: &mut Vec<Action>) {
         match lock {
-            Lock::User(user) => match self.jobs.locks.get_mut(&user) {
+            Lock::User(user) => match self.active_orders.locks.get_mut(&user) {
                 Some(lock) if !lock.held => {
                     lock.held = true;
                     if let Some(first) = lock.queue.front().copied() {
@@ -265,9 +267,9 @@ impl Exchange {
                 // Nobody waits for it any more.
                 None => actions.push(Action::Release(Lock::User(user))),
             },
-            Lock::Slot if self.jobs.slot.asked => {
-                self.jobs.slot.asked = false;
-                self.jobs.slot.held = Some(now);
+            Lock::Slot if self.active_orders.slot.asked => {
+                self.active_orders.slot.asked = false;
+                self.active_orders.slot.held = Some(now);
                 self.next_in_slot(now, actions);
             }
             Lock::Slot => actions.push(Action::Release(Lock::Slot)),
@@ -277,17 +279,17 @@ impl Exchange {
     pub(super) fn lost(&mut self, lock: &Lock, now: Tick, actions: &mut Vec<Action>) {
         let id = match lock {
             Lock::Slot => {
-                self.jobs.slot.held = None;
-                let by = self.jobs.slot.by.take();
+                self.active_orders.slot.held = None;
+                let by = self.active_orders.slot.by.take();
                 self.ask_for_slot(actions);
                 by
             }
             Lock::User(user) => {
-                let Some(lock) = self.jobs.locks.get_mut(user).filter(|lock| lock.held) else { return };
+                let Some(lock) = self.active_orders.locks.get_mut(user).filter(|lock| lock.held) else { return };
                 lock.held = false;
                 let first = lock.queue.pop_front();
                 if lock.queue.is_empty() {
-                    self.jobs.locks.remove(user);
+                    self.active_orders.locks.remove(user);
                 } else {
                     actions.push(Action::Acquire(Lock::User(user.clone())));
                 }
@@ -295,19 +297,19 @@ impl Exchange {
             }
         };
         if let Some(id) = id {
-            self.finish(id, Outcome::Later(Why::LockLost, SOON), now, actions);
+            self.finish(id, Outcome::Later(RetryReason::LockLost, RETRY_SOON), now, actions);
         }
     }
 
     /// Step 4: the write slot.
-    pub(super) fn want_slot(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        self.jobs.set(id, Stage::Waiting);
-        self.jobs.slot.queue.push_back(id);
+    pub(super) fn want_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        self.active_orders.set(id, Stage::Waiting);
+        self.active_orders.slot.queue.push_back(id);
         self.next_in_slot(now, actions);
     }
 
     fn next_in_slot(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+        let slot = &mut self.active_orders.slot;
         if slot.by.is_some() || slot.queue.is_empty() {
             return;
         }
@@ -324,15 +326,15 @@ impl Exchange {
     }
 
     fn ask_for_slot(&mut self, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+        let slot = &mut self.active_orders.slot;
         if !slot.queue.is_empty() && slot.held.is_none() && !std::mem::replace(&mut slot.asked, true) {
             actions.push(Action::Acquire(Lock::Slot));
         }
     }
 
     /// The end of step 6.
-    pub(super) fn free_slot(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+    pub(super) fn free_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let slot = &mut self.active_orders.slot;
         slot.queue.retain(|waiting| *waiting != id);
         if slot.by != Some(id) {
             return;
@@ -348,22 +350,22 @@ impl Exchange {
     }
 
     /// The end of an order, for now or for good.
-    pub(super) fn finish(&mut self, id: JobId, outcome: Outcome, now: Tick, actions: &mut Vec<Action>) {
+    pub(super) fn finish(&mut self, id: ActiveOrderId, outcome: Outcome, now: Tick, actions: &mut Vec<Action>) {
         self.free_slot(id, now, actions);
         self.unlock(id, now, actions);
-        let Some(job) = self.jobs.by_id.remove(&id) else { return };
+        let Some(active) = self.active_orders.by_id.remove(&id) else { return };
         if !matches!(outcome, Outcome::Later(..)) {
-            self.jobs.forget_troubles(&job.order.user, &job.order.hw);
+            self.active_orders.forget_failures(&active.order.user, &active.order.hw);
         }
-        actions.push(Action::Done(job.ticket, outcome));
-        let key = hardware_key(&job.order.hw);
-        let Some(queue) = self.jobs.by_device.get_mut(&key) else { return };
+        actions.push(Action::Done(active.tag, outcome));
+        let key = hardware_key(&active.order.hw);
+        let Some(queue) = self.active_orders.by_device.get_mut(&key) else { return };
         queue.retain(|waiting| *waiting != id);
         match queue.front().copied() {
             None => {
-                self.jobs.by_device.remove(&key);
+                self.active_orders.by_device.remove(&key);
             }
-            Some(next) if self.jobs.get(next).is_some_and(|job| job.stage == Stage::Queued) => {
+            Some(next) if self.active_orders.get(next).is_some_and(|active| active.stage == Stage::Queued) => {
                 self.lock(next, now, actions);
             }
             Some(_) => {}
@@ -372,10 +374,10 @@ impl Exchange {
 
     /// The connection is gone: whoever has ordered orders again.
     pub(super) fn all_interrupted(&mut self, actions: &mut Vec<Action>) {
-        let Jobs { by_id, locks, slot, by_device, timers, .. } = &mut self.jobs;
+        let ActiveOrders { by_id, locks, slot, by_device, timers, .. } = &mut self.active_orders;
         let waiting = std::mem::take(by_id).into_values();
-        let later = Outcome::Later(Why::NoConnection, UNTIL_CONNECTED);
-        actions.extend(waiting.map(|job| Action::Done(job.ticket, later.clone())));
+        let later = Outcome::Later(RetryReason::NoConnection, UNTIL_CONNECTED);
+        actions.extend(waiting.map(|active| Action::Done(active.tag, later.clone())));
         // Also those that were only asked for: the request for a lock is withdrawn by giving it back.
         actions.extend(std::mem::take(locks).into_keys().map(|user| Action::Release(Lock::User(user))));
         let slot = std::mem::take(slot);

@@ -13,21 +13,21 @@ fn settings() -> InboundSettings {
     }
 }
 
-fn tell(door: &mut InboundSession, text: &str) -> Vec<InboundAction> {
+fn receive(session: &mut InboundSession, text: &str) -> Vec<InboundAction> {
     let mut actions = Vec::new();
-    door.on_text(text, Tick(5), &settings(), &mut actions);
+    session.on_text(text, Tick(5), &settings(), &mut actions);
     actions
 }
 
-fn log_in(door: &mut InboundSession, sip: &str, info: &str, password: &str) -> Vec<InboundAction> {
-    let actions = tell(door, r#"{"mt":"AppChallenge"}"#);
+fn log_in(session: &mut InboundSession, sip: &str, info: &str, password: &str) -> Vec<InboundAction> {
+    let actions = receive(session, r#"{"mt":"AppChallenge"}"#);
     let [InboundAction::Send(text)] = &actions[..] else { panic!("{actions:?}") };
     let challenge = Object::parse(text.as_bytes()).unwrap().str("challenge").unwrap().to_owned();
     let identity = AppIdentity { app: "users", domain: "example.com", sip, guid: "", dn: sip, info: Some(info) };
-    tell(door, &write_login(&identity, None, &challenge, &Secret::new(password)))
+    receive(session, &write_login(&identity, None, &challenge, &Secret::new(password)))
 }
 
-fn door() -> InboundSession {
+fn session() -> InboundSession {
     InboundSession::new(Tick(0), [7; 32])
 }
 
@@ -36,23 +36,25 @@ const PBX_INFO: &str = r#"{"mt":"PbxInfo","domain":"example.com","pbx":"hq","api
 
 #[test]
 fn the_pbx_is_believed_and_its_interfaces_are_handed_on() {
-    let mut door = door();
+    let mut session = session();
     assert!(matches!(
-        &log_in(&mut door, "users", OBJECT, "Simulator1")[..],
+        &log_in(&mut session, "users", OBJECT, "Simulator1")[..],
         [InboundAction::Send(_), InboundAction::LoggedIn]
     ));
     let notice = r#"{"mt":"ReplicateUpdate","api":"PbxTableUsers"}"#;
-    assert!(matches!(&tell(&mut door, notice)[..], [InboundAction::Send(text)] if text.contains("unknown message")));
     assert!(
-        matches!(&tell(&mut door, PBX_INFO)[..], [InboundAction::Attached(info)] if info.pbx.as_deref() == Some("hq"))
+        matches!(&receive(&mut session, notice)[..], [InboundAction::Send(text)] if text.contains("unknown message"))
     );
-    assert_eq!(tell(&mut door, notice), [InboundAction::Forward]);
-    assert_eq!(tell(&mut door, r#"{"mt":"GetObjectResult","src":"1"}"#), [InboundAction::Forward]);
+    assert!(
+        matches!(&receive(&mut session, PBX_INFO)[..], [InboundAction::Attached(info)] if info.pbx.as_deref() == Some("hq"))
+    );
+    assert_eq!(receive(&mut session, notice), [InboundAction::Forward]);
+    assert_eq!(receive(&mut session, r#"{"mt":"GetObjectResult","src":"1"}"#), [InboundAction::Forward]);
     assert_eq!(
-        tell(&mut door, r#"{"mt":"AppInfo","app":"users","src":"7"}"#),
+        receive(&mut session, r#"{"mt":"AppInfo","app":"users","src":"7"}"#),
         [InboundAction::Send(r#"{"mt":"AppInfoResult","src":"7","app":"users","info":{"apis":{}}}"#.into())]
     );
-    assert_eq!(door.deadline(), None);
+    assert_eq!(session.deadline(), None);
 }
 
 #[test]
@@ -64,50 +66,58 @@ fn a_users_log_in_is_no_pbx() {
         ("users", OBJECT, r#"{"mt":"PbxInfo","domain":"example.net","pbx":"hq","apis":[]}"#),
         ("users", OBJECT, r#"{"mt":"PbxInfo","pbx":"hq","apis":[]}"#),
     ] {
-        let mut door = door();
-        log_in(&mut door, sip, info, "Simulator1");
-        assert_eq!(tell(&mut door, pbx_info), [InboundAction::Forged], "{sip} {info}");
+        let mut session = session();
+        log_in(&mut session, sip, info, "Simulator1");
+        assert_eq!(receive(&mut session, pbx_info), [InboundAction::Forged], "{sip} {info}");
         let result = r#"{"mt":"GetObjectResult","api":"PbxAdminApi","src":"1"}"#;
-        assert_ne!(tell(&mut door, result), [InboundAction::Forward], "{sip} {info}");
+        assert_ne!(receive(&mut session, result), [InboundAction::Forward], "{sip} {info}");
     }
     let mut actions = Vec::new();
-    let mut door = door();
-    log_in(&mut door, "anna", OBJECT, "Simulator1");
+    let mut session = session();
+    log_in(&mut session, "anna", OBJECT, "Simulator1");
     let trusting = InboundSettings { check_names: false, ..settings() };
-    door.on_text(PBX_INFO, Tick(5), &trusting, &mut actions);
+    session.on_text(PBX_INFO, Tick(5), &trusting, &mut actions);
     assert!(matches!(&actions[..], [InboundAction::Attached(_)]), "switched off");
 }
 
 #[test]
 fn wrong_passwords_and_silence_end_the_connection() {
-    let mut door = door();
+    let mut session = session();
     for _ in 0..2 {
-        let failed = log_in(&mut door, "users", OBJECT, "wrong");
+        let failed = log_in(&mut session, "users", OBJECT, "wrong");
         assert!(matches!(&failed[..], [InboundAction::Send(_), InboundAction::LoginFailed]), "{failed:?}");
     }
-    let failed = log_in(&mut door, "users", OBJECT, "wrong");
+    let failed = log_in(&mut session, "users", OBJECT, "wrong");
     assert!(matches!(failed.last(), Some(InboundAction::Close(Close::Refused))), "{failed:?}");
-    assert_eq!(tell(&mut door, r#"{"mt":"AppChallenge"}"#), [], "nothing follows a close");
+    assert_eq!(receive(&mut session, r#"{"mt":"AppChallenge"}"#), [], "nothing follows a close");
 
-    let mut door = InboundSession::new(Tick(0), [7; 32]);
+    let mut session = InboundSession::new(Tick(0), [7; 32]);
     let mut actions = Vec::new();
-    door.timer(Tick(59_999), &mut actions);
+    session.timer(Tick(59_999), &mut actions);
     assert_eq!(actions, []);
-    door.timer(Tick(60_000), &mut actions);
+    session.timer(Tick(60_000), &mut actions);
     assert_eq!(actions, [InboundAction::Close(Close::TooLate)]);
-    assert_eq!(tell(&mut InboundSession::new(Tick(0), [7; 32]), PBX_INFO), [InboundAction::Close(Close::NotAllowed)]);
+    assert_eq!(
+        receive(&mut InboundSession::new(Tick(0), [7; 32]), PBX_INFO),
+        [InboundAction::Close(Close::NotAllowed)]
+    );
 }
 
 #[test]
 fn a_password_is_that_of_one_pbx() {
-    let mut door = door();
+    let mut session = session();
     let other = InboundSettings { passwords: vec![("example.net".into(), Secret::new("Simulator1"))], ..settings() };
     let mut actions = Vec::new();
-    door.on_text(r#"{"mt":"AppChallenge"}"#, Tick(5), &other, &mut actions);
+    session.on_text(r#"{"mt":"AppChallenge"}"#, Tick(5), &other, &mut actions);
     let [InboundAction::Send(text)] = &actions[..] else { panic!("{actions:?}") };
     let challenge = Object::parse(text.as_bytes()).unwrap().str("challenge").unwrap().to_owned();
     let identity = AppIdentity { app: "users", domain: "example.com", ..AppIdentity::default() };
     actions.clear();
-    door.on_text(&write_login(&identity, None, &challenge, &Secret::new("Simulator1")), Tick(5), &other, &mut actions);
+    session.on_text(
+        &write_login(&identity, None, &challenge, &Secret::new("Simulator1")),
+        Tick(5),
+        &other,
+        &mut actions,
+    );
     assert!(actions.contains(&InboundAction::LoginFailed));
 }

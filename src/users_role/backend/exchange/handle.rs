@@ -1,4 +1,5 @@
-//! The client of one PBX on this node: its state machine, and the task that carries between it and the connection.
+//! Handle of the client of one exchange on this node: the state machine behind a lock, and the command queue of the
+//! task that runs it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,52 +11,52 @@ use super::task;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::session::exchange::apps::PhoneApp;
-use crate::core::session::exchange::client::{DialLogin, Exchange};
+use crate::core::session::exchange::client::{DialLogin, ExchangeClient};
 use crate::core::session::exchange::event::{ExchangeOrder, Outcome};
 use crate::core::session::exchange::settings::Settings;
 use crate::lifecycle::Shutdown;
 use crate::random;
 use crate::store::Store;
-use crate::users_role::backend::Left;
+use crate::users_role::backend::UserRemoval;
 
-/// Commands that may wait; an order waits with whoever gives it.
+/// Bound of the command queue; entry orders wait in the store, not here.
 const WAITING: usize = 4_096;
 
-/// Users who leave and whose codes have not been taken back yet; beyond, everybody is looked at.
-const LEAVERS: usize = 1_024;
+/// Bound of pending removal notifications; beyond it every user is checked.
+const REMOVALS: usize = 1_024;
 
-/// How a task that has panicked is begun again.
+/// Pause before a task that has panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
-/// Our own connection to a PBX.
+/// How we connect to an exchange.
 #[derive(Debug, Clone)]
 pub struct Dial {
     /// `wss://PBX/PBX0/APPS/websocket`.
     pub url: String,
-    /// Whose certificate it must have.
+    /// Which certificate is accepted.
     pub trust: Trust,
 }
 
-/// One PBX.
+/// Configuration of one exchange.
 #[derive(Debug, Clone)]
 pub struct ExchangeSettings {
-    /// The domain whose users it has.
+    /// The domain whose users it holds.
     pub domain: DomainName,
-    /// System name of the PBX.
+    /// System name of the exchange.
     pub system: Box<str>,
-    /// Name of the PBX that counts.
+    /// Expected PBX name; empty accepts any.
     pub pbx: Box<str>,
     /// Name of the app object.
     pub object: Box<str>,
     /// Its password.
     pub password: Secret,
-    /// Set if it is us who connect.
+    /// Set if we open the connection.
     pub dial: Option<Dial>,
-    /// What can be set for the traffic.
+    /// Limits and options of the client.
     pub traffic: Settings,
 }
 
-/// What the task is told.
+/// Commands to the task.
 #[derive(Debug)]
 pub(super) enum Command {
     Enter(ExchangeOrder, oneshot::Sender<Outcome>),
@@ -63,7 +64,7 @@ pub(super) enum Command {
     Attach {
         conn: u64,
         info: Box<PbxInfo>,
-        orders: mpsc::Sender<crate::users_role::backend::exchange::inbound::LinkCommand>,
+        commands: mpsc::Sender<crate::users_role::backend::exchange::inbound::ConnectionCommand>,
     },
     Text {
         conn: u64,
@@ -72,64 +73,64 @@ pub(super) enum Command {
 }
 
 /// See the module.
-pub(super) struct ExchangeClient {
+pub(super) struct ExchangeHandle {
     pub(super) settings: ExchangeSettings,
     commands: mpsc::Sender<Command>,
     pub(super) receiver: tokio::sync::Mutex<mpsc::Receiver<Command>>,
-    exchange: Mutex<Exchange>,
-    /// Users who are there no longer.
-    pub(super) leavers: broadcast::Sender<Left>,
+    client: Mutex<ExchangeClient>,
+    /// Publishes removed users.
+    pub(super) removals: broadcast::Sender<UserRemoval>,
 }
 
-impl std::fmt::Debug for ExchangeClient {
+impl std::fmt::Debug for ExchangeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Line").field("domain", &self.settings.domain).finish_non_exhaustive()
     }
 }
 
-impl ExchangeClient {
+impl ExchangeHandle {
     pub(super) fn new(settings: ExchangeSettings) -> Self {
         let (commands, receiver) = mpsc::channel(WAITING);
-        let exchange = Mutex::new(exchange(&settings));
-        let leavers = broadcast::channel(LEAVERS).0;
-        Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), exchange, leavers }
+        let client = Mutex::new(new_client(&settings));
+        let removals = broadcast::channel(REMOVALS).0;
+        Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), client, removals }
     }
 
-    /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
+    /// Runs the task until the process stops. A panic loses the mirror and the connection; both are rebuilt.
     pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (line, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+        let (handle, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
         tokio::spawn(async move {
             while let Err(error) =
-                tokio::spawn(task::run(Arc::clone(&line), Arc::clone(&store), shutdown.clone())).await
+                tokio::spawn(task::run(Arc::clone(&handle), Arc::clone(&store), shutdown.clone())).await
             {
                 if shutdown.is_draining() || !error.is_panic() {
                     return;
                 }
-                tracing::error!(domain = %line.settings.domain, "the client of the PBX has panicked and is begun again");
-                *line.exchange() = exchange(&line.settings);
+                tracing::error!(domain = %handle.settings.domain, "exchange client panicked; restarting it");
+                *handle.client() = new_client(&handle.settings);
                 tokio::time::sleep(AFTER_PANIC).await;
             }
         });
     }
 
-    /// The state machine, for a moment.
-    pub(super) fn exchange(&self) -> MutexGuard<'_, Exchange> {
+    /// Locks the state machine; hold the guard only briefly and never across an await.
+    pub(super) fn client(&self) -> MutexGuard<'_, ExchangeClient> {
         // After a panic it is replaced before it is used again.
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this is the PBX that counts.
+    /// Whether `info` names the configured exchange.
     pub(super) fn is_meant(&self, info: &PbxInfo) -> bool {
         let ExchangeSettings { system, pbx, .. } = &self.settings;
         info.domain.as_deref() == Some(&**system) && (pbx.is_empty() || info.pbx.as_deref() == Some(&**pbx))
     }
 
-    /// Tells the task; false if it has too much to do.
+    /// Queues a command without waiting; false if the queue is full.
     pub(super) fn tell(&self, command: Command) -> bool {
         self.commands.try_send(command).is_ok()
     }
 
-    /// Asks the task; `None` when the process stops.
+    /// Sends a command and waits for its answer; `None` when the process stops.
     pub(super) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (sender, answer) = oneshot::channel();
         self.commands.send(command(sender)).await.ok()?;
@@ -137,7 +138,7 @@ impl ExchangeClient {
     }
 }
 
-fn exchange(settings: &ExchangeSettings) -> Exchange {
+fn new_client(settings: &ExchangeSettings) -> ExchangeClient {
     let login = DialLogin { app: settings.object.clone(), password: settings.password.clone(), with_info: false };
-    Exchange::new(settings.traffic.clone(), login, &settings.pbx, random::below(u64::MAX))
+    ExchangeClient::new(settings.traffic.clone(), login, &settings.pbx, random::below(u64::MAX))
 }

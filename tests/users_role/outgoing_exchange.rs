@@ -9,10 +9,10 @@ use provbroker::core::model::ids::DeviceKey;
 use provbroker::core::model::time::Tick;
 use provbroker::core::model::users_role::{Person, PersonId, PhoneFacts, Progress, RequestId};
 use provbroker::core::protocol::sysclient::auth::hex;
-use provbroker::sim::exchange::machine::PbxSim;
+use provbroker::sim::exchange::machine::ExchangeSim;
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::store::Store;
-use provbroker::users_role::{LinkStanding, UsersRole};
+use provbroker::users_role::{LinkStatus, UsersRole};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
@@ -30,7 +30,7 @@ fn towards(config: &mut Config, url: &str, trust: impl FnOnce(&mut Pbx)) {
     trust(exchange);
 }
 
-async fn listening(sim: PbxSim) -> (Running, SocketAddr) {
+async fn listening(sim: ExchangeSim) -> (Running, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pbx = Running::start(sim, ConnectionSource::Listen(listener)).unwrap();
     let address = pbx.address().unwrap();
@@ -44,13 +44,13 @@ fn starts(keep: &Keep, files: &Files, url: &str, trust: impl FnOnce(&mut Pbx)) -
     })
 }
 
-async fn known(people: &UsersRole, sip: &str) -> Person {
-    until("the users are known", async || people.user(&domain(), sip).await.ok().flatten()).await
+async fn known(users_role: &UsersRole, sip: &str) -> Person {
+    until("the users are known", async || users_role.user(&domain(), sip).await.ok().flatten()).await
 }
 
-async fn linked(people: &UsersRole) {
+async fn linked(users_role: &UsersRole) {
     until("Devices is there", async || {
-        (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+        (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
     })
     .await;
 }
@@ -75,8 +75,8 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
                 exchange.fingerprint = pinned;
             });
             until("it was tried", async || (front.failed() > before).then_some(())).await;
-            assert!(!broker.people().standing(&domain()).await.unwrap().backend.up);
-            assert!(pbx.with(|sim, _| sim.seen.messages.is_empty()), "not a word over such a connection");
+            assert!(!broker.people().status(&domain()).await.unwrap().backend.up);
+            assert!(pbx.with(|sim, _| sim.observed.messages.is_empty()), "not a word over such a connection");
             broker.stop();
         }
         for (number, authority, pinned) in
@@ -87,24 +87,24 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
                 exchange.authority = authority;
                 exchange.fingerprint = pinned;
             });
-            let people = Arc::clone(broker.people());
-            let anna = known(&people, "anna").await;
-            linked(&people).await;
-            let request = people.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
+            let users_role = Arc::clone(broker.people());
+            let anna = known(&users_role, "anna").await;
+            linked(&users_role).await;
+            let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
             let (key, phone, _events) = phone(number, broker.addr);
             type_code(&phone, request.code).await;
-            follow(&people, &request.id, is_entered).await;
-            assert_eq!(pbx.with(|sim, _| sim.seen.entered[&(guid.clone(), Box::from(key.as_str()))]), 1);
-            drop(people);
+            follow(&users_role, &request.id, is_entered).await;
+            assert_eq!(pbx.with(|sim, _| sim.observed.entered[&(guid.clone(), Box::from(key.as_str()))]), 1);
+            drop(users_role);
             broker.stop();
         }
-        assert_eq!(pbx.with(|sim, _| (sim.seen.logged_in, sim.seen.refused)), (2, 0));
+        assert_eq!(pbx.with(|sim, _| (sim.observed.logged_in, sim.observed.refused)), (2, 0));
     });
 }
 
-async fn cancelled(people: &UsersRole, id: &RequestId) {
+async fn cancelled(users_role: &UsersRole, id: &RequestId) {
     until("the code is taken back", async || {
-        let now = people.request(&domain(), id).await.unwrap().unwrap();
+        let now = users_role.request(&domain(), id).await.unwrap().unwrap();
         (now.progress == Progress::Cancelled).then_some(())
     })
     .await;
@@ -124,34 +124,36 @@ fn a_user_who_is_deleted_at_the_exchange_has_no_open_code() {
         let mut sim = machine();
         let guids = ["anna", "ben", "eva"].map(|sip| sim.add_user(sip, sip, Tick(0)));
         let pbx = Running::start(sim, dial(&broker)).unwrap();
-        let people = Arc::clone(broker.people());
-        let [anna, ben, eva] = [known(&people, "anna").await, known(&people, "ben").await, known(&people, "eva").await];
-        linked(&people).await;
-        let ask = async |of: &Person| people.add_phone(&domain(), of, CATEGORY, "phone").await.unwrap();
+        let users_role = Arc::clone(broker.people());
+        let [anna, ben, eva] =
+            [known(&users_role, "anna").await, known(&users_role, "ben").await, known(&users_role, "eva").await];
+        linked(&users_role).await;
+        let ask = async |of: &Person| users_role.add_phone(&domain(), of, CATEGORY, "phone").await.unwrap();
         let (first, second, third) = (ask(&anna).await, ask(&ben).await, ask(&eva).await);
         // Of a code that was used there is nothing to take back.
         let used = ask(&anna).await;
         let (_, phone, _events) = phone(1, broker.addr);
         type_code(&phone, used.code).await;
-        follow(&people, &used.id, is_entered).await;
+        follow(&users_role, &used.id, is_entered).await;
 
         pbx.with(|sim, now| sim.delete(&guids[0], now));
-        cancelled(&people, &first.id).await;
+        cancelled(&users_role, &first.id).await;
         assert!(broker.store().code_in(&domain(), first.code).await.unwrap().is_none(), "Devices does not know it");
-        let progress = async |people: &UsersRole, id| people.request(&domain(), id).await.unwrap().unwrap().progress;
-        assert_eq!(progress(&people, &used.id).await, Progress::Ready);
-        assert_eq!(progress(&people, &second.id).await, Progress::Waiting);
+        let progress =
+            async |users_role: &UsersRole, id| users_role.request(&domain(), id).await.unwrap().unwrap().progress;
+        assert_eq!(progress(&users_role, &used.id).await, Progress::Ready);
+        assert_eq!(progress(&users_role, &second.id).await, Progress::Waiting);
 
         // One goes while nobody of ours is there to be told.
         let mut sim = pbx.stop().await.unwrap();
-        drop(people);
+        drop(users_role);
         broker.stop();
         sim.delete(&guids[1], Tick(0));
         let broker = started();
         let _pbx = Running::start(sim, dial(&broker)).unwrap();
-        let people = Arc::clone(broker.people());
-        cancelled(&people, &second.id).await;
-        assert_eq!(progress(&people, &third.id).await, Progress::Waiting, "she is still there");
+        let users_role = Arc::clone(broker.people());
+        cancelled(&users_role, &second.id).await;
+        assert_eq!(progress(&users_role, &third.id).await, Progress::Waiting, "she is still there");
         assert!(broker.store().code_in(&domain(), third.code).await.unwrap().is_some());
     });
 }
@@ -209,14 +211,14 @@ fn nodes_change_an_exchange_one_after_the_other() {
             order(&**store, guid, number).await;
         }
         let first = until("the slot is free again", async || {
-            pbx.with(|sim, _| (!sim.seen.updates.is_empty()).then(tokio::time::Instant::now))
+            pbx.with(|sim, _| (!sim.observed.updates.is_empty()).then(tokio::time::Instant::now))
         })
         .await;
         assert!(first - began + Duration::from_millis(100) > DEAD, "{:?}", first - began);
         until("all are entered", async || (store.order_counts(&domain()).await.unwrap().waiting == 0).then_some(()))
             .await;
         let (entered, most, created) =
-            pbx.with(|sim, _| (sim.seen.entered.clone(), sim.seen.most_updates, sim.seen.created));
+            pbx.with(|sim, _| (sim.observed.entered.clone(), sim.observed.most_updates, sim.observed.created));
         assert!(entered.values().all(|&times| times == 1) && entered.len() == ORDERS, "{entered:?}");
         assert_eq!((most, created), (1, 0));
     });

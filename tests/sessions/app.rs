@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use provbroker::core::session::app::client::Ask;
 
-use super::users_world::World;
+use super::app_world::World;
 
 #[derive(Debug, Clone)]
 enum Step {

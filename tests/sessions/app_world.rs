@@ -61,8 +61,8 @@ pub struct World {
     /// Used codes whose notice is not settled.
     mailbox: BTreeSet<Code>,
     /// Codes that the client has been told, and how often it has had their notice.
-    told: BTreeMap<Code, u32>,
-    tickets: u64,
+    issued_codes: BTreeMap<Code, u32>,
+    last_tag: u64,
     pub answers_pings: bool,
 }
 
@@ -106,8 +106,8 @@ impl World {
             released: BTreeSet::new(),
             used: BTreeSet::new(),
             mailbox: BTreeSet::new(),
-            told: BTreeMap::new(),
-            tickets: 0,
+            issued_codes: BTreeMap::new(),
+            last_tag: 0,
             answers_pings: true,
         }
     }
@@ -142,13 +142,13 @@ impl World {
                 }
                 client::Action::Close(1000) => self.cut(0, true),
                 client::Action::Notice(notice) => {
-                    let times = self.told.entry(notice.code).or_default();
+                    let times = self.issued_codes.entry(notice.code).or_default();
                     assert_eq!(notice.again, *times > 0);
                     *times += 1;
                     assert!(self.used.contains(&notice.code), "a notice of a code that nobody has used");
                 }
                 client::Action::Answer(_, Ok(client::Answer::Code { code, .. })) => {
-                    self.told.entry(code).or_default();
+                    self.issued_codes.entry(code).or_default();
                 }
                 client::Action::Strange(what) => assert_eq!(what, "no answer to the log-in"),
                 client::Action::Answer(..) | client::Action::Ready { .. } => {}
@@ -209,8 +209,8 @@ impl World {
     }
 
     pub fn ask(&mut self, ask: client::Ask) {
-        self.tickets += 1;
-        self.client(client::Event::Ask(CallTag(self.tickets), ask));
+        self.last_tag += 1;
+        self.client(client::Event::Ask(CallTag(self.last_tag), ask));
     }
 
     /// The service answers one of the questions.
@@ -372,7 +372,7 @@ impl World {
         assert!(self.client.is_ready());
         assert!(self.mailbox.is_empty(), "a notice is not settled");
         let mut open: BTreeSet<Code> = self.client.open_codes().collect();
-        for (code, times) in &self.told {
+        for (code, times) in &self.issued_codes {
             if self.used.contains(code) {
                 assert!(*times >= 1, "a code was asked for and used, and its notice never came");
             } else {

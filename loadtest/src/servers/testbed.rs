@@ -48,7 +48,7 @@ impl Tenant {
 }
 
 /// Brokers and their store. The order of the members is that in which they end.
-pub struct Stage {
+pub struct Testbed {
     tls: Option<TlsOrder>,
     brokers: Vec<Server>,
     given: Option<SocketAddr>,
@@ -63,10 +63,10 @@ pub struct Stage {
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Testbed {
     /// Starts what is needed for so many devices in so many domains. `run` makes the names of the domains new, because a store
     /// that was given is not emptied.
-    pub fn set(settings: &Settings, devices: usize, domains: usize, run: u64) -> anyhow::Result<Self> {
+    pub fn set_up(settings: &Settings, devices: usize, domains: usize, run: u64) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let given = settings.url.as_deref().map(address).transpose()?;
         let redis = match (&settings.store, given) {
@@ -93,10 +93,10 @@ impl Stage {
         let variables = settings.set.iter().map(|set| variable(set)).collect::<anyhow::Result<_>>()?;
         let program = settings.program()?;
         let brokers = Vec::new();
-        let mut stage =
+        let mut testbed =
             Self { tls, brokers, given, configs, program, variables, tenants, store, _redis: redis, _folder: folder };
-        stage.start()?;
-        Ok(stage)
+        testbed.start()?;
+        Ok(testbed)
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
@@ -125,8 +125,8 @@ impl Stage {
     }
 
     /// Where the devices are to go.
-    pub fn aim(&self) -> WorkerCommand {
-        WorkerCommand::Aim { servers: self.addresses(), floor: false, tls: self.tls.clone() }
+    pub fn target(&self) -> WorkerCommand {
+        WorkerCommand::SetServers { servers: self.addresses(), floor: false, tls: self.tls.clone() }
     }
 
     /// The brokers of its own.

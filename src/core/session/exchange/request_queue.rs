@@ -12,7 +12,7 @@ use crate::core::model::time::Tick;
 use crate::core::session::exchange::rate::RateWindow;
 
 #[derive(Debug)]
-struct Flight<O> {
+struct InFlight<O> {
     owner: O,
     mt: &'static str,
     class: Class,
@@ -21,10 +21,10 @@ struct Flight<O> {
 
 /// The requests of one connection, with their owners.
 #[derive(Debug)]
-pub(super) struct Wire<O> {
+pub(super) struct RequestQueue<O> {
     /// Marks are never used twice on a connection; they go on over all connections.
     last_src: u64,
-    flying: BTreeMap<u64, Flight<O>>,
+    in_flight: BTreeMap<u64, InFlight<O>>,
     /// Whoever holds the write slot goes first.
     urgent: VecDeque<(Request, O)>,
     waiting: VecDeque<(Request, O)>,
@@ -32,11 +32,11 @@ pub(super) struct Wire<O> {
     others: RateWindow,
 }
 
-impl<O: Copy> Wire<O> {
+impl<O: Copy> RequestQueue<O> {
     pub(super) fn new() -> Self {
         Self {
             last_src: 0,
-            flying: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             updates: RateWindow::default(),
@@ -66,8 +66,8 @@ impl<O: Copy> Wire<O> {
 
     /// Whether those in flight leave room for a class; `beside` is what the mirror has in flight.
     fn has_room(&self, class: Class, beside: usize, settings: &Settings) -> bool {
-        let one = |class: Class| !self.flying.values().any(|flight| flight.class == class);
-        self.flying.len() + beside < settings.in_flight.max(1)
+        let one = |class: Class| !self.in_flight.values().any(|sent| sent.class == class);
+        self.in_flight.len() + beside < settings.in_flight.max(1)
             && match class {
                 Class::Update | Class::Search => one(class),
                 Class::Other => true,
@@ -95,7 +95,7 @@ impl<O: Copy> Wire<O> {
             Class::Search | Class::Other => (&mut self.others, ANSWER_TIME),
         };
         pace.note(now);
-        self.flying.insert(self.last_src, Flight { owner, mt, class, until: now + time });
+        self.in_flight.insert(self.last_src, InFlight { owner, mt, class, until: now + time });
         Some(Ok(text))
     }
 
@@ -116,33 +116,33 @@ impl<O: Copy> Wire<O> {
     /// Takes the owner of the request that an answer belongs to; its kind must fit too.
     pub(super) fn answered(&mut self, src: Option<&str>, mt: &str) -> Option<O> {
         let src = src?.parse().ok()?;
-        let flight = self.flying.get(&src)?;
-        if mt.strip_suffix("Result") != Some(flight.mt) {
+        let sent = self.in_flight.get(&src)?;
+        if mt.strip_suffix("Result") != Some(sent.mt) {
             return None;
         }
-        self.flying.remove(&src).map(|flight| flight.owner)
+        self.in_flight.remove(&src).map(|sent| sent.owner)
     }
 
     /// Takes one that has had no answer in time.
     pub(super) fn overdue(&mut self, now: Tick) -> Option<O> {
-        let src = *self.flying.iter().find(|(_, flight)| flight.until <= now)?.0;
-        self.flying.remove(&src).map(|flight| flight.owner)
+        let src = *self.in_flight.iter().find(|(_, sent)| sent.until <= now)?.0;
+        self.in_flight.remove(&src).map(|sent| sent.owner)
     }
 
     /// The connection has ended: everything that was asked for or waited is lost.
     pub(super) fn end(&mut self) {
-        self.flying.clear();
+        self.in_flight.clear();
         self.urgent.clear();
         self.waiting.clear();
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.flying.len()
+        self.in_flight.len()
     }
 
     /// When something can change without an answer.
     pub(super) fn wake(&self, beside: usize, settings: &Settings) -> Option<Tick> {
-        let overdue = self.flying.values().map(|flight| flight.until).min();
+        let overdue = self.in_flight.values().map(|sent| sent.until).min();
         let classes = [Class::Update, Class::Search, Class::Other].into_iter().filter(|&class| {
             let waits = |(request, _): &(Request, O)| request.class() == class;
             self.has_room(class, beside, settings) && (self.urgent.iter().any(waits) || self.waiting.iter().any(waits))
@@ -164,24 +164,24 @@ mod tests {
     #[test]
     fn four_in_flight_one_search_and_answers_to_their_owners() {
         let settings = Settings::default();
-        let mut wire = Wire::new();
+        let mut requests = RequestQueue::new();
         for owner in 0..2 {
-            wire.ask(Request::Search("".into()), owner, false);
+            requests.ask(Request::Search("".into()), owner, false);
         }
         for owner in 2..8 {
-            wire.ask(Request::Object(guid()), owner, owner == 7);
+            requests.ask(Request::Object(guid()), owner, owner == 7);
         }
         let mut sent = Vec::new();
-        while let Some(text) = wire.next(Tick(0), 1, &settings) {
+        while let Some(text) = requests.next(Tick(0), 1, &settings) {
             sent.push(text.unwrap());
         }
         assert_eq!(sent.len(), 3, "one place is the mirror's");
         assert!(sent[0].contains("GetObject") && sent[1].contains("SearchUsers") && sent[2].contains("GetObject"));
-        assert_eq!(wire.answered(Some("1"), "SearchUsersResult"), None, "another kind");
-        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), Some(7));
-        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), None, "answered before");
-        assert_eq!(wire.overdue(Tick(9_999)), None);
-        assert_eq!(wire.overdue(Tick(10_000)), Some(0));
-        assert_eq!(wire.in_flight(), 1);
+        assert_eq!(requests.answered(Some("1"), "SearchUsersResult"), None, "another kind");
+        assert_eq!(requests.answered(Some("1"), "GetObjectResult"), Some(7));
+        assert_eq!(requests.answered(Some("1"), "GetObjectResult"), None, "answered before");
+        assert_eq!(requests.overdue(Tick(9_999)), None);
+        assert_eq!(requests.overdue(Tick(10_000)), Some(0));
+        assert_eq!(requests.in_flight(), 1);
     }
 }

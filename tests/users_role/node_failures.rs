@@ -12,7 +12,7 @@ use provbroker::core::model::ids::Secret;
 use provbroker::core::model::users_role::EntryState;
 use provbroker::store::seal::Sealer;
 use provbroker::store::{self, Store};
-use provbroker::users_role::LinkStanding;
+use provbroker::users_role::LinkStatus;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -101,7 +101,7 @@ fn a_node_dies_and_the_other_goes_on() {
             .for_each_concurrent(64, async |number| one(&*store, number, person(&format!("user{number}"))).await)
             .await;
         let (dies, stays) = (keep.start(&with_users_role(&url, &users)), beside(&keep, &url, &files));
-        let people = Arc::clone(stays.people());
+        let users_role = Arc::clone(stays.people());
         let done = "provbroker_people_orders_total{outcome=\"done\"}";
         until("both have begun", async || {
             (figure(dies.ops, done).await > 0 && receiver.requests() > NOTICES / 4).then_some(())
@@ -113,14 +113,14 @@ fn a_node_dies_and_the_other_goes_on() {
 
         // Codes and notices go on while what the dead one had taken up is still its own.
         until("Devices is there", async || {
-            (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+            (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
         .await;
-        let anna = people.user(&domain(), "anna").await.unwrap().unwrap();
-        let request = people.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
+        let anna = users_role.user(&domain(), "anna").await.unwrap().unwrap();
+        let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
         let (phone_key, phone, _events) = phone_at(1, stays.addr);
         type_code(&phone, request.code).await;
-        follow(&people, &request.id, is_entered).await;
+        follow(&users_role, &request.id, is_entered).await;
         all_done(&*store).await;
         let mut expected: Vec<_> =
             (0..NOTICES).map(|number| (format!("user{number}"), key(number).to_string())).collect();
@@ -137,27 +137,27 @@ fn a_node_dies_and_the_other_goes_on() {
 }
 
 /// The way of a process to its Redis. At the first command with this word everything stops, before it or behind it.
-struct Way {
+struct RedisProxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    word: Vec<u8>,
+    command: Vec<u8>,
     /// The command itself still gets through; its answer does not.
     through: bool,
     stopped: AtomicBool,
     heard: Notify,
 }
 
-impl Way {
+impl RedisProxy {
     /// It has a thread of its own: whoever starts a process waits for it.
-    fn start(to: u16, word: &str, through: bool) -> Self {
+    fn start(to: u16, command: &str, through: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
         let stopped = AtomicBool::new(false);
-        let shared = Arc::new(Shared { word: word.into(), through, stopped, heard: Notify::new() });
+        let shared = Arc::new(Shared { command: command.into(), through, stopped, heard: Notify::new() });
         let its = Arc::clone(&shared);
         std::thread::spawn(move || run(accept(listener, to, its)));
         Self { addr, shared }
@@ -185,8 +185,8 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shar
         let mut last = false;
         if commands {
             tail.extend_from_slice(&buffer[..read]);
-            last = tail.windows(shared.word.len()).any(|window| window == shared.word);
-            tail.drain(..tail.len().saturating_sub(shared.word.len() - 1));
+            last = tail.windows(shared.command.len()).any(|window| window == shared.command);
+            tail.drain(..tail.len().saturating_sub(shared.command.len() - 1));
         }
         let first = last && !shared.stopped.swap(true, Ordering::SeqCst);
         if shared.stopped.load(Ordering::SeqCst) && !(first && shared.through) {
@@ -221,10 +221,10 @@ async fn killed_at(command: &str, through: bool, left: impl AsyncFnOnce(&dyn Sto
     let (url, users) = (receiver.url(), files.users().display().to_string());
     let store = behind(&keep).await;
     one(&*store, 7, person("anna")).await;
-    let way = Way::start(keep.server().port(), &script(&keep, command).await, through);
+    let proxy = RedisProxy::start(keep.server().port(), &script(&keep, command).await, through);
     let settings = with_users_role(&url, &users);
-    let dies: Process = keep.start_by(&format!("redis://{}", way.addr), &settings);
-    way.stopped().await;
+    let dies: Process = keep.start_by(&format!("redis://{}", proxy.addr), &settings);
+    proxy.stopped().await;
     if through {
         until("it is written", async || (entry(&*store).await != EntryState::None).then_some(())).await;
     }
