@@ -107,9 +107,9 @@ pub(super) async fn poll_progress(
         }
         last = Some(id);
         // One poll makes up to three requests.
-        let pace = Duration::from_secs(3) / settings.polls_per_second.max(1);
+        let min_interval = Duration::from_secs(3) / settings.polls_per_second.max(1);
         let each = BETWEEN / u32::try_from(poller.len().max(1)).unwrap_or(u32::MAX);
-        tokio::time::sleep(pace.max(each)).await;
+        tokio::time::sleep(min_interval.max(each)).await;
     }
 }
 

@@ -321,12 +321,12 @@ fn tenant_tasks(
         reconnect: settings.reconnect,
     };
     let (link, intake, node) = (shared.link.clone(), shared.intake.clone(), settings.node.clone());
-    let looking = (shared.poller.clone(), Arc::clone(operator_api));
+    let polling = (shared.poller.clone(), Arc::clone(operator_api));
     vec![
         Box::pin(link.keep_up(target, intake.clone())),
         Box::pin(open_codes::poll_open_codes(link.clone(), intake.clone(), node.clone())),
         Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), intake.clone(), Arc::clone(settings))),
-        Box::pin(progress_poller::poll_progress(looking.0, looking.1, link, intake, Arc::clone(settings))),
+        Box::pin(progress_poller::poll_progress(polling.0, polling.1, link, intake, Arc::clone(settings))),
         Box::pin(watch_removals(Arc::clone(shared), Arc::clone(operator_api))),
         Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
     ]

@@ -91,18 +91,18 @@ mod tests {
     #[actix_web::test]
     async fn a_tenant_that_panics_is_made_anew() {
         let begun = Arc::new(AtomicU32::new(0));
-        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let count = Arc::clone(&begun);
         let supervisor = actix_rt::spawn(supervise("example.com".into(), move || {
-            let (nth, told) = (count.fetch_add(1, Ordering::SeqCst), told.clone());
+            let (nth, sender) = (count.fetch_add(1, Ordering::SeqCst), sender.clone());
             let panics = async move {
-                told.send(nth).unwrap();
+                sender.send(nth).unwrap();
                 assert!(nth > 0, "the first one dies");
                 std::future::pending::<()>().await;
             };
             vec![Box::pin(std::future::pending()), Box::pin(panics)]
         }));
-        assert_eq!((hears.recv().await, hears.recv().await), (Some(0), Some(1)));
+        assert_eq!((receiver.recv().await, receiver.recv().await), (Some(0), Some(1)));
         assert_eq!(begun.load(Ordering::SeqCst), 2);
         supervisor.abort();
     }

@@ -96,7 +96,7 @@ async fn write(file: PathBuf, mut waiting: mpsc::Receiver<QueuedOrder>) {
                 tracing::warn!(file = %file.display(), %error, "file of phones not written");
                 vec![Err(BackendError::later(format!("file of phones: {error}"))); askers.len()]
             }
-            Err(_) => vec![Err(BackendError::later("file of phones was not written")); askers.len()],
+            Err(_) => vec![Err(BackendError::later("file of phones not written")); askers.len()],
         };
         for (asker, answer) in askers.into_iter().zip(answers) {
             // A caller that has stopped waiting retries and finds the line.
@@ -150,7 +150,9 @@ impl Lines {
         for (number, record) in records.into_iter().enumerate() {
             if number == 0 {
                 if record.iter().ne(TITLES) {
-                    return Err(std::io::Error::other("its first line is not ours; name another file"));
+                    return Err(std::io::Error::other(
+                        "its first line is not the expected header; configure another file",
+                    ));
                 }
                 continue;
             }

@@ -219,8 +219,8 @@ mod tests {
         assert_eq!(of(&code[..1], &[], Some(Reason::CodeNotUsed), false), Progress::Waiting);
         assert_eq!(of(&code[..2], &[], Some(Reason::CodeNotUsed), false), Progress::Found);
         assert_eq!(of(&code, &[], None, false), Progress::Entered);
-        let way = [Progress::Entered, Progress::Updating, Progress::Configuring, Progress::Configuring];
-        for (steps, expected) in way.into_iter().enumerate() {
+        let expected_progress = [Progress::Entered, Progress::Updating, Progress::Configuring, Progress::Configuring];
+        for (steps, expected) in expected_progress.into_iter().enumerate() {
             assert_eq!(of(&code, &phone[..4 + steps], None, false), expected, "{steps}");
         }
         assert_eq!(of(&code, &phone, None, true), Progress::Ready);

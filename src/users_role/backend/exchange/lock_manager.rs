@@ -82,13 +82,13 @@ impl LockManager {
     /// The next event of a lock that has not been released. Cancel-safe.
     pub(super) async fn next(&mut self) -> LockEvent {
         loop {
-            let Some((number, word)) = self.received.recv().await else { return std::future::pending().await };
-            let (LockEvent::Held(lock) | LockEvent::Lost(lock)) = &word;
+            let Some((number, event)) = self.received.recv().await else { return std::future::pending().await };
+            let (LockEvent::Held(lock) | LockEvent::Lost(lock)) = &event;
             if self.holdings.get(lock).is_some_and(|holding| holding.number == number) {
-                if let LockEvent::Lost(lock) = &word {
+                if let LockEvent::Lost(lock) = &event {
                     self.holdings.remove(lock);
                 }
-                return word;
+                return event;
             }
         }
     }
