@@ -1,7 +1,7 @@
-//! The client of one PBX as a state machine; it outlives its connections.
+//! The client of one exchange as a state machine that outlives its connections.
 //!
-//! It opens no connection and reads no clock. Locks over several nodes are asked for by [`Action::Acquire`]. What is ordered is
-//! not kept here: whoever orders keeps it, and orders again when told so.
+//! It opens no connection and reads no clock. Locks across nodes are requested by [`Action::Acquire`]. Orders are not
+//! stored here: the caller stores them and repeats them when told to.
 
 mod mirror_pass;
 mod order_steps;
@@ -30,21 +30,21 @@ mod through_table;
 use crate::core::session::exchange::client::mirror_pass::Pass;
 use orders::{ActiveOrderId, ActiveOrders};
 
-/// How we log in when it is us who connect (`docs/protocol/pbx.md` 1.2).
+/// Log-in for a connection that we open (`docs/protocol/pbx.md` 1.2).
 #[derive(Debug, Clone)]
 pub struct DialLogin {
     /// Name of the app object.
     pub app: Box<str>,
     /// Its password.
     pub password: Secret,
-    /// Send `"info":{}`, which then is in the digest.
+    /// Send `"info":{}`, which is then part of the digest.
     pub with_info: bool,
 }
 
-/// Whether an interface may be used.
+/// Whether an interface is granted to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grant {
-    /// Nobody has said, and nothing has been answered yet.
+    /// Not announced, and no request answered yet.
     Unknown,
     Yes,
     No,
@@ -58,7 +58,7 @@ enum State {
     Ready,
 }
 
-/// Whose a request is.
+/// The originator of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Round(ActiveOrderId),
@@ -74,13 +74,13 @@ enum Owner {
 pub struct ExchangeClient {
     settings: Settings,
     login: DialLogin,
-    /// Name of the PBX that is meant; empty: whichever answers.
+    /// Expected PBX name; empty accepts any.
     pbx: Box<str>,
     state: State,
     admin: Grant,
     table: Grant,
     requests: RequestQueue<Owner>,
-    /// When something was last heard, and how many signs of life have been missing since.
+    /// Time of the last message, and keep-alive requests without an answer since.
     last_received: Tick,
     missing: u8,
     alive_asked: bool,
@@ -93,7 +93,7 @@ pub struct ExchangeClient {
     askers: Vec<OrderTag>,
     listing: Option<Listing>,
     list_at: Option<Tick>,
-    /// This PBX has shown members in `GetObject` that others hide.
+    /// This exchange has shown members in `GetObject` that others hide.
     shows_hidden: bool,
     active_orders: ActiveOrders,
     registrations: Registrations,
@@ -101,7 +101,7 @@ pub struct ExchangeClient {
 }
 
 impl ExchangeClient {
-    /// A client without a connection. `draw` is random; it spreads what should not happen together.
+    /// A client without a connection. `draw` is random and spreads periodic work of several clients.
     pub fn new(settings: Settings, login: DialLogin, pbx: &str, draw: u64) -> Self {
         Self {
             settings,
@@ -130,17 +130,17 @@ impl ExchangeClient {
         }
     }
 
-    /// Whether orders are welcome.
+    /// Whether orders can be carried out.
     pub fn is_ready(&self) -> bool {
         self.state == State::Ready
     }
 
-    /// The users.
+    /// The mirror of the users.
     pub const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
-    /// Orders under way.
+    /// Number of orders under way.
     pub fn under_way(&self) -> usize {
         self.active_orders.len()
     }
@@ -159,7 +159,7 @@ impl ExchangeClient {
         [own, requests, regs, self.active_orders.wake(), self.pass.wake(), self.list_at].into_iter().flatten().min()
     }
 
-    /// Takes an event; what follows from it is added to `actions`.
+    /// Handles an event; appends the resulting actions to `actions`.
     pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Dialled => {
@@ -195,7 +195,7 @@ impl ExchangeClient {
         self.begin(now, actions);
     }
 
-    /// The connection can be used.
+    /// The log-in has succeeded.
     fn begin(&mut self, now: Tick, actions: &mut Vec<Action>) {
         self.state = State::Ready;
         self.last_received = now;
@@ -204,7 +204,7 @@ impl ExchangeClient {
         self.granted(now, actions);
     }
 
-    /// What follows once it is known which interfaces there are.
+    /// Starts what depends on the granted interfaces.
     fn granted(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if self.admin == Grant::No {
             actions.push(Action::Report(Report::NotGranted("PbxAdminApi")));
@@ -284,7 +284,7 @@ impl ExchangeClient {
         matches!(self.state, State::Ready) && matches!(self.admin, Grant::Yes)
     }
 
-    /// Takes the answer to a request; `None`: there was none in time.
+    /// Handles the answer to a request; `None`: timed out.
     fn answered(&mut self, owner: Owner, answer: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
         match owner {
             Owner::Round(active) => self.round_answered(active, answer, now, actions),
@@ -333,7 +333,7 @@ impl ExchangeClient {
             State::Ready => {}
         }
         while let Some(owner) = self.requests.overdue(now) {
-            // Whether an interface is there at all is seen by its silence; that says nothing of the connection.
+            // A missing interface does not answer; that does not mean that the connection is dead.
             if !(owner == Owner::Names && self.admin == Grant::Unknown) {
                 self.unanswered += 1;
             }
@@ -357,7 +357,7 @@ impl ExchangeClient {
         }
     }
 
-    /// Sends what the limits allow.
+    /// Sends queued requests as far as the limits allow.
     fn pump(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if !self.is_ready() {
             return;
@@ -376,16 +376,16 @@ impl ExchangeClient {
         }
     }
 
-    /// A number that differs every time.
+    /// The next pseudo-random number.
     fn draw(&mut self) -> u64 {
-        // SplitMix64: spreads well, and nothing here is a secret.
+        // SplitMix64: well distributed; nothing here is a secret.
         self.draw = self.draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.draw ^ (self.draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// A user is gone.
+    /// Handles a deleted user.
     fn deleted(&mut self, guid: Guid, actions: &mut Vec<Action>) {
         self.registrations.forget(&guid);
         actions.push(Action::Deleted(guid));

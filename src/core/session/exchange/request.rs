@@ -1,4 +1,4 @@
-//! What is asked of a PBX (`docs/protocol/pbx.md` sections 2 and 3), and how it says that something failed.
+//! Requests to an exchange (`docs/protocol/pbx.md` sections 2 and 3), and parsing of errors in answers.
 
 use super::entry::quoted;
 use super::guid::Guid;
@@ -6,12 +6,12 @@ use super::object::{Unsendable, Update};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 
-/// An interface of a PBX.
+/// An interface of the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interface {
-    /// Single objects.
+    /// `PbxAdminApi`: single objects.
     Admin,
-    /// The mirror.
+    /// `PbxTableUsers`: replication of all users.
     Table,
 }
 
@@ -25,40 +25,40 @@ impl Interface {
     }
 }
 
-/// The columns of a user that are asked for (`docs/protocol/pbx.md` section 3).
+/// Requested columns of a user (`docs/protocol/pbx.md` section 3).
 pub const COLUMNS: [&str; 11] =
     ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
 
-/// Without these there is no mirror (`docs/protocol/pbx.md` section 3).
+/// Columns that the mirror requires (`docs/protocol/pbx.md` section 3).
 pub const NEEDED: [&str; 4] = ["guid", "h323", "cn", "devices"];
 
-/// A request of `PbxAdminApi`. There is no way to write `UpdateObject` but through [`Update`].
+/// A request of `PbxAdminApi`. `UpdateObject` can only be written through [`Update`].
 #[derive(Debug)]
 pub enum Request {
-    /// Up to twenty users behind this name.
+    /// Up to twenty users after this name.
     Search(Box<str>),
     /// One object.
     Object(Guid),
-    /// A change of the devices of one user.
+    /// An update of the devices of one user.
     Update(Update),
     /// All app objects.
     Apps,
-    /// Who is registered at an object.
+    /// The registrations of an object.
     Registrations(Guid),
-    /// The sign of life.
+    /// Keep-alive.
     Alive,
-    /// Domain and name of the PBX.
+    /// Domain and name of the exchange.
     Names,
 }
 
-/// Which limits hold for a request (`docs/protocol/pbx.md` section 6).
+/// Classes of requests with different limits (`docs/protocol/pbx.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// One at a time, at a rate of its own, with more time for the answer.
+    /// One at a time, with its own rate and a longer time-out.
     Update,
     /// One at a time.
     Search,
-    /// As many as may be in flight.
+    /// Up to the limit of requests in flight.
     Other,
 }
 
@@ -76,7 +76,7 @@ impl Request {
         }
     }
 
-    /// Which limits hold.
+    /// The class of limits.
     pub const fn class(&self) -> Class {
         match self {
             Self::Update(_) => Class::Update,
@@ -105,7 +105,7 @@ impl Request {
     }
 }
 
-/// The beginning of every request; the closing brace is still missing.
+/// The start of every request, without the closing brace.
 pub(super) fn head(mt: &str, interface: Interface, src: &str) -> String {
     format!(r#"{{"mt":"{mt}","api":"{}","src":{}"#, interface.name(), quoted(src))
 }
@@ -133,7 +133,7 @@ pub(super) fn write_row(src: &str, row: &str) -> String {
     format!(r#"{},"columns":{row}}}"#, head("ReplicateUpdate", Interface::Table, src))
 }
 
-/// The text of a failure, if an answer says that something failed (`docs/protocol/pbx.md` section 2).
+/// The text of an error, if the answer is one (`docs/protocol/pbx.md` section 2).
 pub fn failure(answer: &Object<'_>) -> Option<Box<str>> {
     let error = match answer.get("error")? {
         Value::Null | Value::Bool(false) => return None,

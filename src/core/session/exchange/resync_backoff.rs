@@ -1,6 +1,6 @@
-//! How often the mirror may be begun anew (`docs/protocol/pbx.md` section 3): once a minute, and with every further
-//! start that follows at once, half as often, down to once in 15 min. A PBX that was calm and reconnects once is not
-//! made to wait.
+//! Back-off for restarting the mirror (`docs/protocol/pbx.md` section 3): at most once a minute; each further restart
+//! right after the last doubles the wait, up to 15 min. A single reconnection of an otherwise stable exchange is not
+//! delayed.
 
 use std::time::Duration;
 
@@ -14,43 +14,43 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub struct ResyncBackoff {
     last: Option<Tick>,
     gap: Duration,
-    /// One reconnection may still be answered at once, if the pass before it was whole.
+    /// One reconnection may restart at once, if the pass before it was complete.
     spare: bool,
-    full_row: bool,
+    pass_complete: bool,
 }
 
 impl Default for ResyncBackoff {
     fn default() -> Self {
-        Self { last: None, gap: SHORTEST, spare: true, full_row: false }
+        Self { last: None, gap: SHORTEST, spare: true, pass_complete: false }
     }
 }
 
 impl ResyncBackoff {
-    /// When the next start may be.
+    /// Earliest time of the next start.
     pub fn free_at(&self) -> Tick {
         self.last.map_or(Tick(0), |last| last + self.gap)
     }
 
-    /// The same after a reconnection.
+    /// Earliest time of the next start after a reconnection.
     pub fn free_for_a_new_connection(&self) -> Tick {
-        if self.spare && self.full_row { Tick(0) } else { self.free_at() }
+        if self.spare && self.pass_complete { Tick(0) } else { self.free_at() }
     }
 
-    /// The pass was whole.
+    /// A pass is complete.
     pub fn passed(&mut self) {
-        self.full_row = true;
+        self.pass_complete = true;
     }
 
-    /// A start.
+    /// Records a start.
     pub fn note(&mut self, now: Tick) {
-        self.full_row = false;
+        self.pass_complete = false;
         if let Some(last) = self.last.replace(now) {
             if now.since(last) < self.gap {
                 self.spare = false;
             } else if now.since(last) < self.gap * 2 {
                 self.gap = (self.gap * 2).min(LONGEST);
             } else {
-                // One that comes long after the last shows that things are calm.
+                // A long gap since the last start resets the back-off.
                 (self.gap, self.spare) = (SHORTEST, true);
             }
         }
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(starts, [0, 1, 61, 181, 421, 901, 1_801, 2_701, 3_601]);
         let now = Tick(3_601_000 + 1_800_000);
         backoff.note(now);
-        assert_eq!(backoff.free_for_a_new_connection(), now + SHORTEST, "not before the pass is whole");
+        assert_eq!(backoff.free_for_a_new_connection(), now + SHORTEST, "not before the pass is complete");
         backoff.passed();
         assert_eq!(
             (backoff.free_at(), backoff.free_for_a_new_connection()),

@@ -1,4 +1,5 @@
-//! The passes of the mirror (`docs/protocol/pbx.md` section 3): start, row by row, end, and the notices after it.
+//! The passes that fill the mirror (`docs/protocol/pbx.md` section 3): start, row by row, end, and the notices after
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +12,21 @@ use crate::core::session::exchange::mirror::{Row, State as Trust};
 use crate::core::session::exchange::request::{self, NEEDED, failure};
 use crate::core::session::exchange::settings::ANSWER_TIME;
 
-/// How far a pass has come.
+/// State of a pass.
 #[derive(Debug)]
 pub(super) enum Pass {
-    /// There is no mirror on this connection, or not yet.
+    /// No pass on this connection, or not yet.
     None,
-    /// It starts at this time.
+    /// Starts at this time.
     Due(Tick),
-    /// `ReplicateStart` is on its way.
+    /// `ReplicateStart` has been sent.
     Starting { mark: Box<str>, since: Tick },
-    /// Rows come; `since` is when the last was asked for, `None` while the next has to wait for a place in flight.
+    /// Rows arrive; `since` is when the last was requested, `None` while the next waits for the limit of requests in
+    /// flight.
     Walking { mark: Box<str>, since: Option<Tick>, seen: BTreeSet<Guid> },
-    /// It was whole; notices come.
+    /// The pass is complete; notices arrive.
     Live { mark: Box<str> },
-    /// The table lacks what is needed.
+    /// The table lacks required columns.
     Useless,
 }
 
@@ -45,7 +47,7 @@ impl Pass {
         }
     }
 
-    /// The mark under which rows can be written.
+    /// The mark to write rows with.
     pub(super) fn mark(&self) -> Option<&str> {
         match self {
             Self::Walking { mark, .. } | Self::Live { mark } => Some(mark),
@@ -55,7 +57,7 @@ impl Pass {
 }
 
 impl ExchangeClient {
-    /// A new pass, as soon as the brake allows.
+    /// Schedules a new pass as soon as the back-off allows.
     pub(super) fn schedule_pass(&mut self) {
         if self.mirror.state() == Trust::Complete {
             self.mirror.trust(Trust::Stale);
@@ -69,7 +71,7 @@ impl ExchangeClient {
             return;
         }
         if self.table == Grant::Unknown {
-            // Nobody has said that the interface is there, and it does not answer.
+            // The interface was never announced and does not answer.
             self.no_table(now, actions);
         } else {
             self.unanswered += 1;
@@ -83,7 +85,7 @@ impl ExchangeClient {
         self.granted(now, actions);
     }
 
-    /// Sends what the pass has to send.
+    /// Sends the next message of the pass.
     pub(super) fn pump_pass(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if self.requests.in_flight() >= self.settings.in_flight.max(1) {
             return;
@@ -103,7 +105,7 @@ impl ExchangeClient {
         }
     }
 
-    /// Takes a message of the table.
+    /// Handles a message of the table.
     pub(super) fn table_message(&mut self, mt: &str, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
         match mt {
             "ReplicateStartResult" => self.started(message, now, actions),
@@ -152,7 +154,7 @@ impl ExchangeClient {
             actions.push(Action::Report(Report::Error("ReplicateNext", error)));
             return self.schedule_pass();
         }
-        // Both ends are in use: no row at all, and a row without a GUID.
+        // Two forms mark the end of a pass: no row, and a row without a GUID.
         let columns = message.object("columns").filter(|row| !matches!(row.get("guid"), None | Some(Value::Null)));
         if columns.is_some() {
             *since = None;

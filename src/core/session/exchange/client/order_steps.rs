@@ -1,4 +1,4 @@
-//! The steps of an order (`docs/protocol/pbx.md` sections 4 and 5).
+//! The steps of an order under way (`docs/protocol/pbx.md` sections 4 and 5).
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::core::session::exchange::settings::{
 };
 use crate::core::session::exchange::write_round::{Plan, RoundGoal};
 
-/// After so many waits for peace somebody should look.
+/// After this many waits because of concurrent edits, a report is made.
 const ALARM: u8 = 3;
 
 impl ExchangeClient {
-    /// Steps 2 and 3: is the phone app there, is the user there, has somebody else the device?
+    /// Steps 2 and 3: checks that the phone app and the user exist and that no other user has the device.
     pub(super) fn prepare(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let Some(active) = self.active_orders.get(id) else { return };
         active.stage = Stage::Preparing;
@@ -65,18 +65,18 @@ impl ExchangeClient {
         if self.admin == Grant::Yes { self.want_slot(id, now, actions) } else { self.write_table(id, now, actions) }
     }
 
-    /// Step 3. `true`: somebody else has the device, which comes first.
+    /// Step 3. `true`: another user has the device, which is handled first.
     fn clear_others(&mut self, id: ActiveOrderId, hw: &str, now: Tick, actions: &mut Vec<Action>) -> bool {
         let Some(active) = self.active_orders.get(id) else { return true };
         let (user, cleared) = (active.order.user.clone(), active.cleared.clone());
         let other = self.mirror.holders(hw).find(|guid| **guid != user && !cleared.contains(*guid)).cloned();
         let Some(other) = other else { return false };
-        // Without the interface for single objects there is no round that could take it out safely.
+        // Without the interface for single objects it cannot be removed safely.
         if self.settings.conflict == Conflict::Refuse || self.admin != Grant::Yes {
             self.finish(id, Outcome::Failed(OrderFailure::AtOtherUser), now, actions);
             return true;
         }
-        // Not both locks at once: two orders that swap their devices would wait for each other.
+        // Release before taking the other lock: two orders that swap devices would deadlock.
         self.unlock(id, now, actions);
         if let Some(active) = self.active_orders.get(id) {
             active.target = other;
@@ -86,14 +86,14 @@ impl ExchangeClient {
         true
     }
 
-    /// Something that orders wait for may have come.
+    /// Continues orders whose preconditions may hold now.
     pub(super) fn retry_waiting(&mut self, now: Tick, actions: &mut Vec<Action>) {
         for id in self.active_orders.in_stage(Stage::Preparing) {
             self.prepare(id, now, actions);
         }
     }
 
-    /// Step 4, in the slot.
+    /// Step 4, while holding the write slot.
     pub(super) fn read_object(&mut self, id: ActiveOrderId) {
         let Some(active) = self.active_orders.get(id) else { return };
         active.window = None;
@@ -111,7 +111,7 @@ impl ExchangeClient {
     ) {
         let Some(active) = self.active_orders.get(id) else { return };
         match (active.stage, answer) {
-            // No answer says nothing; three of them end the connection.
+            // A missing answer decides nothing; three of them end the connection.
             (Stage::Reading, None) => {
                 self.free_slot(id, now, actions);
                 self.want_slot(id, now, actions);
@@ -187,7 +187,7 @@ impl ExchangeClient {
         }
     }
 
-    /// A change that was not sent: nothing has happened.
+    /// An update that could not be sent; nothing has been changed.
     pub(super) fn unsendable(&mut self, owner: Owner, why: Unsendable, now: Tick, actions: &mut Vec<Action>) {
         let Owner::Round(id) = owner else { return };
         match why {
@@ -208,7 +208,7 @@ impl ExchangeClient {
         self.finish(id, outcome, now, actions);
     }
 
-    /// Step 7: the wait before it.
+    /// Waits before step 7.
     fn compare_later(&mut self, id: ActiveOrderId, now: Tick) {
         if let Some(active) = self.active_orders.get(id) {
             active.wrote = true;
@@ -250,7 +250,7 @@ impl ExchangeClient {
         self.finish(id, Outcome::Later(RetryReason::ConcurrentEdits, CONCURRENT_EDITS_WAIT), now, actions);
     }
 
-    /// The target is as it should be. Then either the user's own turn comes, or the order is done.
+    /// The target has the ordered state. Continues with the user of the order, or finishes.
     fn met(&mut self, id: ActiveOrderId, devices: &[DeviceEntry], now: Tick, actions: &mut Vec<Action>) {
         let Some(active) = self.active_orders.get(id) else { return };
         let (target, hw, wrote) = (active.target.clone(), active.order.hw.clone(), active.wrote);
@@ -272,7 +272,7 @@ impl ExchangeClient {
         self.finish(id, Outcome::Done { wrote }, now, actions);
     }
 
-    /// A row for a user whom an order works on (`docs/protocol/pbx.md` section 5, rule 4).
+    /// A row for a user with an order under way (`docs/protocol/pbx.md` section 5, rule 4).
     pub(super) fn note_row(&mut self, row: &Row, now: Tick, actions: &mut Vec<Action>) {
         let Some((id, active)) = self.active_orders.at(&row.guid) else { return };
         let change = active.change().clone();
@@ -307,7 +307,7 @@ impl ExchangeClient {
     }
 }
 
-/// For whoever cannot go on at once.
+/// Outcome of an order that cannot continue now.
 pub(super) const fn retry_soon(why: RetryReason) -> Outcome {
     Outcome::Later(why, RETRY_SOON)
 }

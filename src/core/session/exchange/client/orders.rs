@@ -1,6 +1,6 @@
-//! Orders under way: one after the other for the same device and for the same user, one at a time in the write slot.
+//! Orders under way: sequential per device and per user, one at a time in the write slot.
 //!
-//! What a round does stands in [`crate::core::session::exchange::client::order_steps`].
+//! The steps of an order are in [`crate::core::session::exchange::client::order_steps`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -14,25 +14,25 @@ use crate::core::session::exchange::event::{
 use crate::core::session::exchange::guid::Guid;
 use crate::core::session::exchange::settings::MAX_ORDERS;
 
-/// A number of an order under way.
+/// Identifier of an order under way.
 pub(super) type ActiveOrderId = u64;
 
-/// How long whoever orders is to wait before the next attempt.
+/// Retry delay given to the caller.
 pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);
 const UNTIL_CONNECTED: Duration = Duration::from_secs(2);
-/// The write slot goes back to the other nodes after so long, even if orders wait for it here.
+/// Longest time that the write slot is kept while orders wait for it here; then other nodes get a turn.
 const SLOT_KEPT: Duration = Duration::from_secs(2);
-/// Users and devices whose failures are remembered; the count of some is lost beyond that.
+/// Bound of remembered failure counts; beyond it some are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Where an order stands.
+/// Stage of an order.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(super) enum Stage {
-    /// Behind another order for the same device.
+    /// Waits for an earlier order for the same device.
     Queued,
     /// Waits for the lock of its user.
     Locking,
-    /// Waits for the list of apps, for the mirror, or to know which interfaces there are.
+    /// Waits for the list of apps, the mirror, or the granted interfaces.
     Preparing,
     /// Waits for the write slot.
     Waiting,
@@ -40,13 +40,13 @@ pub(super) enum Stage {
     Reading,
     /// Has sent the change; holds the slot.
     Writing,
-    /// Waits before it compares, until this time.
+    /// Waits until this time before it compares.
     Settling(Tick),
     /// Has asked for the object again.
     Comparing,
-    /// Waits before the next round, until this time.
+    /// Waits until this time before the next round.
     Pausing(Tick),
-    /// Has written through the table, and waits until this time to see it.
+    /// Has written through the table and waits until this time to see the change.
     ThroughTable(Tick),
 }
 
@@ -56,13 +56,13 @@ pub(super) struct ActiveOrder {
     pub(super) tag: OrderTag,
     pub(super) order: ExchangeOrder,
     pub(super) stage: Stage,
-    /// The user of the current rounds: first everybody else who has the device.
+    /// The user being changed: first each other user who has the device, then the user of the order.
     pub(super) target: Guid,
-    /// Others it has been taken out of.
+    /// Other users that the device has been removed from.
     pub(super) cleared: BTreeSet<Guid>,
     pub(super) rounds: u8,
     pub(super) restored: Vec<DeviceEntry>,
-    /// What was read in this round, and the last row since then that does not show our change.
+    /// Entries read in this round, and the last row since then that does not show our change.
     pub(super) read: Vec<DeviceEntry>,
     pub(super) window: Option<Vec<DeviceEntry>>,
     pub(super) written: Vec<DeviceEntry>,
@@ -72,12 +72,12 @@ pub(super) struct ActiveOrder {
 }
 
 impl ActiveOrder {
-    /// What is to become of the device at the current target.
+    /// The change to be made at the current target.
     pub(super) fn change(&self) -> &Change {
         if self.target == self.order.user { &self.order.change } else { &Change::TakeOut }
     }
 
-    /// Whether rows that come now may show what somebody else does meanwhile.
+    /// Whether incoming rows may show concurrent edits.
     pub(super) const fn is_in_window(&self) -> bool {
         matches!(self.stage, Stage::Reading | Stage::Writing | Stage::Settling(_) | Stage::Comparing)
     }
@@ -92,13 +92,13 @@ struct UserLock {
 #[derive(Debug, Default)]
 struct Slot {
     asked: bool,
-    /// Since when it is held.
+    /// Time of acquisition.
     held: Option<Tick>,
     by: Option<ActiveOrderId>,
     queue: VecDeque<ActiveOrderId>,
 }
 
-/// Failures of one user and device so far.
+/// Failure counts of one user and device.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FailureCounts {
     pub(super) refused: usize,
@@ -130,7 +130,7 @@ impl ActiveOrders {
         self.by_id.get_mut(&id)
     }
 
-    /// Sets the stage, and a timer if the stage has one.
+    /// Sets the stage, and its timer if it has one.
     pub(super) fn set(&mut self, id: ActiveOrderId, stage: Stage) {
         let Some(active) = self.by_id.get_mut(&id) else { return };
         active.stage = stage;
@@ -143,7 +143,7 @@ impl ActiveOrders {
         self.timers.insert((at, id));
     }
 
-    /// A timer that has run out.
+    /// Takes an expired timer.
     pub(super) fn due(&mut self, now: Tick) -> Option<ActiveOrderId> {
         self.timers.first().filter(|(at, _)| *at <= now)?;
         self.timers.pop_first().map(|(_, id)| id)
@@ -154,7 +154,7 @@ impl ActiveOrders {
         self.by_id.iter().filter(|(_, active)| active.stage == stage).map(|(id, _)| *id).collect()
     }
 
-    /// The order that works on a user.
+    /// The order that works on this user.
     pub(super) fn at(&mut self, user: &Guid) -> Option<(ActiveOrderId, &mut ActiveOrder)> {
         let id = *self.locks.get(user).filter(|lock| lock.held)?.queue.front()?;
         self.by_id.get_mut(&id).filter(|active| active.target == *user).map(|active| (id, active))
@@ -221,7 +221,7 @@ impl ExchangeClient {
         }
     }
 
-    /// Step 1: the lock of the user whom the order works on.
+    /// Step 1: acquires the lock of the current target.
     pub(super) fn lock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let Some(active) = self.active_orders.get(id) else { return };
         active.stage = Stage::Locking;
@@ -238,7 +238,7 @@ impl ExchangeClient {
         }
     }
 
-    /// Gives back the lock of the user whom the order has worked on.
+    /// Releases the lock of the current target.
     pub(super) fn unlock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let Some(target) = self.active_orders.get(id).map(|active| active.target.clone()) else { return };
         let Some(lock) = self.active_orders.locks.get_mut(&target) else { return };
@@ -264,7 +264,7 @@ impl ExchangeClient {
                     }
                 }
                 Some(_) => {}
-                // Nobody waits for it any more.
+                // No order needs it any more.
                 None => actions.push(Action::Release(Lock::User(user))),
             },
             Lock::Slot if self.active_orders.slot.asked => {
@@ -301,7 +301,7 @@ impl ExchangeClient {
         }
     }
 
-    /// Step 4: the write slot.
+    /// Step 4: requests the write slot.
     pub(super) fn want_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         self.active_orders.set(id, Stage::Waiting);
         self.active_orders.slot.queue.push_back(id);
@@ -332,7 +332,7 @@ impl ExchangeClient {
         }
     }
 
-    /// The end of step 6.
+    /// End of step 6: releases the write slot.
     pub(super) fn free_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let slot = &mut self.active_orders.slot;
         slot.queue.retain(|waiting| *waiting != id);
@@ -349,7 +349,7 @@ impl ExchangeClient {
         }
     }
 
-    /// The end of an order, for now or for good.
+    /// Finishes an order, for now or for good.
     pub(super) fn finish(&mut self, id: ActiveOrderId, outcome: Outcome, now: Tick, actions: &mut Vec<Action>) {
         self.free_slot(id, now, actions);
         self.unlock(id, now, actions);
@@ -372,13 +372,13 @@ impl ExchangeClient {
         }
     }
 
-    /// The connection is gone: whoever has ordered orders again.
+    /// Finishes all orders because the connection has ended; callers retry.
     pub(super) fn all_interrupted(&mut self, actions: &mut Vec<Action>) {
         let ActiveOrders { by_id, locks, slot, by_device, timers, .. } = &mut self.active_orders;
         let waiting = std::mem::take(by_id).into_values();
         let later = Outcome::Later(RetryReason::NoConnection, UNTIL_CONNECTED);
         actions.extend(waiting.map(|active| Action::Done(active.tag, later.clone())));
-        // Also those that were only asked for: the request for a lock is withdrawn by giving it back.
+        // Includes requested locks: releasing withdraws the request.
         actions.extend(std::mem::take(locks).into_keys().map(|user| Action::Release(Lock::User(user))));
         let slot = std::mem::take(slot);
         if slot.asked || slot.held.is_some() {

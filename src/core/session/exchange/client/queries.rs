@@ -1,4 +1,4 @@
-//! What is asked of a PBX besides orders: the list of users without a table, and the phone apps.
+//! Queries besides orders: the list of users when there is no table, and the phone apps.
 
 use super::{ExchangeClient, Grant, Owner};
 use crate::core::model::time::Tick;
@@ -51,7 +51,7 @@ impl ExchangeClient {
 
     pub(super) fn answer_askers(&mut self, actions: &mut Vec<Action>) {
         let known = self.apps.phone_apps(&self.settings.phone_apps);
-        // Without an answer of the PBX the configured names are all there is.
+        // Without an answer only the configured names are known.
         let apps = if known.is_empty() { apps::unchecked(&self.settings.phone_apps) } else { known };
         actions.extend(self.askers.drain(..).map(|tag| Action::PhoneApps(tag, apps.clone())));
     }

@@ -12,13 +12,13 @@ use crate::core::session::exchange::object::LONGEST_MESSAGE;
 use crate::core::session::exchange::request;
 use crate::core::session::exchange::write_round::{Plan, RoundGoal};
 
-/// How long to wait before it is written again.
+/// Wait before the row is written again.
 const AGAIN: Duration = Duration::from_secs(300);
-/// How often it is written again.
+/// Number of repetitions.
 const REPEATS: u8 = 3;
 
 impl ExchangeClient {
-    /// Sends the last row of the user with the longer array.
+    /// Sends the last known row of the user with the new array of devices.
     pub(super) fn write_table(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let flags = self.settings.flags.clone();
         let Some(active) = self.active_orders.get(id) else { return };
@@ -49,7 +49,7 @@ impl ExchangeClient {
         self.active_orders.set(id, Stage::ThroughTable(now + AGAIN));
     }
 
-    /// No row has shown it in time. Whether the PBX sends our own change back is not known, so a new pass is looked at too.
+    /// No row has shown the change in time. Some exchanges may not send our own change back, so a new pass checks it.
     pub(super) fn not_seen(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
         let Some(active) = self.active_orders.get(id) else { return };
         active.rounds += 1;
@@ -57,7 +57,7 @@ impl ExchangeClient {
             return self.finish(id, Outcome::Failed(OrderFailure::NotSeen), now, actions);
         }
         active.stage = Stage::Preparing;
-        // The order goes on when the pass is whole: if that shows the entry, nothing is written again.
+        // The order continues when the pass is complete; if that shows the entry, nothing is written again.
         self.schedule_pass();
     }
 }

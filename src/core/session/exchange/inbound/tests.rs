@@ -1,4 +1,4 @@
-//! Log-in, what is believed of a PBX, and what is handed on.
+//! Log-in, acceptance of `PbxInfo`, and forwarding.
 
 use super::*;
 use crate::core::protocol::appws::login::{AppIdentity, write_login};
