@@ -1,8 +1,7 @@
-//! The web server inside a simulated phone: what the tunnel reaches.
+//! The web server inside a simulated phone, reached through the tunnel.
 //!
-//! It understands `GET /`, `/admin.xml` and `/!COMMAND LINE` (`docs/protocol/update-script.md` 6); everything else
-//! is 404. It has no socket: bytes of a request come in, bytes of the answer go out, and the answer always has a
-//! `Content-Length`.
+//! It serves `GET /`, `/admin.xml` and `/!COMMAND LINE` (`docs/protocol/update-script.md` 6); everything else is 404.
+//! It has no socket: bytes of a request in, bytes of the answer out, always with a `Content-Length`.
 
 use std::fmt::Write as _;
 
@@ -11,7 +10,7 @@ use crate::core::protocol::percent;
 /// Longest request, head and body together; longer ones are answered with 413.
 pub const MAX_REQUEST: usize = 1 << 20;
 
-/// What the pages tell about the phone.
+/// What the pages show of the phone.
 #[derive(Debug, Clone, Copy)]
 pub struct PhoneInfo<'a> {
     /// Hardware identifier.
@@ -20,24 +19,24 @@ pub struct PhoneInfo<'a> {
     pub product: &'a str,
     /// Version text.
     pub version: &'a str,
-    /// The first page, if it is another one than that which tells all this.
+    /// The first page, if not the built-in one.
     pub page: Option<&'a str>,
 }
 
 /// One answered request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ServedRequest {
-    /// Method and path as they were asked for, shortened for people; a command shows only its first word.
+    /// Method and path, shortened for display; of a command only its first word.
     pub what: Box<str>,
     /// Status.
     pub status: u16,
-    /// The whole answer.
+    /// The full answer.
     pub answer: Vec<u8>,
 }
 
-/// Answers a request if `bytes` hold a complete one; `None`: more is to come.
+/// Answers a request if `bytes` contain a complete one; `None`: incomplete.
 ///
-/// `run` carries out a command line and gives the text to show, or an error text (status 400).
+/// `run` executes a command line and returns the text to show, or an error text (status 400).
 pub fn serve(
     bytes: &[u8],
     info: PhoneInfo<'_>,
@@ -51,8 +50,8 @@ pub fn serve(
     if bytes.len() < (head_end + 4).saturating_add(body_length(&head)) {
         return None;
     }
-    let mut words = head.lines().next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (words.next(), words.next(), words.next()) else {
+    let mut parts = head.lines().next().unwrap_or_default().split(' ');
+    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (parts.next(), parts.next(), parts.next()) else {
         return Some(served("?", 400, "text/plain", "bad request line\n", true));
     };
     let body = method != "HEAD";
@@ -61,7 +60,7 @@ pub fn serve(
     }
     if let Some(command) = target.strip_prefix("/!") {
         let line = percent::decode(command).unwrap_or_default();
-        // The rest of the line may hold a code or a token.
+        // The rest of the line may contain a code or a token.
         let what = format!("{method} /!{} …", line.split(' ').next().unwrap_or_default());
         return Some(match run(&line) {
             Ok(text) => served(&what, 200, "text/plain", &text, body),
@@ -169,11 +168,11 @@ mod tests {
 
     #[test]
     fn waits_for_head_and_body() {
-        let whole = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody";
-        for end in 0..whole.len() {
-            assert_eq!(ask(&whole[..end]), None, "{end} bytes");
+        let request = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody";
+        for end in 0..request.len() {
+            assert_eq!(ask(&request[..end]), None, "{end} bytes");
         }
-        assert_eq!(ask(whole).unwrap().status, 200);
+        assert_eq!(ask(request).unwrap().status, 200);
         assert_eq!(ask(&format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", usize::MAX)), None);
     }
 }

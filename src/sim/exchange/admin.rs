@@ -1,4 +1,4 @@
-//! `PbxAdminApi` of a simulated PBX (`docs/protocol/pbx.md` section 2).
+//! `PbxAdminApi` of the simulated exchange (`docs/protocol/pbx.md` section 2).
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl ExchangeSim {
         }
         let delay = self.switches.update_delay.max(self.switches.delay);
         self.updates_open.push_back(now + delay);
-        // Those whose answer leaves at this very moment are over.
+        // Excludes those whose answer is sent at this very moment.
         let open = self.updates_open.iter().filter(|until| **until > now).count().max(1);
         self.observed.most_updates = self.observed.most_updates.max(open);
         if let Some((left, error)) = &mut self.switches.refuse

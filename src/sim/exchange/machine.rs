@@ -1,4 +1,4 @@
-//! A simulated PBX as a state machine: connections, log-in in both directions, and when messages leave
+//! A simulated exchange as a state machine: connections, log-in in both directions, and delays of messages
 //! (`docs/protocol/pbx.md` section 7).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +16,7 @@ pub use super::event::{Action, ConnId, Event, Identity, Observations};
 use super::objects::{ExchangeObject, Objects, json_of, quoted};
 use super::switches::{Edit, Switches};
 
-/// A PBX refuses connections for so long after it has restarted over a request that it could not take.
+/// How long connections are refused after a restart caused by an excessive request.
 const RESTART: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 pub(super) struct Conn {
-    /// We have opened it.
+    /// Opened by the simulator.
     dialled: bool,
     pub(super) inside: bool,
     challenge: Box<str>,
@@ -43,15 +43,15 @@ pub(super) struct Conn {
 pub struct ExchangeSim {
     /// Names and password.
     pub identity: Identity,
-    /// How it behaves.
+    /// Behaviour.
     pub switches: Switches,
     /// The objects.
     pub objects: Objects,
-    /// Names of app objects, with the kind of phone app if they are marked as one.
+    /// Names of app objects, with their kind if marked as phone app.
     pub apps: Vec<(Box<str>, Option<Box<str>>)>,
-    /// SIP name of a user who logs in instead of the app object, and says to be the PBX.
+    /// SIP name of a user that logs in instead of the app object and sends a forged `PbxInfo`.
     pub forged_sip: Option<Box<str>>,
-    /// What has come.
+    /// What was observed.
     pub observed: Observations,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) updates_open: VecDeque<Tick>,
@@ -64,7 +64,7 @@ pub struct ExchangeSim {
 }
 
 impl ExchangeSim {
-    /// A PBX without objects but the app `phone`.
+    /// An exchange without objects except the app `phone`.
     pub fn new(identity: Identity, switches: Switches) -> Self {
         Self {
             identity,
@@ -90,7 +90,7 @@ impl ExchangeSim {
         format!("{:032x}", u128::from(self.last_guid) * 0x9e37_79b9_7f4a_7c15_u128).into()
     }
 
-    /// Adds a user without devices, and tells whoever replicates. The GUID.
+    /// Adds a user without devices and notifies replicating sessions. Returns the GUID.
     pub fn add_user(&mut self, name: &str, sip: &str, now: Tick) -> Box<str> {
         let guid = self.draw_guid();
         let members = vec![
@@ -106,7 +106,7 @@ impl ExchangeSim {
         guid
     }
 
-    /// Sets the entries of a user, as somebody with the pages of the PBX does.
+    /// Sets the entries of a user, as an administrator at the exchange does.
     pub fn set_devices(&mut self, guid: &str, devices: &str, now: Tick) {
         if let Some(object) = self.objects.get_mut(guid) {
             object.members.retain(|(name, _)| &**name != "devices");
@@ -122,7 +122,7 @@ impl ExchangeSim {
         }
     }
 
-    /// The connections that are open.
+    /// The open connections.
     pub fn connections(&self) -> Vec<ConnId> {
         self.conns.keys().copied().collect()
     }
@@ -137,7 +137,7 @@ impl ExchangeSim {
         self.conns.values().filter_map(|conn| conn.queue.front()).map(|(at, _)| *at).min()
     }
 
-    /// Takes an event.
+    /// Handles an event.
     pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Accepted(id) | Event::Dialled(id) if self.is_restarting(now) => actions.push(Action::Cut(id)),
@@ -169,7 +169,7 @@ impl ExchangeSim {
         self.conns.insert(id, conn);
     }
 
-    /// Puts a message on its way; those of one connection never overtake each other.
+    /// Schedules a message; those of one connection keep their order.
     pub(super) fn schedule(&mut self, id: ConnId, mut text: String, delay: Duration, now: Tick) {
         if self.switches.extra_members && text.ends_with('}') {
             text.truncate(text.len() - 1);
@@ -329,8 +329,8 @@ impl ExchangeSim {
         let Some(object) = self.objects.get(guid) else { return };
         let entries = object.devices();
         let of = |entries: &[DeviceEntry], added: &str| {
-            let kept = entries.iter().map(DeviceEntry::json).filter(|json| *json != added);
-            let all: Vec<&str> = kept.chain([added]).collect();
+            let remaining = entries.iter().map(DeviceEntry::json).filter(|json| *json != added);
+            let all: Vec<&str> = remaining.chain([added]).collect();
             format!("[{}]", all.join(","))
         };
         match edit {
@@ -340,8 +340,9 @@ impl ExchangeSim {
                 self.set_devices(guid, &devices, now);
             }
             Edit::Remove(hw) => {
-                let kept: Vec<&str> = entries.iter().filter(|entry| !entry.is(hw)).map(DeviceEntry::json).collect();
-                self.set_devices(guid, &format!("[{}]", kept.join(",")), now);
+                let remaining: Vec<&str> =
+                    entries.iter().filter(|entry| !entry.is(hw)).map(DeviceEntry::json).collect();
+                self.set_devices(guid, &format!("[{}]", remaining.join(",")), now);
             }
             Edit::Delete => self.delete(guid, now),
         }

@@ -1,6 +1,7 @@
-//! The objects of a simulated PBX, by GUID and by name.
+//! The objects of the simulated exchange, by GUID and by name.
 //!
-//! An object is a list of members with the JSON of their values, so that what was written comes back letter for letter.
+//! An object is a list of members with the JSON of their values, so that everything written is returned byte for
+//! byte.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ impl ExchangeObject {
         Object::parse(wrapped.as_bytes()).ok().and_then(|object| object.str("v").map(Into::into)).unwrap_or_default()
     }
 
-    /// Sets a member, or removes it: a boolean that is given as an integer is one.
+    /// Sets a member. An integer stands for a boolean and removes it, except for `cfnr`.
     pub fn set(&mut self, name: &str, value: &Value<'_>) {
         self.members.retain(|(known, _)| **known != *name);
         if !matches!(value, Value::Number(_)) || name == "cfnr" {
@@ -99,12 +100,12 @@ impl Objects {
         self.by_guid.get_mut(guid)
     }
 
-    /// The object called so.
+    /// The object of this name.
     pub fn called(&self, name: &str) -> Option<&ExchangeObject> {
         self.by_guid.get(self.by_name.get(name)?)
     }
 
-    /// The first object behind a GUID.
+    /// The first object after a GUID.
     pub fn after(&self, guid: Option<&str>) -> Option<&ExchangeObject> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = guid.map_or(Unbounded, Excluded);
@@ -123,12 +124,12 @@ impl Objects {
         self.by_guid.values()
     }
 
-    /// How many there are.
+    /// Number of objects.
     pub fn len(&self) -> usize {
         self.by_guid.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.by_guid.is_empty()
     }

@@ -1,4 +1,4 @@
-//! `PbxTableUsers` of a simulated PBX (`docs/protocol/pbx.md` section 3).
+//! `PbxTableUsers` of the simulated exchange (`docs/protocol/pbx.md` section 3).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::objects::{ExchangeObject, json_of, quoted};
 use crate::core::model::time::Tick;
 use crate::core::protocol::appws::message::Request;
 
-/// More types than this, and it restarts.
+/// A request for more types than this makes it restart.
 const MAX_TYPES: usize = 20;
 const OFFERED: [&str; 11] = ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
 
@@ -65,15 +65,15 @@ impl ExchangeSim {
         self.answer(id, request, &rest, Duration::ZERO, now);
     }
 
-    /// Tells every started session but that of `by` of a change.
+    /// Notifies every replicating session except that of `by` of a change.
     pub(super) fn notify_sessions(&mut self, guid: &str, mt: &str, by: Option<ConnId>, now: Tick) {
-        let told: Vec<(ConnId, Box<str>, Vec<Box<str>>)> = self
+        let sessions: Vec<(ConnId, Box<str>, Vec<Box<str>>)> = self
             .conns
             .iter()
             .filter(|(id, conn)| conn.inside && Some(**id) != by)
             .filter_map(|(id, conn)| Some((*id, conn.session.mark.clone()?, conn.session.columns.clone())))
             .collect();
-        for (id, mark, columns) in told {
+        for (id, mark, columns) in sessions {
             let row = match self.objects.get(guid) {
                 Some(object) if object.is_user() => row_of(object, &columns),
                 Some(_) => continue,
@@ -86,7 +86,7 @@ impl ExchangeSim {
     }
 }
 
-/// A row: the complete object, without booleans that are false and without empty arrays.
+/// A row: the full object, without false booleans and empty arrays.
 fn row_of(object: &ExchangeObject, columns: &[Box<str>]) -> String {
     let guid = quoted(&object.guid);
     let members = object.members.iter().map(|(name, json)| (&**name, &**json));

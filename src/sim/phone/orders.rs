@@ -1,6 +1,6 @@
-//! What scripts and lines of the command language make a simulated phone do: transfers, restarts, a new address.
+//! Carries out what scripts and command lines ask of a simulated phone: transfers, restarts, a new address.
 //!
-//! Orders are carried out one after another. What they are is decided by [`Settings`].
+//! One after another. Which ones there are is decided by [`Settings`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -19,7 +19,7 @@ use crate::sim::transport::{self, LinkError};
 
 type Transfer<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
 
-/// What is being carried out.
+/// The action being carried out.
 #[derive(Default)]
 enum CurrentTransfer {
     #[default]
@@ -29,24 +29,24 @@ enum CurrentTransfer {
     Restart(Instant),
 }
 
-/// What has been carried out.
+/// A finished action.
 pub(super) enum Transferred {
     Load(Part, LoadCommand, Result<usize, LinkError>),
     Put(Option<(Final, Box<str>)>, Result<(), LinkError>),
     Restart,
 }
 
-/// The orders of a phone.
+/// The actions of a phone.
 #[derive(Default)]
 pub(super) struct Orders {
     current: CurrentTransfer,
     queue: VecDeque<Action>,
-    /// What would cut the connection on which it was asked for; it waits until the answer is out.
+    /// Actions that would cut the connection they were requested on; deferred until the answer is sent.
     after_answer: Vec<Action>,
 }
 
 impl Orders {
-    /// The next order that has been carried out. May be dropped and called again without loss.
+    /// The next finished action. Cancel-safe.
     pub(super) async fn next(&mut self) -> Transferred {
         let done = match &mut self.current {
             CurrentTransfer::Nothing => std::future::pending().await,
@@ -67,7 +67,7 @@ impl Orders {
         done
     }
 
-    /// Orders and restarts that follow a failed one are dropped.
+    /// Drops the actions that depend on a failed one.
     fn drop_dependent(&mut self) {
         let depends =
             |action: &Action| matches!(action, Action::Load(..) | Action::Put { .. } | Action::Restart { .. });
@@ -75,12 +75,12 @@ impl Orders {
     }
 }
 
-/// The settings of a phone that has never been started.
+/// The settings of a phone that was never started.
 pub(super) fn as_delivered(options: &PhoneOptions) -> Settings {
     let machine = super::machine(options);
     let mut settings = Settings::factory(machine, options.init_url.as_deref().unwrap_or_default());
     if let Some(address) = &options.sysadmin {
-        // What comes of it is taken over when the phone starts.
+        // Resulting actions are irrelevant before the start.
         let _ = settings.run(&[Command::sysadmin(address), Command::ConfigWrite], Now::default());
     }
     settings
@@ -106,7 +106,7 @@ impl Task {
         self.connection.kill();
     }
 
-    /// A simulated phone has no clock, only a time since its start.
+    /// A simulated phone has no wall clock, only the time since its start.
     fn now(&self) -> Now {
         let minutes = self.started.elapsed().as_nanos() / self.options.minute.as_nanos().max(1);
         Now { hour: None, minutes_up: u32::try_from(minutes).unwrap_or(u32::MAX) }
@@ -130,7 +130,7 @@ impl Task {
         let after = self.settings.provisioning_code();
         match after {
             Some(code) if before != after => self.on(Event::CodeTyped(code)).await,
-            // The form is shown again: the code that was typed is worth nothing.
+            // The form is shown again: the typed code was rejected.
             None if before.is_some() => self.on(Event::CodeRemoved).await,
             _ => {}
         }
@@ -138,7 +138,7 @@ impl Task {
         self.carry_out(actions).await;
     }
 
-    /// Runs a line that has come through the tunnel; its output, or what is wrong with it.
+    /// Runs a command line from the tunnel; returns its output or an error text.
     pub(super) fn run_line(&mut self, line: &str) -> Result<String, String> {
         let actions = self.settings.run(&script::parse(line), self.now());
         self.save_state();
@@ -153,7 +153,7 @@ impl Task {
         if errors.is_empty() { Ok(output) } else { Err(errors) }
     }
 
-    /// A tunnel session is over, so what its line asked for can be done.
+    /// A tunnel session is over; runs its deferred actions.
     pub(super) async fn answer_is_out(&mut self) {
         let actions = std::mem::take(&mut self.orders.after_answer);
         self.carry_out(actions).await;
@@ -188,23 +188,23 @@ impl Task {
                 let transfer = Box::pin(async move { transport::put(&http, &url, body.expose().into()).await });
                 self.orders.current = CurrentTransfer::Put(last, transfer);
             }
-            // Nobody telephones with a simulated phone: it is always idle.
+            // A simulated phone has no calls: it is always idle.
             Action::Restart { when_idle: _ } => self.restart(),
             Action::PollEvery(_) => {
                 let next = Instant::now() + self.poll_interval();
                 self.next_poll = Some(self.next_poll.map_or(next, |planned| planned.min(next)));
             }
             Action::PollNow => self.poll_now(),
-            // On the display of a phone nobody reads it.
+            // Its output is not shown anywhere.
             Action::Print(_) => {}
             Action::Report(command) => {
-                let word = command.split(' ').next().unwrap_or_default();
-                self.observer.send(PhoneEvent::Skipped(word.into()));
+                let name = command.split(' ').next().unwrap_or_default();
+                self.observer.send(PhoneEvent::Skipped(name.into()));
             }
         }
     }
 
-    /// An order has been carried out: what follows from it comes before the other orders.
+    /// Handles a finished action; its consequences come before the other queued actions.
     pub(super) async fn transferred(&mut self, transferred: Transferred) {
         let follow_up = match transferred {
             Transferred::Load(part, order, Ok(bytes)) => {

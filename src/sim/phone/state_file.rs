@@ -1,6 +1,6 @@
-//! What a simulated phone keeps over restarts of the program: one JSON file, only its owner may read it.
+//! The state file of a simulated phone: one JSON file, readable by its owner only.
 //!
-//! It is written beside its place and then moved there, so a crash leaves the old file or the new one, never half of one.
+//! It is written to a temporary file and then renamed, so a crash leaves the old or the new file.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::core::model::ids::HardwareId;
 use crate::core::session::device::client::Memory;
 use crate::core::session::device::settings::Settings;
 
-/// The content.
+/// Content of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PersistedState {
@@ -21,7 +21,7 @@ pub(super) struct PersistedState {
     pub(super) settings: Settings,
 }
 
-/// Why a state file could not be read or written.
+/// Error of reading or writing the state file.
 #[derive(Debug, thiserror::Error)]
 #[error("state file {path}: {cause}")]
 pub struct StateFileError {
@@ -29,7 +29,7 @@ pub struct StateFileError {
     cause: std::io::Error,
 }
 
-/// Reads the file; `None` if there is none. The file of another phone is an error.
+/// Reads the file; `None` if it does not exist. The file of another phone is an error.
 pub(super) fn load(path: &Path, id: &HardwareId) -> Result<Option<PersistedState>, StateFileError> {
     let failed = |cause| StateFileError { path: path.into(), cause };
     let text = match std::fs::read(path) {
@@ -44,7 +44,7 @@ pub(super) fn load(path: &Path, id: &HardwareId) -> Result<Option<PersistedState
     Ok(Some(state))
 }
 
-/// Writes the file; it is on the disk when this returns.
+/// Writes the file; it is synced to disk when this returns.
 pub(super) fn save(path: &Path, state: &PersistedState) -> Result<(), StateFileError> {
     let failed = |cause| StateFileError { path: path.into(), cause };
     let text = serde_json::to_vec_pretty(state).map_err(|error| failed(error.into()))?;

@@ -1,7 +1,7 @@
 //! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
 //!
-//! What a phone says to Devices is decided by [`PhoneClient`], what a script does by [`Settings`](crate::core::session::device::settings);
-//! here their wishes are performed.
+//! The device protocol is decided by [`PhoneClient`], the effect of scripts by
+//! [`Settings`](crate::core::session::device::settings); this task performs their actions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -22,7 +22,7 @@ use crate::sim::observe::EventSender;
 use crate::sim::transport::{self, Answer, DEVICE_SILENCE, LinkError, Received};
 use crate::sim::{Clock, sleep_until_tick, web};
 
-/// Longest script that is taken, in bytes.
+/// Longest accepted script, in bytes.
 const SCRIPT_LIMIT: usize = 1 << 20;
 
 type PendingPoll = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
@@ -36,12 +36,12 @@ pub(super) struct Task {
     pub(super) settings: Settings,
     client: PhoneClient,
     pub(super) connection: Connection,
-    /// Requests of tunnel sessions that are not yet complete.
+    /// Incomplete requests of tunnel sessions.
     requests: BTreeMap<u32, Vec<u8>>,
     pub(super) orders: Orders,
     pending_poll: Option<PendingPoll>,
     pub(super) next_poll: Option<Instant>,
-    /// Last start of the phone.
+    /// Time of the last start of the phone.
     pub(super) started: Instant,
 }
 
@@ -110,12 +110,12 @@ impl Task {
             Command::Close => self.connection.close(1000, "closed by the phone").await,
             Command::Kill => self.connection.kill(),
             Command::Restart => self.restart(),
-            // Handled where it is received.
+            // Handled by the caller.
             Command::Stop => {}
         }
     }
 
-    /// An answer that is on its way does not know what has happened since.
+    /// A pending answer would be outdated.
     pub(super) fn poll_now(&mut self) {
         self.pending_poll = None;
         self.next_poll = Some(Instant::now());
@@ -130,7 +130,7 @@ impl Task {
         self.next_poll = None;
         let address = self.settings.update_url();
         if address.expose().starts_with('?') {
-            // There is no update address, only the query that would go with it.
+            // There is no update address, only its query.
             return;
         }
         let shown = without_query(address.expose()).into();
@@ -174,11 +174,11 @@ impl Task {
         }
     }
 
-    /// Feeds an event to the client and performs what follows.
+    /// Feeds an event to the client and performs the resulting actions.
     pub(super) async fn on(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         let mut answer_is_out = false;
-        // An answered page is an event again; each request makes at most two of them, so this ends.
+        // A served page is another event; each request causes at most two, so this ends.
         while let Some(event) = events.pop_front() {
             let mut actions = Vec::new();
             self.client.on(event, self.clock.now(), &mut actions);
@@ -208,12 +208,12 @@ impl Task {
             }
         }
         if answer_is_out {
-            // It may close this very connection, which is an event again.
+            // It may close this connection, which is another event.
             Box::pin(self.answer_is_out()).await;
         }
     }
 
-    /// The local web server: takes bytes of a request, gives the whole answer when the request is complete.
+    /// The local web server: collects bytes of a request, returns the full answer when the request is complete.
     fn web(&mut self, session: u32, bytes: &[u8]) -> Option<Bytes> {
         let mut request = self.requests.remove(&session).unwrap_or_default();
         request.extend_from_slice(bytes);
@@ -230,7 +230,7 @@ impl Task {
         Some(served.answer.into())
     }
 
-    /// Writes the state file, if there is one. It is small, so the runtime is not told that this blocks.
+    /// Writes the state file, if there is one. It is small, so the blocking write is done on the runtime.
     pub(super) fn save_state(&mut self) {
         let Some(path) = &self.options.state_file else { return };
         let state = PersistedState { memory: self.client.memory().clone(), settings: self.settings.clone() };

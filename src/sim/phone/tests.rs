@@ -27,7 +27,7 @@ fn code() -> Code {
     Code::parse("402817739164").unwrap()
 }
 
-/// An HTTP server: answers with what `answer` says to the target of each request, as long as it says to go on.
+/// An HTTP server: answers each request target with what `answer` returns, as long as that says to continue.
 async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (String, ControlFlow<()>)) {
     loop {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -35,7 +35,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
         while !head.ends_with(b"\r\n\r\n") {
             match socket.read_u8().await {
                 Ok(byte) => head.push(byte),
-                // The phone has lost interest, because a code was typed.
+                // The phone has dropped the request because a code was typed.
                 Err(_) => break,
             }
         }
@@ -43,7 +43,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
         let Some(target) = head.split(' ').nth(1) else { continue };
         let (body, flow) = answer(target);
         let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-        // It may have lost interest now.
+        // It may have dropped the request.
         let _ = socket.write_all(text.as_bytes()).await;
         if flow.is_break() {
             return;
@@ -51,7 +51,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
     }
 }
 
-/// The directory: answers requests with a comment until one has this code, and that one with the script.
+/// The directory: answers requests with a comment, and the one with this code with the script.
 async fn directory(listener: &TcpListener, code: InitCode, script: &str) {
     serve_http(listener, |target| {
         let request = InitRequest::read(target.split_once('?').unwrap().1);
@@ -75,13 +75,13 @@ impl Devices {
     async fn accept(listener: &TcpListener) -> Self {
         let (socket, _) = listener.accept().await.unwrap();
         let mut target = String::new();
-        // The shape of the callback is the library's.
+        // The signature of the callback is given by the library.
         #[allow(clippy::result_large_err)]
-        let look = |request: &Request, response: Response| {
+        let callback = |request: &Request, response: Response| {
             target = request.uri().to_string();
             Ok(response)
         };
-        let socket = accept_hdr_async(socket, look).await.unwrap();
+        let socket = accept_hdr_async(socket, callback).await.unwrap();
         Self { socket, target }
     }
 
@@ -118,7 +118,7 @@ impl Devices {
     }
 }
 
-/// Stops a phone while Devices answers its close frame.
+/// Stops a phone; Devices answers its close frame.
 async fn stop(phone: Phone, mut devices: Devices) {
     let answer = async { while let Some(Ok(_)) = devices.socket.next().await {} };
     tokio::join!(phone.stop(), answer);
@@ -193,7 +193,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     log_in(&mut devices).await;
     stop(phone, devices).await;
 
-    // The program starts again: the address and the password are still there.
+    // After a restart of the program the address and the password are still there.
     let (phone, mut events) = start(made);
     let mut devices = Devices::accept(&devices_listener).await;
     log_in(&mut devices).await;
@@ -202,7 +202,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     stop(phone, devices).await;
 }
 
-/// The challenge of a known device.
+/// Log-in of a known device by challenge.
 async fn log_in(devices: &mut Devices) {
     assert_eq!(devices.identify().await.code, OfferedCode::None, "the code is dropped with the password");
     devices.send(FromServer::Challenge("4031886215".into())).await;

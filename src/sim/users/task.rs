@@ -1,4 +1,5 @@
-//! The task of one simulated Users: feeds events to the state machine and performs its actions. It decides nothing.
+//! The task of one simulated Users service: feeds events to the state machine and performs its actions. Decides
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::sim::observe::EventSender;
 use crate::sim::transport::Received;
 use crate::sim::{Clock, sleep_until_tick};
 
-/// Longest message that is taken; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
+/// Longest accepted message; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
 const MESSAGE_LIMIT: usize = 1 << 20;
 
 /// See the module.
@@ -72,10 +73,10 @@ impl Task {
             }
             Command::Do(order, done) => {
                 self.carry_out(order).await;
-                // The asker may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             }
-            // Handled where it is received.
+            // Handled by the caller.
             Command::Stop => {}
         }
     }
@@ -91,7 +92,7 @@ impl Task {
                 self.connection.pause();
                 self.connection.kill();
             }
-            // Without effect while the connection is open.
+            // No effect while logged in.
             UsersCommand::Reconnect if self.client.is_ready() && self.connection.is_open() => return,
             UsersCommand::Reconnect => self.connection.wake(),
         }
@@ -143,7 +144,7 @@ impl Task {
                 }
                 Action::Answer(tag, answer) => {
                     if let Some(asker) = self.waiting.remove(&tag) {
-                        // The asker may have stopped waiting.
+                        // The caller may have stopped waiting.
                         let _ = asker.send(answer);
                     }
                 }

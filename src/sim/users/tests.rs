@@ -113,7 +113,7 @@ async fn a_refused_log_in_is_told_and_not_repeated() {
     let again = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(again.is_err(), "it stays away");
     users.reconnect().await;
-    assert!(listener.accept().await.is_ok(), "until it is told to come back");
+    assert!(listener.accept().await.is_ok(), "until it is told to reconnect");
 }
 
 #[tokio::test]
@@ -149,7 +149,8 @@ async fn pings_are_answered_and_a_client_told_to_leave_stays_away() {
 async fn a_service_that_is_not_there_is_an_error_of_the_first_attempt() {
     let (listener, mut users, _events) = start().await;
     drop(listener);
-    // The kernel may have taken the first connection before the listener was dropped; it ends without an answer then.
+    // The kernel may have accepted the first connection before the listener was dropped; it then ends without an
+    // answer.
     assert!(matches!(users.ready().await, Err(LoginError::Unreachable(_))));
     users.stop().await;
 }
