@@ -1,4 +1,5 @@
-//! `loadtest rollout`: Users asks for codes, new devices type them, several race for each. One enters, and Users learns which.
+//! `loadtest rollout`: Users asks for codes, and several new devices type each of them. One enters, and Users
+//! receives the notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -23,18 +24,18 @@ use crate::trial::{self, Measured};
 use crate::worker_commands::Group;
 use crate::worker_pool::{Interrupt, WorkerPool, shared};
 
-/// Longest wait for codes, and after the last entry for notices.
+/// Longest wait for codes, and for notices after the last entry.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Which device took a code, as Users was told.
+/// Devices by code, as reported by notices.
 type Notices = Arc<Mutex<BTreeMap<Code, BTreeSet<String>>>>;
 
-/// Runs and reports. An error if a check fails.
+/// Runs and reports. Fails if a check fails.
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = arguments.settings(Kind::Rollout)?;
     let (codes, race) = (settings.codes.unwrap_or(100), settings.race.unwrap_or(1).max(1));
     ensure!(codes > 0, "no codes");
-    ensure!(!settings.tls && !settings.tls_resume, "roll-outs are played without TLS");
+    ensure!(!settings.tls && !settings.tls_resume, "roll-outs are simulated without TLS");
     let devices = codes * race;
     let run = run_number();
     let testbed = Testbed::set_up(&settings, devices, settings.domains.unwrap_or(1), run)?;
@@ -57,11 +58,11 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     wait_for_notices(&notices, codes, interrupt)?;
     drop((progress, pool, askers));
 
-    let told = notices.lock().unwrap_or_else(PoisonError::into_inner);
+    let noticed = notices.lock().unwrap_or_else(PoisonError::into_inner);
     let all: BTreeSet<Code> = groups.iter().flat_map(|group| group.codes.iter().copied()).collect();
-    let checks = checks(&all, &measured, &told);
+    let checks = checks(&all, &measured, &noticed);
     let without = all.len() - measured.total.entered.iter().map(|(code, _)| code).collect::<BTreeSet<_>>().len();
-    let more = json!({"codes": codes, "race": race, "lost": without, "notices": told.len()});
+    let more = json!({"codes": codes, "race": race, "lost": without, "notices": noticed.len()});
     let scenario = Settings::title(arguments.scenario.as_deref(), "rollout");
     let figures = Figures { scenario, groups: &groups, broker: &measured, floor: None, checks, more };
     figures::report(&figures, &settings)
@@ -86,7 +87,7 @@ fn group(tenant: &Tenant, codes: Vec<Code>, race: usize, settings: &Settings) ->
 
 fn wait_for_notices(notices: &Notices, codes: usize, interrupt: &Interrupt) -> anyhow::Result<()> {
     let end = Instant::now() + TIMEOUT;
-    // If some are missing then, the check says so.
+    // Missing ones are reported by the check.
     while notices.lock().unwrap_or_else(PoisonError::into_inner).len() < codes && Instant::now() < end {
         interrupt.check()?;
         std::thread::sleep(POLL_EVERY);
@@ -94,13 +95,14 @@ fn wait_for_notices(notices: &Notices, codes: usize, interrupt: &Interrupt) -> a
     Ok(())
 }
 
-fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
+fn checks(all: &BTreeSet<Code>, measured: &Measured, noticed: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
     let mut winners: BTreeMap<Code, BTreeSet<String>> = BTreeMap::new();
     for (code, device) in &measured.total.entered {
         winners.entry(*code).or_default().insert(device.to_ascii_lowercase());
     }
     let one = winners.values().filter(|devices| devices.len() == 1).count();
-    let right = all.iter().filter(|code| told.get(code).is_some_and(|told| Some(told) == winners.get(code))).count();
+    let right =
+        all.iter().filter(|code| noticed.get(code).is_some_and(|noticed| Some(noticed) == winners.get(code))).count();
     let wrong: u64 = measured.total.wrong.values().sum();
     vec![
         Check::new(
@@ -110,8 +112,8 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTree
         ),
         Check::new(
             "every notice is seen and names the winner",
-            right == all.len() && told.len() == all.len(),
-            format!("{right} of {}, notices for {} codes", all.len(), told.len()),
+            right == all.len() && noticed.len() == all.len(),
+            format!("{right} of {}, notices for {} codes", all.len(), noticed.len()),
         ),
         Check::new("every device is where it belongs", wrong == 0, format!("{:?}", measured.total.wrong)),
         Check::new(
@@ -122,7 +124,7 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTree
     ]
 }
 
-/// A Users service on a thread of its own: asks for codes and notes the notices until it is dropped.
+/// A Users service on a thread of its own: asks for codes and records notices until dropped.
 struct CodeRequester {
     codes: mpsc::Receiver<anyhow::Result<Vec<Code>>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -140,24 +142,24 @@ impl CodeRequester {
             password: tenant.password.clone().unwrap_or_default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (category, notices) = (tenant.category.clone(), Arc::clone(notices));
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 let (mut users, events) = Users::start(UsersOptions::new(url, login));
                 let noting = tokio::spawn(record_notices(events, notices));
-                let _ = tell.send(ask(&mut users, &category, codes).await);
-                // An error means that the other side is gone, which is the same wish.
+                let _ = sender.send(ask(&mut users, &category, codes).await);
+                // An error means that the sender is gone, which means stop too.
                 let _ = stopped.await;
                 users.stop().await;
                 noting.abort();
             });
         });
-        Ok(Self { codes: told, thread: Some(thread), stop: Some(stop) })
+        Ok(Self { codes: receiver, thread: Some(thread), stop: Some(stop) })
     }
 
-    /// The codes, when they are there.
+    /// Waits for the codes.
     fn codes(&self, interrupt: &Interrupt) -> anyhow::Result<Vec<Code>> {
         let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {

@@ -1,7 +1,7 @@
-//! `loadtest storm`, `steady` and `mixed`: devices that are known already come, in one way or another.
+//! `loadtest storm`, `steady` and `mixed`: known devices connect in different patterns.
 //!
-//! All three enter the devices, start the brokers anew, warm them up and let the devices arrive; they differ in the groups and in
-//! what is reported.
+//! All three let the devices enter, restart the brokers, warm them up and run the arrivals; they differ in groups and
+//! report.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::trial::{self, Measured, Plan, ServerProbe};
 use crate::worker_commands::{Group, WorkerCommand};
 use crate::worker_pool::{Interrupt, WorkerPool, apart, shared};
 
-/// Devices of a load process, because of the 20 000 descriptors that it may open.
+/// Most devices per load process, given 20 000 descriptors.
 const PER_PROCESS: usize = 15_000;
 
-/// Devices that only warm up.
+/// Number of devices that only warm up the brokers.
 const WARM_UP: usize = 500;
 
-/// The last numbers of the source addresses: a single one has only about 28 000 ports.
+/// Last octets of the source addresses; one address has only about 28 000 ports.
 pub const SOURCES: (u8, u8) = (2, 32);
 
-/// Runs and reports. An error if a check fails.
+/// Runs and reports. Fails if a check fails.
 pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = arguments.settings(kind)?;
     let mut groups = groups(kind, &settings)?;
@@ -36,13 +36,13 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     let mut tenants = testbed.tenants.iter().cycle();
     for (group, domains) in &mut groups {
         group.paths = tenants.by_ref().take(*domains).map(|tenant: &Tenant| tenant.path.clone()).collect();
-        // From elsewhere the loopback cannot be a source.
+        // Loopback source addresses reach only loopback servers.
         group.sources = group.sources.filter(|_| testbed.addresses().iter().all(|server| server.ip().is_loopback()));
     }
     let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
     let shares = match (kind, settings.processes) {
-        // Neighbours are other machines: what one group waits for must not be how busy the load of another is.
+        // Each group gets its own processes, so that the load of one does not delay another.
         (Kind::Mixed, None) => {
             apart(&groups.iter().map(|group| processes(&settings, group.devices)).collect::<Vec<_>>())
         }
@@ -54,7 +54,7 @@ pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::
     let progress = Progress::start("entering", arrivals);
     pool.order(&testbed.target(), Duration::from_secs(10))?;
     let patience = Duration::from_secs(60 + devices as u64 / 100);
-    // The first time they get their passwords, the second time they prove it: from then on they are known for good.
+    // The first pass hands out passwords, the second proves them: then the devices are known.
     for _ in 0..2 {
         pool.order(&WorkerCommand::Enter { window: trial::window(&pool) }, patience)?;
     }
@@ -105,22 +105,22 @@ pub const fn name(kind: Kind) -> &'static str {
     }
 }
 
-/// The brokers of a stage, and their Redis.
+/// The brokers of a testbed and their Redis.
 pub fn server_probe(testbed: &Testbed) -> anyhow::Result<ServerProbe<'_>> {
     Ok(ServerProbe { servers: testbed.brokers(), commands: testbed.commands()? })
 }
 
-/// How many load processes.
+/// Number of load processes.
 pub fn processes(settings: &Settings, devices: usize) -> usize {
     settings.processes.unwrap_or_else(|| devices.div_ceil(PER_PROCESS)).max(1)
 }
 
-/// How the settings want a run to go.
+/// The plan of a run by the settings.
 pub fn plan(settings: &Settings, kind: Kind) -> Plan {
     let settle = Settings::time(settings.settle, 15);
     Plan {
         return_after: Settings::time(settings.return_after, 2),
-        // Devices that come and go leave no memory to be measured per device.
+        // If devices come and go, memory per device cannot be measured.
         settle: (kind == Kind::Storm && !settle.is_zero()).then_some(settle),
         limit: Settings::time(settings.limit, 120),
         goal: None,
@@ -128,15 +128,15 @@ pub fn plan(settings: &Settings, kind: Kind) -> Plan {
     }
 }
 
-/// A number for this run that no other has, for names in a store that is not emptied: seconds and process.
+/// A unique number of this run, for names in a store that is not emptied: seconds and process.
 pub fn run_number() -> u64 {
-    // Nothing is compared with it, it only has to be another one each time.
+    // It only has to be unique.
     #[allow(clippy::disallowed_methods)]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     now << 22 | u64::from(std::process::id())
 }
 
-/// The groups, still without paths, and how many domains each has.
+/// The groups, without paths yet, and the number of domains of each.
 fn groups(kind: Kind, settings: &Settings) -> anyhow::Result<Vec<(Group, usize)>> {
     let devices = settings.devices();
     ensure!(devices > 0, "no devices");
@@ -161,7 +161,7 @@ fn groups(kind: Kind, settings: &Settings) -> anyhow::Result<Vec<(Group, usize)>
         Kind::Steady => vec![(steady(group, settings)?, domains)],
         Kind::Mixed => {
             if settings.groups.is_empty() {
-                bail!("name a scenario file with groups: --scenario FILE");
+                bail!("groups are needed: give a scenario file with --scenario FILE");
             }
             let some = settings.groups.iter().enumerate().map(|(index, its)| {
                 let group = Group {
@@ -187,7 +187,7 @@ fn steady(group: Group, settings: &Settings) -> anyhow::Result<Group> {
     let rate = settings.rate.unwrap_or(500.0);
     ensure!(rate.is_finite() && rate > 0.0, "--rate must be above 0");
     let lasting = Settings::time(settings.lasting, 30).as_secs_f64();
-    // A rate times a time that somebody waits for.
+    // Small: rate times duration of a run.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let arrivals = (rate * lasting).max(1.0) as usize;
     #[allow(clippy::cast_precision_loss)]
@@ -228,7 +228,7 @@ fn checks(kind: Kind, groups: &[Group], measured: &Measured) -> Vec<Check> {
         ));
     }
     if let Some(counted) = measured.counted_members {
-        // A number of devices.
+        // Exact: a number of devices.
         #[allow(clippy::cast_precision_loss)]
         let same = (counted - total.members as f64).abs() < 0.5;
         checks.push(Check::new("the brokers count the same members", same, format!("{counted} by /metrics")));

@@ -12,37 +12,37 @@ use crate::servers::redis::Commands;
 use crate::worker_commands::{Outcome, Report, Tick, WorkerCommand};
 use crate::worker_pool::WorkerPool;
 
-/// Distance of ticks.
+/// Interval of ticks.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Connections made at the same time outside of a run, over all processes.
+/// Concurrent connects outside of a run, over all processes.
 const WINDOW: usize = 64;
 
-/// Pause past the end of what lingers after a close.
+/// Pause until closed connections have gone.
 const LINGER_AFTER_CLOSE: Duration = Duration::from_secs(3);
 
 const MEMBERS: &str = "provbroker_members";
 
-/// How a run goes.
+/// Plan of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Who is refused or closed comes back after this time.
+    /// Delay before a refused or closed device comes back.
     pub return_after: Duration,
-    /// Pause before the memory is measured; none, if it is not.
+    /// Pause before memory is measured; `None`: not measured.
     pub settle: Option<Duration>,
-    /// The run ends at the latest this long after the last arrival.
+    /// Longest time of the run after the last arrival.
     pub limit: Duration,
-    /// It ends after so many registrations and a moment more; `None`: when nobody is on the way any more.
+    /// Ends shortly after this many registrations; `None`: when no device is connecting any more.
     pub goal: Option<u64>,
     /// Seed of the arrivals.
     pub seed: u64,
 }
 
-/// What is measured of the servers.
+/// Measures the servers.
 pub struct ServerProbe<'a> {
-    /// The processes; none if they are not ours.
+    /// Their processes; empty if not started by us.
     pub servers: &'a [Server],
-    /// The commands of their Redis.
+    /// Command counter of their Redis.
     pub commands: Option<Commands>,
 }
 
@@ -56,7 +56,7 @@ struct Sample {
     commands: Option<u64>,
 }
 
-/// The ticks of all processes with the same number.
+/// The merged ticks of all processes with the same number.
 #[derive(Debug, Clone, Default)]
 struct MergedTick {
     parts: usize,
@@ -72,35 +72,35 @@ struct MergedTick {
     longest: Option<f64>,
 }
 
-/// What a group has come to, over all processes.
+/// Results of a group, over all processes.
 pub struct GroupTotals {
     /// Counted.
     pub counts: Counts,
-    /// Registered at the end of the run.
+    /// Devices registered at the end of the run.
     pub members: u64,
-    /// Arrived and neither registered nor gone.
+    /// Devices that arrived and are neither registered nor gone.
     pub lost: u64,
-    /// How attempts failed.
+    /// Failed attempts by kind.
     pub failures: BTreeMap<String, u64>,
-    /// Failures that no load excuses.
+    /// Protocol violations by kind.
     pub wrong: BTreeMap<String, u64>,
-    /// From the intended arrival.
+    /// Latencies from the intended arrival.
     pub latencies: Latencies,
-    /// From the connect that was let in.
+    /// Latencies from the connect that succeeded.
     pub admitted: Latencies,
-    /// Who has entered by which code.
+    /// Codes and the devices that entered with them.
     pub entered: Vec<(provbroker::core::model::ids::Code, String)>,
 }
 
-/// A run that is over.
+/// Results of a run.
 pub struct Measured {
     /// By group.
     pub groups: Vec<GroupTotals>,
-    /// All of them.
+    /// Sum of all groups.
     pub total: GroupTotals,
-    /// From the start to the last registration.
+    /// Seconds from start to last registration.
     pub seconds: f64,
-    /// From the start to the end of the run.
+    /// Seconds from start to end of the run.
     pub lasted: f64,
     /// Processor time of the servers, in seconds.
     pub cpu: Option<f64>,
@@ -138,12 +138,12 @@ impl ServerProbe<'_> {
     }
 }
 
-/// Connections at the same time in each process.
+/// Concurrent connects per process.
 pub fn window(pool: &WorkerPool) -> usize {
     (WINDOW / pool.len().max(1)).max(1)
 }
 
-/// Lets the additional devices come and go, so that allocators have grown and connections of the store are open.
+/// Lets the additional devices come and go, so that allocators have grown and store connections are open.
 pub fn warm_up(pool: &mut WorkerPool, server_probe: &ServerProbe<'_>) -> anyhow::Result<()> {
     let window = window(pool);
     pool.order(&WorkerCommand::WarmUp { window }, Duration::from_secs(120))?;
@@ -151,7 +151,7 @@ pub fn warm_up(pool: &mut WorkerPool, server_probe: &ServerProbe<'_>) -> anyhow:
     pool.pause(LINGER_AFTER_CLOSE)
 }
 
-/// Runs it. The devices have left when it returns.
+/// Performs the run. All devices have left when it returns.
 pub fn run(
     pool: &mut WorkerPool,
     plan: Plan,
@@ -195,7 +195,7 @@ pub fn run(
     })
 }
 
-/// Waits for the end of the run, and takes a sample of the servers at each tick.
+/// Waits for the end of the run and samples the servers at each tick.
 fn follow(
     pool: &mut WorkerPool,
     plan: Plan,
@@ -218,7 +218,7 @@ fn follow(
         merged.close(latencies);
         let merged = merged.clone();
         begun.remove(&number);
-        // Ticks are numbers of quarters of a second.
+        // Ticks count quarters of a second.
         #[allow(clippy::cast_precision_loss)]
         let at = (number + 1) as f64 * TICK.as_secs_f64();
         let now = server_probe.cpu()?;
@@ -238,7 +238,7 @@ fn follow(
         if over && reached.is_none() {
             reached = Some(at);
         }
-        // Who comes in second, although he must not, gets his chance.
+        // Leaves time for a second device to enter with the same code, which must not happen.
         let grace = plan.goal.map_or(0.0, |_| 2.0 * plan.return_after.as_secs_f64());
         let late = all_came.is_some_and(|came| at > came + plan.limit.as_secs_f64());
         if reached.is_some_and(|reached| at >= reached + grace) || late {

@@ -1,7 +1,7 @@
-//! A load process: plays its share of the devices on one thread, by orders from standard input.
+//! A load process: simulates its share of the devices on one thread, by commands from standard input.
 //!
-//! Everything that waits (sockets, orders, times) waits in one place, so a device costs what its bytes cost. What devices say is
-//! the matter of [`device`](crate::device), what happens to them that of [`fleet`].
+//! One poll waits for sockets, commands and timers, so a device costs only its traffic. The device protocol is in
+//! [`device`](crate::device), the life of devices in [`fleet`].
 
 mod device_socket;
 mod fleet;
@@ -19,16 +19,16 @@ use tokio::time::Instant;
 use crate::worker_commands::{Report, WorkerCommand};
 use fleet::Fleet;
 
-/// The token of orders; devices have those from 0.
+/// Poll token of commands; devices use tokens from 0.
 const ORDERS: Token = Token(usize::MAX);
 
-/// Connections begun between two looks at the sockets.
+/// Most connections started between two polls.
 const BEGIN_AT_ONCE: usize = 32;
 
-/// Events taken at once.
+/// Events per poll.
 const EVENTS: usize = 1024;
 
-/// Plays until standard input ends, as it does when the coordinator is gone.
+/// Runs until standard input ends, as it does when the coordinator is gone.
 pub fn run() -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), ORDERS)?);
@@ -57,7 +57,7 @@ fn play(poll: &mut Poll, orders: &Receiver<serde_json::Result<WorkerCommand>>) -
         loop {
             match orders.try_recv() {
                 Ok(order) => {
-                    let order = order.context("an order that cannot be read")?;
+                    let order = order.context("an unreadable command")?;
                     if let Some(report) = fleet.execute(order, micros(start))? {
                         write_report(&report)?;
                     }

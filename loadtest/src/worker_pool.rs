@@ -1,4 +1,4 @@
-//! The load processes as the coordinator sees them: started, told, listened to, ended on every path.
+//! The load processes as seen by the coordinator: started, commanded, read, ended on every path.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,17 +13,17 @@ use tokio::time::Instant;
 use crate::servers::{POLL_EVERY, cpu};
 use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
 
-/// Somebody wants the program to end.
+/// A flag that asks the program to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// It is to end.
+    /// Sets the flag.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// An error if it is to end.
+    /// Fails if the flag is set.
     pub fn check(&self) -> anyhow::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted");
@@ -45,12 +45,12 @@ impl Drop for WorkerHandle {
     }
 }
 
-/// The shares of so many processes in so many groups: each plays a part of all.
+/// Shares if every process takes part in every group.
 pub fn shared(processes: usize, groups: usize) -> Vec<Vec<Option<Share>>> {
     (0..processes).map(|first| vec![Some(Share { first, step: processes }); groups]).collect()
 }
 
-/// The shares where each group has processes of its own, so many: devices of one group then wait for no other at the load's end.
+/// Shares if each group has its own number of processes, so that the load of one group does not delay another.
 pub fn apart(processes: &[usize]) -> Vec<Vec<Option<Share>>> {
     let groups = processes.len();
     let of_group = |(group, step): (usize, &usize)| {
@@ -68,7 +68,7 @@ pub struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// Starts them and gives each its share of the groups: for each process one for each group.
+    /// Starts the processes and sends each its shares: per process, one per group.
     pub fn start(
         shares: &[Vec<Option<Share>>],
         run: u64,
@@ -104,7 +104,7 @@ impl WorkerPool {
         Ok(pool)
     }
 
-    /// A pause; what the processes say in the meantime is dropped.
+    /// Waits; reports received meanwhile are dropped.
     pub fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -113,12 +113,12 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// How many.
+    /// Number of processes.
     pub fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Tells one.
+    /// Sends a command to one process.
     fn send(&mut self, worker: usize, order: &WorkerCommand) -> anyhow::Result<()> {
         let orders = self.workers[worker].orders.as_mut().context("no standard input")?;
         let mut line = serde_json::to_vec(order)?;
@@ -126,12 +126,12 @@ impl WorkerPool {
         orders.write_all(&line).context("a load process has ended")
     }
 
-    /// Tells all.
+    /// Sends a command to all processes.
     pub fn send_to_all(&mut self, order: &WorkerCommand) -> anyhow::Result<()> {
         (0..self.workers.len()).try_for_each(|worker| self.send(worker, order))
     }
 
-    /// Tells all and waits until all have done it.
+    /// Sends a command to all processes and waits until all have done it.
     pub fn order(&mut self, order: &WorkerCommand, limit: Duration) -> anyhow::Result<()> {
         self.send_to_all(order)?;
         self.done(limit)
@@ -142,7 +142,7 @@ impl WorkerPool {
         let mut open = self.workers.len();
         while open > 0 {
             if Instant::now() > end {
-                bail!("devices did not come in within {} s", limit.as_secs());
+                bail!("devices were not done within {} s", limit.as_secs());
             }
             if let Some((_, Report::Done)) = self.next(POLL_EVERY)? {
                 open -= 1;
@@ -151,7 +151,7 @@ impl WorkerPool {
         Ok(())
     }
 
-    /// The next report, or `None` if there is none for so long.
+    /// The next report, or `None` if there is none within this time.
     pub fn next(&mut self, wait: Duration) -> anyhow::Result<Option<(usize, Report)>> {
         self.interrupt.check()?;
         match self.reports.recv_timeout(wait) {
@@ -162,7 +162,7 @@ impl WorkerPool {
         }
     }
 
-    /// How things stand: for each process its groups. Ticks that come in the meantime are lost.
+    /// The results of all groups, by process. Ticks received meanwhile are dropped.
     pub fn outcomes(&mut self) -> anyhow::Result<Vec<Vec<Outcome>>> {
         self.send_to_all(&WorkerCommand::ReportOutcome)?;
         let mut outcomes = Vec::new();
@@ -174,7 +174,7 @@ impl WorkerPool {
         Ok(outcomes)
     }
 
-    /// Processor time of all so far in seconds.
+    /// Processor time of all processes so far, in seconds.
     pub fn cpu(&self) -> anyhow::Result<f64> {
         self.workers.iter().map(|worker| cpu(worker.child.id())).sum()
     }

@@ -1,4 +1,4 @@
-//! The device against hand-made answers.
+//! The device against scripted answers.
 
 use provbroker::core::protocol::sysclient::auth::seal_admin_password;
 use provbroker::core::protocol::sysclient::frame::decode_from_device;
