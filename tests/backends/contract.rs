@@ -1,4 +1,4 @@
-//! The tests of the contract.
+//! The contract tests, each run against every backend.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The backend `pbx`, with a simulated PBX for each of the two domains.
+//! The backend `pbx`, with a simulated exchange for each of the two domains.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use tokio::net::TcpListener;
 
 use crate::world::*;
 
-/// The pairs of a backend that dials.
+/// A backend that dials its exchanges.
 pub struct ExchangeFixture {
     backend: Arc<ExchangeBackend>,
-    /// The PBX of [`domain`], or its machine while it is away.
+    /// The exchange of [`domain`], or its machine while it is stopped.
     pbx: Option<Running>,
     machine: Option<ExchangeSim>,
     address: SocketAddr,
@@ -54,7 +54,7 @@ fn machine(domain: &str) -> ExchangeSim {
 }
 
 async fn listen(address: SocketAddr) -> (ConnectionSource, SocketAddr) {
-    // The port of the one before may be busy for a moment.
+    // The port of a stopped exchange may be busy for a moment.
     loop {
         if let Ok(listener) = TcpListener::bind(address).await {
             let address = listener.local_addr().unwrap();
@@ -87,8 +87,8 @@ impl ExchangeFixture {
     }
 
     async fn mirror_is_complete(&self) {
-        let whole = |domain: &DomainName| self.backend.status(domain).why.is_none();
-        self.until(|_| whole(&domain()) && whole(&other_domain())).await;
+        let complete = |domain: &DomainName| self.backend.status(domain).why.is_none();
+        self.until(|_| complete(&domain()) && complete(&other_domain())).await;
     }
 }
 
@@ -110,7 +110,7 @@ impl Fixture for ExchangeFixture {
         let pbx = Running::start(machine("example.com"), here).unwrap();
         let other = Running::start(machine("other.example"), there).unwrap();
         let all_settings = vec![settings(domain(), address), settings(other_domain(), other_address)];
-        let door = InboundSettings {
+        let inbound = InboundSettings {
             domain: "example.com".into(),
             instance: "users".into(),
             build: "1".into(),
@@ -118,7 +118,7 @@ impl Fixture for ExchangeFixture {
             check_names: true,
         };
         let shutdown = Shutdown::new();
-        let backend = Arc::new(ExchangeBackend::start(all_settings, door, &store, &shutdown));
+        let backend = Arc::new(ExchangeBackend::start(all_settings, inbound, &store, &shutdown));
         let fixture =
             Self { backend, pbx: Some(pbx), machine: None, address, _other: other, shutdown, _folder: folder };
         fixture.mirror_is_complete().await;

@@ -54,9 +54,9 @@ impl Fixture for FileFixture {
     }
 
     async fn away(&mut self, away: bool) {
-        // Where the folder has to be there is a file.
-        let listen = self.folder.path().join("out");
-        if away { std::fs::write(listen, "in the way").unwrap() } else { std::fs::remove_file(listen).unwrap() }
+        // A file is in the place of the folder.
+        let blocker = self.folder.path().join("out");
+        if away { std::fs::write(blocker, "in the way").unwrap() } else { std::fs::remove_file(blocker).unwrap() }
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_changed_list_is_read_again_and_a_wrong_one_is_not_used() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), fault).await.expect("the mistake is told");
+    tokio::time::timeout(std::time::Duration::from_secs(30), fault).await.expect("the mistake is reported");
     assert_eq!(names().await, ["ida"]);
     let why = f.backend.status(&domain()).why.unwrap();
     assert!(why.contains("line 3: ida is there twice"), "{why}");
@@ -106,12 +106,12 @@ async fn no_cell_is_a_formula_and_other_lines_stay() {
     assert_eq!(f.backend.enter(&first).await, Ok(Entered::Already));
     let text = std::fs::read_to_string(f.phones()).unwrap();
     assert!(text.contains(",anna,'=1+1,") && text.contains(",'-TEL1,'@SUM(A1),"), "{text}");
-    // Another program takes a line out, and another node adds one.
+    // Another program removes a line, and another node adds one.
     std::fs::write(f.phones(), text.lines().next().unwrap().to_owned() + "\r\n").unwrap();
     f.another().enter(&order(&*f.backend, 2, "otto", 2).await).await.unwrap();
     f.backend.enter(&order(&*f.backend, 3, "eva", 3).await).await.unwrap();
     assert_eq!(f.entered().await, pairs(&[("otto", 2), ("eva", 3)]));
-    // A file of somebody else is not overwritten.
+    // A foreign file is not overwritten.
     std::fs::write(f.phones(), "my,own,file\n1,2,3\n").unwrap();
     let refused = f.backend.enter(&order(&*f.backend, 4, "eva", 4).await).await;
     assert!(matches!(refused, Err(BackendError::Later { .. })), "{refused:?}");

@@ -10,7 +10,7 @@ mod receiver;
 mod webhook;
 mod world;
 
-/// Makes of each body a test of each backend.
+/// Generates a test of each body for each backend.
 macro_rules! contract {
     ($($test:ident),+ $(,)?) => {
         contract!(@of on_file, crate::file::FileFixture, $($test),+);

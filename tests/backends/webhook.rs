@@ -38,7 +38,7 @@ impl Fixture for WebhookFixture {
         self.backend.clone()
     }
 
-    /// Each phone is with whoever was last: the receiver's part of the contract.
+    /// A phone belongs to its last user: the receiver's part of the contract.
     async fn entered(&self) -> Vec<(String, String)> {
         let mut bodies: Vec<_> = self.receiver.bodies().into_values().collect();
         bodies.sort_by_key(|body| body["id"].as_str().unwrap().to_owned());
@@ -66,14 +66,14 @@ async fn what_a_receiver_answers_is_taken_for_what_it_means() {
         assert!(matches!(answer, Err(BackendError::Later { .. })), "{status}: {answer:?}");
         assert!(!f.backend.status(&domain()).up);
     }
-    // A redirection leads nowhere, or whoever controls the receiver could have requests sent anywhere.
+    // Redirections are not followed, or the receiver's operator could direct requests anywhere.
     for status in [302, 307, 400, 401, 403, 404, 409, 410, 422] {
         f.receiver.mood(Mood::Answers(status));
         let answer = f.backend.enter(&order).await;
         assert!(matches!(answer, Err(BackendError::Never { trouble: Trouble::Refused, .. })), "{status}: {answer:?}");
     }
     assert!(f.receiver.effects().is_empty());
-    // The answer is lost: it is sent again, and has its effect once.
+    // The answer is lost: the order is repeated and has its effect once.
     f.receiver.mood(Mood::TakesAndCuts);
     assert!(matches!(f.backend.enter(&order).await, Err(BackendError::Later { .. })));
     f.receiver.mood(Mood::Takes);

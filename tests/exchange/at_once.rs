@@ -1,4 +1,4 @@
-//! Case 12: very many orders at once.
+//! Case 12: a thousand orders at once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Cases 1 and 2: who connects to whom, and who is believed.
+//! Cases 1 and 2: connections in both directions, and when `PbxInfo` is accepted.
 
 use std::time::Duration;
 
@@ -74,13 +74,13 @@ fn case_2_forged_pbx_info_on_a_users_log_in() {
     let mut world = World::new(Direction::Inbound, Switches::default());
     let user = world.user(1);
     world.order(&user, M);
-    // A user who logs in through the PBX, and then says it were the PBX.
+    // A user who logs in through the exchange and then claims to be the exchange.
     world.sim.forged_sip = Some("anna".into());
     world.run(MINUTE);
     assert_eq!(world.forged, 1, "not believed");
     assert!(!world.us.is_ready() && world.sent.is_empty(), "no request is sent there: {:?}", world.sent);
     assert!(world.devices(&user).is_empty());
-    // The true one is.
+    // The real one is accepted.
     world.sim.forged_sip = None;
     world.drop_connection();
     world.run_orders(MINUTE);
@@ -99,7 +99,7 @@ fn an_interface_that_is_not_there_is_found_out_by_its_silence() {
         assert_eq!(world.sim.observed.logged_in, 1, "the connection stays");
         world.run(Duration::from_secs(3_600));
         assert_eq!(world.sim.observed.logged_in, 1);
-        assert_eq!(world.us.mirror().len(), 1, "listed by name");
+        assert_eq!(world.us.mirror().len(), 1, "listed by `SearchUsers`");
     }
 }
 

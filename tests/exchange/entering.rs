@@ -1,4 +1,4 @@
-//! Cases 4 to 7, 9 and 10: an entry is made once, nothing is lost, and nothing is created.
+//! Cases 4 to 7, 9 and 10: an entry is made exactly once, nothing is lost, and no object is created.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn case_5_entries_are_kept_member_for_member() {
             let mut members: Vec<_> = members(entry.json());
             let mut expected: Vec<_> = self::members(before);
             if hide {
-                // Those that are hidden come from the mirror, which has no place to put them back at.
+                // Hidden members come from the mirror, which does not know their position.
                 members.sort();
                 expected.sort();
             }
@@ -209,7 +209,7 @@ fn case_10_errors_as_number_and_text_are_reported_after_three_more_tries() {
         world.run_orders(HOUR);
         let later = |seconds| Outcome::Later(RetryReason::Refused, Duration::from_secs(seconds));
         let refused = Outcome::Failed(OrderFailure::Refused);
-        // The first attempts find no connection yet.
+        // The first attempts are made before there is a connection.
         let outcomes =
             world.tracked[0].outcomes.iter().filter(|o| !matches!(o, Outcome::Later(RetryReason::NoConnection, _)));
         assert_eq!(outcomes.cloned().collect::<Vec<_>>(), [later(5), later(30), later(120), refused]);
@@ -230,7 +230,7 @@ fn case_10_the_user_is_deleted_while_the_order_waits() {
         let (user, other) = (world.user(1), world.user(2));
         world.run(MINUTE);
         let now = world.now;
-        // Once before the mirror knows, once after.
+        // Once before the mirror shows the deletion, once after.
         world.order(&user, M);
         world.sim.objects.remove(user.as_str());
         world.run_orders(MINUTE);

@@ -38,13 +38,13 @@ fn case_3_a_user_is_deleted_at_the_end_of_a_page() {
     world.run_until(HOUR, |world| world.sim.observed.count("SearchUsers") == 2);
     let at_the_end = world.sim.objects.called("User 00019").unwrap().guid.clone();
     let now = world.now;
-    // The second page, which begins behind this name, is on its way; the third is not.
+    // The request for the second page, which starts after this name, has been sent; that for the third has not.
     let last_of_the_second = world.sim.objects.called("User 00039").unwrap().guid.clone();
     world.sim.delete(&at_the_end, now);
     world.sim.delete(&last_of_the_second, now);
     world.run(Duration::from_secs(10));
     assert_eq!(world.sim.observed.count("SearchUsers"), 4);
-    // Both were still there when their pages were read; all others are there, once.
+    // Both existed when their pages were read; all others are contained once.
     assert_eq!(world.us.mirror().len(), 45);
     world.run(Duration::from_secs(901));
     assert!(world.mirror_is_right(), "gone with the next listing");

@@ -20,7 +20,7 @@ fn case_11_the_mirror_equals_the_pbx_with_notices_between_the_rows() {
         let users: Vec<_> = (0..5_000).map(|n| world.user(n)).collect();
         for (round, user) in users.iter().enumerate().step_by(50) {
             world.run(Duration::from_millis(250));
-            assert_eq!(world.us.mirror().state(), State::Empty, "still walking in round {round}");
+            assert_eq!(world.us.mirror().state(), State::Empty, "the pass is still running in round {round}");
             let now = world.now;
             world.sim.set_devices(user.as_str(), &format!(r#"[{{"hw":"d{round}","x":{round}}}]"#), now);
             world.sim.delete(users[round + 7].as_str(), now);
@@ -47,7 +47,7 @@ fn case_11_a_user_deleted_while_unconnected_is_swept_after_a_whole_pass_only() {
     world.run_until(MINUTE, |world| world.us.mirror().state() == State::Complete);
     world.again = Duration::from_secs(300);
     world.drop_connection();
-    assert_eq!(world.us.mirror().state(), State::Stale, "the old one serves, marked stale");
+    assert_eq!(world.us.mirror().state(), State::Stale, "the previous mirror is used, marked stale");
     let now = world.now;
     world.sim.delete(users[40].as_str(), now);
     world.run_until(10 * MINUTE, |world| world.sim.observed.count("ReplicateNext") == 101 + 50);
@@ -97,7 +97,7 @@ fn a_table_without_the_needed_columns_is_no_mirror() {
     assert!(world.reports.contains(&Report::TableLacks("h323")));
     assert_eq!(world.sim.observed.count("ReplicateNext"), 0);
     world.run(MINUTE);
-    assert_eq!(world.us.mirror().len(), 1, "listed by name instead");
+    assert_eq!(world.us.mirror().len(), 1, "listed by `SearchUsers` instead");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Case 8: somebody else edits the same user.
+//! Case 8: another client edits the same user.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn case_8_after_three_rounds_of_concurrent_edits_the_order_waits() {
     world.run_orders(Duration::from_secs(3_600));
     let waits = |outcome: &&Outcome| matches!(outcome, Outcome::Later(RetryReason::ConcurrentEdits, wait) if wait.as_secs() == 300);
     assert_eq!(world.tracked[0].outcomes.iter().filter(waits).count(), 3);
-    assert_eq!(world.sim.observed.updates.len(), 10, "three rounds each, and the one that held");
+    assert_eq!(world.sim.observed.updates.len(), 10, "three rounds each, and the one that persisted");
     assert!(world.reports.contains(&Report::ConcurrentEdits(user.clone())), "alarm after three times");
     assert_eq!(world.hardware(&user), ["theirs", M]);
 }
@@ -78,7 +78,7 @@ struct ConcurrentEdit {
 }
 
 fn concurrent_edit() -> impl Strategy<Value = ConcurrentEdit> {
-    // Whoever overwrites everything after our last look cannot be seen any more.
+    // An edit that overwrites everything after our last check cannot be detected any more.
     let which = prop_oneof![Just(("GetObject", false)), Just(("UpdateObject", false)), Just(("UpdateObject", true))];
     (which, 1..4_usize, 0..3_u8).prop_map(|((mt, overwrite), nth, hw)| ConcurrentEdit { mt, nth, overwrite, hw })
 }
@@ -86,7 +86,8 @@ fn concurrent_edit() -> impl Strategy<Value = ConcurrentEdit> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever others do, the order ends with our entry, once, and what they only add is there too.
+    /// Whatever other clients do, the order ends with exactly one entry of ours, and entries that they only add are
+    /// kept.
     #[test]
     fn case_8_our_entry_is_there_in_the_end_whatever_others_do(
         nuisances in prop::collection::vec(concurrent_edit(), 0..4),

@@ -1,4 +1,4 @@
-//! The simulated PBX on real sockets, seen by a bare WebSocket client and server.
+//! The simulated exchange on real sockets, seen by a plain WebSocket client and server.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ async fn it_answers_in_fragments_and_keeps_its_objects_over_a_restart() {
 async fn it_connects_and_comes_back() {
     let server = listener().await;
     let url = format!("ws://{}/example.com/users", server.local_addr().unwrap());
-    let place = ConnectionSource::Dial { url, again: Duration::from_millis(1) };
-    let pbx = Running::start(sim(Switches::default()), place).unwrap();
+    let source = ConnectionSource::Dial { url, again: Duration::from_millis(1) };
+    let pbx = Running::start(sim(Switches::default()), source).unwrap();
     for _ in 0..2 {
         let (stream, _) = server.accept().await.unwrap();
         let mut socket = accept_async(stream).await.unwrap();

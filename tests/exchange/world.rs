@@ -1,4 +1,5 @@
-//! One client, one simulated PBX, the connection between them, the locks, and somebody who orders until it is done.
+//! One client, one simulated exchange, the connection between them, the locks, and a caller that repeats orders until
+//! they are done.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -22,9 +23,9 @@ pub const M: &str = "00903341a0b1";
 /// Who opens the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The PBX (`docs/protocol/pbx.md` 1.1).
+    /// The exchange (`docs/protocol/pbx.md` 1.1).
     Inbound,
-    /// We (`docs/protocol/pbx.md` 1.2).
+    /// We do (`docs/protocol/pbx.md` 1.2).
     Outbound,
 }
 
@@ -36,7 +37,7 @@ enum Delivery {
     Gone,
 }
 
-/// An order, and what has become of it.
+/// An order and its outcomes.
 pub struct TrackedOrder {
     pub order: ExchangeOrder,
     due: Option<Tick>,
@@ -52,7 +53,7 @@ pub struct World {
     pub with_info: bool,
     pub direction: Direction,
     pub now: Tick,
-    /// Pause of a PBX before it connects again.
+    /// Pause of the exchange before it reconnects.
     pub again: Duration,
     inbound: Option<InboundSession>,
     conn: Option<ConnId>,
@@ -66,7 +67,7 @@ pub struct World {
     pub reports: Vec<Report>,
     pub deleted: Vec<Guid>,
     pub registered: Vec<(Guid, Box<str>)>,
-    /// All texts of ours, in order.
+    /// All messages that we have sent, in order.
     pub sent: Vec<String>,
     pub forged: usize,
 }
@@ -117,7 +118,7 @@ impl World {
         }
     }
 
-    /// A new process on our side: everything that is not stored is gone.
+    /// A restart of our side: only stored state is left.
     pub fn restart_us(&mut self) {
         self.drop_connection();
         self.us = client(&self.settings, self.password, self.with_info);
@@ -127,7 +128,7 @@ impl World {
         }
     }
 
-    /// The connection is gone, for both ends.
+    /// Ends the connection for both sides.
     pub fn drop_connection(&mut self) {
         if let Some(conn) = self.conn {
             self.sim.on(machine::Event::Closed(conn), self.now, &mut Vec::new());
@@ -142,7 +143,7 @@ impl World {
         Guid::parse(&guid).unwrap()
     }
 
-    /// Orders that a phone is entered.
+    /// Orders a phone to be entered.
     pub fn order(&mut self, user: &Guid, hw: &str) -> usize {
         let change = Change::Put { app: "phone".into(), product: "IP112".into() };
         let number = self.tracked.len() as u64;
@@ -151,7 +152,7 @@ impl World {
         self.tracked.len() - 1
     }
 
-    /// The last thing that became of an order.
+    /// The last outcome of an order.
     pub fn outcome(&self, tracked: usize) -> Option<&Outcome> {
         self.tracked[tracked].outcomes.last()
     }
@@ -164,7 +165,7 @@ impl World {
         self.devices(user).iter().map(|entry| entry.hw().to_owned()).collect()
     }
 
-    /// Whether the mirror is what the PBX has.
+    /// Whether the mirror equals the exchange.
     pub fn mirror_is_right(&self) -> bool {
         let users: Vec<_> = self.sim.objects.all().filter(|object| object.is_user()).collect();
         users.len() == self.us.mirror().len()
@@ -174,7 +175,7 @@ impl World {
             })
     }
 
-    /// The next thing that happens by itself, if it is due by `until`.
+    /// Performs the next timed event, if it is due by `until`.
     pub fn step(&mut self, until: Tick) -> bool {
         self.settle();
         let orders = self.tracked.iter().filter_map(|tracked| tracked.due);
@@ -216,7 +217,7 @@ impl World {
         while self.step(until) {}
     }
 
-    /// Runs until something is so. It has a time of the simulated clock.
+    /// Runs until the condition holds; fails after this simulated time.
     pub fn run_until(&mut self, time: Duration, mut is_so: impl FnMut(&Self) -> bool) {
         let until = self.now + time;
         while !is_so(self) {
@@ -224,7 +225,7 @@ impl World {
         }
     }
 
-    /// Until every order is at its end.
+    /// Runs until every order has finished.
     pub fn run_orders(&mut self, time: Duration) {
         self.run_until(time, |world| world.tracked.iter().all(is_over));
     }

@@ -14,7 +14,7 @@ enum Step {
     },
     Up(Delivery),
     Down(Delivery),
-    /// Everything arrives for a while.
+    /// Delivers everything for a while.
     Flow,
     Type(u64),
     Version(u8),
@@ -77,7 +77,7 @@ fn run(world: &mut World, steps: Vec<(usize, Step)>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// With good codes, or by the query, device and server agree on the password after every mishap.
+    /// With valid codes, or by the query, device and server agree on the password after any failure.
     #[test]
     fn a_quiet_connection_mends_whatever_went_wrong_before(
         auto in any::<bool>(),
@@ -85,7 +85,7 @@ proptest! {
         numbers in prop::collection::vec(step(HOME_CODES / 2), 0..60),
     ) {
         let mut world = World::new(&[auto], store_outcomes);
-        // A single device has the even codes for itself.
+        // A single device uses the even codes only.
         let steps = numbers.into_iter().map(|s| match s {
             Step::Type(number) => Step::Type(2 * number),
             step => step,
@@ -93,7 +93,7 @@ proptest! {
         run(&mut world, steps.map(|s| (0, s)).collect());
     }
 
-    /// Two devices, and codes of both, of another domain, and such as there are none.
+    /// Two devices, with codes of either, of another domain, and unknown ones.
     #[test]
     fn nobody_becomes_a_member_without_proof(
         auto in any::<[bool; 2]>(),
@@ -103,7 +103,7 @@ proptest! {
         run(&mut World::new(&auto, store_outcomes), steps);
     }
 
-    /// Few codes: most of them are wanted by both.
+    /// Few codes, so that both devices use most of them.
     #[test]
     fn of_two_devices_with_one_code_one_enters(
         store_outcomes in store_outcomes(),

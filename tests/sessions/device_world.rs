@@ -1,4 +1,4 @@
-//! Devices, their connections and the server's sessions at the other end.
+//! Devices, their connections, and the server's sessions.
 
 use std::collections::VecDeque;
 
@@ -19,17 +19,17 @@ use provbroker::core::session::device::session::Session;
 
 use super::device_store::{HOME_CODES, Store, code};
 
-/// What happens to the first message under way.
+/// What happens to the next message in flight.
 #[derive(Debug, Clone, Copy)]
 pub enum Delivery {
     Arrive,
     Double,
     Drop,
-    /// It changes places with the next one.
+    /// It is swapped with the following one.
     Later,
 }
 
-/// How the store and the domain answer.
+/// How store and domain react to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreOutcome {
     Good,
@@ -49,18 +49,18 @@ struct Conn {
     down: VecDeque<Vec<u8>>,
     open: bool,
     identify: Option<Box<Identify>>,
-    /// What the device has to answer, and since when; taken by the answer.
+    /// The open challenge and its time; taken by the answer.
     challenge: Option<(Box<str>, Secret, Tick)>,
-    /// A right code, query or digest has been seen.
+    /// A valid code, query or digest was received.
     let_in: bool,
-    /// A deposit has been done since the device was let in.
+    /// A notice was deposited since the device was let in.
     deposited: bool,
 }
 
 struct Device {
     client: PhoneClient,
     query: Query,
-    /// Its end of a connection.
+    /// Its connection.
     conn: Option<usize>,
 }
 
@@ -71,7 +71,7 @@ pub struct World {
     now: Tick,
     store_outcomes: VecDeque<StoreOutcome>,
     draws: u64,
-    /// All codes typed so far were good.
+    /// All codes typed so far were valid.
     pub fair: bool,
 }
 
@@ -124,13 +124,13 @@ impl World {
         for action in actions {
             match action {
                 client::Action::Send(message) => self.conns[conn].up.push_back(message.into()),
-                client::Action::Close(code) => panic!("the device finds fault with the server: {code}"),
+                client::Action::Close(code) => panic!("the device rejects the server: {code}"),
                 _ => {}
             }
         }
     }
 
-    /// The device loses its connection; the server reads `read` messages that were under way and may not hear of the end.
+    /// The device loses its connection; the server reads `read` messages in flight and may not learn of the end.
     pub fn cut(&mut self, device: usize, read: usize, server_knows: bool) {
         let Some(conn) = self.devices[device].conn else { return };
         for _ in 0..read {
@@ -164,7 +164,7 @@ impl World {
     pub fn down(&mut self, device: usize, delivery: Delivery) {
         let Some(conn) = self.devices[device].conn else { return };
         let Some(message) = self.conns[conn].down.pop_front() else {
-            // All that was sent before the close has been read.
+            // Everything sent before the close has been read.
             if !self.conns[conn].open {
                 self.devices[device].conn = None;
                 self.client(device, client::Event::Closed);
@@ -181,8 +181,8 @@ impl World {
         }
     }
 
-    /// A person types a code, but not while a password may be on its way for another reason: a device that is given two
-    /// passwords in a row and loses the second has no code left to come back with.
+    /// A person types a code, but not while a password for another reason may be in flight: a device that receives
+    /// two passwords in a row and loses the second has no code left to return with.
     pub fn type_code(&mut self, device: usize, number: u64) {
         let Device { client, query, conn } = &self.devices[device];
         let idle = conn.is_none_or(|conn| self.conns[conn].up.is_empty() && self.conns[conn].down.is_empty());
@@ -213,7 +213,7 @@ impl World {
         }
     }
 
-    /// Somebody who knows the identifier, a digest of the device and a code that is none.
+    /// An attacker who knows the identifier, a digest of the device and an invalid code.
     pub fn attack(&mut self, device: usize) {
         let conn = self.open(device, Query::None);
         let sniffed =
@@ -351,7 +351,7 @@ impl World {
         Event::Claimed(claimed, draw)
     }
 
-    /// All connections end, every device connects once more, and from now on everything arrives.
+    /// All connections end, every device reconnects, and from now on everything is delivered.
     pub fn quiet(&mut self) {
         self.store_outcomes.clear();
         for conn in 0..self.conns.len() {
@@ -361,7 +361,8 @@ impl World {
             self.cut(device, 0, true);
             self.connect(device);
         }
-        // Long enough for a challenge in vain and for the retry of a deposit, too short for a silent connection to be closed.
+        // Long enough for a failed challenge and the retry of a deposit, too short for a silent connection to be
+        // closed.
         for _ in 0..8 {
             for device in 0..self.devices.len() {
                 for _ in 0..40 {
@@ -373,7 +374,7 @@ impl World {
         }
     }
 
-    /// What must hold when nothing is under way any more.
+    /// Checks what must hold when nothing is in flight.
     pub fn check(&self) {
         for (number, device) in self.devices.iter().enumerate() {
             let conn = device.conn.map(|conn| &self.conns[conn]);

@@ -1,4 +1,4 @@
-//! A telephone exchange as the backend: it connects to the broker, and phones are entered there.
+//! An exchange as the backend: it connects to the broker, and phones are entered there.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,8 +95,8 @@ fn whoever_does_not_know_the_password_is_nobody() {
     });
 }
 
-/// The rates are opened up. What is left is the wait of one second in each order, and that a mirror is not begun anew more often
-/// than allowed when its PBX restarts again and again.
+/// The rates are raised. What remains is the wait of one second per order, and the back-off of the mirror when the
+/// exchange restarts repeatedly.
 #[test]
 #[ignore = "measured: has the machine for itself"]
 fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
@@ -136,7 +136,7 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
             while entered(&pbx) < all {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            // The orders are compared before they count as done.
+            // Orders are compared before they count as done.
             let store = broker.store();
             while store.order_counts(&domain()).await.unwrap().waiting > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -153,7 +153,7 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
     assert_eq!(sim.observed.entered, expected, "each exactly once");
     assert_eq!((sim.observed.created, sim.observed.most_updates), (0, 1));
     eprintln!(
-        "{NOTICES} notices kept after {handled:?}, all entered at the PBX after {took:?} with restarts after {:?}; {} changes",
+        "{NOTICES} notices stored after {handled:?}, all entered at the exchange after {took:?} with restarts after {:?}; {} changes",
         restarts.into_inner().unwrap(),
         sim.observed.updates.len()
     );

@@ -20,5 +20,5 @@ mod receiver;
 mod rollouts;
 mod world;
 
-// Where the processes look for it.
+// Imported by `process` under this name.
 use support::redis_server;

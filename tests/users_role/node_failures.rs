@@ -1,5 +1,5 @@
-//! Processes with the Users role that are killed: at a random moment beside another node, and at the very moments between a
-//! notice and its answer. Whatever happens, each phone is entered once.
+//! Processes with the Users role that are killed: at a random moment beside another node, and at the exact moments
+//! between a notice and its answer. Whatever happens, each phone is entered once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::support::raw::get;
 /// As in the configuration of the processes.
 const INSTANCE: &str = "password-of-the-instance";
 
-/// Notices that two nodes share.
+/// Number of notices shared by two nodes.
 const NOTICES: u64 = 400;
 
 type Settings<'a> = Vec<(&'a str, &'a str)>;
 
-/// A process with all roles and this receiver.
+/// Settings of a process with all roles and this receiver.
 fn with_users_role<'a>(url: &'a str, users: &'a str) -> Settings<'a> {
     vec![
         ("server.roles", "directory,devices,users"),
@@ -48,7 +48,7 @@ fn with_users_role<'a>(url: &'a str, users: &'a str) -> Settings<'a> {
     ]
 }
 
-/// The store behind the processes, once they have made their domain in it.
+/// The store of the processes, with their domain in it.
 async fn behind(keep: &Keep) -> Arc<dyn Store> {
     drop(keep.start(&[]));
     keep.end_leases().await;
@@ -72,7 +72,7 @@ async fn all_done(store: &dyn Store) {
     .await;
 }
 
-/// A node like the processes, in this one.
+/// A node like those processes, inside this one.
 fn beside(keep: &Keep, url: &str, users: &Files) -> Broker {
     let change = |config: &mut Config| {
         with_users(config, users);
@@ -111,7 +111,7 @@ fn a_node_dies_and_the_other_goes_on() {
         dies.kill();
         assert!(before < NOTICES, "{before}: there was nothing left to do");
 
-        // Codes and notices go on while what the dead one had taken up is still its own.
+        // Codes and notices continue while the leases of the dead node last.
         until("Devices is there", async || {
             (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
@@ -136,7 +136,8 @@ fn a_node_dies_and_the_other_goes_on() {
     });
 }
 
-/// The way of a process to its Redis. At the first command with this word everything stops, before it or behind it.
+/// A proxy between a process and its Redis. At the first command with this text it stops all traffic, before or after
+/// that command.
 struct RedisProxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -144,28 +145,30 @@ struct RedisProxy {
 
 struct Shared {
     command: Vec<u8>,
-    /// The command itself still gets through; its answer does not.
+    /// The command itself is still passed on; its answer is not.
     through: bool,
     stopped: AtomicBool,
-    heard: Notify,
+    reached: Notify,
 }
 
 impl RedisProxy {
-    /// It has a thread of its own: whoever starts a process waits for it.
+    /// Runs on a thread of its own, because starting a process blocks the caller.
     fn start(to: u16, command: &str, through: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
         let stopped = AtomicBool::new(false);
-        let shared = Arc::new(Shared { command: command.into(), through, stopped, heard: Notify::new() });
+        let shared = Arc::new(Shared { command: command.into(), through, stopped, reached: Notify::new() });
         let its = Arc::clone(&shared);
         std::thread::spawn(move || run(accept(listener, to, its)));
         Self { addr, shared }
     }
 
-    /// Returns when everything has stopped.
+    /// Returns when the traffic has stopped.
     async fn stopped(&self) {
-        tokio::time::timeout(Duration::from_secs(60), self.shared.heard.notified()).await.expect("the word is said");
+        tokio::time::timeout(Duration::from_secs(60), self.shared.reached.notified())
+            .await
+            .expect("the command is sent");
     }
 }
 
@@ -191,21 +194,21 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shar
         let first = last && !shared.stopped.swap(true, Ordering::SeqCst);
         if shared.stopped.load(Ordering::SeqCst) && !(first && shared.through) {
             if first {
-                shared.heard.notify_one();
+                shared.reached.notify_one();
             }
-            // Neither an answer nor an end.
+            // Neither an answer nor the end of the connection.
             return std::future::pending().await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
         if first {
-            shared.heard.notify_one();
+            shared.reached.notify_one();
         }
     }
 }
 
-/// The name that a script has at Redis, so that it is called by it from the first time on.
+/// Loads a script into Redis and returns its hash, so that it is called by it from the start.
 async fn script(keep: &Keep, text: &str) -> String {
     let mut redis = keep.server().connection().await;
     let text = [include_str!("../../src/store/redis/lua/common.lua"), text].concat();
@@ -215,7 +218,8 @@ async fn script(keep: &Keep, text: &str) -> String {
 const PLACE: &str = include_str!("../../src/store/redis/lua/people_place.lua");
 const SETTLE: &str = include_str!("../../src/store/redis/lua/people_settle.lua");
 
-/// Kills the process at this command, looks at what it has left, starts it again, and sees that the phone is entered once.
+/// Kills the process at this command, inspects what it has left, restarts it, and checks that the phone is entered
+/// once.
 async fn killed_at(command: &str, through: bool, left: impl AsyncFnOnce(&dyn Store, &Keep, &Receiver)) -> Receiver {
     let (keep, files, receiver) = (Keep::redis(), Files::new(), Receiver::start());
     let (url, users) = (receiver.url(), files.users().display().to_string());
@@ -239,7 +243,7 @@ async fn killed_at(command: &str, through: bool, left: impl AsyncFnOnce(&dyn Sto
     receiver
 }
 
-/// How far the order is, in the one request that there is.
+/// State of the entry in the only request.
 async fn entry(store: &dyn Store) -> EntryState {
     let requests = store.requests_of(&domain(), &person("anna").guid).await.unwrap();
     assert_eq!(requests.len(), 1);
@@ -279,7 +283,7 @@ fn killed_between_entry_and_outcome() {
     run(async {
         let receiver = killed_at(SETTLE, false, async |store, keep, receiver| {
             assert_eq!((entry(store).await, waiting(store).await.0, receiver.requests()), (EntryState::Waiting, 1, 1));
-            // What half a minute does: the order is free again.
+            // What the end of the lease does: the order is free again.
             let request = &store.requests_of(&domain(), &person("anna").guid).await.unwrap()[0];
             let mut redis = keep.server().connection().await;
             let mut due = redis::cmd("ZADD");

@@ -1,4 +1,4 @@
-//! Exchanges that the broker connects to, over TLS; several nodes at one exchange; users who are deleted there.
+//! Exchanges that the broker connects to over TLS, several nodes at one exchange, and users deleted there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::world::*;
 use crate::support::broker::{Broker, CATEGORY, Keep, run};
 use crate::support::tls::{Certificate, Front};
 
-/// The broker connects to this address.
+/// Configures the broker to connect to this address.
 fn towards(config: &mut Config, url: &str, trust: impl FnOnce(&mut Pbx)) {
     with_exchange(config);
     let exchange = &mut config.users.pbx.exchanges[0];
@@ -76,7 +76,7 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
             });
             until("it was tried", async || (front.failed() > before).then_some(())).await;
             assert!(!broker.people().status(&domain()).await.unwrap().backend.up);
-            assert!(pbx.with(|sim, _| sim.observed.messages.is_empty()), "not a word over such a connection");
+            assert!(pbx.with(|sim, _| sim.observed.messages.is_empty()), "no message over such a connection");
             broker.stop();
         }
         for (number, authority, pinned) in
@@ -130,7 +130,7 @@ fn a_user_who_is_deleted_at_the_exchange_has_no_open_code() {
         linked(&users_role).await;
         let ask = async |of: &Person| users_role.add_phone(&domain(), of, CATEGORY, "phone").await.unwrap();
         let (first, second, third) = (ask(&anna).await, ask(&ben).await, ask(&eva).await);
-        // Of a code that was used there is nothing to take back.
+        // A used code is not revoked.
         let used = ask(&anna).await;
         let (_, phone, _events) = phone(1, broker.addr);
         type_code(&phone, used.code).await;
@@ -144,7 +144,7 @@ fn a_user_who_is_deleted_at_the_exchange_has_no_open_code() {
         assert_eq!(progress(&users_role, &used.id).await, Progress::Ready);
         assert_eq!(progress(&users_role, &second.id).await, Progress::Waiting);
 
-        // One goes while nobody of ours is there to be told.
+        // A user is deleted while the broker is stopped.
         let mut sim = pbx.stop().await.unwrap();
         drop(users_role);
         broker.stop();
@@ -158,7 +158,7 @@ fn a_user_who_is_deleted_at_the_exchange_has_no_open_code() {
     });
 }
 
-/// An order for a phone of this user, as a notice makes one.
+/// An entry order for a phone of this user, as a notice makes one.
 async fn order(store: &dyn Store, guid: &str, number: u64) -> RequestId {
     let who = Person { guid: PersonId::parse(guid).unwrap(), ..person(&format!("user{number}")) };
     let request = asked(number, who, store.now().await.unwrap());
@@ -174,12 +174,12 @@ async fn order(store: &dyn Store, guid: &str, number: u64) -> RequestId {
     request.id
 }
 
-/// Both nodes are connected with the exchange and both carry out orders, but only one changes something at a time; what a node has
-/// locked that is not heard of again is free after a while.
+/// Both nodes are connected to the exchange and carry out orders, but only one changes something at a time; the locks
+/// of a dead node expire.
 #[test]
 fn nodes_change_an_exchange_one_after_the_other() {
     const ORDERS: usize = 24;
-    // Longer than orders wait to be looked at.
+    // Longer than the poll interval of orders.
     const DEAD: Duration = Duration::from_secs(4);
     let (keep, files) = (Keep::redis(), Files::new());
     run(async {
@@ -193,7 +193,7 @@ fn nodes_change_an_exchange_one_after_the_other() {
                 towards(config, &format!("ws://{address}/PBX0/APPS/websocket"), |_| {});
                 config.users.pbx.updates_per_second = 1_000;
                 config.users.pbx.requests_per_second = 1_000;
-                // So few that neither node can take all of them at once.
+                // So few that no node can take all of them at once.
                 config.users.orders_at_once = ORDERS / 4;
             })
         };
@@ -203,7 +203,7 @@ fn nodes_change_an_exchange_one_after_the_other() {
         }
         assert_eq!(pbx.with(|sim, _| sim.connections().len()), 2);
 
-        // A node that has died a moment ago held the slot.
+        // The slot is locked by a node that has just died.
         let store = one.store();
         assert!(store.lock("pbx/example.com/hq/slot", "a node that is dead", DEAD).await.unwrap());
         let began = tokio::time::Instant::now();

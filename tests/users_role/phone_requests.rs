@@ -1,4 +1,4 @@
-//! A person adds a phone, from the code to the entry at the backend.
+//! Phone requests: from the code to the entry at the backend, cancelling, and repeated notices.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn a_person_adds_a_phone_and_sees_it_ready(keep: &Keep) {
     let counts = users_role.order_counts(&domain()).await.unwrap();
     assert_eq!((counts.waiting, counts.failed), (0, 0));
 
-    // Nothing that a spreadsheet would run.
+    // Spreadsheet formulas are escaped.
     let otto = users_role.user(&domain(), "otto").await.unwrap().unwrap();
     let request = users_role.add_phone(&domain(), &otto, CATEGORY, "phone").await.unwrap();
     let (_, second, _events) = super::world::phone(2, broker.addr);
@@ -74,7 +74,7 @@ async fn a_request_can_be_cancelled(keep: &Keep) {
     let (broker, users_role) = started(keep, &files).await;
     let anna = users_role.user(&domain(), "anna").await.unwrap().unwrap();
     let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
-    // The phone is told where to go and does not come.
+    // The phone gets the address of Devices but does not connect.
     let http = provbroker::sim::transport::http_client().unwrap();
     let init = format!("http://{}/init?mac=009033500099&PROVISIONING-CODE={}", broker.addr, request.code.expose());
     provbroker::sim::transport::get(&http, &init, 4096).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_request_can_be_cancelled(keep: &Keep) {
     let code = broker.store().code_in(&domain(), request.code).await.unwrap();
     assert!(code.is_none(), "Devices does not know it any more");
 
-    // A phone was faster.
+    // The phone has used the code before the request is cancelled.
     let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
     let (_, phone, _events) = phone(1, broker.addr);
     type_code(&phone, request.code).await;
@@ -107,7 +107,7 @@ async fn a_phone_that_came_while_users_was_away_is_entered(keep: &Keep) {
     let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
     drop(users_role);
     broker.stop();
-    // Devices goes on without Users; nobody is there who would take the notice.
+    // Devices runs without Users; no connection takes the notice.
     let without = Broker::on(keep, |config| config.server.roles = [Role::Directory, Role::Devices].into());
     let (key, phone, _events) = phone_at(1, without.addr);
     type_code(&phone, request.code).await;
@@ -133,7 +133,7 @@ async fn a_notice_handled_twice_changes_nothing(keep: &Keep) {
     follow(&users_role, &request.id, |now| is_entered(now) && now.progress == Progress::Ready).await;
     let before = users_role.request(&domain(), &request.id).await.unwrap();
     let bytes = std::fs::read(files.phones()).unwrap();
-    // The same notice once more, as Devices sends one that was not settled.
+    // The same notice again, as Devices repeats one that was not settled.
     let phone = before.as_ref().unwrap().phone.clone().unwrap();
     for progress in [Progress::Ready, Progress::Entered] {
         broker.store().place_order(&domain(), request.code, &phone, progress).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_notice_handled_twice_changes_nothing(keep: &Keep) {
     assert!(broker.store().take_orders(&domain(), Duration::from_secs(1), 9).await.unwrap().is_empty());
     assert_eq!(users_role.request(&domain(), &request.id).await.unwrap(), before);
     assert_eq!(std::fs::read(files.phones()).unwrap(), bytes);
-    // Whoever else acts as Users in this domain learns the same over the wire.
+    // Another Users service in this domain gets the same notice over the wire.
     let mut app = App::login(broker.addr, "other-users", DOMAIN, "other", PASSWORD).await;
     let known = app.request(serde_json::json!({"mt": "GetProvisionedDevice", "code": request.code})).await;
     assert_eq!(known["device"]["hwId"], key.as_str());

@@ -1,4 +1,4 @@
-//! Phones for many users at once.
+//! Roll-outs.
 
 use provbroker::core::model::users_role::{Person, Progress};
 use provbroker::users_role::UsersRoleError;
@@ -55,7 +55,7 @@ async fn a_rollout_is_made_and_followed(keep: &Keep) {
     );
     assert!(matches!(users_role.rows(&other_domain(), id, 0, 9).await, Err(UsersRoleError::NotFound(_))));
 
-    // Two phones come; no page asks for anything.
+    // Two phones enter; no page polls their progress.
     for (number, code) in [(1, again.code), (2, rows[5].request.as_ref().unwrap().code)] {
         let (_, phone, _events) = phone(number, broker.addr);
         type_code(&phone, code).await;
@@ -71,7 +71,7 @@ async fn a_rollout_is_made_and_followed(keep: &Keep) {
     assert!(users_role.rollouts(&domain()).await.unwrap().is_empty());
 }
 
-/// The program ends when the users are written down and none has a code yet.
+/// The program stops when the users are stored and none has a code yet.
 #[test]
 fn a_rollout_goes_on_after_a_restart() {
     let (keep, files) = (Keep::embedded(), Files::new());
