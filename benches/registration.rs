@@ -67,11 +67,12 @@ impl Device {
     /// Becomes a member and disconnects.
     async fn register(&mut self, node: &Arc<Node>) {
         let (mut pipe, far) = duplex(PIPE);
-        let admitted = node.roster.admit(Peer::Device).expect("a place");
-        let bounds = node.tuning.device_bounds;
+        let admitted = node.connections().admit(Peer::Device).expect("a place");
+        let bounds = node.devices().bounds;
         let line = ConnectionHandle::new(bounds.longest);
         let source = SourceKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let phone = DeviceActor::new(Arc::clone(node), admitted.conn, source, Query::read(QUERY), line.clone());
+        let phone =
+            DeviceActor::new(Arc::clone(node.devices()), admitted.conn, source, Query::read(QUERY), line.clone());
         let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, admitted));
         self.identify.digest = None;
         self.send(&mut pipe).await;

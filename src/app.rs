@@ -15,7 +15,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix::Actor as _;
 use actix_http::{HttpService, Protocol};
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
@@ -26,7 +25,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
 use tokio::time::interval;
 
-use crate::admin::Admin;
+use crate::admin::{self, Admin};
 use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::connection::accept_gate::{Gate, Passed};
@@ -34,15 +33,13 @@ use crate::connection::table::ConnectionTable;
 use crate::connection::tls::Tls;
 use crate::core::model::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
-use crate::lifecycle::{self, InFlight, Shutdown};
+use crate::lifecycle::{self, Shutdown};
 use crate::metrics::{self, Gauge};
-use crate::node::draining;
-use crate::node::{LiveTenants, Node};
+use crate::node::{Node, NodeParts, draining};
 use crate::registration::RegistrationService;
 use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::store::Store;
 use crate::store::seal::Sealer;
-use crate::tenant::registry::{Registry, Serve};
 use crate::tenant_cache::Tenants;
 use crate::users_role::UsersRole;
 use crate::users_role::backend::exchange::InboundRegistry;
@@ -124,17 +121,13 @@ impl Broker {
         }
         let service = directory_service(&config, &store)?;
         let node = node(&config, &store, &service)?;
-        node.tenants.refresh().await.context("reading the domains")?;
-        node.registry.do_send(Serve(Arc::downgrade(&node)));
-        node.store.renew_lease(&node.id, LEASE).await.context("taking the lease of this node")?;
+        node.tenants().refresh().await.context("reading the domains")?;
+        node.store().renew_lease(node.id(), LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
-        let renewal =
-            crate::app::periodic::every(
-                RENEW,
-                &node,
-                |node| async move { node.store.renew_lease(&node.id, LEASE).await },
-            );
+        let renewal = crate::app::periodic::every("renewal of the lease", RENEW, &node, |node| async move {
+            node.store().renew_lease(node.id(), LEASE).await
+        });
         crate::app::periodic::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
@@ -142,12 +135,12 @@ impl Broker {
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
-                actix_rt::spawn(async move { node.codes.found(code).await });
+                actix_rt::spawn(async move { node.registration().found(code).await });
             }))
         });
         let admin = config
             .plays(Role::Devices)
-            .then(|| Arc::new(Admin::new(Arc::clone(&node), Sealer::new(&config.master_key()))));
+            .then(|| Arc::new(Admin::new(admin_services(&node), Sealer::new(&config.master_key()))));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let pbx = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
@@ -191,25 +184,25 @@ impl Broker {
             ended = &mut running => return Ok(ended.context("server task")??),
         }
         // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
-        tracing::info!(connections = node.roster.open(), "not ready any more");
+        tracing::info!(connections = node.connections().open(), "not ready any more");
         tokio::time::sleep(stop.drain_wait).await;
         if let Some(people) = people {
             people.stop();
         }
-        tracing::info!(connections = node.roster.open(), "closing connections");
+        tracing::info!(connections = node.connections().open(), "closing connections");
         draining::end_all(&node, stop.drain_per_second, stop.drain_max).await;
         // Otherwise it might come back for another while.
         renewal.abort();
         let _ = renewal.await;
-        match node.store.end_lease(&node.id).await {
-            Ok(()) => draining::hand_over(&node).await,
+        match node.store().end_lease(node.id()).await {
+            Ok(()) => draining::release_mailboxes(&node).await,
             Err(error) => tracing::warn!(%error, "lease of this node not ended; it ends by its time"),
         }
         wait_until_empty(&node).await;
         server.stop(true).await;
         running.await.context("server task")??;
         // Requests that were under way may have been the last to add some.
-        if tokio::time::timeout(LAST_STEPS, node.codes.noted()).await.is_err() {
+        if tokio::time::timeout(LAST_STEPS, node.registration().noted()).await.is_err() {
             tracing::warn!("steps of timelines were lost");
         }
         tracing::info!("stopped");
@@ -221,7 +214,7 @@ impl Broker {
 async fn wait_until_empty(node: &Node) {
     let mut look = interval(Duration::from_millis(20));
     for _ in 0..150 {
-        if node.roster.open() == 0 {
+        if node.connections().open() == 0 {
             return;
         }
         look.tick().await;
@@ -291,7 +284,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
     let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::allowance(config)));
-    let codes = RegistrationService::new(
+    let registration = RegistrationService::new(
         id.clone(),
         Arc::clone(store),
         Arc::clone(&tenants),
@@ -299,21 +292,29 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         attempt_limiter,
         settings::codes(config),
     );
-    Ok(Arc::new(Node {
+    Ok(Node::start(NodeParts {
         id,
         store: Arc::clone(store),
         tenants,
-        codes,
-        roster: Arc::new(ConnectionTable::new(settings::capacity(config))),
-        governor: Arc::new(AdmissionController::new(settings::bars(config))),
-        keys: Arc::default(),
-        tuning: settings::tuning(config),
-        instance: settings::instance(config),
-        app_settings: settings::apps(config),
-        underway: InFlight::default(),
-        registry: Registry::default().start(),
-        found: LiveTenants::default(),
+        registration,
+        connections: ConnectionTable::new(settings::capacity(config)),
+        admission: AdmissionController::new(settings::admission(config)),
+        settings: settings::node(config),
     }))
+}
+
+/// What operators' calls use of the node.
+fn admin_services(node: &Node) -> admin::Services {
+    admin::Services {
+        store: Arc::clone(node.store()),
+        tenants: Arc::clone(node.tenants()),
+        directory: Arc::clone(node.directory()),
+        registration: Arc::clone(node.registration()),
+        connections: Arc::clone(node.connections()),
+        admission: Arc::clone(node.admission()),
+        instance: node.apps().instance.clone(),
+        retry: node.devices().retry,
+    }
 }
 
 /// The recorder of the process; there can only be one.
@@ -362,7 +363,7 @@ fn server(
         pages,
         inbound_registry,
     };
-    let governor = Arc::clone(&node.governor);
+    let admission = Arc::clone(node.admission());
     let builder = Server::build()
         .disable_signals()
         // The gate has its own bounds. The server's would hold up every listener of a worker, that for operations too.
@@ -372,17 +373,17 @@ fn server(
         .workers(workers(config));
     let builder = match (device_pages, own) {
         (Some(place), Some(own)) => {
-            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&governor))?
+            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&admission))?
         }
         _ => builder,
     };
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {
-            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&governor), false)
+            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&admission), false)
         })?,
         None => builder.listen("public", public, move || {
             let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(public_site.http()), Arc::clone(&governor), true)
+            Gate::new(plain.and_then(public_site.http()), Arc::clone(&admission), true)
         })?,
     };
     let server = builder.listen("ops", ops_listener, move || {

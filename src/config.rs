@@ -6,6 +6,7 @@
 mod check;
 mod environment;
 mod pages;
+mod section;
 mod sections;
 mod source;
 mod values;

@@ -1,98 +1,175 @@
-//! What the actors of one node share.
+//! One running broker: assembles what the actors of a node share and hands it out in narrow services.
+//!
+//! Each room takes only its own [`device::Services`], [`app_connection::Services`] or [`tenant::Services`]; what is not an actor
+//! (operators, pages, timers, the stop) takes the single services that it uses. Nothing below this module may know it.
 
 pub mod draining;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
-
-use actix::Addr;
 
 use crate::admission::controller::AdmissionController;
 use crate::app_connection::session_keys::Keys;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
-use crate::core::model::ids::{DomainName, NodeId};
+use crate::core::model::ids::NodeId;
 use crate::core::policy::jobs::retry::RetryPolicy;
-use crate::core::session::app::event::Settings;
+use crate::core::session::app::event::Settings as AppSettings;
 use crate::core::session::app::rights::Instance;
-use crate::core::session::device::event::Settings as PhoneSettings;
+use crate::core::session::device::event::Settings as DeviceSettings;
 use crate::lifecycle::InFlight;
+use crate::mailbox::{Mailbox, MailboxSettings};
 use crate::registration::RegistrationService;
 use crate::store::Store;
-use crate::tenant::actor::DomainActor;
-use crate::tenant::registry::{Find, Registry};
+use crate::tenant::TenantDirectory;
 use crate::tenant_cache::Tenants;
+use crate::{app_connection, device, tenant};
 
 /// Bounds and times of the actors.
 #[derive(Debug, Clone)]
-pub struct Tuning {
-    /// Times and bounds of a device connection.
-    pub phone: PhoneSettings,
+pub struct NodeSettings {
+    /// Times and bounds of the session of a device.
+    pub device: DeviceSettings,
     /// How long the work for a device waits for it.
-    pub pace: RetryPolicy,
+    pub retry: RetryPolicy,
     /// Socket of a device connection.
     pub device_bounds: Bounds,
+    /// Times and bounds of the session of an app.
+    pub app: AppSettings,
     /// Socket of an app connection.
     pub app_bounds: Bounds,
+    /// The instance that apps log in to.
+    pub instance: Instance,
     /// Notices on the way at once on one app connection.
     pub notice_window: usize,
     /// A notice is put into the mailbox this long after the entry even if the work is not finished.
     pub notice_after: Duration,
 }
 
-/// One running broker, as its actors see it.
-pub struct Node {
+/// What a node is assembled from.
+pub struct NodeParts {
     /// Name of this node.
     pub id: NodeId,
     /// The store.
     pub store: Arc<dyn Store>,
-    /// Domains.
+    /// The domains and their jobs as records.
     pub tenants: Arc<Tenants>,
-    /// Issuing and claiming.
-    pub codes: RegistrationService,
+    /// Look-ups, claims and codes.
+    pub registration: RegistrationService,
     /// Open connections.
-    pub roster: Arc<ConnectionTable>,
+    pub connections: ConnectionTable,
     /// Who may begin.
-    pub governor: Arc<AdmissionController>,
-    /// Keys of the app sessions that are open.
-    pub keys: Arc<Keys>,
+    pub admission: AdmissionController,
     /// Bounds and times.
-    pub tuning: Tuning,
-    /// The instance that apps log in to.
-    pub instance: Instance,
-    /// What app sessions must know.
-    pub app_settings: Settings,
-    /// What is done beside the connections and the actors of domains, and has to be finished before a stop.
-    pub underway: InFlight,
-    /// Where domains are found.
-    pub registry: Addr<Registry>,
-    /// Those that were found before.
-    pub found: LiveTenants,
+    pub settings: NodeSettings,
 }
 
-/// The actors of domains as the registry has named them, so that it is not asked by every device.
-#[derive(Default)]
-pub struct LiveTenants(RwLock<HashMap<DomainName, Addr<DomainActor>>>);
-
-impl LiveTenants {
-    /// The actor of a domain, if it was found before and lives.
-    pub fn alive(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
-        let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        found.get(name).filter(|domain| domain.connected()).cloned()
-    }
+/// One running broker.
+pub struct Node {
+    store: Arc<dyn Store>,
+    tenants: Arc<Tenants>,
+    in_flight: InFlight,
+    devices: Arc<device::Services>,
+    apps: Arc<app_connection::Services>,
 }
 
 impl Node {
-    /// The actor of a domain; made if there is none. `None` only while the process ends.
-    pub async fn domain(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
-        if let Some(domain) = self.found.alive(name) {
-            return Some(domain);
-        }
-        let domain = self.registry.send(Find(name.clone())).await.ok()?;
-        self.found.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), domain.clone());
-        Some(domain)
+    /// Assembles a node; within an actix system.
+    pub fn start(parts: NodeParts) -> Arc<Self> {
+        let NodeParts { id, store, tenants, registration, connections, admission, settings } = parts;
+        let (registration, connections) = (Arc::new(registration), Arc::new(connections));
+        let in_flight = InFlight::default();
+        let mailbox = Arc::new(Mailbox::new(
+            id.clone(),
+            Arc::clone(&store),
+            Arc::clone(&tenants),
+            Arc::clone(&registration),
+            MailboxSettings { window: settings.notice_window, overdue_after: settings.notice_after },
+        ));
+        let directory = Arc::new(TenantDirectory::start(Arc::new(tenant::Services {
+            node: id.clone(),
+            store: Arc::clone(&store),
+            tenants: Arc::clone(&tenants),
+            mailbox: Arc::clone(&mailbox),
+            connections: Arc::clone(&connections),
+            in_flight: in_flight.clone(),
+        })));
+        let devices = Arc::new(device::Services {
+            node: id,
+            store: Arc::clone(&store),
+            tenants: Arc::clone(&tenants),
+            directory: Arc::clone(&directory),
+            registration: Arc::clone(&registration),
+            mailbox,
+            connections: Arc::clone(&connections),
+            admission: Arc::new(admission),
+            in_flight: in_flight.clone(),
+            session: settings.device,
+            retry: settings.retry,
+            bounds: settings.device_bounds,
+        });
+        let apps = Arc::new(app_connection::Services {
+            tenants: Arc::clone(&tenants),
+            directory,
+            registration,
+            connections,
+            keys: Arc::<Keys>::default(),
+            instance: settings.instance,
+            session: settings.app,
+            bounds: settings.app_bounds,
+        });
+        Arc::new(Self { store, tenants, in_flight, devices, apps })
+    }
+
+    /// Name of this node.
+    pub fn id(&self) -> &NodeId {
+        &self.devices.node
+    }
+
+    /// The store.
+    pub const fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The domains and their jobs as records.
+    pub const fn tenants(&self) -> &Arc<Tenants> {
+        &self.tenants
+    }
+
+    /// Where the actors of tenants are found.
+    pub fn directory(&self) -> &Arc<TenantDirectory> {
+        &self.devices.directory
+    }
+
+    /// Look-ups, claims and codes.
+    pub fn registration(&self) -> &Arc<RegistrationService> {
+        &self.devices.registration
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> &Arc<ConnectionTable> {
+        &self.devices.connections
+    }
+
+    /// Who may begin.
+    pub fn admission(&self) -> &Arc<AdmissionController> {
+        &self.devices.admission
+    }
+
+    /// What is done beside the connections and the actors of tenants, and has to be finished before a stop.
+    pub const fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// What device connections use.
+    pub const fn devices(&self) -> &Arc<device::Services> {
+        &self.devices
+    }
+
+    /// What app connections use.
+    pub const fn apps(&self) -> &Arc<app_connection::Services> {
+        &self.apps
     }
 }

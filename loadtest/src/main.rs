@@ -16,6 +16,7 @@ mod rollout;
 mod servers;
 mod settings;
 mod storm;
+mod terminal;
 mod timeline;
 mod trial;
 mod tunnel;

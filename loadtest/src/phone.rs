@@ -13,8 +13,8 @@ use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport::http_client;
 use tokio::sync::mpsc;
 
+use crate::terminal::{closed, typed_code};
 use crate::timeline::Timeline;
-use crate::users::typed_code;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -154,15 +154,6 @@ fn read_terminal() -> mpsc::Receiver<String> {
         }
     });
     receiver
-}
-
-/// Describes the end of a connection.
-pub fn closed(code: Option<u16>, reason: &str) -> String {
-    let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-    match code {
-        Some(code) => format!("connection closed with {code}{reason}"),
-        None => format!("connection lost{reason}"),
-    }
 }
 
 fn text(event: &PhoneEvent) -> String {

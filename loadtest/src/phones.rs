@@ -11,7 +11,7 @@ use provbroker::core::model::ids::{Code, HardwareId, mac_digits};
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport::http_client;
 
-use crate::users::typed_code;
+use crate::terminal::typed_code;
 
 /// Most phones: each has a connection, and a process may have 20 000 of them.
 const MOST: usize = 10_000;

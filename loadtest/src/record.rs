@@ -3,8 +3,6 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::worker_commands::Sparse;
-
 /// Longest recorded time, in microseconds: an hour.
 const LONGEST: u64 = 3_600_000_000;
 
@@ -45,6 +43,9 @@ impl Counts {
         self.last_us = self.last_us.max(other.last_us);
     }
 }
+
+/// Values with how often they were recorded.
+pub type Sparse = Vec<(u64, u64)>;
 
 /// Latencies in microseconds, with three significant digits.
 pub struct Latencies(Histogram<u64>);

@@ -8,6 +8,7 @@ use provbroker::core::session::app::client::{Login, Notice};
 use provbroker::sim::users::{Users, UsersEvent, UsersOptions};
 use serde_json::{Value, json};
 
+use crate::terminal::{closed, typed_code};
 use crate::timeline::Timeline;
 
 #[derive(Args)]
@@ -44,11 +45,6 @@ pub struct Arguments {
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-}
-
-/// Parses a code as typed by a person.
-pub fn typed_code(text: &str) -> Result<Code, String> {
-    Code::parse_typed(text).map_err(|_| "a code has twelve digits".into())
 }
 
 /// Runs until interrupted, or with `--once` until no code is open.
@@ -167,7 +163,7 @@ fn as_text(event: &UsersEvent) -> String {
         }
         UsersEvent::Expired(code) => format!("code {} has expired unused", grouped(*code)),
         UsersEvent::Strange(what) => format!("received {what}"),
-        UsersEvent::Closed(code, reason) => crate::phone::closed(*code, reason),
+        UsersEvent::Closed(code, reason) => closed(*code, reason),
         UsersEvent::Missed(count) => format!("… {count} events not shown"),
     }
 }

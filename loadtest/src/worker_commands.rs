@@ -9,7 +9,7 @@ use provbroker::core::model::ids::{Code, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::arrival::Arrival;
-use crate::record::Counts;
+use crate::record::{Counts, Sparse};
 
 /// A group of devices with the same arrival.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,9 +114,6 @@ pub enum Report {
     /// A fatal error.
     Failed(String),
 }
-
-/// Values with their counts.
-pub type Sparse = Vec<(u64, u64)>;
 
 /// One interval of a run in one process.
 #[derive(Debug, Default, Serialize, Deserialize)]

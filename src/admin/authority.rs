@@ -68,7 +68,7 @@ impl Admin {
     /// Exchanges a password for a token: that of the instance (`domain` is `None`) or that of a domain. Wrong passwords from
     /// one source count like failed log-ins of apps.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
-        let attempt_limiter = self.node.codes.attempt_limiter();
+        let attempt_limiter = self.services.registration.attempt_limiter();
         if source.is_some_and(|source| attempt_limiter.apps_blocked(source).is_some()) {
             return Err(AdminError::TooMany("too many wrong passwords; try again later"));
         }
@@ -112,8 +112,8 @@ impl Admin {
 
     async fn password_of(&self, domain: Option<&DomainName>) -> Result<Option<Secret>> {
         Ok(match domain {
-            None => Some(self.node.instance.password.clone()),
-            Some(name) => self.node.tenants.find(name).await?.map(|domain| domain.password.clone()),
+            None => Some(self.services.instance.password.clone()),
+            Some(name) => self.services.tenants.find(name).await?.map(|domain| domain.password.clone()),
         })
     }
 

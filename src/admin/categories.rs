@@ -16,7 +16,7 @@ impl Admin {
         provisioning: bool,
     ) -> Result<Category> {
         let domain = self.own(authority, named).await?;
-        match self.node.store.put_category(&domain.name, id, name, provisioning).await? {
+        match self.services.store.put_category(&domain.name, id, name, provisioning).await? {
             PutCategory::Kept(category) => {
                 self.changed(&domain.name).await;
                 Ok(category)
@@ -29,7 +29,7 @@ impl Admin {
     /// Deletes a category that nothing belongs to.
     pub async fn delete_category(&self, authority: &Authority, named: &str, id: CategoryId) -> Result<()> {
         let domain = self.own(authority, named).await?;
-        match self.node.store.delete_category(&domain.name, id).await? {
+        match self.services.store.delete_category(&domain.name, id).await? {
             Deleted::Gone => {
                 self.changed(&domain.name).await;
                 Ok(())

@@ -91,7 +91,7 @@ impl Admin {
     ) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
         let category = category(&domain, wish.category)?.id;
-        let codes = &self.node.codes;
+        let codes = &self.services.registration;
         let wish = CodeRequest {
             domain: &domain,
             category,
@@ -128,7 +128,7 @@ impl Admin {
         let size = if filter == CodeFilter::All { limit } else { PAGE };
         let mut found = Vec::new();
         for _ in 0..PAGES {
-            let page = self.node.store.codes(&domain.name, before, size).await?;
+            let page = self.services.store.codes(&domain.name, before, size).await?;
             let last = page.len() < size;
             for listing in page {
                 before = Some((listing.issued, listing.code.code));
@@ -149,14 +149,14 @@ impl Admin {
     /// A code.
     pub async fn code(&self, authority: &Authority, named: &str, code: Code) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
-        let found = self.node.store.code_in(&domain.name, code).await?;
+        let found = self.services.store.code_in(&domain.name, code).await?;
         Ok((domain, found.ok_or(AdminError::NotFound("code"))?))
     }
 
     /// Ends an open code. Afterwards it is like one that never was.
     pub async fn revoke_code(&self, authority: &Authority, named: &str, code: Code) -> Result<()> {
         let (domain, _) = self.code(authority, named, code).await?;
-        if self.node.codes.revoke(&domain.name, code).await? {
+        if self.services.registration.revoke(&domain.name, code).await? {
             return Ok(());
         }
         // It was there a moment ago: a device has used it, before or just now.
@@ -170,6 +170,6 @@ impl Admin {
         after: crate::core::model::ids::DeviceId,
         limit: usize,
     ) -> Result<Vec<Listing>> {
-        Ok(self.node.store.devices(&domain.name, after, limit).await?)
+        Ok(self.services.store.devices(&domain.name, after, limit).await?)
     }
 }

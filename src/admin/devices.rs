@@ -8,7 +8,7 @@ use crate::core::model::device::{Device, Domain, UnassignedDevice, Way};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::store::{Listing, Signal, UnassignedListing, Whereabouts};
-use crate::tenant::membership_batch::{MembershipBatch, MembershipChange};
+use crate::tenant::messages::{MembershipBatch, MembershipChange};
 
 /// Devices in one page, at most.
 pub const MAX_PAGE: usize = 1000;
@@ -81,7 +81,7 @@ impl Admin {
         // Without a filter that is enough; with one, it is only the beginning.
         let mut fetch = (limit + 1).min(MAX_PAGE);
         loop {
-            let page = self.node.store.devices(domain, after, fetch).await?;
+            let page = self.services.store.devices(domain, after, fetch).await?;
             let last_page = page.len() < std::mem::replace(&mut fetch, MAX_PAGE);
             looked_at += page.len();
             for listing in page {
@@ -109,15 +109,15 @@ impl Admin {
     ) -> Result<(Arc<Domain>, Listing, Vec<Box<str>>)> {
         let domain = self.domain(authority, domain).await?;
         let listing = self.listing(&domain.name, hw_id).await?;
-        let ports = self.node.store.ports(&domain.name, &listing.device.key).await?.unwrap_or_default();
+        let ports = self.services.store.ports(&domain.name, &listing.device.key).await?.unwrap_or_default();
         Ok((domain, listing, ports))
     }
 
     pub(super) async fn listing(&self, domain: &DomainName, hw_id: &str) -> Result<Listing> {
         let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("device"))?;
-        let device = self.node.store.find_device(&key).await?.filter(|device| device.domain == *domain);
+        let device = self.services.store.find_device(&key).await?.filter(|device| device.domain == *domain);
         let Some(device) = device else { return Err(AdminError::NotFound("device")) };
-        let at = self.node.store.whereabouts(domain, &key).await?;
+        let at = self.services.store.whereabouts(domain, &key).await?;
         Ok(Listing { device, at })
     }
 
@@ -137,7 +137,7 @@ impl Admin {
         }
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
         let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
-        let (key, store) = (device.key, &self.node.store);
+        let (key, store) = (device.key, &self.services.store);
         let mut there = true;
         if let Some(category) = category {
             there &= store.recategorise(&domain.name, &key, category).await?;
@@ -156,7 +156,7 @@ impl Admin {
         let domain = self.domain(authority, domain).await?;
         authority.own_domain(&domain.name)?;
         let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
-        if !self.node.store.remove(&domain.name, &device.key).await? {
+        if !self.services.store.remove(&domain.name, &device.key).await? {
             return Err(AdminError::NotFound("device"));
         }
         tracing::info!(device = %device.key, domain = %domain.name, "device removed by an operator");
@@ -178,17 +178,17 @@ impl Admin {
         let domain = self.domain(authority, domain).await?;
         let category = has_category(&domain, category)?;
         let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("device"))?;
-        if let Some(device) = self.node.store.find_device(&key).await? {
+        if let Some(device) = self.services.store.find_device(&key).await? {
             return Err(AdminError::Conflict(belongs_to(&device)));
         }
-        let unassigned_device = self.node.store.unassigned_device(&key).await?;
+        let unassigned_device = self.services.store.unassigned_device(&key).await?;
         let Some(UnassignedListing { device: UnassignedDevice { facts, .. }, at: Some(at) }) = unassigned_device else {
             return Err(AdminError::Conflict(
                 "the device is not online; connect it, wait until it is in the list of unassigned devices, and try again"
                     .into(),
             ));
         };
-        let Some(device) = self.node.codes.assign(&key, None, &domain.name, category, &facts).await? else {
+        let Some(device) = self.services.registration.assign(&key, None, &domain.name, category, &facts).await? else {
             return Err(AdminError::Conflict("the device has just entered another domain; look it up again".into()));
         };
         self.note(&domain.name, &key, &TimelineEvent::Entered(Way::Manual)).await;
@@ -205,21 +205,21 @@ impl Admin {
         limit: usize,
     ) -> Result<Page<UnassignedListing>> {
         authority.instance_only()?;
-        let items = self.node.store.unassigned_devices(after, limit).await?;
+        let items = self.services.store.unassigned_devices(after, limit).await?;
         let next = items.last().filter(|_| items.len() == limit).map(|last| last.device.id);
         Ok(Page { items, next })
     }
 
     /// Tells clients that a device looks different now.
     pub(super) async fn touch(&self, domain: &DomainName, key: &DeviceKey) {
-        if let Some(actor) = self.node.domain(domain).await {
+        if let Some(actor) = self.services.directory.find(domain).await {
             actor.do_send(MembershipBatch(vec![MembershipChange::Changed(key.clone())]));
         }
     }
 
     /// Tells clients that a device is not in its domain any more.
     pub(super) async fn has_left(&self, device: Device) {
-        let seen = self.node.store.now().await.unwrap_or(device.entered);
+        let seen = self.services.store.now().await.unwrap_or(device.entered);
         let Device { id, key, domain, facts, .. } = device;
         self.tell(&Signal::Gone { domain, device: Box::new(UnassignedDevice { id, key, facts, seen }) }).await;
     }
@@ -233,7 +233,7 @@ impl Admin {
 
     /// Adds a step to the timeline of a device. A lost step is no failure.
     pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &TimelineEvent) {
-        if let Err(error) = self.node.store.note(domain, &[Subject::Device(key.clone())], event).await {
+        if let Err(error) = self.services.store.note(domain, &[Subject::Device(key.clone())], event).await {
             tracing::debug!(%error, "step not noted");
         }
     }

@@ -11,7 +11,7 @@ use crate::store::{Deleted, DomainChange, NewDomain, Signal};
 impl Admin {
     /// All domains within the authority, sorted by number.
     pub async fn domains(&self, authority: &Authority) -> Result<Vec<Arc<Domain>>> {
-        let tenants = &self.node.tenants;
+        let tenants = &self.services.tenants;
         let mut within = Vec::new();
         for domain in tenants.all() {
             if tenants.reach(authority.domain.as_ref(), &domain.name).await? {
@@ -28,7 +28,7 @@ impl Admin {
         if let Some(at) = new.categories.iter().position(|(name, _)| !names.insert(name)) {
             return Err(AdminError::unfit(format!("categories.{at}.name"), "there are two of this name"));
         }
-        let made = self.node.store.create_domain(new).await?;
+        let made = self.services.store.create_domain(new).await?;
         let made = made.ok_or_else(|| AdminError::Conflict("there is a domain of this name already".into()))?;
         self.changed(&new.name).await;
         Ok(Arc::new(made))
@@ -42,7 +42,7 @@ impl Admin {
         change: &DomainChange,
     ) -> Result<Arc<Domain>> {
         let domain = self.own(authority, named).await?;
-        if !self.node.store.change_domain(&domain.name, change).await? {
+        if !self.services.store.change_domain(&domain.name, change).await? {
             return Err(AdminError::NotFound("domain"));
         }
         self.changed(&domain.name).await;
@@ -55,7 +55,7 @@ impl Admin {
         authority.instance_only()?;
         // What others were given by it ends too, and their nodes are to see that as soon.
         let given = self.seen_by(&domain.name);
-        match self.node.store.delete_domain(&domain.name).await? {
+        match self.services.store.delete_domain(&domain.name).await? {
             Deleted::Gone => {
                 self.changed(&domain.name).await;
                 for other in given {
@@ -79,10 +79,10 @@ impl Admin {
     /// Sets which other domains may see and use things of this one: it is the domain itself, or the instance, that gives access.
     pub async fn set_access(&self, authority: &Authority, named: &str, to: &[DomainName]) -> Result<Vec<DomainName>> {
         let domain = self.own(authority, named).await?;
-        self.node.tenants.refresh().await?;
+        self.services.tenants.refresh().await?;
         for (at, other) in to.iter().enumerate() {
             // Whoever asks about a name learns nothing that the app log-in of that name would not tell.
-            if *other == domain.name || self.node.tenants.find(other).await?.is_none() {
+            if *other == domain.name || self.services.tenants.find(other).await?.is_none() {
                 return Err(AdminError::unfit(format!("domains.{at}"), "is not the name of another domain"));
             }
         }
@@ -94,7 +94,7 @@ impl Admin {
         let lost = lost.map(|other| (other, DomainChange { access_lost: this(), ..DomainChange::default() }));
         for (other, change) in gained.chain(lost) {
             // One that was deleted meanwhile has no access to anything.
-            self.node.store.change_domain(other, &change).await?;
+            self.services.store.change_domain(other, &change).await?;
             self.changed(other).await;
         }
         Ok(self.seen_by(&domain.name))
@@ -102,7 +102,7 @@ impl Admin {
 
     /// Who was given access by this domain.
     fn seen_by(&self, domain: &DomainName) -> Vec<DomainName> {
-        let all = self.node.tenants.all();
+        let all = self.services.tenants.all();
         let mut names: Vec<_> =
             all.iter().filter(|other| other.access_to.contains(domain)).map(|other| other.name.clone()).collect();
         names.sort();
@@ -118,7 +118,7 @@ impl Admin {
 
     /// A domain has changed: this node knows at once, the others are told.
     pub(super) async fn changed(&self, domain: &DomainName) {
-        if let Err(error) = self.node.tenants.refresh_one(domain).await {
+        if let Err(error) = self.services.tenants.refresh_one(domain).await {
             // The change is made; this node sees it when it looks again.
             tracing::warn!(%error, %domain, "changed domain not read");
         }

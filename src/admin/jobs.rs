@@ -51,7 +51,7 @@ impl Admin {
     /// All jobs of a domain, oldest first, with their secrets.
     pub async fn jobs(&self, authority: &Authority, named: &str) -> Result<Vec<Job>> {
         let domain = self.domain(authority, named).await?;
-        Ok(self.node.store.jobs(&domain.name).await?)
+        Ok(self.services.store.jobs(&domain.name).await?)
     }
 
     /// One job of a domain, with its secrets.
@@ -72,7 +72,7 @@ impl Admin {
         let domain = self.own(authority, named).await?;
         let builds = match builds {
             Some(builds) => builds,
-            None => self.node.store.builds(&domain.name).await?.ok_or_else(|| {
+            None => self.services.store.builds(&domain.name).await?.ok_or_else(|| {
                 AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
             })?,
         };
@@ -95,7 +95,7 @@ impl Admin {
     async fn add_job(&self, domain: &Domain, order: JobSpec) -> Result<Job> {
         order.check()?;
         // The domain was there a moment ago, so it is the category that is not.
-        let job = self.node.store.add_job(&domain.name, &order).await?;
+        let job = self.services.store.add_job(&domain.name, &order).await?;
         let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
         self.changed(&domain.name).await;
         Ok(job)
@@ -105,13 +105,13 @@ impl Admin {
     pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
         let domain = self.domain(authority, named).await?;
         let device = self.listing(&domain.name, hw_id).await?.device;
-        Ok(preview(&device, &self.node.store.jobs(&domain.name).await?))
+        Ok(preview(&device, &self.services.store.jobs(&domain.name).await?))
     }
 
     /// Deletes a job; the one before it counts again.
     pub async fn delete_job(&self, authority: &Authority, named: &str, id: JobId) -> Result<()> {
         let domain = self.own(authority, named).await?;
-        if !self.node.store.remove_job(&domain.name, id).await? {
+        if !self.services.store.remove_job(&domain.name, id).await? {
             return Err(AdminError::NotFound("job"));
         }
         self.changed(&domain.name).await;
@@ -121,14 +121,14 @@ impl Admin {
     /// The current build list of a domain.
     pub async fn builds(&self, authority: &Authority, named: &str) -> Result<BuildList> {
         let domain = self.domain(authority, named).await?;
-        self.node.store.builds(&domain.name).await?.ok_or(AdminError::NotFound("build list"))
+        self.services.store.builds(&domain.name).await?.ok_or(AdminError::NotFound("build list"))
     }
 
     /// Sets it. Jobs that were made before keep theirs.
     pub async fn set_builds(&self, authority: &Authority, named: &str, builds: &BuildList) -> Result<()> {
         let domain = self.own(authority, named).await?;
         builds.check()?;
-        if self.node.store.set_builds(&domain.name, builds).await? {
+        if self.services.store.set_builds(&domain.name, builds).await? {
             Ok(())
         } else {
             Err(AdminError::NotFound("domain"))

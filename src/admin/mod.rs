@@ -12,6 +12,7 @@ mod jobs;
 mod outcomes;
 mod overview;
 mod rollouts;
+mod services;
 mod timelines;
 mod transfers;
 pub mod user_csv;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 
 use crate::core::model::device::Domain;
 use crate::core::model::ids::{DomainId, DomainName};
-use crate::node::Node;
 use crate::store::Signal;
 use crate::store::seal::Sealer;
 
@@ -31,6 +31,7 @@ pub use error::AdminError;
 pub use outcomes::{Outcome, What};
 pub use overview::{Overview, WholeInstance};
 pub use rollouts::{Batch, MAX_USERS, RolloutRun, User};
+pub use services::Services;
 pub use timelines::TimelineReport;
 pub use transfers::OfferListing;
 
@@ -39,19 +40,19 @@ pub type Result<T> = std::result::Result<T, AdminError>;
 
 /// The operators' service of one node.
 pub struct Admin {
-    node: Arc<Node>,
+    services: Arc<Services>,
     sealer: Sealer,
 }
 
 impl Admin {
-    /// Over a running node. `sealer` signs tokens; nodes with the same master key accept each other's.
-    pub const fn new(node: Arc<Node>, sealer: Sealer) -> Self {
-        Self { node, sealer }
+    /// Over the services of a node. `sealer` signs tokens; nodes with the same master key accept each other's.
+    pub fn new(services: Services, sealer: Sealer) -> Self {
+        Self { services: Arc::new(services), sealer }
     }
 
     /// The domain with this number or name, if it is within the authority.
     pub async fn domain(&self, authority: &Authority, named: &str) -> Result<Arc<Domain>> {
-        let tenants = &self.node.tenants;
+        let tenants = &self.services.tenants;
         let found = match named.parse() {
             Ok(id) => tenants.by_id(DomainId(id)).await?,
             Err(_) => match DomainName::parse(named) {
@@ -69,7 +70,7 @@ impl Admin {
 
     /// Tells every node. A lost signal costs time, never data.
     async fn tell(&self, signal: &Signal) {
-        if let Err(error) = self.node.store.publish(signal).await {
+        if let Err(error) = self.services.store.publish(signal).await {
             tracing::warn!(%error, "change not published; other nodes see it when they look again");
         }
     }

@@ -53,7 +53,7 @@ impl Admin {
     /// A domain at a glance.
     pub async fn overview(&self, authority: &Authority, named: &str) -> Result<Overview> {
         let domain = self.domain(authority, named).await?;
-        let store = &self.node.store;
+        let store = &self.services.store;
         let mut overview = Overview {
             devices: store.device_count(&domain.name).await?,
             online: 0,
@@ -85,26 +85,27 @@ impl Admin {
             }
         }
         let missing = overview.looked_at - overview.online;
-        overview.storm = self.node.governor.storm().filter(|_| missing > 0).map(|storm| Storm { missing, ..storm });
+        overview.storm =
+            self.services.admission.storm().filter(|_| missing > 0).map(|storm| Storm { missing, ..storm });
         Ok(overview)
     }
 
     /// The whole instance at a glance.
     pub async fn whole_instance(&self, authority: &Authority) -> Result<WholeInstance> {
         authority.instance_only()?;
-        let node = &self.node;
+        let services = &self.services;
         Ok(WholeInstance {
-            totals: node.store.figures().await?,
-            connections: node.roster.open(),
-            waiting: node.governor.waiting(GateName::Connection),
-            registering: node.governor.waiting(GateName::Registration),
-            storm: node.governor.storm(),
+            totals: services.store.figures().await?,
+            connections: services.connections.open(),
+            waiting: services.admission.waiting(GateName::Connection),
+            registering: services.admission.waiting(GateName::Registration),
+            storm: services.admission.storm(),
         })
     }
 
     /// Changes of a domain as they happen, here and on other nodes; of all domains without a name. Each item says only that there was one.
     pub fn changes(&self, domain: Option<DomainName>) -> impl futures_util::Stream<Item = ()> + 'static + use<> {
-        let signals = self.node.store.subscribe();
+        let signals = self.services.store.subscribe();
         futures_util::stream::unfold((signals, domain), |(mut signals, domain)| async move {
             loop {
                 let signal = signals.recv().await?;

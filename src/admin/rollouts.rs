@@ -12,11 +12,11 @@ use futures_util::stream;
 
 use super::codes::{category, operator};
 use super::{Admin, AdminError, Authority, Result};
+use crate::admin::services::Services;
 use crate::core::model::device::{CodeState, Domain};
 use crate::core::model::ids::{Code, RolloutId};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::directory::DirectoryError;
-use crate::node::Node;
 use crate::registration::{CodeRequest, NewCode, NoCode};
 use crate::store::{Rollout, RolloutRow};
 
@@ -46,7 +46,7 @@ pub type Users = Box<dyn Iterator<Item = Result<User>> + Send>;
 
 /// A roll-out that is being made.
 pub struct RolloutRun {
-    node: Arc<Node>,
+    services: Arc<Services>,
     domain: Arc<Domain>,
     rollout: Rollout,
     users: Users,
@@ -71,14 +71,14 @@ impl Admin {
         (count, users): (u64, Users),
     ) -> Result<RolloutRun> {
         let category = category(domain, of)?.id;
-        let rollout = self.node.store.begin_rollout(&domain.name, name, category, count).await?;
-        Ok(RolloutRun { node: Arc::clone(&self.node), domain: Arc::clone(domain), rollout, users })
+        let rollout = self.services.store.begin_rollout(&domain.name, name, category, count).await?;
+        Ok(RolloutRun { services: Arc::clone(&self.services), domain: Arc::clone(domain), rollout, users })
     }
 
     /// All roll-outs of a domain, newest first.
     pub async fn rollouts(&self, authority: &Authority, named: &str) -> Result<(Arc<Domain>, Vec<Rollout>)> {
         let domain = self.domain(authority, named).await?;
-        let all = self.node.store.rollouts(&domain.name).await?;
+        let all = self.services.store.rollouts(&domain.name).await?;
         Ok((domain, all))
     }
 
@@ -97,7 +97,7 @@ impl Admin {
         from: u64,
         limit: usize,
     ) -> Result<Vec<(RolloutRow, Option<CodeState>)>> {
-        let rows = self.node.store.rollout_rows(&domain.name, id, from, limit).await?;
+        let rows = self.services.store.rollout_rows(&domain.name, id, from, limit).await?;
         rows.ok_or(AdminError::NotFound("roll-out"))
     }
 
@@ -105,7 +105,7 @@ impl Admin {
     pub async fn remove_rollout(&self, authority: &Authority, named: &str, id: RolloutId, revoke: bool) -> Result<u64> {
         let domain = self.domain(authority, named).await?;
         let revoked = if revoke { self.revoke_rollout(&domain, id).await? } else { 0 };
-        if self.node.store.remove_rollout(&domain.name, id).await? {
+        if self.services.store.remove_rollout(&domain.name, id).await? {
             Ok(revoked)
         } else {
             Err(AdminError::NotFound("roll-out"))
@@ -117,7 +117,7 @@ impl Admin {
         loop {
             let rows = self.rollout_rows(domain, id, from, BATCH).await?;
             let open = rows.iter().filter(|(_, state)| *state == Some(CodeState::Open));
-            revoked += revoke_all(&self.node, domain, open.map(|(row, _)| row.code).collect()).await?;
+            revoked += revoke_all(&self.services, domain, open.map(|(row, _)| row.code).collect()).await?;
             from += rows.len() as u64;
             if rows.len() < BATCH {
                 return Ok(revoked);
@@ -126,8 +126,9 @@ impl Admin {
     }
 }
 
-async fn revoke_all(node: &Node, domain: &Domain, codes: Vec<Code>) -> Result<u64> {
-    let mut outcomes = stream::iter(codes).map(|code| node.codes.revoke(&domain.name, code)).buffer_unordered(TOGETHER);
+async fn revoke_all(services: &Services, domain: &Domain, codes: Vec<Code>) -> Result<u64> {
+    let mut outcomes =
+        stream::iter(codes).map(|code| services.registration.revoke(&domain.name, code)).buffer_unordered(TOGETHER);
     let mut revoked = 0;
     while let Some(outcome) = outcomes.next().await {
         revoked += u64::from(outcome?);
@@ -143,7 +144,7 @@ impl RolloutRun {
 
     /// Forgets a roll-out of which nothing has come.
     pub async fn abandon(self) {
-        if let Err(error) = self.node.store.remove_rollout(&self.domain.name, self.rollout.id).await {
+        if let Err(error) = self.services.store.remove_rollout(&self.domain.name, self.rollout.id).await {
             tracing::debug!(%error, "an empty roll-out stays");
         }
     }
@@ -188,18 +189,18 @@ impl RolloutRun {
         if rows.is_empty() {
             return Ok(());
         }
-        let (node, domain) = (&self.node, &self.domain.name);
-        let added = node.store.add_rollout_rows(domain, self.rollout.id, self.rollout.rows, rows).await;
+        let (services, domain) = (&self.services, &self.domain.name);
+        let added = services.store.add_rollout_rows(domain, self.rollout.id, self.rollout.rows, rows).await;
         if !matches!(added, Ok(true)) {
             let codes = rows.iter().map(|row| row.code).collect();
             // If this fails too, they are in the list of codes and end by their time.
-            let _ = revoke_all(node, &self.domain, codes).await;
+            let _ = revoke_all(services, &self.domain, codes).await;
             added?;
             return Err(AdminError::NotFound("roll-out"));
         }
         self.rollout.rows += rows.len() as u64;
         let subjects = rows.iter().map(|row| Subject::Code(row.code)).collect();
-        node.codes.note(domain, subjects, TimelineEvent::Issued);
+        services.registration.note(domain, subjects, TimelineEvent::Issued);
         Ok(())
     }
 
@@ -214,13 +215,13 @@ impl RolloutRun {
         };
         let (times, longest) = PATIENCE;
         for _ in 0..times {
-            match self.node.codes.make(&wish).await {
+            match self.services.registration.make(&wish).await {
                 Err(NoCode::Directory(DirectoryError::RateLimited { retry_after })) if retry_after <= longest => {
                     tokio::time::sleep(retry_after).await;
                 }
                 outcome => return outcome,
             }
         }
-        self.node.codes.make(&wish).await
+        self.services.registration.make(&wish).await
     }
 }

@@ -20,7 +20,7 @@ impl Admin {
     /// The story of a device. That of one that has left the domain is told as long as it is kept.
     pub async fn device_story(&self, authority: &Authority, named: &str, key: &DeviceKey) -> Result<TimelineReport> {
         let domain = self.domain(authority, named).await?;
-        let steps = self.node.store.timeline(&domain.name, &Subject::Device(key.clone())).await?;
+        let steps = self.services.store.timeline(&domain.name, &Subject::Device(key.clone())).await?;
         let device = self.device_in(&domain, key).await?;
         if device.is_none() && steps.is_empty() {
             return Err(AdminError::NotFound("device"));
@@ -35,7 +35,7 @@ impl Admin {
     /// The story of a code. That of one that has ended is told as long as it is kept.
     pub async fn code_story(&self, authority: &Authority, named: &str, code: Code) -> Result<TimelineReport> {
         let domain = self.domain(authority, named).await?;
-        let store = &self.node.store;
+        let store = &self.services.store;
         let steps = store.timeline(&domain.name, &Subject::Code(code)).await?;
         let record = store.code_in(&domain.name, code).await?;
         if record.is_none() && steps.is_empty() {
@@ -56,7 +56,7 @@ impl Admin {
     }
 
     async fn device_in(&self, domain: &Domain, key: &DeviceKey) -> Result<Option<Device>> {
-        let device = self.node.store.find_device(key).await?;
+        let device = self.services.store.find_device(key).await?;
         Ok(device.filter(|device| device.domain == domain.name))
     }
 
@@ -68,9 +68,9 @@ impl Admin {
         steps: &[Step],
         judge: impl FnOnce(DeviceNow<'_>) -> Option<BlockedReason>,
     ) -> Result<Option<BlockedReason>> {
-        let store = &self.node.store;
+        let store = &self.services.store;
         let online = store.whereabouts(&domain.name, &device.key).await?.is_some();
-        let (jobs, pace) = (self.node.tenants.jobs(&domain.name), &self.node.tuning.pace);
+        let (jobs, pace) = (self.services.tenants.jobs(&domain.name), &self.services.retry);
         let plan = plan(device, &jobs, Occasion::Meanwhile, store.now().await?, pace);
         Ok(judge(DeviceNow { device, online, plan: &plan, steps }))
     }

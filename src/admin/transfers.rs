@@ -54,9 +54,9 @@ impl Admin {
         authority.own_domain(&from.name)?;
         let key = self.listing(&from.name, hw_id).await?.device.key;
         let named = match to.parse() {
-            Ok(id) => self.node.tenants.by_id(crate::core::model::ids::DomainId(id)).await?,
+            Ok(id) => self.services.tenants.by_id(crate::core::model::ids::DomainId(id)).await?,
             Err(_) => match DomainName::parse(to) {
-                Ok(name) => self.node.tenants.find(&name).await?,
+                Ok(name) => self.services.tenants.find(&name).await?,
                 Err(_) => None,
             },
         };
@@ -65,7 +65,7 @@ impl Admin {
                 Err(AdminError::Conflict("the device is in this domain already; change its category instead".into()))
             }
             Some(to) => {
-                Ok(self.node.store.offer(&to.name, &Offer { key, from: from.name.clone() }, OFFER_KEPT).await?)
+                Ok(self.services.store.offer(&to.name, &Offer { key, from: from.name.clone() }, OFFER_KEPT).await?)
             }
             None if authority.domain.is_none() => Err(AdminError::NotFound("domain")),
             None => Ok(()),
@@ -77,7 +77,7 @@ impl Admin {
         let to = self.domain(authority, domain).await?;
         authority.own_domain(&to.name)?;
         let mut offers = Vec::new();
-        for offer in self.node.store.offers(&to.name).await? {
+        for offer in self.services.store.offers(&to.name).await? {
             // One that has been moved or removed since is not the other domain's to give.
             if let Some(Listing { device, at }) = self.offered(&offer).await? {
                 offers.push(OfferListing { device, online: at.is_some() });
@@ -95,18 +95,18 @@ impl Admin {
         category: CategoryId,
     ) -> Result<(Arc<Domain>, Device)> {
         let (to, key) = self.offered_to(authority, domain, hw_id).await?;
-        let offers = self.node.store.offers(&to.name).await?;
+        let offers = self.services.store.offers(&to.name).await?;
         let offer = offers.into_iter().find(|offer| offer.key == key).ok_or(AdminError::NotFound("offer"))?;
         let listing = self.offered(&offer).await?.ok_or(AdminError::NotFound("offer"))?;
         let device = self.hand_over(listing, &to, category).await?;
-        self.node.store.end_offer(&to.name, &key).await?;
+        self.services.store.end_offer(&to.name, &key).await?;
         Ok((to, device))
     }
 
     /// Refuses an offer.
     pub async fn refuse_offer(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
         let (to, key) = self.offered_to(authority, domain, hw_id).await?;
-        let there = self.node.store.end_offer(&to.name, &key).await?;
+        let there = self.services.store.end_offer(&to.name, &key).await?;
         if there { Ok(()) } else { Err(AdminError::NotFound("offer")) }
     }
 
@@ -134,7 +134,8 @@ impl Admin {
             ));
         }
         let from = device.domain.clone();
-        let assigned = self.node.codes.assign(&device.key, Some(&from), &to.name, category, &device.facts).await?;
+        let assigned =
+            self.services.registration.assign(&device.key, Some(&from), &to.name, category, &device.facts).await?;
         let Some(moved) = assigned else {
             return Err(AdminError::Conflict("the device has just left its domain; look it up again".into()));
         };

@@ -1,19 +1,20 @@
-//! Admission control: who may begin now, who waits, who is sent away (`core::admission` decides; this shares it).
+//! Admission control of a process: its two gates, and how they are adapted to each other.
 //!
-//! Two gates. The one of *connections* stands before TLS and HTTP; its lanes are source addresses. The one of *registrations*
-//! stands after the identify message, before any work in the store; its lanes are domains, and for devices without one their
-//! source addresses. What is not contended passes synchronously, under one short lock and without an actor in between.
+//! The gate of *connections* stands before TLS and HTTP; its lanes are source addresses. The gate of *registrations* stands
+//! after the identify message, before any work in the store; its lanes are domains, and for devices without one their source
+//! addresses. What is not contended passes synchronously, under one short lock and without an actor in between.
 //!
-//! Nobody who was admitted is shed. The gates do not know what they let in; the caps of `roster` hold beside them.
+//! Nobody who was admitted is shed. The gates must not know what they let in; who waits and who goes next is decided in
+//! `src/core/policy/admission.rs`. The caps of `src/connection/table.rs` hold beside them.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock;
-use crate::core::model::ids::DomainName;
 use crate::core::policy::admission::limit::Bounds;
 use crate::core::policy::admission::queue::Rank;
+use crate::core::policy::admission::registration::Lane;
 use crate::core::policy::admission::{Room, stay_away};
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::storm::{Storm, StormDetector};
@@ -26,10 +27,10 @@ use crate::admission::process_resources::ProcessResources;
 pub use crate::admission::gate::{Passage, Permit, Turn};
 
 /// How often those who wait too long are looked for and the gates adapted to each other.
-pub const UPKEEP: Duration = Duration::from_millis(50);
+pub const MAINTENANCE: Duration = Duration::from_millis(50);
 
-/// Memory is looked at once in so many upkeeps.
-const LOOK_AT_MEANS: u32 = 10;
+/// Memory is looked at once in so many rounds of maintenance.
+const LOOK_AT_MEMORY: u32 = 10;
 
 /// Registrations under way: never fewer, so that a slow store does not stop them …
 const REGISTRATIONS_FLOOR: usize = 32;
@@ -41,7 +42,7 @@ const HANDSHAKES_FLOOR: usize = 32;
 const HANDSHAKES_START: usize = 256;
 
 /// A thread should be through with everything that is ready within this time, or too much is.
-const LAP_TARGET: Duration = Duration::from_millis(50);
+const LOOP_TARGET: Duration = Duration::from_millis(50);
 
 /// Registrations may wait up to this part of the longest wait before handshakes have to: a device that is sent away after its
 /// handshake costs as much as half a registration.
@@ -66,24 +67,15 @@ pub struct AdmissionLimits {
     pub reserve: u64,
 }
 
-/// What takes turns at the gate of registrations.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The devices of a domain.
-    Domain(DomainName),
-    /// Devices without a domain, by where they come from: a flood of strangers is one source, or few.
-    Source(SourceKey),
-}
-
 /// Both gates of one process.
 pub struct AdmissionController {
     connections: Arc<SharedGate<SourceKey>>,
     registrations: Arc<SharedGate<Lane>>,
-    means: ProcessResources,
-    bars: AdmissionLimits,
-    upkeeps: AtomicU32,
+    resources: ProcessResources,
+    limits: AdmissionLimits,
+    rounds: AtomicU32,
     expected: Arc<AtomicUsize>,
-    lookout: Mutex<StormDetector>,
+    storm: Mutex<StormDetector>,
 }
 
 /// A device that has connected and not said yet who it is; dropped, it is not waited for any more.
@@ -97,40 +89,40 @@ impl Drop for Expected {
 
 impl AdmissionController {
     /// Nobody is there yet.
-    pub fn new(bars: AdmissionLimits) -> Self {
-        let room = |limit| Room { limit, waiting: bars.waiting, longest: bars.longest };
+    pub fn new(limits: AdmissionLimits) -> Self {
+        let room = |limit| Room { limit, waiting: limits.waiting, longest: limits.longest };
         let connections = Bounds {
-            floor: HANDSHAKES_FLOOR.min(bars.handshakes),
-            ceiling: bars.handshakes,
+            floor: HANDSHAKES_FLOOR.min(limits.handshakes),
+            ceiling: limits.handshakes,
             start: HANDSHAKES_START,
-            target: LAP_TARGET,
+            target: LOOP_TARGET,
         };
         let registrations = Bounds {
-            floor: REGISTRATIONS_FLOOR.min(bars.registrations),
-            ceiling: bars.registrations,
+            floor: REGISTRATIONS_FLOOR.min(limits.registrations),
+            ceiling: limits.registrations,
             start: REGISTRATIONS_START,
-            target: bars.target,
+            target: limits.target,
         };
         Self {
             connections: Arc::new(SharedGate::new(GateName::Connection, room(connections))),
             registrations: Arc::new(SharedGate::new(GateName::Registration, room(registrations))),
-            means: ProcessResources::new(bars.memory, bars.reserve),
-            bars,
-            upkeeps: AtomicU32::new(0),
+            resources: ProcessResources::new(limits.memory, limits.reserve),
+            limits,
+            rounds: AtomicU32::new(0),
             expected: Arc::default(),
-            lookout: Mutex::default(),
+            storm: Mutex::default(),
         }
     }
 
     /// A connection has come, with this number of its descriptor: nothing of it was read yet. The permit is for its handshake.
     pub fn connection(&self, source: SourceKey, descriptor: u64) -> Passage<SourceKey> {
-        let short = self.means.short_for(descriptor);
+        let short = self.resources.short_for(descriptor);
         let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });
         self.connections.pass(Rank::Other, &source, short)
     }
 
     /// A device has connected and will say who it is. Until then it counts as one that will have to wait.
-    pub fn expect(&self) -> Expected {
+    pub fn expect_registration(&self) -> Expected {
         self.expected.fetch_add(1, Ordering::Relaxed);
         Expected(Arc::clone(&self.expected))
     }
@@ -141,8 +133,8 @@ impl AdmissionController {
     }
 
     /// An admitted device has answered its challenge: it goes on at once, whoever waits.
-    pub fn go_on(&self) -> Permit<Lane> {
-        self.registrations.go_on()
+    pub fn readmit(&self) -> Permit<Lane> {
+        self.registrations.readmit()
     }
 
     /// When somebody who is sent away should come back: random, and the later the more there is to do.
@@ -162,37 +154,37 @@ impl AdmissionController {
     }
 
     /// So many devices are known to the store now, and so many of them are connected to no node.
-    pub fn saw(&self, known: u64, missing: u64) {
-        self.lookout().saw(known, missing, clock::now());
+    pub fn record_totals(&self, known: u64, missing: u64) {
+        self.storm_detector().saw(known, missing, clock::now());
     }
 
     /// How the storm stands, if there is one: over all domains and nodes.
     pub fn storm(&self) -> Option<Storm> {
-        self.lookout().storm()
+        self.storm_detector().storm()
     }
 
-    fn lookout(&self) -> MutexGuard<'_, StormDetector> {
+    fn storm_detector(&self) -> MutexGuard<'_, StormDetector> {
         // Figures are good to use even if a thread died with them.
-        self.lookout.lock().unwrap_or_else(PoisonError::into_inner)
+        self.storm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has to be called every [`UPKEEP`].
-    pub fn keep_up(&self) {
-        if self.upkeeps.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_AT_MEANS) {
-            self.means.look();
+    /// Has to be called every [`MAINTENANCE`].
+    pub fn maintain(&self) {
+        if self.rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_AT_MEMORY) {
+            self.resources.look();
         }
         let now = clock::now();
-        self.registrations.keep_up(now, None);
+        self.registrations.maintain(now, None);
         // Handshakes that would lead into a full room are not begun: work comes in as fast as it is done.
-        let most = self.registrations.served_within(self.bars.longest / BACKLOG_PART).unwrap_or(usize::MAX);
-        let most = most.max(2 * REGISTRATIONS_FLOOR).min(self.bars.waiting);
+        let most = self.registrations.served_within(self.limits.longest / BACKLOG_PART).unwrap_or(usize::MAX);
+        let most = most.max(2 * REGISTRATIONS_FLOOR).min(self.limits.waiting);
         // Those who are silent take no more than half of it, or they could shut everybody else out.
         let expected = self.expected.load(Ordering::Relaxed).min(most / 2);
-        self.connections.keep_up(now, Some(most.saturating_sub(self.registrations.waiting() + expected)));
+        self.connections.maintain(now, Some(most.saturating_sub(self.registrations.waiting() + expected)));
     }
 
     /// How long a thread took for everything that was ready. How long a handshake takes would say more of the peer.
-    pub fn lap(&self, took: Duration) {
+    pub fn record_loop_time(&self, took: Duration) {
         self.connections.measure(took);
     }
 }

@@ -1,4 +1,5 @@
-//! One gate, shared by the threads of a process.
+//! One gate, shared by the threads of a process: the pure gate of `src/core/policy/admission.rs` under one short lock, with
+//! permits and turns that give themselves back when they are dropped.
 
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +48,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     }
 
     fn permit(self: &Arc<Self>) -> Permit<L> {
-        Permit { turnstile: Arc::clone(self), since: Stopwatch::start(), failed: false }
+        Permit { gate: Arc::clone(self), since: Stopwatch::start(), failed: false }
     }
 
     /// `short` says why there are no further places, if so.
@@ -69,7 +70,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
                 if let Some(displaced) = displaced {
                     self.send_away(displaced, short.unwrap_or(Admission::Full));
                 }
-                Passage::Later(Turn { turnstile: Arc::clone(self), ticket: Some(ticket), answer })
+                Passage::Later(Turn { gate: Arc::clone(self), ticket: Some(ticket), answer })
             }
             Some(Err(why)) => {
                 self.count(match why {
@@ -81,7 +82,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
         }
     }
 
-    pub fn go_on(self: &Arc<Self>) -> Permit<L> {
+    pub fn readmit(self: &Arc<Self>) -> Permit<L> {
         self.with(Gate::go_on);
         self.permit()
     }
@@ -103,7 +104,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     }
 
     /// Sends away who has waited too long, and admits whoever may begin since the bounds have moved.
-    pub fn keep_up(self: &Arc<Self>, now: Tick, narrowed: Option<usize>) {
+    pub fn maintain(self: &Arc<Self>, now: Tick, narrowed: Option<usize>) {
         while let Some(waiter) = self.with(|gate| gate.expire(now)) {
             self.send_away(waiter, Admission::TooLong);
         }
@@ -136,7 +137,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
 
 /// The right to go on. It is taken back only by being dropped, when what it was for is done.
 pub struct Permit<L: Clone + Eq + Hash> {
-    turnstile: Arc<SharedGate<L>>,
+    gate: Arc<SharedGate<L>>,
     since: Stopwatch,
     failed: bool,
 }
@@ -151,28 +152,28 @@ impl<L: Clone + Eq + Hash> Permit<L> {
 impl<L: Clone + Eq + Hash> Drop for Permit<L> {
     fn drop(&mut self) {
         let (now, took) = (clock::now(), self.since.elapsed());
-        self.turnstile.with(|gate| {
-            // The other one is measured by laps.
-            if self.turnstile.name == GateName::Registration {
+        self.gate.with(|gate| {
+            // The other one is measured by how long the threads take (`src/connection/accept_gate.rs`).
+            if self.gate.name == GateName::Registration {
                 gate.measure(took, self.failed, now);
             }
             gate.leave();
         });
-        self.turnstile.admit(now);
+        self.gate.admit(now);
     }
 }
 
 /// A place in the waiting room; dropped, it is given up.
 #[must_use = "it waits only as long as this is kept"]
 pub struct Turn<L: Clone + Eq + Hash> {
-    turnstile: Arc<SharedGate<L>>,
+    gate: Arc<SharedGate<L>>,
     ticket: Option<QueuePosition>,
     answer: oneshot::Receiver<Answer<L>>,
 }
 
 impl<L: Clone + Eq + Hash> Turn<L> {
     /// Waits for the permit; `None` if it is sent away after all.
-    pub async fn come(mut self) -> Option<Permit<L>> {
+    pub async fn wait(mut self) -> Option<Permit<L>> {
         let answer = (&mut self.answer).await;
         self.ticket = None;
         answer.ok()?.ok()
@@ -182,9 +183,9 @@ impl<L: Clone + Eq + Hash> Turn<L> {
 impl<L: Clone + Eq + Hash> Drop for Turn<L> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket
-            && self.turnstile.with(|gate| gate.withdraw(ticket)).is_some()
+            && self.gate.with(|gate| gate.withdraw(ticket)).is_some()
         {
-            self.turnstile.count(Admission::Gone);
+            self.gate.count(Admission::Gone);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Memory and descriptors of this process, as the kernel tells them. Where it does not, neither is ever short.
+//! Memory and descriptors of this process, as the kernel reports them. Where it does not, neither is ever short.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Which means are short.
+/// Which resource is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShortResource {
     /// Memory, else descriptors.
@@ -20,9 +20,9 @@ impl ProcessResources {
     pub fn new(max_memory: u64, reserve: u64) -> Self {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let max_open = max_descriptors(&limits).map_or(u64::MAX, |limit| limit.saturating_sub(reserve));
-        let means = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false) };
-        means.look();
-        means
+        let resources = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false) };
+        resources.look();
+        resources
     }
 
     /// What is short for a connection with this descriptor. A new one always gets the least number that is free, so all below
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_says_is_read() {
+    fn what_the_kernel_reports_is_read() {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            20000    524288   files     \n";
         assert_eq!(max_descriptors(limits), Some(20_000));
         assert_eq!(max_descriptors("Max open files            unlimited    unlimited   files"), None);
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn the_last_descriptors_are_not_for_connections() {
-        let means = ProcessResources { max_open: 100, ..ProcessResources::new(0, 0) };
-        assert_eq!(means.short_for(99), None);
-        assert_eq!(means.short_for(100), Some(ShortResource { memory: false }));
+        let resources = ProcessResources { max_open: 100, ..ProcessResources::new(0, 0) };
+        assert_eq!(resources.short_for(99), None);
+        assert_eq!(resources.short_for(100), Some(ShortResource { memory: false }));
     }
 
     #[test]

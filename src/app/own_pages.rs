@@ -50,16 +50,16 @@ pub(super) fn listen(
     listener: TcpListener,
     own: Arc<OwnPages>,
     tls: Option<Tls>,
-    governor: Arc<AdmissionController>,
+    admission: Arc<AdmissionController>,
 ) -> std::io::Result<ServerBuilder> {
     let own = web::Data::from(own);
     match tls {
         Some(tls) => builder.listen("device pages", listener, move || {
-            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&governor), false)
+            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&admission), false)
         }),
         None => builder.listen("device pages", listener, move || {
             let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&governor), true)
+            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&admission), true)
         }),
     }
 }

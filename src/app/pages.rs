@@ -41,18 +41,19 @@ pub(super) async fn pages(
     }
     let hashing = Hashing::new();
     let sealer = Sealer::new(&config.master_key());
-    let sign_in = SignIn::new(Arc::clone(&node.store), sealer.clone(), hashing, settings(config));
+    let sign_in = SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, settings(config));
     let loopback = config.server.listen.ip().is_loopback();
     let good = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
     let accounts: Vec<_> = config.accounts.iter().filter(good).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
-    let provider = provider(config, &node.store, &sealer)?;
+    let provider = provider(config, node.store(), &sealer)?;
     let url = Url::parse(&config.server.public_url).context("server.public_url")?;
     let origin = url.origin().ascii_serialization();
     let own_pages = device_pages.map(|place| {
         Arc::new(OwnPages {
-            node: Arc::clone(node),
+            store: Arc::clone(node.store()),
+            directory: Arc::clone(node.directory()),
             sign_in: Arc::clone(&sign_in),
             sealer,
             origin: place.origin.clone(),

@@ -1,4 +1,4 @@
-//! What a running node does again and again beside its connections, and passing on what the other nodes say.
+//! Periodic tasks of a running node beside its connections, and the signals of other nodes.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -13,7 +13,6 @@ use crate::lifecycle::Shutdown;
 use crate::metrics::{self, CodeKind, Gauge};
 use crate::node::Node;
 use crate::store;
-use crate::tenant::registry::{FromBus, Spread};
 use crate::tenant_cache;
 
 /// The figures of the whole store are looked at this often, by each node.
@@ -21,21 +20,21 @@ const FIGURES: Duration = Duration::from_secs(5);
 
 /// Begins all of it but the renewal of the lease, which ends before the node does.
 pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every(FIGURES, node, |node| async move { show_figures(&node).await });
-    every(tenant_cache::REFRESH, node, |node| async move {
-        let read = node.tenants.refresh().await;
-        node.registry.do_send(Spread);
+    every("figures of the store", FIGURES, node, |node| async move { show_figures(&node).await });
+    every("refresh of the domains", tenant_cache::REFRESH, node, |node| async move {
+        let read = node.tenants().refresh().await;
+        node.directory().announce_changes();
         read
     });
-    every(controller::UPKEEP, node, |node| {
-        node.governor.keep_up();
+    every("maintenance of admission", controller::MAINTENANCE, node, |node| {
+        node.admission().maintain();
         ready(Ok(()))
     });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
-    every(Duration::from_secs(1), node, move |node| {
+    every("readiness", Duration::from_secs(1), node, move |node| {
         let (shutdown, recorder) = (watched.clone(), recorder.clone());
         async move {
-            let answer = node.store.ping().await;
+            let answer = node.store().ping().await;
             shutdown.store_is(answer.is_ok());
             metrics::set(Gauge::StoreUp, u64::from(answer.is_ok()));
             metrics::set(Gauge::Ready, u64::from(shutdown.readiness().status() == 200));
@@ -43,20 +42,20 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
             answer
         }
     });
-    let (mut signals, registry) = (node.store.subscribe(), node.registry.clone());
+    let (mut signals, directory) = (node.store().subscribe(), Arc::clone(node.directory()));
     actix_rt::spawn(async move {
         while let Some(signal) = signals.recv().await {
-            registry.do_send(FromBus(signal));
+            directory.signal(signal);
         }
     });
 }
 
-/// Says how many members this node has, and shows what the store has in all.
+/// Writes how many members this node has, and sets the gauges of the whole store.
 async fn show_figures(node: &Node) -> store::Result<()> {
     // A full store does not take it, but it can still be looked at.
-    let told = node.store.tell_members(&node.id, node.roster.members().load(Ordering::Relaxed)).await;
-    let totals = node.store.figures().await?;
-    node.governor.saw(totals.devices, totals.missing());
+    let written = node.store().tell_members(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
+    let totals = node.store().figures().await?;
+    node.admission().record_totals(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
     metrics::set(Gauge::DevicesOnline, totals.online);
     metrics::set(Gauge::DevicesMissing, totals.missing());
@@ -64,11 +63,12 @@ async fn show_figures(node: &Node) -> store::Result<()> {
     metrics::set(Gauge::CodesOpen(CodeKind::Rollout), totals.rollout_codes);
     metrics::set(Gauge::MailboxDepth, totals.notices);
     metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
-    told
+    written
 }
 
-/// Does something again and again, as long as the node lives.
+/// Runs a task again and again, as long as the node lives. The log names it when it fails.
 pub(super) fn every<F>(
+    task: &'static str,
     period: Duration,
     node: &Arc<Node>,
     mut act: impl FnMut(Arc<Node>) -> F + 'static,
@@ -84,7 +84,7 @@ where
             ticks.tick().await;
             let Some(node) = node.upgrade() else { return };
             if let Err(error) = act(node).await {
-                tracing::warn!(%error, "upkeep");
+                tracing::warn!(%error, task, "periodic task failed; it runs again");
             }
         }
     })

@@ -14,8 +14,11 @@ use crate::admin::Admin;
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
+use crate::users_role::exchange_connection::ExchangeServices;
 use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
+use crate::web::passthrough::Passthrough;
+use crate::web::upgrade::Upgrades;
 use crate::web::{api, pages, passthrough, upgrade};
 
 /// What the public listener serves, whatever it is spoken over.
@@ -31,6 +34,27 @@ pub(super) struct PublicSite {
 }
 
 impl PublicSite {
+    /// What upgrades and passthrough addresses use of the node.
+    fn upgrades(&self) -> Upgrades {
+        let (node, apps) = (&self.node, self.node.apps());
+        let passthrough = Passthrough {
+            instance: apps.instance.clone(),
+            keys: Arc::clone(&apps.keys),
+            store: Arc::clone(node.store()),
+            tenants: Arc::clone(node.tenants()),
+            directory: Arc::clone(node.directory()),
+            in_flight: node.in_flight().clone(),
+        };
+        let registration = Arc::clone(node.registration());
+        let exchange = ExchangeServices {
+            bounds: apps.bounds,
+            longest_before: apps.session.longest_before,
+            longest_after: apps.session.longest_after,
+            on_failed_login: Arc::new(move |source| registration.attempt_limiter().failed_login(source)),
+        };
+        Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange }
+    }
+
     pub fn http<T>(
         &self,
     ) -> impl ServiceFactory<
@@ -43,7 +67,8 @@ impl PublicSite {
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let (node, shutdown, devices) = (Arc::clone(&self.node), self.shutdown.clone(), self.devices);
+        let (shutdown, devices, upgrades) = (self.shutdown.clone(), self.devices, self.upgrades());
+        let passthrough = Arc::clone(&upgrades.passthrough);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
         let inbound_registry = self.inbound_registry.clone();
         let app = App::new().configure(|routes| {
@@ -58,7 +83,7 @@ impl PublicSite {
                 pages::routes(pages)(routes);
             }
             if devices {
-                passthrough::routes(Arc::clone(&node))(routes);
+                passthrough::routes(passthrough)(routes);
             }
         });
         HttpService::build()
@@ -66,7 +91,7 @@ impl PublicSite {
             .h1_allow_half_closed(false)
             .upgrade(fn_service(move |(request, framed)| {
                 let roles = upgrade::Roles { devices, inbound_registry: inbound_registry.as_ref() };
-                upgrade::upgrade(Arc::clone(&node), roles, &shutdown, request, framed)
+                upgrade::upgrade(&upgrades, roles, &shutdown, request, framed)
             }))
             .finish(map_config(app, |()| AppConfig::default()))
     }

@@ -13,7 +13,7 @@ use crate::core::session::app::rights::Instance;
 use crate::core::session::app::settling::Patience;
 use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
-use crate::node::Tuning;
+use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
 use crate::registration::attempt_limiter::Allowance;
 use crate::store::NewDomain;
@@ -73,7 +73,7 @@ pub(super) fn capacity(config: &Config) -> Capacity {
     }
 }
 
-pub(super) fn bars(config: &Config) -> AdmissionLimits {
+pub(super) fn admission(config: &Config) -> AdmissionLimits {
     let admission = &config.admission;
     AdmissionLimits {
         registrations: admission.max_registrations,
@@ -86,7 +86,7 @@ pub(super) fn bars(config: &Config) -> AdmissionLimits {
     }
 }
 
-pub(super) fn instance(config: &Config) -> Instance {
+fn instance(config: &Config) -> Instance {
     Instance {
         domain: config.instance.domain.clone(),
         name: config.instance.name.as_str().into(),
@@ -107,7 +107,7 @@ pub(super) fn allowance(config: &Config) -> Allowance {
     }
 }
 
-pub(super) fn tuning(config: &Config) -> Tuning {
+pub(super) fn node(config: &Config) -> NodeSettings {
     let devices = &config.devices;
     let device_bounds = Bounds {
         speech: Speech::Binary,
@@ -116,20 +116,22 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         write_timeout: devices.write_timeout,
         linger: devices.close_wait,
     };
-    Tuning {
-        phone: PhoneSettings {
+    NodeSettings {
+        device: PhoneSettings {
             identify: devices.identify_timeout,
             challenged: devices.challenge_timeout,
             ping_every: devices.ping_every,
             dead_after: devices.dead_after,
             max_tunnels: devices.max_tunnels,
         },
-        pace: RetryPolicy {
+        retry: RetryPolicy {
             restart_within: config.jobs.restart_within,
             update_again: config.jobs.update_again,
             config_again: config.jobs.config_again,
         },
         device_bounds,
+        app: apps(config),
+        instance: instance(config),
         app_bounds: Bounds {
             speech: Speech::Text,
             longest: APP_LONGEST.1,
@@ -141,7 +143,7 @@ pub(super) fn tuning(config: &Config) -> Tuning {
     }
 }
 
-pub(super) fn apps(config: &Config) -> Settings {
+fn apps(config: &Config) -> Settings {
     Settings {
         domain: config.instance.domain.as_str().into(),
         instance: config.instance.name.as_str().into(),

@@ -23,15 +23,15 @@ pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<O
     let Some(identity) = identity(config)?.map(Arc::new) else { return Ok(None) };
     let tickets = config.tls.tickets.then(|| Arc::new(Tickets::new(config.tls.ticket_lifetime)));
     if let Some(tickets) = &tickets {
-        read_keys(&*node.store, tickets).await.context("reading the keys of session tickets")?;
+        read_keys(&**node.store(), tickets).await.context("reading the keys of session tickets")?;
         let tickets = Arc::clone(tickets);
-        every(READ_KEYS, node, move |node| {
+        every("keys of session tickets", READ_KEYS, node, move |node| {
             let tickets = Arc::clone(&tickets);
-            async move { read_keys(&*node.store, &tickets).await }
+            async move { read_keys(&**node.store(), &tickets).await }
         });
     }
     let files = Arc::clone(&identity);
-    every(LOOK_AT_FILES, node, move |_| look_at(Arc::clone(&files)));
+    every("certificate files", LOOK_AT_FILES, node, move |_| look_at(Arc::clone(&files)));
     let tls = Tls::new(identity, tickets, config.tls.min_version, config.tls.handshake_timeout);
     Ok(Some(tls.context("[tls]")?))
 }

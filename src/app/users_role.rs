@@ -40,7 +40,7 @@ pub(super) fn start(
     let own = users.devices.is_empty();
     let tls = if own && config.tls.is_on() { trust_own(&config.tls.certificate) } else { trust_roots() };
     let settings = Settings {
-        node: node.id.clone(),
+        node: node.id().clone(),
         devices: if own { own_address(config) } else { users.devices.clone() }.into(),
         tls: tls.context("[users]")?,
         tenants: tenants(config),
@@ -51,9 +51,9 @@ pub(super) fn start(
         polls_per_second: users.looks_per_second,
     };
     let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
-    let people = UsersRole::start(&node.store, &backend(config, names, pbx)?, settings).context("[users]")?;
+    let people = UsersRole::start(node.store(), &backend(config, names, pbx)?, settings).context("[users]")?;
     let shown = Arc::downgrade(&people);
-    every(FIGURES, node, move |_| {
+    every("figures of the Users role", FIGURES, node, move |_| {
         let people = shown.upgrade();
         async move {
             match people {
@@ -120,13 +120,13 @@ pub(super) fn exchanges(
         pbx.exchanges.iter().map(|of| line(config, of)).collect::<anyhow::Result<_>>()?;
     let password = |line: &ExchangeSettings| (line.system.clone(), line.password.clone());
     let door = InboundSettings {
-        domain: node.instance.domain.as_str().into(),
+        domain: node.apps().instance.domain.as_str().into(),
         instance: pbx.instance.as_str().into(),
-        build: node.app_settings.build_mark.clone(),
+        build: node.apps().session.build_mark.clone(),
         passwords: lines.iter().filter(|line| line.dial.is_none()).map(password).collect(),
         check_names: pbx.check_names,
     };
-    Ok(Some(Arc::new(ExchangeBackend::start(lines, door, &node.store, shutdown))))
+    Ok(Some(Arc::new(ExchangeBackend::start(lines, door, node.store(), shutdown))))
 }
 
 fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {

@@ -1,55 +1,55 @@
 //! The actor of one app connection: carries between the socket, the session and the services.
+//!
+//! It performs the actions of the session and decides nothing itself (`docs/protocol/appwebsocket.md`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
-    WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, StreamHandler, WrapFuture as _};
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::app_connection::requests::answer;
+use crate::app_connection::services::Services;
 use crate::app_connection::session_keys::OpenKey;
-use crate::app_connection::subscribers::{DataChanged, Subscribe, Unsubscribe};
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
-use crate::connection::table::{End, Finish};
 use crate::connection::timer::SessionTimer;
 use crate::core::model::ids::{Code, ConnId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
-use crate::core::session::app::event::{Action, Delivery, Event, Topics};
+use crate::core::session::app::event::{Action, Event, Topics};
 use crate::core::session::app::logged_in::FLUSH_AT;
 use crate::core::session::app::rights::{Rights, judge};
 use crate::core::session::app::session::Session;
+use crate::mailbox::NoticeReceiver;
 use crate::metrics::{self, Counter};
-use crate::node::Node;
 use crate::random;
-use crate::tenant::actor::{DomainActor, Enlist, Resign, Settle};
+use crate::tenant::actor::DomainActor;
+use crate::tenant::messages::{RegisterReceiver, RemoveReceiver, Settle};
+use crate::tenant::subscribers::{Subscribe, Unsubscribe};
 
-/// What the connection is in one of its domains.
+/// How the connection is registered with one of its domains as a receiver of notices.
 #[derive(Default)]
-struct Standing {
-    domain: Option<Addr<DomainActor>>,
-    acts: bool,
+struct Receiving {
+    tenant: Option<Addr<DomainActor>>,
+    acts_as_users: bool,
     waits_for: Vec<Code>,
 }
 
 /// The actor of one app connection.
 pub struct AppActor {
-    node: Arc<Node>,
+    services: Arc<Services>,
     conn: ConnId,
     source: SourceKey,
     session: Session,
-    line: ConnectionHandle,
+    handle: ConnectionHandle,
     joiner: FragmentJoiner,
-    standings: HashMap<DomainName, Standing>,
-    alarm: SessionTimer,
+    receiving: HashMap<DomainName, Receiving>,
+    timer: SessionTimer,
     closed: Option<Close>,
-    /// Questions and flushes that the session waits for.
+    /// Answers and flushes that the session waits for.
     awaited: usize,
     /// It ends as soon as there are none.
     finishing: bool,
@@ -59,20 +59,20 @@ pub struct AppActor {
 
 impl AppActor {
     /// For a connection that was opened just now.
-    pub fn new(node: Arc<Node>, conn: ConnId, source: SourceKey, line: ConnectionHandle) -> Self {
+    pub fn new(services: Arc<Services>, conn: ConnId, source: SourceKey, handle: ConnectionHandle) -> Self {
         let mut entropy = [0; 32];
         random::fill(&mut entropy);
         let session = Session::new(clock::now(), entropy);
-        let (joiner, standings) = (FragmentJoiner::default(), HashMap::new());
+        let (joiner, receiving) = (FragmentJoiner::default(), HashMap::new());
         Self {
-            node,
+            services,
             conn,
             source,
             session,
-            line,
+            handle,
             joiner,
-            standings,
-            alarm: SessionTimer::default(),
+            receiving,
+            timer: SessionTimer::default(),
             closed: None,
             awaited: 0,
             finishing: false,
@@ -80,17 +80,17 @@ impl AppActor {
         }
     }
 
-    fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
-        let node = Arc::clone(&self.node);
+    pub(super) fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
+        let services = Arc::clone(&self.services);
         let mut actions = Vec::new();
-        self.session.on(event, clock::now(), &node.app_settings, &mut actions);
+        self.session.on(event, clock::now(), &services.session, &mut actions);
         for action in actions {
             self.perform(action, ctx);
         }
         self.set_timer(ctx);
     }
 
-    /// The session hears what it has waited for.
+    /// The session gets what it has waited for.
     fn feed_awaited(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
         self.awaited -= 1;
         self.feed(event, ctx);
@@ -110,14 +110,14 @@ impl AppActor {
             Action::Send(text) => {
                 // Long ones go one after another, each when the one before has left.
                 if text.len() >= FLUSH_AT {
-                    self.line.pace(text.len());
+                    self.handle.exempt(text.len());
                 }
                 ctx.text(text);
             }
             Action::Flush => {
-                let emptied = self.line.emptied().into_actor(self);
+                let flushed = self.handle.flushed().into_actor(self);
                 self.awaited += 1;
-                ctx.spawn(emptied.map(|(), users, ctx| users.feed_awaited(Event::Flushed, ctx)));
+                ctx.spawn(flushed.map(|(), app, ctx| app.feed_awaited(Event::Flushed, ctx)));
             }
             Action::Follow(topics) => self.follow(topics, ctx),
             Action::Ping(payload) => ctx.ping(&payload),
@@ -125,99 +125,113 @@ impl AppActor {
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
             Action::LoginFailed => {
                 tracing::info!("log-in failed");
-                self.node.codes.attempt_limiter().failed_login(self.source);
+                self.services.registration.attempt_limiter().failed_login(self.source);
             }
             Action::Enlist(rights) => {
                 metrics::count(Counter::LogIn);
                 tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
-                self.line.allow(self.node.app_settings.longest_after);
-                self.enlist(rights.domain, |_| {}, ctx);
+                self.handle.allow(self.services.session.longest_after);
+                self.register(rights.domain, |_| {}, ctx);
             }
             Action::Ask(number, ask) => {
                 let Some(rights) = self.session.rights().cloned() else { return };
-                let answer = answer(Arc::clone(&self.node), rights, ask).into_actor(self);
+                let answer = answer(Arc::clone(&self.services), rights, ask).into_actor(self);
                 self.awaited += 1;
-                ctx.spawn(
-                    answer.map(move |answer, users, ctx| users.feed_awaited(Event::Answered(number, answer), ctx)),
-                );
+                ctx.spawn(answer.map(move |answer, app, ctx| app.feed_awaited(Event::Answered(number, answer), ctx)));
             }
-            Action::Act(domain) => self.enlist(domain, |standing| standing.acts = true, ctx),
-            Action::Await(domain, code) => self.enlist(domain, |standing| standing.waits_for.push(code), ctx),
+            Action::Act(domain) => self.register(domain, |receiving| receiving.acts_as_users = true, ctx),
+            Action::Await(domain, code) => self.register(domain, |receiving| receiving.waits_for.push(code), ctx),
             Action::Settle(domain, codes) => {
-                if let Some(standing) = self.standings.get_mut(&domain) {
-                    standing.waits_for.retain(|code| !codes.contains(code));
-                    if let Some(domain) = &standing.domain {
-                        domain.do_send(Settle(self.conn, codes));
+                if let Some(receiving) = self.receiving.get_mut(&domain) {
+                    receiving.waits_for.retain(|code| !codes.contains(code));
+                    if let Some(tenant) = &receiving.tenant {
+                        tenant.do_send(Settle(self.conn, codes));
                     }
                 }
             }
         }
     }
 
-    /// Nothing that is asked from now on is read before the registry knows.
+    /// Nothing that is asked from now on is read before the subscription stands.
     fn follow(&self, Topics { devices, unassigned_devices, domains }: Topics, ctx: &mut WebsocketContext<Self>) {
         let Some(rights) = self.session.rights() else { return };
-        let devices_of = devices.map(|selection| self.node.codes.domains_of(rights, &selection)).unwrap_or_default();
-        let users = ctx.address().recipient();
-        let watch =
-            self.node.registry.send(Subscribe { conn: self.conn, users, devices_of, unassigned_devices, domains });
-        ctx.wait(watch.into_actor(self).map(|known, users, ctx| {
-            if known.is_err() {
-                users.feed(Event::End(Close::Stopping), ctx);
+        let devices_of =
+            devices.map(|selection| self.services.registration.domains_of(rights, &selection)).unwrap_or_default();
+        let app = ctx.address().recipient();
+        let subscription = Subscribe { conn: self.conn, app, devices_of, unassigned_devices, domains };
+        let subscribed = self.services.directory.subscribe(subscription);
+        ctx.wait(subscribed.into_actor(self).map(|subscribed, app, ctx| {
+            if !subscribed {
+                app.feed(Event::End(Close::Stopping), ctx);
             }
         }));
     }
 
     fn verify(&self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
-        let node = Arc::clone(&self.node);
+        let services = Arc::clone(&self.services);
         let verify = async move {
             let domain = match DomainName::parse(&login.domain) {
                 // A store that is away fails the log-in of a domain, never lets it pass.
-                Ok(name) => node.tenants.find(&name).await.ok().flatten(),
+                Ok(name) => services.tenants.find(&name).await.ok().flatten(),
                 Err(_) => None,
             };
-            judge(&login, &challenge, &node.instance, domain.as_deref())
+            judge(&login, &challenge, &services.instance, domain.as_deref())
         };
-        ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, users, ctx| {
+        ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, app, ctx| {
             let key = Secret::new(random::guid());
-            users.key = rights.as_ref().map(|rights| users.node.keys.insert(&key, rights));
-            users.feed(Event::Verified(rights.map(Box::new), key), ctx);
+            app.key = rights.as_ref().map(|rights| app.services.keys.insert(&key, rights));
+            app.feed(Event::Verified(rights.map(Box::new), key), ctx);
         }));
     }
 
-    /// Changes the standing in a domain and tells its actor.
-    fn enlist(&mut self, name: DomainName, change: impl FnOnce(&mut Standing), ctx: &mut WebsocketContext<Self>) {
-        let standing = self.standings.entry(name.clone()).or_default();
-        let known_codes = standing.waits_for.len();
-        change(standing);
-        if standing.domain.is_some() {
-            // The actor knows the older codes already.
-            let news = standing.waits_for[known_codes..].to_vec();
-            return self.tell(&name, news, ctx);
+    /// Registers the connection with a domain as a receiver of notices, or changes what it receives.
+    fn register(&mut self, name: DomainName, change: impl FnOnce(&mut Receiving), ctx: &mut WebsocketContext<Self>) {
+        let receiving = self.receiving.entry(name.clone()).or_default();
+        let known_codes = receiving.waits_for.len();
+        change(receiving);
+        if receiving.tenant.is_some() {
+            // The tenant knows the older codes already.
+            let new_codes = receiving.waits_for[known_codes..].to_vec();
+            return self.send_registration(&name, new_codes, ctx);
         }
-        let node = Arc::clone(&self.node);
-        let find = async move { (node.domain(&name).await, name) };
-        ctx.wait(find.into_actor(self).map(|(domain, name), users, ctx| {
-            let Some(standing) = users.standings.get_mut(&name) else { return };
-            standing.domain = domain;
-            let codes = standing.waits_for.clone();
-            users.tell(&name, codes, ctx);
+        let services = Arc::clone(&self.services);
+        let find = async move { (services.directory.find(&name).await, name) };
+        ctx.wait(find.into_actor(self).map(|(tenant, name), app, ctx| {
+            let Some(receiving) = app.receiving.get_mut(&name) else { return };
+            receiving.tenant = tenant;
+            let codes = receiving.waits_for.clone();
+            app.send_registration(&name, codes, ctx);
         }));
     }
 
-    fn tell(&self, name: &DomainName, waits_for: Vec<Code>, ctx: &mut WebsocketContext<Self>) {
-        let Some((standing, rights)) = self.standings.get(name).zip(self.session.rights()) else { return };
-        if let Some(domain) = &standing.domain {
-            let (requester, users) = (rights.requester.clone(), ctx.address());
-            domain.do_send(Enlist { conn: self.conn, users, requester, acts: standing.acts, waits_for });
+    fn send_registration(&self, name: &DomainName, waits_for: Vec<Code>, ctx: &mut WebsocketContext<Self>) {
+        let Some((receiving, rights)) = self.receiving.get(name).zip(self.session.rights()) else { return };
+        if let Some(tenant) = &receiving.tenant {
+            let (requester, app) = (rights.requester.clone(), ctx.address().recipient());
+            let acts_as_users = receiving.acts_as_users;
+            tenant.do_send(RegisterReceiver(self.conn, NoticeReceiver { app, requester, acts_as_users, waits_for }));
         }
+    }
+
+    /// The actor of a tenant is gone; a new one takes its place.
+    pub(super) fn rejoin(&mut self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
+        if let Some(receiving) = self.receiving.get_mut(&name) {
+            receiving.tenant = None;
+            self.register(name, |_| {}, ctx);
+        }
+    }
+
+    /// Ends the connection as soon as no answer is owed.
+    pub(super) fn finish(&mut self, ctx: &mut WebsocketContext<Self>) {
+        self.finishing = true;
+        self.finish_if_idle(ctx);
     }
 
     fn set_timer(&mut self, ctx: &mut WebsocketContext<Self>) {
-        let Some(due) = self.session.deadline(&self.node.app_settings) else { return };
-        self.alarm.set(due, ctx, |users: &mut Self, ctx| {
-            users.alarm.has_rung();
-            users.feed(Event::Tick, ctx);
+        let Some(due) = self.session.deadline(&self.services.session) else { return };
+        self.timer.set(due, ctx, |app: &mut Self, ctx| {
+            app.timer.has_fired();
+            app.feed(Event::Tick, ctx);
         });
     }
 
@@ -232,23 +246,23 @@ impl Actor for AppActor {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.node.roster.enrol(self.conn, ctx.address());
+        self.services.connections.register_app(self.conn, ctx.address().recipient());
         self.set_timer(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.node.registry.do_send(Unsubscribe(self.conn));
-        metrics::count(Counter::AppClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
-        for domain in self.standings.values().filter_map(|s| s.domain.as_ref()) {
-            domain.do_send(Resign(self.conn));
+        self.services.directory.unsubscribe(Unsubscribe(self.conn));
+        metrics::count(Counter::AppClosed(self.closed.or(self.handle.fault()).unwrap_or(Close::ByPeer)));
+        for tenant in self.receiving.values().filter_map(|receiving| receiving.tenant.as_ref()) {
+            tenant.do_send(RemoveReceiver(self.conn));
         }
-        self.node.roster.withdraw(self.conn);
+        self.services.connections.remove(self.conn);
     }
 }
 
 impl StreamHandler<Result<ws::Message, ProtocolError>> for AppActor {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
-        let Some(incoming) = self.joiner.take(item, &self.line) else { return };
+        let Some(incoming) = self.joiner.take(item, &self.handle) else { return };
         match incoming {
             Incoming::Text(text) => self.feed(Event::Text(&text), ctx),
             Incoming::Pong(payload) => self.feed(Event::Pong(&payload), ctx),
@@ -256,65 +270,6 @@ impl StreamHandler<Result<ws::Message, ProtocolError>> for AppActor {
             Incoming::Close => self.feed(Event::End(Close::ByPeer), ctx),
             Incoming::Binary(_) => self.feed(Event::End(Close::WrongKind), ctx),
             Incoming::Fault(close) => self.feed(Event::End(close), ctx),
-        }
-    }
-}
-
-impl Handler<End> for AppActor {
-    type Result = ();
-
-    fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
-        self.feed(Event::End(close), ctx);
-    }
-}
-
-impl Handler<Finish> for AppActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) {
-        self.finishing = true;
-        self.finish_if_idle(ctx);
-    }
-}
-
-impl Handler<DataChanged> for AppActor {
-    type Result = ();
-
-    fn handle(&mut self, DataChanged(news): DataChanged, ctx: &mut Self::Context) {
-        self.feed(Event::DataChange(news), ctx);
-    }
-}
-
-/// Notices from the mailbox of a domain.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Deliver {
-    /// The domain.
-    pub domain: DomainName,
-    /// The notices with their devices.
-    pub deliveries: Vec<Delivery>,
-}
-
-impl Handler<Deliver> for AppActor {
-    type Result = ();
-
-    fn handle(&mut self, Deliver { domain, deliveries }: Deliver, ctx: &mut Self::Context) {
-        self.feed(Event::Deliver(&domain, deliveries), ctx);
-    }
-}
-
-/// The actor of this domain is gone; a new one takes its place.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Reenlist(pub DomainName);
-
-impl Handler<Reenlist> for AppActor {
-    type Result = ();
-
-    fn handle(&mut self, Reenlist(name): Reenlist, ctx: &mut Self::Context) {
-        if let Some(standing) = self.standings.get_mut(&name) {
-            standing.domain = None;
-            self.enlist(name, |_| {}, ctx);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Who answers which question of an app session.
+//! Who answers which request of an app session (`docs/protocol/devices-api.md`).
 
 use std::sync::Arc;
 
+use crate::app_connection::services::Services;
 use crate::core::model::ids::DeviceKey;
 use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::sysclient::tunnel::request::Draft;
@@ -9,14 +10,13 @@ use crate::core::session::app::event::{Answer, Ask};
 use crate::core::session::app::rights::Rights;
 use crate::core::session::device::event::TunnelRequest;
 use crate::device::tunnel::{self, FetchError};
-use crate::node::Node;
 
 /// Longest body of an `HttpGet`, in bytes (`docs/protocol/devices-api.md` 3.5).
 const FETCH_MAX: usize = 1024 * 1024;
 
-/// Answers a question within the rights of its connection.
-pub(super) async fn answer(node: Arc<Node>, rights: Rights, ask: Ask) -> Answer {
-    let (codes, rights) = (&node.codes, &rights);
+/// Answers a request within the rights of its connection.
+pub(super) async fn answer(services: Arc<Services>, rights: Rights, ask: Ask) -> Answer {
+    let (codes, rights) = (&services.registration, &rights);
     let answer = match ask {
         Ask::Categories { domain, device_type } => codes.categories(rights, domain, device_type.as_deref()).await,
         Ask::Code { domain, category, sip, rollout } => codes.issue(rights, domain, &category, sip, rollout).await,
@@ -24,8 +24,8 @@ pub(super) async fn answer(node: Arc<Node>, rights: Rights, ask: Ask) -> Answer 
         Ask::Named(device) => codes.named(rights, &device).await,
         Ask::Ports(device) => codes.ports(rights, &device).await,
         Ask::RemovePort { device, port } => codes.remove_port(rights, &device, &port).await,
-        Ask::Fetch { device, target } => fetch(&node, rights, &device, target).await,
-        Ask::Domains => Ok(codes.domains(rights, &node.instance.domain)),
+        Ask::Fetch { device, target } => fetch(&services, rights, &device, target).await,
+        Ask::Domains => Ok(codes.domains(rights, &services.instance.domain)),
         Ask::Unassigned => codes.unassigned(rights).await,
         Ask::List(selection) => codes.list(rights, selection).await,
         Ask::More(walk) => codes.page(walk).await,
@@ -47,8 +47,8 @@ impl From<FetchError> for ApiError {
 }
 
 /// Asks a device within the rights for something that it serves. How long that takes is bounded by the timers of the tunnel.
-async fn fetch(node: &Arc<Node>, rights: &Rights, device: &DeviceKey, target: String) -> Result<Answer, ApiError> {
-    let (domain, view) = node.codes.within(rights, device).await?;
+async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target: String) -> Result<Answer, ApiError> {
+    let (domain, view) = services.registration.within(rights, device).await?;
     if !view.online {
         return Err(ApiError::Offline);
     }
@@ -57,7 +57,7 @@ async fn fetch(node: &Arc<Node>, rights: &Rights, device: &DeviceKey, target: St
     let draft = Draft::new("GET", &target, &fields, false).and_then(|draft| draft.with_body(&[]));
     let (bytes, expects) = draft.map_err(|_| ApiError::BadRequest)?;
     let request = TunnelRequest { bytes, expects };
-    let fetched = tunnel::fetch(node, &domain.name, device.clone(), request, FETCH_MAX).await?;
+    let fetched = tunnel::fetch(&services.directory, &domain.name, device.clone(), request, FETCH_MAX).await?;
     Ok(Answer::Fetched {
         status: fetched.status,
         content_type: fetched.content_type.map(Into::into),

@@ -12,15 +12,6 @@ use super::{ConfigError, source};
 /// How our variables begin.
 pub(super) const PREFIX: &str = "PROVBROKER__";
 
-/// Keys whose value never goes into an error line, wherever they are.
-const SECRETS: [&str; 8] =
-    ["password", "admin_password", "auto_token", "client_secret", "credential", "master_key", "secret", "url"];
-
-/// Whether the value of this key (with or without its section) may be a secret.
-pub(super) fn is_secret(key: &str) -> bool {
-    SECRETS.contains(&key.rsplit('.').next().unwrap_or(key))
-}
-
 /// The variable of a key such as `server.listen`.
 pub(super) fn name_of(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").to_uppercase())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::section;
+use super::section::section;
 use super::values::humantime_text;
 use crate::core::model::accounts::{AccountName, Identity, Role};
 use crate::core::model::ids::{DomainName, Secret};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Account, Pages, samples};
+use super::section::section;
 use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::model::ids::{DomainName, Secret};
 
@@ -19,24 +20,6 @@ pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";
 
 /// Password of the example domain as it is delivered; worth a warning anywhere but on loopback.
 pub const DEFAULT_DOMAIN_PASSWORD: &str = "domain-secret";
-
-/// Declares a section: the struct that serde reads and its defaults, so that no key can go without one.
-macro_rules! section {
-    ($(#[$of:meta])* $name:ident { $($(#[$on:meta])* $key:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$of])*
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$on])* pub $key: $type,)* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($key: $default,)* }
-            }
-        }
-    };
-}
-
-pub(super) use section;
 
 mod limits;
 mod users;

@@ -1,7 +1,16 @@
 //! Reads the text of a configuration file and says where a mistake is.
 
+use super::ConfigError;
 use super::sections::Config;
-use super::{ConfigError, environment};
+
+/// Keys whose value never goes into an error line, wherever they are.
+const SECRETS: [&str; 8] =
+    ["password", "admin_password", "auto_token", "client_secret", "credential", "master_key", "secret", "url"];
+
+/// Whether the value of this key (with or without its section) may be a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key.rsplit('.').next().unwrap_or(key))
+}
 
 /// Reads a file; unknown keys, wrong types and wrong forms are errors with line, column and key.
 pub(super) fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
@@ -17,7 +26,7 @@ pub(super) fn parse(text: &str, place: &str) -> Result<Config, ConfigError> {
 /// What to say of a key that cannot be read, without repeating a secret.
 pub(super) fn describe(key: Option<&str>, message: &str) -> String {
     match key {
-        Some(key) if environment::is_secret(key) && message.starts_with("invalid") => {
+        Some(key) if is_secret(key) && message.starts_with("invalid") => {
             format!("{key}: must be text in quotes")
         }
         Some(key) if message.starts_with("unknown field") => format!("{key}: {message}; correct or remove it"),

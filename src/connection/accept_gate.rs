@@ -1,7 +1,8 @@
 //! The gate of connections: a service in front of TLS and HTTP.
 //!
-//! A connection goes on at once, or waits for its turn with nothing but its socket, or is sent away. Nothing is parsed before
-//! it has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded or over.
+//! A connection goes on at once, or waits for its turn with nothing but its socket, or is rejected. Nothing is parsed before it
+//! has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded or over. Who may
+//! go on is decided by [`crate::admission`].
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -27,23 +28,23 @@ use crate::core::policy::limits::{PerSecond, SourceKey};
 const HANDSHAKE: Duration = Duration::from_secs(6);
 
 /// How often each thread measures how long it takes for everything that is ready.
-const LAPS_EVERY: Duration = Duration::from_millis(20);
+const MEASURE_EVERY: Duration = Duration::from_millis(20);
 
-/// Answers in a second that one thread gives to those whom it sends away. Beyond, they cost more than they are worth: whoever
+/// Answers in a second that one thread gives to those whom it rejects. Beyond, they cost more than they are worth: whoever
 /// is not answered is cut.
 const ANSWERS_PER_SECOND: u32 = 200;
 
 /// In front of the service that `inner` makes.
 pub struct Gate<F> {
     inner: F,
-    governor: Arc<AdmissionController>,
+    admission: Arc<AdmissionController>,
     plain: bool,
 }
 
 impl<F> Gate<F> {
     /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
-    pub const fn new(inner: F, governor: Arc<AdmissionController>, plain: bool) -> Self {
-        Self { inner, governor, plain }
+    pub const fn new(inner: F, admission: Arc<AdmissionController>, plain: bool) -> Self {
+        Self { inner, admission, plain }
     }
 }
 
@@ -66,13 +67,13 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let (governor, plain) = (Arc::clone(&self.governor), self.plain);
+        let (admission, plain) = (Arc::clone(&self.admission), self.plain);
         let inner = self.inner.new_service(());
         let make = move |inner: Result<F::Service, F::InitError>| {
             let inner = Rc::new(inner?);
-            actix_rt::spawn(measure_laps(Arc::downgrade(&governor)));
+            actix_rt::spawn(measure_loop_time(Arc::downgrade(&admission)));
             let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
-            Ok(Guarded { inner, governor, answers })
+            Ok(Guarded { inner, admission, answers })
         };
         inner.map(make).boxed_local()
     }
@@ -81,7 +82,7 @@ where
 /// The gate of one worker.
 pub struct Guarded<S> {
     inner: Rc<S>,
-    governor: Arc<AdmissionController>,
+    admission: Arc<AdmissionController>,
     answers: Rc<RefCell<PerSecond>>,
 }
 
@@ -104,14 +105,14 @@ where
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         // Never negative while it is open.
         let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
-        match self.governor.connection(SourceKey::from(address), descriptor) {
+        match self.admission.connection(SourceKey::from(address), descriptor) {
             Passage::Now(permit) => serve(self.inner.call((io, peer)), permit).boxed_local(),
             Passage::Later(turn) => {
-                let (inner, governor) = (Rc::clone(&self.inner), Arc::clone(&self.governor));
+                let (inner, admission) = (Rc::clone(&self.inner), Arc::clone(&self.admission));
                 let answers = Rc::clone(&self.answers);
                 let wait = async move {
-                    let Some(permit) = turn.come().await else {
-                        send_away(&io, &governor, &answers);
+                    let Some(permit) = turn.wait().await else {
+                        reject(&io, &admission, &answers);
                         return Ok(());
                     };
                     // In a box of its own, so that one who waits does not hold the place for it.
@@ -120,7 +121,7 @@ where
                 wait.boxed_local()
             }
             Passage::Refused => {
-                send_away(&io, &self.governor, &self.answers);
+                reject(&io, &self.admission, &self.answers);
                 ready(Ok(())).boxed_local()
             }
         }
@@ -136,18 +137,18 @@ async fn serve<T>(serving: impl Future<Output = T>, permit: Permit<SourceKey>) -
     serving.await
 }
 
-async fn measure_laps(governor: Weak<AdmissionController>) {
+async fn measure_loop_time(admission: Weak<AdmissionController>) {
     loop {
-        sleep(LAPS_EVERY).await;
-        let lap = Stopwatch::start();
+        sleep(MEASURE_EVERY).await;
+        let watch = Stopwatch::start();
         yield_now().await;
-        let Some(governor) = governor.upgrade() else { return };
-        governor.lap(lap.elapsed());
+        let Some(admission) = admission.upgrade() else { return };
+        admission.record_loop_time(watch.elapsed());
     }
 }
 
 /// Says when to come back, as far as that costs no more than a few calls of the kernel.
-fn send_away(io: &TcpStream, governor: &AdmissionController, answers: &RefCell<PerSecond>) {
+fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<PerSecond>) {
     let socket = socket2::SockRef::from(io);
     if answers.borrow_mut().take(clock::now()).is_err() {
         // A reset: the shortest of ends. If it cannot be had, the socket is closed in the usual way.
@@ -156,7 +157,7 @@ fn send_away(io: &TcpStream, governor: &AdmissionController, answers: &RefCell<P
     }
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        governor.retry_after().as_secs().max(1)
+        admission.retry_after().as_secs().max(1)
     );
     // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it comes back
     // sooner; that is all.

@@ -1,4 +1,5 @@
-//! What the actor of a connection and the task of its socket tell each other.
+//! What the actor of a connection and the task of its socket share: the limit for messages, the reason of an end, and what
+//! counts against the send window. Both run on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::core::protocol::close::Close;
 
-/// What actor and socket task tell each other about one connection.
+/// What actor and socket task share about one connection.
 #[derive(Debug, Clone)]
 pub struct ConnectionHandle(Rc<Shared>);
 
@@ -18,13 +19,13 @@ struct Shared {
     /// Why the socket side ended the connection, if it did.
     fault: Cell<Option<Close>>,
     /// Bytes on the way that do not count against [`super::socket::Bounds::window`].
-    paced: Cell<usize>,
-    /// Who waits until everything has left.
+    exempt: Cell<usize>,
+    /// Who waits until everything has been written.
     waiting: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl ConnectionHandle {
-    /// A line with this limit for messages to begin with.
+    /// For a connection with this limit for messages to begin with.
     pub fn new(longest: usize) -> Self {
         Self(Rc::new(Shared { longest: Cell::new(longest), ..Shared::default() }))
     }
@@ -39,41 +40,43 @@ impl ConnectionHandle {
         self.0.fault.get()
     }
 
+    /// Longest message allowed now, in bytes.
     pub(super) fn longest(&self) -> usize {
         self.0.longest.get()
     }
 
-    pub(super) fn paced(&self) -> usize {
-        self.0.paced.get()
+    /// Bytes that do not count against the send window.
+    pub(super) fn exempted(&self) -> usize {
+        self.0.exempt.get()
     }
 
     /// The socket side ends the connection for this reason.
-    pub(super) fn break_off(&self, close: Close) {
+    pub(super) fn set_fault(&self, close: Close) {
         self.0.fault.set(Some(close));
     }
 
-    /// So many bytes of what is sent next are paced by the actor, which waits with [`ConnectionHandle::emptied`] before it sends more of
-    /// the kind. They do not count as what a peer that does not read has piled up; the time for writing holds for them too.
-    pub fn pace(&self, bytes: usize) {
-        self.0.paced.set(self.0.paced.get() + bytes);
+    /// So many bytes of what is sent next do not count against the send window, because the actor waits with
+    /// [`ConnectionHandle::flushed`] before it sends more of the kind. The time for writing holds for them too.
+    pub fn exempt(&self, bytes: usize) {
+        self.0.exempt.set(self.0.exempt.get() + bytes);
     }
 
     /// Ends when everything that was sent until now has been written; never, if the connection ends before.
-    pub fn emptied(&self) -> impl Future<Output = ()> + use<> {
-        let (tell, told) = oneshot::channel();
-        self.0.waiting.borrow_mut().push(tell);
+    pub fn flushed(&self) -> impl Future<Output = ()> + use<> {
+        let (sender, written) = oneshot::channel();
+        self.0.waiting.borrow_mut().push(sender);
         async move {
-            if told.await.is_err() {
+            if written.await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
     /// Everything has been written.
-    pub(super) fn is_empty(&self) {
-        self.0.paced.set(0);
+    pub(super) fn mark_flushed(&self) {
+        self.0.exempt.set(0);
         for waiting in self.0.waiting.take() {
-            // Who waits no longer need not know.
+            // The receiver may have gone away.
             let _ = waiting.send(());
         }
     }

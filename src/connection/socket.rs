@@ -2,8 +2,9 @@
 //!
 //! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound what a
 //! frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds the
-//! actor frame by frame through a [`FrameGuard`], writes what the actor says, cuts a peer that does not read, and lingers
-//! after a close so that the close frame arrives. It knows nothing of the protocols spoken.
+//! actor frame by frame through a [`FrameGuard`], writes what the actor sends, cuts a peer that does not read, and lingers
+//! after a close so that the close frame arrives. It must not know the protocols that are spoken; the frame layer is that of
+//! `docs/protocol/sysclient.md` 1.2 and `docs/protocol/appwebsocket.md` section 1.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -75,7 +76,7 @@ pub struct FragmentJoiner(Option<Box<(bool, Vec<u8>)>>);
 
 impl FragmentJoiner {
     /// Takes what the context delivers; `None` while a message is incomplete.
-    pub fn take(&mut self, message: Result<Message, ProtocolError>, line: &ConnectionHandle) -> Option<Incoming> {
+    pub fn take(&mut self, message: Result<Message, ProtocolError>, handle: &ConnectionHandle) -> Option<Incoming> {
         use actix_http::ws::Item;
         Some(match message {
             Ok(Message::Binary(bytes)) => Incoming::Binary(bytes),
@@ -100,7 +101,7 @@ impl FragmentJoiner {
                 }
             }
             // The guard has let the frame pass, so what is left is text that is not UTF-8.
-            Err(_) => Incoming::Fault(line.fault().unwrap_or(Close::Malformed)),
+            Err(_) => Incoming::Fault(handle.fault().unwrap_or(Close::Malformed)),
         })
     }
 
@@ -131,7 +132,7 @@ pub fn run<T, A, H>(
     io: T,
     opening: Opening,
     actor: A,
-    line: ConnectionHandle,
+    handle: ConnectionHandle,
     bounds: Bounds,
     held: H,
 ) -> impl Future<Output = ()>
@@ -144,7 +145,7 @@ where
     let inbound = Inbound {
         io: Rc::clone(&io),
         guard: FrameGuard::new(bounds.speech),
-        line: line.clone(),
+        handle: handle.clone(),
         rest: opening.first,
         codec: Codec::new().max_size(bounds.longest),
         frame: BytesMut::new(),
@@ -161,7 +162,7 @@ where
         queued: opening.answer.len(),
         queue: Some(opening.answer).filter(|answer| !answer.is_empty()).into_iter().collect(),
         bounds,
-        line,
+        handle,
         timer: None,
         may_discard: LINGER_BYTES,
         _held: held,
@@ -172,7 +173,7 @@ where
 struct Inbound<T> {
     io: Rc<RefCell<T>>,
     guard: FrameGuard,
-    line: ConnectionHandle,
+    handle: ConnectionHandle,
     /// What was read and not looked at yet.
     rest: Bytes,
     codec: Codec,
@@ -191,10 +192,10 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                     _ => return Poll::Ready(None),
                 }
             }
-            let seen = match self.guard.look(&self.rest, self.line.longest() as u64) {
+            let seen = match self.guard.look(&self.rest, self.handle.longest() as u64) {
                 Ok(seen) => seen,
                 Err(close) => {
-                    self.line.break_off(close);
+                    self.handle.set_fault(close);
                     return Poll::Ready(Some(Err(ProtocolError::Overflow)));
                 }
             };
@@ -265,7 +266,7 @@ struct Outbound<T, S, H> {
     queue: VecDeque<Bytes>,
     queued: usize,
     bounds: Bounds,
-    line: ConnectionHandle,
+    handle: ConnectionHandle,
     /// Runs while the peer takes nothing although something waits, and after the close.
     timer: Option<Pin<Box<Sleep>>>,
     may_discard: usize,
@@ -277,7 +278,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
 {
-    /// Takes what the actor says, as much as may wait.
+    /// Takes the output of the actor, as much as may wait.
     fn poll_actor(&mut self, cx: &mut Context<'_>) {
         while let Some(actor) = &mut self.actor {
             match actor.as_mut().poll_next(cx) {
@@ -295,7 +296,7 @@ where
     }
 
     fn is_piled_up(&self) -> bool {
-        self.queued > self.bounds.window + self.line.paced()
+        self.queued > self.bounds.window + self.handle.exempted()
     }
 
     /// Writes what waits; an error is the end of the connection.
@@ -356,7 +357,7 @@ where
         match this.poll_write(cx) {
             Poll::Ready(Ok(())) if this.actor.is_some() => {
                 this.timer = None;
-                this.line.is_empty();
+                this.handle.mark_flushed();
                 // Hours may pass before the next one.
                 this.queue = VecDeque::new();
                 return Poll::Pending;
@@ -369,7 +370,7 @@ where
             Poll::Pending => {}
         }
         if this.is_piled_up() || this.timed_out(this.bounds.write_timeout, cx) {
-            this.line.break_off(Close::NotReading);
+            this.handle.set_fault(Close::NotReading);
             this.actor = None;
             return Poll::Ready(());
         }

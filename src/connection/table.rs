@@ -1,28 +1,19 @@
-//! Every open connection of this node: how many there may be, and where each is reached. How they are all ended is in
-//! [`crate::node::draining`].
+//! Every open connection of this node: how many there may be, and where the actor of each is reached.
+//!
+//! It keeps recipients and knows neither the actors nor what they speak. In which order all of them end is in
+//! `src/node/draining.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Addr, Message};
+use actix::Recipient;
 
-use crate::app_connection::actor::AppActor;
+use crate::connection::messages::{AppMessage, DeviceMessage, DeviceRecipient};
 use crate::core::model::ids::ConnId;
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::close::Close;
-use crate::device::actor::DeviceActor;
 use crate::metrics::{self, Counter, Gauge, Held, Peer};
-
-/// Ends a connection for a reason from outside its protocol.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct End(pub Close);
-
-/// The server stops: ends a connection with [`Close::Stopping`] as soon as what is under way on it is finished.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Finish;
 
 /// Bounds on the number of connections.
 #[derive(Debug, Clone, Copy)]
@@ -35,32 +26,34 @@ pub struct Capacity {
     pub unassigned: usize,
 }
 
-/// The actor of a connection.
+/// The actor of an open connection.
 #[derive(Clone)]
 pub(crate) enum OpenConnection {
-    DeviceActor(Addr<DeviceActor>),
-    App(Addr<AppActor>),
+    Device(DeviceRecipient),
+    App(Recipient<AppMessage>),
 }
 
 impl OpenConnection {
-    pub(super) const fn peer(&self) -> Peer {
+    const fn peer(&self) -> Peer {
         match self {
-            Self::DeviceActor(_) => Peer::Device,
+            Self::Device(_) => Peer::Device,
             Self::App(_) => Peer::App,
         }
     }
 
+    /// Ends the connection as soon as what is under way on it is finished.
     pub(crate) fn finish(&self) {
         match self {
-            Self::DeviceActor(phone) => phone.do_send(Finish),
-            Self::App(app) => app.do_send(Finish),
+            Self::Device(device) => device.do_send(DeviceMessage::Finish),
+            Self::App(app) => app.do_send(AppMessage::Finish),
         }
     }
 
+    /// Ends the connection now.
     pub(crate) fn end(&self, close: Close) {
         match self {
-            Self::DeviceActor(phone) => phone.do_send(End(close)),
-            Self::App(app) => app.do_send(End(close)),
+            Self::Device(device) => device.do_send(DeviceMessage::End(close)),
+            Self::App(app) => app.do_send(AppMessage::End(close)),
         }
     }
 }
@@ -101,24 +94,24 @@ impl ConnectionTable {
         free.then(|| {
             metrics::count(Counter::Accepted(peer));
             let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
-            ConnectionSlot { roster: Arc::clone(self), conn, _counted: metrics::hold(Gauge::Connections(peer)) }
+            ConnectionSlot { table: Arc::clone(self), conn, _counted: metrics::hold(Gauge::Connections(peer)) }
         })
     }
 
     /// The actor of an app connection can be ended from now on.
-    pub fn enrol(&self, conn: ConnId, app: Addr<AppActor>) {
+    pub fn register_app(&self, conn: ConnId, app: Recipient<AppMessage>) {
         self.with(|t| t.connections.insert(conn, OpenConnection::App(app)));
     }
 
     /// The actor of a device connection can be found and ended from now on.
-    pub fn enrol_phone(&self, conn: ConnId, phone: Addr<DeviceActor>) {
-        self.with(|t| t.connections.insert(conn, OpenConnection::DeviceActor(phone)));
+    pub fn register_device(&self, conn: ConnId, device: DeviceRecipient) {
+        self.with(|t| t.connections.insert(conn, OpenConnection::Device(device)));
     }
 
     /// The device connection with this number.
-    pub fn phone(&self, conn: ConnId) -> Option<Addr<DeviceActor>> {
+    pub fn device(&self, conn: ConnId) -> Option<DeviceRecipient> {
         self.with(|t| match t.connections.get(&conn) {
-            Some(OpenConnection::DeviceActor(phone)) => Some(phone.clone()),
+            Some(OpenConnection::Device(device)) => Some(Arc::clone(device)),
             Some(OpenConnection::App(_)) | None => None,
         })
     }
@@ -134,10 +127,10 @@ impl ConnectionTable {
             }
             free
         });
-        free.then(|| UnassignedSlot { roster: Arc::clone(self), source, _counted: metrics::hold(Gauge::Unassigned) })
+        free.then(|| UnassignedSlot { table: Arc::clone(self), source, _counted: metrics::hold(Gauge::Unassigned) })
     }
 
-    /// How many members there are; kept by the actors of the domains.
+    /// How many members there are; counted by the actors of the tenants.
     pub const fn members(&self) -> &Arc<AtomicU64> {
         &self.members
     }
@@ -148,22 +141,22 @@ impl ConnectionTable {
     }
 
     /// The actor of this connection has ended; its socket may linger.
-    pub fn withdraw(&self, conn: ConnId) {
+    pub fn remove(&self, conn: ConnId) {
         self.with(|t| t.connections.remove(&conn));
     }
 
     /// The actors of all connections of this kind.
-    pub(crate) fn enrolled(&self, peer: Peer) -> Vec<(ConnId, OpenConnection)> {
+    pub(crate) fn registered(&self, peer: Peer) -> Vec<(ConnId, OpenConnection)> {
         self.with(|t| {
-            let those = t.connections.iter().filter(|(_, enrolled)| enrolled.peer() == peer);
-            those.map(|(conn, enrolled)| (*conn, enrolled.clone())).collect()
+            let of_kind = t.connections.iter().filter(|(_, open)| open.peer() == peer);
+            of_kind.map(|(conn, open)| (*conn, open.clone())).collect()
         })
     }
 }
 
 /// The place of an open connection; free again when dropped.
 pub struct ConnectionSlot {
-    roster: Arc<ConnectionTable>,
+    table: Arc<ConnectionTable>,
     /// The number of the connection.
     pub conn: ConnId,
     _counted: Held,
@@ -171,7 +164,7 @@ pub struct ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.roster.with(|t| {
+        self.table.with(|t| {
             t.open -= 1;
             t.connections.remove(&self.conn);
         });
@@ -180,14 +173,14 @@ impl Drop for ConnectionSlot {
 
 /// The place of an unassigned device; free again when dropped.
 pub struct UnassignedSlot {
-    roster: Arc<ConnectionTable>,
+    table: Arc<ConnectionTable>,
     source: SourceKey,
     _counted: Held,
 }
 
 impl Drop for UnassignedSlot {
     fn drop(&mut self) {
-        self.roster.with(|t| {
+        self.table.with(|t| {
             t.unassigned_total -= 1;
             if let Some(count) = t.unassigned.get_mut(&self.source) {
                 *count -= 1;

@@ -1,4 +1,4 @@
-//! The one timer of a connection: rings at the earliest time that its session has asked for.
+//! The one timer of a connection: fires at the earliest time that its session has asked for.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use actix::{Actor, AsyncContext, SpawnHandle};
 use crate::clock;
 use crate::core::model::time::Tick;
 
-/// A timer that is moved forward when something is due earlier. One that is due later is set when it has rung.
+/// A timer that is moved forward when something is due earlier. One that is due later is set when it has fired.
 #[derive(Debug, Default)]
 pub struct SessionTimer(Option<(Tick, SpawnHandle)>);
 
 impl SessionTimer {
-    /// Rings at `due` at the latest. `ring` has to call [`SessionTimer::has_rung`].
-    pub fn set<A>(&mut self, due: Tick, ctx: &mut A::Context, ring: fn(&mut A, &mut A::Context))
+    /// Fires at `due` at the latest. `fire` has to call [`SessionTimer::has_fired`].
+    pub fn set<A>(&mut self, due: Tick, ctx: &mut A::Context, fire: fn(&mut A, &mut A::Context))
     where
         A: Actor,
         A::Context: AsyncContext<A>,
@@ -25,11 +25,11 @@ impl SessionTimer {
             ctx.cancel_future(handle);
         }
         let wait = due.since(clock::now()).max(Duration::from_millis(1));
-        self.0 = Some((due, ctx.run_later(wait, ring)));
+        self.0 = Some((due, ctx.run_later(wait, fire)));
     }
 
     /// It may be set again.
-    pub fn has_rung(&mut self) {
+    pub fn has_fired(&mut self) {
         self.0 = None;
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::table::escaped;
+use super::escape::escaped;
 use crate::core::model::root_cause::innermost;
 
 /// Why a command was not done.

@@ -10,6 +10,7 @@ mod codes;
 mod devices;
 mod domains;
 mod error;
+mod escape;
 mod jobs;
 mod output;
 mod table;

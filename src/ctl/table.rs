@@ -6,27 +6,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::call::Column;
+use super::escape::escaped;
 
 /// Members that are times.
 const TIMES: [&str; 6] = ["at", "created", "entered", "issued", "seen", "validUntil"];
 
 /// What is greater is milliseconds: in seconds it would be a year beyond 5000.
 const MILLIS: u64 = 100_000_000_000;
-
-/// A text from elsewhere, such that it moves neither cursor nor window: control characters, and those that turn the direction
-/// of what follows, are spelled out.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
 
 /// A value on one line. `name` is that of its member.
 fn shown(name: &str, value: &Value) -> String {

@@ -1,4 +1,6 @@
 //! The actor of one device connection: carries between the socket, the session and the services.
+//!
+//! It performs the actions of the session and decides nothing itself (`docs/protocol/sysclient.md`).
 
 use std::sync::Arc;
 
@@ -7,10 +9,11 @@ use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
+use crate::connection::messages::DeviceRecipient;
 use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
 use crate::connection::timer::SessionTimer;
-use crate::core::model::ids::{Code, ConnId, DomainName};
-use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::core::model::ids::{Code, ConnId, DeviceKey, DomainName};
+use crate::core::model::timeline::Subject;
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::log_limiter::LogLimiter;
 use crate::core::protocol::close::Close;
@@ -18,72 +21,77 @@ use crate::core::protocol::sysclient::auth::SEED_CHARS;
 use crate::core::session::device::event::{Action, Draw, Event};
 use crate::core::session::device::query::Query;
 use crate::core::session::device::session::Session;
+use crate::device::permit::RegistrationPermit;
+use crate::device::progress_saver::ProgressSaver;
+use crate::device::services::Services;
 use crate::device::stage_timer::StageTimer;
 use crate::device::tunnel::TunnelReaders;
-use crate::device::unassigned::Waiting;
-use crate::metrics::{self, Counter, EntryStage, NoticeEvent, Registration};
-use crate::node::Node;
+use crate::device::unassigned::UnassignedDevice;
+use crate::metrics::{self, Counter, EntryStage, Registration};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
 use crate::tenant::actor::DomainActor;
-use crate::tenant::membership_batch::{self, Join, MembershipChange};
-use crate::tenant::registry::UnassignedChanged;
-
-use crate::device::jobs::ProgressSaver;
-use crate::device::registration_gate::Admitted;
-
-pub use crate::device::messages::{AdminPasswordChanged, DomainLost, Recheck, Replan};
+use crate::tenant::membership_batch;
+use crate::tenant::messages::{Join, MembershipChange};
 
 /// The actor of one device connection.
 pub struct DeviceActor {
-    pub(super) node: Arc<Node>,
+    pub(super) services: Arc<Services>,
     conn: ConnId,
     pub(super) source: SourceKey,
     pub(super) query: Query,
     pub(super) session: Session,
-    line: ConnectionHandle,
+    handle: ConnectionHandle,
     joiner: FragmentJoiner,
-    domain: Option<Addr<DomainActor>>,
-    pub(super) takers: TunnelReaders,
-    pub(super) waiting: Option<Waiting>,
-    pub(super) keeping: ProgressSaver,
-    alarm: SessionTimer,
+    /// What others reach this actor by; one for all of them. Set when it starts.
+    recipient: Option<DeviceRecipient>,
+    tenant: Option<Addr<DomainActor>>,
+    pub(super) tunnel_readers: TunnelReaders,
+    pub(super) unassigned: Option<UnassignedDevice>,
+    pub(super) progress: ProgressSaver,
+    timer: SessionTimer,
     closed: Option<Close>,
-    pub(super) admitted: Admitted,
+    pub(super) permit: RegistrationPermit,
     pub(super) stage_timer: StageTimer,
 }
 
 impl DeviceActor {
     /// For a connection that was opened just now.
-    pub fn new(node: Arc<Node>, conn: ConnId, source: SourceKey, query: Query, line: ConnectionHandle) -> Self {
-        let admitted = Admitted::Expected { _counted: node.governor.expect() };
+    pub fn new(
+        services: Arc<Services>,
+        conn: ConnId,
+        source: SourceKey,
+        query: Query,
+        handle: ConnectionHandle,
+    ) -> Self {
+        let permit = RegistrationPermit::Expected { _counted: services.admission.expect_registration() };
         Self {
-            node,
+            services,
             conn,
             source,
             query,
             session: Session::new(clock::now()),
-            line,
+            handle,
             joiner: FragmentJoiner::default(),
-            domain: None,
-            takers: TunnelReaders::default(),
-            waiting: None,
-            keeping: ProgressSaver::default(),
-            alarm: SessionTimer::default(),
+            recipient: None,
+            tenant: None,
+            tunnel_readers: TunnelReaders::default(),
+            unassigned: None,
+            progress: ProgressSaver::default(),
+            timer: SessionTimer::default(),
             closed: None,
-            admitted,
+            permit,
             stage_timer: StageTimer::start(),
         }
     }
 
     pub(super) fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
-        if self.waits() && matches!(event, Event::Tick) {
+        if self.permit.is_waiting() && matches!(event, Event::Tick) {
             return;
         }
-        let node = Arc::clone(&self.node);
-        let settings = &node.tuning.phone;
+        let services = Arc::clone(&self.services);
         let mut actions = Vec::new();
-        self.session.on(event, clock::now(), settings, &mut actions);
+        self.session.on(event, clock::now(), &services.session, &mut actions);
         for action in actions {
             self.perform(action, ctx);
         }
@@ -91,9 +99,9 @@ impl DeviceActor {
             // It lets nobody in who is in, and it is the largest thing that an idle member would keep.
             self.query = Query::None;
         }
-        self.keep_permit();
-        self.keep_unassigned_place(ctx);
-        self.keeping.tidy();
+        self.release_idle_permit();
+        self.update_unassigned(ctx);
+        self.progress.release_finished();
         self.set_timer(ctx);
     }
 
@@ -105,115 +113,123 @@ impl DeviceActor {
             Action::Claim(identify, stage) => self.claim(identify, stage, ctx),
             Action::Join(name) => self.join(name, ctx),
             Action::Plan(basis) => self.plan(basis, ctx),
-            Action::Keep(work) => self.keep(work),
+            Action::Keep(work) => {
+                if let Some((domain, key)) = self.member() {
+                    self.progress.save(&self.services, domain, key, work);
+                }
+            }
             Action::Note(event) => {
-                self.keeping.happened(&event);
+                self.progress.count(&event);
                 if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
-                    self.node.codes.note(domain, vec![Subject::Device(key.clone())], event);
+                    self.services.registration.note(domain, vec![Subject::Device(key.clone())], event);
                 }
             }
             Action::Deposit(code) => self.deposit(code, ctx),
             Action::ClaimPort { port, code } => {
-                let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else {
-                    return;
-                };
-                let (node, source) = (Arc::clone(&self.node), self.source);
+                let Some((domain, key)) = self.member() else { return };
+                let (services, source) = (Arc::clone(&self.services), self.source);
                 let claim = async move {
-                    let error = node.codes.claim_port(&domain, &key, &port, code, source).await;
+                    let error = services.registration.claim_port(&domain, &key, &port, code, source).await;
                     if error.is_none() {
-                        wake(&node, domain, code).await;
+                        services.mailbox.wake(domain, code).await;
                     }
                     error
                 };
-                self.ask(claim, ctx, |phone, error, ctx| phone.feed(Event::PortClaimed(error), ctx));
+                self.wait_for(claim, ctx, |device, error, ctx| device.feed(Event::PortClaimed(error), ctx));
             }
-            Action::Tunnel(id, output) => self.takers.give(id, output),
+            Action::Tunnel(id, output) => self.tunnel_readers.pass_on(id, output),
             Action::Proved => {
-                self.stage_timer.lap(EntryStage::Answer);
+                self.stage_timer.end_stage(EntryStage::Answer);
                 metrics::count(Counter::Registered(Registration::Authenticated));
-                self.go_on();
+                self.readmit();
             }
-            Action::Confirm(password) => self.aside(|node, domain, key| async move {
-                node.codes.confirm(&domain, &key, &password).await;
+            Action::Confirm(password) => self.run_beside(|services, domain, key| async move {
+                services.registration.confirm(&domain, &key, &password).await;
             }),
-            Action::Refresh(facts) => self.aside(|node, domain, key| async move {
-                node.codes.refresh(&domain, &key, &facts).await;
-                if let Some(domain) = node.domain(&domain).await {
-                    membership_batch::tell(&domain, MembershipChange::Changed(key));
+            Action::Refresh(facts) => self.run_beside(|services, domain, key| async move {
+                services.registration.refresh(&domain, &key, &facts).await;
+                if let Some(tenant) = services.directory.find(&domain).await {
+                    membership_batch::send(&tenant, MembershipChange::Changed(key));
                 }
             }),
             Action::WrongDigest => {
                 metrics::count(Counter::Registered(Registration::WrongDigest));
                 if let Some(key) = self.session.key() {
                     tracing::info!(device = %key, "wrong digest");
-                    self.node.codes.attempt_limiter().wrong_digest(key, self.source);
+                    self.services.registration.attempt_limiter().wrong_digest(key, self.source);
                 }
             }
             Action::Dropped => metrics::count(Counter::Dropped),
         }
     }
 
-    /// Does something for the device beside the session, which does not wait for it.
-    fn aside<F>(&self, act: impl FnOnce(Arc<Node>, DomainName, crate::core::model::ids::DeviceKey) -> F)
+    /// The domain and the key of a device that belongs to a domain.
+    pub(super) fn member(&self) -> Option<(DomainName, DeviceKey)> {
+        self.session.domain().cloned().zip(self.session.key().cloned())
+    }
+
+    /// Runs something for a member beside the session, which does not wait for it.
+    fn run_beside<F>(&self, run: impl FnOnce(Arc<Services>, DomainName, DeviceKey) -> F)
     where
         F: Future<Output = ()> + 'static,
     {
-        if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
-            let begun = self.node.underway.begin();
-            let act = act(Arc::clone(&self.node), domain.clone(), key.clone());
+        if let Some((domain, key)) = self.member() {
+            let in_flight = self.services.in_flight.begin();
+            let run = run(Arc::clone(&self.services), domain, key);
             actix_rt::spawn(async move {
-                act.await;
-                drop(begun);
+                run.await;
+                drop(in_flight);
             });
         }
     }
 
-    /// Asks something; the device is not listened to before the answer.
-    pub(super) fn ask<F, R>(
+    /// Waits for something; the device is not listened to before it is there.
+    pub(super) fn wait_for<F, R>(
         &self,
-        question: F,
+        awaited: F,
         ctx: &mut WebsocketContext<Self>,
         then: impl FnOnce(&mut Self, R, &mut WebsocketContext<Self>) + 'static,
     ) where
         F: Future<Output = R> + 'static,
         R: 'static,
     {
-        ctx.wait(question.into_actor(self).map(|answer, phone, ctx| then(phone, answer, ctx)));
+        ctx.wait(awaited.into_actor(self).map(|result, device, ctx| then(device, result, ctx)));
     }
 
     fn join(&mut self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
         // In a storm it is known, and there is nothing to wait for.
-        if let Some(domain) = self.node.found.alive(&name) {
-            return self.join_at(Some(domain), ctx);
+        if let Some(tenant) = self.services.directory.alive(&name) {
+            return self.join_at(Some(tenant), ctx);
         }
-        let node = Arc::clone(&self.node);
-        let find = async move { node.domain(&name).await };
-        self.ask(find, ctx, Self::join_at);
+        let services = Arc::clone(&self.services);
+        let find = async move { services.directory.find(&name).await };
+        self.wait_for(find, ctx, Self::join_at);
     }
 
-    fn join_at(&mut self, domain: Option<Addr<DomainActor>>, ctx: &mut WebsocketContext<Self>) {
+    fn join_at(&mut self, tenant: Option<Addr<DomainActor>>, ctx: &mut WebsocketContext<Self>) {
         // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
-        let before = std::mem::replace(&mut self.domain, domain);
-        if let Some(before) = before.filter(|before| self.domain.as_ref() != Some(before)) {
+        let before = std::mem::replace(&mut self.tenant, tenant);
+        if let Some(before) = before.filter(|before| self.tenant.as_ref() != Some(before)) {
             self.leave(&before);
         }
-        let (Some(domain), Some(key)) = (self.domain.clone(), self.session.key().cloned()) else {
+        let (Some(tenant), Some(key)) = (self.tenant.clone(), self.session.key().cloned()) else {
             return self.joined(false, ctx);
         };
-        membership_batch::tell(&domain, MembershipChange::Join(Join::new(key, self.conn, ctx.address())));
+        let join = Join::new(key, self.conn, self.recipient(ctx));
+        membership_batch::send(&tenant, MembershipChange::Join(join));
         self.attach(ctx);
     }
 
     /// Makes it known on all nodes that the member is here.
     fn attach(&self, ctx: &mut WebsocketContext<Self>) {
-        let Some((name, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
-        let (node, at) = (Arc::clone(&self.node), self.here());
+        let Some((name, key)) = self.member() else { return };
+        let (services, at) = (Arc::clone(&self.services), self.whereabouts());
         let attach = async move {
-            match node.store.attach(&name, &key, &at).await {
-                Ok(Some(Whereabouts { node: other, conn })) if other != node.id => {
+            match services.store.attach(&name, &key, &at).await {
+                Ok(Some(Whereabouts { node: other, conn })) if other != services.node => {
                     let signal = Signal::Evict { domain: name, key, node: other, conn };
-                    if let Err(error) = node.store.publish(&signal).await {
-                        // The other node compares its members with the store when its line is up again.
+                    if let Err(error) = services.store.publish(&signal).await {
+                        // The other node compares its members with the store when its connection to the bus is up again.
                         tracing::warn!(%error, "other node not told to close a replaced connection");
                     }
                     true
@@ -228,80 +244,70 @@ impl DeviceActor {
                 }
             }
         };
-        self.ask(attach, ctx, Self::joined);
+        self.wait_for(attach, ctx, Self::joined);
     }
 
     fn joined(&mut self, joined: bool, ctx: &mut WebsocketContext<Self>) {
         if joined {
-            self.changed();
+            self.publish_change();
             metrics::count(Counter::Joined);
-            self.stage_timer.end();
+            self.stage_timer.finish();
         } else {
-            self.wait_outside();
+            self.fail_permit();
         }
         self.feed(Event::Joined(joined), ctx);
     }
 
-    fn leave(&self, domain: &Addr<DomainActor>) {
+    fn leave(&self, tenant: &Addr<DomainActor>) {
         if let Some(key) = self.session.key() {
-            membership_batch::tell(domain, MembershipChange::Leave(key.clone(), self.conn, self.node.underway.begin()));
+            let in_flight = self.services.in_flight.begin();
+            membership_batch::send(tenant, MembershipChange::Leave(key.clone(), self.conn, in_flight));
         }
     }
 
     fn deposit(&self, code: Code, ctx: &mut WebsocketContext<Self>) {
-        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
-        let node = Arc::clone(&self.node);
-        let deposit = async move {
-            match node.store.deposit(&domain, &key).await {
-                Ok(new) => {
-                    metrics::count_many(Counter::Notice(NoticeEvent::Deposited), u64::from(new));
-                    if new {
-                        let subjects = vec![Subject::Device(key.clone()), Subject::Code(code)];
-                        node.codes.note(&domain, subjects, TimelineEvent::NoticeReady);
-                    }
-                    wake(&node, domain, Some(code)).await;
-                    true
-                }
-                Err(error) => {
-                    tracing::warn!(%error, device = %key, "notice not deposited; trying again");
-                    false
-                }
-            }
-        };
-        self.ask(deposit, ctx, |phone, done, ctx| phone.feed(Event::Deposited(done), ctx));
+        let Some((domain, key)) = self.member() else { return };
+        let services = Arc::clone(&self.services);
+        let deposit = async move { services.mailbox.deposit(domain, &key, code).await };
+        self.wait_for(deposit, ctx, |device, done, ctx| device.feed(Event::Deposited(done), ctx));
     }
 
     /// An unassigned device takes one of a limited number of places.
-    fn keep_unassigned_place(&mut self, ctx: &mut WebsocketContext<Self>) {
+    fn update_unassigned(&mut self, ctx: &mut WebsocketContext<Self>) {
         if !self.session.is_unassigned() {
-            self.waiting = None;
-        } else if self.waiting.is_none()
+            self.unassigned = None;
+        } else if self.unassigned.is_none()
             && let Some(key) = self.session.key().cloned()
         {
-            let Some(place) = self.node.roster.admit_unassigned(self.source) else {
+            let Some(slot) = self.services.connections.admit_unassigned(self.source) else {
                 return self.feed(Event::End(Close::Overload), ctx);
             };
-            self.waiting = Some(Waiting::new(place, &self.node, key, self.here(), &ctx.address()));
+            let recipient = self.recipient(ctx);
+            self.unassigned = Some(UnassignedDevice::new(slot, &self.services, key, self.conn, &recipient));
         }
     }
 
-    pub(super) fn here(&self) -> Whereabouts {
-        Whereabouts { node: self.node.id.clone(), conn: self.conn }
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        self.services.whereabouts(self.conn)
     }
 
-    /// The device may look different now to those who see it.
-    pub(super) fn changed(&self) {
-        match (&self.domain, self.session.key()) {
-            (Some(domain), Some(key)) => membership_batch::tell(domain, MembershipChange::Changed(key.clone())),
-            _ if self.waiting.is_some() => self.node.registry.do_send(UnassignedChanged),
+    fn recipient(&mut self, ctx: &WebsocketContext<Self>) -> DeviceRecipient {
+        Arc::clone(self.recipient.get_or_insert_with(|| Arc::new(ctx.address().recipient())))
+    }
+
+    /// What clients see of the device may have changed.
+    pub(super) fn publish_change(&self) {
+        match (&self.tenant, self.session.key()) {
+            (Some(tenant), Some(key)) => membership_batch::send(tenant, MembershipChange::Changed(key.clone())),
+            _ if self.unassigned.is_some() => self.services.directory.unassigned_changed(),
             _ => {}
         }
     }
 
     fn set_timer(&mut self, ctx: &mut WebsocketContext<Self>) {
-        self.alarm.set(self.session.deadline(&self.node.tuning.phone), ctx, |phone: &mut Self, ctx| {
-            phone.alarm.has_rung();
-            phone.feed(Event::Tick, ctx);
+        self.timer.set(self.session.deadline(&self.services.session), ctx, |device: &mut Self, ctx| {
+            device.timer.has_fired();
+            device.feed(Event::Tick, ctx);
         });
     }
 
@@ -316,34 +322,28 @@ pub(super) fn draw() -> Draw {
     Draw { challenge: random::digits(10), seed: random::letters_and_digits(SEED_CHARS).expose().into() }
 }
 
-async fn wake(node: &Node, domain: DomainName, code: Option<Code>) {
-    if let Err(error) = node.store.publish(&Signal::Mail { domain, code }).await {
-        // Every node looks into its mailboxes by itself from time to time.
-        tracing::warn!(%error, "wake-up not published");
-    }
-}
-
 impl Actor for DeviceActor {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.node.roster.enrol_phone(self.conn, ctx.address());
+        let recipient = self.recipient(ctx);
+        self.services.connections.register_device(self.conn, recipient);
         self.set_timer(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        metrics::count(Counter::DeviceClosed(self.closed.or(self.line.fault()).unwrap_or(Close::ByPeer)));
-        self.waiting = None;
-        if let Some(domain) = &self.domain {
-            self.leave(domain);
+        metrics::count(Counter::DeviceClosed(self.closed.or(self.handle.fault()).unwrap_or(Close::ByPeer)));
+        self.unassigned = None;
+        if let Some(tenant) = &self.tenant {
+            self.leave(tenant);
         }
-        self.node.roster.withdraw(self.conn);
+        self.services.connections.remove(self.conn);
     }
 }
 
 impl StreamHandler<Result<ws::Message, ProtocolError>> for DeviceActor {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
-        let Some(incoming) = self.joiner.take(item, &self.line) else {
+        let Some(incoming) = self.joiner.take(item, &self.handle) else {
             return self.feed(Event::Heard, ctx);
         };
         match incoming {

@@ -1,131 +1,76 @@
-//! What others tell the actor of a device connection: the roster, takers of tunnels, its domain, operators.
+//! What the actor of a device connection does with the messages of others (`src/connection/messages.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt as _, AsyncContext as _, Handler, Message, WrapFuture as _};
+use actix::{ActorFutureExt as _, AsyncContext as _, Handler, WrapFuture as _};
+use actix_web_actors::ws::WebsocketContext;
 
-use crate::connection::table::{End, Finish};
+use crate::connection::messages::DeviceMessage;
 use crate::core::protocol::sysclient::auth::SEED_CHARS;
 use crate::core::session::device::event::Event;
 use crate::device::actor::{DeviceActor, draw};
-use crate::device::tunnel::{FromTunnelReader, OpenTunnel};
 use crate::metrics::{self, Counter};
 use crate::random;
 
-impl Handler<End> for DeviceActor {
+/// A recheck that failed is tried again after this time.
+const RECHECK_AGAIN: Duration = Duration::from_secs(2);
+
+impl Handler<DeviceMessage> for DeviceActor {
     type Result = ();
 
-    fn handle(&mut self, End(close): End, ctx: &mut Self::Context) {
-        self.feed(Event::End(close), ctx);
-    }
-}
-
-impl Handler<Finish> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) {
-        self.feed(Event::Stop, ctx);
-    }
-}
-
-impl Handler<OpenTunnel> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, OpenTunnel { id, request, outputs }: OpenTunnel, ctx: &mut Self::Context) {
-        self.takers.add(id, outputs);
-        self.feed(Event::Open(id, request), ctx);
-    }
-}
-
-impl Handler<FromTunnelReader> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, says: FromTunnelReader, ctx: &mut Self::Context) {
-        match says {
-            FromTunnelReader::Taken(id) => self.feed(Event::Taken(id), ctx),
-            FromTunnelReader::Pipe(id, bytes) => self.feed(Event::Pipe(id, bytes), ctx),
-            FromTunnelReader::Abandon(id) => {
-                self.takers.remove(id);
+    fn handle(&mut self, message: DeviceMessage, ctx: &mut Self::Context) {
+        match message {
+            DeviceMessage::End(close) => self.feed(Event::End(close), ctx),
+            DeviceMessage::Finish => self.feed(Event::Stop, ctx),
+            DeviceMessage::DomainLost => {
+                metrics::count(Counter::DeviceRejoined);
+                self.feed(Event::DomainLost, ctx);
+            }
+            DeviceMessage::Recheck => self.recheck(ctx),
+            DeviceMessage::Replan => self.feed(Event::Replan, ctx),
+            DeviceMessage::AdminPasswordChanged => self.hand_out_admin_password(ctx),
+            DeviceMessage::OpenTunnel { id, request, outputs } => {
+                self.tunnel_readers.add(id, outputs);
+                self.feed(Event::Open(id, request), ctx);
+            }
+            DeviceMessage::TunnelTaken(id) => self.feed(Event::Taken(id), ctx),
+            DeviceMessage::TunnelPipe(id, bytes) => self.feed(Event::Pipe(id, bytes), ctx),
+            DeviceMessage::TunnelAbandoned(id) => {
+                self.tunnel_readers.remove(id);
                 self.feed(Event::Abandon(id), ctx);
             }
         }
     }
 }
 
-/// The jobs of the domain have changed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Replan;
-
-impl Handler<Replan> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Replan, ctx: &mut Self::Context) {
-        self.feed(Event::Replan, ctx);
-    }
-}
-
-/// The administrative password of the domain has changed.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct AdminPasswordChanged;
-
-impl Handler<AdminPasswordChanged> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: AdminPasswordChanged, ctx: &mut Self::Context) {
-        let Some((domain, key)) = self.session.domain().cloned().zip(self.session.key().cloned()) else { return };
-        let node = Arc::clone(&self.node);
+impl DeviceActor {
+    fn hand_out_admin_password(&self, ctx: &mut WebsocketContext<Self>) {
+        let Some((domain, key)) = self.member() else { return };
+        let services = Arc::clone(&self.services);
         // The device password is needed again, and an idle member does not keep it.
-        let look = async move { node.codes.membership(&domain, &key).await };
-        ctx.spawn(look.into_actor(self).map(|membership, phone, ctx| match membership {
+        let membership = async move { services.registration.membership(&domain, &key).await };
+        ctx.spawn(membership.into_actor(self).map(|membership, device, ctx| match membership {
             Ok(Some(membership)) => {
                 let seed = random::letters_and_digits(SEED_CHARS).expose().into();
-                phone.feed(Event::AdminPassword(membership, seed), ctx);
+                device.feed(Event::AdminPassword(membership, seed), ctx);
             }
             Ok(None) => {}
             // The device gets it when it logs in again.
             Err(error) => tracing::warn!(%error, "administrative password not handed out"),
         }));
     }
-}
 
-/// The actor of the domain is gone.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct DomainLost;
-
-impl Handler<DomainLost> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: DomainLost, ctx: &mut Self::Context) {
-        metrics::count(Counter::DeviceRejoined);
-        self.feed(Event::DomainLost, ctx);
-    }
-}
-
-/// An operator may have changed whom the device belongs to.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Recheck;
-
-/// A recheck that failed is tried again after this time.
-const RECHECK_AGAIN: Duration = Duration::from_secs(2);
-
-impl Handler<Recheck> for DeviceActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
+    fn recheck(&self, ctx: &mut WebsocketContext<Self>) {
         let Some(key) = self.session.key().cloned() else { return };
-        let node = Arc::clone(&self.node);
-        let look = async move { node.codes.recheck(&key).await };
-        self.ask(look, ctx, |phone, found, ctx| match found {
-            Ok(found) => phone.feed(Event::Rechecked(found, draw()), ctx),
+        let services = Arc::clone(&self.services);
+        let found = async move { services.registration.recheck(&key).await };
+        self.wait_for(found, ctx, |device, found, ctx| match found {
+            Ok(found) => device.feed(Event::Rechecked(found, draw()), ctx),
             Err(error) => {
                 // The order stands; only this connection does not know it yet.
                 tracing::warn!(%error, "device not looked up after an operator's order; trying again");
-                ctx.notify_later(Recheck, RECHECK_AGAIN);
+                ctx.notify_later(DeviceMessage::Recheck, RECHECK_AGAIN);
             }
         });
     }

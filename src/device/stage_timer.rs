@@ -20,12 +20,12 @@ impl StageTimer {
     }
 
     /// Whether the device is not a member yet.
-    pub(super) const fn are_running(&self) -> bool {
+    pub(super) const fn is_running(&self) -> bool {
         self.0.is_some()
     }
 
     /// A stage is over, and the next one begins.
-    pub(super) fn lap(&mut self, stage: EntryStage) {
+    pub(super) fn end_stage(&mut self, stage: EntryStage) {
         if let Some(running) = &mut self.0 {
             let now = running.watch.elapsed();
             metrics::observe(Timer::Stage(stage), now.saturating_sub(running.last));
@@ -34,8 +34,8 @@ impl StageTimer {
     }
 
     /// The device is a member.
-    pub(super) fn end(&mut self) {
-        self.lap(EntryStage::Join);
+    pub(super) fn finish(&mut self) {
+        self.end_stage(EntryStage::Join);
         if let Some(running) = self.0.take() {
             metrics::observe(Timer::Registration, running.watch.elapsed());
         }

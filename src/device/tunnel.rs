@@ -1,54 +1,28 @@
 //! HTTP requests for devices that are members on this node, and the way back of their answers
 //! (`docs/protocol/sysclient.md` section 7).
 //!
-//! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given what the device's
-//! session says, tells the session when it has it, and gives the session up when it is dropped. How much can be on the way is
-//! bounded by the session, which asks the device for more only when the piece before has been taken.
+//! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given the output of the
+//! device's session, tells the session when it has taken it, and abandons the session when it is dropped. How much can be on
+//! the way is bounded by the session, which asks the device for more only when the piece before has been taken.
+//! [`TunnelReaders`] is the other end, at the actor of the device.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use actix::{Addr, Message};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
+use crate::connection::messages::{DeviceMessage, DeviceRecipient};
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::sysclient::tunnel::Failure;
 use crate::core::session::device::event::{Output, TunnelId, TunnelRefused, TunnelRequest};
-use crate::device::actor::DeviceActor;
 use crate::metrics::{self, Counter, Direction, Gauge, Held, TunnelEnd, TunnelUse};
-use crate::node::Node;
-use crate::tenant::actor::Lookup;
+use crate::tenant::TenantDirectory;
 
-/// More than a session ever says before something is taken: a head, a piece, a confirmed send, the end.
+/// More outputs than a session ever has before something is taken: a head, a piece, a confirmed send, the end.
 const OUTPUTS: usize = 8;
 
-/// Opens a session for whoever holds the other end of `outputs`.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct OpenTunnel {
-    /// The session.
-    pub id: TunnelId,
-    /// What the device is to be sent.
-    pub request: TunnelRequest,
-    /// Where its answer goes.
-    pub outputs: mpsc::Sender<Output>,
-}
-
-/// What the taker of an answer says.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum FromTunnelReader {
-    /// It has what it was given.
-    Taken(TunnelId),
-    /// Bytes for the device, after an upgrade.
-    Pipe(TunnelId, Bytes),
-    /// It has gone away.
-    Abandon(TunnelId),
-}
-
-/// The takers of one device connection.
+/// Those who read the answers of one device.
 #[derive(Default)]
 // A pointer instead of an empty map: there is one of these for every idle device.
 #[allow(clippy::box_collection)]
@@ -62,19 +36,19 @@ impl TunnelReaders {
 
     /// This one has gone away.
     pub fn remove(&mut self, id: TunnelId) {
-        let Some(takers) = &mut self.0 else { return };
-        takers.remove(&id);
-        if takers.is_empty() {
+        let Some(readers) = &mut self.0 else { return };
+        readers.remove(&id);
+        if readers.is_empty() {
             self.0 = None;
         }
     }
 
-    /// Passes on what a session says.
-    pub fn give(&mut self, id: TunnelId, output: Output) {
+    /// Passes on the output of a session.
+    pub fn pass_on(&mut self, id: TunnelId, output: Output) {
         let end = !matches!(output, Output::Head(_) | Output::Body(_) | Output::Sent);
-        if let Some(taker) = self.0.as_ref().and_then(|takers| takers.get(&id)) {
+        if let Some(reader) = self.0.as_ref().and_then(|readers| readers.get(&id)) {
             // One that is gone says so itself, and more than it has room for is never on the way.
-            let _ = taker.try_send(output);
+            let _ = reader.try_send(output);
         }
         if end {
             self.remove(id);
@@ -85,7 +59,7 @@ impl TunnelReaders {
 /// One request at a device, seen from the other side.
 pub struct Tunnel {
     id: TunnelId,
-    phone: Addr<DeviceActor>,
+    device: DeviceRecipient,
     outputs: mpsc::Receiver<Output>,
     /// The head has come.
     begun: bool,
@@ -96,22 +70,17 @@ pub struct Tunnel {
     _counted: Held,
 }
 
-/// The connection of a member on this node.
-pub async fn find(node: &Node, domain: &DomainName, key: DeviceKey) -> Option<Addr<DeviceActor>> {
-    node.domain(domain).await?.send(Lookup(key)).await.ok().flatten()
-}
-
 impl Tunnel {
     /// Sends a request to the device of this connection. Whether there is a session for it is said by the first
     /// [`Tunnel::next`].
-    pub fn open(phone: Addr<DeviceActor>, request: TunnelRequest, purpose: TunnelUse) -> Self {
+    pub fn open(device: DeviceRecipient, request: TunnelRequest, purpose: TunnelUse) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = TunnelId(NEXT.fetch_add(1, Ordering::Relaxed));
         let (sender, outputs) = mpsc::channel(OUTPUTS);
         carried(Direction::ToDevice, request.bytes.len());
-        phone.do_send(OpenTunnel { id, request, outputs: sender });
+        device.do_send(DeviceMessage::OpenTunnel { id, request, outputs: sender });
         let counted = metrics::hold(Gauge::TunnelSessions(purpose));
-        Self { id, phone, outputs, begun: false, untaken: false, purpose, end: None, _counted: counted }
+        Self { id, device, outputs, begun: false, untaken: false, purpose, end: None, _counted: counted }
     }
 
     /// Takes what came last, and waits for what comes next. After the end there is nothing more to come. May be dropped and
@@ -124,14 +93,14 @@ impl Tunnel {
     /// What came last has gone on its way.
     pub fn taken(&mut self) {
         if std::mem::take(&mut self.untaken) {
-            self.phone.do_send(FromTunnelReader::Taken(self.id));
+            self.device.do_send(DeviceMessage::TunnelTaken(self.id));
         }
     }
 
     /// The same as [`Self::next`], but what came last is still held.
     pub async fn wait(&mut self) -> Output {
         let lost = if self.begun { Output::Abort(Failure::Lost) } else { Output::Failed(Failure::Lost) };
-        // The actor has ended without a word, as it does when its socket breaks.
+        // The actor has ended without an output, as it does when its socket breaks.
         let output = self.outputs.recv().await.unwrap_or(lost);
         match &output {
             Output::Head(_) => self.begun = true,
@@ -151,14 +120,14 @@ impl Tunnel {
     /// Bytes for the device, after an upgrade. Not again before [`Output::Sent`].
     pub fn pipe(&self, bytes: Bytes) {
         carried(Direction::ToDevice, bytes.len());
-        self.phone.do_send(FromTunnelReader::Pipe(self.id, bytes));
+        self.device.do_send(DeviceMessage::TunnelPipe(self.id, bytes));
     }
 }
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
         let end = self.end.unwrap_or_else(|| {
-            self.phone.do_send(FromTunnelReader::Abandon(self.id));
+            self.device.do_send(DeviceMessage::TunnelAbandoned(self.id));
             TunnelEnd::Abandoned
         });
         metrics::count(Counter::TunnelEnded(self.purpose, end));
@@ -212,14 +181,14 @@ impl From<Failure> for FetchError {
 
 /// Makes a request and collects the answer, whose body may have `max_bytes`.
 pub async fn fetch(
-    node: &Arc<Node>,
+    tenants: &TenantDirectory,
     domain: &DomainName,
     key: DeviceKey,
     request: TunnelRequest,
     max_bytes: usize,
 ) -> Result<Fetched, FetchError> {
-    let phone = find(node, domain, key).await.ok_or(FetchError::Offline)?;
-    let mut tunnel = Tunnel::open(phone, request, TunnelUse::Fetch);
+    let device = tenants.member(domain, key).await.ok_or(FetchError::Offline)?;
+    let mut tunnel = Tunnel::open(device, request, TunnelUse::Fetch);
     let (mut status, mut content_type, mut body) = (0, None, BytesMut::new());
     loop {
         match tunnel.next().await {

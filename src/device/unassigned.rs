@@ -1,18 +1,17 @@
-//! An unassigned device on a connection of this node: it is seen to be online, for as long as it waits.
+//! An unassigned device on a connection of this node: it takes one of a limited number of places, and is seen to be online as
+//! long as the connection is open.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::Recipient;
 use tokio::sync::oneshot;
 
+use crate::connection::messages::{DeviceMessage, DeviceRecipient};
 use crate::connection::table::UnassignedSlot;
-use crate::core::model::ids::DeviceKey;
-use crate::device::actor::{DeviceActor, Recheck};
+use crate::core::model::ids::{ConnId, DeviceKey};
+use crate::device::services::Services;
 use crate::lifecycle::InFlightGuard;
-use crate::node::Node;
-use crate::store::Whereabouts;
-use crate::tenant::registry::UnassignedChanged;
 
 /// Its record is renewed, and looked for, at least this often.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -20,47 +19,48 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// An attempt that failed is repeated after this time.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// A waiting device; when dropped, it is not online any more.
-pub(super) struct Waiting {
-    _place: UnassignedSlot,
+/// An unassigned device; when dropped, it is not online any more.
+pub(super) struct UnassignedDevice {
+    _slot: UnassignedSlot,
     _gone: oneshot::Sender<()>,
 }
 
-impl Waiting {
+impl UnassignedDevice {
+    /// Keeps the record of the device in the store until this is dropped.
     pub fn new(
-        place: UnassignedSlot,
-        node: &Arc<Node>,
+        slot: UnassignedSlot,
+        services: &Arc<Services>,
         key: DeviceKey,
-        at: Whereabouts,
-        phone: &Addr<DeviceActor>,
+        conn: ConnId,
+        device: &DeviceRecipient,
     ) -> Self {
         let (gone, left) = oneshot::channel();
         // A stop waits for the end of this, which comes when the connections have ended.
-        let begun = node.underway.begin();
-        actix_rt::spawn(keep(Arc::clone(node), key, at, phone.downgrade(), left, begun));
-        Self { _place: place, _gone: gone }
+        let in_flight = services.in_flight.begin();
+        actix_rt::spawn(keep(Arc::clone(services), key, conn, Arc::downgrade(device), left, in_flight));
+        Self { _slot: slot, _gone: gone }
     }
 }
 
 async fn keep(
-    node: Arc<Node>,
+    services: Arc<Services>,
     key: DeviceKey,
-    at: Whereabouts,
-    phone: actix::WeakAddr<DeviceActor>,
+    conn: ConnId,
+    device: Weak<Recipient<DeviceMessage>>,
     mut left: oneshot::Receiver<()>,
-    _begun: InFlightGuard,
+    _in_flight: InFlightGuard,
 ) {
-    let keep = node.codes.keep_unassigned();
+    let (keep, at) = (services.registration.keep_unassigned(), services.whereabouts(conn));
     let mut first = true;
     loop {
-        let next = match node.store.attach_unassigned(&key, &at, keep).await {
+        let next = match services.store.attach_unassigned(&key, &at, keep).await {
             Ok(there) => {
                 if std::mem::take(&mut first) {
-                    node.registry.do_send(UnassignedChanged);
+                    services.directory.unassigned_changed();
                 }
-                if let Some(phone) = phone.upgrade().filter(|_| !there) {
+                if let Some(device) = device.upgrade().filter(|_| !there) {
                     // It may have been put into a domain, and the signal lost.
-                    phone.do_send(Recheck);
+                    device.do_send(DeviceMessage::Recheck);
                 }
                 LOOK_EVERY.min(keep / 2)
             }
@@ -74,8 +74,8 @@ async fn keep(
             () = tokio::time::sleep(next) => {}
         }
     }
-    if let Err(error) = node.store.detach_unassigned(&key, &at).await {
+    if let Err(error) = services.store.detach_unassigned(&key, &at).await {
         tracing::debug!(%error, "unassigned device not detached");
     }
-    node.registry.do_send(UnassignedChanged);
+    services.directory.unassigned_changed();
 }

@@ -1,67 +1,108 @@
-//! How the mailbox of a domain empties into the connections that take its notices (`docs/protocol/devices-api.md` 2.5).
+//! How the mailbox of one domain empties into the app connections of this node that receive its notices
+//! (`docs/protocol/devices-api.md` 2.5).
 //!
-//! A notice goes to whoever requested the code, known by connection or by the names of the log-in; else to a connection that
-//! asked about the code, else to one that acts as Users. What nobody here may have is given back for other nodes. It is settled
-//! by that one; further connections that asked about the code get a copy, on whatever node they are.
+//! A notice goes to one connection (`src/core/policy/mailbox.rs` chooses it), which settles it. What nobody here may receive is
+//! given back for other nodes. Further connections that asked about the code get a copy, on whatever node they are.
+//!
+//! Every method returns what has to be done in the store next; whoever owns this performs it
+//! ([`crate::mailbox::service::Mailbox::perform`]) and hands the outcome back to [`MailboxDelivery::done`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix::{Addr, Context};
-use futures_util::future::join_all;
+use actix::Recipient;
 
-use crate::app_connection::actor::{AppActor, Deliver};
+use crate::connection::messages::AppMessage;
 use crate::core::model::device::{Notice, Requester};
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{Code, ConnId, DeviceKey, DomainName};
-use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::core::model::timeline::TimelineEvent;
+use crate::core::policy::mailbox::{Candidate, Choice, choose};
 use crate::core::session::app::event::Delivery;
-use crate::metrics::{self, Counter, Gauge, Held, NoticeEvent};
-use crate::node::Node;
-use crate::store::{self, Signal};
-use crate::tenant::actor::{DomainActor, Enlist};
-
-/// A notice that a node has taken is its own for this long; longer than settling takes at most.
-const LEASE: Duration = Duration::from_secs(60);
+use crate::mailbox::service::{Mailbox, Outcome, Request, count};
+use crate::metrics::{self, Gauge, Held, NoticeEvent};
+use crate::store;
 
 /// Notices taken at once.
 const AT_ONCE: usize = 256;
 
-/// Codes that nobody here may have are remembered up to this number.
-const MAX_PASSED_OVER: usize = 10_000;
+/// Codes that nobody here may receive are remembered up to this number.
+const MAX_UNDELIVERABLE: usize = 10_000;
 
-struct NoticeReceiver {
-    users: Addr<AppActor>,
-    requester: Requester,
-    /// It acts as Users.
-    acts: Option<Held>,
-    /// How many notices are on the way to it.
-    load: usize,
+/// An app connection that receives notices of the domain.
+#[derive(Debug)]
+pub struct NoticeReceiver {
+    /// Its actor.
+    pub app: Recipient<AppMessage>,
+    /// The names of its log-in.
+    pub requester: Requester,
+    /// It acts as Users: every notice of the domain may go to it.
+    pub acts_as_users: bool,
+    /// Codes whose notices it waits for: it has requested them or asked about them.
+    pub waits_for: Vec<Code>,
 }
 
-/// Who takes the notices of a domain on this node, and what is on the way.
-#[derive(Default)]
-pub(crate) struct MailboxDelivery {
-    takers: HashMap<ConnId, NoticeReceiver>,
+struct Receiver {
+    app: Recipient<AppMessage>,
+    requester: Requester,
+    /// Counted, if it acts as Users.
+    acts_as_users: Option<Held>,
+    /// How many notices were delivered to it and are not settled.
+    unsettled: usize,
+}
+
+/// Who receives the notices of a domain on this node, and what is on the way.
+pub struct MailboxDelivery {
+    domain: DomainName,
+    mailbox: Arc<Mailbox>,
+    receivers: HashMap<ConnId, Receiver>,
     /// Connections that requested a code or asked about it.
     waiting: HashMap<Code, Vec<ConnId>>,
-    /// Codes whose notices are new, for copies.
-    told: Vec<Code>,
-    on_the_way: HashMap<Code, (ConnId, DeviceKey)>,
-    passed_over: HashSet<Code>,
-    /// Somebody who waited has gone: notices may be addressed to this node although nobody is here.
+    /// Codes whose notices are new and that somebody here waits for: copies may be due.
+    new_codes: Vec<Code>,
+    in_delivery: HashMap<Code, (ConnId, DeviceKey)>,
+    /// Codes whose notices nobody here may receive.
+    undeliverable: HashSet<Code>,
+    /// A connection that waited has gone: notices may be addressed to this node although nobody is here.
     orphans: bool,
-    draining: bool,
-    again: bool,
+    taking: bool,
+    take_again: bool,
 }
 
 impl MailboxDelivery {
-    pub(crate) fn enlist(&mut self, enlist: Enlist) {
-        let Enlist { conn, users, requester, acts, waits_for } = enlist;
-        let taker = self.takers.entry(conn).or_insert_with(|| NoticeReceiver { users, requester, acts: None, load: 0 });
-        if acts && taker.acts.is_none() {
-            taker.acts = Some(metrics::hold(Gauge::UsersConnections));
+    /// Nobody receives anything yet.
+    pub fn new(domain: DomainName, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            domain,
+            mailbox,
+            receivers: HashMap::new(),
+            waiting: HashMap::new(),
+            new_codes: Vec::new(),
+            in_delivery: HashMap::new(),
+            undeliverable: HashSet::new(),
+            orphans: false,
+            taking: false,
+            take_again: false,
+        }
+    }
+
+    /// The actors of all connections that receive notices.
+    pub fn receivers(&self) -> impl Iterator<Item = &Recipient<AppMessage>> {
+        self.receivers.values().map(|receiver| &receiver.app)
+    }
+
+    /// A connection receives notices from now on, or waits for further codes.
+    #[must_use]
+    pub fn register(&mut self, conn: ConnId, new: NoticeReceiver) -> Vec<Request> {
+        let NoticeReceiver { app, requester, acts_as_users, waits_for } = new;
+        let receiver = self.receivers.entry(conn).or_insert_with(|| Receiver {
+            app,
+            requester,
+            acts_as_users: None,
+            unsettled: 0,
+        });
+        if acts_as_users && receiver.acts_as_users.is_none() {
+            receiver.acts_as_users = Some(metrics::hold(Gauge::UsersConnections));
         }
         for code in waits_for {
             let waiting = self.waiting.entry(code).or_default();
@@ -69,12 +110,14 @@ impl MailboxDelivery {
                 waiting.push(conn);
             }
         }
-        self.passed_over.clear();
+        self.undeliverable.clear();
+        self.drain()
     }
 
-    /// Forgets a connection. Returns what was on the way to it.
-    pub(crate) fn resign(&mut self, conn: ConnId) -> Vec<Code> {
-        self.takers.remove(&conn);
+    /// A connection has gone; what was on the way to it may go to another one.
+    #[must_use]
+    pub fn remove(&mut self, conn: ConnId) -> Vec<Request> {
+        self.receivers.remove(&conn);
         self.waiting.retain(|_, waiting| {
             let before = waiting.len();
             waiting.retain(|c| *c != conn);
@@ -82,29 +125,190 @@ impl MailboxDelivery {
             !waiting.is_empty()
         });
         let unsettled: Vec<_> =
-            self.on_the_way.iter().filter(|(_, (c, _))| *c == conn).map(|(code, _)| *code).collect();
+            self.in_delivery.iter().filter(|(_, (c, _))| *c == conn).map(|(code, _)| *code).collect();
         for code in &unsettled {
-            self.on_the_way.remove(code);
+            self.in_delivery.remove(code);
         }
-        self.passed_over.clear();
-        unsettled
+        self.undeliverable.clear();
+        vec![release(unsettled)]
     }
 
-    pub(crate) fn connections(&self) -> impl Iterator<Item = &Addr<AppActor>> {
-        self.takers.values().map(|t| &t.users)
+    /// A connection has processed the notices of these codes. Those that were only copied to it are not settled by it.
+    #[must_use]
+    pub fn settle(&self, conn: ConnId, codes: Vec<Code>) -> Vec<Request> {
+        let delivered = |code: &Code| self.in_delivery.get(code).is_some_and(|(c, _)| *c == conn);
+        vec![Request::Settle(codes.into_iter().filter(delivered).collect())]
     }
 
-    pub(crate) fn told(&mut self, code: Option<Code>) {
-        self.told.extend(code.filter(|code| self.waiting.contains_key(code)));
+    /// Something may be in the mailbox; the notice of this code is new there.
+    #[must_use]
+    pub fn wake(&mut self, code: Option<Code>) -> Vec<Request> {
+        self.new_codes.extend(code.filter(|code| self.waiting.contains_key(code)));
+        self.drain()
     }
 
-    /// Those of `codes` that were delivered to `conn` and not only copied to it.
-    pub(crate) fn delivered_to(&self, conn: ConnId, codes: Vec<Code>) -> Vec<Code> {
-        codes.into_iter().filter(|code| self.on_the_way.get(code).is_some_and(|(c, _)| *c == conn)).collect()
+    /// Takes what may be delivered here out of the mailbox.
+    #[must_use]
+    pub fn drain(&mut self) -> Vec<Request> {
+        if self.receivers.is_empty() && !self.orphans {
+            return Vec::new();
+        }
+        if self.taking {
+            self.take_again = true;
+            return Vec::new();
+        }
+        let limit = match self.room() {
+            0 if !self.receivers.is_empty() => return Vec::new(),
+            0 => AT_ONCE,
+            room => room.min(AT_ONCE),
+        };
+        if self.undeliverable.len() > MAX_UNDELIVERABLE {
+            self.undeliverable.clear();
+        }
+        let skip = self.in_delivery.keys().chain(&self.undeliverable).copied().collect();
+        self.taking = true;
+        self.take_again = false;
+        vec![Request::Take { limit, skip }]
     }
 
-    fn waits(&self, conn: ConnId, code: Code) -> bool {
-        self.waiting.get(&code).is_some_and(|waiting| waiting.contains(&conn))
+    /// A request has been performed.
+    #[must_use]
+    pub fn done(&mut self, outcome: Outcome) -> Vec<Request> {
+        match outcome {
+            Outcome::Taken(taken) => self.on_taken(taken),
+            Outcome::LookedUp(found) => {
+                // A copy that fails is no loss: who asked may ask again.
+                if let Ok(Some(delivery)) = found {
+                    for conn in self.others_waiting(delivery.code, None) {
+                        self.copy(conn, delivery.clone());
+                    }
+                }
+                Vec::new()
+            }
+            Outcome::Settled(codes, result) => self.on_settled(&codes, result),
+            Outcome::Released(result) => {
+                if let Err(error) = result {
+                    tracing::warn!(%error, domain = %self.domain, "notices not given back; their lease will end");
+                }
+                self.drain()
+            }
+            Outcome::Deposited(Ok(0)) => Vec::new(),
+            Outcome::Deposited(Ok(many)) => {
+                count(NoticeEvent::Deposited, many);
+                vec![release(Vec::new())]
+            }
+            Outcome::Deposited(Err(error)) => {
+                tracing::debug!(%error, domain = %self.domain, "overdue notices not looked for");
+                Vec::new()
+            }
+        }
+    }
+
+    fn on_taken(&mut self, taken: store::Result<Vec<(Notice, Option<DeviceView>)>>) -> Vec<Request> {
+        self.taking = false;
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                // The next look comes by itself.
+                tracing::warn!(%error, domain = %self.domain, "mailbox not read");
+                return Vec::new();
+            }
+        };
+        let mut again = self.take_again;
+        let (mut bundles, mut gone, mut back) = (HashMap::<ConnId, Vec<Delivery>>::new(), Vec::new(), Vec::new());
+        for (notice, view) in taken {
+            let Some(device) = view else {
+                // The device has been removed since: nobody needs the notice any more.
+                gone.push(notice.code);
+                continue;
+            };
+            match self.choose(&notice) {
+                Choice::Deliver(conn) => {
+                    self.in_delivery.insert(notice.code, (conn, notice.device.clone()));
+                    if let Some(receiver) = self.receivers.get_mut(&conn) {
+                        receiver.unsettled += 1;
+                        let sent = TimelineEvent::NoticeSent(receiver.requester.app.clone());
+                        self.mailbox.note(&self.domain, notice.code, notice.device, sent);
+                    }
+                    let delivery = Delivery { code: notice.code, port: notice.port, device };
+                    for other in self.others_waiting(notice.code, Some(conn)) {
+                        self.copy(other, delivery.clone());
+                    }
+                    bundles.entry(conn).or_default().push(delivery);
+                    again = true;
+                }
+                Choice::Nobody => {
+                    self.undeliverable.insert(notice.code);
+                    back.push(notice.code);
+                }
+                Choice::Busy => back.push(notice.code),
+            }
+        }
+        for (conn, deliveries) in bundles {
+            let Some(app) = self.receivers.get(&conn).map(|receiver| receiver.app.clone()) else { continue };
+            let codes: Vec<_> = deliveries.iter().map(|d| d.code).collect();
+            count(NoticeEvent::Delivered, codes.len() as u64);
+            if app.try_send(AppMessage::Deliver { domain: self.domain.clone(), deliveries }).is_err() {
+                for code in &codes {
+                    self.end_delivery(*code);
+                }
+                back.extend(codes);
+            }
+        }
+        let mut requests = Vec::new();
+        if !gone.is_empty() {
+            requests.push(Request::Settle(gone));
+        }
+        if !back.is_empty() {
+            requests.push(release(back));
+        }
+        requests.extend(if again { self.drain() } else { self.copies_due() });
+        requests
+    }
+
+    fn on_settled(&mut self, codes: &[Code], result: store::Result<()>) -> Vec<Request> {
+        let delivered: Vec<_> = codes.iter().filter_map(|code| Some((*code, self.end_delivery(*code)?))).collect();
+        match result {
+            Ok(()) => {
+                count(NoticeEvent::Settled, codes.len() as u64);
+                for (code, device) in delivered {
+                    self.mailbox.note(&self.domain, code, device, TimelineEvent::NoticeSettled);
+                }
+                for code in codes {
+                    self.waiting.remove(code);
+                }
+            }
+            // They stay in the mailbox and go out once more.
+            Err(error) => tracing::warn!(%error, domain = %self.domain, "notices not settled"),
+        }
+        self.drain()
+    }
+
+    /// Codes that were used just now and whose notices went to another node: who asked about them here gets a copy.
+    fn copies_due(&mut self) -> Vec<Request> {
+        let new_codes = std::mem::take(&mut self.new_codes);
+        let due = |code: &Code| !self.in_delivery.contains_key(code) && self.waiting.contains_key(code);
+        new_codes.into_iter().filter(due).map(Request::LookUp).collect()
+    }
+
+    fn copy(&self, conn: ConnId, delivery: Delivery) {
+        if let Some(receiver) = self.receivers.get(&conn) {
+            count(NoticeEvent::Copied, 1);
+            let _ =
+                receiver.app.try_send(AppMessage::Deliver { domain: self.domain.clone(), deliveries: vec![delivery] });
+        }
+    }
+
+    fn choose(&self, notice: &Notice) -> Choice {
+        let waiting = self.waiting.get(&notice.code);
+        let candidates = self.receivers.iter().map(|(conn, receiver)| Candidate {
+            conn: *conn,
+            same_login: receiver.requester == notice.requester,
+            asked: waiting.is_some_and(|waiting| waiting.contains(conn)),
+            acts_as_users: receiver.acts_as_users.is_some(),
+            unsettled: receiver.unsettled,
+        });
+        choose(candidates, self.mailbox.window())
     }
 
     /// Takes out the connections that wait for a code beside `but`.
@@ -118,227 +322,22 @@ impl MailboxDelivery {
     }
 
     /// A notice is no longer on the way. Returns the device that it is about.
-    fn arrived(&mut self, code: Code) -> Option<DeviceKey> {
-        let (conn, key) = self.on_the_way.remove(&code)?;
-        if let Some(taker) = self.takers.get_mut(&conn) {
-            taker.load -= 1;
+    fn end_delivery(&mut self, code: Code) -> Option<DeviceKey> {
+        let (conn, key) = self.in_delivery.remove(&code)?;
+        if let Some(receiver) = self.receivers.get_mut(&conn) {
+            receiver.unsettled -= 1;
         }
         Some(key)
     }
 
-    fn room(&self, window: usize) -> usize {
-        self.takers.values().map(|t| window.saturating_sub(t.load)).sum()
-    }
-
-    /// The connection that may have a notice now; `Err` if there is one but it has enough to do.
-    fn recipient(&self, notice: &Notice, window: usize) -> Result<Option<ConnId>, ()> {
-        let rank = |conn: ConnId, taker: &NoticeReceiver| {
-            let (theirs, waits) = (taker.requester == notice.requester, self.waits(conn, notice.code));
-            (theirs || waits || taker.acts.is_some()).then_some((!theirs, !waits))
-        };
-        let ranked =
-            self.takers.iter().filter_map(|(conn, t)| Some((rank(*conn, t)?, t.load >= window, t.load, conn.0)));
-        // The best rank decides; within it the one with the least to do.
-        let best = ranked.min_by_key(|(rank, full, load, conn)| (*rank, *full, *load, *conn));
-        match best {
-            Some((_, false, _, conn)) => Ok(Some(ConnId(conn))),
-            Some((_, true, ..)) => Err(()),
-            None => Ok(None),
-        }
+    /// How many notices the connections may still receive.
+    fn room(&self) -> usize {
+        let window = self.mailbox.window();
+        self.receivers.values().map(|receiver| window.saturating_sub(receiver.unsettled)).sum()
     }
 }
 
-type Taken = store::Result<Vec<(Notice, Option<DeviceView>)>>;
-
-impl DomainActor {
-    /// Takes what may be delivered here out of the mailbox and hands it over.
-    pub(crate) fn drain(&mut self, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        if self.mail.takers.is_empty() && !self.mail.orphans {
-            return;
-        }
-        if self.mail.draining {
-            self.mail.again = true;
-            return;
-        }
-        let limit = match self.mail.room(node.tuning.notice_window) {
-            0 if !self.mail.takers.is_empty() => return,
-            0 => AT_ONCE,
-            room => room.min(AT_ONCE),
-        };
-        if self.mail.passed_over.len() > MAX_PASSED_OVER {
-            self.mail.passed_over.clear();
-        }
-        let skip: Vec<_> = self.mail.on_the_way.keys().chain(&self.mail.passed_over).copied().collect();
-        self.mail.draining = true;
-        self.mail.again = false;
-        let name = self.name.clone();
-        self.run(take(node, name, limit, skip), ctx, Self::on_taken);
-    }
-
-    fn on_taken(&mut self, taken: Taken, ctx: &mut Context<Self>) {
-        self.mail.draining = false;
-        let Some(node) = self.node.upgrade() else { return };
-        let taken = match taken {
-            Ok(taken) => taken,
-            // The next look comes by itself.
-            Err(error) => return tracing::warn!(%error, domain = %self.name, "mailbox not read"),
-        };
-        let mut again = self.mail.again;
-        let (mut bundles, mut gone, mut back) = (HashMap::<ConnId, Vec<Delivery>>::new(), Vec::new(), Vec::new());
-        for (notice, view) in taken {
-            let Some(device) = view else {
-                // The device has been removed since: there is nothing left to tell.
-                gone.push(notice.code);
-                continue;
-            };
-            match self.mail.recipient(&notice, node.tuning.notice_window) {
-                Ok(Some(conn)) => {
-                    self.mail.on_the_way.insert(notice.code, (conn, notice.device.clone()));
-                    if let Some(taker) = self.mail.takers.get_mut(&conn) {
-                        taker.load += 1;
-                        let sent = TimelineEvent::NoticeSent(taker.requester.app.clone());
-                        node.codes.note(&self.name, both(notice.code, notice.device), sent);
-                    }
-                    let delivery = Delivery { code: notice.code, port: notice.port, device };
-                    for other in self.mail.others_waiting(notice.code, Some(conn)) {
-                        self.copy(other, delivery.clone());
-                    }
-                    bundles.entry(conn).or_default().push(delivery);
-                    again = true;
-                }
-                Ok(None) => {
-                    self.mail.passed_over.insert(notice.code);
-                    back.push(notice.code);
-                }
-                Err(()) => back.push(notice.code),
-            }
-        }
-        for (conn, deliveries) in bundles {
-            let Some(users) = self.mail.takers.get(&conn).map(|t| t.users.clone()) else { continue };
-            let codes: Vec<_> = deliveries.iter().map(|d| d.code).collect();
-            count(NoticeEvent::Delivered, codes.len());
-            if users.try_send(Deliver { domain: self.name.clone(), deliveries }).is_err() {
-                for code in &codes {
-                    self.mail.arrived(*code);
-                }
-                back.extend(codes);
-            }
-        }
-        if !gone.is_empty() {
-            self.settle(gone, ctx);
-        }
-        if !back.is_empty() {
-            self.give_back(back, ctx);
-        }
-        if again {
-            self.drain(ctx);
-        } else {
-            self.copy_news(ctx);
-        }
-    }
-
-    /// Codes that were used just now and whose notices went to somebody on another node: who asked about them here gets a copy.
-    fn copy_news(&mut self, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        for code in std::mem::take(&mut self.mail.told) {
-            if self.mail.on_the_way.contains_key(&code) || !self.mail.waiting.contains_key(&code) {
-                continue;
-            }
-            let (node, name) = (Arc::clone(&node), self.name.clone());
-            let look = async move { node.codes.taker(&name, code).await };
-            self.run(look, ctx, |actor, found: store::Result<Option<Delivery>>, _| {
-                // A copy that fails is no loss: who asked may ask again.
-                let Ok(Some(delivery)) = found else { return };
-                for conn in actor.mail.others_waiting(delivery.code, None) {
-                    actor.copy(conn, delivery.clone());
-                }
-            });
-        }
-    }
-
-    fn copy(&self, conn: ConnId, delivery: Delivery) {
-        if let Some(taker) = self.mail.takers.get(&conn) {
-            count(NoticeEvent::Copied, 1);
-            let _ = taker.users.try_send(Deliver { domain: self.name.clone(), deliveries: vec![delivery] });
-        }
-    }
-
-    /// Gives taken notices back, and tells the other nodes.
-    pub(crate) fn give_back(&mut self, codes: Vec<Code>, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        count(NoticeEvent::Released, codes.len());
-        let name = self.name.clone();
-        let release = async move {
-            if !codes.is_empty() {
-                node.store.release(&name, &node.id, &codes).await?;
-            }
-            node.store.publish(&Signal::Mail { domain: name, code: None }).await
-        };
-        self.run(release, ctx, |actor, result, ctx| {
-            if let Err(error) = result {
-                tracing::warn!(%error, domain = %actor.name, "notices not given back; their lease will end");
-            }
-            actor.drain(ctx);
-        });
-    }
-
-    /// Takes delivered notices out of the mailbox.
-    pub(crate) fn settle(&mut self, codes: Vec<Code>, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        let name = self.name.clone();
-        let settle = async move {
-            let result = node.store.settle(&name, &codes).await;
-            (codes, result)
-        };
-        self.run(settle, ctx, |actor, (codes, result): (Vec<Code>, store::Result<()>), ctx| {
-            let arrived: Vec<_> = codes.iter().filter_map(|code| Some((*code, actor.mail.arrived(*code)?))).collect();
-            match result {
-                Ok(()) => {
-                    count(NoticeEvent::Settled, codes.len());
-                    if let Some(node) = actor.node.upgrade() {
-                        for (code, device) in arrived {
-                            node.codes.note(&actor.name, both(code, device), TimelineEvent::NoticeSettled);
-                        }
-                    }
-                    for code in &codes {
-                        actor.mail.waiting.remove(code);
-                    }
-                }
-                // They stay in the mailbox and go out once more.
-                Err(error) => tracing::warn!(%error, domain = %actor.name, "notices not settled"),
-            }
-            actor.drain(ctx);
-        });
-    }
-
-    /// Puts notices into the mailbox whose work takes too long (the order of `docs/protocol/sysclient.md` 5.2 and
-    /// `docs/concept.md` section 8 gives way to a person who waits).
-    pub(crate) fn deposit_overdue(&mut self, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        let name = self.name.clone();
-        let deposit = async move { node.store.deposit_overdue(&name, node.tuning.notice_after).await };
-        self.run(deposit, ctx, |actor, overdue: store::Result<u64>, ctx| match overdue {
-            Ok(0) => {}
-            Ok(count) => {
-                metrics::count_many(Counter::Notice(NoticeEvent::Deposited), count);
-                actor.give_back(Vec::new(), ctx);
-            }
-            Err(error) => tracing::debug!(%error, domain = %actor.name, "overdue notices not looked for"),
-        });
-    }
-}
-
-async fn take(node: Arc<Node>, domain: DomainName, limit: usize, skip: Vec<Code>) -> Taken {
-    let notices = node.store.take(&domain, &node.id, LEASE, limit, &skip).await?;
-    let views = join_all(notices.iter().map(|notice| node.codes.view(&domain, &notice.device))).await;
-    notices.into_iter().zip(views).map(|(notice, view)| Ok((notice, view?))).collect()
-}
-
-fn both(code: Code, device: DeviceKey) -> Vec<Subject> {
-    vec![Subject::Code(code), Subject::Device(device)]
-}
-
-fn count(event: NoticeEvent, many: usize) {
-    metrics::count_many(Counter::Notice(event), many as u64);
+fn release(codes: Vec<Code>) -> Request {
+    count(NoticeEvent::Released, codes.len() as u64);
+    Request::Release(codes)
 }

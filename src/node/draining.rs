@@ -1,24 +1,23 @@
-//! How a node ends its connections when the process stops: in which order, how fast, and what is waited for.
+//! How a node ends its connections when the process stops: in which order, how fast, and what is waited for
+//! (`docs/operations.md`, Stopping).
 //!
-//! Devices first, then apps, so that the notices of entries that were in flight still find those who take them. Idle connections
-//! end when they are told, at a pace; the others when what is under way on them is finished, or when the time is over. Then
-//! nothing in the store says any more that somebody is here, and the other nodes may have what was kept for those who were.
+//! Devices first, then apps, so that the notices of entries that were in flight still find their receivers. Idle connections
+//! end when they are told, at a bounded rate; the others when what is under way on them is finished, or when the time is over.
+//! Then nothing in the store says any more that a member is here, and the other nodes may take the notices that were addressed
+//! to this one.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use actix::{Addr, Context, Handler, Message};
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
-use crate::core::model::ids::DomainName;
 use crate::core::protocol::close::Close;
 use crate::lifecycle::{CLOSING_STEP, closing_steps};
 use crate::metrics::Peer;
 use crate::node::Node;
 use crate::store::Signal;
-use crate::tenant::actor::DomainActor;
-use crate::tenant::registry::Actors;
+use crate::tenant::messages::Flush;
 
 /// Whether connections are still there is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,43 +33,43 @@ const TOGETHER: usize = 64;
 /// settled is given back.
 pub async fn end_all(node: &Node, per_second: u32, longest: Duration) {
     let end = Instant::now() + longest;
-    // Whoever is told last has time to finish as well, and so have the apps after the devices.
+    // The last ones have time to finish as well, and so have the apps after the devices.
     finish(node, Peer::Device, per_second, longest / 2, end - longest / 4).await;
-    catch_up(node).await;
+    flush(node).await;
     let left = end.saturating_duration_since(Instant::now());
     finish(node, Peer::App, per_second, left / 2, end).await;
-    catch_up(node).await;
+    flush(node).await;
 }
 
-/// Tells the other nodes, after the lease of this one has ended, that what it was to have is theirs.
-pub async fn hand_over(node: &Node) {
-    for some in actors(node).await.chunks(TOGETHER) {
-        let told = some.iter().map(|(name, _)| async move {
+/// Tells the other nodes, after the lease of this one has ended, that the notices that were addressed to it are theirs.
+pub async fn release_mailboxes(node: &Node) {
+    for some in node.directory().all().await.chunks(TOGETHER) {
+        let published = some.iter().map(|(name, _)| async move {
             let signal = Signal::Mail { domain: name.clone(), code: None };
-            if let Err(error) = node.store.publish(&signal).await {
+            if let Err(error) = node.store().publish(&signal).await {
                 // They look by themselves a little later.
                 tracing::debug!(%error, domain = %name, "other nodes not told to look into the mailbox");
             }
         });
-        join_all(told).await;
+        join_all(published).await;
     }
 }
 
 /// Ends the connections of one kind: all of them are told within `within`, and at `end` nobody is waited for any more.
 async fn finish(node: &Node, peer: Peer, per_second: u32, within: Duration, end: Instant) {
-    let all = node.roster.enrolled(peer);
-    let mut told: HashSet<_> = all.iter().map(|(conn, _)| *conn).collect();
-    let mut pace = interval(CLOSING_STEP);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let all = node.connections().registered(peer);
+    let mut notified: HashSet<_> = all.iter().map(|(conn, _)| *conn).collect();
+    let mut steps = interval(CLOSING_STEP);
+    steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rest = all.iter();
     for count in closing_steps(all.len(), per_second, within) {
-        pace.tick().await;
+        steps.tick().await;
         rest.by_ref().take(count).for_each(|(_, connection)| connection.finish());
     }
     let mut look = interval(LOOK_EVERY);
     loop {
         look.tick().await;
-        let left = node.roster.enrolled(peer);
+        let left = node.connections().registered(peer);
         if left.is_empty() {
             return;
         }
@@ -79,18 +78,18 @@ async fn finish(node: &Node, peer: Peer, per_second: u32, within: Duration, end:
             for (_, connection) in &left {
                 connection.end(Close::Stopping);
             }
-            return gone(node, peer).await;
+            return wait_until_gone(node, peer).await;
         }
         // Some may have been opening when the stop began.
-        left.iter().filter(|(conn, _)| told.insert(*conn)).for_each(|(_, connection)| connection.finish());
+        left.iter().filter(|(conn, _)| notified.insert(*conn)).for_each(|(_, connection)| connection.finish());
     }
 }
 
 /// Waits until those that were told to end at once have done so.
-async fn gone(node: &Node, peer: Peer) {
+async fn wait_until_gone(node: &Node, peer: Peer) {
     let mut look = interval(LOOK_EVERY);
     let gone = async {
-        while !node.roster.enrolled(peer).is_empty() {
+        while !node.connections().registered(peer).is_empty() {
             look.tick().await;
         }
     };
@@ -99,36 +98,18 @@ async fn gone(node: &Node, peer: Peer) {
     }
 }
 
-async fn actors(node: &Node) -> Vec<(DomainName, Addr<DomainActor>)> {
-    node.registry.send(Actors).await.unwrap_or_default()
-}
-
-/// Waits until the domains have done what they were told to do, and nothing is under way beside them.
-async fn catch_up(node: &Node) {
+/// Waits until the tenants have done what they were told to do, and nothing is in flight beside them.
+async fn flush(node: &Node) {
     let end = Instant::now() + AFTERMATH;
     let quiet = async {
-        // What ends may tell a domain something: of a device that has gone, of a mailbox with something new in it.
+        // What ends may send to a tenant: a device that has gone, a mailbox with something new in it.
         for _ in 0..2 {
-            node.underway.none().await;
-            join_all(actors(node).await.iter().map(|(_, actor)| actor.send(CatchUp))).await;
+            node.in_flight().none().await;
+            join_all(node.directory().all().await.iter().map(|(_, actor)| actor.send(Flush))).await;
         }
-        node.underway.none().await;
+        node.in_flight().none().await;
     };
     if timeout_at(end, quiet).await.is_err() {
         tracing::warn!("the stop goes on although something is under way");
-    }
-}
-
-/// The node stops: do at once what would be done in a moment.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct CatchUp;
-
-impl Handler<CatchUp> for DomainActor {
-    type Result = ();
-
-    fn handle(&mut self, _: CatchUp, ctx: &mut Context<Self>) {
-        self.drain(ctx);
-        self.tell_of_changes(ctx);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor as _, Context, Handler, Message};
+use actix::{Context, Handler, Message};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -30,15 +30,14 @@ use crate::core::session::app::settling::Patience;
 use crate::core::session::device::event::{Settings as PhoneSettings, TunnelRequest};
 use crate::core::session::device::query::Query;
 use crate::device::actor::DeviceActor;
-use crate::device::tunnel::{FetchError, Fetched, fetch, find};
+use crate::device::tunnel::{FetchError, Fetched, fetch};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
-use crate::node::{LiveTenants, Node, Tuning};
+use crate::node::{Node, NodeParts, NodeSettings};
 use crate::registration::attempt_limiter::{Allowance, AttemptLimiter};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
 use crate::tenant::actor::DomainActor;
-use crate::tenant::registry::{Registry, Serve};
 use crate::tenant_cache::Tenants;
 
 const ADDRESS: &str = "ws://127.0.0.1/example.com/devices/sysclients";
@@ -74,46 +73,40 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     let id = NodeId::new("node");
     store.renew_lease(&id, Duration::from_secs(600)).await.unwrap();
     let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
-    let node = Arc::new(Node {
+    Node::start(NodeParts {
         id: id.clone(),
-        codes: codes(id, &store, &tenants),
+        registration: registration(id, &store, &tenants),
         tenants,
         store,
-        roster: Arc::new(ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 })),
-        governor: Arc::new(AdmissionController::new(bars())),
-        keys: Arc::default(),
-        tuning: Tuning {
-            phone: PhoneSettings::default(),
-            pace: RetryPolicy::default(),
+        connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
+        admission: AdmissionController::new(limits()),
+        settings: NodeSettings {
+            device: PhoneSettings::default(),
+            retry: RetryPolicy::default(),
             device_bounds: bounds(),
             app_bounds: bounds(),
             notice_window: 9,
             notice_after: Duration::from_secs(900),
+            instance: Instance { domain: domain(), name: "devices".into(), password: Secret::new("i") },
+            app: Settings {
+                domain: "example.com".into(),
+                instance: "devices".into(),
+                release: "13r3".into(),
+                passthrough: "http://127.0.0.1/example.com/devices/passthrough/".into(),
+                build_mark: "00".into(),
+                login_timeout: Duration::from_secs(60),
+                requests_per_second: 50,
+                fetches: 8,
+                codes_per_second: 500,
+                patience: Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
+                longest_before: 1000,
+                longest_after: 1000,
+            },
         },
-        instance: Instance { domain: domain(), name: "devices".into(), password: Secret::new("i") },
-        app_settings: Settings {
-            domain: "example.com".into(),
-            instance: "devices".into(),
-            release: "13r3".into(),
-            passthrough: "http://127.0.0.1/example.com/devices/passthrough/".into(),
-            build_mark: "00".into(),
-            login_timeout: Duration::from_secs(60),
-            requests_per_second: 50,
-            fetches: 8,
-            codes_per_second: 500,
-            patience: Patience { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
-            longest_before: 1000,
-            longest_after: 1000,
-        },
-        underway: crate::lifecycle::InFlight::default(),
-        registry: Registry::default().start(),
-        found: LiveTenants::default(),
-    });
-    node.registry.send(Serve(Arc::downgrade(&node))).await.unwrap();
-    node
+    })
 }
 
-fn bars() -> AdmissionLimits {
+fn limits() -> AdmissionLimits {
     AdmissionLimits {
         registrations: 9,
         handshakes: 9,
@@ -125,7 +118,7 @@ fn bars() -> AdmissionLimits {
     }
 }
 
-fn codes(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
+fn registration(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
     let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
@@ -160,10 +153,11 @@ struct Device(WebSocketStream<DuplexStream>);
 impl Device {
     async fn connect(node: &Arc<Node>, conn: u64) -> Self {
         let (near, far) = tokio::io::duplex(4096);
-        let line = ConnectionHandle::new(65_545);
+        let handle = ConnectionHandle::new(65_545);
         let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
-        let phone = DeviceActor::new(Arc::clone(node), ConnId(conn), source, Query::read(QUERY), line.clone());
-        actix_rt::spawn(run(far, Opening::default(), phone, line, bounds(), ()));
+        let device =
+            DeviceActor::new(Arc::clone(node.devices()), ConnId(conn), source, Query::read(QUERY), handle.clone());
+        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds(), ()));
         Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 
@@ -226,9 +220,9 @@ async fn members_rejoin_a_domain_that_was_made_again() {
     let FromServer::Password(password) = first.next().await else { panic!("no password") };
     let FromServer::AdminPassword { .. } = first.next().await else { panic!("no administrative password") };
 
-    let before = node.domain(&domain()).await.unwrap();
+    let before = node.directory().find(&domain()).await.unwrap();
     assert!(before.send(Panic).await.is_err());
-    let after = node.domain(&domain()).await.unwrap();
+    let after = node.directory().find(&domain()).await.unwrap();
     assert!(before != after && after.connected());
 
     // Only a domain that knows the first connection can close it when a second one has authenticated.
@@ -246,14 +240,14 @@ async fn an_answer_is_fetched_from_a_member() {
     let node = node(folder.path()).await;
     let key = DeviceKey::parse("00903341a0b1").unwrap();
     let home = domain();
-    let get = |most| fetch(&node, &home, key.clone(), TunnelRequest::get("/log.txt"), most);
+    let get = |most| fetch(node.directory(), &home, key.clone(), TunnelRequest::get("/log.txt"), most);
     assert_eq!(get(9).await, Err(FetchError::Offline));
 
     let mut device = Device::connect(&node, 1).await;
     device.identify(None).await;
     let FromServer::Password(_) = device.next().await else { panic!("no password") };
     let FromServer::AdminPassword { .. } = device.next().await else { panic!("no administrative password") };
-    while find(&node, &domain(), key.clone()).await.is_none() {
+    while node.directory().member(&domain(), key.clone()).await.is_none() {
         actix_rt::task::yield_now().await;
     }
 

@@ -45,3 +45,11 @@ async fn sleep_until_tick(clock: &Clock, tick: Option<Tick>) {
         None => std::future::pending().await,
     }
 }
+
+/// Sleeps until a time; for ever if there is none.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

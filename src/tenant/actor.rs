@@ -1,38 +1,41 @@
-//! The supervising actor of one domain on this node: its members, and the connections that take its notices.
+//! The supervising actor of one tenant on this node: its members, and the app connections that receive its notices.
 //!
-//! It makes a device's newest authenticated connection the only one, here and on other nodes, and keeps the mailbox moving
-//! ([`crate::mailbox::delivery`]). It is made again when it dies; at its end every member is told, and joins the next one.
+//! It makes a device's newest authenticated connection the only one, here and on other nodes, and performs what the delivery of
+//! the mailbox asks for ([`crate::mailbox::delivery`]). The registry replaces it when it dies; at its end it tells every member
+//! and every receiver, which join its successor. It decides nothing about a device: who is a member is in the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, WrapFuture as _,
-};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, WrapFuture as _};
 
-use crate::app_connection::actor::{AppActor, Reenlist};
-use crate::connection::table::End;
-use crate::core::model::device::Requester;
-use crate::core::model::ids::{Code, ConnId, DeviceKey, DomainName};
+use crate::connection::messages::{AppMessage, DeviceMessage, DeviceRecipient};
+use crate::core::model::ids::{ConnId, DeviceKey, DomainName};
 use crate::core::protocol::close::Close;
-use crate::device::actor::{DeviceActor, DomainLost, Recheck};
 use crate::lifecycle::InFlightGuard;
-use crate::mailbox::delivery::MailboxDelivery;
+use crate::mailbox::MailboxDelivery;
+use crate::mailbox::service::Request;
 use crate::metrics::{self, Gauge, Held};
-use crate::node::Node;
-use crate::store::Whereabouts;
-use crate::tenant::coalesce::Coalescer;
-use crate::tenant::membership_batch::{Join, MembershipBatch, MembershipChange};
-use crate::tenant::paced_broadcast::PacedBroadcast;
+use crate::store::{Signal, Whereabouts};
+use crate::tenant::coalesce::{Coalescer, INTERVAL};
+use crate::tenant::messages::{
+    Evict, Flush, Join, Lookup, MembershipBatch, MembershipChange, Reconcile, RegisterReceiver, RemoveReceiver, Settle,
+    TenantChanged, Wake,
+};
+use crate::tenant::paced_broadcast::{PacedBroadcast, STEP};
+use crate::tenant::services::Services;
 
 /// The mailbox is looked at this often even if no wake-up comes, and so are overdue notices.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Devices in one signal.
+const KEYS_PER_SIGNAL: usize = 500;
+
 struct Member {
     conn: ConnId,
-    phone: Addr<DeviceActor>,
+    device: DeviceRecipient,
     _counted: Held,
 }
 
@@ -59,51 +62,114 @@ impl Drop for Members {
     fn drop(&mut self) {
         self.1.fetch_sub(self.0.len() as u64, Ordering::Relaxed);
         for member in self.0.values() {
-            member.phone.do_send(DomainLost);
+            member.device.do_send(DeviceMessage::DomainLost);
         }
     }
 }
 
-/// The actor of one domain.
+/// The actor of one tenant.
 pub struct DomainActor {
-    pub(crate) name: DomainName,
-    pub(crate) node: Weak<Node>,
+    name: DomainName,
+    services: Arc<Services>,
     members: Members,
-    pub(crate) mail: MailboxDelivery,
-    pub(super) changes: Coalescer<DeviceKey>,
-    pub(super) rounds: PacedBroadcast,
+    mailbox: MailboxDelivery,
+    /// Members whose look to clients has changed.
+    changes: Coalescer<DeviceKey>,
+    broadcast: PacedBroadcast,
     _counted: Held,
 }
 
 impl DomainActor {
     /// A domain without members.
-    pub fn new(name: DomainName, node: Weak<Node>) -> Self {
-        let count = node.upgrade().map(|node| Arc::clone(node.roster.members())).unwrap_or_default();
+    pub fn new(name: DomainName, services: Arc<Services>) -> Self {
+        let members = Members(HashMap::new(), Arc::clone(services.connections.members()));
+        let mailbox = MailboxDelivery::new(name.clone(), Arc::clone(&services.mailbox));
         Self {
             name,
-            node,
-            members: Members(HashMap::new(), count),
-            mail: MailboxDelivery::default(),
+            services,
+            members,
+            mailbox,
             changes: Coalescer::default(),
-            rounds: PacedBroadcast::default(),
+            broadcast: PacedBroadcast::default(),
             _counted: metrics::hold(Gauge::DomainActors),
         }
     }
 
-    /// The keys of all members.
-    pub(super) fn keys(&self) -> Vec<DeviceKey> {
-        self.members.0.keys().cloned().collect()
+    fn accept(&mut self, mut join: Join) {
+        let Some(device) = join.accept() else { return };
+        let member = Member { conn: join.conn, device, _counted: metrics::hold(Gauge::Members) };
+        let before = self.members.insert(join.key.clone(), member);
+        if let Some(old) = before.filter(|old| old.conn != join.conn) {
+            old.device.do_send(DeviceMessage::End(Close::Replaced));
+        }
     }
 
-    /// The connection of a member.
-    pub(super) fn phone(&self, key: &DeviceKey) -> Option<&Addr<DeviceActor>> {
-        self.members.0.get(key).map(|member| &member.phone)
+    fn remove(&mut self, key: DeviceKey, conn: ConnId, in_flight: InFlightGuard, ctx: &Context<Self>) {
+        if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
+            self.members.remove(&key);
+        }
+        let (services, name, tenant) = (Arc::clone(&self.services), self.name.clone(), ctx.address());
+        actix_rt::spawn(async move {
+            let at = Whereabouts { node: services.node.clone(), conn };
+            if let Err(error) = services.store.detach(&name, &key, &at).await {
+                tracing::debug!(%error, "member not detached");
+            }
+            tenant.do_send(MembershipBatch(vec![MembershipChange::Changed(key)]));
+            drop(in_flight);
+        });
     }
 
-    fn here(&self, conn: ConnId) -> Option<(Arc<Node>, Whereabouts)> {
-        let node = self.node.upgrade()?;
-        let at = Whereabouts { node: node.id.clone(), conn };
-        Some((node, at))
+    /// Performs what the delivery of the mailbox asks for, beside the actor.
+    fn perform(&self, requests: Vec<Request>, ctx: &mut Context<Self>) {
+        for request in requests {
+            let (services, name) = (Arc::clone(&self.services), self.name.clone());
+            let in_flight = self.services.in_flight.begin();
+            let performed = async move { services.mailbox.perform(&name, request).await };
+            ctx.spawn(performed.into_actor(self).map(move |outcome, actor, ctx| {
+                let next = actor.mailbox.done(outcome);
+                actor.perform(next, ctx);
+                // Only now, because the next one may have begun.
+                drop(in_flight);
+            }));
+        }
+    }
+
+    /// Tells the next members of a change of the domain.
+    fn broadcast_step(&mut self, ctx: &mut Context<Self>) {
+        for (key, message) in self.broadcast.step() {
+            if let Some(member) = self.members.0.get(&key) {
+                member.device.do_send(message);
+            }
+        }
+        if self.broadcast.is_running() {
+            ctx.run_later(STEP, Self::broadcast_step);
+        }
+    }
+
+    /// What clients see of these devices has changed.
+    fn changed(&mut self, keys: Vec<DeviceKey>, ctx: &mut Context<Self>) {
+        if self.changes.add(keys) {
+            self.publish_changes(ctx);
+        }
+    }
+
+    fn publish_changes(&mut self, ctx: &mut Context<Self>) {
+        let (keys, domain) = (self.changes.take(), self.name.clone());
+        let (services, in_flight) = (Arc::clone(&self.services), self.services.in_flight.begin());
+        actix_rt::spawn(async move {
+            for keys in keys.chunks(KEYS_PER_SIGNAL) {
+                let signal = Signal::Changed { domain: domain.clone(), keys: keys.to_vec() };
+                if let Err(error) = services.store.publish(&signal).await {
+                    tracing::debug!(%error, "changes of devices not published");
+                }
+            }
+            drop(in_flight);
+        });
+        ctx.run_later(INTERVAL, |actor, ctx| {
+            if actor.changes.tick() {
+                actor.publish_changes(ctx);
+            }
+        });
     }
 }
 
@@ -112,21 +178,30 @@ impl Actor for DomainActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_interval(LOOK_EVERY, |actor, ctx| {
-            actor.deposit_overdue(ctx);
-            actor.drain(ctx);
+            actor.perform(vec![Request::DepositOverdue], ctx);
+            let requests = actor.mailbox.drain();
+            actor.perform(requests, ctx);
         });
+    }
+}
+
+impl Drop for DomainActor {
+    fn drop(&mut self) {
+        for app in self.mailbox.receivers() {
+            app.do_send(AppMessage::DomainLost(self.name.clone()));
+        }
     }
 }
 
 impl Handler<MembershipBatch> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, MembershipBatch(words): MembershipBatch, ctx: &mut Context<Self>) {
+    fn handle(&mut self, MembershipBatch(changes): MembershipBatch, ctx: &mut Context<Self>) {
         let mut changed = Vec::new();
-        for word in words {
-            match word {
-                MembershipChange::Join(join) => self.take_in(join),
-                MembershipChange::Leave(key, conn, begun) => self.let_go(key, conn, begun, ctx),
+        for change in changes {
+            match change {
+                MembershipChange::Join(join) => self.accept(join),
+                MembershipChange::Leave(key, conn, in_flight) => self.remove(key, conn, in_flight, ctx),
                 MembershipChange::Changed(key) => changed.push(key),
             }
         }
@@ -134,53 +209,12 @@ impl Handler<MembershipBatch> for DomainActor {
     }
 }
 
-impl DomainActor {
-    fn take_in(&mut self, mut join: Join) {
-        let Some(phone) = join.take_in() else { return };
-        let member = Member { conn: join.conn, phone, _counted: metrics::hold(Gauge::Members) };
-        let before = self.members.insert(join.key.clone(), member);
-        if let Some(old) = before.filter(|old| old.conn != join.conn) {
-            old.phone.do_send(End(Close::Replaced));
-        }
-    }
-
-    fn let_go(&mut self, key: DeviceKey, conn: ConnId, begun: InFlightGuard, ctx: &Context<Self>) {
-        if self.members.0.get(&key).is_some_and(|m| m.conn == conn) {
-            self.members.remove(&key);
-        }
-        let Some((node, at)) = self.here(conn) else { return };
-        let (name, told) = (self.name.clone(), ctx.address());
-        actix_rt::spawn(async move {
-            if let Err(error) = node.store.detach(&name, &key, &at).await {
-                tracing::debug!(%error, "member not detached");
-            }
-            told.do_send(MembershipBatch(vec![MembershipChange::Changed(key)]));
-            drop(begun);
-        });
-    }
-}
-
-/// Asks for the connection of a member on this node.
-#[derive(Message)]
-#[rtype(result = "Option<Addr<DeviceActor>>")]
-pub struct Lookup(pub DeviceKey);
-
 impl Handler<Lookup> for DomainActor {
     type Result = MessageResult<Lookup>;
 
     fn handle(&mut self, Lookup(key): Lookup, _: &mut Context<Self>) -> MessageResult<Lookup> {
-        MessageResult(self.members.0.get(&key).map(|member| member.phone.clone()))
+        MessageResult(self.members.0.get(&key).map(|member| Arc::clone(&member.device)))
     }
-}
-
-/// A newer connection of a member has authenticated on another node.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Evict {
-    /// The device.
-    pub key: DeviceKey,
-    /// The connection that has been replaced.
-    pub conn: ConnId,
 }
 
 impl Handler<Evict> for DomainActor {
@@ -188,30 +222,27 @@ impl Handler<Evict> for DomainActor {
 
     fn handle(&mut self, Evict { key, conn }: Evict, _: &mut Context<Self>) {
         if let Some(member) = self.members.0.get(&key).filter(|m| m.conn == conn) {
-            member.phone.do_send(End(Close::Replaced));
+            member.device.do_send(DeviceMessage::End(Close::Replaced));
         }
     }
 }
-
-/// Signals may have been lost: compare every member with the store, and close those that live elsewhere now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Reconcile;
 
 impl Handler<Reconcile> for DomainActor {
     type Result = ();
 
     fn handle(&mut self, _: Reconcile, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
         let members: Vec<_> = self.members.0.iter().map(|(key, m)| (key.clone(), m.conn)).collect();
-        let (name, domain) = (self.name.clone(), ctx.address());
+        let (services, name, tenant) = (Arc::clone(&self.services), self.name.clone(), ctx.address());
         actix_rt::spawn(async move {
             for (key, conn) in members {
-                let at = node.store.whereabouts(&name, &key).await;
-                match at {
-                    Ok(Some(at)) if at.node != node.id => domain.do_send(Evict { key, conn }),
+                match services.store.whereabouts(&name, &key).await {
+                    Ok(Some(at)) if at.node != services.node => tenant.do_send(Evict { key, conn }),
                     // An operator may have taken it out.
-                    Ok(None) => node.roster.phone(conn).into_iter().for_each(|phone| phone.do_send(Recheck)),
+                    Ok(None) => {
+                        if let Some(device) = services.connections.device(conn) {
+                            device.do_send(DeviceMessage::Recheck);
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -219,92 +250,59 @@ impl Handler<Reconcile> for DomainActor {
     }
 }
 
-/// A connection has logged in to this domain.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Enlist {
-    /// The connection.
-    pub conn: ConnId,
-    /// Its actor.
-    pub users: Addr<AppActor>,
-    /// The names of its log-in.
-    pub requester: Requester,
-    /// It acts as Users: every notice of the domain may go to it.
-    pub acts: bool,
-    /// Codes that it waits for.
-    pub waits_for: Vec<Code>,
-}
-
-impl Handler<Enlist> for DomainActor {
+impl Handler<TenantChanged> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, enlist: Enlist, ctx: &mut Context<Self>) {
-        self.mail.enlist(enlist);
-        self.drain(ctx);
+    fn handle(&mut self, changed: TenantChanged, ctx: &mut Context<Self>) {
+        let members = &self.members.0;
+        if self.broadcast.begin(changed, || members.keys().cloned().collect()) {
+            self.broadcast_step(ctx);
+        }
     }
 }
 
-/// A connection has gone; what was on the way to it may go to another one.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Resign(pub ConnId);
-
-impl Handler<Resign> for DomainActor {
+impl Handler<RegisterReceiver> for DomainActor {
     type Result = ();
 
-    fn handle(&mut self, Resign(conn): Resign, ctx: &mut Context<Self>) {
-        let unsettled = self.mail.resign(conn);
-        self.give_back(unsettled, ctx);
+    fn handle(&mut self, RegisterReceiver(conn, receiver): RegisterReceiver, ctx: &mut Context<Self>) {
+        let requests = self.mailbox.register(conn, receiver);
+        self.perform(requests, ctx);
     }
 }
 
-/// Notices are settled, as far as this connection is concerned.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Settle(pub ConnId, pub Vec<Code>);
+impl Handler<RemoveReceiver> for DomainActor {
+    type Result = ();
+
+    fn handle(&mut self, RemoveReceiver(conn): RemoveReceiver, ctx: &mut Context<Self>) {
+        let requests = self.mailbox.remove(conn);
+        self.perform(requests, ctx);
+    }
+}
 
 impl Handler<Settle> for DomainActor {
     type Result = ();
 
     fn handle(&mut self, Settle(conn, codes): Settle, ctx: &mut Context<Self>) {
-        self.settle(self.mail.delivered_to(conn, codes), ctx);
+        let requests = self.mailbox.settle(conn, codes);
+        self.perform(requests, ctx);
     }
 }
-
-/// Something may be in the mailbox; the notice of this code is new there.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Wake(pub Option<Code>);
 
 impl Handler<Wake> for DomainActor {
     type Result = ();
 
     fn handle(&mut self, Wake(code): Wake, ctx: &mut Context<Self>) {
-        self.mail.told(code);
-        self.drain(ctx);
+        let requests = self.mailbox.wake(code);
+        self.perform(requests, ctx);
     }
 }
 
-impl DomainActor {
-    /// Runs a store operation beside the actor, then `then` on it.
-    pub(crate) fn run<F, R>(&self, future: F, ctx: &mut Context<Self>, then: fn(&mut Self, R, &mut Context<Self>))
-    where
-        F: Future<Output = R> + 'static,
-        R: 'static,
-    {
-        let begun = self.node.upgrade().map(|node| node.underway.begin());
-        ctx.spawn(future.into_actor(self).map(move |result, actor, ctx| {
-            then(actor, result, ctx);
-            // Only now, because `then` may begin the next one.
-            drop(begun);
-        }));
-    }
-}
+impl Handler<Flush> for DomainActor {
+    type Result = ();
 
-impl Drop for DomainActor {
-    fn drop(&mut self) {
-        for users in self.mail.connections() {
-            users.do_send(Reenlist(self.name.clone()));
-        }
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+        let requests = self.mailbox.drain();
+        self.perform(requests, ctx);
+        self.publish_changes(ctx);
     }
 }

@@ -1,42 +1,42 @@
-//! Tells something to all nodes at most once a second, however often it happens: at once what happens after a quiet second,
-//! with the next beat what happens before it is over.
+//! Publishes something to all nodes at most once a second, however often it happens: at once what happens after a quiet
+//! second, with the next tick what happens before it is over.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// Between two tellings.
-pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// Between two publications.
+pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What has to be told.
+/// What has to be published.
 #[derive(Debug)]
 pub(super) struct Coalescer<T> {
     waiting: HashSet<T>,
-    beating: bool,
+    ticking: bool,
 }
 
 impl<T> Default for Coalescer<T> {
     fn default() -> Self {
-        Self { waiting: HashSet::new(), beating: false }
+        Self { waiting: HashSet::new(), ticking: false }
     }
 }
 
 impl<T: Eq + Hash> Coalescer<T> {
-    /// Something has happened. True if it has to be told now, and the next beat comes after [`BEAT`].
-    pub fn happened(&mut self, what: impl IntoIterator<Item = T>) -> bool {
+    /// Something has happened. True if it has to be published now, and the next tick comes after [`INTERVAL`].
+    pub fn add(&mut self, what: impl IntoIterator<Item = T>) -> bool {
         self.waiting.extend(what);
-        let now = !self.beating && !self.waiting.is_empty();
-        self.beating |= now;
+        let now = !self.ticking && !self.waiting.is_empty();
+        self.ticking |= now;
         now
     }
 
-    /// A beat: true if there is something to tell, and then another beat has to follow.
-    pub fn beat(&mut self) -> bool {
-        self.beating = !self.waiting.is_empty();
-        self.beating
+    /// A tick: true if there is something to publish, and then another tick has to follow.
+    pub fn tick(&mut self) -> bool {
+        self.ticking = !self.waiting.is_empty();
+        self.ticking
     }
 
-    /// What has to be told; it is told then.
+    /// Takes what has to be published.
     pub fn take(&mut self) -> Vec<T> {
         std::mem::take(&mut self.waiting).into_iter().collect()
     }
@@ -47,18 +47,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_telling_per_beat() {
-        let mut pace = Coalescer::default();
-        assert!(!pace.happened([]));
-        assert!(pace.happened([1]), "after quiet, at once");
-        assert_eq!(pace.take(), [1]);
-        assert!(!pace.happened([2]));
-        assert!(!pace.happened([2, 3]));
-        assert!(pace.beat());
-        let mut told = pace.take();
-        told.sort_unstable();
-        assert_eq!(told, [2, 3]);
-        assert!(!pace.beat(), "a quiet second ends the beats");
-        assert!(pace.happened([4]));
+    fn one_publication_per_tick() {
+        let mut coalescer = Coalescer::default();
+        assert!(!coalescer.add([]));
+        assert!(coalescer.add([1]), "after quiet, at once");
+        assert_eq!(coalescer.take(), [1]);
+        assert!(!coalescer.add([2]));
+        assert!(!coalescer.add([2, 3]));
+        assert!(coalescer.tick());
+        let mut taken = coalescer.take();
+        taken.sort_unstable();
+        assert_eq!(taken, [2, 3]);
+        assert!(!coalescer.tick(), "a quiet second ends the ticks");
+        assert!(coalescer.add([4]));
     }
 }

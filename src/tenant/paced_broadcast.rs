@@ -1,80 +1,63 @@
-//! Tells every member of a domain of a change, at a pace: a change of one tenant must not become a storm on the store, or a
-//! moment in which nobody else is served.
+//! Tells every member of a domain of a change at a bounded rate, so that the change of one tenant becomes neither a storm on
+//! the store nor a moment in which nobody else is served.
+//!
+//! It says whom to tell next; the actor of the tenant sends the messages and sets the timer.
 
 use std::time::Duration;
 
-use actix::{AsyncContext as _, Context, Handler, Message};
-
+use crate::connection::messages::DeviceMessage;
 use crate::core::model::ids::DeviceKey;
-use crate::device::actor::{AdminPasswordChanged, Replan};
-use crate::tenant::actor::DomainActor;
+use crate::tenant::messages::TenantChanged;
 
-/// Members that are told at once, of each kind of change: two hundred a second.
+/// Members that are told in one step, of each kind of change: two hundred a second.
 const AT_ONCE: usize = 10;
 /// Between two steps.
-const STEP: Duration = Duration::from_millis(50);
+pub(super) const STEP: Duration = Duration::from_millis(50);
 
 /// Who has still to be told.
 #[derive(Debug, Default)]
 pub(super) struct PacedBroadcast {
     jobs: Vec<DeviceKey>,
     admin_password: Vec<DeviceKey>,
-    walking: bool,
+    running: bool,
 }
 
-/// Settings or jobs of the domain have changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct TenantChanged {
-    /// The administrative password.
-    pub admin_password_changed: bool,
-    /// The jobs.
-    pub jobs_changed: bool,
-}
+impl PacedBroadcast {
+    /// Begins to tell the members of a change; a second change of the same kind begins anew. True if the steps have to begin.
+    pub fn begin(&mut self, changed: TenantChanged, members: impl Fn() -> Vec<DeviceKey>) -> bool {
+        // Whoever joins from now on has looked at the new state by itself.
+        if changed.jobs {
+            self.jobs = members();
+        }
+        if changed.admin_password {
+            self.admin_password = members();
+        }
+        !std::mem::replace(&mut self.running, true)
+    }
 
-impl Handler<TenantChanged> for DomainActor {
-    type Result = ();
+    /// Takes one step: whom to tell what. If [`Self::is_running`] afterwards, the next step follows after [`STEP`].
+    pub fn step(&mut self) -> Vec<(DeviceKey, DeviceMessage)> {
+        let jobs = next(&mut self.jobs).into_iter().map(|key| (key, DeviceMessage::Replan));
+        let passwords =
+            next(&mut self.admin_password).into_iter().map(|key| (key, DeviceMessage::AdminPasswordChanged));
+        let step = jobs.chain(passwords).collect();
+        self.running = !(self.jobs.is_empty() && self.admin_password.is_empty());
+        step
+    }
 
-    fn handle(&mut self, changed: TenantChanged, ctx: &mut Context<Self>) {
-        // Whoever joins from now on has looked at the new state by itself. A second change begins the round anew.
-        if changed.jobs_changed {
-            self.rounds.jobs = self.keys();
-        }
-        if changed.admin_password_changed {
-            self.rounds.admin_password = self.keys();
-        }
-        if !self.rounds.walking {
-            self.walk(ctx);
-        }
+    /// Whether somebody has still to be told.
+    pub const fn is_running(&self) -> bool {
+        self.running
     }
 }
 
-impl DomainActor {
-    fn walk(&mut self, ctx: &mut Context<Self>) {
-        for key in next(&mut self.rounds.jobs) {
-            if let Some(phone) = self.phone(&key) {
-                phone.do_send(Replan);
-            }
-        }
-        for key in next(&mut self.rounds.admin_password) {
-            if let Some(phone) = self.phone(&key) {
-                phone.do_send(AdminPasswordChanged);
-            }
-        }
-        self.rounds.walking = !(self.rounds.jobs.is_empty() && self.rounds.admin_password.is_empty());
-        if self.rounds.walking {
-            ctx.run_later(STEP, Self::walk);
-        }
+fn next(members: &mut Vec<DeviceKey>) -> Vec<DeviceKey> {
+    let step = members.split_off(members.len().saturating_sub(AT_ONCE));
+    if members.is_empty() {
+        // It may have held all the devices of a large tenant.
+        *members = Vec::new();
     }
-}
-
-fn next(round: &mut Vec<DeviceKey>) -> Vec<DeviceKey> {
-    let told = round.split_off(round.len().saturating_sub(AT_ONCE));
-    if round.is_empty() {
-        // A round may be over all the devices of a large tenant.
-        *round = Vec::new();
-    }
-    told
+    step
 }
 
 #[cfg(test)]
@@ -82,12 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_reaches_everybody_in_small_steps() {
+    fn a_broadcast_reaches_everybody_in_small_steps() {
         let all: Vec<_> = (0..=2 * AT_ONCE).map(|n| DeviceKey::parse(&format!("phone-{n}")).unwrap()).collect();
-        let mut round = all.clone();
+        let mut members = all.clone();
         let mut told = Vec::new();
         let steps: Vec<usize> = std::iter::from_fn(|| {
-            let step = next(&mut round);
+            let step = next(&mut members);
             told.extend(step.clone());
             (!step.is_empty()).then_some(step.len())
         })
@@ -97,5 +80,17 @@ mod tests {
         let mut all = all;
         all.sort();
         assert_eq!(told, all);
+    }
+
+    #[test]
+    fn a_second_change_joins_the_steps_that_run() {
+        let members = || vec![DeviceKey::parse("phone").unwrap()];
+        let mut broadcast = PacedBroadcast::default();
+        assert!(broadcast.begin(TenantChanged { jobs: true, admin_password: false }, members));
+        assert!(!broadcast.begin(TenantChanged { jobs: false, admin_password: true }, members));
+        let step = broadcast.step();
+        assert!(matches!(step[..], [(_, DeviceMessage::Replan), (_, DeviceMessage::AdminPasswordChanged)]));
+        assert!(!broadcast.is_running());
+        assert!(broadcast.begin(TenantChanged { jobs: true, admin_password: false }, members));
     }
 }

@@ -1,52 +1,50 @@
-//! Finds the actor of a domain, makes it, and makes it again when it has died.
+//! Finds the actor of a tenant, makes it, and makes it again when it has died; passes signals of the bus on.
 //!
 //! `actix::Supervisor` restarts an actor that stops, not one that panics: its address is closed for good. So the registry looks
 //! at the address and replaces it. The members of the dead one are told by its end and join the new one by themselves.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use actix::{
     Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, WrapFuture as _,
 };
 
-use crate::app_connection::subscribers::{Subscribe, Subscribers, Unsubscribe};
+use crate::connection::messages::DeviceMessage;
 use crate::core::model::ids::DomainName;
-use crate::device::actor::Recheck;
 use crate::metrics::{self, Counter};
-use crate::node::Node;
 use crate::store::Signal;
-use crate::tenant::actor::{DomainActor, Evict, Reconcile, Wake};
-use crate::tenant::coalesce::{BEAT, Coalescer};
-use crate::tenant::paced_broadcast::TenantChanged;
+use crate::tenant::actor::DomainActor;
+use crate::tenant::coalesce::{Coalescer, INTERVAL};
+use crate::tenant::messages::{Evict, Reconcile, TenantChanged, Wake};
+use crate::tenant::services::Services;
+use crate::tenant::subscribers::{Subscribe, Subscribers, Unsubscribe};
 
 /// The registry of one node.
-#[derive(Default)]
 pub struct Registry {
-    node: Weak<Node>,
-    domains: HashMap<DomainName, Addr<DomainActor>>,
+    services: Arc<Services>,
+    tenants: HashMap<DomainName, Addr<DomainActor>>,
     unassigned_devices: Coalescer<()>,
-    watchers: Subscribers,
+    subscribers: Subscribers,
+}
+
+impl Registry {
+    /// Without any tenant yet.
+    pub fn new(services: Arc<Services>) -> Self {
+        Self {
+            services,
+            tenants: HashMap::new(),
+            unassigned_devices: Coalescer::default(),
+            subscribers: Subscribers::default(),
+        }
+    }
 }
 
 impl Actor for Registry {
     type Context = Context<Self>;
 }
 
-/// Tells the registry which node it serves; before this it finds nothing.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Serve(pub Weak<Node>);
-
-impl Handler<Serve> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, Serve(node): Serve, _: &mut Context<Self>) {
-        self.node = node;
-    }
-}
-
-/// Asks for the actor of a domain.
+/// Asks for the actor of a tenant.
 #[derive(Message)]
 #[rtype(result = "Addr<DomainActor>")]
 pub struct Find(pub DomainName);
@@ -55,20 +53,20 @@ impl Handler<Find> for Registry {
     type Result = MessageResult<Find>;
 
     fn handle(&mut self, Find(name): Find, _: &mut Context<Self>) -> MessageResult<Find> {
-        if let Some(known) = self.domains.get(&name) {
+        if let Some(known) = self.tenants.get(&name) {
             if known.connected() {
                 return MessageResult(known.clone());
             }
             tracing::error!(domain = %name, "the actor of the domain has died; making a new one");
             metrics::count(Counter::DomainRecreated);
         }
-        let address = DomainActor::new(name.clone(), self.node.clone()).start();
-        self.domains.insert(name, address.clone());
+        let address = DomainActor::new(name.clone(), Arc::clone(&self.services)).start();
+        self.tenants.insert(name, address.clone());
         MessageResult(address)
     }
 }
 
-/// Asks for the actors of all domains, when everything that came before has been passed on to them.
+/// Asks for the actors of all tenants, when everything that came before has been passed on to them.
 #[derive(Message)]
 #[rtype(result = "Vec<(DomainName, Addr<DomainActor>)>")]
 pub struct Actors;
@@ -77,50 +75,49 @@ impl Handler<Actors> for Registry {
     type Result = MessageResult<Actors>;
 
     fn handle(&mut self, _: Actors, _: &mut Context<Self>) -> MessageResult<Actors> {
-        MessageResult(self.domains.iter().map(|(name, actor)| (name.clone(), actor.clone())).collect())
+        MessageResult(self.tenants.iter().map(|(name, actor)| (name.clone(), actor.clone())).collect())
     }
 }
 
-/// The domains were read again: whoever is concerned by what is new has to be told.
+/// The records of the domains were read again: tell whoever is concerned by what has changed.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Spread;
+pub struct AnnounceChanges;
 
-impl Handler<Spread> for Registry {
+impl Handler<AnnounceChanges> for Registry {
     type Result = ();
 
-    fn handle(&mut self, _: Spread, _: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
-        for (name, news) in node.tenants.take_news() {
-            if let Some(actor) = self.domains.get(&name) {
-                actor.do_send(TenantChanged { admin_password_changed: news.admin_password, jobs_changed: news.jobs });
+    fn handle(&mut self, _: AnnounceChanges, _: &mut Context<Self>) {
+        for (name, changes) in self.services.tenants.take_news() {
+            if let Some(actor) = self.tenants.get(&name) {
+                actor.do_send(TenantChanged { admin_password: changes.admin_password, jobs: changes.jobs });
             }
         }
     }
 }
 
 impl Registry {
-    /// Reads a domain again, or all of them, and spreads what is new.
-    fn look_at(&self, domain: Option<DomainName>, ctx: &mut Context<Self>) {
-        let Some(node) = self.node.upgrade() else { return };
+    /// Reads the record of a domain again, or all of them, and announces what has changed.
+    fn refresh(&self, domain: Option<DomainName>, ctx: &mut Context<Self>) {
+        let services = Arc::clone(&self.services);
         let all = domain.is_none();
-        let look = async move {
+        let read = async move {
             let read = match domain {
-                Some(domain) => node.tenants.refresh_one(&domain).await,
-                None => node.tenants.refresh().await,
+                Some(domain) => services.tenants.refresh_one(&domain).await,
+                None => services.tenants.refresh().await,
             };
             if let Err(error) = read {
                 // They are read again from time to time anyway.
                 tracing::warn!(%error, "changed domain not read");
             }
         };
-        ctx.spawn(look.into_actor(self).map(move |(), registry, ctx| {
-            ctx.notify(Spread);
-            // Only now, so that those who follow see the new picture.
+        ctx.spawn(read.into_actor(self).map(move |(), registry, ctx| {
+            ctx.notify(AnnounceChanges);
+            // Only now, so that subscribers see the new records.
             if all {
-                registry.watchers.anything();
+                registry.subscribers.anything_changed();
             } else {
-                registry.watchers.domains();
+                registry.subscribers.domains_changed();
             }
         }));
     }
@@ -136,33 +133,33 @@ impl Handler<FromBus> for Registry {
 
     fn handle(&mut self, FromBus(signal): FromBus, ctx: &mut Context<Self>) {
         match signal {
-            // A domain without an actor here has nobody here who could take the mail.
+            // A domain without an actor here has nobody here who could receive the notice.
             Signal::Mail { domain, code } => {
-                if let Some(actor) = self.domains.get(&domain) {
+                if let Some(actor) = self.tenants.get(&domain) {
                     actor.do_send(Wake(code));
                 }
             }
             Signal::Evict { domain, key, node, conn } => {
-                let here = self.node.upgrade().is_some_and(|n: Arc<Node>| n.id == node);
-                if let Some(actor) = self.domains.get(&domain).filter(|_| here) {
+                if let Some(actor) = self.tenants.get(&domain).filter(|_| node == self.services.node) {
                     actor.do_send(Evict { key, conn });
                 }
             }
             Signal::Recheck { node, conn } => {
-                let here = self.node.upgrade().filter(|n: &Arc<Node>| n.id == node);
-                if let Some(phone) = here.and_then(|node| node.roster.phone(conn)) {
-                    phone.do_send(Recheck);
+                if node == self.services.node
+                    && let Some(device) = self.services.connections.device(conn)
+                {
+                    device.do_send(DeviceMessage::Recheck);
                 }
             }
-            Signal::Tenant { domain } => self.look_at(Some(domain), ctx),
-            Signal::Changed { domain, keys } => self.watchers.devices(&domain, keys),
-            Signal::Gone { domain, device } => self.watchers.devices(&domain, [device.key]),
-            Signal::ListUnassigned => self.watchers.unassigned_devices(),
+            Signal::Tenant { domain } => self.refresh(Some(domain), ctx),
+            Signal::Changed { domain, keys } => self.subscribers.devices_changed(&domain, keys),
+            Signal::Gone { domain, device } => self.subscribers.devices_changed(&domain, [device.key]),
+            Signal::ListUnassigned => self.subscribers.unassigned_changed(),
             // The Users role listens by itself.
             Signal::People { .. } => {}
             Signal::Gap => {
-                self.look_at(None, ctx);
-                for actor in self.domains.values() {
+                self.refresh(None, ctx);
+                for actor in self.tenants.values() {
                     actor.do_send(Wake(None));
                     actor.do_send(Reconcile);
                 }
@@ -180,25 +177,24 @@ impl Handler<UnassignedChanged> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: UnassignedChanged, ctx: &mut Context<Self>) {
-        if self.unassigned_devices.happened([()]) {
-            self.publish_unassigned_count(ctx);
+        if self.unassigned_devices.add([()]) {
+            self.publish_unassigned_changed(ctx);
         }
     }
 }
 
 impl Registry {
-    fn publish_unassigned_count(&mut self, ctx: &mut Context<Self>) {
+    fn publish_unassigned_changed(&mut self, ctx: &mut Context<Self>) {
         self.unassigned_devices.take();
-        if let Some(node) = self.node.upgrade() {
-            actix_rt::spawn(async move {
-                if let Err(error) = node.store.publish(&Signal::ListUnassigned).await {
-                    tracing::debug!(%error, "change of the unassigned devices not published");
-                }
-            });
-        }
-        ctx.run_later(BEAT, |registry, ctx| {
-            if registry.unassigned_devices.beat() {
-                registry.publish_unassigned_count(ctx);
+        let services = Arc::clone(&self.services);
+        actix_rt::spawn(async move {
+            if let Err(error) = services.store.publish(&Signal::ListUnassigned).await {
+                tracing::debug!(%error, "change of the unassigned devices not published");
+            }
+        });
+        ctx.run_later(INTERVAL, |registry, ctx| {
+            if registry.unassigned_devices.tick() {
+                registry.publish_unassigned_changed(ctx);
             }
         });
     }
@@ -207,8 +203,8 @@ impl Registry {
 impl Handler<Subscribe> for Registry {
     type Result = ();
 
-    fn handle(&mut self, watch: Subscribe, _: &mut Context<Self>) {
-        self.watchers.watch(watch);
+    fn handle(&mut self, subscription: Subscribe, _: &mut Context<Self>) {
+        self.subscribers.subscribe(subscription);
     }
 }
 
@@ -216,6 +212,6 @@ impl Handler<Unsubscribe> for Registry {
     type Result = ();
 
     fn handle(&mut self, Unsubscribe(conn): Unsubscribe, _: &mut Context<Self>) {
-        self.watchers.forget(conn);
+        self.subscribers.unsubscribe(conn);
     }
 }

@@ -1,6 +1,8 @@
 //! The actor of a connection that an exchange, or a user of it, has opened to the Users instance
 //! (`docs/protocol/pbx.md` 1.1). Moves messages between the socket, the inbound session and the client of that
 //! exchange.
+//!
+//! It belongs to the Users role and must not know Devices: what it uses of the node is in [`ExchangeServices`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,27 +14,39 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
-use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
+use crate::connection::socket::{Bounds, FragmentJoiner, Incoming, close_frame};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::protocol::close::Close;
 use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOGIN_TIME};
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter};
-use crate::node::Node;
 use crate::random;
 use crate::users_role::backend::exchange::{ConnectionCommand, InboundConnection, InboundRegistry};
 
 /// Checked slightly after the log-in limit, so that it has passed.
 const LOGIN_OVER: Duration = LOGIN_TIME.saturating_add(Duration::from_millis(10));
 
+/// What the connection of an exchange uses of the node.
+#[derive(Clone)]
+pub struct ExchangeServices {
+    /// Limits of the socket.
+    pub bounds: Bounds,
+    /// Longest message before the log-in, in bytes.
+    pub longest_before: usize,
+    /// Longest message after the log-in, in bytes.
+    pub longest_after: usize,
+    /// Counts a failed log-in of this source.
+    pub on_failed_login: Arc<dyn Fn(SourceKey) + Send + Sync>,
+}
+
 /// The actor of one connection.
 pub(crate) struct ExchangeConnection {
-    node: Arc<Node>,
+    services: ExchangeServices,
     registry: InboundRegistry,
     source: SourceKey,
     session: InboundSession,
-    connection: ConnectionHandle,
+    handle: ConnectionHandle,
     joiner: FragmentJoiner,
     shutdown: Shutdown,
     /// Set if this is the current connection of a configured exchange.
@@ -46,17 +60,17 @@ struct ClientCommand(Option<ConnectionCommand>);
 impl ExchangeConnection {
     /// An actor for a connection that has just been opened.
     pub(crate) fn new(
-        node: Arc<Node>,
+        services: ExchangeServices,
         registry: InboundRegistry,
         source: SourceKey,
-        connection: ConnectionHandle,
+        handle: ConnectionHandle,
         shutdown: Shutdown,
     ) -> Self {
         let mut entropy = [0; 32];
         random::fill(&mut entropy);
         let session = InboundSession::new(clock::now(), entropy);
         let joiner = FragmentJoiner::default();
-        Self { node, registry, source, session, connection, joiner, shutdown, attached: None, closed: None }
+        Self { services, registry, source, session, handle, joiner, shutdown, attached: None, closed: None }
     }
 
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
@@ -81,11 +95,11 @@ impl ExchangeConnection {
             InboundAction::Close(close) => self.close(close, ctx),
             InboundAction::LoginFailed => {
                 tracing::info!("log-in at the Users instance failed");
-                self.node.codes.attempt_limiter().failed_login(self.source);
+                (self.services.on_failed_login)(self.source);
             }
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
-                self.connection.allow(self.node.app_settings.longest_after);
+                self.handle.allow(self.services.longest_after);
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {
@@ -136,7 +150,7 @@ impl Actor for ExchangeConnection {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        metrics::count(Counter::AppClosed(self.closed.or(self.connection.fault()).unwrap_or(Close::ByPeer)));
+        metrics::count(Counter::AppClosed(self.closed.or(self.handle.fault()).unwrap_or(Close::ByPeer)));
     }
 }
 
@@ -160,7 +174,7 @@ impl StreamHandler<ClientCommand> for ExchangeConnection {
 
 impl StreamHandler<Result<ws::Message, ProtocolError>> for ExchangeConnection {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
-        let Some(incoming) = self.joiner.take(item, &self.connection) else { return };
+        let Some(incoming) = self.joiner.take(item, &self.handle) else { return };
         match incoming {
             Incoming::Text(text) => self.text(text, ctx),
             Incoming::Pong(_) => {}

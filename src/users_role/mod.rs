@@ -10,6 +10,7 @@
 pub mod backend;
 mod cancellation;
 mod change_feed;
+mod code_request;
 mod devices_link;
 mod devices_rest;
 mod entry_orders;
@@ -18,6 +19,7 @@ pub(crate) mod exchange_connection;
 mod open_codes;
 mod order_intake;
 mod progress_poller;
+mod rollout_codes;
 mod rollouts;
 mod service;
 mod settings;

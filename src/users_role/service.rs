@@ -8,9 +8,9 @@ use actix_rt::task::JoinHandle;
 use tokio::sync::{Notify, broadcast};
 
 use super::backend::{Backend, BackendStatus};
+use super::code_request::{RequestDetails, ask_code};
 use super::error::{Result, UsersRoleError};
-use super::rollouts;
-use super::rollouts::{RequestDetails, ask_code};
+use super::rollout_codes::make_codes;
 use super::settings::Settings;
 use super::tenant::{TenantShared, TenantTasks, supervise};
 use crate::core::model::device::Category;
@@ -328,7 +328,7 @@ fn tenant_tasks(
         Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), intake.clone(), Arc::clone(settings))),
         Box::pin(progress_poller::poll_progress(polling.0, polling.1, link, intake, Arc::clone(settings))),
         Box::pin(watch_removals(Arc::clone(shared), Arc::clone(operator_api))),
-        Box::pin(rollouts::make_codes(Arc::clone(shared), node)),
+        Box::pin(make_codes(Arc::clone(shared), node)),
     ]
 }
 

@@ -9,7 +9,6 @@ pub mod pipe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::body::{self, BodyStream, SizedStream};
 use actix_web::http::header::{
     self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
@@ -20,17 +19,20 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::app_connection::session_keys::{Admitted, Holder};
+use crate::app_connection::session_keys::{Admitted, Holder, Keys};
+use crate::connection::messages::DeviceRecipient;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::{Address, BODY_MAX, Draft, Refusal};
 use crate::core::protocol::sysclient::tunnel::{Failure, Head};
 use crate::core::session::app::rights::Instance;
 use crate::core::session::device::event::{Output, TunnelRefused, TunnelRequest};
-use crate::device::actor::DeviceActor;
-use crate::device::tunnel::{Tunnel, find};
+use crate::device::tunnel::Tunnel;
+use crate::lifecycle::InFlight;
 use crate::metrics::TunnelUse;
-use crate::node::Node;
+use crate::store::Store;
+use crate::tenant::TenantDirectory;
+use crate::tenant_cache::Tenants;
 
 /// What a page of a device may do. It comes from our own host, so without this its scripts would be scripts of our origin:
 /// whoever controls a phone, or a text that it shows, could act with the cookies and the storage of whoever looks at it. In a
@@ -44,10 +46,26 @@ const BODY_TIME: Duration = Duration::from_secs(600);
 /// Seconds after which a device may be back.
 const RETRY: &str = "5";
 
+/// What requests at passthrough addresses use of the node.
+pub struct Passthrough {
+    /// The instance in the addresses.
+    pub instance: Instance,
+    /// Keys of the app sessions that are open.
+    pub keys: Arc<Keys>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The domains as records.
+    pub tenants: Arc<Tenants>,
+    /// Where devices are found.
+    pub directory: Arc<TenantDirectory>,
+    /// What has to be finished before a stop.
+    pub in_flight: InFlight,
+}
+
 /// Answers requests at passthrough addresses; every other address is not found.
-pub fn routes(node: Arc<Node>) -> impl FnOnce(&mut web::ServiceConfig) {
+pub fn routes(passthrough: Arc<Passthrough>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config.app_data(web::Data::from(node)).default_service(web::to(serve));
+        config.app_data(web::Data::from(passthrough)).default_service(web::to(serve));
     }
 }
 
@@ -110,31 +128,31 @@ pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option
 
 /// Who has got through.
 struct Permit {
-    phone: Addr<DeviceActor>,
+    device: DeviceRecipient,
     place: Admitted,
     holder: Holder,
 }
 
 /// The checks of `docs/protocol/sysclient.md` 8.1, in their order. How many sessions the device itself has open is
 /// known where they are.
-async fn admit(node: &Node, address: &Address<'_>) -> Result<Permit, Refused> {
-    let holder = node.keys.find(&address.key).ok_or(Refused::KEY)?;
+async fn admit(services: &Passthrough, address: &Address<'_>) -> Result<Permit, Refused> {
+    let holder = services.keys.find(&address.key).ok_or(Refused::KEY)?;
     let key = DeviceKey::parse(&address.device).map_err(|_| Refused::DEVICE)?;
-    let found = node.store.find_device(&key).await.map_err(|_| Refused::UNAVAILABLE)?;
+    let found = services.store.find_device(&key).await.map_err(|_| Refused::UNAVAILABLE)?;
     let domain = found.ok_or(Refused::DEVICE)?.domain;
-    let reaches = node.tenants.reach(holder.domain.as_ref(), &domain).await.map_err(|_| Refused::UNAVAILABLE)?;
+    let reaches = services.tenants.reach(holder.domain.as_ref(), &domain).await.map_err(|_| Refused::UNAVAILABLE)?;
     if !reaches {
         return Err(Refused::DEVICE);
     }
-    let phone = find(node, &domain, key).await.ok_or(Refused::OFFLINE)?;
+    let device = services.directory.member(&domain, key).await.ok_or(Refused::OFFLINE)?;
     let place = holder.admit().ok_or(Refused::TOO_MANY)?;
-    Ok(Permit { phone, place, holder })
+    Ok(Permit { device, place, holder })
 }
 
-async fn serve(request: HttpRequest, payload: web::Payload, node: web::Data<Node>) -> HttpResponse {
+async fn serve(request: HttpRequest, payload: web::Payload, services: web::Data<Passthrough>) -> HttpResponse {
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
-    let Some(rest) = after_passthrough(raw, &node.instance) else { return HttpResponse::NotFound().finish() };
-    answer(&node, &request, rest, payload).await.unwrap_or_else(|Refused(status, text)| {
+    let Some(rest) = after_passthrough(raw, &services.instance) else { return HttpResponse::NotFound().finish() };
+    answer(&services, &request, rest, payload).await.unwrap_or_else(|Refused(status, text)| {
         let mut response = builder(status);
         if status == 503 {
             response.insert_header((RETRY_AFTER, RETRY));
@@ -144,15 +162,15 @@ async fn serve(request: HttpRequest, payload: web::Payload, node: web::Data<Node
 }
 
 async fn answer(
-    node: &Node,
+    services: &Passthrough,
     request: &HttpRequest,
     rest: &str,
     payload: web::Payload,
 ) -> Result<HttpResponse, Refused> {
     let address = Address::read(rest).ok_or(Refused::KEY)?;
-    let permit = admit(node, &address).await?;
+    let permit = admit(services, &address).await?;
     let unchanged = |_: &mut Head| {};
-    relay(request, &address.target(), payload, permit.phone, Some(permit.place), unchanged).await.map(guarded)
+    relay(request, &address.target(), payload, permit.device, Some(permit.place), unchanged).await.map(guarded)
 }
 
 /// Asks a device for `target` and begins its answer, whose head `shape` may change. A `place` is kept until the answer is over.
@@ -160,13 +178,13 @@ pub(super) async fn relay(
     request: &HttpRequest,
     target: &str,
     payload: web::Payload,
-    phone: Addr<DeviceActor>,
+    device: DeviceRecipient,
     place: Option<Admitted>,
     shape: impl FnOnce(&mut Head),
 ) -> Result<HttpResponse, Refused> {
     let draft = draft(request.method(), target, request.headers(), false)?;
     let (bytes, expects) = draft.with_body(&collect(request, payload).await?)?;
-    let mut tunnel = Tunnel::open(phone, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
+    let mut tunnel = Tunnel::open(device, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
     match tunnel.next().await {
         Output::Head(mut head) => {
             shape(&mut head);

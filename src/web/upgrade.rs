@@ -1,6 +1,6 @@
 //! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path.
 //!
-//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it (`actors::socket`).
+//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it (`src/connection/socket.rs`).
 //! Every such request of the public listener arrives here, so this routes by path and answers the rest itself.
 
 use std::convert::Infallible;
@@ -27,8 +27,8 @@ use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
-use crate::users_role::exchange_connection::ExchangeConnection;
-use crate::web::passthrough::{after_passthrough, pipe};
+use crate::users_role::exchange_connection::{ExchangeConnection, ExchangeServices};
+use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 
 /// A refused client has this long to take the answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,9 +96,20 @@ impl Refused {
     }
 }
 
+/// What upgrades use of the node.
+#[derive(Clone)]
+pub struct Upgrades {
+    /// The node with the services of its connections.
+    pub node: Arc<Node>,
+    /// What passthrough addresses use.
+    pub passthrough: Arc<Passthrough>,
+    /// What the connection of an exchange uses.
+    pub exchange: ExchangeServices,
+}
+
 /// Serves one upgrade request. Without the role of Devices, and of a Users that PBXs connect to, there is nothing to upgrade to.
 pub fn upgrade<T>(
-    node: Arc<Node>,
+    services: &Upgrades,
     roles: Roles<'_>,
     shutdown: &Shutdown,
     request: Request,
@@ -110,17 +121,20 @@ where
     let parts = framed.into_parts();
     let io = parts.io;
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if let Some(rest) = after_passthrough(raw, &node.instance).filter(|_| roles.devices).map(str::to_owned) {
+    if let Some(rest) =
+        after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices).map(str::to_owned)
+    {
         let first = parts.read_buf.freeze();
-        actix_rt::spawn(async move { pipe::carry(&node, &request, &rest, io, first).await });
+        let passthrough = Arc::clone(&services.passthrough);
+        actix_rt::spawn(async move { pipe::carry(&passthrough, &request, &rest, io, first).await });
         return ready(Ok(()));
     }
-    match accept(&node, roles, shutdown, &request) {
+    match accept(&services.node, roles, shutdown, &request) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
             // The dispatcher's buffers go when this returns; only the socket and the actor stay.
             drop(parts.write_buf);
-            accepted.start(io, first, node, roles.inbound_registry, shutdown);
+            accepted.start(io, first, services, roles.inbound_registry, shutdown);
         }
         Err(refused) => {
             metrics::count(Counter::Refused(refused.reason));
@@ -146,7 +160,7 @@ impl Accepted {
         self,
         io: T,
         first: bytes::Bytes,
-        node: Arc<Node>,
+        services: &Upgrades,
         inbound_registry: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
@@ -157,24 +171,28 @@ impl Accepted {
         let conn = place.conn;
         match route {
             Route::Devices => {
-                let bounds = node.tuning.device_bounds;
-                let line = ConnectionHandle::new(bounds.longest);
-                let phone = DeviceActor::new(node, conn, source, query, line.clone());
-                actix_rt::spawn(run(io, opening, phone, line, bounds, place));
+                let devices = Arc::clone(services.node.devices());
+                let bounds = devices.bounds;
+                let handle = ConnectionHandle::new(bounds.longest);
+                let device = DeviceActor::new(devices, conn, source, query, handle.clone());
+                actix_rt::spawn(run(io, opening, device, handle, bounds, place));
             }
             Route::Apps => {
-                let bounds = node.tuning.app_bounds;
-                let line = ConnectionHandle::new(node.app_settings.longest_before);
-                let users = AppActor::new(node, conn, source, line.clone());
-                actix_rt::spawn(run(io, opening, users, line, bounds, place));
+                let apps = Arc::clone(services.node.apps());
+                let bounds = apps.bounds;
+                let handle = ConnectionHandle::new(apps.session.longest_before);
+                let app = AppActor::new(apps, conn, source, handle.clone());
+                actix_rt::spawn(run(io, opening, app, handle, bounds, place));
             }
             Route::ExchangeConnection => {
                 // Without a switchboard there is no such route.
                 let Some(inbound_registry) = inbound_registry.cloned() else { return };
-                let bounds = node.tuning.app_bounds;
-                let line = ConnectionHandle::new(node.app_settings.longest_before);
-                let exchange = ExchangeConnection::new(node, inbound_registry, source, line.clone(), shutdown.clone());
-                actix_rt::spawn(run(io, opening, exchange, line, bounds, place));
+                let exchange = services.exchange.clone();
+                let bounds = exchange.bounds;
+                let handle = ConnectionHandle::new(exchange.longest_before);
+                let exchange =
+                    ExchangeConnection::new(exchange, inbound_registry, source, handle.clone(), shutdown.clone());
+                actix_rt::spawn(run(io, opening, exchange, handle, bounds, place));
             }
         }
     }
@@ -182,20 +200,22 @@ impl Accepted {
 
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
     let users = roles.inbound_registry.map(|board| &*board.settings().instance);
-    let route = route(request.path(), &node.instance, users);
+    let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
-        Route::Devices => (Peer::Device, node.codes.attempt_limiter().devices_blocked(source)),
-        Route::Apps | Route::ExchangeConnection => (Peer::App, node.codes.attempt_limiter().apps_blocked(source)),
+        Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked(source)),
+        Route::Apps | Route::ExchangeConnection => {
+            (Peer::App, node.registration().attempt_limiter().apps_blocked(source))
+        }
     };
     if let Some(wait) = blocked {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
     }
     if shutdown.is_draining() {
-        return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.governor.retry_after()));
+        return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.admission().retry_after()));
     }
     let key = match ws::verify_handshake(request.head()) {
         Ok(()) => request.headers().get("sec-websocket-key").map(|k| ws::hash_key(k.as_bytes())),
@@ -206,8 +226,8 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Err(_) => None,
     };
     let key = key.ok_or_else(|| Refused::new("400 Bad Request", Refusal::BadUpgrade))?;
-    let place = node.roster.admit(peer).ok_or_else(|| {
-        Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.governor.retry_after())
+    let place = node.connections().admit(peer).ok_or_else(|| {
+        Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.admission().retry_after())
     })?;
     // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes
     // (`docs/protocol/sysclient.md` 1.2).

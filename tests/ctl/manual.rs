@@ -152,7 +152,7 @@ fn every_line_of_the_manual_is_a_command() {
 
 #[test]
 fn the_manual_explains_every_reason_of_a_standstill() {
-    let names = include_str!("../../src/core/policy/blocked_reason.rs");
+    let names = include_str!("../../src/core/model/blocked_reason.rs");
     let (_, rest) = names.split_once("pub enum Reason {").unwrap();
     let variants = rest.split_once('}').unwrap().0.lines().map(str::trim).filter(|line| line.ends_with(','));
     let mut count = 0;

@@ -4,10 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use provbroker::admission::controller::{Lane, Passage, Permit, Turn};
+use provbroker::admission::controller::{Passage, Permit, Turn};
 use provbroker::config::Config;
 use provbroker::core::model::ids::DomainName;
 use provbroker::core::policy::admission::queue::Rank;
+use provbroker::core::policy::admission::registration::Lane;
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::metrics::GateName;
 use serde_json::Value;
@@ -34,7 +35,7 @@ fn lane(domain: &str) -> Lane {
 async fn take_the_place(broker: &Broker) -> Permit<Lane> {
     let mut permit = None;
     until("the place is free", async || {
-        if let Passage::Now(free) = broker.governor().registration(Rank::Known, &lane("nobody.example")) {
+        if let Passage::Now(free) = broker.admission().registration(Rank::Known, &lane("nobody.example")) {
             permit = Some(free);
         }
         permit.is_some()
@@ -45,14 +46,14 @@ async fn take_the_place(broker: &Broker) -> Permit<Lane> {
 
 /// Waits like a device of this domain.
 fn stand_in_line(broker: &Broker, domain: &str) -> Turn<Lane> {
-    match broker.governor().registration(Rank::Known, &lane(domain)) {
+    match broker.admission().registration(Rank::Known, &lane(domain)) {
         Passage::Later(turn) => turn,
         Passage::Now(_) | Passage::Refused => panic!("has to wait"),
     }
 }
 
 async fn waiting(broker: &Broker, many: usize) {
-    until("they wait", async || broker.governor().waiting(GateName::Registration) == many).await;
+    until("they wait", async || broker.admission().waiting(GateName::Registration) == many).await;
 }
 
 /// Lets devices enter a domain, which leave again: their identify messages and passwords.
@@ -110,9 +111,9 @@ on_each_store!(the_single_phone_of_a_neighbour_is_next, one_at_a_time, async |br
     // Last of all, but the next but one of its own domain.
     let mark = stand_in_line(broker, OTHER);
     drop(place);
-    let place = mark.come().await.expect("its turn");
+    let place = mark.wait().await.expect("its turn");
     single.expect_challenge().await;
-    assert_eq!(broker.governor().waiting(GateName::Registration), 1, "two of the crowd had their turns");
+    assert_eq!(broker.admission().waiting(GateName::Registration), 1, "two of the crowd had their turns");
     devices[2].quiet().await;
     drop(place);
     for device in &mut devices {
@@ -136,17 +137,17 @@ fn known_devices_go_before_those_with_a_code_and_these_before_strangers() {
         // The second of its kind: it comes when the known device was served, and no other one.
         let mark = stand_in_line(broker, OTHER);
         drop(place);
-        let place = mark.come().await.expect("its turn");
+        let place = mark.wait().await.expect("its turn");
         known.expect_challenge().await;
         entering.quiet().await;
-        assert_eq!(broker.governor().waiting(GateName::Registration), 2);
-        let Passage::Later(mark) = broker.governor().registration(Rank::Entering, &lane("mark.example")) else {
+        assert_eq!(broker.admission().waiting(GateName::Registration), 2);
+        let Passage::Later(mark) = broker.admission().registration(Rank::Entering, &lane("mark.example")) else {
             panic!("has to wait")
         };
         drop(place);
-        let place = mark.come().await.expect("its turn");
+        let place = mark.wait().await.expect("its turn");
         entering.expect_password().await;
-        assert_eq!(broker.governor().waiting(GateName::Registration), 1);
+        assert_eq!(broker.admission().waiting(GateName::Registration), 1);
         drop(place);
         waiting(broker, 0).await;
         unassigned_device.quiet().await;
@@ -174,7 +175,7 @@ fn the_latest_identify_of_one_that_waits_counts() {
         waiting(broker, 1).await;
         device.identify(&identify_with("009033420501", &code)).await;
         device.quiet().await;
-        assert_eq!(broker.governor().waiting(GateName::Registration), 1);
+        assert_eq!(broker.admission().waiting(GateName::Registration), 1);
         drop(place);
         device.expect_password().await;
     });
@@ -252,7 +253,7 @@ fn our_own_times_do_not_run_against_one_that_waits() {
 /// Takes all places for handshakes.
 fn take_handshakes(broker: &Broker, many: usize) -> Vec<Permit<SourceKey>> {
     let from = SourceKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    let take = |_| match broker.governor().connection(from, 3) {
+    let take = |_| match broker.admission().connection(from, 3) {
         Passage::Now(permit) => permit,
         Passage::Later(_) | Passage::Refused => panic!("nobody else is there"),
     };
@@ -266,7 +267,7 @@ fn two_handshakes(config: &mut Config) {
 }
 
 async fn connections_waiting(broker: &Broker, many: usize) {
-    until("they wait", async || broker.governor().waiting(GateName::Connection) == many).await;
+    until("they wait", async || broker.admission().waiting(GateName::Connection) == many).await;
 }
 
 #[test]

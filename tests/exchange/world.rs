@@ -291,7 +291,7 @@ impl World {
         for action in actions {
             match action {
                 machine::Action::Send(conn, text) if Some(conn) == self.conn => {
-                    self.deliveries.push_back(Delivery::ToUs(text))
+                    self.deliveries.push_back(Delivery::ToUs(text));
                 }
                 machine::Action::Send(..) => {}
                 machine::Action::Cut(_) => self.deliveries.push_back(Delivery::Gone),

@@ -251,15 +251,15 @@ fn a_storm_is_shown_while_it_is_on() {
         ] {
             root.language = language;
             until("they are away", async || {
-                broker.governor().saw(1_000, 0);
-                broker.governor().saw(1_000, 700);
+                broker.admission().record_totals(1_000, 0);
+                broker.admission().record_totals(1_000, 700);
                 let whole = root.page("/ui/operator").await;
                 whole.contains(&figure("700", missing)) && whole.contains(&figure(unknown, left))
             })
             .await;
             until("some are back", async || {
-                broker.governor().saw(1_000, 700);
-                broker.governor().saw(1_000, 300);
+                broker.admission().record_totals(1_000, 700);
+                broker.admission().record_totals(1_000, 300);
                 let (whole, own) = (root.page("/ui/operator").await, root.page(&desk).await);
                 // A domain has its own number.
                 let both = whole.contains(&figure("300", missing)) && own.contains(&figure("1", missing));
@@ -268,7 +268,7 @@ fn a_storm_is_shown_while_it_is_on() {
             .await;
         }
         until("it is over", async || {
-            broker.governor().saw(1_000, 0);
+            broker.admission().record_totals(1_000, 0);
             !root.page(&desk).await.contains("noch nicht zurück")
         })
         .await;

@@ -109,7 +109,7 @@ pub struct Broker {
     pub ops: SocketAddr,
     shutdown: Shutdown,
     store: Option<Arc<dyn Store>>,
-    governor: Arc<AdmissionController>,
+    admission: Arc<AdmissionController>,
     people: Option<Arc<UsersRole>>,
     thread: Option<JoinHandle<()>>,
     log_from: usize,
@@ -127,15 +127,15 @@ impl Broker {
             actix_rt::System::new().block_on(async move {
                 let broker = provbroker::app::Broker::start(config, its).await.expect("the broker starts");
                 let node = broker.node();
-                let parts = (Arc::clone(&node.store), Arc::clone(&node.governor), broker.people().cloned());
+                let parts = (Arc::clone(node.store()), Arc::clone(node.admission()), broker.people().cloned());
                 tell.send((broker.public, broker.ops, parts)).unwrap();
                 broker.finished().await.expect("the broker ends well");
             });
         });
-        let Ok((addr, ops, (store, governor, people))) = told.recv() else {
+        let Ok((addr, ops, (store, admission, people))) = told.recv() else {
             std::panic::resume_unwind(thread.join().expect_err("it has told nothing"));
         };
-        Self { addr, ops, shutdown, store: Some(store), governor, people, thread: Some(thread), log_from }
+        Self { addr, ops, shutdown, store: Some(store), admission, people, thread: Some(thread), log_from }
     }
 
     /// A broker on `keep` with a changed configuration.
@@ -152,8 +152,8 @@ impl Broker {
     }
 
     /// Its admission control, for taking places away.
-    pub fn governor(&self) -> &AdmissionController {
-        &self.governor
+    pub fn admission(&self) -> &AdmissionController {
+        &self.admission
     }
 
     /// Its Users role.

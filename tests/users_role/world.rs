@@ -101,7 +101,7 @@ pub async fn follow(
     id: &RequestId,
     wanted: impl Fn(&PhoneRequest) -> bool,
 ) -> Vec<PhoneRequest> {
-    let mut changes = users_role.watch(&domain()).unwrap();
+    let mut feed = users_role.watch(&domain()).unwrap();
     let _looking = users_role.follow_progress(&domain(), id).unwrap();
     let mut seen: Vec<PhoneRequest> = Vec::new();
     let wait = async {
@@ -114,7 +114,7 @@ pub async fn follow(
                 return;
             }
             loop {
-                match changes.recv().await {
+                match feed.recv().await {
                     Ok(RequestChange::Changed(changed)) if changed.request != *id => {}
                     _ => break,
                 }

@@ -3,8 +3,9 @@ use std::net::IpAddr;
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::core::model::ids::DomainName;
 
-fn bars() -> AdmissionLimits {
+fn limits() -> AdmissionLimits {
     AdmissionLimits {
         registrations: 2,
         handshakes: 2,
@@ -29,8 +30,8 @@ fn now(passage: Passage<Lane>) -> Permit<Lane> {
     permit
 }
 
-fn later(governor: &AdmissionController, lane: &str) -> Turn<Lane> {
-    let Passage::Later(turn) = governor.registration(Rank::Known, &domain(lane)) else { panic!("has to wait") };
+fn later(admission: &AdmissionController, lane: &str) -> Turn<Lane> {
+    let Passage::Later(turn) = admission.registration(Rank::Known, &domain(lane)) else { panic!("has to wait") };
     turn
 }
 
@@ -41,38 +42,38 @@ fn look<T>(turn: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> 
 
 #[test]
 fn who_waits_is_let_in_when_a_permit_is_given_back() {
-    let governor = AdmissionController::new(bars());
-    let one = now(governor.registration(Rank::Known, &domain("a.example")));
-    let two = now(governor.registration(Rank::Known, &domain("a.example")));
-    let mut three = Box::pin(later(&governor, "a.example").come());
+    let admission = AdmissionController::new(limits());
+    let one = now(admission.registration(Rank::Known, &domain("a.example")));
+    let two = now(admission.registration(Rank::Known, &domain("a.example")));
+    let mut three = Box::pin(later(&admission, "a.example").wait());
     assert!(look(&mut three).is_none());
     drop(one);
     let three = look(&mut three).flatten().expect("its turn");
-    assert_eq!(governor.waiting(GateName::Registration), 0);
-    let four = later(&governor, "a.example");
+    assert_eq!(admission.waiting(GateName::Registration), 0);
+    let four = later(&admission, "a.example");
     drop((two, three));
-    let _four = four.come().now_or_never().flatten().expect("its turn");
-    let _five = now(governor.registration(Rank::Known, &domain("a.example")));
+    let _four = four.wait().now_or_never().flatten().expect("its turn");
+    let _five = now(admission.registration(Rank::Known, &domain("a.example")));
 }
 
 #[test]
 fn one_who_goes_away_leaves_its_place_and_takes_no_permit() {
-    let governor = AdmissionController::new(bars());
-    let held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
-    let gone = later(&governor, "a.example");
-    let mut next = Box::pin(later(&governor, "a.example").come());
+    let admission = AdmissionController::new(limits());
+    let held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
+    let gone = later(&admission, "a.example");
+    let mut next = Box::pin(later(&admission, "a.example").wait());
     drop(gone);
-    assert_eq!(governor.waiting(GateName::Registration), 1);
+    assert_eq!(admission.waiting(GateName::Registration), 1);
     drop(held);
     assert!(look(&mut next).flatten().is_some());
 }
 
 #[test]
 fn one_that_was_admitted_and_goes_away_gives_its_permit_to_the_next() {
-    let governor = AdmissionController::new(bars());
-    let held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
-    let gone = [0; 2].map(|_| later(&governor, "a.example"));
-    let mut next = Box::pin(later(&governor, "a.example").come());
+    let admission = AdmissionController::new(limits());
+    let held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
+    let gone = [0; 2].map(|_| later(&admission, "a.example"));
+    let mut next = Box::pin(later(&admission, "a.example").wait());
     // Both are admitted before they are dropped.
     drop(held);
     assert!(look(&mut next).is_none());
@@ -82,63 +83,63 @@ fn one_that_was_admitted_and_goes_away_gives_its_permit_to_the_next() {
 
 #[test]
 fn a_neighbour_finds_a_place_in_a_full_room() {
-    let governor = AdmissionController::new(bars());
-    let _held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
-    let mut crowd = [0; 3].map(|_| Box::pin(later(&governor, "a.example").come()));
-    assert!(matches!(governor.registration(Rank::Known, &domain("a.example")), Passage::Refused));
-    let mut neighbour = Box::pin(later(&governor, "b.example").come());
+    let admission = AdmissionController::new(limits());
+    let _held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
+    let mut crowd = [0; 3].map(|_| Box::pin(later(&admission, "a.example").wait()));
+    assert!(matches!(admission.registration(Rank::Known, &domain("a.example")), Passage::Refused));
+    let mut neighbour = Box::pin(later(&admission, "b.example").wait());
     assert!(look(&mut crowd[2]).is_some_and(|permit| permit.is_none()), "the newest of the crowd is sent away");
     assert!(look(&mut crowd[1]).is_none() && look(&mut neighbour).is_none());
-    let unassigned_device = governor.registration(Rank::Other, &Lane::Source(source(1)));
+    let unassigned_device = admission.registration(Rank::Other, &Lane::Source(source(1)));
     assert!(matches!(unassigned_device, Passage::Refused), "known ones do not make room for others");
 }
 
 #[test]
 fn handshakes_wait_while_the_room_behind_them_is_full() {
-    let governor = AdmissionController::new(bars());
-    let _held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
-    let mut crowd = Vec::from([0; 3].map(|_| later(&governor, "a.example")));
-    governor.keep_up();
-    let Passage::Later(turn) = governor.connection(source(1), 3) else { panic!("has to wait") };
-    let mut turn = Box::pin(turn.come());
-    governor.keep_up();
+    let admission = AdmissionController::new(limits());
+    let _held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
+    let mut crowd = Vec::from([0; 3].map(|_| later(&admission, "a.example")));
+    admission.maintain();
+    let Passage::Later(turn) = admission.connection(source(1), 3) else { panic!("has to wait") };
+    let mut turn = Box::pin(turn.wait());
+    admission.maintain();
     assert!(turn.as_mut().now_or_never().is_none());
     crowd.pop();
-    governor.keep_up();
+    admission.maintain();
     assert!(turn.as_mut().now_or_never().flatten().is_some());
 }
 
 #[test]
 fn those_who_say_nothing_do_not_shut_others_out() {
-    let governor = AdmissionController::new(bars());
-    let silent = [0; 100].map(|_| governor.expect());
-    governor.keep_up();
-    let Passage::Now(_first) = governor.connection(source(1), 3) else { panic!("has to go on at once") };
-    let Passage::Now(_second) = governor.connection(source(1), 3) else { panic!("has to go on at once") };
+    let admission = AdmissionController::new(limits());
+    let silent = [0; 100].map(|_| admission.expect_registration());
+    admission.maintain();
+    let Passage::Now(_first) = admission.connection(source(1), 3) else { panic!("has to go on at once") };
+    let Passage::Now(_second) = admission.connection(source(1), 3) else { panic!("has to go on at once") };
     drop(silent);
-    assert_eq!(governor.expected.load(Ordering::Relaxed), 0);
+    assert_eq!(admission.expected.load(Ordering::Relaxed), 0);
 }
 
 #[test]
 fn who_waits_too_long_is_sent_away() {
-    let governor = AdmissionController::new(AdmissionLimits { longest: Duration::ZERO, ..bars() });
-    let _held = [0; 2].map(|_| now(governor.registration(Rank::Known, &domain("a.example"))));
-    let mut turn = Box::pin(later(&governor, "a.example").come());
-    governor.keep_up();
+    let admission = AdmissionController::new(AdmissionLimits { longest: Duration::ZERO, ..limits() });
+    let _held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
+    let mut turn = Box::pin(later(&admission, "a.example").wait());
+    admission.maintain();
     assert!(look(&mut turn).is_some_and(|permit| permit.is_none()));
 }
 
 #[test]
 fn without_memory_nobody_new_is_let_in_and_who_is_in_goes_on() {
-    let governor = AdmissionController::new(AdmissionLimits { memory: 1, ..bars() });
-    assert!(matches!(governor.connection(source(1), 3), Passage::Refused));
-    let _admitted = now(governor.registration(Rank::Known, &domain("a.example")));
-    let _again = [0; 5].map(|_| governor.go_on());
+    let admission = AdmissionController::new(AdmissionLimits { memory: 1, ..limits() });
+    assert!(matches!(admission.connection(source(1), 3), Passage::Refused));
+    let _admitted = now(admission.registration(Rank::Known, &domain("a.example")));
+    let _again = [0; 5].map(|_| admission.readmit());
 }
 
 #[test]
 fn those_sent_away_are_told_different_times() {
-    let governor = AdmissionController::new(bars());
-    let times: std::collections::HashSet<_> = (0..100).map(|_| governor.retry_after()).collect();
+    let admission = AdmissionController::new(limits());
+    let times: std::collections::HashSet<_> = (0..100).map(|_| admission.retry_after()).collect();
     assert!(times.len() > 50 && times.iter().all(|time| (1000..=120_000).contains(&time.as_millis())), "{times:?}");
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::core::model::device::{Category, CodeState, Domain};
-use crate::core::model::device_view::DeviceView;
-use crate::core::model::ids::{Code, DeviceKey, DomainId, DomainName};
+use crate::core::model::ids::{Code, DomainId};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::core::policy::jobs::Task;
 use crate::core::protocol::appws::message::ApiError;
-use crate::core::session::app::event::{Answer, Delivery};
+use crate::core::session::app::event::Answer;
 use crate::core::session::app::rights::Rights;
 use crate::directory::DirectoryError;
+use crate::mailbox::{address_notice, device_view};
 use crate::metrics::{self, CodeEvent, Counter};
-use crate::store::{Result, StoreError};
+use crate::store::StoreError;
 
 use crate::registration::RegistrationService;
 pub(super) use crate::registration::new_code::{CodeRequest, NoCode};
@@ -127,31 +127,16 @@ impl RegistrationService {
         if issued.holder.is_none() {
             // Nobody waits for the notice any more, so it is addressed to who asks now. Whoever requested the code is not put
             // aside by somebody who only asks about it.
-            self.store.hold_code(&domain.name, code, &self.node).await?;
+            address_notice(&*self.store, &self.node, &domain.name, code).await?;
         }
         let name = domain.name.clone();
         let device = match issued.state {
             CodeState::Open => None,
             CodeState::Used { by, .. } => {
-                Some(Box::new(self.view(&domain.name, &by).await?.ok_or(ApiError::NotFound)?))
+                let view = device_view(&*self.store, &self.tenants, &domain.name, &by).await?;
+                Some(Box::new(view.ok_or(ApiError::NotFound)?))
             }
         };
         Ok(Answer::Device { name, code, device })
-    }
-
-    /// The device that has used a code, and the port if it was for one; `None` if there is no such device (any more).
-    pub async fn taker(&self, domain: &DomainName, code: Code) -> Result<Option<Delivery>> {
-        let Some(issued) = self.store.code_in(domain, code).await? else { return Ok(None) };
-        let CodeState::Used { by, port } = issued.state else { return Ok(None) };
-        Ok(self.view(domain, &by).await?.map(|device| Delivery { code, port, device }))
-    }
-
-    /// A device of this domain as clients see it; `None` if it is not of this domain (any more).
-    pub async fn view(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<DeviceView>> {
-        let device = self.store.find_device(key).await?;
-        let Some(device) = device.filter(|d| d.domain == *domain) else { return Ok(None) };
-        let Some(tenant) = self.tenants.find(domain).await? else { return Ok(None) };
-        let online = self.store.whereabouts(domain, key).await?.is_some();
-        Ok(Some(DeviceView::member(device, &tenant, online)))
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::section::section;
 use super::super::values::humantime_text;
 
 section! {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::section::section;
 use super::super::values::{BackendKind, humantime_text};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::session::exchange::entry::Flag;

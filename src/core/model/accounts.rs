@@ -5,10 +5,10 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::ids::{DomainName, InvalidId, Secret};
 use super::time::UnixMillis;
-use crate::core::protocol::sysclient::auth::sha256_hex;
 
 /// Longest name of an account, in characters.
 pub const MAX_NAME: usize = 128;
@@ -45,7 +45,11 @@ impl AccountName {
         }
         if name.len() > MAX_NAME {
             // The sign is escaped above.
-            name = format!("{OF_PROVIDER}#{}", sha256_hex(subject.as_bytes()));
+            name = format!("{OF_PROVIDER}#");
+            for byte in Sha256::digest(subject) {
+                // Writing to a string cannot fail.
+                let _ = write!(name, "{byte:02x}");
+            }
         }
         Self(name.into())
     }

@@ -2,7 +2,6 @@
 
 use crate::core::model::device::{Category, Device, Domain, Facts, UnassignedDevice};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName};
-use crate::core::protocol::appws::objects::DeviceObject;
 
 /// A device as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +44,6 @@ impl DeviceView {
     pub fn unassigned_device(device: UnassignedDevice, online: bool) -> Self {
         let UnassignedDevice { id, key, facts, .. } = device;
         Self { name: facts.name.clone(), id, key, domain: None, category: None, category_name: None, online, facts }
-    }
-
-    /// As it goes on the wire, without passthrough address and interfaces.
-    pub const fn object(&self) -> DeviceObject<'_> {
-        DeviceObject::new(self)
     }
 }
 

@@ -1,6 +1,8 @@
 //! TODO header
 
 pub mod accounts;
+pub mod blocked_reason;
+pub mod config_kind;
 pub mod device;
 pub mod device_view;
 pub mod ids;

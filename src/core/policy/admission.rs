@@ -5,6 +5,7 @@
 
 pub mod limit;
 pub mod queue;
+pub mod registration;
 
 use std::hash::Hash;
 use std::time::Duration;

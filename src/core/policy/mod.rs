@@ -6,5 +6,6 @@ pub mod entry;
 pub mod jobs;
 pub mod limits;
 pub mod log_limiter;
+pub mod mailbox;
 pub mod oidc_claims;
 pub mod storm;

@@ -6,6 +6,7 @@
 //! [`Settings`](crate::core::session::device::settings::Settings); this module has the sockets, timers and the state
 //! file.
 
+mod carry_out;
 mod event;
 mod orders;
 mod state_file;

@@ -20,7 +20,7 @@ use crate::core::session::device::settings::Settings;
 use crate::sim::connection::{Connection, ConnectionEvent};
 use crate::sim::observe::EventSender;
 use crate::sim::transport::{self, Answer, DEVICE_SILENCE, LinkError, Received};
-use crate::sim::{Clock, sleep_until_tick, web};
+use crate::sim::{Clock, sleep_until, sleep_until_tick, web};
 
 /// Longest accepted script, in bytes.
 const SCRIPT_LIMIT: usize = 1 << 20;
@@ -243,13 +243,6 @@ impl Task {
 async fn answered(pending_poll: &mut Option<PendingPoll>) -> Result<Answer, LinkError> {
     match pending_poll {
         Some(pending_poll) => pending_poll.await,
-        None => std::future::pending().await,
-    }
-}
-
-pub(super) async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

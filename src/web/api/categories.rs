@@ -7,7 +7,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::body::Body;
 use super::caller::Caller;
-use super::domains::InDomain;
+use super::in_domain::InDomain;
 use super::problem::{get, only};
 use super::{Answer, Problem, text};
 use crate::admin::{Admin, AdminError};

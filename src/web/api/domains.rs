@@ -3,11 +3,12 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
 use super::body::{Body, Shape};
 use super::caller::Caller;
 use super::categories::{CategoryAnswer, CategoryBody, check_name};
+use super::in_domain::InDomain;
 use super::problem::{get, only};
 use super::{Answer, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
@@ -17,15 +18,6 @@ use crate::store::{DomainChange, NewDomain};
 
 /// Categories and domains that one request may name.
 const MAX_NAMED: usize = 1000;
-
-/// Which domain.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(super) struct InDomain {
-    /// Number or name of the domain.
-    #[param(min_length = 1, max_length = 253, example = "example.com")]
-    pub domain: String,
-}
 
 /// A domain. Its passwords and its token are never shown, only whether they are set.
 #[derive(Serialize, ToSchema)]

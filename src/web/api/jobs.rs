@@ -9,7 +9,7 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::body::{Body, Shape};
 use super::builds::Builds;
 use super::caller::Caller;
-use super::domains::InDomain;
+use super::in_domain::InDomain;
 use super::problem::{get, only};
 use super::{Answer, Problem};
 use crate::admin::{Admin, AdminError};

@@ -13,6 +13,7 @@ mod devices;
 mod domains;
 mod dry_run;
 mod exports;
+mod in_domain;
 mod jobs;
 mod openapi;
 mod problem;

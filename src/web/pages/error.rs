@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::oidc::SignInRefusal;
 use crate::admin::AdminError;
 use crate::store::StoreError;
 use crate::users_role::backend::BackendError;
@@ -148,6 +147,47 @@ impl From<UsersRoleError> for PageError {
                 Self::Unavailable
             }
             UsersRoleError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Why somebody who comes from the provider is not let in, as far as a page can say what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignInRefusal {
+    /// The provider does not answer.
+    #[error("the provider does not answer")]
+    Down,
+    /// The provider has let nobody in.
+    #[error("the provider has let nobody in")]
+    Denied,
+    /// The sign-in was not begun here, or is over.
+    #[error("the sign-in is over")]
+    Over,
+    /// The answer of the provider is not trusted.
+    #[error("the answer of the provider is not trusted")]
+    Untrusted,
+    /// They belong to no domain of this service.
+    #[error("no domain of this service")]
+    Domain,
+    /// They have no role.
+    #[error("no role")]
+    Role,
+    /// Something that tells who they are is missing.
+    #[error("no name")]
+    Name,
+}
+
+impl SignInRefusal {
+    /// Keys of the title, and of what to do.
+    pub const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Down => ("oidc.down", "oidc.down_do"),
+            Self::Denied => ("oidc.denied", "oidc.denied_do"),
+            Self::Over => ("oidc.over", "oidc.over_do"),
+            Self::Untrusted => ("oidc.untrusted", "oidc.untrusted_do"),
+            Self::Domain => ("oidc.domain", "oidc.domain_do"),
+            Self::Role => ("oidc.role", "oidc.role_do"),
+            Self::Name => ("oidc.name", "oidc.name_do"),
         }
     }
 }

@@ -24,10 +24,9 @@ use crate::accounts::SignIn;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::Address;
-use crate::device::tunnel::find;
-use crate::node::Node;
 use crate::store::seal::Sealer;
-use crate::store::{SessionHash, StoreError};
+use crate::store::{SessionHash, Store, StoreError};
+use crate::tenant::TenantDirectory;
 use crate::web::passthrough::{Refused, relay};
 
 /// What the address of every page begins with: cookies of the broker's pages, which know no ports, are for another path.
@@ -38,8 +37,10 @@ const RETRY: HeaderValue = HeaderValue::from_static("5");
 
 /// Devices' own pages on one node.
 pub struct OwnPages {
+    /// The store.
+    pub store: Arc<dyn Store>,
     /// Where the devices are connected.
-    pub node: Arc<Node>,
+    pub directory: Arc<TenantDirectory>,
     /// Whose sessions have addresses.
     pub sign_in: Arc<SignIn>,
     /// Seals what is in an address; the same on all nodes.
@@ -76,7 +77,7 @@ impl OwnPages {
         session: &SessionHash,
         lang: Lang,
     ) -> Result<String, StoreError> {
-        let until = self.node.store.now().await? + self.open_for;
+        let until = self.store.now().await? + self.open_for;
         let pass = Pass { until, lang, session: session.clone(), domain: domain.clone() };
         Ok(self.base(device, &pass.seal(&self.sealer, device)))
     }
@@ -90,11 +91,11 @@ impl OwnPages {
         let device = DeviceKey::parse(&address.device).map_err(|_| Refused::KEY)?;
         let pass = Pass::open(&self.sealer, &device, address.key.expose()).ok_or(Refused::KEY)?;
         *lang = pass.lang;
-        let now = self.node.store.now().await.map_err(|_| Refused::UNAVAILABLE)?;
+        let now = self.store.now().await.map_err(|_| Refused::UNAVAILABLE)?;
         if pass.until <= now || self.sign_in.has_ended(&pass.session).await {
             return Err(Refused::KEY);
         }
-        let found = self.node.store.find_device(&device).await.map_err(|_| Refused::UNAVAILABLE)?;
+        let found = self.store.find_device(&device).await.map_err(|_| Refused::UNAVAILABLE)?;
         if found.is_none_or(|found| found.domain != pass.domain) {
             return Err(Refused::DEVICE);
         }
@@ -109,10 +110,10 @@ impl OwnPages {
         lang: &mut Lang,
     ) -> Result<HttpResponse, Refused> {
         let (device, pass) = self.admit(address, lang).await?;
-        let phone = find(&self.node, &pass.domain, device.clone()).await.ok_or(Refused::OFFLINE)?;
+        let recipient = self.directory.member(&pass.domain, device.clone()).await.ok_or(Refused::OFFLINE)?;
         let below = below(&device, address.key.expose());
         let shape = |head: &mut _| shape::shape(head, &device, &self.origin, &below);
-        let mut response = relay(request, &address.target(), payload, phone, None, shape).await?;
+        let mut response = relay(request, &address.target(), payload, recipient, None, shape).await?;
         self.confine(&mut response, &self.base(&device, address.key.expose()));
         Ok(response)
     }

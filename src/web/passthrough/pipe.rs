@@ -13,14 +13,13 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
 
-use super::{Holder, RETRY, Refused, SANDBOX, admit, draft};
+use super::{Holder, Passthrough, RETRY, Refused, SANDBOX, admit, draft};
 use crate::app_connection::session_keys::Admitted;
 use crate::core::protocol::sysclient::tunnel::request::{Address, Refusal};
 use crate::core::protocol::sysclient::tunnel::{Failure, Head};
 use crate::core::session::device::event::{Output, TunnelRequest};
 use crate::device::tunnel::Tunnel;
 use crate::metrics::TunnelUse;
-use crate::node::Node;
 
 /// The longest piece that goes to the device, and the most that is read ahead, in bytes.
 const PIECE: usize = 65_536;
@@ -29,17 +28,17 @@ const PIECE: usize = 65_536;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Carries one upgrade request. `rest` is what follows `/passthrough` in its address, `first` what came after its head.
-pub async fn carry<T>(node: &Node, request: &Request, rest: &str, mut io: T, first: Bytes)
+pub async fn carry<T>(services: &Passthrough, request: &Request, rest: &str, mut io: T, first: Bytes)
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    match open(node, request, rest).await {
+    match open(services, request, rest).await {
         Ok(Opened { tunnel, holder, place }) => {
             // It ends soon after the connection of the device has.
-            let begun = node.underway.begin();
+            let in_flight = services.in_flight.begin();
             let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };
             let outcome = client.run(tunnel, holder, place).await;
-            drop(begun);
+            drop(in_flight);
             if let Err(refused) = outcome {
                 let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
             }
@@ -56,9 +55,9 @@ struct Opened {
     place: Admitted,
 }
 
-async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refused> {
+async fn open(services: &Passthrough, request: &Request, rest: &str) -> Result<Opened, Refused> {
     let address = Address::read(rest).ok_or(Refused::KEY)?;
-    let permit = admit(node, &address).await?;
+    let permit = admit(services, &address).await?;
     let fields = request.headers();
     let has_body = |fields: &HeaderMap| fields.get("content-length").is_some_and(|length| length != "0");
     let draft = draft(request.method(), &address.target(), fields, fields.contains_key("upgrade"))?;
@@ -67,7 +66,7 @@ async fn open(node: &Node, request: &Request, rest: &str) -> Result<Opened, Refu
         return Err(Refusal::Head.into());
     }
     let (bytes, expects) = draft.with_body(b"")?;
-    let tunnel = Tunnel::open(permit.phone, TunnelRequest { bytes, expects }, TunnelUse::Pipe);
+    let tunnel = Tunnel::open(permit.device, TunnelRequest { bytes, expects }, TunnelUse::Pipe);
     Ok(Opened { tunnel, holder: permit.holder, place: permit.place })
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::model::blocked_reason::Reason;
 use crate::core::model::timeline::TimelineEvent;
-use crate::core::policy::blocked_reason::Reason;
 
 /// Progress of a phone request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

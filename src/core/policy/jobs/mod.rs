@@ -3,11 +3,13 @@
 //!
 //! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
 //! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,
-//! [`work::Work`] is how far it has come.
+//! [`Work`](crate::core::model::work::Work) is how far it has come.
 
 pub mod builds;
 pub mod config;
+mod orders;
 pub mod plan;
+mod record;
 pub mod retry;
 mod update;
 

@@ -1,11 +1,11 @@
 //! What there is to do for a device now: the latest matching jobs held against what it has.
 
-use std::fmt;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::config::{Configuration, Kind};
+pub use super::orders::{ConfigOrder, ItemOrder, Occasion, UpdateOrder};
 use super::retry::{Next, RetryPolicy};
 use super::update::{self, Step};
 use super::{Job, Task};
@@ -16,16 +16,6 @@ use crate::core::model::work::{State, Work};
 use crate::core::protocol::script::Script;
 use crate::core::protocol::sysclient::admin::ConfigItem;
 use crate::core::protocol::sysclient::auth;
-
-/// Why a plan is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// The device has just registered: it has started anew or at least connected anew, and what it says of itself is fresh. An
-    /// update that has not changed it by now has failed.
-    Registered,
-    /// Anything else while it stays connected: a job has changed, a piece of work is finished, [`Plan::again_in`] is over.
-    Meanwhile,
-}
 
 /// What there is to do for one device now. Its order is update, configuration, notice, clean-up
 /// (`docs/protocol/sysclient.md` 5.2).
@@ -48,50 +38,6 @@ pub struct Plan {
     /// Something may be done after this time: look again then. With an update to be ordered it is the time after which the
     /// device must be back. After a failed piece of work make a new plan: it knows the back-off.
     pub again_in: Option<Duration>,
-}
-
-/// Software to be ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateOrder {
-    /// For this job.
-    pub job: JobId,
-    /// The lines, in order (`docs/protocol/update-script.md` section 4).
-    pub lines: Vec<String>,
-}
-
-/// A configuration to be sent.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConfigOrder {
-    /// For this job.
-    pub job: JobId,
-    /// Its kind.
-    pub kind: Kind,
-    /// What is remembered once it is there.
-    pub fingerprint: Box<str>,
-    /// The lines, in order, without `config write` and `config activate`.
-    pub lines: Vec<String>,
-}
-
-impl fmt::Debug for ConfigOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The lines may hold passwords.
-        f.debug_struct("ConfigOrder").field("job", &self.job).field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-/// An item for a device with `other`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ItemOrder {
-    /// For this job; `None` if the item no longer applies.
-    pub job: Option<JobId>,
-    /// Its kind.
-    pub kind: Kind,
-    /// What is remembered once it is there.
-    pub fingerprint: Box<str>,
-    /// The item.
-    pub item: ConfigItem,
-    /// It differs from what the device has.
-    pub changed: bool,
 }
 
 /// What there is to do for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.

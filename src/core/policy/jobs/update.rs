@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::builds::{BuildList, is_file_name};
-use super::plan::{Occasion, UpdateOrder};
+use super::orders::{Occasion, UpdateOrder};
 use super::retry::{Next, RetryPolicy, since};
 use super::{Job, Task, Update};
 use crate::core::model::device::{Device, Facts};

@@ -5,7 +5,7 @@
 //! that a slip never turns "this domain" into "my domain" or "phones" into "all".
 
 use super::login::Login;
-use super::message::{ApiError, DEVICES_API, Request};
+use super::message::{ApiError, DEVICES_API, Request, optional};
 use super::select::Selection;
 use crate::core::model::ids::{Code, DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
@@ -226,15 +226,6 @@ fn subscribe(body: &Object) -> Result<bool, ApiError> {
 
 fn required(body: &Object, name: &str) -> Result<Box<str>, ApiError> {
     body.str(name).map(Into::into).ok_or(ApiError::BadRequest)
-}
-
-/// A member that may be left out but has to be of its type (`docs/protocol/devices-api.md` 1.2): a roll-out that were
-/// taken for a short code would only be noticed when it has expired. `null` says nothing.
-pub(super) fn optional<T>(body: &Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
-    match (value, body.get(name)) {
-        (None, Some(other)) if *other != Value::Null => Err(ApiError::BadRequest),
-        (value, _) => Ok(value),
-    }
 }
 
 fn domain(body: &Object) -> Result<Option<DomainId>, ApiError> {

@@ -150,6 +150,15 @@ impl fmt::Debug for Request {
     }
 }
 
+/// A member that may be left out but has to be of its type (`docs/protocol/devices-api.md` 1.2): a roll-out that were
+/// taken for a short code would only be noticed when it has expired. `null` says nothing.
+pub(super) fn optional<T>(body: &json::Object, name: &str, value: Option<T>) -> Result<Option<T>, ApiError> {
+    match (value, body.get(name)) {
+        (None, Some(other)) if *other != json::Value::Null => Err(ApiError::BadRequest),
+        (value, _) => Ok(value),
+    }
+}
+
 /// Writes one message: `mt`, `src` and `api` first, then `members` in their order.
 pub(super) fn write(mt: &str, src: Option<&str>, api: Option<&str>, members: impl Serialize) -> String {
     #[derive(Serialize)]

@@ -14,6 +14,13 @@ pub struct DeviceObject<'a> {
     eth_ifs: bool,
 }
 
+impl DeviceView {
+    /// As it goes on the wire, without passthrough address and interfaces.
+    pub const fn object(&self) -> DeviceObject<'_> {
+        DeviceObject::new(self)
+    }
+}
+
 impl<'a> DeviceObject<'a> {
     /// Without passthrough address and interfaces, as in the messages about codes.
     pub const fn new(view: &'a DeviceView) -> Self {

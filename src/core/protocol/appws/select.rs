@@ -1,6 +1,6 @@
 //! Which devices a list or a subscription is about (`docs/protocol/devices-api.md` 3.1 and 4.3).
 
-use super::message::ApiError;
+use super::message::{ApiError, optional};
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainId};
 use crate::core::protocol::json::Object;
@@ -40,7 +40,7 @@ impl Selection {
     /// Reads a request of `docs/protocol/devices-api.md` 3.1, if `mt` is one. The name of the array comes with it.
     pub fn of_types(mt: &str, body: &Object) -> Result<Option<(&'static str, Self)>, ApiError> {
         let Some((_, array, types)) = LISTS.iter().find(|(name, ..)| *name == mt) else { return Ok(None) };
-        let named = match super::call::optional(body, "hwIds", body.str("hwIds"))? {
+        let named = match optional(body, "hwIds", body.str("hwIds"))? {
             // Without a single name it is no restriction, like the empty text of 4.3.
             Some(text) => commas(text)?,
             None => None,
@@ -52,14 +52,14 @@ impl Selection {
             keys.dedup();
             keys
         });
-        let just_fxs = super::call::optional(body, "justFxs", body.bool("justFxs"))?.unwrap_or(false);
+        let just_fxs = optional(body, "justFxs", body.bool("justFxs"))?.unwrap_or(false);
         let just_fxs = just_fxs && mt == "GetGateways";
         Ok(Some((array, Self { types, just_fxs, named, ..Self::default() })))
     }
 
     /// Reads the filter of `GetDevices` (`docs/protocol/devices-api.md` 4.3).
     pub fn filter(body: &Object) -> Result<Self, ApiError> {
-        let text = |name| super::call::optional(body, name, body.str(name)).map(Option::unwrap_or_default);
+        let text = |name| optional(body, name, body.str(name)).map(Option::unwrap_or_default);
         let numbers = |name| -> Result<Option<Vec<u64>>, ApiError> {
             let Some(items) = commas(text(name)?)? else { return Ok(None) };
             // An id that cannot be read must not widen the filter.
@@ -73,7 +73,7 @@ impl Selection {
             domains: numbers("domainIds")?.map(|ids| ids.into_iter().map(DomainId).collect()),
             categories: numbers("categories")?.map(|ids| ids.into_iter().map(CategoryId).collect()),
             nothing: !text("subcategories")?.is_empty(),
-            unassigned: super::call::optional(body, "unassigned", body.bool("unassigned"))?.unwrap_or(false),
+            unassigned: optional(body, "unassigned", body.bool("unassigned"))?.unwrap_or(false),
             ..Self::default()
         })
     }

@@ -13,6 +13,7 @@ pub mod event;
 pub mod guid;
 pub mod inbound;
 pub mod listing;
+pub mod message;
 pub mod mirror;
 pub mod object;
 mod rate;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::entry::{self, DeviceEntry};
 use super::guid::Guid;
-use super::request::{Interface, failure, head};
+use super::message::{Interface, failure, head};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 

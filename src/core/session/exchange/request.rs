@@ -2,28 +2,9 @@
 
 use super::entry::quoted;
 use super::guid::Guid;
+use super::message::{Interface, head};
 use super::object::{Unsendable, Update};
 use crate::core::model::time::Tick;
-use crate::core::protocol::json::{Object, Value};
-
-/// An interface of the exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interface {
-    /// `PbxAdminApi`: single objects.
-    Admin,
-    /// `PbxTableUsers`: replication of all users.
-    Table,
-}
-
-impl Interface {
-    /// Its name in `api`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "PbxAdminApi",
-            Self::Table => "PbxTableUsers",
-        }
-    }
-}
 
 /// Requested columns of a user (`docs/protocol/pbx.md` section 3).
 pub const COLUMNS: [&str; 11] =
@@ -105,11 +86,6 @@ impl Request {
     }
 }
 
-/// The start of every request, without the closing brace.
-pub(super) fn head(mt: &str, interface: Interface, src: &str) -> String {
-    format!(r#"{{"mt":"{mt}","api":"{}","src":{}"#, interface.name(), quoted(src))
-}
-
 /// `ReplicateStart`; with `write_devices` only to write through the table (`docs/protocol/pbx.md` section 3).
 pub(super) fn start(src: &str, write_devices: bool) -> String {
     let columns: Vec<String> = COLUMNS
@@ -131,21 +107,6 @@ pub(super) fn next(src: &str) -> String {
 /// `ReplicateUpdate` with a whole row, as JSON.
 pub(super) fn write_row(src: &str, row: &str) -> String {
     format!(r#"{},"columns":{row}}}"#, head("ReplicateUpdate", Interface::Table, src))
-}
-
-/// The text of an error, if the answer is one (`docs/protocol/pbx.md` section 2).
-pub fn failure(answer: &Object<'_>) -> Option<Box<str>> {
-    let error = match answer.get("error")? {
-        Value::Null | Value::Bool(false) => return None,
-        Value::Number(number) if number.parse() == Ok(0.0) => return None,
-        Value::String(text) if text.is_empty() => return None,
-        Value::String(text) => Box::from(&**text),
-        other => other.canonical().into(),
-    };
-    Some(match answer.str("errorText") {
-        Some(text) if !text.is_empty() => format!("{error}: {text}").into(),
-        _ => error,
-    })
 }
 
 #[cfg(test)]
@@ -175,23 +136,5 @@ mod tests {
         );
         assert!(start("r1", true).ends_with(r#""pseudo":{},"devices":{"update":true}}}"#));
         assert_eq!(next("r1"), r#"{"mt":"ReplicateNext","api":"PbxTableUsers","src":"r1"}"#);
-    }
-
-    #[test]
-    fn failures_are_numbers_and_texts() {
-        for (text, expected) in [
-            (r#"{"error":1,"errorText":"no such object"}"#, Some("1: no such object")),
-            (r#"{"error":"denied"}"#, Some("denied")),
-            (r#"{"error":true}"#, Some("true")),
-            (r#"{"error":{"code":3}}"#, Some(r#"{"code":3}"#)),
-            (r#"{"error":0,"errorText":"fine"}"#, None),
-            (r#"{"error":0.0}"#, None),
-            (r#"{"error":""}"#, None),
-            (r#"{"error":false}"#, None),
-            (r#"{"error":null}"#, None),
-            ("{}", None),
-        ] {
-            assert_eq!(failure(&Object::parse(text.as_bytes()).unwrap()).as_deref(), expected, "{text}");
-        }
     }
 }

@@ -1,22 +1,17 @@
 //! Handle of the client of one exchange on this node: the state machine behind a lock, and the command queue of the
 //! task that runs it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::commands::Command;
 use super::dial::Trust;
-use super::task;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::call::PbxInfo;
-use crate::core::session::exchange::apps::PhoneApp;
 use crate::core::session::exchange::client::{DialLogin, ExchangeClient};
-use crate::core::session::exchange::event::{ExchangeOrder, Outcome};
 use crate::core::session::exchange::settings::Settings;
-use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
 use crate::users_role::backend::UserRemoval;
 
 /// Bound of the command queue; entry orders wait in the store, not here.
@@ -24,9 +19,6 @@ const WAITING: usize = 4_096;
 
 /// Bound of pending removal notifications; beyond it every user is checked.
 const REMOVALS: usize = 1_024;
-
-/// Pause before a task that has panicked is started again.
-const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// How we connect to an exchange.
 #[derive(Debug, Clone)]
@@ -56,22 +48,6 @@ pub struct ExchangeSettings {
     pub traffic: Settings,
 }
 
-/// Commands to the task.
-#[derive(Debug)]
-pub(super) enum Command {
-    Enter(ExchangeOrder, oneshot::Sender<Outcome>),
-    Apps(oneshot::Sender<Vec<PhoneApp>>),
-    Attach {
-        conn: u64,
-        info: Box<PbxInfo>,
-        commands: mpsc::Sender<crate::users_role::backend::exchange::inbound::ConnectionCommand>,
-    },
-    Text {
-        conn: u64,
-        text: String,
-    },
-}
-
 /// See the module.
 pub(super) struct ExchangeHandle {
     pub(super) settings: ExchangeSettings,
@@ -84,7 +60,7 @@ pub(super) struct ExchangeHandle {
 
 impl std::fmt::Debug for ExchangeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("domain", &self.settings.domain).finish_non_exhaustive()
+        f.debug_struct("ExchangeHandle").field("domain", &self.settings.domain).finish_non_exhaustive()
     }
 }
 
@@ -96,23 +72,6 @@ impl ExchangeHandle {
         Self { settings, commands, receiver: tokio::sync::Mutex::new(receiver), client, removals }
     }
 
-    /// Runs the task until the process stops. A panic loses the mirror and the connection; both are rebuilt.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (handle, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
-        tokio::spawn(async move {
-            while let Err(error) =
-                tokio::spawn(task::run(Arc::clone(&handle), Arc::clone(&store), shutdown.clone())).await
-            {
-                if shutdown.is_draining() || !error.is_panic() {
-                    return;
-                }
-                tracing::error!(domain = %handle.settings.domain, "exchange client panicked; restarting it");
-                *handle.client() = new_client(&handle.settings);
-                tokio::time::sleep(AFTER_PANIC).await;
-            }
-        });
-    }
-
     /// Locks the state machine; hold the guard only briefly and never across an await.
     pub(super) fn client(&self) -> MutexGuard<'_, ExchangeClient> {
         // After a panic it is replaced before it is used again.
@@ -120,7 +79,7 @@ impl ExchangeHandle {
     }
 
     /// Whether `info` names the configured exchange.
-    pub(super) fn is_meant(&self, info: &PbxInfo) -> bool {
+    pub(super) fn matches(&self, info: &PbxInfo) -> bool {
         let ExchangeSettings { system, pbx, .. } = &self.settings;
         info.domain.as_deref() == Some(&**system) && (pbx.is_empty() || info.pbx.as_deref() == Some(&**pbx))
     }
@@ -138,7 +97,8 @@ impl ExchangeHandle {
     }
 }
 
-fn new_client(settings: &ExchangeSettings) -> ExchangeClient {
+/// A new state machine without a connection.
+pub(super) fn new_client(settings: &ExchangeSettings) -> ExchangeClient {
     let login = DialLogin { app: settings.object.clone(), password: settings.password.clone(), with_info: false };
     ExchangeClient::new(settings.traffic.clone(), login, &settings.pbx, random::below(u64::MAX))
 }

@@ -7,21 +7,11 @@ use tokio::sync::mpsc;
 
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::session::exchange::inbound::InboundSettings;
-use crate::users_role::backend::exchange::handle::{Command, ExchangeHandle};
+use crate::users_role::backend::exchange::commands::{Command, ConnectionCommand};
+use crate::users_role::backend::exchange::handle::ExchangeHandle;
 
 /// Bound of the queue of messages to one connection.
 const WAITING: usize = 256;
-
-/// Commands of the client to the connection. When the channel closes, the connection has to end.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ConnectionCommand {
-    /// Send a text message.
-    Text(String),
-    /// Close with a code.
-    Close(u16),
-    /// A newer connection has replaced this one, which stays open but is no longer used.
-    Replaced,
-}
 
 /// All exchanges that may connect to us. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,7 +34,7 @@ impl InboundRegistry {
     /// Makes this the current connection of the exchange that `info` names, replacing an earlier one; `None` if it is
     /// not configured or its queue is full.
     pub fn attach(&self, info: &PbxInfo) -> Option<(InboundConnection, mpsc::Receiver<ConnectionCommand>)> {
-        let handle = self.handles.iter().find(|handle| handle.is_meant(info))?;
+        let handle = self.handles.iter().find(|handle| handle.matches(info))?;
         let (commands, receiver) = mpsc::channel(WAITING);
         let conn = self.last.fetch_add(1, Ordering::Relaxed);
         let link = InboundConnection { handle: Arc::clone(handle), conn };

@@ -5,6 +5,7 @@
 //! with its connection, in either direction, and holds the locks across nodes. Every node has its own mirror of the
 //! users.
 
+mod commands;
 mod dial;
 mod handle;
 mod inbound;
@@ -19,8 +20,9 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 pub use self::dial::{DialError, Trust};
+pub use commands::ConnectionCommand;
 pub use handle::{Dial, ExchangeSettings};
-pub use inbound::{ConnectionCommand, InboundConnection, InboundRegistry};
+pub use inbound::{InboundConnection, InboundRegistry};
 
 use super::{Backend, BackendError, BackendStatus, Entered, UserRemoval};
 use crate::core::model::ids::DomainName;
@@ -31,7 +33,8 @@ use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::mirror::State;
 use crate::lifecycle::Shutdown;
 use crate::store::Store;
-use crate::users_role::backend::exchange::handle::{Command, ExchangeHandle};
+use crate::users_role::backend::exchange::commands::Command;
+use crate::users_role::backend::exchange::handle::ExchangeHandle;
 use crate::users_role::backend::exchange::user_index::UserIndex;
 
 /// Retry delay when a domain has no exchange.

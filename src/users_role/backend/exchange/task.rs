@@ -24,12 +24,15 @@ use crate::lifecycle::Shutdown;
 use crate::random;
 use crate::store::Store;
 use crate::users_role::backend::UserRemoval;
-use crate::users_role::backend::exchange::handle::{Command, ExchangeHandle};
-use crate::users_role::backend::exchange::inbound::ConnectionCommand;
+use crate::users_role::backend::exchange::commands::{Command, ConnectionCommand};
+use crate::users_role::backend::exchange::handle::{ExchangeHandle, new_client};
 use crate::users_role::backend::exchange::lock_manager::{LockEvent, LockManager};
 
 /// Limit for sending one message.
 const SEND_TIME: Duration = Duration::from_secs(10);
+
+/// Pause before a task that has panicked is started again.
+const AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// State of the connection to the exchange.
 enum LinkState {
@@ -68,8 +71,25 @@ struct Task {
     last: u64,
 }
 
+impl ExchangeHandle {
+    /// Runs the task until the process stops. A panic loses the mirror and the connection; both are rebuilt.
+    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
+        let (handle, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+        tokio::spawn(async move {
+            while let Err(error) = tokio::spawn(run(Arc::clone(&handle), Arc::clone(&store), shutdown.clone())).await {
+                if shutdown.is_draining() || !error.is_panic() {
+                    return;
+                }
+                tracing::error!(domain = %handle.settings.domain, "exchange client panicked; restarting it");
+                *handle.client() = new_client(&handle.settings);
+                tokio::time::sleep(AFTER_PANIC).await;
+            }
+        });
+    }
+}
+
 /// Runs until the process stops.
-pub(super) async fn run(handle: Arc<ExchangeHandle>, store: Arc<dyn Store>, shutdown: Shutdown) {
+async fn run(handle: Arc<ExchangeHandle>, store: Arc<dyn Store>, shutdown: Shutdown) {
     let prefix = format!("pbx/{}/{}", handle.settings.domain, handle.settings.pbx);
     let link = if handle.settings.dial.is_some() { LinkState::Pausing(Instant::now()) } else { LinkState::None };
     let mut task = Task {

@@ -8,8 +8,9 @@ use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::event::{Action, Report};
 use crate::core::session::exchange::guid::Guid;
+use crate::core::session::exchange::message::failure;
 use crate::core::session::exchange::mirror::{Row, State as Trust};
-use crate::core::session::exchange::request::{self, NEEDED, failure};
+use crate::core::session::exchange::request::{self, NEEDED};
 use crate::core::session::exchange::settings::ANSWER_TIME;
 
 /// State of a pass.

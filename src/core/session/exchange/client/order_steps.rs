@@ -10,9 +10,10 @@ use crate::core::session::exchange::entry::DeviceEntry;
 use crate::core::session::exchange::event::{
     Action, Change, ObsoleteReason, OrderFailure, Outcome, Report, RetryReason,
 };
+use crate::core::session::exchange::message::failure;
 use crate::core::session::exchange::mirror::{Row, State as Trust};
 use crate::core::session::exchange::object::{NoUser, Unsendable, UserObject};
-use crate::core::session::exchange::request::{Request, failure};
+use crate::core::session::exchange::request::Request;
 use crate::core::session::exchange::settings::{
     APPS_KEPT, CONCURRENT_EDITS_WAIT, Conflict, MAX_ROUNDS, MIRROR_WAIT, REFUSED, SETTLE,
 };

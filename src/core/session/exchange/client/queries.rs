@@ -6,8 +6,9 @@ use crate::core::protocol::json::Object;
 use crate::core::session::exchange::apps;
 use crate::core::session::exchange::event::{Action, OrderTag, Report};
 use crate::core::session::exchange::listing::NextPage;
+use crate::core::session::exchange::message::failure;
 use crate::core::session::exchange::mirror::State as Trust;
-use crate::core::session::exchange::request::{Request, failure};
+use crate::core::session::exchange::request::Request;
 use crate::core::session::exchange::settings::LIST_AGAIN;
 
 impl ExchangeClient {

@@ -1,0 +1,75 @@
+//! What the rest of a node tells the actor of a connection.
+//!
+//! There is one message type for each of the two kinds of connection. Whoever keeps the address of such an actor (the table of
+//! connections, the tenant, a tunnel) keeps a recipient of it and knows neither the actor nor its session. The handlers are in
+//! `src/device/messages.rs` and `src/app_connection/messages.rs`. What a connection tells its tenant is in
+//! `src/tenant/messages.rs`.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::core::model::ids::DomainName;
+use crate::core::protocol::close::Close;
+use crate::core::session::app::event::{DataChange, Delivery};
+use crate::core::session::device::event::{Output, TunnelId, TunnelRequest};
+
+/// The actor of a device connection. The table of connections and the tenant share one recipient: an idle device costs each
+/// of them a pointer.
+pub type DeviceRecipient = Arc<Recipient<DeviceMessage>>;
+
+/// For the actor of a device connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum DeviceMessage {
+    /// End the connection for this reason, from outside of its protocol.
+    End(Close),
+    /// The process stops: end with [`Close::Stopping`] as soon as what is under way is finished.
+    Finish,
+    /// The actor of the tenant is gone: join its successor.
+    DomainLost,
+    /// An operator may have changed whom the device belongs to: look it up.
+    Recheck,
+    /// The jobs of the domain have changed.
+    Replan,
+    /// The administrative password of the domain has changed.
+    AdminPasswordChanged,
+    /// Open a tunnel session.
+    OpenTunnel {
+        /// The session.
+        id: TunnelId,
+        /// What the device is sent.
+        request: TunnelRequest,
+        /// Where its answer goes.
+        outputs: mpsc::Sender<Output>,
+    },
+    /// The reader of a tunnel session has taken what it was given.
+    TunnelTaken(TunnelId),
+    /// Bytes for the device from the reader of a tunnel session, after an upgrade.
+    TunnelPipe(TunnelId, Bytes),
+    /// The reader of a tunnel session has gone away.
+    TunnelAbandoned(TunnelId),
+}
+
+/// For the actor of an app connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum AppMessage {
+    /// End the connection for this reason, from outside of its protocol.
+    End(Close),
+    /// The process stops: end with [`Close::Stopping`] as soon as what is under way is finished.
+    Finish,
+    /// Notices from the mailbox of a domain.
+    Deliver {
+        /// The domain.
+        domain: DomainName,
+        /// The notices with their devices.
+        deliveries: Vec<Delivery>,
+    },
+    /// The actor of this tenant is gone: register with its successor.
+    DomainLost(DomainName),
+    /// Something that the connection follows has changed.
+    DataChanged(DataChange),
+}

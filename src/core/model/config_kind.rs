@@ -1,0 +1,125 @@
+//! The kinds of configuration: their names, and which devices they suit. Their parameters and lines are policy
+//! (`policy::jobs::config`).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of configuration; a device gets the latest job of every kind, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Certificates that the device trusts.
+    Certificates,
+    /// Name of the device.
+    DeviceName,
+    /// Time servers.
+    Ntp,
+    /// Time zone.
+    TimeZone,
+    /// Language of the display.
+    Language,
+    /// Where the log goes.
+    Syslog,
+    /// Directory.
+    Ldap,
+    /// STUN and TURN.
+    Stun,
+    /// SIP or H.323 registration of a phone.
+    Sip,
+    /// Registration of analogue ports.
+    AnaloguePhone,
+    /// Where the device asks for update scripts.
+    UpdateServer,
+    /// VLAN and LLDP.
+    Vlan,
+    /// Authentication at the port of the switch, 802.1X.
+    Dot1x,
+    /// Lines of the script language.
+    Raw,
+}
+
+impl Kind {
+    /// All kinds, in their order.
+    pub const ALL: [Self; 14] = [
+        Self::Certificates,
+        Self::DeviceName,
+        Self::Ntp,
+        Self::TimeZone,
+        Self::Language,
+        Self::Syslog,
+        Self::Ldap,
+        Self::Stun,
+        Self::Sip,
+        Self::AnaloguePhone,
+        Self::UpdateServer,
+        Self::Vlan,
+        Self::Dot1x,
+        Self::Raw,
+    ];
+
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certificates => "certificates",
+            Self::DeviceName => "device-name",
+            Self::Ntp => "ntp",
+            Self::TimeZone => "time-zone",
+            Self::Language => "language",
+            Self::Syslog => "syslog",
+            Self::Ldap => "ldap",
+            Self::Stun => "stun",
+            Self::Sip => "sip",
+            Self::AnaloguePhone => "analogue-phone",
+            Self::UpdateServer => "update-server",
+            Self::Vlan => "vlan",
+            Self::Dot1x => "dot1x",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// Whether a device of this type (`platform.type`), with or without analogue ports, can do anything with it. Of a type that
+    /// is not known (`docs/protocol/sysclient.md` 3.1), nothing is expected but what every device has.
+    pub fn suits(self, platform: &str, fxs: bool) -> bool {
+        match self {
+            Self::Language | Self::Sip => platform == "PHONE",
+            Self::AnaloguePhone => fxs,
+            Self::Ldap => ["PHONE", "GW", "VA", "DECT"].contains(&platform),
+            Self::Stun | Self::Vlan | Self::Dot1x => ["PHONE", "GW", "DECT"].contains(&platform),
+            Self::Certificates
+            | Self::DeviceName
+            | Self::Ntp
+            | Self::TimeZone
+            | Self::Syslog
+            | Self::UpdateServer
+            | Self::Raw => true,
+        }
+    }
+
+    /// Whether a category with such a configuration is listed for devices of this type
+    /// (`docs/protocol/devices-api.md` 2.2): for `PHONE` those with anything that a phone or an analogue phone gets,
+    /// for other types those with anything that suits them. Time servers alone do not hide a category from the person
+    /// who wants to add a phone.
+    pub fn lists_category(self, platform: &str) -> bool {
+        self.suits(platform, platform == "GW") || (platform == "PHONE" && self == Self::AnaloguePhone)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(UnknownKind)
+    }
+}
+
+/// There is no such kind of configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such kind of configuration")]
+pub struct UnknownKind;

@@ -1,0 +1,61 @@
+//! What a plan consists of, and the occasions to make one.
+
+use std::fmt;
+
+use crate::core::model::config_kind::Kind;
+use crate::core::model::ids::JobId;
+use crate::core::protocol::sysclient::admin::ConfigItem;
+
+/// Why a plan is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The device has just registered: it has started anew or at least connected anew, and what it says of itself is fresh. An
+    /// update that has not changed it by now has failed.
+    Registered,
+    /// Anything else while it stays connected: a job has changed, a piece of work is finished, [`Plan::again_in`](super::plan::Plan::again_in) is over.
+    Meanwhile,
+}
+
+/// Software to be ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateOrder {
+    /// For this job.
+    pub job: JobId,
+    /// The lines, in order (`docs/protocol/update-script.md` section 4).
+    pub lines: Vec<String>,
+}
+
+/// A configuration to be sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConfigOrder {
+    /// For this job.
+    pub job: JobId,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is remembered once it is there.
+    pub fingerprint: Box<str>,
+    /// The lines, in order, without `config write` and `config activate`.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Debug for ConfigOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The lines may hold passwords.
+        f.debug_struct("ConfigOrder").field("job", &self.job).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// An item for a device with `other`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemOrder {
+    /// For this job; `None` if the item no longer applies.
+    pub job: Option<JobId>,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is remembered once it is there.
+    pub fingerprint: Box<str>,
+    /// The item.
+    pub item: ConfigItem,
+    /// It differs from what the device has.
+    pub changed: bool,
+}
