@@ -135,7 +135,7 @@ impl Broker {
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
-                actix_rt::spawn(async move { node.registration().found(code).await });
+                actix_rt::spawn(async move { node.registration().record_found(code).await });
             }))
         });
         let admin = config
@@ -202,7 +202,7 @@ impl Broker {
         server.stop(true).await;
         running.await.context("server task")??;
         // Requests that were under way may have been the last to add some.
-        if tokio::time::timeout(LAST_STEPS, node.registration().noted()).await.is_err() {
+        if tokio::time::timeout(LAST_STEPS, node.registration().events_written()).await.is_err() {
             tracing::warn!("steps of timelines were lost");
         }
         tracing::info!("stopped");
@@ -263,7 +263,7 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 }
 
 fn directory_service(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Arc<DirectoryService>> {
-    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+    let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = DirectoryService::new(listings, settings::directory(config)).context("[directory]")?;
     Ok(Arc::new(service.with_gauge(|open| metrics::set(Gauge::ListingsOpen, open))))
 }
@@ -283,9 +283,8 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
-    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::allowance(config)));
+    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
     let registration = RegistrationService::new(
-        id.clone(),
         Arc::clone(store),
         Arc::clone(&tenants),
         directory,

@@ -1,4 +1,5 @@
-//! The clocks of this process; the only place of the server that reads them. Sessions are given the monotonic one.
+//! The clocks of this process. No other module of the server reads a clock; the sessions of the pure core get the
+//! monotonic time as an argument.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,12 +9,12 @@ use crate::core::model::time::{Tick, UnixMillis};
 #[allow(clippy::disallowed_methods)]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Seconds since 1970 on the clock of this machine: for people to read, never for validity.
+/// Seconds since 1970 on the clock of this machine: for display, never to check a validity.
 pub fn unix_seconds() -> u64 {
     time_of_day().seconds()
 }
 
-/// The time of day on the clock of this machine: for maintenance hours and back-off, never for validity.
+/// The time of day on the clock of this machine: for maintenance hours and back-off, never to check a validity.
 #[allow(clippy::disallowed_methods)]
 pub fn time_of_day() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -25,13 +26,13 @@ pub fn time_of_day() -> UnixMillis {
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Runs from now on.
+    /// Starts now.
     #[allow(clippy::disallowed_methods)]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Since the start.
+    /// Time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

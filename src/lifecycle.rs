@@ -1,7 +1,8 @@
-//! The life of the process: starting, running, draining; and what the probes are told.
+//! Lifecycle of the process: starting, running, draining; the answer of the readiness probe; work in flight; the rate
+//! at which a stop closes connections.
 //!
-//! The first SIGTERM or SIGINT starts a soft stop, a second one ends the process at once. Who closes the connections, and in
-//! which order, is not decided here.
+//! The first SIGTERM or SIGINT starts a soft stop, a second one ends the process at once. Which connections are closed,
+//! and in which order, is decided in `src/node/draining.rs`.
 
 use std::io;
 use std::sync::Arc;
@@ -9,18 +10,20 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+pub use tokio_util::task::task_tracker::TaskTrackerToken as InFlightGuard;
 
 /// Exit code after a second signal.
 const ABORTED: i32 = 1;
 
-/// Where the process is in its life.
+/// A phase of the process; it only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Not yet listening.
     Starting,
     /// Serving.
     Running,
-    /// Stopping: nothing new is taken, members are closed at a pace, work in flight is finished.
+    /// Stopping: nothing new is accepted, members are closed at a limited rate, work in flight is finished.
     Draining,
 }
 
@@ -38,7 +41,7 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// The body of the answer.
+    /// The body of the answer to the probe.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -48,7 +51,7 @@ impl Readiness {
         }
     }
 
-    /// The status of the answer.
+    /// The HTTP status of the answer to the probe.
     pub const fn status(self) -> u16 {
         if matches!(self, Self::Ready) { 200 } else { 503 }
     }
@@ -60,7 +63,7 @@ struct State {
     store_up: bool,
 }
 
-/// A handle on the life of the process; clones share it.
+/// A handle on the lifecycle of the process; clones share it.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     state: Arc<watch::Sender<State>>,
@@ -73,17 +76,17 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// A process that is starting.
+    /// In the phase [`Phase::Starting`].
     pub fn new() -> Self {
         Self { state: Arc::new(watch::Sender::new(State { phase: Phase::Starting, store_up: false })) }
     }
 
-    /// The listeners are open. Without effect once the stop has begun.
+    /// Enters [`Phase::Running`]: the listeners are open. Has no effect once the stop has begun.
     pub fn running(&self) {
         self.advance(Phase::Running);
     }
 
-    /// Begins the soft stop. May be called more than once.
+    /// Enters [`Phase::Draining`], which begins the soft stop. May be called more than once.
     pub fn drain(&self) {
         self.advance(Phase::Draining);
     }
@@ -96,7 +99,7 @@ impl Shutdown {
         });
     }
 
-    /// Where the process is.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.state.borrow().phase
     }
@@ -112,7 +115,7 @@ impl Shutdown {
         let _ = self.state.subscribe().wait_for(|state| state.phase == Phase::Draining).await;
     }
 
-    /// What the store said last: whether it answers and takes writes.
+    /// Stores whether the store answers and accepts writes.
     pub fn store_is(&self, up: bool) {
         self.state.send_if_modified(|state| std::mem::replace(&mut state.store_up, up) != up);
     }
@@ -129,9 +132,9 @@ impl Shutdown {
     }
 }
 
-/// Takes SIGTERM and SIGINT from now on; the returned future acts on them and is to be spawned.
+/// Registers handlers for SIGTERM and SIGINT. The caller spawns the returned future, which acts on the signals.
 ///
-/// Must be called on a tokio runtime with signals. The server's own handlers have to be switched off.
+/// Must be called on a tokio runtime with signals. The server's own signal handlers must be disabled.
 pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -144,59 +147,44 @@ pub fn watch_signals(shutdown: Shutdown) -> io::Result<impl Future<Output = ()> 
     })
 }
 
-/// What was begun and has to be finished before the process ends, although nobody waits for it; clones share it.
-#[derive(Debug, Clone)]
-pub struct InFlight(Arc<watch::Sender<usize>>);
-
-impl Default for InFlight {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-}
+/// Counts work that no caller waits for but that has to be finished before the process ends; clones share the count.
+///
+/// A [`TaskTracker`] that is waited for more than once, and that takes new work also while somebody waits.
+#[derive(Debug, Clone, Default)]
+pub struct InFlight(TaskTracker);
 
 impl InFlight {
-    /// Something begins; it is finished when what is returned is dropped.
-    #[must_use]
+    /// Counts one piece of work until the guard is dropped.
     pub fn begin(&self) -> InFlightGuard {
-        self.0.send_modify(|count| *count += 1);
-        InFlightGuard(self.clone())
+        self.0.token()
     }
 
-    /// Resolves when nothing is under way, at once if it is so now.
+    /// Resolves when the count is zero, at once if it is zero now.
     pub async fn none(&self) {
-        // The sender lives as long as `self`, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        // A tracker reports only once it is closed. Closing it does not refuse new work.
+        self.0.close();
+        self.0.wait().await;
     }
 }
 
-/// Something that is under way.
-#[derive(Debug)]
-pub struct InFlightGuard(InFlight);
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
-    }
-}
-
-/// Steps in which members are closed, in a second.
+/// Steps per second in which members are closed.
 const STEPS_PER_SECOND: usize = 20;
 
-/// Between two steps of [`closing_steps`].
+/// Time between two steps of [`closing_steps`].
 pub const CLOSING_STEP: Duration = Duration::from_millis(1000 / STEPS_PER_SECOND as u64);
 
-/// How many of `members` to close in each step, at the pace of [`closing_pace`], until all are closed. At a slow pace some steps
-/// close nobody.
+/// How many of `members` to close in each step, at the rate of [`closing_rate`], until all are closed. At a low rate
+/// some steps close none.
 pub fn closing_steps(members: usize, per_second: u32, within: Duration) -> impl Iterator<Item = usize> {
-    let pace = if within.is_zero() { usize::MAX } else { closing_pace(members, per_second, within) };
-    let by = move |step: usize| pace.saturating_mul(step).div_ceil(STEPS_PER_SECOND).min(members);
+    let rate = if within.is_zero() { usize::MAX } else { closing_rate(members, per_second, within) };
+    let by = move |step: usize| rate.saturating_mul(step).div_ceil(STEPS_PER_SECOND).min(members);
     let steps = (1..).map(move |step| (by(step - 1), by(step)));
     steps.take_while(move |(before, _)| *before < members).map(|(before, now)| now - before)
 }
 
-/// How many members to close per second so that `members` are gone within `within`: the configured pace, or faster if that
-/// would take too long. Zero time means all at once.
-pub fn closing_pace(members: usize, per_second: u32, within: Duration) -> usize {
+/// How many members to close per second so that all `members` are closed within `within`: the configured rate, or a
+/// higher one if that would take too long. Zero time means all at once.
+pub fn closing_rate(members: usize, per_second: u32, within: Duration) -> usize {
     let configured = usize::try_from(per_second).unwrap_or(usize::MAX);
     let millis = usize::try_from(within.as_millis()).unwrap_or(usize::MAX);
     if millis == 0 {
@@ -225,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_hears_of_the_stop_also_who_asks_late() {
+    async fn waiters_are_woken_by_the_stop_also_those_who_ask_late() {
         let shutdown = Shutdown::new();
         let early = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -239,17 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_keeps_the_time() {
+    fn the_rate_keeps_the_time() {
         let half_minute = Duration::from_secs(30);
-        assert_eq!(closing_pace(100, 500, half_minute), 500);
-        assert_eq!(closing_pace(30_000, 500, half_minute), 1000);
-        assert_eq!(closing_pace(30_001, 500, half_minute), 1001);
-        assert_eq!(closing_pace(7, 1, Duration::ZERO), 7);
-        assert_eq!(closing_pace(0, 1, Duration::ZERO), 1);
+        assert_eq!(closing_rate(100, 500, half_minute), 500);
+        assert_eq!(closing_rate(30_000, 500, half_minute), 1000);
+        assert_eq!(closing_rate(30_001, 500, half_minute), 1001);
+        assert_eq!(closing_rate(7, 1, Duration::ZERO), 7);
+        assert_eq!(closing_rate(0, 1, Duration::ZERO), 1);
     }
 
     #[test]
-    fn every_member_is_closed_and_no_step_is_larger_than_the_pace() {
+    fn every_member_is_closed_and_no_step_is_larger_than_the_rate() {
         let steps = |members, per_second, seconds| {
             closing_steps(members, per_second, Duration::from_secs(seconds)).collect::<Vec<_>>()
         };
@@ -260,22 +248,23 @@ mod tests {
         let slow = steps(3, 1, 30);
         assert_eq!(slow.len(), 41);
         assert_eq!((slow[0], slow[20], slow[40], slow.iter().sum::<usize>()), (1, 1, 1, 3));
-        // Not a multiple of the steps in a second: the pace is still exact.
+        // Not a multiple of the steps per second: the rate is still exact.
         let odd = steps(1010, 505, 30);
         assert_eq!((odd.len(), odd[..20].iter().sum::<usize>(), odd.iter().sum::<usize>()), (40, 505, 1010));
-        // What does not fit in goes faster, and is over in time.
+        // Too many for the configured rate: closed faster, in time.
         let fast = steps(30_000, 500, 10);
         assert_eq!((fast.len(), fast.iter().max(), fast.iter().sum::<usize>()), (200, Some(&150), 30_000));
     }
 
     #[tokio::test]
-    async fn nothing_is_under_way_when_everything_has_been_dropped() {
-        let underway = InFlight::default();
-        underway.none().await;
-        let (one, two) = (underway.begin(), underway.clone().begin());
+    async fn nothing_is_in_flight_when_every_guard_has_been_dropped() {
+        let in_flight = InFlight::default();
+        in_flight.none().await;
+        // Waiting once must not end the counting.
+        let (one, two) = (in_flight.begin(), in_flight.clone().begin());
         let waits = tokio::spawn({
-            let underway = underway.clone();
-            async move { underway.none().await }
+            let in_flight = in_flight.clone();
+            async move { in_flight.none().await }
         });
         drop(one);
         tokio::task::yield_now().await;

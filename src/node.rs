@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::controller::AdmissionController;
+use crate::app_connection::queries::AppQueries;
 use crate::app_connection::session_keys::Keys;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
@@ -110,7 +111,10 @@ impl Node {
             retry: settings.retry,
             bounds: settings.device_bounds,
         });
+        let queries =
+            AppQueries::new(devices.node.clone(), Arc::clone(&store), Arc::clone(&tenants), Arc::clone(&registration));
         let apps = Arc::new(app_connection::Services {
+            queries,
             tenants: Arc::clone(&tenants),
             directory,
             registration,

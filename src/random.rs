@@ -1,6 +1,6 @@
-//! The random source: ChaCha20, seeded by the operating system and reseeded.
+//! Random numbers, codes and passwords from ChaCha20, seeded by the operating system and reseeded regularly.
 //!
-//! One generator per thread. The pure core never draws; it takes what is drawn here as an argument.
+//! One generator per thread. The pure core must not draw; it gets random values as arguments.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::core::model::ids::{Code, Secret};
 
-/// A generator is given a new seed after this many bytes.
+/// A generator gets a new seed after this many bytes.
 const RESEED_AFTER: usize = 1 << 20;
 
 const DIGITS: &[u8] = b"0123456789";
@@ -26,7 +26,7 @@ thread_local! {
 
 fn seeded() -> ChaCha20Rng {
     let mut seed = [0; 32];
-    // Without randomness of the operating system no secret can be made at all: going on would be worse than stopping.
+    // Without randomness of the operating system no secret is safe, so stopping is better than going on.
     #[allow(clippy::expect_used)]
     getrandom::fill(&mut seed).expect("the operating system gives random bytes");
     ChaCha20Rng::from_seed(seed)
@@ -43,7 +43,7 @@ pub fn fill(bytes: &mut [u8]) {
     });
 }
 
-/// A number below `bound`, every one equally likely: draws that would favour small numbers are thrown away.
+/// A uniform number below `bound`: draws that would favour small numbers are rejected.
 pub fn below(bound: u64) -> u64 {
     let fair = u64::MAX - u64::MAX % bound;
     loop {
@@ -75,8 +75,8 @@ pub fn digits(count: usize) -> Box<str> {
     text(count, DIGITS).into()
 }
 
-/// A text of `chars` characters, every one of the alphabet equally likely at each place: a byte that would favour the first
-/// ones is thrown away. Bytes are drawn for many characters at once, because each device is sent such texts.
+/// A text of `chars` characters, uniform over the alphabet: bytes that would favour its first characters are rejected.
+/// Draws bytes for many characters at once, since each entry of a device needs such texts.
 fn text(chars: usize, alphabet: &[u8]) -> String {
     let fair = 256 - 256 % alphabet.len();
     let mut text = String::with_capacity(chars);
@@ -100,8 +100,8 @@ pub fn guid() -> String {
 mod tests {
     use super::*;
 
-    /// Chi-square over the digits at each of the twelve places, 100 000 codes: 9 degrees of freedom a place. The bound is the
-    /// value that a fair source exceeds once in 10^9 runs per place, so the test does not fail by chance.
+    /// Chi-square over the digits at each of the twelve places, 100 000 codes: 9 degrees of freedom a place. The bound
+    /// is the value that a fair source exceeds once in 10^9 runs per place, so the test does not fail by chance.
     #[test]
     fn codes_are_uniform() {
         const CODES: u32 = 100_000;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_goes_on_after_reseeding() {
+    fn a_generator_goes_on_after_reseeding() {
         let mut a = vec![0; RESEED_AFTER + 7];
         fill(&mut a);
         let mut b = [0; 64];

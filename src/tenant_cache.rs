@@ -1,7 +1,7 @@
-//! The domains and their jobs as every connection needs them: kept in memory, read from the store.
+//! In-memory cache of the domains and their jobs, which every connection needs.
 //!
-//! Domains are few and seldom change. They are read again from time to time, and at once when somebody names one that is not
-//! there, but then at most once a second, so that made-up names do not become a load on the store.
+//! Domains are few and seldom change. All are read again regularly, and at once when an unknown name is asked for, but
+//! then at most once a second, so that invented names do not load the store.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,11 +14,11 @@ use crate::core::model::time::Tick;
 use crate::core::policy::jobs::Job;
 use crate::store::{self, Store};
 
-/// How old the picture of the domains may become.
+/// The domains are read again after this time.
 pub const REFRESH: Duration = Duration::from_secs(10);
 
-/// Between two readings because of unknown names.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Time between two reads because of unknown names.
+const REREAD_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Tenant {
@@ -27,41 +27,42 @@ struct Tenant {
 }
 
 impl Tenant {
-    /// Whether nothing of it has changed since. A domain that was deleted and made again has another number.
-    fn is(&self, domain: &Domain) -> bool {
+    /// Whether the record is unchanged. A domain that was deleted and created again has another number.
+    fn is_same(&self, domain: &Domain) -> bool {
         (self.domain.id, self.domain.revision) == (domain.id, domain.revision)
     }
 }
 
-/// What the members of a domain have to be told of.
+/// Changes of a domain that its members have to learn of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TenantChanges {
-    /// The administrative password is another one.
+    /// The administrative password has changed.
     pub admin_password: bool,
-    /// The jobs are others.
+    /// The jobs have changed.
     pub jobs: bool,
 }
 
-/// The domains of the store, and their jobs.
+/// The cached domains and their jobs.
 pub struct Tenants {
     store: Arc<dyn Store>,
     known: RwLock<HashMap<DomainName, Tenant>>,
-    /// What has changed and was not taken yet.
-    news: Mutex<HashMap<DomainName, TenantChanges>>,
-    /// One reads at a time, so that no older picture replaces a newer one.
+    /// Changes that [`Tenants::take_changes`] has not returned yet.
+    changes: Mutex<HashMap<DomainName, TenantChanges>>,
+    /// Held while reading, so that no older state replaces a newer one.
     reading: tokio::sync::Mutex<()>,
-    missed: Mutex<Option<Tick>>,
+    /// The last read because of an unknown name.
+    reread: Mutex<Option<Tick>>,
 }
 
 impl Tenants {
-    /// Nothing is read yet.
+    /// An empty cache.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             known: RwLock::default(),
-            news: Mutex::default(),
+            changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
-            missed: Mutex::default(),
+            reread: Mutex::default(),
         }
     }
 
@@ -91,22 +92,22 @@ impl Tenants {
         Ok(())
     }
 
-    /// What has changed since the last time, for those who have to be told.
-    pub fn take_news(&self) -> HashMap<DomainName, TenantChanges> {
-        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The changes since the last call.
+    pub fn take_changes(&self) -> HashMap<DomainName, TenantChanges> {
+        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn read(&self, domain: Domain) -> store::Result<Tenant> {
         let known = self.tenant(&domain.name);
-        if let Some(same) = known.as_ref().filter(|known| known.is(&domain)) {
+        if let Some(same) = known.as_ref().filter(|known| known.is_same(&domain)) {
             return Ok(same.clone());
         }
         let tenant = Tenant { jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
         if let Some(known) = known {
-            let mut all = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-            let news = all.entry(tenant.domain.name.clone()).or_default();
-            news.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
-            news.jobs |= known.jobs != tenant.jobs;
+            let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let changes = all.entry(tenant.domain.name.clone()).or_default();
+            changes.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
+            changes.jobs |= known.jobs != tenant.jobs;
         }
         Ok(tenant)
     }
@@ -133,7 +134,7 @@ impl Tenants {
         all
     }
 
-    /// Whether who has proved the password of `from` (`None`: of the instance) may see and use things of `domain`
+    /// Whether a log-in with the password of `from` (`None`: of the instance) may see and use `domain`
     /// (`docs/protocol/appwebsocket.md` section 6).
     pub async fn reach(&self, from: Option<&DomainName>, domain: &DomainName) -> store::Result<bool> {
         Ok(match from {
@@ -143,7 +144,7 @@ impl Tenants {
         })
     }
 
-    /// All domains that [`Tenants::reach`] lets through, sorted by number, as they were read last.
+    /// All domains that [`Tenants::reach`] allows, sorted by number, as they were last read.
     pub fn reachable(&self, from: Option<&DomainName>) -> Vec<Arc<Domain>> {
         let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut found: Vec<_> = match from {
@@ -159,7 +160,7 @@ impl Tenants {
         found
     }
 
-    /// The jobs of a domain, oldest first; none if there is no such domain.
+    /// The jobs of a domain, oldest first; empty if there is no such domain.
     pub fn jobs(&self, domain: &DomainName) -> Arc<Vec<Job>> {
         self.tenant(domain).map(|tenant| tenant.jobs).unwrap_or_default()
     }
@@ -181,10 +182,10 @@ impl Tenants {
 
     fn may_read_again(&self) -> bool {
         let now = clock::now();
-        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = missed.is_none_or(|before| now.since(before) >= AGAIN);
+        let mut reread = self.reread.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = reread.is_none_or(|before| now.since(before) >= REREAD_AFTER);
         if may {
-            *missed = Some(now);
+            *reread = Some(now);
         }
         may
     }

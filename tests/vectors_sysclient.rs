@@ -10,7 +10,7 @@ use provbroker::core::model::time::Tick;
 use provbroker::core::protocol::json::MAX_DEPTH;
 use provbroker::core::protocol::percent;
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
-use provbroker::core::protocol::sysclient::auth::{self, hex, unhex};
+use provbroker::core::protocol::sysclient::auth;
 use provbroker::core::protocol::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
 use provbroker::core::protocol::sysclient::tunnel::{Action, DeviceAction, DeviceTunnel, Exchange, Expects, Limits};
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
 }
 
 fn from_hex(vector: &Value, name: &str) -> Bytes {
-    unhex(text(vector, name)).unwrap().into()
+    hex::decode(text(vector, name)).unwrap().into()
 }
 
 /// The message of a vector, written out or as a rule for building it; `None` if it is a text message.
@@ -51,7 +51,7 @@ fn from_server(message: &Bytes) -> FromServer {
 fn rc4_known_answers() {
     for v in vectors("rc4_known_answers") {
         let cipher = auth::rc4(text(&v, "key").as_bytes(), text(&v, "plain").as_bytes()).unwrap();
-        assert_eq!(hex(&cipher), text(&v, "cipher_hex"), "{v}");
+        assert_eq!(hex::encode(cipher), text(&v, "cipher_hex"), "{v}");
     }
 }
 
@@ -105,7 +105,7 @@ fn framing() {
             assert_eq!(&bytes[3..], text(&v, "json").as_bytes());
         }
     }
-    let server = |hex: &str| from_server(&unhex(hex).unwrap().into());
+    let server = |hex: &str| from_server(&hex::decode(hex).unwrap().into());
     let receive = |session, wanted| FromServer::Tunnel { session, event: ServerEvent::Receive(wanted) };
     assert_eq!(server("020a0b0c0d0000000100010203"), receive(0x0a0b_0c0d, 0x0001_0203));
     assert_eq!(server("0100057b7d"), FromServer::ProvisionResult { error: None });
@@ -136,7 +136,7 @@ fn malformed_messages() {
                 let code = OfferedCode::Code(Code::parse("118822007734").unwrap());
                 assert_eq!(decoded, Ok(FromDevice::Provision { port: "TEL1".into(), code }));
                 let answer = FromServer::ProvisionResult { error: Some("not in a domain".into()) };
-                assert_eq!(hex(&answer.encode()), text(&v, "answer_hex"));
+                assert_eq!(hex::encode(answer.encode()), text(&v, "answer_hex"));
             }
             other => panic!("{other:?}"),
         }
@@ -241,7 +241,7 @@ fn tunnel_exchanges_on_the_server() {
             let FromDevice::Tunnel { event, .. } = from_device(&frame) else { panic!("{v}") };
             actions = exchange.device(event, Tick(0));
         }
-        assert_eq!((status, hex(&body).as_str()), (v["status"].as_u64(), text(&v, "body_hex")), "{v}");
+        assert_eq!((status, hex::encode(&body).as_str()), (v["status"].as_u64(), text(&v, "body_hex")), "{v}");
         assert_eq!(ends, [Action::Done, Action::Release], "{v}");
         assert!(exchange.is_over() && steps.next().is_none());
     }

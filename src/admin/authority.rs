@@ -12,7 +12,6 @@ use super::{Admin, AdminError, Result};
 use crate::clock;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
-use crate::core::protocol::sysclient::auth::{hex, unhex};
 
 /// A token is valid this long.
 pub const TOKEN_VALID: Duration = Duration::from_secs(15 * 60);
@@ -69,12 +68,12 @@ impl Admin {
     /// one source count like failed log-ins of apps.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
         let attempt_limiter = self.services.registration.attempt_limiter();
-        if source.is_some_and(|source| attempt_limiter.apps_blocked(source).is_some()) {
+        if source.is_some_and(|source| attempt_limiter.apps_blocked_for(source).is_some()) {
             return Err(AdminError::TooMany("too many wrong passwords; try again later"));
         }
         let token = self.try_log_in(domain, password).await;
         if let (Err(AdminError::NotAllowed(_)), Some(source)) = (&token, source) {
-            attempt_limiter.failed_login(source);
+            attempt_limiter.count_failed_login(source);
         }
         token
     }
@@ -89,7 +88,7 @@ impl Admin {
         let Some(expected) = expected.filter(|expected| right && !expected.is_empty()) else { return Err(REFUSED) };
         let ends = clock::unix_seconds() + TOKEN_VALID.as_secs();
         let claims = Claims { domain: name.clone(), ends, mark: self.mark(&expected) };
-        let claims = hex(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
+        let claims = hex::encode(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
         let token = Secret::new(format!("{claims}.{}", self.sign(&claims)));
         Ok(Token { token, valid: TOKEN_VALID, authority: Authority { domain: name } })
     }
@@ -107,7 +106,7 @@ impl Admin {
     fn read(&self, token: &str) -> Option<Claims> {
         let (claims, signature) = token.split_once('.')?;
         let genuine: bool = self.sign(claims).as_bytes().ct_eq(signature.as_bytes()).into();
-        serde_json::from_slice(&unhex(claims).filter(|_| genuine)?).ok()
+        serde_json::from_slice(&hex::decode(claims).ok().filter(|_| genuine)?).ok()
     }
 
     async fn password_of(&self, domain: Option<&DomainName>) -> Result<Option<Secret>> {

@@ -7,8 +7,8 @@ use crate::core::model::device::{Category, CodeState, Domain, IssuedCode, Reques
 use crate::core::model::ids::{CategoryId, Code};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::{Subject, TimelineEvent};
-use crate::registration::{CodeRequest, NoCode};
-use crate::store::{CodeListing, Listing};
+use crate::registration::{CodeRequest, NewCode, NoCode};
+use crate::store::{CodeListing, DeviceListing};
 
 /// Codes that are looked at together.
 const PAGE: usize = 1000;
@@ -87,30 +87,30 @@ impl Admin {
         &self,
         authority: &Authority,
         named: &str,
-        wish: &OperatorCodeRequest<'_>,
+        request: &OperatorCodeRequest<'_>,
     ) -> Result<(Arc<Domain>, IssuedCode)> {
         let domain = self.domain(authority, named).await?;
-        let category = category(&domain, wish.category)?.id;
+        let category = category(&domain, request.category)?.id;
         let codes = &self.services.registration;
-        let wish = CodeRequest {
+        let code_request = CodeRequest {
             domain: &domain,
             category,
-            sip: wish.sip.map(Into::into),
+            sip: request.sip.map(Into::into),
             requester: operator(),
             holder: None,
-            rollout: wish.rollout,
+            rollout: request.rollout,
         };
-        let made = codes.make(&wish).await?;
-        codes.note(&domain.name, vec![Subject::Code(made.code)], TimelineEvent::Issued);
+        let NewCode { code, valid_until } = codes.issue_code(&code_request).await?;
+        codes.record_event(&domain.name, vec![Subject::Code(code)], TimelineEvent::Issued);
         let code = IssuedCode {
-            code: made.code,
+            code,
             domain: domain.name.clone(),
             category,
-            sip: wish.sip,
-            requester: wish.requester,
+            sip: code_request.sip,
+            requester: code_request.requester,
             holder: None,
-            rollout: wish.rollout,
-            valid_until: made.valid_until,
+            rollout: code_request.rollout,
+            valid_until,
             state: CodeState::Open,
         };
         Ok((domain, code))
@@ -169,7 +169,7 @@ impl Admin {
         domain: &Domain,
         after: crate::core::model::ids::DeviceId,
         limit: usize,
-    ) -> Result<Vec<Listing>> {
+    ) -> Result<Vec<DeviceListing>> {
         Ok(self.services.store.devices(&domain.name, after, limit).await?)
     }
 }

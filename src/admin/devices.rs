@@ -7,7 +7,7 @@ use super::{Admin, AdminError, Authority, Result};
 use crate::core::model::device::{Device, Domain, UnassignedDevice, Way};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::model::timeline::{Subject, TimelineEvent};
-use crate::store::{Listing, Signal, UnassignedListing, Whereabouts};
+use crate::store::{DeviceListing, Signal, UnassignedListing, Whereabouts};
 use crate::tenant::messages::{MembershipBatch, MembershipChange};
 
 /// Devices in one page, at most.
@@ -35,7 +35,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn takes(&self, Listing { device, at }: &Listing) -> bool {
+    fn takes(&self, DeviceListing { device, at }: &DeviceListing) -> bool {
         let product = |text: &String| device.facts.product.to_lowercase().contains(&text.to_lowercase());
         self.category.is_none_or(|category| category == device.category)
             && self.kind.as_ref().is_none_or(|kind| **kind == *device.facts.platform)
@@ -63,7 +63,7 @@ impl Admin {
         filter: &Filter,
         after: DeviceId,
         limit: usize,
-    ) -> Result<(Arc<Domain>, Page<Listing>)> {
+    ) -> Result<(Arc<Domain>, Page<DeviceListing>)> {
         let domain = self.domain(authority, domain).await?;
         let page = self.scan(&domain.name, after, limit, |listing| filter.takes(&listing).then_some(listing)).await?;
         Ok((domain, page))
@@ -75,7 +75,7 @@ impl Admin {
         domain: &DomainName,
         mut after: DeviceId,
         limit: usize,
-        pick: impl Fn(Listing) -> Option<T>,
+        pick: impl Fn(DeviceListing) -> Option<T>,
     ) -> Result<Page<T>> {
         let (mut items, mut looked_at) = (Vec::new(), 0);
         // Without a filter that is enough; with one, it is only the beginning.
@@ -106,19 +106,19 @@ impl Admin {
         authority: &Authority,
         domain: &str,
         hw_id: &str,
-    ) -> Result<(Arc<Domain>, Listing, Vec<Box<str>>)> {
+    ) -> Result<(Arc<Domain>, DeviceListing, Vec<Box<str>>)> {
         let domain = self.domain(authority, domain).await?;
         let listing = self.listing(&domain.name, hw_id).await?;
         let ports = self.services.store.ports(&domain.name, &listing.device.key).await?.unwrap_or_default();
         Ok((domain, listing, ports))
     }
 
-    pub(super) async fn listing(&self, domain: &DomainName, hw_id: &str) -> Result<Listing> {
+    pub(super) async fn listing(&self, domain: &DomainName, hw_id: &str) -> Result<DeviceListing> {
         let key = DeviceKey::parse(hw_id).map_err(|_| AdminError::NotFound("device"))?;
         let device = self.services.store.find_device(&key).await?.filter(|device| device.domain == *domain);
         let Some(device) = device else { return Err(AdminError::NotFound("device")) };
         let at = self.services.store.whereabouts(domain, &key).await?;
-        Ok(Listing { device, at })
+        Ok(DeviceListing { device, at })
     }
 
     /// Gives a device a name (empty: takes it away) or another category; what is `None` stays.
@@ -136,7 +136,7 @@ impl Admin {
             return Err(AdminError::invalid("name", "at most 128 characters, none of them a control character"));
         }
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
-        let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
+        let DeviceListing { device, at } = self.listing(&domain.name, hw_id).await?;
         let (key, store) = (device.key, &self.services.store);
         let mut there = true;
         if let Some(category) = category {
@@ -155,7 +155,7 @@ impl Admin {
     pub async fn remove_device(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
         let domain = self.domain(authority, domain).await?;
         authority.own_domain(&domain.name)?;
-        let Listing { device, at } = self.listing(&domain.name, hw_id).await?;
+        let DeviceListing { device, at } = self.listing(&domain.name, hw_id).await?;
         if !self.services.store.remove(&domain.name, &device.key).await? {
             return Err(AdminError::NotFound("device"));
         }
@@ -233,7 +233,7 @@ impl Admin {
 
     /// Adds a step to the timeline of a device. A lost step is no failure.
     pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &TimelineEvent) {
-        if let Err(error) = self.services.store.note(domain, &[Subject::Device(key.clone())], event).await {
+        if let Err(error) = self.services.store.append_step(domain, &[Subject::Device(key.clone())], event).await {
             tracing::debug!(%error, "step not noted");
         }
     }

@@ -5,7 +5,7 @@ use crate::core::model::device::Device;
 use crate::core::model::ids::{DeviceId, JobId};
 use crate::core::model::work::Progress;
 use crate::core::policy::jobs::config::Kind;
-use crate::store::Listing;
+use crate::store::DeviceListing;
 
 /// Which work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,10 @@ impl Admin {
         job: Option<JobId>,
         after: DeviceId,
         limit: usize,
-    ) -> Result<Page<(Listing, Vec<Outcome>)>> {
+    ) -> Result<Page<(DeviceListing, Vec<Outcome>)>> {
         let domain = self.domain(authority, domain).await?;
         let wanted = |outcome: &Outcome| job.is_none_or(|job| outcome.progress.job == Some(job));
-        let pick = |listing: Listing| {
+        let pick = |listing: DeviceListing| {
             let outcomes: Vec<_> = Outcome::of(&listing.device).into_iter().filter(wanted).collect();
             (!outcomes.is_empty()).then_some((listing, outcomes))
         };

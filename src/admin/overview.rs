@@ -6,7 +6,7 @@ use crate::core::model::ids::{DeviceId, DomainName};
 use crate::core::model::work::State;
 use crate::core::policy::storm::Storm;
 use crate::metrics::GateName;
-use crate::store::{Listing, Signal, Totals};
+use crate::store::{DeviceListing, Signal, Totals};
 
 /// Devices that are looked at for one overview, at most.
 const LOOKED_AT: usize = 5000;
@@ -26,7 +26,7 @@ pub struct Overview {
     /// Notices that wait for Users.
     pub notices: u64,
     /// Devices whose last attempt of some work failed, and that work.
-    pub failing: Vec<(Listing, Vec<Outcome>)>,
+    pub failing: Vec<(DeviceListing, Vec<Outcome>)>,
     /// How many of them were found.
     pub failures: u64,
     /// The storm that is on, if there is one: how many of the devices that were looked at are missing, and how long it takes until

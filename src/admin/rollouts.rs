@@ -200,12 +200,12 @@ impl RolloutRun {
         }
         self.rollout.rows += rows.len() as u64;
         let subjects = rows.iter().map(|row| Subject::Code(row.code)).collect();
-        services.registration.note(domain, subjects, TimelineEvent::Issued);
+        services.registration.record_event(domain, subjects, TimelineEvent::Issued);
         Ok(())
     }
 
     async fn make(&self, user: &User) -> std::result::Result<NewCode, NoCode> {
-        let wish = CodeRequest {
+        let request = CodeRequest {
             domain: &self.domain,
             category: self.rollout.category,
             sip: Some(user.sip.clone()),
@@ -215,13 +215,13 @@ impl RolloutRun {
         };
         let (times, longest) = PATIENCE;
         for _ in 0..times {
-            match self.services.registration.make(&wish).await {
+            match self.services.registration.issue_code(&request).await {
                 Err(NoCode::Directory(DirectoryError::RateLimited { retry_after })) if retry_after <= longest => {
                     tokio::time::sleep(retry_after).await;
                 }
                 outcome => return outcome,
             }
         }
-        self.services.registration.make(&wish).await
+        self.services.registration.issue_code(&request).await
     }
 }

@@ -9,7 +9,7 @@ use super::{Admin, AdminError, Authority, Result};
 use crate::core::model::device::{Device, Domain};
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
 use crate::core::model::timeline::TimelineEvent;
-use crate::store::{Listing, Offer};
+use crate::store::{DeviceListing, Offer};
 
 /// An offer is kept this long.
 pub const OFFER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -79,7 +79,7 @@ impl Admin {
         let mut offers = Vec::new();
         for offer in self.services.store.offers(&to.name).await? {
             // One that has been moved or removed since is not the other domain's to give.
-            if let Some(Listing { device, at }) = self.offered(&offer).await? {
+            if let Some(DeviceListing { device, at }) = self.offered(&offer).await? {
                 offers.push(OfferListing { device, online: at.is_some() });
             }
         }
@@ -117,7 +117,7 @@ impl Admin {
         Ok((to, key))
     }
 
-    async fn offered(&self, offer: &Offer) -> Result<Option<Listing>> {
+    async fn offered(&self, offer: &Offer) -> Result<Option<DeviceListing>> {
         match self.listing(&offer.from, offer.key.as_str()).await {
             Ok(listing) => Ok(Some(listing)),
             Err(AdminError::NotFound(_)) => Ok(None),
@@ -125,7 +125,12 @@ impl Admin {
         }
     }
 
-    async fn hand_over(&self, Listing { device, at }: Listing, to: &Domain, category: CategoryId) -> Result<Device> {
+    async fn hand_over(
+        &self,
+        DeviceListing { device, at }: DeviceListing,
+        to: &Domain,
+        category: CategoryId,
+    ) -> Result<Device> {
         let category = has_category(to, category)?;
         if at.is_none() {
             // It would be asked for a password that it has never got.

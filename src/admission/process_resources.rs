@@ -1,6 +1,10 @@
-//! Memory and descriptors of this process, as the kernel reports them. Where it does not, neither is ever short.
+//! Memory and file descriptors of this process, compared with the configured bounds.
+//!
+//! If the kernel does not report a value, that resource counts as sufficient.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use procfs::process::{LimitValue, Process};
 
 /// Which resource is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,23 +14,28 @@ pub(super) struct ShortResource {
 }
 
 pub(super) struct ProcessResources {
+    process: Option<Process>,
+    page_size: u64,
+    /// Bytes of resident memory from which on memory is short; 0: no bound.
     max_memory: u64,
-    /// Descriptors that connections may bring it to.
+    /// Connections get descriptors below this number only.
     max_open: u64,
     memory_is_short: AtomicBool,
 }
 
 impl ProcessResources {
+    /// `reserve`: descriptors of the soft limit that connections must leave free.
     pub fn new(max_memory: u64, reserve: u64) -> Self {
-        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let max_open = max_descriptors(&limits).map_or(u64::MAX, |limit| limit.saturating_sub(reserve));
-        let resources = Self { max_memory, max_open, memory_is_short: AtomicBool::new(false) };
+        let process = Process::myself().ok();
+        let max_open = process.as_ref().and_then(descriptor_limit).map_or(u64::MAX, |max| max.saturating_sub(reserve));
+        let page_size = procfs::page_size();
+        let resources = Self { process, page_size, max_memory, max_open, memory_is_short: AtomicBool::new(false) };
         resources.look();
         resources
     }
 
-    /// What is short for a connection with this descriptor. A new one always gets the least number that is free, so all below
-    /// it are taken, and nothing has to be counted.
+    /// Which resource is too short for a connection with this descriptor. The kernel gives a new connection the least
+    /// free number, so all numbers below it are taken and nothing has to be counted.
     pub fn short_for(&self, descriptor: u64) -> Option<ShortResource> {
         if descriptor >= self.max_open {
             return Some(ShortResource { memory: false });
@@ -34,26 +43,23 @@ impl ProcessResources {
         self.memory_is_short.load(Ordering::Relaxed).then_some(ShortResource { memory: true })
     }
 
+    /// Reads the resident memory, if it has a bound.
     pub fn look(&self) {
         if self.max_memory > 0 {
-            let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-            let resident = resident_pages(&statm).saturating_mul(PAGE);
+            let pages =
+                self.process.as_ref().and_then(|process| process.statm().ok()).map_or(0, |statm| statm.resident);
+            let resident = pages.saturating_mul(self.page_size);
             self.memory_is_short.store(resident >= self.max_memory, Ordering::Relaxed);
         }
     }
 }
 
-/// Bytes of a page on the machines that this runs on.
-const PAGE: u64 = 4096;
-
-/// The second field of `/proc/self/statm`.
-fn resident_pages(statm: &str) -> u64 {
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
-}
-
-/// The soft limit in `/proc/self/limits`; `None` if there is none.
-fn max_descriptors(limits: &str) -> Option<u64> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+/// The soft limit of open descriptors; `None` if there is none.
+fn descriptor_limit(process: &Process) -> Option<u64> {
+    match process.limits().ok()?.max_open_files.soft_limit {
+        LimitValue::Value(limit) => Some(limit),
+        LimitValue::Unlimited => None,
+    }
 }
 
 #[cfg(test)]
@@ -61,11 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_reports_is_read() {
-        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            20000    524288   files     \n";
-        assert_eq!(max_descriptors(limits), Some(20_000));
-        assert_eq!(max_descriptors("Max open files            unlimited    unlimited   files"), None);
-        assert_eq!(resident_pages("5000 1234 800 1 0 900 0\n"), 1234);
+    fn the_reserve_is_taken_off_the_limit_of_this_process() {
+        let limit = descriptor_limit(&Process::myself().unwrap()).unwrap();
+        assert!(limit > 100);
+        assert_eq!(ProcessResources::new(0, 100).max_open, limit - 100);
+        assert_eq!(ProcessResources::new(0, u64::MAX).max_open, 0);
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
 /// Writes how many members this node has, and sets the gauges of the whole store.
 async fn show_figures(node: &Node) -> store::Result<()> {
     // A full store does not take it, but it can still be looked at.
-    let written = node.store().tell_members(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
+    let written =
+        node.store().publish_member_count(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
     let totals = node.store().figures().await?;
     node.admission().record_totals(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);

@@ -50,7 +50,7 @@ impl PublicSite {
             bounds: apps.bounds,
             longest_before: apps.session.longest_before,
             longest_after: apps.session.longest_after,
-            on_failed_login: Arc::new(move |source| registration.attempt_limiter().failed_login(source)),
+            on_failed_login: Arc::new(move |source| registration.attempt_limiter().count_failed_login(source)),
         };
         Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange }
     }

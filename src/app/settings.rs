@@ -15,7 +15,7 @@ use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
-use crate::registration::attempt_limiter::Allowance;
+use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::NewDomain;
 use crate::web::directory::WrongCodeLimits;
 
@@ -94,9 +94,9 @@ fn instance(config: &Config) -> Instance {
     }
 }
 
-pub(super) fn allowance(config: &Config) -> Allowance {
+pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
     let limits = &config.limits;
-    Allowance {
+    AttemptLimits {
         device_digests: limits.device_digests,
         device_codes: limits.device_codes,
         address: limits.address,

@@ -11,8 +11,8 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::app::periodic::every;
 use crate::config::{BackendKind, Config, Pbx, Role};
 use crate::core::model::ids::{DomainName, Secret};
-use crate::core::model::users_role::{PhoneApp, RetryDelays};
-use crate::core::protocol::sysclient::auth::unhex;
+use crate::core::model::users_role::PhoneApp;
+use crate::core::policy::backoff::{Backoff, Spread};
 use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::settings as traffic;
 use crate::lifecycle::Shutdown;
@@ -22,7 +22,7 @@ use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSe
 use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
 
 /// Waits between attempts to reach Devices.
-const RECONNECT: RetryDelays = RetryDelays { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+const RECONNECT: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30), Spread::Shorter(2));
 
 /// How often it is counted how many orders there are.
 const FIGURES: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(super) fn start(
         tls: tls.context("[users]")?,
         tenants: tenants(config),
         reconnect: RECONNECT,
-        orders: RetryDelays { first: users.order_again, longest: users.order_again_max },
+        orders: Backoff::doubling(users.order_again, users.order_again_max, Spread::Shorter(2)),
         orders_at_once: users.orders_at_once,
         enter_timeout: users.order_timeout,
         polls_per_second: users.looks_per_second,
@@ -133,7 +133,7 @@ fn line(config: &Config, of: &Pbx) -> anyhow::Result<ExchangeSettings> {
     let pbx = &config.users.pbx;
     let key = || format!("users.pbx.exchanges[{}]", of.domain);
     let trust = if !of.fingerprint.is_empty() {
-        let bytes = unhex(&of.fingerprint.replace(':', "").to_lowercase()).unwrap_or_default();
+        let bytes = hex::decode(of.fingerprint.replace(':', "")).unwrap_or_default();
         Trust::Fingerprint(bytes.try_into().ok().with_context(key)?)
     } else if of.authority.as_os_str().is_empty() {
         Trust::Public

@@ -125,7 +125,7 @@ impl AppActor {
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
             Action::LoginFailed => {
                 tracing::info!("log-in failed");
-                self.services.registration.attempt_limiter().failed_login(self.source);
+                self.services.registration.attempt_limiter().count_failed_login(self.source);
             }
             Action::Enlist(rights) => {
                 metrics::count(Counter::LogIn);
@@ -156,7 +156,7 @@ impl AppActor {
     fn follow(&self, Topics { devices, unassigned_devices, domains }: Topics, ctx: &mut WebsocketContext<Self>) {
         let Some(rights) = self.session.rights() else { return };
         let devices_of =
-            devices.map(|selection| self.services.registration.domains_of(rights, &selection)).unwrap_or_default();
+            devices.map(|selection| self.services.queries.domains_of(rights, &selection)).unwrap_or_default();
         let app = ctx.address().recipient();
         let subscription = Subscribe { conn: self.conn, app, devices_of, unassigned_devices, domains };
         let subscribed = self.services.directory.subscribe(subscription);

@@ -16,20 +16,22 @@ const FETCH_MAX: usize = 1024 * 1024;
 
 /// Answers a request within the rights of its connection.
 pub(super) async fn answer(services: Arc<Services>, rights: Rights, ask: Ask) -> Answer {
-    let (codes, rights) = (&services.registration, &rights);
+    let (queries, rights) = (&services.queries, &rights);
     let answer = match ask {
-        Ask::Categories { domain, device_type } => codes.categories(rights, domain, device_type.as_deref()).await,
-        Ask::Code { domain, category, sip, rollout } => codes.issue(rights, domain, &category, sip, rollout).await,
-        Ask::Device { domain, code } => codes.provisioned(rights, domain, code).await,
-        Ask::Named(device) => codes.named(rights, &device).await,
-        Ask::Ports(device) => codes.ports(rights, &device).await,
-        Ask::RemovePort { device, port } => codes.remove_port(rights, &device, &port).await,
+        Ask::Categories { domain, device_type } => queries.categories(rights, domain, device_type.as_deref()).await,
+        Ask::Code { domain, category, sip, rollout } => {
+            queries.issue_code(rights, domain, &category, sip, rollout).await
+        }
+        Ask::Device { domain, code } => queries.device_of_code(rights, domain, code).await,
+        Ask::Named(device) => queries.device(rights, &device).await,
+        Ask::Ports(device) => queries.ports(rights, &device).await,
+        Ask::RemovePort { device, port } => queries.remove_port(rights, &device, &port).await,
         Ask::Fetch { device, target } => fetch(&services, rights, &device, target).await,
-        Ask::Domains => Ok(codes.domains(rights, &services.instance.domain)),
-        Ask::Unassigned => codes.unassigned(rights).await,
-        Ask::List(selection) => codes.list(rights, selection).await,
-        Ask::More(walk) => codes.page(walk).await,
-        Ask::Look(keys) => codes.looked(rights, keys).await,
+        Ask::Domains => Ok(queries.domains(rights, &services.instance.domain)),
+        Ask::Unassigned => queries.unassigned_count(rights).await,
+        Ask::List(selection) => queries.first_page(rights, selection).await,
+        Ask::More(walk) => queries.next_page(walk).await,
+        Ask::Look(keys) => queries.current_devices(rights, keys).await,
     };
     answer.unwrap_or_else(Answer::Failed)
 }
@@ -48,7 +50,7 @@ impl From<FetchError> for ApiError {
 
 /// Asks a device within the rights for something that it serves. How long that takes is bounded by the timers of the tunnel.
 async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target: String) -> Result<Answer, ApiError> {
-    let (domain, view) = services.registration.within(rights, device).await?;
+    let (domain, view) = services.queries.reachable_device(rights, device).await?;
     if !view.online {
         return Err(ApiError::Offline);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app_connection::queries::AppQueries;
 use crate::app_connection::session_keys::Keys;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
@@ -18,6 +19,8 @@ pub struct Services {
     /// Where the actors of tenants are found.
     pub directory: Arc<TenantDirectory>,
     /// Answers to requests.
+    pub queries: AppQueries,
+    /// Issues codes and counts wrong attempts.
     pub registration: Arc<RegistrationService>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,

@@ -121,7 +121,7 @@ impl DeviceActor {
             Action::Note(event) => {
                 self.progress.count(&event);
                 if let Some((domain, key)) = self.session.domain().zip(self.session.key()) {
-                    self.services.registration.note(domain, vec![Subject::Device(key.clone())], event);
+                    self.services.registration.record_event(domain, vec![Subject::Device(key.clone())], event);
                 }
             }
             Action::Deposit(code) => self.deposit(code, ctx),
@@ -156,7 +156,7 @@ impl DeviceActor {
                 metrics::count(Counter::Registered(Registration::WrongDigest));
                 if let Some(key) = self.session.key() {
                     tracing::info!(device = %key, "wrong digest");
-                    self.services.registration.attempt_limiter().wrong_digest(key, self.source);
+                    self.services.registration.attempt_limiter().count_wrong_digest(key, self.source);
                 }
             }
             Action::Dropped => metrics::count(Counter::Dropped),

@@ -1,14 +1,14 @@
-//! What an address of Devices may look like (`docs/protocol/directory.md` 3.1 and section 6).
+//! Checks an address of Devices (`docs/protocol/directory.md` 3.1 and section 6).
 //!
-//! The rules are checked on the text itself and not only on what a URL parser makes of it: parsers forgive white space and
-//! missing slashes, and the phone gets the text.
+//! The rules apply to the text itself, not only to the result of a URL parser: parsers accept white space and missing
+//! slashes, but the phone gets the text as it is.
 
 use url::{Host, Url};
 
 const MAX_BYTES: usize = 512;
 const END: &str = "/sysclients";
 
-/// What is wrong with an address; the text is the `message` of the answer.
+/// What is wrong with an address; the text becomes the `message` of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressFault {
     /// Longer than 512 bytes.
@@ -20,7 +20,7 @@ pub enum AddressFault {
     /// Neither `wss` nor `ws`.
     #[error("url does not begin with wss://")]
     Scheme,
-    /// `ws` for a host that is not this one.
+    /// `ws` for a host other than a loopback one.
     #[error("url begins with ws://, which this directory does not allow; use wss://")]
     Plain,
     /// A query.
@@ -32,15 +32,15 @@ pub enum AddressFault {
     /// A user name or password.
     #[error("url has a user part")]
     User,
-    /// Another end.
+    /// Does not end with `/sysclients`.
     #[error("url does not end with /sysclients")]
     End,
-    /// No host, or something else that keeps it from being a URL.
+    /// No host, or not a URL for another reason.
     #[error("url is not a valid address")]
     Invalid,
 }
 
-/// Checks an address; `ws` is good for loopback hosts, for others only if `allow_ws`.
+/// Checks an address; `ws` is allowed for loopback hosts, for others only with `allow_ws`.
 pub fn check_address(text: &str, allow_ws: bool) -> Result<(), AddressFault> {
     if text.len() > MAX_BYTES {
         return Err(AddressFault::TooLong);
@@ -73,7 +73,7 @@ pub fn check_address(text: &str, allow_ws: bool) -> Result<(), AddressFault> {
     if secure || allow_ws || is_loopback(&host) { Ok(()) } else { Err(AddressFault::Plain) }
 }
 
-/// Whether a host is this machine, by its very name: nothing is resolved.
+/// Whether a host is this machine, judged by its name only: nothing is resolved.
 pub(super) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),

@@ -1,4 +1,4 @@
-//! The directory inside Devices: the calls of section 3 as function calls (`docs/protocol/directory.md` section 7).
+//! The directory in the process of Devices: function calls instead of HTTP (`docs/protocol/directory.md` section 7).
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::core::model::ids::Code;
 
-/// A directory in this process. Its codes belong to the credential `local`, which nobody can have over the network.
+/// A directory in this process. Its codes belong to the credential `local`, which no caller over the network can have.
 pub struct LocalDirectory {
     service: Arc<DirectoryService>,
     address: String,
@@ -26,7 +26,7 @@ impl LocalDirectory {
 
 #[async_trait]
 impl Directory for LocalDirectory {
-    /// The key is for answers that get lost on the way; here there is no way.
+    /// Ignores the key: it is for answers that are lost on the network.
     async fn issue(&self, rollout: bool, _idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError> {
         let request = IssueRequest { url: self.address.clone(), rollout };
         self.service.issue(&Caller::local(), &request, None, crate::clock::now()).await

@@ -1,9 +1,10 @@
-//! The directory: code → address of Devices (`docs/protocol/directory.md`).
+//! The directory: maps a code to the address of Devices (`docs/protocol/directory.md`).
 //!
-//! [`DirectoryService`] has the rules; the HTTP endpoints (`web::directory`) and [`LocalDirectory`] call it. Devices sees
-//! neither: it asks a [`Directory`], which is this process or another one ([`RemoteDirectory`]).
+//! [`DirectoryService`] implements the rules; the HTTP endpoints (`src/web/directory.rs`) and [`LocalDirectory`] call
+//! it. Devices uses the trait [`Directory`], behind which is this process ([`LocalDirectory`]) or another one
+//! ([`RemoteDirectory`]).
 //!
-//! Nothing here knows what a code means to Devices, or speaks HTTP as a server.
+//! It must not know what a code means to Devices, and it serves no HTTP itself.
 
 mod address;
 mod local;
@@ -25,19 +26,20 @@ pub use service::{Caller, DirectoryService, IssueRequest, MANY_OPEN};
 /// Largest body of a request or answer, in bytes (`docs/protocol/directory.md` 3.3).
 pub const MAX_BODY: usize = 4096;
 
-/// A code as the directory made it.
+/// A code as the directory has issued it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IssuedByDirectory {
     /// The code.
     pub code: Code,
-    /// End of validity in whole seconds, on the clock of the directory; Devices takes it as it is.
+    /// End of validity in whole seconds, on the clock of the directory; Devices stores it unchanged.
     pub valid_until: UnixMillis,
 }
 
-/// Why the directory did not do what it was asked. No text in it contains a code, a credential or an address of a caller.
+/// Why the directory did not carry out a request. No text in it contains a code, a credential or an address of a
+/// caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryError {
-    /// The request breaks a rule of the protocol; asking again is no use.
+    /// The request breaks a rule of the protocol; repeating it does not help.
     #[error("the directory refuses the request: {0}")]
     Refused(String),
     /// No credential, or none that the directory knows.
@@ -52,19 +54,20 @@ pub enum DirectoryError {
         /// When to ask again.
         retry_after: Duration,
     },
-    /// No answer in time, or none that can be understood: try again later.
+    /// No answer in time, or an unreadable one: try again later.
     #[error("directory unavailable: {0}")]
     Unavailable(String),
 }
 
-/// What Devices asks of its directory. The address that a code leads to is a setting of the implementation.
+/// What Devices requests from its directory. The address that a code leads to is a setting of the implementation.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Makes a code. The same `idempotency_key` with the same `rollout` gives the same code for ten minutes, so the call may be
-    /// repeated after a time-out.
+    /// Issues a code. The same `idempotency_key` with the same `rollout` returns the same code for ten minutes, so the
+    /// call may be repeated after a time-out.
     async fn issue(&self, rollout: bool, idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError>;
 
-    /// Ends a code. A code that is unknown or another's is no error. Failure is harmless: the code ends by its time.
+    /// Ends a code. A code that is unknown or belongs to another caller is no error. A failure is harmless: the code
+    /// expires.
     async fn give_back(&self, code: Code) -> Result<(), DirectoryError>;
 }
 
@@ -75,9 +78,9 @@ pub struct DirectorySettings {
     pub ttl: Duration,
     /// Validity of a roll-out code.
     pub rollout_ttl: Duration,
-    /// SHA-256 (hex) of every credential that is accepted.
+    /// SHA-256 (hex) of each accepted credential.
     pub credentials: Vec<String>,
-    /// Whoever sends no credential is served too; for closed networks. A credential that is sent is checked all the same.
+    /// Serves callers without a credential too; for closed networks. A credential that is sent is checked nevertheless.
     pub open: bool,
     /// `ws://` addresses are accepted. For loopback hosts they always are.
     pub allow_ws: bool,
@@ -101,13 +104,13 @@ impl Default for DirectorySettings {
     }
 }
 
-/// A setting with which no directory can be made.
+/// A setting that a directory cannot be built with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// An accepted credential is not a SHA-256 in hex.
     #[error("accepted credential number {0} is not a SHA-256 of 64 hex digits")]
     CredentialHash(usize),
-    /// The address that codes shall lead to.
+    /// The address that codes should lead to.
     #[error("address of Devices: {0}")]
     Address(#[from] AddressFault),
     /// The base address of a remote directory.
@@ -116,7 +119,7 @@ pub enum SettingsError {
     /// The credential cannot stand in a header.
     #[error("the credential contains characters that a header cannot have")]
     Credential,
-    /// The HTTP client.
+    /// The HTTP client cannot be built.
     #[error("HTTP client: {0}")]
     Client(String),
 }

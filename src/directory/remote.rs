@@ -1,6 +1,6 @@
-//! A directory elsewhere, by HTTPS (`docs/protocol/directory.md` section 3).
+//! Client of a directory in another process, by HTTPS (`docs/protocol/directory.md` section 3).
 //!
-//! One attempt a call: whoever asks decides whether to ask again, with the same idempotency key.
+//! Makes one attempt per call: the caller decides whether to repeat it with the same idempotency key.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::core::protocol::json::Object;
 /// Longest wait for the directory, connection included (`docs/protocol/directory.md` 3.1).
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// When to come again if a busy directory does not say.
-const WAIT_UNSAID: Duration = Duration::from_secs(1);
+/// When to try again if a busy directory does not name a time.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
 /// Client of a remote directory.
 #[derive(Debug)]
@@ -30,10 +30,11 @@ pub struct RemoteDirectory {
 }
 
 impl RemoteDirectory {
-    /// The directory at `base` (such as `https://config.example.org/api/v1`), whose codes shall lead to `address`.
+    /// The directory at `base` (such as `https://config.example.org/api/v1`); its codes lead to `address`, which the
+    /// directory itself checks.
     ///
-    /// `http` is accepted for loopback hosts only, since the credential would be readable. Whether `address` is good is the
-    /// directory's to say. `max_wait` is [`MAX_WAIT`] but for tests.
+    /// `http` is accepted for loopback hosts only, since the credential would be readable. `max_wait` is [`MAX_WAIT`]
+    /// except in tests.
     pub fn new(
         base: &str,
         credential: Option<&Secret>,
@@ -51,9 +52,10 @@ impl RemoteDirectory {
             _ => return Err(SettingsError::Base("is not https")),
         }
         let authorization = credential.map(bearer).transpose()?;
-        // reqwest comes without a crypto provider. If one is installed already, it is this one: the project has no other.
+        // reqwest is built without a crypto provider. If one is installed already, it is this one: the program has no
+        // other.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        // A redirect would carry the credential to another place.
+        // A redirect would send the credential to another host.
         let client = Client::builder()
             .timeout(max_wait)
             .redirect(reqwest::redirect::Policy::none())
@@ -110,7 +112,7 @@ fn issued(body: &[u8]) -> Option<IssuedByDirectory> {
     Some(IssuedByDirectory { code, valid_until: UnixMillis::from_seconds(answer.u64("validUntil")?) })
 }
 
-/// The only place where a status of the wire becomes an error.
+/// Maps the HTTP status of a refusal to an error.
 async fn refusal(answer: Response) -> DirectoryError {
     let status = answer.status();
     match status {
@@ -118,7 +120,7 @@ async fn refusal(answer: Response) -> DirectoryError {
         StatusCode::CONFLICT => DirectoryError::IdempotencyConflict,
         StatusCode::TOO_MANY_REQUESTS => {
             let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-            DirectoryError::RateLimited { retry_after: seconds.map_or(WAIT_UNSAID, Duration::from_secs) }
+            DirectoryError::RateLimited { retry_after: seconds.map_or(DEFAULT_WAIT, Duration::from_secs) }
         }
         status if status.is_client_error() => {
             let body = short_body(answer).await.unwrap_or_default();
@@ -129,7 +131,7 @@ async fn refusal(answer: Response) -> DirectoryError {
     }
 }
 
-/// The body, if it is no longer than an answer can be: a foreign server shall not fill our memory.
+/// The body, up to [`MAX_BODY`]: a foreign server must not fill our memory.
 async fn short_body(mut answer: Response) -> Result<Vec<u8>, DirectoryError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {

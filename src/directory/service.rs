@@ -1,4 +1,4 @@
-//! The rules of the directory (`docs/protocol/directory.md` section 3), whoever calls.
+//! The rules of the directory (`docs/protocol/directory.md` section 3), the same for local and remote callers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,23 +12,25 @@ use crate::core::model::time::Tick;
 use crate::core::policy::limits::PerSecond;
 use crate::core::protocol::sysclient::auth::sha256_hex;
 use crate::metrics::{self, Attempt, Counter, ListingEvent};
-use crate::store::{Contact, Listed, Listings, NewListing, Remembered, StoreError};
+use crate::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, StoreError};
 
-/// From this many open codes on the operator is warned: the chance of a lucky guess grows with their number.
+/// From this many open codes on the operator is warned: the chance of guessing one grows with their number.
 pub const MANY_OPEN: u64 = 100_000;
 
-/// How often the open codes are counted, and so at most how often the warning comes.
+/// The open codes are counted, and the warning is logged, at most once in this time.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
-/// When to come again after too many open codes: some will have ended by then.
+/// When to try again after too many open codes: some will have expired by then.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(60);
 
-/// Draws until a code is free. With 10^6 used codes out of 10^12 one draw fails once in a million, sixteen never do.
+/// Draws for one free code at most. With 10^6 of 10^12 codes in use one draw fails once in a million, sixteen
+/// practically never.
 const DRAWS: usize = 16;
 
 const MAX_KEY_BYTES: usize = 255;
 
-/// Who asks: the hash of a credential, or a name that no hash can be. Made by [`DirectoryService::authenticate`] only.
+/// Who calls: the hash of a credential, or a name that cannot be a hash. Comes from [`DirectoryService::authenticate`]
+/// only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller(Arc<str>);
 
@@ -43,21 +45,21 @@ impl Caller {
     }
 }
 
-/// A wish for a code.
+/// A request for a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueRequest {
-    /// The address that the code shall lead to.
+    /// The address that the code should lead to.
     pub url: String,
     /// Long validity.
     pub rollout: bool,
 }
 
-/// Takes the figure of open codes over all credentials.
+/// Receives the number of open codes of all credentials.
 type Gauge = Box<dyn Fn(u64) + Send + Sync>;
 
-/// The directory without its network.
+/// The directory without its HTTP endpoints.
 pub struct DirectoryService {
-    listings: Arc<dyn Listings>,
+    listings: Arc<dyn DirectoryRecords>,
     settings: DirectorySettings,
     accepted: Vec<(String, Caller)>,
     rates: Mutex<HashMap<Caller, PerSecond>>,
@@ -67,7 +69,7 @@ pub struct DirectoryService {
 
 impl DirectoryService {
     /// A directory on a store.
-    pub fn new(listings: Arc<dyn Listings>, settings: DirectorySettings) -> Result<Self, SettingsError> {
+    pub fn new(listings: Arc<dyn DirectoryRecords>, settings: DirectorySettings) -> Result<Self, SettingsError> {
         let mut accepted = Vec::with_capacity(settings.credentials.len());
         for (number, hash) in settings.credentials.iter().enumerate() {
             let hash = hash.trim().to_ascii_lowercase();
@@ -80,19 +82,19 @@ impl DirectoryService {
         Ok(Self { listings, settings, accepted, rates, counted, gauge: Box::new(|_| ()) })
     }
 
-    /// Hands the number of open codes to `gauge` whenever it has been counted.
+    /// Passes the number of open codes to `gauge` whenever it has been counted.
     #[must_use]
     pub fn with_gauge(mut self, gauge: impl Fn(u64) + Send + Sync + 'static) -> Self {
         self.gauge = Box::new(gauge);
         self
     }
 
-    /// The settings that it was made with.
+    /// The settings that it was built with.
     pub const fn settings(&self) -> &DirectorySettings {
         &self.settings
     }
 
-    /// Whose credential this is. Takes the same time for every one, known or not.
+    /// The caller with this credential. Takes the same time for every credential, known or not.
     pub fn authenticate(&self, credential: Option<&Secret>) -> Result<Caller, DirectoryError> {
         let Some(credential) = credential else {
             return if self.settings.open { Ok(Caller::open()) } else { Err(DirectoryError::Unauthorized) };
@@ -112,8 +114,8 @@ impl DirectoryService {
         found.cloned().ok_or(DirectoryError::Unauthorized)
     }
 
-    /// Makes a code for `caller`. `idempotency` is the key and the body that it belongs to: the same pair gives the same answer for
-    /// ten minutes, another body under the same key is refused.
+    /// Issues a code for `caller`. `idempotency` is the key and the body that it belongs to: the same pair returns the
+    /// same answer for ten minutes, another body with the same key is refused.
     pub async fn issue(
         &self,
         caller: &Caller,
@@ -139,7 +141,7 @@ impl DirectoryService {
         idempotency: Option<(&str, &[u8])>,
         now: Tick,
     ) -> Result<IssuedByDirectory, DirectoryError> {
-        // The operator's own address stands in the configuration; strangers may not list plain ones unless allowed.
+        // The operator's own address comes from the configuration; other callers may use plain ones only if allowed.
         let allow_ws = self.settings.allow_ws || *caller == Caller::local();
         check_address(&request.url, allow_ws).map_err(|e| DirectoryError::Refused(e.to_string()))?;
         let Some((key, body)) = idempotency else {
@@ -154,22 +156,22 @@ impl DirectoryService {
         }
         let issued = self.draw(caller, request, now).await?;
         let answer = Remembered { body, code: issued.code, valid_until: issued.valid_until };
-        // After a failure here the code stays listed: the store may have kept the answer and only its reply was lost, and
-        // then the repeated request gets this code. Otherwise nobody knows it, and it ends by its time.
+        // After a failure here the code stays listed: the store may have kept the answer and only its reply was lost,
+        // and then the repeated request gets this code. Otherwise nobody knows it, and it expires.
         match self.listings.remember(&caller.0, key, &answer).await? {
             None => Ok(issued),
-            // The store has repeated the operation by itself.
+            // The store client has repeated the operation itself.
             Some(earlier) if earlier == answer => Ok(issued),
-            // The same request at the same time was quicker: two codes for one key there must not be.
+            // The same request at the same time was faster: there must not be two codes for one key.
             Some(earlier) => {
-                // If that fails, the code ends by its time; nobody knows it.
+                // If that fails, the code expires; nobody knows it.
                 let _ = self.listings.unlist(issued.code, &caller.0).await;
                 same_answer(&earlier, &answer.body)
             }
         }
     }
 
-    /// Ends a code of `caller`; one that is unknown or another's stays as it is.
+    /// Ends a code of `caller`; a code that is unknown or belongs to another caller is left as it is.
     pub async fn give_back(&self, caller: &Caller, code: Code) -> Result<(), DirectoryError> {
         if self.listings.unlist(code, &caller.0).await? {
             metrics::count(Counter::Listing(ListingEvent::GivenBack));
@@ -177,14 +179,14 @@ impl DirectoryService {
         Ok(())
     }
 
-    /// The address that an entered code leads to. For `None`, a text that is no code, a look-up is made all the same, so that the
-    /// time tells nothing.
+    /// The address that an entered code leads to. For `None`, a text that is no code, it looks up a random one, so that
+    /// the time does not tell the difference.
     pub async fn resolve(&self, code: Option<Code>) -> Result<Option<String>, DirectoryError> {
         let found = self.listings.look_up(code.unwrap_or_else(crate::random::code)).await?;
         Ok(found.filter(|_| code.is_some()))
     }
 
-    /// Records that a phone was here. `entered` is a code that has been found valid. True at its first contact.
+    /// Records the contact of a phone. `entered` is a code that has been found valid. True for its first contact.
     pub async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool, DirectoryError> {
         match self.listings.contact(contact, entered).await {
             Ok(first) => Ok(first),
@@ -197,8 +199,9 @@ impl DirectoryService {
         }
     }
 
-    /// Counts the open codes and warns if they are many, at most once a minute; `None`: not yet again. The figure goes to the gauge
-    /// too. Called after every issued code; a timer may call it besides, so that the figure falls when nothing is issued.
+    /// Counts the open codes at most once a minute, passes the number to the gauge and logs a warning if they are many;
+    /// `None`: not counted yet again. Called after each issued code and by a timer, so that the number falls when
+    /// nothing is issued.
     pub async fn count_open(&self, now: Tick) -> Result<Option<u64>, DirectoryError> {
         {
             let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,7 +213,7 @@ impl DirectoryService {
         let open = self.listings.open_listings().await?;
         (self.gauge)(open);
         if open >= MANY_OPEN {
-            tracing::warn!(open, "many open codes: the chance of a lucky guess grows with their number");
+            tracing::warn!(open, "many open codes: the chance of guessing one grows with their number");
         }
         Ok(Some(open))
     }
@@ -228,7 +231,7 @@ impl DirectoryService {
             let new = NewListing { code, url: request.url.clone(), credential: caller.0.to_string(), ttl };
             match self.listings.list(&new, self.settings.max_open).await? {
                 Listed::Until(valid_until) => {
-                    // A warning that cannot be counted is no reason to refuse a code that is there.
+                    // A failed count is no reason to refuse a code that is listed.
                     let _ = self.count_open(now).await;
                     return Ok(IssuedByDirectory { code, valid_until });
                 }
@@ -240,12 +243,12 @@ impl DirectoryService {
     }
 
     fn take_rate(&self, caller: &Caller, now: Tick) -> Result<(), DirectoryError> {
-        // Devices in this process keeps its own limits: codes per connection, and open codes per domain.
+        // Devices in this process has its own limits: codes per connection, and open codes per domain.
         if *caller == Caller::local() {
             return Ok(());
         }
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        // Callers are accepted credentials and two fixed names, so this map is as short as the configuration.
+        // Callers are the accepted credentials and two fixed names, so the configuration bounds this map.
         let rate = rates.entry(caller.clone()).or_insert_with(|| PerSecond::new(self.settings.codes_per_second));
         rate.take(now).map_err(|retry_after| DirectoryError::RateLimited { retry_after })
     }
@@ -260,7 +263,7 @@ fn same_answer(earlier: &Remembered, body: &str) -> Result<IssuedByDirectory, Di
 }
 
 impl From<StoreError> for DirectoryError {
-    /// What the store says of itself is for the operator's log, not for whoever asks.
+    /// The details are for the operator's log, not for the caller.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => tracing::debug!(%why, "directory without its store"),

@@ -99,7 +99,7 @@ impl Mailbox {
                 count(NoticeEvent::Deposited, u64::from(new));
                 if new {
                     let subjects = vec![Subject::Device(key.clone()), Subject::Code(code)];
-                    self.registration.note(&domain, subjects, TimelineEvent::NoticeReady);
+                    self.registration.record_event(&domain, subjects, TimelineEvent::NoticeReady);
                 }
                 self.wake(domain, Some(code)).await;
                 true
@@ -121,7 +121,7 @@ impl Mailbox {
 
     /// Adds to the timelines of a notice, soon.
     pub fn note(&self, domain: &DomainName, code: Code, device: DeviceKey, event: TimelineEvent) {
-        self.registration.note(domain, vec![Subject::Code(code), Subject::Device(device)], event);
+        self.registration.record_event(domain, vec![Subject::Code(code), Subject::Device(device)], event);
     }
 
     /// Does what the delivery of a domain wants done.

@@ -1,17 +1,16 @@
-//! What the kernel says of this process, under the names that every Prometheus client library gives it.
+//! The process metrics of the kernel, under the names that all Prometheus client libraries use.
 //!
-//! Read from `/proc` at each scrape, not recorded: a figure that nobody asks for costs nothing. What cannot be read is left out.
+//! Read from `/proc` at each scrape instead of being recorded, so they cost nothing between scrapes. A value that
+//! cannot be read is left out.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use metrics::Unit;
+use procfs::process::{LimitValue, Process};
 
 use super::{Kind, Metric};
-
-/// Ticks of the kernel's clock in a second, as `/proc` counts them on every Linux.
-const TICKS: f64 = 100.0;
 
 const fn metric(name: &'static str, kind: Kind, unit: Unit, help: &'static str) -> Metric {
     Metric { name, kind, unit, help, labels: &[] }
@@ -41,60 +40,45 @@ pub(super) fn render(text: &mut String) {
 
 /// The figures in the order of [`TABLE`].
 fn read() -> [Option<f64>; 7] {
-    let file = |name: &str| fs::read_to_string(Path::new("/proc/self").join(name)).unwrap_or_default();
-    let (stat, status, limits) = (file("stat"), file("status"), file("limits"));
-    let times = Times::read(&stat);
+    let process = Process::myself().ok();
+    let stat = process.as_ref().and_then(|process| process.stat().ok());
+    let stat = stat.as_ref();
+    let ticks_per_second = float(procfs::ticks_per_second());
+    let started = stat.map(|stat| float(stat.starttime) / ticks_per_second);
     [
-        times.as_ref().map(|times| times.processor / TICKS),
-        field(&status, "VmRSS:").map(|kib| kib * 1024.0),
-        field(&status, "VmSize:").map(|kib| kib * 1024.0),
-        field(&status, "Threads:"),
+        stat.map(|stat| float(stat.utime.saturating_add(stat.stime)) / ticks_per_second),
+        stat.map(|stat| float(stat.rss.saturating_mul(procfs::page_size()))),
+        stat.map(|stat| float(stat.vsize)),
+        stat.and_then(|stat| u64::try_from(stat.num_threads).ok()).map(float),
         open_descriptors(),
-        field(&limits, "Max open files"),
-        times.zip(booted()).map(|(times, booted)| booted + times.started / TICKS),
+        process.as_ref().and_then(descriptor_limit).map(float),
+        started.zip(procfs::boot_time_secs().ok()).map(|(started, booted)| float(booted) + started),
     ]
 }
 
-/// Ticks from `stat`.
-struct Times {
-    /// Used by this process, in user and kernel mode.
-    processor: f64,
-    /// From the start of the machine to that of this process.
-    started: f64,
+/// Processor ticks, bytes and numbers of descriptors stay far below 2^53, up to which this is exact.
+#[allow(clippy::cast_precision_loss)]
+const fn float(number: u64) -> f64 {
+    number as f64
 }
 
-impl Times {
-    fn read(stat: &str) -> Option<Self> {
-        // The name of the program, in brackets, may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        // As numbered in proc(5): the state, behind the brackets, is field 3.
-        let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        Some(Self { processor: ticks(14)? + ticks(15)?, started: ticks(22)? })
+fn descriptor_limit(process: &Process) -> Option<u64> {
+    match process.limits().ok()?.max_open_files.soft_limit {
+        LimitValue::Value(limit) => Some(limit),
+        LimitValue::Unlimited => None,
     }
 }
 
-/// The first number behind a name at the beginning of a line.
-fn field(text: &str, name: &str) -> Option<f64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_whitespace().next()?.parse().ok()
-}
-
-/// Unix time of the start of the machine.
-fn booted() -> Option<f64> {
-    field(&fs::read_to_string("/proc/stat").ok()?, "btime ")
-}
-
+/// Not `Process::fd_count`: on kernels before 6.2 it also counts `.`, `..` and the descriptor that it reads the folder
+/// with.
 fn open_descriptors() -> Option<f64> {
     let folder = Path::new("/proc/self/fd");
-    // Newer kernels say the number as the size of the folder; with 100 000 connections, reading it takes a while.
+    // Newer kernels report the number as the size of the folder; with 100 000 connections, reading it takes a while.
     let number = match fs::metadata(folder).ok()?.len() {
-        // The one for reading the folder counts itself.
-        0 => fs::read_dir(folder).ok()?.count().saturating_sub(1),
-        size => usize::try_from(size).ok()?,
+        0 => u64::try_from(fs::read_dir(folder).ok()?.count()).ok()?.saturating_sub(1),
+        size => size,
     };
-    // The greatest number of descriptors is far below 2^53.
-    #[allow(clippy::cast_precision_loss)]
-    Some(number as f64)
+    Some(float(number))
 }
 
 #[cfg(test)]
@@ -103,7 +87,7 @@ mod tests {
 
     #[test]
     fn this_process_has_all_of_it() {
-        let figures = read().map(|figure| figure.expect("the kernel says it"));
+        let figures = read().map(|figure| figure.expect("the kernel reports it"));
         let [cpu, resident, virtual_size, threads, open, most, started] = figures;
         assert!(cpu >= 0.0 && resident > 0.0 && virtual_size >= resident && threads >= 1.0);
         assert!(open >= 3.0 && open <= most, "{open} of {most}");
@@ -123,13 +107,5 @@ mod tests {
         // Other tests of this process open and close some, too, but not as many.
         assert!(open_descriptors().unwrap() > before + 25.0);
         drop(files);
-    }
-
-    #[test]
-    fn the_name_of_the_program_may_hold_brackets() {
-        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 150 13 14 15 16 17 18 4711 20";
-        let times = Times::read(stat).unwrap();
-        assert!((times.processor - 400.0).abs() < f64::EPSILON && (times.started - 4711.0).abs() < f64::EPSILON);
-        assert!(Times::read("7 (a").is_none());
     }
 }

@@ -33,7 +33,7 @@ use crate::device::actor::DeviceActor;
 use crate::device::tunnel::{FetchError, Fetched, fetch};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
-use crate::registration::attempt_limiter::{Allowance, AttemptLimiter};
+use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
@@ -75,7 +75,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
     Node::start(NodeParts {
         id: id.clone(),
-        registration: registration(id, &store, &tenants),
+        registration: registration(&store, &tenants),
         tenants,
         store,
         connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
@@ -118,11 +118,11 @@ fn limits() -> AdmissionLimits {
     }
 }
 
-fn registration(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
-    let listings: Arc<dyn store::Listings> = Arc::clone(store) as _;
+fn registration(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
+    let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
-    let allowance = Allowance {
+    let attempts = AttemptLimits {
         device_digests: 5,
         device_codes: 10,
         address: 60,
@@ -133,11 +133,10 @@ fn registration(id: NodeId, store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> R
     };
     let limits = CodeLimits { max_open: 9, max_open_rollout: 9, keep_unassigned: Duration::from_secs(60) };
     RegistrationService::new(
-        id,
         Arc::clone(store),
         Arc::clone(tenants),
         directory,
-        Arc::new(AttemptLimiter::new(&allowance)),
+        Arc::new(AttemptLimiter::new(&attempts)),
         limits,
     )
 }

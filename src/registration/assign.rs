@@ -1,6 +1,7 @@
-//! What operators order for a device: into a domain, out of it, into another one.
+//! Assignment of a device to a domain by an operator.
 //!
-//! Here the records change. Its connection has to be told to look at them ([`crate::store::Signal::Recheck`]).
+//! Only the records change here. The caller publishes [`crate::store::Signal::Recheck`], so that the connection of the
+//! device reads them again.
 
 use crate::core::model::device::{Device, Facts};
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainName};
@@ -11,10 +12,11 @@ use crate::random;
 use crate::store::{Entered, Entry, EntryRight, Result};
 
 use super::RegistrationService;
-use super::claim::{membership, registered};
+use super::claim::{count_registration, membership};
 
 impl RegistrationService {
-    /// Lets a device into a domain by an operator's order; `from` is the domain that it leaves for it.
+    /// Enters a device into a domain by an operator's order; `from` is the domain that it leaves for it. `None` if the
+    /// store refuses, because somebody else has changed the assignment.
     pub async fn assign(
         &self,
         key: &DeviceKey,
@@ -27,7 +29,7 @@ impl RegistrationService {
             key: key.clone(),
             domain: to.clone(),
             category,
-            ticket: EntryRight::Manual,
+            right: EntryRight::Manual,
             password: random::letters_and_digits(PASSWORD_CHARS),
             admin_password: None,
             facts: facts.clone(),
@@ -37,12 +39,12 @@ impl RegistrationService {
             None => self.store.enter(&entry).await?,
         };
         let Entered::In(device) = entered else { return Ok(None) };
-        registered(Registration::EnteredManual);
+        count_registration(Registration::EnteredManual);
         tracing::info!(device = %key, domain = %to, from = from.map(DomainName::as_str), "device assigned by an operator");
         Ok(Some(device))
     }
 
-    /// Whom the device belongs to now, for a connection that was told to look.
+    /// The membership of a device now; `None` if it belongs to no domain.
     pub async fn recheck(&self, key: &DeviceKey) -> Result<Option<Membership>> {
         let Some(device) = self.store.find_device(key).await? else { return Ok(None) };
         let domain = self.tenants.find(&device.domain).await?;

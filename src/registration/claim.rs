@@ -1,4 +1,5 @@
-//! A device brings an identify: look up, decide, let in (`docs/protocol/sysclient.md` sections 5 and 6).
+//! A device sends an identify: looks up what is known of it, decides, and enters it into a domain
+//! (`docs/protocol/sysclient.md` sections 5 and 6). Also claims of analogue ports.
 
 use crate::clock;
 use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
@@ -20,7 +21,7 @@ use super::RegistrationService;
 /// Characters of the random administrative password (`docs/protocol/sysclient.md` 3.4).
 const ADMIN_PASSWORD_CHARS: usize = 24;
 
-/// An entry that was overtaken by another one is decided anew this often.
+/// Decisions for one identify at most: if another entry was faster, the decision is made again.
 const DECISIONS: usize = 3;
 
 /// An identify and the connection that it came on.
@@ -28,7 +29,7 @@ const DECISIONS: usize = 3;
 pub struct ClaimRequest<'a> {
     /// The identify.
     pub identify: &'a Identify,
-    /// What the connection has reached.
+    /// How far the connection has come.
     pub stage: Stage,
     /// The query of its address.
     pub query: &'a Query,
@@ -36,20 +37,20 @@ pub struct ClaimRequest<'a> {
     pub source: SourceKey,
     /// The connection.
     pub here: &'a Whereabouts,
-    /// What the store has of it.
+    /// What the caller knows of its record.
     pub known: Known,
 }
 
-/// What the store has of a device, as far as the caller knows.
+/// What the caller of a claim knows of the record of the device.
 #[derive(Debug)]
 pub enum Known {
-    /// Nobody has looked, or it was a while ago.
+    /// Nothing, or nothing recent.
     Unasked,
     /// This record; `None`: it belongs to no domain.
     Now(Option<Box<Device>>),
 }
 
-/// What was looked up for a decision.
+/// What a decision is based on.
 struct Found {
     device: Option<Box<Device>>,
     code: Option<IssuedCode>,
@@ -58,7 +59,7 @@ struct Found {
 }
 
 impl RegistrationService {
-    /// The record of a device, before anything else is done for it; else what its claim has come to already.
+    /// The record of a device, read before the claim; `Err` is the outcome of the claim if it is clear already.
     pub async fn look_up(&self, key: &DeviceKey) -> std::result::Result<Option<Box<Device>>, Claimed> {
         if let Some(blocked) = self.blocked(key) {
             return Err(blocked);
@@ -69,12 +70,12 @@ impl RegistrationService {
 
     fn blocked(&self, key: &DeviceKey) -> Option<Claimed> {
         self.attempt_limiter.device_blocked(key).then(|| {
-            registered(Registration::TooManyAttempts);
+            count_registration(Registration::TooManyAttempts);
             Claimed::Blocked
         })
     }
 
-    /// Decides about an identify and makes the decision true.
+    /// Decides about an identify and carries the decision out.
     pub async fn claim(&self, request: ClaimRequest<'_>) -> Claimed {
         let key = request.identify.id.key();
         if let Some(blocked) = self.blocked(&key) {
@@ -86,7 +87,7 @@ impl RegistrationService {
     async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claimed> {
         let mut code_is_gone = false;
         for _ in 0..DECISIONS {
-            // The second time, somebody was faster: what was known before does not count any more.
+            // After the first round another entry was faster, so what the caller knew is out of date.
             let known = std::mem::replace(&mut request.known, Known::Unasked);
             let found = self.find(key, &request, known).await?;
             let code = match request.identify.code {
@@ -103,25 +104,25 @@ impl RegistrationService {
                 stage: request.stage,
             });
             if verdict.other_domain {
-                // The person at the phone sees nothing of it, so the operator has to
+                // The person at the phone is not informed, so the operator has to be
                 // (`docs/protocol/sysclient.md` section 5).
                 tracing::info!(device = %key, "entry refused: the device belongs to another domain");
-                registered(Registration::OtherDomain);
-                self.note_other_domain(key, &found);
+                count_registration(Registration::OtherDomain);
+                self.record_other_domain(key, &found);
             }
             let (ticket, domain, category) = match (&verdict.step, &found.code) {
                 (Step::EnterByCode, Some(code)) => (EntryRight::Code(code.code), code.domain.clone(), code.category),
                 (Step::EnterByQuery { domain, category }, _) => (EntryRight::Auto, domain.clone(), *category),
                 _ => {
                     if verdict.bad_code {
-                        registered(Registration::BadCode);
+                        count_registration(Registration::BadCode);
                         metrics::count(Counter::Code(CodeEvent::Wrong));
-                        self.attempt_limiter.bad_code(key, request.source);
+                        self.attempt_limiter.count_bad_code(key, request.source);
                     }
                     if verdict.bad_token {
                         tracing::info!(device = %key, "automatic provisioning refused: incomplete or wrong query");
-                        registered(Registration::BadToken);
-                        self.attempt_limiter.wrong_token(request.source);
+                        count_registration(Registration::BadToken);
+                        self.attempt_limiter.count_wrong_token(request.source);
                     }
                     return self.not_entered(key, &request, found, verdict.bad_code).await;
                 }
@@ -135,13 +136,14 @@ impl RegistrationService {
         Err(StoreError::Unavailable("the device changes hands too fast".into()))
     }
 
-    /// The device in its domain, the code in that of the code: neither domain hears of the other one's part.
-    fn note_other_domain(&self, key: &DeviceKey, found: &Found) {
+    /// The device's event goes to its domain and the code's event to that of the code: neither domain learns of the
+    /// other one.
+    fn record_other_domain(&self, key: &DeviceKey, found: &Found) {
         if let Some(device) = &found.device {
-            self.note(&device.domain, vec![Subject::Device(key.clone())], TimelineEvent::OtherDomain);
+            self.record_event(&device.domain, vec![Subject::Device(key.clone())], TimelineEvent::OtherDomain);
         }
         if let Some(code) = &found.code {
-            self.note(&code.domain, vec![Subject::Code(code.code)], TimelineEvent::OtherDomain);
+            self.record_event(&code.domain, vec![Subject::Code(code.code)], TimelineEvent::OtherDomain);
         }
     }
 
@@ -159,7 +161,7 @@ impl RegistrationService {
             Query::None | Query::Bad => None,
         };
         let auto = request.query.weigh(tenant.as_deref());
-        // Only an entry again can throw out another connection, so only then it matters whether there is one.
+        // Only a second entry can close another connection, so only then it matters whether there is one.
         let again =
             |device: &Device| code.is_some() || entered_in_vain(device) && matches!(auto, AutoOffer::Good { .. });
         let other_member = match &device {
@@ -175,20 +177,19 @@ impl RegistrationService {
     async fn enter(
         &self,
         key: &DeviceKey,
-        ticket: EntryRight,
+        right: EntryRight,
         domain: DomainName,
         category: CategoryId,
         facts: &Facts,
     ) -> Result<Entered> {
-        let admin_password = (ticket == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
+        let admin_password = (right == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
         let password = random::letters_and_digits(PASSWORD_CHARS);
-        let entry =
-            Entry { key: key.clone(), domain, category, ticket, password, admin_password, facts: facts.clone() };
+        let entry = Entry { key: key.clone(), domain, category, right, password, admin_password, facts: facts.clone() };
         self.store.enter(&entry).await
     }
 
     async fn entered(&self, device: Box<Device>) -> Result<Claimed> {
-        registered(match device.way {
+        count_registration(match device.way {
             Way::Code => Registration::EnteredCode,
             Way::Auto => Registration::EnteredAuto,
             Way::Manual => Registration::EnteredManual,
@@ -200,7 +201,7 @@ impl RegistrationService {
             self.forget_code(code);
             subjects.push(Subject::Code(code));
         }
-        self.note(&device.domain, subjects, TimelineEvent::Entered(device.way));
+        self.record_event(&device.domain, subjects, TimelineEvent::Entered(device.way));
         let domain = self.tenants.find(&device.domain).await?;
         Ok(Claimed::Entered(membership(device, domain.as_deref())))
     }
@@ -215,14 +216,14 @@ impl RegistrationService {
         let facts = &request.identify.facts;
         let Some(device) = found.device else {
             self.store.record_unassigned(key, facts, self.limits.keep_unassigned).await?;
-            registered(Registration::Unassigned);
+            count_registration(Registration::Unassigned);
             return Ok(Claimed::Unknown { bad_code });
         };
         if request.stage == Stage::Member && device.facts != *facts {
             self.store.refresh(&device.domain, key, facts).await?;
         }
         if request.stage == Stage::Open {
-            registered(Registration::Challenged);
+            count_registration(Registration::Challenged);
         }
         let again_by_query = entered_in_vain(&device)
             && !found.other_member
@@ -232,7 +233,8 @@ impl RegistrationService {
         Ok(Claimed::Known { membership, again_by_query, bad_code })
     }
 
-    /// A member and the administrative password that it is to be handed now; `None` if it is not of this domain any more.
+    /// A member and the administrative password to send to it now; `None` if it does not belong to this domain any
+    /// more.
     pub async fn membership(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Membership>> {
         let device = self.store.find_device(key).await?.filter(|device| device.domain == *domain);
         let tenant = self.tenants.find(domain).await?;
@@ -258,12 +260,12 @@ impl RegistrationService {
             Ok(PortClaim::Recorded) => {
                 metrics::count(Counter::Code(CodeEvent::Claimed));
                 let subjects = std::iter::once(Subject::Device(key.clone())).chain(code.map(Subject::Code)).collect();
-                self.note(domain, subjects, TimelineEvent::Port(port.into()));
+                self.record_event(domain, subjects, TimelineEvent::Port(port.into()));
                 None
             }
             Ok(PortClaim::CodeNotOpen) => {
                 metrics::count(Counter::Code(CodeEvent::Wrong));
-                self.attempt_limiter.bad_code(key, source);
+                self.attempt_limiter.count_bad_code(key, source);
                 Some("unknown code")
             }
             Ok(PortClaim::WrongDomain) => Some("wrong domain"),
@@ -277,35 +279,35 @@ impl RegistrationService {
     /// The device has answered a challenge with `password`.
     pub async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) {
         if let Err(error) = self.store.confirm(domain, key, password).await {
-            // It stays tentative; the next answer to a challenge confirms it.
+            // The password stays tentative; the next answer to a challenge confirms it.
             tracing::warn!(%error, device = %key, "password not confirmed");
         }
     }
 
-    /// A member says something new of itself.
+    /// A member reports new facts of itself.
     pub async fn refresh(&self, domain: &DomainName, key: &DeviceKey, facts: &Facts) {
         if let Err(error) = self.store.refresh(domain, key, facts).await {
-            tracing::warn!(%error, device = %key, "facts not kept");
+            tracing::warn!(%error, device = %key, "facts not stored");
         }
     }
 }
 
 fn unavailable(error: &StoreError) -> Claimed {
     static FAILED: LogLimiter = LogLimiter::new();
-    // Without a store it is so for everybody who comes, and the line of each would be another load.
+    // Without the store every claim fails, and a log line for each would be a load of its own.
     if let Some(unsaid) = FAILED.due(clock::now()) {
         tracing::warn!(%error, unsaid, "claim failed");
     }
-    registered(Registration::Unavailable);
+    count_registration(Registration::Unavailable);
     Claimed::Unavailable
 }
 
-pub(super) fn registered(outcome: Registration) {
+pub(super) fn count_registration(outcome: Registration) {
     metrics::count(Counter::Registered(outcome));
 }
 
-/// Who is handed which administrative password (`docs/protocol/sysclient.md` 3.4): the random one after automatic
-/// provisioning, else that of the domain.
+/// The membership with the administrative password that the device gets (`docs/protocol/sysclient.md` 3.4): the random
+/// one after automatic provisioning, else that of the domain.
 pub(super) fn membership(device: Box<Device>, domain: Option<&Domain>) -> Membership {
     let hand_out = match device.way {
         Way::Auto => device.admin_password.clone(),

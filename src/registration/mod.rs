@@ -1,17 +1,21 @@
-//! Issuing and claiming: the only caller of the stores' code and device-ownership traits.
+//! Registration of devices and issuing of codes (`docs/protocol/sysclient.md` sections 5 and 6).
 //!
-//! What may happen is decided in `core::entry`; here it is looked up, drawn and made true.
+//! What may happen is decided in `src/core/policy/entry.rs`. This service looks up what the decision needs, draws
+//! passwords and codes, and writes the outcome to the store. It counts wrong attempts and records what happens to codes
+//! and devices on their timelines.
+//!
+//! It answers no questions of people or apps: those of app connections are in `src/app_connection/queries`, those of
+//! operators in `src/admin`.
 
 mod assign;
 pub mod attempt_limiter;
 mod claim;
-pub(crate) mod new_code;
+mod new_code;
 mod timeline_writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::model::ids::NodeId;
 use crate::directory::Directory;
 use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
@@ -32,29 +36,27 @@ pub struct CodeLimits {
     pub keep_unassigned: Duration,
 }
 
-/// The service behind device and app connections of one node.
+/// The registrations of one node.
 pub struct RegistrationService {
-    pub(crate) node: NodeId,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) tenants: Arc<Tenants>,
+    store: Arc<dyn Store>,
+    tenants: Arc<Tenants>,
     directory: Arc<dyn Directory>,
     attempt_limiter: Arc<AttemptLimiter>,
     limits: CodeLimits,
-    steps: TimelineWriter,
+    timeline_writer: TimelineWriter,
 }
 
 impl RegistrationService {
-    /// Over a store and a directory; within a runtime.
+    /// Over a store and a directory. Has to be called within a runtime.
     pub fn new(
-        node: NodeId,
         store: Arc<dyn Store>,
         tenants: Arc<Tenants>,
         directory: Arc<dyn Directory>,
         attempt_limiter: Arc<AttemptLimiter>,
         limits: CodeLimits,
     ) -> Self {
-        let steps = TimelineWriter::to(Arc::clone(&store));
-        Self { node, store, tenants, directory, attempt_limiter, limits, steps }
+        let timeline_writer = TimelineWriter::start(Arc::clone(&store));
+        Self { store, tenants, directory, attempt_limiter, limits, timeline_writer }
     }
 
     /// How long an unassigned device is remembered.

@@ -1,4 +1,4 @@
-//! Making a code: drawn by the directory, kept here.
+//! Issuing and revoking of codes: the directory draws a code, the store keeps who it is for.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::store::{CodeRecord, PutCode, StoreError};
 
 use super::RegistrationService;
 
-/// A code of the directory that is known here already is drawn again this often.
+/// How often a code is drawn at most, if the directory draws codes that are known here already.
 const DRAWS: usize = 3;
 
-/// A code that somebody wants.
+/// A request for a code.
 #[derive(Debug, Clone)]
 pub struct CodeRequest<'a> {
     /// The domain that a device enters with it.
@@ -26,9 +26,9 @@ pub struct CodeRequest<'a> {
     pub category: CategoryId,
     /// SIP name of the user.
     pub sip: Option<Box<str>>,
-    /// Who asks.
+    /// Who requests it.
     pub requester: Requester,
-    /// The node with the connection that asks; `None`: nobody waits for the notice.
+    /// The node with the connection that requests it; `None`: nobody waits for the notice.
     pub holder: Option<NodeId>,
     /// Long validity.
     pub rollout: bool,
@@ -43,45 +43,45 @@ pub struct NewCode {
     pub valid_until: UnixMillis,
 }
 
-/// Why there is no code. Nothing is kept of it.
+/// Why there is no code. Nothing is stored then.
 #[derive(Debug, thiserror::Error)]
 pub enum NoCode {
     /// The domain has as many open codes of this kind as it may have.
     #[error("the domain has too many open codes")]
     TooManyOpen,
-    /// The directory gives none.
+    /// The directory draws none.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The store does not keep it.
+    /// The store cannot keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl RegistrationService {
-    /// Makes a code. It is for the caller to say whose timeline that belongs to.
-    pub async fn make(&self, wish: &CodeRequest<'_>) -> Result<NewCode, NoCode> {
+    /// Issues a code. The caller records the event, since it knows the subjects.
+    pub async fn issue_code(&self, request: &CodeRequest<'_>) -> Result<NewCode, NoCode> {
         let watch = Stopwatch::start();
-        let max_open = if wish.rollout { self.limits.max_open_rollout } else { self.limits.max_open };
+        let max_open = if request.rollout { self.limits.max_open_rollout } else { self.limits.max_open };
         for _ in 0..DRAWS {
-            let issued = self.directory.issue(wish.rollout, &random::guid()).await?;
-            let new = CodeRecord {
+            let issued = self.directory.issue(request.rollout, &random::guid()).await?;
+            let record = CodeRecord {
                 code: issued.code,
-                domain: wish.domain.name.clone(),
-                category: wish.category,
-                sip: wish.sip.clone(),
-                requester: wish.requester.clone(),
-                holder: wish.holder.clone(),
-                rollout: wish.rollout,
+                domain: request.domain.name.clone(),
+                category: request.category,
+                sip: request.sip.clone(),
+                requester: request.requester.clone(),
+                holder: request.holder.clone(),
+                rollout: request.rollout,
                 valid_until: issued.valid_until,
             };
-            let put = self.store.put_code(&new, max_open).await;
+            let put = self.store.put_code(&record, max_open).await;
             if matches!(put, Ok(PutCode::Kept)) {
-                let event = if wish.rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
+                let event = if request.rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
                 metrics::count(Counter::Code(event));
                 metrics::observe(Timer::CodeIssue, watch.elapsed());
                 return Ok(NewCode { code: issued.code, valid_until: issued.valid_until });
             }
-            // Nobody will ever be told this code, so the directory need not keep it.
+            // Nobody gets this code, so the directory need not keep it.
             let _ = self.directory.give_back(issued.code).await;
             if put? == PutCode::TooMany {
                 metrics::count(Counter::Code(CodeEvent::TooManyOpen));
@@ -96,16 +96,17 @@ impl RegistrationService {
         let revoked = self.store.revoke_code(domain, code).await?;
         if revoked {
             metrics::count(Counter::Code(CodeEvent::Revoked));
-            self.note(domain, vec![Subject::Code(code)], TimelineEvent::Revoked);
+            self.record_event(domain, vec![Subject::Code(code)], TimelineEvent::Revoked);
             if let Err(error) = self.directory.give_back(code).await {
-                // A phone is still led here with it, where it is refused.
+                // The directory still sends a phone with this code here, where the code is refused.
                 tracing::debug!(%error, "code not given back to the directory");
             }
         }
         Ok(revoked)
     }
 
-    /// The directory need not know this code any more. That it forgets it early is only tidy, so nobody waits for it.
+    /// Gives a used code back to the directory in the background. If that fails, the directory keeps it until it
+    /// expires.
     pub(super) fn forget_code(&self, code: Code) {
         let directory = Arc::clone(&self.directory);
         tokio::spawn(async move {

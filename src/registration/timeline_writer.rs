@@ -1,6 +1,7 @@
-//! Steps on their way to the timelines: nobody waits for them, and none is worth holding anything else up.
+//! Writes events to the timelines of codes and devices, in the background: no caller waits for it.
 //!
-//! They pass through one queue, so that those of one subject keep their order. What does not fit into it is lost.
+//! All events pass through one queue, so those of one subject keep their order. An event that does not fit into the
+//! queue, or that the store does not take, is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::lifecycle::{InFlight, InFlightGuard};
 use crate::store::Store;
 
-/// Steps that may wait.
+/// Events that may wait.
 const QUEUE: usize = 10_000;
 
-/// Steps that are written at the same time.
-const TOGETHER: usize = 64;
+/// Events that are written at the same time.
+const BATCH: usize = 64;
 
 /// Something that has happened to these subjects of a domain.
 struct TimelineEntry {
@@ -27,70 +28,74 @@ struct TimelineEntry {
     subjects: Vec<Subject>,
     event: TimelineEvent,
     /// Until it is written.
-    _begun: InFlightGuard,
+    _in_flight: InFlightGuard,
 }
 
 /// The queue of one node.
 pub(super) struct TimelineWriter {
     queue: mpsc::Sender<TimelineEntry>,
-    underway: InFlight,
+    in_flight: InFlight,
 }
 
 impl TimelineWriter {
-    /// A queue that is written to `store` until this is dropped.
-    pub fn to(store: Arc<dyn Store>) -> Self {
-        let (steps, waiting) = mpsc::channel(QUEUE);
+    /// Starts a task that writes to `store` until this is dropped.
+    pub fn start(store: Arc<dyn Store>) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(write(store, waiting));
-        Self { queue: steps, underway: InFlight::default() }
+        Self { queue, in_flight: InFlight::default() }
     }
 }
 
 impl RegistrationService {
-    /// Adds a step to the timelines of these subjects, soon.
-    pub fn note(&self, domain: &DomainName, subjects: Vec<Subject>, event: TimelineEvent) {
-        let news = TimelineEntry { domain: domain.clone(), subjects, event, _begun: self.steps.underway.begin() };
-        if self.steps.queue.try_send(news).is_err() {
-            tracing::debug!("a step was lost: too many wait");
+    /// Adds an event to the timelines of these subjects, soon.
+    pub fn record_event(&self, domain: &DomainName, subjects: Vec<Subject>, event: TimelineEvent) {
+        let TimelineWriter { queue, in_flight } = &self.timeline_writer;
+        let entry = TimelineEntry { domain: domain.clone(), subjects, event, _in_flight: in_flight.begin() };
+        if queue.try_send(entry).is_err() {
+            tracing::debug!("a timeline event was lost: too many wait");
         }
     }
 
-    /// The directory has told a phone where to go with this code. Nothing happens if it is not one of ours, or is used already.
-    pub async fn found(&self, code: Code) {
+    /// Records that the directory has told a phone the address for this code. Does nothing if the code is not open
+    /// here.
+    pub async fn record_found(&self, code: Code) {
         match self.store.find_code(code).await {
             Ok(Some(IssuedCode { domain, state: CodeState::Open, .. })) => {
-                self.note(&domain, vec![Subject::Code(code)], TimelineEvent::Found);
+                self.record_event(&domain, vec![Subject::Code(code)], TimelineEvent::Found);
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "a step was lost"),
+            Err(error) => tracing::debug!(%error, "a timeline event was lost"),
         }
     }
 
-    /// Resolves when no step waits.
-    pub async fn noted(&self) {
-        self.steps.underway.none().await;
+    /// Resolves when no event waits to be written.
+    pub async fn events_written(&self) {
+        self.timeline_writer.in_flight.none().await;
     }
 }
 
 async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<TimelineEntry>) {
-    let mut some = Vec::with_capacity(TOGETHER);
-    while waiting.recv_many(&mut some, TOGETHER).await > 0 {
-        while !some.is_empty() {
-            let rest = some.split_off(independent(&some));
-            let written = join_all(some.iter().map(|news| store.note(&news.domain, &news.subjects, &news.event))).await;
-            if let Some(error) = written.into_iter().find_map(Result::err) {
-                tracing::debug!(%error, "steps were lost");
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        while !batch.is_empty() {
+            let rest = batch.split_off(independent(&batch));
+            let written =
+                join_all(batch.iter().map(|entry| store.append_step(&entry.domain, &entry.subjects, &entry.event)));
+            if let Some(error) = written.await.into_iter().find_map(Result::err) {
+                tracing::debug!(%error, "timeline events were lost");
             }
-            some = rest;
+            batch = rest;
         }
     }
 }
 
-/// How many of the first ones have no subject in common, so that their order does not matter.
-fn independent(some: &[TimelineEntry]) -> usize {
+/// How many entries at the front have no subject in common, so that their order does not matter.
+fn independent(batch: &[TimelineEntry]) -> usize {
     let mut seen = HashSet::new();
-    let again =
-        |news: &TimelineEntry| !news.subjects.iter().all(|subject| seen.insert((news.domain.clone(), subject.clone())));
-    some.iter().position(again).unwrap_or(some.len())
+    let seen_before = |entry: &TimelineEntry| {
+        !entry.subjects.iter().all(|subject| seen.insert((entry.domain.clone(), subject.clone())))
+    };
+    batch.iter().position(seen_before).unwrap_or(batch.len())
 }
 
 #[cfg(test)]
@@ -99,18 +104,19 @@ mod tests {
     use crate::core::model::ids::DeviceKey;
 
     #[test]
-    fn steps_of_one_subject_wait_for_each_other() {
+    fn events_of_one_subject_wait_for_each_other() {
         let domain = DomainName::parse("example.com").unwrap();
         let code = |number| Subject::Code(Code::from_number(number).unwrap());
         let phone = Subject::Device(DeviceKey::parse("00903341a0b1").unwrap());
-        let news = |subjects: &[Subject]| TimelineEntry {
+        let entry = |subjects: &[Subject]| TimelineEntry {
             domain: domain.clone(),
             subjects: subjects.to_vec(),
             event: TimelineEvent::NoticeReady,
-            _begun: InFlight::default().begin(),
+            _in_flight: InFlight::default().begin(),
         };
         assert_eq!(independent(&[]), 0);
-        assert_eq!(independent(&[news(&[code(1)]), news(&[code(2), phone.clone()]), news(&[code(3)])]), 3);
-        assert_eq!(independent(&[news(&[code(1)]), news(&[code(2)]), news(&[phone, code(1)]), news(&[code(4)])]), 2);
+        assert_eq!(independent(&[entry(&[code(1)]), entry(&[code(2), phone.clone()]), entry(&[code(3)])]), 3);
+        let repeated = [entry(&[code(1)]), entry(&[code(2)]), entry(&[phone, code(1)]), entry(&[code(4)])];
+        assert_eq!(independent(&repeated), 2);
     }
 }

@@ -83,10 +83,10 @@ pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> Result<Arc
         Some(("embedded", "")) => Err(OpenError::Address { why: "embedded: needs the path of a file".into() }),
         Some(("embedded", path)) => {
             let store = Embedded::open(std::path::Path::new(path), sealer, options.cache, options.clock.clone())?;
-            Ok(Arc::new(Observed(store)))
+            Ok(Arc::new(Observed::new(store)))
         }
         Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => {
-            Ok(Arc::new(Observed(Redis::connect(url, sealer, options).await?)))
+            Ok(Arc::new(Observed::new(Redis::connect(url, sealer, options).await?)))
         }
         Some((scheme, _)) => Err(OpenError::Address { why: format!("unknown scheme {scheme:?}") }),
         None => Err(OpenError::Address { why: "it has no scheme".into() }),

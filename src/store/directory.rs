@@ -1,15 +1,16 @@
-//! What the directory keeps.
+//! What the directory keeps: its codes, answers to repeated requests, and contacts of phones
+//! (`docs/protocol/directory.md` section 5). What Devices keeps of a code is in `codes.rs`.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::Result;
+use super::observed::store_trait;
 use crate::core::model::ids::Code;
 use crate::core::model::time::UnixMillis;
 
-/// A directory code is not given out again for this long after its end (`docs/protocol/directory.md` 3.1).
+/// A directory code is not issued again for this long after its end (`docs/protocol/directory.md` 3.1).
 pub const CODE_SPENT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What the directory keeps of a phone is kept this long after the last contact
@@ -24,20 +25,20 @@ pub const REMEMBERED: Duration = Duration::from_secs(10 * 60);
 pub struct NewListing {
     /// The code.
     pub code: Code,
-    /// The address of Devices that it leads to.
+    /// The address of Devices.
     pub url: String,
-    /// Which credential made it (hash, hex).
+    /// The credential that listed it (hash, hex).
     pub credential: String,
     /// How long it is valid.
     pub ttl: Duration,
 }
 
-/// What became of [`Listings::list`].
+/// Result of [`DirectoryRecords::list`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     /// It is kept until this time; whole seconds.
     Until(UnixMillis),
-    /// The code is in use, or was within the last 30 days: draw another one.
+    /// The code is in use, or was within the last 30 days: the caller draws another one.
     Taken,
     /// The credential has `max_open` open codes.
     TooMany,
@@ -48,7 +49,7 @@ pub enum Listed {
 pub struct Remembered {
     /// Hash of the request body, hex.
     pub body: String,
-    /// The code that was answered.
+    /// The code in the answer.
     pub code: Code,
     /// Its end of validity.
     pub valid_until: UnixMillis,
@@ -69,28 +70,34 @@ pub struct Contact {
     pub ip: Option<Box<str>>,
 }
 
-/// What the directory keeps: code → address, keyed by HMAC and sealed, and the first contact of phones.
-#[async_trait]
-pub trait Listings: Send + Sync {
-    /// Keeps a code if it is free.
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed>;
+store_trait! {
+    /// What the directory keeps: code → address, keyed by HMAC and sealed, and the first contact of phones.
+    pub trait DirectoryRecords: Send + Sync {
+        /// Keeps a code if it is free.
+        async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> => List;
 
-    /// The address that an open code leads to.
-    async fn look_up(&self, code: Code) -> Result<Option<String>>;
+        /// The address of an open code.
+        async fn look_up(&self, code: Code) -> Result<Option<String>> => LookUp;
 
-    /// Ends a code; only the credential that made it may. False if it is unknown or another's.
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool>;
+        /// Ends a code; only the credential that listed it may. False if it is unknown or of another credential.
+        async fn unlist(&self, code: Code, credential: &str) -> Result<bool> => Unlist;
 
-    /// Remembers an answer for ten minutes. Returns the earlier one if there is one already.
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>>;
+        /// Remembers an answer for ten minutes. Returns the earlier one if there is one already.
+        async fn remember(
+            &self,
+            credential: &str,
+            key: &str,
+            answer: &Remembered,
+        ) -> Result<Option<Remembered>> => Remember;
 
-    /// The remembered answer, if any.
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>>;
+        /// The remembered answer, if any.
+        async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> => Recall;
 
-    /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
-    /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool>;
+        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
+        /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
+        async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> => Contact;
 
-    /// How many open codes there are over all credentials (for the operator's warning at 100 000).
-    async fn open_listings(&self) -> Result<u64>;
+        /// How many open codes there are over all credentials (for the operator's warning at 100 000).
+        async fn open_listings(&self) -> Result<u64> => OpenListings;
+    }
 }

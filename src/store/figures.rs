@@ -1,18 +1,17 @@
-//! How much there is of everything, over all domains and nodes: for the metrics.
+//! Totals over all domains and nodes, for the metrics.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::Result;
+use super::observed::store_trait;
 use crate::core::model::ids::NodeId;
 
-/// Figures of the whole store.
+/// Totals over the whole store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Devices that belong to a domain.
     pub devices: u64,
-    /// Members that the living nodes have.
+    /// Members of the nodes that are alive.
     pub online: u64,
     /// Open codes of short validity.
     pub short_codes: u64,
@@ -25,18 +24,19 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Known devices that are connected nowhere. While one moves between nodes it may count twice as online.
+    /// Known devices that are not connected. A device that moves between nodes may count twice as online meanwhile.
     pub const fn missing(&self) -> u64 {
         self.devices.saturating_sub(self.online)
     }
 }
 
-/// Figures of the whole store. They cost a few steps per domain and per node, whatever the number of devices.
-#[async_trait]
-pub trait Figures: Send + Sync {
-    /// A node has so many members now. It counts for as long as the lease of the node lives.
-    async fn tell_members(&self, node: &NodeId, members: u64) -> Result<()>;
+store_trait! {
+    /// Totals over the whole store. They cost a few steps per domain and per node, whatever the number of devices.
+    pub trait Figures: Send + Sync {
+        /// Records how many members a node has. The number counts for as long as the lease of the node lasts.
+        async fn publish_member_count(&self, node: &NodeId, members: u64) -> Result<()> => PublishMemberCount;
 
-    /// What there is now. The parts are not of exactly the same moment.
-    async fn figures(&self) -> Result<Totals>;
+        /// The totals of now. The parts are not of exactly the same moment.
+        async fn figures(&self) -> Result<Totals> => Figures;
+    }
 }

@@ -1,18 +1,18 @@
-//! Locks with expiry over all nodes: what must not be done twice at the same time outside this store.
+//! Locks with expiry over all nodes, for changes outside this store that only one node may make at a time.
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::Result;
+use super::observed::store_trait;
 
-/// Locks with expiry. They give order, not safety: a holder that was stopped for longer than its lock lives must find out by
-/// other means what has happened meanwhile.
-#[async_trait]
-pub trait Locks: Send + Sync {
-    /// Takes a lock for `ttl`, or renews it. False: somebody else holds it.
-    async fn lock(&self, name: &str, holder: &str, ttl: Duration) -> Result<bool>;
+store_trait! {
+    /// Locks with expiry. They give order, not safety: a holder that was stopped for longer than its lock lasts must find out
+    /// by other means what has happened meanwhile.
+    pub trait Locks: Send + Sync {
+        /// Takes a lock for `ttl`, or renews it. False: somebody else holds it.
+        async fn lock(&self, name: &str, holder: &str, ttl: Duration) -> Result<bool> => Lock;
 
-    /// Gives a lock back. Nothing happens if it is held by somebody else.
-    async fn unlock(&self, name: &str, holder: &str) -> Result<()>;
+        /// Gives a lock back. Does nothing if it is held by somebody else.
+        async fn unlock(&self, name: &str, holder: &str) -> Result<()> => Lock;
+    }
 }

@@ -12,7 +12,6 @@ use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Not
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::Job;
-use crate::core::protocol::sysclient::auth::{hex, unhex};
 use crate::store::seal::Sealer;
 
 /// No code is listed longer than this after its issue: a validity longer than any that can be set, and then [`KEEP_USED`].
@@ -123,7 +122,7 @@ pub(super) struct Sealed(pub Vec<u8>);
 
 impl Serialize for Sealed {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex(&self.0))
+        serializer.serialize_str(&hex::encode(&self.0))
     }
 }
 
@@ -144,7 +143,7 @@ impl serde::de::Visitor<'_> for Hex {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Sealed, E> {
-        unhex(text).map(Sealed).ok_or_else(|| E::custom("not hex"))
+        hex::decode(text).map(Sealed).map_err(|_| E::custom("not hex"))
     }
 }
 

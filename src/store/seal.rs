@@ -70,7 +70,7 @@ impl Sealer {
     /// Keyed hash (HMAC-SHA-256) of `text` in lower-case hex. `purpose` keeps the uses apart.
     pub fn hash(&self, purpose: &str, text: &str) -> String {
         let message = [purpose.as_bytes(), b"\0", text.as_bytes()].concat();
-        crate::core::protocol::sysclient::auth::hex(&keyed_hash(&self.hash_key, &message))
+        hex::encode(keyed_hash(&self.hash_key, &message))
     }
 }
 

@@ -1,18 +1,18 @@
-//! What has happened to devices and codes.
-
-use async_trait::async_trait;
+//! Timelines: the latest events of a device or of a code.
 
 use super::Result;
+use super::observed::store_trait;
 use crate::core::model::ids::DomainName;
 use crate::core::model::timeline::{Step, Subject, TimelineEvent};
 
-/// What has happened to devices and codes.
-#[async_trait]
-pub trait Timelines: Send + Sync {
-    /// Adds a step to the timelines of `subjects`, at the present time; the same as the newest one only renews its time. Kept for 30 days, the newest
-    /// [`MAX_STEPS`](crate::core::model::timeline::MAX_STEPS) of each.
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()>;
+store_trait! {
+    /// Timelines of devices and codes. A timeline is kept for 30 days after its last step.
+    pub trait Timelines: Send + Sync {
+        /// Appends a step to the timelines of `subjects`, at the present time. The same event as in the newest step only
+        /// renews its time. The newest [`MAX_STEPS`](crate::core::model::timeline::MAX_STEPS) of each are kept.
+        async fn append_step(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> => Note;
 
-    /// The steps of a subject, oldest first.
-    async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>>;
+        /// The steps of a subject, oldest first.
+        async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> => Timeline;
+    }
 }

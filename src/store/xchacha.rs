@@ -50,7 +50,6 @@ impl XChaCha {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::protocol::sysclient::auth::{hex, unhex};
 
     /// draft-irtf-cfrg-xchacha-03, A.3.1.
     #[test]
@@ -59,13 +58,13 @@ mod tests {
         key.iter_mut().zip(0x80..).for_each(|(byte, value)| *byte = value);
         let mut nonce = [0; NONCE_BYTES];
         nonce.iter_mut().zip(0x40..).for_each(|(byte, value)| *byte = value);
-        let aad = unhex("50515253c0c1c2c3c4c5c6c7").unwrap();
+        let aad = hex::decode("50515253c0c1c2c3c4c5c6c7").unwrap();
         let text =
             b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen \
                      would be it.";
         let sealed = XChaCha::new(key).seal(nonce, &aad, text).unwrap();
         assert_eq!(
-            hex(&sealed),
+            hex::encode(&sealed),
             "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54\
              c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff921f9664c97637da9768812f6\
              15c68b13b52ec0875924c1c7987947deafd8780acf49"

@@ -88,7 +88,7 @@ impl Handler<AnnounceChanges> for Registry {
     type Result = ();
 
     fn handle(&mut self, _: AnnounceChanges, _: &mut Context<Self>) {
-        for (name, changes) in self.services.tenants.take_news() {
+        for (name, changes) in self.services.tenants.take_changes() {
             if let Some(actor) = self.tenants.get(&name) {
                 actor.do_send(TenantChanged { admin_password: changes.admin_password, jobs: changes.jobs });
             }

@@ -35,16 +35,16 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     store.create_domain(&new()).await.unwrap().unwrap();
     tenants.refresh().await.unwrap();
     let job = store.add_job(&name(), &order()).await.unwrap().unwrap();
-    assert!(tenants.jobs(&name()).is_empty() && tenants.take_news().is_empty());
+    assert!(tenants.jobs(&name()).is_empty() && tenants.take_changes().is_empty());
 
     tenants.refresh().await.unwrap();
     let read = tenants.jobs(&name());
     assert_eq!(*read, std::slice::from_ref(&job));
-    assert_eq!(tenants.take_news(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: false })]));
+    assert_eq!(tenants.take_changes(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: false })]));
     tenants.refresh().await.unwrap();
     tenants.refresh_one(&name()).await.unwrap();
     assert!(Arc::ptr_eq(&read, &tenants.jobs(&name())), "not read again");
-    assert!(tenants.take_news().is_empty());
+    assert!(tenants.take_changes().is_empty());
 
     // News that nobody has taken yet are not lost by the next reading.
     let change = DomainChange { admin_password: Some(Secret::new("b")), ..DomainChange::default() };
@@ -53,7 +53,7 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     store.remove_job(&name(), job.id).await.unwrap();
     tenants.refresh_one(&name()).await.unwrap();
     assert!(tenants.jobs(&name()).is_empty());
-    assert_eq!(tenants.take_news(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: true })]));
+    assert_eq!(tenants.take_changes(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: true })]));
 }
 
 #[tokio::test]

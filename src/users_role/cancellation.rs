@@ -37,7 +37,7 @@ pub(super) async fn cancel(
     // Its progress may have advanced concurrently, but not beyond a final state.
     let mut now = request;
     while is_open(&now) {
-        if shared.store.advance(&now, now.progress, Progress::Cancelled).await? {
+        if shared.store.advance_request(&now, now.progress, Progress::Cancelled).await? {
             metrics::count(Counter::Request(RequestEvent::Cancelled));
             shared.intake.changes.publish(&now);
             return Ok(true);
@@ -107,7 +107,7 @@ async fn cancel_for_all_removed(shared: &TenantShared, operator_api: &OperatorAp
     loop {
         let page = shared.store.codes_without_phone(domain, from, PAGE).await?;
         for (_, code) in &page {
-            let request = shared.store.request_with(domain, *code).await?;
+            let request = shared.store.request_with_code(domain, *code).await?;
             if let Some(request) = request.filter(|request| shared.backend.is_removed(domain, &request.person)) {
                 cancel_for_person(shared, operator_api, domain, &request.person).await?;
             }

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 use crate::core::model::ids::Code;
-use crate::core::model::users_role::RetryDelays;
+use crate::core::policy::backoff::Backoff;
 use crate::core::session::app::client::{Action, Answer, Ask, AskError, CallTag, Event, Login, UsersClient};
 use crate::metrics::{self, Gauge};
 use crate::store::StoreError;
@@ -138,7 +138,7 @@ pub(super) struct Target {
     pub url: Box<str>,
     pub tls: Arc<ClientConfig>,
     pub login: Login,
-    pub reconnect: RetryDelays,
+    pub reconnect: Backoff,
 }
 
 /// Why a connection has ended.
@@ -180,7 +180,7 @@ impl Runner {
                 ConnectionEnd::Lost(why) => {
                     tracing::debug!(domain = %self.intake.domain, %why, "no connection to Devices");
                     self.status.send_replace(LinkStatus::Down(why));
-                    target.reconnect.wait(failed, u32::try_from(random::below(1024)).unwrap_or_default())
+                    target.reconnect.wait(failed, random::below(u64::MAX))
                 }
             };
             let until = Instant::now() + wait;

@@ -57,9 +57,9 @@ async fn attempt_order(backend: &dyn Backend, intake: &OrderIntake, settings: &S
         Ok(_) => (Attempt::Done, Box::default()),
         Err(BackendError::Never { trouble, why }) => (Attempt::Never(trouble), why),
         Err(BackendError::Later { why, after }) => {
-            let spread = u32::try_from(random::below(1024)).unwrap_or_default();
+            let wait = settings.orders.wait(order.attempts.saturating_add(1), random::below(u64::MAX));
             // The clock of this machine may differ from that of the store; orders last for weeks.
-            (order.after_failure(&settings.orders, after, spread, clock::time_of_day()), why)
+            (order.after_failure(wait, after, clock::time_of_day()), why)
         }
     };
     metrics::count(Counter::Order(match attempt {

@@ -58,10 +58,10 @@ impl OrderIntake {
 
     /// Devices no longer knows this code, and no phone has used it.
     pub async fn expired(&self, code: Code) -> Result<()> {
-        let Some(request) = self.store.request_with(&self.domain, code).await? else { return Ok(()) };
+        let Some(request) = self.store.request_with_code(&self.domain, code).await? else { return Ok(()) };
         if request.phone.is_none()
             && !request.progress.is_final()
-            && self.store.advance(&request, request.progress, Progress::Expired).await?
+            && self.store.advance_request(&request, request.progress, Progress::Expired).await?
         {
             metrics::count(Counter::Request(RequestEvent::Expired));
             self.changes.publish(&request);

@@ -145,7 +145,7 @@ async fn poll_one(
     };
     // Expiry is recorded by `open_codes`, which asks whether the code was used.
     let is_reported = !matches!(to, Progress::Expired);
-    if is_reported && to != request.progress && intake.store.advance(&request, request.progress, to).await? {
+    if is_reported && to != request.progress && intake.store.advance_request(&request, request.progress, to).await? {
         intake.changes.publish(&request);
     }
     Ok(())

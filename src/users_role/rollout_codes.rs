@@ -56,7 +56,7 @@ async fn make_missing_codes(
     let (store, domain, what) = (&intake.store, &intake.domain, format!("rollout {}", rollout.id.0));
     let mut from = 0;
     while store.take_turn(domain, &what, node, TURN).await? {
-        let Some(rows) = store.people_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
+        let Some(rows) = store.people_rollout_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
         if rows.is_empty() {
             break;
         }
@@ -77,7 +77,7 @@ async fn make_missing_codes(
         let requests: Vec<PhoneRequest> = fresh.iter().map(|(_, request)| request.clone()).collect();
         store.put_requests(domain, &requests).await?;
         let given = stream::iter(&fresh)
-            .map(|(number, request)| store.give_row(domain, rollout.id, *number, None, &request.id));
+            .map(|(number, request)| store.set_row_request(domain, rollout.id, *number, None, &request.id));
         for outcome in given.buffered(CONCURRENT).collect::<Vec<_>>().await {
             outcome?;
         }

@@ -30,7 +30,7 @@ impl UsersRole {
         }
         let (category, app) = self.choose(domain, category, app).await?;
         let rollout = tenant.store.begin_people_rollout(domain, name, &category, &app, users.len() as u64).await?;
-        if !tenant.store.add_people_rows(domain, rollout.id, 0, users).await? {
+        if !tenant.store.add_people_rollout_rows(domain, rollout.id, 0, users).await? {
             return Err(UsersRoleError::NotFound("roll-out"));
         }
         tenant.rollouts.notify_one();
@@ -50,7 +50,7 @@ impl UsersRole {
 
     /// Up to `limit` rows, starting at `from`.
     pub async fn rows(&self, domain: &DomainName, id: RolloutId, from: u64, limit: usize) -> Result<Vec<Row>> {
-        let rows = self.tenant(domain)?.store.people_rows(domain, id, from, limit).await?;
+        let rows = self.tenant(domain)?.store.people_rollout_rows(domain, id, from, limit).await?;
         rows.ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
@@ -70,7 +70,7 @@ impl UsersRole {
         let request_details = request_details(domain, &rollout, &row);
         let request = ask_code(&tenant.link, &request_details, tenant.store.now().await?).await?;
         tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
-        if !tenant.store.give_row(domain, id, number, row.id.as_ref(), &request.id).await? {
+        if !tenant.store.set_row_request(domain, id, number, row.id.as_ref(), &request.id).await? {
             // The row was given another code concurrently; this one is not needed.
             let _ = self.cancel(domain, &request.id).await;
             return Err(UsersRoleError::Conflict("the user has been given another code meanwhile"));

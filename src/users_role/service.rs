@@ -20,7 +20,7 @@ use crate::core::model::users_role::{Person, PersonId, Phone, PhoneApp, PhoneReq
 use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::session::app::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
-use crate::store::{DeadOrder, OrderCounts, PutRequest, Store};
+use crate::store::{FailedOrder, OrderCounts, PutRequest, Store};
 use crate::users_role::cancellation::{cancel, watch_removals};
 use crate::users_role::change_feed::{ChangePublisher, Listeners, RequestChange};
 use crate::users_role::devices_link::{Link, LinkStatus, Target};
@@ -267,14 +267,14 @@ impl UsersRole {
     }
 
     /// Permanently failed orders, newest first, starting at `from`.
-    pub async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
-        Ok(self.tenant(domain)?.store.dead_orders(domain, from, limit).await?)
+    pub async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
+        Ok(self.tenant(domain)?.store.failed_orders(domain, from, limit).await?)
     }
 
     /// Retries a permanently failed order. False if it has not failed.
     pub async fn retry_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let tenant = self.tenant(domain)?;
-        let revived = tenant.store.revive_order(domain, id).await?;
+        let revived = tenant.store.retry_order(domain, id).await?;
         tenant.intake.orders.notify_one();
         Ok(revived)
     }

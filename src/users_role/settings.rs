@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use crate::core::model::ids::{DomainName, NodeId, Secret};
-use crate::core::model::users_role::RetryDelays;
+use crate::core::policy::backoff::Backoff;
 
 /// A tenant that is served.
 #[derive(Debug, Clone)]
@@ -29,9 +29,9 @@ pub struct Settings {
     /// The tenants.
     pub tenants: Vec<TenantSettings>,
     /// Back-off between attempts to reach Devices.
-    pub reconnect: RetryDelays,
+    pub reconnect: Backoff,
     /// Back-off between attempts to carry out an entry order.
-    pub orders: RetryDelays,
+    pub orders: Backoff,
     /// Concurrent entry orders per tenant.
     pub orders_at_once: usize,
     /// Limit for one attempt at an entry order.

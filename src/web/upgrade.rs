@@ -206,9 +206,9 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
-        Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked(source)),
+        Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked_for(source)),
         Route::Apps | Route::ExchangeConnection => {
-            (Peer::App, node.registration().attempt_limiter().apps_blocked(source))
+            (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source))
         }
     };
     if let Some(wait) = blocked {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use provbroker::core::model::ids::Code;
 use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::directory::{DirectoryService, DirectorySettings};
-use provbroker::store::{Contact, Listed, Listings, NewListing, Remembered, Result, StoreError};
+use provbroker::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, Result, StoreError};
 use provbroker::web::directory::{DirectoryWeb, WrongCodeLimits, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -63,7 +63,7 @@ impl FakeStore {
 }
 
 #[async_trait]
-impl Listings for FakeStore {
+impl DirectoryRecords for FakeStore {
     async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let mut state = self.call("list")?;
         let now = self.now();
@@ -143,7 +143,7 @@ pub fn settings() -> DirectorySettings {
 
 pub fn sha256(text: &str) -> String {
     use sha2::Digest as _;
-    provbroker::core::protocol::sysclient::auth::hex(&sha2::Sha256::digest(text.as_bytes()))
+    hex::encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
 pub fn start() -> Running {

@@ -47,7 +47,7 @@ async fn enter(
         key: key(id),
         domain: name(domain),
         category: tenant.categories[0].id,
-        ticket: EntryRight::Manual,
+        right: EntryRight::Manual,
         password: Secret::new("device"),
         admin_password: None,
         facts,

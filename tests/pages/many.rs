@@ -33,7 +33,7 @@ async fn one(store: &dyn Store, domain: &DomainName, category: CategoryId, numbe
         key: DeviceKey::parse(&format!("0090337{number:05x}")).unwrap(),
         domain: domain.clone(),
         category,
-        ticket: EntryRight::Manual,
+        right: EntryRight::Manual,
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
         facts: Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() },

@@ -204,8 +204,8 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     let store = &**f.store();
     let (phone, number) = (Subject::Device(device(1)), Subject::Code(code(1)));
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
-    store.note(&domain(), std::slice::from_ref(&number), &TimelineEvent::Issued).await.unwrap();
-    store.note(&domain(), &[phone.clone(), number.clone()], &TimelineEvent::Entered(Way::Code)).await.unwrap();
+    store.append_step(&domain(), std::slice::from_ref(&number), &TimelineEvent::Issued).await.unwrap();
+    store.append_step(&domain(), &[phone.clone(), number.clone()], &TimelineEvent::Entered(Way::Code)).await.unwrap();
     let steps = store.timeline(&domain(), &number).await.unwrap();
     let events: Vec<_> = steps.iter().map(|step| &step.event).collect();
     assert_eq!(events, [&TimelineEvent::Issued, &TimelineEvent::Entered(Way::Code)]);
@@ -217,11 +217,11 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     // The same again is one step.
     let failed = |reason: usize| TimelineEvent::UpdateFailed(format!("reason {reason}").into());
     for _ in 0..3 {
-        store.note(&domain(), std::slice::from_ref(&phone), &failed(0)).await.unwrap();
+        store.append_step(&domain(), std::slice::from_ref(&phone), &failed(0)).await.unwrap();
     }
     assert_eq!(store.timeline(&domain(), &phone).await.unwrap().len(), 2);
     for reason in 1..=MAX_STEPS {
-        store.note(&domain(), std::slice::from_ref(&phone), &failed(reason)).await.unwrap();
+        store.append_step(&domain(), std::slice::from_ref(&phone), &failed(reason)).await.unwrap();
     }
     let steps = store.timeline(&domain(), &phone).await.unwrap();
     assert_eq!(
@@ -230,7 +230,7 @@ pub async fn a_timeline_keeps_its_newest_steps(f: impl Fixture) {
     );
 
     f.advance(29 * DAY).await;
-    store.note(&domain(), std::slice::from_ref(&number), &TimelineEvent::NoticeReady).await.unwrap();
+    store.append_step(&domain(), std::slice::from_ref(&number), &TimelineEvent::NoticeReady).await.unwrap();
     f.advance(DAY + Duration::from_secs(1)).await;
     assert!(store.timeline(&domain(), &phone).await.unwrap().is_empty());
     assert_eq!(store.timeline(&domain(), &number).await.unwrap().len(), 3);

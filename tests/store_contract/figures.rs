@@ -59,10 +59,10 @@ pub async fn members_count_while_their_node_lives(f: impl Fixture) {
     let lease = Duration::from_secs(60);
     for (name, members) in [("n1", 5), ("n2", 7)] {
         store.renew_lease(&node(name), lease).await.unwrap();
-        store.tell_members(&node(name), members).await.unwrap();
+        store.publish_member_count(&node(name), members).await.unwrap();
     }
     assert_eq!(figures(store).await.online, 12);
-    store.tell_members(&node("n1"), 6).await.unwrap();
+    store.publish_member_count(&node("n1"), 6).await.unwrap();
     assert_eq!(figures(store).await.online, 13);
     store.end_lease(&node("n1")).await.unwrap();
     assert_eq!(figures(store).await.online, 7);
@@ -70,6 +70,6 @@ pub async fn members_count_while_their_node_lives(f: impl Fixture) {
     assert_eq!(figures(store).await.online, 0, "a node that is dead has no members");
     // It was not dead after all.
     store.renew_lease(&node("n2"), lease).await.unwrap();
-    store.tell_members(&node("n2"), 3).await.unwrap();
+    store.publish_member_count(&node("n2"), 3).await.unwrap();
     assert_eq!(figures(store).await.online, 3);
 }

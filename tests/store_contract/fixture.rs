@@ -201,12 +201,12 @@ pub async fn put(store: &dyn Store, code: Code, domain: &DomainName) -> CodeReco
     new
 }
 
-pub fn entry(key: DeviceKey, domain: &DomainName, ticket: EntryRight) -> Entry {
+pub fn entry(key: DeviceKey, domain: &DomainName, right: EntryRight) -> Entry {
     Entry {
         key,
         domain: domain.clone(),
         category: CategoryId(3),
-        ticket,
+        right,
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
         facts: facts("IP112"),

@@ -76,7 +76,7 @@ async fn every_validity_is_a_ttl() {
     assert_ttl(&mut line, &format!("pb:{{example.com}}:lease:{c}"), 45_000).await;
     store.renew_lease(&node("n1"), Duration::from_secs(30)).await.unwrap();
     assert_ttl(&mut line, "pb:node:n1", 30_000).await;
-    store.tell_members(&node("n1"), 1).await.unwrap();
+    store.publish_member_count(&node("n1"), 1).await.unwrap();
     assert_ttl(&mut line, "pb:members", 3_600_000).await;
     store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
     assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:device:{}", device(2)), 24 * 3600 * 1000).await;
@@ -339,7 +339,7 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.rollouts(&domain()).await.unwrap().len(), 1);
     assert!(store.remove_rollout(&domain(), rollout.id).await.unwrap());
     let subjects = [Subject::Device(device(1)), Subject::Code(code(1))];
-    store.note(&domain(), &subjects, &TimelineEvent::Issued).await.unwrap();
+    store.append_step(&domain(), &subjects, &TimelineEvent::Issued).await.unwrap();
     assert_eq!(store.timeline(&domain(), &subjects[0]).await.unwrap().len(), 1);
     enter(store, &device(1), &domain(), code(1)).await;
     let entered = enter(store, &device(1), &domain(), code(2)).await;
@@ -350,8 +350,8 @@ async fn use_everything(store: &dyn Store) {
     assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 1);
     assert!(!store.deposit(&domain(), &device(1)).await.unwrap());
     store.renew_lease(&node("n1"), MINUTE).await.unwrap();
-    store.tell_members(&node("n1"), 1).await.unwrap();
-    store.tell_members(&node("dead"), 1).await.unwrap();
+    store.publish_member_count(&node("n1"), 1).await.unwrap();
+    store.publish_member_count(&node("dead"), 1).await.unwrap();
     assert_eq!(store.figures().await.unwrap().online, 1);
     let taken = store.take(&domain(), &node("n1"), MINUTE, 10, &[]).await.unwrap();
     let codes: Vec<_> = taken.iter().map(|notice| notice.code).collect();

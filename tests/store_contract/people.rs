@@ -88,10 +88,10 @@ pub async fn a_request_is_kept_and_found(f: impl Fixture) {
     store.put_requests(&domain(), &[later]).await.unwrap();
     assert_eq!(read(store, 1).await.as_ref(), Some(&first));
     assert_eq!(store.requests_of(&domain(), &anna).await.unwrap(), [second.clone(), first.clone()]);
-    assert_eq!(store.request_with(&domain(), code(3)).await.unwrap(), Some(other));
-    assert_eq!(store.request_with(&domain(), code(4)).await.unwrap(), None);
+    assert_eq!(store.request_with_code(&domain(), code(3)).await.unwrap(), Some(other));
+    assert_eq!(store.request_with_code(&domain(), code(4)).await.unwrap(), None);
     assert_eq!(store.phone_request(&other_domain(), &id(1)).await.unwrap(), None);
-    assert_eq!(store.request_with(&other_domain(), code(1)).await.unwrap(), None);
+    assert_eq!(store.request_with_code(&other_domain(), code(1)).await.unwrap(), None);
     let open = store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap();
     assert_eq!(open.iter().map(|(_, code)| *code).collect::<Vec<_>>(), [code(1), code(2), code(3)]);
     let from = open[1].0;
@@ -105,20 +105,20 @@ pub async fn a_request_is_kept_and_found(f: impl Fixture) {
 pub async fn a_request_gets_further_from_where_it_is(f: impl Fixture) {
     let store = &**f.store();
     let request = ask(store, 1, "anna").await;
-    assert!(store.advance(&request, Progress::Waiting, Progress::Found).await.unwrap());
-    assert!(!store.advance(&request, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    assert!(store.advance_request(&request, Progress::Waiting, Progress::Found).await.unwrap());
+    assert!(!store.advance_request(&request, Progress::Waiting, Progress::Cancelled).await.unwrap());
     let other = Progress::Failed(Trouble::OtherDomain);
-    assert!(store.advance(&request, Progress::Found, other).await.unwrap());
+    assert!(store.advance_request(&request, Progress::Found, other).await.unwrap());
     assert_eq!(read(store, 1).await.unwrap().progress, other);
     assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap().len(), 1);
-    assert!(store.advance(&request, other, Progress::Cancelled).await.unwrap());
+    assert!(store.advance_request(&request, other, Progress::Cancelled).await.unwrap());
     assert!(store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap().is_empty());
     // For a day its person can read what has become of it.
     f.advance(nearly(DAY)).await;
     assert_eq!(read(store, 1).await.unwrap().progress, Progress::Cancelled);
     f.advance(MINUTE).await;
     assert_eq!(read(store, 1).await, None);
-    assert!(!store.advance(&request, Progress::Cancelled, Progress::Waiting).await.unwrap());
+    assert!(!store.advance_request(&request, Progress::Cancelled, Progress::Waiting).await.unwrap());
     assert!(store.requests_of(&domain(), &request.person).await.unwrap().is_empty());
 }
 
@@ -221,16 +221,16 @@ pub async fn an_order_that_has_failed_can_be_revived(f: impl Fixture) {
     assert_eq!(failed.unwrap().entry, EntryState::Failed(Trouble::UserGone));
     let counts = store.order_counts(&domain()).await.unwrap();
     assert_eq!((counts.waiting, counts.failed), (1, 1));
-    let dead = store.dead_orders(&domain(), 0, 10).await.unwrap();
+    let dead = store.failed_orders(&domain(), 0, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!((&dead[0].order.id, dead[0].trouble, &*dead[0].why), (&orders[0].id, Trouble::UserGone, "no such user"));
-    assert!(store.dead_orders(&domain(), 1, 10).await.unwrap().is_empty());
-    assert!(!store.revive_order(&domain(), &orders[1].id).await.unwrap(), "it has not failed");
-    assert!(store.revive_order(&domain(), &orders[0].id).await.unwrap());
-    assert!(!store.revive_order(&domain(), &orders[0].id).await.unwrap());
+    assert!(store.failed_orders(&domain(), 1, 10).await.unwrap().is_empty());
+    assert!(!store.retry_order(&domain(), &orders[1].id).await.unwrap(), "it has not failed");
+    assert!(store.retry_order(&domain(), &orders[0].id).await.unwrap());
+    assert!(!store.retry_order(&domain(), &orders[0].id).await.unwrap());
     let again = take(store, 9).await;
     assert_eq!(again.iter().map(|order| (&order.id, order.attempts)).collect::<Vec<_>>(), [(&orders[0].id, 0)]);
-    assert!(store.dead_orders(&domain(), 0, 10).await.unwrap().is_empty());
+    assert!(store.failed_orders(&domain(), 0, 10).await.unwrap().is_empty());
     // Forgotten while it was under way.
     let request = store.phone_request(&domain(), &orders[0].id).await.unwrap().unwrap();
     assert!(store.forget_request(&request).await.unwrap());
@@ -242,16 +242,16 @@ pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
     let store = &**f.store();
     let rollout = store.begin_people_rollout(&domain(), "New building", "Desk phones", "phone", 3).await.unwrap();
     let people: Vec<Person> = ["anna", "otto", "eva"].map(person).into();
-    assert!(store.add_people_rows(&domain(), rollout.id, 0, &people[..2]).await.unwrap());
+    assert!(store.add_people_rollout_rows(&domain(), rollout.id, 0, &people[..2]).await.unwrap());
     // Repeated after a time-out: those that are there stay.
-    assert!(store.add_people_rows(&domain(), rollout.id, 0, &people).await.unwrap());
-    assert!(!store.add_people_rows(&domain(), RolloutId(99), 0, &people).await.unwrap());
+    assert!(store.add_people_rollout_rows(&domain(), rollout.id, 0, &people).await.unwrap());
+    assert!(!store.add_people_rollout_rows(&domain(), RolloutId(99), 0, &people).await.unwrap());
     for number in 1..=4 {
         let request = wish(store, number, "anna", Some(rollout.id)).await;
         store.put_requests(&domain(), &[request]).await.unwrap();
     }
     let give = async |row, before: Option<u64>, new| {
-        store.give_row(&domain(), rollout.id, row, before.map(id).as_ref(), &id(new)).await.unwrap()
+        store.set_row_request(&domain(), rollout.id, row, before.map(id).as_ref(), &id(new)).await.unwrap()
     };
     assert!(give(0, None, 1).await && give(1, None, 2).await);
     assert!(give(0, None, 1).await, "repeated");
@@ -265,19 +265,19 @@ pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
     let now = &all[0];
     assert_eq!((now.users, now.rows, now.made, now.registered), (3, 3, 2, 1));
     assert_eq!((&*now.name, &*now.category, &*now.app), ("New building", "Desk phones", "phone"));
-    let rows = store.people_rows(&domain(), rollout.id, 0, 10).await.unwrap().unwrap();
+    let rows = store.people_rollout_rows(&domain(), rollout.id, 0, 10).await.unwrap().unwrap();
     let seen: Vec<_> = rows.iter().map(|row| (row.number, row.name.clone(), row.id.clone())).collect();
     let name = |at: usize| people[at].name.clone();
     assert_eq!(seen, [(0, name(0), Some(id(3))), (1, name(1), Some(id(2))), (2, name(2), None)]);
     assert_eq!(rows[0].request.as_ref().unwrap().phone, Some(phone(3)));
-    assert_eq!(store.people_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap(), rows[1..2]);
-    assert_eq!(store.people_rows(&domain(), rollout.id, 5, 1).await.unwrap(), Some(Vec::new()));
-    assert_eq!(store.people_rows(&other_domain(), rollout.id, 0, 1).await.unwrap(), None);
+    assert_eq!(store.people_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap(), rows[1..2]);
+    assert_eq!(store.people_rollout_rows(&domain(), rollout.id, 5, 1).await.unwrap(), Some(Vec::new()));
+    assert_eq!(store.people_rollout_rows(&other_domain(), rollout.id, 0, 1).await.unwrap(), None);
     // One that is cancelled is shown with its roll-out.
     let second = rows[1].request.clone().unwrap();
-    assert!(store.advance(&second, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    assert!(store.advance_request(&second, Progress::Waiting, Progress::Cancelled).await.unwrap());
     f.advance(nearly(30 * DAY)).await;
-    let rows = store.people_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap();
+    let rows = store.people_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap();
     assert_eq!(rows[0].request.as_ref().unwrap().progress, Progress::Cancelled);
     assert!(store.remove_people_rollout(&domain(), rollout.id).await.unwrap());
     assert!(!store.remove_people_rollout(&domain(), rollout.id).await.unwrap());
@@ -288,7 +288,7 @@ pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
 pub async fn a_rollout_of_people_ends(f: impl Fixture) {
     let store = &**f.store();
     let first = store.begin_people_rollout(&domain(), "a", "c", "p", 1).await.unwrap();
-    store.add_people_rows(&domain(), first.id, 0, &[person("anna")]).await.unwrap();
+    store.add_people_rollout_rows(&domain(), first.id, 0, &[person("anna")]).await.unwrap();
     f.advance(DAY).await;
     let second = store.begin_people_rollout(&domain(), "b", "c", "p", 1).await.unwrap();
     assert!(second.id > first.id);
@@ -296,7 +296,7 @@ pub async fn a_rollout_of_people_ends(f: impl Fixture) {
     assert_eq!(ids().await, [second.id, first.id]);
     f.advance(29 * DAY).await;
     assert_eq!(ids().await, [second.id]);
-    assert_eq!(store.people_rows(&domain(), first.id, 0, 1).await.unwrap(), None);
+    assert_eq!(store.people_rollout_rows(&domain(), first.id, 0, 1).await.unwrap(), None);
 }
 
 pub async fn of_two_nodes_one_has_the_turn(f: impl Fixture) {
@@ -348,7 +348,7 @@ pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
     assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 99).await.unwrap().len(), 10);
     assert_eq!(put(kept[0].0).await, PutRequest::Kept, "repeated");
     assert_eq!(put(&wish(store, 50, "otto", None).await).await, PutRequest::Kept, "somebody else");
-    assert_eq!(store.request_with(&domain(), refused[0].0.code).await.unwrap(), None);
+    assert_eq!(store.request_with_code(&domain(), refused[0].0.code).await.unwrap(), None);
 
     // Whatever ends one makes room for one.
     let mut next = refused.iter().map(|(wish, _)| *wish);
@@ -356,7 +356,7 @@ pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
         assert_eq!(put(next.next().unwrap()).await, PutRequest::Kept, "{how}");
         assert_eq!(put(next.next().unwrap()).await, PutRequest::TooMany, "{how}");
     };
-    assert!(store.advance(kept[0].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    assert!(store.advance_request(kept[0].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
     room_for_one("cancelled").await;
     let placed = store.place_order(&domain(), kept[1].0.code, &phone(1), Progress::Ready).await.unwrap();
     assert!(matches!(placed, Placed::New(_)));
@@ -365,7 +365,7 @@ pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
     room_for_one("forgotten").await;
     // Those of a roll-out count, and are kept in any case.
     store.put_requests(&domain(), &[wish(store, 60, "anna", Some(RolloutId(1))).await]).await.unwrap();
-    assert!(store.advance(kept[3].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
+    assert!(store.advance_request(kept[3].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
     assert_eq!(put(&wish(store, 61, "anna", None).await).await, PutRequest::TooMany);
     f.advance(VALID).await;
     assert_eq!(put(&wish(store, 62, "anna", None).await).await, PutRequest::Kept, "their time is over");

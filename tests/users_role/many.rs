@@ -66,7 +66,7 @@ pub async fn one(store: &dyn Store, number: u64, who: Person) {
         key: key(number),
         domain: domain(),
         category,
-        ticket: EntryRight::Code(code),
+        right: EntryRight::Code(code),
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
         facts: Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() },

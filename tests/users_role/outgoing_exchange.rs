@@ -8,7 +8,6 @@ use provbroker::config::{Config, Pbx};
 use provbroker::core::model::ids::DeviceKey;
 use provbroker::core::model::time::Tick;
 use provbroker::core::model::users_role::{Person, PersonId, PhoneFacts, Progress, RequestId};
-use provbroker::core::protocol::sysclient::auth::hex;
 use provbroker::sim::exchange::machine::ExchangeSim;
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::store::Store;
@@ -64,7 +63,7 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
         let (certificate, other) = (Certificate::new(), Certificate::new());
         let front = Front::start(&certificate, plain).await;
         let url = format!("wss://localhost:{}/PBX0/APPS/websocket", front.addr.port());
-        let fingerprint = |of: &Certificate| hex(&Sha256::digest(&of.der));
+        let fingerprint = |of: &Certificate| hex::encode(Sha256::digest(&of.der));
 
         for (authority, pinned) in
             [(other.chain(), String::new()), (std::path::PathBuf::new(), fingerprint(&other)), Default::default()]

@@ -80,7 +80,7 @@ fn a_rollout_goes_on_after_a_restart() {
         let users: Vec<Person> = (0..USERS).map(|number| person(&format!("user{number}"))).collect();
         let store = broker.store();
         let rollout = store.begin_people_rollout(&domain(), "b", CATEGORY, "phone", USERS as u64).await.unwrap();
-        store.add_people_rows(&domain(), rollout.id, 0, &users).await.unwrap();
+        store.add_people_rollout_rows(&domain(), rollout.id, 0, &users).await.unwrap();
         drop(users_role);
         broker.stop();
         let (_broker, users_role) = started(&keep, &files).await;

@@ -1,4 +1,4 @@
-//! Answers to the questions of app connections about categories and codes (`docs/protocol/devices-api.md` section 2).
+//! Questions about categories and codes (`docs/protocol/devices-api.md` section 2).
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::core::session::app::rights::Rights;
 use crate::directory::DirectoryError;
 use crate::mailbox::{address_notice, device_view};
 use crate::metrics::{self, CodeEvent, Counter};
+use crate::registration::{CodeRequest, NewCode, NoCode};
 use crate::store::StoreError;
 
-use crate::registration::RegistrationService;
-pub(super) use crate::registration::new_code::{CodeRequest, NoCode};
+use super::AppQueries;
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
@@ -48,13 +48,10 @@ impl From<NoCode> for ApiError {
     }
 }
 
-impl RegistrationService {
-    /// The domain that is meant. One outside the rights looks like one that does not exist.
-    pub(super) async fn domain(
-        &self,
-        rights: &Rights,
-        id: Option<DomainId>,
-    ) -> std::result::Result<Arc<Domain>, ApiError> {
+impl AppQueries {
+    /// The domain with this number, or that of the log-in. A domain outside the rights counts as one that does not
+    /// exist.
+    async fn domain(&self, rights: &Rights, id: Option<DomainId>) -> std::result::Result<Arc<Domain>, ApiError> {
         let domain = match id {
             Some(id) => self.tenants.by_id(id).await?,
             None => self.tenants.find(&rights.domain).await?,
@@ -64,8 +61,8 @@ impl RegistrationService {
         if self.tenants.reach(from, &domain.name).await? { Ok(domain) } else { Err(ApiError::NotFound) }
     }
 
-    /// The categories for provisioning. With a type only those that suit it: that have a configuration for it, or none at
-    /// all, so that a domain without jobs is not without categories (`docs/protocol/devices-api.md` 2.2).
+    /// The categories for provisioning. With a device type only those that suit it: that have a configuration for it,
+    /// or none at all, so that a domain without jobs is not without categories (`docs/protocol/devices-api.md` 2.2).
     pub async fn categories(
         &self,
         rights: &Rights,
@@ -88,8 +85,8 @@ impl RegistrationService {
         Ok(Answer::Categories { name: domain.name.clone(), domain: domain.id, categories })
     }
 
-    /// A new code.
-    pub async fn issue(
+    /// Issues a code.
+    pub async fn issue_code(
         &self,
         rights: &Rights,
         id: Option<DomainId>,
@@ -102,7 +99,7 @@ impl RegistrationService {
         if !category.provisioning {
             return Err(ApiError::NotAProvisioningCategory);
         }
-        let wish = CodeRequest {
+        let request = CodeRequest {
             domain: &domain,
             category: category.id,
             sip,
@@ -110,13 +107,13 @@ impl RegistrationService {
             holder: Some(self.node.clone()),
             rollout,
         };
-        let made = self.make(&wish).await?;
-        self.note(&domain.name, vec![Subject::Code(made.code)], TimelineEvent::Issued);
-        Ok(Answer::Code { name: domain.name.clone(), code: made.code, valid_until: made.valid_until })
+        let NewCode { code, valid_until } = self.registration.issue_code(&request).await?;
+        self.registration.record_event(&domain.name, vec![Subject::Code(code)], TimelineEvent::Issued);
+        Ok(Answer::Code { name: domain.name.clone(), code, valid_until })
     }
 
-    /// Which device has used a code.
-    pub async fn provisioned(
+    /// The device that has used a code.
+    pub async fn device_of_code(
         &self,
         rights: &Rights,
         id: Option<DomainId>,

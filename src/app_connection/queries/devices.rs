@@ -1,5 +1,4 @@
-//! Answers to the questions of app connections about devices and domains
-//! (`docs/protocol/devices-api.md` sections 3 and 4).
+//! Questions about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4).
 
 use std::result::Result;
 use std::sync::Arc;
@@ -16,25 +15,30 @@ use crate::core::session::app::rights::Rights;
 use crate::core::session::app::walk::{Read, Reading, Walk};
 use crate::store;
 
-use crate::registration::RegistrationService;
+use super::AppQueries;
 
 /// Devices in one answer at most.
 const PAGE: usize = 1000;
 
-/// Readings of the store at once for one question.
+/// Concurrent reads of the store for one question.
 const AT_ONCE: usize = 32;
 
+/// The domain whose rights count; `None`: those of an administrator.
 fn from(rights: &Rights) -> Option<&DomainName> {
     (!rights.admin).then_some(&rights.domain)
 }
 
-impl RegistrationService {
-    /// A device within the rights, and its domain. One outside them looks like one that does not exist.
-    pub async fn within(&self, rights: &Rights, key: &DeviceKey) -> Result<(Arc<Domain>, DeviceView), ApiError> {
-        self.look(rights, key).await?.ok_or(ApiError::NotFound)
+impl AppQueries {
+    /// A device within the rights, and its domain. A device outside them counts as one that does not exist.
+    pub async fn reachable_device(
+        &self,
+        rights: &Rights,
+        key: &DeviceKey,
+    ) -> Result<(Arc<Domain>, DeviceView), ApiError> {
+        self.find_device(rights, key).await?.ok_or(ApiError::NotFound)
     }
 
-    async fn look(&self, rights: &Rights, key: &DeviceKey) -> store::Result<Option<(Arc<Domain>, DeviceView)>> {
+    async fn find_device(&self, rights: &Rights, key: &DeviceKey) -> store::Result<Option<(Arc<Domain>, DeviceView)>> {
         let Some(device) = self.store.find_device(key).await? else { return Ok(None) };
         if !self.tenants.reach(from(rights), &device.domain).await? {
             return Ok(None);
@@ -46,20 +50,20 @@ impl RegistrationService {
     }
 
     /// One device.
-    pub async fn named(&self, rights: &Rights, key: &DeviceKey) -> Result<Answer, ApiError> {
-        let (_, view) = self.within(rights, key).await?;
+    pub async fn device(&self, rights: &Rights, key: &DeviceKey) -> Result<Answer, ApiError> {
+        let (_, view) = self.reachable_device(rights, key).await?;
         Ok(Answer::Named(Box::new(view)))
     }
 
     /// The analogue ports of a device.
     pub async fn ports(&self, rights: &Rights, key: &DeviceKey) -> Result<Answer, ApiError> {
-        let (domain, _) = self.within(rights, key).await?;
+        let (domain, _) = self.reachable_device(rights, key).await?;
         self.store.ports(&domain.name, key).await?.map(Answer::Ports).ok_or(ApiError::NotFound)
     }
 
     /// Forgets an analogue port.
     pub async fn remove_port(&self, rights: &Rights, key: &DeviceKey, port: &str) -> Result<Answer, ApiError> {
-        let (domain, _) = self.within(rights, key).await?;
+        let (domain, _) = self.reachable_device(rights, key).await?;
         let removed = self.store.remove_port(&domain.name, key, port).await?;
         removed.then_some(Answer::Done).ok_or(ApiError::NotFound)
     }
@@ -70,8 +74,8 @@ impl RegistrationService {
         Answer::Domains(reachable.iter().map(|domain| DomainView::new(domain, instance.as_str())).collect())
     }
 
-    /// How many devices have no domain; only an administrator is told.
-    pub async fn unassigned(&self, rights: &Rights) -> Result<Answer, ApiError> {
+    /// How many devices have no domain; 0 for anybody but an administrator.
+    pub async fn unassigned_count(&self, rights: &Rights) -> Result<Answer, ApiError> {
         Ok(Answer::Unassigned(if rights.admin { self.store.unassigned_count().await? } else { 0 }))
     }
 
@@ -85,9 +89,9 @@ impl RegistrationService {
     }
 
     /// The first page of a list.
-    pub async fn list(&self, rights: &Rights, selection: Arc<Selection>) -> Result<Answer, ApiError> {
+    pub async fn first_page(&self, rights: &Rights, selection: Arc<Selection>) -> Result<Answer, ApiError> {
         if let Some(keys) = &selection.named {
-            let found = self.look_again(rights, keys).await?;
+            let found = self.find_devices(rights, keys).await?;
             let views = found.into_iter().filter_map(|(_, view)| view);
             let mut devices: Vec<_> = views.filter(|view| selection.takes(view)).collect();
             devices.sort_by_key(|view| view.id);
@@ -97,11 +101,11 @@ impl RegistrationService {
         if selection.unassigned && rights.admin && !selection.nothing {
             lanes.push(None);
         }
-        self.page(Box::new(Walk::new(selection, lanes))).await
+        self.next_page(Box::new(Walk::new(selection, lanes))).await
     }
 
     /// The next page of a list.
-    pub async fn page(&self, mut walk: Box<Walk>) -> Result<Answer, ApiError> {
+    pub async fn next_page(&self, mut walk: Box<Walk>) -> Result<Answer, ApiError> {
         let mut devices = Vec::new();
         while !walk.is_over() && devices.len() < PAGE {
             let readings = stream::iter(walk.readings()).map(|reading| self.read(reading)).buffered(AT_ONCE);
@@ -125,7 +129,7 @@ impl RegistrationService {
                 None => Vec::new(),
                 Some(domain) => {
                     let read = self.store.devices(&name, after, limit).await?;
-                    let view = |l: store::Listing| DeviceView::member(l.device, &domain, l.at.is_some());
+                    let view = |l: store::DeviceListing| DeviceView::member(l.device, &domain, l.at.is_some());
                     read.into_iter().map(view).collect()
                 }
             },
@@ -135,19 +139,19 @@ impl RegistrationService {
     }
 
     /// Devices as they are now.
-    pub async fn looked(&self, rights: &Rights, keys: Vec<DeviceKey>) -> Result<Answer, ApiError> {
-        Ok(Answer::Looked(self.look_again(rights, &keys).await?))
+    pub async fn current_devices(&self, rights: &Rights, keys: Vec<DeviceKey>) -> Result<Answer, ApiError> {
+        Ok(Answer::Looked(self.find_devices(rights, &keys).await?))
     }
 
-    async fn look_again(
+    async fn find_devices(
         &self,
         rights: &Rights,
         keys: &[DeviceKey],
     ) -> store::Result<Vec<(DeviceKey, Option<DeviceView>)>> {
-        let look = |key: DeviceKey| async move {
-            let found = self.look(rights, &key).await?;
+        let find = |key: DeviceKey| async move {
+            let found = self.find_device(rights, &key).await?;
             Ok((key, found.map(|(_, view)| view)))
         };
-        stream::iter(keys.to_vec()).map(look).buffered(AT_ONCE).try_collect().await
+        stream::iter(keys.to_vec()).map(find).buffered(AT_ONCE).try_collect().await
     }
 }

@@ -1,6 +1,34 @@
-//! What app connections read and change: categories, codes, devices, domains (`docs/protocol/devices-api.md` sections 2 to 4).
+//! Answers to the questions of app connections, within the rights of the connection that asks
+//! (`docs/protocol/devices-api.md` sections 2 to 4).
 //!
-//! Everything is answered within the rights of the log-in; what is outside of them does not exist for it.
+//! Reads the records; a new code comes from [`RegistrationService`]. It knows nothing of connections and sessions.
 
-pub(crate) mod codes;
-pub(crate) mod devices;
+mod codes;
+mod devices;
+
+use std::sync::Arc;
+
+use crate::core::model::ids::NodeId;
+use crate::registration::RegistrationService;
+use crate::store::Store;
+use crate::tenant_cache::Tenants;
+
+/// The service that answers the app connections of one node.
+pub struct AppQueries {
+    node: NodeId,
+    store: Arc<dyn Store>,
+    tenants: Arc<Tenants>,
+    registration: Arc<RegistrationService>,
+}
+
+impl AppQueries {
+    /// Notices of the codes that are issued here, or asked about here, are addressed to `node`.
+    pub const fn new(
+        node: NodeId,
+        store: Arc<dyn Store>,
+        tenants: Arc<Tenants>,
+        registration: Arc<RegistrationService>,
+    ) -> Self {
+        Self { node, store, tenants, registration }
+    }
+}

@@ -6,7 +6,6 @@ use url::Url;
 
 use super::super::values::{BackendKind, Role};
 use super::{Config, Problem, wrong};
-use crate::core::protocol::sysclient::auth::unhex;
 
 pub(super) fn users(config: &Config) -> Result<(), Problem> {
     let users = &config.users;
@@ -71,7 +70,7 @@ fn exchanges(config: &Config) -> Result<(), Problem> {
         if !of.url.is_empty() && !own {
             return wrong(&key("url"), "is not an address; write wss://PBX/PBX0/APPS/websocket");
         }
-        let digits = unhex(&of.fingerprint.replace(':', "").to_lowercase()).map(|bytes| bytes.len());
+        let digits = hex::decode(of.fingerprint.replace(':', "")).map(|bytes| bytes.len()).ok();
         if !of.fingerprint.is_empty() && digits != Some(32) {
             return wrong(&key("fingerprint"), "is not a SHA-256; write 64 hex digits");
         }

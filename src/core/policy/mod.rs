@@ -1,6 +1,7 @@
 //! TODO header
 
 pub mod admission;
+pub mod backoff;
 pub mod blocked_reason;
 pub mod entry;
 pub mod jobs;

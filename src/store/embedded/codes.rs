@@ -1,15 +1,21 @@
 //! Codes in the file.
+//!
+//! The list of codes is an index by time of issue. It does not know when a row ends: a member without a row is skipped.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Snapshot, Tx};
 use super::mailbox::MailRow;
-use super::{Embedded, codebook, keys};
+use super::{Embedded, keys};
 use crate::core::model::device::{CodeState, IssuedCode};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
-use crate::store::record::About;
-use crate::store::{CodeRecord, Codes, PutCode, Result};
+use crate::core::model::time::UnixMillis;
+use crate::store::record::{About, LISTED};
+use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
+
+/// At most this many used codes that have ended are removed from the list together with a new code.
+const DROPPED: usize = 1000;
 
 /// A code. The row of an open one ends with its validity, that of a used one 30 days after its use.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,6 +61,34 @@ impl Codes for Embedded {
         let (domain, node) = (domain.clone(), node.clone());
         self.kv.write(move |tx| hold(tx, &domain, code, node)).await
     }
+
+    async fn codes(
+        &self,
+        domain: &DomainName,
+        before: Option<(UnixMillis, Code)>,
+        limit: usize,
+    ) -> Result<Vec<CodeListing>> {
+        self.kv.read(|snapshot| {
+            let before = before.as_ref().map(|(issued, code)| (issued.0, code.expose()));
+            let mut found = Vec::new();
+            for member in snapshot.members_before(&keys::codes(domain), before) {
+                if found.len() >= limit {
+                    break;
+                }
+                let (issued, code) = member?;
+                let Ok(code) = Code::parse(&code) else { continue };
+                if let Some(row) = snapshot.get::<CodeRow>(&keys::code(domain, code))? {
+                    found.push(CodeListing { code: row.issued(code, domain.clone()), issued: UnixMillis(issued) });
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| revoke(tx, &domain, code)).await
+    }
 }
 
 fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<IssuedCode>> {
@@ -75,7 +109,7 @@ fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64) -> Outcome<PutCode> {
         return Ok(PutCode::Exists);
     }
     let index = keys::open(&new.domain, new.rollout);
-    codebook::drop_ended(tx, &new.domain, &index)?;
+    drop_ended(tx, &new.domain, &index)?;
     if tx.count_open(&index)? >= max_open {
         return Ok(PutCode::TooMany);
     }
@@ -98,4 +132,22 @@ fn hold(tx: &mut Tx<'_>, domain: &DomainName, code: Code, node: NodeId) -> Outco
         tx.put(&mail_key, &mail.value, mail.ends)?;
     }
     Ok(())
+}
+
+/// Drops those codes from the list that have ended; `open` is the index of the open ones by their end.
+fn drop_ended(tx: &mut Tx<'_>, domain: &DomainName, open: &str) -> Outcome<()> {
+    let index = keys::codes(domain);
+    let mut over = tx.members_until(open, tx.now.0, usize::MAX)?;
+    over.extend(tx.members_until(&index, (tx.now - LISTED).0, DROPPED)?);
+    over.iter().try_for_each(|code| tx.unrank(&index, code))
+}
+
+fn revoke(tx: &mut Tx<'_>, domain: &DomainName, code: Code) -> Outcome<bool> {
+    let key = keys::code(domain, code);
+    let Some(row) = tx.get::<CodeRow>(&key)?.filter(|row| row.by.is_none()) else { return Ok(false) };
+    tx.remove(&key)?;
+    tx.remove(&keys::pointer(code))?;
+    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
+    tx.unrank(&keys::codes(domain), code.expose())?;
+    Ok(true)
 }

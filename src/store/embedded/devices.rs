@@ -1,6 +1,4 @@
-//! Device records in the file. Entry is in `entry.rs`.
-
-use std::time::Duration;
+//! Devices in the file. Entry and transfer are in `entry.rs`, where a device is online in `presence.rs`.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,9 +9,8 @@ use crate::core::model::device::{Device, Facts, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
-use crate::store::embedded::unassigned;
-use crate::store::record::{About, Sealed, open, seal};
-use crate::store::{Devices, Entered, Entry, PortClaim, Result};
+use crate::store::record::{About, Sealed, corrupt, open, seal};
+use crate::store::{DeviceListing, Devices, Entered, Entry, PortClaim, Result};
 
 /// A device that belongs to a domain.
 #[derive(Clone, Serialize, Deserialize)]
@@ -105,9 +102,92 @@ impl Devices for Embedded {
         self.kv.write(move |tx| entry::claim_port(tx, &domain, &key, &port, code)).await
     }
 
-    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        let (key, facts) = (key.clone(), facts.clone());
-        self.kv.write(move |tx| unassigned::record(tx, &key, facts, keep)).await
+    async fn devices(&self, domain: &DomainName, after: DeviceId, limit: usize) -> Result<Vec<DeviceListing>> {
+        let rows = self.kv.read(|snapshot| {
+            let mut rows = Vec::new();
+            for member in snapshot.members(&keys::devices(domain), after.0.saturating_add(1)) {
+                if rows.len() == limit {
+                    break;
+                }
+                let key = DeviceKey::parse(&member?).map_err(|e| corrupt("devices", &e))?;
+                let row = snapshot.get::<DeviceRow>(&keys::device(domain, &key))?;
+                rows.extend(row.map(|row| (key, row)));
+            }
+            Ok(rows)
+        })?;
+        let devices: Vec<DeviceKey> = rows.iter().map(|(key, _)| key.clone()).collect();
+        let places = self.memory.online(domain, &devices, self.kv.now());
+        let listings = rows.into_iter().zip(places).map(|((key, row), at)| {
+            let device = self.device(&key, domain.clone(), row)?;
+            Ok(DeviceListing { device, at })
+        });
+        listings.collect()
+    }
+
+    async fn device_count(&self, domain: &DomainName) -> Result<u64> {
+        self.kv.read(|snapshot| snapshot.count(&keys::devices(domain)))
+    }
+
+    async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> {
+        let name = name.filter(|name| !name.is_empty()).map(Into::into);
+        self.change(domain, key, |row| row.name = name).await
+    }
+
+    async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {
+        self.change(domain, key, move |row| row.category = category).await
+    }
+
+    async fn keep_work(&self, domain: &DomainName, key: &DeviceKey, work: &Work) -> Result<()> {
+        let work = work.clone();
+        let keep = move |row: &mut DeviceRow| {
+            if row.entered == work.entry {
+                row.work = work;
+            }
+        };
+        self.change(domain, key, keep).await.map(drop)
+    }
+
+    async fn ports(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Vec<Box<str>>>> {
+        let row: Option<DeviceRow> = self.kv.read(|snapshot| snapshot.get(&keys::device(domain, key)))?;
+        Ok(row.map(|row| {
+            let mut ports: Vec<Box<str>> = row.ports.into_iter().map(|(name, _)| name).collect();
+            ports.sort_unstable();
+            ports
+        }))
+    }
+
+    async fn remove_port(&self, domain: &DomainName, key: &DeviceKey, port: &str) -> Result<bool> {
+        let (place, port) = (keys::device(domain, key), port.to_owned());
+        self.kv
+            .write(move |tx| {
+                let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
+                let before = row.ports.len();
+                row.ports.retain(|(name, _)| **name != *port);
+                if row.ports.len() == before {
+                    return Ok(false);
+                }
+                tx.put(&place, &row, None)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn transfer(&self, from: &DomainName, entry: &Entry) -> Result<Entered> {
+        // The same once more, after a time-out.
+        if from != &entry.domain
+            && let Some(there) = self.find_device(&entry.key).await?
+            && there.domain == entry.domain
+            && there.password == entry.password
+        {
+            return Ok(Entered::In(Box::new(there)));
+        }
+        let (password, admin) = self.sealed(entry);
+        let (old, new) = (from.clone(), entry.clone());
+        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, password, admin)).await?;
+        if matches!(entered, Entered::In(_)) && from != &entry.domain {
+            self.memory.forget(from, &entry.key);
+        }
+        Ok(entered)
     }
 }
 
@@ -120,14 +200,14 @@ pub(super) fn drop_record(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey)
 
 impl Embedded {
     /// The two passwords of an entry.
-    pub(super) fn sealed(&self, entry: &Entry) -> (Sealed, Option<Sealed>) {
+    fn sealed(&self, entry: &Entry) -> (Sealed, Option<Sealed>) {
         let place = keys::device(&entry.domain, &entry.key);
         let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
         let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
         (sealed("password", &entry.password), admin)
     }
 
-    pub(super) fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
+    fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
         let place = keys::device(&domain, key);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
         Ok(Device {
@@ -146,5 +226,22 @@ impl Embedded {
             facts: row.facts,
             domain,
         })
+    }
+
+    /// Changes the record of a device. False if it is not of this domain.
+    async fn change(
+        &self,
+        domain: &DomainName,
+        key: &DeviceKey,
+        change: impl FnOnce(&mut DeviceRow) + Send + 'static,
+    ) -> Result<bool> {
+        let place = keys::device(domain, key);
+        let job = move |tx: &mut Tx<'_>| -> Outcome<bool> {
+            let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
+            change(&mut row);
+            tx.put(&place, &row, None)?;
+            Ok(true)
+        };
+        self.kv.write(job).await
     }
 }

@@ -8,7 +8,9 @@ use super::{Embedded, keys};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{Sealed, answer_hash, code_hash, from_json, open, seal, to_json};
-use crate::store::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered, Result};
+use crate::store::{
+    CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
+};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct ListingRow {
@@ -23,7 +25,7 @@ struct PhoneRow {
 }
 
 #[async_trait]
-impl Listings for Embedded {
+impl DirectoryRecords for Embedded {
     async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let hash = code_hash(&self.sealer, new.code);
         let url = Sealed(seal(&self.sealer, &keys::listing(&hash), "url", &Secret::new(new.url.as_str())));

@@ -1,15 +1,18 @@
 //! Domains and categories in the file.
 
 use async_trait::async_trait;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::codes::CodeRow;
+use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
-use super::{Embedded, keys};
+use super::{Embedded, jobs, keys};
 use crate::core::model::device::{Category, Domain};
 use crate::core::model::ids::{CategoryId, DomainId, DomainName};
-use crate::store::record::missing_categories;
-use crate::store::record::{Sealed, corrupt, open, seal};
-use crate::store::{Domains, NewDomain, Result};
+use crate::store::record::{Sealed, corrupt, missing_categories, open, seal};
+use crate::store::seal::Sealer;
+use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct DomainRow {
@@ -48,9 +51,52 @@ impl Domains for Embedded {
         domains.sort_by_key(|domain| domain.id.0);
         Ok(domains)
     }
+
+    async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        let (key, fresh, wanted) = (keys::domain(&new.name), self.fresh(new), new.categories.clone());
+        let made = self.kv.write(move |tx| {
+            let taken = tx.has(&key)?;
+            if taken { Ok(None) } else { ensure(tx, &key, fresh, &wanted).map(Some) }
+        });
+        made.await?.map(|row| self.opened(&new.name, row)).transpose()
+    }
+
+    async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
+        let (key, change, sealer) = (keys::domain(domain), change.clone(), self.sealer.clone());
+        let changed = self.kv.write(move |tx| {
+            let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(false) };
+            if !change.is_empty() {
+                apply(&mut row, &change, &key, &sealer);
+                tx.put(&key, &row, None)?;
+            }
+            Ok(true)
+        });
+        changed.await
+    }
+
+    async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| delete(tx, &domain)).await
+    }
+
+    async fn put_category(
+        &self,
+        domain: &DomainName,
+        id: Option<CategoryId>,
+        name: &str,
+        provisioning: bool,
+    ) -> Result<PutCategory> {
+        let (key, name) = (keys::domain(domain), Box::<str>::from(name));
+        self.kv.write(move |tx| put_category(tx, &key, id, name, provisioning)).await
+    }
+
+    async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted> {
+        let (domain, sealer) = (domain.clone(), self.sealer.clone());
+        self.kv.write(move |tx| delete_category(tx, &sealer, &domain, id)).await
+    }
 }
 
-pub(super) fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, bool)]) -> Outcome<DomainRow> {
+fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, bool)]) -> Outcome<DomainRow> {
     let there: Option<DomainRow> = tx.get(key)?;
     let known = there.is_some();
     let mut row = there.unwrap_or(fresh);
@@ -76,9 +122,95 @@ pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> Outcome<u64> {
     Ok(number)
 }
 
+fn apply(row: &mut DomainRow, change: &DomainChange, key: &str, sealer: &Sealer) {
+    row.revision += 1;
+    let fields = [
+        ("password", &change.password, &mut row.password),
+        ("admin", &change.admin_password, &mut row.admin),
+        ("token", &change.auto_token, &mut row.token),
+    ];
+    for (field, secret, place) in fields {
+        if let Some(secret) = secret {
+            *place = Sealed(seal(sealer, key, field, secret));
+        }
+    }
+    row.access.retain(|name| !change.access_lost.contains(name));
+    row.access.extend(change.access_gained.iter().cloned());
+    row.access.sort();
+    row.access.dedup();
+}
+
+fn delete(tx: &mut Tx<'_>, domain: &DomainName) -> Outcome<Deleted> {
+    let key = keys::domain(domain);
+    if !tx.has(&key)? {
+        return Ok(Deleted::Unknown);
+    }
+    if tx.any::<IgnoredAny>(&keys::device_rows(domain), |_| true)? {
+        return Ok(Deleted::InUse);
+    }
+    for (name, mut row) in tx.with_prefix::<DomainRow>(keys::DOMAIN)? {
+        if row.access.contains(domain) {
+            row.access.retain(|other| other != domain);
+            row.revision += 1;
+            tx.put(&format!("{}{name}", keys::DOMAIN), &row, None)?;
+        }
+    }
+    tx.remove_all(&keys::within(domain))?;
+    tx.remove(&key)?;
+    Ok(Deleted::Gone)
+}
+
+fn put_category(
+    tx: &mut Tx<'_>,
+    key: &str,
+    id: Option<CategoryId>,
+    name: Box<str>,
+    provisioning: bool,
+) -> Outcome<PutCategory> {
+    let Some(mut row) = tx.get::<DomainRow>(key)? else { return Ok(PutCategory::Unknown) };
+    let there = row.categories.iter().position(|category| Some(category.id) == id);
+    if id.is_some() && there.is_none() {
+        return Ok(PutCategory::Unknown);
+    }
+    if row.categories.iter().any(|category| category.name == name && Some(category.id) != id) {
+        return Ok(PutCategory::NameTaken);
+    }
+    let id = match id {
+        Some(id) => id,
+        None => CategoryId(next(tx, keys::SEQ_CATEGORY)?),
+    };
+    let category = Category { id, name, provisioning };
+    match there {
+        Some(place) => row.categories[place] = category.clone(),
+        None => row.categories.push(category.clone()),
+    }
+    row.revision += 1;
+    tx.put(key, &row, None)?;
+    Ok(PutCategory::Kept(category))
+}
+
+fn delete_category(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, id: CategoryId) -> Outcome<Deleted> {
+    let key = keys::domain(domain);
+    let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(Deleted::Unknown) };
+    if !row.categories.iter().any(|category| category.id == id) {
+        return Ok(Deleted::Unknown);
+    }
+    let jobs = jobs::open_all(sealer, domain, tx.with_prefix(&keys::jobs(domain))?)?;
+    let used = jobs.iter().any(|job| job.order.category == Some(id))
+        || tx.any::<DeviceRow>(&keys::device_rows(domain), |device| device.category == id)?
+        || tx.any::<CodeRow>(&keys::code_prefix(domain), |code| code.by.is_none() && code.about.category == id)?;
+    if used {
+        return Ok(Deleted::InUse);
+    }
+    row.categories.retain(|category| category.id != id);
+    row.revision += 1;
+    tx.put(&key, &row, None)?;
+    Ok(Deleted::Gone)
+}
+
 impl Embedded {
     /// The row of a new domain, as yet without number and categories.
-    pub(super) fn fresh(&self, new: &NewDomain) -> DomainRow {
+    fn fresh(&self, new: &NewDomain) -> DomainRow {
         let place = keys::domain(&new.name);
         let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
         DomainRow {
@@ -92,7 +224,7 @@ impl Embedded {
         }
     }
 
-    pub(super) fn opened(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
+    fn opened(&self, name: &DomainName, row: DomainRow) -> Result<Domain> {
         let place = keys::domain(name);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
         Ok(Domain {

@@ -62,7 +62,7 @@ fn enter_as(
     }
     let device_key = keys::device(&entry.domain, &entry.key);
     let known: Option<DeviceRow> = tx.get(&device_key)?;
-    let used = match entry.ticket {
+    let used = match entry.right {
         EntryRight::Code(code) => match claimable(tx, entry, code, known.as_ref())? {
             Some(row) => Some((code, row)),
             None => return Ok(Entered::CodeNotOpen),
@@ -92,7 +92,7 @@ fn enter_as(
     let row = DeviceRow {
         id,
         category: entry.category,
-        way: entry.ticket.way(),
+        way: entry.right.way(),
         password,
         tentative: true,
         admin,

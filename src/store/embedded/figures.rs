@@ -13,8 +13,8 @@ use crate::store::{Figures, Result, Totals};
 
 #[async_trait]
 impl Figures for Embedded {
-    async fn tell_members(&self, node: &NodeId, members: u64) -> Result<()> {
-        self.memory.tell_members(node, members);
+    async fn publish_member_count(&self, node: &NodeId, members: u64) -> Result<()> {
+        self.memory.set_member_count(node, members);
         Ok(())
     }
 
@@ -37,7 +37,7 @@ impl Figures for Embedded {
                 first_end.map(|end| Duration::from_millis((snapshot.now + KEEP_USED).0.saturating_sub(end)));
             Ok(totals)
         })?;
-        totals.online = self.memory.told_members(self.kv.now());
+        totals.online = self.memory.online_members(self.kv.now());
         Ok(totals)
     }
 }

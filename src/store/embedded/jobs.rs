@@ -1,15 +1,52 @@
-//! Jobs in the file. A job may hold passwords, so all of it is sealed.
+//! Jobs and build lists in the file. A job may contain passwords, so all of it is sealed.
+
+use async_trait::async_trait;
 
 use super::domains::{DomainRow, next};
-use super::keys;
 use super::kv::{Outcome, Tx};
+use super::{Embedded, keys};
 use crate::core::model::ids::{DomainName, JobId};
+use crate::core::policy::jobs::builds::BuildList;
 use crate::core::policy::jobs::{Job, JobSpec};
-use crate::store::Result;
 use crate::store::record::{Sealed, open_job, seal_job};
 use crate::store::seal::Sealer;
+use crate::store::{Jobs, Result};
 
-pub(super) fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec) -> Outcome<Option<Job>> {
+#[async_trait]
+impl Jobs for Embedded {
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
+        let (domain, order, sealer) = (domain.clone(), order.clone(), self.sealer.clone());
+        self.kv.write(move |tx| add(tx, &sealer, &domain, order)).await
+    }
+
+    async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
+        let sealed = self.kv.read(|snapshot| snapshot.with_prefix(&keys::jobs(domain)))?;
+        open_all(&self.sealer, domain, sealed)
+    }
+
+    async fn remove_job(&self, domain: &DomainName, id: JobId) -> Result<bool> {
+        let domain = domain.clone();
+        self.kv.write(move |tx| remove(tx, &domain, id)).await
+    }
+
+    async fn set_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
+        let (domain, builds) = (domain.clone(), builds.clone());
+        let set = self.kv.write(move |tx| {
+            let known = tx.has(&keys::domain(&domain))?;
+            if known {
+                tx.put(&keys::builds(&domain), &builds, None)?;
+            }
+            Ok(known)
+        });
+        set.await
+    }
+
+    async fn builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
+        self.kv.read(|snapshot| snapshot.get(&keys::builds(domain)))
+    }
+}
+
+fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec) -> Outcome<Option<Job>> {
     let key = keys::domain(domain);
     let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(None) };
     if order.category.is_some_and(|id| !row.categories.iter().any(|category| category.id == id)) {
@@ -23,7 +60,7 @@ pub(super) fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: 
     Ok(Some(job))
 }
 
-pub(super) fn remove(tx: &mut Tx<'_>, domain: &DomainName, id: JobId) -> Outcome<bool> {
+fn remove(tx: &mut Tx<'_>, domain: &DomainName, id: JobId) -> Outcome<bool> {
     let (key, place) = (keys::domain(domain), keys::job(domain, id));
     let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(false) };
     let there = tx.has(&place)?;

@@ -4,39 +4,40 @@
 //! of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
-mod codebook;
+mod audit_log;
+mod bus;
 mod codes;
 mod devices;
 mod directory;
 mod domains;
 mod entry;
 mod figures;
-mod fleet;
 mod jobs;
 mod keys;
 mod kv;
 mod locks;
 mod mailbox;
+mod offers;
 mod presence;
-mod tenancy;
+mod rollouts;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
 mod users_role;
+mod web_sessions;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
 
 use self::presence::Memory;
 use self::writer::Kv;
 use super::fanout::Fanout;
 use super::record::key_check;
 use super::seal::Sealer;
-use super::{Bus, Result, Signal, Store};
+use super::{Result, Store};
 use crate::core::model::time::UnixMillis;
 use crate::store::connect::{OpenError, reason};
 
@@ -83,18 +84,6 @@ impl Embedded {
             None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
         }
         Ok(Self { kv, sealer, memory: Memory::default(), held: locks::Held::default(), fanout: Fanout::default() })
-    }
-}
-
-#[async_trait]
-impl Bus for Embedded {
-    async fn publish(&self, signal: &Signal) -> Result<()> {
-        self.fanout.tell(signal);
-        Ok(())
-    }
-
-    fn subscribe(&self) -> mpsc::Receiver<Signal> {
-        self.fanout.subscribe()
     }
 }
 

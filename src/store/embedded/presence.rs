@@ -19,7 +19,7 @@ struct State {
     unassigned_devices: HashMap<DeviceKey, Whereabouts>,
     nodes: HashMap<NodeId, UnixMillis>,
     /// How many members each node says that it has.
-    told: HashMap<NodeId, u64>,
+    member_counts: HashMap<NodeId, u64>,
     /// Who delivers a notice, and until when nobody else may.
     notices: HashMap<(DomainName, Code), (NodeId, UnixMillis)>,
 }
@@ -74,14 +74,14 @@ impl Memory {
         state.unassigned_devices.get(key).filter(|at| state.alive(&at.node, now)).cloned()
     }
 
-    pub fn tell_members(&self, node: &NodeId, members: u64) {
-        self.lock().told.insert(node.clone(), members);
+    pub fn set_member_count(&self, node: &NodeId, members: u64) {
+        self.lock().member_counts.insert(node.clone(), members);
     }
 
     /// The members of all living nodes.
-    pub fn told_members(&self, now: UnixMillis) -> u64 {
+    pub fn online_members(&self, now: UnixMillis) -> u64 {
         let state = self.lock();
-        state.told.iter().filter(|(node, _)| state.alive(node, now)).map(|(_, members)| members).sum()
+        state.member_counts.iter().filter(|(node, _)| state.alive(node, now)).map(|(_, members)| members).sum()
     }
 
     /// Takes a notice for `node`, if neither its holder nor who took it before is another live node.
@@ -134,7 +134,7 @@ impl Presence for Embedded {
     async fn end_lease(&self, node: &NodeId) -> Result<()> {
         let mut state = self.memory.lock();
         state.nodes.remove(node);
-        state.told.remove(node);
+        state.member_counts.remove(node);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::store::{Result, Timelines};
 
 #[async_trait]
 impl Timelines for Embedded {
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
+    async fn append_step(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         let places: Vec<String> = subjects.iter().map(|subject| keys::timeline(domain, subject)).collect();
         let event = event.clone();
         self.kv.write(move |tx| places.iter().try_for_each(|place| add(tx, place, &event))).await

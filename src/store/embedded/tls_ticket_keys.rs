@@ -10,7 +10,7 @@ use super::{Embedded, keys};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::Sealed;
 use crate::store::tls_ticket_keys::{open_key, seal_key};
-use crate::store::{Result, TicketKey, TicketKeys};
+use crate::store::{Result, TicketKey, TlsTicketKeys};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct KeyRow {
@@ -19,7 +19,7 @@ struct KeyRow {
 }
 
 #[async_trait]
-impl TicketKeys for Embedded {
+impl TlsTicketKeys for Embedded {
     async fn ticket_keys(&self, fresh: &TicketKey, rotate: Duration, keep: Duration) -> Result<Vec<TicketKey>> {
         // Asked again and again, and there is nothing to write most of the time.
         let there: Option<Vec<KeyRow>> = self.kv.read(|snapshot| snapshot.get(keys::TICKETS))?;

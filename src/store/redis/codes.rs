@@ -1,4 +1,7 @@
 //! Codes on Redis. The record decides; the pointer only leads from a code to the domain that has the record.
+//!
+//! The list of codes is an index by time of issue. It does not know when a record ends: a member without a record is skipped,
+//! and removed from the index when a page of the list meets it.
 
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
@@ -6,12 +9,20 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::{CodeState, IssuedCode, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::time::UnixMillis;
 use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
-use crate::store::{CodeRecord, Codes, PutCode, Result};
+use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 
 static PUT: LazyScript = script!("put_code");
+
 static HOLD: LazyScript = script!("hold_code");
+
+static REVOKE: LazyScript = script!("revoke_code");
+
 static DELETE_IF: LazyScript = script!("delete_if");
+
+/// Members of the index that are read together.
+const PAGE: usize = 1000;
 
 #[async_trait]
 impl Codes for Redis {
@@ -39,6 +50,42 @@ impl Codes for Redis {
         let mut script = HOLD.key(keys::code(domain, code));
         script.key(keys::mail(domain, code)).arg(node.as_str());
         self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn codes(
+        &self,
+        domain: &DomainName,
+        before: Option<(UnixMillis, Code)>,
+        limit: usize,
+    ) -> Result<Vec<CodeListing>> {
+        // Each step has the deadline, not the whole: many that have ended may be in the way.
+        let (mut found, mut next) = (Vec::new(), before);
+        while found.len() < limit {
+            let page = self.line.timed(self.code_page(domain, next, limit - found.len())).await?;
+            found.extend(page.listings);
+            match page.next {
+                Some(position) => next = Some(position),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
+        let mut script = REVOKE.key(keys::code(domain, code));
+        for kind in keys::KINDS {
+            script.key(keys::open(domain, kind));
+        }
+        script.key(keys::codes(domain)).arg(code.expose());
+        let revoke = async {
+            let revoked: bool = self.line.eval_once(&script).await?;
+            if revoked {
+                // A pointer that leads nowhere does no harm and ends by its time.
+                let _ = self.delete_if(&keys::pointer(code), domain.as_str()).await;
+            }
+            Ok(revoked)
+        };
+        self.line.timed(revoke).await
     }
 }
 
@@ -99,6 +146,43 @@ impl Redis {
         let records: Vec<Fields> = self.line.ask_all(&pipeline).await?;
         codes.iter().zip(records).map(|(code, fields)| issued(domain, *code, fields)).collect()
     }
+
+    async fn code_page(&self, domain: &DomainName, before: Option<(UnixMillis, Code)>, limit: usize) -> Result<Page> {
+        let index = keys::codes(domain);
+        let highest = before.map_or("+inf".to_owned(), |(issued, _)| issued.0.to_string());
+        let size = limit.clamp(1, PAGE);
+        let (mut offset, mut members) = (0, Vec::new());
+        let mut more = true;
+        // Those of the same millisecond that were listed before have to be passed over.
+        while more && members.len() < size {
+            let mut range = cmd("ZRANGE");
+            range.arg(&index).arg(&highest).arg("-inf").arg("BYSCORE").arg("REV");
+            range.arg("LIMIT").arg(offset).arg(size).arg("WITHSCORES");
+            let part: Vec<(String, u64)> = self.line.ask(&range).await?;
+            (offset, more) = (offset + part.len(), part.len() == size);
+            let codes = part.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?)));
+            members.extend(codes.filter(|position| before.is_none_or(|before| *position < before)));
+        }
+        members.truncate(size);
+        let next = members.last().copied().filter(|_| more);
+        let codes: Vec<Code> = members.iter().map(|(_, code)| *code).collect();
+        let records = self.read_codes(domain, &codes).await?;
+        let gone: Vec<&str> =
+            codes.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(code, _)| code.expose()).collect();
+        if !gone.is_empty() {
+            // They are not listed whether or not this works.
+            let _ = self.line.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
+        }
+        let listings = members.iter().zip(records);
+        let listings = listings.filter_map(|((issued, _), code)| Some(CodeListing { code: code?, issued: *issued }));
+        Ok(Page { listings: listings.collect(), next })
+    }
+}
+
+/// Some listings, and where to go on if there may be more.
+struct Page {
+    listings: Vec<CodeListing>,
+    next: Option<(UnixMillis, Code)>,
 }
 
 /// What is read of a code: about, holder, by, port.

@@ -7,7 +7,9 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{answer_hash, code_hash, from_json, open, seal, to_json};
-use crate::store::{CODE_SPENT, CONTACT_KEPT, Contact, Listed, Listings, NewListing, REMEMBERED, Remembered, Result};
+use crate::store::{
+    CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
+};
 
 static LIST: LazyScript = script!("list");
 static UNLIST: LazyScript = script!("unlist");
@@ -15,7 +17,7 @@ static CONTACT: LazyScript = script!("contact");
 static OPEN: LazyScript = script!("count_open");
 
 #[async_trait]
-impl Listings for Redis {
+impl DirectoryRecords for Redis {
     async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let hash = code_hash(&self.sealer, new.code);
         let listing = keys::listing(&hash);

@@ -1,25 +1,43 @@
 //! Domains and categories on Redis.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use ::redis::{ScriptInvocation, cmd};
+use ::redis::{ScriptInvocation, cmd, pipe};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::device::{Category, Domain};
-use crate::core::model::ids::{CategoryId, DomainId, DomainName, Secret};
-use crate::store::record::missing_categories;
-use crate::store::record::{corrupt, from_json, open, seal, to_json};
-use crate::store::{Domains, NewDomain, Result};
+use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainId, DomainName, Secret};
+use crate::store::record::{corrupt, from_json, missing_categories, open, seal, to_json};
+use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
 
 static NUMBER: LazyScript = script!("domain_number");
+
 static ENSURE: LazyScript = script!("domain_ensure");
 
+static CREATE: LazyScript = script!("domain_create");
+
+static CHANGE: LazyScript = script!("domain_change");
+
+static DELETE: LazyScript = script!("domain_delete");
+
+static FORGET: LazyScript = script!("domain_forget");
+
+static PUT_CATEGORY: LazyScript = script!("category_put");
+
+static DELETE_CATEGORY: LazyScript = script!("category_delete");
+
 /// In front of the name of a category, to make the name of its field.
-pub(super) const CATEGORY: &str = "cat:";
+const CATEGORY: &str = "cat:";
 
 /// In front of the name of a domain that has given this one access.
-pub(super) const ACCESS: &str = "access:";
+const ACCESS: &str = "access:";
+
+/// Devices, codes or keys that are looked at in one step.
+const PAGE: usize = 1000;
+
+/// How often something else of the domain may change under our hands before we give up.
+const TRIES: u32 = 5;
 
 #[async_trait]
 impl Domains for Redis {
@@ -34,6 +52,91 @@ impl Domains for Redis {
     async fn domains(&self) -> Result<Vec<Domain>> {
         self.line.timed(self.all_domains()).await
     }
+
+    async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        self.line.timed(self.create(new)).await
+    }
+
+    async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
+        self.line.timed(self.change(domain, change)).await
+    }
+
+    async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted> {
+        // Cleaning up looks at every key there is, so the deadline is one for each step and not for all of them.
+        let number: Option<u64> = self.line.timed(self.number_of(domain)).await?;
+        let Some(number) = number else { return Ok(Deleted::Unknown) };
+        let mut script = DELETE.key(keys::domain(domain));
+        script.key(keys::devices(domain)).key(keys::jobs(domain)).key(keys::builds(domain));
+        for kind in keys::KINDS {
+            script.key(keys::open(domain, kind));
+        }
+        script.arg(keys::code_prefix(domain));
+        // Without the record of the domain an earlier attempt broke off behind this step: it is completed now.
+        let outcome: String = self.line.timed(self.line.eval(&script)).await?;
+        if outcome == "used" {
+            return Ok(Deleted::InUse);
+        }
+        self.sweep(domain).await?;
+        for other in self.line.timed(self.all_domains()).await? {
+            if other.access_to.contains(domain) {
+                let lost = DomainChange { access_lost: vec![domain.clone()], ..DomainChange::default() };
+                self.change_domain(&other.name, &lost).await?;
+            }
+        }
+        // Last, because it is what leads to the rest.
+        let mut forget = FORGET.key(keys::DOMAINS);
+        forget.arg(domain.as_str()).arg(number);
+        self.line.timed(self.line.eval::<()>(&forget)).await?;
+        Ok(Deleted::Gone)
+    }
+
+    async fn put_category(
+        &self,
+        domain: &DomainName,
+        id: Option<CategoryId>,
+        name: &str,
+        provisioning: bool,
+    ) -> Result<PutCategory> {
+        self.line
+            .timed(async {
+                let number = match id {
+                    Some(id) => id.0,
+                    None => self.line.ask(cmd("INCR").arg(keys::SEQ_CATEGORY)).await?,
+                };
+                let category = Category { id: CategoryId(number), name: name.into(), provisioning };
+                let mut script = PUT_CATEGORY.key(keys::domain(domain));
+                script.arg(number).arg(field(name)).arg(to_json(&category)).arg(u8::from(id.is_none()));
+                let outcome: String = self.line.eval(&script).await?;
+                Ok(match outcome.as_str() {
+                    "kept" => PutCategory::Kept(category),
+                    "taken" => PutCategory::NameTaken,
+                    _ => PutCategory::Unknown,
+                })
+            })
+            .await
+    }
+
+    async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted> {
+        if self.category_in_use(domain, id).await? {
+            return Ok(Deleted::InUse);
+        }
+        let category = match self.line.timed(self.take_category(domain, id)).await? {
+            Ok(category) => category,
+            Err(there) => return Ok(there),
+        };
+        // A device may have entered, or a code been issued, between the look and the deed; from here on nobody can.
+        if !self.category_in_use(domain, id).await? {
+            return Ok(Deleted::Gone);
+        }
+        let mut script = PUT_CATEGORY.key(keys::domain(domain));
+        script.arg(id.0).arg(field(&category.name)).arg(to_json(&category)).arg(1);
+        self.line.timed(self.line.eval::<()>(&script)).await?;
+        Ok(Deleted::InUse)
+    }
+}
+
+fn field(category: &str) -> String {
+    format!("{CATEGORY}{category}")
 }
 
 impl Redis {
@@ -64,19 +167,19 @@ impl Redis {
     }
 
     /// Enters a name into the list of domains, with a number that no domain has had.
-    pub(super) async fn next_domain(&self, name: &DomainName) -> Result<u64> {
+    async fn next_domain(&self, name: &DomainName) -> Result<u64> {
         self.line.eval(NUMBER.key(keys::DOMAINS).arg(name.as_str())).await
     }
 
     /// Adds the sealed settings of a new domain, each behind the name of its field.
-    pub(super) fn add_settings(&self, script: &mut ScriptInvocation<'_>, key: &str, new: &NewDomain) {
+    fn add_settings(&self, script: &mut ScriptInvocation<'_>, key: &str, new: &NewDomain) {
         for (field, secret) in [("password", &new.password), ("admin", &new.admin_password), ("token", &new.auto_token)]
         {
             script.arg(field).arg(seal(&self.sealer, key, field, secret));
         }
     }
 
-    pub(super) async fn all_domains(&self) -> Result<Vec<Domain>> {
+    async fn all_domains(&self) -> Result<Vec<Domain>> {
         let numbers: HashMap<String, u64> = self.line.ask(cmd("HGETALL").arg(keys::DOMAINS)).await?;
         // The field with the numbers given so far is no name.
         let names = numbers.into_keys().filter_map(|name| DomainName::parse(&name).ok());
@@ -86,7 +189,7 @@ impl Redis {
         Ok(domains)
     }
 
-    pub(super) async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+    async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
         let key = keys::domain(name);
         let fields: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&key)).await?;
         if fields.is_empty() {
@@ -117,5 +220,144 @@ impl Redis {
             revision: fields.get("revision").map(|revision| from_json(&key, revision)).transpose()?.unwrap_or_default(),
             categories,
         }))
+    }
+
+    async fn create(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        if self.read_domain(&new.name).await?.is_some() {
+            return Ok(None);
+        }
+        let key = keys::domain(&new.name);
+        let number = self.next_domain(&new.name).await?;
+        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(new.categories.len())).await?;
+        let mut script = CREATE.key(&key);
+        script.arg(number);
+        self.add_settings(&mut script, &key, new);
+        for ((name, provisioning), id) in new.categories.iter().zip(last + 1 - new.categories.len() as u64..) {
+            let category = Category { id: CategoryId(id), name: name.clone(), provisioning: *provisioning };
+            script.arg(field(name)).arg(to_json(&category));
+        }
+        if !self.line.eval::<bool>(&script).await? {
+            return Ok(None);
+        }
+        self.read_domain(&new.name).await
+    }
+
+    async fn change(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
+        let key = keys::domain(domain);
+        if change.is_empty() {
+            return self.line.ask(cmd("EXISTS").arg(&key)).await;
+        }
+        let secrets =
+            [("password", &change.password), ("admin", &change.admin_password), ("token", &change.auto_token)];
+        let secrets = secrets.into_iter().filter_map(|(field, secret)| Some((field, secret.as_ref()?)));
+        let mut set: Vec<(String, Vec<u8>)> =
+            secrets.map(|(field, secret)| (field.into(), seal(&self.sealer, &key, field, secret))).collect();
+        set.extend(change.access_gained.iter().map(|name| (format!("{ACCESS}{name}"), b"1".to_vec())));
+        let mut script = CHANGE.key(&key);
+        script.arg(set.len());
+        for (field, value) in set {
+            script.arg(field).arg(value);
+        }
+        for name in &change.access_lost {
+            script.arg(format!("{ACCESS}{name}"));
+        }
+        self.line.eval(&script).await
+    }
+
+    async fn number_of(&self, domain: &DomainName) -> Result<Option<u64>> {
+        self.line.ask(cmd("HGET").arg(keys::DOMAINS).arg(domain.as_str())).await
+    }
+
+    /// Removes every key of a deleted domain. One of the same name that is made meanwhile keeps what it is, and its devices.
+    async fn sweep(&self, domain: &DomainName) -> Result<()> {
+        let keep: HashSet<String> =
+            [keys::domain(domain), keys::jobs(domain), keys::builds(domain), keys::devices(domain)].into();
+        let (pattern, devices) = (keys::all_of(domain), keys::device_records(domain));
+        let mut cursor = 0_u64;
+        loop {
+            let scan = cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(PAGE).take();
+            let (next, found): (u64, Vec<String>) = self.line.timed(self.line.ask(&scan)).await?;
+            let gone: Vec<_> =
+                found.into_iter().filter(|key| !keep.contains(key) && !key.starts_with(&devices)).collect();
+            if !gone.is_empty() {
+                self.line.timed(self.line.ask::<()>(cmd("UNLINK").arg(gone))).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a category away that no job belongs to: what it was, or why it is still there.
+    async fn take_category(
+        &self,
+        domain: &DomainName,
+        id: CategoryId,
+    ) -> Result<std::result::Result<Category, Deleted>> {
+        for _ in 0..TRIES {
+            let Some(known) = self.read_domain(domain).await? else { return Ok(Err(Deleted::Unknown)) };
+            let category = known.categories.into_iter().find(|category| category.id == id);
+            let Some(category) = category else { return Ok(Err(Deleted::Unknown)) };
+            if self.read_jobs(domain).await?.iter().any(|job| job.order.category == Some(id)) {
+                return Ok(Err(Deleted::InUse));
+            }
+            let mut script = DELETE_CATEGORY.key(keys::domain(domain));
+            script.arg(field(&category.name)).arg(known.revision);
+            if self.line.eval_once(&script).await? {
+                return Ok(Ok(category));
+            }
+        }
+        Err(StoreError::Unavailable("the domain is being changed by others too".into()))
+    }
+
+    /// Whether a device or an open code belongs to a category. Looks at all of them, in pages.
+    async fn category_in_use(&self, domain: &DomainName, id: CategoryId) -> Result<bool> {
+        let devices = |key: &str| Some(keys::device(domain, &DeviceKey::parse(key).ok()?));
+        let codes = |code: &str| Some(keys::code(domain, Code::parse(code).ok()?));
+        let of_device = id.0.to_string();
+        let device_is = |category: &str| category == of_device;
+        if self.any_in(&keys::devices(domain), devices, "category", device_is).await? {
+            return Ok(true);
+        }
+        let code_is = |about: &str| {
+            serde_json::from_str::<HashMap<String, serde_json::Value>>(about)
+                .is_ok_and(|about| about.get("category").and_then(serde_json::Value::as_u64) == Some(id.0))
+        };
+        for kind in keys::KINDS {
+            if self.any_in(&keys::open(domain, kind), codes, "about", code_is).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether `wanted` holds for a field of any record whose name is in an index.
+    async fn any_in(
+        &self,
+        index: &str,
+        place: impl Fn(&str) -> Option<String>,
+        field: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<bool> {
+        let mut cursor = 0_u64;
+        loop {
+            let scan = cmd("ZSCAN").arg(index).arg(cursor).arg("COUNT").arg(PAGE).take();
+            let (next, found): (u64, Vec<(String, f64)>) = self.line.timed(self.line.ask(&scan)).await?;
+            let mut reads = pipe();
+            for key in found.iter().filter_map(|(member, _)| place(member)) {
+                reads.hget(key, field);
+            }
+            if !reads.is_empty() {
+                let values: Vec<Option<String>> = self.line.timed(self.line.ask_all(&reads)).await?;
+                if values.iter().flatten().any(|value| wanted(value)) {
+                    return Ok(true);
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(false);
+            }
+        }
     }
 }

@@ -11,7 +11,6 @@ use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
-use crate::core::protocol::sysclient::auth::hex;
 use crate::store::record::{from_json, seal, to_json};
 use crate::store::{Entered, Entry, EntryRight, Result, StoreError};
 
@@ -59,7 +58,7 @@ impl Record {
             key: entry.key.clone(),
             domain: entry.domain.clone(),
             category: entry.category,
-            way: entry.ticket.way(),
+            way: entry.right.way(),
             password: entry.password.clone(),
             tentative: true,
             admin_password: entry.admin_password.clone(),
@@ -75,7 +74,7 @@ impl Record {
 
 impl Entry {
     const fn code(&self) -> Option<Code> {
-        match self.ticket {
+        match self.right {
             EntryRight::Code(code) => Some(code),
             EntryRight::Auto | EntryRight::Manual => None,
         }
@@ -132,7 +131,7 @@ impl Redis {
         Writing {
             entry,
             id,
-            mark: hex(&mark),
+            mark: hex::encode(mark),
             password: seal(&self.sealer, &device, "password", &entry.password),
             admin: admin.map(|secret| seal(&self.sealer, &device, "admin", secret)).unwrap_or_default(),
         }
@@ -158,7 +157,7 @@ impl Redis {
                 script.key(keys::code(&entry.domain, other)).key(keys::mail(&entry.domain, other));
                 script.key(keys::mailbox(&entry.domain));
             }
-            script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.ticket.way()));
+            script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.right.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(expose(code.as_ref())).arg(expose(other.as_ref())).arg(millis(KEEP_USED));
             let (outcome, id, entered, name, work): Answer = self.line.eval(&script).await?;

@@ -22,7 +22,7 @@ const TOLD: Duration = Duration::from_secs(3600);
 
 #[async_trait]
 impl Figures for Redis {
-    async fn tell_members(&self, node: &NodeId, members: u64) -> Result<()> {
+    async fn publish_member_count(&self, node: &NodeId, members: u64) -> Result<()> {
         let mut tell = pipe();
         tell.cmd("HSET").arg(keys::MEMBERS).arg(node.as_str()).arg(members);
         tell.cmd("PEXPIRE").arg(keys::MEMBERS).arg(millis(TOLD));

@@ -1,22 +1,54 @@
-//! Jobs and build lists on Redis. A job may hold passwords, so all of it is sealed.
+//! Jobs and build lists on Redis. A job may contain passwords, so all of it is sealed.
 
 use std::collections::HashMap;
 
 use ::redis::cmd;
+use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::ids::{DomainName, JobId};
 use crate::core::policy::jobs::builds::BuildList;
 use crate::core::policy::jobs::{Job, JobSpec};
-use crate::store::Result;
 use crate::store::record::{from_json, open_job, seal_job, to_json};
+use crate::store::{Jobs, Result};
 
 static ADD: LazyScript = script!("job_add");
+
 static REMOVE: LazyScript = script!("job_remove");
+
 static SET_BUILDS: LazyScript = script!("builds_set");
 
+#[async_trait]
+impl Jobs for Redis {
+    async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
+        self.line.timed(self.add_job_whole(domain, order)).await
+    }
+
+    async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
+        self.line.timed(self.read_jobs(domain)).await
+    }
+
+    async fn remove_job(&self, domain: &DomainName, id: JobId) -> Result<bool> {
+        let mut script = REMOVE.key(keys::domain(domain));
+        script.key(keys::jobs(domain)).arg(id.0);
+        self.line.timed(self.line.eval_once(&script)).await
+    }
+
+    async fn set_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
+        let mut script = SET_BUILDS.key(keys::domain(domain));
+        script.key(keys::builds(domain)).arg(to_json(builds));
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
+        let place = keys::builds(domain);
+        let json: Option<Vec<u8>> = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
+        json.map(|json| from_json(&place, &json)).transpose()
+    }
+}
+
 impl Redis {
-    pub(super) async fn add_job_whole(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
+    async fn add_job_whole(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         let place = keys::jobs(domain);
         let id: u64 = self.line.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
         let job = Job { id: JobId(id), created: self.server_time().await?, order: order.clone() };
@@ -33,23 +65,5 @@ impl Redis {
             sealed.iter().map(|(id, bytes)| open_job(&self.sealer, &place, id, bytes)).collect::<Result<Vec<Job>>>()?;
         jobs.sort_by_key(|job| job.id);
         Ok(jobs)
-    }
-
-    pub(super) async fn remove_job_of(&self, domain: &DomainName, id: JobId) -> Result<bool> {
-        let mut script = REMOVE.key(keys::domain(domain));
-        script.key(keys::jobs(domain)).arg(id.0);
-        self.line.eval_once(&script).await
-    }
-
-    pub(super) async fn write_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
-        let mut script = SET_BUILDS.key(keys::domain(domain));
-        script.key(keys::builds(domain)).arg(to_json(builds));
-        self.line.eval(&script).await
-    }
-
-    pub(super) async fn read_builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
-        let place = keys::builds(domain);
-        let json: Option<Vec<u8>> = self.line.ask(cmd("GET").arg(&place)).await?;
-        json.map(|json| from_json(&place, &json)).transpose()
     }
 }

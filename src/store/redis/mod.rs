@@ -5,9 +5,9 @@
 //! for one, the connection is to one server.
 
 mod accounts;
+mod audit_log;
 mod batch;
 mod bus;
-mod codebook;
 mod codes;
 mod connection;
 mod devices;
@@ -15,7 +15,6 @@ mod directory;
 mod domains;
 mod entry;
 mod figures;
-mod fleet;
 mod jobs;
 mod keys;
 mod locks;
@@ -24,12 +23,13 @@ mod offers;
 mod owner;
 mod presence;
 mod records;
-mod tenancy;
+mod rollouts;
 mod timelines;
 mod tls_ticket_keys;
 mod transfer;
 mod unassigned;
 mod users_role;
+mod web_sessions;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,26 +1,42 @@
-//! What domains offer each other: one key per offer, which ends by itself, and an index by end.
+//! Offers on Redis: one key per offer, which ends by itself, and an index by end.
 
 use std::time::Duration;
 
 use ::redis::cmd;
+use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::store::record::corrupt;
-use crate::store::{Offer, Result};
+use crate::store::{Offer, Offers, Result};
 
 static OFFER: LazyScript = script!("offer");
+
 static OFFERED: LazyScript = script!("offered");
+
 static END_OFFER: LazyScript = script!("end_offer");
 
-impl Redis {
-    pub(super) async fn keep_offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
+#[async_trait]
+impl Offers for Redis {
+    async fn offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
         let mut script = OFFER.key(keys::offer(to, &offer.key));
         script.key(keys::offers(to)).arg(offer.key.as_str()).arg(offer.from.as_str()).arg(millis(keep));
-        self.line.eval(&script).await
+        self.line.timed(self.line.eval(&script)).await
     }
 
-    pub(super) async fn read_offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
+    async fn offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
+        self.line.timed(self.read_offers(to)).await
+    }
+
+    async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {
+        let mut script = END_OFFER.key(keys::offer(to, key));
+        script.key(keys::offers(to)).arg(key.as_str());
+        self.line.timed(self.line.eval_once(&script)).await
+    }
+}
+
+impl Redis {
+    async fn read_offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
         let index = keys::offers(to);
         let found: Vec<String> = self.line.eval(&OFFERED.key(&index)).await?;
         let devices: Vec<DeviceKey> = found.iter().filter_map(|key| DeviceKey::parse(key).ok()).collect();
@@ -37,11 +53,5 @@ impl Redis {
             Some(from.map(|from| Offer { key, from }))
         });
         offers.collect()
-    }
-
-    pub(super) async fn drop_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {
-        let mut script = END_OFFER.key(keys::offer(to, key));
-        script.key(keys::offers(to)).arg(key.as_str());
-        self.line.eval_once(&script).await
     }
 }

@@ -18,7 +18,7 @@ const TOGETHER: usize = 250;
 
 #[async_trait]
 impl Timelines for Redis {
-    async fn note(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
+    async fn append_step(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         let event = to_json(event);
         for subjects in subjects.chunks(TOGETHER) {
             let mut script = NOTE.arg(&event);

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::store::tls_ticket_keys::{open_key, seal_key};
-use crate::store::{Result, TicketKey, TicketKeys};
+use crate::store::{Result, TicketKey, TlsTicketKeys};
 
 static TICKET_KEYS: LazyScript = script!("ticket_keys");
 
 #[async_trait]
-impl TicketKeys for Redis {
+impl TlsTicketKeys for Redis {
     async fn ticket_keys(&self, fresh: &TicketKey, rotate: Duration, keep: Duration) -> Result<Vec<TicketKey>> {
         let place = keys::TICKETS;
         let mut script = TICKET_KEYS.key(place);

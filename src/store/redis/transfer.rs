@@ -3,7 +3,7 @@
 //! Steps: what is owed to Users of the old domain is posted there; the record is written in the new one, where nobody sees it
 //! as long as the device belongs to the other; the ownership changes hands, and that is the move; the old record is dropped.
 //! Each step may run twice. A process that dies before the third has moved nothing, one that dies after it leaves a record
-//! that nobody sees either; lists pass it over and clean it up (`fleet.rs`).
+//! that nobody sees either; lists pass it over and clean it up (`devices.rs`).
 
 use super::entry::Written;
 use super::{LazyScript, Redis, keys, script};

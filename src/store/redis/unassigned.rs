@@ -7,17 +7,21 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::{ScriptInvocation, cmd, pipe};
+use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, presence, script};
 use crate::core::model::device::{Facts, UnassignedDevice};
 use crate::core::model::ids::{DeviceId, DeviceKey};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, to_json};
-use crate::store::{Result, UnassignedListing, Whereabouts};
+use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
 
 static RECORD: LazyScript = script!("record_stranger");
+
 static ATTACH: LazyScript = script!("attach_stranger");
+
 static FORGET: LazyScript = script!("forget_stranger");
+
 static COUNT: LazyScript = script!("count_open");
 
 /// The fields of a record.
@@ -29,8 +33,44 @@ fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
     call
 }
 
+#[async_trait]
+impl UnassignedDevices for Redis {
+    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+        self.line.timed(self.record_unassigned_device(key, facts, keep)).await
+    }
+
+    async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
+        self.line.timed(self.list_unassigned(after, limit)).await
+    }
+
+    async fn unassigned_count(&self) -> Result<u64> {
+        self.line.timed(self.line.eval(&COUNT.key(keys::UNASSIGNED_ENDS))).await
+    }
+
+    async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
+        let mut script = about(&ATTACH, key);
+        script.arg(presence::write(at)).arg(millis(keep));
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
+        let mut script = presence::DETACH.key(keys::UNASSIGNED_PRESENCE);
+        script.arg(key.as_str()).arg(presence::write(at));
+        self.line.timed(self.line.eval(&script)).await
+    }
+
+    async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>> {
+        let found = self.line.timed(self.watch_unassigned(std::slice::from_ref(key))).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool> {
+        self.line.timed(self.drop_unassigned(key)).await
+    }
+}
+
 impl Redis {
-    pub(super) async fn record_unassigned_device(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+    async fn record_unassigned_device(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
         let known: bool = self.line.ask(cmd("EXISTS").arg(keys::unassigned_device(key))).await?;
         // Drawn only for a new one; should the record end at this moment, it is drawn by the repetition below.
         let id = if known { 0 } else { self.next_device().await? };
@@ -47,28 +87,12 @@ impl Redis {
         self.line.eval(&script).await
     }
 
-    pub(super) async fn hold_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
-        let mut script = about(&ATTACH, key);
-        script.arg(presence::write(at)).arg(millis(keep));
-        self.line.eval(&script).await
-    }
-
-    pub(super) async fn release_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        let mut script = presence::DETACH.key(keys::UNASSIGNED_PRESENCE);
-        script.arg(key.as_str()).arg(presence::write(at));
-        self.line.eval(&script).await
-    }
-
     pub(super) async fn drop_unassigned(&self, key: &DeviceKey) -> Result<bool> {
         self.line.eval_once(&about(&FORGET, key)).await
     }
 
-    pub(super) async fn count_unassigned(&self) -> Result<u64> {
-        self.line.eval(&COUNT.key(keys::UNASSIGNED_ENDS)).await
-    }
-
     /// The next `limit` unassigned devices. What has ended or entered a domain meanwhile is passed over.
-    pub(super) async fn list_unassigned(&self, mut after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
+    async fn list_unassigned(&self, mut after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
         let mut found = Vec::new();
         while found.len() < limit {
             let wanted = limit - found.len();
@@ -85,7 +109,7 @@ impl Redis {
         Ok(found)
     }
 
-    pub(super) async fn watch_unassigned(&self, devices: &[DeviceKey]) -> Result<Vec<UnassignedListing>> {
+    async fn watch_unassigned(&self, devices: &[DeviceKey]) -> Result<Vec<UnassignedListing>> {
         let (mut records, mut places) = (pipe(), cmd("HMGET"));
         places.arg(keys::UNASSIGNED_PRESENCE);
         for key in devices {

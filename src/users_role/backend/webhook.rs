@@ -21,7 +21,6 @@ use crate::clock;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::model::root_cause::innermost;
 use crate::core::model::users_role::{EntryOrder, Person, PersonId, PhoneApp, Trouble, UserPage, UserQuery};
-use crate::core::protocol::sysclient::auth::hex;
 use crate::users_role::TlsError;
 use crate::users_role::backend::user_list::UserList;
 
@@ -63,7 +62,7 @@ pub fn signature(secret: &Secret, time: u64, body: &[u8]) -> String {
     mac.update(time.to_string().as_bytes());
     mac.update(b".");
     mac.update(body);
-    format!("t={time},v1={}", hex(&mac.finalize().into_bytes()))
+    format!("t={time},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
 impl WebhookBackend {

@@ -221,7 +221,7 @@ async fn list_outcomes(
 ) -> Answer<web::Json<OutcomePage>> {
     let (after, limit) = (cursor::read(wanted.cursor.as_deref())?, limit_of(wanted.limit)?);
     let page = admin.outcomes(&authority, &domain, number_of("job", wanted.job)?.map(JobId), after, limit).await?;
-    let of_device = |(listing, work): &(crate::store::Listing, Vec<crate::admin::Outcome>)| DeviceOutcomes {
+    let of_device = |(listing, work): &(crate::store::DeviceListing, Vec<crate::admin::Outcome>)| DeviceOutcomes {
         id: listing.device.id.0,
         hw_id: listing.device.key.to_string(),
         online: listing.at.is_some(),

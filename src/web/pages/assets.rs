@@ -7,7 +7,6 @@ use actix_web::{HttpResponse, web};
 use sha2::{Digest as _, Sha256};
 
 use super::{Answer, PageError};
-use crate::core::protocol::sysclient::auth::hex;
 
 /// Something that a page loads.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ asset!(SCRIPT, "pages.js", "text/javascript; charset=utf-8");
 asset!(ICON, "icon.svg", "image/svg+xml");
 
 fn address(name: &str, content: &[u8]) -> String {
-    let hash = hex(&Sha256::digest(content));
+    let hash = hex::encode(Sha256::digest(content));
     format!("/ui/assets/{}/{name}", &hash[..16])
 }
 

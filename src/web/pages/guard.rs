@@ -14,7 +14,6 @@ use askama::Template;
 use super::page::go;
 use super::{Lang, Page, PageError, Pages, assets, cookies};
 use crate::accounts::ActiveSession;
-use crate::core::protocol::sysclient::auth::hex;
 use crate::random;
 
 /// What a page may load: our own style and script, nothing inline, and no page of ours within another. What may be in a frame
@@ -74,7 +73,7 @@ pub(super) async fn guard(
 fn new_mark() -> String {
     let mut mark = [0; 16];
     random::fill(&mut mark);
-    hex(&mark)
+    hex::encode(mark)
 }
 
 fn is_by_itself(request: &HttpRequest) -> bool {

@@ -53,36 +53,11 @@ pub enum Attempt {
     Never(Trouble),
 }
 
-/// Exponential back-off: the wait doubles with each failed attempt, up to a bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryDelays {
-    /// Wait after the first failed attempt.
-    pub first: Duration,
-    /// Longest wait.
-    pub longest: Duration,
-}
-
-impl RetryDelays {
-    /// The wait after `failed` consecutive failures, at least one. `spread` (0 to 1023, random) shortens it by up to
-    /// half, so that orders that failed together are not retried together.
-    pub fn wait(&self, failed: u32, spread: u32) -> Duration {
-        let doubled = self.first.saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX));
-        let bounded = doubled.min(self.longest);
-        bounded.saturating_sub(bounded * (spread % 1024) / 2048)
-    }
-}
-
 impl EntryOrder {
     /// What to do after a failure that may pass: retry, or give up once the order is older than [`MAX_WAIT`]. `asked`
     /// is the wait that the backend asks for; the longer of the two counts.
-    pub fn after_failure(
-        &self,
-        delays: &RetryDelays,
-        asked: Option<Duration>,
-        spread: u32,
-        now: UnixMillis,
-    ) -> Attempt {
-        let wait = delays.wait(self.attempts.saturating_add(1), spread).max(asked.unwrap_or_default());
+    pub fn after_failure(&self, wait: Duration, asked: Option<Duration>, now: UnixMillis) -> Attempt {
+        let wait = wait.max(asked.unwrap_or_default());
         if now + wait > self.made + MAX_WAIT { Attempt::Never(Trouble::GivenUp) } else { Attempt::Again(wait) }
     }
 }
@@ -91,8 +66,6 @@ impl EntryOrder {
 mod tests {
     use super::*;
     use crate::core::model::ids::DeviceKey;
-
-    const DELAYS: RetryDelays = RetryDelays { first: Duration::from_secs(5), longest: Duration::from_secs(600) };
 
     fn order(attempts: u32) -> EntryOrder {
         EntryOrder {
@@ -117,23 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_a_bound_and_spread() {
-        let waits: Vec<u64> = [1, 2, 3, 7, 8, 9, 40, u32::MAX].iter().map(|n| DELAYS.wait(*n, 0).as_secs()).collect();
-        assert_eq!(waits, [5, 10, 20, 320, 600, 600, 600, 600]);
-        assert_eq!(DELAYS.wait(0, 0).as_secs(), 5);
-        let least = DELAYS.wait(1, 1023);
-        assert!(least > Duration::from_millis(2500) && least < Duration::from_millis(2510), "{least:?}");
-    }
-
-    #[test]
     fn an_order_is_given_up_after_its_time() {
         let now = UnixMillis(2_000_000);
-        let again = |attempts, asked, now| order(attempts).after_failure(&DELAYS, asked, 0, now);
-        assert_eq!(again(0, None, now), Attempt::Again(Duration::from_secs(5)));
-        assert_eq!(again(2, None, now), Attempt::Again(Duration::from_secs(20)));
+        let wait = Duration::from_secs(20);
+        let again = |asked, now| order(2).after_failure(wait, asked, now);
+        assert_eq!(again(None, now), Attempt::Again(wait));
         let hour = Duration::from_secs(3600);
-        assert_eq!(again(0, Some(hour), now), Attempt::Again(hour), "the backend is given the time that it asks for");
-        assert_eq!(again(2, Some(Duration::from_secs(1)), now), Attempt::Again(Duration::from_secs(20)));
-        assert_eq!(again(9, None, UnixMillis(1_000_000) + MAX_WAIT), Attempt::Never(Trouble::GivenUp));
+        assert_eq!(again(Some(hour), now), Attempt::Again(hour), "the backend is given the time that it asks for");
+        assert_eq!(again(Some(Duration::from_secs(1)), now), Attempt::Again(wait));
+        assert_eq!(again(None, UnixMillis(1_000_000) + MAX_WAIT), Attempt::Never(Trouble::GivenUp));
     }
 }

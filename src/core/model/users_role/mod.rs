@@ -9,7 +9,7 @@ mod phone_request;
 mod progress;
 mod rollout;
 
-pub use entry_order::{Attempt, EntryOrder, MAX_WAIT, RetryDelays};
+pub use entry_order::{Attempt, EntryOrder, MAX_WAIT};
 pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, UserPage, UserQuery};
 pub use phone_request::{EntryState, Phone, PhoneFacts, PhoneRequest, RequestId};
 pub use progress::{Progress, ProgressInput, STAGES, Stage, Trouble, progress};

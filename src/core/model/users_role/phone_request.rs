@@ -8,7 +8,6 @@ use super::person::{InvalidPerson, PersonId};
 use super::progress::{Progress, Trouble};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::protocol::sysclient::auth::hex;
 
 /// Identifier of a phone request: 32 hex digits from 128 random bits, so that it cannot be guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,7 +17,7 @@ pub struct RequestId(Box<str>);
 impl RequestId {
     /// Formats random bytes.
     pub fn new(random: [u8; 16]) -> Self {
-        Self(hex(&random).into())
+        Self(hex::encode(random).into())
     }
 
     /// Exactly 32 hex digits in lower case.

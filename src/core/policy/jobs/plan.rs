@@ -15,7 +15,6 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::work::{State, Work};
 use crate::core::protocol::script::Script;
 use crate::core::protocol::sysclient::admin::ConfigItem;
-use crate::core::protocol::sysclient::auth;
 
 /// What there is to do for one device now. Its order is update, configuration, notice, clean-up
 /// (`docs/protocol/sysclient.md` 5.2).
@@ -159,7 +158,7 @@ fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) ->
         hash.update(b"\n");
         hash.update(text);
     }
-    auth::hex(&hash.finalize()[..KEPT]).into()
+    hex::encode(&hash.finalize()[..KEPT]).into()
 }
 
 /// The parameters in the order of their names, however they are kept.

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::{Progress, State};
+use crate::core::policy::backoff::{Backoff, Spread};
 
-/// A bounded back-off.
+/// A back-off with a bounded number of attempts.
 pub(crate) struct Retry {
-    /// After the first failure.
-    first: Duration,
-    /// Each further wait is so many times the one before.
-    factor: u32,
+    backoff: Backoff,
     /// After so many failures nothing more is tried.
     attempts: u8,
 }
@@ -36,11 +34,11 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     pub(crate) const fn update(&self) -> Retry {
-        Retry { first: self.update_again, factor: 2, attempts: 5 }
+        Retry::new(self.update_again, 2, 5)
     }
 
     pub(crate) const fn config(&self) -> Retry {
-        Retry { first: self.config_again, factor: 4, attempts: 4 }
+        Retry::new(self.config_again, 4, 4)
     }
 }
 
@@ -56,6 +54,10 @@ pub(super) enum Next {
 }
 
 impl Retry {
+    const fn new(first: Duration, factor: u32, attempts: u8) -> Self {
+        Self { backoff: Backoff { first, factor, longest: Duration::MAX, spread: Spread::None }, attempts }
+    }
+
     /// Whether nothing more is tried. The number of attempts is fixed, only the waits are settings.
     pub(crate) const fn is_over(&self, progress: &Progress) -> bool {
         matches!(progress.state, State::Failed(_)) && progress.attempts >= self.attempts
@@ -67,8 +69,7 @@ impl Retry {
         if *attempts >= self.attempts {
             return Next::Never;
         }
-        let factor = self.factor.saturating_pow(u32::from(attempts.saturating_sub(1)));
-        let left = self.first.saturating_mul(factor).saturating_sub(since(*at, now));
+        let left = self.backoff.wait(u32::from(*attempts), 0).saturating_sub(since(*at, now));
         if left.is_zero() { Next::Now } else { Next::In(left) }
     }
 }

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use super::message::Request;
 use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Value;
-use crate::core::protocol::sysclient::auth::{hex, rc4};
+use crate::core::protocol::sysclient::auth::rc4;
 
 /// The texts of `info` that may stand in the digest (`docs/protocol/appwebsocket.md` section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub fn session_key(challenge: &str, password: &Secret) -> Secret {
 pub fn encrypt(seed: &str, session_key: &Secret, text: &str) -> String {
     let key = format!("{seed}:{}", session_key.expose());
     // The key has at least the colon, so it is never empty.
-    hex(&rc4(key.as_bytes(), text.as_bytes()).unwrap_or_default())
+    hex::encode(rc4(key.as_bytes(), text.as_bytes()).unwrap_or_default())
 }
 
 /// `hash` of `docs/protocol/appwebsocket.md` 3.5: 64 lower-case hex digits.
@@ -191,7 +191,7 @@ fn sha256_of_joined<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         }
         hasher.update(part.as_bytes());
     }
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Digest and administrative password of the device protocol (`docs/protocol/sysclient.md` 3.4 and 4), and the hex of
-//! the wire.
+//! Digest and administrative password of the device protocol (`docs/protocol/sysclient.md` 3.4 and 4).
 //!
-//! Passwords, seeds and challenges are drawn elsewhere; here is only what is computed from them.
+//! Only computes: the callers draw passwords, seeds and challenges.
 
 use rc4::{KeyInit as _, Rc4, StreamCipher as _};
 use sha2::{Digest as _, Sha256};
@@ -21,30 +20,7 @@ const RC4_KEY_MAX: usize = 256;
 
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Lower-case hex, two digits a byte.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
-    text
-}
-
-/// The bytes of a hex text, in either case; `None` if a digit is missing or is none.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |d: u8| char::from(d).to_digit(16).and_then(|n| u8::try_from(n).ok());
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    // An iterator that may end early has no length to be collected by.
-    let mut bytes = Vec::with_capacity(pairs.len());
-    for &[high, low] in pairs {
-        bytes.push(digit(high)? << 4 | digit(low)?);
-    }
-    Some(bytes)
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// RC4 without skipped bytes; it encrypts and decrypts alike. `None` if the key is empty.
@@ -68,7 +44,7 @@ pub fn device_digest(id: &str, product: &str, version: &str, challenge: &str, pa
         hash.update(":");
     }
     hash.update(password.expose());
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 /// Whether a digest is the expected one, in constant time and without regard to the case of its hex digits. `expected` is in
@@ -81,13 +57,13 @@ pub fn digest_matches(given: &str, expected: &str) -> bool {
 /// (`docs/protocol/sysclient.md` 3.4).
 pub fn seal_admin_password(seed: &str, device_password: &Secret, plain: &Secret) -> String {
     // The key holds at least its colon, so there always is a cipher text.
-    rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).as_deref().map(hex).unwrap_or_default()
+    rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).map(hex::encode).unwrap_or_default()
 }
 
 /// The administrative password that a device finds in `seed` and `pwd`; `None` if `pwd` is not hex or what it yields is not
 /// UTF-8, as it is when the device password is another.
 pub fn open_admin_password(seed: &str, device_password: &Secret, pwd: &str) -> Option<Secret> {
-    let plain = rc4(&admin_key(seed, device_password), &unhex(pwd)?)?;
+    let plain = rc4(&admin_key(seed, device_password), &hex::decode(pwd).ok()?)?;
     String::from_utf8(plain).ok().map(Secret::new)
 }
 
@@ -100,12 +76,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_goes_both_ways() {
-        assert_eq!(hex(&[0, 0x7f, 0xff]), "007fff");
-        assert_eq!(unhex("007Fff"), Some(vec![0, 0x7f, 0xff]));
-        assert_eq!(unhex(""), Some(vec![]));
+    fn hex_is_written_in_lower_case_and_read_in_either() {
+        assert_eq!(hex::encode([0, 0x7f, 0xff]), "007fff");
+        assert_eq!(hex::decode("007Fff"), Ok(vec![0, 0x7f, 0xff]));
+        assert_eq!(hex::decode(""), Ok(vec![]));
         for text in ["0", "0g", "ü", "+1", " 1"] {
-            assert_eq!(unhex(text), None, "{text:?}");
+            assert!(hex::decode(text).is_err(), "{text:?}");
         }
     }
 

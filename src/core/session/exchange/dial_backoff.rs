@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use super::settings::{LONGEST_BACK_OFF, WRONG_PASSWORD};
+use crate::core::policy::backoff::{Backoff, Spread};
 
-/// See the module.
+const PAUSES: Backoff = Backoff::doubling(Duration::from_secs(1), LONGEST_BACK_OFF, Spread::Shorter(4));
+
+/// The failed attempts to reach one exchange.
 #[derive(Debug, Default)]
 pub struct DialBackoff {
     failures: u32,
@@ -28,11 +31,8 @@ impl DialBackoff {
         if std::mem::take(&mut self.refused) {
             return WRONG_PASSWORD;
         }
-        let seconds = 1_u64 << self.failures.min(6);
         self.failures = self.failures.saturating_add(1);
-        let longest = Duration::from_secs(seconds).min(LONGEST_BACK_OFF);
-        let spread = u64::try_from(longest.as_millis() / 4).unwrap_or_default().max(1);
-        longest.saturating_sub(Duration::from_millis(draw % spread))
+        PAUSES.wait(self.failures, draw)
     }
 }
 

@@ -5,15 +5,17 @@
 use std::time::Duration;
 
 use crate::core::model::time::Tick;
+use crate::core::policy::backoff::{Backoff, Spread};
 
 const SHORTEST: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(900);
+const GAPS: Backoff = Backoff::doubling(SHORTEST, Duration::from_secs(900), Spread::None);
 
-/// See the module.
+/// The starts of the mirror of one exchange.
 #[derive(Debug)]
 pub struct ResyncBackoff {
     last: Option<Tick>,
-    gap: Duration,
+    /// Starts in a row that followed the one before as soon as they were free to; counted from 1.
+    in_a_row: u32,
     /// One reconnection may restart at once, if the pass before it was complete.
     spare: bool,
     pass_complete: bool,
@@ -21,14 +23,18 @@ pub struct ResyncBackoff {
 
 impl Default for ResyncBackoff {
     fn default() -> Self {
-        Self { last: None, gap: SHORTEST, spare: true, pass_complete: false }
+        Self { last: None, in_a_row: 1, spare: true, pass_complete: false }
     }
 }
 
 impl ResyncBackoff {
+    fn gap(&self) -> Duration {
+        GAPS.wait(self.in_a_row, 0)
+    }
+
     /// Earliest time of the next start.
     pub fn free_at(&self) -> Tick {
-        self.last.map_or(Tick(0), |last| last + self.gap)
+        self.last.map_or(Tick(0), |last| last + self.gap())
     }
 
     /// Earliest time of the next start after a reconnection.
@@ -45,13 +51,13 @@ impl ResyncBackoff {
     pub fn note(&mut self, now: Tick) {
         self.pass_complete = false;
         if let Some(last) = self.last.replace(now) {
-            if now.since(last) < self.gap {
+            if now.since(last) < self.gap() {
                 self.spare = false;
-            } else if now.since(last) < self.gap * 2 {
-                self.gap = (self.gap * 2).min(LONGEST);
+            } else if now.since(last) < self.gap() * 2 {
+                self.in_a_row = self.in_a_row.saturating_add(1);
             } else {
                 // A long gap since the last start resets the back-off.
-                (self.gap, self.spare) = (SHORTEST, true);
+                (self.in_a_row, self.spare) = (1, true);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
+use crate::core::policy::backoff::{Backoff, Spread};
 use crate::core::session::exchange::event::Lock;
 use crate::random;
 use crate::store::Store;
@@ -18,7 +19,7 @@ use crate::store::Store;
 const TTL: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 /// First and longest pause between attempts to get a lock that another node holds.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+const RETRY_PAUSES: Backoff = Backoff::doubling(Duration::from_millis(2), Duration::from_millis(250), Spread::Longer);
 
 /// Event of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,11 +117,10 @@ impl LockTask {
 
     /// Acquires and renews; returns when the lock is lost.
     async fn keep(&self) {
-        let mut pause = RETRY_PAUSES.0;
+        let mut refusals = 0_u32;
         while !matches!(self.store.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
-            let spread = u64::try_from(pause.as_millis()).unwrap_or(1).max(1);
-            sleep(pause + Duration::from_millis(random::below(spread))).await;
-            pause = (pause * 2).min(RETRY_PAUSES.1);
+            refusals = refusals.saturating_add(1);
+            sleep(RETRY_PAUSES.wait(refusals, random::below(u64::MAX))).await;
         }
         let mut sure_until = Instant::now() + TTL;
         // The receiver only goes away when the process ends.

@@ -8,7 +8,7 @@ use super::{Answer, Frame, OperatorContext, Page, ROWS, category_name};
 use crate::admin::Filter;
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey};
 use crate::core::protocol::percent;
-use crate::store::Listing;
+use crate::store::DeviceListing;
 use crate::web::pages::PageError;
 
 /// Longest text of a filter, in characters.
@@ -56,7 +56,7 @@ pub(super) fn address(desk: &OperatorContext, key: &DeviceKey) -> String {
     desk.at(&format!("/devices/{}", percent::encode(key.as_str())))
 }
 
-fn row(desk: &OperatorContext, Listing { device, at }: &Listing) -> Row {
+fn row(desk: &OperatorContext, DeviceListing { device, at }: &DeviceListing) -> Row {
     Row {
         href: address(desk, &device.key),
         key: device.key.to_string(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Answer, Frame, OperatorContext, Page, ROWS, devices};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::RequestId;
-use crate::store::{DeadOrder, OrderCounts};
+use crate::store::{FailedOrder, OrderCounts};
 use crate::users_role::TenantStatus;
 use crate::web::pages::{Fields, PageError, progress};
 
@@ -56,7 +56,7 @@ async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpR
     if let Some(people) = desk.pages.people_of(domain) {
         served = Some(Served { standing: people.status(domain).await?, counts: people.order_counts(domain).await? });
         // One more tells whether there is another page.
-        let mut dead = people.dead_orders(domain, wanted.from, ROWS + 1).await?;
+        let mut dead = people.failed_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {
             dead.truncate(ROWS);
             next = Some(desk.at(&format!("/entries?from={}", wanted.from + ROWS as u64)));
@@ -66,7 +66,7 @@ async fn show(desk: OperatorContext, wanted: web::Query<Wanted>) -> Answer<HttpR
     page.answer(&EntriesPage { page: page.clone(), frame: desk.frame(), served, rows, next })
 }
 
-fn row(desk: &OperatorContext, DeadOrder { order, failed, trouble, why }: DeadOrder) -> Row {
+fn row(desk: &OperatorContext, FailedOrder { order, failed, trouble, why }: FailedOrder) -> Row {
     Row {
         id: order.id.to_string(),
         name: order.name.into(),

@@ -2,7 +2,6 @@
 
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
-use crate::core::protocol::sysclient::auth::{hex, unhex};
 use crate::store::SessionHash;
 use crate::store::seal::Sealer;
 use crate::web::pages::Lang;
@@ -32,12 +31,12 @@ impl Pass {
     pub fn seal(&self, sealer: &Sealer, device: &DeviceKey) -> String {
         let Self { until, lang, session, domain } = self;
         let text = format!("{} {} {} {domain}", until.0, lang.code(), session.as_str());
-        hex(&sealer.seal(&place(device), &text))
+        hex::encode(sealer.seal(&place(device), &text))
     }
 
     /// Out of an address with this device. Whether its time is over is not looked at.
     pub fn open(sealer: &Sealer, device: &DeviceKey, text: &str) -> Option<Self> {
-        let bytes = unhex(text).filter(|_| text.len() <= LONGEST)?;
+        let bytes = hex::decode(text).ok().filter(|_| text.len() <= LONGEST)?;
         let text = sealer.open(&place(device), &bytes).ok()?;
         let mut parts = text.expose().splitn(4, ' ');
         let mut next = || parts.next();

@@ -9,7 +9,6 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::schema::Problem;
 use crate::core::protocol::script::{Command, Setting};
-use crate::core::protocol::sysclient::auth;
 
 /// Longest text, in bytes.
 pub const TEXT_MAX: usize = 40 * 1024;
@@ -53,7 +52,7 @@ pub(super) fn commands(text: &str) -> Vec<Command> {
     for (number, der) in (1..).zip(&list) {
         for (piece, bytes) in (1..).zip(der.chunks(PIECE)) {
             let name = format!("X509/TRUSTED-{number}-{piece}");
-            commands.push(Command::vars_create(&name, "pb", &auth::hex(bytes)));
+            commands.push(Command::vars_create(&name, "pb", &hex::encode(bytes)));
         }
         // What an earlier, longer certificate has left would be read as a part of this one.
         let next = der.len().div_ceil(PIECE) + 1;

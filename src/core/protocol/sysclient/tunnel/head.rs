@@ -8,8 +8,8 @@ use super::{Expects, Failure};
 pub struct Head {
     /// Status, 200 to 599; or 101, and what follows is a byte pipe.
     pub status: u16,
-    /// The fields in order, without those that end at the broker, those about its host, and `Content-Length`; with 101 also
-    /// `Upgrade`.
+    /// The fields in order, without those that end at the broker, those about its host, and `Content-Length`; with 101
+    /// also `Upgrade`.
     pub fields: Vec<Field>,
     /// `Content-Length`, in bytes. A body of this length follows, except after HEAD, 204 and 304.
     pub length: Option<u64>,
@@ -60,8 +60,8 @@ pub fn is_hop_by_hop(name: &str) -> bool {
     proxy || NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
 
-/// Whether a field is about the host that an answer comes from. To a browser that is the broker, whatever the address: a device has no
-/// say in which cookies are kept for it, what is forgotten of it, and how it is reached from now on.
+/// Whether a field is about the host that an answer comes from. To a browser that is the broker, whatever the address:
+/// a device has no say in which cookies are kept for it, what is forgotten of it, and how it is reached from now on.
 fn is_about_host(name: &str) -> bool {
     const NAMES: [&str; 4] = ["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
     NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
@@ -75,9 +75,26 @@ pub(super) fn may_be_http(text: &[u8]) -> bool {
 }
 
 /// Reads a head, with its blank line.
+///
+/// httparse reads the lines: a lone line feed ends one, blanks may stand before a colon, a folded line continues the
+/// field before it. The rules of the gateway (range of the status, interim answers, how a fold is passed on) are
+/// checked here.
 pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
-    let mut lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let status = status(lines.next().unwrap_or_default()).ok_or(Failure::NotHttp)?;
+    // httparse would skip empty lines in front.
+    if !may_be_http(text) {
+        return Err(Failure::NotHttp);
+    }
+    // Each field has a line of its own, so they all fit: only the length of the section is bounded.
+    let lines = text.split(|&b| b == b'\n').count();
+    let mut headers = vec![httparse::EMPTY_HEADER; lines];
+    let mut response = httparse::Response::new(&mut headers);
+    let mut parser = httparse::ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true);
+    parser.allow_obsolete_multiline_headers_in_responses(true);
+    let parsed = parser.parse_response(&mut response, text);
+    // The fields of an interim answer may be anything, so the status counts as soon as its own line is good.
+    let status = response.code.filter(|status| (100..=599).contains(status) && parsed != Err(httparse::Error::Status));
+    let status = status.ok_or(Failure::NotHttp)?;
     match status {
         101 if expects == Expects::Upgrade => {}
         // The upgrade was not asked for, since the field `Upgrade` is not passed on.
@@ -85,7 +102,10 @@ pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
         100..=199 => return Ok(Parsed::Interim),
         _ => {}
     }
-    let mut fields = fields(lines.take_while(|line| !line.is_empty()))?;
+    if !parsed.is_ok_and(|parsed| parsed.is_complete()) {
+        return Err(Failure::NotHttp);
+    }
+    let mut fields: Vec<_> = response.headers.iter().map(field).collect();
     let length = content_length(&fields);
     let (framing, length) = if status == 101 {
         (Framing::Pipe, None)
@@ -106,35 +126,10 @@ pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
     Ok(Parsed::Final(Head { status, fields, length }, framing))
 }
 
-fn status(line: &[u8]) -> Option<u16> {
-    let rest = line.strip_prefix(b"HTTP/1.0 ").or_else(|| line.strip_prefix(b"HTTP/1.1 "))?;
-    let (digits, reason) = rest.split_first_chunk::<3>()?;
-    if !digits.iter().all(u8::is_ascii_digit) || !matches!(reason.first(), None | Some(b' ')) {
-        return None;
-    }
-    let status = digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
-    (100..=599).contains(&status).then_some(status)
-}
-
-fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Field>, Failure> {
-    let mut fields: Vec<(&[u8], Vec<u8>)> = Vec::new();
-    for line in lines {
-        if line.starts_with(b" ") || line.starts_with(b"\t") {
-            // A folded line; RFC 9112 section 5.2 asks a gateway to put blanks in place of the fold.
-            let (_, value) = fields.last_mut().ok_or(Failure::NotHttp)?;
-            value.push(b' ');
-            value.extend_from_slice(line.trim_ascii());
-        } else {
-            let colon = line.iter().position(|&b| b == b':').ok_or(Failure::NotHttp)?;
-            fields.push((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii().to_vec()));
-        }
-    }
-    let field = |(name, value): (&[u8], Vec<u8>)| {
-        let name = std::str::from_utf8(name).ok().filter(|name| is_token(name))?;
-        let clean = value.iter().all(|&b| b == b'\t' || !b.is_ascii_control());
-        clean.then(|| Field { name: name.into(), value: value.trim_ascii().into() })
-    };
-    fields.into_iter().map(field).collect::<Option<_>>().ok_or(Failure::NotHttp)
+/// A field whose folds are replaced by blanks, as RFC 9112 section 5.2 asks of a gateway.
+fn field(header: &httparse::Header<'_>) -> Field {
+    let lines: Vec<&[u8]> = header.value.split(|&b| b == b'\n').map(<[u8]>::trim_ascii).collect();
+    Field { name: header.name.into(), value: lines.join(&b' ').trim_ascii().into() }
 }
 
 pub(super) fn is_token(name: &str) -> bool {

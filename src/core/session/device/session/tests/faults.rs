@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::*;
-use crate::core::protocol::sysclient::auth::unhex;
 
 /// The states of the column `state`; `any` is all of them.
 fn desks(state: &str) -> Vec<Desk> {
@@ -27,7 +26,7 @@ fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
 }
 
 fn bytes(vector: &Value, name: &str) -> Vec<u8> {
-    unhex(text(vector, name)).unwrap()
+    hex::decode(text(vector, name)).unwrap()
 }
 
 /// `None` for a text message, which the session learns of as an end.

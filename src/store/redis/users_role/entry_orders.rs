@@ -10,8 +10,8 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Attempt, EntryOrder, EntryState, PhoneFacts, PhoneRequest, Progress, RequestId};
 use crate::store::record::to_json;
 use crate::store::redis::{LazyScript, Redis, keys, millis, script};
-use crate::store::users_role::{DeadOrder, OrderCounts, Placed, after};
-use crate::store::{Orders, Result};
+use crate::store::users_role::{FailedOrder, OrderCounts, Placed, RequestState, after};
+use crate::store::{EntryOrders, Result};
 
 static PLACE: LazyScript = script!("people_place");
 static TAKE: LazyScript = script!("people_take");
@@ -19,7 +19,7 @@ static SETTLE: LazyScript = script!("people_settle");
 static REVIVE: LazyScript = script!("people_revive");
 
 #[async_trait]
-impl Orders for Redis {
+impl EntryOrders for Redis {
     async fn place_order(
         &self,
         domain: &DomainName,
@@ -102,7 +102,7 @@ impl Orders for Redis {
         self.line.timed(settle).await
     }
 
-    async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
+    async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
         let read = async {
             let mut range = cmd("ZRANGE");
             let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
@@ -114,13 +114,15 @@ impl Orders for Redis {
             let records = self.read_records(domain, &ids).await?;
             let dead = found.into_iter().zip(records);
             Ok(dead
-                .filter_map(|((id, at), record)| record.and_then(|(asked, now)| now.dead(domain, id, asked, at)))
+                .filter_map(|((id, at), record)| {
+                    record.and_then(|(asked, now)| now.failed_order(domain, id, asked, at))
+                })
                 .collect())
         };
         self.line.timed(read).await
     }
 
-    async fn revive_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
+    async fn retry_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let mut script = REVIVE.key(keys::phone_request(domain, id));
         script.key(keys::people_orders(domain)).key(keys::people_failed(domain));
         script.arg(id.as_str()).arg(to_json(&EntryState::Waiting));
@@ -136,11 +138,7 @@ impl Orders for Redis {
 }
 
 impl Redis {
-    async fn read_one(
-        &self,
-        domain: &DomainName,
-        id: &RequestId,
-    ) -> Result<Option<(PhoneRequest, crate::store::users_role::Changing)>> {
+    async fn read_one(&self, domain: &DomainName, id: &RequestId) -> Result<Option<(PhoneRequest, RequestState)>> {
         Ok(self.read_requests(domain, std::slice::from_ref(id)).await?.into_iter().flatten().next())
     }
 }

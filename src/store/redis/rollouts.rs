@@ -1,7 +1,4 @@
-//! Lists of codes and roll-outs on Redis.
-//!
-//! The index of codes goes by the time of issue. It says nothing of their end: a member whose record is gone is passed over,
-//! and dropped when somebody meets it.
+//! Roll-outs on Redis: a hash and a list of rows each.
 
 use std::collections::HashMap;
 
@@ -13,56 +10,17 @@ use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, to_json};
-use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
+use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
-static REVOKE: LazyScript = script!("revoke_code");
 static BEGIN: LazyScript = script!("begin_rollout");
+
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 
 /// Rows that are sent in one script.
 const TOGETHER: usize = 500;
 
-/// Members of the index that are looked at together.
-const PAGE: usize = 1000;
-
 #[async_trait]
-impl CodeBook for Redis {
-    async fn codes(
-        &self,
-        domain: &DomainName,
-        before: Option<(UnixMillis, Code)>,
-        limit: usize,
-    ) -> Result<Vec<CodeListing>> {
-        // Each step has the deadline, not the whole: many that have ended may be in the way.
-        let (mut found, mut next) = (Vec::new(), before);
-        while found.len() < limit {
-            let page = self.line.timed(self.code_page(domain, next, limit - found.len())).await?;
-            found.extend(page.listings);
-            match page.next {
-                Some(position) => next = Some(position),
-                None => break,
-            }
-        }
-        Ok(found)
-    }
-
-    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
-        let mut script = REVOKE.key(keys::code(domain, code));
-        for kind in keys::KINDS {
-            script.key(keys::open(domain, kind));
-        }
-        script.key(keys::codes(domain)).arg(code.expose());
-        let revoke = async {
-            let revoked: bool = self.line.eval_once(&script).await?;
-            if revoked {
-                // A pointer that leads nowhere does no harm and ends by its time.
-                let _ = self.delete_if(&keys::pointer(code), domain.as_str()).await;
-            }
-            Ok(revoked)
-        };
-        self.line.timed(revoke).await
-    }
-
+impl Rollouts for Redis {
     async fn begin_rollout(
         &self,
         domain: &DomainName,
@@ -150,44 +108,7 @@ impl CodeBook for Redis {
     }
 }
 
-/// Some listings, and where to go on if there may be more.
-struct Page {
-    listings: Vec<CodeListing>,
-    next: Option<(UnixMillis, Code)>,
-}
-
 impl Redis {
-    async fn code_page(&self, domain: &DomainName, before: Option<(UnixMillis, Code)>, limit: usize) -> Result<Page> {
-        let index = keys::codes(domain);
-        let highest = before.map_or("+inf".to_owned(), |(issued, _)| issued.0.to_string());
-        let size = limit.clamp(1, PAGE);
-        let (mut offset, mut members) = (0, Vec::new());
-        let mut more = true;
-        // Those of the same millisecond that were listed before have to be passed over.
-        while more && members.len() < size {
-            let mut range = cmd("ZRANGE");
-            range.arg(&index).arg(&highest).arg("-inf").arg("BYSCORE").arg("REV");
-            range.arg("LIMIT").arg(offset).arg(size).arg("WITHSCORES");
-            let part: Vec<(String, u64)> = self.line.ask(&range).await?;
-            (offset, more) = (offset + part.len(), part.len() == size);
-            let codes = part.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?)));
-            members.extend(codes.filter(|position| before.is_none_or(|before| *position < before)));
-        }
-        members.truncate(size);
-        let next = members.last().copied().filter(|_| more);
-        let codes: Vec<Code> = members.iter().map(|(_, code)| *code).collect();
-        let records = self.read_codes(domain, &codes).await?;
-        let gone: Vec<&str> =
-            codes.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(code, _)| code.expose()).collect();
-        if !gone.is_empty() {
-            // They are not listed whether or not this works.
-            let _ = self.line.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
-        }
-        let listings = members.iter().zip(records);
-        let listings = listings.filter_map(|((issued, _), code)| Some(CodeListing { code: code?, issued: *issued }));
-        Ok(Page { listings: listings.collect(), next })
-    }
-
     async fn read_rollouts(&self, domain: &DomainName, ids: &[RolloutId]) -> Result<Vec<Option<Rollout>>> {
         if ids.is_empty() {
             return Ok(Vec::new());

@@ -1,27 +1,31 @@
-//! Roll-outs as people see them, on Redis: a hash and a list of rows each, for 30 days.
+//! Roll-outs of the Users role on Redis: a hash and a list of rows each, for 30 days.
 
 use std::collections::HashMap;
 
 use ::redis::{cmd, pipe};
+use async_trait::async_trait;
 
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
-use crate::store::Result;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::RowRecord;
+use crate::store::{PeopleRollouts, Result};
 
 static BEGIN: LazyScript = script!("people_begin");
+
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
+
 static SET_ROW: LazyScript = script!("people_row");
 
 /// Rows that are sent in one script.
 const TOGETHER: usize = 500;
 
-impl Redis {
-    pub(super) async fn begin_wave(
+#[async_trait]
+impl PeopleRollouts for Redis {
+    async fn begin_people_rollout(
         &self,
         domain: &DomainName,
         name: &str,
@@ -29,16 +33,10 @@ impl Redis {
         app: &str,
         users: u64,
     ) -> Result<UsersRoleRollout> {
-        let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
-        let mut script = BEGIN.key(keys::people_rollout(domain, id));
-        script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
-        script.arg(millis(KEEP_USED));
-        let begun = UnixMillis(self.line.eval(&script).await?);
-        let (name, category, app) = (name.into(), category.into(), app.into());
-        Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
+        self.line.timed(self.begin_people(domain, name, category, app, users)).await
     }
 
-    pub(super) async fn add_rows_to_wave(
+    async fn add_people_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -59,7 +57,7 @@ impl Redis {
         Ok(true)
     }
 
-    pub(super) async fn set_row(
+    async fn set_row_request(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -70,10 +68,52 @@ impl Redis {
         let mut script = SET_ROW.key(keys::people_rollout(domain, id));
         script.key(keys::people_rows(domain, id)).arg(number).arg(before.map_or("", RequestId::as_str));
         script.arg(request.as_str());
-        self.line.eval(&script).await
+        self.line.timed(self.line.eval(&script)).await
     }
 
-    pub(super) async fn read_waves(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+        self.line.timed(self.read_people_rollouts(domain)).await
+    }
+
+    async fn people_rollout_rows(
+        &self,
+        domain: &DomainName,
+        id: RolloutId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<Row>>> {
+        self.line.timed(self.read_people_rollout_rows(domain, id, from, limit)).await
+    }
+
+    async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+        let mut pipeline = pipe();
+        pipeline.cmd("DEL").arg(keys::people_rollout(domain, id));
+        pipeline.cmd("UNLINK").arg(keys::people_rows(domain, id)).ignore();
+        pipeline.zrem(keys::people_rollouts(domain), id.0).ignore();
+        let (removed,): (bool,) = self.line.timed(self.line.ask_all(&pipeline)).await?;
+        Ok(removed)
+    }
+}
+
+impl Redis {
+    async fn begin_people(
+        &self,
+        domain: &DomainName,
+        name: &str,
+        category: &str,
+        app: &str,
+        users: u64,
+    ) -> Result<UsersRoleRollout> {
+        let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
+        let mut script = BEGIN.key(keys::people_rollout(domain, id));
+        script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
+        script.arg(millis(KEEP_USED));
+        let begun = UnixMillis(self.line.eval(&script).await?);
+        let (name, category, app) = (name.into(), category.into(), app.into());
+        Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
+    }
+
+    async fn read_people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         let ids: Vec<u64> = self.line.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -111,7 +151,7 @@ impl Redis {
         Ok(all)
     }
 
-    pub(super) async fn read_rows(
+    async fn read_people_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,

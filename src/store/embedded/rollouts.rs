@@ -1,6 +1,4 @@
-//! Lists of codes and roll-outs in the file.
-//!
-//! The index of codes goes by the time of issue. It says nothing of their end: a member whose row is gone is passed over.
+//! Roll-outs in the file: a row for each, and its rows in chunks.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,14 +9,10 @@ use super::{Embedded, domains, keys};
 use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::store::record::LISTED;
-use crate::store::{CodeBook, CodeListing, Result, Rollout, RolloutRow};
+use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
-/// Rows of a roll-out that are in one value.
+/// Rows of a roll-out in one value.
 const CHUNK: u64 = 500;
-
-/// Used codes that have ended are dropped in portions of this size.
-const DROPPED: usize = 1000;
 
 /// The head of a roll-out.
 #[derive(Clone, Serialize, Deserialize)]
@@ -30,36 +24,15 @@ struct Head {
     rows: u64,
 }
 
+impl Head {
+    fn rollout(&self, id: RolloutId) -> Rollout {
+        let Self { name, category, users, created, rows } = self.clone();
+        Rollout { id, name, category, created, users, rows }
+    }
+}
+
 #[async_trait]
-impl CodeBook for Embedded {
-    async fn codes(
-        &self,
-        domain: &DomainName,
-        before: Option<(UnixMillis, Code)>,
-        limit: usize,
-    ) -> Result<Vec<CodeListing>> {
-        self.kv.read(|snapshot| {
-            let before = before.as_ref().map(|(issued, code)| (issued.0, code.expose()));
-            let mut found = Vec::new();
-            for member in snapshot.members_before(&keys::codes(domain), before) {
-                if found.len() >= limit {
-                    break;
-                }
-                let (issued, code) = member?;
-                let Ok(code) = Code::parse(&code) else { continue };
-                if let Some(row) = snapshot.get::<CodeRow>(&keys::code(domain, code))? {
-                    found.push(CodeListing { code: row.issued(code, domain.clone()), issued: UnixMillis(issued) });
-                }
-            }
-            Ok(found)
-        })
-    }
-
-    async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
-        let domain = domain.clone();
-        self.kv.write(move |tx| revoke(tx, &domain, code)).await
-    }
-
+impl Rollouts for Embedded {
     async fn begin_rollout(
         &self,
         domain: &DomainName,
@@ -147,34 +120,9 @@ impl CodeBook for Embedded {
     }
 }
 
-impl Head {
-    fn rollout(&self, id: RolloutId) -> Rollout {
-        let Self { name, category, users, created, rows } = self.clone();
-        Rollout { id, name, category, created, users, rows }
-    }
-}
-
 fn state(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<CodeState>> {
     let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
     Ok(row.map(|row| row.issued(code, domain.clone()).state))
-}
-
-/// Drops those codes from the list that have ended; `open` is the index of the open ones by their end.
-pub(super) fn drop_ended(tx: &mut Tx<'_>, domain: &DomainName, open: &str) -> Outcome<()> {
-    let index = keys::codes(domain);
-    let mut over = tx.members_until(open, tx.now.0, usize::MAX)?;
-    over.extend(tx.members_until(&index, (tx.now - LISTED).0, DROPPED)?);
-    over.iter().try_for_each(|code| tx.unrank(&index, code))
-}
-
-fn revoke(tx: &mut Tx<'_>, domain: &DomainName, code: Code) -> Outcome<bool> {
-    let key = keys::code(domain, code);
-    let Some(row) = tx.get::<CodeRow>(&key)?.filter(|row| row.by.is_none()) else { return Ok(false) };
-    tx.remove(&key)?;
-    tx.remove(&keys::pointer(code))?;
-    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
-    tx.unrank(&keys::codes(domain), code.expose())?;
-    Ok(true)
 }
 
 fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<RolloutRow>) -> Outcome<bool> {

@@ -10,11 +10,11 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Attempt, EntryOrder, EntryState, PhoneFacts, PhoneRequest, Progress, RequestId};
 use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::{Embedded, keys};
-use crate::store::users_role::{DeadOrder, OrderCounts, Placed, after};
-use crate::store::{Orders, Result};
+use crate::store::users_role::{FailedOrder, OrderCounts, Placed, after};
+use crate::store::{EntryOrders, Result};
 
 #[async_trait]
-impl Orders for Embedded {
+impl EntryOrders for Embedded {
     async fn place_order(
         &self,
         domain: &DomainName,
@@ -27,7 +27,7 @@ impl Orders for Embedded {
     }
 
     async fn take_orders(&self, domain: &DomainName, lease: Duration, limit: usize) -> Result<Vec<EntryOrder>> {
-        // Origin again and again, and there is nothing to write most of the time.
+        // Called again and again, and most of the time there is nothing to write.
         let index = keys::people_orders(domain);
         if self.kv.read(|snapshot| Ok(snapshot.first_score(&index, 0)?.is_none_or(|due| due > snapshot.now.0)))? {
             return Ok(Vec::new());
@@ -59,7 +59,7 @@ impl Orders for Embedded {
         self.kv.write(move |tx| settle(tx, &domain, &id, attempt, why)).await
     }
 
-    async fn dead_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<DeadOrder>> {
+    async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
         self.kv.read(|snapshot| {
             let from = usize::try_from(from).unwrap_or(usize::MAX);
             let mut found = Vec::new();
@@ -67,13 +67,13 @@ impl Orders for Embedded {
                 let (failed, id) = member?;
                 let row: Option<RequestRow> = snapshot.get(&keys::phone_request(domain, &id))?;
                 let (Some(row), Ok(id)) = (row, RequestId::parse(&id)) else { continue };
-                found.extend(row.now.dead(domain, id, row.asked, UnixMillis(failed)));
+                found.extend(row.now.failed_order(domain, id, row.asked, UnixMillis(failed)));
             }
             Ok(found)
         })
     }
 
-    async fn revive_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
+    async fn retry_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let (of, id) = (domain.clone(), id.clone());
         self.kv
             .write(move |tx| {
@@ -128,7 +128,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
             && let (Ok(before), Some(old)) =
                 (RequestId::parse(&before), tx.get::<RequestRow>(&keys::phone_request(domain, &before))?)
         {
-            super::forget(tx, &old.request(domain, before))?;
+            super::phone_requests::forget(tx, &old.request(domain, before))?;
         }
         tx.put(&place, &id.as_str(), None)?;
     }
@@ -138,7 +138,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
     tx.unrank(&keys::people_open(domain), code.expose())?;
     tx.unrank(&keys::people_open_of(domain, &row.asked.person), code.expose())?;
     if let Some(rollout) = row.asked.rollout {
-        super::rollouts::count_registered(tx, domain, rollout)?;
+        super::people_rollouts::count_registered(tx, domain, rollout)?;
     }
     Ok(Placed::New(Box::new(row.request(domain, id))))
 }

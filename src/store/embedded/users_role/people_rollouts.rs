@@ -1,5 +1,6 @@
-//! Roll-outs as people see them, in the file: a row for each roll-out and for each of its rows, for 30 days.
+//! Roll-outs of the Users role in the file: a row for each roll-out and for each of its rows, for 30 days.
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::read;
@@ -7,10 +8,10 @@ use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
-use crate::store::Result;
 use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::{Embedded, domains, keys};
 use crate::store::users_role::RowRecord;
+use crate::store::{PeopleRollouts, Result};
 
 /// Rows that are written in one job.
 const TOGETHER: usize = 500;
@@ -34,16 +35,9 @@ impl Head {
     }
 }
 
-/// One more row of this roll-out has its phone.
-pub(super) fn count_registered(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId) -> Outcome<()> {
-    let key = keys::people_rollout(domain, id);
-    let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(()) };
-    head.value.registered += 1;
-    tx.put(&key, &head.value, head.ends)
-}
-
-impl Embedded {
-    pub(super) async fn begin_wave(
+#[async_trait]
+impl PeopleRollouts for Embedded {
+    async fn begin_people_rollout(
         &self,
         domain: &DomainName,
         name: &str,
@@ -66,7 +60,7 @@ impl Embedded {
             .await
     }
 
-    pub(super) async fn add_rows_to_wave(
+    async fn add_people_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -95,7 +89,7 @@ impl Embedded {
         Ok(true)
     }
 
-    pub(super) async fn set_row(
+    async fn set_row_request(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -127,7 +121,7 @@ impl Embedded {
             .await
     }
 
-    pub(super) fn read_waves(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.kv.read(|snapshot| {
             let mut all = Vec::new();
             for member in snapshot.members(&keys::people_rollouts(domain), snapshot.now.0) {
@@ -139,7 +133,7 @@ impl Embedded {
         })
     }
 
-    pub(super) fn read_rows(
+    async fn people_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -161,7 +155,7 @@ impl Embedded {
         })
     }
 
-    pub(super) async fn remove_wave(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+    async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
         let of = domain.clone();
         self.kv
             .write(move |tx| {
@@ -173,4 +167,12 @@ impl Embedded {
             })
             .await
     }
+}
+
+/// One more row of this roll-out has its phone.
+pub(super) fn count_registered(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId) -> Outcome<()> {
+    let key = keys::people_rollout(domain, id);
+    let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(()) };
+    head.value.registered += 1;
+    tx.put(&key, &head.value, head.ends)
 }

@@ -1,0 +1,154 @@
+//! Phone requests in the file.
+
+use async_trait::async_trait;
+
+use super::{RequestRow, read};
+use crate::core::model::device::KEEP_USED;
+use crate::core::model::ids::{Code, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::core::model::users_role::{EntryState, PersonId, PhoneRequest, Progress, RequestId};
+use crate::store::embedded::kv::{Outcome, Row as Kept, Tx};
+use crate::store::embedded::{Embedded, keys};
+use crate::store::users_role::{KEEP_OVER, PutRequest, RequestOrigin, RequestState, ends};
+use crate::store::{PhoneRequests, Result};
+
+/// Members of an index without a row that are dropped along with one new one.
+const DROPPED: usize = 100;
+
+#[async_trait]
+impl PhoneRequests for Embedded {
+    async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
+        let (of, new) = (domain.clone(), new.to_vec());
+        self.kv.write(move |tx| new.iter().try_for_each(|request| put(tx, &of, request, None).map(drop))).await
+    }
+
+    async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {
+        let new = new.clone();
+        self.kv.write(move |tx| put(tx, &new.domain, &new, Some(max_open))).await
+    }
+
+    async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {
+        self.kv.read(|snapshot| read(snapshot, domain, id.as_str()))
+    }
+
+    async fn requests_of(&self, domain: &DomainName, person: &PersonId) -> Result<Vec<PhoneRequest>> {
+        self.kv.read(|snapshot| {
+            let mut found = Vec::new();
+            for member in snapshot.members_before(&keys::people_of(domain, person), None) {
+                found.extend(read(snapshot, domain, &member?.1)?);
+            }
+            Ok(found)
+        })
+    }
+
+    async fn request_with_code(&self, domain: &DomainName, code: Code) -> Result<Option<PhoneRequest>> {
+        self.kv.read(|snapshot| match snapshot.get::<String>(&keys::people_code(domain, code))? {
+            Some(id) => read(snapshot, domain, &id),
+            None => Ok(None),
+        })
+    }
+
+    async fn codes_without_phone(
+        &self,
+        domain: &DomainName,
+        from: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<(UnixMillis, Code)>> {
+        self.kv.read(|snapshot| {
+            let mut found = Vec::new();
+            for member in snapshot.scored(&keys::people_open(domain), from.0).take(limit) {
+                let (ends, code) = member?;
+                found.extend(Code::parse(&code).ok().map(|code| (UnixMillis(ends), code)));
+            }
+            Ok(found)
+        })
+    }
+
+    async fn advance_request(&self, request: &PhoneRequest, from: Progress, to: Progress) -> Result<bool> {
+        let request = request.clone();
+        self.kv
+            .write(move |tx| {
+                let key = keys::phone_request(&request.domain, request.id.as_str());
+                let Some(Kept { mut value, ends }) = tx.row::<RequestRow>(&key)? else { return Ok(false) };
+                if value.now.progress != from {
+                    return Ok(false);
+                }
+                value.now.progress = to;
+                let mut ends = ends;
+                if matches!(to, Progress::Expired | Progress::Cancelled) {
+                    tx.unrank(&keys::people_open(&request.domain), request.code.expose())?;
+                    tx.unrank(&keys::people_open_of(&request.domain, &request.person), request.code.expose())?;
+                    // Those of a roll-out are shown with it.
+                    let keep = if request.rollout.is_some() { KEEP_USED } else { KEEP_OVER };
+                    ends = ends.map(|ends| ends.min(tx.now + keep));
+                }
+                tx.put(&key, &value, ends)?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn forget_request(&self, request: &PhoneRequest) -> Result<bool> {
+        let request = request.clone();
+        self.kv.write(move |tx| forget(tx, &request)).await
+    }
+}
+
+fn put(tx: &mut Tx<'_>, domain: &DomainName, request: &PhoneRequest, max_open: Option<u64>) -> Outcome<PutRequest> {
+    let (id, code) = (request.id.as_str(), request.code.expose());
+    let key = keys::phone_request(domain, id);
+    if tx.has(&key)? {
+        return Ok(PutRequest::Kept);
+    }
+    let own = keys::people_open_of(domain, &request.person);
+    let open = tx.count_open(&own)?;
+    if max_open.is_some_and(|most| open >= most) {
+        return Ok(PutRequest::TooMany);
+    }
+    let now = RequestState {
+        progress: Progress::Waiting,
+        entry: EntryState::None,
+        phone: None,
+        made: UnixMillis(0),
+        attempts: 0,
+        why: "".into(),
+    };
+    let ends = Some(ends(request));
+    tx.put(&key, &RequestRow { asked: RequestOrigin::of(request), now }, ends)?;
+    tx.put(&keys::people_code(domain, request.code), &id, ends)?;
+    // The indexes say nothing of the end of a row; those that have none any more are dropped now and then.
+    let index = keys::people_of(domain, &request.person);
+    for member in tx.members_until(&index, (tx.now - KEEP_USED).0, DROPPED)? {
+        if !tx.has(&keys::phone_request(domain, &member))? {
+            tx.unrank(&index, &member)?;
+        }
+    }
+    tx.rank(&index, request.asked.0, id)?;
+    let open = keys::people_open(domain);
+    for member in tx.members_until(&open, (tx.now - KEEP_USED).0, DROPPED)? {
+        tx.unrank(&open, &member)?;
+    }
+    tx.rank(&open, request.valid_until.0, code)?;
+    tx.rank(&own, request.valid_until.0, code)?;
+    Ok(PutRequest::Kept)
+}
+
+pub(super) fn forget(tx: &mut Tx<'_>, request: &PhoneRequest) -> Outcome<bool> {
+    let (domain, id) = (&request.domain, request.id.as_str());
+    let key = keys::phone_request(domain, id);
+    let there = tx.has(&key)?;
+    tx.remove(&key)?;
+    tx.remove(&keys::people_code(domain, request.code))?;
+    tx.unrank(&keys::people_of(domain, &request.person), id)?;
+    tx.unrank(&keys::people_open(domain), request.code.expose())?;
+    tx.unrank(&keys::people_open_of(domain, &request.person), request.code.expose())?;
+    tx.unrank(&keys::people_orders(domain), id)?;
+    tx.unrank(&keys::people_failed(domain), id)?;
+    if let Some(phone) = &request.phone {
+        let place = keys::people_phone(domain, phone);
+        if tx.get::<Box<str>>(&place)?.as_deref() == Some(id) {
+            tx.remove(&place)?;
+        }
+    }
+    Ok(there)
+}
