@@ -1,7 +1,8 @@
 //! One running broker: assembles what the actors of a node share and hands it out in narrow services.
 //!
-//! Each room takes only its own [`device::Services`], [`app_connection::Services`] or [`tenant::Services`]; what is not an actor
-//! (operators, pages, timers, the stop) takes the single services that it uses. Nothing below this module may know it.
+//! Each room takes only its own [`device::Services`], [`app_connection::Services`] or [`tenant::Services`]; what is not
+//! an actor (operators, pages, timers, the stop) takes the single services that it uses. Nothing below this module may
+//! know it.
 
 pub mod draining;
 #[cfg(test)]

@@ -7,42 +7,56 @@ mod redis_server;
 
 #[path = "store_contract/accounts.rs"]
 mod accounts;
+#[path = "store_contract/audit_log.rs"]
+mod audit_log;
 #[path = "store_contract/batches.rs"]
 mod batches;
+#[path = "store_contract/bus.rs"]
+mod bus;
 #[path = "store_contract/claims.rs"]
 mod claims;
-#[path = "store_contract/codebook.rs"]
-mod codebook;
 #[path = "store_contract/codes.rs"]
 mod codes;
 #[path = "store_contract/devices.rs"]
 mod devices;
 #[path = "store_contract/directory.rs"]
 mod directory;
+#[path = "store_contract/domains.rs"]
+mod domains;
 #[path = "store_contract/faults.rs"]
 mod faults;
 #[path = "store_contract/figures.rs"]
 mod figures;
 #[path = "store_contract/fixture.rs"]
 mod fixture;
-#[path = "store_contract/fleet.rs"]
-mod fleet;
+#[path = "store_contract/jobs.rs"]
+mod jobs;
 #[path = "store_contract/keyspace.rs"]
 mod keyspace;
 #[path = "store_contract/locks.rs"]
 mod locks;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
-#[path = "store_contract/people.rs"]
-mod people;
-#[path = "store_contract/tenancy.rs"]
-mod tenancy;
-#[path = "store_contract/tickets.rs"]
-mod tickets;
+#[path = "store_contract/offers.rs"]
+mod offers;
+#[path = "store_contract/presence.rs"]
+mod presence;
+#[path = "store_contract/rollouts.rs"]
+mod rollouts;
+#[path = "store_contract/timelines.rs"]
+mod timelines;
+#[path = "store_contract/tls_ticket_keys.rs"]
+mod tls_ticket_keys;
+#[path = "store_contract/unassigned.rs"]
+mod unassigned;
+#[path = "store_contract/users_role.rs"]
+mod users_role;
+#[path = "store_contract/web_sessions.rs"]
+mod web_sessions;
 #[path = "store_contract/whole.rs"]
 mod whole;
 
-/// Makes of each body two tests, one on each backend.
+/// Makes two tests of each body, one on each backend.
 macro_rules! contract {
     ($($module:ident: $($test:ident),+;)+) => {
         mod on_file {
@@ -68,36 +82,16 @@ macro_rules! contract {
 
 contract! {
     accounts:
-        an_account_is_kept_once,
-        a_session_ends_when_it_is_idle,
-        a_session_ends_at_last,
-        sessions_are_ended_one_by_one_and_all_at_once,
-        an_account_has_only_so_many_sessions,
+        an_account_is_kept_once;
+    audit_log:
         audit_entries_are_listed_newest_first,
         the_audit_log_is_bounded;
     batches:
         many_devices_are_found_at_once,
         many_members_come_and_go_at_once,
         a_device_may_come_several_times_at_once;
-    codes:
-        a_code_is_kept_and_found,
-        a_code_is_kept_once,
-        open_codes_are_limited_by_kind,
-        an_open_code_ends_with_its_validity,
-        a_used_code_is_known_for_thirty_days,
-        the_holder_of_a_code_can_change;
-    codebook:
-        codes_are_listed_newest_first,
-        a_listed_code_ends_with_its_record,
-        a_revoked_code_is_as_if_it_had_never_been,
-        a_used_code_cannot_be_revoked,
-        a_code_without_a_holder_is_for_anybody,
-        a_rollout_tells_what_becomes_of_its_codes,
-        a_large_rollout_is_read_in_pages,
-        a_timeline_keeps_its_newest_steps;
-    figures:
-        figures_are_those_of_all_domains,
-        members_count_while_their_node_lives;
+    bus:
+        signals_reach_every_subscriber;
     claims:
         a_device_enters_whole,
         of_two_devices_exactly_one_enters,
@@ -111,15 +105,22 @@ contract! {
         an_automatic_entry_keeps_its_own_administrative_password,
         a_second_code_does_not_lose_the_notice_of_the_first,
         a_port_takes_a_code;
+    codes:
+        a_code_is_kept_and_found,
+        a_code_is_kept_once,
+        open_codes_are_limited_by_kind,
+        an_open_code_ends_with_its_validity,
+        a_used_code_is_known_for_thirty_days,
+        the_holder_of_a_code_can_change,
+        codes_are_listed_newest_first,
+        a_listed_code_ends_with_its_record,
+        a_revoked_code_is_as_if_it_had_never_been,
+        a_used_code_cannot_be_revoked,
+        a_code_without_a_holder_is_for_anybody;
     devices:
-        domains_are_made_once,
         a_password_is_confirmed_once,
         facts_are_refreshed,
         a_removed_device_is_free,
-        presence_follows_the_newest_connection,
-        a_device_is_offline_when_its_node_is_dead,
-        signals_reach_every_subscriber;
-    fleet:
         pages_give_every_device_once,
         a_list_shows_who_is_online,
         a_removed_device_leaves_the_list,
@@ -130,13 +131,28 @@ contract! {
         a_device_moves_whole,
         a_move_of_a_device_that_is_elsewhere_changes_nothing,
         a_move_does_not_lose_the_notice,
-        a_move_may_be_repeated,
-        an_offer_ends,
-        unassigned_devices_are_forgotten,
-        an_unassigned_device_is_kept_while_it_is_online,
-        unassigned_devices_are_listed_by_number,
-        a_device_that_enters_is_not_unassigned,
-        the_newest_connection_of_an_unassigned_device_counts;
+        a_move_may_be_repeated;
+    directory:
+        a_listing_leads_to_its_address_until_its_end,
+        a_listed_code_is_not_used_again_for_thirty_days,
+        only_its_credential_ends_a_listing,
+        open_listings_are_limited_by_credential,
+        an_answer_is_remembered_for_ten_minutes,
+        the_first_contact_is_told_from_later_ones;
+    domains:
+        domains_are_made_once,
+        a_domain_is_made_changed_and_deleted,
+        access_is_given_and_ends_with_the_domain_that_gave_it,
+        a_deleted_domain_leaves_nothing_behind,
+        of_two_categories_of_one_name_exactly_one_is_made,
+        categories_are_changed_and_deleted,
+        the_revision_changes_with_every_change;
+    figures:
+        figures_are_those_of_all_domains,
+        members_count_while_their_node_lives;
+    jobs:
+        jobs_are_kept_in_order,
+        a_build_list_is_kept;
     locks:
         a_lock_has_one_holder_until_it_is_given_back,
         a_lock_ends_unless_it_is_renewed,
@@ -151,14 +167,26 @@ contract! {
         a_lease_ends,
         taking_is_limited_and_skips,
         a_notice_ends_after_thirty_days;
-    directory:
-        a_listing_leads_to_its_address_until_its_end,
-        a_listed_code_is_not_used_again_for_thirty_days,
-        only_its_credential_ends_a_listing,
-        open_listings_are_limited_by_credential,
-        an_answer_is_remembered_for_ten_minutes,
-        the_first_contact_is_told_from_later_ones;
-    people:
+    offers:
+        an_offer_ends;
+    presence:
+        presence_follows_the_newest_connection,
+        a_device_is_offline_when_its_node_is_dead;
+    rollouts:
+        a_rollout_tells_what_becomes_of_its_codes,
+        a_large_rollout_is_read_in_pages;
+    timelines:
+        a_timeline_keeps_its_newest_steps;
+    tls_ticket_keys:
+        keys_of_tickets_are_shared_and_rotated,
+        of_many_new_keys_exactly_one_is_kept;
+    unassigned:
+        unassigned_devices_are_forgotten,
+        an_unassigned_device_is_kept_while_it_is_online,
+        unassigned_devices_are_listed_by_number,
+        a_device_that_enters_is_not_unassigned,
+        the_newest_connection_of_an_unassigned_device_counts;
+    users_role:
         a_request_is_kept_and_found,
         a_request_gets_further_from_where_it_is,
         a_request_waits_as_long_as_its_notice_may_come,
@@ -172,18 +200,11 @@ contract! {
         of_two_nodes_one_has_the_turn,
         a_phone_has_one_request,
         a_person_has_only_so_many_open_codes;
-    tenancy:
-        a_domain_is_made_changed_and_deleted,
-        access_is_given_and_ends_with_the_domain_that_gave_it,
-        a_deleted_domain_leaves_nothing_behind,
-        of_two_categories_of_one_name_exactly_one_is_made,
-        categories_are_changed_and_deleted,
-        jobs_are_kept_in_order,
-        the_revision_changes_with_every_change,
-        a_build_list_is_kept;
-    tickets:
-        keys_of_tickets_are_shared_and_rotated,
-        of_many_new_keys_exactly_one_is_kept;
+    web_sessions:
+        a_session_ends_when_it_is_idle,
+        a_session_ends_at_last,
+        sessions_are_ended_one_by_one_and_all_at_once,
+        an_account_has_only_so_many_sessions;
     whole:
         the_store_answers_and_tells_the_time,
         another_master_key_is_refused;

@@ -71,7 +71,7 @@ fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// SplitMix64: good enough for intervals between arrivals, and the same on every machine.
+/// `SplitMix64`: good enough for intervals between arrivals, and the same on every machine.
 struct Random(u64);
 
 impl Random {

@@ -181,7 +181,7 @@ impl Device {
             bytes = rest;
             match opcode {
                 BINARY if self.message(profile, payload, out)? == ReadOutcome::Registered => {
-                    outcome = ReadOutcome::Registered
+                    outcome = ReadOutcome::Registered;
                 }
                 PING => ws::put_frame(out, PONG, payload),
                 CLOSE => {

@@ -58,11 +58,11 @@ pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     wait_for_notices(&notices, codes, interrupt)?;
     drop((progress, pool, askers));
 
-    let noticed = notices.lock().unwrap_or_else(PoisonError::into_inner);
+    let delivered = notices.lock().unwrap_or_else(PoisonError::into_inner);
     let all: BTreeSet<Code> = groups.iter().flat_map(|group| group.codes.iter().copied()).collect();
-    let checks = checks(&all, &measured, &noticed);
+    let checks = checks(&all, &measured, &delivered);
     let without = all.len() - measured.total.entered.iter().map(|(code, _)| code).collect::<BTreeSet<_>>().len();
-    let more = json!({"codes": codes, "race": race, "lost": without, "notices": noticed.len()});
+    let more = json!({"codes": codes, "race": race, "lost": without, "notices": delivered.len()});
     let scenario = Settings::title(arguments.scenario.as_deref(), "rollout");
     let figures = Figures { scenario, groups: &groups, broker: &measured, floor: None, checks, more };
     figures::report(&figures, &settings)
@@ -95,14 +95,16 @@ fn wait_for_notices(notices: &Notices, codes: usize, interrupt: &Interrupt) -> a
     Ok(())
 }
 
-fn checks(all: &BTreeSet<Code>, measured: &Measured, noticed: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
+fn checks(all: &BTreeSet<Code>, measured: &Measured, delivered: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
     let mut winners: BTreeMap<Code, BTreeSet<String>> = BTreeMap::new();
     for (code, device) in &measured.total.entered {
         winners.entry(*code).or_default().insert(device.to_ascii_lowercase());
     }
     let one = winners.values().filter(|devices| devices.len() == 1).count();
-    let right =
-        all.iter().filter(|code| noticed.get(code).is_some_and(|noticed| Some(noticed) == winners.get(code))).count();
+    let right = all
+        .iter()
+        .filter(|code| delivered.get(code).is_some_and(|delivered| Some(delivered) == winners.get(code)))
+        .count();
     let wrong: u64 = measured.total.wrong.values().sum();
     vec![
         Check::new(
@@ -112,8 +114,8 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, noticed: &BTreeMap<Code, BT
         ),
         Check::new(
             "every notice is seen and names the winner",
-            right == all.len() && noticed.len() == all.len(),
-            format!("{right} of {}, notices for {} codes", all.len(), noticed.len()),
+            right == all.len() && delivered.len() == all.len(),
+            format!("{right} of {}, notices for {} codes", all.len(), delivered.len()),
         ),
         Check::new("every device is where it belongs", wrong == 0, format!("{:?}", measured.total.wrong)),
         Check::new(

@@ -1,4 +1,4 @@
-//! What the operators' service uses of its node.
+//! What the operators' service uses of its node; a new dependency of this room is added here.
 
 use std::sync::Arc;
 

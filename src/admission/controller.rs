@@ -1,8 +1,9 @@
 //! Admission control of a process: its two gates, and how they are adapted to each other.
 //!
-//! The gate of *connections* stands before TLS and HTTP; its lanes are source addresses. The gate of *registrations* stands
-//! after the identify message, before any work in the store; its lanes are domains, and for devices without one their source
-//! addresses. What is not contended passes synchronously, under one short lock and without an actor in between.
+//! The gate of *connections* stands before TLS and HTTP; its lanes are source addresses. The gate of *registrations*
+//! stands after the identify message, before any work in the store; its lanes are domains, and for devices without one
+//! their source addresses. What is not contended passes synchronously, under one short lock and without an actor in
+//! between.
 //!
 //! Nobody who was admitted is shed. The gates must not know what they let in; who waits and who goes next is decided in
 //! `src/core/policy/admission.rs`. The caps of `src/connection/table.rs` hold beside them.
@@ -44,8 +45,8 @@ const HANDSHAKES_START: usize = 256;
 /// A thread should be through with everything that is ready within this time, or too much is.
 const LOOP_TARGET: Duration = Duration::from_millis(50);
 
-/// Registrations may wait up to this part of the longest wait before handshakes have to: a device that is sent away after its
-/// handshake costs as much as half a registration.
+/// Registrations may wait up to this part of the longest wait before handshakes have to: a device that is sent away
+/// after its handshake costs as much as half a registration.
 const BACKLOG_PART: u32 = 4;
 
 /// Bounds of admission; all of them are counts of this process.
@@ -114,7 +115,8 @@ impl AdmissionController {
         }
     }
 
-    /// A connection has come, with this number of its descriptor: nothing of it was read yet. The permit is for its handshake.
+    /// A connection has come, with this number of its descriptor: nothing of it was read yet. The permit is for its
+    /// handshake.
     pub fn connection(&self, source: SourceKey, descriptor: u64) -> Passage<SourceKey> {
         let short = self.resources.short_for(descriptor);
         let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });

@@ -1,5 +1,5 @@
-//! One gate, shared by the threads of a process: the pure gate of `src/core/policy/admission.rs` under one short lock, with
-//! permits and turns that give themselves back when they are dropped.
+//! One gate, shared by the threads of a process: the pure gate of `src/core/policy/admission.rs` under one short lock,
+//! with permits and turns that give themselves back when they are dropped.
 
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};

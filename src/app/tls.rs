@@ -9,7 +9,7 @@ use crate::app::periodic::every;
 use crate::config::Config;
 use crate::connection::tls::{Identity, LOOK_AT_FILES, READ_KEYS, Tickets, Tls};
 use crate::node::Node;
-use crate::store::{self, Store};
+use crate::store::{self, TlsTicketKeys};
 
 /// The two files that the configuration names; `None` without TLS.
 pub(super) fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {
@@ -36,7 +36,7 @@ pub(super) async fn start(config: &Config, node: &Arc<Node>) -> anyhow::Result<O
     Ok(Some(tls.context("[tls]")?))
 }
 
-async fn read_keys(store: &dyn Store, tickets: &Tickets) -> store::Result<()> {
+async fn read_keys(store: &dyn TlsTicketKeys, tickets: &Tickets) -> store::Result<()> {
     let fresh = Tickets::fresh_key();
     tickets.use_keys(&store.ticket_keys(&fresh, tickets.rotate_after(), tickets.keep_keys()).await?);
     Ok(())

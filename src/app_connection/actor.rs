@@ -26,14 +26,14 @@ use crate::core::session::app::session::Session;
 use crate::mailbox::NoticeReceiver;
 use crate::metrics::{self, Counter};
 use crate::random;
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant::messages::{RegisterReceiver, RemoveReceiver, Settle};
 use crate::tenant::subscribers::{Subscribe, Unsubscribe};
 
 /// How the connection is registered with one of its domains as a receiver of notices.
 #[derive(Default)]
 struct Receiving {
-    tenant: Option<Addr<DomainActor>>,
+    tenant: Option<Addr<TenantActor>>,
     acts_as_users: bool,
     waits_for: Vec<Code>,
 }
@@ -97,8 +97,8 @@ impl AppActor {
         self.finish_if_idle(ctx);
     }
 
-    /// Ends the connection if that has been asked for and no answer is owed. Notices that the client has not acknowledged go
-    /// to another connection.
+    /// Ends the connection if that has been asked for and no answer is owed. Notices that the client has not
+    /// acknowledged go to another connection.
     fn finish_if_idle(&mut self, ctx: &mut WebsocketContext<Self>) {
         if self.finishing && self.awaited == 0 {
             self.feed(Event::End(Close::Stopping), ctx);

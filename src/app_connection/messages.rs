@@ -1,4 +1,4 @@
-//! What the actor of an app connection does with the messages of others (`src/connection/messages.rs`).
+//! Handles the messages that others send to the actor of an app connection (`src/connection/messages.rs`).
 
 use actix::Handler;
 

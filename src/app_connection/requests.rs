@@ -1,4 +1,4 @@
-//! Who answers which request of an app session (`docs/protocol/devices-api.md`).
+//! Dispatches the requests of an app session to what answers them (`docs/protocol/devices-api.md`).
 
 use std::sync::Arc;
 
@@ -48,7 +48,8 @@ impl From<FetchError> for ApiError {
     }
 }
 
-/// Asks a device within the rights for something that it serves. How long that takes is bounded by the timers of the tunnel.
+/// Asks a device within the rights for something that it serves. How long that takes is bounded by the timers of the
+/// tunnel.
 async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target: String) -> Result<Answer, ApiError> {
     let (domain, view) = services.queries.reachable_device(rights, device).await?;
     if !view.online {

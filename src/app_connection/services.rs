@@ -1,4 +1,4 @@
-//! What the actors of app connections use of their node.
+//! What the actors of app connections use of their node; a new dependency of this room is added here.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! Keys of the app sessions that are open on this node: what lets a browser through to devices
+//! Keys of the app sessions that are open on this node; they let a browser through to devices
 //! (`docs/protocol/sysclient.md` 8.1).
 //!
-//! A key is found by its hash, so that the time of a look-up says nothing about the keys that there are.
+//! A key is found by its hash, so that the time of a look-up tells nothing about the keys that exist.
+//! It must not know devices or HTTP: who gets through is checked in `src/web/passthrough.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! The gate of connections: a service in front of TLS and HTTP.
 //!
-//! A connection goes on at once, or waits for its turn with nothing but its socket, or is rejected. Nothing is parsed before it
-//! has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded or over. Who may
-//! go on is decided by [`crate::admission`].
+//! A connection goes on at once, or waits for its turn with nothing but its socket, or is rejected. Nothing is parsed
+//! before it has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded
+//! or over. Who may go on is decided by [`crate::admission`].
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -30,8 +30,8 @@ const HANDSHAKE: Duration = Duration::from_secs(6);
 /// How often each thread measures how long it takes for everything that is ready.
 const MEASURE_EVERY: Duration = Duration::from_millis(20);
 
-/// Answers in a second that one thread gives to those whom it rejects. Beyond, they cost more than they are worth: whoever
-/// is not answered is cut.
+/// Answers in a second that one thread gives to those whom it rejects. Beyond, they cost more than they are worth:
+/// whoever is not answered is cut.
 const ANSWERS_PER_SECOND: u32 = 200;
 
 /// In front of the service that `inner` makes.
@@ -159,8 +159,8 @@ fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<Per
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         admission.retry_after().as_secs().max(1)
     );
-    // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it comes back
-    // sooner; that is all.
+    // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it
+    // comes back sooner; that is all.
     let _ = (&*socket).read(&mut [0; 2048]);
     let _ = (&*socket).write_all(answer.as_bytes());
 }

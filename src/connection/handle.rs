@@ -1,5 +1,5 @@
-//! What the actor of a connection and the task of its socket share: the limit for messages, the reason of an end, and what
-//! counts against the send window. Both run on one thread.
+//! What the actor of a connection and the task of its socket share: the limit for messages, the reason of an end, and
+//! what counts against the send window. Both run on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,9 +1,9 @@
-//! What the rest of a node tells the actor of a connection.
+//! The messages that the rest of a node sends to the actor of a connection.
 //!
-//! There is one message type for each of the two kinds of connection. Whoever keeps the address of such an actor (the table of
-//! connections, the tenant, a tunnel) keeps a recipient of it and knows neither the actor nor its session. The handlers are in
-//! `src/device/messages.rs` and `src/app_connection/messages.rs`. What a connection tells its tenant is in
-//! `src/tenant/messages.rs`.
+//! There is one message type for each of the two kinds of connection. Whoever keeps the address of such an actor (the
+//! table of connections, the tenant, a tunnel) keeps a recipient of it and knows neither the actor nor its session. The
+//! handlers are in `src/device/messages.rs` and `src/app_connection/messages.rs`. What a connection sends to its tenant
+//! is in `src/tenant/messages.rs`.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::core::protocol::close::Close;
 use crate::core::session::app::event::{DataChange, Delivery};
 use crate::core::session::device::event::{Output, TunnelId, TunnelRequest};
 
-/// The actor of a device connection. The table of connections and the tenant share one recipient: an idle device costs each
-/// of them a pointer.
+/// The actor of a device connection. The table of connections and the tenant share one recipient: an idle device costs
+/// each of them a pointer.
 pub type DeviceRecipient = Arc<Recipient<DeviceMessage>>;
 
 /// For the actor of a device connection.

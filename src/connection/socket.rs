@@ -1,10 +1,10 @@
 //! One upgraded WebSocket connection: our own reading and writing around the context of `actix_web_actors`.
 //!
-//! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound what a
-//! frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds the
-//! actor frame by frame through a [`FrameGuard`], writes what the actor sends, cuts a peer that does not read, and lingers
-//! after a close so that the close frame arrives. It must not know the protocols that are spoken; the frame layer is that of
-//! `docs/protocol/sysclient.md` 1.2 and `docs/protocol/appwebsocket.md` section 1.
+//! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound
+//! what a frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds
+//! the actor frame by frame through a [`FrameGuard`], writes what the actor sends, cuts a peer that does not read, and
+//! lingers after a close so that the close frame arrives. It must not know the protocols that are spoken; the frame
+//! layer is that of `docs/protocol/sysclient.md` 1.2 and `docs/protocol/appwebsocket.md` section 1.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -33,8 +33,8 @@ use crate::core::protocol::frame_guard::{FrameGuard, Speech};
 /// Bytes read at once; they live on the stack, so an idle connection holds none.
 const READ_AT_ONCE: usize = 16 * 1024;
 
-/// After a close frame the peer may still send this much, which is thrown away, so that the frame is read before the socket
-/// goes.
+/// After a close frame the peer may still send this much, which is thrown away, so that the frame is read before the
+/// socket goes.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bounds of one connection.

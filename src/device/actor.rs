@@ -30,7 +30,7 @@ use crate::device::unassigned::UnassignedDevice;
 use crate::metrics::{self, Counter, EntryStage, Registration};
 use crate::random;
 use crate::store::{Signal, Whereabouts};
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant::membership_batch;
 use crate::tenant::messages::{Join, MembershipChange};
 
@@ -45,7 +45,7 @@ pub struct DeviceActor {
     joiner: FragmentJoiner,
     /// What others reach this actor by; one for all of them. Set when it starts.
     recipient: Option<DeviceRecipient>,
-    tenant: Option<Addr<DomainActor>>,
+    tenant: Option<Addr<TenantActor>>,
     pub(super) tunnel_readers: TunnelReaders,
     pub(super) unassigned: Option<UnassignedDevice>,
     pub(super) progress: ProgressSaver,
@@ -206,7 +206,7 @@ impl DeviceActor {
         self.wait_for(find, ctx, Self::join_at);
     }
 
-    fn join_at(&mut self, tenant: Option<Addr<DomainActor>>, ctx: &mut WebsocketContext<Self>) {
+    fn join_at(&mut self, tenant: Option<Addr<TenantActor>>, ctx: &mut WebsocketContext<Self>) {
         // Kept before the answer, so that a connection that ends meanwhile leaves the domain again.
         let before = std::mem::replace(&mut self.tenant, tenant);
         if let Some(before) = before.filter(|before| self.tenant.as_ref() != Some(before)) {
@@ -229,7 +229,8 @@ impl DeviceActor {
                 Ok(Some(Whereabouts { node: other, conn })) if other != services.node => {
                     let signal = Signal::Evict { domain: name, key, node: other, conn };
                     if let Err(error) = services.store.publish(&signal).await {
-                        // The other node compares its members with the store when its connection to the bus is up again.
+                        // The other node compares its members with the store when its connection to the bus is up
+                        // again.
                         tracing::warn!(%error, "other node not told to close a replaced connection");
                     }
                     true
@@ -258,7 +259,7 @@ impl DeviceActor {
         self.feed(Event::Joined(joined), ctx);
     }
 
-    fn leave(&self, tenant: &Addr<DomainActor>) {
+    fn leave(&self, tenant: &Addr<TenantActor>) {
         if let Some(key) = self.session.key() {
             let in_flight = self.services.in_flight.begin();
             membership_batch::send(tenant, MembershipChange::Leave(key.clone(), self.conn, in_flight));

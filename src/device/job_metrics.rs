@@ -1,8 +1,7 @@
-//! Counts the attempts at work for a device by what happens to it.
+//! Counts attempts at jobs by kind and outcome, for the metric `provbroker_jobs_total` (`docs/metrics.md`).
 
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::model::work::Work;
-use crate::core::policy::jobs::config::Kind;
 use crate::metrics::{self, Counter, JobKind, JobOutcome, Label as _};
 
 /// The kinds whose attempt has failed, as bits, until it is known whether another one follows.
@@ -19,15 +18,11 @@ impl FailedKinds {
             TimelineEvent::UpdateOrdered(_) => (JobKind::Update, JobOutcome::Sent),
             TimelineEvent::Updated(_) => (JobKind::Update, JobOutcome::Done),
             TimelineEvent::UpdateFailed(_) => (JobKind::Update, JobOutcome::Failed),
-            TimelineEvent::Configured(kind) => match config(kind) {
-                Some(kind) => (kind, JobOutcome::Done),
-                None => return,
-            },
-            // The kind stands before the reason.
-            TimelineEvent::ConfigFailed(why) => match why.split(':').next().and_then(config) {
-                Some(kind) => (kind, JobOutcome::Failed),
-                None => return,
-            },
+            TimelineEvent::Configured(_) | TimelineEvent::ConfigFailed(_) => {
+                let Some(kind) = event.config_kind() else { return };
+                let failed = matches!(event, TimelineEvent::ConfigFailed(_));
+                (JobKind::Config(kind), if failed { JobOutcome::Failed } else { JobOutcome::Done })
+            }
             TimelineEvent::CleanedUp => (JobKind::CleanUp, JobOutcome::Done),
             _ => return,
         };
@@ -54,16 +49,14 @@ impl FailedKinds {
     }
 }
 
-fn config(name: &str) -> Option<JobKind> {
-    Kind::ALL.into_iter().find(|kind| kind.name() == name).map(JobKind::Config)
-}
-
 #[cfg(test)]
 mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+    use crate::core::model::config_kind::Kind;
     use crate::core::model::time::UnixMillis;
+    use crate::core::model::timeline::ConfigFailure;
     use crate::core::model::work::{Configured, Progress, State};
 
     fn failed(attempts: u8) -> Progress {
@@ -78,13 +71,16 @@ mod tests {
             let mut tally = FailedKinds::default();
             tally.add(&TimelineEvent::UpdateOrdered("prot 1".into()));
             tally.add(&TimelineEvent::UpdateFailed("status 404".into()));
-            tally.add(&TimelineEvent::ConfigFailed("ntp: the device answered with status 500".into()));
+            tally.add(&TimelineEvent::ConfigFailed(ConfigFailure::new(
+                Kind::Ntp,
+                "the device answered with status 500",
+            )));
             tally.add(&TimelineEvent::Configured("time-zone".into()));
             tally.add(&TimelineEvent::Removed);
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(3), ..Work::default() });
             // What has failed for good is counted once, whatever is kept afterwards.
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
-            tally.add(&TimelineEvent::ConfigFailed("ntp: cut".into()));
+            tally.add(&TimelineEvent::ConfigFailed(ConfigFailure::new(Kind::Ntp, "cut")));
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
         });
         let text = recorder.handle().render();

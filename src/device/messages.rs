@@ -1,4 +1,4 @@
-//! What the actor of a device connection does with the messages of others (`src/connection/messages.rs`).
+//! Handles the messages that others send to the actor of a device connection (`src/connection/messages.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;

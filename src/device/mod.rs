@@ -1,9 +1,10 @@
 //! A device connection: one actor per WebSocket of a phone or gateway (`docs/protocol/sysclient.md`).
 //!
-//! The actor ([`actor`]) carries between the socket, the session in `src/core/session/device/` and the services; it decides
-//! nothing. Its parts: the gate of registrations ([`registration_gate`]), the place of an unassigned device ([`unassigned`]),
-//! the work for a device ([`jobs`]), the readers of its tunnel sessions ([`tunnel`]) and what others tell it ([`messages`]). It
-//! uses its tenant through [`crate::tenant`], and must not know app connections, the node as a whole, or HTTP.
+//! The actor (`actor`) carries between the socket, the session in `src/core/session/device/` and the services; it
+//! decides nothing. Its parts: the gate of registrations (`registration_gate`), the place of an unassigned device
+//! (`unassigned`), the work for a device (`jobs`), the readers of its tunnel sessions (`tunnel`) and the messages of
+//! others (`messages`). It uses its tenant through [`crate::tenant`], and must not know app connections, the node as a
+//! whole, or HTTP.
 
 pub mod actor;
 pub(crate) mod job_metrics;

@@ -1,4 +1,5 @@
-//! How far a device has come through the gate of registrations (`src/device/registration_gate.rs`).
+//! How far a device has come through the gate of registrations (`src/device/registration_gate.rs`): the
+//! state of its permit, without the way there.
 
 use std::sync::Arc;
 

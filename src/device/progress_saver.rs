@@ -1,4 +1,5 @@
-//! Writes the progress of the work for one device to the store, one write after the other, so that nothing older replaces it.
+//! Writes the progress of the work for one device to the store, one write after the other, so that nothing older
+//! replaces it.
 
 use std::sync::Arc;
 

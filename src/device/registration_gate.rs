@@ -1,4 +1,5 @@
-//! The way of a device through the gate of registrations: look-up, turn, claim.
+//! The way of a device through the gate of registrations: look-up, turn, claim (`docs/protocol/sysclient.md` section
+//! 5).
 //!
 //! Rank and lane are decided in `src/core/policy/admission/registration.rs`, entry in `src/core/policy/entry.rs`.
 
@@ -121,7 +122,8 @@ impl DeviceActor {
         }
     }
 
-    /// A permit is kept only as long as there is something to do for the device that does not wait for the device itself.
+    /// A permit is kept only as long as there is something to do for the device that does not wait for the device
+    /// itself.
     pub(super) fn release_idle_permit(&mut self) {
         let joins = self.session.domain().is_some() && self.stage_timer.is_running();
         if matches!(self.permit, RegistrationPermit::Held(_)) && !joins {

@@ -1,4 +1,5 @@
-//! Times the way of a device from its connection to membership, stage by stage.
+//! Measures how long a device takes from its connection to membership, stage by stage. It only feeds metrics and must
+//! not influence what happens to the device.
 
 use std::time::Duration;
 

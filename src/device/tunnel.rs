@@ -1,10 +1,10 @@
 //! HTTP requests for devices that are members on this node, and the way back of their answers
 //! (`docs/protocol/sysclient.md` section 7).
 //!
-//! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given the output of the
-//! device's session, tells the session when it has taken it, and abandons the session when it is dropped. How much can be on
-//! the way is bounded by the session, which asks the device for more only when the piece before has been taken.
-//! [`TunnelReaders`] is the other end, at the actor of the device.
+//! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given the output of
+//! the device's session, tells the session when it has taken it, and abandons the session when it is dropped. How much
+//! can be on the way is bounded by the session, which asks the device for more only when the piece before has been
+//! taken. [`TunnelReaders`] is the other end, at the actor of the device.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,8 +83,8 @@ impl Tunnel {
         Self { id, device, outputs, begun: false, untaken: false, purpose, end: None, _counted: counted }
     }
 
-    /// Takes what came last, and waits for what comes next. After the end there is nothing more to come. May be dropped and
-    /// called again without loss.
+    /// Takes what came last, and waits for what comes next. After the end there is nothing more to come. May be dropped
+    /// and called again without loss.
     pub async fn next(&mut self) -> Output {
         self.taken();
         self.wait().await

@@ -1,5 +1,5 @@
-//! An unassigned device on a connection of this node: it takes one of a limited number of places, and is seen to be online as
-//! long as the connection is open.
+//! An unassigned device on a connection of this node: it takes one of a limited number of places, and is seen to be
+//! online as long as the connection is open (`docs/protocol/sysclient.md` section 5).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

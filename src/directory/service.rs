@@ -151,21 +151,21 @@ impl DirectoryService {
             return Err(DirectoryError::Refused("Idempotency-Key is not 1 to 255 visible ASCII characters".into()));
         }
         let body = sha256_hex(body);
-        if let Some(earlier) = self.listings.recall(&caller.0, key).await? {
+        if let Some(earlier) = self.listings.remembered_answer(&caller.0, key).await? {
             return same_answer(&earlier, &body);
         }
         let issued = self.draw(caller, request, now).await?;
         let answer = Remembered { body, code: issued.code, valid_until: issued.valid_until };
         // After a failure here the code stays listed: the store may have kept the answer and only its reply was lost,
         // and then the repeated request gets this code. Otherwise nobody knows it, and it expires.
-        match self.listings.remember(&caller.0, key, &answer).await? {
+        match self.listings.remember_answer(&caller.0, key, &answer).await? {
             None => Ok(issued),
             // The store client has repeated the operation itself.
             Some(earlier) if earlier == answer => Ok(issued),
             // The same request at the same time was faster: there must not be two codes for one key.
             Some(earlier) => {
                 // If that fails, the code expires; nobody knows it.
-                let _ = self.listings.unlist(issued.code, &caller.0).await;
+                let _ = self.listings.remove_listing(issued.code, &caller.0).await;
                 same_answer(&earlier, &answer.body)
             }
         }
@@ -173,7 +173,7 @@ impl DirectoryService {
 
     /// Ends a code of `caller`; a code that is unknown or belongs to another caller is left as it is.
     pub async fn give_back(&self, caller: &Caller, code: Code) -> Result<(), DirectoryError> {
-        if self.listings.unlist(code, &caller.0).await? {
+        if self.listings.remove_listing(code, &caller.0).await? {
             metrics::count(Counter::Listing(ListingEvent::GivenBack));
         }
         Ok(())
@@ -182,13 +182,13 @@ impl DirectoryService {
     /// The address that an entered code leads to. For `None`, a text that is no code, it looks up a random one, so that
     /// the time does not tell the difference.
     pub async fn resolve(&self, code: Option<Code>) -> Result<Option<String>, DirectoryError> {
-        let found = self.listings.look_up(code.unwrap_or_else(crate::random::code)).await?;
+        let found = self.listings.find_listing(code.unwrap_or_else(crate::random::code)).await?;
         Ok(found.filter(|_| code.is_some()))
     }
 
     /// Records the contact of a phone. `entered` is a code that has been found valid. True for its first contact.
     pub async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool, DirectoryError> {
-        match self.listings.contact(contact, entered).await {
+        match self.listings.record_contact(contact, entered).await {
             Ok(first) => Ok(first),
             // An old record that nobody can read must not keep a phone from being provisioned.
             Err(StoreError::Corrupt { key, why }) => {
@@ -229,7 +229,7 @@ impl DirectoryService {
         for _ in 0..DRAWS {
             let code = crate::random::code();
             let new = NewListing { code, url: request.url.clone(), credential: caller.0.to_string(), ttl };
-            match self.listings.list(&new, self.settings.max_open).await? {
+            match self.listings.put_listing(&new, self.settings.max_open).await? {
                 Listed::Until(valid_until) => {
                     // A failed count is no reason to refuse a code that is listed.
                     let _ = self.count_open(now).await;

@@ -1,8 +1,9 @@
 //! How the mailbox of one domain empties into the app connections of this node that receive its notices
 //! (`docs/protocol/devices-api.md` 2.5).
 //!
-//! A notice goes to one connection (`src/core/policy/mailbox.rs` chooses it), which settles it. What nobody here may receive is
-//! given back for other nodes. Further connections that asked about the code get a copy, on whatever node they are.
+//! A notice goes to one connection (`src/core/policy/mailbox.rs` chooses it), which settles it. What nobody here may
+//! receive is given back for other nodes. Further connections that asked about the code get a copy, on whatever node
+//! they are.
 //!
 //! Every method returns what has to be done in the store next; whoever owns this performs it
 //! ([`crate::mailbox::service::Mailbox::perform`]) and hands the outcome back to [`MailboxDelivery::done`].
@@ -180,7 +181,7 @@ impl MailboxDelivery {
                 // A copy that fails is no loss: who asked may ask again.
                 if let Ok(Some(delivery)) = found {
                     for conn in self.others_waiting(delivery.code, None) {
-                        self.copy(conn, delivery.clone());
+                        self.copy(conn, (*delivery).clone());
                     }
                 }
                 Vec::new()

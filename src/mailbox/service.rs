@@ -65,7 +65,7 @@ pub enum Outcome {
     /// Notices with their devices; `None`: the device has been removed since.
     Taken(store::Result<Vec<(Notice, Option<DeviceView>)>>),
     /// The device that has used the code.
-    LookedUp(store::Result<Option<Delivery>>),
+    LookedUp(store::Result<Option<Box<Delivery>>>),
     /// Whether these notices are settled.
     Settled(Vec<Code>, store::Result<()>),
     /// Whether the notices were given back.
@@ -91,8 +91,8 @@ impl Mailbox {
         self.settings.window
     }
 
-    /// Moves the notice that is owed for a device into the mailbox of its domain and wakes up the receivers. False if it has to
-    /// be tried again.
+    /// Moves the notice that is owed for a device into the mailbox of its domain and wakes up the receivers. False if
+    /// it has to be tried again.
     pub async fn deposit(&self, domain: DomainName, key: &DeviceKey, code: Code) -> bool {
         match self.store.deposit(&domain, key).await {
             Ok(new) => {
@@ -135,7 +135,8 @@ impl Mailbox {
             }
             Request::Release(codes) => Outcome::Released(self.release(domain, &codes).await),
             Request::DepositOverdue => {
-                // The order of `docs/protocol/sysclient.md` 5.2 and `docs/concept.md` section 8 gives way to a person who waits.
+                // The order of `docs/protocol/sysclient.md` 5.2 and `docs/concept.md` section 8 gives way to a person
+                // who waits.
                 Outcome::Deposited(self.store.deposit_overdue(domain, self.settings.overdue_after).await)
             }
         }
@@ -161,11 +162,11 @@ impl Mailbox {
     }
 
     /// The device that has used a code, and the port if it was for one; `None` if there is no such device (any more).
-    async fn used_by(&self, domain: &DomainName, code: Code) -> store::Result<Option<Delivery>> {
+    async fn used_by(&self, domain: &DomainName, code: Code) -> store::Result<Option<Box<Delivery>>> {
         let Some(issued) = self.store.code_in(domain, code).await? else { return Ok(None) };
         let CodeState::Used { by, port } = issued.state else { return Ok(None) };
         let device = device_view(&*self.store, &self.tenants, domain, &by).await?;
-        Ok(device.map(|device| Delivery { code, port, device }))
+        Ok(device.map(|device| Box::new(Delivery { code, port, device })))
     }
 }
 
@@ -183,7 +184,8 @@ pub async fn device_view(
     Ok(Some(DeviceView::member(device, &tenant, online)))
 }
 
-/// Addresses the notice of a code to this node, because a connection here asks about the code and nobody else waits for it.
+/// Addresses the notice of a code to this node, because a connection here asks about the code and nobody else waits for
+/// it.
 pub async fn address_notice(store: &dyn Store, node: &NodeId, domain: &DomainName, code: Code) -> store::Result<()> {
     store.hold_code(domain, code, node).await
 }

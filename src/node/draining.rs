@@ -1,10 +1,10 @@
 //! How a node ends its connections when the process stops: in which order, how fast, and what is waited for
 //! (`docs/operations.md`, Stopping).
 //!
-//! Devices first, then apps, so that the notices of entries that were in flight still find their receivers. Idle connections
-//! end when they are told, at a bounded rate; the others when what is under way on them is finished, or when the time is over.
-//! Then nothing in the store says any more that a member is here, and the other nodes may take the notices that were addressed
-//! to this one.
+//! Devices first, then apps, so that the notices of entries that were in flight still find their receivers. Idle
+//! connections end at a bounded rate; the others when what is under way on them is finished, or when the time is over.
+//! Then no member is in the store as being here, and the other nodes may take the notices that were addressed to this
+//! one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,15 +22,16 @@ use crate::tenant::messages::Flush;
 /// Whether connections are still there is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What follows the end of the connections takes moments; a store that does not answer must not hold the process up longer.
+/// What follows the end of the connections takes moments; a store that does not answer must not hold the process up
+/// longer.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// Signals that are on their way at the same time.
 const TOGETHER: usize = 64;
 
-/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that nobody is waited for longer
-/// than `longest`. When this returns, the store says of no member that it is here, and every notice that was taken and not
-/// settled is given back.
+/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that nobody is waited for
+/// longer than `longest`. When this returns, no member is in the store as being here, and every notice that was taken
+/// and not settled is given back.
 pub async fn end_all(node: &Node, per_second: u32, longest: Duration) {
     let end = Instant::now() + longest;
     // The last ones have time to finish as well, and so have the apps after the devices.
@@ -48,14 +49,15 @@ pub async fn release_mailboxes(node: &Node) {
             let signal = Signal::Mail { domain: name.clone(), code: None };
             if let Err(error) = node.store().publish(&signal).await {
                 // They look by themselves a little later.
-                tracing::debug!(%error, domain = %name, "other nodes not told to look into the mailbox");
+                tracing::debug!(%error, domain = %name, "mailbox wake-up not published at the stop");
             }
         });
         join_all(published).await;
     }
 }
 
-/// Ends the connections of one kind: all of them are told within `within`, and at `end` nobody is waited for any more.
+/// Ends the connections of one kind: all of them are notified within `within`, and at `end` nobody is waited for any
+/// more.
 async fn finish(node: &Node, peer: Peer, per_second: u32, within: Duration, end: Instant) {
     let all = node.connections().registered(peer);
     let mut notified: HashSet<_> = all.iter().map(|(conn, _)| *conn).collect();
@@ -74,7 +76,8 @@ async fn finish(node: &Node, peer: Peer, per_second: u32, within: Duration, end:
             return;
         }
         if Instant::now() >= end {
-            tracing::warn!(connections = left.len(), kind = ?peer, "cut although something is under way");
+            let connections = left.len();
+            tracing::warn!(connections, kind = ?peer, "drain time over: connections cut with work in flight");
             for (_, connection) in &left {
                 connection.end(Close::Stopping);
             }
@@ -85,7 +88,7 @@ async fn finish(node: &Node, peer: Peer, per_second: u32, within: Duration, end:
     }
 }
 
-/// Waits until those that were told to end at once have done so.
+/// Waits until the connections that had to end at once are gone.
 async fn wait_until_gone(node: &Node, peer: Peer) {
     let mut look = interval(LOOK_EVERY);
     let gone = async {
@@ -94,11 +97,11 @@ async fn wait_until_gone(node: &Node, peer: Peer) {
         }
     };
     if timeout(AFTERMATH, gone).await.is_err() {
-        tracing::warn!(kind = ?peer, "connections did not end");
+        tracing::warn!(kind = ?peer, "connections did not end after they were cut");
     }
 }
 
-/// Waits until the tenants have done what they were told to do, and nothing is in flight beside them.
+/// Waits until the tenants have done what was sent to them, and nothing is in flight beside them.
 async fn flush(node: &Node) {
     let end = Instant::now() + AFTERMATH;
     let quiet = async {
@@ -110,6 +113,6 @@ async fn flush(node: &Node) {
         node.in_flight().none().await;
     };
     if timeout_at(end, quiet).await.is_err() {
-        tracing::warn!("the stop goes on although something is under way");
+        tracing::warn!("the stop continues although work is in flight");
     }
 }

@@ -1,5 +1,5 @@
-//! A domain actor that panics is made again, and its members rejoin; requests find their device. Everything is real but the
-//! network: the sockets are pipes in memory, and the store is a file.
+//! A domain actor that panics is made again, and its members rejoin; requests find their device. Everything is real but
+//! the network: the sockets are pipes in memory, and the store is a file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant_cache::Tenants;
 
 const ADDRESS: &str = "ws://127.0.0.1/example.com/devices/sysclients";
@@ -47,7 +47,7 @@ const QUERY: &str = "domain=example.com&token=t&category=Desk%20phones";
 #[rtype(result = "()")]
 struct Panic;
 
-impl Handler<Panic> for DomainActor {
+impl Handler<Panic> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, _: Panic, _: &mut Context<Self>) {

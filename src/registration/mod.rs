@@ -55,7 +55,7 @@ impl RegistrationService {
         attempt_limiter: Arc<AttemptLimiter>,
         limits: CodeLimits,
     ) -> Self {
-        let timeline_writer = TimelineWriter::start(Arc::clone(&store));
+        let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
         Self { store, tenants, directory, attempt_limiter, limits, timeline_writer }
     }
 

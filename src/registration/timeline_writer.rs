@@ -14,7 +14,7 @@ use crate::core::model::device::{CodeState, IssuedCode};
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::lifecycle::{InFlight, InFlightGuard};
-use crate::store::Store;
+use crate::store::Timelines;
 
 /// Events that may wait.
 const QUEUE: usize = 10_000;
@@ -39,7 +39,7 @@ pub(super) struct TimelineWriter {
 
 impl TimelineWriter {
     /// Starts a task that writes to `store` until this is dropped.
-    pub fn start(store: Arc<dyn Store>) -> Self {
+    pub fn start(store: Arc<dyn Timelines>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(write(store, waiting));
         Self { queue, in_flight: InFlight::default() }
@@ -74,7 +74,7 @@ impl RegistrationService {
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<TimelineEntry>) {
+async fn write(store: Arc<dyn Timelines>, mut waiting: mpsc::Receiver<TimelineEntry>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         while !batch.is_empty() {

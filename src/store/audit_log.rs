@@ -17,8 +17,8 @@ pub const MAX_AUDIT_ENTRIES: usize = 10_000;
 store_trait! {
     /// The audit log: one list of everything, and one of each domain.
     pub trait AuditLog: Send + Sync {
-        /// Appends an action to the list of everything, and to that of its domain. `mark` identifies it: appended again with
-        /// the same mark, it counts once.
+        /// Appends an action to the list of everything, and to that of its domain. `mark` identifies it: appended
+        /// again with the same mark, it counts once.
         async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()> => AppendAudit;
 
         /// Up to `limit` entries, newest first, from behind `before`: those of a domain, or all.

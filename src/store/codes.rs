@@ -53,7 +53,8 @@ store_trait! {
         /// Keeps a new code until `valid_until`, unless the domain already has `max_open` open codes of its kind.
         async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> => PutCode;
 
-        /// Looks a code up without knowing its domain, as a device presents it: open or used, but only within its validity.
+        /// Looks a code up without knowing its domain, as a device presents it: open or used, but only within its
+        /// validity.
         async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>> => FindCode;
 
         /// Looks a code up in a domain, for Users: open within its validity, used ones for 30 days.
@@ -63,8 +64,8 @@ store_trait! {
         /// mailbox.
         async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()> => HoldCode;
 
-        /// Up to `limit` codes of a domain, newest first; of those issued at the same time the greater one first. Only codes
-        /// behind `before` in this order. Fewer than `limit` are the last ones.
+        /// Up to `limit` codes of a domain, newest first; of those issued at the same time the greater one first.
+        /// Only codes behind `before` in this order. Fewer than `limit` are the last ones.
         async fn codes(
             &self,
             domain: &DomainName,

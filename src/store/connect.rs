@@ -1,4 +1,4 @@
-//! Opens the store that an address names. The only place that chooses between the backends.
+//! Opens the store at an address. The only module that chooses between the backends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 /// Settings of a store that have defaults.
 #[derive(Clone)]
 pub struct Options {
-    /// Everything that one call asks of Redis must be answered within this time.
+    /// All commands of one operation on Redis must be answered within this time.
     pub deadline: Duration,
     /// Connections to Redis that commands share.
     pub lanes: usize,
@@ -67,7 +67,7 @@ pub enum OpenError {
         /// What happened.
         why: String,
     },
-    /// The secrets in it were sealed with another master key.
+    /// Its secrets were sealed with another master key.
     #[error(
         "store at {place} was made with another master key; set the key that it was made with, or name an empty store"
     )]

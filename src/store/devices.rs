@@ -87,12 +87,13 @@ store_trait! {
         /// The record of a device that belongs to a domain.
         async fn find_device(&self, key: &DeviceKey) -> Result<Option<Device>> => FindDevice;
 
-        /// Enters a device into a domain, whole or not at all. A device of the same domain enters again: new password, new
-        /// category, its number stays. The same device may present the same code again until [`Devices::confirm`].
+        /// Enters a device into a domain, whole or not at all. A device of the same domain enters again: new
+        /// password, new category, its number stays. The same device may present the same code again until
+        /// [`Devices::confirm`].
         async fn enter(&self, entry: &Entry) -> Result<Entered> => Enter;
 
-        /// The device has answered a challenge with `password`: it is no longer tentative. Does nothing if there is a newer
-        /// password.
+        /// The device has answered a challenge with `password`: it is no longer tentative. Does nothing if there is a
+        /// newer password.
         async fn confirm(&self, domain: &DomainName, key: &DeviceKey, password: &Secret) -> Result<()> => Confirm;
 
         /// Replaces what a member reports about itself.
@@ -110,9 +111,14 @@ store_trait! {
             code: Code,
         ) -> Result<PortClaim> => ClaimPort;
 
-        /// Up to `limit` devices of a domain with a number above `after`, sorted by number. Fewer only at the end of the
-        /// list.
-        async fn devices(&self, domain: &DomainName, after: DeviceId, limit: usize) -> Result<Vec<DeviceListing>> => Devices;
+        /// Up to `limit` devices of a domain with a number above `after`, sorted by number. Fewer only at the end of
+        /// the list.
+        async fn devices(
+            &self,
+            domain: &DomainName,
+            after: DeviceId,
+            limit: usize,
+        ) -> Result<Vec<DeviceListing>> => Devices;
 
         /// How many devices belong to a domain.
         async fn device_count(&self, domain: &DomainName) -> Result<u64> => DeviceCount;
@@ -128,8 +134,8 @@ store_trait! {
             category: CategoryId,
         ) -> Result<bool> => Recategorise;
 
-        /// Keeps the progress of the work of a device. Does nothing if the device is not of this domain or has entered anew
-        /// since.
+        /// Keeps the progress of the work of a device. Does nothing if the device is not of this domain or has
+        /// entered anew since.
         async fn keep_work(&self, domain: &DomainName, key: &DeviceKey, work: &Work) -> Result<()> => KeepWork;
 
         /// Names of the analogue ports in operation, sorted; `None` if the device is not of this domain.
@@ -138,9 +144,9 @@ store_trait! {
         /// Removes an analogue port. False if there is no such port.
         async fn remove_port(&self, domain: &DomainName, key: &DeviceKey, port: &str) -> Result<bool> => RemovePort;
 
-        /// Moves a device out of `from` into the domain of `entry` ([`EntryRight::Manual`]), whole or not at all.
-        /// Its number stays; name, ports and work stay behind. A pending notice is put into the mailbox of the old domain.
-        /// [`Entered::OwnedElsewhere`] if it does not belong to `from`.
+        /// Moves a device out of `from` into the domain of `entry` ([`EntryRight::Manual`]), whole or not at all. Its
+        /// number stays; name, ports and work stay behind. A pending notice is put into the mailbox of the old
+        /// domain. [`Entered::OwnedElsewhere`] if it does not belong to `from`.
         async fn transfer(&self, from: &DomainName, entry: &Entry) -> Result<Entered> => Transfer;
     }
 }

@@ -33,7 +33,7 @@ pub struct NewListing {
     pub ttl: Duration,
 }
 
-/// Result of [`DirectoryRecords::list`].
+/// Result of [`DirectoryRecords::put_listing`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     /// It is kept until this time; whole seconds.
@@ -74,16 +74,16 @@ store_trait! {
     /// What the directory keeps: code → address, keyed by HMAC and sealed, and the first contact of phones.
     pub trait DirectoryRecords: Send + Sync {
         /// Keeps a code if it is free.
-        async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> => List;
+        async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> => List;
 
         /// The address of an open code.
-        async fn look_up(&self, code: Code) -> Result<Option<String>> => LookUp;
+        async fn find_listing(&self, code: Code) -> Result<Option<String>> => LookUp;
 
         /// Ends a code; only the credential that listed it may. False if it is unknown or of another credential.
-        async fn unlist(&self, code: Code, credential: &str) -> Result<bool> => Unlist;
+        async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> => Unlist;
 
         /// Remembers an answer for ten minutes. Returns the earlier one if there is one already.
-        async fn remember(
+        async fn remember_answer(
             &self,
             credential: &str,
             key: &str,
@@ -91,11 +91,12 @@ store_trait! {
         ) -> Result<Option<Remembered>> => Remember;
 
         /// The remembered answer, if any.
-        async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> => Recall;
+        async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> => Recall;
 
-        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code that is
-        /// valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC address.
-        async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> => Contact;
+        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code
+        /// that is valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC
+        /// address.
+        async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> => Contact;
 
         /// How many open codes there are over all credentials (for the operator's warning at 100 000).
         async fn open_listings(&self) -> Result<u64> => OpenListings;

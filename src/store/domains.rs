@@ -71,8 +71,8 @@ pub enum PutCategory {
 store_trait! {
     /// Domains and their categories. Every change of a domain, its categories or its jobs changes [`Domain::revision`].
     pub trait Domains: Send + Sync {
-        /// Creates the domain if it is missing, and those of its categories that are missing. Existing ones stay as they
-        /// are. Several nodes may call it at the same time.
+        /// Creates the domain if it is missing, and those of its categories that are missing. Existing ones stay as
+        /// they are. Several nodes may call it at the same time.
         async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> => EnsureDomain;
 
         /// One domain with its categories.
@@ -87,8 +87,8 @@ store_trait! {
         /// Changes settings. False if there is no such domain.
         async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> => ChangeDomain;
 
-        /// Deletes a domain that no device belongs to, with its codes, jobs, notices and roll-outs, and the access that it
-        /// has given to others.
+        /// Deletes a domain that no device belongs to, with its codes, jobs, notices and roll-outs, and the access
+        /// that it has given to others.
         async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted> => DeleteDomain;
 
         /// Creates a category (`id` is `None`) or changes one.

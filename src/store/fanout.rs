@@ -1,5 +1,5 @@
-//! Hands signals to the subscribers of this process. A slow subscriber never holds up the publisher: it gets a
-//! [`Signal::Gap`] in place of what it missed.
+//! Passes signals to the subscribers of this process. A slow subscriber never blocks the publisher: it gets a
+//! [`Signal::Gap`] in place of the signals that it missed.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::Signal;
 
-/// Signals that wait for one subscriber before it is told of a gap.
+/// Signals that are queued for one subscriber before it gets a gap.
 const WAITING: usize = 1024;
 
 struct Subscriber {
@@ -24,30 +24,30 @@ pub(super) struct Fanout {
 impl Fanout {
     /// A receiver of everything from now on.
     pub fn subscribe(&self) -> mpsc::Receiver<Signal> {
-        // One place more than signals: it is kept free for the gap.
+        // One place more than queued signals: it is kept free for the gap.
         let (to, from) = mpsc::channel(WAITING + 1);
         self.lock().push(Subscriber { to, overflowed: false });
         from
     }
 
-    /// Tells every subscriber.
-    pub fn tell(&self, signal: &Signal) {
-        self.lock().retain_mut(|subscriber| subscriber.tell(signal));
+    /// Sends a signal to every subscriber.
+    pub fn send(&self, signal: &Signal) {
+        self.lock().retain_mut(|subscriber| subscriber.send(signal));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
-        // A list of senders is whole whatever a panicking thread was doing.
+        // A panic elsewhere leaves the list of senders consistent.
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscriber {
-    /// False when the subscriber is gone.
-    fn tell(&mut self, signal: &Signal) -> bool {
+    /// False when the subscriber has dropped its receiver.
+    fn send(&mut self, signal: &Signal) -> bool {
         if self.to.is_closed() {
             return false;
         }
-        // Only this lock sends, so the room that is seen here is still there below.
+        // All senders hold the lock, so the capacity that is seen here is still there below.
         if self.to.capacity() > 1 {
             self.overflowed = false;
             return self.to.try_send(signal.clone()).is_ok();
@@ -66,22 +66,22 @@ mod tests {
     use crate::core::model::ids::DomainName;
 
     #[test]
-    fn a_full_subscriber_is_told_of_the_gap_and_holds_nobody_up() {
+    fn a_full_subscriber_gets_a_gap_and_does_not_block_the_publisher() {
         let fanout = Fanout::default();
         let mut slow = fanout.subscribe();
         let mail = Signal::Mail { domain: DomainName::parse("example.com").unwrap(), code: None };
         for _ in 0..WAITING + 5 {
-            fanout.tell(&mail);
+            fanout.send(&mail);
         }
         for _ in 0..WAITING {
             assert_eq!(slow.try_recv().unwrap(), mail);
         }
         assert_eq!(slow.try_recv().unwrap(), Signal::Gap);
         assert!(slow.try_recv().is_err());
-        fanout.tell(&mail);
+        fanout.send(&mail);
         assert_eq!(slow.try_recv().unwrap(), mail);
         drop(slow);
-        fanout.tell(&mail);
+        fanout.send(&mail);
         assert!(fanout.lock().is_empty());
     }
 }

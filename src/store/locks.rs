@@ -6,8 +6,8 @@ use super::Result;
 use super::observed::store_trait;
 
 store_trait! {
-    /// Locks with expiry. They give order, not safety: a holder that was stopped for longer than its lock lasts must find out
-    /// by other means what has happened meanwhile.
+    /// Locks with expiry. They give order, not safety: a holder that was stopped for longer than its lock lasts must
+    /// find out by other means what has happened meanwhile.
     pub trait Locks: Send + Sync {
         /// Takes a lock for `ttl`, or renews it. False: somebody else holds it.
         async fn lock(&self, name: &str, holder: &str, ttl: Duration) -> Result<bool> => Lock;

@@ -16,8 +16,8 @@ store_trait! {
         /// Deposits for every device whose code has been pending for longer than `age`. Returns how many.
         async fn deposit_overdue(&self, domain: &DomainName, age: Duration) -> Result<u64> => DepositOverdue;
 
-        /// Takes up to `limit` notices for delivery by `node`: those addressed to it, to nobody, or to a node that is not
-        /// alive, and not taken by another live node within `lease`. They stay in the mailbox until settled.
+        /// Takes up to `limit` notices for delivery by `node`: those addressed to it, to nobody, or to a node that is
+        /// not alive, and not taken by another live node within `lease`. They stay in the mailbox until settled.
         /// `skip` are the codes whose notices the caller is already delivering.
         async fn take(
             &self,

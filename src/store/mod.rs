@@ -1,10 +1,11 @@
 //! What the broker stores: one trait for each aggregate, with one implementation on Redis and one in a single file.
 //!
-//! The traits speak of codes, devices and notices, never of keys or transactions. Each operation happens whole or not at
-//! all, and may be repeated after a time-out without harm. Every validity is counted on the clock of the store. What does
-//! not exist is `Ok(None)`, never an error.
+//! The traits speak of codes, devices and notices, never of keys or transactions. Each operation happens whole or not
+//! at all, and may be repeated after a time-out without harm. Every validity is counted on the clock of the store.
+//! What does not exist is `Ok(None)`, never an error.
 //!
-//! A trait and its two implementations are in files of the same name: `codes.rs`, `redis/codes.rs`, `embedded/codes.rs`.
+//! A trait and its two implementations are in files of the same name: `codes.rs`, `redis/codes.rs`,
+//! `embedded/codes.rs`.
 
 mod accounts;
 mod audit_log;

@@ -1,6 +1,6 @@
 //! The parts of records that both backends write the same way, as JSON.
 //!
-//! Not here: keys, expiry and everything that a script or a transaction changes by itself.
+//! Not here: keys, expiry, and fields that a script or a transaction changes separately.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::Job;
 use crate::store::seal::Sealer;
 
-/// No code is listed longer than this after its issue: a validity longer than any that can be set, and then [`KEEP_USED`].
+/// No code is listed longer than this after its issue: longer than any validity that can be configured, plus
+/// [`KEEP_USED`].
 pub(super) const LISTED: Duration = Duration::from_secs(60 * 24 * 3600).saturating_add(KEEP_USED);
 
-/// What never changes about an issued code.
+/// The part of an issued code that never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct About {
     pub category: CategoryId,
@@ -60,7 +61,7 @@ impl About {
 
 /// The JSON text of a record.
 pub(super) fn to_json(record: &impl Serialize) -> String {
-    // Every record here is made of strings, numbers and lists, which JSON can always express.
+    // Every record here consists of strings, numbers and lists, which JSON can always express.
     #[allow(clippy::expect_used)]
     serde_json::to_string(record).expect("plain records are JSON")
 }
@@ -80,12 +81,12 @@ pub(super) fn open(sealer: &Sealer, place: &str, field: &str, bytes: &[u8]) -> R
     sealer.open(&sealed_place(place, field), bytes).map_err(|e| corrupt(place, &e))
 }
 
-/// Seals a field of a record. The name of the field takes part, so that two fields of a record cannot be exchanged.
+/// Seals a field of a record, bound to record and field, so that two sealed fields cannot be exchanged.
 pub(super) fn seal(sealer: &Sealer, place: &str, field: &str, secret: &Secret) -> Vec<u8> {
     sealer.seal(&sealed_place(place, field), secret.expose())
 }
 
-/// Seals a whole job: its values may be passwords.
+/// Seals a whole job, because its values may be passwords.
 pub(super) fn seal_job(sealer: &Sealer, place: &str, job: &Job) -> Vec<u8> {
     seal(sealer, place, &job.id.0.to_string(), &Secret::new(to_json(job)))
 }
@@ -101,17 +102,17 @@ fn sealed_place(place: &str, field: &str) -> String {
     [place, "#", field].concat()
 }
 
-/// What `keycheck` holds: the same for the same master key, and it says nothing about it.
+/// The value of `keycheck`: the same for the same master key, and no help to find that key.
 pub(super) fn key_check(sealer: &Sealer) -> String {
     sealer.hash("keycheck", "provbroker 1")
 }
 
-/// Directory codes are looked up by this.
+/// The keyed hash by which directory codes are looked up.
 pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
     sealer.hash("directory code", code.expose())
 }
 
-/// Remembered answers are looked up by this. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
+/// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
 pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
     sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
 }
@@ -132,7 +133,7 @@ impl<'de> Deserialize<'de> for Sealed {
     }
 }
 
-/// Reads the text where it is: a device that comes back has it read, and a `String` would be a copy.
+/// Decodes from the borrowed text. This runs whenever a device reconnects, and a `String` would be a copy.
 struct Hex;
 
 impl serde::de::Visitor<'_> for Hex {

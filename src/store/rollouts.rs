@@ -44,8 +44,8 @@ pub struct RolloutRow {
 store_trait! {
     /// Roll-outs of a domain. Each is kept for 30 days.
     pub trait Rollouts: Send + Sync {
-        /// Begins a roll-out without rows for so many users. It is kept for 30 days, as long as the state of its codes is
-        /// known.
+        /// Begins a roll-out without rows for so many users. It is kept for 30 days, as long as the state of its
+        /// codes is known.
         async fn begin_rollout(
             &self,
             domain: &DomainName,
@@ -54,8 +54,8 @@ store_trait! {
             users: u64,
         ) -> Result<Rollout> => BeginRollout;
 
-        /// Appends rows to a roll-out; the first one has the number `from`, counted from 0. Existing rows stay. False if
-        /// there is no such roll-out.
+        /// Appends rows to a roll-out; the first one has the number `from`, counted from 0. Existing rows stay. False
+        /// if there is no such roll-out.
         async fn add_rollout_rows(
             &self,
             domain: &DomainName,
@@ -67,8 +67,8 @@ store_trait! {
         /// All roll-outs of a domain, newest first.
         async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> => Rollouts;
 
-        /// Up to `limit` rows of a roll-out from row number `from` on, with the state of the code (`None`: it has expired or
-        /// was revoked). `None` if there is no such roll-out.
+        /// Up to `limit` rows of a roll-out from row number `from` on, with the state of the code (`None`: it has
+        /// expired or was revoked). `None` if there is no such roll-out.
         async fn rollout_rows(
             &self,
             domain: &DomainName,

@@ -1,8 +1,9 @@
 //! Secrets at rest: sealed with a key that is not in the database (`docs/protocol/sysclient.md` 3.2,
 //! `docs/protocol/directory.md` section 5).
 //!
-//! The key comes from the configuration. A sealed text is bound to the record that it belongs to, so it is of no use in
-//! another one. Codes of the directory are looked up by a keyed hash, because there are too few codes for a plain one.
+//! The key comes from the configuration. A sealed text is bound to its record: it cannot be opened in another one.
+//! Codes of the directory are looked up by a keyed hash, because a plain hash of so few possible codes could be
+//! reversed.
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;

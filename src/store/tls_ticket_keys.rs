@@ -32,8 +32,8 @@ impl fmt::Debug for TicketKey {
 store_trait! {
     /// Keys of TLS session tickets.
     pub trait TlsTicketKeys: Send + Sync {
-        /// The keys that are younger than `keep`, newest first. If the newest is as old as `rotate`, or there is none, `fresh`
-        /// is kept as the newest. If several nodes bring one at the same time, one of them is kept.
+        /// The keys that are younger than `keep`, newest first. If the newest is as old as `rotate`, or there is none,
+        /// `fresh` is kept as the newest. If several nodes bring one at the same time, one of them is kept.
         async fn ticket_keys(
             &self,
             fresh: &TicketKey,

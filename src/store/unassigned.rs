@@ -27,7 +27,8 @@ store_trait! {
             keep: Duration,
         ) -> Result<()> => RecordUnassigned;
 
-        /// Up to `limit` unassigned devices with a number above `after`, sorted by number. Fewer only at the end of the list.
+        /// Up to `limit` unassigned devices with a number above `after`, sorted by number. Fewer only at the end of
+        /// the list.
         async fn unassigned_devices(
             &self,
             after: DeviceId,
@@ -37,8 +38,8 @@ store_trait! {
         /// How many unassigned devices there are.
         async fn unassigned_count(&self) -> Result<u64> => UnassignedCount;
 
-        /// An unassigned device is online on this connection: its record is kept for `keep` from now on. False if there is
-        /// none. To be repeated for as long as the connection lasts.
+        /// An unassigned device is online on this connection: its record is kept for `keep` from now on. False if
+        /// there is none. To be repeated for as long as the connection lasts.
         async fn attach_unassigned(
             &self,
             key: &DeviceKey,

@@ -48,7 +48,11 @@ store_trait! {
         ) -> Result<WebSession> => BeginSession;
 
         /// The session. With `idle` this is a use that prolongs it by `idle`; without it the session is only read.
-        async fn use_session(&self, hash: &SessionHash, idle: Option<Duration>) -> Result<Option<WebSession>> => UseSession;
+        async fn use_session(
+            &self,
+            hash: &SessionHash,
+            idle: Option<Duration>,
+        ) -> Result<Option<WebSession>> => UseSession;
 
         /// The sessions of an account, the latest first.
         async fn sessions_of(&self, account: &AccountName) -> Result<Vec<(SessionHash, WebSession)>> => SessionsOf;

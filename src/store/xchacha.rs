@@ -1,7 +1,9 @@
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha): authenticated encryption whose nonces are long enough to be drawn at random.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha): authenticated encryption whose nonces are long enough to be drawn at
+//! random.
 //!
-//! The subkey comes from `HChaCha20`; the rest is `ChaCha20-Poly1305` as in RFC 8439, by the library that TLS uses already. For texts as
-//! short as ours it takes a quarter of the time that the vector code of the `chacha20poly1305` crate takes.
+//! The subkey comes from `HChaCha20`; the rest is `ChaCha20-Poly1305` as in RFC 8439, by the library that TLS uses
+//! already. For texts as short as ours it takes a quarter of the time that the vector code of the `chacha20poly1305`
+//! crate takes.
 
 use chacha20::{R20, hchacha};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
@@ -19,8 +21,8 @@ impl XChaCha {
         Self(key)
     }
 
-    /// The key and the nonce of the cipher beneath. A pair is used once: the whole nonce is.
-    fn beneath(&self, nonce: [u8; NONCE_BYTES]) -> Option<(LessSafeKey, Nonce)> {
+    /// Key and nonce of the underlying cipher. A pair is used only once, because the whole nonce is.
+    fn inner(&self, nonce: [u8; NONCE_BYTES]) -> Option<(LessSafeKey, Nonce)> {
         let (first, last) = nonce.split_first_chunk::<16>()?;
         let subkey = hchacha::<R20>(&self.0.into(), &(*first).into());
         let mut short = [0; 12];
@@ -31,7 +33,7 @@ impl XChaCha {
 
     /// Text and tag, bound to `aad`. `None` only beyond 256 GiB.
     pub fn seal(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-        let (key, short) = self.beneath(nonce)?;
+        let (key, short) = self.inner(nonce)?;
         let mut sealed = text.to_vec();
         key.seal_in_place_append_tag(short, Aad::from(aad), &mut sealed).ok()?;
         Some(sealed)
@@ -39,7 +41,7 @@ impl XChaCha {
 
     /// The text; `None` if it was changed, is bound to something else, or was sealed with another key.
     pub fn open(&self, nonce: [u8; NONCE_BYTES], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (key, short) = self.beneath(nonce)?;
+        let (key, short) = self.inner(nonce)?;
         let mut open = sealed.to_vec();
         let length = key.open_in_place(short, Aad::from(aad), &mut open).ok()?.len();
         open.truncate(length);

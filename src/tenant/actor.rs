@@ -1,8 +1,9 @@
 //! The supervising actor of one tenant on this node: its members, and the app connections that receive its notices.
 //!
-//! It makes a device's newest authenticated connection the only one, here and on other nodes, and performs what the delivery of
-//! the mailbox asks for ([`crate::mailbox::delivery`]). The registry replaces it when it dies; at its end it tells every member
-//! and every receiver, which join its successor. It decides nothing about a device: who is a member is in the store.
+//! It makes a device's newest authenticated connection the only one, here and on other nodes, and performs what the
+//! delivery of the mailbox asks for ([`crate::mailbox::delivery`]). The registry replaces it when it dies; at its end
+//! it tells every member and every receiver, which join its successor. It decides nothing about a device: who is a
+//! member is in the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl Drop for Members {
 }
 
 /// The actor of one tenant.
-pub struct DomainActor {
+pub struct TenantActor {
     name: DomainName,
     services: Arc<Services>,
     members: Members,
@@ -79,7 +80,7 @@ pub struct DomainActor {
     _counted: Held,
 }
 
-impl DomainActor {
+impl TenantActor {
     /// A domain without members.
     pub fn new(name: DomainName, services: Arc<Services>) -> Self {
         let members = Members(HashMap::new(), Arc::clone(services.connections.members()));
@@ -173,7 +174,7 @@ impl DomainActor {
     }
 }
 
-impl Actor for DomainActor {
+impl Actor for TenantActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
@@ -185,7 +186,7 @@ impl Actor for DomainActor {
     }
 }
 
-impl Drop for DomainActor {
+impl Drop for TenantActor {
     fn drop(&mut self) {
         for app in self.mailbox.receivers() {
             app.do_send(AppMessage::DomainLost(self.name.clone()));
@@ -193,23 +194,23 @@ impl Drop for DomainActor {
     }
 }
 
-impl Handler<MembershipBatch> for DomainActor {
+impl Handler<MembershipBatch> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, MembershipBatch(changes): MembershipBatch, ctx: &mut Context<Self>) {
-        let mut changed = Vec::new();
+        let mut keys = Vec::new();
         for change in changes {
             match change {
                 MembershipChange::Join(join) => self.accept(join),
                 MembershipChange::Leave(key, conn, in_flight) => self.remove(key, conn, in_flight, ctx),
-                MembershipChange::Changed(key) => changed.push(key),
+                MembershipChange::Changed(key) => keys.push(key),
             }
         }
-        self.changed(changed, ctx);
+        self.changed(keys, ctx);
     }
 }
 
-impl Handler<Lookup> for DomainActor {
+impl Handler<Lookup> for TenantActor {
     type Result = MessageResult<Lookup>;
 
     fn handle(&mut self, Lookup(key): Lookup, _: &mut Context<Self>) -> MessageResult<Lookup> {
@@ -217,7 +218,7 @@ impl Handler<Lookup> for DomainActor {
     }
 }
 
-impl Handler<Evict> for DomainActor {
+impl Handler<Evict> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, Evict { key, conn }: Evict, _: &mut Context<Self>) {
@@ -227,7 +228,7 @@ impl Handler<Evict> for DomainActor {
     }
 }
 
-impl Handler<Reconcile> for DomainActor {
+impl Handler<Reconcile> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, _: Reconcile, ctx: &mut Context<Self>) {
@@ -250,7 +251,7 @@ impl Handler<Reconcile> for DomainActor {
     }
 }
 
-impl Handler<TenantChanged> for DomainActor {
+impl Handler<TenantChanged> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, changed: TenantChanged, ctx: &mut Context<Self>) {
@@ -261,7 +262,7 @@ impl Handler<TenantChanged> for DomainActor {
     }
 }
 
-impl Handler<RegisterReceiver> for DomainActor {
+impl Handler<RegisterReceiver> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, RegisterReceiver(conn, receiver): RegisterReceiver, ctx: &mut Context<Self>) {
@@ -270,7 +271,7 @@ impl Handler<RegisterReceiver> for DomainActor {
     }
 }
 
-impl Handler<RemoveReceiver> for DomainActor {
+impl Handler<RemoveReceiver> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, RemoveReceiver(conn): RemoveReceiver, ctx: &mut Context<Self>) {
@@ -279,7 +280,7 @@ impl Handler<RemoveReceiver> for DomainActor {
     }
 }
 
-impl Handler<Settle> for DomainActor {
+impl Handler<Settle> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, Settle(conn, codes): Settle, ctx: &mut Context<Self>) {
@@ -288,7 +289,7 @@ impl Handler<Settle> for DomainActor {
     }
 }
 
-impl Handler<Wake> for DomainActor {
+impl Handler<Wake> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, Wake(code): Wake, ctx: &mut Context<Self>) {
@@ -297,7 +298,7 @@ impl Handler<Wake> for DomainActor {
     }
 }
 
-impl Handler<Flush> for DomainActor {
+impl Handler<Flush> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {

@@ -1,4 +1,4 @@
-//! Where the actors of tenants are found, by everybody who is not one of them.
+//! Where the actors of tenants are found; the only way to them for the rest of the node.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use actix::{Actor as _, Addr};
 use crate::connection::messages::DeviceRecipient;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::store::Signal;
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant::messages::Lookup;
 use crate::tenant::registry::{Actors, AnnounceChanges, Find, FromBus, Registry, UnassignedChanged};
 use crate::tenant::services::Services;
@@ -17,7 +17,7 @@ use crate::tenant::subscribers::{Subscribe, Unsubscribe};
 /// The registry of one node, and the actors that it has named before, so that it is not asked by every device.
 pub struct TenantDirectory {
     registry: Addr<Registry>,
-    known: RwLock<HashMap<DomainName, Addr<DomainActor>>>,
+    known: RwLock<HashMap<DomainName, Addr<TenantActor>>>,
 }
 
 impl TenantDirectory {
@@ -27,13 +27,13 @@ impl TenantDirectory {
     }
 
     /// The actor of a tenant, if it was found before and lives.
-    pub fn alive(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
+    pub fn alive(&self, name: &DomainName) -> Option<Addr<TenantActor>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(name).filter(|tenant| tenant.connected()).cloned()
     }
 
     /// The actor of a tenant; made if there is none. `None` only while the process ends.
-    pub async fn find(&self, name: &DomainName) -> Option<Addr<DomainActor>> {
+    pub async fn find(&self, name: &DomainName) -> Option<Addr<TenantActor>> {
         if let Some(tenant) = self.alive(name) {
             return Some(tenant);
         }
@@ -42,8 +42,8 @@ impl TenantDirectory {
         Some(tenant)
     }
 
-    /// The actors of all tenants, when everything that the registry was told before has been passed on to them.
-    pub async fn all(&self) -> Vec<(DomainName, Addr<DomainActor>)> {
+    /// The actors of all tenants, after everything that was sent to the registry before has been passed on to them.
+    pub async fn all(&self) -> Vec<(DomainName, Addr<TenantActor>)> {
         self.registry.send(Actors).await.unwrap_or_default()
     }
 
@@ -52,11 +52,11 @@ impl TenantDirectory {
         self.find(domain).await?.send(Lookup(key)).await.ok().flatten()
     }
 
-    /// From now on an app connection follows this; told at once, whenever the answer is awaited. `false` only while the process
-    /// ends.
+    /// From now on an app connection follows this; sent at once, whenever the answer is awaited. `false` only while the
+    /// process ends.
     pub fn subscribe(&self, subscription: Subscribe) -> impl Future<Output = bool> + use<> {
-        let told = self.registry.send(subscription);
-        async move { told.await.is_ok() }
+        let sent = self.registry.send(subscription);
+        async move { sent.await.is_ok() }
     }
 
     /// An app connection has ended.
@@ -74,7 +74,7 @@ impl TenantDirectory {
         self.registry.do_send(FromBus(signal));
     }
 
-    /// The records of the domains were read again: tell whoever is concerned by what has changed.
+    /// The records of the domains were read again: tell those concerned by what has changed.
     pub fn announce_changes(&self) {
         self.registry.do_send(AnnounceChanges);
     }

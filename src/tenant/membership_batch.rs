@@ -1,23 +1,24 @@
 //! Collects membership changes per thread and sends them to the actors of tenants in batches.
 //!
-//! In a storm many devices on one thread join in the same moment; to wake the thread of the tenant for each of them would cost
-//! more than what the tenant does. A batch leaves when the thread has done what was ready when its first change came. The
-//! changes of one connection keep their order.
+//! In a storm many devices on one thread join in the same moment; to wake the thread of the tenant for each of them
+//! would cost more than what the tenant does. A batch leaves when the thread has done what was ready when its first
+//! change came. The changes of one connection keep their order.
 
 use std::cell::RefCell;
 
 use actix::Addr;
 
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant::messages::{MembershipBatch, MembershipChange};
 
 thread_local! {
-    /// The batches of this thread that have not left yet. Domains with a storm at the same time are few, so a list is enough.
-    static PENDING: RefCell<Vec<(Addr<DomainActor>, Vec<MembershipChange>)>> = const { RefCell::new(Vec::new()) };
+    /// The batches of this thread that have not left yet. Domains with a storm at the same time are few, so a list is
+    /// enough.
+    static PENDING: RefCell<Vec<(Addr<TenantActor>, Vec<MembershipChange>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Sends a change to a tenant, together with whatever else this thread is about to send to it.
-pub fn send(tenant: &Addr<DomainActor>, change: MembershipChange) {
+pub fn send(tenant: &Addr<TenantActor>, change: MembershipChange) {
     let first = PENDING.with_borrow_mut(|pending| {
         let first = pending.is_empty();
         match pending.iter_mut().find(|(of, _)| of == tenant) {

@@ -1,4 +1,4 @@
-//! What connections, the registry and the stop of the node tell the actor of a tenant.
+//! The messages that connections, the registry and the stop of the node send to the actor of a tenant.
 //!
 //! None of it names an actor: members and receivers are recipients (`src/connection/messages.rs`). The handlers are in
 //! `src/tenant/actor.rs`.
@@ -25,7 +25,8 @@ pub enum MembershipChange {
 #[rtype(result = "()")]
 pub struct MembershipBatch(pub Vec<MembershipChange>);
 
-/// A device that becomes a member. If the actor ends before it has accepted it, the connection is told so, like any member.
+/// A device that becomes a member. If the actor ends before it has accepted the device, the connection gets
+/// [`DeviceMessage::DomainLost`], like any member.
 pub struct Join {
     /// The device.
     pub key: DeviceKey,
@@ -40,7 +41,7 @@ impl Join {
         Self { key, conn, device: Some(device) }
     }
 
-    /// Accepts the device: from now on whoever has what is returned tells the connection of the end.
+    /// Accepts the device: from now on the owner of what is returned sends [`DeviceMessage::DomainLost`] at its end.
     pub(super) const fn accept(&mut self) -> Option<DeviceRecipient> {
         self.device.take()
     }

@@ -1,9 +1,9 @@
 //! A tenant at run time: one actor per domain on each node, and the registry that finds and replaces these actors.
 //!
-//! The actor supervises the members of its domain ([`actor`]), owns the delivery of its mailbox ([`crate::mailbox`]) and
-//! passes changes on: to members at a bounded rate ([`paced_broadcast`]), to clients on all nodes at most once a second
-//! ([`coalesce`]). It reaches connections through recipients (`src/connection/messages.rs`) and must not know their actors,
-//! sessions or protocols; what they tell it is in [`messages`]. [`directory`] is the way in for everybody else.
+//! The actor supervises the members of its domain (`actor`), owns the delivery of its mailbox ([`crate::mailbox`]) and
+//! passes changes on: to members at a bounded rate (`paced_broadcast`), to clients on all nodes at most once a second
+//! (`coalesce`). It reaches connections through recipients (`src/connection/messages.rs`) and must not know their
+//! actors, sessions or protocols; what they send to it is in `messages`. Everybody else uses [`TenantDirectory`].
 //!
 //! Domains and jobs as records are cached in `src/tenant_cache.rs`.
 

@@ -1,7 +1,7 @@
-//! Tells every member of a domain of a change at a bounded rate, so that the change of one tenant becomes neither a storm on
-//! the store nor a moment in which nobody else is served.
+//! Tells every member of a domain of a change at a bounded rate, so that the change of one tenant becomes neither a
+//! storm on the store nor a moment in which nobody else is served.
 //!
-//! It says whom to tell next; the actor of the tenant sends the messages and sets the timer.
+//! It returns whom to tell next; the actor of the tenant sends the messages and sets the timer.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(super) struct PacedBroadcast {
 }
 
 impl PacedBroadcast {
-    /// Begins to tell the members of a change; a second change of the same kind begins anew. True if the steps have to begin.
+    /// Begins to tell the members of a change; a second change of the same kind begins anew. True if the steps have to
+    /// begin.
     pub fn begin(&mut self, changed: TenantChanged, members: impl Fn() -> Vec<DeviceKey>) -> bool {
         // Whoever joins from now on has looked at the new state by itself.
         if changed.jobs {
@@ -68,18 +69,18 @@ mod tests {
     fn a_broadcast_reaches_everybody_in_small_steps() {
         let all: Vec<_> = (0..=2 * AT_ONCE).map(|n| DeviceKey::parse(&format!("phone-{n}")).unwrap()).collect();
         let mut members = all.clone();
-        let mut told = Vec::new();
+        let mut reached = Vec::new();
         let steps: Vec<usize> = std::iter::from_fn(|| {
             let step = next(&mut members);
-            told.extend(step.clone());
+            reached.extend(step.clone());
             (!step.is_empty()).then_some(step.len())
         })
         .collect();
         assert_eq!(steps, [AT_ONCE, AT_ONCE, 1]);
-        told.sort();
+        reached.sort();
         let mut all = all;
         all.sort();
-        assert_eq!(told, all);
+        assert_eq!(reached, all);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finds the actor of a tenant, makes it, and makes it again when it has died; passes signals of the bus on.
 //!
-//! `actix::Supervisor` restarts an actor that stops, not one that panics: its address is closed for good. So the registry looks
-//! at the address and replaces it. The members of the dead one are told by its end and join the new one by themselves.
+//! `actix::Supervisor` restarts an actor that stops, not one that panics: its address is closed for good. So the registry
+//! looks at the address and replaces it. The end of the dead one reaches its members, which join the new one by themselves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::connection::messages::DeviceMessage;
 use crate::core::model::ids::DomainName;
 use crate::metrics::{self, Counter};
 use crate::store::Signal;
-use crate::tenant::actor::DomainActor;
+use crate::tenant::actor::TenantActor;
 use crate::tenant::coalesce::{Coalescer, INTERVAL};
 use crate::tenant::messages::{Evict, Reconcile, TenantChanged, Wake};
 use crate::tenant::services::Services;
@@ -23,7 +23,7 @@ use crate::tenant::subscribers::{Subscribe, Subscribers, Unsubscribe};
 /// The registry of one node.
 pub struct Registry {
     services: Arc<Services>,
-    tenants: HashMap<DomainName, Addr<DomainActor>>,
+    tenants: HashMap<DomainName, Addr<TenantActor>>,
     unassigned_devices: Coalescer<()>,
     subscribers: Subscribers,
 }
@@ -46,7 +46,7 @@ impl Actor for Registry {
 
 /// Asks for the actor of a tenant.
 #[derive(Message)]
-#[rtype(result = "Addr<DomainActor>")]
+#[rtype(result = "Addr<TenantActor>")]
 pub struct Find(pub DomainName);
 
 impl Handler<Find> for Registry {
@@ -60,7 +60,7 @@ impl Handler<Find> for Registry {
             tracing::error!(domain = %name, "the actor of the domain has died; making a new one");
             metrics::count(Counter::DomainRecreated);
         }
-        let address = DomainActor::new(name.clone(), Arc::clone(&self.services)).start();
+        let address = TenantActor::new(name.clone(), Arc::clone(&self.services)).start();
         self.tenants.insert(name, address.clone());
         MessageResult(address)
     }
@@ -68,7 +68,7 @@ impl Handler<Find> for Registry {
 
 /// Asks for the actors of all tenants, when everything that came before has been passed on to them.
 #[derive(Message)]
-#[rtype(result = "Vec<(DomainName, Addr<DomainActor>)>")]
+#[rtype(result = "Vec<(DomainName, Addr<TenantActor>)>")]
 pub struct Actors;
 
 impl Handler<Actors> for Registry {
@@ -79,7 +79,7 @@ impl Handler<Actors> for Registry {
     }
 }
 
-/// The records of the domains were read again: tell whoever is concerned by what has changed.
+/// The records of the domains were read again: tell those concerned by what has changed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AnnounceChanges;

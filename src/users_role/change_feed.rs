@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::{Changed, PhoneRequest};
-use crate::store::{Signal, Store};
+use crate::store::{Bus, Signal};
 
 /// Bound of pending changes per page; a page that falls behind reads everything again.
 const WAITING: usize = 1024;
@@ -37,7 +37,7 @@ pub(super) struct ChangePublisher(mpsc::Sender<Changed>);
 
 impl ChangePublisher {
     /// Publishes until this and all clones are dropped.
-    pub fn start(store: Arc<dyn Store>, domain: DomainName) -> Self {
+    pub fn start(bus: Arc<dyn Bus>, domain: DomainName) -> Self {
         let (sender, mut waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut changed = Vec::new();
@@ -49,7 +49,7 @@ impl ChangePublisher {
                     changed.push(more);
                 }
                 let signal = Signal::People { domain: domain.clone(), changed: std::mem::take(&mut changed) };
-                if let Err(error) = store.publish(&signal).await {
+                if let Err(error) = bus.publish(&signal).await {
                     tracing::debug!(%error, "changes of phone requests not published");
                 }
             }

@@ -37,7 +37,7 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 /// Bound of the queue of requests.
 const WAITING: usize = 1024;
 /// Notices being stored concurrently; Devices sends no more without a pong.
-const MAX_WRITES: usize = 64;
+const AT_ONCE: usize = 64;
 /// Wait after a refused log-in; the password may be corrected meanwhile.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// A connection that has lasted this long resets the back-off.
@@ -221,7 +221,7 @@ impl Runner {
                 Some(written) = self.writes.next() => if let Err(error) = written {
                     return ConnectionEnd::Lost(error.to_string().into());
                 },
-                message = socket.next(), if self.writes.len() < MAX_WRITES => match message {
+                message = socket.next(), if self.writes.len() < AT_ONCE => match message {
                     Some(Ok(Message::Text(text))) => self.on(Event::Text(&text), &mut texts),
                     // The pong goes out with the next read, so wait until all notices are stored.
                     Some(Ok(Message::Ping(_))) => {

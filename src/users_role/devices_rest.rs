@@ -16,6 +16,7 @@ use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::core::model::root_cause::innermost;
 use crate::core::model::timeline::TimelineEvent;
 use crate::core::policy::blocked_reason::Reason;
+use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::AskError;
 
 /// Limit for one call.
@@ -40,9 +41,8 @@ pub enum DevicesError {
 impl From<AskError> for DevicesError {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Refused(why) if &*why == "too many requests" => Self::TooMany,
-            AskError::Refused(why) => Self::Refused(why),
-            AskError::TooMany => Self::TooMany,
+            AskError::Refused(Refusal::Api(ApiError::TooManyRequests)) | AskError::TooMany => Self::TooMany,
+            AskError::Refused(why) => Self::Refused(why.to_string().into()),
             AskError::Offline | AskError::Lost | AskError::Timeout | AskError::Malformed => {
                 Self::Unreachable(error.to_string().into())
             }
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_events_of_a_timeline_are_skipped() {
+    fn a_timeline_is_read_without_what_is_not_known() {
         let text = r#"{"steps":[{"at":1,"event":"issued"},{"at":2,"event":"entered","detail":"code"},{"at":3,"event":"beamed"},
             {"at":4,"event":"update-ordered","detail":"136012"}],"standstill":{"reason":"update-not-seen","text":"t"}}"#;
         let report = serde_json::from_str::<TimelineDoc>(text).unwrap().report();

@@ -54,8 +54,8 @@ pub(crate) struct ExchangeConnection {
     closed: Option<Close>,
 }
 
-/// A command of the client; `None`: it has dropped the channel.
-struct ClientCommand(Option<ConnectionCommand>);
+/// A command of the client of the exchange; `None`: the client is gone.
+struct FromClient(Option<ConnectionCommand>);
 
 impl ExchangeConnection {
     /// An actor for a connection that has just been opened.
@@ -103,7 +103,7 @@ impl ExchangeConnection {
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {
-                tracing::warn!("PbxInfo does not match the names of the log-in; ignored");
+                tracing::warn!("a client that claims to be an exchange has logged in under another name; ignored");
             }
             InboundAction::Forward => {}
         }
@@ -111,19 +111,19 @@ impl ExchangeConnection {
 
     fn attach(&mut self, info: &PbxInfo, ctx: &mut WebsocketContext<Self>) {
         let Some((attached, commands)) = self.registry.attach(info) else {
-            tracing::info!("an exchange that is not configured has connected; connection kept open, unused");
+            tracing::info!("an exchange has connected that is not the one in use; the connection stays open, unused");
             self.attached = None;
             return;
         };
         self.attached = Some(attached);
-        let commands = unfold(Some(commands), |commands: Option<mpsc::Receiver<ConnectionCommand>>| async move {
+        let from_client = unfold(Some(commands), |commands: Option<mpsc::Receiver<ConnectionCommand>>| async move {
             let mut commands = commands?;
             let command = commands.recv().await;
-            // Later commands do not concern this connection.
+            // Nothing follows on this connection.
             let last = matches!(command, None | Some(ConnectionCommand::Replaced));
-            Some((ClientCommand(command), (!last).then_some(commands)))
+            Some((FromClient(command), (!last).then_some(commands)))
         });
-        ctx.add_stream(commands);
+        ctx.add_stream(from_client);
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -154,8 +154,8 @@ impl Actor for ExchangeConnection {
     }
 }
 
-impl StreamHandler<ClientCommand> for ExchangeConnection {
-    fn handle(&mut self, ClientCommand(command): ClientCommand, ctx: &mut Self::Context) {
+impl StreamHandler<FromClient> for ExchangeConnection {
+    fn handle(&mut self, FromClient(command): FromClient, ctx: &mut Self::Context) {
         match command {
             Some(ConnectionCommand::Text(text)) => ctx.text(text),
             Some(ConnectionCommand::Close(code)) => {
@@ -168,7 +168,7 @@ impl StreamHandler<ClientCommand> for ExchangeConnection {
         }
     }
 
-    /// The connection outlives the command stream.
+    /// The connection outlives the commands of its client.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{Code, NodeId};
+use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::{Answer, Ask, AskError};
 use crate::store::Result;
 use crate::users_role::devices_link::Link;
@@ -86,7 +87,7 @@ async fn ask_ended(link: &Link, intake: &OrderIntake) -> Result<()> {
 async fn resolve_code(link: &Link, intake: &OrderIntake, code: Code) -> Result<bool> {
     match link.ask(Ask::Provisioned(code)).await {
         Ok(Answer::Provisioned(Some(device))) => intake.used(code, &device, None, false).await?,
-        Err(AskError::Refused(why)) if &*why == "not found" => intake.expired(code).await?,
+        Err(AskError::Refused(Refusal::Api(ApiError::NotFound))) => intake.expired(code).await?,
         // Devices still holds the code as open, or gave no usable answer; try again later.
         Ok(_) | Err(AskError::Refused(_) | AskError::Malformed) => {}
         Err(AskError::Offline | AskError::Lost | AskError::Timeout | AskError::TooMany) => return Ok(false),

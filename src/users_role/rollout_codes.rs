@@ -17,7 +17,7 @@ use crate::users_role::order_intake::OrderIntake;
 /// Rows read per page.
 const PAGE: usize = 500;
 /// Concurrent code requests.
-const CONCURRENT: usize = 100;
+const AT_ONCE: usize = 100;
 /// Poll interval for roll-outs that lack codes, in addition to being woken.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 /// Delay when Devices cannot be reached or limits the rate.
@@ -68,7 +68,7 @@ async fn make_missing_codes(
             request.map(|request| (row.number, request))
         });
         let (mut fresh, mut failed) = (Vec::new(), None);
-        for outcome in made.buffered(CONCURRENT).collect::<Vec<_>>().await {
+        for outcome in made.buffered(AT_ONCE).collect::<Vec<_>>().await {
             match outcome {
                 Ok(made) => fresh.push(made),
                 Err(error) => failed = Some(error),
@@ -78,7 +78,7 @@ async fn make_missing_codes(
         store.put_requests(domain, &requests).await?;
         let given = stream::iter(&fresh)
             .map(|(number, request)| store.set_row_request(domain, rollout.id, *number, None, &request.id));
-        for outcome in given.buffered(CONCURRENT).collect::<Vec<_>>().await {
+        for outcome in given.buffered(AT_ONCE).collect::<Vec<_>>().await {
             outcome?;
         }
         for (_, request) in &fresh {

@@ -20,7 +20,7 @@ use crate::core::model::users_role::{Person, PersonId, Phone, PhoneApp, PhoneReq
 use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login};
 use crate::core::session::app::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
-use crate::store::{FailedOrder, OrderCounts, PutRequest, Store};
+use crate::store::{Bus, FailedOrder, OrderCounts, PutRequest, Store};
 use crate::users_role::cancellation::{cancel, watch_removals};
 use crate::users_role::change_feed::{ChangePublisher, Listeners, RequestChange};
 use crate::users_role::devices_link::{Link, LinkStatus, Target};
@@ -79,7 +79,7 @@ impl UsersRole {
             let intake = OrderIntake {
                 store: Arc::clone(store),
                 domain: domain.clone(),
-                changes: ChangePublisher::start(Arc::clone(store), domain.clone()),
+                changes: ChangePublisher::start(Arc::clone(store) as _, domain.clone()),
                 orders: Arc::new(Notify::new()),
             };
             let operator_api = OperatorApi::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
@@ -110,7 +110,7 @@ impl UsersRole {
             tasks.push(actix_rt::spawn(supervise(domain.to_string(), make_tasks)));
             tenants.insert(domain, tenant);
         }
-        tasks.push(actix_rt::spawn(listen(Arc::clone(store), Arc::clone(&listeners))));
+        tasks.push(actix_rt::spawn(listen(Arc::clone(store) as _, Arc::clone(&listeners))));
         Ok(Arc::new(Self { tenants, listeners, tasks }))
     }
 
@@ -333,8 +333,8 @@ fn tenant_tasks(
 }
 
 /// Forwards signals of all nodes to the subscribers of this one.
-async fn listen(store: Arc<dyn Store>, listeners: Arc<Listeners>) {
-    let mut signals = store.subscribe();
+async fn listen(bus: Arc<dyn Bus>, listeners: Arc<Listeners>) {
+    let mut signals = bus.subscribe();
     while let Some(signal) = signals.recv().await {
         listeners.forward(signal);
     }

@@ -1,7 +1,9 @@
-//! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path.
+//! Turns a request with `Upgrade: websocket` into a connection actor, on the raw path (`docs/protocol/sysclient.md`
+//! 1.2, `docs/protocol/appwebsocket.md` section 1).
 //!
-//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it (`src/connection/socket.rs`).
-//! Every such request of the public listener arrives here, so this routes by path and answers the rest itself.
+//! The HTTP dispatcher hands over the socket and ends; what lives on is one task with the actor in it
+//! (`src/connection/socket.rs`). Every such request of the public listener arrives here, so this routes by path and
+//! answers the rest itself.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -33,26 +35,26 @@ use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 /// A refused client has this long to take the answer.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an address leads to.
+/// Which kind of connection an address leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Devices,
     Apps,
-    /// A PBX, or a user of it, at the Users instance.
+    /// An exchange, or a user of it, at the Users instance.
     ExchangeConnection,
 }
 
-/// What this process is.
+/// Roles of this process that are served by upgrades.
 #[derive(Debug, Clone, Copy)]
 pub struct Roles<'a> {
-    /// It is Devices.
+    /// It plays Devices.
     pub devices: bool,
-    /// It is a Users that PBXs connect to.
+    /// It plays Users, and exchanges connect to it.
     pub inbound_registry: Option<&'a InboundRegistry>,
 }
 
-/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two exist for the
-/// instance of Users, too.
+/// Reads `/{domain}/{instance}`, `/{domain}/{instance}/{app}` and `/{domain}/{instance}/sysclients`. The first two
+/// exist for the instance of Users, too.
 fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> {
     let path = path.strip_prefix('/')?;
     let parts: Vec<_> = path.trim_end_matches('/').split('/').map(percent::decode).collect::<Result<_, _>>().ok()?;
@@ -107,7 +109,8 @@ pub struct Upgrades {
     pub exchange: ExchangeServices,
 }
 
-/// Serves one upgrade request. Without the role of Devices, and of a Users that PBXs connect to, there is nothing to upgrade to.
+/// Serves one upgrade request. Without the role of Devices, and of a Users that exchanges connect to,
+/// there is nothing to upgrade to.
 pub fn upgrade<T>(
     services: &Upgrades,
     roles: Roles<'_>,
@@ -151,7 +154,7 @@ struct Accepted {
     answer: String,
     query: Query,
     source: SourceKey,
-    place: crate::connection::table::ConnectionSlot,
+    slot: crate::connection::table::ConnectionSlot,
 }
 
 impl Accepted {
@@ -166,23 +169,23 @@ impl Accepted {
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Self { route, answer, query, source, place } = self;
+        let Self { route, answer, query, source, slot } = self;
         let opening = Opening { answer: answer.into(), first };
-        let conn = place.conn;
+        let conn = slot.conn;
         match route {
             Route::Devices => {
                 let devices = Arc::clone(services.node.devices());
                 let bounds = devices.bounds;
                 let handle = ConnectionHandle::new(bounds.longest);
                 let device = DeviceActor::new(devices, conn, source, query, handle.clone());
-                actix_rt::spawn(run(io, opening, device, handle, bounds, place));
+                actix_rt::spawn(run(io, opening, device, handle, bounds, slot));
             }
             Route::Apps => {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::new(apps.session.longest_before);
                 let app = AppActor::new(apps, conn, source, handle.clone());
-                actix_rt::spawn(run(io, opening, app, handle, bounds, place));
+                actix_rt::spawn(run(io, opening, app, handle, bounds, slot));
             }
             Route::ExchangeConnection => {
                 // Without a switchboard there is no such route.
@@ -192,7 +195,7 @@ impl Accepted {
                 let handle = ConnectionHandle::new(exchange.longest_before);
                 let exchange =
                     ExchangeConnection::new(exchange, inbound_registry, source, handle.clone(), shutdown.clone());
-                actix_rt::spawn(run(io, opening, exchange, handle, bounds, place));
+                actix_rt::spawn(run(io, opening, exchange, handle, bounds, slot));
             }
         }
     }
@@ -226,7 +229,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Err(_) => None,
     };
     let key = key.ok_or_else(|| Refused::new("400 Bad Request", Refusal::BadUpgrade))?;
-    let place = node.connections().admit(peer).ok_or_else(|| {
+    let slot = node.connections().admit(peer).ok_or_else(|| {
         Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.admission().retry_after())
     })?;
     // Written by hand: known clients want these very spellings, one blank, and less than 1024 bytes
@@ -239,7 +242,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
         Route::Apps | Route::ExchangeConnection => Query::None,
     };
-    Ok(Accepted { route, answer, query, source, place })
+    Ok(Accepted { route, answer, query, source, slot })
 }
 
 async fn refuse<T>(mut io: T, refused: &Refused) -> std::io::Result<()>

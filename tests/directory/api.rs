@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use provbroker::directory::DirectorySettings;
 use provbroker::web::directory::WrongCodeLimits;
 
-use crate::support::{ADDRESS, CREDENTIAL, OTHER_CREDENTIAL, START, settings, start, start_with, wish};
+use crate::support::{ADDRESS, CREDENTIAL, OTHER_CREDENTIAL, START, code_request, settings, start, start_with};
 
 #[actix_web::test]
 async fn a_code_and_its_validity() {
     let directory = start();
-    let answer = directory.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+    let answer = directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
     let code = answer.json()["code"].as_str().unwrap().to_owned();
     assert!(code.len() == 12 && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
     assert_eq!(answer.status, 201);
@@ -50,10 +50,10 @@ async fn who_may_not_ask_is_told_so_before_all_else() {
 #[actix_web::test]
 async fn an_open_directory_asks_for_no_credential_but_checks_one_that_is_sent() {
     let directory = start_with(DirectorySettings { open: true, ..settings() }, &WrongCodeLimits::default());
-    let head = format!("POST /api/v1/codes HTTP/1.1\r\nContent-Length: {}", wish(ADDRESS).len());
-    let answer = directory.send(&head, &wish(ADDRESS)).await;
+    let head = format!("POST /api/v1/codes HTTP/1.1\r\nContent-Length: {}", code_request(ADDRESS).len());
+    let answer = directory.send(&head, &code_request(ADDRESS)).await;
     assert_eq!(answer.status, 201);
-    assert_eq!(directory.post("wrong", "", &wish(ADDRESS)).await.status, 401);
+    assert_eq!(directory.post("wrong", "", &code_request(ADDRESS)).await.status, 401);
     let code = answer.json()["code"].as_str().unwrap().to_owned();
     assert_eq!(directory.delete(CREDENTIAL, &code).await.status, 204);
     assert_eq!(directory.store.state().codes.len(), 1, "it was not this credential's code");
@@ -83,10 +83,10 @@ async fn bad_requests_say_what_is_wrong() {
         assert!(answer.json()["message"].as_str().unwrap().starts_with(message), "{body}: {answer:?}");
     }
     let long = format!("wss://h/{}/sysclients", "x".repeat(500));
-    let answer = directory.post(CREDENTIAL, "", &wish(&long)).await;
+    let answer = directory.post(CREDENTIAL, "", &code_request(&long)).await;
     assert_eq!(answer.json()["message"], "url is longer than 512 bytes");
     for key in ["with blank", "", &"k".repeat(256)] {
-        let answer = directory.post(CREDENTIAL, &format!("Idempotency-Key: {key}\r\n"), &wish(ADDRESS)).await;
+        let answer = directory.post(CREDENTIAL, &format!("Idempotency-Key: {key}\r\n"), &code_request(ADDRESS)).await;
         assert_eq!((answer.status, answer.error().as_str()), (400, "bad_request"), "{key:?}");
     }
     assert!(directory.store.state().calls.is_empty());
@@ -95,9 +95,9 @@ async fn bad_requests_say_what_is_wrong() {
 #[actix_web::test]
 async fn plain_web_sockets_if_the_operator_says_so() {
     let directory = start_with(DirectorySettings { allow_ws: true, ..settings() }, &WrongCodeLimits::default());
-    assert_eq!(directory.post(CREDENTIAL, "", &wish("ws://lab.example.org/x/sysclients")).await.status, 201);
+    assert_eq!(directory.post(CREDENTIAL, "", &code_request("ws://lab.example.org/x/sysclients")).await.status, 201);
     let directory = start();
-    assert_eq!(directory.post(CREDENTIAL, "", &wish("ws://127.0.0.1:8080/x/sysclients")).await.status, 201);
+    assert_eq!(directory.post(CREDENTIAL, "", &code_request("ws://127.0.0.1:8080/x/sysclients")).await.status, 201);
 }
 
 #[actix_web::test]
@@ -121,9 +121,9 @@ async fn bodies_have_a_limit_announced_or_not() {
 async fn the_same_key_gives_the_same_code_to_the_same_body_only() {
     let directory = start();
     let key = "Idempotency-Key: 6f0f1d0e-6c1c-4c57-9b63-2b0b1b6f2b10\r\n";
-    let first = directory.post(CREDENTIAL, key, &wish(ADDRESS)).await;
+    let first = directory.post(CREDENTIAL, key, &code_request(ADDRESS)).await;
     directory.pass(1500);
-    let again = directory.post(CREDENTIAL, key, &wish(ADDRESS)).await;
+    let again = directory.post(CREDENTIAL, key, &code_request(ADDRESS)).await;
     assert_eq!((again.status, &again), (201, &first));
     assert_eq!(directory.store.state().codes.len(), 1);
 
@@ -131,7 +131,7 @@ async fn the_same_key_gives_the_same_code_to_the_same_body_only() {
     let other = directory.post(CREDENTIAL, key, &rollout).await;
     assert_eq!((other.status, other.error().as_str()), (409, "idempotency_conflict"));
 
-    let foreign = directory.post(OTHER_CREDENTIAL, key, &wish(ADDRESS)).await;
+    let foreign = directory.post(OTHER_CREDENTIAL, key, &code_request(ADDRESS)).await;
     assert_eq!(foreign.status, 201);
     assert_ne!(foreign.json()["code"], first.json()["code"], "keys belong to their credential");
 }
@@ -157,13 +157,13 @@ async fn limits_of_a_credential() {
     let directory = start_with(limited, &WrongCodeLimits::default());
     directory.code().await;
     directory.code().await;
-    let answer = directory.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+    let answer = directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
     assert_eq!((answer.status, answer.error().as_str()), (429, "rate_limited"));
     assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(directory.post(OTHER_CREDENTIAL, "", &wish(ADDRESS)).await.status, 201, "each has its own");
+    assert_eq!(directory.post(OTHER_CREDENTIAL, "", &code_request(ADDRESS)).await.status, 201, "each has its own");
     directory.pass(1000);
     directory.code().await;
-    let answer = directory.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+    let answer = directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
     assert_eq!((answer.status, answer.error().as_str()), (429, "rate_limited"));
     assert_eq!(answer.header("retry-after"), Some("60"), "three codes are open");
     directory.pass(600_000);
@@ -175,7 +175,7 @@ async fn without_the_store_there_is_no_code() {
     let directory = start();
     directory.store.down.store(true, Ordering::SeqCst);
     for extra in ["", "Idempotency-Key: k\r\n"] {
-        let answer = directory.post(CREDENTIAL, extra, &wish(ADDRESS)).await;
+        let answer = directory.post(CREDENTIAL, extra, &code_request(ADDRESS)).await;
         assert_eq!((answer.status, answer.error().as_str()), (503, "unavailable"));
     }
     assert_eq!(directory.delete(CREDENTIAL, "000000000000").await.status, 503);

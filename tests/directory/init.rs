@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::support::{ADDRESS, CREDENTIAL, start, wish};
+use crate::support::{ADDRESS, CREDENTIAL, code_request, start};
 
 const FORM: &str = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nmod cmd UP1 provision 1\r\n";
 const FIRST: &str = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nconfig add UP1 /no-dhcp\r\n\
@@ -97,7 +97,7 @@ async fn wrong_codes_cannot_be_told_apart() {
 #[actix_web::test]
 async fn nothing_of_the_query_comes_back() {
     let directory = start();
-    directory.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+    directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
     for path in [
         "/init?type=EVIL&ver=EVIL%5B1%5D&PROT=EVIL&BOOT=EVIL&ip=EVIL&mac=009033a1b2c3&x=EVIL",
         "/init?code=EVIL&url=wss://EVIL/sysclients&mac=EVIL",

@@ -64,7 +64,7 @@ impl FakeStore {
 
 #[async_trait]
 impl DirectoryRecords for FakeStore {
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+    async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let mut state = self.call("list")?;
         let now = self.now();
         if state.taken > 0 {
@@ -83,18 +83,18 @@ impl DirectoryRecords for FakeStore {
         Ok(Listed::Until(until))
     }
 
-    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+    async fn find_listing(&self, code: Code) -> Result<Option<String>> {
         let state = self.call("look_up")?;
         Ok(state.codes.get(&code).filter(|(_, _, end)| *end > self.now()).map(|(url, _, _)| url.clone()))
     }
 
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+    async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
         let mut state = self.call("unlist")?;
         let own = state.codes.get(&code).is_some_and(|(_, owner, _)| owner == credential);
         Ok(own && state.codes.remove(&code).is_some())
     }
 
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+    async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
         let mut state = self.call("remember")?;
         let key = (credential.to_owned(), key.to_owned());
         if let Some(earlier) = state.answers.get(&key) {
@@ -104,14 +104,14 @@ impl DirectoryRecords for FakeStore {
         Ok(None)
     }
 
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+    async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
         let found = self.call("recall")?.answers.get(&(credential.to_owned(), key.to_owned())).cloned();
         // Lets requests that run at the same time pass this point together.
         tokio::task::yield_now().await;
         Ok(found)
     }
 
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let mut state = self.call("contact")?;
         Ok(state.contacts.insert(contact.mac.clone(), (contact.clone(), entered)).is_none())
     }
@@ -242,7 +242,7 @@ impl Running {
 
     /// A new code for [`ADDRESS`].
     pub async fn code(&self) -> String {
-        let answer = self.post(CREDENTIAL, "", &wish(ADDRESS)).await;
+        let answer = self.post(CREDENTIAL, "", &code_request(ADDRESS)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["code"].as_str().unwrap().to_owned()
     }
@@ -254,6 +254,6 @@ impl Running {
 }
 
 /// A body that asks for a code.
-pub fn wish(url: &str) -> String {
+pub fn code_request(url: &str) -> String {
     serde_json::json!({ "url": url }).to_string()
 }

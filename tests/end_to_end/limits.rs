@@ -197,7 +197,7 @@ on_each_store!(
         let script = init(broker.addr, &format!("mac=009033410106&PROVISIONING-CODE={code}")).await;
         assert!(script.body.contains("# ok"), "{}", script.body);
         until("the code ends", async || broker.store().code_in(&domain, parsed).await.unwrap().is_none()).await;
-        until("the directory forgets it", async || broker.store().look_up(parsed).await.unwrap().is_none()).await;
+        until("the directory forgets it", async || broker.store().find_listing(parsed).await.unwrap().is_none()).await;
 
         let [of_it, of_none] = [&code[..], UNKNOWN].map(|code| format!("mac=009033410106&PROVISIONING-CODE={code}"));
         let (of_it, of_none) = (init(broker.addr, &of_it).await, init(broker.addr, &of_none).await);

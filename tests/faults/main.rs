@@ -45,7 +45,7 @@ use users::{Learned, Users};
 use wire::{Frame, Gone, Wire, metric};
 
 /// Devices that enter at the same time.
-const TOGETHER: usize = 50;
+const AT_ONCE: usize = 50;
 
 /// Lines of the clean-up after an entry (`docs/protocol/sysclient.md` 5.2).
 const CLEAN_UP: usize = 5;
@@ -67,7 +67,7 @@ async fn members(to: SocketAddr, many: usize) -> Vec<(Device, Wire)> {
     let codes = users.codes(many, &mut Learned::default()).await.unwrap();
     let mut devices: Vec<_> = codes.iter().zip(1..).map(|(code, number)| Device::new(number, code)).collect();
     let mut members = Vec::new();
-    for some in devices.chunks_mut(TOGETHER) {
+    for some in devices.chunks_mut(AT_ONCE) {
         members.extend(
             join_all(some.iter_mut().map(|device| async {
                 let mut wire = device.enter(to, None).await.unwrap();

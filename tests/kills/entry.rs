@@ -18,7 +18,7 @@ use super::wire::{Frame, Result, Wire, frame, upgrade};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Devices at the same time.
-const TOGETHER: usize = 24;
+const AT_ONCE: usize = 24;
 
 /// Between two cuts; the steps of an entry are longer than this.
 const STRIDE: usize = 3;
@@ -141,7 +141,7 @@ fn drop_everywhere(keep: &Keep) {
                 (device, cut, came.ok().map(|(_, way)| way))
             }
         });
-        let back: Vec<_> = back.buffer_unordered(TOGETHER).collect().await;
+        let back: Vec<_> = back.buffer_unordered(AT_ONCE).collect().await;
         let stuck: Vec<_> = back.iter().filter(|(_, _, way)| way.is_none()).map(|(_, cut, _)| cut).collect();
         let by_code = back.iter().filter(|(_, _, way)| way.is_some_and(|way| way.by_code)).count();
         let in_vain: u64 = back.iter().filter_map(|(_, _, way)| way.map(|way| way.in_vain)).sum();

@@ -13,7 +13,7 @@ mod entry;
 mod fuse;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
-mod rounds;
+mod round;
 mod sigkill;
 mod store_away;
 mod users;

@@ -1,7 +1,7 @@
 //! SIGKILL at any point between the claim of a code and the delivery of its notice.
 
 use super::broker::Keep;
-use super::rounds::Lane;
+use super::round::Lane;
 use super::run;
 
 /// Kills per store.

@@ -2,7 +2,11 @@
 //!
 //! It knows just enough of the language: comments, texts, characters, lifetimes, identifiers.
 
+use std::collections::BTreeSet;
+
 /// A path as it stands in the source.
+// The flags are independent of each other.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     /// Its parts.
@@ -11,6 +15,10 @@ pub struct Path {
     pub global: bool,
     /// It is a leaf of a `use` tree.
     pub imports: bool,
+    /// It is a leaf of a `pub use` tree: the file hands the name on.
+    pub exported: bool,
+    /// It ends with `*`.
+    pub glob: bool,
     /// The name after `as`.
     renamed: Option<String>,
 }
@@ -31,8 +39,8 @@ impl Path {
         self.imports.then_some(self.renamed.as_deref().or(last)).flatten()
     }
 
-    /// The top-level module of the crate that it leads to, for a file that is `depth` modules deep. In a binary, `provbroker`
-    /// is the crate and `crate` the binary itself.
+    /// The top-level module of the crate that it leads to, for a file that is `depth` modules deep. In a binary,
+    /// `provbroker` is the crate and `crate` the binary itself.
     pub fn top_level(&self, depth: usize, binary: bool) -> Option<&str> {
         let at = |index: usize| self.parts.get(index).map(String::as_str);
         match self.root() {
@@ -54,7 +62,7 @@ impl Path {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub enum Token {
     Word(String),
     Colons,
     Mark(char),
@@ -62,14 +70,24 @@ enum Token {
 
 /// All paths of a source text.
 pub fn paths(source: &str) -> Vec<Path> {
-    let tokens = tokens(source);
+    paths_of(&tokens(source)).0
+}
+
+/// All paths of a token stream, and every word outside of `use` trees.
+pub fn paths_of(tokens: &[Token]) -> (Vec<Path>, BTreeSet<String>) {
     let mut found = Vec::new();
+    let mut words = BTreeSet::new();
     let mut at = 0;
     while at < tokens.len() {
         match &tokens[at] {
             Token::Word(word) if word == "use" => {
+                let exported = is_public(&tokens[..at]);
+                let from = found.len();
                 at += 1;
-                use_tree(&tokens, &mut at, &[], false, &mut found);
+                use_tree(tokens, &mut at, &[], false, &mut found);
+                for path in &mut found[from..] {
+                    path.exported = exported;
+                }
             }
             Token::Word(_) => {
                 let before = at.checked_sub(1).map(|index| &tokens[index]);
@@ -80,6 +98,7 @@ pub fn paths(source: &str) -> Vec<Path> {
                 let mut parts = Vec::new();
                 while let Some(Token::Word(word)) = tokens.get(at) {
                     parts.push(word.clone());
+                    words.insert(word.clone());
                     at += 1;
                     if tokens.get(at) == Some(&Token::Colons) && matches!(tokens.get(at + 1), Some(Token::Word(_))) {
                         at += 1;
@@ -88,18 +107,29 @@ pub fn paths(source: &str) -> Vec<Path> {
                     }
                 }
                 if parts.len() > 1 && !continued && !method {
-                    found.push(Path { parts, global, imports: false, renamed: None });
+                    found.push(Path { parts, global, imports: false, exported: false, glob: false, renamed: None });
                 }
             }
             _ => at += 1,
         }
     }
-    found
+    (found, words)
+}
+
+/// Whether the tokens end with `pub` or `pub(…)`.
+fn is_public(before: &[Token]) -> bool {
+    let is_pub = |token: Option<&Token>| matches!(token, Some(Token::Word(word)) if word == "pub");
+    if before.last() != Some(&Token::Mark(')')) {
+        return is_pub(before.last());
+    }
+    let open = before.iter().rposition(|token| *token == Token::Mark('('));
+    open.is_some_and(|open| is_pub(before[..open].last()))
 }
 
 fn use_tree(tokens: &[Token], at: &mut usize, prefix: &[String], global: bool, found: &mut Vec<Path>) {
     let mut parts = prefix.to_vec();
     let mut global = global;
+    let mut glob = false;
     loop {
         match tokens.get(*at) {
             Some(Token::Colons) => {
@@ -123,16 +153,16 @@ fn use_tree(tokens: &[Token], at: &mut usize, prefix: &[String], global: bool, f
                     _ => None,
                 };
                 *at += 2;
-                found.push(Path { parts, global, imports: true, renamed });
+                found.push(Path { parts, global, imports: true, exported: false, glob, renamed });
                 return;
             }
             Some(Token::Word(word)) => {
                 parts.push(word.clone());
                 *at += 1;
             }
-            Some(Token::Mark('*')) => *at += 1,
+            Some(Token::Mark('*')) => (glob, *at) = (true, *at + 1),
             Some(Token::Mark(',' | '}' | ';')) | None => {
-                found.push(Path { parts, global, imports: true, renamed: None });
+                found.push(Path { parts, global, imports: true, exported: false, glob, renamed: None });
                 return;
             }
             // Not a `use` after all, such as the `use<>` of a captured lifetime.
@@ -144,7 +174,7 @@ fn use_tree(tokens: &[Token], at: &mut usize, prefix: &[String], global: bool, f
     }
 }
 
-fn tokens(source: &str) -> Vec<Token> {
+pub fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let mut found = Vec::new();
     let mut at = 0;
@@ -218,7 +248,8 @@ fn skip_text(chars: &[char], from: usize) -> usize {
     })
 }
 
-/// `from` is at the first `#` or the quote. A raw identifier such as `r#type` has no quote and is left to be read as a word.
+/// `from` is at the first `#` or the quote. A raw identifier such as `r#type` has no quote and is left to be read as a
+/// word.
 fn skip_raw(chars: &[char], from: usize) -> usize {
     let quote = skip_while(chars, from, |c| c == '#');
     if chars.get(quote) != Some(&'"') {

@@ -6,7 +6,7 @@ use provbroker::core::model::ids::DomainName;
 
 use crate::PASSWORD;
 use crate::browser::Browser;
-use crate::people::with_changed_users;
+use crate::persons::with_changed_users;
 use crate::support::broker::{Broker, DOMAIN, Keep};
 
 const ADD: &str = "/ui/phones/add";

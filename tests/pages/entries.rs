@@ -5,7 +5,7 @@ use provbroker::core::model::ids::Secret;
 
 use crate::PASSWORD;
 use crate::browser::Browser;
-use crate::people::{code_of, leads_to, with_changed_users};
+use crate::persons::{code_of, leads_to, with_changed_users};
 use crate::receiver::{Mood, Receiver, SECRET};
 use crate::support::broker::{DOMAIN, Keep};
 use crate::support::peer::{Device, until};

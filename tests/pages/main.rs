@@ -10,7 +10,7 @@ mod oidc;
 mod oidc_refused;
 mod operators;
 mod own_pages;
-mod people;
+mod persons;
 mod provider;
 #[allow(dead_code)]
 #[path = "../support/receiver.rs"]

@@ -23,7 +23,7 @@ const DEVICES: usize = 100_000;
 const ROWS: usize = 100;
 
 /// Entries that are made at the same time.
-const TOGETHER: usize = 1024;
+const AT_ONCE: usize = 1024;
 
 /// What a person does not take for a wait.
 const FLUID: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ fn measured(keep: &Keep) {
         let category = store.domain(&domain).await.unwrap().unwrap().categories[0].id;
         let began = Stopwatch::start();
         stream::iter(0..DEVICES)
-            .for_each_concurrent(TOGETHER, async |number| one(&**store, &domain, category, number).await)
+            .for_each_concurrent(AT_ONCE, async |number| one(&**store, &domain, category, number).await)
             .await;
         eprintln!("{DEVICES} devices made in {:?}", began.elapsed());
 

@@ -1,9 +1,10 @@
-//! Codes: kept, found, limited, ended.
+//! Codes: kept, found, limited, listed, revoked, ended.
 
 use std::time::Duration;
 
 use provbroker::core::model::device::CodeState;
-use provbroker::store::{CodeRecord, PutCode};
+use provbroker::core::model::ids::Code;
+use provbroker::store::{CodeListing, CodeRecord, Entered, EntryRight, PutCode, Store};
 
 use crate::fixture::*;
 
@@ -104,4 +105,120 @@ pub async fn the_holder_of_a_code_can_change(f: impl Fixture) {
     // Of a code that is not there, nothing is made.
     store.hold_code(&domain(), code(9), &node("n3")).await.unwrap();
     assert!(store.code_in(&domain(), code(9)).await.unwrap().is_none());
+}
+
+/// The whole list in pages of `limit`.
+async fn all_codes(store: &dyn Store, limit: usize) -> Vec<CodeListing> {
+    let (mut all, mut before) = (Vec::new(), None);
+    loop {
+        let page = store.codes(&domain(), before, limit).await.unwrap();
+        assert!(page.len() <= limit);
+        before = page.last().map(|last| (last.issued, last.code.code));
+        let over = page.len() < limit;
+        all.extend(page);
+        if over {
+            return all;
+        }
+    }
+}
+
+fn numbers(listings: &[CodeListing]) -> Vec<Code> {
+    let mut codes: Vec<_> = listings.iter().map(|listing| listing.code.code).collect();
+    codes.sort();
+    codes
+}
+
+pub async fn codes_are_listed_newest_first(f: impl Fixture) {
+    let store = &**f.store();
+    assert!(store.codes(&domain(), None, 10).await.unwrap().is_empty());
+    // Many within the same millisecond, too.
+    for number in 0..20 {
+        put(store, code(number), &domain()).await;
+    }
+    f.advance(MINUTE).await;
+    let late = store.now().await.unwrap();
+    put(store, code(20), &domain()).await;
+    put(store, code(99), &other_domain()).await;
+    for limit in [1, 3, 7, 100] {
+        let all = all_codes(store, limit).await;
+        assert_eq!(numbers(&all), (0..21).map(code).collect::<Vec<_>>(), "each once, {limit} at a time");
+        assert_eq!(all[0].code.code, code(20));
+        assert!(all[0].issued >= late && all[1].issued < late);
+        assert!(all.is_sorted_by_key(|listing| std::cmp::Reverse((listing.issued, listing.code.code))));
+    }
+    let listed = &all_codes(store, 100).await[0].code;
+    assert_eq!(Some(listed), store.code_in(&domain(), code(20)).await.unwrap().as_ref());
+}
+
+pub async fn a_listed_code_ends_with_its_record(f: impl Fixture) {
+    let store = &**f.store();
+    let long = CodeRecord {
+        rollout: true,
+        valid_until: store.now().await.unwrap() + 7 * DAY,
+        ..new_code(store, code(1), &domain()).await
+    };
+    store.put_code(&long, 10).await.unwrap();
+    for number in 2..5 {
+        put(store, code(number), &domain()).await;
+    }
+    enter(store, &device(4), &domain(), code(4)).await;
+    f.advance(VALID).await;
+    let left = all_codes(store, 2).await;
+    assert_eq!(numbers(&left), [code(1), code(4)]);
+    assert_eq!(
+        left.iter().find(|l| l.code.code == code(4)).unwrap().code.state,
+        CodeState::Used { by: device(4), port: None }
+    );
+    f.advance(7 * DAY).await;
+    // Something is written, so what has ended may be dropped; what has not must stay.
+    put(store, code(5), &domain()).await;
+    assert_eq!(numbers(&all_codes(store, 2).await), [code(4), code(5)]);
+    f.advance(23 * DAY).await;
+    assert!(all_codes(store, 2).await.is_empty());
+    // A code that ended may come again, and then it is listed once.
+    put(store, code(1), &domain()).await;
+    assert_eq!(numbers(&all_codes(store, 2).await), [code(1)]);
+}
+
+pub async fn a_revoked_code_is_as_if_it_had_never_been(f: impl Fixture) {
+    let store = &**f.store();
+    put(store, code(1), &domain()).await;
+    let second = new_code(store, code(2), &domain()).await;
+    assert_eq!(store.put_code(&second, 1).await.unwrap(), PutCode::TooMany);
+    assert!(!store.revoke_code(&other_domain(), code(1)).await.unwrap());
+    assert!(!store.revoke_code(&domain(), code(9)).await.unwrap());
+    assert!(store.find_code(code(1)).await.unwrap().is_some());
+    assert!(store.revoke_code(&domain(), code(1)).await.unwrap());
+    assert!(store.find_code(code(1)).await.unwrap().is_none());
+    assert!(store.code_in(&domain(), code(1)).await.unwrap().is_none());
+    assert!(store.codes(&domain(), None, 10).await.unwrap().is_empty());
+    let refused = store.enter(&entry(device(1), &domain(), EntryRight::Code(code(1)))).await.unwrap();
+    assert!(matches!(refused, Entered::CodeNotOpen));
+    assert!(!store.revoke_code(&domain(), code(1)).await.unwrap());
+    // It has made room, and nothing of it is in the way of the same code elsewhere.
+    assert_eq!(store.put_code(&second, 1).await.unwrap(), PutCode::Kept);
+    put(store, code(1), &other_domain()).await;
+}
+
+pub async fn a_used_code_cannot_be_revoked(f: impl Fixture) {
+    let store = &**f.store();
+    put(store, code(1), &domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    assert!(!store.revoke_code(&domain(), code(1)).await.unwrap());
+    // The device may still come back with it.
+    enter(store, &device(1), &domain(), code(1)).await;
+    assert!(store.deposit(&domain(), &device(1)).await.unwrap());
+}
+
+/// A code that nobody waits for goes to whoever looks first.
+pub async fn a_code_without_a_holder_is_for_anybody(f: impl Fixture) {
+    let store = &**f.store();
+    let new = CodeRecord { holder: None, ..new_code(store, code(1), &domain()).await };
+    assert_eq!(store.put_code(&new, 10).await.unwrap(), PutCode::Kept);
+    assert_eq!(store.put_code(&new, 10).await.unwrap(), PutCode::Kept);
+    assert_eq!(store.find_code(code(1)).await.unwrap().unwrap().holder, None);
+    enter(store, &device(1), &domain(), code(1)).await;
+    store.deposit(&domain(), &device(1)).await.unwrap();
+    let taken = store.take(&domain(), &node("n5"), MINUTE, 10, &[]).await.unwrap();
+    assert_eq!((taken.len(), &taken[0].holder), (1, &None));
 }

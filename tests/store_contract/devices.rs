@@ -1,51 +1,15 @@
-//! Domains, device records, presence, signals.
+//! Devices of a domain: records, lists, changes, transfers. Entry is in `claims.rs`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use provbroker::core::model::ids::{CategoryId, Secret};
-use provbroker::store::{EntryRight, NewDomain, Signal};
+use provbroker::core::model::device::Device;
+use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName, Secret};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::work::{Progress, State, Work};
+use provbroker::store::{Entered, Entry, EntryRight, PortClaim, Store};
 
 use crate::fixture::*;
-
-fn new_domain(name: &str, categories: &[(&str, bool)]) -> NewDomain {
-    NewDomain {
-        name: provbroker::core::model::ids::DomainName::parse(name).unwrap(),
-        password: Secret::new("app-password"),
-        admin_password: Secret::default(),
-        auto_token: Secret::new("token"),
-        categories: categories.iter().map(|(name, provisioning)| ((*name).into(), *provisioning)).collect(),
-    }
-}
-
-pub async fn domains_are_made_once(f: impl Fixture) {
-    let store = &**f.store();
-    let first = new_domain("example.com", &[("Phones", true), ("Labs: a/b", false)]);
-    let other = new_domain("other.example", &[("Phones", true)]);
-    // Several nodes at once.
-    let (one, two) = tokio::join!(store.ensure_domain(&first), store.ensure_domain(&first));
-    let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one, two);
-    assert_eq!((one.password.expose(), one.admin_password.is_empty()), ("app-password", true));
-    assert_eq!(one.auto_token, Secret::new("token"));
-    assert!(one.category("Phones").unwrap().provisioning && !one.category("Labs: a/b").unwrap().provisioning);
-    let another = store.ensure_domain(&other).await.unwrap();
-    assert_ne!(another.id, one.id);
-    let ids = |domain: &provbroker::core::model::device::Domain| -> Vec<CategoryId> {
-        domain.categories.iter().map(|category| category.id).collect()
-    };
-    assert!(ids(&one).iter().all(|id| !ids(&another).contains(id)), "a number of one domain means nothing in another");
-    // What is there stays; what is missing is added.
-    let more = NewDomain {
-        password: Secret::new("changed"),
-        ..new_domain("example.com", &[("Phones", false), ("Gateways", true)])
-    };
-    let grown = store.ensure_domain(&more).await.unwrap();
-    assert_eq!((grown.id, &grown.password), (one.id, &one.password));
-    assert!(grown.category("Phones").unwrap().provisioning);
-    assert_eq!(grown.categories.len(), 3);
-    assert!(grown.categories.is_sorted_by_key(|category| category.id.0));
-    assert_eq!(store.domains().await.unwrap(), [grown, another]);
-}
 
 pub async fn a_password_is_confirmed_once(f: impl Fixture) {
     let store = &**f.store();
@@ -97,53 +61,189 @@ pub async fn a_removed_device_is_free(f: impl Fixture) {
     assert!(store.code_in(&domain(), code(1)).await.unwrap().is_some(), "the answer of GetProvisionedDevice stays");
 }
 
-pub async fn presence_follows_the_newest_connection(f: impl Fixture) {
-    let store = &**f.store();
-    let (here, there) = (at("n1", 1), at("n2", 1));
-    for name in ["n1", "n2"] {
-        store.renew_lease(&node(name), MINUTE).await.unwrap();
-    }
-    let attach = async |at| store.attach(&domain(), &device(1), at).await.unwrap();
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), None);
-    assert_eq!(attach(&here).await, None);
-    assert_eq!(attach(&here).await, None, "a repetition replaces nothing");
-    assert_eq!(attach(&there).await, Some(here.clone()));
-    assert_eq!(attach(&there).await, Some(here.clone()), "a repetition gives the same answer");
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), Some(there.clone()));
-    // The end of the replaced connection changes nothing; nor does the other domain.
-    store.detach(&domain(), &device(1), &here).await.unwrap();
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), Some(there.clone()));
-    assert_eq!(store.whereabouts(&other_domain(), &device(1)).await.unwrap(), None);
-    store.detach(&domain(), &device(1), &there).await.unwrap();
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), None);
-    assert_eq!(attach(&here).await, None);
+pub async fn assign(store: &dyn Store, number: u64, domain: &DomainName) -> Device {
+    inside(store.enter(&entry(device(number), domain, EntryRight::Manual)).await.unwrap())
 }
 
-pub async fn a_device_is_offline_when_its_node_is_dead(f: impl Fixture) {
+async fn listed(store: &dyn Store, domain: &DomainName) -> Vec<DeviceKey> {
+    let page = store.devices(domain, DeviceId(0), 1000).await.unwrap();
+    page.into_iter().map(|listing| listing.device.key).collect()
+}
+
+fn moved(number: u64, to: &DomainName) -> Entry {
+    Entry {
+        password: Secret::new("another password of 32 characters"),
+        ..entry(device(number), to, EntryRight::Manual)
+    }
+}
+
+pub async fn pages_give_every_device_once(f: impl Fixture) {
+    const DEVICES: u64 = 130;
     let store = &**f.store();
+    for number in 0..DEVICES {
+        assign(store, number, &domain()).await;
+    }
+    assign(store, 900, &other_domain()).await;
+    assert_eq!(store.device_count(&domain()).await.unwrap(), DEVICES);
+    for limit in [1, 7, 130, 1000] {
+        let (mut seen, mut after) = (Vec::new(), DeviceId(0));
+        loop {
+            let page = store.devices(&domain(), after, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            assert!(page[0].device.id > after && page.is_sorted_by_key(|listing| listing.device.id));
+            after = last.device.id;
+            seen.extend(page.into_iter().map(|listing| listing.device));
+        }
+        assert_eq!(seen.len() as u64, DEVICES, "{limit} at a time");
+        let keys: HashSet<_> = seen.iter().map(|device| device.key.clone()).collect();
+        assert_eq!(keys.len() as u64, DEVICES);
+    }
+    let of_list = store.devices(&domain(), DeviceId(0), 1).await.unwrap().remove(0).device;
+    assert_eq!(store.find_device(&of_list.key).await.unwrap().unwrap(), of_list);
+}
+
+pub async fn a_list_shows_who_is_online(f: impl Fixture) {
+    let store = &**f.store();
+    for number in 1..=3 {
+        assign(store, number, &domain()).await;
+    }
     store.renew_lease(&node("n1"), MINUTE).await.unwrap();
-    store.attach(&domain(), &device(1), &at("n1", 7)).await.unwrap();
-    f.advance(MINUTE / 2).await;
-    store.renew_lease(&node("n1"), MINUTE).await.unwrap();
-    f.advance(MINUTE / 2).await;
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), Some(at("n1", 7)));
+    store.attach(&domain(), &device(1), &at("n1", 4)).await.unwrap();
+    store.attach(&domain(), &device(2), &at("dead", 4)).await.unwrap();
+    let page = store.devices(&domain(), DeviceId(0), 10).await.unwrap();
+    let online: Vec<_> = page.iter().filter(|l| l.at.is_some()).map(|l| (l.device.key.clone(), l.at.clone())).collect();
+    assert_eq!(online, [(device(1), Some(at("n1", 4)))]);
+}
+
+pub async fn a_removed_device_leaves_the_list(f: impl Fixture) {
+    let store = &**f.store();
+    for number in 1..=2 {
+        assign(store, number, &domain()).await;
+    }
+    assert!(store.remove(&domain(), &device(1)).await.unwrap());
+    assert_eq!(listed(store, &domain()).await, [device(2)]);
+    assert_eq!(store.device_count(&domain()).await.unwrap(), 1);
+}
+
+pub async fn a_name_and_a_category_are_given(f: impl Fixture) {
+    let store = &**f.store();
+    assign(store, 1, &domain()).await;
+    assert!(store.rename(&domain(), &device(1), Some("Lobby: \u{fc}ben")).await.unwrap());
+    assert!(store.recategorise(&domain(), &device(1), CategoryId(77)).await.unwrap());
+    let there = store.find_device(&device(1)).await.unwrap().unwrap();
+    assert_eq!((there.name.as_deref(), there.category), (Some("Lobby: \u{fc}ben"), CategoryId(77)));
+    assert!(store.rename(&domain(), &device(1), None).await.unwrap());
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().name, None);
+    // Of a device that is not there, nothing is made.
+    for key in [device(1), device(2)] {
+        assert!(!store.rename(&other_domain(), &key, Some("x")).await.unwrap());
+        assert!(!store.recategorise(&other_domain(), &key, CategoryId(1)).await.unwrap());
+    }
+    assert!(store.find_device(&device(2)).await.unwrap().is_none());
+    assert_eq!(store.device_count(&other_domain()).await.unwrap(), 0);
+}
+
+fn work(entry: UnixMillis) -> Work {
+    let done = Progress { job: None, attempts: 1, at: entry, state: State::Done };
+    Work { entry, update: None, configs: Vec::new(), clean_up: Some(done) }
+}
+
+pub async fn an_entry_again_keeps_name_and_work(f: impl Fixture) {
+    let store = &**f.store();
+    put(store, code(1), &domain()).await;
+    let first = assign(store, 1, &domain()).await;
+    store.rename(&domain(), &device(1), Some("Lobby")).await.unwrap();
+    store.keep_work(&domain(), &device(1), &work(first.entered)).await.unwrap();
     f.advance(MINUTE).await;
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), None);
-    store.renew_lease(&node("n1"), MINUTE).await.unwrap();
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), Some(at("n1", 7)));
-    store.end_lease(&node("n1")).await.unwrap();
-    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), None);
+    let again = enter(store, &device(1), &domain(), code(1)).await;
+    assert_eq!((again.id, again.name.as_deref(), &again.work), (first.id, Some("Lobby"), &work(first.entered)));
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), again);
 }
 
-pub async fn signals_reach_every_subscriber(f: impl Fixture) {
+pub async fn work_belongs_to_an_entry(f: impl Fixture) {
     let store = &**f.store();
-    let (mut one, mut two) = (store.subscribe(), store.subscribe());
-    let mail = Signal::Mail { domain: domain(), code: Some(code(1)) };
-    let evict = Signal::Evict { domain: domain(), key: device(1), node: node("n1"), conn: at("n1", 4).conn };
-    store.publish(&mail).await.unwrap();
-    store.publish(&evict).await.unwrap();
-    for receiver in [&mut one, &mut two] {
-        assert_eq!(receiver.recv().await.unwrap(), mail);
-        assert_eq!(receiver.recv().await.unwrap(), evict);
+    let first = assign(store, 1, &domain()).await;
+    let earlier = UnixMillis(first.entered.0 - 1);
+    let kept = async || store.find_device(&device(1)).await.unwrap().unwrap().work;
+    store.keep_work(&domain(), &device(1), &work(earlier)).await.unwrap();
+    store.keep_work(&other_domain(), &device(1), &work(first.entered)).await.unwrap();
+    assert_eq!(kept().await, Work::default());
+    store.keep_work(&domain(), &device(1), &work(first.entered)).await.unwrap();
+    assert_eq!(kept().await, work(first.entered));
+    store.keep_work(&domain(), &device(2), &work(first.entered)).await.unwrap();
+    assert!(store.find_device(&device(2)).await.unwrap().is_none());
+}
+
+pub async fn ports_are_listed_and_forgotten(f: impl Fixture) {
+    let store = &**f.store();
+    assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), None);
+    assign(store, 1, &domain()).await;
+    assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), Some(Vec::new()));
+    for (number, port) in [(1, "TEL3"), (2, "TEL1")] {
+        put(store, code(number), &domain()).await;
+        assert_eq!(store.claim_port(&domain(), &device(1), port, code(number)).await.unwrap(), PortClaim::Recorded);
     }
+    assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), Some(vec!["TEL1".into(), "TEL3".into()]));
+    assert_eq!(store.ports(&other_domain(), &device(1)).await.unwrap(), None);
+    assert!(!store.remove_port(&other_domain(), &device(1), "TEL1").await.unwrap());
+    assert!(store.remove_port(&domain(), &device(1), "TEL1").await.unwrap());
+    assert!(!store.remove_port(&domain(), &device(1), "TEL1").await.unwrap());
+    assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), Some(vec!["TEL3".into()]));
+}
+
+pub async fn a_device_moves_whole(f: impl Fixture) {
+    let store = &**f.store();
+    let before = assign(store, 1, &domain()).await;
+    store.rename(&domain(), &device(1), Some("Lobby")).await.unwrap();
+    store.renew_lease(&node("n1"), MINUTE).await.unwrap();
+    store.attach(&domain(), &device(1), &at("n1", 4)).await.unwrap();
+    let after = inside(store.transfer(&domain(), &moved(1, &other_domain())).await.unwrap());
+    assert_eq!((after.id, &after.domain, after.name.as_deref()), (before.id, &other_domain(), None));
+    assert_ne!(after.password, before.password);
+    assert!(after.tentative);
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), after);
+    assert!(listed(store, &domain()).await.is_empty());
+    assert_eq!(listed(store, &other_domain()).await, [device(1)]);
+    assert_eq!(store.whereabouts(&domain(), &device(1)).await.unwrap(), None);
+    assert!(!store.remove(&domain(), &device(1)).await.unwrap());
+    // And back.
+    let back = inside(store.transfer(&other_domain(), &moved(1, &domain())).await.unwrap());
+    assert_eq!((back.id, back.domain), (before.id, domain()));
+    assert!(listed(store, &other_domain()).await.is_empty());
+}
+
+pub async fn a_move_of_a_device_that_is_elsewhere_changes_nothing(f: impl Fixture) {
+    let store = &**f.store();
+    let there = assign(store, 1, &domain()).await;
+    let third = DomainName::parse("third.example").unwrap();
+    for number in [1, 2] {
+        let outcome = store.transfer(&third, &moved(number, &other_domain())).await.unwrap();
+        assert!(matches!(outcome, Entered::OwnedElsewhere));
+    }
+    assert_eq!(store.find_device(&device(1)).await.unwrap(), Some(there));
+    assert_eq!(store.find_device(&device(2)).await.unwrap(), None);
+    assert_eq!(store.device_count(&other_domain()).await.unwrap(), 0);
+}
+
+pub async fn a_move_does_not_lose_the_notice(f: impl Fixture) {
+    let store = &**f.store();
+    put(store, code(1), &domain()).await;
+    enter(store, &device(1), &domain(), code(1)).await;
+    inside(store.transfer(&domain(), &moved(1, &other_domain())).await.unwrap());
+    assert_eq!((store.depth(&domain()).await.unwrap(), store.depth(&other_domain()).await.unwrap()), (1, 0));
+    f.advance(MINUTE).await;
+    for of in [domain(), other_domain()] {
+        assert_eq!(store.deposit_overdue(&of, Duration::ZERO).await.unwrap(), 0);
+    }
+}
+
+pub async fn a_move_may_be_repeated(f: impl Fixture) {
+    let store = &**f.store();
+    assign(store, 1, &domain()).await;
+    let entry = moved(1, &other_domain());
+    let first = inside(store.transfer(&domain(), &entry).await.unwrap());
+    assert_eq!(inside(store.transfer(&domain(), &entry).await.unwrap()), first);
+    let another = Entry { password: Secret::new("a third password of 32 characters"), ..entry };
+    assert!(matches!(store.transfer(&domain(), &another).await.unwrap(), Entered::OwnedElsewhere));
 }

@@ -10,59 +10,59 @@ use crate::fixture::*;
 pub async fn a_listing_leads_to_its_address_until_its_end(f: impl Fixture) {
     let store = &**f.store();
     let before = store.now().await.unwrap();
-    let Listed::Until(ends) = store.list(&listing(code(1)), 10).await.unwrap() else { panic!("not listed") };
+    let Listed::Until(ends) = store.put_listing(&listing(code(1)), 10).await.unwrap() else { panic!("not listed") };
     let after = store.now().await.unwrap();
     assert_eq!(ends.0 % 1000, 0, "whole seconds");
     assert!(ends.0 > before.0 + 599_000 && ends <= after + VALID);
-    assert_eq!(store.look_up(code(1)).await.unwrap(), Some(listing(code(1)).url));
-    assert_eq!(store.look_up(code(2)).await.unwrap(), None);
+    assert_eq!(store.find_listing(code(1)).await.unwrap(), Some(listing(code(1)).url));
+    assert_eq!(store.find_listing(code(2)).await.unwrap(), None);
     f.advance(nearly(VALID)).await;
-    assert!(store.look_up(code(1)).await.unwrap().is_some());
+    assert!(store.find_listing(code(1)).await.unwrap().is_some());
     assert_eq!(store.open_listings().await.unwrap(), 1);
     f.advance(MINUTE).await;
-    assert!(store.look_up(code(1)).await.unwrap().is_none());
+    assert!(store.find_listing(code(1)).await.unwrap().is_none());
     assert_eq!(store.open_listings().await.unwrap(), 0);
 }
 
 pub async fn a_listed_code_is_not_used_again_for_thirty_days(f: impl Fixture) {
     let store = &**f.store();
-    assert!(matches!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Until(_)));
-    assert_eq!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
-    assert!(store.unlist(code(1), "c1").await.unwrap());
-    assert_eq!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
+    assert!(matches!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Until(_)));
+    assert_eq!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
+    assert!(store.remove_listing(code(1), "c1").await.unwrap());
+    assert_eq!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
     f.advance(VALID).await;
-    assert_eq!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
+    assert_eq!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
     f.advance(nearly(30 * DAY)).await;
-    assert_eq!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
+    assert_eq!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Taken);
     f.advance(MINUTE).await;
-    assert!(matches!(store.list(&listing(code(1)), 10).await.unwrap(), Listed::Until(_)));
+    assert!(matches!(store.put_listing(&listing(code(1)), 10).await.unwrap(), Listed::Until(_)));
 }
 
 pub async fn only_its_credential_ends_a_listing(f: impl Fixture) {
     let store = &**f.store();
-    store.list(&listing(code(1)), 10).await.unwrap();
-    assert!(!store.unlist(code(1), "c2").await.unwrap());
-    assert!(store.look_up(code(1)).await.unwrap().is_some());
-    assert!(store.unlist(code(1), "c1").await.unwrap());
-    assert!(store.look_up(code(1)).await.unwrap().is_none());
-    assert!(!store.unlist(code(1), "c1").await.unwrap());
+    store.put_listing(&listing(code(1)), 10).await.unwrap();
+    assert!(!store.remove_listing(code(1), "c2").await.unwrap());
+    assert!(store.find_listing(code(1)).await.unwrap().is_some());
+    assert!(store.remove_listing(code(1), "c1").await.unwrap());
+    assert!(store.find_listing(code(1)).await.unwrap().is_none());
+    assert!(!store.remove_listing(code(1), "c1").await.unwrap());
     assert_eq!(store.open_listings().await.unwrap(), 0);
 }
 
 pub async fn open_listings_are_limited_by_credential(f: impl Fixture) {
     let store = &**f.store();
     for number in 0..3 {
-        assert!(matches!(store.list(&listing(code(number)), 3).await.unwrap(), Listed::Until(_)));
+        assert!(matches!(store.put_listing(&listing(code(number)), 3).await.unwrap(), Listed::Until(_)));
     }
-    assert_eq!(store.list(&listing(code(3)), 3).await.unwrap(), Listed::TooMany);
-    assert!(store.look_up(code(3)).await.unwrap().is_none());
+    assert_eq!(store.put_listing(&listing(code(3)), 3).await.unwrap(), Listed::TooMany);
+    assert!(store.find_listing(code(3)).await.unwrap().is_none());
     let others = NewListing { credential: "c2".into(), ..listing(code(3)) };
-    assert!(matches!(store.list(&others, 3).await.unwrap(), Listed::Until(_)));
+    assert!(matches!(store.put_listing(&others, 3).await.unwrap(), Listed::Until(_)));
     assert_eq!(store.open_listings().await.unwrap(), 4);
-    store.unlist(code(0), "c1").await.unwrap();
-    assert!(matches!(store.list(&listing(code(4)), 3).await.unwrap(), Listed::Until(_)));
+    store.remove_listing(code(0), "c1").await.unwrap();
+    assert!(matches!(store.put_listing(&listing(code(4)), 3).await.unwrap(), Listed::Until(_)));
     f.advance(VALID).await;
-    assert!(matches!(store.list(&listing(code(5)), 1).await.unwrap(), Listed::Until(_)));
+    assert!(matches!(store.put_listing(&listing(code(5)), 1).await.unwrap(), Listed::Until(_)));
     assert_eq!(store.open_listings().await.unwrap(), 1);
 }
 
@@ -70,31 +70,31 @@ pub async fn an_answer_is_remembered_for_ten_minutes(f: impl Fixture) {
     let store = &**f.store();
     let answer = Remembered { body: "b1".into(), code: code(1), valid_until: UnixMillis::from_seconds(1_767_225_600) };
     let another = Remembered { code: code(2), ..answer.clone() };
-    assert_eq!(store.recall("c1", "k1").await.unwrap(), None);
-    assert_eq!(store.remember("c1", "k1", &answer).await.unwrap(), None);
-    assert_eq!(store.remember("c1", "k1", &another).await.unwrap(), Some(answer.clone()));
-    assert_eq!(store.recall("c1", "k1").await.unwrap(), Some(answer));
+    assert_eq!(store.remembered_answer("c1", "k1").await.unwrap(), None);
+    assert_eq!(store.remember_answer("c1", "k1", &answer).await.unwrap(), None);
+    assert_eq!(store.remember_answer("c1", "k1", &another).await.unwrap(), Some(answer.clone()));
+    assert_eq!(store.remembered_answer("c1", "k1").await.unwrap(), Some(answer));
     // Keys belong to their credential.
-    assert_eq!(store.recall("c", "1k1").await.unwrap(), None);
-    assert_eq!(store.remember("c2", "k1", &another).await.unwrap(), None);
+    assert_eq!(store.remembered_answer("c", "1k1").await.unwrap(), None);
+    assert_eq!(store.remember_answer("c2", "k1", &another).await.unwrap(), None);
     f.advance(10 * MINUTE).await;
-    assert_eq!(store.recall("c1", "k1").await.unwrap(), None);
-    assert_eq!(store.remember("c1", "k1", &another).await.unwrap(), None);
+    assert_eq!(store.remembered_answer("c1", "k1").await.unwrap(), None);
+    assert_eq!(store.remember_answer("c1", "k1", &another).await.unwrap(), None);
 }
 
 pub async fn the_first_contact_is_told_from_later_ones(f: impl Fixture) {
     let store = &**f.store();
     let contact = Contact { mac: "009033a1b2c3".into(), model: Some("IP112".into()), ..Contact::default() };
-    store.list(&listing(code(1)), 10).await.unwrap();
-    assert!(store.contact(&contact, None).await.unwrap());
-    assert!(!store.contact(&contact, Some(code(1))).await.unwrap());
-    assert!(!store.contact(&contact, Some(code(2))).await.unwrap());
+    store.put_listing(&listing(code(1)), 10).await.unwrap();
+    assert!(store.record_contact(&contact, None).await.unwrap());
+    assert!(!store.record_contact(&contact, Some(code(1))).await.unwrap());
+    assert!(!store.record_contact(&contact, Some(code(2))).await.unwrap());
     let another = Contact { mac: "009033a1b2c4".into(), ..contact.clone() };
-    assert!(store.contact(&another, Some(code(1))).await.unwrap());
+    assert!(store.record_contact(&another, Some(code(1))).await.unwrap());
     f.advance(20 * DAY).await;
-    assert!(!store.contact(&contact, None).await.unwrap());
+    assert!(!store.record_contact(&contact, None).await.unwrap());
     f.advance(20 * DAY).await;
-    assert!(!store.contact(&contact, None).await.unwrap(), "thirty days after the last contact");
+    assert!(!store.record_contact(&contact, None).await.unwrap(), "thirty days after the last contact");
     f.advance(30 * DAY + Duration::from_secs(1)).await;
-    assert!(store.contact(&contact, None).await.unwrap());
+    assert!(store.record_contact(&contact, None).await.unwrap());
 }

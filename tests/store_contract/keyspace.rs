@@ -87,16 +87,16 @@ async fn every_validity_is_a_ttl() {
     assert_ttl(&mut line, &format!("pb:{{other.example}}:offer:{}", device(1)), 24 * 3600 * 1000).await;
     assert_ttl(&mut line, "pb:{other.example}:offers", 24 * 3600 * 1000).await;
 
-    let Listed::Until(ends) = store.list(&listing(code(2)), 10).await.unwrap() else { panic!("not listed") };
+    let Listed::Until(ends) = store.put_listing(&listing(code(2)), 10).await.unwrap() else { panic!("not listed") };
     let keys: Vec<String> = line.keys("pb:dir:{dir}:code:*").await.unwrap();
     let end: i64 = line.pexpire_time(&keys[0]).await.unwrap();
     assert_eq!(u64::try_from(end).unwrap(), ends.0);
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    store.contact(&contact, Some(code(2))).await.unwrap();
+    store.record_contact(&contact, Some(code(2))).await.unwrap();
     assert_ttl(&mut line, "pb:dir:{dir}:phone:009033a1b2c3", KEPT_MS).await;
     let entered: Vec<String> = line.keys("pb:dir:{dir}:entered:*").await.unwrap();
     assert_ttl(&mut line, &entered[0], 600_000).await;
-    store.unlist(code(2), "c1").await.unwrap();
+    store.remove_listing(code(2), "c1").await.unwrap();
     assert!(!line.exists::<_, bool>(&entered[0]).await.unwrap(), "it ends with the code");
 }
 
@@ -139,11 +139,14 @@ async fn no_secret_is_readable() {
         })
         .await
         .unwrap();
-    store.list(&NewListing { url: "wss://hunter2.example/sysclients".into(), ..listing(code(1)) }, 10).await.unwrap();
+    store
+        .put_listing(&NewListing { url: "wss://hunter2.example/sysclients".into(), ..listing(code(1)) }, 10)
+        .await
+        .unwrap();
     let answer = Remembered { body: "b".into(), code: code(1), valid_until: store.now().await.unwrap() };
-    store.remember("c1", "k1", &answer).await.unwrap();
+    store.remember_answer("c1", "k1", &answer).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    store.contact(&contact, Some(code(1))).await.unwrap();
+    store.record_contact(&contact, Some(code(1))).await.unwrap();
     let all = dump(&mut line).await;
     assert!(all.contains("009033a1b2c3") && all.contains("IP112"), "the dump is of this store");
     for secret in ["hunter2", auto.password.expose(), code(1).expose(), MASTER] {
@@ -282,21 +285,21 @@ async fn what_devices_belong_to_stays() {
         let index = format!("pb:{{{}}}:devices", device.domain);
         let _: () = line.zadd(index, device.key.as_str(), device.id.0).await.unwrap();
     };
-    crate::tenancy::what_devices_belong_to_stays(&f, index).await;
+    crate::domains::what_devices_belong_to_stays(&f, index).await;
 }
 
 #[tokio::test]
 async fn what_devices_belong_to_stays_in_the_file() {
-    crate::tenancy::what_devices_belong_to_stays(&OnFile::start().await, async |_: &Device| {}).await;
+    crate::domains::what_devices_belong_to_stays(&OnFile::start().await, async |_: &Device| {}).await;
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_a_deleted_domain() {
     let f = OnRedis::start().await;
     let (store, mut line) = (&**f.store(), f.server.connection().await);
-    store.create_domain(&crate::tenancy::new_domain("example.com")).await.unwrap().unwrap();
+    store.create_domain(&crate::domains::new_domain("example.com")).await.unwrap().unwrap();
     let category = store.domains().await.unwrap()[0].categories[0].id;
-    store.add_job(&domain(), &crate::tenancy::config_job(Some(category), "hunter2")).await.unwrap().unwrap();
+    store.add_job(&domain(), &crate::jobs::config_job(Some(category), "hunter2")).await.unwrap().unwrap();
     store.set_builds(&domain(), &BuildList::default()).await.unwrap();
     notice(store, 1).await;
     put(store, code(2), &domain()).await;
@@ -384,12 +387,12 @@ async fn use_everything(store: &dyn Store) {
         inside(store.transfer(&from, &entry(device(1), &to, EntryRight::Manual)).await.unwrap());
     }
     assert!(store.remove(&domain(), &device(1)).await.unwrap());
-    store.list(&listing(code(8)), 10).await.unwrap();
+    store.put_listing(&listing(code(8)), 10).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    assert!(store.contact(&contact, Some(code(8))).await.unwrap());
-    assert!(store.look_up(code(8)).await.unwrap().is_some());
+    assert!(store.record_contact(&contact, Some(code(8))).await.unwrap());
+    assert!(store.find_listing(code(8)).await.unwrap().is_some());
     assert_eq!(store.open_listings().await.unwrap(), 1);
-    assert!(store.unlist(code(8), "c1").await.unwrap());
+    assert!(store.remove_listing(code(8), "c1").await.unwrap());
     let key = TicketKey { name: [1; 16], secret: [2; 32], age: Duration::ZERO };
     assert_eq!(store.ticket_keys(&key, DAY, DAY).await.unwrap().len(), 1);
     store.ping().await.unwrap();
@@ -397,12 +400,12 @@ async fn use_everything(store: &dyn Store) {
     let category = made.categories[0].id;
     let kept = store.put_category(&domain(), Some(category), "Desk phones", true).await.unwrap();
     assert!(matches!(kept, PutCategory::Kept(_)));
-    let job = store.add_job(&domain(), &crate::tenancy::config_job(None, "x")).await.unwrap().unwrap();
+    let job = store.add_job(&domain(), &crate::jobs::config_job(None, "x")).await.unwrap().unwrap();
     assert!(store.remove_job(&domain(), job.id).await.unwrap());
     assert!(store.set_builds(&domain(), &BuildList::default()).await.unwrap());
     let change = DomainChange { access_gained: vec![other_domain()], ..DomainChange::default() };
     assert!(store.change_domain(&domain(), &change).await.unwrap());
-    store.create_domain(&crate::tenancy::new_domain("other.example")).await.unwrap().unwrap();
+    store.create_domain(&crate::domains::new_domain("other.example")).await.unwrap().unwrap();
     assert_eq!(store.delete_category(&domain(), category).await.unwrap(), Deleted::Gone);
     assert_eq!(store.delete_domain(&other_domain()).await.unwrap(), Deleted::Gone);
     assert_eq!(store.delete_domain(&domain()).await.unwrap(), Deleted::Gone);

@@ -20,7 +20,7 @@ use crate::support::broker::{Broker, Keep, run};
 pub const NOTICES: u64 = 10_000;
 
 /// Concurrent steps while the data is set up.
-const TOGETHER: usize = 256;
+const AT_ONCE: usize = 256;
 
 /// A phone request of this person, with a code of its own.
 pub fn asked(number: u64, who: Person, now: UnixMillis) -> PhoneRequest {
@@ -92,7 +92,7 @@ pub fn with_notices(
     let store = without.store().clone();
     run(async {
         stream::iter(0..NOTICES)
-            .for_each_concurrent(TOGETHER, async |number| one(&*store, number, who(number)).await)
+            .for_each_concurrent(AT_ONCE, async |number| one(&*store, number, who(number)).await)
             .await;
         assert_eq!(store.depth(&domain()).await.unwrap(), NOTICES);
     });

@@ -215,8 +215,8 @@ async fn script(keep: &Keep, text: &str) -> String {
     redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async(&mut redis).await.unwrap()
 }
 
-const PLACE: &str = include_str!("../../src/store/redis/lua/people_place.lua");
-const SETTLE: &str = include_str!("../../src/store/redis/lua/people_settle.lua");
+const PLACE: &str = include_str!("../../src/store/redis/lua/place_order.lua");
+const SETTLE: &str = include_str!("../../src/store/redis/lua/settle_order.lua");
 
 /// Kills the process at this command, inspects what it has left, restarts it, and checks that the phone is entered
 /// once.

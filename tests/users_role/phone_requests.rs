@@ -56,7 +56,7 @@ async fn a_person_adds_a_phone_and_sees_it_ready(keep: &Keep) {
     let counts = users_role.order_counts(&domain()).await.unwrap();
     assert_eq!((counts.waiting, counts.failed), (0, 0));
 
-    // Spreadsheet formulas are escaped.
+    // Spreadsheet formulas are defused.
     let otto = users_role.user(&domain(), "otto").await.unwrap().unwrap();
     let request = users_role.add_phone(&domain(), &otto, CATEGORY, "phone").await.unwrap();
     let (_, second, _events) = super::world::phone(2, broker.addr);

@@ -1,7 +1,10 @@
 //! What has happened to a device or a code, step by step: the answer to "why is this phone stuck?".
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
+use super::config_kind::Kind;
 use super::ids::{Code, DeviceKey};
 use super::time::UnixMillis;
 
@@ -54,7 +57,7 @@ pub enum TimelineEvent {
     /// A configuration has arrived: its kind.
     Configured(Box<str>),
     /// A configuration could not be sent: kind and reason.
-    ConfigFailed(Box<str>),
+    ConfigFailed(ConfigFailure),
     /// The clean-up lines have been run.
     CleanedUp,
     /// An analogue port was put into operation: its name.
@@ -65,4 +68,69 @@ pub enum TimelineEvent {
     NoticeSent(Box<str>),
     /// Users has the notice.
     NoticeSettled,
+}
+
+impl TimelineEvent {
+    /// The kind of configuration that it is about; `None`: no configuration, or a kind that this version does not know.
+    pub fn config_kind(&self) -> Option<Kind> {
+        match self {
+            Self::Configured(kind) => kind.parse().ok(),
+            Self::ConfigFailed(failure) => failure.kind(),
+            _ => None,
+        }
+    }
+}
+
+/// Which kind of configuration could not be sent, and why. Stored and shown as the text `KIND: REASON`, which is kept as it is
+/// read: a later version may know more kinds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigFailure(Box<str>);
+
+impl ConfigFailure {
+    /// The failure of one attempt.
+    pub fn new(kind: Kind, reason: &str) -> Self {
+        Self(format!("{kind}: {reason}").into())
+    }
+
+    /// The kind; `None` if this version does not know it.
+    pub fn kind(&self) -> Option<Kind> {
+        self.0.split_once(':').and_then(|(kind, _)| kind.parse().ok())
+    }
+
+    /// Kind and reason as they are shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ConfigFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_configuration_is_stored_as_text_and_has_a_kind() {
+        let event = TimelineEvent::ConfigFailed(ConfigFailure::new(Kind::TimeZone, "status 404: not found"));
+        let text = r#"{"event":"config-failed","detail":"time-zone: status 404: not found"}"#;
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        assert_eq!(serde_json::from_str::<TimelineEvent>(text).unwrap(), event);
+        assert_eq!(event.config_kind(), Some(Kind::TimeZone));
+        assert_eq!(TimelineEvent::Configured("dot1x".into()).config_kind(), Some(Kind::Dot1x));
+        for (text, shown) in [
+            (r#"{"event":"config-failed","detail":"of-tomorrow: why"}"#, "of-tomorrow: why"),
+            (r#"{"event":"config-failed","detail":"without a kind"}"#, "without a kind"),
+        ] {
+            let event = serde_json::from_str::<TimelineEvent>(text).unwrap();
+            assert_eq!(event.config_kind(), None);
+            assert!(matches!(&event, TimelineEvent::ConfigFailed(failure) if failure.as_str() == shown));
+            assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        }
+        assert_eq!(TimelineEvent::UpdateFailed("ntp: x".into()).config_kind(), None);
+    }
 }

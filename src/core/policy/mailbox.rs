@@ -1,7 +1,7 @@
 //! Which app connection receives a notice (`docs/protocol/devices-api.md` 2.5).
 //!
-//! Pure: the caller says what it knows of each connection that is logged in to the domain, and gets the one to deliver to.
-//! How a notice is taken, delivered and settled is in `src/mailbox/`.
+//! Pure: the caller says what it knows of each connection that is logged in to the domain, and gets the one to deliver
+//! to. How a notice is taken, delivered and settled is in `src/mailbox/`.
 
 use crate::core::model::ids::ConnId;
 

@@ -37,7 +37,7 @@ impl AuditLog for Embedded {
             let mut found = Vec::new();
             for ranked in snapshot.members_before(&list, before.map(|(at, mark)| (at.0, mark))) {
                 let (at, mark) = ranked?;
-                // Of one whose row is over, all before it are over too.
+                // If the row of an entry has expired, those of all earlier entries have too.
                 let Some(action) = snapshot.get::<AuditAction>(&keys::action(&mark))? else { break };
                 found.push(AuditEntry { at: UnixMillis(at), mark: mark.into(), action });
                 if found.len() == limit {

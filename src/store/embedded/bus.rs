@@ -9,7 +9,7 @@ use crate::store::{Bus, Result, Signal};
 #[async_trait]
 impl Bus for Embedded {
     async fn publish(&self, signal: &Signal) -> Result<()> {
-        self.fanout.tell(signal);
+        self.fanout.send(signal);
         Ok(())
     }
 

@@ -101,7 +101,7 @@ fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64) -> Outcome<PutCode> {
     let fresh = CodeRow { about: About::of(new), holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
     if let Some(there) = tx.get::<CodeRow>(&key)? {
-        // The same once more is a repetition.
+        // The same values are a repetition.
         let same = there.about == fresh.about && there.holder == fresh.holder && there.by.is_none();
         return Ok(if same { PutCode::Kept } else { PutCode::Exists });
     }
@@ -134,7 +134,7 @@ fn hold(tx: &mut Tx<'_>, domain: &DomainName, code: Code, node: NodeId) -> Outco
     Ok(())
 }
 
-/// Drops those codes from the list that have ended; `open` is the index of the open ones by their end.
+/// Removes ended codes from the list; `open` is the index of the open ones by their end.
 fn drop_ended(tx: &mut Tx<'_>, domain: &DomainName, open: &str) -> Outcome<()> {
     let index = keys::codes(domain);
     let mut over = tx.members_until(open, tx.now.0, usize::MAX)?;

@@ -29,7 +29,7 @@ pub(super) struct DeviceRow {
     #[serde(default)]
     pub work: Work,
     pub facts: Facts,
-    /// Analogue ports in operation, with what is known of the code.
+    /// Analogue ports in operation, with the part of the code that never changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<(Box<str>, About)>,
 }
@@ -173,7 +173,7 @@ impl Devices for Embedded {
     }
 
     async fn transfer(&self, from: &DomainName, entry: &Entry) -> Result<Entered> {
-        // The same once more, after a time-out.
+        // A repetition after a time-out.
         if from != &entry.domain
             && let Some(there) = self.find_device(&entry.key).await?
             && there.domain == entry.domain
@@ -191,7 +191,7 @@ impl Devices for Embedded {
     }
 }
 
-/// Takes the record of a device away, and it out of the indexes; not its owner.
+/// Removes the record of a device, and the device from the indexes; its ownership stays.
 pub(super) fn drop_record(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> Outcome<()> {
     tx.remove(&keys::device(domain, key))?;
     tx.unrank(&keys::devices(domain), key.as_str())?;

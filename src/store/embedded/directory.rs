@@ -26,7 +26,7 @@ struct PhoneRow {
 
 #[async_trait]
 impl DirectoryRecords for Embedded {
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+    async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let hash = code_hash(&self.sealer, new.code);
         let url = Sealed(seal(&self.sealer, &keys::listing(&hash), "url", &Secret::new(new.url.as_str())));
         let row = ListingRow { url, credential: new.credential.clone() };
@@ -44,7 +44,7 @@ impl DirectoryRecords for Embedded {
                 tx.put(&keys::listing(&hash), &row, Some(ends))?;
                 tx.put(&keys::spent(&hash), &(), Some(ends + CODE_SPENT))?;
                 tx.rank(&ours, ends.0, &hash)?;
-                // Takes out what is over, so that the index of all stays as small as what is open.
+                // Removes ended codes, so that the index of all contains open codes only.
                 tx.count_open(keys::DIR_OPEN)?;
                 tx.rank(keys::DIR_OPEN, ends.0, &hash)?;
                 Ok(Listed::Until(ends))
@@ -52,14 +52,14 @@ impl DirectoryRecords for Embedded {
             .await
     }
 
-    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+    async fn find_listing(&self, code: Code) -> Result<Option<String>> {
         let place = keys::listing(&code_hash(&self.sealer, code));
         let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
         let url = row.map(|row| open(&self.sealer, &place, "url", &row.url.0)).transpose()?;
         Ok(url.map(|url| url.expose().into()))
     }
 
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+    async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
         let (hash, credential) = (code_hash(&self.sealer, code), credential.to_owned());
         self.kv
             .write(move |tx| {
@@ -76,7 +76,7 @@ impl DirectoryRecords for Embedded {
             .await
     }
 
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+    async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
         let sealed = Sealed(seal(&self.sealer, &place, "answer", &Secret::new(to_json(answer))));
         let row = place.clone();
@@ -91,16 +91,16 @@ impl DirectoryRecords for Embedded {
         self.open_answer(&place, before)
     }
 
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+    async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
         let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
         self.open_answer(&place, sealed)
     }
 
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let hash = entered.map(|code| code_hash(&self.sealer, code));
         let contact = contact.clone();
-        self.kv.write(move |tx| record_contact(tx, contact, hash.as_deref())).await
+        self.kv.write(move |tx| write_contact(tx, contact, hash.as_deref())).await
     }
 
     async fn open_listings(&self) -> Result<u64> {
@@ -108,7 +108,7 @@ impl DirectoryRecords for Embedded {
     }
 }
 
-fn record_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> Outcome<bool> {
+fn write_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> Outcome<bool> {
     let place = keys::phone(&contact.mac);
     let before: Option<PhoneRow> = tx.get(&place)?;
     let listing = match entered {

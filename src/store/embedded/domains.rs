@@ -209,7 +209,7 @@ fn delete_category(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, id: Ca
 }
 
 impl Embedded {
-    /// The row of a new domain, as yet without number and categories.
+    /// The row of a new domain, without number and categories yet.
     fn fresh(&self, new: &NewDomain) -> DomainRow {
         let place = keys::domain(&new.name);
         let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));

@@ -1,4 +1,4 @@
-//! Entry of a device into a domain, in one transaction.
+//! Entry of a device into a domain, and transfer to another one, each in one transaction.
 
 use super::codes::CodeRow;
 use super::devices::DeviceRow;
@@ -11,7 +11,7 @@ use crate::store::embedded::unassigned;
 use crate::store::record::Sealed;
 use crate::store::{Entered, Entry, EntryRight, PortClaim};
 
-/// An open code, or one that this device has used and may use again; `None` if there is none such.
+/// The code if it is open, or if this device has used it and may use it again; otherwise `None`.
 fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
     let Some(row) = tx.get::<CodeRow>(&keys::code(&entry.domain, code))? else { return Ok(None) };
     let again = || {
@@ -26,7 +26,7 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Opt
     enter_as(tx, entry, None, password, admin)
 }
 
-/// Moves a device out of `from`. Its number goes along.
+/// Moves a device out of `from`. It keeps its number.
 pub(super) fn transfer(
     tx: &mut Tx<'_>,
     from: &DomainName,
@@ -71,7 +71,7 @@ fn enter_as(
     };
     let code = used.as_ref().map(|(code, _)| *code);
 
-    // The notice of an earlier entry that has not been deposited yet is owed all the same.
+    // The notice of an earlier entry that has not been deposited yet still has to be delivered.
     if let Some(owed) = known.as_ref().and_then(|known| known.pending).filter(|owed| Some(*owed) != code) {
         mailbox::post(tx, &entry.domain, owed, &entry.key)?;
     }
@@ -142,7 +142,7 @@ pub(super) fn claim_port(
     let device_key = keys::device(domain, key);
     let Some(mut device) = tx.get::<DeviceRow>(&device_key)? else { return Ok(PortClaim::CodeNotOpen) };
     if row.by.is_some() {
-        // The same once more is a repetition.
+        // The same values are a repetition.
         let same = row.by.as_ref() == Some(key) && row.port.as_deref() == Some(port);
         return Ok(if same { PortClaim::Recorded } else { PortClaim::CodeNotOpen });
     }

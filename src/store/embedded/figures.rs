@@ -1,4 +1,4 @@
-//! Figures of the file: its indexes know their lengths, and nodes say how many members they have.
+//! Totals of the file: its indexes know their lengths, and nodes report how many members they have.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The keys of the file: those of Redis (see `store/redis/keys.rs` for what they hold), without prefix and hash tags.
+//! The keys of the file: those of Redis (described in `src/store/redis/keys.rs`), without prefix and hash tags.
 //!
-//! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. A code's record is found from the code alone through `code:<code>` → domain here too. Not in the file: presence, leases of
-//! nodes and of notices, signals.
+//! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. `code:<code>` → domain leads
+//! from a code to its record here too. Not in the file: presence, leases of nodes and of notices, signals.
 
 use crate::core::model::accounts::AccountName;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
@@ -15,10 +15,10 @@ pub(super) const SEQ_DEVICE: &str = "seq:device";
 pub(super) const SEQ_DOMAIN: &str = "seq:domain";
 pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
-/// In front of the name of each domain.
+/// Prefix of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
 pub(super) const AUDIT: &str = "deeds";
-/// In front of the name of each account.
+/// Prefix of the name of each account.
 pub(super) const ACCOUNT: &str = "account:";
 pub(super) const UNASSIGNED: &str = "unassigned";
 pub(super) const UNASSIGNED_ENDS: &str = "unassigned:ends";
@@ -28,7 +28,7 @@ pub(super) fn domain(domain: &DomainName) -> String {
     format!("{DOMAIN}{domain}")
 }
 
-/// In front of everything of a domain but its own row.
+/// Prefix of everything of a domain except its own row.
 pub(super) fn within(domain: &DomainName) -> String {
     format!("{{{domain}}}:")
 }
@@ -45,7 +45,7 @@ pub(super) fn sessions_of(account: &AccountName) -> String {
     format!("web:of:{account}")
 }
 
-/// The row of a deed; the lists hold its mark only.
+/// The row of an entry of the audit log; the lists contain its mark only.
 pub(super) fn action(mark: &str) -> String {
     format!("deed:{mark}")
 }
@@ -54,7 +54,7 @@ pub(super) fn audit_entries(domain: &DomainName) -> String {
     format!("{{{domain}}}:deeds")
 }
 
-/// In front of the number of each job of a domain.
+/// Prefix of the number of each job of a domain.
 pub(super) fn jobs(domain: &DomainName) -> String {
     format!("{{{domain}}}:job:")
 }
@@ -67,12 +67,12 @@ pub(super) fn builds(domain: &DomainName) -> String {
     format!("{{{domain}}}:builds")
 }
 
-/// In front of each code that is issued for a domain.
+/// Prefix of each code that is issued for a domain.
 pub(super) fn code_prefix(domain: &DomainName) -> String {
     format!("{{{domain}}}:code:")
 }
 
-/// In front of the key of each device of a domain.
+/// Prefix of the key of each device of a domain.
 pub(super) fn device_rows(domain: &DomainName) -> String {
     format!("{{{domain}}}:device:")
 }
@@ -161,7 +161,7 @@ pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
 }
 
 pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {
-    // Neither a key nor a name of a port has a slash in it.
+    // Neither a device key nor a port name contains a slash.
     format!("{{{domain}}}:people:phone:{}/{}", phone.key, phone.port.as_deref().unwrap_or_default())
 }
 

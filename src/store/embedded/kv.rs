@@ -1,7 +1,7 @@
 //! Rows and ordered indexes of the file: JSON values with an expiry.
 //!
-//! A row whose time is over is invisible at once; it is removed along with later writes. Nothing here knows what the rows mean,
-//! or when a transaction is committed (`writer.rs`).
+//! An expired row is invisible at once; it is removed together with later writes. This module does not know what the
+//! rows mean, nor when a transaction is committed (`writer.rs`).
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const SCORES: TableOf<(&str, &str), u64> = TableOf::new("scores");
 /// Index → how many members it has.
 const COUNTS: TableOf<&str, u64> = TableOf::new("counts");
 
-/// Expired rows that are removed along with one group.
+/// Expired rows that are removed together with one group.
 const PURGE: usize = 256;
 
 const EXPIRY_BYTES: usize = 8;
@@ -86,7 +86,7 @@ fn read_row<T: DeserializeOwned>(
     if ends.is_some_and(|ends| ends <= now) {
         return Ok(None);
     }
-    // The name of a key may contain a code, so the error says only of which kind it is.
+    // The key may contain a code, so the error names only its kind.
     let place = || key.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
     let value = serde_json::from_slice(bytes.get(EXPIRY_BYTES..).unwrap_or_default())
         .map_err(|e| StoreError::Corrupt { key: place(), why: e.to_string() })?;
@@ -98,7 +98,7 @@ fn expiry_of(bytes: &[u8]) -> Option<UnixMillis> {
     (ends != 0).then_some(UnixMillis(ends))
 }
 
-/// Shows the rows whose key begins with `prefix`, with what follows it, as long as `see` wants more.
+/// Calls `see` with each row whose key begins with `prefix`, and with the rest of the key, until it returns false.
 fn each_row<T: DeserializeOwned>(
     rows: &impl ReadableTable<&'static str, &'static [u8]>,
     now: UnixMillis,
@@ -116,7 +116,7 @@ fn each_row<T: DeserializeOwned>(
     Ok(())
 }
 
-/// The tables that are read, as a commit has left them.
+/// The tables that are read, as of one commit.
 pub(super) struct Committed {
     rows: ReadOnlyTable<&'static str, &'static [u8]>,
     ranks: ReadOnlyTable<(&'static str, u64, &'static str), ()>,
@@ -133,7 +133,7 @@ impl Committed {
     }
 }
 
-/// Everything as it was at one moment.
+/// A consistent view of the file at one moment.
 pub(super) struct Snapshot {
     pub tables: Arc<Committed>,
     pub now: UnixMillis,
@@ -199,7 +199,7 @@ impl Snapshot {
         }
     }
 
-    /// The values of all rows whose key begins with `prefix`, with what follows it.
+    /// The values of all rows whose key begins with `prefix`, with the rest of the key.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
         let mut found = Vec::new();
         each_row(&self.tables.rows, self.now, prefix, |rest, value| {
@@ -249,7 +249,7 @@ impl Tx<'_> {
         Ok(any)
     }
 
-    /// The values of all rows whose key begins with `prefix`, with what follows it.
+    /// The values of all rows whose key begins with `prefix`, with the rest of the key.
     pub fn with_prefix<T: DeserializeOwned>(&self, prefix: &str) -> Outcome<Vec<(String, T)>> {
         let mut found = Vec::new();
         each_row(&self.rows, self.now, prefix, |rest, value| {
@@ -332,7 +332,7 @@ impl Tx<'_> {
         Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
     }
 
-    /// How many members of an index have a score after now; the others are taken out, which nobody can see.
+    /// How many members of an index have a score after now; the others are removed.
     pub fn count_open(&mut self, index: &str) -> Outcome<u64> {
         for member in self.members_until(index, self.now.0, usize::MAX)? {
             self.unrank(index, &member)?;
@@ -356,7 +356,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Removes some of the rows whose time is over.
+    /// Removes some of the expired rows.
     pub fn purge(&mut self) -> Outcome<()> {
         let over = self.expiry.range(..=(self.now.0, "\u{10ffff}"))?.take(PURGE);
         let keys = over.map(|row| Ok(row?.0.value().1.to_owned())).collect::<Outcome<Vec<_>>>()?;
@@ -364,7 +364,7 @@ impl Tx<'_> {
     }
 }
 
-/// Opens, and makes where missing, all tables.
+/// Opens all tables, and creates missing ones.
 pub(super) fn tables(tx: &WriteTransaction, now: UnixMillis) -> Outcome<Tx<'_>> {
     Ok(Tx {
         rows: tx.open_table(ROWS).map_err(file)?,

@@ -1,4 +1,4 @@
-//! Locks with expiry, in memory: there is only one process, so nobody else can hold one after a restart.
+//! Locks with expiry, in memory: there is only one process, so no lock can be held across a restart.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use super::Embedded;
 use crate::core::model::time::UnixMillis;
 use crate::store::{Locks, Result};
 
-/// Above so many locks, those that have ended are thrown away before a further one is taken.
+/// Above this number of locks, expired ones are removed before another one is taken.
 const SWEEP_ABOVE: usize = 1_024;
 
 /// Holders and ends of the locks, by their names.
 type Table = HashMap<Box<str>, (Box<str>, UnixMillis)>;
 
-/// Who holds what, and until when.
+/// The locks that are held.
 #[derive(Default)]
 pub(super) struct Held(Mutex<Table>);
 

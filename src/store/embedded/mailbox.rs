@@ -1,4 +1,4 @@
-//! The mailbox: notices in the file, who delivers them in memory.
+//! The mailbox: notices in the file, and in memory which node delivers them.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::store::{Mailbox, Result};
 /// Overdue notices that are deposited in one job.
 const TOGETHER: usize = 256;
 
-/// A notice that waits.
+/// A notice in the mailbox.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct MailRow {
     pub about: About,
@@ -65,7 +65,7 @@ impl Mailbox for Embedded {
                     if let Ok(device) = DeviceKey::parse(key) {
                         done += u64::from(deposit(tx, &of, &device)?);
                     }
-                    // Also where there was nothing to deposit, or this would never end.
+                    // Also if there was nothing to deposit, or this loop would never end.
                     tx.unrank(&keys::pending(&of), key)?;
                 }
                 Ok((page.len(), done))

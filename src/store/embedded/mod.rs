@@ -1,7 +1,7 @@
-//! The store in one file, for a single process: rows in `redb`, and in memory what dies with the process anyway.
+//! The store in one file, for a single process: rows in `redb`, and in memory whatever ends with the process.
 //!
-//! Keys are those of Redis without the prefix. Presence, leases and signals are in memory: there is only one process, so a node
-//! of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
+//! Keys are those of Redis without the prefix. Presence, leases and signals are in memory: there is only one process,
+//! so a node of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
 mod audit_log;
@@ -41,13 +41,13 @@ use super::{Result, Store};
 use crate::core::model::time::UnixMillis;
 use crate::store::connect::{OpenError, reason};
 
-/// The clock that a store goes by.
+/// The clock of a store.
 pub type StoreClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// The clock of this machine.
 pub fn system_clock() -> StoreClock {
     Arc::new(|| {
-        // This store is the one whose clock decides about validity; no node of others goes by it.
+        // The clock of this store decides about validity; there is no other node that depends on it.
         #[allow(clippy::disallowed_methods)]
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
@@ -70,8 +70,8 @@ impl std::fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or makes it and its folder, and checks the master key. Up to `cache` bytes of it are kept in memory.
-    /// Blocks for as long as a repair takes.
+    /// Opens the file, or creates it and its folder, and checks the master key. Up to `cache` bytes of it are cached
+    /// in memory. Blocks while the file is repaired.
     pub fn open(path: &Path, sealer: Sealer, cache: usize, clock: StoreClock) -> std::result::Result<Self, OpenError> {
         let kv = Kv::open(path, cache, clock)?;
         let place = path.display().to_string();

@@ -1,4 +1,4 @@
-//! What is in memory because it dies with the process anyway: where members are, and the leases of nodes and notices.
+//! State in memory that ends with the process: where members are online, and the leases of nodes and notices.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use crate::store::{Presence, Result, Whereabouts};
 
 #[derive(Default)]
 struct State {
-    /// Where a member is, and where it was before.
+    /// Where a member is online, and its previous connection.
     members: HashMap<DomainName, HashMap<DeviceKey, (Whereabouts, Option<Whereabouts>)>>,
-    /// Where an unassigned device is.
+    /// Where an unassigned device is online.
     unassigned_devices: HashMap<DeviceKey, Whereabouts>,
     nodes: HashMap<NodeId, UnixMillis>,
-    /// How many members each node says that it has.
+    /// How many members each node has reported.
     member_counts: HashMap<NodeId, u64>,
-    /// Who delivers a notice, and until when nobody else may.
+    /// Which node delivers a notice, and until when no other node may.
     notices: HashMap<(DomainName, Code), (NodeId, UnixMillis)>,
 }
 
@@ -78,13 +78,13 @@ impl Memory {
         self.lock().member_counts.insert(node.clone(), members);
     }
 
-    /// The members of all living nodes.
+    /// The members of all nodes that are alive.
     pub fn online_members(&self, now: UnixMillis) -> u64 {
         let state = self.lock();
         state.member_counts.iter().filter(|(node, _)| state.alive(node, now)).map(|(_, members)| members).sum()
     }
 
-    /// Takes a notice for `node`, if neither its holder nor who took it before is another live node.
+    /// Takes a notice for `node`, unless its holder or the node that took it before is another live node.
     pub fn lease(
         &self,
         domain: &DomainName,

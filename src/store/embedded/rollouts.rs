@@ -47,7 +47,7 @@ impl Rollouts for Embedded {
                 let head = Head { name, category, users, created: tx.now, rows: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::rollout(&of, id), &head, Some(ends))?;
-                // Counting drops those that have ended.
+                // Counting removes those that have ended.
                 tx.count_open(&keys::rollouts(&of))?;
                 tx.rank(&keys::rollouts(&of), ends.0, &id.0.to_string())?;
                 Ok(head.rollout(id))
@@ -128,7 +128,7 @@ fn state(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option
 fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<RolloutRow>) -> Outcome<bool> {
     let key = keys::rollout(domain, id);
     let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
-    // Those that are there already stay; behind a gap nothing is added.
+    // Existing rows stay; behind a gap nothing is added.
     let known = usize::try_from(head.value.rows.saturating_sub(from)).unwrap_or(usize::MAX);
     let mut fresh = rows.into_iter().skip(known).peekable();
     while from <= head.value.rows && fresh.peek().is_some() {

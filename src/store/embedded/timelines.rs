@@ -24,7 +24,7 @@ impl Timelines for Embedded {
 
 fn add(tx: &mut Tx<'_>, place: &str, event: &TimelineEvent) -> Outcome<()> {
     let mut steps: Vec<Step> = tx.get(place)?.unwrap_or_default();
-    // What happens again and again must not push out what happened before.
+    // A repeated event must not displace earlier ones.
     steps.pop_if(|last| last.event == *event);
     steps.push(Step { at: tx.now, event: event.clone() });
     let surplus = steps.len().saturating_sub(MAX_STEPS);

@@ -1,4 +1,4 @@
-//! Keys of session tickets in the file.
+//! Keys of TLS session tickets in the file.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ struct KeyRow {
 #[async_trait]
 impl TlsTicketKeys for Embedded {
     async fn ticket_keys(&self, fresh: &TicketKey, rotate: Duration, keep: Duration) -> Result<Vec<TicketKey>> {
-        // Asked again and again, and there is nothing to write most of the time.
+        // Called again and again, and most of the time there is nothing to write.
         let there: Option<Vec<KeyRow>> = self.kv.read(|snapshot| snapshot.get(keys::TICKETS))?;
         let now = self.kv.now();
         let rows =

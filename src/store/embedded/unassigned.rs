@@ -13,7 +13,7 @@ use crate::core::model::time::UnixMillis;
 use crate::store::record::corrupt;
 use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
 
-/// Ended ones that leave the indexes along with a new one.
+/// Expired devices that are removed from the indexes together with a new one.
 const PURGE: usize = 100;
 
 #[derive(Clone, Serialize, Deserialize)]

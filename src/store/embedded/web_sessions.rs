@@ -55,7 +55,7 @@ impl WebSessions for Embedded {
             tx.put(&place, &session, Some(lives_until(&session, tx.now, idle)))?;
             Ok(Some(session))
         });
-        // A file that takes no note leaves the session as good as it was.
+        // If the use cannot be recorded, the session stays valid.
         Ok(noted.await.unwrap_or(Some(session)))
     }
 

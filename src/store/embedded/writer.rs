@@ -1,12 +1,12 @@
 //! The file, and the thread that writes it: many jobs, one transaction, one fsync.
 //!
-//! The thread takes the jobs that wait, applies them all, commits, and only then answers them. A job must read and check before
-//! its first write, because what it has written is committed with the others even if it answers with an error.
+//! The thread takes all waiting jobs, applies them, commits, and only then answers them. A job must read and check
+//! before its first write, because its writes are committed with the others even if it answers with an error.
 //!
-//! Reading begins no transaction of its own: whoever reads first after a commit opens the tables, and they serve all until
-//! the next commit. So a storm of devices that only come back opens them once.
+//! Reading does not begin a transaction of its own: the first reader after a commit opens the tables, and all readers
+//! share them until the next commit. A storm of reconnecting devices, which only read, opens them once.
 //!
-//! Not here: what can be done within a transaction (`kv.rs`).
+//! Not here: operations within a transaction (`kv.rs`).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +26,11 @@ const QUEUE: usize = 4096;
 /// Jobs that are committed together.
 const GROUP: usize = 1024;
 
-/// Tells a caller what became of its job, once it is on disk.
+/// Sends a caller the result of its job, once it is on disk.
 type Answer = Box<dyn FnOnce() + Send>;
 type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Outcome<Answer> + Send>;
 
-/// The tables as the last commit has left them, for all who read. Empty: somebody has to open them.
+/// The tables as of the last commit, shared by all readers. Empty: the next reader opens them.
 #[derive(Default)]
 struct Latest(Mutex<Option<Arc<Committed>>>);
 
@@ -45,13 +45,13 @@ impl Latest {
         if let Some(tables) = &*slot {
             return Ok(tables.clone());
         }
-        // Under the lock, so that the writer, who forgets them after its commit, does not miss any that are older.
+        // Under the lock, so that the writer, which forgets them after its commit, does not miss older ones.
         let tables = Arc::new(Committed::of(&db.begin_read().map_err(file)?)?);
         *slot = Some(tables.clone());
         Ok(tables)
     }
 
-    /// To be called after each commit and before anybody is told of it. It also lets go of the pages of the state before.
+    /// To be called after each commit, before its jobs are answered. This also frees the pages of the state before.
     fn forget(&self) {
         *self.slot() = None;
     }
@@ -59,7 +59,7 @@ impl Latest {
 
 /// The file, and the thread that writes it.
 pub(super) struct Kv {
-    // Before the file, which it keeps in use.
+    // Dropped before the file, which it keeps in use.
     latest: Arc<Latest>,
     db: Arc<Database>,
     clock: StoreClock,
@@ -70,7 +70,7 @@ pub(super) struct Kv {
 
 impl Drop for Kv {
     fn drop(&mut self) {
-        // The writer ends when nobody can send any more; waiting for it means that the file is free afterwards.
+        // The writer ends when all senders are dropped. Waiting for it makes sure that the file is closed afterwards.
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
@@ -89,7 +89,7 @@ impl Kv {
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: name() },
             e => refused(&e),
         })?;
-        // Reading a table that was never written is an error, so all of them are made here.
+        // Reading a table that was never written is an error, so all of them are created here.
         let made = db.begin_write().map_err(file).and_then(|tx| {
             tables(&tx, UnixMillis(0))?;
             tx.commit().map_err(file)
@@ -117,7 +117,7 @@ impl Kv {
         !self.broken.load(Ordering::Relaxed)
     }
 
-    /// Reads on the thread of the caller; short, and never behind the writer.
+    /// Reads on the thread of the caller. Short; never waits for the writer.
     pub fn read<T>(&self, f: impl FnOnce(&Snapshot) -> std::result::Result<T, Fault>) -> Result<T> {
         let snapshot = Snapshot { tables: self.latest.tables(&self.db)?, now: self.now() };
         Ok(f(&snapshot)?)
@@ -133,7 +133,7 @@ impl Kv {
         self.send(job)?.await.unwrap_or_else(lost)
     }
 
-    /// The same for a thread that may wait.
+    /// The same, blocking the thread.
     pub fn write_now<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
@@ -178,12 +178,12 @@ fn write_groups(
     let mut group = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
         let jobs = std::mem::take(&mut group);
-        // A panic in one job must not end the writer; its transaction is dropped, and with it the answers of its group.
+        // A panic in one job must not end the writer; the transaction is dropped, and with it the answers of the group.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| write_group(jobs, db, clock)));
         latest.forget();
         let why = match outcome {
             Ok(Ok(answers)) => {
-                // Before the answers, so that nobody who was told of a success still sees the failure before it.
+                // Before the answers, so that a caller that got a success does not see the earlier failure.
                 broken.store(false, Ordering::Relaxed);
                 for answer in answers {
                     answer();

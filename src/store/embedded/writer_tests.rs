@@ -58,7 +58,7 @@ async fn an_index_counts_what_is_not_over() {
     assert_eq!(count(), 0);
 }
 
-/// Holds the writer with one job, so that the jobs behind it become one group.
+/// Blocks the writer with one job, so that the jobs queued behind it become one group.
 fn hold(file: &File) -> (std::sync::mpsc::Sender<()>, impl Future<Output = Result<()>>) {
     let (go, gate) = std::sync::mpsc::channel::<()>();
     let (held, holds) = std::sync::mpsc::channel();
@@ -105,7 +105,7 @@ async fn a_group_that_fails_changes_nothing_and_answers_nobody_with_success() {
     assert!(file.kv.is_well());
 }
 
-/// Whoever was told of a write reads it, on whatever thread and whoever reads at the same time.
+/// A caller whose write was acknowledged reads it, on any thread and with concurrent readers.
 #[tokio::test]
 async fn what_was_acknowledged_is_read_by_everybody() {
     let file = Arc::new(File::new());
@@ -133,7 +133,7 @@ async fn what_was_acknowledged_is_read_by_everybody() {
     }
 }
 
-/// Tables that are read are opened once for each commit, and nobody holds on to a state of long ago.
+/// Readers open the tables once for each commit, and no old state is kept.
 #[tokio::test]
 async fn tables_are_opened_once_for_each_commit() {
     let file = File::new();

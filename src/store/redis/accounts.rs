@@ -13,7 +13,7 @@ use crate::store::{Accounts, MAX_ACCOUNTS, PutAccount, Result};
 
 static PUT: LazyScript = script!("account_put");
 
-/// Where a sealed hash belongs.
+/// The place that a sealed hash is bound to.
 fn place(name: &AccountName) -> String {
     format!("{}#{name}", keys::ACCOUNTS)
 }
@@ -25,7 +25,7 @@ impl Accounts for Redis {
         let mut script = PUT.key(keys::ACCOUNTS);
         script.arg(name.as_str()).arg(to_json(&AccountRow::of(&self.sealer, &place(name), account)));
         script.arg(u8::from(replace)).arg(MAX_ACCOUNTS);
-        let became: u8 = self.line.timed(self.line.eval_once(&script)).await?;
+        let became: u8 = self.client.timed(self.client.eval_once(&script)).await?;
         Ok(match became {
             0 => PutAccount::Kept,
             1 => PutAccount::Exists,
@@ -35,13 +35,13 @@ impl Accounts for Redis {
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
         let read = cmd("HGET").arg(keys::ACCOUNTS).arg(name.as_str()).take();
-        let row: Option<Vec<u8>> = self.line.timed(self.line.ask(&read)).await?;
+        let row: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
         row.map(|row| from_json::<AccountRow>(keys::ACCOUNTS, &row)?.open(&self.sealer, &place(name))).transpose()
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {
         let read = cmd("HGETALL").arg(keys::ACCOUNTS).take();
-        let rows: HashMap<String, Vec<u8>> = self.line.timed(self.line.ask(&read)).await?;
+        let rows: HashMap<String, Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
         let account = |(name, row): (&String, &Vec<u8>)| {
             let name = AccountName::parse(name).map_err(|e| corrupt(keys::ACCOUNTS, &e))?;
             from_json::<AccountRow>(keys::ACCOUNTS, row)?.open(&self.sealer, &place(&name))
@@ -53,6 +53,6 @@ impl Accounts for Redis {
 
     async fn remove_account(&self, name: &AccountName) -> Result<bool> {
         let remove = cmd("HDEL").arg(keys::ACCOUNTS).arg(name.as_str()).take();
-        self.line.timed(self.line.ask(&remove)).await
+        self.client.timed(self.client.ask(&remove)).await
     }
 }

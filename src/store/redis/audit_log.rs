@@ -9,9 +9,8 @@ use crate::core::model::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES, Result};
 
-static NOTE: LazyScript = script!("deed_note");
-
-static AUDIT: LazyScript = script!("deeds");
+static NOTE: LazyScript = script!("audit_append");
+static AUDIT: LazyScript = script!("audit_entries");
 
 #[async_trait]
 impl AuditLog for Redis {
@@ -21,7 +20,7 @@ impl AuditLog for Redis {
         for list in lists.into_iter().flatten() {
             let mut script = NOTE.key(list);
             script.arg(&line).arg(millis(AUDIT_KEPT)).arg(MAX_AUDIT_ENTRIES);
-            self.line.timed(self.line.eval::<()>(&script)).await?;
+            self.client.timed(self.client.eval::<()>(&script)).await?;
         }
         Ok(())
     }
@@ -39,7 +38,7 @@ impl AuditLog for Redis {
             None => script.arg("").arg(""),
         };
         script.arg(limit).arg(millis(AUDIT_KEPT));
-        let found: Vec<(String, u64)> = self.line.timed(self.line.eval(&script)).await?;
+        let found: Vec<(String, u64)> = self.client.timed(self.client.eval(&script)).await?;
         let action = |(line, at): &(String, u64)| {
             let (mark, action) = line.split_once(' ').ok_or_else(|| corrupt(&list, &"no mark"))?;
             Ok(AuditEntry { at: UnixMillis(*at), mark: mark.into(), action: from_json(&list, action.as_bytes())? })

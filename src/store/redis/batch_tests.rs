@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// A batch that has left, and what ends it.
+/// A batch that was sent, and the sender that ends it.
 type Left = (Batch<usize, usize>, oneshot::Sender<()>);
 
 /// Questions whose batches end when the test says so.
@@ -33,7 +33,7 @@ fn ask(question: Pin<&mut impl Future<Output = Result<usize>>>) {
     assert!(question.now_or_never().is_none());
 }
 
-/// More often round the event loop than a batch takes to leave.
+/// More turns of the event loop than a batch needs to be sent.
 async fn turns() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -118,7 +118,7 @@ async fn an_error_reaches_every_caller_and_the_next_question_leaves() {
     assert_eq!(next.await.unwrap(), 40);
 }
 
-/// The task of a batch goes with the runtime of the thread that asked first; the others go on.
+/// The task of a batch ends with the runtime of the thread that asked first; the others continue.
 #[test]
 fn the_end_of_a_thread_ends_no_other_one() {
     let (together, mut left) = together(1);

@@ -1,7 +1,7 @@
 //! Signals between nodes over Redis publish/subscribe.
 //!
-//! One task per store listens on a connection of its own and comes back by itself after an interruption; the subscribers are
-//! then told of the gap. A signal that is lost costs time, never data.
+//! One task per store listens on a connection of its own and reconnects after an interruption; the subscribers then get
+//! [`Signal::Gap`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::store::{Bus, Result, Signal, StoreError};
 /// First and longest wait before the next attempt to listen again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A quiet line is asked for a sign of life this often; a dead one can look quiet for hours.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// A silent connection is pinged this often; a dead one can stay silent for hours.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// The listening task; it ends with the store.
 pub(super) struct Listener(JoinHandle<()>);
@@ -35,7 +35,7 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens; when this returns, nothing that is published from now on is missed unnoticed.
+    /// Starts listening. From its return on, a missed signal is followed by a gap.
     pub async fn start(client: Client, fanout: Arc<Fanout>) -> Result<Self> {
         let first = listen(&client).await?;
         Ok(Self(tokio::spawn(keep_listening(client, fanout, first))))
@@ -43,19 +43,19 @@ impl Listener {
 }
 
 async fn keep_listening(client: Client, fanout: Arc<Fanout>, first: (PubSubSink, PubSubStream)) {
-    let mut line = first;
+    let mut connection = first;
     loop {
-        pass_on(line, &fanout).await;
+        pass_on(connection, &fanout).await;
         let mut wait = BACK_OFF.0;
-        line = loop {
+        connection = loop {
             match listen(&client).await {
-                Ok(line) => break line,
+                Ok(opened) => break opened,
                 Err(why) => tracing::warn!(%why, "cannot listen for signals of other nodes"),
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(BACK_OFF.1);
         };
-        fanout.tell(&Signal::Gap);
+        fanout.send(&Signal::Gap);
     }
 }
 
@@ -66,19 +66,19 @@ async fn listen(client: &Client) -> Result<(PubSubSink, PubSubStream)> {
         Ok::<_, RedisError>((sink, stream))
     };
     match tokio::time::timeout(CONNECT, opening).await {
-        Ok(line) => line.map_err(|e| unavailable(&e)),
+        Ok(opened) => opened.map_err(|e| unavailable(&e)),
         Err(_) => Err(StoreError::Unavailable("no connection in time".into())),
     }
 }
 
-/// Passes signals on until the line is down.
+/// Passes signals on until the connection is lost.
 async fn pass_on((mut sink, mut stream): (PubSubSink, PubSubStream), fanout: &Fanout) {
     loop {
-        match tokio::time::timeout(SIGN_OF_LIFE, stream.next()).await {
+        match tokio::time::timeout(PING_EVERY, stream.next()).await {
             Ok(Some(message)) => match serde_json::from_slice(message.get_payload_bytes()) {
-                Ok(signal) => fanout.tell(&signal),
-                // A newer version may know more signals: what it said is lost to us, and that is what a gap is.
-                Err(_) => fanout.tell(&Signal::Gap),
+                Ok(signal) => fanout.send(&signal),
+                // A signal of a newer version that this one does not know is lost, so it is a gap.
+                Err(_) => fanout.send(&Signal::Gap),
             },
             Ok(None) => return,
             Err(_) => match tokio::time::timeout(CONNECT, sink.ping::<::redis::Value>()).await {
@@ -92,7 +92,7 @@ async fn pass_on((mut sink, mut stream): (PubSubSink, PubSubStream), fanout: &Fa
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, signal: &Signal) -> Result<()> {
-        self.line.timed(self.line.ask(cmd("PUBLISH").arg(keys::BUS).arg(to_json(signal)))).await
+        self.client.timed(self.client.ask(cmd("PUBLISH").arg(keys::BUS).arg(to_json(signal)))).await
     }
 
     fn subscribe(&self) -> mpsc::Receiver<Signal> {

@@ -1,7 +1,7 @@
 //! Codes on Redis. The record decides; the pointer only leads from a code to the domain that has the record.
 //!
-//! The list of codes is an index by time of issue. It does not know when a record ends: a member without a record is skipped,
-//! and removed from the index when a page of the list meets it.
+//! The list of codes is an index by time of issue. It does not know when a record ends: a member without a record is
+//! skipped, and removed from the index when a page of the list meets it.
 
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
@@ -14,11 +14,8 @@ use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 
 static PUT: LazyScript = script!("put_code");
-
 static HOLD: LazyScript = script!("hold_code");
-
 static REVOKE: LazyScript = script!("revoke_code");
-
 static DELETE_IF: LazyScript = script!("delete_if");
 
 /// Members of the index that are read together.
@@ -27,13 +24,13 @@ const PAGE: usize = 1000;
 #[async_trait]
 impl Codes for Redis {
     async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
-        self.line.timed(self.put(new, max_open)).await
+        self.client.timed(self.put(new, max_open)).await
     }
 
     async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>> {
-        self.line
+        self.client
             .timed(async {
-                // The pointer ends with the validity, also when the record of a used code stays.
+                // The pointer ends with the validity, also if the record of a used code stays.
                 match self.code_domain(code).await? {
                     Some(domain) => self.read_code(&domain, code).await,
                     None => Ok(None),
@@ -43,13 +40,13 @@ impl Codes for Redis {
     }
 
     async fn code_in(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>> {
-        self.line.timed(self.read_code(domain, code)).await
+        self.client.timed(self.read_code(domain, code)).await
     }
 
     async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()> {
         let mut script = HOLD.key(keys::code(domain, code));
         script.key(keys::mail(domain, code)).arg(node.as_str());
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn codes(
@@ -58,10 +55,10 @@ impl Codes for Redis {
         before: Option<(UnixMillis, Code)>,
         limit: usize,
     ) -> Result<Vec<CodeListing>> {
-        // Each step has the deadline, not the whole: many that have ended may be in the way.
+        // The deadline is for each step, not for all: many ended codes may have to be skipped.
         let (mut found, mut next) = (Vec::new(), before);
         while found.len() < limit {
-            let page = self.line.timed(self.code_page(domain, next, limit - found.len())).await?;
+            let page = self.client.timed(self.code_page(domain, next, limit - found.len())).await?;
             found.extend(page.listings);
             match page.next {
                 Some(position) => next = Some(position),
@@ -78,14 +75,14 @@ impl Codes for Redis {
         }
         script.key(keys::codes(domain)).arg(code.expose());
         let revoke = async {
-            let revoked: bool = self.line.eval_once(&script).await?;
+            let revoked: bool = self.client.eval_once(&script).await?;
             if revoked {
-                // A pointer that leads nowhere does no harm and ends by its time.
+                // A pointer to no record is harmless, and its TTL ends it.
                 let _ = self.delete_if(&keys::pointer(code), domain.as_str()).await;
             }
             Ok(revoked)
         };
-        self.line.timed(revoke).await
+        self.client.timed(revoke).await
     }
 }
 
@@ -95,7 +92,7 @@ impl Redis {
         let domain = new.domain.as_str();
         let ends = new.valid_until.0;
         let set = cmd("SET").arg(&pointer).arg(domain).arg("NX").arg("GET").arg("PXAT").arg(ends).take();
-        let before: Option<String> = self.line.ask(&set).await?;
+        let before: Option<String> = self.client.ask(&set).await?;
         if before.as_ref().is_some_and(|before| before != domain) {
             return Ok(PutCode::Exists);
         }
@@ -104,7 +101,7 @@ impl Redis {
         script.key(keys::open(&new.domain, kind)).key(keys::codes(&new.domain));
         script.arg(to_json(&About::of(new))).arg(new.holder.as_ref().map_or("", NodeId::as_str));
         script.arg(kind).arg(ends).arg(new.code.expose()).arg(max_open).arg(millis(KEEP_USED)).arg(millis(LISTED));
-        let outcome: Result<String> = self.line.eval(&script).await;
+        let outcome: Result<String> = self.client.eval(&script).await;
         let done = match outcome.as_deref() {
             Ok("kept") => return Ok(PutCode::Kept),
             Ok("exists") => return Ok(PutCode::Exists),
@@ -112,7 +109,7 @@ impl Redis {
             Err(_) => Err(()),
         };
         if before.is_none() {
-            // A pointer that leads nowhere does no harm; it would only be in the way of the same code elsewhere.
+            // A pointer to no record is harmless; it would only block the same code in another domain.
             let _ = self.delete_if(&pointer, domain).await;
         }
         done.or_else(|()| outcome.map(|_| PutCode::TooMany))
@@ -120,17 +117,17 @@ impl Redis {
 
     /// Deletes a key if it has this value.
     pub(super) async fn delete_if(&self, key: &str, value: &str) -> Result<()> {
-        self.line.eval(DELETE_IF.key(key).arg(value)).await
+        self.client.eval(DELETE_IF.key(key).arg(value)).await
     }
 
     /// The domain that a code within its validity belongs to.
     pub(super) async fn code_domain(&self, code: Code) -> Result<Option<DomainName>> {
-        let domain: Option<String> = self.line.ask(cmd("GET").arg(keys::pointer(code))).await?;
+        let domain: Option<String> = self.client.ask(cmd("GET").arg(keys::pointer(code))).await?;
         domain.map(|name| DomainName::parse(&name).map_err(|e| corrupt("pb:code:…", &e))).transpose()
     }
 
     pub(super) async fn read_code(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>> {
-        let fields: Fields = self.line.ask(&hmget(domain, code)).await?;
+        let fields: Fields = self.client.ask(&hmget(domain, code)).await?;
         issued(domain, code, fields)
     }
 
@@ -143,7 +140,7 @@ impl Redis {
         for code in codes {
             pipeline.add_command(hmget(domain, *code));
         }
-        let records: Vec<Fields> = self.line.ask_all(&pipeline).await?;
+        let records: Vec<Fields> = self.client.ask_all(&pipeline).await?;
         codes.iter().zip(records).map(|(code, fields)| issued(domain, *code, fields)).collect()
     }
 
@@ -153,12 +150,12 @@ impl Redis {
         let size = limit.clamp(1, PAGE);
         let (mut offset, mut members) = (0, Vec::new());
         let mut more = true;
-        // Those of the same millisecond that were listed before have to be passed over.
+        // Codes of the same millisecond that were listed before have to be skipped.
         while more && members.len() < size {
             let mut range = cmd("ZRANGE");
             range.arg(&index).arg(&highest).arg("-inf").arg("BYSCORE").arg("REV");
             range.arg("LIMIT").arg(offset).arg(size).arg("WITHSCORES");
-            let part: Vec<(String, u64)> = self.line.ask(&range).await?;
+            let part: Vec<(String, u64)> = self.client.ask(&range).await?;
             (offset, more) = (offset + part.len(), part.len() == size);
             let codes = part.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?)));
             members.extend(codes.filter(|position| before.is_none_or(|before| *position < before)));
@@ -171,7 +168,7 @@ impl Redis {
             codes.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(code, _)| code.expose()).collect();
         if !gone.is_empty() {
             // They are not listed whether or not this works.
-            let _ = self.line.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
+            let _ = self.client.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
         }
         let listings = members.iter().zip(records);
         let listings = listings.filter_map(|((issued, _), code)| Some(CodeListing { code: code?, issued: *issued }));
@@ -179,13 +176,13 @@ impl Redis {
     }
 }
 
-/// Some listings, and where to go on if there may be more.
+/// Some listings, and where to continue if there may be more.
 struct Page {
     listings: Vec<CodeListing>,
     next: Option<(UnixMillis, Code)>,
 }
 
-/// What is read of a code: about, holder, by, port.
+/// The fields of a code: about, holder, by, port.
 type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
 
 fn hmget(domain: &DomainName, code: Code) -> Cmd {
@@ -207,7 +204,7 @@ fn issued(domain: &DomainName, code: Code, fields: Fields) -> Result<Option<Issu
     Ok(Some(about.issued(code, domain.clone(), node(holder), state)))
 }
 
-/// The node in a holder field; empty is nobody.
+/// The node in a holder field; empty: none.
 pub(super) fn node(holder: Option<String>) -> Option<NodeId> {
     holder.filter(|holder| !holder.is_empty()).map(|holder| NodeId::new(&holder))
 }

@@ -1,11 +1,12 @@
-//! The line to Redis: pool, shared connections, deadline, retry, and the short reasons of errors.
+//! The client of Redis: pool, shared connections, deadline, retry, and the short reasons of errors.
 //!
-//! The pool asks a connection with a ping at each checkout, which would double the number of commands. So a few connections
-//! (lanes) stay checked out for their life, and commands share them; what is asked at the same time goes out as one packet.
-//! Every thread keeps to one lane, which its own runtime drives: to wake another thread for each command costs as much as
-//! the command.
-//! A lane is given up after an error that says that it is of no use any more: line broken, time-outs in a row, or a server
-//! that is loading or has become a replica. Nothing here knows a key.
+//! The pool pings a connection at each checkout, which would double the number of commands. So a few connections
+//! (lanes) stay checked out for their life, and commands share them; commands of the same moment are sent as one
+//! packet. Every thread uses one lane, which its own runtime drives: waking another thread for each command costs as
+//! much as the command.
+//!
+//! A lane is given up after an error that makes it useless: connection broken, several time-outs in a row, or a
+//! server that is loading or has become a replica. This module knows no keys.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -21,14 +22,14 @@ use deadpool_redis::{Manager, Pool, PoolError};
 
 use crate::store::{Result, StoreError};
 
-/// A connection must be open within this time. Longer than a command's deadline: opening goes on in the background while
-/// the commands that wait for it give up.
+/// A connection must be open within this time. Longer than the deadline of a command: opening continues in the
+/// background while the commands that wait for it fail.
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
 
-/// A lane is given up after this many questions in a row without an answer; a batch counts as all that are asked with it.
+/// A lane is given up after this many questions in a row without an answer; a batch counts as all its questions.
 const UNANSWERED: u32 = 3;
 
-/// Commands that wait in a lane for being written.
+/// Commands that wait in a lane to be written.
 const LANE_QUEUE: usize = 1024;
 
 struct Held {
@@ -58,14 +59,14 @@ impl Lane {
     fn give_up(&self, number: u64) {
         let gone = self.held().take_if(|held| held.number == number);
         if let Some(held) = gone {
-            // Not back into the pool: it would be tried again there.
+            // Not back into the pool, which would use it again.
             drop(deadpool_redis::Connection::take(held.checkout));
             self.unanswered.store(0, Ordering::Relaxed);
         }
     }
 }
 
-/// Counts a command that never got its answer, however its future ended.
+/// Counts a command that never got its answer, also if its future was dropped.
 struct Flight<'a> {
     lane: &'a Lane,
     number: u64,
@@ -83,7 +84,7 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// What can be asked.
+/// A command, several, or a script.
 #[derive(Clone, Copy)]
 pub(super) enum Request<'a> {
     Command(&'a Cmd),
@@ -101,7 +102,7 @@ impl Request<'_> {
     }
 }
 
-/// The line to Redis.
+/// The client of one Redis server.
 pub(super) struct RedisClient {
     pool: Pool,
     lanes: Box<[Arc<Lane>]>,
@@ -109,7 +110,7 @@ pub(super) struct RedisClient {
     deadline: Duration,
 }
 
-/// The number of this thread among those that have asked a store.
+/// The number of this thread among those that have used a store.
 pub(super) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
@@ -117,9 +118,9 @@ pub(super) fn thread_number() -> usize {
 }
 
 impl RedisClient {
-    /// A line that connects when it is first used.
+    /// A client that connects when it is first used.
     pub fn new(client: &Client, deadline: Duration, lanes: usize) -> RedisResult<Self> {
-        // The deadline is kept here, around the wait for a connection too, so the library's own is off.
+        // The deadline is set here and includes the wait for a connection, so the time-out of the library is off.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None)
@@ -134,7 +135,7 @@ impl RedisClient {
         Ok(Self { pool, lanes, opened: Arc::default(), deadline })
     }
 
-    /// Runs one operation of the store, with all that it asks, within the deadline.
+    /// Runs one operation of the store, with all its commands, within the deadline.
     pub async fn timed<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(self.deadline, operation)
             .await
@@ -173,11 +174,13 @@ impl RedisClient {
             Ok(answer) => return Ok(answer),
             Err(e) => e,
         };
-        // A server that refuses has not run it, so that is safe to repeat; a broken line leaves it open.
-        if !(server_unfit(&first) || line_broken(&first) && twice) {
+        // A server that refuses has not run the command, so it may be repeated. A broken connection leaves that
+        // unknown.
+        if !(server_unfit(&first) || connection_broken(&first) && twice) {
             return Err(unavailable(&first));
         }
-        // The lane has been given up, so this opens a new connection. Another lane may be just as broken without knowing it.
+        // The lane has been given up, so this opens a new connection. Another lane may be broken too, without having
+        // noticed.
         self.try_send(lane, request, asked).await?.map_err(|e| unavailable(&e))
     }
 
@@ -192,14 +195,15 @@ impl RedisClient {
         let answer = request.send(&mut wire).await;
         flight.answered = true;
         if let Err(e) = &answer
-            && (line_broken(e) || server_unfit(e))
+            && (connection_broken(e) || server_unfit(e))
         {
             lane.give_up(number);
         }
         Ok(answer)
     }
 
-    /// The lane's connection, opened if need be. Opening outlives the caller: whoever comes next finds it done or under way.
+    /// The connection of the lane, opened if necessary. Opening continues if the caller is dropped; the next caller
+    /// uses it.
     async fn open(&self, lane: &Arc<Lane>) -> Result<(u64, MultiplexedConnection)> {
         if let Some(wire) = lane.wire() {
             return Ok(wire);
@@ -226,11 +230,11 @@ impl RedisClient {
     }
 }
 
-fn line_broken(e: &RedisError) -> bool {
+fn connection_broken(e: &RedisError) -> bool {
     e.is_io_error() || e.is_connection_dropped() || e.is_unrecoverable_error()
 }
 
-/// The server at the other end takes no writes: after a failover the name may lead to another one.
+/// The server accepts no writes. After a failover its name may lead to another server.
 fn server_unfit(e: &RedisError) -> bool {
     matches!(
         e.kind(),
@@ -238,7 +242,7 @@ fn server_unfit(e: &RedisError) -> bool {
     )
 }
 
-/// The short reason; neither keys nor values get into it.
+/// The short reason, without keys and values.
 pub(super) fn unavailable(e: &RedisError) -> StoreError {
     let why = match e.code() {
         Some("OOM") => "store is full".into(),
@@ -249,7 +253,7 @@ pub(super) fn unavailable(e: &RedisError) -> StoreError {
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => "store refuses the credentials".into(),
         Some(code) => format!("store answered {code} {}", e.detail().unwrap_or_default()),
         None if e.is_connection_refusal() => "connection refused".into(),
-        None if line_broken(e) => "connection broken".into(),
+        None if connection_broken(e) => "connection broken".into(),
         None => e.category().into(),
     };
     StoreError::Unavailable(why)

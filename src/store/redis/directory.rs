@@ -1,4 +1,4 @@
-//! The directory's codes and contacts on Redis. Keys and values show neither code nor address.
+//! The records of the directory on Redis. Keys and values reveal neither code nor address.
 
 use ::redis::{ScriptInvocation, cmd};
 use async_trait::async_trait;
@@ -18,14 +18,14 @@ static OPEN: LazyScript = script!("count_open");
 
 #[async_trait]
 impl DirectoryRecords for Redis {
-    async fn list(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
+    async fn put_listing(&self, new: &NewListing, max_open: u64) -> Result<Listed> {
         let hash = code_hash(&self.sealer, new.code);
         let listing = keys::listing(&hash);
         let url = seal(&self.sealer, &listing, "url", &Secret::new(new.url.as_str()));
         let mut script = LIST.key(&listing);
         script.key(keys::spent(&hash)).key(keys::dir_open(&new.credential)).key(keys::DIR_OPEN);
         script.arg(url).arg(&new.credential).arg(millis(new.ttl)).arg(&hash).arg(max_open).arg(millis(CODE_SPENT));
-        let (outcome, ends): (String, u64) = self.line.timed(self.line.eval(&script)).await?;
+        let (outcome, ends): (String, u64) = self.client.timed(self.client.eval(&script)).await?;
         Ok(match outcome.as_str() {
             "until" => Listed::Until(UnixMillis(ends)),
             "taken" => Listed::Taken,
@@ -33,47 +33,47 @@ impl DirectoryRecords for Redis {
         })
     }
 
-    async fn look_up(&self, code: Code) -> Result<Option<String>> {
+    async fn find_listing(&self, code: Code) -> Result<Option<String>> {
         let listing = keys::listing(&code_hash(&self.sealer, code));
         let read = cmd("HGET").arg(&listing).arg("url").take();
-        let sealed: Option<Vec<u8>> = self.line.timed(self.line.ask(&read)).await?;
+        let sealed: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
         let url = sealed.map(|sealed| open(&self.sealer, &listing, "url", &sealed)).transpose()?;
         Ok(url.map(|url| url.expose().into()))
     }
 
-    async fn unlist(&self, code: Code, credential: &str) -> Result<bool> {
+    async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
         let hash = code_hash(&self.sealer, code);
         let mut script = UNLIST.key(keys::listing(&hash));
         script.key(keys::entered(&hash)).key(keys::dir_open(credential)).key(keys::DIR_OPEN);
-        self.line.timed(self.line.eval_once(script.arg(credential).arg(&hash))).await
+        self.client.timed(self.client.eval_once(script.arg(credential).arg(&hash))).await
     }
 
-    async fn remember(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
+    async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
         let sealed = seal(&self.sealer, &place, "answer", &Secret::new(to_json(answer)));
         let set = cmd("SET").arg(&place).arg(sealed).arg("NX").arg("GET").arg("PX").arg(millis(REMEMBERED)).take();
-        let before = self.line.timed(self.line.ask(&set)).await?;
+        let before = self.client.timed(self.client.ask(&set)).await?;
         self.open_answer(&place, before)
     }
 
-    async fn recall(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
+    async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
         let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
+        let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
         self.open_answer(&place, sealed)
     }
 
-    async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let mut script: ScriptInvocation<'_> = CONTACT.key(keys::phone(&contact.mac));
         if let Some(code) = entered {
             let hash = code_hash(&self.sealer, code);
             script.key(keys::listing(&hash)).key(keys::entered(&hash));
         }
         script.arg(to_json(contact)).arg(&*contact.mac).arg(millis(CONTACT_KEPT));
-        self.line.timed(self.line.eval_once(&script)).await
+        self.client.timed(self.client.eval_once(&script)).await
     }
 
     async fn open_listings(&self) -> Result<u64> {
-        self.line.timed(self.line.eval(&OPEN.key(keys::DIR_OPEN))).await
+        self.client.timed(self.client.eval(&OPEN.key(keys::DIR_OPEN))).await
     }
 }
 

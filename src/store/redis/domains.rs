@@ -12,58 +12,51 @@ use crate::store::record::{corrupt, from_json, missing_categories, open, seal, t
 use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
 
 static NUMBER: LazyScript = script!("domain_number");
-
 static ENSURE: LazyScript = script!("domain_ensure");
-
 static CREATE: LazyScript = script!("domain_create");
-
 static CHANGE: LazyScript = script!("domain_change");
-
 static DELETE: LazyScript = script!("domain_delete");
-
 static FORGET: LazyScript = script!("domain_forget");
-
 static PUT_CATEGORY: LazyScript = script!("category_put");
-
 static DELETE_CATEGORY: LazyScript = script!("category_delete");
 
-/// In front of the name of a category, to make the name of its field.
+/// Prefix of the field of a category.
 const CATEGORY: &str = "cat:";
 
-/// In front of the name of a domain that has given this one access.
+/// Prefix of the field of a domain that has given this one access.
 const ACCESS: &str = "access:";
 
-/// Devices, codes or keys that are looked at in one step.
+/// Devices, codes or keys that are read in one step.
 const PAGE: usize = 1000;
 
-/// How often something else of the domain may change under our hands before we give up.
+/// How often the domain may change concurrently before the operation fails.
 const TRIES: u32 = 5;
 
 #[async_trait]
 impl Domains for Redis {
     async fn ensure_domain(&self, new: &NewDomain) -> Result<Domain> {
-        self.line.timed(self.ensure(new)).await
+        self.client.timed(self.ensure(new)).await
     }
 
     async fn domain(&self, name: &DomainName) -> Result<Option<Domain>> {
-        self.line.timed(self.read_domain(name)).await
+        self.client.timed(self.read_domain(name)).await
     }
 
     async fn domains(&self) -> Result<Vec<Domain>> {
-        self.line.timed(self.all_domains()).await
+        self.client.timed(self.all_domains()).await
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>> {
-        self.line.timed(self.create(new)).await
+        self.client.timed(self.create(new)).await
     }
 
     async fn change_domain(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
-        self.line.timed(self.change(domain, change)).await
+        self.client.timed(self.change(domain, change)).await
     }
 
     async fn delete_domain(&self, domain: &DomainName) -> Result<Deleted> {
-        // Cleaning up looks at every key there is, so the deadline is one for each step and not for all of them.
-        let number: Option<u64> = self.line.timed(self.number_of(domain)).await?;
+        // Cleaning up scans all keys, so the deadline is for each step, not for all of them.
+        let number: Option<u64> = self.client.timed(self.number_of(domain)).await?;
         let Some(number) = number else { return Ok(Deleted::Unknown) };
         let mut script = DELETE.key(keys::domain(domain));
         script.key(keys::devices(domain)).key(keys::jobs(domain)).key(keys::builds(domain));
@@ -71,22 +64,22 @@ impl Domains for Redis {
             script.key(keys::open(domain, kind));
         }
         script.arg(keys::code_prefix(domain));
-        // Without the record of the domain an earlier attempt broke off behind this step: it is completed now.
-        let outcome: String = self.line.timed(self.line.eval(&script)).await?;
+        // Without a record of the domain an earlier attempt was interrupted after this step: it is completed now.
+        let outcome: String = self.client.timed(self.client.eval(&script)).await?;
         if outcome == "used" {
             return Ok(Deleted::InUse);
         }
         self.sweep(domain).await?;
-        for other in self.line.timed(self.all_domains()).await? {
+        for other in self.client.timed(self.all_domains()).await? {
             if other.access_to.contains(domain) {
                 let lost = DomainChange { access_lost: vec![domain.clone()], ..DomainChange::default() };
                 self.change_domain(&other.name, &lost).await?;
             }
         }
-        // Last, because it is what leads to the rest.
+        // Last, because the rest is found through it.
         let mut forget = FORGET.key(keys::DOMAINS);
         forget.arg(domain.as_str()).arg(number);
-        self.line.timed(self.line.eval::<()>(&forget)).await?;
+        self.client.timed(self.client.eval::<()>(&forget)).await?;
         Ok(Deleted::Gone)
     }
 
@@ -97,16 +90,16 @@ impl Domains for Redis {
         name: &str,
         provisioning: bool,
     ) -> Result<PutCategory> {
-        self.line
+        self.client
             .timed(async {
                 let number = match id {
                     Some(id) => id.0,
-                    None => self.line.ask(cmd("INCR").arg(keys::SEQ_CATEGORY)).await?,
+                    None => self.client.ask(cmd("INCR").arg(keys::SEQ_CATEGORY)).await?,
                 };
                 let category = Category { id: CategoryId(number), name: name.into(), provisioning };
                 let mut script = PUT_CATEGORY.key(keys::domain(domain));
                 script.arg(number).arg(field(name)).arg(to_json(&category)).arg(u8::from(id.is_none()));
-                let outcome: String = self.line.eval(&script).await?;
+                let outcome: String = self.client.eval(&script).await?;
                 Ok(match outcome.as_str() {
                     "kept" => PutCategory::Kept(category),
                     "taken" => PutCategory::NameTaken,
@@ -120,17 +113,18 @@ impl Domains for Redis {
         if self.category_in_use(domain, id).await? {
             return Ok(Deleted::InUse);
         }
-        let category = match self.line.timed(self.take_category(domain, id)).await? {
+        let category = match self.client.timed(self.take_category(domain, id)).await? {
             Ok(category) => category,
             Err(there) => return Ok(there),
         };
-        // A device may have entered, or a code been issued, between the look and the deed; from here on nobody can.
+        // A device may have entered, or a code been issued, between check and deletion; from here on neither can
+        // happen.
         if !self.category_in_use(domain, id).await? {
             return Ok(Deleted::Gone);
         }
         let mut script = PUT_CATEGORY.key(keys::domain(domain));
         script.arg(id.0).arg(field(&category.name)).arg(to_json(&category)).arg(1);
-        self.line.timed(self.line.eval::<()>(&script)).await?;
+        self.client.timed(self.client.eval::<()>(&script)).await?;
         Ok(Deleted::InUse)
     }
 }
@@ -144,7 +138,7 @@ impl Redis {
         let there = self.read_domain(&new.name).await?;
         let have = there.as_ref().map_or(&[][..], |domain| &domain.categories);
         let missing = missing_categories(have, &new.categories);
-        // On a full store a node that finds everything in place must still start.
+        // A node that finds everything in place must also start on a full store.
         if let Some(domain) = there.as_ref().filter(|_| missing.is_empty()) {
             return Ok(domain.clone());
         }
@@ -153,7 +147,7 @@ impl Redis {
             Some(domain) => domain.id.0,
             None => self.next_domain(&new.name).await?,
         };
-        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(missing.len())).await?;
+        let last: u64 = self.client.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(missing.len())).await?;
         let mut script = ENSURE.key(&key);
         script.arg("id").arg(number);
         self.add_settings(&mut script, &key, new);
@@ -161,17 +155,17 @@ impl Redis {
             let category = Category { id: CategoryId(id), name: name.clone(), provisioning: *provisioning };
             script.arg(format!("{CATEGORY}{name}")).arg(to_json(&category));
         }
-        self.line.eval::<()>(&script).await?;
-        // Another node may have been first with some of it, so what counts is what is there now.
+        self.client.eval::<()>(&script).await?;
+        // Another node may have created some of it first, so the record as it is now counts.
         self.read_domain(&new.name).await?.ok_or_else(|| corrupt(&key, &"gone right after it was made"))
     }
 
-    /// Enters a name into the list of domains, with a number that no domain has had.
+    /// Adds a name to the list of domains, with a number that no domain has had.
     async fn next_domain(&self, name: &DomainName) -> Result<u64> {
-        self.line.eval(NUMBER.key(keys::DOMAINS).arg(name.as_str())).await
+        self.client.eval(NUMBER.key(keys::DOMAINS).arg(name.as_str())).await
     }
 
-    /// Adds the sealed settings of a new domain, each behind the name of its field.
+    /// Adds the sealed settings of a new domain to the arguments, each after the name of its field.
     fn add_settings(&self, script: &mut ScriptInvocation<'_>, key: &str, new: &NewDomain) {
         for (field, secret) in [("password", &new.password), ("admin", &new.admin_password), ("token", &new.auto_token)]
         {
@@ -180,8 +174,8 @@ impl Redis {
     }
 
     async fn all_domains(&self) -> Result<Vec<Domain>> {
-        let numbers: HashMap<String, u64> = self.line.ask(cmd("HGETALL").arg(keys::DOMAINS)).await?;
-        // The field with the numbers given so far is no name.
+        let numbers: HashMap<String, u64> = self.client.ask(cmd("HGETALL").arg(keys::DOMAINS)).await?;
+        // The field with the last number is not a domain name.
         let names = numbers.into_keys().filter_map(|name| DomainName::parse(&name).ok());
         let reads: Vec<_> = names.map(|name| async move { self.read_domain(&name).await }).collect();
         let mut domains: Vec<Domain> = futures_util::future::try_join_all(reads).await?.into_iter().flatten().collect();
@@ -191,7 +185,7 @@ impl Redis {
 
     async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
         let key = keys::domain(name);
-        let fields: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&key)).await?;
+        let fields: HashMap<String, Vec<u8>> = self.client.ask(cmd("HGETALL").arg(&key)).await?;
         if fields.is_empty() {
             return Ok(None);
         }
@@ -228,7 +222,7 @@ impl Redis {
         }
         let key = keys::domain(&new.name);
         let number = self.next_domain(&new.name).await?;
-        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(new.categories.len())).await?;
+        let last: u64 = self.client.ask(cmd("INCRBY").arg(keys::SEQ_CATEGORY).arg(new.categories.len())).await?;
         let mut script = CREATE.key(&key);
         script.arg(number);
         self.add_settings(&mut script, &key, new);
@@ -236,7 +230,7 @@ impl Redis {
             let category = Category { id: CategoryId(id), name: name.clone(), provisioning: *provisioning };
             script.arg(field(name)).arg(to_json(&category));
         }
-        if !self.line.eval::<bool>(&script).await? {
+        if !self.client.eval::<bool>(&script).await? {
             return Ok(None);
         }
         self.read_domain(&new.name).await
@@ -245,7 +239,7 @@ impl Redis {
     async fn change(&self, domain: &DomainName, change: &DomainChange) -> Result<bool> {
         let key = keys::domain(domain);
         if change.is_empty() {
-            return self.line.ask(cmd("EXISTS").arg(&key)).await;
+            return self.client.ask(cmd("EXISTS").arg(&key)).await;
         }
         let secrets =
             [("password", &change.password), ("admin", &change.admin_password), ("token", &change.auto_token)];
@@ -261,14 +255,15 @@ impl Redis {
         for name in &change.access_lost {
             script.arg(format!("{ACCESS}{name}"));
         }
-        self.line.eval(&script).await
+        self.client.eval(&script).await
     }
 
     async fn number_of(&self, domain: &DomainName) -> Result<Option<u64>> {
-        self.line.ask(cmd("HGET").arg(keys::DOMAINS).arg(domain.as_str())).await
+        self.client.ask(cmd("HGET").arg(keys::DOMAINS).arg(domain.as_str())).await
     }
 
-    /// Removes every key of a deleted domain. One of the same name that is made meanwhile keeps what it is, and its devices.
+    /// Removes every key of a deleted domain. A domain of the same name that is created meanwhile keeps its record
+    /// and devices.
     async fn sweep(&self, domain: &DomainName) -> Result<()> {
         let keep: HashSet<String> =
             [keys::domain(domain), keys::jobs(domain), keys::builds(domain), keys::devices(domain)].into();
@@ -276,11 +271,11 @@ impl Redis {
         let mut cursor = 0_u64;
         loop {
             let scan = cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(PAGE).take();
-            let (next, found): (u64, Vec<String>) = self.line.timed(self.line.ask(&scan)).await?;
+            let (next, found): (u64, Vec<String>) = self.client.timed(self.client.ask(&scan)).await?;
             let gone: Vec<_> =
                 found.into_iter().filter(|key| !keep.contains(key) && !key.starts_with(&devices)).collect();
             if !gone.is_empty() {
-                self.line.timed(self.line.ask::<()>(cmd("UNLINK").arg(gone))).await?;
+                self.client.timed(self.client.ask::<()>(cmd("UNLINK").arg(gone))).await?;
             }
             cursor = next;
             if cursor == 0 {
@@ -289,7 +284,7 @@ impl Redis {
         }
     }
 
-    /// Takes a category away that no job belongs to: what it was, or why it is still there.
+    /// Deletes a category that no job belongs to. Returns it, or why it was not deleted.
     async fn take_category(
         &self,
         domain: &DomainName,
@@ -304,14 +299,14 @@ impl Redis {
             }
             let mut script = DELETE_CATEGORY.key(keys::domain(domain));
             script.arg(field(&category.name)).arg(known.revision);
-            if self.line.eval_once(&script).await? {
+            if self.client.eval_once(&script).await? {
                 return Ok(Ok(category));
             }
         }
         Err(StoreError::Unavailable("the domain is being changed by others too".into()))
     }
 
-    /// Whether a device or an open code belongs to a category. Looks at all of them, in pages.
+    /// Whether a device or an open code belongs to a category. Reads all of them, in pages.
     async fn category_in_use(&self, domain: &DomainName, id: CategoryId) -> Result<bool> {
         let devices = |key: &str| Some(keys::device(domain, &DeviceKey::parse(key).ok()?));
         let codes = |code: &str| Some(keys::code(domain, Code::parse(code).ok()?));
@@ -332,7 +327,7 @@ impl Redis {
         Ok(false)
     }
 
-    /// Whether `wanted` holds for a field of any record whose name is in an index.
+    /// Whether `wanted` is true for this field of any record whose name is in an index.
     async fn any_in(
         &self,
         index: &str,
@@ -343,13 +338,13 @@ impl Redis {
         let mut cursor = 0_u64;
         loop {
             let scan = cmd("ZSCAN").arg(index).arg(cursor).arg("COUNT").arg(PAGE).take();
-            let (next, found): (u64, Vec<(String, f64)>) = self.line.timed(self.line.ask(&scan)).await?;
+            let (next, found): (u64, Vec<(String, f64)>) = self.client.timed(self.client.ask(&scan)).await?;
             let mut reads = pipe();
             for key in found.iter().filter_map(|(member, _)| place(member)) {
                 reads.hget(key, field);
             }
             if !reads.is_empty() {
-                let values: Vec<Option<String>> = self.line.timed(self.line.ask_all(&reads)).await?;
+                let values: Vec<Option<String>> = self.client.timed(self.client.ask_all(&reads)).await?;
                 if values.iter().flatten().any(|value| wanted(value)) {
                     return Ok(true);
                 }

@@ -1,7 +1,8 @@
-//! Entry of a device, and what is owed to Users because of it.
+//! Entry of a device, and the notice that it causes.
 //!
-//! Steps of an entry: reserve the owner; one script that checks the code and writes everything of the domain; make the
-//! reservation last. Each step may run twice, and after a crash behind any of them the device comes in with the same code.
+//! Steps of an entry: reserve the owner; one script that checks the code and writes all keys of the domain; make the
+//! reservation permanent. Each step may run twice, and after a crash between them the device can enter with the same
+//! code.
 
 use ::redis::{ScriptInvocation, cmd};
 
@@ -18,26 +19,26 @@ static ENTER: LazyScript = script!("enter");
 static UNDO: LazyScript = script!("undo_entry");
 static DEPOSIT: LazyScript = script!("deposit");
 
-/// Numbers of devices are drawn from the store in blocks of this size; those that are left when a node ends are never given.
+/// Numbers of devices are drawn from the store in blocks of this size; the rest of a block is lost when a node stops.
 const BLOCK: u64 = 64;
 
-/// How often a notice of an earlier entry may come in between before we give up.
+/// How often the notice of an earlier entry may change concurrently before the entry fails.
 const TRIES: u32 = 3;
 
-/// What the script is told, beside its keys.
+/// The arguments of the script.
 pub(super) struct Writing<'a> {
     entry: &'a Entry,
     id: u64,
-    /// Marks this very entry, so that no other one is undone in its place.
+    /// Identifies this entry, so that no other one is undone in its place.
     pub(super) mark: String,
     password: Vec<u8>,
     admin: Vec<u8>,
 }
 
-/// What the script answers, in its order.
+/// The answer of the script, in its order.
 type Answer = (String, u64, u64, String, Vec<u8>);
 
-/// What has been written of an entry, and what the record keeps of earlier ones.
+/// The values that an entry gets from the store, including those that the record keeps from earlier entries.
 pub(super) struct Record {
     id: DeviceId,
     entered: UnixMillis,
@@ -81,7 +82,7 @@ impl Entry {
     }
 }
 
-/// Adds the keys of a code whose entry is made or undone.
+/// Adds the keys of the code of an entry.
 fn add_code_keys(script: &mut ScriptInvocation<'_>, domain: &DomainName, code: Code) {
     script.key(keys::code(domain, code)).key(keys::window(domain, code));
     for kind in keys::KINDS {
@@ -109,7 +110,8 @@ impl Redis {
         let writing = self.writing(entry, id);
         let written = self.write_entry(&writing, owed).await;
         if !matches!(written, Ok(Written::In(_))) && owner == Reservation::New && !id_there {
-            // If this fails too, or an entry did get written unseen, the reservation ends by itself or is made again.
+            // If this fails too, or the entry was written without an answer, the reservation ends by itself or is
+            // made again.
             let _ = self.disown(&entry.key, &entry.domain).await;
         }
         let Written::In(record) = written? else { return Ok(Entered::CodeNotOpen) };
@@ -117,12 +119,12 @@ impl Redis {
             self.undo_entry(&entry.domain, &entry.key, &writing.mark, entry.code()).await?;
             return Ok(Entered::OwnedElsewhere);
         }
-        // If this fails, the record is passed over, because the device has an owner now, and ends by itself.
+        // If this fails, the unassigned record is skipped, because the device has an owner now, and ends by itself.
         let _ = self.drop_unassigned(&entry.key).await;
         Ok(Entered::In(Box::new(record.of(entry))))
     }
 
-    /// An entry that is to be written under a new mark.
+    /// The arguments for an entry with a new mark.
     pub(super) fn writing<'a>(&self, entry: &'a Entry, id: u64) -> Writing<'a> {
         let device = keys::device(&entry.domain, &entry.key);
         let mut mark = [0; 16];
@@ -137,9 +139,9 @@ impl Redis {
         }
     }
 
-    /// Number and pending code of a device, as far as there is a record.
+    /// Number and pending code of a device, if there is a record.
     pub(super) async fn known(&self, device: &str) -> Result<(Option<u64>, Option<String>)> {
-        self.line.ask(cmd("HMGET").arg(device).arg(&["id", "pending"])).await
+        self.client.ask(cmd("HMGET").arg(device).arg(&["id", "pending"])).await
     }
 
     pub(super) async fn write_entry(&self, writing: &Writing<'_>, mut owed: Option<String>) -> Result<Written> {
@@ -160,7 +162,7 @@ impl Redis {
             script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.right.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(expose(code.as_ref())).arg(expose(other.as_ref())).arg(millis(KEEP_USED));
-            let (outcome, id, entered, name, work): Answer = self.line.eval(&script).await?;
+            let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
                 "in" => {
                     return Ok(Written::In(Record {
@@ -177,7 +179,7 @@ impl Redis {
         Err(StoreError::Unavailable("the device is entering elsewhere too".into()))
     }
 
-    /// Takes back an entry that another domain was faster with.
+    /// Undoes an entry because another domain owns the device.
     pub(super) async fn undo_entry(
         &self,
         domain: &DomainName,
@@ -191,7 +193,7 @@ impl Redis {
             add_code_keys(&mut script, domain, code);
         }
         script.arg(key.as_str()).arg(mark).arg(expose(code.as_ref()));
-        self.line.eval(&script).await
+        self.client.eval(&script).await
     }
 
     /// A number that no device has had. Numbers are not in order of entry.
@@ -200,8 +202,8 @@ impl Redis {
         if let Some(id) = ours().next() {
             return Ok(id);
         }
-        let last: u64 = self.line.ask(cmd("INCRBY").arg(keys::SEQ_DEVICE).arg(BLOCK)).await?;
-        // Whoever draws a block at the same time throws the other's rest away: numbers are plenty.
+        let last: u64 = self.client.ask(cmd("INCRBY").arg(keys::SEQ_DEVICE).arg(BLOCK)).await?;
+        // If two tasks draw a block at the same time, one block is lost: there are enough numbers.
         *ours() = last + 2 - BLOCK..last + 1;
         Ok(last + 1 - BLOCK)
     }
@@ -210,11 +212,11 @@ impl Redis {
     pub(super) async fn deposit_pending(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
         let device = keys::device(domain, key);
         let read = cmd("HMGET").arg(&device).arg(&["pending", "entry"]).take();
-        let (pending, mark): (Option<String>, Option<String>) = self.line.ask(&read).await?;
+        let (pending, mark): (Option<String>, Option<String>) = self.client.ask(&read).await?;
         let (Some(code), Some(mark)) = (pending.and_then(|code| Code::parse(&code).ok()), mark) else {
             return Ok(false);
         };
-        // The process that let the device in may have died before it made the ownership last.
+        // The process that entered the device may have died before it made the ownership permanent.
         let owner = self.reserve(key, domain).await?;
         if owner == Reservation::Theirs {
             self.undo_entry(domain, key, &mark, Some(code)).await?;
@@ -223,7 +225,7 @@ impl Redis {
         let mut script = DEPOSIT.key(&device);
         script.key(keys::pending(domain)).key(keys::code(domain, code)).key(keys::mail(domain, code));
         script.key(keys::mailbox(domain)).arg(key.as_str()).arg(code.expose());
-        let posted: bool = self.line.eval_once(&script).await?;
+        let posted: bool = self.client.eval_once(&script).await?;
         self.own(key, domain, &mark).await?;
         Ok(posted)
     }

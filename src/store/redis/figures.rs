@@ -1,4 +1,4 @@
-//! Figures on Redis: one script per domain, one field per node.
+//! Totals on Redis: one script per domain, one field per node.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,31 +17,32 @@ static FIGURES: LazyScript = script!("figures");
 /// Domains that are asked at the same time.
 const TOGETHER: usize = 16;
 
-/// What nodes say of themselves is forgotten when none has said anything for this long.
-const TOLD: Duration = Duration::from_secs(3600);
+/// The reports of all nodes end when none has reported for this long.
+const REPORTS_KEPT: Duration = Duration::from_secs(3600);
 
 #[async_trait]
 impl Figures for Redis {
     async fn publish_member_count(&self, node: &NodeId, members: u64) -> Result<()> {
         let mut tell = pipe();
         tell.cmd("HSET").arg(keys::MEMBERS).arg(node.as_str()).arg(members);
-        tell.cmd("PEXPIRE").arg(keys::MEMBERS).arg(millis(TOLD));
-        let _: (u64, bool) = self.line.timed(self.line.ask_all(&tell)).await?;
+        tell.cmd("PEXPIRE").arg(keys::MEMBERS).arg(millis(REPORTS_KEPT));
+        let _: (u64, bool) = self.client.timed(self.client.ask_all(&tell)).await?;
         Ok(())
     }
 
     async fn figures(&self) -> Result<Totals> {
-        let numbers: HashMap<String, u64> = self.line.timed(self.line.ask(cmd("HGETALL").arg(keys::DOMAINS))).await?;
-        // The field with the numbers given so far is no name.
+        let numbers: HashMap<String, u64> =
+            self.client.timed(self.client.ask(cmd("HGETALL").arg(keys::DOMAINS))).await?;
+        // The field with the last number is not a domain name.
         let domains: Vec<_> = numbers.into_keys().filter_map(|name| DomainName::parse(&name).ok()).collect();
-        let mut totals = Totals { online: self.line.timed(self.online_members()).await?, ..Totals::default() };
+        let mut totals = Totals { online: self.client.timed(self.online_members()).await?, ..Totals::default() };
         for some in domains.chunks(TOGETHER) {
-            // Each step has the deadline, not the whole: there may be thousands of domains.
+            // The deadline is for each step, not for all: there may be thousands of domains.
             let asks = some.iter().map(|domain| async move {
                 let mut script = FIGURES.key(keys::devices(domain));
                 script.key(keys::open(domain, keys::kind(false))).key(keys::open(domain, keys::kind(true)));
                 script.key(keys::mailbox(domain)).arg(millis(KEEP_USED));
-                self.line.timed(self.line.eval::<(u64, u64, u64, u64, u64)>(&script)).await
+                self.client.timed(self.client.eval::<(u64, u64, u64, u64, u64)>(&script)).await
             });
             for (devices, short_codes, rollout_codes, notices, age) in try_join_all(asks).await? {
                 totals.devices += devices;
@@ -58,9 +59,9 @@ impl Figures for Redis {
 }
 
 impl Redis {
-    /// The members of all living nodes. Those that are dead are forgotten.
+    /// The members of all nodes that are alive. The reports of the others are removed.
     async fn online_members(&self) -> Result<u64> {
-        let told: HashMap<String, u64> = self.line.ask(cmd("HGETALL").arg(keys::MEMBERS)).await?;
+        let told: HashMap<String, u64> = self.client.ask(cmd("HGETALL").arg(keys::MEMBERS)).await?;
         let told: HashMap<NodeId, u64> =
             told.into_iter().map(|(node, members)| (NodeId::new(&node), members)).collect();
         let living = self.living(told.keys().collect()).await?;
@@ -71,8 +72,8 @@ impl Redis {
             for (node, _) in &dead {
                 forget.arg(node.as_str());
             }
-            // One that is not dead after all says it again.
-            let _: u64 = self.line.ask(&forget).await?;
+            // A node that is alive after all reports again.
+            let _: u64 = self.client.ask(&forget).await?;
         }
         Ok(alive.into_iter().map(|(_, members)| members).sum())
     }

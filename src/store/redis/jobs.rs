@@ -13,36 +13,34 @@ use crate::store::record::{from_json, open_job, seal_job, to_json};
 use crate::store::{Jobs, Result};
 
 static ADD: LazyScript = script!("job_add");
-
 static REMOVE: LazyScript = script!("job_remove");
-
 static SET_BUILDS: LazyScript = script!("builds_set");
 
 #[async_trait]
 impl Jobs for Redis {
     async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
-        self.line.timed(self.add_job_whole(domain, order)).await
+        self.client.timed(self.add_job_whole(domain, order)).await
     }
 
     async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
-        self.line.timed(self.read_jobs(domain)).await
+        self.client.timed(self.read_jobs(domain)).await
     }
 
     async fn remove_job(&self, domain: &DomainName, id: JobId) -> Result<bool> {
         let mut script = REMOVE.key(keys::domain(domain));
         script.key(keys::jobs(domain)).arg(id.0);
-        self.line.timed(self.line.eval_once(&script)).await
+        self.client.timed(self.client.eval_once(&script)).await
     }
 
     async fn set_builds(&self, domain: &DomainName, builds: &BuildList) -> Result<bool> {
         let mut script = SET_BUILDS.key(keys::domain(domain));
         script.key(keys::builds(domain)).arg(to_json(builds));
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn builds(&self, domain: &DomainName) -> Result<Option<BuildList>> {
         let place = keys::builds(domain);
-        let json: Option<Vec<u8>> = self.line.timed(self.line.ask(cmd("GET").arg(&place))).await?;
+        let json: Option<Vec<u8>> = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
         json.map(|json| from_json(&place, &json)).transpose()
     }
 }
@@ -50,17 +48,17 @@ impl Jobs for Redis {
 impl Redis {
     async fn add_job_whole(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
         let place = keys::jobs(domain);
-        let id: u64 = self.line.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
+        let id: u64 = self.client.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
         let job = Job { id: JobId(id), created: self.server_time().await?, order: order.clone() };
         let sealed = seal_job(&self.sealer, &place, &job);
         let mut script = ADD.key(keys::domain(domain));
         script.key(&place).arg(id).arg(sealed).arg(order.category.map_or_else(String::new, |id| id.0.to_string()));
-        Ok(self.line.eval::<bool>(&script).await?.then_some(job))
+        Ok(self.client.eval::<bool>(&script).await?.then_some(job))
     }
 
     pub(super) async fn read_jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
         let place = keys::jobs(domain);
-        let sealed: HashMap<String, Vec<u8>> = self.line.ask(cmd("HGETALL").arg(&place)).await?;
+        let sealed: HashMap<String, Vec<u8>> = self.client.ask(cmd("HGETALL").arg(&place)).await?;
         let mut jobs =
             sealed.iter().map(|(id, bytes)| open_job(&self.sealer, &place, id, bytes)).collect::<Result<Vec<Job>>>()?;
         jobs.sort_by_key(|job| job.id);

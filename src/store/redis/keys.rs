@@ -1,28 +1,28 @@
-//! The key schema. Every key of the broker on Redis is made here.
+//! The key schema. Every key of the broker on Redis is built here.
 //!
-//! Braces are hash tags: in a cluster, keys with the same tag live on the same node, and one script touches one tag only.
+//! Braces are hash tags: in a cluster, keys with the same tag are on the same node, and one script uses one tag only.
 //! Validity is the TTL of a key and nothing else; no job sweeps.
 //!
 //! ```text
 //! of no domain
-//!   pb:keycheck                    string  tells whether this is the right master key
+//!   pb:keycheck                    string  check value of the master key
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
 //!                                  counter numbers given so far
 //!   pb:code:<code>                 string  → domain                               TTL validity
-//!   pb:owner:<device>              string  → domain                               TTL 60 s until the entry is complete, then none
+//!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
 //!   pb:node:<node>                 string  lease of a node                        TTL as asked
-//!   pb:members                     hash    node → its members                     TTL 1 h from the last word of a node
+//!   pb:members                     hash    node → its members                     TTL 1 h from the last report
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
-//!   pb:lock:<name>                 string  who holds a lock                       TTL as asked
+//!   pb:lock:<name>                 string  holder of a lock                       TTL as asked
 //!   pb:bus                         channel signals, JSON
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
-//!   pb:deeds                       zset    "<mark> <deed>" by time                TTL 180 days from the last one
+//!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
 //! of browsers
 //!   pb:web:{web}:session:<hash>    hash    about, account, began, seen            TTL until it has been idle too long
 //!   pb:web:{web}:of:<account>      zset    its sessions by their last end         TTL of the last one
-//! of devices without a domain
+//! of unassigned devices
 //!   pb:unassigned:{unassigned}:device:<device>  hash  id, facts, seen              TTL as asked
 //!   pb:unassigned:{unassigned}:devices          zset  devices by number            TTL of the last one
 //!   pb:unassigned:{unassigned}:ends             zset  devices by end               TTL of the last one
@@ -30,13 +30,13 @@
 //! of a domain
 //!   pb:{domain}:domain             hash    id, revision, password°, admin°, token°, cat:<name> → JSON,
 //!                                          access:<domain> → 1
-//!   pb:{domain}:deeds              zset    "<mark> <deed>" by time                TTL 180 days from the last one
+//!   pb:{domain}:deeds              zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
 //!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
-//!   pb:{domain}:window:<code>      string  the device that used it and may again  TTL rest of the validity
+//!   pb:{domain}:window:<code>      string  the device that used it and may repeat TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
-//!   pb:{domain}:codes              zset    codes by time of issue; those whose record is gone do not count
+//!   pb:{domain}:codes              zset    codes by time of issue; members without a record do not count
 //!   pb:{domain}:seq:rollout        counter numbers of roll-outs given so far
 //!   pb:{domain}:rollouts           zset    roll-outs by end
 //!   pb:{domain}:rollout:<id>       hash    name, category, users, created         TTL 30 days
@@ -45,16 +45,16 @@
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
 //!                                          entry_code, pending, name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
-//!   pb:{domain}:pending            zset    devices whose notice is owed, by time of entry
+//!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
 //!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
 //!   pb:{domain}:mailbox            zset    codes in the mailbox by end
 //!   pb:{domain}:lease:<code>       string  the node that delivers it              TTL as asked
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
 //!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
 //!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
-//! of the people of a domain
+//! of the Users role of a domain
 //!   pb:{domain}:people:request:<id>  hash  about, progress, entry, phone, made, attempts, why
-//!                                                                                TTL validity + 30 days, none with a phone
+//!                                                                               TTL validity + 30 days, or none
 //!   pb:{domain}:people:code:<code> string  → id of the request                   TTL validity + 30 days
 //!   pb:{domain}:people:phone:<device>/<port> string → id of the request that it belongs to
 //!   pb:{domain}:people:of:<person> zset    requests by time                      TTL of the last one
@@ -96,9 +96,9 @@ pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
-/// In front of the hash of each session.
+/// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
-/// In front of the name of each account that has sessions.
+/// Prefix of the name of each account that has sessions.
 pub(super) const SESSIONS_OF: &str = "pb:web:{web}:of:";
 pub(super) const UNASSIGNED: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const UNASSIGNED_ENDS: &str = "pb:unassigned:{unassigned}:ends";
@@ -109,7 +109,7 @@ pub(super) fn lock(name: &str) -> String {
     format!("pb:lock:{name}")
 }
 
-/// Which codes are counted together.
+/// The kinds of codes that are counted separately.
 pub(super) const KINDS: [&str; 2] = ["short", "rollout"];
 
 pub(super) const fn kind(rollout: bool) -> &'static str {
@@ -160,17 +160,17 @@ pub(super) fn code(domain: &DomainName, code: Code) -> String {
     format!("pb:{{{domain}}}:code:{}", code.expose())
 }
 
-/// In front of each code that is issued for a domain.
+/// Prefix of each code that is issued for a domain.
 pub(super) fn code_prefix(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:code:")
 }
 
-/// In front of the key of each device of a domain.
+/// Prefix of the key of each device of a domain.
 pub(super) fn device_records(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:device:")
 }
 
-/// The pattern of everything of a domain. No character of a name has a meaning of its own in it.
+/// The pattern of all keys of a domain. No character of a domain name is special in a pattern.
 pub(super) fn all_of(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:*")
 }
@@ -255,7 +255,7 @@ pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
 }
 
 pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {
-    // Neither a key nor a name of a port has a slash in it.
+    // Neither a device key nor a port name contains a slash.
     format!("pb:{{{domain}}}:people:phone:{}/{}", phone.key, phone.port.as_deref().unwrap_or_default())
 }
 

@@ -15,13 +15,13 @@ impl Locks for Redis {
     async fn lock(&self, name: &str, holder: &str, ttl: Duration) -> Result<bool> {
         let mut script = LOCK.key(keys::lock(name));
         script.arg(holder).arg(millis(ttl));
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn unlock(&self, name: &str, holder: &str) -> Result<()> {
         let mut script = UNLOCK.key(keys::lock(name));
         script.arg(holder);
-        let _gone: u64 = self.line.timed(self.line.eval(&script)).await?;
+        let _gone: u64 = self.client.timed(self.client.eval(&script)).await?;
         Ok(())
     }
 }

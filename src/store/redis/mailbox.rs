@@ -20,13 +20,13 @@ static TAKE: LazyScript = script!("take");
 static RELEASE: LazyScript = script!("release");
 static SETTLE: LazyScript = script!("settle");
 
-/// Entries that are looked at together.
+/// Entries that are read together.
 const PAGE_SIZE: usize = 256;
 
 /// Overdue notices that are deposited at the same time.
 const TOGETHER: usize = 16;
 
-/// An entry of the mailbox as it was looked at.
+/// An entry of the mailbox as it was read.
 struct Seen {
     notice: Notice,
     lessee: Option<NodeId>,
@@ -35,17 +35,17 @@ struct Seen {
 #[async_trait]
 impl Mailbox for Redis {
     async fn deposit(&self, domain: &DomainName, key: &DeviceKey) -> Result<bool> {
-        self.line.timed(self.deposit_pending(domain, key)).await
+        self.client.timed(self.deposit_pending(domain, key)).await
     }
 
     async fn deposit_overdue(&self, domain: &DomainName, age: Duration) -> Result<u64> {
-        // Each step has the deadline, not the whole: after a long absence there may be thousands.
+        // The deadline is for each step, not for all: after a long outage there may be thousands.
         let mut deposited = 0;
         let mut stay = 0;
         loop {
             let mut script = PENDING.key(keys::pending(domain));
             script.arg(millis(age)).arg(stay).arg(PAGE_SIZE);
-            let page: Vec<String> = self.line.timed(self.line.eval(&script)).await?;
+            let page: Vec<String> = self.client.timed(self.client.eval(&script)).await?;
             if page.is_empty() {
                 return Ok(deposited);
             }
@@ -58,7 +58,7 @@ impl Mailbox for Redis {
             }
             deposited += done as u64;
             if done == 0 {
-                // What stands in the index and cannot be deposited is passed over, or this would never end.
+                // Members of the index that cannot be deposited are skipped, or this loop would never end.
                 stay += page.len();
             }
         }
@@ -72,7 +72,7 @@ impl Mailbox for Redis {
         limit: usize,
         skip: &[Code],
     ) -> Result<Vec<Notice>> {
-        self.line.timed(self.take_pages(domain, node, lease, limit, skip)).await
+        self.client.timed(self.take_pages(domain, node, lease, limit, skip)).await
     }
 
     async fn release(&self, domain: &DomainName, node: &NodeId, codes: &[Code]) -> Result<()> {
@@ -83,7 +83,7 @@ impl Mailbox for Redis {
         for &code in codes {
             script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
         }
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn settle(&self, domain: &DomainName, codes: &[Code]) -> Result<()> {
@@ -94,11 +94,11 @@ impl Mailbox for Redis {
         for &code in codes {
             script.key(keys::mail(domain, code)).key(keys::lease(domain, code)).arg(code.expose());
         }
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn depth(&self, domain: &DomainName) -> Result<u64> {
-        self.line.timed(self.line.eval(&DEPTH.key(keys::mailbox(domain)))).await
+        self.client.timed(self.client.eval(&DEPTH.key(keys::mailbox(domain)))).await
     }
 }
 
@@ -117,7 +117,7 @@ impl Redis {
         while taken.len() < limit {
             let mut script = PAGE.key(keys::mailbox(domain));
             script.arg(first).arg(first + PAGE_SIZE - 1);
-            let page: Vec<String> = self.line.eval(&script).await?;
+            let page: Vec<String> = self.client.eval(&script).await?;
             let codes: Vec<Code> =
                 page.iter().filter_map(|c| Code::parse(c).ok()).filter(|c| !skip.contains(c)).collect();
             let seen = self.look_at(domain, &codes).await?;
@@ -149,7 +149,7 @@ impl Redis {
             leases.arg(keys::lease(domain, code));
         }
         let (entries, leases): (Vec<Entry>, Vec<Option<String>>) =
-            tokio::try_join!(self.line.ask_all(&entries), self.line.ask(&leases))?;
+            tokio::try_join!(self.client.ask_all(&entries), self.client.ask(&leases))?;
         let mut seen = Vec::new();
         for ((&code, (about, device, port, holder)), lessee) in codes.iter().zip(entries).zip(leases) {
             // Expired or settled since the page was read.
@@ -171,7 +171,7 @@ impl Redis {
         self.living(nodes.filter(|other| *other != node).collect()).await
     }
 
-    /// Takes those of the entries that nobody has taken or addressed anew since they were looked at.
+    /// Takes those of the entries that no other node has taken, and whose holder has not changed, since they were read.
     async fn take_seen(
         &self,
         domain: &DomainName,
@@ -190,7 +190,7 @@ impl Redis {
             script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
             script.arg(text(seen.notice.holder.as_ref())).arg(text(seen.lessee.as_ref()));
         }
-        let taken: Vec<bool> = self.line.eval(&script).await?;
+        let taken: Vec<bool> = self.client.eval(&script).await?;
         Ok(wanted.into_iter().zip(taken).filter_map(|(seen, taken)| taken.then_some(seen.notice)).collect())
     }
 }

@@ -1,8 +1,8 @@
-//! The store on Redis 7 or later. The key schema stands at the head of `keys.rs`.
+//! The store on Redis 7 or later. The key schema is at the head of `keys.rs`.
 //!
-//! Each operation is one script, or a few steps of which each may be repeated and after each of which another node could go
-//! on. Time is always the server's. Not here: a sweep (validity is a TTL), and routing in a cluster: the keys are laid out
-//! for one, the connection is to one server.
+//! Each operation is one script, or a few steps. Each step may be repeated, and after each of them another node could
+//! continue. The time is always that of the server. Validity is a TTL, so nothing sweeps. The keys are laid out for a
+//! cluster, but there is no routing in one: the connection is to one server.
 
 mod accounts;
 mod audit_log;
@@ -48,7 +48,7 @@ use crate::core::model::time::UnixMillis;
 use crate::store::connect::{OpenError, Options, reason};
 use crate::store::redis::batch::Batcher;
 
-/// A script of `lua/`, with the functions that several of them use in front.
+/// A script of `lua/`, with the functions of `common.lua` in front.
 macro_rules! script {
     ($name:literal) => {
         std::sync::LazyLock::new(|| {
@@ -61,18 +61,18 @@ macro_rules! script {
 }
 use script;
 
-/// A script, made when it is first used.
+/// A script, created when it is first used.
 type LazyScript = std::sync::LazyLock<Script>;
 
-/// Full batches under way on a lane: while Redis works at one, the next one is written.
+/// Full batches in flight on a lane: while Redis processes one, the next one is written.
 const BATCHES: usize = 2;
 
-/// How long the key of [`Store::ping`] stays.
+/// TTL of the key of [`Store::ping`].
 const PING_STAYS: Duration = Duration::from_secs(10);
 
 /// All of the store on one Redis.
 pub struct Redis {
-    line: Arc<RedisClient>,
+    client: Arc<RedisClient>,
     finding: Batcher<DeviceKey, Option<records::Found>>,
     attaching: Batcher<Step, Vec<u8>>,
     detaching: Batcher<Step, ()>,
@@ -89,19 +89,20 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects, checks the master key, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or `unix://`.
+    /// Connects, checks the master key, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or
+    /// `unix://`.
     pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
         let address = |why: &::redis::RedisError| OpenError::Address { why: why.category().into() };
         let info = url.into_connection_info().map_err(|e| address(&e))?;
         let place = place(info.addr());
-        let client = Client::open(info).map_err(|e| address(&e))?;
-        let line = Arc::new(RedisClient::new(&client, options.deadline, options.lanes).map_err(|e| address(&e))?);
+        let server = Client::open(info).map_err(|e| address(&e))?;
+        let client = Arc::new(RedisClient::new(&server, options.deadline, options.lanes).map_err(|e| address(&e))?);
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
         let ours = key_check(&sealer);
-        // At the start there is time to connect; the deadline of commands would be too short for a far server.
+        // At the start there is time to connect; the deadline of commands would be too short for a distant server.
         let check = cmd("SET").arg(keys::KEY_CHECK).arg(&ours).arg("NX").arg("GET").take();
-        let theirs: Option<String> = match tokio::time::timeout(connection::CONNECT * 2, line.ask(&check)).await {
+        let theirs: Option<String> = match tokio::time::timeout(connection::CONNECT * 2, client.ask(&check)).await {
             Ok(answer) => answer.map_err(unreachable)?,
             Err(_) => return Err(OpenError::Unreachable { place, why: "no answer in time".into() }),
         };
@@ -110,13 +111,13 @@ impl Redis {
         }
 
         let fanout = Arc::<Fanout>::default();
-        let bus = bus::Listener::start(client, fanout.clone()).await.map_err(unreachable)?;
+        let bus = bus::Listener::start(server, fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
-            finding: Batcher::new(&line, lanes, BATCHES, records::find_all),
-            attaching: Batcher::new(&line, lanes, BATCHES, presence::attach_all),
-            detaching: Batcher::new(&line, lanes, BATCHES, presence::detach_all),
-            line,
+            finding: Batcher::new(&client, lanes, BATCHES, records::find_all),
+            attaching: Batcher::new(&client, lanes, BATCHES, presence::attach_all),
+            detaching: Batcher::new(&client, lanes, BATCHES, presence::detach_all),
+            client,
             sealer,
             fanout,
             device_ids: Mutex::new(0..0),
@@ -134,7 +135,7 @@ fn place(address: &ConnectionAddr) -> String {
     }
 }
 
-/// Milliseconds as Redis takes them; none of the durations here is near the end of the range.
+/// Milliseconds for Redis; none of the durations here is near the end of the range.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -143,17 +144,17 @@ fn millis(duration: Duration) -> u64 {
 impl Store for Redis {
     async fn ping(&self) -> Result<()> {
         let write = cmd("SET").arg(keys::PING).arg(1).arg("PX").arg(millis(PING_STAYS)).take();
-        self.line.timed(self.line.ask(&write)).await
+        self.client.timed(self.client.ask(&write)).await
     }
 
     async fn now(&self) -> Result<UnixMillis> {
-        self.line.timed(self.server_time()).await
+        self.client.timed(self.server_time()).await
     }
 }
 
 impl Redis {
     async fn server_time(&self) -> Result<UnixMillis> {
-        let (seconds, micros): (u64, u64) = self.line.ask(&cmd("TIME")).await?;
+        let (seconds, micros): (u64, u64) = self.client.ask(&cmd("TIME")).await?;
         Ok(UnixMillis(seconds * 1000 + micros / 1000))
     }
 }

@@ -11,9 +11,7 @@ use crate::store::record::corrupt;
 use crate::store::{Offer, Offers, Result};
 
 static OFFER: LazyScript = script!("offer");
-
 static OFFERED: LazyScript = script!("offered");
-
 static END_OFFER: LazyScript = script!("end_offer");
 
 #[async_trait]
@@ -21,24 +19,24 @@ impl Offers for Redis {
     async fn offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
         let mut script = OFFER.key(keys::offer(to, &offer.key));
         script.key(keys::offers(to)).arg(offer.key.as_str()).arg(offer.from.as_str()).arg(millis(keep));
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
-        self.line.timed(self.read_offers(to)).await
+        self.client.timed(self.read_offers(to)).await
     }
 
     async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {
         let mut script = END_OFFER.key(keys::offer(to, key));
         script.key(keys::offers(to)).arg(key.as_str());
-        self.line.timed(self.line.eval_once(&script)).await
+        self.client.timed(self.client.eval_once(&script)).await
     }
 }
 
 impl Redis {
     async fn read_offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
         let index = keys::offers(to);
-        let found: Vec<String> = self.line.eval(&OFFERED.key(&index)).await?;
+        let found: Vec<String> = self.client.eval(&OFFERED.key(&index)).await?;
         let devices: Vec<DeviceKey> = found.iter().filter_map(|key| DeviceKey::parse(key).ok()).collect();
         if devices.is_empty() {
             return Ok(Vec::new());
@@ -47,7 +45,7 @@ impl Redis {
         for key in &devices {
             read.arg(keys::offer(to, key));
         }
-        let from: Vec<Option<String>> = self.line.ask(&read).await?;
+        let from: Vec<Option<String>> = self.client.ask(&read).await?;
         let offers = devices.into_iter().zip(from).filter_map(|(key, from)| {
             let from = DomainName::parse(&from?).map_err(|e| corrupt(&index, &e));
             Some(from.map(|from| Offer { key, from }))

@@ -1,7 +1,9 @@
-//! Who owns a device: one key outside all domains, so it cannot be in the same script as the device's record.
+//! Ownership of a device: one key outside all domains, so it cannot be changed in the same script as the device's
+//! record.
 //!
-//! An entry therefore reserves the device, writes the record, and makes the reservation last. The reservation of a process
-//! that dies in between ends by itself; the record it may have left behind belongs to nobody until the device comes again.
+//! An entry therefore reserves the device, writes the record, and makes the reservation permanent. If the process
+//! dies in between, the reservation ends by itself; the record that it may have left belongs to no domain until the
+//! device enters again.
 
 use std::time::Duration;
 
@@ -13,16 +15,16 @@ use crate::store::{Result, StoreError};
 
 static OWN: LazyScript = script!("own");
 
-/// How long an entry may take before somebody else may have the device.
+/// How long an entry may take before another domain may reserve the device.
 const RESERVED: Duration = Duration::from_secs(60);
 
-/// How often the owner may vanish under our hands (the device is removed at the same moment) before we give up.
+/// How often the owner may disappear concurrently (the device is being removed) before the entry fails.
 const TRIES: u32 = 3;
 
-/// What a reservation has met.
+/// Result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reservation {
-    /// The device belonged to nobody.
+    /// The device had no owner.
     New,
     /// It belongs to this domain, or is reserved for it.
     Ours,
@@ -40,7 +42,7 @@ impl Redis {
             .arg("PX")
             .arg(millis(RESERVED))
             .take();
-        let owner: Option<String> = self.line.ask(&set).await?;
+        let owner: Option<String> = self.client.ask(&set).await?;
         Ok(match owner {
             None => Reservation::New,
             Some(owner) if owner == domain.as_str() => Reservation::Ours,
@@ -48,22 +50,22 @@ impl Redis {
         })
     }
 
-    /// Makes the reservation last for the entry `entry` of the device. False if another domain has the device.
+    /// Makes the reservation permanent for the entry `entry` of the device. False if another domain owns the device.
     pub(super) async fn own(&self, key: &DeviceKey, domain: &DomainName, entry: &str) -> Result<bool> {
         for _ in 0..TRIES {
-            let owner: String = self.line.eval(OWN.key(keys::owner(key)).arg(domain.as_str())).await?;
+            let owner: String = self.client.eval(OWN.key(keys::owner(key)).arg(domain.as_str())).await?;
             match owner.as_str() {
                 "ours" => return Ok(true),
                 "theirs" => return Ok(false),
                 _ => {}
             }
-            // Nobody: the reservation ran out, or the device was removed. Only the first may be mended, or a device without a
-            // record would be kept out of every other domain for good.
+            // No owner: the reservation has expired, or the device was removed. Only in the first case may it be
+            // reserved again, or a device without a record could never enter another domain.
             if self.reserve(key, domain).await? == Reservation::Theirs {
                 return Ok(false);
             }
             let read = cmd("HGET").arg(keys::device(domain, key)).arg("entry").take();
-            let there: Option<String> = self.line.ask(&read).await?;
+            let there: Option<String> = self.client.ask(&read).await?;
             if there.as_deref() != Some(entry) {
                 self.disown(key, domain).await?;
                 break;

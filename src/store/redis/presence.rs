@@ -1,7 +1,7 @@
-//! Presence on Redis: where each member is, without refresh, and one lease per node that is renewed.
+//! Presence on Redis: the connection of each member, which is not refreshed, and one lease per node, which is renewed.
 //!
-//! Members of a domain that come or go at the same moment share a script. Within one script a device comes once, so that each
-//! script may run twice.
+//! Members of a domain that connect or disconnect at the same moment share a script. Within one script a device
+//! appears once, so that each script may run twice.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,13 +24,13 @@ pub(super) fn write(at: &Whereabouts) -> String {
     format!("{} {}", at.conn.0, at.node)
 }
 
-/// The first line of a presence field; nowhere if it is empty.
+/// The first line of a presence field; `None` if it is empty.
 fn read(field: &str) -> Option<Whereabouts> {
     let (conn, node) = field.lines().next()?.split_once(' ')?;
     Some(Whereabouts { node: NodeId::new(node), conn: ConnId(conn.parse().ok()?) })
 }
 
-/// A member that comes or goes.
+/// A member that connects or disconnects.
 pub(super) struct Step {
     domain: DomainName,
     key: DeviceKey,
@@ -43,7 +43,8 @@ impl Step {
     }
 }
 
-/// Splits a batch by domain, and into waves in each of which a device comes once: one that comes again has to come after itself.
+/// Splits a batch by domain, and into waves in each of which a device appears once, so that the order of its steps is
+/// kept.
 fn waves<A>(batch: Batch<Step, A>) -> Vec<HashMap<DomainName, Batch<Step, A>>> {
     let mut times: HashMap<(&DomainName, &DeviceKey), usize> = HashMap::with_capacity(batch.len());
     let mut numbers = Vec::with_capacity(batch.len());
@@ -62,17 +63,17 @@ fn waves<A>(batch: Batch<Step, A>) -> Vec<HashMap<DomainName, Batch<Step, A>>> {
     waves
 }
 
-pub(super) async fn attach_all(line: Arc<RedisClient>, batch: Batch<Step, Vec<u8>>) {
-    share(&line, &ATTACH, batch, |befores: Vec<Vec<u8>>, _| befores).await;
+pub(super) async fn attach_all(client: Arc<RedisClient>, batch: Batch<Step, Vec<u8>>) {
+    share(&client, &ATTACH, batch, |befores: Vec<Vec<u8>>, _| befores).await;
 }
 
-pub(super) async fn detach_all(line: Arc<RedisClient>, batch: Batch<Step, ()>) {
-    share(&line, &DETACH, batch, |(), callers| vec![(); callers]).await;
+pub(super) async fn detach_all(client: Arc<RedisClient>, batch: Batch<Step, ()>) {
+    share(&client, &DETACH, batch, |(), callers| vec![(); callers]).await;
 }
 
-/// Runs a script for a batch, once for each domain and wave; `answers` makes the answers of its callers from its own.
+/// Runs a script for a batch, once for each domain and wave; `answers` splits its answer into those of the callers.
 async fn share<T: FromRedisValue, A>(
-    line: &RedisClient,
+    client: &RedisClient,
     script: &LazyScript,
     batch: Batch<Step, A>,
     answers: fn(T, usize) -> Vec<A>,
@@ -83,7 +84,7 @@ async fn share<T: FromRedisValue, A>(
             for asked in &part {
                 script.arg(asked.question.key.as_str()).arg(&asked.question.at);
             }
-            let answer = line.ask_for(part.len(), Request::Script(&script)).await;
+            let answer = client.ask_for(part.len(), Request::Script(&script)).await;
             let answers = answer.map(|answer| answers(answer, part.len()).into_iter().map(Ok));
             answer_all(part, answers);
         }))
@@ -95,27 +96,27 @@ async fn share<T: FromRedisValue, A>(
 impl Presence for Redis {
     async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()> {
         let set = cmd("SET").arg(keys::node(node)).arg(1).arg("PX").arg(millis(ttl)).take();
-        self.line.timed(self.line.ask(&set)).await
+        self.client.timed(self.client.ask(&set)).await
     }
 
     async fn end_lease(&self, node: &NodeId) -> Result<()> {
-        self.line.timed(self.line.ask(cmd("DEL").arg(keys::node(node)))).await
+        self.client.timed(self.client.ask(cmd("DEL").arg(keys::node(node)))).await
     }
 
     async fn attach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<Option<Whereabouts>> {
-        let before = self.line.timed(self.attaching.ask(Step::new(domain, key, at))).await?;
+        let before = self.client.timed(self.attaching.ask(Step::new(domain, key, at))).await?;
         Ok(read(&String::from_utf8_lossy(&before)))
     }
 
     async fn detach(&self, domain: &DomainName, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
-        self.line.timed(self.detaching.ask(Step::new(domain, key, at))).await
+        self.client.timed(self.detaching.ask(Step::new(domain, key, at))).await
     }
 
     async fn whereabouts(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Whereabouts>> {
-        self.line
+        self.client
             .timed(async {
                 let read_field = cmd("HGET").arg(keys::presence(domain)).arg(key.as_str()).take();
-                let field: Option<String> = self.line.ask(&read_field).await?;
+                let field: Option<String> = self.client.ask(&read_field).await?;
                 Ok(self.online(&[field]).await?.pop().flatten())
             })
             .await
@@ -123,11 +124,11 @@ impl Presence for Redis {
 }
 
 impl Redis {
-    /// Those of the nodes whose lease lives.
+    /// Those of the nodes whose lease has not ended.
     pub(super) async fn living(&self, nodes: HashSet<&NodeId>) -> Result<HashSet<NodeId>> {
-        // One command each, since every node's lease is a slot of its own; they go out together.
+        // One command each, since every node's lease is in a slot of its own; they are sent together.
         let asks = nodes.into_iter().map(|node| async move {
-            let alive: bool = self.line.ask(cmd("EXISTS").arg(keys::node(node))).await?;
+            let alive: bool = self.client.ask(cmd("EXISTS").arg(keys::node(node))).await?;
             Ok::<_, StoreError>(alive.then(|| node.clone()))
         });
         Ok(futures_util::future::try_join_all(asks).await?.into_iter().flatten().collect())

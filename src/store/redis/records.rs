@@ -1,7 +1,8 @@
-//! Who owns a device and its record, looked up for many devices at once.
+//! Looks up owner and record of many devices at once.
 //!
-//! For a batch, the owners are one `MGET` and the records one packet of `HMGET`s. A record that cannot be read fails only the
-//! caller that wants it. In a cluster the `MGET` has to be split by slot, since each owner is a slot of its own.
+//! For a batch, the owners are one `MGET` and the records one packet of `HMGET`s. A record that cannot be read is an
+//! error only for the caller that asked for it. In a cluster the `MGET` has to be split by slot, since each owner is
+//! in a slot of its own.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::store::redis::batch::{Batch, answer_all};
 /// The fields of a record, in the order of [`FIELDS`].
 pub(super) type Record = Vec<Option<Vec<u8>>>;
 
-/// What a device is made of; [`Redis::device_of`] takes them apart.
+/// The fields of a device; [`Redis::device_of`] reads them.
 const FIELDS: [&str; 12] = [
     "id",
     "category",
@@ -45,8 +46,8 @@ pub(super) struct Found {
 }
 
 /// Looks devices up.
-pub(super) async fn find_all(line: Arc<RedisClient>, batch: Batch<DeviceKey, Option<Found>>) {
-    let owners = match owners_of(&line, &batch).await {
+pub(super) async fn find_all(client: Arc<RedisClient>, batch: Batch<DeviceKey, Option<Found>>) {
+    let owners = match owners_of(&client, &batch).await {
         Ok(owners) => owners,
         Err(e) => return answer_all(batch, Err::<Vec<_>, _>(e)),
     };
@@ -65,7 +66,7 @@ pub(super) async fn find_all(line: Arc<RedisClient>, batch: Batch<DeviceKey, Opt
         return;
     }
     let read = read_all(places.iter().map(String::as_str));
-    let records: Result<Vec<RedisResult<Record>>> = line.ask_for(owned.len(), Request::Pipeline(&read)).await;
+    let records: Result<Vec<RedisResult<Record>>> = client.ask_for(owned.len(), Request::Pipeline(&read)).await;
     match records {
         Ok(records) => owned.into_iter().zip(records).for_each(|((asked, domain), record)| {
             asked.answer(record.map(|record| Some(Found { domain, record })).map_err(|e| unavailable(&e)));
@@ -74,11 +75,11 @@ pub(super) async fn find_all(line: Arc<RedisClient>, batch: Batch<DeviceKey, Opt
     }
 }
 
-async fn owners_of<A>(line: &RedisClient, batch: &Batch<DeviceKey, A>) -> Result<Vec<Option<Vec<u8>>>> {
+async fn owners_of<A>(client: &RedisClient, batch: &Batch<DeviceKey, A>) -> Result<Vec<Option<Vec<u8>>>> {
     let places: Vec<_> = batch.iter().map(|asked| keys::owner(&asked.question)).collect();
     let mut read = Cmd::with_capacity(places.len() + 1, places.iter().map(String::len).sum());
     read.arg("MGET").arg(&places);
-    line.ask_for(batch.len(), Request::Command(&read)).await
+    client.ask_for(batch.len(), Request::Command(&read)).await
 }
 
 fn domain_of(key: &DeviceKey, owner: &[u8]) -> Result<DomainName> {
@@ -102,7 +103,7 @@ impl Redis {
     pub(super) async fn read_device(&self, domain: &DomainName, key: &DeviceKey) -> Result<Option<Device>> {
         let place = keys::device(domain, key);
         let mut read = cmd("HMGET");
-        let record = self.line.ask(read.arg(&place).arg(&FIELDS)).await?;
+        let record = self.client.ask(read.arg(&place).arg(&FIELDS)).await?;
         self.device_of(domain, key, &place, record)
     }
 

@@ -13,7 +13,6 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
 static BEGIN: LazyScript = script!("begin_rollout");
-
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 
 /// Rows that are sent in one script.
@@ -29,13 +28,13 @@ impl Rollouts for Redis {
         users: u64,
     ) -> Result<Rollout> {
         let begin = async {
-            let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::seq_rollout(domain))).await?);
+            let id = RolloutId(self.client.ask(cmd("INCR").arg(keys::seq_rollout(domain))).await?);
             let mut script = BEGIN.key(keys::rollout(domain, id));
             script.key(keys::rollouts(domain)).arg(id.0).arg(name).arg(category.0).arg(users).arg(millis(KEEP_USED));
-            let created: u64 = self.line.eval(&script).await?;
+            let created: u64 = self.client.eval(&script).await?;
             Ok(Rollout { id, name: name.into(), category, created: UnixMillis(created), users, rows: 0 })
         };
-        self.line.timed(begin).await
+        self.client.timed(begin).await
     }
 
     async fn add_rollout_rows(
@@ -51,7 +50,7 @@ impl Rollouts for Redis {
             for row in rows {
                 script.arg(to_json(row));
             }
-            if !self.line.timed(self.line.eval::<bool>(&script)).await? {
+            if !self.client.timed(self.client.eval::<bool>(&script)).await? {
                 return Ok(false);
             }
         }
@@ -59,9 +58,9 @@ impl Rollouts for Redis {
     }
 
     async fn rollouts(&self, domain: &DomainName) -> Result<Vec<Rollout>> {
-        self.line
+        self.client
             .timed(async {
-                let ids: Vec<u64> = self.line.ask(cmd("ZRANGE").arg(keys::rollouts(domain)).arg(0).arg(-1)).await?;
+                let ids: Vec<u64> = self.client.ask(cmd("ZRANGE").arg(keys::rollouts(domain)).arg(0).arg(-1)).await?;
                 let ids: Vec<RolloutId> = ids.into_iter().map(RolloutId).collect();
                 let mut all: Vec<Rollout> = self.read_rollouts(domain, &ids).await?.into_iter().flatten().collect();
                 all.sort_by_key(|rollout| std::cmp::Reverse(rollout.id.0));
@@ -77,13 +76,13 @@ impl Rollouts for Redis {
         from: u64,
         limit: usize,
     ) -> Result<Option<Vec<(RolloutRow, Option<CodeState>)>>> {
-        self.line
+        self.client
             .timed(async {
                 let mut pipeline = pipe();
                 pipeline.exists(keys::rollout(domain, id));
                 let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
                 pipeline.cmd("LRANGE").arg(keys::rows(domain, id)).arg(from).arg(last);
-                let (there, rows): (bool, Vec<Vec<u8>>) = self.line.ask_all(&pipeline).await?;
+                let (there, rows): (bool, Vec<Vec<u8>>) = self.client.ask_all(&pipeline).await?;
                 if !there {
                     return Ok(None);
                 }
@@ -103,7 +102,7 @@ impl Rollouts for Redis {
         pipeline.cmd("DEL").arg(keys::rollout(domain, id));
         pipeline.cmd("UNLINK").arg(keys::rows(domain, id)).ignore();
         pipeline.zrem(keys::rollouts(domain), id.0).ignore();
-        let (removed,): (bool,) = self.line.timed(self.line.ask_all(&pipeline)).await?;
+        let (removed,): (bool,) = self.client.timed(self.client.ask_all(&pipeline)).await?;
         Ok(removed)
     }
 }
@@ -117,7 +116,7 @@ impl Redis {
         for id in ids {
             pipeline.hgetall(keys::rollout(domain, *id)).llen(keys::rows(domain, *id));
         }
-        let mut answers = self.line.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
+        let mut answers = self.client.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
         let mut all = Vec::with_capacity(ids.len());
         for id in ids {
             let place = keys::rollout(domain, *id);

@@ -11,7 +11,7 @@ use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, Timelines};
 
-static NOTE: LazyScript = script!("note");
+static NOTE: LazyScript = script!("append_step");
 
 /// Timelines that are written in one script.
 const TOGETHER: usize = 250;
@@ -26,14 +26,14 @@ impl Timelines for Redis {
             for subject in subjects {
                 script.key(keys::timeline(domain, subject));
             }
-            self.line.timed(self.line.eval::<()>(&script)).await?;
+            self.client.timed(self.client.eval::<()>(&script)).await?;
         }
         Ok(())
     }
 
     async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {
         let read = cmd("LRANGE").arg(keys::timeline(domain, subject)).arg(0).arg(-1).take();
-        let steps: Vec<String> = self.line.timed(self.line.ask(&read)).await?;
+        let steps: Vec<String> = self.client.timed(self.client.ask(&read)).await?;
         // The key may hold a code, so an error names the domain only.
         let place = format!("pb:{{{domain}}}:timeline:…");
         let step = |text: &String| {

@@ -1,4 +1,4 @@
-//! Keys of session tickets on Redis.
+//! Keys of TLS session tickets on Redis.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl TlsTicketKeys for Redis {
         let place = keys::TICKETS;
         let mut script = TICKET_KEYS.key(place);
         script.arg(seal_key(&self.sealer, place, fresh)).arg(millis(rotate)).arg(millis(keep));
-        let found: Vec<(Vec<u8>, u64)> = self.line.timed(self.line.eval(&script)).await?;
+        let found: Vec<(Vec<u8>, u64)> = self.client.timed(self.client.eval(&script)).await?;
         let key = |(sealed, age): &(Vec<u8>, u64)| open_key(&self.sealer, place, sealed, Duration::from_millis(*age));
         found.iter().map(key).collect()
     }

@@ -1,9 +1,9 @@
-//! A device goes from one domain to another.
+//! Transfer of a device from one domain to another.
 //!
-//! Steps: what is owed to Users of the old domain is posted there; the record is written in the new one, where nobody sees it
-//! as long as the device belongs to the other; the ownership changes hands, and that is the move; the old record is dropped.
-//! Each step may run twice. A process that dies before the third has moved nothing, one that dies after it leaves a record
-//! that nobody sees either; lists pass it over and clean it up (`devices.rs`).
+//! Steps: a pending notice is put into the mailbox of the old domain; the record is written in the new domain, where
+//! it is invisible while the old domain owns the device; the owner is changed, which is the transfer; the old record
+//! is removed. Each step may run twice. If the process dies before the third step, nothing is transferred; if it dies
+//! later, the old record stays, invisible. Lists skip such records and remove them (`devices.rs`).
 
 use super::entry::Written;
 use super::{LazyScript, Redis, keys, script};
@@ -17,7 +17,7 @@ static HAND_OVER: LazyScript = script!("hand_over");
 impl Redis {
     pub(super) async fn transfer_whole(&self, from: &DomainName, entry: &Entry) -> Result<Entered> {
         let (key, to) = (&entry.key, &entry.domain);
-        let owner: Option<String> = self.line.ask(cmd("GET").arg(keys::owner(key))).await?;
+        let owner: Option<String> = self.client.ask(cmd("GET").arg(keys::owner(key))).await?;
         if owner.as_deref() == Some(to.as_str()) && from != to {
             return self.transferred(entry).await;
         }
@@ -28,7 +28,7 @@ impl Redis {
             return self.enter_whole(entry).await;
         }
         let read = cmd("HMGET").arg(keys::device(from, key)).arg(&["id", "entry"]).take();
-        let (Some(id), Some(left)): (Option<u64>, Option<String>) = self.line.ask(&read).await? else {
+        let (Some(id), Some(left)): (Option<u64>, Option<String>) = self.client.ask(&read).await? else {
             return Ok(Entered::OwnedElsewhere);
         };
         self.deposit_pending(from, key).await?;
@@ -37,17 +37,17 @@ impl Redis {
         let Written::In(record) = self.write_entry(&writing, owed).await? else { return Ok(Entered::CodeNotOpen) };
         let mut script = HAND_OVER.key(keys::owner(key));
         script.arg(from.as_str()).arg(to.as_str());
-        let moved: bool = self.line.eval(&script).await?;
+        let moved: bool = self.client.eval(&script).await?;
         if !moved {
             self.undo_entry(to, key, &writing.mark, None).await?;
             return Ok(Entered::OwnedElsewhere);
         }
-        // The device has moved, so this must not fail any more.
+        // The device is transferred, so this must not fail any more.
         let _ = self.drop_record(from, key, &left).await;
         Ok(Entered::In(Box::new(record.of(entry))))
     }
 
-    /// The device is there already: by this very entry, after a time-out, or by another one.
+    /// The device is in the new domain already: by this entry, repeated after a time-out, or by another one.
     async fn transferred(&self, entry: &Entry) -> Result<Entered> {
         let there = self.read_device(&entry.domain, &entry.key).await?;
         Ok(match there.filter(|device| device.password == entry.password) {
@@ -62,6 +62,6 @@ impl Redis {
         for key in devices {
             owners.cmd("GET").arg(keys::owner(key));
         }
-        self.line.ask_all(&owners).await
+        self.client.ask_all(&owners).await
     }
 }

@@ -1,7 +1,7 @@
-//! Devices that belong to no domain. All of them share one hash tag, as those of a domain do.
+//! Unassigned devices on Redis. All of them share one hash tag, as the devices of a domain do.
 //!
-//! A device that enters a domain is forgotten here in a second step. If that step is lost, its record ends by itself; until
-//! then it is passed over, because the device has an owner.
+//! When a device enters a domain, its record here is removed in a second step. If that step is lost, the record ends
+//! by itself; until then it is skipped, because the device has an owner.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,12 +16,9 @@ use crate::core::model::time::UnixMillis;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
 
-static RECORD: LazyScript = script!("record_stranger");
-
-static ATTACH: LazyScript = script!("attach_stranger");
-
-static FORGET: LazyScript = script!("forget_stranger");
-
+static RECORD: LazyScript = script!("record_unassigned");
+static ATTACH: LazyScript = script!("attach_unassigned");
+static FORGET: LazyScript = script!("forget_unassigned");
 static COUNT: LazyScript = script!("count_open");
 
 /// The fields of a record.
@@ -36,43 +33,43 @@ fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
 #[async_trait]
 impl UnassignedDevices for Redis {
     async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        self.line.timed(self.record_unassigned_device(key, facts, keep)).await
+        self.client.timed(self.record_unassigned_device(key, facts, keep)).await
     }
 
     async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
-        self.line.timed(self.list_unassigned(after, limit)).await
+        self.client.timed(self.list_unassigned(after, limit)).await
     }
 
     async fn unassigned_count(&self) -> Result<u64> {
-        self.line.timed(self.line.eval(&COUNT.key(keys::UNASSIGNED_ENDS))).await
+        self.client.timed(self.client.eval(&COUNT.key(keys::UNASSIGNED_ENDS))).await
     }
 
     async fn attach_unassigned(&self, key: &DeviceKey, at: &Whereabouts, keep: Duration) -> Result<bool> {
         let mut script = about(&ATTACH, key);
         script.arg(presence::write(at)).arg(millis(keep));
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn detach_unassigned(&self, key: &DeviceKey, at: &Whereabouts) -> Result<()> {
         let mut script = presence::DETACH.key(keys::UNASSIGNED_PRESENCE);
         script.arg(key.as_str()).arg(presence::write(at));
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn unassigned_device(&self, key: &DeviceKey) -> Result<Option<UnassignedListing>> {
-        let found = self.line.timed(self.watch_unassigned(std::slice::from_ref(key))).await?;
+        let found = self.client.timed(self.watch_unassigned(std::slice::from_ref(key))).await?;
         Ok(found.into_iter().next())
     }
 
     async fn forget_unassigned(&self, key: &DeviceKey) -> Result<bool> {
-        self.line.timed(self.drop_unassigned(key)).await
+        self.client.timed(self.drop_unassigned(key)).await
     }
 }
 
 impl Redis {
     async fn record_unassigned_device(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        let known: bool = self.line.ask(cmd("EXISTS").arg(keys::unassigned_device(key))).await?;
-        // Drawn only for a new one; should the record end at this moment, it is drawn by the repetition below.
+        let known: bool = self.client.ask(cmd("EXISTS").arg(keys::unassigned_device(key))).await?;
+        // Drawn only for a new device. If the record ends at this moment, the repetition below draws it.
         let id = if known { 0 } else { self.next_device().await? };
         if !self.write_unassigned(key, id, facts, keep).await? {
             let id = self.next_device().await?;
@@ -84,14 +81,14 @@ impl Redis {
     async fn write_unassigned(&self, key: &DeviceKey, id: u64, facts: &Facts, keep: Duration) -> Result<bool> {
         let mut script = about(&RECORD, key);
         script.arg(id).arg(to_json(facts)).arg(millis(keep));
-        self.line.eval(&script).await
+        self.client.eval(&script).await
     }
 
     pub(super) async fn drop_unassigned(&self, key: &DeviceKey) -> Result<bool> {
-        self.line.eval_once(&about(&FORGET, key)).await
+        self.client.eval_once(&about(&FORGET, key)).await
     }
 
-    /// The next `limit` unassigned devices. What has ended or entered a domain meanwhile is passed over.
+    /// The next `limit` unassigned devices. Those that have ended or entered a domain meanwhile are skipped.
     async fn list_unassigned(&self, mut after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
         let mut found = Vec::new();
         while found.len() < limit {
@@ -117,7 +114,7 @@ impl Redis {
             places.arg(key.as_str());
         }
         let (records, owners, places): (Vec<Fields>, _, Vec<Option<String>>) =
-            tokio::try_join!(self.line.ask_all(&records), self.owners(devices), self.line.ask(&places))?;
+            tokio::try_join!(self.client.ask_all(&records), self.owners(devices), self.client.ask(&places))?;
         let places = self.online(&places).await?;
         let mut found = Vec::new();
         for (((key, fields), owner), at) in devices.iter().zip(records).zip(owners).zip(places) {

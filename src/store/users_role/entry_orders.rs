@@ -44,8 +44,8 @@ pub struct OrderCounts {
 store_trait! {
     /// Orders for the backend: at most one for each phone request.
     pub trait EntryOrders: Send + Sync {
-        /// The phone of a code is known. In one step: the request gets phone and progress and is kept from now on, and there
-        /// is an order that is due. May be repeated.
+        /// The phone of a code is known. In one step: the request gets phone and progress and is kept from now on,
+        /// and there is an order that is due. May be repeated.
         async fn place_order(
             &self,
             domain: &DomainName,
@@ -54,8 +54,8 @@ store_trait! {
             progress: Progress,
         ) -> Result<Placed> => PlaceOrder;
 
-        /// Up to `limit` orders that are due. No other caller gets them for `lease`; then they are due again unless they are
-        /// settled.
+        /// Up to `limit` orders that are due. No other caller gets them for `lease`; then they are due again unless
+        /// they are settled.
         async fn take_orders(
             &self,
             domain: &DomainName,
@@ -63,8 +63,8 @@ store_trait! {
             limit: usize,
         ) -> Result<Vec<EntryOrder>> => TakeOrders;
 
-        /// Records the result of an attempt; `why` is for operators. Returns the request after that; `None` if it has been
-        /// removed.
+        /// Records the result of an attempt; `why` is for operators. Returns the request after that; `None` if it has
+        /// been removed.
         async fn settle_order(
             &self,
             order: &EntryOrder,

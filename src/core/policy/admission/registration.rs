@@ -1,5 +1,5 @@
-//! Who goes first at the gate of registrations: rank and lane of a device, from what is known of it before any work is done
-//! (`docs/operations.md`, Storms).
+//! Who goes first at the gate of registrations: rank and lane of a device, from what is known of it before any work is
+//! done (`docs/operations.md`, Storms).
 //!
 //! Pure: the look-up of the device is done by the caller (`src/device/registration_gate.rs`), the waiting by
 //! `src/admission/`.
@@ -17,8 +17,8 @@ pub enum Lane {
     Source(SourceKey),
 }
 
-/// Rank and lane of a device that has identified itself. `domain` is the one that it belongs to; `offers_entry` says whether
-/// it brings a code or the query of automatic provisioning, so that it may enter a domain by itself.
+/// Rank and lane of a device that has identified itself. `domain` is the one that it belongs to; `offers_entry` says
+/// whether it brings a code or the query of automatic provisioning, so that it may enter a domain by itself.
 ///
 /// Known devices come before those that offer entry, and these before all others.
 pub fn rank_and_lane(domain: Option<&DomainName>, offers_entry: bool, source: SourceKey) -> (Rank, Lane) {

@@ -73,6 +73,42 @@ pub enum ApiError {
     Internal,
 }
 
+impl ApiError {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::UnknownMessage,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::NotAllowed,
+        Self::NotAProvisioningCategory,
+        Self::DirectoryUnavailable,
+        Self::Offline,
+        Self::Timeout,
+        Self::TooLarge,
+        Self::TooManyRequests,
+        Self::Internal,
+    ];
+}
+
+/// The member `error` of an answer as a client reads it. `Display` gives exactly the text of the wire.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// One of the errors of the interface.
+    #[error("{0}")]
+    Api(ApiError),
+    /// A text that this version does not know.
+    #[error("{0}")]
+    Other(Box<str>),
+}
+
+impl Refusal {
+    /// Reads the text of the wire.
+    pub fn read(text: &str) -> Self {
+        let known = ApiError::ALL.into_iter().find(|error| error.to_string() == text);
+        known.map_or_else(|| Self::Other(text.into()), Self::Api)
+    }
+}
+
 /// Requests whose result is a list that comes in parts, with the name of its array
 /// (`docs/protocol/devices-api.md` 1.1).
 const LISTS: [(&str, &str); 7] = [
@@ -219,6 +255,17 @@ mod tests {
             request(r#"{"mt":"Nonsense","src":"1","api":"a"}"#).error(ApiError::UnknownMessage),
             r#"{"mt":"NonsenseResult","src":"1","api":"a","error":"unknown message"}"#
         );
+    }
+
+    #[test]
+    fn refusals_are_known_by_their_text() {
+        for error in ApiError::ALL {
+            assert_eq!(Refusal::read(&error.to_string()), Refusal::Api(error));
+        }
+        assert_eq!(Refusal::read("not found"), Refusal::Api(ApiError::NotFound));
+        assert_eq!(Refusal::read("too many requests"), Refusal::Api(ApiError::TooManyRequests));
+        let other = Refusal::read("Not found");
+        assert_eq!((other.to_string().as_str(), &other), ("Not found", &Refusal::Other("Not found".into())));
     }
 
     #[test]

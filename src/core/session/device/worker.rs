@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::event::{Output, TunnelRequest};
 use crate::core::model::device::{Device, Facts};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::timeline::TimelineEvent;
+use crate::core::model::timeline::{ConfigFailure, TimelineEvent};
 use crate::core::model::work::{State, Work};
 use crate::core::policy::jobs::plan::{ConfigOrder, ItemOrder, Plan, UpdateOrder};
 use crate::core::protocol::script::encode::command_path;
@@ -177,7 +177,7 @@ impl Worker {
     fn fail(&mut self, why: &str, happened: &mut Vec<TimelineEvent>) -> Next {
         self.lines.clear();
         let mut config_failed = |worker: &mut Self, order: &ConfigOrder| {
-            happened.push(TimelineEvent::ConfigFailed(format!("{}: {why}", order.kind.name()).into()));
+            happened.push(TimelineEvent::ConfigFailed(ConfigFailure::new(order.kind, why)));
             worker.device.work.config_failed(order, why, worker.now);
         };
         match std::mem::replace(&mut self.part, Part::Idle) {

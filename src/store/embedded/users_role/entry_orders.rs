@@ -1,4 +1,4 @@
-//! Orders in the file: they are in the row of their request, and in an index by the time at which they are due.
+//! Entry orders in the file: part of the row of their request, and in an index by the time at which they are due.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
     };
     let again = row.now.entry != EntryState::None;
     let before = row.clone();
-    // Who is told again may have been told more before; nothing is more than ready.
+    // A repeated notice may be older than the progress that is stored. Ready is the last progress.
     if !again || progress == Progress::Ready {
         row.now.progress = progress;
     }
@@ -117,11 +117,11 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
         if row.now == before.now {
             return Ok(Placed::Again(None));
         }
-        // What has a phone has no end.
+        // A request with a phone has no end.
         tx.put(&key, &row, None)?;
         return Ok(Placed::Again(Some(Box::new(row.request(domain, id)))));
     }
-    // The phone is somebody else's now, or has another code of its user.
+    // The phone now belongs to another person, or uses another code of the same person.
     let of_phone = row.now.phone.as_ref().map(|phone| keys::people_phone(domain, phone));
     if let Some(place) = of_phone {
         if let Some(before) = tx.get::<Box<str>>(&place)?.filter(|before| **before != *id.as_str())

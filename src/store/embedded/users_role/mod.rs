@@ -1,5 +1,5 @@
-//! The Users role in the file. A phone request is a row, which contains its entry order too. Requests are found by person, by
-//! code, by end of the code, and by the time at which their order is due.
+//! The Users role in the file. A phone request is a row, which contains its entry order too. Requests are found by
+//! person, by code, by end of the code, and by the time at which their order is due.
 
 mod entry_orders;
 mod people_rollouts;
@@ -14,7 +14,7 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::{PhoneRequest, RequestId};
 use crate::store::users_role::{RequestOrigin, RequestState};
 
-/// A request as it is kept.
+/// The row of a request.
 #[derive(Clone, Serialize, Deserialize)]
 struct RequestRow {
     asked: RequestOrigin,

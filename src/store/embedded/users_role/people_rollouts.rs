@@ -52,7 +52,7 @@ impl PeopleRollouts for Embedded {
                 let head = Head { name, category, app, begun: tx.now, users, rows: 0, made: 0, registered: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::people_rollout(&of, id), &head, Some(ends))?;
-                // Counting drops those that have ended.
+                // Counting removes those that have ended.
                 tx.count_open(&keys::people_rollouts(&of))?;
                 tx.rank(&keys::people_rollouts(&of), ends.0, &id.0.to_string())?;
                 Ok(head.rollout(id))
@@ -73,7 +73,7 @@ impl PeopleRollouts for Embedded {
                 let key = keys::people_rollout(&of, id);
                 let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
                 for (number, row) in (from..).zip(rows) {
-                    // Those that are there already stay; behind a gap nothing is added.
+                    // Existing rows stay; behind a gap nothing is added.
                     if number == head.value.rows {
                         tx.put(&keys::people_row(&of, id, number), &row, head.ends)?;
                         head.value.rows += 1;
@@ -169,7 +169,7 @@ impl PeopleRollouts for Embedded {
     }
 }
 
-/// One more row of this roll-out has its phone.
+/// Counts one more row of this roll-out that has its phone.
 pub(super) fn count_registered(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId) -> Outcome<()> {
     let key = keys::people_rollout(domain, id);
     let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(()) };

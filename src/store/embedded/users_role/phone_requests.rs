@@ -12,7 +12,7 @@ use crate::store::embedded::{Embedded, keys};
 use crate::store::users_role::{KEEP_OVER, PutRequest, RequestOrigin, RequestState, ends};
 use crate::store::{PhoneRequests, Result};
 
-/// Members of an index without a row that are dropped along with one new one.
+/// Members of an index without a row that are removed together with a new one.
 const DROPPED: usize = 100;
 
 #[async_trait]
@@ -116,7 +116,7 @@ fn put(tx: &mut Tx<'_>, domain: &DomainName, request: &PhoneRequest, max_open: O
     let ends = Some(ends(request));
     tx.put(&key, &RequestRow { asked: RequestOrigin::of(request), now }, ends)?;
     tx.put(&keys::people_code(domain, request.code), &id, ends)?;
-    // The indexes say nothing of the end of a row; those that have none any more are dropped now and then.
+    // The indexes do not know when a row ends; members without a row are removed now and then.
     let index = keys::people_of(domain, &request.person);
     for member in tx.members_until(&index, (tx.now - KEEP_USED).0, DROPPED)? {
         if !tx.has(&keys::phone_request(domain, &member))? {

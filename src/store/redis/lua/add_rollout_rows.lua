@@ -1,4 +1,6 @@
--- KEYS rollout, rows  ARGV number of the first row, then the rows. Those that are there already stay.
+-- Adds rows to a roll-out. Existing rows stay; behind a gap nothing is added.
+-- KEYS rollout, rows
+-- ARGV number of the first row, then the rows
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local have = redis.call('LLEN', KEYS[2])
 for i = 2, #ARGV do

@@ -1,5 +1,8 @@
--- KEYS presence  ARGV device, "<conn> <node>", …; each device once. Answers for each the one before.
--- The one before is kept too, so that a repetition gives the same answer.
+-- Records where members are online, each device once. The previous connection is kept too, so that a repetition
+-- returns the same.
+-- KEYS presence
+-- ARGV for each: device, "<conn> <node>"
+-- Returns for each the previous connection.
 local devices = {}
 for i = 1, #ARGV, 2 do devices[#devices + 1] = ARGV[i] end
 local lines = redis.call('HMGET', KEYS[1], unpack(devices))

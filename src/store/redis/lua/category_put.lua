@@ -1,4 +1,6 @@
--- KEYS domain  ARGV id, field, JSON, '1' if it is to be made
+-- Creates or changes a category.
+-- KEYS domain
+-- ARGV id, field, JSON, '1' to create it
 local domain, id, field = KEYS[1], ARGV[1], ARGV[2]
 if redis.call('EXISTS', domain) == 0 then return 'unknown' end
 local old = category(domain, id)

@@ -1,8 +1,10 @@
--- KEYS device, code, window, open:short, open:rollout, mail, mailbox  ARGV device, port, code, how long a used code is kept
+-- Uses up a code for an analogue port and puts the notice into the mailbox.
+-- KEYS device, code, window, open:short, open:rollout, mail, mailbox
+-- ARGV device, port, code, how long a used code is kept
 local record = redis.call('HMGET', KEYS[2], 'about', 'by', 'port')
 if not record[1] or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if record[2] then
-  -- The same once more is a repetition after a time-out.
+  -- The same values are a repetition after a time-out.
   if record[2] == ARGV[1] and record[3] == ARGV[2] then return redis.call('EXISTS', KEYS[3]) end
   return 0
 end

@@ -1,15 +1,17 @@
--- In front of every script. Time is the server's; within a script it stands still.
+-- Functions for all scripts; this file is put in front of each.
+
+-- The time of the server, in milliseconds. It does not change within a script.
 local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- A TTL that can be set again: Redis rounds down to 0, which it then refuses.
+-- The TTL of a key as a value that can be set: Redis rounds down to 0, which it then refuses.
 local function left(key)
   return math.max(1, redis.call('PTTL', key))
 end
 
--- An index lives as long as its last member.
+-- Keeps an index as long as its last member.
 local function keep_until(key, ends, time)
   local rest = redis.call('PTTL', key)
   if rest < 0 or time + rest < ends then

@@ -1,2 +1,4 @@
--- KEYS device  ARGV sealed password that was answered with. Deleting a field works on a full server too.
+-- Confirms a tentative password. Deleting a field also works on a full server.
+-- KEYS device
+-- ARGV sealed password of the answer
 if redis.call('HGET', KEYS[1], 'password') == ARGV[1] then redis.call('HDEL', KEYS[1], 'tentative') end

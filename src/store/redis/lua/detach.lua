@@ -1,4 +1,6 @@
--- KEYS presence  ARGV device, "<conn> <node>", …
+-- Removes members whose connection has ended, unless another connection has replaced it.
+-- KEYS presence
+-- ARGV for each: device, "<conn> <node>"
 local devices, gone = {}, {}
 for i = 1, #ARGV, 2 do devices[#devices + 1] = ARGV[i] end
 local lines = redis.call('HMGET', KEYS[1], unpack(devices))

@@ -1,7 +1,9 @@
+-- Enters a device into a domain.
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
---      at the end, if another notice is still owed: its code, its mail, mailbox
--- ARGV device, id, category, way, password, admin, facts, entry, code, owed code, how long a used code is kept
--- Answers what has happened, id, time of entry, name, work.
+--      at the end, if another notice is still pending: its code, its mail, mailbox
+-- ARGV device, id, category, way, password, admin, facts, entry, code, code of the other pending notice, how long a
+--      used code is kept
+-- Returns outcome, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
 local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work')
 
@@ -12,7 +14,7 @@ if code ~= '' then
   local again = by == device and not record[3] and old[2] and old[3] == code and redis.call('EXISTS', KEYS[5]) == 1
   if not record[1] or (by and not again) then return {'closed', 0, 0, '', ''} end
 end
--- Another notice is owed than the caller knew of: it has to bring the keys of that one.
+-- Another notice is pending than the caller knew of: it has to repeat the call with the keys of that one.
 local pending = old[4] or ''
 if pending ~= code and pending ~= owed then return {'stale', 0, 0, '', ''} end
 
@@ -21,7 +23,8 @@ if pending ~= '' and pending ~= code then
   post(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], pending, device)
 end
 local id = old[1] or ARGV[2]
--- A full server refuses this one, or the one in `post`, before anything is changed; what comes after is then let through.
+-- A full server refuses this command, or the one in `post`, before anything is changed. It accepts the later ones of
+-- the same script.
 redis.call('HSET', KEYS[1], 'id', id, 'category', ARGV[3], 'way', ARGV[4], 'password', ARGV[5], 'facts', ARGV[7],
   'entered', time, 'entry', ARGV[8], 'tentative', '1')
 redis.call('ZADD', KEYS[3], id, device)

@@ -1,5 +1,7 @@
--- KEYS devices, open short, open roll-out, mailbox  ARGV how long a notice is kept from the use of its code
--- Returns their lengths, and the age of the oldest notice
+-- Counts what a domain has.
+-- KEYS devices, open short, open roll-out, mailbox
+-- ARGV how long a notice is kept from the use of its code
+-- Returns their lengths, and the age of the oldest notice.
 local time = now()
 local after = '(' .. time
 local first = redis.call('ZRANGEBYSCORE', KEYS[4], after, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

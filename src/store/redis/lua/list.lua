@@ -1,4 +1,6 @@
--- KEYS listing, spent, open of the credential, open of all  ARGV url, credential, ttl, hash, most, how long a code is spent
+-- Keeps a code at the directory.
+-- KEYS listing, spent, open codes of the credential, open codes of all
+-- ARGV url, credential, ttl, hash, limit, how long a code is spent
 local time = now()
 local record = redis.call('HMGET', KEYS[1], 'url', 'ends')
 -- The same sealed text once more is a repetition after a time-out: no two sealings are alike.

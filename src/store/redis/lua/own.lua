@@ -1,4 +1,6 @@
--- Makes a reservation last.  KEYS owner  ARGV domain
+-- Makes a reservation permanent.
+-- KEYS owner
+-- ARGV domain
 local owner = redis.call('GET', KEYS[1])
 if owner == ARGV[1] then
   redis.call('PERSIST', KEYS[1])

@@ -1,8 +1,9 @@
--- KEYS code, counter, codes
--- ARGV about, holder, kind, valid until, code, most, how long a used code is kept, how long a code can live
+-- Keeps a new code.
+-- KEYS code, open, codes
+-- ARGV about, holder, kind, valid until, code, limit, how long a used code is kept, how long a code is listed
 local record = redis.call('HMGET', KEYS[1], 'about', 'holder', 'by')
 if record[1] then
-  -- The same once more is a repetition after a time-out.
+  -- The same values are a repetition after a time-out.
   if record[1] == ARGV[1] and record[2] == ARGV[2] and not record[3] then return 'kept' end
   return 'exists'
 end
@@ -12,7 +13,7 @@ redis.call('HSET', KEYS[1], 'about', ARGV[1], 'holder', ARGV[2], 'kind', ARGV[3]
 redis.call('PEXPIREAT', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 redis.call('ZADD', KEYS[3], time, ARGV[5])
--- What has ended leaves both indexes. More than a few only come after a pause; the next code takes the next ones along.
+-- Removes ended codes from both indexes. There are many only after a pause; then the next calls remove the rest.
 local over = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', time, 'LIMIT', 0, 1000)
 if #over > 0 then
   redis.call('ZREM', KEYS[2], unpack(over))

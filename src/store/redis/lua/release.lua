@@ -1,4 +1,6 @@
--- KEYS mail, lease, …  ARGV node. Only deletes, so it works on a full server too.
+-- Gives taken notices back. Only deletes, so it also works on a full server.
+-- KEYS for each: mail, lease
+-- ARGV node
 for i = 1, #KEYS, 2 do
   local lessee = redis.call('GET', KEYS[i + 1])
   if not lessee or lessee == ARGV[1] then

@@ -1,4 +1,7 @@
--- KEYS session, sessions of the account  ARGV hash, about, account, idle, whole, most, prefix of sessions. Returns the time
+-- Begins a session in a browser.
+-- KEYS session, sessions of the account
+-- ARGV hash, about, account, idle, whole, limit, prefix of sessions
+-- Returns the time.
 local time = now()
 redis.call('HSET', KEYS[1], 'about', ARGV[2], 'account', ARGV[3], 'began', time, 'seen', time)
 redis.call('PEXPIRE', KEYS[1], math.min(ARGV[4], ARGV[5]))

@@ -1,4 +1,7 @@
--- KEYS sessions of the account  ARGV prefix of sessions. Returns hash, about, began, seen, ends of each
+-- Lists the sessions of an account.
+-- KEYS sessions of the account
+-- ARGV prefix of sessions
+-- Returns for each: hash, about, began, seen, ends.
 local found = {}
 local all = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now(), '+inf', 'WITHSCORES')
 for i = 1, #all, 2 do

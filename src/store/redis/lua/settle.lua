@@ -1,3 +1,5 @@
--- KEYS mailbox, then mail, lease, …  ARGV codes
+-- Removes delivered notices from the mailbox.
+-- KEYS mailbox, then for each: mail, lease
+-- ARGV codes
 for i = 2, #KEYS do redis.call('DEL', KEYS[i]) end
 redis.call('ZREM', KEYS[1], unpack(ARGV))

@@ -1,5 +1,7 @@
--- KEYS mail, lease, …  ARGV node, lease, then of each entry holder and lessee as they were looked at
--- Takes the entries that are still as they were when the caller decided that it may have them.
+-- Takes notices whose holder and lessee are still the same as when the caller decided that it may take them.
+-- KEYS for each: mail, lease
+-- ARGV node, lease, then for each: holder, lessee
+-- Returns for each whether it was taken.
 local taken = {}
 for i = 1, #KEYS / 2 do
   local mail, lease = KEYS[2 * i - 1], KEYS[2 * i]

@@ -1,4 +1,7 @@
--- KEYS keys  ARGV sealed key, age at which a new one is due, how long each is kept. Returns the keys with their age, newest first.
+-- Reads the keys of TLS session tickets, and keeps a new one if it is due.
+-- KEYS keys
+-- ARGV sealed key, age at which a new one is due, how long each is kept
+-- Returns for each key, newest first: sealed key, age.
 local time = now()
 local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if not newest[2] or time - newest[2] >= tonumber(ARGV[2]) then

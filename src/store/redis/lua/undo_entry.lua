@@ -1,5 +1,5 @@
--- Takes an entry back whose device turned out to belong to another domain; the code is open again.
--- KEYS device, pending, devices, code, window, open:short, open:rollout (the last four only with a code)
+-- Undoes an entry whose device belongs to another domain; its code is open again.
+-- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout
 -- ARGV device, entry, code
 local record = redis.call('HMGET', KEYS[1], 'entry', 'entry_code')
 if record[1] ~= ARGV[2] then return 0 end

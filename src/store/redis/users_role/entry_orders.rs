@@ -1,4 +1,4 @@
-//! Orders on Redis: they are in the record of their request, and in an index by the time at which they are due.
+//! Entry orders on Redis: part of the record of their request, and in an index by the time at which they are due.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::{FailedOrder, OrderCounts, Placed, RequestState, after};
 use crate::store::{EntryOrders, Result};
 
-static PLACE: LazyScript = script!("people_place");
-static TAKE: LazyScript = script!("people_take");
-static SETTLE: LazyScript = script!("people_settle");
-static REVIVE: LazyScript = script!("people_revive");
+static PLACE: LazyScript = script!("place_order");
+static TAKE: LazyScript = script!("take_orders");
+static SETTLE: LazyScript = script!("settle_order");
+static REVIVE: LazyScript = script!("retry_order");
 
 #[async_trait]
 impl EntryOrders for Redis {
@@ -41,9 +41,9 @@ impl EntryOrders for Redis {
             script.key(keys::people_phone(domain, phone)).key(keys::people_open_of(domain, &request.person));
             script.arg(id.as_str()).arg(code.expose()).arg(to_json(phone)).arg(to_json(&progress));
             script.arg(to_json(&EntryState::None)).arg(to_json(&EntryState::Waiting)).arg(to_json(&Progress::Ready));
-            let outcome: String = self.line.eval(&script).await?;
+            let outcome: String = self.client.eval(&script).await?;
             let before = outcome.strip_prefix("new");
-            // The phone is somebody else's now, or has another code of its user.
+            // The phone now belongs to another person, or uses another code of the same person.
             if let Some(before) = before.and_then(|id| RequestId::parse(id).ok())
                 && let Some((before, _)) = self.read_one(domain, &before).await?
             {
@@ -58,15 +58,15 @@ impl EntryOrders for Redis {
             let request = Box::new(request);
             Ok(if before.is_some() { Placed::New(request) } else { Placed::Again(Some(request)) })
         };
-        self.line.timed(place).await
+        self.client.timed(place).await
     }
 
     async fn take_orders(&self, domain: &DomainName, lease: Duration, limit: usize) -> Result<Vec<EntryOrder>> {
         let take = async {
             let mut script = TAKE.key(keys::people_orders(domain));
             script.arg(millis(lease)).arg(limit);
-            // A second run would find them taken already; they are due again when the lease is over.
-            let due: Vec<String> = self.line.eval(&script).await?;
+            // A second run does not find them, because they are taken; they are due again after the lease.
+            let due: Vec<String> = self.client.eval(&script).await?;
             let ids: Vec<RequestId> = due.iter().filter_map(|id| RequestId::parse(id).ok()).collect();
             let records = self.read_records(domain, &ids).await?;
             let orders: Vec<Option<EntryOrder>> = ids
@@ -77,11 +77,11 @@ impl EntryOrders for Redis {
             let gone: Vec<&str> =
                 ids.iter().zip(&orders).filter(|(_, order)| order.is_none()).map(|(id, _)| id.as_str()).collect();
             if !gone.is_empty() {
-                let _ = self.line.ask::<u64>(cmd("ZREM").arg(keys::people_orders(domain)).arg(&gone)).await;
+                let _ = self.client.ask::<u64>(cmd("ZREM").arg(keys::people_orders(domain)).arg(&gone)).await;
             }
             Ok(orders.into_iter().flatten().collect())
         };
-        self.line.timed(take).await
+        self.client.timed(take).await
     }
 
     async fn settle_order(&self, order: &EntryOrder, attempt: &Attempt, why: &str) -> Result<Option<PhoneRequest>> {
@@ -96,10 +96,10 @@ impl EntryOrders for Redis {
         script.arg(id.as_str()).arg(outcome).arg(after(attempt).map(|entry| to_json(&entry)).unwrap_or_default());
         script.arg(why).arg(millis(wait));
         let settle = async {
-            let there: bool = self.line.eval(&script).await?;
+            let there: bool = self.client.eval(&script).await?;
             Ok(if there { self.read_one(domain, id).await?.map(|(request, _)| request) } else { None })
         };
-        self.line.timed(settle).await
+        self.client.timed(settle).await
     }
 
     async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
@@ -107,7 +107,7 @@ impl EntryOrders for Redis {
             let mut range = cmd("ZRANGE");
             let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
             range.arg(keys::people_failed(domain)).arg(from).arg(last).arg("REV").arg("WITHSCORES");
-            let found: Vec<(String, u64)> = self.line.ask(&range).await?;
+            let found: Vec<(String, u64)> = self.client.ask(&range).await?;
             let found: Vec<(RequestId, UnixMillis)> =
                 found.into_iter().filter_map(|(id, at)| Some((RequestId::parse(&id).ok()?, UnixMillis(at)))).collect();
             let ids: Vec<RequestId> = found.iter().map(|(id, _)| id.clone()).collect();
@@ -119,20 +119,20 @@ impl EntryOrders for Redis {
                 })
                 .collect())
         };
-        self.line.timed(read).await
+        self.client.timed(read).await
     }
 
     async fn retry_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let mut script = REVIVE.key(keys::phone_request(domain, id));
         script.key(keys::people_orders(domain)).key(keys::people_failed(domain));
         script.arg(id.as_str()).arg(to_json(&EntryState::Waiting));
-        self.line.timed(self.line.eval_once(&script)).await
+        self.client.timed(self.client.eval_once(&script)).await
     }
 
     async fn order_counts(&self, domain: &DomainName) -> Result<OrderCounts> {
         let mut count = pipe();
         count.zcard(keys::people_orders(domain)).zcard(keys::people_failed(domain));
-        let (waiting, failed) = self.line.timed(self.line.ask_all(&count)).await?;
+        let (waiting, failed) = self.client.timed(self.client.ask_all(&count)).await?;
         Ok(OrderCounts { waiting, failed })
     }
 }

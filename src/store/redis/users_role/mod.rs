@@ -1,5 +1,5 @@
-//! The Users role on Redis. A phone request is a hash, which contains its entry order too. Requests are found by person, by
-//! code, by end of the code, and by the time at which their order is due.
+//! The Users role on Redis. A phone request is a hash, which contains its entry order too. Requests are found by
+//! person, by code, by end of the code, and by the time at which their order is due.
 
 mod entry_orders;
 mod people_rollouts;
@@ -24,7 +24,7 @@ type Fields =
 
 impl Redis {
     pub(super) async fn request_id(&self, domain: &DomainName, code: Code) -> Result<Option<RequestId>> {
-        let id: Option<String> = self.line.ask(cmd("GET").arg(keys::people_code(domain, code))).await?;
+        let id: Option<String> = self.client.ask(cmd("GET").arg(keys::people_code(domain, code))).await?;
         Ok(id.and_then(|id| RequestId::parse(&id).ok()))
     }
 
@@ -45,7 +45,7 @@ impl Redis {
             .collect())
     }
 
-    /// The same as they are kept.
+    /// The same, as the parts of their records.
     pub(super) async fn read_records(
         &self,
         domain: &DomainName,
@@ -58,7 +58,7 @@ impl Redis {
         for id in ids {
             read.cmd("HMGET").arg(keys::phone_request(domain, id)).arg(&FIELDS);
         }
-        let records: Vec<Fields> = self.line.ask_all(&read).await?;
+        let records: Vec<Fields> = self.client.ask_all(&read).await?;
         records.into_iter().map(|fields| record(domain, fields)).collect()
     }
 }

@@ -14,11 +14,9 @@ use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::RowRecord;
 use crate::store::{PeopleRollouts, Result};
 
-static BEGIN: LazyScript = script!("people_begin");
-
+static BEGIN: LazyScript = script!("begin_people_rollout");
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
-
-static SET_ROW: LazyScript = script!("people_row");
+static SET_ROW: LazyScript = script!("set_row_request");
 
 /// Rows that are sent in one script.
 const TOGETHER: usize = 500;
@@ -33,7 +31,7 @@ impl PeopleRollouts for Redis {
         app: &str,
         users: u64,
     ) -> Result<UsersRoleRollout> {
-        self.line.timed(self.begin_people(domain, name, category, app, users)).await
+        self.client.timed(self.begin_people(domain, name, category, app, users)).await
     }
 
     async fn add_people_rollout_rows(
@@ -49,8 +47,8 @@ impl PeopleRollouts for Redis {
             for person in people {
                 script.arg(to_json(&RowRecord::of(person)));
             }
-            // Each step has the deadline, not the whole.
-            if !self.line.timed(self.line.eval::<bool>(&script)).await? {
+            // The deadline is for each step, not for all.
+            if !self.client.timed(self.client.eval::<bool>(&script)).await? {
                 return Ok(false);
             }
         }
@@ -68,11 +66,11 @@ impl PeopleRollouts for Redis {
         let mut script = SET_ROW.key(keys::people_rollout(domain, id));
         script.key(keys::people_rows(domain, id)).arg(number).arg(before.map_or("", RequestId::as_str));
         script.arg(request.as_str());
-        self.line.timed(self.line.eval(&script)).await
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
-        self.line.timed(self.read_people_rollouts(domain)).await
+        self.client.timed(self.read_people_rollouts(domain)).await
     }
 
     async fn people_rollout_rows(
@@ -82,7 +80,7 @@ impl PeopleRollouts for Redis {
         from: u64,
         limit: usize,
     ) -> Result<Option<Vec<Row>>> {
-        self.line.timed(self.read_people_rollout_rows(domain, id, from, limit)).await
+        self.client.timed(self.read_people_rollout_rows(domain, id, from, limit)).await
     }
 
     async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
@@ -90,7 +88,7 @@ impl PeopleRollouts for Redis {
         pipeline.cmd("DEL").arg(keys::people_rollout(domain, id));
         pipeline.cmd("UNLINK").arg(keys::people_rows(domain, id)).ignore();
         pipeline.zrem(keys::people_rollouts(domain), id.0).ignore();
-        let (removed,): (bool,) = self.line.timed(self.line.ask_all(&pipeline)).await?;
+        let (removed,): (bool,) = self.client.timed(self.client.ask_all(&pipeline)).await?;
         Ok(removed)
     }
 }
@@ -104,17 +102,17 @@ impl Redis {
         app: &str,
         users: u64,
     ) -> Result<UsersRoleRollout> {
-        let id = RolloutId(self.line.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
+        let id = RolloutId(self.client.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
         let mut script = BEGIN.key(keys::people_rollout(domain, id));
         script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
         script.arg(millis(KEEP_USED));
-        let begun = UnixMillis(self.line.eval(&script).await?);
+        let begun = UnixMillis(self.client.eval(&script).await?);
         let (name, category, app) = (name.into(), category.into(), app.into());
         Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
     }
 
     async fn read_people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
-        let ids: Vec<u64> = self.line.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
+        let ids: Vec<u64> = self.client.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -123,7 +121,7 @@ impl Redis {
             let id = RolloutId(*id);
             pipeline.hgetall(keys::people_rollout(domain, id)).llen(keys::people_rows(domain, id));
         }
-        let mut answers = self.line.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
+        let mut answers = self.client.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
         let mut all = Vec::with_capacity(ids.len());
         for id in ids.into_iter().map(RolloutId) {
             let place = keys::people_rollout(domain, id);
@@ -162,7 +160,7 @@ impl Redis {
         pipeline.exists(keys::people_rollout(domain, id));
         let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
         pipeline.cmd("LRANGE").arg(keys::people_rows(domain, id)).arg(from).arg(last);
-        let (there, rows): (bool, Vec<Vec<u8>>) = self.line.ask_all(&pipeline).await?;
+        let (there, rows): (bool, Vec<Vec<u8>>) = self.client.ask_all(&pipeline).await?;
         if !there {
             return Ok(None);
         }

@@ -11,9 +11,8 @@ use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::{KEEP_OVER, PutRequest, RequestOrigin, ends};
 use crate::store::{PhoneRequests, Result};
 
-static PUT: LazyScript = script!("people_put");
-
-static ADVANCE: LazyScript = script!("people_advance");
+static PUT: LazyScript = script!("put_requests");
+static ADVANCE: LazyScript = script!("advance_request");
 
 /// Requests that are written in one script.
 const TOGETHER: usize = 250;
@@ -22,33 +21,33 @@ const TOGETHER: usize = 250;
 impl PhoneRequests for Redis {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
         for some in new.chunks(TOGETHER) {
-            self.line.timed(self.put_some(domain, some, None)).await?;
+            self.client.timed(self.put_some(domain, some, None)).await?;
         }
         Ok(())
     }
 
     async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {
-        self.line.timed(self.put_some(&new.domain, std::slice::from_ref(new), Some(max_open))).await
+        self.client.timed(self.put_some(&new.domain, std::slice::from_ref(new), Some(max_open))).await
     }
 
     async fn phone_request(&self, domain: &DomainName, id: &RequestId) -> Result<Option<PhoneRequest>> {
-        let read = self.line.timed(self.read_requests(domain, std::slice::from_ref(id))).await?;
+        let read = self.client.timed(self.read_requests(domain, std::slice::from_ref(id))).await?;
         Ok(read.into_iter().flatten().next().map(|(request, _)| request))
     }
 
     async fn requests_of(&self, domain: &DomainName, person: &PersonId) -> Result<Vec<PhoneRequest>> {
-        self.line
+        self.client
             .timed(async {
                 let index = keys::people_of(domain, person);
                 let range = cmd("ZRANGE").arg(&index).arg(0).arg(-1).arg("REV").take();
-                let members: Vec<String> = self.line.ask(&range).await?;
+                let members: Vec<String> = self.client.ask(&range).await?;
                 let ids: Vec<RequestId> = members.iter().filter_map(|id| RequestId::parse(id).ok()).collect();
                 let records = self.read_requests(domain, &ids).await?;
                 let gone: Vec<&str> =
                     ids.iter().zip(&records).filter(|(_, r)| r.is_none()).map(|(id, _)| id.as_str()).collect();
                 if !gone.is_empty() {
-                    // They are not listed whether or not this works.
-                    let _ = self.line.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
+                    // If this fails, they are not listed either.
+                    let _ = self.client.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
                 }
                 Ok(records.into_iter().flatten().map(|(request, _)| request).collect())
             })
@@ -56,7 +55,7 @@ impl PhoneRequests for Redis {
     }
 
     async fn request_with_code(&self, domain: &DomainName, code: Code) -> Result<Option<PhoneRequest>> {
-        match self.line.timed(self.request_id(domain, code)).await? {
+        match self.client.timed(self.request_id(domain, code)).await? {
             Some(id) => self.phone_request(domain, &id).await,
             None => Ok(None),
         }
@@ -71,7 +70,7 @@ impl PhoneRequests for Redis {
         let mut range = cmd("ZRANGE");
         range.arg(keys::people_open(domain)).arg(from.0).arg("+inf").arg("BYSCORE");
         range.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
-        let found: Vec<(String, u64)> = self.line.timed(self.line.ask(&range)).await?;
+        let found: Vec<(String, u64)> = self.client.timed(self.client.ask(&range)).await?;
         Ok(found.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?))).collect())
     }
 
@@ -84,11 +83,11 @@ impl PhoneRequests for Redis {
         script.key(keys::people_open(domain)).key(keys::people_open_of(domain, &request.person));
         script.arg(to_json(&from)).arg(to_json(&to)).arg(request.code.expose());
         script.arg(if over { millis(keep).to_string() } else { String::new() });
-        self.line.timed(self.line.eval_once(&script)).await
+        self.client.timed(self.client.eval_once(&script)).await
     }
 
     async fn forget_request(&self, request: &PhoneRequest) -> Result<bool> {
-        self.line.timed(self.forget(request)).await
+        self.client.timed(self.forget(request)).await
     }
 }
 
@@ -103,7 +102,7 @@ impl Redis {
             script.arg(request.id.as_str()).arg(request.code.expose()).arg(to_json(&RequestOrigin::of(request)));
             script.arg(request.asked.0).arg(request.valid_until.0).arg(ends(request).0);
         }
-        let outcome: String = self.line.eval(&script).await?;
+        let outcome: String = self.client.eval(&script).await?;
         Ok(if outcome == "many" { PutRequest::TooMany } else { PutRequest::Kept })
     }
 
@@ -117,7 +116,7 @@ impl Redis {
         pipeline.zrem(keys::people_open_of(domain, &request.person), request.code.expose()).ignore();
         pipeline.zrem(keys::people_orders(domain), id).ignore();
         pipeline.zrem(keys::people_failed(domain), id).ignore();
-        let (removed,): (bool,) = self.line.ask_all(&pipeline).await?;
+        let (removed,): (bool,) = self.client.ask_all(&pipeline).await?;
         if let Some(phone) = &request.phone {
             self.delete_if(&keys::people_phone(domain, phone), id).await?;
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::core::policy::backoff::{Backoff, Spread};
 use crate::core::session::exchange::event::Lock;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 
 /// TTL of a lock that is not renewed (`docs/protocol/pbx.md` section 4, step 1).
 const TTL: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ struct HeldLock {
 
 /// See the module.
 pub(super) struct LockManager {
-    store: Arc<dyn Store>,
+    locks: Arc<dyn Locks>,
     /// Prefix of the lock names.
     prefix: Box<str>,
     /// Identifies this process as holder.
@@ -50,18 +50,18 @@ pub(super) struct LockManager {
 }
 
 impl LockManager {
-    pub(super) fn new(store: Arc<dyn Store>, prefix: Box<str>) -> Self {
+    pub(super) fn new(locks: Arc<dyn Locks>, prefix: Box<str>) -> Self {
         // Unbounded, but holds at most two events per lock, and locks are bounded by the orders under way.
         let (events, received) = mpsc::unbounded_channel();
         let holder = random::guid().into();
-        Self { store, prefix, holder, holdings: BTreeMap::new(), last: 0, events, received }
+        Self { locks, prefix, holder, holdings: BTreeMap::new(), last: 0, events, received }
     }
 
     pub(super) fn acquire(&mut self, lock: Lock) {
         self.last += 1;
         let (end, ended) = oneshot::channel();
         let holding = LockTask {
-            store: Arc::clone(&self.store),
+            locks: Arc::clone(&self.locks),
             name: match &lock {
                 Lock::Slot => format!("{}/slot", self.prefix),
                 Lock::User(user) => format!("{}/user/{user}", self.prefix),
@@ -97,7 +97,7 @@ impl LockManager {
 
 /// The task of one lock.
 struct LockTask {
-    store: Arc<dyn Store>,
+    locks: Arc<dyn Locks>,
     name: String,
     holder: String,
     number: u64,
@@ -112,13 +112,13 @@ impl LockTask {
             _ = ended => {}
         }
         // If this fails, the lock expires.
-        let _ = self.store.unlock(&self.name, &self.holder).await;
+        let _ = self.locks.unlock(&self.name, &self.holder).await;
     }
 
     /// Acquires and renews; returns when the lock is lost.
     async fn keep(&self) {
         let mut refusals = 0_u32;
-        while !matches!(self.store.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
+        while !matches!(self.locks.lock(&self.name, &self.holder, TTL).await, Ok(true)) {
             refusals = refusals.saturating_add(1);
             sleep(RETRY_PAUSES.wait(refusals, random::below(u64::MAX))).await;
         }
@@ -128,7 +128,7 @@ impl LockTask {
         loop {
             sleep(RENEW).await;
             let asked = Instant::now();
-            match self.store.lock(&self.name, &self.holder, TTL).await {
+            match self.locks.lock(&self.name, &self.holder, TTL).await {
                 Ok(true) => sure_until = asked + TTL,
                 // The store is unavailable, but the lock has not expired yet.
                 Err(_) if Instant::now() + RENEW < sure_until => {}

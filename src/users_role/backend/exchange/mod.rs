@@ -62,7 +62,7 @@ impl ExchangeBackend {
         let handles: Arc<[Arc<ExchangeHandle>]> =
             handles.into_iter().map(|settings| Arc::new(ExchangeHandle::new(settings))).collect();
         for handle in handles.iter() {
-            handle.start(store, shutdown);
+            handle.start(Arc::clone(store) as _, shutdown);
         }
         let served =
             handles.iter().map(|handle| ServedDomain { handle: Arc::clone(handle), index: UserIndex::default() });

@@ -22,7 +22,7 @@ use crate::core::session::exchange::dial_backoff::DialBackoff;
 use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
 use crate::lifecycle::Shutdown;
 use crate::random;
-use crate::store::Store;
+use crate::store::Locks;
 use crate::users_role::backend::UserRemoval;
 use crate::users_role::backend::exchange::commands::{Command, ConnectionCommand};
 use crate::users_role::backend::exchange::handle::{ExchangeHandle, new_client};
@@ -73,10 +73,10 @@ struct Task {
 
 impl ExchangeHandle {
     /// Runs the task until the process stops. A panic loses the mirror and the connection; both are rebuilt.
-    pub(super) fn start(self: &Arc<Self>, store: &Arc<dyn Store>, shutdown: &Shutdown) {
-        let (handle, store, shutdown) = (Arc::clone(self), Arc::clone(store), shutdown.clone());
+    pub(super) fn start(self: &Arc<Self>, locks: Arc<dyn Locks>, shutdown: &Shutdown) {
+        let (handle, shutdown) = (Arc::clone(self), shutdown.clone());
         tokio::spawn(async move {
-            while let Err(error) = tokio::spawn(run(Arc::clone(&handle), Arc::clone(&store), shutdown.clone())).await {
+            while let Err(error) = tokio::spawn(run(Arc::clone(&handle), Arc::clone(&locks), shutdown.clone())).await {
                 if shutdown.is_draining() || !error.is_panic() {
                     return;
                 }
@@ -89,12 +89,12 @@ impl ExchangeHandle {
 }
 
 /// Runs until the process stops.
-async fn run(handle: Arc<ExchangeHandle>, store: Arc<dyn Store>, shutdown: Shutdown) {
+async fn run(handle: Arc<ExchangeHandle>, locks: Arc<dyn Locks>, shutdown: Shutdown) {
     let prefix = format!("pbx/{}/{}", handle.settings.domain, handle.settings.pbx);
     let link = if handle.settings.dial.is_some() { LinkState::Pausing(Instant::now()) } else { LinkState::None };
     let mut task = Task {
         handle: Arc::clone(&handle),
-        locks: LockManager::new(store, prefix.into()),
+        locks: LockManager::new(locks, prefix.into()),
         backoff: DialBackoff::default(),
         link,
         waiting: BTreeMap::new(),

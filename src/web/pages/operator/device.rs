@@ -81,7 +81,7 @@ async fn show(desk: OperatorContext, at: web::Path<At>) -> Answer<HttpResponse> 
         way: wording::way(page, device.way),
         ports,
         steps: story.steps.iter().rev().map(step).collect(),
-        standstill: story.standstill.map(|still| (wording::standstill(page, &still), still.text)),
+        standstill: story.standstill.map(|still| (wording::blocked_reason(page, &still), still.text)),
         work: Outcome::of(&device).iter().map(|outcome| Done::of(page, outcome)).collect(),
         preview: lines(page, preview),
         device,

@@ -30,7 +30,7 @@ pub(super) fn step(page: &Page, event: &TimelineEvent) -> (&'static str, String)
         TimelineEvent::Updated(builds) => ("event.updated", &**builds),
         TimelineEvent::UpdateFailed(why) => ("event.update_failed", &**why),
         TimelineEvent::Configured(kind) => ("event.configured", &**kind),
-        TimelineEvent::ConfigFailed(why) => ("event.config_failed", &**why),
+        TimelineEvent::ConfigFailed(why) => ("event.config_failed", why.as_str()),
         TimelineEvent::CleanedUp => ("event.cleaned_up", ""),
         TimelineEvent::Port(port) => ("event.port", &**port),
         TimelineEvent::NoticeReady => ("event.notice_ready", ""),
@@ -41,7 +41,7 @@ pub(super) fn step(page: &Page, event: &TimelineEvent) -> (&'static str, String)
 }
 
 /// Why something stands still: what it means for people. The sentence of the service says more, in English.
-pub(super) fn standstill(page: &Page, still: &BlockedReason) -> &'static str {
+pub(super) fn blocked_reason(page: &Page, still: &BlockedReason) -> &'static str {
     use crate::core::policy::blocked_reason::Reason;
     page.t(match still.reason {
         Reason::CodeNotUsed => "still.code_not_used",

@@ -18,14 +18,14 @@ use crate::core::model::device::Device;
 use crate::core::model::ids::mac_digits;
 
 /// What is put into values.
-pub(super) struct Places<'a> {
+pub(super) struct Placeholders<'a> {
     hardware: String,
     product: &'a str,
     /// The port, if the line is about one.
     pub(super) port: Option<&'a str>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Placeholders<'a> {
     pub(super) fn of(device: &'a Device) -> Self {
         Self { hardware: hyphenated(device.key.as_str()), product: &device.facts.product, port: None }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::schema::{Field, How, OptionLine, Type, Verb};
 use super::{Configuration, certificates, lines};
 use crate::core::model::device::Device;
-use crate::core::policy::jobs::config::placeholders::Places;
+use crate::core::policy::jobs::config::placeholders::Placeholders;
 use crate::core::protocol::script::{Command, Setting};
 use crate::core::protocol::sysclient::admin::ConfigItem;
 
@@ -21,16 +21,18 @@ impl Configuration {
 
     fn commands(&self, device: &Device) -> Vec<Command> {
         let schema = self.kind.schema();
-        let mut places = Places::of(device);
+        let mut placeholders = Placeholders::of(device);
         let block = || schema.fields().find_map(|field| self.values.get(field.name)?.as_str()).unwrap_or_default();
         let mut commands = Vec::new();
         match schema.how {
-            How::Table => schema.lines.iter().for_each(|line| self.line(line, line.module, &places, &mut commands)),
+            How::Table => {
+                schema.lines.iter().for_each(|line| self.line(line, line.module, &placeholders, &mut commands));
+            }
             How::EachPort => {
                 let ports = block();
                 for port in ports.split(',') {
-                    places.port = Some(port);
-                    schema.lines.iter().for_each(|line| self.line(line, port, &places, &mut commands));
+                    placeholders.port = Some(port);
+                    schema.lines.iter().for_each(|line| self.line(line, port, &placeholders, &mut commands));
                 }
             }
             How::Certificates => commands = certificates::commands(block()),
@@ -40,14 +42,14 @@ impl Configuration {
     }
 
     /// One line of the table, and what does not fit into it.
-    fn line(&self, line: &OptionLine, module: &str, places: &Places, commands: &mut Vec<Command>) {
+    fn line(&self, line: &OptionLine, module: &str, placeholders: &Placeholders, commands: &mut Vec<Command>) {
         let part = line.part.map(Setting::flag);
         let start = || -> Vec<Setting> { part.iter().cloned().collect() };
         let (mut options, mut length) = (start(), 0);
         let mut removed = Vec::new();
         let mut written = Vec::new();
         for field in line.fields.iter().filter(|field| !field.option.is_empty()) {
-            let Some(setting) = self.setting(field, places) else {
+            let Some(setting) = self.setting(field, placeholders) else {
                 // A flag in a line of others may have been set by them; only a job that names it takes it away.
                 if !matches!(field.kind, Type::Flag) || self.values.contains_key(field.name) {
                     removed.push(Command::ConfigRem { module: module.into(), option: field.option.into() });
@@ -80,30 +82,30 @@ impl Configuration {
     }
 
     /// The option, if the parameter says that it is to be set.
-    fn setting(&self, field: &Field, places: &Places) -> Option<Setting> {
+    fn setting(&self, field: &Field, placeholders: &Placeholders) -> Option<Setting> {
         match self.values.get(field.name)? {
             Value::Bool(set) => set.then(|| Setting::flag(field.option)),
-            Value::String(text) => Some(Setting::new(field.option, &filled(field, text, places))),
+            Value::String(text) => Some(Setting::new(field.option, &filled(field, text, placeholders))),
             value => Some(Setting::new(field.option, &value.to_string())),
         }
     }
 
     /// The item for a device with `other` (`docs/protocol/sysclient.md` 3.6), placeholders filled in.
     pub fn item(&self, device: &Device) -> ConfigItem {
-        let places = Places::of(device);
+        let placeholders = Placeholders::of(device);
         let mut values = self.values.clone();
         for field in self.kind.schema().fields().filter(|field| field.per_device) {
             if let Some(Value::String(text)) = values.get_mut(field.name) {
-                *text = filled(field, text, &places);
+                *text = filled(field, text, &placeholders);
             }
         }
         ConfigItem { kind: self.kind.name().into(), values, removed: false }
     }
 }
 
-fn filled(field: &Field, text: &str, places: &Places) -> String {
+fn filled(field: &Field, text: &str, placeholders: &Placeholders) -> String {
     match field.kind {
-        Type::Text(max) if field.per_device => places.fill(text, max),
+        Type::Text(max) if field.per_device => placeholders.fill(text, max),
         _ => text.to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use super::{Action, Ask, CallTag, MAX_OPEN, MAX_PENDING, UsersClient};
 use crate::core::model::device::Category;
 use crate::core::model::ids::{CategoryId, Code, DeviceKey};
 use crate::core::model::time::Tick;
+use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::protocol::json::{Object, Value};
 
 /// What the service has answered.
@@ -43,9 +44,9 @@ pub enum AskError {
     /// More asks or open codes than [`MAX_PENDING`] or [`MAX_OPEN`].
     #[error("too many asks or open codes")]
     TooMany,
-    /// The service's own words.
+    /// The service has refused.
     #[error("{0}")]
-    Refused(Box<str>),
+    Refused(Refusal),
     /// The answer lacks something.
     #[error("answer cannot be understood")]
     Malformed,
@@ -167,7 +168,7 @@ impl UsersClient {
             return;
         }
         let answer = match message.str("error").filter(|error| !error.is_empty()) {
-            Some(error) => Err(AskError::Refused(error.into())),
+            Some(error) => Err(AskError::Refused(Refusal::read(error))),
             None => match &asked.ask {
                 Ask::Categories { .. } => {
                     read_categories(message, &mut asked.parts);
@@ -224,11 +225,11 @@ impl UsersClient {
                 Ok(Answer::Provisioned(Some(device))) if own && was_open => {
                     self.used(code, device.clone(), port.map(Into::into), true, actions);
                 }
-                Err(AskError::Refused(error)) if &**error == "not found" => {
+                Err(AskError::Refused(Refusal::Api(ApiError::NotFound))) => {
                     self.open.remove(&code);
                     actions.extend(was_open.then_some(Action::Expired(code)));
                 }
-                // Such as "too many requests" or "internal error": asked again with the next batch.
+                // Such as too many requests, or an error of the service: asked again with the next batch.
                 Err(_) if own => self.resume.push_back(code),
                 _ => {}
             }

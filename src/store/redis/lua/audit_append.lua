@@ -1,4 +1,6 @@
--- KEYS deeds  ARGV mark and deed, how long it is kept, most
+-- Appends an entry to a list of the audit log.
+-- KEYS list
+-- ARGV mark and action, how long it is kept, limit
 local time = now()
 redis.call('ZADD', KEYS[1], 'NX', time, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time - ARGV[2])

@@ -1,14 +1,11 @@
-//! Domains, categories, jobs and build lists as operators change them.
+//! Domains and their categories.
 
 use provbroker::core::model::device::{Category, Device, Domain};
-use provbroker::core::model::ids::{CategoryId, DomainName, JobId, Secret};
-use provbroker::core::policy::jobs::builds::{Build, BuildList};
-use provbroker::core::policy::jobs::config::{Configuration, Kind};
-use provbroker::core::policy::jobs::{Hours, JobSpec, Task, Update};
+use provbroker::core::model::ids::{CategoryId, DomainName, Secret};
 use provbroker::store::{Deleted, DomainChange, EntryRight, NewDomain, PutCategory, Store};
-use serde_json::json;
 
 use crate::fixture::*;
+use crate::jobs::{builds, config_job};
 
 pub fn new_domain(name: &str) -> NewDomain {
     NewDomain {
@@ -20,31 +17,61 @@ pub fn new_domain(name: &str) -> NewDomain {
     }
 }
 
-pub fn config_job(category: Option<CategoryId>, value: &str) -> JobSpec {
-    let values = [("server".to_owned(), json!(value)), ("port".to_owned(), json!(123))].into_iter().collect();
-    JobSpec { category, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
+fn domain_with(name: &str, categories: &[(&str, bool)]) -> NewDomain {
+    NewDomain {
+        name: provbroker::core::model::ids::DomainName::parse(name).unwrap(),
+        password: Secret::new("app-password"),
+        admin_password: Secret::default(),
+        auto_token: Secret::new("token"),
+        categories: categories.iter().map(|(name, provisioning)| ((*name).into(), *provisioning)).collect(),
+    }
 }
 
-fn builds(firmware: &str) -> BuildList {
-    let build = Build { firmware: Some(firmware.into()), ..Build::default() };
-    BuildList { base_url: "https://files.example.org/".into(), products: [("IP112".into(), build)].into() }
-}
-
-async fn created(store: &dyn Store) -> Domain {
+pub async fn created(store: &dyn Store) -> Domain {
     store.create_domain(&new_domain("example.com")).await.unwrap().unwrap()
 }
 
-async fn read(store: &dyn Store) -> Domain {
+pub async fn read(store: &dyn Store) -> Domain {
     let read = store.domain(&domain()).await.unwrap().unwrap();
     assert!(store.domains().await.unwrap().contains(&read));
     read
 }
 
-fn kept(put: PutCategory) -> Category {
+pub fn kept(put: PutCategory) -> Category {
     match put {
         PutCategory::Kept(category) => category,
         refused => panic!("not kept: {refused:?}"),
     }
+}
+
+pub async fn domains_are_made_once(f: impl Fixture) {
+    let store = &**f.store();
+    let first = domain_with("example.com", &[("Phones", true), ("Labs: a/b", false)]);
+    let other = domain_with("other.example", &[("Phones", true)]);
+    // Several nodes at once.
+    let (one, two) = tokio::join!(store.ensure_domain(&first), store.ensure_domain(&first));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one, two);
+    assert_eq!((one.password.expose(), one.admin_password.is_empty()), ("app-password", true));
+    assert_eq!(one.auto_token, Secret::new("token"));
+    assert!(one.category("Phones").unwrap().provisioning && !one.category("Labs: a/b").unwrap().provisioning);
+    let another = store.ensure_domain(&other).await.unwrap();
+    assert_ne!(another.id, one.id);
+    let ids = |domain: &provbroker::core::model::device::Domain| -> Vec<CategoryId> {
+        domain.categories.iter().map(|category| category.id).collect()
+    };
+    assert!(ids(&one).iter().all(|id| !ids(&another).contains(id)), "a number of one domain means nothing in another");
+    // What is there stays; what is missing is added.
+    let more = NewDomain {
+        password: Secret::new("changed"),
+        ..domain_with("example.com", &[("Phones", false), ("Gateways", true)])
+    };
+    let grown = store.ensure_domain(&more).await.unwrap();
+    assert_eq!((grown.id, &grown.password), (one.id, &one.password));
+    assert!(grown.category("Phones").unwrap().provisioning);
+    assert_eq!(grown.categories.len(), 3);
+    assert!(grown.categories.is_sorted_by_key(|category| category.id.0));
+    assert_eq!(store.domains().await.unwrap(), [grown, another]);
 }
 
 pub async fn a_domain_is_made_changed_and_deleted(f: impl Fixture) {
@@ -177,29 +204,6 @@ pub async fn categories_are_changed_and_deleted(f: impl Fixture) {
     assert_eq!(store.delete_category(&other_domain(), made.id).await.unwrap(), Deleted::Unknown);
 }
 
-pub async fn jobs_are_kept_in_order(f: impl Fixture) {
-    let store = &**f.store();
-    let phones = created(store).await.categories[0].id;
-    let hours = Hours { allow: vec![22, 23, 0], utc_offset: -90 };
-    let update = Task::Update(Update { builds: builds("136012").into(), hours });
-    let mut made = Vec::new();
-    for number in 0..12 {
-        made.push(store.add_job(&domain(), &config_job(None, &format!("{number}"))).await.unwrap().unwrap());
-    }
-    made.push(store.add_job(&domain(), &JobSpec { category: Some(phones), task: update }).await.unwrap().unwrap());
-    assert!(made.is_sorted_by(|one, next| one.id < next.id && one.created <= next.created));
-    assert!(made[0].created.seconds() > 1_700_000_000);
-    assert_eq!(store.jobs(&domain()).await.unwrap(), made);
-    assert!(store.remove_job(&domain(), made[3].id).await.unwrap());
-    assert!(!store.remove_job(&domain(), made[3].id).await.unwrap());
-    assert!(!store.remove_job(&other_domain(), made[4].id).await.unwrap());
-    made.remove(3);
-    assert_eq!(store.jobs(&domain()).await.unwrap(), made);
-    assert!(store.jobs(&other_domain()).await.unwrap().is_empty());
-    assert!(store.add_job(&other_domain(), &config_job(None, "x")).await.unwrap().is_none());
-    assert!(!store.remove_job(&domain(), JobId(999)).await.unwrap());
-}
-
 pub async fn the_revision_changes_with_every_change(f: impl Fixture) {
     let store = &**f.store();
     let mut seen = vec![created(store).await.revision];
@@ -228,15 +232,4 @@ pub async fn the_revision_changes_with_every_change(f: impl Fixture) {
     store.set_builds(&domain(), &builds("1")).await.unwrap();
     store.ensure_domain(&more).await.unwrap();
     assert_eq!(read(store).await.revision, before);
-}
-
-pub async fn a_build_list_is_kept(f: impl Fixture) {
-    let store = &**f.store();
-    assert!(!store.set_builds(&domain(), &builds("1")).await.unwrap());
-    created(store).await;
-    assert!(store.builds(&domain()).await.unwrap().is_none());
-    for list in [builds("136012"), builds("141103")] {
-        assert!(store.set_builds(&domain(), &list).await.unwrap());
-        assert_eq!(store.builds(&domain()).await.unwrap(), Some(list));
-    }
 }

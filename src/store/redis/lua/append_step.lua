@@ -1,8 +1,10 @@
--- KEYS timeline, …  ARGV event, most steps, how long they are kept. A step is "<time> <event>".
+-- Appends a step, "<time> <event>", to timelines.
+-- KEYS timelines
+-- ARGV event, limit of steps, how long they are kept
 local time = now()
 for _, key in ipairs(KEYS) do
   local last = redis.call('LINDEX', key, -1)
-  -- What happens again and again must not push out what happened before.
+  -- A repeated event must not displace earlier ones.
   if last and last:match('^%d+ (.*)$') == ARGV[1] then
     redis.call('LSET', key, -1, time .. ' ' .. ARGV[1])
   else

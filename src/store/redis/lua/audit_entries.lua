@@ -1,4 +1,7 @@
--- KEYS deeds  ARGV time to go on from ('' from the newest), mark there, limit, how long they are kept. Returns deed, time, …
+-- Reads a page of the audit log, newest first.
+-- KEYS list
+-- ARGV time to continue from ('' from the newest), mark there, limit, how long entries are kept
+-- Returns for each: mark and action, time.
 local oldest = '(' .. string.format('%.0f', now() - ARGV[4])
 if ARGV[1] == '' then
   return redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', oldest, 'WITHSCORES', 'LIMIT', 0, ARGV[3])

@@ -1,4 +1,6 @@
--- KEYS record, orders, failed  ARGV id, 'done', 'again' or 'never', entry, why, how long until it is due again
+-- Records the result of an attempt at an order.
+-- KEYS record, orders, failed
+-- ARGV id, 'done', 'again' or 'never', state of the entry, why, how long until it is due again
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,4 +1,6 @@
--- KEYS roll-out, rows  ARGV number, id of the request before ('' if there is none), id of the new one
+-- Sets the request of a row of a roll-out, if it has not changed since.
+-- KEYS rollout, rows
+-- ARGV number, id of the request before ('': none), id of the new one
 local text = redis.call('LINDEX', KEYS[2], ARGV[1])
 if not text then return 0 end
 local row = cjson.decode(text)

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What happened over many rounds.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Totals {
     pub kills: u64,
     /// Kills that took the store along.
     pub store_kills: u64,
@@ -59,7 +59,7 @@ pub struct Lane {
     devices: u64,
     /// Codes whose notice this broker has delivered.
     delivered: BTreeSet<String>,
-    tally: Tally,
+    tally: Totals,
 }
 
 impl Lane {
@@ -71,7 +71,7 @@ impl Lane {
             broker,
             devices: number << 24,
             delivered: BTreeSet::new(),
-            tally: Tally::default(),
+            tally: Totals::default(),
         }
     }
 
@@ -156,7 +156,7 @@ impl Lane {
     }
 
     /// In the end every notice is settled: Users takes and acknowledges all that still comes.
-    pub async fn finish(self) -> Tally {
+    pub async fn finish(self) -> Totals {
         let mut users = Users::login(self.broker.addr).await.unwrap();
         let mut rest = Learned::default();
         let all_settled = async { while settled(&self.broker).await < self.delivered.len() as u64 {} };

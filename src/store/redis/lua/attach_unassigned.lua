@@ -1,4 +1,6 @@
--- KEYS stranger, strangers, ends, presence  ARGV device, "<conn> <node>", how long it is kept
+-- Records where an unassigned device is online, and prolongs its record.
+-- KEYS record, devices, ends, presence
+-- ARGV device, "<conn> <node>", how long it is kept
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local time = now()
 local ends = time + ARGV[3]

@@ -1,10 +1,12 @@
--- KEYS record, index of the user, open, orders, roll-out, request of the phone, open codes of the user  ARGV id, code, phone, progress,
--- entry while nothing is entered, entry while the order waits, progress of a phone that is ready
--- Returns 'unknown', 'same', 'changed', or 'new' and behind it the request that had the phone before.
+-- Records the phone of a request, and places the entry order if there is none yet.
+-- KEYS record, requests of the person, open, orders, rollout, request of the phone, open codes of the person
+-- ARGV id, code, phone, progress, state of the entry without an order, state while the order waits, progress of a
+--      phone that is ready
+-- Returns 'unknown', 'same', 'changed', or 'new' followed by the request that had the phone before.
 local before = redis.call('HMGET', KEYS[1], 'entry', 'progress', 'phone')
 if not before[1] then return 'unknown' end
 local again = before[1] ~= ARGV[5]
--- Who is told again may have been told more before; nothing is more than ready.
+-- A repeated notice may be older than the progress that is stored. Ready is the last progress.
 local progress = (again and ARGV[4] ~= ARGV[7]) and before[2] or ARGV[4]
 redis.call('HSET', KEYS[1], 'phone', ARGV[3], 'progress', progress)
 if again then

@@ -1,5 +1,7 @@
--- KEYS stranger, strangers, ends, presence  ARGV device, number if it has none yet (0: has one), facts, how long it is kept
--- Answers 0 if it turns out to need a number.
+-- Records or refreshes an unassigned device.
+-- KEYS record, devices, ends, presence
+-- ARGV device, number for a new record (0: expects an existing one), facts, how long it is kept
+-- Returns 0 if it needs a number.
 local time = now()
 local ends = time + ARGV[4]
 local id = redis.call('HGET', KEYS[1], 'id') or ARGV[2]
@@ -8,7 +10,7 @@ redis.call('HSET', KEYS[1], 'id', id, 'facts', ARGV[3], 'seen', time)
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], id, ARGV[1])
 redis.call('ZADD', KEYS[3], ends, ARGV[1])
--- What has ended is invisible already; this keeps the indexes from growing.
+-- Ended records are invisible already; this keeps the indexes from growing.
 for _, over in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', time, 'LIMIT', 0, 100)) do
   redis.call('ZREM', KEYS[2], over)
   redis.call('ZREM', KEYS[3], over)

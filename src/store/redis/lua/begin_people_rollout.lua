@@ -1,4 +1,7 @@
--- KEYS roll-out, roll-outs  ARGV id, name, category, app, users, how long it is kept
+-- Begins a roll-out of the Users role.
+-- KEYS rollout, rollouts
+-- ARGV id, name, category, app, users, how long it is kept
+-- Returns the time.
 local time = now()
 redis.call('HSET', KEYS[1], 'name', ARGV[2], 'category', ARGV[3], 'app', ARGV[4], 'users', ARGV[5], 'begun', time)
 redis.call('PEXPIREAT', KEYS[1], time + ARGV[6])

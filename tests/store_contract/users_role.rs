@@ -1,4 +1,4 @@
-//! Requests for phones and the orders that follow from them.
+//! The Users role: phone requests, the entry orders that follow from them, roll-outs, turns.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn id(number: u64) -> RequestId {
     RequestId::new(bytes)
 }
 
-async fn wish(store: &dyn Store, number: u64, name: &str, rollout: Option<RolloutId>) -> PhoneRequest {
+async fn phone_request(store: &dyn Store, number: u64, name: &str, rollout: Option<RolloutId>) -> PhoneRequest {
     let now = store.now().await.unwrap();
     let person = person(name);
     PhoneRequest {
@@ -52,7 +52,7 @@ async fn wish(store: &dyn Store, number: u64, name: &str, rollout: Option<Rollou
 }
 
 async fn ask(store: &dyn Store, number: u64, name: &str) -> PhoneRequest {
-    let request = wish(store, number, name, None).await;
+    let request = phone_request(store, number, name, None).await;
     store.put_requests(&domain(), std::slice::from_ref(&request)).await.unwrap();
     request
 }
@@ -247,7 +247,7 @@ pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
     assert!(store.add_people_rollout_rows(&domain(), rollout.id, 0, &people).await.unwrap());
     assert!(!store.add_people_rollout_rows(&domain(), RolloutId(99), 0, &people).await.unwrap());
     for number in 1..=4 {
-        let request = wish(store, number, "anna", Some(rollout.id)).await;
+        let request = phone_request(store, number, "anna", Some(rollout.id)).await;
         store.put_requests(&domain(), &[request]).await.unwrap();
     }
     let give = async |row, before: Option<u64>, new| {
@@ -335,19 +335,19 @@ pub async fn a_phone_has_one_request(f: impl Fixture) {
 
 pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
     let store = &**f.store();
-    let mut wishes = Vec::new();
+    let mut requests = Vec::new();
     for number in 1..=40 {
-        wishes.push(wish(store, number, "anna", None).await);
+        requests.push(phone_request(store, number, "anna", None).await);
     }
     let put = async |wish: &PhoneRequest| store.put_request(wish, 10).await.unwrap();
-    let all = futures_util::future::join_all(wishes.iter().map(&put)).await;
-    let (kept, refused): (Vec<_>, Vec<_>) = wishes.iter().zip(all).partition(|(_, put)| *put == PutRequest::Kept);
-    let found = store.requests_of(&domain(), &wishes[0].person).await.unwrap();
+    let all = futures_util::future::join_all(requests.iter().map(&put)).await;
+    let (kept, refused): (Vec<_>, Vec<_>) = requests.iter().zip(all).partition(|(_, put)| *put == PutRequest::Kept);
+    let found = store.requests_of(&domain(), &requests[0].person).await.unwrap();
     assert!(found.len() == 10 && found.iter().all(|request| kept.iter().any(|(wish, _)| wish.id == request.id)));
     assert_eq!((kept.len(), refused.len()), (10, 30));
     assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 99).await.unwrap().len(), 10);
     assert_eq!(put(kept[0].0).await, PutRequest::Kept, "repeated");
-    assert_eq!(put(&wish(store, 50, "otto", None).await).await, PutRequest::Kept, "somebody else");
+    assert_eq!(put(&phone_request(store, 50, "otto", None).await).await, PutRequest::Kept, "somebody else");
     assert_eq!(store.request_with_code(&domain(), refused[0].0.code).await.unwrap(), None);
 
     // Whatever ends one makes room for one.
@@ -364,11 +364,11 @@ pub async fn a_person_has_only_so_many_open_codes(f: impl Fixture) {
     assert!(store.forget_request(kept[2].0).await.unwrap());
     room_for_one("forgotten").await;
     // Those of a roll-out count, and are kept in any case.
-    store.put_requests(&domain(), &[wish(store, 60, "anna", Some(RolloutId(1))).await]).await.unwrap();
+    store.put_requests(&domain(), &[phone_request(store, 60, "anna", Some(RolloutId(1))).await]).await.unwrap();
     assert!(store.advance_request(kept[3].0, Progress::Waiting, Progress::Cancelled).await.unwrap());
-    assert_eq!(put(&wish(store, 61, "anna", None).await).await, PutRequest::TooMany);
+    assert_eq!(put(&phone_request(store, 61, "anna", None).await).await, PutRequest::TooMany);
     f.advance(VALID).await;
-    assert_eq!(put(&wish(store, 62, "anna", None).await).await, PutRequest::Kept, "their time is over");
+    assert_eq!(put(&phone_request(store, 62, "anna", None).await).await, PutRequest::Kept, "their time is over");
 }
 
 async fn survive(mut f: impl Fixture) {

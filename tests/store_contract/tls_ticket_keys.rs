@@ -1,4 +1,4 @@
-//! Keys of session tickets.
+//! Keys of TLS session tickets.
 
 use std::sync::Arc;
 use std::time::Duration;

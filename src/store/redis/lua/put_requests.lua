@@ -1,6 +1,8 @@
--- KEYS open, then record, code, index of the user and open codes of the user, of each  ARGV progress, entry, how many of these a user
--- may have ('' for any number), then id, code, about, asked, end of the validity and end, of each
--- Returns 'kept', or 'many' at the first one that may not be.
+-- Keeps new phone requests.
+-- KEYS open, then for each: record, code, requests of the person, open codes of the person
+-- ARGV progress, state of the entry, limit of open codes of a person ('': none), then for each: id, code, about,
+--      time, end of the validity, end of the record
+-- Returns 'kept', or 'many' at the first request over the limit.
 local time = now()
 for i = 1, (#KEYS - 1) / 4 do
   local record, code, index, own = KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i], KEYS[4 * i + 1]
@@ -12,7 +14,7 @@ for i = 1, (#KEYS - 1) / 4 do
     redis.call('HSET', record, 'about', ARGV[a + 3], 'progress', ARGV[1], 'entry', ARGV[2])
     redis.call('PEXPIREAT', record, ends)
     redis.call('SET', code, ARGV[a + 1], 'PXAT', ends)
-    -- That of a user with a phone stays for good.
+    -- The index of a person with a phone has no end.
     local stays = redis.call('PTTL', index) == -1
     redis.call('ZADD', index, ARGV[a + 4], ARGV[a + 1])
     if not stays then keep_until(index, ends, time) end
