@@ -1,13 +1,13 @@
 //! One registration through the core and the actors, to be counted in instructions: `make bench`.
 //!
-//! Real are the node with its actors, the embedded store in a file, the WebSocket and the sessions; the sockets are pipes in
-//! memory, and one thread does everything, so that two runs count nearly the same. What stands in front (accepting, HTTP) is
-//! not counted, and the device is: it makes the same digests.
+//! The node with its actors, the embedded store in a file, the WebSocket and the sessions are real; the sockets are
+//! pipes in memory, and one thread does everything, so that two runs count nearly the same. Accepting and HTTP are
+//! not counted; the device is, it computes the same digests.
 //!
-//! `registration N` registers N times and prints nothing that is timed. The number of instructions of one registration is
-//! the difference between two runs, divided by the difference between their numbers (`benches/count.py`).
+//! `registration N` registers N times and prints no times. The cost of one registration is the difference between two
+//! runs, divided by the difference of their numbers (`benches/count.py`).
 
-// A benchmark ends at the first thing that is not as it should be.
+// A benchmark fails at the first unexpected result.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,14 +30,14 @@ use provbroker::metrics::Peer;
 use provbroker::node::Node;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-/// That of the program.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const DEVICES: usize = 10;
 const QUERY: &str = "domain=example.com&token=token&category=phones";
 
-/// Bytes that a pipe holds; more than any message here.
+/// Size of a pipe in bytes; more than any message here.
 const PIPE: usize = 4096;
 
 struct Device {
@@ -64,27 +64,28 @@ impl Device {
         Self { identify, password: Secret::default() }
     }
 
-    /// Becomes a member and goes again.
+    /// Becomes a member and disconnects.
     async fn register(&mut self, node: &Arc<Node>) {
         let (mut pipe, far) = duplex(PIPE);
-        let place = node.connections().admit(Peer::Device).expect("a place");
+        let admitted = node.connections().admit(Peer::Device).expect("a place");
         let bounds = node.devices().bounds;
         let line = ConnectionHandle::new(bounds.longest);
         let source = SourceKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let phone = DeviceActor::new(Arc::clone(node.devices()), place.conn, source, Query::read(QUERY), line.clone());
-        let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, place));
+        let phone =
+            DeviceActor::new(Arc::clone(node.devices()), admitted.conn, source, Query::read(QUERY), line.clone());
+        let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, admitted));
         self.identify.digest = None;
-        self.say(&mut pipe).await;
+        self.send(&mut pipe).await;
         loop {
-            match decode_from_server(&hear(&mut pipe).await.into()).unwrap() {
+            match decode_from_server(&receive(&mut pipe).await.into()).unwrap() {
                 FromServer::Password(password) => self.password = password,
                 FromServer::Challenge(challenge) => {
                     let Facts { product, version, .. } = &self.identify.facts;
                     let id = self.identify.id.as_str();
                     self.identify.digest = Some(device_digest(id, product, version, &challenge, &self.password).into());
-                    self.say(&mut pipe).await;
+                    self.send(&mut pipe).await;
                 }
-                // The last message: it entered by automatic provisioning, so it is always handed one.
+                // The last message: after automatic provisioning one is always sent.
                 FromServer::AdminPassword { .. } => break,
                 other => panic!("{other:?}"),
             }
@@ -94,7 +95,7 @@ impl Device {
     }
 
     /// Sends its identify in one frame with a mask of zeros.
-    async fn say(&self, pipe: &mut DuplexStream) {
+    async fn send(&self, pipe: &mut DuplexStream) {
         let message = FromDevice::Identify(Box::new(self.identify.clone())).encode();
         let mut frame = vec![0x82, 0xfe];
         frame.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
@@ -104,7 +105,7 @@ impl Device {
     }
 }
 
-async fn hear(pipe: &mut DuplexStream) -> Vec<u8> {
+async fn receive(pipe: &mut DuplexStream) -> Vec<u8> {
     let mut head = [0; 2];
     pipe.read_exact(&mut head).await.unwrap();
     assert_eq!(head[0], 0x82, "a binary message in one frame");
@@ -124,7 +125,7 @@ fn config(folder: &std::path::Path) -> Config {
     (config.server.listen, config.server.ops_listen) = (free, free);
     config.server.workers = 1;
     config.store.url = format!("embedded:{}", folder.join("store.redb").display()).parse().unwrap();
-    // Instruments make everything slow.
+    // Instrumentation slows everything down.
     config.store.deadline = std::time::Duration::from_secs(30);
     config.domains = vec![Domain {
         name: DomainName::parse("example.com").unwrap(),
@@ -137,14 +138,14 @@ fn config(folder: &std::path::Path) -> Config {
 }
 
 fn main() {
-    // The runner of benchmarks adds words of its own.
-    let times: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100);
+    // The benchmark runner adds arguments of its own.
+    let times: usize = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(100);
     let folder = tempfile::tempdir().unwrap();
     actix_rt::System::new().block_on(async {
         let broker = Broker::start(config(folder.path()), Shutdown::new()).await.unwrap();
         let mut devices: Vec<_> = (0..DEVICES).map(Device::new).collect();
         for device in &mut devices {
-            // It enters, and proves for the first time that it has got its password.
+            // The first registration enters and proves the new password.
             device.register(broker.node()).await;
             device.register(broker.node()).await;
         }

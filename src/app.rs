@@ -147,7 +147,7 @@ impl Broker {
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
-        let inbound = exchange_backend.as_ref().map(|backend| backend.switchboard());
+        let inbound = exchange_backend.as_ref().map(|backend| backend.inbound_registry());
         let users_role = crate::app::users_role::start(&config, &node, exchange_backend)?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), users_role.as_ref(), device_pages.as_ref()).await?;

@@ -1,5 +1,5 @@
-//! The client of a PBX against a simulated one, in virtual time: the test cases of `docs/protocol/pbx.md` section 7,
-//! each by its number.
+//! The client of an exchange against a simulated one, in virtual time: the test cases of `docs/protocol/pbx.md`
+//! section 7, each by its number.
 
 // The exemption in clippy.toml covers functions marked as tests, not their helpers.
 #![allow(clippy::unwrap_used)]

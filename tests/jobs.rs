@@ -1,7 +1,7 @@
 //! Every kind of configuration against golden files: `tests/golden/jobs/KIND-CASE.json` has the parameters, the `.txt`
 //! next to it the lines, byte for byte. `GOLDEN=write` writes the lines of new or changed parameters.
 //!
-//! The simulated device also runs the lines and must end up with the values of the job. Further tests cover the
+//! The lines are also run by the simulated device, which must end up with the values of the job. Also tests the
 //! commands of the program that print lines or check lists.
 
 // Helper functions may fail like tests; clippy only excuses functions marked as tests.
@@ -86,11 +86,11 @@ fn cases() -> Vec<Case> {
     files.iter().map(case).collect()
 }
 
-/// Runs lines one by one as if received through the tunnel, and ends as the worker does.
+/// Runs lines one by one as the tunnel would deliver them, and ends like the worker does.
 fn run(settings: &mut Settings, lines: &[String], unknown_allowed: bool) {
     for line in lines.iter().map(String::as_str).chain(["config write", "config activate"]) {
         assert!(line.len() < 2000 && !line.contains(['\r', '\n']), "{line}");
-        // The encoding for the tunnel loses nothing.
+        // Encoding for the tunnel loses nothing.
         let path = script::encode::command_path(line);
         let arrived = script::encode::line_of_path(&path).unwrap();
         let actions = settings.run(&script::parse(&arrived), Now::default());
@@ -105,8 +105,9 @@ fn expected(field: &Field, value: &Value, port: &str) -> String {
     if !field.per_device {
         return text.to_owned();
     }
-    let places = [("#m", "00-90-33-41-a0-b1"), ("#h", "IP112-41-a0-b1"), ("#t", "IP112"), ("#p", port), ("##", "#")];
-    places.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value))
+    let placeholders =
+        [("#m", "00-90-33-41-a0-b1"), ("#h", "IP112-41-a0-b1"), ("#t", "IP112"), ("#p", port), ("##", "#")];
+    placeholders.iter().fold(text.to_owned(), |text, (placeholder, value)| text.replace(placeholder, value))
 }
 
 fn assert_kept(case: &Case, settings: &Settings) {
@@ -185,7 +186,7 @@ fn certificates_arrive_in_pieces() {
     run(&mut settings, &case.configuration.lines(&device()), false);
     let piece = |name: &str| settings.variable(&format!("X509/TRUSTED-{name}")).map(|hex| hex.expose().len() / 2);
     assert_eq!(settings.active().value("X509", "/trusted").map(Secret::expose), Some("2"));
-    // A DER sequence contains its length.
+    // A DER sequence starts with its length.
     let announced = |name: &str| {
         let hex = settings.variable(&format!("X509/TRUSTED-{name}")).unwrap().expose();
         assert!(hex.starts_with("3082"));
@@ -195,7 +196,7 @@ fn certificates_arrive_in_pieces() {
     assert_eq!((piece("2-1"), piece("2-2"), piece("2-3")), (Some(900), Some(announced("2-1") - 900), None));
 }
 
-/// The cases with every parameter.
+/// The cases that set every parameter.
 static FULL: LazyLock<Vec<Case>> =
     LazyLock::new(|| cases().into_iter().filter(|case| case.name.ends_with("-full")).collect());
 

@@ -1,7 +1,7 @@
-//! How fast a roll-out is, through HTTP and on the embedded store.
+//! Measures a roll-out through HTTP on the embedded store.
 //!
-//! Ignored by default, because it wants the machine for itself:
-//! `cargo test --release --test rollout -- --ignored --nocapture`. What is asserted is that it is whole; the time is printed.
+//! Ignored by default, because it needs the machine for itself: `cargo test --release --test rollout -- --ignored
+//! --nocapture`. It asserts completeness; the time is printed.
 
 // The helpers of a test are tests: clippy excuses only the functions that are marked.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

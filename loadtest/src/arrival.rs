@@ -1,23 +1,23 @@
-//! When devices arrive: an open-loop schedule, fixed before the run, that does not wait for the server.
+//! Arrival times of devices: an open-loop schedule, fixed before the run, independent of the server.
 //!
-//! Pure: times are microseconds since the start of the run, and the randomness is a seed.
+//! Pure: times are microseconds since the start of the run; random numbers come from a seed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How arrivals are spread over time. Rates are arrivals per second.
+/// Distribution of arrivals over time. Rates are arrivals per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Arrival {
     /// `at-once`: all at the start.
     AtOnce,
-    /// `constant:RATE`: at equal distances.
+    /// `constant:RATE`: at equal intervals.
     Constant(f64),
-    /// `poisson:RATE`: independent of each other.
+    /// `poisson:RATE`: independently of each other.
     Poisson(f64),
-    /// `ramp:FROM-TO:SECONDS`: the rate grows evenly, and stays at the end.
+    /// `ramp:FROM-TO:SECONDS`: the rate grows linearly, then stays constant.
     Ramp {
         /// Rate at the start.
         from: f64,
@@ -29,13 +29,13 @@ pub enum Arrival {
 }
 
 impl Arrival {
-    /// The times of so many arrivals in microseconds, in order.
+    /// The sorted times of this many arrivals in microseconds.
     pub fn schedule(self, arrivals: usize, seed: u64) -> Vec<u64> {
         let mut random = Random(seed);
         let mut sum = 0.0;
         (0..arrivals)
             .map(|number| {
-                // Far below what a float holds exactly.
+                // Exact: far below 2^53.
                 #[allow(clippy::cast_precision_loss)]
                 let number = number as f64;
                 micros(match self {
@@ -52,7 +52,7 @@ impl Arrival {
     }
 }
 
-/// When the arrival with this number is due: so many have come by then.
+/// Time of the arrival with this number: the integral of the rate reaches it.
 fn ramp(number: f64, from: f64, to: f64, seconds: f64) -> f64 {
     let grown = f64::midpoint(from, to) * seconds;
     if number >= grown {
@@ -65,13 +65,13 @@ fn ramp(number: f64, from: f64, to: f64, seconds: f64) -> f64 {
     ((from * from + 2.0 * slope * number).max(0.0).sqrt() - from) / slope
 }
 
-// A schedule is neither negative nor longer than centuries.
+// A time is neither negative nor longer than centuries.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn micros(seconds: f64) -> u64 {
     (seconds * 1e6) as u64
 }
 
-/// Steele's split-mix generator: enough for the distances of arrivals, and the same on every machine.
+/// `SplitMix64`: good enough for intervals between arrivals, and the same on every machine.
 struct Random(u64);
 
 impl Random {
@@ -85,7 +85,7 @@ impl Random {
 
     /// Exponentially distributed with mean 1.
     fn exponential(&mut self) -> f64 {
-        // The upper 53 bits are what a float holds; never 0.
+        // Uses the 53 bits that a float holds; never 0.
         #[allow(clippy::cast_precision_loss)]
         let uniform = ((self.next() >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
         -uniform.ln()
@@ -156,7 +156,7 @@ mod tests {
         assert!(times.is_sorted());
         let last = *times.last().unwrap();
         assert!((19_400_000..20_600_000).contains(&last), "{last}");
-        // In an exponential distribution a fraction of 1/e of the distances is longer than the mean.
+        // In an exponential distribution a fraction of 1/e of the intervals is longer than the mean.
         let long = times.windows(2).filter(|pair| pair[1] - pair[0] > 1000).count();
         assert!((7000..7700).contains(&long), "{long}");
         assert_eq!(times, schedule("poisson:1000", 20_000), "the same seed, another schedule");
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_ramp_grows_and_then_stays() {
-        // 100 to 300 a second over 10 s: 2000 arrivals, a quarter of the growth after 750 of them … and 300 a second later.
+        // 100 to 300 a second over 10 s: 2000 arrivals, 750 of them in the first half; then 300 a second.
         let times = schedule("ramp:100-300:10", 2301);
         assert_eq!(times[0], 0);
         assert_eq!(times[750], 5_000_000);

@@ -1,8 +1,8 @@
-//! One simulated device on one connection after another, as a state machine: bytes in, bytes out.
+//! A simulated device over successive connections, as a state machine: bytes in, bytes out.
 //!
-//! It opens no socket and knows no time. It identifies, enters, answers challenges and pings, and holds what it is given
-//! against what it knows. What it does not have is everything that a registration does not need: update scripts, a tunnel, a
-//! display (`provbroker::sim::phone` has them).
+//! It opens no socket and reads no clock. It identifies, enters, answers challenges and pings, and checks what it is
+//! sent. It lacks everything that a registration does not need: update scripts, a tunnel, a display
+//! (`provbroker::sim::phone` has them).
 
 use std::fmt;
 
@@ -18,16 +18,16 @@ use crate::ws::{self, BINARY, CLOSE, PING, PONG};
 #[cfg(test)]
 mod tests;
 
-/// What the server is.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// A broker.
     Broker,
-    /// The floor server, which sends back what it gets.
+    /// The floor server, which echoes.
     Floor,
 }
 
-/// An attempt that has come to nothing, or a member whose connection is gone.
+/// Failure of an attempt, or end of a member's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Failure {
     /// The connection could not be made.
@@ -38,7 +38,7 @@ pub enum Failure {
     Closed(u16),
     /// The connection ended without a close frame.
     Ended,
-    /// The server has said something that is wrong, whatever the load.
+    /// The server has violated the protocol, whatever the load.
     Wrong(&'static str),
 }
 
@@ -54,12 +54,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What some bytes have meant.
+/// Result of received bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
-    /// Nothing that counts.
+pub enum ReadOutcome {
+    /// No change.
     Nothing,
-    /// The device is registered now.
+    /// The device has become registered.
     Registered,
 }
 
@@ -73,35 +73,35 @@ enum State {
     Registered,
 }
 
-/// A device. It outlives its connections.
+/// A simulated device. It outlives its connections.
 pub struct Device {
     id: HardwareId,
     state: State,
     code: Option<Code>,
     password: Option<Secret>,
-    /// What it has been handed so far.
+    /// The administrative password received so far.
     admin_password: Option<Secret>,
-    /// The beginning of what is not yet there as a whole.
+    /// Buffer of an incomplete message.
     begun: Vec<u8>,
 }
 
-/// What all devices of a group share.
-pub struct Kit {
-    /// What they talk to.
+/// Properties shared by all devices of a group.
+pub struct DeviceProfile {
+    /// The kind of server they connect to.
     pub peer: Peer,
-    /// The administrative password of the domain, where it is known: proof of being in the right domain.
+    /// The administrative password of the domain, if known: receiving it proves that the domain is right.
     pub admin_password: Option<Secret>,
     facts: Facts,
 }
 
-impl Kit {
-    /// Devices of one model.
+impl DeviceProfile {
+    /// A profile.
     pub fn new(peer: Peer, admin_password: Option<Secret>) -> Self {
         Self { peer, admin_password, facts: facts() }
     }
 }
 
-/// What a phone of a usual model says of itself.
+/// The facts of a common phone model.
 pub fn facts() -> Facts {
     let text = |text: &str| -> Box<str> { text.into() };
     Facts {
@@ -118,7 +118,7 @@ pub fn facts() -> Facts {
 }
 
 impl Device {
-    /// A device that has never been connected; with a code it enters by it, else by the query of its path.
+    /// A device that has never connected; it enters with the code, else by the query of its path.
     pub fn new(id: HardwareId, code: Option<Code>) -> Self {
         Self { id, state: State::Upgrading, code, password: None, admin_password: None, begun: Vec::new() }
     }
@@ -128,7 +128,7 @@ impl Device {
         &self.id
     }
 
-    /// The code that it has entered by, once it has.
+    /// The code that it has entered with, once it has.
     pub fn code_of_entry(&self) -> Option<Code> {
         self.code.filter(|_| self.password.is_some())
     }
@@ -138,39 +138,51 @@ impl Device {
         self.state == State::Registered
     }
 
-    /// A new connection: the upgrade has been asked for.
+    /// A new connection: the upgrade has been sent.
     pub fn connected(&mut self) {
         self.state = State::Upgrading;
         self.begun = Vec::new();
     }
 
-    /// Takes bytes from the server and appends what is to be sent.
-    pub fn hear(&mut self, kit: &Kit, bytes: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
+    /// Handles received bytes and appends bytes to send.
+    pub fn receive(
+        &mut self,
+        profile: &DeviceProfile,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<ReadOutcome, Failure> {
         if self.begun.is_empty() {
-            return self.hear_whole(kit, bytes, out);
+            return self.receive_messages(profile, bytes, out);
         }
         let mut begun = std::mem::take(&mut self.begun);
         begun.extend_from_slice(bytes);
-        self.hear_whole(kit, &begun, out)
+        self.receive_messages(profile, &begun, out)
     }
 
-    fn hear_whole(&mut self, kit: &Kit, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
-        let mut heard = Heard::Nothing;
+    fn receive_messages(
+        &mut self,
+        profile: &DeviceProfile,
+        mut bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<ReadOutcome, Failure> {
+        let mut outcome = ReadOutcome::Nothing;
         if self.state == State::Upgrading {
             match ws::upgrade_answer(bytes).map_err(|()| Failure::Wrong("no answer to the upgrade"))? {
                 Some((101, length)) => bytes = &bytes[length..],
                 Some((status, _)) => return Err(Failure::Status(status)),
                 None => {
                     self.begun = bytes.to_vec();
-                    return Ok(heard);
+                    return Ok(outcome);
                 }
             }
-            self.identify(kit, None, out);
+            self.identify(profile, None, out);
         }
         while let Some((opcode, payload, rest)) = ws::take_frame(bytes) {
             bytes = rest;
             match opcode {
-                BINARY if self.message(kit, payload, out)? == Heard::Registered => heard = Heard::Registered,
+                BINARY if self.message(profile, payload, out)? == ReadOutcome::Registered => {
+                    outcome = ReadOutcome::Registered;
+                }
                 PING => ws::put_frame(out, PONG, payload),
                 CLOSE => {
                     return Err(Failure::Closed(payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))));
@@ -181,12 +193,12 @@ impl Device {
         if !bytes.is_empty() {
             self.begun = bytes.to_vec();
         }
-        Ok(heard)
+        Ok(outcome)
     }
 
-    fn message(&mut self, kit: &Kit, payload: &[u8], out: &mut Vec<u8>) -> Result<Heard, Failure> {
-        if kit.peer == Peer::Floor {
-            return Ok(self.echoed(kit, out));
+    fn message(&mut self, profile: &DeviceProfile, payload: &[u8], out: &mut Vec<u8>) -> Result<ReadOutcome, Failure> {
+        if profile.peer == Peer::Floor {
+            return Ok(self.echoed(profile, out));
         }
         match decode_from_server(&Bytes::copy_from_slice(payload)) {
             Ok(FromServer::Password(password)) => {
@@ -194,59 +206,59 @@ impl Device {
                     return Err(Failure::Wrong("a new password for a device that has one"));
                 }
                 self.password = Some(password);
-                // Where the domain hands out an administrative password, it follows.
-                let done = self.code.is_some() && kit.admin_password.is_none();
-                Ok(if done { self.registered() } else { Heard::Nothing })
+                // If the domain has an administrative password, it follows.
+                let done = self.code.is_some() && profile.admin_password.is_none();
+                Ok(if done { self.registered() } else { ReadOutcome::Nothing })
             }
             Ok(FromServer::Challenge(challenge)) => {
                 let Some(password) = &self.password else {
                     return Err(Failure::Wrong("challenged without ever having entered"));
                 };
-                let Facts { product, version, .. } = &kit.facts;
+                let Facts { product, version, .. } = &profile.facts;
                 let digest = device_digest(self.id.as_str(), product, version, &challenge, password);
-                self.identify(kit, Some(digest.into()), out);
-                // Nothing that this device could wait for is sure to follow.
-                let done = self.code.is_some() && kit.admin_password.is_none();
-                Ok(if done { self.registered() } else { Heard::Nothing })
+                self.identify(profile, Some(digest.into()), out);
+                // No further message is certain to follow.
+                let done = self.code.is_some() && profile.admin_password.is_none();
+                Ok(if done { self.registered() } else { ReadOutcome::Nothing })
             }
             Ok(FromServer::AdminPassword { seed, pwd }) => {
                 let Some(password) = &self.password else {
                     return Err(Failure::Wrong("an administrative password without a device password"));
                 };
                 let plain = open_admin_password(&seed, password, &pwd);
-                // By automatic provisioning each device has one of its own, by a code that of the domain.
-                let expected = if self.code.is_some() { &kit.admin_password } else { &self.admin_password };
+                // By automatic provisioning each device gets its own, by a code that of the domain.
+                let expected = if self.code.is_some() { &profile.admin_password } else { &self.admin_password };
                 if plain.is_none() || expected.as_ref().is_some_and(|expected| plain.as_ref() != Some(expected)) {
                     return Err(Failure::Wrong("another administrative password: another domain"));
                 }
                 self.admin_password = plain;
                 Ok(self.registered())
             }
-            Ok(_) => Ok(Heard::Nothing),
+            Ok(_) => Ok(ReadOutcome::Nothing),
             Err(_) => Err(Failure::Wrong("a message that cannot be read")),
         }
     }
 
-    fn registered(&mut self) -> Heard {
+    fn registered(&mut self) -> ReadOutcome {
         let before = std::mem::replace(&mut self.state, State::Registered);
-        if before == State::Registered { Heard::Nothing } else { Heard::Registered }
+        if before == State::Registered { ReadOutcome::Nothing } else { ReadOutcome::Registered }
     }
 
-    /// The floor has sent a message back: as many and as long ones as a broker is sent.
-    fn echoed(&mut self, kit: &Kit, out: &mut Vec<u8>) -> Heard {
+    /// The floor has echoed a message; as many and as long ones as a broker sends.
+    fn echoed(&mut self, profile: &DeviceProfile, out: &mut Vec<u8>) -> ReadOutcome {
         if self.state == State::Identified {
             let digest = device_digest("", "", "", "", &Secret::default());
-            self.identify(kit, Some(digest.into()), out);
-            return Heard::Nothing;
+            self.identify(profile, Some(digest.into()), out);
+            return ReadOutcome::Nothing;
         }
         self.registered()
     }
 
-    fn identify(&mut self, kit: &Kit, digest: Option<Box<str>>, out: &mut Vec<u8>) {
+    fn identify(&mut self, profile: &DeviceProfile, digest: Option<Box<str>>, out: &mut Vec<u8>) {
         self.state = if digest.is_some() { State::Answered } else { State::Identified };
-        // A code is offered until it has been taken.
+        // The code is sent until a password has been received.
         let code = self.code.filter(|_| self.password.is_none()).map_or(OfferedCode::None, OfferedCode::Code);
-        let identify = Identify { id: self.id.clone(), facts: kit.facts.clone(), code, digest };
+        let identify = Identify { id: self.id.clone(), facts: profile.facts.clone(), code, digest };
         ws::put_frame(out, BINARY, &FromDevice::Identify(Box::new(identify)).encode());
     }
 }

@@ -1,4 +1,5 @@
-//! `loadtest pbx`: a simulated PBX, which connects to a broker or waits for one, and prints what it sees.
+//! `loadtest pbx`: a simulated exchange, which connects to a broker or waits for connections, and prints what it
+//! observes.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,16 +9,16 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
-use provbroker::sim::exchange::machine::{Identity, PbxSim};
+use provbroker::sim::exchange::machine::{ExchangeSim, Identity};
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::sim::exchange::switches::{Cut, Switches};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// How often it is looked whether there is something new to print.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval between checks for something new to print.
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
-/// When a connection breaks.
+/// When the connection is dropped.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum CutAt {
     Before,
@@ -25,14 +26,14 @@ enum CutAt {
 }
 
 #[derive(Args)]
-// Each switch is a question of its own.
+// Each switch is independent.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Arguments {
     #[arg(long, help = "Address of the Users instance to connect to, such as ws://127.0.0.1:8080/example.com/users")]
     url: Option<String>,
     #[arg(long, help = "Wait for connections instead, at any path, such as 127.0.0.1:8090", conflicts_with = "url")]
     listen: Option<SocketAddr>,
-    /// System name of the PBX
+    /// System name of the exchange
     #[arg(long, default_value = "example.com")]
     domain: String,
     /// PBX name
@@ -44,49 +45,49 @@ pub struct Arguments {
     /// Password of the app object
     #[arg(long)]
     password: String,
-    /// How many users it has: user1, user2, …
+    /// Number of users: user1, user2, …
     #[arg(long, default_value_t = 100)]
     users: usize,
     /// App objects; NAME=KIND marks a phone app
     #[arg(long = "app", default_value = "phone")]
     apps: Vec<String>,
-    /// Interfaces that are switched on at the app object
+    /// Interfaces granted to the app object
     #[arg(long, value_delimiter = ',', default_value = "PbxAdminApi,PbxTableUsers,Services")]
     apis: Vec<String>,
     /// Delay of every message, in milliseconds
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
-    /// Delay of the answer to a change, in milliseconds
+    /// Delay of the answer to an update, in milliseconds
     #[arg(long, default_value_t = 0)]
     update_delay_ms: u64,
-    /// Break the connection at the first change
+    /// Drop the connection at the first update
     #[arg(long)]
     cut: Option<CutAt>,
-    /// Answers in fragments of 4096 bytes
+    /// Answer in fragments of 4096 bytes
     #[arg(long)]
     fragments: bool,
-    /// Unknown members in every message
+    /// Add unknown members to every message
     #[arg(long)]
     extra_members: bool,
-    /// A pass ends with an empty row, instead of no row
+    /// End a pass with an empty row instead of no row
     #[arg(long)]
     end_is_empty_row: bool,
-    /// Changes do not come back to whoever made them
+    /// Do not send changes back to the client that made them
     #[arg(long)]
     no_echo: bool,
-    /// An unknown object is an empty result, instead of an error
+    /// Answer an unknown object with an empty result instead of an error
     #[arg(long)]
     unknown_is_empty: bool,
-    /// Interfaces that are not switched on answer with an error, instead of not at all
+    /// Answer interfaces that are not granted with an error instead of not at all
     #[arg(long)]
     not_granted_is_error: bool,
     /// Hide the device members that only the table shows
     #[arg(long)]
     hide: bool,
-    /// Entries register after so many seconds
+    /// Entries register after this many seconds
     #[arg(long, default_value_t = 5)]
     registered_after: u64,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -113,14 +114,14 @@ impl Arguments {
         }
     }
 
-    fn machine(&self) -> PbxSim {
+    fn machine(&self) -> ExchangeSim {
         let identity = Identity {
             domain: self.domain.as_str().into(),
             pbx: self.pbx.as_str().into(),
             object: self.object.as_str().into(),
             password: Secret::new(self.password.as_str()),
         };
-        let mut sim = PbxSim::new(identity, self.switches());
+        let mut sim = ExchangeSim::new(identity, self.switches());
         sim.apps = self
             .apps
             .iter()
@@ -138,18 +139,18 @@ impl Arguments {
 
 /// Runs until interrupted.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let place = match (&arguments.url, arguments.listen) {
+    let source = match (&arguments.url, arguments.listen) {
         (Some(url), _) => ConnectionSource::Dial { url: url.clone(), again: Duration::from_secs(1) },
         (None, Some(address)) => ConnectionSource::Listen(
             TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?,
         ),
-        (None, None) => anyhow::bail!("say --url to connect to a broker, or --listen to wait for one"),
+        (None, None) => anyhow::bail!("use --url to connect to a broker, or --listen to wait for connections"),
     };
-    let pbx = Running::start(arguments.machine(), place)?;
+    let pbx = Running::start(arguments.machine(), source)?;
     if let Some(address) = pbx.address() {
-        println!("waits for connections on {address}");
+        println!("listening on {address}");
     }
-    let mut shown = Shown::default();
+    let mut printed = Printed::default();
     loop {
         tokio::select! {
             result = tokio::signal::ctrl_c() => {
@@ -157,28 +158,28 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 pbx.stop().await;
                 return Ok(());
             }
-            () = tokio::time::sleep(LOOK) => shown.look(&pbx, arguments.json),
+            () = tokio::time::sleep(POLL_EVERY) => printed.print_changes(&pbx, arguments.json),
         }
     }
 }
 
-/// What has been printed.
+/// What has been printed already.
 #[derive(Default)]
-struct Shown {
+struct Printed {
     logged_in: usize,
     refused: usize,
     entered: BTreeSet<(Box<str>, Box<str>)>,
 }
 
-impl Shown {
-    fn look(&mut self, pbx: &Running, as_json: bool) {
+impl Printed {
+    fn print_changes(&mut self, pbx: &Running, as_json: bool) {
         let (seen, names) = pbx.with(|sim, _| {
             let mut new = Vec::new();
-            for key in sim.seen.entered.keys().filter(|key| !self.entered.contains(*key)) {
+            for key in sim.observed.entered.keys().filter(|key| !self.entered.contains(*key)) {
                 let sip = sim.objects.get(&key.0).map(|object| object.text("h323")).unwrap_or_default();
                 new.push((key.clone(), sip));
             }
-            ((sim.seen.logged_in, sim.seen.refused), new)
+            ((sim.observed.logged_in, sim.observed.refused), new)
         });
         if seen != (self.logged_in, self.refused) {
             (self.logged_in, self.refused) = seen;

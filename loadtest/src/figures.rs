@@ -1,19 +1,19 @@
-//! The report of a run: JSON for programs and for the page, a few lines for people.
+//! The report of a run: JSON for programs and for the page, a few lines for the terminal.
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::report;
 use crate::settings::Settings;
-use crate::trial::{Measured, Sum};
+use crate::trial::{GroupTotals, Measured};
 use crate::worker_commands::Group;
 
-/// Most that a registration may cost, as a multiple of the floor.
+/// Budget of processor time per registration, as a multiple of the floor.
 const CPU_BUDGET: f64 = 1.5;
-/// Most memory that an idle device may cost, as a multiple of the floor.
+/// Budget of memory per idle device, as a multiple of the floor.
 const RSS_BUDGET: f64 = 0.35;
 
-/// Something that must hold, whatever the machine.
+/// A condition that must hold on any machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     name: &'static str,
@@ -28,19 +28,19 @@ impl Check {
     }
 }
 
-/// All that is reported.
+/// Everything that is reported.
 pub struct Figures<'a> {
     /// Name of the scenario.
     pub scenario: String,
-    /// Groups as they were asked for.
+    /// The requested groups.
     pub groups: &'a [Group],
     /// The run against the brokers.
     pub broker: &'a Measured,
     /// The run against the floor.
     pub floor: Option<&'a Measured>,
-    /// What must hold.
+    /// Checks.
     pub checks: Vec<Check>,
-    /// Members that only this subcommand has.
+    /// Members specific to this subcommand.
     pub more: Value,
 }
 
@@ -79,7 +79,7 @@ impl Figures<'_> {
             report["ratio"] = ratio;
             report["floor"] = floor;
         }
-        // What is secret in a command line is told to programs, not to reports.
+        // Secrets of the command line must not reach the report.
         let command: Vec<String> = std::env::args().collect();
         report["command"] = hidden(&command).into();
         report["scenario"] = self.scenario.as_str().into();
@@ -163,18 +163,18 @@ impl Figures<'_> {
 }
 
 /// The command line without passwords and tokens.
-fn hidden(words: &[String]) -> String {
+fn hidden(arguments: &[String]) -> String {
     let mut shown = Vec::new();
     let mut secret = false;
-    for word in words {
-        let name = word.split('=').next().unwrap_or_default();
+    for argument in arguments {
+        let name = argument.split('=').next().unwrap_or_default();
         let is_secret = matches!(name, "--password" | "--token" | "--store" | "--set");
         shown.push(match (secret, is_secret) {
             (true, _) => "…".to_owned(),
-            (false, true) if word.contains('=') => format!("{name}=…"),
-            _ => word.clone(),
+            (false, true) if argument.contains('=') => format!("{name}=…"),
+            _ => argument.clone(),
         });
-        secret = is_secret && !secret && !word.contains('=');
+        secret = is_secret && !secret && !argument.contains('=');
     }
     if let Some(program) = shown.first_mut() {
         *program = program.rsplit('/').next().unwrap_or_default().to_owned();
@@ -182,7 +182,7 @@ fn hidden(words: &[String]) -> String {
     shown.join(" ")
 }
 
-// Numbers of devices and commands, microseconds, bytes: far below what a float holds exactly.
+// Exact: far below 2^53.
 #[allow(clippy::cast_precision_loss)]
 fn measured(run: &Measured, devices: u64) -> Value {
     let (total, registered) = (&run.total, run.total.counts.registered as f64);
@@ -219,7 +219,7 @@ fn measured(run: &Measured, devices: u64) -> Value {
     })
 }
 
-fn group(group: &Group, sum: &Sum) -> Value {
+fn group(group: &Group, sum: &GroupTotals) -> Value {
     json!({
         "name": group.name,
         "devices": group.devices,
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_report_shows_no_secrets_of_the_command_line() {
-        let words = ["/a/b/loadtest", "storm", "--token", "s3cret", "--password=s3cret", "--devices", "5"];
-        let words = words.map(ToOwned::to_owned);
-        assert_eq!(hidden(&words), "loadtest storm --token … --password=… --devices 5");
+        let arguments = ["/a/b/loadtest", "storm", "--token", "s3cret", "--password=s3cret", "--devices", "5"];
+        let arguments = arguments.map(ToOwned::to_owned);
+        assert_eq!(hidden(&arguments), "loadtest storm --token … --password=… --devices 5");
     }
 }

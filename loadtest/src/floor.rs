@@ -1,7 +1,7 @@
-//! The floor server: the least that the same job costs on the same libraries.
+//! The floor server: the lowest cost of the same task on the same libraries.
 //!
-//! An actor that does nothing but echo, started the plain way with `ws::start` on a plain `HttpServer`. It is measured beside
-//! the broker, so that the ratio of the two holds on any machine.
+//! An actor that only echoes, started with `ws::start` on a plain `HttpServer`. It is measured beside the broker, so
+//! that the ratio of both holds on any machine.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use actix_web_actors::ws::{self, WebsocketContext};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-/// As long as the broker's queue of connections that wait to be accepted.
+/// Same length as the broker's listen queue.
 const BACKLOG: u32 = 8192;
 
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Worker threads
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// End when standard input ends, as it does when the parent process is gone
+    /// Exit when standard input ends, as it does when the parent process is gone
     #[arg(long)]
     with_parent: bool,
 }
@@ -48,7 +48,7 @@ async fn start(request: HttpRequest, stream: web::Payload) -> actix_web::Result<
     ws::start(Floor, &request, stream)
 }
 
-/// Serves until it is killed; prints its address on one line first.
+/// Serves until killed; first prints its address on one line.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.with_parent {
         std::thread::spawn(|| {
@@ -56,7 +56,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             std::process::exit(0);
         });
     }
-    // A runtime of its own: the one of the process is not of the kind that actix needs.
+    // Needs a runtime of its own: that of the process is not an actix system.
     let served = std::thread::spawn(move || actix_web::rt::System::new().block_on(serve(arguments)));
     served.join().map_err(|_| anyhow!("the floor server panicked"))?
 }

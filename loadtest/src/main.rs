@@ -1,6 +1,6 @@
-//! Simulated phones and service clients on the command line.
+//! Simulated devices, Users clients and exchanges on the command line, and the load test.
 //!
-//! The exit code is 0 when what was asked for has come about, 1 when it has not, 2 for a wrong command line.
+//! Exit code: 0 on success, 1 on failure, 2 for a wrong command line.
 
 mod arrival;
 mod device;
@@ -35,7 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use worker_pool::Interrupt;
 
-/// That of the broker: the floor is held against it.
+/// The allocator of the broker, so that the floor is comparable.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -50,25 +50,26 @@ struct Arguments {
 enum Command {
     /// A simulated desk phone: polls, shows the form, types the code, connects, keeps its password.
     Phone(Box<phone::Arguments>),
-    /// The phones of a roll-out: one for each code of a list, each of which types its own.
+    /// The phones of a roll-out: one per code of a list, each types its own code.
     Phones(phones::Arguments),
     /// A simulated Users service: asks for codes and prints which phone took them.
     Users(users::Arguments),
-    /// A simulated PBX: connects to a broker, or waits for one, and prints which devices were entered for whom.
+    /// A simulated exchange: connects to a broker or waits for connections, and prints which devices were entered for
+    /// which user.
     Pbx(Box<exchange::Arguments>),
-    /// Devices that are known come back, all at once or otherwise: how long it takes, and what it costs the brokers.
+    /// Known devices come back, all at once or spread: measures time and cost at the brokers.
     Storm(Box<settings::Arguments>),
-    /// Devices come and go at a constant rate, which may be more than can be served.
+    /// Devices come and go at a constant rate, which may exceed what can be served.
     Steady(Box<settings::Arguments>),
-    /// Several groups of devices at once, each with an arrival and domains of its own; needs a scenario file.
+    /// Several groups of devices at once, each with its own arrival and domains; needs a scenario file.
     Mixed(Box<settings::Arguments>),
-    /// Users asks for codes, and new devices race for them: one winner for each code, and every notice seen.
+    /// Users asks for codes, and new devices race for them: one winner per code, and every notice received.
     Rollout(Box<settings::Arguments>),
-    /// How fast one tunnel to a device is, and what it costs a broker that it starts.
+    /// Throughput of one tunnel to a device, and its cost at a broker that this starts.
     Tunnel(tunnel::Arguments),
-    /// The server that the broker is held against: empty actors on plain actix-web. Prints its address.
+    /// The server that the broker is compared with: echo actors on plain actix-web. Prints its address.
     Floor(floor::Arguments),
-    /// Shows how a storm went: makes a page of HTML from the JSON that it has left.
+    /// Makes an HTML page of the JSON report of a storm.
     Report(report::Arguments),
     /// A load process of the coordinator.
     #[command(hide = true)]
@@ -86,7 +87,7 @@ async fn main() -> ExitCode {
         Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
         Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,
         Command::Rollout(arguments) => coordinate(Kind::Rollout, arguments).await,
-        // These block: nothing else runs in this process.
+        // These block; nothing else runs in this process.
         Command::Tunnel(arguments) => tunnel::run(&arguments),
         Command::Worker => worker::run(),
         Command::Floor(arguments) => floor::run(arguments),
@@ -101,22 +102,22 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the coordinator on a thread of its own. It drops what it has started when it ends, by a panic and a signal too.
+/// Runs the coordinator on a thread of its own, so that a signal or a panic still ends the processes it has started.
 async fn coordinate(kind: Kind, arguments: Box<settings::Arguments>) -> anyhow::Result<()> {
     let interrupt = Interrupt::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (tell, mut told) = oneshot::channel();
+    let (sender, mut receiver) = oneshot::channel();
     let its = interrupt.clone();
     let thread = std::thread::spawn(move || {
         let result = match kind {
             Kind::Rollout => rollout::run(&arguments, &its),
             Kind::Storm | Kind::Steady | Kind::Mixed => storm::run(kind, &arguments, &its),
         };
-        let _ = tell.send(result);
+        let _ = sender.send(result);
     });
     loop {
         tokio::select! {
-            result = &mut told => {
+            result = &mut receiver => {
                 let _ = thread.join();
                 return result.unwrap_or_else(|_| Err(anyhow!("the coordinator panicked")));
             }

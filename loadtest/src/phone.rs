@@ -22,19 +22,19 @@ pub struct Arguments {
         long,
         value_name = "URL",
         required_unless_present_any = ["sysadmin", "state"],
-        help = "Update address, such as http://127.0.0.1:8080/init; one kept in the state file goes before it"
+        help = "Update address, such as http://127.0.0.1:8080/init; one in the state file takes precedence"
     )]
     init_url: Option<String>,
-    /// MAC address, or another hardware identifier
+    /// MAC address or another hardware identifier
     #[arg(long, value_parser = hardware_id)]
     mac: HardwareId,
     /// Code to type when the form appears; without it the form is a prompt on the terminal
     #[arg(long, value_parser = typed_code)]
     code: Option<Code>,
-    /// File in which passwords and settings are kept
+    /// File that stores passwords and settings
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Address of Devices that is set from the start, with the query of automatic provisioning if wanted
+    /// Initial address of Devices, with the query of automatic provisioning if wanted
     #[arg(long, value_name = "URL")]
     sysadmin: Option<String>,
     /// Product name
@@ -43,10 +43,10 @@ pub struct Arguments {
     /// Release, which the version text begins with
     #[arg(long, default_value = "13r3 sr9")]
     release: String,
-    /// HTML file that is the first page of its web server [default: a page that tells what phone it is]
+    /// HTML file with the first page of its web server [default: a page that describes the phone]
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// Seconds between two polls where a phone fresh from the factory waits a minute; longer intervals shrink alike
+    /// Seconds that stand for one minute of the poll intervals; longer intervals shrink alike
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     poll: f64,
     /// Exit when the phone is a member of a domain
@@ -55,7 +55,7 @@ pub struct Arguments {
 }
 
 fn hardware_id(text: &str) -> Result<HardwareId, String> {
-    // A phone tells its MAC address as twelve digits, however it was typed here.
+    // A phone reports its MAC address as twelve digits, however it was typed.
     HardwareId::parse(text).and_then(|id| HardwareId::parse(id.key().as_str())).map_err(|error| error.to_string())
 }
 
@@ -81,7 +81,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (phone, mut events) = Phone::start(options, http_client()?)?;
     let mut keys = Keys { next: arguments.code, given: arguments.code.is_some(), typed: None };
     if arguments.init_url.is_none() && keys.next.is_some() {
-        // Nobody will ask for the code.
+        // The form will not be shown, so type the code now.
         keys.form(&phone).await;
     }
     loop {
@@ -131,7 +131,7 @@ impl Keys {
         }
     }
 
-    /// The next typed line; `None` when the terminal has ended. Waits for ever while there is no form.
+    /// The next typed line; `None` at the end of the input. Pending while no form is shown.
     async fn line(&mut self) -> Option<String> {
         let Some(typed) = &mut self.typed else { return std::future::pending().await };
         let line = typed.recv().await;
@@ -142,7 +142,8 @@ impl Keys {
     }
 }
 
-/// Reads lines on a thread of its own: a blocked read of the terminal cannot be given up, and must not keep the program alive.
+/// Reads lines on a thread of its own: a blocking read of the terminal cannot be cancelled and must not keep the
+/// program alive.
 fn read_terminal() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(1);
     std::thread::spawn(move || {
@@ -173,8 +174,8 @@ fn text(event: &PhoneEvent) -> String {
         PhoneEvent::IdentifySent { code: true } => "identify sent, with the code".into(),
         PhoneEvent::ChallengeAnswered => "challenge answered".into(),
         PhoneEvent::ChallengeUnanswered => "challenge, but no password to answer it: a code is needed".into(),
-        PhoneEvent::PasswordReceived(_) => "device password received and kept".into(),
-        PhoneEvent::AdminPasswordReceived(_) => "administrative password received and kept".into(),
+        PhoneEvent::PasswordReceived(_) => "device password received and stored".into(),
+        PhoneEvent::AdminPasswordReceived(_) => "administrative password received and stored".into(),
         PhoneEvent::Member(Proof::Password) => "member: entered the domain".into(),
         PhoneEvent::Member(Proof::Served | Proof::Silence) => "member: logged in".into(),
         PhoneEvent::PageServed { what, status } => format!("served {what}: {status}"),

@@ -1,4 +1,4 @@
-//! `loadtest phones`: the phones of a roll-out, one for each code of a list, each of which types its own.
+//! `loadtest phones`: the phones of a roll-out, one per code of a list, each types its own code.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,23 +13,23 @@ use provbroker::sim::transport::http_client;
 
 use crate::terminal::typed_code;
 
-/// Phones at most: each has a connection, and a process may have 20 000 of them.
+/// Most phones: each has a connection, and a process may have 20 000 of them.
 const MOST: usize = 10_000;
 
 #[derive(Args)]
 pub struct Arguments {
     #[arg(long, value_name = "URL", help = "Update address, such as http://127.0.0.1:8080/init")]
     init_url: String,
-    /// List of codes as it is downloaded: CSV with a column `code`
+    /// List of codes as downloaded: CSV with a column `code`
     #[arg(long, value_name = "FILE")]
     codes: PathBuf,
-    /// MAC address of the first phone; the others count on from it
+    /// MAC address of the first phone; the others follow consecutively
     #[arg(long, default_value = "009033500000", value_parser = first_address)]
     mac: u64,
     /// Product name
     #[arg(long, default_value = "IP112")]
     product: String,
-    /// Seconds between two polls where a phone fresh from the factory waits a minute
+    /// Seconds that stand for one minute of the poll intervals
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     poll: f64,
     /// Exit when all phones are members of a domain
@@ -42,7 +42,7 @@ fn first_address(text: &str) -> Result<u64, String> {
     u64::from_str_radix(&digits, 16).map_err(|error| error.to_string())
 }
 
-/// The codes of a list, without the lines that have none.
+/// Reads the codes of a list, skipping lines without one.
 fn codes(file: &Path) -> anyhow::Result<Vec<Code>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("--codes {}", file.display()))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());

@@ -1,14 +1,14 @@
-//! The live display: one line on a terminal, nothing elsewhere.
+//! Live progress: one line on a terminal, nothing elsewhere.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that counts registrations.
+/// A progress bar that counts registrations.
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar for so many registrations; it is drawn only if standard error is a terminal.
+    /// A bar for this many registrations, drawn only if standard error is a terminal.
     pub fn start(what: &str, registrations: usize) -> Self {
         let bar = ProgressBar::new(registrations as u64);
         if let Ok(style) = ProgressStyle::with_template("{prefix:>18} {wide_bar} {pos}/{len} {elapsed} {msg}") {
@@ -19,14 +19,14 @@ impl Progress {
         Self(bar)
     }
 
-    /// How far it is.
+    /// Updates the bar.
     pub fn show(&self, registered: u64, failed: u64, open: u64, p99: Option<f64>) {
         self.0.set_position(registered);
         let p99 = p99.map(|ms| format!(", p99 {ms:.0} ms")).unwrap_or_default();
         self.0.set_message(format!("{open} open, {failed} failed{p99}"));
     }
 
-    /// What is going on.
+    /// Shows the current phase.
     pub fn say(&self, what: &str) {
         self.0.set_message(what.to_owned());
     }

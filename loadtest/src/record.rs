@@ -1,9 +1,9 @@
-//! What is counted and timed in a run, and how the parts of several processes are put together. Pure.
+//! Counters and latencies of a run, and merging those of several processes. Pure.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longest time that is told apart, in microseconds: an hour.
+/// Longest recorded time, in microseconds: an hour.
 const LONGEST: u64 = 3_600_000_000;
 
 /// Counters of a run.
@@ -11,26 +11,26 @@ const LONGEST: u64 = 3_600_000_000;
 pub struct Counts {
     /// Arrivals that were due.
     pub arrivals: u64,
-    /// Of them those whose device was still busy with an earlier one.
+    /// Of these, arrivals whose device was still busy with an earlier one.
     pub busy: u64,
-    /// Connections begun.
+    /// Started connections.
     pub attempts: u64,
-    /// Attempts that came to nothing.
+    /// Failed attempts.
     pub failed: u64,
-    /// Registrations, one for each arrival at most.
+    /// Registrations, at most one per arrival.
     pub registered: u64,
-    /// Those of members that were cut and have come back.
+    /// Re-registrations of members that were cut.
     pub again: u64,
-    /// Members whose connection ended though they had not left.
+    /// Members whose connection ended although they had not left.
     pub dropped: u64,
     /// Registrations on a resumed TLS session.
     pub resumed: u64,
-    /// When the last registration was, in microseconds since the start.
+    /// Time of the last registration, in microseconds since the start.
     pub last_us: u64,
 }
 
 impl Counts {
-    /// Both together.
+    /// Adds another set of counters.
     pub fn add(&mut self, other: &Self) {
         self.arrivals += other.arrivals;
         self.busy += other.busy;
@@ -47,19 +47,19 @@ impl Counts {
 /// Values with how often they were recorded.
 pub type Sparse = Vec<(u64, u64)>;
 
-/// Latencies, in microseconds, to three digits.
+/// Latencies in microseconds, with three significant digits.
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
-        // Fails only for bounds that make no sense; if these did, one that grows by itself is as good.
+        // The bounds are valid; otherwise a histogram that resizes itself does as well.
         let bounded = Histogram::new_with_bounds(1, LONGEST, 3);
         #[allow(clippy::unwrap_used)] // 3 digits are allowed.
         Self(bounded.unwrap_or_else(|_| Histogram::new(3).unwrap()))
     }
 
-    /// Adds one; one that is longer than an hour counts as an hour.
+    /// Records a latency; more than an hour counts as an hour.
     pub fn record(&mut self, micros: u64) {
         self.0.saturating_record(micros.max(1));
     }
@@ -71,7 +71,7 @@ impl Latencies {
         }
     }
 
-    /// In the form that goes through a pipe.
+    /// In the form sent through a pipe.
     pub fn sparse(&self) -> Sparse {
         self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
     }
@@ -81,28 +81,28 @@ impl Latencies {
         self.0.len()
     }
 
-    /// Forgets all.
+    /// Clears the set.
     pub fn clear(&mut self) {
         self.0.reset();
     }
 
-    /// The time in milliseconds within which so many percent were done; `None` without any.
+    /// The percentile in milliseconds; `None` if empty.
     pub fn percentile(&self, percent: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| millis(self.0.value_at_percentile(percent)))
     }
 
-    /// The longest in milliseconds; `None` without any.
+    /// The maximum in milliseconds; `None` if empty.
     pub fn longest(&self) -> Option<f64> {
         (!self.0.is_empty()).then(|| millis(self.0.max()))
     }
 
-    /// Pairs of percentile and milliseconds that draw the whole curve.
+    /// Pairs of percentile and milliseconds of the full curve.
     pub fn curve(&self) -> Vec<(f64, f64)> {
         self.0.iter_quantiles(4).map(|step| (step.percentile(), millis(step.value_iterated_to()))).collect()
     }
 }
 
-// An hour in microseconds is far below what a float holds exactly.
+// Exact: far below 2^53.
 #[allow(clippy::cast_precision_loss)]
 fn millis(micros: u64) -> f64 {
     micros as f64 / 1000.0

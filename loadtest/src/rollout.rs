@@ -1,4 +1,5 @@
-//! `loadtest rollout`: Users asks for codes, new devices type them, several race for each. One enters, and Users learns which.
+//! `loadtest rollout`: Users asks for codes, and several new devices type each of them. One enters, and Users
+//! receives the notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -15,53 +16,53 @@ use tokio::time::Instant;
 use crate::arrival::Arrival;
 use crate::figures::{self, Check, Figures};
 use crate::progress::Progress;
-use crate::servers::LOOK;
-use crate::servers::stage::{Stage, Tenant};
+use crate::servers::POLL_EVERY;
+use crate::servers::testbed::{Tenant, Testbed};
 use crate::settings::{Arguments, Kind, Settings};
-use crate::storm::{SOURCES, plan, processes, run_number, watched};
+use crate::storm::{SOURCES, plan, processes, run_number, server_probe};
 use crate::trial::{self, Measured};
 use crate::worker_commands::Group;
 use crate::worker_pool::{Interrupt, WorkerPool, shared};
 
-/// Longest wait for codes, and after the last entry for notices.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for codes, and for notices after the last entry.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Which device took a code, as Users was told.
+/// Devices by code, as reported by notices.
 type Notices = Arc<Mutex<BTreeMap<Code, BTreeSet<String>>>>;
 
-/// Runs and reports. An error if a check fails.
+/// Runs and reports. Fails if a check fails.
 pub fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = arguments.settings(Kind::Rollout)?;
     let (codes, race) = (settings.codes.unwrap_or(100), settings.race.unwrap_or(1).max(1));
     ensure!(codes > 0, "no codes");
-    ensure!(!settings.tls && !settings.tls_resume, "roll-outs are played without TLS");
+    ensure!(!settings.tls && !settings.tls_resume, "roll-outs are simulated without TLS");
     let devices = codes * race;
     let run = run_number();
-    let stage = Stage::set(&settings, devices, settings.domains.unwrap_or(1), run)?;
-    let server = stage.addresses().first().copied().context("no broker")?;
+    let testbed = Testbed::set_up(&settings, devices, settings.domains.unwrap_or(1), run)?;
+    let server = testbed.addresses().first().copied().context("no broker")?;
     let notices = Notices::default();
     let (mut askers, mut groups) = (Vec::new(), Vec::new());
-    let domains = stage.tenants.len();
-    for (index, tenant) in stage.tenants.iter().enumerate() {
+    let domains = testbed.tenants.len();
+    for (index, tenant) in testbed.tenants.iter().enumerate() {
         let share = (codes + domains - 1 - index) / domains;
-        let asker = Asker::start(format!("ws://{server}{}", tenant.apps_path()), tenant, share, &notices)?;
+        let asker = CodeRequester::start(format!("ws://{server}{}", tenant.apps_path()), tenant, share, &notices)?;
         groups.push(group(tenant, asker.codes(interrupt)?, race, &settings));
         askers.push(asker);
     }
-    let mut crew = WorkerPool::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    let mut pool = WorkerPool::start(&shared(processes(&settings, devices), groups.len()), run, &groups, interrupt)?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     let progress = Progress::start("entering", codes);
     let mut plan = plan(&settings, Kind::Rollout);
     plan.goal = Some(codes as u64);
-    let measured = trial::run(&mut crew, plan, watched(&stage)?, &progress)?;
+    let measured = trial::run(&mut pool, plan, server_probe(&testbed)?, &progress)?;
     wait_for_notices(&notices, codes, interrupt)?;
-    drop((progress, crew, askers));
+    drop((progress, pool, askers));
 
-    let told = notices.lock().unwrap_or_else(PoisonError::into_inner);
+    let delivered = notices.lock().unwrap_or_else(PoisonError::into_inner);
     let all: BTreeSet<Code> = groups.iter().flat_map(|group| group.codes.iter().copied()).collect();
-    let checks = checks(&all, &measured, &told);
+    let checks = checks(&all, &measured, &delivered);
     let without = all.len() - measured.total.entered.iter().map(|(code, _)| code).collect::<BTreeSet<_>>().len();
-    let more = json!({"codes": codes, "race": race, "lost": without, "notices": told.len()});
+    let more = json!({"codes": codes, "race": race, "lost": without, "notices": delivered.len()});
     let scenario = Settings::title(arguments.scenario.as_deref(), "rollout");
     let figures = Figures { scenario, groups: &groups, broker: &measured, floor: None, checks, more };
     figures::report(&figures, &settings)
@@ -85,22 +86,25 @@ fn group(tenant: &Tenant, codes: Vec<Code>, race: usize, settings: &Settings) ->
 }
 
 fn wait_for_notices(notices: &Notices, codes: usize, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    // If some are missing then, the check says so.
+    let end = Instant::now() + TIMEOUT;
+    // Missing ones are reported by the check.
     while notices.lock().unwrap_or_else(PoisonError::into_inner).len() < codes && Instant::now() < end {
         interrupt.check()?;
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_EVERY);
     }
     Ok(())
 }
 
-fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
+fn checks(all: &BTreeSet<Code>, measured: &Measured, delivered: &BTreeMap<Code, BTreeSet<String>>) -> Vec<Check> {
     let mut winners: BTreeMap<Code, BTreeSet<String>> = BTreeMap::new();
     for (code, device) in &measured.total.entered {
         winners.entry(*code).or_default().insert(device.to_ascii_lowercase());
     }
     let one = winners.values().filter(|devices| devices.len() == 1).count();
-    let right = all.iter().filter(|code| told.get(code).is_some_and(|told| Some(told) == winners.get(code))).count();
+    let right = all
+        .iter()
+        .filter(|code| delivered.get(code).is_some_and(|delivered| Some(delivered) == winners.get(code)))
+        .count();
     let wrong: u64 = measured.total.wrong.values().sum();
     vec![
         Check::new(
@@ -110,8 +114,8 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTree
         ),
         Check::new(
             "every notice is seen and names the winner",
-            right == all.len() && told.len() == all.len(),
-            format!("{right} of {}, notices for {} codes", all.len(), told.len()),
+            right == all.len() && delivered.len() == all.len(),
+            format!("{right} of {}, notices for {} codes", all.len(), delivered.len()),
         ),
         Check::new("every device is where it belongs", wrong == 0, format!("{:?}", measured.total.wrong)),
         Check::new(
@@ -122,14 +126,14 @@ fn checks(all: &BTreeSet<Code>, measured: &Measured, told: &BTreeMap<Code, BTree
     ]
 }
 
-/// A Users service on a thread of its own: asks for codes and notes the notices until it is dropped.
-struct Asker {
+/// A Users service on a thread of its own: asks for codes and records notices until dropped.
+struct CodeRequester {
     codes: mpsc::Receiver<anyhow::Result<Vec<Code>>>,
     thread: Option<std::thread::JoinHandle<()>>,
     stop: Option<oneshot::Sender<()>>,
 }
 
-impl Asker {
+impl CodeRequester {
     fn start(url: String, tenant: &Tenant, codes: usize, notices: &Notices) -> anyhow::Result<Self> {
         let login = Login {
             app: "innovaphone-devices-api".into(),
@@ -140,29 +144,29 @@ impl Asker {
             password: tenant.password.clone().unwrap_or_default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (category, notices) = (tenant.category.clone(), Arc::clone(notices));
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 let (mut users, events) = Users::start(UsersOptions::new(url, login));
-                let noting = tokio::spawn(note(events, notices));
-                let _ = tell.send(ask(&mut users, &category, codes).await);
-                // An error means that the other side is gone, which is the same wish.
+                let noting = tokio::spawn(record_notices(events, notices));
+                let _ = sender.send(ask(&mut users, &category, codes).await);
+                // An error means that the sender is gone, which means stop too.
                 let _ = stopped.await;
                 users.stop().await;
                 noting.abort();
             });
         });
-        Ok(Self { codes: told, thread: Some(thread), stop: Some(stop) })
+        Ok(Self { codes: receiver, thread: Some(thread), stop: Some(stop) })
     }
 
-    /// The codes, when they are there.
+    /// Waits for the codes.
     fn codes(&self, interrupt: &Interrupt) -> anyhow::Result<Vec<Code>> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while Instant::now() < end {
             interrupt.check()?;
-            match self.codes.recv_timeout(LOOK) {
+            match self.codes.recv_timeout(POLL_EVERY) {
                 Ok(codes) => return codes,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(anyhow!("the Users service has ended")),
@@ -172,7 +176,7 @@ impl Asker {
     }
 }
 
-impl Drop for Asker {
+impl Drop for CodeRequester {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -190,7 +194,7 @@ async fn ask(users: &mut Users, category: &str, codes: usize) -> anyhow::Result<
     Ok(all)
 }
 
-async fn note(mut events: tokio::sync::mpsc::Receiver<UsersEvent>, notices: Notices) {
+async fn record_notices(mut events: tokio::sync::mpsc::Receiver<UsersEvent>, notices: Notices) {
     while let Some(event) = events.recv().await {
         if let UsersEvent::Notice(notice) = event {
             let device = notice.device.hw_id.to_ascii_lowercase();

@@ -1,7 +1,7 @@
-//! Server processes under measurement: started, read from `/proc`, ended on every path.
+//! The measured server processes: started, read from `/proc`, ended on every path.
 
 pub mod redis;
-pub mod stage;
+pub mod testbed;
 mod tls;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,16 +14,16 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
-/// How long a server may take to say where it listens.
+/// Limit for a server to report its address.
 const START: Duration = Duration::from_secs(20);
 
-/// How long a server may take to end when it is asked to, in looks at [`LOOK`].
+/// Limit for a server to stop, in intervals of [`POLL_EVERY`].
 const ENDING: u32 = 200;
 
-/// Distance of looks at something that happens elsewhere.
-pub const LOOK: Duration = Duration::from_millis(50);
+/// Poll interval.
+pub const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// Lines of a server's log that are shown; in a storm there may be as many as devices.
+/// Most log lines of a server that are shown; a storm may cause one per device.
 const LINES: usize = 20;
 
 /// Ticks of `utime` and `stime` per second; fixed for user space on Linux.
@@ -35,29 +35,29 @@ const PAGE: u64 = 4096;
 /// A running server.
 pub struct Server {
     child: Child,
-    /// Where connections go.
+    /// Its address.
     pub address: SocketAddr,
-    /// Where the broker tells its metrics.
+    /// Address of the broker's metrics.
     ops: Option<SocketAddr>,
 }
 
 impl Server {
-    /// Starts the broker with this configuration file, over it these variables.
+    /// Starts the broker with this configuration file, overridden by these variables.
     pub fn broker(program: &Path, config: &Path, variables: &[(String, String)]) -> anyhow::Result<Self> {
         let child = Command::new(program)
             .args(["serve", "--config"])
             .arg(config)
-            // The Users of these tests is the load process.
+            // The load process plays Users itself.
             .env("PROVBROKER__SERVER__ROLES", "directory,devices")
             .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {}; build it, or name it with --broker", program.display()))?;
+            .with_context(|| format!("cannot start {}; build it, or give its path with --broker", program.display()))?;
         let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), ops: None };
         let stderr = server.child.stderr.take().context("no standard error")?;
-        let (tell, told) = mpsc::channel();
+        let (tell, ready) = mpsc::channel();
         std::thread::spawn(move || {
             let mut shown = 0;
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -72,13 +72,13 @@ impl Server {
             }
         });
         let (address, ops) =
-            told.recv_timeout(START).ok().flatten().ok_or_else(|| anyhow!("the broker did not start"))?;
+            ready.recv_timeout(START).ok().flatten().ok_or_else(|| anyhow!("the broker did not start"))?;
         server.address = address;
         server.ops = Some(ops);
         Ok(server)
     }
 
-    /// Starts the floor server: this program once more.
+    /// Starts the floor server, a subcommand of this program.
     pub fn floor(workers: usize, address: IpAddr) -> anyhow::Result<Self> {
         let listen = SocketAddr::from((address, 0)).to_string();
         let child = Command::new(std::env::current_exe()?)
@@ -90,11 +90,11 @@ impl Server {
         let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), ops: None };
         let mut line = String::new();
         BufReader::new(server.child.stdout.take().context("no standard output")?).read_line(&mut line)?;
-        server.address = line.trim().parse().context("the floor server did not say its address")?;
+        server.address = line.trim().parse().context("the floor server did not print its address")?;
         Ok(server)
     }
 
-    /// Resident memory in bytes. `smaps_rollup` counts pages; `VmRSS` may lag behind by some dozens of them for each thread.
+    /// Resident memory in bytes. `smaps_rollup` is exact; `VmRSS` may lag behind by dozens of pages per thread.
     pub fn rss(&self) -> anyhow::Result<u64> {
         let text = read_proc(self.child.id(), "smaps_rollup")?;
         let kib =
@@ -102,7 +102,7 @@ impl Server {
         kib.map(|kib: u64| kib * 1024).context("no Rss in smaps_rollup")
     }
 
-    /// About the same, at a cost that does not disturb a run.
+    /// Approximate resident memory, cheap enough for use during a run.
     pub fn rss_now(&self) -> anyhow::Result<u64> {
         let text = read_proc(self.child.id(), "statm")?;
         let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
@@ -114,7 +114,7 @@ impl Server {
         cpu(self.child.id())
     }
 
-    /// The sum of a metric over its labels; `None` if the server tells none.
+    /// The sum of a metric over its labels; `None` if the server has no metrics.
     pub fn metric(&self, name: &str) -> anyhow::Result<Option<f64>> {
         let Some(ops) = self.ops else { return Ok(None) };
         let mut stream = TcpStream::connect(ops)?;
@@ -129,25 +129,25 @@ impl Server {
         Ok(Some(text.lines().filter_map(of).sum()))
     }
 
-    /// Waits until the metric has this value; looks so many times, twenty times a second.
-    pub fn wait_for(&self, name: &str, value: f64, looks: u32) -> anyhow::Result<()> {
-        for _ in 0..looks {
+    /// Waits until the metric has this value, checking this many times, twenty times a second.
+    pub fn wait_for(&self, name: &str, value: f64, attempts: u32) -> anyhow::Result<()> {
+        for _ in 0..attempts {
             if self.metric(name)?.is_none_or(|now| (now - value).abs() < 0.5) {
                 return Ok(());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_EVERY);
         }
         bail!("{name} is not {value}")
     }
 
-    /// Ends it as an operator does, so that it leaves the store tidy.
+    /// Stops it as an operator does, so that it releases its state in the store.
     pub fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         for _ in 0..ENDING {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_EVERY);
         }
         bail!("the broker does not stop")
     }
@@ -163,7 +163,7 @@ impl Drop for Server {
 /// Processor time of a process so far, `utime + stime`, in seconds.
 pub fn cpu(process: u32) -> anyhow::Result<f64> {
     let text = read_proc(process, "stat")?;
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain anything.
     let rest = text.rsplit_once(')').context("no name in stat")?.1;
     let field = |n: usize| rest.split_whitespace().nth(n).and_then(|text| text.parse::<f64>().ok());
     let (user, system) = field(11).zip(field(12)).context("no times in stat")?;

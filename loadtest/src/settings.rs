@@ -1,4 +1,4 @@
-//! What is to be run: the command line over a scenario file over the defaults. Both have the same keys.
+//! Settings of a run: command line over scenario file over defaults, with the same keys.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ impl From<Span> for String {
     }
 }
 
-/// What a scenario file is for: the subcommand of the same name.
+/// The subcommand that a scenario file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -64,7 +64,7 @@ pub enum Kind {
     Rollout,
 }
 
-/// What a broker is held against.
+/// What a broker is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Against {
@@ -72,14 +72,14 @@ pub enum Against {
     Floor,
 }
 
-/// All that can be set; a subcommand does not need each.
+/// All settings; no subcommand needs every one.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
-    /// How many devices [default: 1000]
+    /// Number of devices [default: 1000]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub devices: Option<usize>,
@@ -90,19 +90,19 @@ pub struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrival: Option<Arrival>,
-    /// Who is refused or closed comes back after this time [default: 2s]
+    /// Delay before a refused or closed device comes back [default: 2s]
     #[arg(long = "return", value_name = "TIME")]
     #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
     pub return_after: Option<Span>,
-    /// Domains that the devices belong to [default: 1]
+    /// Number of domains [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domains: Option<usize>,
-    /// Brokers on one Redis [default: as many as descriptors demand]
+    /// Brokers on one Redis [default: as many as the descriptor limit requires]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<usize>,
-    /// Load processes [default: as many as descriptors demand]
+    /// Load processes [default: as many as the descriptor limit requires]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<usize>,
@@ -114,11 +114,11 @@ pub struct Settings {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
-    /// Pause between the last registration and the measurement of memory [default: 15s]
+    /// Pause between last registration and memory measurement [default: 15s]
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle: Option<Span>,
-    /// The run ends at the latest this long after the last arrival [default: 120s]
+    /// Longest time of the run after the last arrival [default: 120s]
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Span>,
@@ -126,7 +126,7 @@ pub struct Settings {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// steady: for how long [default: 30s]
+    /// steady: duration [default: 30s]
     #[arg(long = "for", value_name = "TIME")]
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Span>,
@@ -138,11 +138,11 @@ pub struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stay: Option<Span>,
-    /// rollout: how many codes [default: 100]
+    /// rollout: number of codes [default: 100]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codes: Option<usize>,
-    /// rollout: so many devices type each code [default: 1]
+    /// rollout: devices that type each code [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub race: Option<usize>,
@@ -153,7 +153,7 @@ pub struct Settings {
     #[arg(long, help = "embedded, redis://… or another store of provbroker [default: a redis-server of its own]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// The broker's program [default: the one beside this program]
+    /// Program of the broker [default: the one beside this program]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker: Option<PathBuf>,
@@ -164,11 +164,11 @@ pub struct Settings {
     #[arg(long, help = "A broker that runs already, such as 127.0.0.1:8080; nothing is started [default: none]")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Devices speak TLS; own brokers get a certificate made at start
+    /// Use TLS; our own brokers get a certificate created at start
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls: bool,
-    /// Devices resume TLS sessions of when they entered
+    /// Resume the TLS sessions of the entry
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub tls_resume: bool,
@@ -196,7 +196,7 @@ pub struct Settings {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<PathBuf>,
-    /// Write a page with the figures to this file
+    /// Write an HTML page with the figures to this file
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<PathBuf>,
@@ -211,20 +211,20 @@ pub struct Settings {
 pub struct GroupSettings {
     /// Name in the report.
     pub name: String,
-    /// How many devices.
+    /// Number of devices.
     pub devices: usize,
-    /// How many domains of its own they belong to.
+    /// Number of its own domains.
     #[serde(default = "one")]
     pub domains: usize,
-    /// When they arrive.
+    /// Arrival of its devices.
     pub arrival: Arrival,
-    /// How many arrivals; more than devices: they take turns.
+    /// Number of arrivals; if more than devices, they take turns.
     pub arrivals: Option<usize>,
-    /// The first arrival is so late.
+    /// Delay of the first arrival.
     pub after: Option<Span>,
-    /// They leave this long after they have registered.
+    /// Time between registering and leaving.
     pub stay: Option<Span>,
-    /// The last numbers of the first and the last source address 127.0.0.x.
+    /// Last octet of the first and last source address 127.0.0.x.
     pub sources: Option<(u8, u8)>,
 }
 
@@ -235,7 +235,7 @@ const fn one() -> usize {
 /// The command line of a subcommand.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// File with the same settings; the command line goes before it
+    /// File with the same settings; the command line takes precedence
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
     #[command(flatten)]
@@ -267,7 +267,7 @@ impl Settings {
         self.devices.unwrap_or(1000)
     }
 
-    /// The program of the brokers.
+    /// The broker's program.
     pub fn program(&self) -> anyhow::Result<PathBuf> {
         match &self.broker {
             Some(program) => Ok(program.clone()),

@@ -1,7 +1,7 @@
-//! `loadtest storm`, `steady` and `mixed`: devices that are known already come, in one way or another.
+//! `loadtest storm`, `steady` and `mixed`: known devices connect in different patterns.
 //!
-//! All three enter the devices, start the brokers anew, warm them up and let the devices arrive; they differ in the groups and in
-//! what is reported.
+//! All three let the devices enter, restart the brokers, warm them up and run the arrivals; they differ in groups and
+//! report.
 
 use std::time::Duration;
 
@@ -10,77 +10,80 @@ use anyhow::{bail, ensure};
 use crate::arrival::Arrival;
 use crate::figures::{self, Check, Figures};
 use crate::progress::Progress;
-use crate::servers::stage::{Stage, Tenant, floors};
+use crate::servers::testbed::{Tenant, Testbed, floors};
 use crate::settings::{Against, Arguments, Kind, Settings};
-use crate::trial::{self, Measured, Plan, Watched};
+use crate::trial::{self, Measured, Plan, ServerProbe};
 use crate::worker_commands::{Group, WorkerCommand};
 use crate::worker_pool::{Interrupt, WorkerPool, apart, shared};
 
-/// Devices of a load process, because of the 20 000 descriptors that it may open.
+/// Most devices per load process, given 20 000 descriptors.
 const PER_PROCESS: usize = 15_000;
 
-/// Devices that only warm up.
+/// Number of devices that only warm up the brokers.
 const WARM_UP: usize = 500;
 
-/// The last numbers of the source addresses: a single one has only about 28 000 ports.
+/// Last octets of the source addresses; one address has only about 28 000 ports.
 pub const SOURCES: (u8, u8) = (2, 32);
 
-/// Runs and reports. An error if a check fails.
+/// Runs and reports. Fails if a check fails.
 pub fn run(kind: Kind, arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = arguments.settings(kind)?;
     let mut groups = groups(kind, &settings)?;
     let devices: usize = groups.iter().map(|(group, _)| group.devices + group.warm_up).sum();
     let domains = groups.iter().map(|(_, domains)| domains).sum();
     let run = run_number();
-    let mut stage = Stage::set(&settings, devices, domains, run)?;
-    let mut tenants = stage.tenants.iter().cycle();
+    let mut testbed = Testbed::set_up(&settings, devices, domains, run)?;
+    let mut tenants = testbed.tenants.iter().cycle();
     for (group, domains) in &mut groups {
         group.paths = tenants.by_ref().take(*domains).map(|tenant: &Tenant| tenant.path.clone()).collect();
-        // From elsewhere the loopback cannot be a source.
-        group.sources = group.sources.filter(|_| stage.addresses().iter().all(|server| server.ip().is_loopback()));
+        // Loopback source addresses reach only loopback servers.
+        group.sources = group.sources.filter(|_| testbed.addresses().iter().all(|server| server.ip().is_loopback()));
     }
     let groups: Vec<Group> = groups.into_iter().map(|(group, _)| group).collect();
     let arrivals: usize = groups.iter().map(|group| group.arrivals).sum();
     let shares = match (kind, settings.processes) {
-        // Neighbours are other machines: what one group waits for must not be how busy the load of another is.
+        // Each group gets its own processes, so that the load of one does not delay another.
         (Kind::Mixed, None) => {
             apart(&groups.iter().map(|group| processes(&settings, group.devices)).collect::<Vec<_>>())
         }
         _ => shared(processes(&settings, devices), groups.len()),
     };
-    let mut crew = WorkerPool::start(&shares, run, &groups, interrupt)?;
+    let mut pool = WorkerPool::start(&shares, run, &groups, interrupt)?;
     let plan = plan(&settings, kind);
 
     let progress = Progress::start("entering", arrivals);
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     let patience = Duration::from_secs(60 + devices as u64 / 100);
-    // The first time they get their passwords, the second time they prove it: from then on they are known for good.
+    // The first pass hands out passwords, the second proves them: then the devices are known.
     for _ in 0..2 {
-        crew.order(&WorkerCommand::Enter { window: trial::window(&crew) }, patience)?;
+        pool.order(&WorkerCommand::Enter { window: trial::window(&pool) }, patience)?;
     }
-    stage.restart()?;
-    crew.order(&stage.aim(), Duration::from_secs(10))?;
+    testbed.restart()?;
+    pool.order(&testbed.target(), Duration::from_secs(10))?;
     progress.say("warming up");
-    trial::warm_up(&mut crew, &watched(&stage)?)?;
+    trial::warm_up(&mut pool, &server_probe(&testbed)?)?;
     drop(progress);
     let progress = Progress::start("broker", arrivals);
-    let broker = trial::run(&mut crew, plan, watched(&stage)?, &progress)?;
+    let broker = trial::run(&mut pool, plan, server_probe(&testbed)?, &progress)?;
     drop(progress);
-    let nodes = stage.brokers().len();
-    stage.stop_brokers();
+    let nodes = testbed.brokers().len();
+    testbed.stop_brokers();
 
     let floor = match settings.against {
         Some(Against::Floor) => {
             let servers = floors(nodes, settings.workers.unwrap_or(1))?;
             let addresses = servers.iter().map(|server| server.address).collect();
-            crew.order(&WorkerCommand::Aim { servers: addresses, floor: true, tls: None }, Duration::from_secs(10))?;
-            trial::warm_up(&mut crew, &Watched { servers: &servers, commands: None })?;
+            pool.order(
+                &WorkerCommand::SetServers { servers: addresses, floor: true, tls: None },
+                Duration::from_secs(10),
+            )?;
+            trial::warm_up(&mut pool, &ServerProbe { servers: &servers, commands: None })?;
             let progress = Progress::start("floor", arrivals);
-            Some(trial::run(&mut crew, plan, Watched { servers: &servers, commands: None }, &progress)?)
+            Some(trial::run(&mut pool, plan, ServerProbe { servers: &servers, commands: None }, &progress)?)
         }
         None => None,
     };
-    drop(crew);
+    drop(pool);
     let scenario = Settings::title(arguments.scenario.as_deref(), name(kind));
     let mut checks = checks(kind, &groups, &broker);
     if settings.tls_resume {
@@ -102,22 +105,22 @@ pub const fn name(kind: Kind) -> &'static str {
     }
 }
 
-/// The brokers of a stage, and their Redis.
-pub fn watched(stage: &Stage) -> anyhow::Result<Watched<'_>> {
-    Ok(Watched { servers: stage.brokers(), commands: stage.commands()? })
+/// The brokers of a testbed and their Redis.
+pub fn server_probe(testbed: &Testbed) -> anyhow::Result<ServerProbe<'_>> {
+    Ok(ServerProbe { servers: testbed.brokers(), commands: testbed.commands()? })
 }
 
-/// How many load processes.
+/// Number of load processes.
 pub fn processes(settings: &Settings, devices: usize) -> usize {
     settings.processes.unwrap_or_else(|| devices.div_ceil(PER_PROCESS)).max(1)
 }
 
-/// How the settings want a run to go.
+/// The plan of a run by the settings.
 pub fn plan(settings: &Settings, kind: Kind) -> Plan {
     let settle = Settings::time(settings.settle, 15);
     Plan {
         return_after: Settings::time(settings.return_after, 2),
-        // Devices that come and go leave no memory to be measured per device.
+        // If devices come and go, memory per device cannot be measured.
         settle: (kind == Kind::Storm && !settle.is_zero()).then_some(settle),
         limit: Settings::time(settings.limit, 120),
         goal: None,
@@ -125,15 +128,15 @@ pub fn plan(settings: &Settings, kind: Kind) -> Plan {
     }
 }
 
-/// A number for this run that no other has, for names in a store that is not emptied: seconds and process.
+/// A unique number of this run, for names in a store that is not emptied: seconds and process.
 pub fn run_number() -> u64 {
-    // Nothing is compared with it, it only has to be another one each time.
+    // It only has to be unique.
     #[allow(clippy::disallowed_methods)]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     now << 22 | u64::from(std::process::id())
 }
 
-/// The groups, still without paths, and how many domains each has.
+/// The groups, without paths yet, and the number of domains of each.
 fn groups(kind: Kind, settings: &Settings) -> anyhow::Result<Vec<(Group, usize)>> {
     let devices = settings.devices();
     ensure!(devices > 0, "no devices");
@@ -158,7 +161,7 @@ fn groups(kind: Kind, settings: &Settings) -> anyhow::Result<Vec<(Group, usize)>
         Kind::Steady => vec![(steady(group, settings)?, domains)],
         Kind::Mixed => {
             if settings.groups.is_empty() {
-                bail!("name a scenario file with groups: --scenario FILE");
+                bail!("groups are needed: give a scenario file with --scenario FILE");
             }
             let some = settings.groups.iter().enumerate().map(|(index, its)| {
                 let group = Group {
@@ -184,7 +187,7 @@ fn steady(group: Group, settings: &Settings) -> anyhow::Result<Group> {
     let rate = settings.rate.unwrap_or(500.0);
     ensure!(rate.is_finite() && rate > 0.0, "--rate must be above 0");
     let lasting = Settings::time(settings.lasting, 30).as_secs_f64();
-    // A rate times a time that somebody waits for.
+    // Small: rate times duration of a run.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let arrivals = (rate * lasting).max(1.0) as usize;
     #[allow(clippy::cast_precision_loss)]
@@ -225,7 +228,7 @@ fn checks(kind: Kind, groups: &[Group], measured: &Measured) -> Vec<Check> {
         ));
     }
     if let Some(counted) = measured.counted_members {
-        // A number of devices.
+        // Exact: a number of devices.
         #[allow(clippy::cast_precision_loss)]
         let same = (counted - total.members as f64).abs() < 0.5;
         checks.push(Check::new("the brokers count the same members", same, format!("{counted} by /metrics")));

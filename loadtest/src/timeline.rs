@@ -1,14 +1,14 @@
-//! Lines with the time since the start, for people.
+//! Output lines with the time since the start.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Prints what happens, each line with the seconds since the start.
+/// Prints lines with the seconds since the start.
 pub struct Timeline(Instant);
 
 impl Timeline {
-    /// The start.
+    /// Starts the clock.
     pub fn start() -> Self {
         Self(Instant::now())
     }

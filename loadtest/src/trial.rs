@@ -12,37 +12,37 @@ use crate::servers::redis::Commands;
 use crate::worker_commands::{Outcome, Report, Tick, WorkerCommand};
 use crate::worker_pool::WorkerPool;
 
-/// Distance of ticks.
+/// Interval of ticks.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Connections made at the same time outside of a run, over all processes.
+/// Concurrent connects outside of a run, over all processes.
 const WINDOW: usize = 64;
 
-/// Pause past the end of what lingers after a close.
-const LINGER: Duration = Duration::from_secs(3);
+/// Pause until closed connections have gone.
+const LINGER_AFTER_CLOSE: Duration = Duration::from_secs(3);
 
 const MEMBERS: &str = "provbroker_members";
 
-/// How a run goes.
+/// Plan of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Who is refused or closed comes back after this time.
+    /// Delay before a refused or closed device comes back.
     pub return_after: Duration,
-    /// Pause before the memory is measured; none, if it is not.
+    /// Pause before memory is measured; `None`: not measured.
     pub settle: Option<Duration>,
-    /// The run ends at the latest this long after the last arrival.
+    /// Longest time of the run after the last arrival.
     pub limit: Duration,
-    /// It ends after so many registrations and a moment more; `None`: when nobody is on the way any more.
+    /// Ends shortly after this many registrations; `None`: when no device is connecting any more.
     pub goal: Option<u64>,
     /// Seed of the arrivals.
     pub seed: u64,
 }
 
-/// What is measured of the servers.
-pub struct Watched<'a> {
-    /// The processes; none if they are not ours.
+/// Measures the servers.
+pub struct ServerProbe<'a> {
+    /// Their processes; empty if not started by us.
     pub servers: &'a [Server],
-    /// The commands of their Redis.
+    /// Command counter of their Redis.
     pub commands: Option<Commands>,
 }
 
@@ -50,15 +50,15 @@ pub struct Watched<'a> {
 #[derive(Debug, Clone)]
 struct Sample {
     at: f64,
-    tick: Whole,
+    tick: MergedTick,
     cpu_percent: Option<f64>,
     rss: Option<u64>,
     commands: Option<u64>,
 }
 
-/// The ticks of all processes with the same number.
+/// The merged ticks of all processes with the same number.
 #[derive(Debug, Clone, Default)]
-struct Whole {
+struct MergedTick {
     parts: usize,
     registered: u64,
     failed: u64,
@@ -72,35 +72,35 @@ struct Whole {
     longest: Option<f64>,
 }
 
-/// What a group has come to, over all processes.
-pub struct Sum {
+/// Results of a group, over all processes.
+pub struct GroupTotals {
     /// Counted.
     pub counts: Counts,
-    /// Registered at the end of the run.
+    /// Devices registered at the end of the run.
     pub members: u64,
-    /// Arrived and neither registered nor gone.
+    /// Devices that arrived and are neither registered nor gone.
     pub lost: u64,
-    /// How attempts failed.
+    /// Failed attempts by kind.
     pub failures: BTreeMap<String, u64>,
-    /// Failures that no load excuses.
+    /// Protocol violations by kind.
     pub wrong: BTreeMap<String, u64>,
-    /// From the intended arrival.
+    /// Latencies from the intended arrival.
     pub latencies: Latencies,
-    /// From the connect that was let in.
+    /// Latencies from the connect that succeeded.
     pub admitted: Latencies,
-    /// Who has entered by which code.
+    /// Codes and the devices that entered with them.
     pub entered: Vec<(provbroker::core::model::ids::Code, String)>,
 }
 
-/// A run that is over.
+/// Results of a run.
 pub struct Measured {
     /// By group.
-    pub groups: Vec<Sum>,
-    /// All of them.
-    pub total: Sum,
-    /// From the start to the last registration.
+    pub groups: Vec<GroupTotals>,
+    /// Sum of all groups.
+    pub total: GroupTotals,
+    /// Seconds from start to last registration.
     pub seconds: f64,
-    /// From the start to the end of the run.
+    /// Seconds from start to end of the run.
     pub lasted: f64,
     /// Processor time of the servers, in seconds.
     pub cpu: Option<f64>,
@@ -117,7 +117,7 @@ pub struct Measured {
     samples: Vec<Sample>,
 }
 
-impl Watched<'_> {
+impl ServerProbe<'_> {
     fn cpu(&self) -> anyhow::Result<Option<f64>> {
         let sum = self.servers.iter().map(Server::cpu).sum::<anyhow::Result<f64>>()?;
         Ok((!self.servers.is_empty()).then_some(sum))
@@ -138,45 +138,45 @@ impl Watched<'_> {
     }
 }
 
-/// Connections at the same time in each process.
-pub fn window(crew: &WorkerPool) -> usize {
-    (WINDOW / crew.len().max(1)).max(1)
+/// Concurrent connects per process.
+pub fn window(pool: &WorkerPool) -> usize {
+    (WINDOW / pool.len().max(1)).max(1)
 }
 
-/// Lets the additional devices come and go, so that allocators have grown and connections of the store are open.
-pub fn warm_up(crew: &mut WorkerPool, watched: &Watched<'_>) -> anyhow::Result<()> {
-    let window = window(crew);
-    crew.order(&WorkerCommand::WarmUp { window }, Duration::from_secs(120))?;
-    watched.servers.iter().try_for_each(|server| server.wait_for(MEMBERS, 0.0, 600))?;
-    crew.pause(LINGER)
+/// Lets the additional devices come and go, so that allocators have grown and store connections are open.
+pub fn warm_up(pool: &mut WorkerPool, server_probe: &ServerProbe<'_>) -> anyhow::Result<()> {
+    let window = window(pool);
+    pool.order(&WorkerCommand::WarmUp { window }, Duration::from_secs(120))?;
+    server_probe.servers.iter().try_for_each(|server| server.wait_for(MEMBERS, 0.0, 600))?;
+    pool.pause(LINGER_AFTER_CLOSE)
 }
 
-/// Runs it. The devices have left when it returns.
+/// Performs the run. All devices have left when it returns.
 pub fn run(
-    crew: &mut WorkerPool,
+    pool: &mut WorkerPool,
     plan: Plan,
-    mut watched: Watched<'_>,
+    mut server_probe: ServerProbe<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Measured> {
-    let rss_before = watched.rss(Server::rss)?;
-    let commands_before = watched.count()?;
-    let (cpu_before, load_before) = (watched.cpu()?, crew.cpu()?);
+    let rss_before = server_probe.rss(Server::rss)?;
+    let commands_before = server_probe.count()?;
+    let (cpu_before, load_before) = (server_probe.cpu()?, pool.cpu()?);
     let (return_us, tick_us) = (micros(plan.return_after), micros(TICK));
-    crew.tell_all(&WorkerCommand::Go { return_us, tick_us, seed: plan.seed })?;
-    let samples = follow(crew, plan, &mut watched, progress, (cpu_before, commands_before))?;
-    let (cpu_after, load_after) = (watched.cpu()?, crew.cpu()?);
-    let commands_after = watched.count()?;
-    let (groups, total) = sums(crew)?;
+    pool.send_to_all(&WorkerCommand::Go { return_us, tick_us, seed: plan.seed })?;
+    let samples = follow(pool, plan, &mut server_probe, progress, (cpu_before, commands_before))?;
+    let (cpu_after, load_after) = (server_probe.cpu()?, pool.cpu()?);
+    let commands_after = server_probe.count()?;
+    let (groups, total) = totals(pool)?;
     let (mut rss, mut cut_at_rest, mut counted_members) = (None, 0, None);
     if let Some(settle) = plan.settle {
         progress.say("devices are idle");
-        crew.pause(settle)?;
-        rss = rss_before.zip(watched.rss(Server::rss)?);
-        counted_members = watched.members()?;
-        let (_, rested) = sums(crew)?;
+        pool.pause(settle)?;
+        rss = rss_before.zip(server_probe.rss(Server::rss)?);
+        counted_members = server_probe.members()?;
+        let (_, rested) = totals(pool)?;
         cut_at_rest = rested.counts.dropped - total.counts.dropped;
     }
-    crew.order(&WorkerCommand::Leave, Duration::from_secs(60))?;
+    pool.order(&WorkerCommand::Leave, Duration::from_secs(60))?;
     // Exact below 285 years.
     #[allow(clippy::cast_precision_loss)]
     let seconds = total.counts.last_us as f64 / 1e6;
@@ -195,50 +195,50 @@ pub fn run(
     })
 }
 
-/// Waits for the end of the run, and takes a sample of the servers at each tick.
+/// Waits for the end of the run and samples the servers at each tick.
 fn follow(
-    crew: &mut WorkerPool,
+    pool: &mut WorkerPool,
     plan: Plan,
-    watched: &mut Watched<'_>,
+    server_probe: &mut ServerProbe<'_>,
     progress: &Progress,
     (mut cpu, commands_before): (Option<f64>, Option<u64>),
 ) -> anyhow::Result<Vec<Sample>> {
-    let mut begun: BTreeMap<u64, (Whole, Latencies)> = BTreeMap::new();
+    let mut begun: BTreeMap<u64, (MergedTick, Latencies)> = BTreeMap::new();
     let mut samples: Vec<Sample> = Vec::new();
     let (mut all_came, mut reached) = (None, None);
     loop {
-        let Some((_, Report::Tick(tick))) = crew.next(TICK)? else { continue };
+        let Some((_, Report::Tick(tick))) = pool.next(TICK)? else { continue };
         let number = tick.number;
-        let (whole, latencies) = begun.entry(number).or_insert_with(|| (Whole::default(), Latencies::new()));
-        whole.add(&tick);
+        let (merged, latencies) = begun.entry(number).or_insert_with(|| (MergedTick::default(), Latencies::new()));
+        merged.add(&tick);
         latencies.add(&tick.latencies);
-        if whole.parts < crew.len() {
+        if merged.parts < pool.len() {
             continue;
         }
-        whole.close(latencies);
-        let whole = whole.clone();
+        merged.close(latencies);
+        let merged = merged.clone();
         begun.remove(&number);
-        // Ticks are numbers of quarters of a second.
+        // Ticks count quarters of a second.
         #[allow(clippy::cast_precision_loss)]
         let at = (number + 1) as f64 * TICK.as_secs_f64();
-        let now = watched.cpu()?;
+        let now = server_probe.cpu()?;
         let cpu_percent = now.zip(cpu).map(|(now, before)| (now - before) / TICK.as_secs_f64() * 100.0);
         cpu = now;
-        let commands = watched.count()?.zip(commands_before).map(|(now, before)| now - before);
-        let rss = watched.rss(Server::rss_now)?;
-        progress.show(whole.registered, whole.failed, whole.open, whole.p99);
+        let commands = server_probe.count()?.zip(commands_before).map(|(now, before)| now - before);
+        let rss = server_probe.rss(Server::rss_now)?;
+        progress.show(merged.registered, merged.failed, merged.open, merged.p99);
         let over = match plan.goal {
-            Some(goal) => whole.registered >= goal,
-            None => whole.to_come == 0 && whole.open == whole.members && whole.waiting == 0,
+            Some(goal) => merged.registered >= goal,
+            None => merged.to_come == 0 && merged.open == merged.members && merged.waiting == 0,
         };
-        if whole.to_come == 0 && all_came.is_none() {
+        if merged.to_come == 0 && all_came.is_none() {
             all_came = Some(at);
         }
-        samples.push(Sample { at, tick: whole, cpu_percent, rss, commands });
+        samples.push(Sample { at, tick: merged, cpu_percent, rss, commands });
         if over && reached.is_none() {
             reached = Some(at);
         }
-        // Who comes in second, although he must not, gets his chance.
+        // Leaves time for a second device to enter with the same code, which must not happen.
         let grace = plan.goal.map_or(0.0, |_| 2.0 * plan.return_after.as_secs_f64());
         let late = all_came.is_some_and(|came| at > came + plan.limit.as_secs_f64());
         if reached.is_some_and(|reached| at >= reached + grace) || late {
@@ -247,7 +247,7 @@ fn follow(
     }
 }
 
-impl Whole {
+impl MergedTick {
     fn add(&mut self, tick: &Tick) {
         self.parts += 1;
         self.registered += tick.registered;
@@ -264,7 +264,7 @@ impl Whole {
     }
 }
 
-impl Sum {
+impl GroupTotals {
     fn new() -> Self {
         Self {
             counts: Counts::default(),
@@ -293,10 +293,10 @@ impl Sum {
     }
 }
 
-fn sums(crew: &mut WorkerPool) -> anyhow::Result<(Vec<Sum>, Sum)> {
-    let (mut groups, mut total) = (Vec::new(), Sum::new());
-    for outcomes in crew.outcomes()? {
-        groups.resize_with(outcomes.len().max(groups.len()), Sum::new);
+fn totals(pool: &mut WorkerPool) -> anyhow::Result<(Vec<GroupTotals>, GroupTotals)> {
+    let (mut groups, mut total) = (Vec::new(), GroupTotals::new());
+    for outcomes in pool.outcomes()? {
+        groups.resize_with(outcomes.len().max(groups.len()), GroupTotals::new);
         for (group, outcome) in groups.iter_mut().zip(&outcomes) {
             group.add(outcome);
             total.add(outcome);

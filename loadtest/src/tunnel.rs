@@ -1,4 +1,5 @@
-//! `loadtest tunnel`: how fast one tunnel is, and what it costs the broker: a device with a long page, and one HTTP client.
+//! `loadtest tunnel`: throughput of one tunnel and its cost at the broker, with a device that serves a long page, and
+//! one HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -25,26 +26,26 @@ const DOMAIN: &str = "tunnel.example";
 const PASSWORD: &str = "of the domain";
 const TOKEN: &str = "t0ken";
 
-/// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Limit for each wait.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Args)]
 pub struct Arguments {
     /// Length of the page in megabytes
     #[arg(long, default_value_t = 200)]
     megabytes: usize,
-    /// Bytes that the device sends for one receive; known devices send 8000 whatever they are asked for
+    /// Bytes per receive of the device; known devices send 8000 whatever is requested
     #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     piece: u16,
-    /// The broker's program [default: the one beside this program]
+    /// Program of the broker [default: the one beside this program]
     #[arg(long)]
     broker: Option<PathBuf>,
-    /// Write the figures to this file too
+    /// Write the figures to this file as well
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// Measures, prints, and ends the broker.
+/// Measures, prints and stops the broker.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("broker.toml");
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
     let piece = usize::from(arguments.piece);
     let passthrough = format!("/example.com/devices/passthrough/{id}/{key}/");
-    // Once for the warm-up, once measured.
+    // One warm-up, one measurement.
     let lengths = [1_000_000, arguments.megabytes * 1_000_000];
     let serving = std::thread::spawn(move || lengths.iter().try_for_each(|&length| serve(&mut stream, length, piece)));
     fetch(server.address, &passthrough, lengths[0])?;
@@ -73,7 +74,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (seconds, cpu, rss) = (start.elapsed().as_secs_f64(), server.cpu()? - cpu, (rss, server.rss()?));
     serving.join().map_err(|_| anyhow!("the device panicked"))??;
 
-    // Far below what a float holds exactly.
+    // Exact: far below 2^53.
     #[allow(clippy::cast_precision_loss)]
     let megabytes = arguments.megabytes as f64;
     let (speed, cost) = (megabytes / seconds, cpu * 1e3 / megabytes);
@@ -105,11 +106,11 @@ fn configuration(folder: &std::path::Path) -> String {
 fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 
-/// Logs in as an app; its connection and the key of the session.
+/// Logs in as an app; returns its connection and the key of the session.
 fn log_in(server: SocketAddr) -> anyhow::Result<(TcpStream, String)> {
     let mut stream = connect(server)?;
     upgrade(&mut stream, server, "/example.com/devices")?;
@@ -151,7 +152,7 @@ fn serve(stream: &mut TcpStream, length: usize, piece: usize) -> anyhow::Result<
     }
 }
 
-/// Reads the whole page.
+/// Reads the full page.
 fn fetch(server: SocketAddr, path: &str, length: usize) -> anyhow::Result<()> {
     let mut stream = connect(server)?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n").as_bytes())?;
@@ -170,7 +171,7 @@ fn fetch(server: SocketAddr, path: &str, length: usize) -> anyhow::Result<()> {
         }
     }
     if !head.starts_with(b"HTTP/1.1 200 ") || body != Some(length) {
-        bail!("not the whole page: {body:?} bytes of {length}");
+        bail!("incomplete page: {body:?} bytes of {length}");
     }
     Ok(())
 }

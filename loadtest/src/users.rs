@@ -1,4 +1,4 @@
-//! `loadtest users`: asks for codes and prints the notices.
+//! `loadtest users`: a simulated Users service that asks for codes and prints the notices.
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -21,28 +21,28 @@ pub struct Arguments {
     /// Password of the domain, or of the instance
     #[arg(long)]
     password: String,
-    /// Category that the phones enter [default: the first one for provisioning]
+    /// Category for the phones [default: the first one for provisioning]
     #[arg(long)]
     category: Option<String>,
     /// App name of the log-in
     #[arg(long, default_value = "innovaphone-devices-api")]
     app: String,
-    /// SIP name of the user who will get the phone
+    /// SIP name of the user who gets the phone
     #[arg(long)]
     sip: Option<String>,
     /// Ask for codes with long validity
     #[arg(long)]
     rollout: bool,
-    /// How many codes to ask for; 0: only wait for notices
+    /// Number of codes to ask for; 0: only wait for notices
     #[arg(long, default_value_t = 1)]
     codes: u32,
-    /// A code of an earlier run that still waits for its phone; may be repeated
+    /// An open code of an earlier run; may be repeated
     #[arg(long = "open-code", value_parser = typed_code)]
     open_codes: Vec<Code>,
-    /// Exit when every code has been used or has expired
+    /// Exit when no code is open any more
     #[arg(long)]
     once: bool,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -128,14 +128,14 @@ impl Printer {
     }
 }
 
-/// Four digits at a time, as people read them.
+/// The code in groups of four digits.
 fn grouped(code: Code) -> String {
     let text = code.expose();
     [&text[..4], &text[4..8], &text[8..]].join(" ")
 }
 
 fn validity(valid_until: u64) -> String {
-    // The one place of the program where a wall clock is right: a person compares it with the clock on the wall.
+    // Wall clock, because a person compares it with the clock on the wall.
     #[allow(clippy::disallowed_methods)]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
     match valid_until.saturating_sub(now) {
@@ -155,7 +155,7 @@ fn as_text(event: &UsersEvent) -> String {
             let device = &notice.device;
             let port = notice.port.as_ref().map(|port| format!(" port {port}")).unwrap_or_default();
             let how = match (notice.again, notice.asked) {
-                (true, _) => " (told again)",
+                (true, _) => " (repeated)",
                 (false, true) => " (learned after coming back)",
                 (false, false) => "",
             };

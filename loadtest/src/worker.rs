@@ -1,7 +1,7 @@
-//! A load process: plays its share of the devices on one thread, by orders from standard input.
+//! A load process: simulates its share of the devices on one thread, by commands from standard input.
 //!
-//! Everything that waits (sockets, orders, times) waits in one place, so a device costs what its bytes cost. What devices say is
-//! the matter of [`device`](crate::device), what happens to them that of [`fleet`].
+//! One poll waits for sockets, commands and timers, so a device costs only its traffic. The device protocol is in
+//! [`device`](crate::device), the life of devices in [`fleet`].
 
 mod device_socket;
 mod fleet;
@@ -19,47 +19,47 @@ use tokio::time::Instant;
 use crate::worker_commands::{Report, WorkerCommand};
 use fleet::Fleet;
 
-/// The token of orders; devices have those from 0.
+/// Poll token of commands; devices use tokens from 0.
 const ORDERS: Token = Token(usize::MAX);
 
-/// Connections begun between two looks at the sockets.
+/// Most connections started between two polls.
 const BEGIN_AT_ONCE: usize = 32;
 
-/// Events taken at once.
+/// Events per poll.
 const EVENTS: usize = 1024;
 
-/// Plays until standard input ends, as it does when the coordinator is gone.
+/// Runs until standard input ends, as it does when the coordinator is gone.
 pub fn run() -> anyhow::Result<()> {
     let mut poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), ORDERS)?);
-    let (tell, told) = channel();
+    let (sender, orders) = channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if tell.send(serde_json::from_str::<WorkerCommand>(&line)).is_err() || waker.wake().is_err() {
+            if sender.send(serde_json::from_str::<WorkerCommand>(&line)).is_err() || waker.wake().is_err() {
                 return;
             }
         }
-        drop(tell);
+        drop(sender);
         let _ = waker.wake();
     });
-    let played = play(&mut poll, &told);
+    let played = play(&mut poll, &orders);
     if let Err(error) = &played {
-        say(&Report::Failed(format!("{error:#}")))?;
+        write_report(&Report::Failed(format!("{error:#}")))?;
     }
     played
 }
 
-fn play(poll: &mut Poll, told: &Receiver<serde_json::Result<WorkerCommand>>) -> anyhow::Result<()> {
+fn play(poll: &mut Poll, orders: &Receiver<serde_json::Result<WorkerCommand>>) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut events = Events::with_capacity(EVENTS);
     let mut fleet = Fleet::new(poll.registry().try_clone()?);
     loop {
         loop {
-            match told.try_recv() {
+            match orders.try_recv() {
                 Ok(order) => {
-                    let order = order.context("an order that cannot be read")?;
-                    if let Some(report) = fleet.obey(order, micros(start))? {
-                        say(&report)?;
+                    let order = order.context("an unreadable command")?;
+                    if let Some(report) = fleet.execute(order, micros(start))? {
+                        write_report(&report)?;
                     }
                 }
                 Err(TryRecvError::Empty) => break,
@@ -68,7 +68,7 @@ fn play(poll: &mut Poll, told: &Receiver<serde_json::Result<WorkerCommand>>) -> 
         }
         let next = fleet.advance(micros(start), BEGIN_AT_ONCE);
         for report in fleet.reports() {
-            say(&report)?;
+            write_report(&report)?;
         }
         let wait = next.map(|at| Duration::from_micros(at.saturating_sub(micros(start))));
         match poll.poll(&mut events, wait) {
@@ -89,7 +89,7 @@ fn micros(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-fn say(report: &Report) -> anyhow::Result<()> {
+fn write_report(report: &Report) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, report)?;
     out.write_all(b"\n")?;

@@ -1,6 +1,6 @@
-//! What the coordinator tells its load processes and what they tell it: one JSON line each, on standard input and output.
+//! Messages between the coordinator and its load processes: one JSON line each, on standard input and output.
 //!
-//! Lines hold codes and passwords of simulated devices; they go through pipes and nowhere else.
+//! Lines contain codes and passwords of simulated devices; they go through pipes only.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,148 +11,148 @@ use serde::{Deserialize, Serialize};
 use crate::arrival::Arrival;
 use crate::record::{Counts, Sparse};
 
-/// Devices that arrive in one way.
+/// A group of devices with the same arrival.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Group {
     /// Name in the report.
     pub name: String,
-    /// How many devices.
+    /// Number of devices.
     pub devices: usize,
-    /// So many more that only register before the run, so that the server has warmed up.
+    /// Number of additional devices that only register before the run, to warm up the server.
     pub warm_up: usize,
-    /// Paths of the upgrade, one for each domain; device n takes the n-th of them, over and over.
+    /// Paths of the upgrade, one per domain; devices take them in turn.
     pub paths: Vec<String>,
-    /// The administrative password of those domains, where it is known.
+    /// The administrative password of those domains, if known.
     pub admin_password: Option<Secret>,
-    /// The last numbers of the source addresses 127.0.0.x, both included; `None`: not bound.
+    /// Last octets of first and last source address 127.0.0.x; `None`: not bound.
     pub sources: Option<(u8, u8)>,
-    /// When devices arrive.
+    /// Arrival of its devices.
     pub arrival: Arrival,
-    /// How many arrivals; more than devices: they take turns.
+    /// Number of arrivals; if more than devices, they take turns.
     pub arrivals: usize,
-    /// The first arrival is so late, in microseconds.
+    /// Delay of the first arrival, in microseconds.
     pub after_us: u64,
-    /// A registered device leaves after so many microseconds.
+    /// Time between registering and leaving, in microseconds.
     pub stay_us: Option<u64>,
-    /// Codes to enter by; neighbours share one if there are fewer codes than devices.
+    /// Codes to enter with; neighbours share one if there are fewer codes than devices.
     pub codes: Vec<Code>,
 }
 
-/// How devices speak TLS.
+/// TLS settings of devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsOrder {
-    /// The only certificate that they trust, as DER.
+    /// The only trusted certificate, as DER.
     pub certificate: Vec<u8>,
-    /// The name that it has to be for.
+    /// The expected name.
     pub name: String,
-    /// They resume sessions.
+    /// Whether sessions are resumed.
     pub resume: bool,
 }
 
-/// Of the devices of a group a process plays number `first`, `first + step` and so on.
+/// The share of a process in a group: devices `first`, `first + step` and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// The first one.
     pub first: usize,
-    /// Among how many processes the group is shared; at least one.
+    /// Number of processes that share the group; at least one.
     pub step: usize,
 }
 
-/// From the coordinator. Each but `Go` is answered when it is done.
+/// Commands of the coordinator. Each but `Go` is answered when done.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum WorkerCommand {
-    /// The first: what there is.
+    /// The first command: the devices.
     Play {
-        /// Distinguishes the devices of one run from those that an earlier one left in the store.
+        /// Distinguishes the devices of this run from those of earlier runs in the store.
         run: u64,
-        /// The groups, each with what the process plays of it.
+        /// The groups, each with the share of this process.
         groups: Vec<(Group, Option<Share>)>,
     },
-    /// Where the servers listen from now on; device n goes to the n-th of them, over and over.
-    Aim {
-        /// The servers.
+    /// The servers from now on; devices take them in turn.
+    SetServers {
+        /// Their addresses.
         servers: Vec<SocketAddr>,
-        /// They are floor servers.
+        /// Whether they are floor servers.
         floor: bool,
-        /// They are reached over TLS.
+        /// TLS settings, if used.
         tls: Option<TlsOrder>,
     },
-    /// All devices enter, so many at a time, and leave again.
+    /// All devices enter, at most `window` at a time, and disconnect.
     Enter {
-        /// At a time.
+        /// Most at a time.
         window: usize,
     },
-    /// The additional ones register, so many at a time, and leave again.
+    /// The additional devices register, at most `window` at a time, and disconnect.
     WarmUp {
-        /// At a time.
+        /// Most at a time.
         window: usize,
     },
-    /// The run begins. Answered with ticks until the devices leave.
+    /// Starts the run. Answered with ticks until the devices leave.
     Go {
-        /// Who is refused or closed comes back after so many microseconds.
+        /// Delay before a refused or closed device comes back, in microseconds.
         return_us: u64,
-        /// Distance of ticks in microseconds.
+        /// Interval of ticks in microseconds.
         tick_us: u64,
         /// Seed of the arrivals.
         seed: u64,
     },
-    /// How things stand.
-    Tell,
-    /// All connections are closed, and nobody arrives any more.
+    /// Asks for [`Report::Outcome`].
+    ReportOutcome,
+    /// Closes all connections; no device arrives any more.
     Leave,
 }
 
-/// From a load process.
+/// Reports of a load process.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
-    /// The order has been carried out.
+    /// The command is done.
     Done,
-    /// How things stand, at equal distances in time.
+    /// Progress, at regular intervals.
     Tick(Tick),
-    /// For each group, in their order.
+    /// Results of each group, in order.
     Outcome(Vec<Outcome>),
-    /// It cannot go on.
+    /// A fatal error.
     Failed(String),
 }
 
 /// One interval of a run in one process.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tick {
-    /// Number of the interval, from 0.
+    /// Index of the interval, from 0.
     pub number: u64,
     /// Registrations since the start.
     pub registered: u64,
     /// Failed attempts since the start.
     pub failed: u64,
-    /// Connections that are open or being made.
+    /// Connections that are open or connecting.
     pub open: u64,
     /// Devices that are registered.
     pub members: u64,
     /// Devices that were refused or cut and will come back.
     pub waiting: u64,
-    /// Arrivals that have yet to come.
+    /// Arrivals still to come.
     pub to_come: u64,
     /// Latencies of the interval in microseconds.
     pub latencies: Sparse,
 }
 
-/// What has become of one group in one process.
+/// Results of one group in one process.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// What was counted.
+    /// Counters.
     pub counts: Counts,
     /// Devices that are registered now.
     pub members: u64,
-    /// Devices that have arrived and are not registered now, nor have left as they were to.
+    /// Devices that arrived and are neither registered nor left as planned.
     pub lost: u64,
-    /// How attempts failed.
+    /// Failed attempts by kind.
     pub failures: BTreeMap<String, u64>,
-    /// Failures that no load excuses.
+    /// Protocol violations by kind.
     pub wrong: BTreeMap<String, u64>,
-    /// From the intended arrival to the registration, in microseconds.
+    /// Latencies from intended arrival to registration, in microseconds.
     pub latencies: Sparse,
-    /// From the connect that was let in to the registration, in microseconds.
+    /// Latencies from the successful connect to registration, in microseconds.
     pub admitted: Sparse,
-    /// Which device has entered by which code.
+    /// Codes and the devices that entered with them.
     pub entered: Vec<(Code, String)>,
 }

@@ -1,4 +1,4 @@
-//! The load processes as the coordinator sees them: started, told, listened to, ended on every path.
+//! The load processes as seen by the coordinator: started, commanded, read, ended on every path.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -10,20 +10,20 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
-use crate::servers::{LOOK, cpu};
+use crate::servers::{POLL_EVERY, cpu};
 use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
 
-/// Somebody wants the program to end.
+/// A flag that asks the program to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// It is to end.
+    /// Sets the flag.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// An error if it is to end.
+    /// Fails if the flag is set.
     pub fn check(&self) -> anyhow::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             bail!("interrupted");
@@ -32,12 +32,12 @@ impl Interrupt {
     }
 }
 
-struct Hand {
+struct WorkerHandle {
     child: Child,
     orders: Option<ChildStdin>,
 }
 
-impl Drop for Hand {
+impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.orders = None;
         let _ = self.child.kill();
@@ -45,12 +45,12 @@ impl Drop for Hand {
     }
 }
 
-/// The shares of so many processes in so many groups: each plays a part of all.
+/// Shares if every process takes part in every group.
 pub fn shared(processes: usize, groups: usize) -> Vec<Vec<Option<Share>>> {
     (0..processes).map(|first| vec![Some(Share { first, step: processes }); groups]).collect()
 }
 
-/// The shares where each group has processes of its own, so many: devices of one group then wait for no other at the load's end.
+/// Shares if each group has its own number of processes, so that the load of one group does not delay another.
 pub fn apart(processes: &[usize]) -> Vec<Vec<Option<Share>>> {
     let groups = processes.len();
     let of_group = |(group, step): (usize, &usize)| {
@@ -62,22 +62,22 @@ pub fn apart(processes: &[usize]) -> Vec<Vec<Option<Share>>> {
 
 /// The load processes.
 pub struct WorkerPool {
-    hands: Vec<Hand>,
+    workers: Vec<WorkerHandle>,
     reports: Receiver<(usize, Report)>,
     interrupt: Interrupt,
 }
 
 impl WorkerPool {
-    /// Starts them and gives each its share of the groups: for each process one for each group.
+    /// Starts the processes and sends each its shares: per process, one per group.
     pub fn start(
         shares: &[Vec<Option<Share>>],
         run: u64,
         groups: &[Group],
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
-        let (tell, reports) = channel();
-        let mut crew = Self { hands: Vec::new(), reports, interrupt: interrupt.clone() };
-        for (hand, shares) in shares.iter().enumerate() {
+        let (send, reports) = channel();
+        let mut pool = Self { workers: Vec::new(), reports, interrupt: interrupt.clone() };
+        for (worker, shares) in shares.iter().enumerate() {
             let mut child = Command::new(std::env::current_exe()?)
                 .arg("worker")
                 .stdin(Stdio::piped())
@@ -85,98 +85,98 @@ impl WorkerPool {
                 .spawn()
                 .context("cannot start a load process")?;
             let (orders, output) = (child.stdin.take(), child.stdout.take());
-            crew.hands.push(Hand { child, orders });
+            pool.workers.push(WorkerHandle { child, orders });
             let output = BufReader::new(output.context("no standard output")?);
-            let tell = tell.clone();
+            let send = send.clone();
             std::thread::spawn(move || {
                 for line in output.lines().map_while(Result::ok) {
                     let report = serde_json::from_str(&line).unwrap_or_else(|error| Report::Failed(error.to_string()));
-                    if tell.send((hand, report)).is_err() {
+                    if send.send((worker, report)).is_err() {
                         return;
                     }
                 }
-                let _ = tell.send((hand, Report::Failed("a load process has ended".into())));
+                let _ = send.send((worker, Report::Failed("a load process has ended".into())));
             });
             let groups = groups.iter().cloned().zip(shares.iter().copied()).collect();
-            crew.tell(hand, &WorkerCommand::Play { run, groups })?;
+            pool.send(worker, &WorkerCommand::Play { run, groups })?;
         }
-        crew.done(Duration::from_secs(60))?;
-        Ok(crew)
+        pool.done(Duration::from_secs(60))?;
+        Ok(pool)
     }
 
-    /// A pause; what the processes say in the meantime is dropped.
+    /// Waits; reports received meanwhile are dropped.
     pub fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.next(LOOK)?;
+            self.next(POLL_EVERY)?;
         }
         Ok(())
     }
 
-    /// How many.
+    /// Number of processes.
     pub fn len(&self) -> usize {
-        self.hands.len()
+        self.workers.len()
     }
 
-    /// Tells one.
-    fn tell(&mut self, hand: usize, order: &WorkerCommand) -> anyhow::Result<()> {
-        let orders = self.hands[hand].orders.as_mut().context("no standard input")?;
+    /// Sends a command to one process.
+    fn send(&mut self, worker: usize, order: &WorkerCommand) -> anyhow::Result<()> {
+        let orders = self.workers[worker].orders.as_mut().context("no standard input")?;
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         orders.write_all(&line).context("a load process has ended")
     }
 
-    /// Tells all.
-    pub fn tell_all(&mut self, order: &WorkerCommand) -> anyhow::Result<()> {
-        (0..self.hands.len()).try_for_each(|hand| self.tell(hand, order))
+    /// Sends a command to all processes.
+    pub fn send_to_all(&mut self, order: &WorkerCommand) -> anyhow::Result<()> {
+        (0..self.workers.len()).try_for_each(|worker| self.send(worker, order))
     }
 
-    /// Tells all and waits until all have done it.
+    /// Sends a command to all processes and waits until all have done it.
     pub fn order(&mut self, order: &WorkerCommand, limit: Duration) -> anyhow::Result<()> {
-        self.tell_all(order)?;
+        self.send_to_all(order)?;
         self.done(limit)
     }
 
     fn done(&mut self, limit: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + limit;
-        let mut open = self.hands.len();
+        let mut open = self.workers.len();
         while open > 0 {
             if Instant::now() > end {
-                bail!("devices did not come in within {} s", limit.as_secs());
+                bail!("devices were not done within {} s", limit.as_secs());
             }
-            if let Some((_, Report::Done)) = self.next(LOOK)? {
+            if let Some((_, Report::Done)) = self.next(POLL_EVERY)? {
                 open -= 1;
             }
         }
         Ok(())
     }
 
-    /// The next report, or `None` if there is none for so long.
+    /// The next report, or `None` if there is none within this time.
     pub fn next(&mut self, wait: Duration) -> anyhow::Result<Option<(usize, Report)>> {
         self.interrupt.check()?;
         match self.reports.recv_timeout(wait) {
-            Ok((hand, Report::Failed(why))) => bail!("load process {hand}: {why}"),
+            Ok((worker, Report::Failed(why))) => bail!("load process {worker}: {why}"),
             Ok(report) => Ok(Some(report)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => bail!("the load processes have ended"),
         }
     }
 
-    /// How things stand: for each process its groups. Ticks that come in the meantime are lost.
+    /// The results of all groups, by process. Ticks received meanwhile are dropped.
     pub fn outcomes(&mut self) -> anyhow::Result<Vec<Vec<Outcome>>> {
-        self.tell_all(&WorkerCommand::Tell)?;
+        self.send_to_all(&WorkerCommand::ReportOutcome)?;
         let mut outcomes = Vec::new();
-        while outcomes.len() < self.hands.len() {
-            if let Some((_, Report::Outcome(outcome))) = self.next(LOOK)? {
+        while outcomes.len() < self.workers.len() {
+            if let Some((_, Report::Outcome(outcome))) = self.next(POLL_EVERY)? {
                 outcomes.push(outcome);
             }
         }
         Ok(outcomes)
     }
 
-    /// Processor time of all so far in seconds.
+    /// Processor time of all processes so far, in seconds.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        self.hands.iter().map(|hand| cpu(hand.child.id())).sum()
+        self.workers.iter().map(|worker| cpu(worker.child.id())).sum()
     }
 }
 
@@ -190,13 +190,13 @@ mod tests {
             for group in 0..groups {
                 let mut played: Vec<usize> = shares
                     .iter()
-                    .filter_map(|hand| hand[group])
+                    .filter_map(|worker| worker[group])
                     .flat_map(|share| (share.first..10).step_by(share.step))
                     .collect();
                 played.sort_unstable();
                 assert_eq!(played, (0..10).collect::<Vec<_>>());
             }
         }
-        assert!(apart(&[2, 1]).iter().all(|hand| hand.iter().flatten().count() == 1), "nobody plays in two groups");
+        assert!(apart(&[2, 1]).iter().all(|worker| worker.iter().flatten().count() == 1), "nobody plays in two groups");
     }
 }

@@ -1,6 +1,6 @@
-//! Just enough WebSocket for a client: the answer to an upgrade, and frames in both directions. Pure.
+//! A minimal WebSocket client: the answer to an upgrade, and frames in both directions. Pure.
 //!
-//! The mask is zero, which leaves the payload as it is and costs nothing.
+//! The mask is zero, which leaves the payload unchanged at no cost.
 
 /// Binary frame.
 pub const BINARY: u8 = 2;
@@ -14,7 +14,7 @@ pub const PONG: u8 = 10;
 /// Longest head of an answer to an upgrade.
 const HEAD_MAX: usize = 4096;
 
-/// The request that makes a connection a WebSocket.
+/// The upgrade request.
 pub fn upgrade_request(host: &str, path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -23,7 +23,7 @@ pub fn upgrade_request(host: &str, path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// An answer to an upgrade: status and length of the head. `None`: not all of it is there yet; `Err`: this is no answer.
+/// Parses the answer to an upgrade: status and length of the head. `None`: incomplete; `Err`: not an HTTP answer.
 pub fn upgrade_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>, ()> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() > HEAD_MAX { Err(()) } else { Ok(None) };
@@ -33,21 +33,21 @@ pub fn upgrade_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>, ()> {
     status.map(|status| Some((status, end + 4))).ok_or(())
 }
 
-/// Appends one frame. A payload has less than 65 536 bytes; the messages of a simulated device all have.
+/// Appends one frame with a payload of less than 65 536 bytes, which all messages of a simulated device have.
 pub fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     out.push(0x80 | opcode);
     if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
         out.push(0x80 | short);
     } else {
         out.push(0xfe);
-        // A longer one would be another message: the caller's fault, noticed by the peer.
+        // Longer payloads are a bug of the caller; the peer will notice.
         out.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
     }
     out.extend([0; 4]);
     out.extend_from_slice(payload);
 }
 
-/// One frame of a server: opcode, payload, and what follows. `None`: not all of it is there yet.
+/// Parses one frame of a server: opcode, payload and rest. `None`: incomplete.
 pub fn take_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[first, length], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match length & 0x7f {
@@ -84,7 +84,7 @@ mod tests {
             let payload = vec![7; length];
             let mut frame = Vec::new();
             put_frame(&mut frame, BINARY, &payload);
-            // A server's frame: the same without mask bit and mask.
+            // A server's frame: the same without the mask.
             let head = if length < 126 { 2 } else { 4 };
             frame.drain(head..head + 4);
             frame[1] &= 0x7f;

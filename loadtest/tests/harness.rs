@@ -1,6 +1,6 @@
-//! The harness as operators use it: the built program, brokers and a redis-server that it starts, real sockets.
+//! The load test as operators use it: the built program, which starts brokers and a redis-server, over real sockets.
 //!
-//! The broker's program is the one beside the harness; `--workspace` builds both.
+//! Uses the broker's program beside the load test; `--workspace` builds both.
 
 // The helpers of a test are tests: clippy excuses only the functions that are marked.
 #![allow(clippy::unwrap_used)]
@@ -24,7 +24,7 @@ fn loadtest(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to a good end: what it has written as JSON.
+/// Runs it successfully and returns its JSON output.
 fn run(arguments: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("figures.json");
@@ -38,7 +38,7 @@ fn assert_well(output: &Output) {
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
 }
 
-/// Each name is there, and a number.
+/// Each name is present and a number.
 fn assert_numbers(figures: &Value, names: &[&str]) {
     for name in names {
         assert!(figures[name].is_number(), "{name}: {figures:#}");
@@ -68,7 +68,7 @@ fn a_storm_on_the_embedded_store_is_held_against_the_floor() {
     let figures = run(&["storm", "--devices", "50", "--store", "embedded", "--against", "floor", "--settle", "1s"]);
     assert_numbers(&figures, FIGURES);
     assert_numbers(&figures["floor"], FIGURES);
-    // At so few devices processor time and memory may be below what is told apart, so the ratios may be missing.
+    // With so few devices processor time and memory may be too small to measure, so ratios may be missing.
     assert!(figures["ratio"].is_object());
     assert_eq!((figures["registered"].as_u64(), figures["lost"].as_u64()), (Some(50), Some(0)));
     assert!(figures["redis_commands_per_registration"].is_null());
@@ -123,7 +123,7 @@ impl Drop for Running {
     }
 }
 
-/// Process numbers of the children.
+/// Process ids of the children.
 fn children(process: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let of =

@@ -17,7 +17,7 @@ use crate::core::session::exchange::inbound::InboundSettings;
 use crate::core::session::exchange::settings as traffic;
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
-use crate::users_role::backend::exchange::{Dial, ExchangeSettings, PbxBackend, Trust};
+use crate::users_role::backend::exchange::{Dial, ExchangeBackend, ExchangeSettings, Trust};
 use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
 use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
 
@@ -31,7 +31,7 @@ const FIGURES: Duration = Duration::from_secs(5);
 pub(super) fn start(
     config: &Config,
     node: &Arc<Node>,
-    pbx: Option<Arc<PbxBackend>>,
+    pbx: Option<Arc<ExchangeBackend>>,
 ) -> anyhow::Result<Option<Arc<UsersRole>>> {
     if !config.plays(Role::Users) {
         return Ok(None);
@@ -48,7 +48,7 @@ pub(super) fn start(
         orders: Backoff::doubling(users.order_again, users.order_again_max, Spread::Shorter(2)),
         orders_at_once: users.orders_at_once,
         enter_timeout: users.order_timeout,
-        looks_per_second: users.looks_per_second,
+        polls_per_second: users.looks_per_second,
     };
     let names = settings.tenants.iter().map(|tenant| tenant.domain.clone()).collect();
     let users_role = UsersRole::start(node.store(), &backend(config, names, pbx)?, settings).context("[users]")?;
@@ -57,7 +57,7 @@ pub(super) fn start(
         let users_role = weak.upgrade();
         async move {
             match users_role {
-                Some(users_role) => users_role.show_figures().await,
+                Some(users_role) => users_role.update_gauges().await,
                 None => Ok(()),
             }
         }
@@ -79,7 +79,7 @@ fn tenants(config: &Config) -> Vec<TenantSettings> {
 fn backend(
     config: &Config,
     tenants: Vec<DomainName>,
-    pbx: Option<Arc<PbxBackend>>,
+    pbx: Option<Arc<ExchangeBackend>>,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     if let Some(pbx) = pbx {
         return Ok(pbx);
@@ -111,7 +111,7 @@ pub(super) fn exchanges(
     config: &Config,
     node: &Arc<Node>,
     shutdown: &Shutdown,
-) -> anyhow::Result<Option<Arc<PbxBackend>>> {
+) -> anyhow::Result<Option<Arc<ExchangeBackend>>> {
     if !config.plays(Role::Users) || config.users.backend != BackendKind::Pbx {
         return Ok(None);
     }
@@ -127,7 +127,7 @@ pub(super) fn exchanges(
         passwords: all.iter().filter(|exchange_settings| exchange_settings.dial.is_none()).map(password).collect(),
         check_names: pbx.check_names,
     };
-    Ok(Some(Arc::new(PbxBackend::start(all, inbound, node.store(), shutdown))))
+    Ok(Some(Arc::new(ExchangeBackend::start(all, inbound, node.store(), shutdown))))
 }
 
 fn exchange_settings(config: &Config, exchange: &Pbx) -> anyhow::Result<ExchangeSettings> {

@@ -1,7 +1,7 @@
-//! A connection that keeps coming back: dials, is open for a while, waits, dials again.
+//! A WebSocket connection that reconnects by itself.
 //!
-//! The owner polls [`Connection::next`] in its `select!` and learns of everything there, so a connection ends on one path only,
-//! whoever ended it. What is said on it is none of its business.
+//! The owner polls [`Connection::next`] in its `select!`; every end, whoever caused it, is reported there. Knows no
+//! protocol.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,23 +14,23 @@ use super::transport::{Link, LinkError, Received};
 type Dialing = Pin<Box<dyn Future<Output = Result<Link, LinkError>> + Send>>;
 
 enum State {
-    /// There is no address, or it was told to rest.
+    /// No address, or paused.
     Idle,
     Waiting(Instant),
     Dialing(Dialing),
     Open(Box<Link>),
-    /// It has ended, and the owner has yet to learn of it.
+    /// Ended, not reported to the owner yet.
     Ended(Option<u16>, Box<str>),
 }
 
-/// What has happened to a connection.
+/// Events of a connection.
 #[derive(Debug)]
 pub enum ConnectionEvent {
     /// It is open.
     Opened,
-    /// It could not be opened; the next attempt comes by itself.
+    /// It could not be opened; it is retried.
     Failed(LinkError),
-    /// A message, or the end; after an end the next attempt comes by itself.
+    /// A message or the end; after an end it reconnects.
     Received(Received),
 }
 
@@ -38,19 +38,19 @@ pub enum ConnectionEvent {
 pub struct Connection {
     target: Option<Box<str>>,
     state: State,
-    /// Longest message that is taken, in bytes.
+    /// Longest accepted message, in bytes.
     limit: usize,
     silence: Option<Duration>,
     reconnect: Duration,
-    /// Neither dials nor waits until told to.
-    resting: bool,
+    /// Does not reconnect until resumed.
+    paused: bool,
 }
 
 impl Connection {
-    /// A connection without address. `reconnect` is the wait between an end, or a failed attempt, and the next attempt; the
-    /// other two are those of [`Link::connect`].
+    /// A connection without address. `reconnect` is the wait before the next attempt after an end or a failure; the
+    /// others are those of [`Link::connect`].
     pub fn new(limit: usize, silence: Option<Duration>, reconnect: Duration) -> Self {
-        Self { target: None, state: State::Idle, limit, silence, reconnect, resting: false }
+        Self { target: None, state: State::Idle, limit, silence, reconnect, paused: false }
     }
 
     /// Whether messages can be sent.
@@ -63,8 +63,8 @@ impl Connection {
         self.target.as_deref()
     }
 
-    /// Sets the address. An open connection to another one is closed with 1000.
-    pub async fn aim(&mut self, target: Option<&str>) {
+    /// Sets the address. An open connection to another address is closed with 1000.
+    pub async fn set_target(&mut self, target: Option<&str>) {
         if self.target() == target {
             return;
         }
@@ -76,23 +76,23 @@ impl Connection {
         }
     }
 
-    /// Dials no more, until woken. An open connection stays open.
-    pub fn rest(&mut self) {
-        self.resting = true;
+    /// Stops reconnecting until [`Self::wake`]. An open connection stays open.
+    pub fn pause(&mut self) {
+        self.paused = true;
         if !matches!(self.state, State::Open(_) | State::Ended(..)) {
             self.state = State::Idle;
         }
     }
 
-    /// Dials, at once if it is not connected.
+    /// Resumes connecting, immediately if not connected.
     pub fn wake(&mut self) {
-        self.resting = false;
+        self.paused = false;
         if matches!(self.state, State::Waiting(_)) {
             self.state = State::Idle;
         }
     }
 
-    /// Closes with a code and waits a moment for the echo. The owner learns of the end by [`Self::next`].
+    /// Closes with a code and waits briefly for the echo. The end is reported by [`Self::next`].
     pub async fn close(&mut self, code: u16, why: &str) {
         if self.is_open()
             && let State::Open(link) = std::mem::replace(&mut self.state, State::Ended(Some(code), why.into()))
@@ -130,12 +130,12 @@ impl Connection {
         }
     }
 
-    /// What happens next. May be dropped and called again without loss; without an address it waits for ever.
+    /// The next event. Cancel-safe; without an address it never resolves.
     pub async fn next(&mut self) -> ConnectionEvent {
         loop {
             match &mut self.state {
                 State::Idle => match &self.target {
-                    Some(target) if !self.resting => {
+                    Some(target) if !self.paused => {
                         let (target, limit, silence) = (target.clone(), self.limit, self.silence);
                         self.state =
                             State::Dialing(Box::pin(async move { Link::connect(&target, limit, silence).await }));

@@ -1,6 +1,6 @@
-//! A file server for simulated phones: what the addresses of a build list lead to.
+//! A file server for simulated phones: serves the addresses of a build list.
 //!
-//! It answers every `GET` under `/fw/` with some bytes and remembers what was asked for. One request per connection.
+//! It answers every `GET` under `/fw/` with some bytes and records the paths. One request per connection.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,7 @@ impl FileServer {
         let log = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             while let Ok((io, _)) = listener.accept().await {
-                // A phone that goes away in between asks again.
+                // A phone that disconnects in between asks again.
                 tokio::spawn(serve(io, Arc::clone(&log)));
             }
         });
@@ -40,7 +40,7 @@ impl FileServer {
         format!("http://{}/fw/", self.address)
     }
 
-    /// The files that were asked for, in order, without the base.
+    /// The requested files, in order, without the base.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

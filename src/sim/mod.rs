@@ -1,7 +1,7 @@
-//! Simulated phones and service clients: the pure client sides of [`crate::core`] on real sockets.
+//! Simulated devices, Users clients and exchanges: the pure client sides of [`crate::core`] on real sockets.
 //!
-//! For the demo, the tests and the load test. Nothing of the server is used here, so what is seen is what any other device or
-//! client would see.
+//! For the demo, the tests and the load test. Must not use anything of the server, so that they observe what any
+//! other device or client would.
 
 pub mod exchange;
 
@@ -19,7 +19,7 @@ pub mod transport;
 pub mod users;
 pub mod web;
 
-/// The monotonic clock of one simulated thing; it is the runtime's, so tests can stop it.
+/// The monotonic clock of one simulated client; it is the runtime's, so tests can pause it.
 #[derive(Debug)]
 struct Clock(Instant);
 
@@ -32,13 +32,13 @@ impl Clock {
         Tick(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// When a tick will be, on the runtime's clock. Ticks are whole milliseconds, so it is rounded up.
+    /// The instant of a tick on the runtime's clock. Ticks are whole milliseconds, so it is rounded up.
     fn instant(&self, tick: Tick) -> Instant {
         self.0 + Duration::from_millis(tick.0)
     }
 }
 
-/// Sleeps until a tick; for ever if there is none.
+/// Sleeps until a tick; forever if there is none.
 async fn sleep_until_tick(clock: &Clock, tick: Option<Tick>) {
     match tick {
         Some(tick) => tokio::time::sleep_until(clock.instant(tick)).await,

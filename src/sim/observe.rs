@@ -1,8 +1,8 @@
-//! Telling an observer what happens, without ever waiting for it.
+//! Sends events to an observer without ever blocking.
 
 use tokio::sync::mpsc;
 
-/// Events that may wait for the observer.
+/// Bound of the channel.
 pub const WAITING_EVENTS: usize = 1024;
 
 /// The sending side of an observer channel.
@@ -10,23 +10,23 @@ pub const WAITING_EVENTS: usize = 1024;
 pub struct EventSender<E> {
     sender: mpsc::Sender<E>,
     missed: u64,
-    tell_missed: fn(u64) -> E,
+    missed_event: fn(u64) -> E,
 }
 
 impl<E> EventSender<E> {
-    /// A channel of [`WAITING_EVENTS`]. An observer that does not read misses what comes then, and is told how many events it
-    /// missed (`tell_missed`) as soon as there is room.
-    pub fn new(tell_missed: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
+    /// A channel of [`WAITING_EVENTS`]. If the observer is too slow, events are dropped, and `missed_event` reports
+    /// their number as soon as there is room.
+    pub fn new(missed_event: fn(u64) -> E) -> (Self, mpsc::Receiver<E>) {
         let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
-        (Self { sender, missed: 0, tell_missed }, receiver)
+        (Self { sender, missed: 0, missed_event }, receiver)
     }
 
-    /// Tells one event.
-    pub fn tell(&mut self, event: E) {
-        if self.missed > 0 && self.sender.try_send((self.tell_missed)(self.missed)).is_ok() {
+    /// Sends an event, or counts it as missed.
+    pub fn send(&mut self, event: E) {
+        if self.missed > 0 && self.sender.try_send((self.missed_event)(self.missed)).is_ok() {
             self.missed = 0;
         }
-        // Nobody observes any more: that is no loss.
+        // A closed channel means that nobody observes.
         if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(event) {
             self.missed += 1;
         }
@@ -45,14 +45,14 @@ mod tests {
 
     #[test]
     fn a_slow_observer_learns_how_much_it_missed() {
-        let (mut teller, mut events) = EventSender::new(Event::Missed);
+        let (mut sender, mut events) = EventSender::new(Event::Missed);
         for n in 0..WAITING_EVENTS + 5 {
-            teller.tell(Event::Number(n));
+            sender.send(Event::Number(n));
         }
         for n in 0..WAITING_EVENTS {
             assert_eq!(events.try_recv(), Ok(Event::Number(n)));
         }
-        teller.tell(Event::Number(7));
+        sender.send(Event::Number(7));
         assert_eq!(events.try_recv(), Ok(Event::Missed(5)));
         assert_eq!(events.try_recv(), Ok(Event::Number(7)));
     }

@@ -1,7 +1,7 @@
-//! How simulated phones and service clients reach a server: WebSocket over tokio-tungstenite, HTTP over reqwest.
+//! Transport of simulated phones and service clients: WebSocket over tokio-tungstenite, HTTP over reqwest.
 //!
-//! One task owns a [`Link`] and both reads and writes it. Pings are answered by the library while the link is read. Nothing
-//! here knows a protocol of the broker, tries a second time or keeps anything.
+//! One task owns a [`Link`] and both reads and writes it. The library answers pings while the link is read. Knows no
+//! protocol of the broker, and does not retry.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use crate::core::model::root_cause::innermost;
 
-/// Name resolution, TCP, TLS and the upgrade together.
+/// Limit for name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);
-/// A message must have left for the kernel within this time.
+/// Limit for sending one message.
 const SEND_TIME: Duration = Duration::from_secs(10);
-/// A server of devices pings every 30 s and gives up after 90 s (`docs/protocol/sysclient.md` 1.2); so does this side.
+/// Servers of devices ping every 30 s and give up after 90 s (`docs/protocol/sysclient.md` 1.2); so does this side.
 pub const DEVICE_SILENCE: Duration = Duration::from_secs(90);
-/// How long a close handshake may take (`docs/protocol/sysclient.md` 1.2).
+/// Limit for a close handshake (`docs/protocol/sysclient.md` 1.2).
 const CLOSE_TIME: Duration = Duration::from_secs(2);
-/// One whole HTTP exchange.
+/// Limit for one HTTP request.
 const HTTP_TIME: Duration = Duration::from_secs(30);
 
-/// Why a peer could not be reached or was lost.
+/// Errors of a link.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Not reached within the time for connecting, or not ready to take a message.
+    /// Timed out while connecting or sending.
     #[error("timed out")]
     Timeout,
     /// The upgrade, or a transfer, was answered with an HTTP status.
@@ -43,7 +43,7 @@ pub enum LinkError {
     /// An error of the WebSocket, TLS or TCP.
     #[error("{0}")]
     WebSocket(Box<WsError>),
-    /// An error of HTTP. The address is left out: its query may hold a code or token.
+    /// An HTTP error. The address is left out: its query may contain a code or token.
     #[error("{}", innermost(&**.0))]
     Http(Box<reqwest::Error>),
 }
@@ -63,7 +63,7 @@ impl From<reqwest::Error> for LinkError {
     }
 }
 
-/// What a link has received.
+/// A received message or the end.
 #[derive(Debug)]
 pub enum Received {
     /// A binary message.
@@ -74,30 +74,30 @@ pub enum Received {
     Closed(Option<u16>, Box<str>),
 }
 
-/// An open WebSocket connection, of the client side.
+/// The client side of an open WebSocket connection.
 #[derive(Debug)]
 pub struct Link {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     silence: Option<Duration>,
-    heard: Instant,
+    last_received: Instant,
 }
 
 impl Link {
     /// Connects to a `ws://` or `wss://` address with `TCP_NODELAY`.
     ///
-    /// Messages longer than `limit` bytes end the connection. With `silence`, a link that brings nothing for so long, not even
-    /// a ping, counts as closed.
+    /// Messages longer than `limit` bytes end the connection. With `silence`, a link that receives nothing for that
+    /// long, not even a ping, counts as closed.
     pub async fn connect(url: &str, limit: usize, silence: Option<Duration>) -> Result<Self, LinkError> {
         choose_crypto();
         let config = WebSocketConfig::default()
-            // Small, because it is allocated at once and there may be ten thousand links.
+            // Small, because it is allocated up front and there may be ten thousand links.
             .read_buffer_size(4096)
             .write_buffer_size(0)
             .max_message_size(Some(limit))
             .max_frame_size(Some(limit));
         let connecting = connect_async_with_config(url, Some(config), true);
         let (socket, _) = timeout(CONNECT_TIME, connecting).await.map_err(|_| LinkError::Timeout)??;
-        Ok(Self { socket, silence, heard: Instant::now() })
+        Ok(Self { socket, silence, last_received: Instant::now() })
     }
 
     /// Sends a binary message.
@@ -114,22 +114,22 @@ impl Link {
         timeout(SEND_TIME, self.socket.send(message)).await.map_err(|_| LinkError::Timeout)?.map_err(LinkError::from)
     }
 
-    /// The next message. May be dropped and called again without loss.
+    /// The next message. Cancel-safe.
     pub async fn receive(&mut self) -> Received {
         loop {
             let next = match self.silence {
                 None => self.socket.next().await,
-                Some(limit) => match timeout_at(self.heard + limit, self.socket.next()).await {
+                Some(limit) => match timeout_at(self.last_received + limit, self.socket.next()).await {
                     Ok(next) => next,
                     Err(_) => return Received::Closed(None, "silence".into()),
                 },
             };
-            self.heard = Instant::now();
+            self.last_received = Instant::now();
             match next {
                 Some(Ok(Message::Binary(bytes))) => return Received::Binary(bytes),
                 Some(Ok(Message::Text(text))) => return Received::Text(text.as_str().into()),
                 Some(Ok(Message::Close(frame))) => {
-                    // Polling once more writes the echo. Waiting here would lose the code if the caller stopped waiting.
+                    // Polling once more sends the echo. Awaiting could lose the code if the caller is cancelled.
                     let _ = self.socket.next().now_or_never();
                     return frame.map_or_else(
                         || Received::Closed(Some(1005), "".into()),
@@ -143,12 +143,12 @@ impl Link {
         }
     }
 
-    /// Closes with a code and waits a moment for the echo.
+    /// Closes with a code and waits briefly for the echo.
     pub async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
         let closing = async {
             if self.socket.close(Some(frame)).await.is_ok() {
-                // The echo is enough; who closes the TCP connection first does not matter.
+                // The echo suffices; who closes the TCP connection first does not matter.
                 while let Some(Ok(message)) = self.socket.next().await
                     && !message.is_close()
                 {}
@@ -158,7 +158,7 @@ impl Link {
     }
 }
 
-/// An HTTP client as a device has one: it follows redirections and knows no proxy. Cheap to clone; share it.
+/// An HTTP client like that of a device: follows redirections, uses no proxy. Cheap to clone; share it.
 pub fn http_client() -> Result<reqwest::Client, LinkError> {
     choose_crypto();
     Ok(reqwest::Client::builder().no_proxy().timeout(HTTP_TIME).connect_timeout(CONNECT_TIME).build()?)
@@ -173,7 +173,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// One GET. A body longer than `limit` bytes is an error, found before it is kept.
+/// One GET. A body longer than `limit` bytes is an error, detected before it is buffered.
 pub async fn get(http: &reqwest::Client, url: &str, limit: usize) -> Result<Answer, LinkError> {
     let mut response = http.get(url).send().await?;
     let status = response.status().as_u16();
@@ -198,7 +198,7 @@ pub async fn load(http: &reqwest::Client, url: &str) -> Result<usize, LinkError>
     Ok(bytes)
 }
 
-/// One PUT. A status that is no success is an error.
+/// One PUT. Any status but success is an error.
 pub async fn put(http: &reqwest::Client, url: &str, body: String) -> Result<(), LinkError> {
     expect_success(&http.put(url).body(body).send().await?)
 }
@@ -208,11 +208,11 @@ fn expect_success(response: &reqwest::Response) -> Result<(), LinkError> {
     if status.is_success() { Ok(()) } else { Err(LinkError::Refused(status.as_u16())) }
 }
 
-/// Both libraries are built without a choice of their own.
+/// Both libraries are built without a default crypto provider.
 pub(super) fn choose_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error means that the program has chosen before: just as well.
+        // An error means that a provider was installed before.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
 }

@@ -1,7 +1,8 @@
-//! A simulated Users service: [`UsersClient`](crate::core::session::app::client::UsersClient) on a real WebSocket, with a handle to ask with and a stream of what happens.
+//! A simulated Users service: [`UsersClient`](crate::core::session::app::client::UsersClient) on a real WebSocket,
+//! with a handle for requests and a stream of events.
 //!
-//! It comes back by itself after a lost connection. After a refused log-in it stays away until told otherwise, because trying
-//! the same password again changes nothing.
+//! It reconnects after a lost connection. After a refused log-in it stays disconnected until told otherwise, because
+//! the same password would be refused again.
 
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-/// Commands of the handle that may wait.
+/// Bound of the command queue.
 const WAITING_COMMANDS: usize = 256;
 
-/// How a simulated Users works.
+/// Options of a simulated Users service.
 #[derive(Debug, Clone)]
 pub struct UsersOptions {
     /// Address of the app WebSocket, `ws://…/DOMAIN/INSTANCE/APP`.
@@ -29,23 +30,23 @@ pub struct UsersOptions {
     pub login: Login,
     /// Wait between a lost connection and the next attempt.
     pub reconnect: Duration,
-    /// Codes of an earlier run that still wait for their device.
+    /// Open codes of an earlier run.
     pub open_codes: Vec<Code>,
 }
 
 impl UsersOptions {
-    /// The usual wait, and no codes of an earlier run.
+    /// Default wait, and no codes of an earlier run.
     pub fn new(url: impl Into<String>, login: Login) -> Self {
         Self { url: url.into(), login, reconnect: Duration::from_secs(2), open_codes: Vec::new() }
     }
 }
 
-/// What a simulated Users has seen.
+/// Events of a simulated Users service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum UsersEvent {
     /// The WebSocket is open.
     Connected,
-    /// The server could not be reached; it is tried again.
+    /// The server could not be reached; it is retried.
     ConnectFailed(Box<str>),
     /// Logged in; the domain of the instance.
     Ready(Box<str>),
@@ -59,11 +60,11 @@ pub enum UsersEvent {
     Invalid(&'static str),
     /// The connection has ended: close code, if there was one, and reason.
     Closed(Option<u16>, Box<str>),
-    /// The observer was too slow and has missed so many events.
+    /// The observer was too slow and missed this many events.
     Missed(u64),
 }
 
-/// How things stand.
+/// State of the log-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Status {
     Offline,
@@ -73,7 +74,7 @@ enum Status {
     Unreachable(Box<str>),
 }
 
-/// Why a log-in did not come about.
+/// Why a log-in failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// The service refused it.
@@ -89,7 +90,7 @@ pub enum LoginError {
 
 enum Command {
     Ask(Ask, oneshot::Sender<Result<Answer, AskError>>),
-    /// Carried out when the answer comes, so that what the asker sees next is of after it.
+    /// Acknowledged when carried out, so that later events are from after it.
     Do(UsersCommand, oneshot::Sender<()>),
     Stop,
 }
@@ -112,16 +113,16 @@ pub struct Users {
 impl Users {
     /// Starts a client on the current runtime; it connects at once.
     pub fn start(options: UsersOptions) -> (Self, mpsc::Receiver<UsersEvent>) {
-        let (teller, events) = EventSender::new(UsersEvent::Missed);
+        let (observer, events) = EventSender::new(UsersEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
         let (status_sender, status) = watch::channel(Status::Offline);
-        let task = task::Task::new(&options, teller, status_sender);
+        let task = task::Task::new(&options, observer, status_sender);
         let task = tokio::spawn(task.run(options, receiver));
         (Self { commands, status, task }, events)
     }
 
-    /// Waits for the log-in. The first failure to connect or to log in ends the wait, though the client goes on trying to
-    /// connect.
+    /// Waits for the log-in. The first failure to connect or to log in ends the wait, though the client keeps trying
+    /// to connect.
     pub async fn ready(&mut self) -> Result<(), LoginError> {
         let status = self.status.wait_for(|status| *status != Status::Offline).await;
         match status.as_deref() {
@@ -132,7 +133,7 @@ impl Users {
         }
     }
 
-    /// The categories for provisioning; with a device type only those that suit it.
+    /// The categories for provisioning; with a device type only those that accept it.
     pub async fn categories(&self, kind: Option<&str>) -> Result<Vec<Category>, AskError> {
         match self.ask(Ask::Categories { kind: kind.map(Into::into) }).await? {
             Answer::Categories(list) => Ok(list),
@@ -162,27 +163,27 @@ impl Users {
         answer.await.unwrap_or(Err(AskError::Lost))
     }
 
-    /// Counts a code of an earlier run as open.
+    /// Adds an open code of an earlier run.
     pub async fn watch(&self, code: Code) {
         self.order(UsersCommand::Watch(code)).await;
     }
 
-    /// Closes the connection and stays away.
+    /// Closes the connection and stays disconnected.
     pub async fn disconnect(&self) {
         self.order(UsersCommand::Disconnect).await;
     }
 
-    /// Drops the connection without a word and stays away.
+    /// Drops the connection without a close frame and stays disconnected.
     pub async fn kill_connection(&self) {
         self.order(UsersCommand::Kill).await;
     }
 
-    /// Comes back after [`Self::disconnect`], [`Self::kill_connection`] or a refused log-in.
+    /// Reconnects after [`Self::disconnect`], [`Self::kill_connection`] or a refused log-in.
     pub async fn reconnect(&self) {
         self.order(UsersCommand::Reconnect).await;
     }
 
-    /// Closes the connection and waits for the end.
+    /// Stops the client and waits for its task.
     pub async fn stop(self) {
         // If the task has ended already, there is nothing to stop.
         let _ = self.commands.send(Command::Stop).await;
@@ -192,7 +193,7 @@ impl Users {
 
     async fn order(&self, order: UsersCommand) {
         let (sender, done) = oneshot::channel();
-        // The task only ends when it is stopped; then there is nothing left to order.
+        // The task ends only when stopped; then commands have no effect.
         if self.commands.send(Command::Do(order, sender)).await.is_ok() {
             let _ = done.await;
         }

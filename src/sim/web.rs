@@ -1,8 +1,7 @@
-//! The web server inside a simulated phone: what the tunnel reaches.
+//! The web server inside a simulated phone, reached through the tunnel.
 //!
-//! It understands `GET /`, `/admin.xml` and `/!COMMAND LINE` (`docs/protocol/update-script.md` 6); everything else
-//! is 404. It has no socket: bytes of a request come in, bytes of the answer go out, and the answer always has a
-//! `Content-Length`.
+//! It serves `GET /`, `/admin.xml` and `/!COMMAND LINE` (`docs/protocol/update-script.md` 6); everything else is 404.
+//! It has no socket: bytes of a request in, bytes of the answer out, always with a `Content-Length`.
 
 use std::fmt::Write as _;
 
@@ -11,34 +10,38 @@ use crate::core::protocol::percent;
 /// Longest request, head and body together; longer ones are answered with 413.
 pub const MAX_REQUEST: usize = 1 << 20;
 
-/// What the pages tell about the phone.
+/// What the pages show of the phone.
 #[derive(Debug, Clone, Copy)]
-pub struct About<'a> {
+pub struct PhoneInfo<'a> {
     /// Hardware identifier.
     pub id: &'a str,
     /// Product.
     pub product: &'a str,
     /// Version text.
     pub version: &'a str,
-    /// The first page, if it is another one than that which tells all this.
+    /// The first page, if not the built-in one.
     pub page: Option<&'a str>,
 }
 
 /// One answered request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Served {
-    /// Method and path as they were asked for, shortened for people; a command shows only its first word.
+pub struct ServedRequest {
+    /// Method and path, shortened for display; of a command only its first word.
     pub what: Box<str>,
     /// Status.
     pub status: u16,
-    /// The whole answer.
+    /// The full answer.
     pub answer: Vec<u8>,
 }
 
-/// Answers a request if `bytes` hold a complete one; `None`: more is to come.
+/// Answers a request if `bytes` contain a complete one; `None`: incomplete.
 ///
-/// `run` carries out a command line and gives the text to show, or an error text (status 400).
-pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result<String, String>) -> Option<Served> {
+/// `run` executes a command line and returns the text to show, or an error text (status 400).
+pub fn serve(
+    bytes: &[u8],
+    info: PhoneInfo<'_>,
+    run: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Option<ServedRequest> {
     if bytes.len() > MAX_REQUEST {
         return Some(served("request", 413, "text/plain", "too large\n", true));
     }
@@ -47,8 +50,8 @@ pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result
     if bytes.len() < (head_end + 4).saturating_add(body_length(&head)) {
         return None;
     }
-    let mut words = head.lines().next().unwrap_or_default().split(' ');
-    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (words.next(), words.next(), words.next()) else {
+    let mut parts = head.lines().next().unwrap_or_default().split(' ');
+    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (parts.next(), parts.next(), parts.next()) else {
         return Some(served("?", 400, "text/plain", "bad request line\n", true));
     };
     let body = method != "HEAD";
@@ -57,7 +60,7 @@ pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result
     }
     if let Some(command) = target.strip_prefix("/!") {
         let line = percent::decode(command).unwrap_or_default();
-        // The rest of the line may hold a code or a token.
+        // The rest of the line may contain a code or a token.
         let what = format!("{method} /!{} …", line.split(' ').next().unwrap_or_default());
         return Some(match run(&line) {
             Ok(text) => served(&what, 200, "text/plain", &text, body),
@@ -67,8 +70,8 @@ pub fn serve(bytes: &[u8], about: About<'_>, run: &mut dyn FnMut(&str) -> Result
     let path = target.split('?').next().unwrap_or_default();
     let what = format!("{method} {path}");
     Some(match path {
-        "/" => served(&what, 200, "text/html; charset=utf-8", &page(about), body),
-        "/admin.xml" => served(&what, 200, "text/xml; charset=utf-8", &admin(about), body),
+        "/" => served(&what, 200, "text/html; charset=utf-8", &page(info), body),
+        "/admin.xml" => served(&what, 200, "text/xml; charset=utf-8", &admin(info), body),
         _ => served(&what, 404, "text/plain", "no such page\n", body),
     })
 }
@@ -79,7 +82,7 @@ fn body_length(head: &str) -> usize {
     lengths.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
 }
 
-fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> Served {
+fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> ServedRequest {
     let reason = match status {
         200 => "OK",
         404 => "Not Found",
@@ -92,19 +95,19 @@ fn served(what: &str, status: u16, kind: &str, text: &str, body: bool) -> Served
     if body {
         answer.push_str(text);
     }
-    Served { what: what.into(), status, answer: answer.into_bytes() }
+    ServedRequest { what: what.into(), status, answer: answer.into_bytes() }
 }
 
-fn page(about: About<'_>) -> String {
-    if let Some(page) = about.page {
+fn page(info: PhoneInfo<'_>) -> String {
+    if let Some(page) = info.page {
         return page.to_owned();
     }
-    let (id, product, version) = (escape(about.id), escape(about.product), escape(about.version));
+    let (id, product, version) = (escape(info.id), escape(info.product), escape(info.version));
     format!("<!doctype html><title>{product}</title><h1>{product} {id}</h1><p>{version}</p>\n")
 }
 
-fn admin(about: About<'_>) -> String {
-    let (id, product, version) = (escape(about.id), escape(about.product), escape(about.version));
+fn admin(info: PhoneInfo<'_>) -> String {
+    let (id, product, version) = (escape(info.id), escape(info.product), escape(info.version));
     format!("<?xml version=\"1.0\"?><info><sys id=\"{id}\" product=\"{product}\" version=\"{version}\"/></info>\n")
 }
 
@@ -125,9 +128,9 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const ABOUT: About<'_> = About { id: "00903341a0b1", product: "IP<112>", version: "13r3", page: None };
+    const ABOUT: PhoneInfo<'_> = PhoneInfo { id: "00903341a0b1", product: "IP<112>", version: "13r3", page: None };
 
-    fn ask(request: &str) -> Option<Served> {
+    fn ask(request: &str) -> Option<ServedRequest> {
         serve(request.as_bytes(), ABOUT, &mut |line| if line == "bad" { Err("no\n".into()) } else { Ok(line.into()) })
     }
 
@@ -140,8 +143,8 @@ mod tests {
             assert!(head.starts_with("HTTP/1.1 200 OK") && head.contains(&format!("Content-Length: {}", body.len())));
             assert!(body.contains("00903341a0b1") && body.contains("IP&#60;112&#62;"));
         }
-        let about = About { page: Some("<p>other</p>"), ..ABOUT };
-        let served = serve(b"GET / HTTP/1.1\r\n\r\n", about, &mut |_| Err(String::new())).unwrap();
+        let info = PhoneInfo { page: Some("<p>other</p>"), ..ABOUT };
+        let served = serve(b"GET / HTTP/1.1\r\n\r\n", info, &mut |_| Err(String::new())).unwrap();
         assert!(served.answer.ends_with(b"\r\n\r\n<p>other</p>"));
         assert_eq!(ask("GET /secret HTTP/1.1\r\n\r\n").unwrap().status, 404);
         assert_eq!(ask("DELETE / HTTP/1.1\r\n\r\n").unwrap().status, 405);
@@ -165,11 +168,11 @@ mod tests {
 
     #[test]
     fn waits_for_head_and_body() {
-        let whole = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody";
-        for end in 0..whole.len() {
-            assert_eq!(ask(&whole[..end]), None, "{end} bytes");
+        let request = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody";
+        for end in 0..request.len() {
+            assert_eq!(ask(&request[..end]), None, "{end} bytes");
         }
-        assert_eq!(ask(whole).unwrap().status, 200);
+        assert_eq!(ask(request).unwrap().status, 200);
         assert_eq!(ask(&format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", usize::MAX)), None);
     }
 }

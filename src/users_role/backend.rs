@@ -1,4 +1,5 @@
-//! Where users come from and where their phones are entered: a telephone exchange, a web address, or a file.
+//! The backend of the Users role: where persons come from and where their phones are entered. One of exchange,
+//! webhook or file.
 
 pub mod exchange;
 mod file;
@@ -16,77 +17,77 @@ use crate::core::model::users_role::{EntryOrder, Person, PersonId, PhoneApp, Tro
 pub use file::FileBackend;
 pub use webhook::{WebhookBackend, WebhookSettings, signature};
 
-/// Why a backend has not done what it was asked.
+/// Why a backend has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// It may do it later.
+    /// It failed for now.
     #[error("not now: {why}")]
     Later {
-        /// What is in the way, for operators and logs; no secret, and no text of users.
+        /// Reason for operators and logs; contains no secret and no text of users.
         why: Box<str>,
-        /// It is not to be asked again before this time.
+        /// The backend is not to be called again before this time.
         after: Option<Duration>,
     },
-    /// It never will: asking again would not help unless somebody changes something first.
+    /// It failed for good: a retry cannot help unless somebody changes something first.
     #[error("not at all: {why}")]
     Never {
-        /// What is in the way, as the pages name it.
+        /// Reason as the pages show it.
         trouble: Trouble,
-        /// More about it, for operators and logs.
+        /// Details for operators and logs.
         why: Box<str>,
     },
 }
 
 impl BackendError {
-    /// It may work later.
+    /// A failure that may pass.
     pub fn later(why: impl Into<Box<str>>) -> Self {
         Self::Later { why: why.into(), after: None }
     }
 
-    /// It will not work.
+    /// A permanent failure.
     pub fn never(trouble: Trouble, why: impl Into<Box<str>>) -> Self {
         Self::Never { trouble, why: why.into() }
     }
 }
 
-/// What has become of an entry.
+/// Outcome of [`Backend::enter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// It was made.
+    /// The entry was made.
     New,
-    /// It was there already; nothing was changed.
+    /// The entry existed; nothing was changed.
     Already,
 }
 
-/// How the backend is doing, for the pages and for operators.
+/// State of a backend, for the pages and operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackendStanding {
-    /// What kind it is, as in the configuration: `file`, `webhook`, `pbx`.
+pub struct BackendStatus {
+    /// Kind as in the configuration: `file`, `webhook`, `pbx`.
     pub kind: &'static str,
     /// Whether it can be used now.
     pub up: bool,
-    /// Why it cannot, or what is being done about it.
+    /// Why it cannot, or what it is waiting for.
     pub why: Option<Box<str>>,
-    /// Users that it knows, if it can tell.
+    /// Number of known users, if it can tell.
     pub users: Option<u64>,
 }
 
-/// Users are there no longer.
+/// Users have been removed from the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
-    /// This one.
+pub enum UserRemoval {
+    /// This user.
     One(PersonId),
-    /// The list is whole now; whoever is not in it has left, perhaps long ago.
-    Perhaps,
+    /// The user list is complete again: check every user that has open codes, some may have been removed earlier.
+    CheckAll,
 }
 
-/// A backend. All of it must be safe to be called by several nodes and tasks at once.
+/// A backend. All methods may be called by several nodes and tasks at once.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// Users of a domain, in the order of their names; each of them is in exactly one page unless the list changes meanwhile.
+    /// Users of a domain, ordered by name; each is on exactly one page unless the list changes meanwhile.
     async fn users(&self, domain: &DomainName, query: &UserQuery) -> Result<UserPage, BackendError>;
 
-    /// One user, by what never changes about it.
+    /// One user, by its permanent identifier.
     async fn user(&self, domain: &DomainName, person: &PersonId) -> Result<Option<Person>, BackendError>;
 
     /// One user, by its SIP name.
@@ -95,20 +96,20 @@ pub trait Backend: Send + Sync {
     /// The phone apps that can be chosen.
     async fn phone_apps(&self, domain: &DomainName) -> Result<Vec<PhoneApp>, BackendError>;
 
-    /// Enters a phone for its user. It may be called again for the same order, also after it has succeeded and also while another
-    /// call is under way: the effect is that of one.
+    /// Enters a phone for its user. Idempotent: it may be called again for the same order, after success and
+    /// concurrently.
     async fn enter(&self, order: &EntryOrder) -> Result<Entered, BackendError>;
 
-    /// Tells of users who leave; `None` if this backend does not notice.
-    fn leavers(&self, _domain: &DomainName) -> Option<broadcast::Receiver<Left>> {
+    /// Notifications of removed users; `None` if this backend cannot detect them.
+    fn removals(&self, _domain: &DomainName) -> Option<broadcast::Receiver<UserRemoval>> {
         None
     }
 
-    /// Whether there is no such user any more. False unless that is certain.
-    fn has_left(&self, _domain: &DomainName, _person: &PersonId) -> bool {
+    /// Whether the user is known to be removed; false when uncertain.
+    fn is_removed(&self, _domain: &DomainName, _person: &PersonId) -> bool {
         false
     }
 
-    /// How it is doing for this domain.
-    fn standing(&self, domain: &DomainName) -> BackendStanding;
+    /// State for this domain.
+    fn status(&self, domain: &DomainName) -> BackendStatus;
 }

@@ -1,7 +1,7 @@
-//! Codes that are taken back: because somebody wants it, or because the user is there no longer
+//! Revokes codes: on request of a person or operator, and when the user has been removed from the backend
 //! (`docs/protocol/pbx.md`, section 3).
 //!
-//! Every node sees users off; taking a code back twice changes nothing.
+//! Every node does this; revoking a code twice changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,41 +9,41 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
-use super::backend::Left;
+use super::backend::UserRemoval;
 use super::error::{Result, UsersRoleError};
 use super::tenant::TenantShared;
 use crate::core::model::ids::DomainName;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{PersonId, PhoneRequest, Progress, RequestId};
 use crate::metrics::{self, Counter, RequestEvent};
-use crate::users_role::devices_rest::{Operators, Revoked};
+use crate::users_role::devices_rest::{OperatorApi, Revoked};
 
-/// Codes that are read at a time.
+/// Codes read per page.
 const PAGE: usize = 1000;
-/// What could not be done is tried again after this time.
+/// Delay before failed revocations are retried.
 const AGAIN: Duration = Duration::from_secs(20);
 
-/// Takes the code of a request back. False if a phone has used it, or it has come to an end otherwise.
+/// Revokes the code of a request. False if a phone has used it, or the request has ended otherwise.
 pub(super) async fn cancel(
     shared: &TenantShared,
-    operators: &Operators,
+    operator_api: &OperatorApi,
     domain: &DomainName,
     id: &RequestId,
 ) -> Result<bool> {
     let request = shared.store.phone_request(domain, id).await?.ok_or(UsersRoleError::NotFound("request"))?;
-    if !is_open(&request) || operators.revoke(request.code).await? == Revoked::Used {
+    if !is_open(&request) || operator_api.revoke(request.code).await? == Revoked::Used {
         return Ok(false);
     }
-    // It may have got further meanwhile, but not past its end.
+    // Its progress may have advanced concurrently, but not beyond a final state.
     let mut now = request;
     while is_open(&now) {
         if shared.store.advance_request(&now, now.progress, Progress::Cancelled).await? {
             metrics::count(Counter::Request(RequestEvent::Cancelled));
-            shared.placing.teller.tell(&now);
+            shared.intake.changes.publish(&now);
             return Ok(true);
         }
-        let Some(again) = shared.store.phone_request(domain, id).await? else { break };
-        now = again;
+        let Some(newer) = shared.store.phone_request(domain, id).await? else { break };
+        now = newer;
     }
     Ok(false)
 }
@@ -52,63 +52,68 @@ fn is_open(request: &PhoneRequest) -> bool {
     request.phone.is_none() && !request.progress.is_final()
 }
 
-/// Takes the open codes of users back who leave, until it is dropped.
-pub(super) async fn see_off(shared: Arc<TenantShared>, operators: Arc<Operators>) {
-    let domain = &shared.placing.domain;
-    let Some(mut leavers) = shared.backend.leavers(domain) else { return std::future::pending().await };
-    // Who has left before this began is not told.
+/// Revokes the open codes of removed users; runs until dropped.
+pub(super) async fn watch_removals(shared: Arc<TenantShared>, operator_api: Arc<OperatorApi>) {
+    let domain = &shared.intake.domain;
+    let Some(mut removals) = shared.backend.removals(domain) else { return std::future::pending().await };
+    // Users removed before this started cause no notification.
     let mut all = Some(Instant::now());
     loop {
-        let seen_off = tokio::select! {
-            () = at(all) => {
+        let result = tokio::select! {
+            () = sleep_until_due(all) => {
                 all = None;
-                everybody(&shared, &operators, domain).await
+                cancel_for_all_removed(&shared, &operator_api, domain).await
             }
-            left = leavers.recv() => match left {
-                Ok(Left::One(person)) => one(&shared, &operators, domain, &person).await,
-                Ok(Left::Perhaps) | Err(RecvError::Lagged(_)) => {
+            removal = removals.recv() => match removal {
+                Ok(UserRemoval::One(person)) => cancel_for_person(&shared, &operator_api, domain, &person).await,
+                Ok(UserRemoval::CheckAll) | Err(RecvError::Lagged(_)) => {
                     all = Some(Instant::now());
                     Ok(())
                 }
                 Err(RecvError::Closed) => return std::future::pending().await,
             },
         };
-        if let Err(error) = seen_off {
-            tracing::warn!(%domain, %error, "codes of users who have left are still open");
+        if let Err(error) = result {
+            tracing::warn!(%domain, %error, "codes of removed users not revoked");
             all = Some(Instant::now() + AGAIN);
         }
     }
 }
 
-async fn at(time: Option<Instant>) {
+async fn sleep_until_due(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }
 
-async fn one(shared: &TenantShared, operators: &Operators, domain: &DomainName, person: &PersonId) -> Result<()> {
+async fn cancel_for_person(
+    shared: &TenantShared,
+    operator_api: &OperatorApi,
+    domain: &DomainName,
+    person: &PersonId,
+) -> Result<()> {
     for request in shared.store.requests_of(domain, person).await? {
-        if is_open(&request) && cancel(shared, operators, domain, &request.id).await? {
-            tracing::info!(%domain, %person, request = %request.id, "code taken back: the user is there no longer");
+        if is_open(&request) && cancel(shared, operator_api, domain, &request.id).await? {
+            tracing::info!(%domain, %person, request = %request.id, "code revoked: the user has been removed");
         }
     }
     Ok(())
 }
 
-/// Looks at everybody who has an open code.
-async fn everybody(shared: &TenantShared, operators: &Operators, domain: &DomainName) -> Result<()> {
+/// Checks every user with an open code.
+async fn cancel_for_all_removed(shared: &TenantShared, operator_api: &OperatorApi, domain: &DomainName) -> Result<()> {
     let mut from = shared.store.now().await?;
     loop {
         let page = shared.store.codes_without_phone(domain, from, PAGE).await?;
         for (_, code) in &page {
             let request = shared.store.request_with_code(domain, *code).await?;
-            if let Some(request) = request.filter(|request| shared.backend.has_left(domain, &request.person)) {
-                one(shared, operators, domain, &request.person).await?;
+            if let Some(request) = request.filter(|request| shared.backend.is_removed(domain, &request.person)) {
+                cancel_for_person(shared, operator_api, domain, &request.person).await?;
             }
         }
         let Some((last, _)) = page.last().filter(|_| page.len() == PAGE) else { return Ok(()) };
-        // A page that ends where it began holds one moment only: what else is of it is passed over.
+        // All codes of this page end in the same millisecond; step over it to make progress.
         from = if *last == from { UnixMillis(last.0 + 1) } else { *last };
     }
 }

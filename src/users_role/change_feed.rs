@@ -1,4 +1,4 @@
-//! What has changed about requests: told to the pages of all nodes, a few times a second at most.
+//! Publishes changes of phone requests to the pages of all nodes, batched and at most ten signals a second.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,35 +10,35 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::{Changed, PhoneRequest};
 use crate::store::{Bus, Signal};
 
-/// News that wait for one page; a page that is slower reads everything again.
+/// Bound of pending changes per page; a page that falls behind reads everything again.
 const WAITING: usize = 1024;
 
-/// Changes that wait to be told; more are lost, and with them only time.
+/// Bound of changes waiting to be published; beyond it changes are dropped, and pages see them later.
 const QUEUE: usize = 16_384;
 
-/// Changes that are told in one signal.
+/// Changes per signal.
 const BATCH: usize = 500;
 
-/// Changes within this time go out together.
+/// How long changes are collected for one signal.
 const COLLECT: Duration = Duration::from_millis(100);
 
-/// What a page is told.
+/// Event for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequestChange {
-    /// Something about a request has changed.
+    /// A request has changed.
     Changed(Changed),
-    /// News may have been lost: everything that is shown has to be read again.
+    /// Changes may have been lost: read everything that is shown again.
     Missed,
 }
 
-/// Tells all nodes of changes in one domain.
+/// Publishes changes of one domain to all nodes.
 #[derive(Debug, Clone)]
 pub(super) struct ChangePublisher(mpsc::Sender<Changed>);
 
 impl ChangePublisher {
-    /// Tells until it and its clones are dropped.
+    /// Publishes until this and all clones are dropped.
     pub fn start(bus: Arc<dyn Bus>, domain: DomainName) -> Self {
-        let (teller, mut waiting) = mpsc::channel(QUEUE);
+        let (sender, mut waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             let mut changed = Vec::new();
             while waiting.recv_many(&mut changed, BATCH).await > 0 {
@@ -50,22 +50,22 @@ impl ChangePublisher {
                 }
                 let signal = Signal::People { domain: domain.clone(), changed: std::mem::take(&mut changed) };
                 if let Err(error) = bus.publish(&signal).await {
-                    tracing::debug!(%error, "pages were not told of changes");
+                    tracing::debug!(%error, "changes of phone requests not published");
                 }
             }
         });
-        Self(teller)
+        Self(sender)
     }
 
-    /// Something about this request has changed.
-    pub fn tell(&self, request: &PhoneRequest) {
+    /// Queues a change of this request.
+    pub fn publish(&self, request: &PhoneRequest) {
         if self.0.try_send(Changed::of(request)).is_err() {
-            tracing::debug!("a change was not told: too many wait");
+            tracing::debug!("change of a phone request dropped: queue full");
         }
     }
 }
 
-/// The listeners of this node.
+/// Subscriptions of the pages of this node, by domain.
 #[derive(Debug)]
 pub(super) struct Listeners(HashMap<DomainName, broadcast::Sender<RequestChange>>);
 
@@ -78,9 +78,9 @@ impl Listeners {
         self.0.get(domain).map(broadcast::Sender::subscribe)
     }
 
-    /// Passes on what the nodes say.
-    pub fn pass_on(&self, signal: Signal) {
-        // Nobody may be listening, which is no mistake.
+    /// Forwards a signal to the subscribers.
+    pub fn forward(&self, signal: Signal) {
+        // Sending fails without subscribers, which is no error.
         match signal {
             Signal::People { domain, changed } => {
                 if let Some(listeners) = self.0.get(&domain) {

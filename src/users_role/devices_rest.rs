@@ -1,5 +1,6 @@
-//! What the app protocol has no message for, asked of the operators' interface of Devices: how far a code and its phone are, and
-//! taking a code back. A Devices without that interface is asked less precisely, over the link.
+//! Calls the operators' REST interface of Devices for what the app protocol has no message for: timelines of codes
+//! and phones, and revoking codes. A Devices without that interface is asked over the app connection, with less
+//! detail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,21 +19,21 @@ use crate::core::policy::blocked_reason::Reason;
 use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::AskError;
 
-/// One whole exchange.
-const TIME: Duration = Duration::from_secs(10);
-/// Longest answer that is read, in bytes. A timeline has a hundred steps at most.
-const LIMIT: usize = 1 << 20;
+/// Limit for one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest accepted answer in bytes. A timeline has a hundred events at most.
+const MAX_ANSWER: usize = 1 << 20;
 
-/// Devices cannot be asked, or has refused.
+/// Devices cannot be reached, or has refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DevicesError {
     /// It cannot be reached now.
     #[error("not reached: {0}")]
     Unreachable(Box<str>),
-    /// It has not done what it was asked.
+    /// It has answered with an error.
     #[error("refused: {0}")]
     Refused(Box<str>),
-    /// It asks for patience.
+    /// Its rate limit was exceeded.
     #[error("too many requests")]
     TooMany,
 }
@@ -51,29 +52,29 @@ impl From<AskError> for DevicesError {
 
 impl From<reqwest::Error> for DevicesError {
     fn from(error: reqwest::Error) -> Self {
-        // The address holds a code.
+        // The address contains a code and must not be logged.
         Self::Unreachable(innermost(&error.without_url()).to_string().into())
     }
 }
 
-/// A timeline: what has happened, and why nothing more does. Steps of a later version are left out.
+/// A timeline and its blocked reason. Events of a later version are skipped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TimelineReport {
     pub steps: Vec<TimelineEvent>,
-    pub standstill: Option<Reason>,
+    pub blocked: Option<Reason>,
 }
 
-/// What has become of taking a code back.
+/// Outcome of revoking a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Revoked {
-    /// Nobody can use it any more, or it had ended before.
+    /// The code can no longer be used.
     Gone,
     /// A phone has used it.
     Used,
 }
 
-/// The operators' interface, with the rights of one domain.
-pub(super) struct Operators {
+/// Client of the operators' REST interface, with the rights of one domain.
+pub(super) struct OperatorApi {
     http: reqwest::Client,
     base: Url,
     domain: DomainName,
@@ -81,18 +82,18 @@ pub(super) struct Operators {
     token: Mutex<Option<Secret>>,
 }
 
-impl Operators {
-    /// The interface of the Devices whose app WebSocket is at `app`.
+impl OperatorApi {
+    /// A client for the Devices whose app WebSocket is at `app`.
     pub fn new(app: &str, tls: &Arc<ClientConfig>, domain: DomainName, password: Secret) -> Result<Self, DevicesError> {
-        let wrong = || DevicesError::Unreachable("the address of Devices is none".into());
+        let invalid = || DevicesError::Unreachable("the address of Devices is invalid".into());
         let base = Url::parse(&app.replacen("ws", "http", 1)).and_then(|url| url.join("/api/v1/"));
         let http = reqwest::Client::builder()
             .no_proxy()
-            .timeout(TIME)
+            .timeout(CALL_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .tls_backend_preconfigured(ClientConfig::clone(tls))
             .build()?;
-        Ok(Self { http, base: base.map_err(|_| wrong())?, domain, password, token: Mutex::default() })
+        Ok(Self { http, base: base.map_err(|_| invalid())?, domain, password, token: Mutex::default() })
     }
 
     /// The timeline of a code; `None` if Devices does not know it.
@@ -114,7 +115,7 @@ impl Operators {
         Ok(self.get::<TimelineDoc>(&["devices", key.as_str(), "timeline"]).await?.map(TimelineDoc::report))
     }
 
-    /// Takes a code back.
+    /// Revokes a code.
     pub async fn revoke(&self, code: Code) -> Result<Revoked, DevicesError> {
         let (status, _) = self.call(Method::DELETE, &["codes", code.expose()]).await?;
         match status {
@@ -136,7 +137,7 @@ impl Operators {
         }
     }
 
-    /// One call; with a new token if the one that we have is none any more.
+    /// One call, repeated once with a new token if the current one has expired.
     async fn call(&self, method: Method, path: &[&str]) -> Result<(StatusCode, Vec<u8>), DevicesError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -179,7 +180,7 @@ async fn read(mut response: reqwest::Response) -> Result<(StatusCode, Vec<u8>), 
     let status = response.status();
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await? {
-        if body.len() + piece.len() > LIMIT {
+        if body.len() + piece.len() > MAX_ANSWER {
             return Err(DevicesError::Refused("an answer that is too long".into()));
         }
         body.extend_from_slice(&piece);
@@ -209,8 +210,8 @@ struct BlockedReasonDoc {
 impl TimelineDoc {
     fn report(self) -> TimelineReport {
         let steps = self.steps.into_iter().filter_map(|step| serde_json::from_value(step).ok()).collect();
-        let standstill = self.standstill.and_then(|still| serde_json::from_value(still.reason).ok());
-        TimelineReport { steps, standstill }
+        let blocked = self.standstill.and_then(|blocked| serde_json::from_value(blocked.reason).ok());
+        TimelineReport { steps, blocked }
     }
 }
 
@@ -228,8 +229,8 @@ mod tests {
             TimelineEvent::Entered(crate::core::model::device::Way::Code),
             TimelineEvent::UpdateOrdered("136012".into()),
         ];
-        assert_eq!((report.steps.as_slice(), report.standstill), (&expected[..], Some(Reason::UpdateNotSeen)));
+        assert_eq!((report.steps.as_slice(), report.blocked), (&expected[..], Some(Reason::UpdateNotSeen)));
         let other = r#"{"steps":[],"standstill":{"reason":"of-tomorrow","text":"t"}}"#;
-        assert_eq!(serde_json::from_str::<TimelineDoc>(other).unwrap().report().standstill, None);
+        assert_eq!(serde_json::from_str::<TimelineDoc>(other).unwrap().report().blocked, None);
     }
 }

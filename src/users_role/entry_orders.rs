@@ -1,4 +1,5 @@
-//! Carries out the orders of one tenant. Several nodes may do it at once: each order is taken by one of them at a time.
+//! Carries out the entry orders of one tenant. Several nodes may do it at once; each order is leased by one of them
+//! at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,46 +12,45 @@ use super::settings::Settings;
 use crate::core::model::users_role::{Attempt, EntryOrder, Trouble};
 use crate::metrics::{self, Counter, OrderEvent};
 use crate::store::StoreError;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::order_intake::OrderIntake;
 use crate::{clock, random};
 
-/// Whoever took an order and is not heard of again has lost it after the time for an attempt and this.
+/// Lease of an order beyond the limit of an attempt; then another node may take it.
 const LEASE_OVER: Duration = Duration::from_secs(30);
-/// How often it is looked for orders that are due, beside being woken.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// After a failure of the store.
+/// Poll interval for due orders, in addition to being woken.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+/// Delay after an error of the store.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
-/// Carries out orders until it is dropped.
-pub(super) async fn carry_out(backend: Arc<dyn Backend>, placing: Placing, settings: Arc<Settings>) {
+/// Carries out orders until dropped.
+pub(super) async fn carry_out(backend: Arc<dyn Backend>, intake: OrderIntake, settings: Arc<Settings>) {
     let lease = settings.enter_timeout + LEASE_OVER;
     let mut running = FuturesUnordered::new();
     loop {
         let free = settings.orders_at_once.saturating_sub(running.len());
-        let taken =
-            if free > 0 { placing.store.take_orders(&placing.domain, lease, free).await } else { Ok(Vec::new()) };
+        let taken = if free > 0 { intake.store.take_orders(&intake.domain, lease, free).await } else { Ok(Vec::new()) };
         let more = match taken {
             Ok(orders) => {
                 let more = orders.len() == free;
-                running.extend(orders.into_iter().map(|order| one(&*backend, &placing, &settings, order)));
+                running.extend(orders.into_iter().map(|order| attempt_order(&*backend, &intake, &settings, order)));
                 more
             }
             Err(error) => {
-                tracing::debug!(domain = %placing.domain, %error, "orders were not looked at");
+                tracing::debug!(domain = %intake.domain, %error, "entry orders not read");
                 false
             }
         };
         tokio::select! {
-            // With none under way there is no next one, and the others decide.
+            // Without running attempts this branch is disabled.
             Some(()) = running.next() => {}
-            () = placing.orders.notified(), if !more || free == 0 => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = intake.orders.notified(), if !more || free == 0 => {}
+            () = tokio::time::sleep(POLL_EVERY) => {}
         }
     }
 }
 
 /// One attempt at one order.
-async fn one(backend: &dyn Backend, placing: &Placing, settings: &Settings, order: EntryOrder) {
+async fn attempt_order(backend: &dyn Backend, intake: &OrderIntake, settings: &Settings, order: EntryOrder) {
     let entered = tokio::time::timeout(settings.enter_timeout, backend.enter(&order)).await;
     let entered = entered.unwrap_or_else(|_| Err(BackendError::later("no answer in time")));
     let (attempt, why) = match entered {
@@ -58,7 +58,7 @@ async fn one(backend: &dyn Backend, placing: &Placing, settings: &Settings, orde
         Err(BackendError::Never { trouble, why }) => (Attempt::Never(trouble), why),
         Err(BackendError::Later { why, after }) => {
             let wait = settings.orders.wait(order.attempts.saturating_add(1), random::below(u64::MAX));
-            // Orders last for weeks: the clocks of this machine and of the store need not agree to the second.
+            // The clock of this machine may differ from that of the store; orders last for weeks.
             (order.after_failure(wait, after, clock::time_of_day()), why)
         }
     };
@@ -69,26 +69,31 @@ async fn one(backend: &dyn Backend, placing: &Placing, settings: &Settings, orde
         Attempt::Never(_) => OrderEvent::Refused,
     }));
     if attempt != Attempt::Done {
-        tracing::warn!(domain = %order.domain, request = %order.id, %why, ?attempt, "order not carried out");
+        tracing::warn!(domain = %order.domain, request = %order.id, %why, ?attempt, "entry order not carried out");
     }
-    match settle(placing, &order, &attempt, &why).await {
+    match record_outcome(intake, &order, &attempt, &why).await {
         Ok(()) => {}
-        // It is due again when the lease is over; then the backend has the entry already.
+        // The order is due again when its lease ends; the backend then finds the entry.
         Err(error) => {
-            tracing::warn!(domain = %order.domain, request = %order.id, %error, "outcome of an order not kept");
+            tracing::warn!(domain = %order.domain, request = %order.id, %error, "outcome of an entry order not stored");
         }
     }
 }
 
-async fn settle(placing: &Placing, order: &EntryOrder, attempt: &Attempt, why: &str) -> Result<(), StoreError> {
-    let settled = if let Ok(settled) = placing.store.settle_order(order, attempt, why).await {
-        settled
+async fn record_outcome(
+    intake: &OrderIntake,
+    order: &EntryOrder,
+    attempt: &Attempt,
+    why: &str,
+) -> Result<(), StoreError> {
+    let changed = if let Ok(changed) = intake.store.settle_order(order, attempt, why).await {
+        changed
     } else {
         tokio::time::sleep(STORE_WAIT).await;
-        placing.store.settle_order(order, attempt, why).await?
+        intake.store.settle_order(order, attempt, why).await?
     };
-    if let Some(request) = settled {
-        placing.teller.tell(&request);
+    if let Some(request) = changed {
+        intake.changes.publish(&request);
     }
     Ok(())
 }

@@ -1,32 +1,32 @@
-//! Why the Users role has not done what it was asked.
+//! Errors of the Users role.
 
 use super::backend::BackendError;
 use crate::core::session::app::client::AskError;
 use crate::store::StoreError;
 use crate::users_role::devices_rest::DevicesError;
 
-/// Why the Users role has not done what it was asked.
+/// Errors of the Users role.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersRoleError {
-    /// There is no such thing in this domain: a domain that is not served, a user, a request, a roll-out.
+    /// The domain is not served, or has no such user, request or roll-out.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// What was chosen for a phone is not there (any more): the category, or the phone app.
+    /// The chosen category or phone app does not exist (any more).
     #[error("no such {0}")]
     NoChoice(&'static str),
-    /// The person has as many open codes as they may have.
+    /// The person has the highest allowed number of open codes.
     #[error("too many open codes")]
     TooManyOpen,
-    /// It does not fit any more: what is to be cancelled has been used.
+    /// The state has changed: what is to be cancelled has been used.
     #[error("{0}")]
     Conflict(&'static str),
-    /// Devices cannot be asked, or has refused.
+    /// Devices cannot be reached, or has refused.
     #[error("Devices: {0}")]
     Devices(#[from] DevicesError),
-    /// The backend cannot be asked.
+    /// The backend has failed.
     #[error("backend: {0}")]
     Backend(#[from] BackendError),
-    /// The store does not answer.
+    /// The store has failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,7 +1,8 @@
 //! The actor of a connection that an exchange, or a user of it, has opened to the Users instance
-//! (`docs/protocol/pbx.md` 1.1): carries between the socket, the inbound session and the client of that exchange.
+//! (`docs/protocol/pbx.md` 1.1). Moves messages between the socket, the inbound session and the client of that
+//! exchange.
 //!
-//! It stands with the Users role and must not know Devices: what it uses of the node is in [`ExchangeServices`].
+//! It belongs to the Users role and must not know Devices: what it uses of the node is in [`ExchangeServices`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +22,15 @@ use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOG
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter};
 use crate::random;
-use crate::users_role::backend::exchange::{InboundRegistry, Link, LinkCommand};
+use crate::users_role::backend::exchange::{ConnectionCommand, InboundConnection, InboundRegistry};
 
-/// A little after the time for the log-in, so that it is over by then.
+/// Checked slightly after the log-in limit, so that it has passed.
 const LOGIN_OVER: Duration = LOGIN_TIME.saturating_add(Duration::from_millis(10));
 
 /// What the connection of an exchange uses of the node.
 #[derive(Clone)]
 pub struct ExchangeServices {
-    /// Socket of the connection.
+    /// Limits of the socket.
     pub bounds: Bounds,
     /// Longest message before the log-in, in bytes.
     pub longest_before: usize,
@@ -40,27 +41,27 @@ pub struct ExchangeServices {
 }
 
 /// The actor of one connection.
-pub(crate) struct Exchange {
+pub(crate) struct ExchangeConnection {
     services: ExchangeServices,
-    switchboard: InboundRegistry,
+    registry: InboundRegistry,
     source: SourceKey,
     session: InboundSession,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
     shutdown: Shutdown,
-    /// Set if this is the connection of an exchange in use.
-    link: Option<Link>,
+    /// Set if this is the current connection of a configured exchange.
+    attached: Option<InboundConnection>,
     closed: Option<Close>,
 }
 
 /// A command of the client of the exchange; `None`: the client is gone.
-struct FromClient(Option<LinkCommand>);
+struct FromClient(Option<ConnectionCommand>);
 
-impl Exchange {
-    /// For a connection that was opened just now.
+impl ExchangeConnection {
+    /// An actor for a connection that has just been opened.
     pub(crate) fn new(
         services: ExchangeServices,
-        switchboard: InboundRegistry,
+        registry: InboundRegistry,
         source: SourceKey,
         handle: ConnectionHandle,
         shutdown: Shutdown,
@@ -69,20 +70,20 @@ impl Exchange {
         random::fill(&mut entropy);
         let session = InboundSession::new(clock::now(), entropy);
         let joiner = FragmentJoiner::default();
-        Self { services, switchboard, source, session, handle, joiner, shutdown, link: None, closed: None }
+        Self { services, registry, source, session, handle, joiner, shutdown, attached: None, closed: None }
     }
 
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
         let mut actions = Vec::new();
-        self.session.on_text(&text, clock::now(), self.switchboard.settings(), &mut actions);
+        self.session.on_text(&text, clock::now(), self.registry.settings(), &mut actions);
         let mut forward = false;
         for action in actions {
             forward |= action == InboundAction::Forward;
             self.perform(action, ctx);
         }
         if forward
-            && let Some(link) = &self.link
-            && !link.text(text)
+            && let Some(attached) = &self.attached
+            && !attached.text(text)
         {
             self.close(Close::Overload, ctx);
         }
@@ -109,17 +110,17 @@ impl Exchange {
     }
 
     fn attach(&mut self, info: &PbxInfo, ctx: &mut WebsocketContext<Self>) {
-        let Some((link, commands)) = self.switchboard.attach(info) else {
+        let Some((attached, commands)) = self.registry.attach(info) else {
             tracing::info!("an exchange has connected that is not the one in use; the connection stays open, unused");
-            self.link = None;
+            self.attached = None;
             return;
         };
-        self.link = Some(link);
-        let from_client = unfold(Some(commands), |commands: Option<mpsc::Receiver<LinkCommand>>| async move {
+        self.attached = Some(attached);
+        let from_client = unfold(Some(commands), |commands: Option<mpsc::Receiver<ConnectionCommand>>| async move {
             let mut commands = commands?;
             let command = commands.recv().await;
-            // Nothing follows on this link.
-            let last = matches!(command, None | Some(LinkCommand::Replaced));
+            // Nothing follows on this connection.
+            let last = matches!(command, None | Some(ConnectionCommand::Replaced));
             Some((FromClient(command), (!last).then_some(commands)))
         });
         ctx.add_stream(from_client);
@@ -132,7 +133,7 @@ impl Exchange {
     }
 }
 
-impl Actor for Exchange {
+impl Actor for ExchangeConnection {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -153,16 +154,16 @@ impl Actor for Exchange {
     }
 }
 
-impl StreamHandler<FromClient> for Exchange {
+impl StreamHandler<FromClient> for ExchangeConnection {
     fn handle(&mut self, FromClient(command): FromClient, ctx: &mut Self::Context) {
         match command {
-            Some(LinkCommand::Text(text)) => ctx.text(text),
-            Some(LinkCommand::Close(code)) => {
+            Some(ConnectionCommand::Text(text)) => ctx.text(text),
+            Some(ConnectionCommand::Close(code)) => {
                 ctx.close(Some(CloseReason { code: CloseCode::from(code), description: None }));
                 ctx.stop();
             }
-            // The connection stays; it is used again when it announces itself again.
-            Some(LinkCommand::Replaced) => {}
+            // The connection stays open; another `PbxInfo` makes it current again.
+            Some(ConnectionCommand::Replaced) => {}
             None => self.close(Close::Overload, ctx),
         }
     }
@@ -171,7 +172,7 @@ impl StreamHandler<FromClient> for Exchange {
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl StreamHandler<Result<ws::Message, ProtocolError>> for Exchange {
+impl StreamHandler<Result<ws::Message, ProtocolError>> for ExchangeConnection {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
         let Some(incoming) = self.joiner.take(item, &self.handle) else { return };
         match incoming {

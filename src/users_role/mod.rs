@@ -1,9 +1,11 @@
-//! The Users role: people ask for phones here, and phones are entered for them at the backend.
+//! The Users role: persons request phones here, and the phones are entered for them at the backend.
 //!
-//! It talks to Devices over the wire only, also when both are in one process: one log-in for each tenant over the app protocol
-//! ([`link`]), and the operators' interface for what that protocol has no message for ([`devices`]). An order is in the store before
-//! the notice of Devices is answered, and carried out from there ([`orders`]), so neither a crash nor a long absence loses one.
-//! The rules are in [`crate::core::model::users_role`].
+//! It talks to Devices over the network only, also within one process: one app connection per tenant
+//! ([`devices_link`]), and the operators' REST interface for what the app protocol has no message for
+//! ([`devices_rest`]). It must not use anything of the Devices role directly. An entry order is stored before the
+//! notice of Devices is answered, and carried out from the store ([`entry_orders`]), so neither a crash nor a long
+//! outage loses one. The rules are in [`crate::core::model::users_role`] and implement `docs/protocol/devices-api.md`
+//! section 7.
 
 pub mod backend;
 mod cancellation;
@@ -25,7 +27,7 @@ mod tenant;
 mod tls;
 
 pub use change_feed::RequestChange;
-pub use devices_link::LinkStanding;
+pub use devices_link::LinkStatus;
 pub use devices_rest::DevicesError;
 pub use error::{Result, UsersRoleError};
 pub use rollouts::MAX_USERS;

@@ -1,5 +1,5 @@
-//! Codes whose phone is not known: those of an earlier run are asked for after each log-in, and those whose time is over once
-//! more, because Devices does not tell of that by itself. One node of a tenant does it for all.
+//! Asks Devices for codes without a known phone: all open codes after each log-in, and expired codes once more,
+//! because Devices sends nothing when a code expires. One node per tenant does it for all.
 
 use std::time::Duration;
 
@@ -9,69 +9,69 @@ use crate::core::protocol::appws::message::{ApiError, Refusal};
 use crate::core::session::app::client::{Answer, Ask, AskError};
 use crate::store::Result;
 use crate::users_role::devices_link::Link;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::order_intake::OrderIntake;
 
-/// How often it is looked for codes whose time is over.
-const LOOK_EVERY: Duration = Duration::from_secs(20);
-/// The turn of the node that does it: it outlasts a restart of this node by little.
+/// Interval between checks for expired codes.
+const POLL_EVERY: Duration = Duration::from_secs(20);
+/// How long the node keeps its turn; slightly longer than a restart takes.
 const TURN: Duration = Duration::from_secs(60);
-/// Codes that are read at a time.
+/// Codes read per page.
 const PAGE: usize = 1000;
-/// The clocks of Devices and of this store may differ by so much.
+/// Allowed difference between the clocks of Devices and of this store.
 const GRACE: Duration = Duration::from_secs(5);
-/// Between two questions about codes that have ended; Devices takes 50 requests a second, and others have to get through.
+/// Interval between requests for expired codes; Devices allows 50 requests a second, shared with all others.
 const BETWEEN: Duration = Duration::from_millis(50);
 
-/// Looks after the codes of one tenant until it is dropped.
-pub(super) async fn look_after(link: Link, placing: Placing, node: NodeId) {
+/// Asks for the codes of one tenant until dropped.
+pub(super) async fn poll_open_codes(link: Link, intake: OrderIntake, node: NodeId) {
     let mut asked_all = false;
     loop {
-        match placing.store.take_turn(&placing.domain, "codes", &node, TURN).await {
-            // Whoever has the turn for the first time asks for all; the link asks again by itself when it has come back.
+        match intake.store.take_turn(&intake.domain, "codes", &node, TURN).await {
+            // The first time, a node asks for all codes; after a reconnect the link repeats that itself.
             Ok(true) => {
-                let looked = if asked_all { ended(&link, &placing).await } else { watch_all(&link, &placing).await };
-                match looked {
+                let result = if asked_all { ask_ended(&link, &intake).await } else { watch_all(&link, &intake).await };
+                match result {
                     Ok(()) => asked_all = true,
-                    Err(error) => tracing::warn!(domain = %placing.domain, %error, "open codes were not looked at"),
+                    Err(error) => tracing::warn!(domain = %intake.domain, %error, "open codes not checked"),
                 }
             }
             Ok(false) => asked_all = false,
-            Err(error) => tracing::debug!(%error, "no turn at the open codes"),
+            Err(error) => tracing::debug!(%error, "turn for open codes not taken"),
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(POLL_EVERY) => {}
             () = link.logged_in() => {}
         }
     }
 }
 
-/// Has the link ask for every code that Devices may still know something of.
-async fn watch_all(link: &Link, placing: &Placing) -> Result<()> {
-    let mut from = placing.store.now().await? - KEEP_USED;
+/// Registers every code that Devices may still know with the link.
+async fn watch_all(link: &Link, intake: &OrderIntake) -> Result<()> {
+    let mut from = intake.store.now().await? - KEEP_USED;
     loop {
-        let page = placing.store.codes_without_phone(&placing.domain, from, PAGE).await?;
+        let page = intake.store.codes_without_phone(&intake.domain, from, PAGE).await?;
         let more = page.len() == PAGE;
         let last = page.last().map_or(from, |(ends, _)| *ends);
         link.watch(page.into_iter().map(|(_, code)| code).collect()).await;
         if !more {
             return Ok(());
         }
-        // A page that ends where it began holds one moment only: what else is of it is passed over.
+        // All codes of this page end in the same millisecond; step over it to make progress.
         from = if last == from { crate::core::model::time::UnixMillis(last.0 + 1) } else { last };
     }
 }
 
-/// Asks for the codes whose time is over.
-async fn ended(link: &Link, placing: &Placing) -> Result<()> {
-    let now = placing.store.now().await?;
+/// Asks for expired codes.
+async fn ask_ended(link: &Link, intake: &OrderIntake) -> Result<()> {
+    let now = intake.store.now().await?;
     let mut from = now - KEEP_USED;
     loop {
-        let page = placing.store.codes_without_phone(&placing.domain, from, PAGE).await?;
+        let page = intake.store.codes_without_phone(&intake.domain, from, PAGE).await?;
         for (ends, code) in &page {
             if *ends + GRACE > now {
                 return Ok(());
             }
-            if !settle(link, placing, *code).await? {
+            if !resolve_code(link, intake, *code).await? {
                 return Ok(());
             }
             from = crate::core::model::time::UnixMillis(ends.0 + 1);
@@ -83,12 +83,12 @@ async fn ended(link: &Link, placing: &Placing) -> Result<()> {
     }
 }
 
-/// What has become of a code whose time is over. False: Devices cannot be asked now.
-async fn settle(link: &Link, placing: &Placing, code: Code) -> Result<bool> {
+/// Asks for one expired code and records the answer. False: Devices cannot be asked now.
+async fn resolve_code(link: &Link, intake: &OrderIntake, code: Code) -> Result<bool> {
     match link.ask(Ask::Provisioned(code)).await {
-        Ok(Answer::Provisioned(Some(device))) => placing.used(code, &device, None, false).await?,
-        Err(AskError::Refused(Refusal::Api(ApiError::NotFound))) => placing.expired(code).await?,
-        // Its clock is behind ours, or it has no answer for this one.
+        Ok(Answer::Provisioned(Some(device))) => intake.used(code, &device, None, false).await?,
+        Err(AskError::Refused(Refusal::Api(ApiError::NotFound))) => intake.expired(code).await?,
+        // Devices still holds the code as open, or gave no usable answer; try again later.
         Ok(_) | Err(AskError::Refused(_) | AskError::Malformed) => {}
         Err(AskError::Offline | AskError::Lost | AskError::Timeout | AskError::TooMany) => return Ok(false),
     }

@@ -1,4 +1,5 @@
-//! What Devices says of the phone of a code, brought into the store.
+//! Stores what Devices reports about codes: a used code becomes an entry order, an expired one ends its phone
+//! request.
 
 use std::sync::Arc;
 
@@ -11,22 +12,22 @@ use crate::metrics::{self, Counter, RequestEvent};
 use crate::store::{Placed, Result, Store};
 use crate::users_role::change_feed::ChangePublisher;
 
-/// Brings what is learned of the codes of one domain into the store.
+/// Stores reports about the codes of one domain.
 #[derive(Clone)]
-pub(super) struct Placing {
+pub(super) struct OrderIntake {
     pub store: Arc<dyn Store>,
     pub domain: DomainName,
-    pub teller: ChangePublisher,
-    /// Wakes those who carry out orders.
+    pub changes: ChangePublisher,
+    /// Wakes the task that carries out entry orders.
     pub orders: Arc<Notify>,
 }
 
-impl Placing {
-    /// A phone has used this code. When this has returned without an error, the order cannot be lost any more. `ready`: Devices has
-    /// said so by a notice; it has not if it was asked.
+impl OrderIntake {
+    /// A phone has used this code. Once this returns `Ok`, the entry order cannot be lost. `ready`: Devices has sent
+    /// the notice; false if it was asked instead.
     pub async fn used(&self, code: Code, device: &DeviceInfo, port: Option<&str>, ready: bool) -> Result<()> {
         let Ok(key) = DeviceKey::parse(&device.hw_id) else {
-            tracing::warn!(domain = %self.domain, "Devices has told of a device without a usable identifier");
+            tracing::warn!(domain = %self.domain, "Devices has reported a device with an invalid identifier");
             return Ok(());
         };
         let phone = PhoneFacts {
@@ -41,21 +42,21 @@ impl Placing {
             Placed::New(request) => {
                 metrics::count(Counter::Request(RequestEvent::Used));
                 self.orders.notify_one();
-                self.teller.tell(&request);
+                self.changes.publish(&request);
             }
             Placed::Again(changed) => {
                 metrics::count(Counter::Request(RequestEvent::Again));
                 if let Some(request) = changed {
-                    self.teller.tell(&request);
+                    self.changes.publish(&request);
                 }
             }
-            // A code of an operator or of another Users.
+            // A code of an operator or of another Users service.
             Placed::Unknown => metrics::count(Counter::Request(RequestEvent::Foreign)),
         }
         Ok(())
     }
 
-    /// Devices does not know this code any more, and nobody has used it.
+    /// Devices no longer knows this code, and no phone has used it.
     pub async fn expired(&self, code: Code) -> Result<()> {
         let Some(request) = self.store.request_with_code(&self.domain, code).await? else { return Ok(()) };
         if request.phone.is_none()
@@ -63,7 +64,7 @@ impl Placing {
             && self.store.advance_request(&request, request.progress, Progress::Expired).await?
         {
             metrics::count(Counter::Request(RequestEvent::Expired));
-            self.teller.tell(&request);
+            self.changes.publish(&request);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! How far phones are that somebody looks at. Devices is asked about those only, a bounded number of times a second: thousands of
-//! open codes cost nothing.
+//! Polls the progress of phone requests that a page shows. Only those are polled, at a bounded rate, so open codes
+//! that nobody watches cost nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,27 +13,27 @@ use crate::core::model::users_role::{EntryState, PhoneRequest, PhoneStatus, Prog
 use crate::core::session::app::client::{Answer, Ask};
 use crate::store::StoreError;
 use crate::users_role::devices_link::Link;
-use crate::users_role::devices_rest::{DevicesError, Operators};
-use crate::users_role::order_intake::Placing;
+use crate::users_role::devices_rest::{DevicesError, OperatorApi};
+use crate::users_role::order_intake::OrderIntake;
 
-/// Requests that are looked at on this node in one domain; whoever is more sees what notices tell.
+/// Bound of watched requests per domain and node; further pages see only what notices report.
 const MAX_WATCHED: usize = 1000;
 
-/// One request is asked about no more often than that.
+/// Shortest interval between polls of one request.
 const BETWEEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Watched {
-    lookers: usize,
-    /// The phone, once it is known.
+    subscribers: usize,
+    /// Device key of the phone, once known.
     phone: Option<DeviceKey>,
 }
 
-/// The requests that somebody looks at.
+/// The watched requests.
 #[derive(Debug, Default, Clone)]
 pub(super) struct ProgressPoller(Arc<(Mutex<BTreeMap<RequestId, Watched>>, Notify)>);
 
-/// As long as this lives, somebody looks at a request.
+/// Keeps a request watched until dropped.
 #[derive(Debug)]
 pub struct PollHandle {
     poller: ProgressPoller,
@@ -42,22 +42,22 @@ pub struct PollHandle {
 
 impl ProgressPoller {
     fn watched(&self) -> MutexGuard<'_, BTreeMap<RequestId, Watched>> {
-        // A count is whole whatever a panicking thread was doing.
+        // A panic cannot leave the counts inconsistent.
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody looks at this request; `None` if too many are looked at.
-    pub fn look_at(&self, id: &RequestId) -> Option<PollHandle> {
+    /// Watches a request; `None` if too many are watched.
+    pub fn subscribe(&self, id: &RequestId) -> Option<PollHandle> {
         let mut watched = self.watched();
         if watched.len() >= MAX_WATCHED && !watched.contains_key(id) {
             return None;
         }
-        watched.entry(id.clone()).or_default().lookers += 1;
+        watched.entry(id.clone()).or_default().subscribers += 1;
         self.0.1.notify_one();
         Some(PollHandle { poller: self.clone(), id: id.clone() })
     }
 
-    /// The first one behind `after`, from the beginning if there is none.
+    /// The next request after `after` in order of identifiers, wrapping around.
     fn next(&self, after: Option<&RequestId>) -> Option<(RequestId, Option<DeviceKey>)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let watched = self.watched();
@@ -69,7 +69,7 @@ impl ProgressPoller {
         self.watched().len()
     }
 
-    fn know(&self, id: &RequestId, phone: &DeviceKey) {
+    fn remember_phone(&self, id: &RequestId, phone: &DeviceKey) {
         if let Some(watched) = self.watched().get_mut(id) {
             watched.phone = Some(phone.clone());
         }
@@ -80,20 +80,20 @@ impl Drop for PollHandle {
     fn drop(&mut self) {
         let mut watched = self.poller.watched();
         if let Some(one) = watched.get_mut(&self.id) {
-            one.lookers -= 1;
-            if one.lookers == 0 {
+            one.subscribers -= 1;
+            if one.subscribers == 0 {
                 watched.remove(&self.id);
             }
         }
     }
 }
 
-/// Asks about one request after the other until it is dropped.
-pub(super) async fn keep_looking(
+/// Polls the watched requests in turn until dropped.
+pub(super) async fn poll_progress(
     poller: ProgressPoller,
-    operators: Arc<Operators>,
+    operator_api: Arc<OperatorApi>,
     link: Link,
-    placing: Placing,
+    intake: OrderIntake,
     settings: Arc<Settings>,
 ) {
     let mut last = None;
@@ -102,40 +102,40 @@ pub(super) async fn keep_looking(
             poller.0.1.notified().await;
             continue;
         };
-        if let Err(error) = look(&poller, &operators, &link, &placing, &id, phone).await {
-            tracing::debug!(domain = %placing.domain, %error, "progress of a phone not learned");
+        if let Err(error) = poll_one(&poller, &operator_api, &link, &intake, &id, phone).await {
+            tracing::debug!(domain = %intake.domain, %error, "progress of a phone request not polled");
         }
         last = Some(id);
-        // Up to three requests for each look.
-        let pace = Duration::from_secs(3) / settings.looks_per_second.max(1);
+        // One poll makes up to three requests.
+        let min_interval = Duration::from_secs(3) / settings.polls_per_second.max(1);
         let each = BETWEEN / u32::try_from(poller.len().max(1)).unwrap_or(u32::MAX);
-        tokio::time::sleep(pace.max(each)).await;
+        tokio::time::sleep(min_interval.max(each)).await;
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum PollError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Devices(#[from] DevicesError),
 }
 
-async fn look(
+async fn poll_one(
     poller: &ProgressPoller,
-    operators: &Operators,
+    operator_api: &OperatorApi,
     link: &Link,
-    placing: &Placing,
+    intake: &OrderIntake,
     id: &RequestId,
     phone: Option<DeviceKey>,
-) -> Result<(), LookError> {
-    let Some(request) = placing.store.phone_request(&placing.domain, id).await? else { return Ok(()) };
+) -> Result<(), PollError> {
+    let Some(request) = intake.store.phone_request(&intake.domain, id).await? else { return Ok(()) };
     if request.progress.is_final() {
         return Ok(());
     }
-    let to = match seen(poller, operators, &request, phone).await {
+    let to = match fetch_progress(poller, operator_api, &request, phone).await {
         Ok(to) => to,
-        // No operators' interface there, or not for us: the app protocol knows whether a phone has used the code.
+        // The REST interface is missing or refuses us; the app protocol still tells whether the code was used.
         Err(DevicesError::Refused(_)) => match link.ask(Ask::Provisioned(request.code)).await {
             Ok(Answer::Provisioned(Some(_))) if request.phone.is_none() => Progress::Entered,
             Ok(_) => return Ok(()),
@@ -143,37 +143,37 @@ async fn look(
         },
         Err(error) => return Err(error.into()),
     };
-    // That a code has ended is for those to say who ask whether it was used (`open.rs`).
-    let said = !matches!(to, Progress::Expired);
-    if said && to != request.progress && placing.store.advance_request(&request, request.progress, to).await? {
-        placing.teller.tell(&request);
+    // Expiry is recorded by `open_codes`, which asks whether the code was used.
+    let is_reported = !matches!(to, Progress::Expired);
+    if is_reported && to != request.progress && intake.store.advance_request(&request, request.progress, to).await? {
+        intake.changes.publish(&request);
     }
     Ok(())
 }
 
-/// How far the phone of a request is.
-async fn seen(
+/// Asks Devices for the progress of a request.
+async fn fetch_progress(
     poller: &ProgressPoller,
-    operators: &Operators,
+    operator_api: &OperatorApi,
     request: &PhoneRequest,
     phone: Option<DeviceKey>,
 ) -> Result<Progress, DevicesError> {
     let noticed = request.entry != EntryState::None && request.progress == Progress::Ready;
-    let Some(code) = operators.code_timeline(request.code).await? else { return Ok(request.progress) };
-    let mut seen = PhoneStatus { code: &code.steps, phone: &[], blocked: code.standstill, noticed };
-    if progress(&seen).stage() < crate::core::model::users_role::Stage::Entered {
-        return Ok(progress(&seen));
+    let Some(code) = operator_api.code_timeline(request.code).await? else { return Ok(request.progress) };
+    let mut input = PhoneStatus { code: &code.steps, phone: &[], blocked: code.blocked, noticed };
+    if progress(&input).stage() < crate::core::model::users_role::Stage::Entered {
+        return Ok(progress(&input));
     }
     let known = request.phone.as_ref().map(|phone| phone.key.clone()).or(phone);
     let key = match known {
         Some(key) => Some(key),
-        None => operators.phone_of(request.code).await?,
+        None => operator_api.phone_of(request.code).await?,
     };
-    let Some(key) = key else { return Ok(progress(&seen)) };
-    poller.know(&request.id, &key);
-    let story = operators.phone_timeline(&key).await?.unwrap_or_default();
-    seen.phone = &story.steps;
-    Ok(progress(&seen))
+    let Some(key) = key else { return Ok(progress(&input)) };
+    poller.remember_phone(&request.id, &key);
+    let timeline = operator_api.phone_timeline(&key).await?.unwrap_or_default();
+    input.phone = &timeline.steps;
+    Ok(progress(&input))
 }
 
 #[cfg(test)]
@@ -181,17 +181,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_looked_at_has_a_turn() {
+    fn subscribed_requests_take_turns() {
         let poller = ProgressPoller::default();
         let id = |number| RequestId::new([number; 16]);
         assert_eq!(poller.next(None), None);
-        let one = poller.look_at(&id(1)).unwrap();
-        let (two, again) = (poller.look_at(&id(2)).unwrap(), poller.look_at(&id(2)).unwrap());
+        let one = poller.subscribe(&id(1)).unwrap();
+        let (two, again) = (poller.subscribe(&id(2)).unwrap(), poller.subscribe(&id(2)).unwrap());
         let next = |after: Option<u8>| poller.next(after.map(id).as_ref()).map(|(id, _)| id);
         assert_eq!([next(None), next(Some(1)), next(Some(2))], [Some(id(1)), Some(id(2)), Some(id(1))]);
         drop(one);
         drop(two);
-        assert_eq!(next(None), Some(id(2)), "somebody else still looks");
+        assert_eq!(next(None), Some(id(2)), "another subscription is left");
         drop(again);
         assert_eq!(next(None), None);
     }

@@ -1,4 +1,4 @@
-//! Makes the codes that roll-outs lack, on whichever node has the turn, also after a restart in the middle of it.
+//! Requests the missing codes of roll-outs on whichever node has the turn, also after a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,38 +6,38 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::code_request::{ask_code, wanted};
+use super::code_request::{ask_code, request_details};
 use super::error::Result;
 use super::tenant::TenantShared;
 use crate::core::model::ids::NodeId;
-use crate::core::model::users_role::{PeopleRollout, PhoneRequest, Row};
+use crate::core::model::users_role::{PhoneRequest, Row, UsersRoleRollout};
 use crate::users_role::devices_link::Link;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::order_intake::OrderIntake;
 
-/// Rows that are looked at together.
+/// Rows read per page.
 const PAGE: usize = 500;
-/// Codes that are asked for at the same time.
+/// Concurrent code requests.
 const AT_ONCE: usize = 100;
-/// How often it is looked for roll-outs that lack codes, beside being woken.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// When Devices cannot be asked or asks for patience.
-const WAIT: Duration = Duration::from_secs(2);
-/// The turn at one roll-out, taken again for each page.
+/// Poll interval for roll-outs that lack codes, in addition to being woken.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+/// Delay when Devices cannot be reached or limits the rate.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long a node keeps its turn at a roll-out; renewed for each page.
 const TURN: Duration = Duration::from_secs(120);
 
-/// Makes the codes that roll-outs of one tenant lack, until it is dropped.
+/// Requests the missing codes of all roll-outs of one tenant, until dropped.
 pub(super) async fn make_codes(shared: Arc<TenantShared>, node: NodeId) {
-    let placing = &shared.placing;
+    let intake = &shared.intake;
     loop {
-        let all = placing.store.people_rollouts(&placing.domain).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "roll-outs were not looked at");
+        let all = intake.store.people_rollouts(&intake.domain).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "roll-outs not read");
             Vec::new()
         });
-        let mut wait = LOOK_EVERY;
+        let mut wait = POLL_EVERY;
         for rollout in all.iter().filter(|rollout| rollout.made < rollout.rows) {
-            if let Err(error) = make(&shared.link, placing, rollout, &node).await {
-                tracing::warn!(domain = %placing.domain, rollout = rollout.id.0, %error, "roll-out waits");
-                wait = WAIT;
+            if let Err(error) = make_missing_codes(&shared.link, intake, rollout, &node).await {
+                tracing::warn!(domain = %intake.domain, rollout = rollout.id.0, %error, "roll-out paused");
+                wait = RETRY_AFTER;
             }
         }
         tokio::select! {
@@ -47,8 +47,13 @@ pub(super) async fn make_codes(shared: Arc<TenantShared>, node: NodeId) {
     }
 }
 
-async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &NodeId) -> Result<()> {
-    let (store, domain, what) = (&placing.store, &placing.domain, format!("rollout {}", rollout.id.0));
+async fn make_missing_codes(
+    link: &Link,
+    intake: &OrderIntake,
+    rollout: &UsersRoleRollout,
+    node: &NodeId,
+) -> Result<()> {
+    let (store, domain, what) = (&intake.store, &intake.domain, format!("rollout {}", rollout.id.0));
     let mut from = 0;
     while store.take_turn(domain, &what, node, TURN).await? {
         let Some(rows) = store.people_rollout_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
@@ -59,7 +64,7 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
         let now = store.now().await?;
         let without: Vec<Row> = rows.into_iter().filter(|row| row.id.is_none()).collect();
         let made = stream::iter(without).map(|row| async move {
-            let request = ask_code(link, &wanted(domain, rollout, &row), now).await;
+            let request = ask_code(link, &request_details(domain, rollout, &row), now).await;
             request.map(|request| (row.number, request))
         });
         let (mut fresh, mut failed) = (Vec::new(), None);
@@ -77,7 +82,7 @@ async fn make(link: &Link, placing: &Placing, rollout: &PeopleRollout, node: &No
             outcome?;
         }
         for (_, request) in &fresh {
-            placing.teller.tell(request);
+            intake.changes.publish(request);
         }
         if let Some(error) = failed {
             return Err(error.into());

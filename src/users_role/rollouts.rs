@@ -1,18 +1,18 @@
-//! Phones for many users at once. The list of users is in the store before the first code is made; `rollout_codes` makes the
-//! codes.
+//! Roll-outs: one code for each of many users. The list of users is stored before the first code is requested; the
+//! codes are then requested by whichever node has the turn, also after a restart.
 
-use super::code_request::{ask_code, wanted};
+use super::code_request::{ask_code, request_details};
 use super::error::{Result, UsersRoleError};
 use crate::core::model::ids::{DomainName, RolloutId};
-use crate::core::model::users_role::{PeopleRollout, Person, PhoneRequest, Row};
+use crate::core::model::users_role::{Person, PhoneRequest, Row, UsersRoleRollout};
 use crate::users_role::service::UsersRole;
 
-/// Users of one roll-out at most.
+/// Largest number of users in a roll-out.
 pub const MAX_USERS: usize = 100_000;
 
 impl UsersRole {
-    /// Begins a roll-out, in a category and with an app that may be empty if there is only one. The codes are made behind this:
-    /// [`PeopleRollout::made`] says how many there are.
+    /// Begins a roll-out. Category and app may be empty if there is only one of them. The codes are requested in the
+    /// background; [`UsersRoleRollout::made`] counts them.
     pub async fn begin_rollout(
         &self,
         domain: &DomainName,
@@ -20,7 +20,7 @@ impl UsersRole {
         category: &str,
         app: &str,
         users: &[Person],
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         let tenant = self.tenant(domain)?;
         if users.is_empty() {
             return Err(UsersRoleError::NotFound("user"));
@@ -34,27 +34,27 @@ impl UsersRole {
             return Err(UsersRoleError::NotFound("roll-out"));
         }
         tenant.rollouts.notify_one();
-        Ok(PeopleRollout { rows: users.len() as u64, ..rollout })
+        Ok(UsersRoleRollout { rows: users.len() as u64, ..rollout })
     }
 
     /// All roll-outs of a domain, newest first.
-    pub async fn rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    pub async fn rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         Ok(self.tenant(domain)?.store.people_rollouts(domain).await?)
     }
 
-    /// One of them.
-    pub async fn rollout(&self, domain: &DomainName, id: RolloutId) -> Result<PeopleRollout> {
+    /// One roll-out.
+    pub async fn rollout(&self, domain: &DomainName, id: RolloutId) -> Result<UsersRoleRollout> {
         let all = self.rollouts(domain).await?;
         all.into_iter().find(|rollout| rollout.id == id).ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
-    /// Up to `limit` rows from row `from` on.
+    /// Up to `limit` rows, starting at `from`.
     pub async fn rows(&self, domain: &DomainName, id: RolloutId, from: u64, limit: usize) -> Result<Vec<Row>> {
         let rows = self.tenant(domain)?.store.people_rollout_rows(domain, id, from, limit).await?;
         rows.ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
-    /// Gives the user of a row a new code; an open one is taken back first.
+    /// Requests a new code for the user of a row; an open one is revoked first.
     pub async fn reissue(&self, domain: &DomainName, id: RolloutId, number: u64) -> Result<PhoneRequest> {
         let tenant = self.tenant(domain)?;
         let rollout = self.rollout(domain, id).await?;
@@ -67,19 +67,19 @@ impl UsersRole {
                 return Err(UsersRoleError::Conflict("a phone has used the code of this user"));
             }
         }
-        let wanted = wanted(domain, &rollout, &row);
-        let request = ask_code(&tenant.link, &wanted, tenant.store.now().await?).await?;
+        let request_details = request_details(domain, &rollout, &row);
+        let request = ask_code(&tenant.link, &request_details, tenant.store.now().await?).await?;
         tenant.store.put_requests(domain, std::slice::from_ref(&request)).await?;
         if !tenant.store.set_row_request(domain, id, number, row.id.as_ref(), &request.id).await? {
-            // Somebody was faster; this code is no use to anybody.
+            // The row was given another code concurrently; this one is not needed.
             let _ = self.cancel(domain, &request.id).await;
             return Err(UsersRoleError::Conflict("the user has been given another code meanwhile"));
         }
-        tenant.placing.teller.tell(&request);
+        tenant.intake.changes.publish(&request);
         Ok(request)
     }
 
-    /// Takes the code of a row back. False if there is none that can be.
+    /// Revokes the code of a row. False if it has none that can be revoked.
     pub async fn cancel_row(&self, domain: &DomainName, id: RolloutId, number: u64) -> Result<bool> {
         match self.row(domain, id, number).await?.request {
             Some(request) => self.cancel(domain, &request.id).await,
@@ -87,7 +87,7 @@ impl UsersRole {
         }
     }
 
-    /// Forgets a roll-out. Its codes stay what they are.
+    /// Removes a roll-out. Its codes stay valid.
     pub async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
         Ok(self.tenant(domain)?.store.remove_people_rollout(domain, id).await?)
     }

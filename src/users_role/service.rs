@@ -1,4 +1,5 @@
-//! What the pages ask of the Users role.
+//! The service that the pages use: phone requests, roll-outs, users and the state of tenants. Starts the tasks of all
+//! tenants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,12 +7,12 @@ use std::sync::Arc;
 use actix_rt::task::JoinHandle;
 use tokio::sync::{Notify, broadcast};
 
-use super::backend::{Backend, BackendStanding};
-use super::code_request::{Wanted, ask_code};
+use super::backend::{Backend, BackendStatus};
+use super::code_request::{RequestDetails, ask_code};
 use super::error::{Result, UsersRoleError};
 use super::rollout_codes::make_codes;
 use super::settings::Settings;
-use super::tenant::{TenantShared, Work, supervise};
+use super::tenant::{TenantShared, TenantTasks, supervise};
 use crate::core::model::device::Category;
 use crate::core::model::ids::DomainName;
 use crate::core::model::time::UnixMillis;
@@ -20,42 +21,42 @@ use crate::core::session::app::client::{Answer, Ask, AskError, DeviceInfo, Login
 use crate::core::session::app::rights::OWN_USERS;
 use crate::metrics::{self, Gauge};
 use crate::store::{Bus, FailedOrder, OrderCounts, PutRequest, Store};
-use crate::users_role::cancellation::{cancel, see_off};
+use crate::users_role::cancellation::{cancel, watch_removals};
 use crate::users_role::change_feed::{ChangePublisher, Listeners, RequestChange};
-use crate::users_role::devices_link::{Link, LinkStanding, Target};
-use crate::users_role::devices_rest::Operators;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::devices_link::{Link, LinkStatus, Target};
+use crate::users_role::devices_rest::OperatorApi;
+use crate::users_role::order_intake::OrderIntake;
 use crate::users_role::progress_poller::{PollHandle, ProgressPoller};
 use crate::users_role::{entry_orders, open_codes, progress_poller};
 
-/// Phones that are asked about in one request (`docs/protocol/devices-api.md` section 6).
+/// Phones per request to Devices (`docs/protocol/devices-api.md` section 6).
 const PHONES: usize = 1000;
 
-/// Open codes of one person at most: nobody has more phones in their hands, and each code that is open is one that can be guessed.
+/// Most open codes of one person; each open code is one that can be guessed.
 const MAX_OPEN: u64 = 10;
 
 struct Tenant {
     shared: Arc<TenantShared>,
-    operators: Arc<Operators>,
+    operator_api: Arc<OperatorApi>,
 }
 
-/// The Users role on one node. It works as long as this lives.
+/// The Users role on one node; stops when dropped.
 pub struct UsersRole {
     tenants: BTreeMap<DomainName, Tenant>,
     listeners: Arc<Listeners>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// How things stand for a tenant.
+/// State of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantStatus {
     /// The connection with Devices.
-    pub devices: LinkStanding,
+    pub devices: LinkStatus,
     /// The backend.
-    pub backend: BackendStanding,
+    pub backend: BackendStatus,
 }
 
-/// As long as this lives, Devices is asked how far a phone is.
+/// Keeps the progress of a request polled until dropped.
 #[derive(Debug)]
 pub struct ProgressSubscription {
     _at: Option<PollHandle>,
@@ -68,30 +69,30 @@ impl Drop for UsersRole {
 }
 
 impl UsersRole {
-    /// Begins to work, on the current actix system.
+    /// Starts the tasks of all tenants on the current actix system.
     pub fn start(store: &Arc<dyn Store>, backend: &Arc<dyn Backend>, settings: Settings) -> Result<Arc<Self>> {
         let settings = Arc::new(settings);
         let listeners = Arc::new(Listeners::of(settings.tenants.iter().map(|tenant| &tenant.domain)));
         let (mut tenants, mut tasks) = (BTreeMap::new(), Vec::new());
         for of in &settings.tenants {
             let domain = of.domain.clone();
-            let placing = Placing {
+            let intake = OrderIntake {
                 store: Arc::clone(store),
                 domain: domain.clone(),
-                teller: ChangePublisher::start(Arc::clone(store) as _, domain.clone()),
+                changes: ChangePublisher::start(Arc::clone(store) as _, domain.clone()),
                 orders: Arc::new(Notify::new()),
             };
-            let operators = Operators::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
+            let operator_api = OperatorApi::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
             let tenant = Tenant {
                 shared: Arc::new(TenantShared {
                     store: Arc::clone(store),
                     link: Link::new(),
                     backend: Arc::clone(backend),
-                    placing,
+                    intake,
                     poller: ProgressPoller::default(),
                     rollouts: Notify::new(),
                 }),
-                operators: Arc::new(operators),
+                operator_api: Arc::new(operator_api),
             };
             let login = Login {
                 app: OWN_USERS.into(),
@@ -101,20 +102,19 @@ impl UsersRole {
                 dn: "Users".into(),
                 password: of.password.clone(),
             };
-            let (shared, operators) = (Arc::clone(&tenant.shared), Arc::clone(&tenant.operators));
-            let begin = {
+            let (shared, operator_api) = (Arc::clone(&tenant.shared), Arc::clone(&tenant.operator_api));
+            let make_tasks = {
                 let settings = Arc::clone(&settings);
-                move || work(&shared, &operators, &settings, &login)
+                move || tenant_tasks(&shared, &operator_api, &settings, &login)
             };
-            tasks.push(actix_rt::spawn(supervise(domain.to_string(), begin)));
+            tasks.push(actix_rt::spawn(supervise(domain.to_string(), make_tasks)));
             tenants.insert(domain, tenant);
         }
         tasks.push(actix_rt::spawn(listen(Arc::clone(store) as _, Arc::clone(&listeners))));
         Ok(Arc::new(Self { tenants, listeners, tasks }))
     }
 
-    /// Ends the work: the links go down, and orders that are under way are due again when their time is over. What is in the store
-    /// can still be read.
+    /// Stops all tasks. Orders under way are due again when their lease ends. The store can still be read.
     pub fn stop(&self) {
         for task in &self.tasks {
             task.abort();
@@ -126,20 +126,20 @@ impl UsersRole {
         self.tenants.contains_key(domain)
     }
 
-    fn served(&self, domain: &DomainName) -> Result<&Tenant> {
+    fn served_tenant(&self, domain: &DomainName) -> Result<&Tenant> {
         self.tenants.get(domain).ok_or(UsersRoleError::NotFound("domain"))
     }
 
     pub(super) fn tenant(&self, domain: &DomainName) -> Result<&TenantShared> {
-        Ok(&self.served(domain)?.shared)
+        Ok(&self.served_tenant(domain)?.shared)
     }
 
-    /// Now, on the clock of the store, which decides what is over.
+    /// The current time on the clock of the store, which decides about expiry.
     pub async fn now(&self, domain: &DomainName) -> Result<UnixMillis> {
         Ok(self.tenant(domain)?.store.now().await?)
     }
 
-    /// The categories that phones can enter.
+    /// Categories for provisioning of phones.
     pub async fn categories(&self, domain: &DomainName) -> Result<Vec<Category>> {
         match self.tenant(domain)?.link.ask(Ask::Categories { kind: Some("PHONE".into()) }).await? {
             Answer::Categories(categories) => Ok(categories),
@@ -162,38 +162,38 @@ impl UsersRole {
         Ok(self.tenant(domain)?.backend.user_by_sip(domain, sip).await?)
     }
 
-    /// Category and phone app of a new phone. Of one that was left open (empty) because there is only one, it is that one.
+    /// Resolves category and phone app of a new phone. An empty name stands for the only one there is.
     pub(super) async fn choose(&self, domain: &DomainName, category: &str, app: &str) -> Result<(Box<str>, Box<str>)> {
         let categories = self.categories(domain).await?;
-        let category = chosen(categories.iter().map(|category| &*category.name), category);
+        let category = choose_name(categories.iter().map(|category| &*category.name), category);
         let category = category.ok_or(UsersRoleError::NoChoice("category"))?;
         let apps = self.phone_apps(domain).await?;
-        let app = chosen(apps.iter().map(|app| &*app.name), app).ok_or(UsersRoleError::NoChoice("phone app"))?;
+        let app = choose_name(apps.iter().map(|app| &*app.name), app).ok_or(UsersRoleError::NoChoice("phone app"))?;
         Ok((category, app))
     }
 
-    /// Asks for a phone for a person, in a category and with an app that may be empty if there is only one. The code is in the
-    /// answer, and in the store before that. Nobody has more than ten open codes by it.
+    /// Makes a phone request for a person. Category and app may be empty if there is only one of them. The request is
+    /// stored before the code is returned. A person has at most ten open codes.
     pub async fn add_phone(&self, domain: &DomainName, of: &Person, category: &str, app: &str) -> Result<PhoneRequest> {
-        let Tenant { shared, operators } = self.served(domain)?;
+        let Tenant { shared, operator_api } = self.served_tenant(domain)?;
         let now = shared.store.now().await?;
-        // The store has the last word. But what it will refuse need not be asked of Devices, which all persons share.
+        // The store enforces the limit; checking first avoids a request to Devices, whose rate all persons share.
         let open = shared.store.requests_of(domain, &of.guid).await?;
         if open.iter().filter(|request| request.is_open(now)).count() as u64 >= MAX_OPEN {
             return Err(UsersRoleError::TooManyOpen);
         }
         let (category, app) = self.choose(domain, category, app).await?;
         let (person, sip, name) = (&of.guid, &*of.sip, &*of.name);
-        let wanted = Wanted { domain, person, sip, name, category: &category, app: &app, rollout: None };
+        let wanted = RequestDetails { domain, person, sip, name, category: &category, app: &app, rollout: None };
         let request = ask_code(&shared.link, &wanted, now).await?;
         if shared.store.put_request(&request, MAX_OPEN).await? == PutRequest::TooMany {
-            // Asked for at the same time as others. Nobody can see it, so nobody could take it back.
-            if let Err(error) = operators.revoke(request.code).await {
-                tracing::warn!(%domain, person = %of.guid, %error, "a code that was one too many is open until it ends");
+            // Lost against concurrent requests. Nobody has seen this code, so revoke it.
+            if let Err(error) = operator_api.revoke(request.code).await {
+                tracing::warn!(%domain, person = %of.guid, %error, "surplus code not revoked; it stays open until it expires");
             }
             return Err(UsersRoleError::TooManyOpen);
         }
-        shared.placing.teller.tell(&request);
+        shared.intake.changes.publish(&request);
         Ok(request)
     }
 
@@ -207,14 +207,14 @@ impl UsersRole {
         Ok(self.tenant(domain)?.store.requests_of(domain, person).await?)
     }
 
-    /// Takes the code of a request back. False if a phone has used it, or it has come to an end otherwise.
+    /// Revokes the code of a request. False if a phone has used it, or the request has ended otherwise.
     pub async fn cancel(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
-        let Tenant { shared, operators } = self.served(domain)?;
-        cancel(shared, operators, domain, id).await
+        let Tenant { shared, operator_api } = self.served_tenant(domain)?;
+        cancel(shared, operator_api, domain, id).await
     }
 
-    /// The phones of a person, newest first. If Devices is to be asked and can be, they are as they are now, and one that it does
-    /// not have any more is not among them; otherwise as they were when they came.
+    /// The phones of a person, newest first. With `ask`, and if Devices answers, with their current state and without
+    /// those that Devices no longer has; otherwise as they were when they entered.
     pub async fn phones_of(&self, domain: &DomainName, person: &PersonId, ask: bool) -> Result<Vec<Phone>> {
         let tenant = self.tenant(domain)?;
         let requests = tenant.store.requests_of(domain, person).await?;
@@ -246,46 +246,46 @@ impl UsersRole {
         Ok(present.collect())
     }
 
-    /// What changes about the requests of a domain from now on, on any node.
+    /// Subscribes to changes of the requests of a domain, made on any node.
     pub fn watch(&self, domain: &DomainName) -> Result<broadcast::Receiver<RequestChange>> {
         self.listeners.listen(domain).ok_or(UsersRoleError::NotFound("domain"))
     }
 
-    /// Somebody looks at the progress of this request, for as long as the answer lives.
-    pub fn look_at(&self, domain: &DomainName, id: &RequestId) -> Result<ProgressSubscription> {
-        Ok(ProgressSubscription { _at: self.tenant(domain)?.poller.look_at(id) })
+    /// Polls the progress of this request while the returned value lives.
+    pub fn follow_progress(&self, domain: &DomainName, id: &RequestId) -> Result<ProgressSubscription> {
+        Ok(ProgressSubscription { _at: self.tenant(domain)?.poller.subscribe(id) })
     }
 
-    /// How things stand. A list of users that nobody has asked for was not read yet; it is then.
-    pub async fn standing(&self, domain: &DomainName) -> Result<TenantStatus> {
+    /// State of a tenant. Reads one user first, because a file backend reads its list on first use.
+    pub async fn status(&self, domain: &DomainName) -> Result<TenantStatus> {
         let tenant = self.tenant(domain)?;
         let any = UserQuery { limit: 1, ..UserQuery::default() };
         if let Err(error) = tenant.backend.users(domain, &any).await {
-            tracing::debug!(%domain, %error, "no user to be had");
+            tracing::debug!(%domain, %error, "user list not read");
         }
-        Ok(TenantStatus { devices: tenant.link.standing(), backend: tenant.backend.standing(domain) })
+        Ok(TenantStatus { devices: tenant.link.status(), backend: tenant.backend.status(domain) })
     }
 
-    /// Orders that have failed for good, newest first, from the one at `from` on.
+    /// Permanently failed orders, newest first, starting at `from`.
     pub async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
         Ok(self.tenant(domain)?.store.failed_orders(domain, from, limit).await?)
     }
 
-    /// Has an order that has failed carried out again. False if it has not failed.
-    pub async fn send_again(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
+    /// Retries a permanently failed order. False if it has not failed.
+    pub async fn retry_order(&self, domain: &DomainName, id: &RequestId) -> Result<bool> {
         let tenant = self.tenant(domain)?;
         let revived = tenant.store.retry_order(domain, id).await?;
-        tenant.placing.orders.notify_one();
+        tenant.intake.orders.notify_one();
         Ok(revived)
     }
 
-    /// How many orders wait or have failed.
+    /// Number of waiting and failed orders.
     pub async fn order_counts(&self, domain: &DomainName) -> Result<OrderCounts> {
         Ok(self.tenant(domain)?.store.order_counts(domain).await?)
     }
 
-    /// Shows how many orders there are, over all tenants.
-    pub async fn show_figures(&self) -> crate::store::Result<()> {
+    /// Sets the gauges of waiting and failed orders, over all tenants.
+    pub async fn update_gauges(&self) -> crate::store::Result<()> {
         let mut all = OrderCounts::default();
         for (domain, tenant) in &self.tenants {
             let counts = tenant.shared.store.order_counts(domain).await?;
@@ -298,8 +298,8 @@ impl UsersRole {
     }
 }
 
-/// What was chosen of these names.
-fn chosen<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Option<Box<str>> {
+/// The name equal to `wanted`; if that is empty, the only name.
+fn choose_name<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Option<Box<str>> {
     let names: Vec<&str> = names.collect();
     match *names {
         [only] if wanted.is_empty() => Some(only.into()),
@@ -307,30 +307,35 @@ fn chosen<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Option<Box<
     }
 }
 
-/// The work of one tenant, begun anew.
-fn work(shared: &Arc<TenantShared>, operators: &Arc<Operators>, settings: &Arc<Settings>, login: &Login) -> Work {
+/// The tasks of one tenant, freshly created.
+fn tenant_tasks(
+    shared: &Arc<TenantShared>,
+    operator_api: &Arc<OperatorApi>,
+    settings: &Arc<Settings>,
+    login: &Login,
+) -> TenantTasks {
     let target = Target {
         url: settings.devices.clone(),
         tls: Arc::clone(&settings.tls),
         login: login.clone(),
         reconnect: settings.reconnect,
     };
-    let (link, placing, node) = (shared.link.clone(), shared.placing.clone(), settings.node.clone());
-    let looking = (shared.poller.clone(), Arc::clone(operators));
+    let (link, intake, node) = (shared.link.clone(), shared.intake.clone(), settings.node.clone());
+    let polling = (shared.poller.clone(), Arc::clone(operator_api));
     vec![
-        Box::pin(link.keep_up(target, placing.clone())),
-        Box::pin(open_codes::look_after(link.clone(), placing.clone(), node.clone())),
-        Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), placing.clone(), Arc::clone(settings))),
-        Box::pin(progress_poller::keep_looking(looking.0, looking.1, link, placing, Arc::clone(settings))),
-        Box::pin(see_off(Arc::clone(shared), Arc::clone(operators))),
+        Box::pin(link.keep_up(target, intake.clone())),
+        Box::pin(open_codes::poll_open_codes(link.clone(), intake.clone(), node.clone())),
+        Box::pin(entry_orders::carry_out(Arc::clone(&shared.backend), intake.clone(), Arc::clone(settings))),
+        Box::pin(progress_poller::poll_progress(polling.0, polling.1, link, intake, Arc::clone(settings))),
+        Box::pin(watch_removals(Arc::clone(shared), Arc::clone(operator_api))),
         Box::pin(make_codes(Arc::clone(shared), node)),
     ]
 }
 
-/// Passes on what the nodes say to the listeners of this one.
+/// Forwards signals of all nodes to the subscribers of this one.
 async fn listen(bus: Arc<dyn Bus>, listeners: Arc<Listeners>) {
     let mut signals = bus.subscribe();
     while let Some(signal) = signals.recv().await {
-        listeners.pass_on(signal);
+        listeners.forward(signal);
     }
 }

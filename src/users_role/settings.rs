@@ -1,4 +1,4 @@
-//! What the Users role is told by the configuration.
+//! Configuration of the Users role.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ pub struct TenantSettings {
     pub password: Secret,
 }
 
-/// What the Users role needs to know.
+/// Configuration of the Users role.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// This node.
     pub node: NodeId,
     /// Address of the app WebSocket of Devices, `ws(s)://HOST/DOMAIN/INSTANCE`.
     pub devices: Box<str>,
-    /// Which certificates are trusted there.
+    /// TLS client configuration for that address.
     pub tls: Arc<ClientConfig>,
     /// The tenants.
     pub tenants: Vec<TenantSettings>,
-    /// Waits between attempts to reach Devices.
+    /// Back-off between attempts to reach Devices.
     pub reconnect: Backoff,
-    /// Waits between attempts to carry out an order.
+    /// Back-off between attempts to carry out an entry order.
     pub orders: Backoff,
-    /// Orders of a tenant that are carried out at the same time.
+    /// Concurrent entry orders per tenant.
     pub orders_at_once: usize,
-    /// An attempt at an order that takes longer has failed.
+    /// Limit for one attempt at an entry order.
     pub enter_timeout: Duration,
-    /// Requests to Devices a second, of each tenant, for the progress of phones that somebody looks at.
-    pub looks_per_second: u32,
+    /// Polls a second and tenant for the progress of phone requests that a page shows.
+    pub polls_per_second: u32,
 }

@@ -1,5 +1,5 @@
-//! One tenant on this node: an actor that keeps its link, its orders and its roll-outs going. If anything in it panics the actor
-//! dies, and its supervisor makes it anew; everything that matters is in the store.
+//! One tenant of the Users role on this node: an actor that runs its link, entry orders and roll-outs. If a task
+//! panics, the actor dies and its supervisor starts it again; all state that matters is in the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use super::backend::Backend;
 use crate::metrics::{self, Counter};
 use crate::store::Store;
 use crate::users_role::devices_link::Link;
-use crate::users_role::order_intake::Placing;
+use crate::users_role::order_intake::OrderIntake;
 use crate::users_role::progress_poller::ProgressPoller;
 
-/// Between the death of a tenant and its successor.
+/// Pause before a tenant that has died is started again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What a tenant and the pages share.
+/// State shared by the tenant's tasks and the pages.
 pub(super) struct TenantShared {
     pub store: Arc<dyn Store>,
     pub link: Link,
     pub backend: Arc<dyn Backend>,
-    pub placing: Placing,
+    pub intake: OrderIntake,
     pub poller: ProgressPoller,
-    /// Wakes those who make the codes of roll-outs.
+    /// Wakes the task that requests codes of roll-outs.
     pub rollouts: Notify,
 }
 
-/// The work of a tenant: each is carried on until the actor ends.
-pub(super) type Work = Vec<LocalBoxFuture<'static, ()>>;
+/// The tasks of a tenant; each runs until the actor ends.
+pub(super) type TenantTasks = Vec<LocalBoxFuture<'static, ()>>;
 
 struct Tenant {
-    work: Work,
-    /// Tells the supervisor of the end, also by a panic.
+    tasks: TenantTasks,
+    /// Dropped with the actor, also by a panic, which notifies the supervisor.
     _alive: oneshot::Sender<()>,
 }
 
@@ -42,8 +42,8 @@ impl Actor for Tenant {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        for work in std::mem::take(&mut self.work) {
-            ctx.spawn(work.into_actor(self));
+        for task in std::mem::take(&mut self.tasks) {
+            ctx.spawn(task.into_actor(self));
         }
     }
 }
@@ -60,7 +60,7 @@ impl Handler<Stop> for Tenant {
     }
 }
 
-/// Ends a tenant with its supervisor: its work would keep it alive.
+/// Stops the actor when the supervisor is dropped: its tasks would keep it alive.
 struct Supervised(Addr<Tenant>);
 
 impl Drop for Supervised {
@@ -69,15 +69,15 @@ impl Drop for Supervised {
     }
 }
 
-/// Keeps a tenant alive: `begin` makes its work, now and whenever it has died.
-pub(super) async fn supervise(name: String, mut begin: impl FnMut() -> Work) {
+/// Runs a tenant and restarts it whenever it dies; `make_tasks` creates its tasks.
+pub(super) async fn supervise(name: String, mut make_tasks: impl FnMut() -> TenantTasks) {
     loop {
         let (alive, ended) = oneshot::channel();
-        let _tenant = Supervised(Tenant { work: begin(), _alive: alive }.start());
-        // Nothing is ever sent: it resolves when the actor is dropped.
+        let _tenant = Supervised(Tenant { tasks: make_tasks(), _alive: alive }.start());
+        // Nothing is ever sent; the channel closes when the actor is dropped.
         let _ = ended.await;
         metrics::count(Counter::TenantRecreated);
-        tracing::error!(domain = name, "the Users of this tenant died and are made anew");
+        tracing::error!(domain = name, "tenant of the Users role died; restarting it");
         tokio::time::sleep(AGAIN).await;
     }
 }
@@ -91,18 +91,18 @@ mod tests {
     #[actix_web::test]
     async fn a_tenant_that_panics_is_made_anew() {
         let begun = Arc::new(AtomicU32::new(0));
-        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let count = Arc::clone(&begun);
         let supervisor = actix_rt::spawn(supervise("example.com".into(), move || {
-            let (nth, told) = (count.fetch_add(1, Ordering::SeqCst), told.clone());
+            let (nth, sender) = (count.fetch_add(1, Ordering::SeqCst), sender.clone());
             let panics = async move {
-                told.send(nth).unwrap();
+                sender.send(nth).unwrap();
                 assert!(nth > 0, "the first one dies");
                 std::future::pending::<()>().await;
             };
             vec![Box::pin(std::future::pending()), Box::pin(panics)]
         }));
-        assert_eq!((hears.recv().await, hears.recv().await), (Some(0), Some(1)));
+        assert_eq!((receiver.recv().await, receiver.recv().await), (Some(0), Some(1)));
         assert_eq!(begun.load(Ordering::SeqCst), 2);
         supervisor.abort();
     }

@@ -1,5 +1,5 @@
-//! Which certificates the Users role trusts: where Devices is, the public roots, or exactly the own one if Devices is this process;
-//! and any one that is known by something else than its issuer.
+//! TLS client configurations of the Users role: public roots for a remote Devices, exactly our own certificate if
+//! Devices is this process, and certificates checked by other means than their issuer.
 
 use std::fmt;
 use std::path::Path;
@@ -11,12 +11,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// No configuration could be made of what there is.
+/// The TLS configuration could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS towards Devices: {0}")]
 pub struct TlsError(#[from] Error);
 
-/// Trusts who shows a certificate that leads to a public root.
+/// Trusts certificates that chain to a public root.
 pub fn trust_roots() -> Result<Arc<ClientConfig>, TlsError> {
     let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -24,8 +24,8 @@ pub fn trust_roots() -> Result<Arc<ClientConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-/// Trusts who shows the certificate that is first in this file, whatever name or root it has: it is our own. The file is read
-/// at each handshake, because it may have been renewed.
+/// Trusts exactly the first certificate in this file, whatever its names or issuer. The file is read at each
+/// handshake, because it may have been renewed.
 pub fn trust_own(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
     let file = certificate.to_owned();
     let config = trust_only(move |shown| {
@@ -35,8 +35,8 @@ pub fn trust_own(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
     Ok(Arc::new(config?))
 }
 
-/// Trusts the certificate that passes `check`, whoever has issued it and whatever its names and times; the handshake must still
-/// prove that the other side has its key.
+/// Trusts the certificate that passes `check`, whatever its issuer, names and dates; the handshake must still prove
+/// possession of its key.
 pub(super) fn trust_only(
     check: impl Fn(&CertificateDer<'_>) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<ClientConfig, Error> {

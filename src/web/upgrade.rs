@@ -28,7 +28,7 @@ use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter, Peer, Refusal};
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
-use crate::users_role::exchange_connection::{Exchange, ExchangeServices};
+use crate::users_role::exchange_connection::{ExchangeConnection, ExchangeServices};
 use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 
 /// Time limit for a refused client to read the answer.
@@ -40,7 +40,7 @@ enum Route {
     Devices,
     Apps,
     /// An exchange, or a user of it, at the Users instance.
-    Exchange,
+    ExchangeConnection,
 }
 
 /// Roles of this process that are served by upgrades.
@@ -66,7 +66,7 @@ fn route(path: &str, instance: &Instance, users: Option<&str>) -> Option<Route> 
         return None;
     }
     if users.is_some_and(|users| *name == *users) {
-        return (!matches!(rest, Some("sysclients" | "passthrough"))).then_some(Route::Exchange);
+        return (!matches!(rest, Some("sysclients" | "passthrough"))).then_some(Route::ExchangeConnection);
     }
     if *name != *instance.name {
         return None;
@@ -186,13 +186,13 @@ impl Accepted {
                 let app = AppActor::new(apps, conn, source, handle.clone());
                 actix_rt::spawn(run(io, opening, app, handle, bounds, slot));
             }
-            Route::Exchange => {
-                // Without a inbound there is no such route.
+            Route::ExchangeConnection => {
+                // This route exists only if exchanges may connect.
                 let Some(inbound) = inbound.cloned() else { return };
                 let exchange = services.exchange.clone();
                 let bounds = exchange.bounds;
                 let handle = ConnectionHandle::new(exchange.longest_before);
-                let exchange = Exchange::new(exchange, inbound, source, handle.clone(), shutdown.clone());
+                let exchange = ExchangeConnection::new(exchange, inbound, source, handle.clone(), shutdown.clone());
                 actix_rt::spawn(run(io, opening, exchange, handle, bounds, slot));
             }
         }
@@ -202,13 +202,15 @@ impl Accepted {
 fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
     let users = roles.inbound.map(|inbound| &*inbound.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
-    let route = route.filter(|route| roles.devices || *route == Route::Exchange);
+    let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
     let (peer, blocked) = match route {
         Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked_for(source)),
-        Route::Apps | Route::Exchange => (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source)),
+        Route::Apps | Route::ExchangeConnection => {
+            (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source))
+        }
     };
     if let Some(wait) = blocked {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
@@ -236,7 +238,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     );
     let query = match route {
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
-        Route::Apps | Route::Exchange => Query::None,
+        Route::Apps | Route::ExchangeConnection => Query::None,
     };
     Ok(Accepted { route, answer, query, source, slot })
 }
@@ -284,8 +286,8 @@ mod tests {
             assert_eq!(route(path, &instance, Some("users")), expected, "{path}");
         }
         for (path, expected) in [
-            ("/example.com/users", Some(Route::Exchange)),
-            ("/Example.com/users/innovaphone-users", Some(Route::Exchange)),
+            ("/example.com/users", Some(Route::ExchangeConnection)),
+            ("/Example.com/users/innovaphone-users", Some(Route::ExchangeConnection)),
             ("/example.com/users/sysclients", None),
             ("/example.net/users", None),
         ] {

@@ -1,4 +1,4 @@
-//! The tests of the contract.
+//! The contract tests, each run against every backend.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ pub async fn a_user_is_found_in_its_own_domain_only(f: impl Fixture) {
     assert_eq!(other.map(|person| person.name), Some("Another Anna".into()));
     assert_eq!(backend.user_by_sip(&other_domain(), "eva").await.unwrap(), None);
     assert_eq!(backend.user(&domain(), &PersonId::parse("nobody").unwrap()).await.unwrap(), None);
-    assert!(backend.standing(&domain()).up);
+    assert!(backend.status(&domain()).up);
 }
 
 pub async fn phone_apps_have_names(f: impl Fixture) {
@@ -102,5 +102,5 @@ pub async fn a_backend_that_is_away_says_later(mut f: impl Fixture) {
     f.away(false).await;
     assert_eq!(backend.enter(&order).await, Ok(Entered::New));
     assert_eq!(f.entered().await, pairs(&[("anna", 1)]));
-    assert!(backend.standing(&domain()).up);
+    assert!(backend.status(&domain()).up);
 }

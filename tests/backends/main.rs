@@ -10,12 +10,12 @@ mod receiver;
 mod webhook;
 mod world;
 
-/// Makes of each body a test of each backend.
+/// Generates a test of each body for each backend.
 macro_rules! contract {
     ($($test:ident),+ $(,)?) => {
-        contract!(@of on_file, crate::file::OnFile, $($test),+);
-        contract!(@of on_webhook, crate::webhook::OnWebhook, $($test),+);
-        contract!(@of on_pbx, crate::exchange::OnPbx, $($test),+);
+        contract!(@of on_file, crate::file::FileFixture, $($test),+);
+        contract!(@of on_webhook, crate::webhook::WebhookFixture, $($test),+);
+        contract!(@of on_pbx, crate::exchange::ExchangeFixture, $($test),+);
     };
     (@of $backend:ident, $fixture:path, $($test:ident),+) => {
         mod $backend {

@@ -11,13 +11,13 @@ use provbroker::users_role::backend::{Backend, BackendError, Entered, WebhookBac
 use crate::receiver::{Behaviour, Receiver, SECRET};
 use crate::world::*;
 
-pub struct OnWebhook {
+pub struct WebhookFixture {
     _folder: tempfile::TempDir,
     receiver: Receiver,
     backend: Arc<WebhookBackend>,
 }
 
-impl Fixture for OnWebhook {
+impl Fixture for WebhookFixture {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let users = folder.path().join("people.csv");
@@ -38,7 +38,7 @@ impl Fixture for OnWebhook {
         self.backend.clone()
     }
 
-    /// Each phone is with whoever was last: the receiver's part of the contract.
+    /// A phone belongs to its last user: the receiver's part of the contract.
     async fn entered(&self) -> Vec<(String, String)> {
         let mut bodies: Vec<_> = self.receiver.bodies().into_values().collect();
         bodies.sort_by_key(|body| body["id"].as_str().unwrap().to_owned());
@@ -58,15 +58,15 @@ impl Fixture for OnWebhook {
 
 #[tokio::test]
 async fn what_a_receiver_answers_is_taken_for_what_it_means() {
-    let f = OnWebhook::start().await;
+    let f = WebhookFixture::start().await;
     let order = order(&*f.backend, 1, "anna", 1).await;
     for status in [408, 425, 429, 500, 502, 503] {
         f.receiver.behaviour(Behaviour::Answers(status));
         let answer = f.backend.enter(&order).await;
         assert!(matches!(answer, Err(BackendError::Later { .. })), "{status}: {answer:?}");
-        assert!(!f.backend.standing(&domain()).up);
+        assert!(!f.backend.status(&domain()).up);
     }
-    // A redirection leads nowhere, or whoever controls the receiver could have requests sent anywhere.
+    // Redirections are not followed, or the receiver's operator could direct requests anywhere.
     for status in [302, 307, 400, 401, 403, 404, 409, 410, 422] {
         f.receiver.behaviour(Behaviour::Answers(status));
         let answer = f.backend.enter(&order).await;
@@ -84,7 +84,7 @@ async fn what_a_receiver_answers_is_taken_for_what_it_means() {
 
 #[tokio::test]
 async fn a_request_says_who_gets_which_phone() {
-    let f = OnWebhook::start().await;
+    let f = WebhookFixture::start().await;
     let order = order(&*f.backend, 1, "anna", 1).await;
     f.backend.enter(&order).await.unwrap();
     let bodies = f.receiver.bodies();

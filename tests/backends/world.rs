@@ -1,4 +1,4 @@
-//! What the tests of the contract need of a backend.
+//! The fixture of the contract tests.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use provbroker::users_role::backend::Backend;
 pub trait Fixture: Sized {
     async fn start() -> Self;
     fn backend(&self) -> Arc<dyn Backend>;
-    /// Which phone is entered for which user, sorted: pairs of SIP name and device key.
+    /// Entered phones, sorted: pairs of SIP name and device key.
     async fn entered(&self) -> Vec<(String, String)>;
-    /// What is behind the backend is away, or back.
+    /// Makes the system behind the backend unavailable, or available again.
     async fn away(&mut self, away: bool);
 }
 
-/// SIP name, shown name, groups and domain.
+/// SIP name, display name, groups and domain.
 pub const USERS: [(&str, &str, &str, &str); 4] = [
     ("anna", "Anna Berg", "Sales", "example.com"),
     ("otto", "Otto Lindner", "Lab|Sales", "example.com"),
@@ -26,8 +26,8 @@ pub const USERS: [(&str, &str, &str, &str); 4] = [
 ];
 
 pub fn csv() -> String {
-    let lines = USERS.iter().map(|(sip, name, groups, domain)| format!("{sip},{name},{groups},{domain}"));
-    format!("sip,name,groups,domain\n{}\n", lines.collect::<Vec<_>>().join("\n"))
+    let all_settings = USERS.iter().map(|(sip, name, groups, domain)| format!("{sip},{name},{groups},{domain}"));
+    format!("sip,name,groups,domain\n{}\n", all_settings.collect::<Vec<_>>().join("\n"))
 }
 
 pub fn domain() -> DomainName {
@@ -42,7 +42,7 @@ pub async fn user(backend: &dyn Backend, sip: &str) -> Person {
     backend.user_by_sip(&domain(), sip).await.unwrap().unwrap()
 }
 
-/// The order with this number: this phone for this user.
+/// An entry order with this number, phone and user.
 pub async fn order(backend: &dyn Backend, number: u64, sip: &str, phone: u64) -> EntryOrder {
     let person = user(backend, sip).await;
     let mut id = [0; 16];
@@ -66,7 +66,7 @@ pub fn key(phone: u64) -> DeviceKey {
     DeviceKey::parse(&format!("0090334{phone:05x}")).unwrap()
 }
 
-/// What is entered when these phones are: pairs of SIP name and number of the phone.
+/// The expected entries: pairs of SIP name and number of the phone.
 pub fn pairs(expected: &[(&str, u64)]) -> Vec<(String, String)> {
     let mut all: Vec<_> = expected.iter().map(|(sip, phone)| ((*sip).to_owned(), key(*phone).to_string())).collect();
     all.sort_unstable();

@@ -1,4 +1,4 @@
-//! Cases 1 and 2: who connects to whom, and who is believed.
+//! Cases 1 and 2: connections in both directions, and when `PbxInfo` is accepted.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use provbroker::core::model::ids::Secret;
 use provbroker::core::protocol::appws::login::{AppIdentity, login_digest};
 use provbroker::sim::exchange::switches::Switches;
 
-use super::world::{M, Way, World};
+use super::world::{Direction, M, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -24,12 +24,12 @@ fn case_1_both_digest_forms_are_those_of_the_text() {
 #[test]
 fn case_1_own_connection_with_the_right_password() {
     for with_info in [false, true] {
-        let mut world = World::new(Way::WeCall, Switches::default());
+        let mut world = World::new(Direction::Outbound, Switches::default());
         world.with_info = with_info;
         world.restart_us();
         let user = world.user(1);
         world.run_until(MINUTE, |world| world.us.is_ready());
-        assert_eq!((world.sim.seen.logged_in, world.sim.seen.refused), (1, 0));
+        assert_eq!((world.sim.observed.logged_in, world.sim.observed.refused), (1, 0));
         assert_eq!(world.sent.iter().any(|text| text.contains(r#""info":{}"#)), with_info);
         world.order(&user, M);
         world.run_orders(MINUTE);
@@ -40,13 +40,13 @@ fn case_1_own_connection_with_the_right_password() {
 #[test]
 fn case_1_own_connection_with_a_wrong_password() {
     for with_info in [false, true] {
-        let mut world = World::new(Way::WeCall, Switches::default());
+        let mut world = World::new(Direction::Outbound, Switches::default());
         (world.password, world.with_info) = ("wrong", with_info);
         world.restart_us();
         let user = world.user(1);
         world.order(&user, M);
         world.run(Duration::from_secs(901));
-        let seen = &world.sim.seen;
+        let seen = &world.sim.observed;
         let kinds: Vec<&str> = seen.messages.iter().map(|(_, mt)| &**mt).collect();
         assert_eq!(kinds, ["AppChallenge", "AppLogin", "AppChallenge", "AppLogin"], "no request is sent");
         let times = seen.times("AppLogin");
@@ -59,28 +59,28 @@ fn case_1_own_connection_with_a_wrong_password() {
 #[test]
 fn case_2_pbx_info_before_and_after_app_info() {
     for app_info_first in [false, true] {
-        let mut world = World::new(Way::TheyCall, Switches { app_info_first, ..Switches::default() });
+        let mut world = World::new(Direction::Inbound, Switches { app_info_first, ..Switches::default() });
         let user = world.user(1);
         world.order(&user, M);
         world.run_orders(MINUTE);
         assert_eq!(world.hardware(&user), [M]);
-        assert_eq!(world.sim.seen.count("AppInfoResult"), 1);
+        assert_eq!(world.sim.observed.count("AppInfoResult"), 1);
         assert!(world.mirror_is_right());
     }
 }
 
 #[test]
 fn case_2_forged_pbx_info_on_a_users_log_in() {
-    let mut world = World::new(Way::TheyCall, Switches::default());
+    let mut world = World::new(Direction::Inbound, Switches::default());
     let user = world.user(1);
     world.order(&user, M);
-    // A user who logs in through the PBX, and then says it were the PBX.
+    // A user who logs in through the exchange and then claims to be the exchange.
     world.sim.forged_sip = Some("anna".into());
     world.run(MINUTE);
     assert_eq!(world.forged, 1, "not believed");
     assert!(!world.us.is_ready() && world.sent.is_empty(), "no request is sent there: {:?}", world.sent);
     assert!(world.devices(&user).is_empty());
-    // The true one is.
+    // The real one is accepted.
     world.sim.forged_sip = None;
     world.drop_connection();
     world.run_orders(MINUTE);
@@ -91,28 +91,28 @@ fn case_2_forged_pbx_info_on_a_users_log_in() {
 fn an_interface_that_is_not_there_is_found_out_by_its_silence() {
     for not_granted_is_error in [false, true] {
         let apis = ["PbxAdminApi"].map(Into::into).into();
-        let mut world = World::new(Way::WeCall, Switches { apis, not_granted_is_error, ..Switches::default() });
+        let mut world = World::new(Direction::Outbound, Switches { apis, not_granted_is_error, ..Switches::default() });
         let user = world.user(1);
         world.order(&user, M);
         world.run_orders(MINUTE);
         assert_eq!(world.hardware(&user), [M]);
-        assert_eq!(world.sim.seen.logged_in, 1, "the connection stays");
+        assert_eq!(world.sim.observed.logged_in, 1, "the connection stays");
         world.run(Duration::from_secs(3_600));
-        assert_eq!(world.sim.seen.logged_in, 1);
-        assert_eq!(world.us.mirror().len(), 1, "listed by name");
+        assert_eq!(world.sim.observed.logged_in, 1);
+        assert_eq!(world.us.mirror().len(), 1, "listed by `SearchUsers`");
     }
 }
 
 #[test]
 fn a_pbx_that_is_silent_is_left() {
-    let mut world = World::new(Way::TheyCall, Switches::default());
+    let mut world = World::new(Direction::Inbound, Switches::default());
     world.user(1);
     world.run(Duration::from_secs(30));
     world.sim.switches.mute = true;
     world.run(Duration::from_secs(25));
-    assert_eq!(world.sim.seen.count("GetPbxConfig"), 0);
+    assert_eq!(world.sim.observed.count("GetPbxConfig"), 0);
     world.run(Duration::from_secs(22));
-    assert_eq!(world.sim.seen.count("GetPbxConfig"), 2, "two signs of life are asked for");
+    assert_eq!(world.sim.observed.count("GetPbxConfig"), 2, "two signs of life are asked for");
     world.run(Duration::from_secs(10));
-    assert_eq!(world.sim.seen.logged_in, 2, "then the connection is made anew");
+    assert_eq!(world.sim.observed.logged_in, 2, "then the connection is made anew");
 }

@@ -1,31 +1,31 @@
-//! Cases 4 to 7, 9 and 10: an entry is made once, nothing is lost, and nothing is created.
+//! Cases 4 to 7, 9 and 10: an entry is made exactly once, nothing is lost, and no object is created.
 
 use std::time::Duration;
 
 use provbroker::core::session::exchange::entry::DeviceEntry;
-use provbroker::core::session::exchange::event::{Ended, Failed, Outcome, Report, Why};
+use provbroker::core::session::exchange::event::{ObsoleteReason, OrderFailure, Outcome, Report, RetryReason};
 use provbroker::core::session::exchange::settings::{Conflict, Settings};
 use provbroker::sim::exchange::switches::{Cut, Switches};
 
-use super::world::{M, Way, World};
+use super::world::{Direction, M, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-const WAYS: [Way; 2] = [Way::TheyCall, Way::WeCall];
+const WAYS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
 
 fn world(switches: Switches) -> World {
-    World::new(Way::TheyCall, switches)
+    World::new(Direction::Inbound, switches)
 }
 
 #[test]
 fn case_4_the_first_device_of_a_user() {
-    for way in WAYS {
-        let mut world = World::new(way, Switches::default());
+    for direction in WAYS {
+        let mut world = World::new(direction, Switches::default());
         let user = world.user(1);
         assert!(world.sim.objects.get(user.as_str()).unwrap().json("devices").is_none());
         world.order(&user, M);
         world.run_orders(MINUTE);
-        let [update] = &world.sim.seen.updates[..] else { panic!("{:?}", world.sim.seen.updates) };
+        let [update] = &world.sim.observed.updates[..] else { panic!("{:?}", world.sim.observed.updates) };
         let src = update.split(r#""src":""#).nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(
             *update,
@@ -57,7 +57,7 @@ fn case_5_entries_are_kept_member_for_member() {
             let mut members: Vec<_> = members(entry.json());
             let mut expected: Vec<_> = self::members(before);
             if hide {
-                // Those that are hidden come from the mirror, which has no place to put them back at.
+                // Hidden members come from the mirror, which does not know their position.
                 members.sort();
                 expected.sort();
             }
@@ -73,8 +73,8 @@ fn members(json: &str) -> Vec<(String, String)> {
 
 #[test]
 fn case_6_provisioned_twice_and_again_after_a_restart() {
-    for way in WAYS {
-        let mut world = World::new(way, Switches::default());
+    for direction in WAYS {
+        let mut world = World::new(direction, Switches::default());
         let user = world.user(1);
         world.order(&user, M);
         world.order(&user, M);
@@ -82,7 +82,7 @@ fn case_6_provisioned_twice_and_again_after_a_restart() {
         world.restart_us();
         world.order(&user, "00-90-33-41-A0-B1");
         world.run_orders(10 * MINUTE);
-        assert_eq!(world.sim.seen.updates.len(), 1);
+        assert_eq!(world.sim.observed.updates.len(), 1);
         assert_eq!(world.hardware(&user), [M]);
         assert_eq!(world.outcome(2), Some(&Outcome::Done { wrote: false }));
     }
@@ -96,24 +96,24 @@ fn case_7_the_device_moves_though_users_stops_in_between() {
     world.sim.set_devices(y.as_str(), r#"[{"hw":"keep","text":"k"},{"hw":"00-90-33-41-A0-B1","app":"phone"}]"#, now);
     world.order(&x, M);
     world.run_until(MINUTE, |world| world.hardware(&y) == ["keep"]);
-    assert_eq!(world.sim.seen.updates.len(), 1, "stopped after the update of the other user");
+    assert_eq!(world.sim.observed.updates.len(), 1, "stopped after the update of the other user");
     assert!(world.hardware(&x).is_empty());
     world.restart_us();
     world.run_orders(10 * MINUTE);
     assert_eq!((world.hardware(&x), world.hardware(&y)), (vec![M.into()], vec!["keep".into()]));
-    assert_eq!(world.sim.seen.updates.len(), 2);
+    assert_eq!(world.sim.observed.updates.len(), 2);
 }
 
 #[test]
 fn a_device_of_somebody_else_may_be_refused_by_configuration() {
     let settings = Settings { conflict: Conflict::Refuse, ..Settings::default() };
-    let mut world = World::with(Way::TheyCall, Switches::default(), settings);
+    let mut world = World::with(Direction::Inbound, Switches::default(), settings);
     let (x, y) = (world.user(1), world.user(2));
     world.order(&y, M);
     world.run_orders(MINUTE);
     world.order(&x, M);
     world.run_orders(MINUTE);
-    assert_eq!(world.outcome(1), Some(&Outcome::Failed(Failed::AtOtherUser)));
+    assert_eq!(world.outcome(1), Some(&Outcome::Failed(OrderFailure::AtOtherUser)));
     assert_eq!((world.hardware(&x).len(), world.hardware(&y)), (0, vec![M.into()]));
 }
 
@@ -138,21 +138,21 @@ fn the_newer_of_two_orders_for_a_device_counts() {
     world.order(&x, M);
     world.order(&y, M);
     world.run_orders(MINUTE);
-    assert_eq!(world.outcome(0), Some(&Outcome::Ended(Ended::Superseded)));
+    assert_eq!(world.outcome(0), Some(&Outcome::Obsolete(ObsoleteReason::Superseded)));
     assert_eq!((world.hardware(&x).len(), world.hardware(&y)), (0, vec![M.into()]));
 }
 
 #[test]
 fn case_9_cut_before_or_after_the_update_was_applied() {
-    for way in WAYS {
+    for direction in WAYS {
         for (cut, writes) in [(Cut::Before, 2), (Cut::After, 1)] {
-            let mut world = World::new(way, Switches { cut: Some(cut), ..Switches::default() });
+            let mut world = World::new(direction, Switches { cut: Some(cut), ..Switches::default() });
             let user = world.user(1);
             world.order(&user, M);
             world.run_orders(10 * MINUTE);
             assert_eq!(world.hardware(&user), [M], "exactly one entry");
-            assert_eq!(world.sim.seen.updates.len(), writes, "{cut:?}");
-            assert_eq!(world.sim.seen.created, 0);
+            assert_eq!(world.sim.observed.updates.len(), writes, "{cut:?}");
+            assert_eq!(world.sim.observed.created, 0);
         }
     }
 }
@@ -163,11 +163,11 @@ fn an_update_without_an_answer_is_read_before_it_is_repeated() {
     let user = world.user(1);
     world.order(&user, M);
     world.run_orders(HOUR);
-    assert_eq!((world.sim.seen.updates.len(), world.hardware(&user)), (1, vec![M.to_owned()]));
+    assert_eq!((world.sim.observed.updates.len(), world.hardware(&user)), (1, vec![M.to_owned()]));
     world.sim.switches.update_delay = Duration::from_secs(31);
     world.order(&user, "other");
     world.run_orders(HOUR);
-    assert_eq!((world.sim.seen.updates.len(), world.hardware(&user).len()), (2, 2));
+    assert_eq!((world.sim.observed.updates.len(), world.hardware(&user).len()), (2, 2));
 }
 
 #[test]
@@ -181,11 +181,11 @@ fn case_10_without_the_interface_for_single_objects_the_table_is_written() {
         world.order(&user, M);
         world.run_orders(HOUR);
         assert_eq!(world.hardware(&user), ["keep", M]);
-        assert_eq!(world.sim.seen.count("ReplicateUpdate"), 1, "echo: {echo}");
+        assert_eq!(world.sim.observed.count("ReplicateUpdate"), 1, "echo: {echo}");
         assert_eq!(world.outcome(0), Some(&Outcome::Done { wrote: true }));
         let start = world.sent.iter().find(|text| text.contains("ReplicateStart")).unwrap();
         assert!(start.contains(r#""devices":{"update":true}"#) && start.matches("update").count() == 1, "{start}");
-        assert_eq!(world.sim.seen.created, 0);
+        assert_eq!(world.sim.observed.created, 0);
         assert!(world.reports.contains(&Report::NotGranted("PbxAdminApi")));
     }
 }
@@ -196,7 +196,7 @@ fn case_10_without_any_interface_the_order_waits() {
     let user = world.user(1);
     world.order(&user, M);
     world.run(HOUR);
-    assert!(matches!(world.outcome(0), Some(Outcome::Later(Why::NotGranted, _))));
+    assert!(matches!(world.outcome(0), Some(Outcome::Later(RetryReason::NotGranted, _))));
     assert!(world.sent.is_empty(), "{:?}", world.sent);
 }
 
@@ -207,13 +207,14 @@ fn case_10_errors_as_number_and_text_are_reported_after_three_more_tries() {
         let user = world.user(1);
         world.order(&user, M);
         world.run_orders(HOUR);
-        let later = |seconds| Outcome::Later(Why::Refused, Duration::from_secs(seconds));
-        let refused = Outcome::Failed(Failed::Refused);
-        // The first attempts find no connection yet.
-        let outcomes = world.placed[0].outcomes.iter().filter(|o| !matches!(o, Outcome::Later(Why::NoConnection, _)));
+        let later = |seconds| Outcome::Later(RetryReason::Refused, Duration::from_secs(seconds));
+        let refused = Outcome::Failed(OrderFailure::Refused);
+        // The first attempts are made before there is a connection.
+        let outcomes =
+            world.tracked[0].outcomes.iter().filter(|o| !matches!(o, Outcome::Later(RetryReason::NoConnection, _)));
         assert_eq!(outcomes.cloned().collect::<Vec<_>>(), [later(5), later(30), later(120), refused]);
         assert!(world.reports.contains(&Report::Error("UpdateObject", text.into())));
-        assert_eq!((world.sim.seen.updates.len(), world.sim.seen.created), (4, 0));
+        assert_eq!((world.sim.observed.updates.len(), world.sim.observed.created), (4, 0));
 
         world.sim.switches.refuse = Some((2, error.into()));
         world.order(&user, M);
@@ -229,16 +230,16 @@ fn case_10_the_user_is_deleted_while_the_order_waits() {
         let (user, other) = (world.user(1), world.user(2));
         world.run(MINUTE);
         let now = world.now;
-        // Once before the mirror knows, once after.
+        // Once before the mirror shows the deletion, once after.
         world.order(&user, M);
         world.sim.objects.remove(user.as_str());
         world.run_orders(MINUTE);
-        assert_eq!(world.outcome(0), Some(&Outcome::Ended(Ended::UserDeleted)));
+        assert_eq!(world.outcome(0), Some(&Outcome::Obsolete(ObsoleteReason::UserDeleted)));
         world.order(&other, M);
         world.sim.delete(other.as_str(), now);
         world.run_orders(MINUTE);
-        assert_eq!(world.outcome(1), Some(&Outcome::Ended(Ended::UserDeleted)));
-        assert_eq!((world.sim.seen.updates.len(), world.sim.seen.created), (0, 0));
+        assert_eq!(world.outcome(1), Some(&Outcome::Obsolete(ObsoleteReason::UserDeleted)));
+        assert_eq!((world.sim.observed.updates.len(), world.sim.observed.created), (0, 0));
         assert_eq!(world.deleted, [other]);
     }
 }
@@ -250,8 +251,8 @@ fn an_unknown_phone_app_waits_for_the_administrator() {
     world.sim.apps.clear();
     world.order(&user, M);
     world.run(MINUTE);
-    assert!(matches!(world.outcome(0), Some(Outcome::Later(Why::UnknownApp, _))));
-    assert!(world.sim.seen.updates.is_empty());
+    assert!(matches!(world.outcome(0), Some(Outcome::Later(RetryReason::UnknownApp, _))));
+    assert!(world.sim.observed.updates.is_empty());
     world.sim.apps.push(("phone".into(), None));
     world.run_orders(10 * MINUTE);
     assert_eq!(world.hardware(&user), [M]);

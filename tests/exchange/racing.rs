@@ -1,18 +1,18 @@
-//! Case 8: somebody else edits the same user.
+//! Case 8: another client edits the same user.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use provbroker::core::session::exchange::event::{Outcome, Report, Why};
+use provbroker::core::session::exchange::event::{Outcome, Report, RetryReason};
 use provbroker::sim::exchange::switches::{Edit, Editor, Switches};
 
-use super::world::{M, Way, World};
+use super::world::{Direction, M, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const THEIRS: &str = r#"{"hw":"theirs","text":"Theirs"}"#;
 
 fn world(editors: Vec<Editor>) -> World {
-    World::new(Way::TheyCall, Switches { editors, delay: Duration::from_millis(7), ..Switches::default() })
+    World::new(Direction::Inbound, Switches { editors, delay: Duration::from_millis(7), ..Switches::default() })
 }
 
 fn editor(mt: &'static str, nth: usize, edit: Edit) -> Editor {
@@ -26,7 +26,7 @@ fn case_8_an_entry_added_between_our_two_messages_is_there_in_the_end() {
     world.order(&user, M);
     world.run_orders(MINUTE);
     assert_eq!(world.hardware(&user), [M, "theirs"]);
-    assert_eq!(world.sim.seen.updates.len(), 2, "the second adds theirs again");
+    assert_eq!(world.sim.observed.updates.len(), 2, "the second adds theirs again");
     assert_eq!(world.outcome(0), Some(&Outcome::Done { wrote: true }));
 }
 
@@ -39,7 +39,7 @@ fn case_8_an_editor_overwrites_all_after_our_two_messages() {
     world.order(&user, M);
     world.run_orders(MINUTE);
     assert_eq!(world.hardware(&user), ["old", "theirs", M]);
-    assert!(world.sim.seen.updates.len() <= 3);
+    assert!(world.sim.observed.updates.len() <= 3);
 }
 
 #[test]
@@ -51,45 +51,46 @@ fn case_8_what_somebody_removes_meanwhile_stays_removed() {
     world.order(&user, M);
     world.run_orders(MINUTE);
     assert_eq!(world.hardware(&user), ["kept", M]);
-    assert_eq!(world.sim.seen.updates.len(), 1);
+    assert_eq!(world.sim.observed.updates.len(), 1);
     assert!(world.reports.contains(&Report::RemovedMeanwhile { user, hw: "old".into() }));
 }
 
 #[test]
-fn case_8_after_three_rounds_without_peace_the_order_waits() {
+fn case_8_after_three_rounds_of_concurrent_edits_the_order_waits() {
     let overwrites = (1..=9).map(|nth| editor("UpdateObject", nth, Edit::Overwrite(THEIRS.into()))).collect();
     let mut world = world(overwrites);
     let user = world.user(1);
     world.order(&user, M);
     world.run_orders(Duration::from_secs(3_600));
-    let waits = |outcome: &&Outcome| matches!(outcome, Outcome::Later(Why::NoPeace, wait) if wait.as_secs() == 300);
-    assert_eq!(world.placed[0].outcomes.iter().filter(waits).count(), 3);
-    assert_eq!(world.sim.seen.updates.len(), 10, "three rounds each, and the one that held");
-    assert!(world.reports.contains(&Report::NoPeace(user.clone())), "alarm after three times");
+    let waits = |outcome: &&Outcome| matches!(outcome, Outcome::Later(RetryReason::ConcurrentEdits, wait) if wait.as_secs() == 300);
+    assert_eq!(world.tracked[0].outcomes.iter().filter(waits).count(), 3);
+    assert_eq!(world.sim.observed.updates.len(), 10, "three rounds each, and the one that persisted");
+    assert!(world.reports.contains(&Report::ConcurrentEdits(user.clone())), "alarm after three times");
     assert_eq!(world.hardware(&user), ["theirs", M]);
 }
 
 #[derive(Debug, Clone)]
-struct Nuisance {
+struct ConcurrentEdit {
     mt: &'static str,
     nth: usize,
     overwrite: bool,
     hw: u8,
 }
 
-fn nuisance() -> impl Strategy<Value = Nuisance> {
-    // Whoever overwrites everything after our last look cannot be seen any more.
+fn concurrent_edit() -> impl Strategy<Value = ConcurrentEdit> {
+    // An edit that overwrites everything after our last check cannot be detected any more.
     let which = prop_oneof![Just(("GetObject", false)), Just(("UpdateObject", false)), Just(("UpdateObject", true))];
-    (which, 1..4_usize, 0..3_u8).prop_map(|((mt, overwrite), nth, hw)| Nuisance { mt, nth, overwrite, hw })
+    (which, 1..4_usize, 0..3_u8).prop_map(|((mt, overwrite), nth, hw)| ConcurrentEdit { mt, nth, overwrite, hw })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever others do, the order ends with our entry, once, and what they only add is there too.
+    /// Whatever other clients do, the order ends with exactly one entry of ours, and entries that they only add are
+    /// kept.
     #[test]
     fn case_8_our_entry_is_there_in_the_end_whatever_others_do(
-        nuisances in prop::collection::vec(nuisance(), 0..4),
+        nuisances in prop::collection::vec(concurrent_edit(), 0..4),
         delay in 0..400_u64,
     ) {
         let editors = nuisances.iter().map(|n| {
@@ -103,14 +104,14 @@ proptest! {
         world.run_orders(Duration::from_secs(3_600));
         let ours = world.devices(&user).iter().filter(|entry| entry.is(M)).count();
         prop_assert_eq!(ours, 1);
-        if nuisances.iter().all(|nuisance| !nuisance.overwrite) {
-            let (looks, writes) = (world.sim.seen.count("GetObject"), world.sim.seen.count("UpdateObject"));
+        if nuisances.iter().all(|concurrent_edit| !concurrent_edit.overwrite) {
+            let (looks, writes) = (world.sim.observed.count("GetObject"), world.sim.observed.count("UpdateObject"));
             for n in nuisances.iter().filter(|n| n.nth <= if n.mt == "GetObject" { looks } else { writes }) {
                 let theirs = format!("theirs{}", n.hw);
                 prop_assert!(world.hardware(&user).contains(&theirs), "{} is lost", theirs);
             }
         }
-        prop_assert_eq!(world.sim.seen.created, 0);
-        prop_assert!(world.sim.seen.most_updates <= 1);
+        prop_assert_eq!(world.sim.observed.created, 0);
+        prop_assert!(world.sim.observed.most_updates <= 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The simulated PBX on real sockets, seen by a bare WebSocket client and server.
+//! The simulated exchange on real sockets, seen by a plain WebSocket client and server.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
 use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
 use provbroker::core::protocol::json::Object;
-use provbroker::sim::exchange::machine::PbxSim;
+use provbroker::sim::exchange::machine::ExchangeSim;
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::sim::exchange::switches::Switches;
 use tokio::net::TcpListener;
@@ -16,8 +16,8 @@ use tokio_tungstenite::{accept_async, connect_async};
 
 use super::world::identity;
 
-fn sim(switches: Switches) -> PbxSim {
-    let mut sim = PbxSim::new(identity(), switches);
+fn sim(switches: Switches) -> ExchangeSim {
+    let mut sim = ExchangeSim::new(identity(), switches);
     let guid = sim.add_user("Anna", "anna", Tick(0));
     sim.set_devices(&guid, &format!(r#"[{{"hw":"x","text":"{}"}}]"#, "long ".repeat(2_000)), Tick(0));
     sim
@@ -47,15 +47,15 @@ async fn it_answers_in_fragments_and_keeps_its_objects_over_a_restart() {
         machine = pbx.stop().await.unwrap();
         assert!(socket.next().await.is_none_or(|end| end.is_err()), "broken off");
     }
-    assert_eq!((machine.seen.logged_in, machine.objects.len()), (2, 1));
+    assert_eq!((machine.observed.logged_in, machine.objects.len()), (2, 1));
 }
 
 #[tokio::test]
 async fn it_connects_and_comes_back() {
     let server = listener().await;
     let url = format!("ws://{}/example.com/users", server.local_addr().unwrap());
-    let place = ConnectionSource::Dial { url, again: Duration::from_millis(1) };
-    let pbx = Running::start(sim(Switches::default()), place).unwrap();
+    let source = ConnectionSource::Dial { url, again: Duration::from_millis(1) };
+    let pbx = Running::start(sim(Switches::default()), source).unwrap();
     for _ in 0..2 {
         let (stream, _) = server.accept().await.unwrap();
         let mut socket = accept_async(stream).await.unwrap();

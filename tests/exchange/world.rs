@@ -1,11 +1,12 @@
-//! One client, one simulated PBX, the connection between them, the locks, and somebody who orders until it is done.
+//! One client, one simulated exchange, the connection between them, the locks, and a caller that repeats orders until
+//! they are done.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
-use provbroker::core::session::exchange::client::{DialLogin, Exchange};
+use provbroker::core::session::exchange::client::{DialLogin, ExchangeClient};
 use provbroker::core::session::exchange::dial_backoff::DialBackoff;
 use provbroker::core::session::exchange::entry::DeviceEntry;
 use provbroker::core::session::exchange::event::{
@@ -14,21 +15,21 @@ use provbroker::core::session::exchange::event::{
 use provbroker::core::session::exchange::guid::Guid;
 use provbroker::core::session::exchange::inbound::{InboundAction, InboundSession, InboundSettings};
 use provbroker::core::session::exchange::settings::Settings;
-use provbroker::sim::exchange::machine::{self, ConnId, Identity, PbxSim};
+use provbroker::sim::exchange::machine::{self, ConnId, ExchangeSim, Identity};
 use provbroker::sim::exchange::switches::Switches;
 
 pub const M: &str = "00903341a0b1";
 
 /// Who opens the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// The PBX (`docs/protocol/pbx.md` 1.1).
-    TheyCall,
-    /// We (`docs/protocol/pbx.md` 1.2).
-    WeCall,
+pub enum Direction {
+    /// The exchange (`docs/protocol/pbx.md` 1.1).
+    Inbound,
+    /// We do (`docs/protocol/pbx.md` 1.2).
+    Outbound,
 }
 
-enum Work {
+enum Delivery {
     Accepted,
     ToUs(String),
     ToSim(String),
@@ -36,37 +37,37 @@ enum Work {
     Gone,
 }
 
-/// An order, and what has become of it.
-pub struct Placed {
+/// An order and its outcomes.
+pub struct TrackedOrder {
     pub order: ExchangeOrder,
     due: Option<Tick>,
-    ticket: Option<OrderTag>,
+    tag: Option<OrderTag>,
     pub outcomes: Vec<Outcome>,
 }
 
 pub struct World {
-    pub sim: PbxSim,
-    pub us: Exchange,
+    pub sim: ExchangeSim,
+    pub us: ExchangeClient,
     pub settings: Settings,
     pub password: &'static str,
     pub with_info: bool,
-    pub way: Way,
+    pub direction: Direction,
     pub now: Tick,
-    /// Pause of a PBX before it connects again.
+    /// Pause of the exchange before it reconnects.
     pub again: Duration,
-    door: Option<InboundSession>,
+    inbound: Option<InboundSession>,
     conn: Option<ConnId>,
     last_conn: ConnId,
     dial_at: Option<Tick>,
-    back_off: DialBackoff,
-    work: VecDeque<Work>,
-    pub placed: Vec<Placed>,
-    tickets: u64,
+    backoff: DialBackoff,
+    deliveries: VecDeque<Delivery>,
+    pub tracked: Vec<TrackedOrder>,
+    last_tag: u64,
     locks: BTreeSet<Lock>,
     pub reports: Vec<Report>,
     pub deleted: Vec<Guid>,
     pub registered: Vec<(Guid, Box<str>)>,
-    /// All texts of ours, in order.
+    /// All messages that we have sent, in order.
     pub sent: Vec<String>,
     pub forged: usize,
 }
@@ -80,34 +81,34 @@ pub fn identity() -> Identity {
     }
 }
 
-fn client(settings: &Settings, password: &str, with_info: bool) -> Exchange {
+fn client(settings: &Settings, password: &str, with_info: bool) -> ExchangeClient {
     let login = DialLogin { app: "users-sim".into(), password: Secret::new(password), with_info };
-    Exchange::new(settings.clone(), login, "hq", 7)
+    ExchangeClient::new(settings.clone(), login, "hq", 7)
 }
 
 impl World {
-    pub fn new(way: Way, switches: Switches) -> Self {
-        Self::with(way, switches, Settings::default())
+    pub fn new(direction: Direction, switches: Switches) -> Self {
+        Self::with(direction, switches, Settings::default())
     }
 
-    pub fn with(way: Way, switches: Switches, settings: Settings) -> Self {
+    pub fn with(direction: Direction, switches: Switches, settings: Settings) -> Self {
         Self {
-            sim: PbxSim::new(identity(), switches),
+            sim: ExchangeSim::new(identity(), switches),
             us: client(&settings, "Simulator1", false),
             settings,
             password: "Simulator1",
             with_info: false,
-            way,
+            direction,
             now: Tick(1_000),
             again: Duration::from_secs(1),
-            door: None,
+            inbound: None,
             conn: None,
             last_conn: 0,
             dial_at: Some(Tick(1_000)),
-            back_off: DialBackoff::default(),
-            work: VecDeque::new(),
-            placed: Vec::new(),
-            tickets: 0,
+            backoff: DialBackoff::default(),
+            deliveries: VecDeque::new(),
+            tracked: Vec::new(),
+            last_tag: 0,
             locks: BTreeSet::new(),
             reports: Vec::new(),
             deleted: Vec::new(),
@@ -117,21 +118,21 @@ impl World {
         }
     }
 
-    /// A new process on our side: everything that is not stored is gone.
+    /// A restart of our side: only stored state is left.
     pub fn restart_us(&mut self) {
         self.drop_connection();
         self.us = client(&self.settings, self.password, self.with_info);
         self.locks.clear();
-        for placed in self.placed.iter_mut().filter(|placed| !is_over(placed)) {
-            (placed.ticket, placed.due) = (None, Some(self.now));
+        for tracked in self.tracked.iter_mut().filter(|tracked| !is_over(tracked)) {
+            (tracked.tag, tracked.due) = (None, Some(self.now));
         }
     }
 
-    /// The connection is gone, for both ends.
+    /// Ends the connection for both sides.
     pub fn drop_connection(&mut self) {
         if let Some(conn) = self.conn {
             self.sim.on(machine::Event::Closed(conn), self.now, &mut Vec::new());
-            self.work.push_back(Work::Gone);
+            self.deliveries.push_back(Delivery::Gone);
             self.settle();
         }
     }
@@ -142,18 +143,18 @@ impl World {
         Guid::parse(&guid).unwrap()
     }
 
-    /// Orders that a phone is entered.
+    /// Orders a phone to be entered.
     pub fn order(&mut self, user: &Guid, hw: &str) -> usize {
         let change = Change::Put { app: "phone".into(), product: "IP112".into() };
-        let number = self.placed.len() as u64;
+        let number = self.tracked.len() as u64;
         let order = ExchangeOrder { user: user.clone(), hw: hw.into(), change, number };
-        self.placed.push(Placed { order, due: Some(self.now), ticket: None, outcomes: Vec::new() });
-        self.placed.len() - 1
+        self.tracked.push(TrackedOrder { order, due: Some(self.now), tag: None, outcomes: Vec::new() });
+        self.tracked.len() - 1
     }
 
-    /// The last thing that became of an order.
-    pub fn outcome(&self, placed: usize) -> Option<&Outcome> {
-        self.placed[placed].outcomes.last()
+    /// The last outcome of an order.
+    pub fn outcome(&self, tracked: usize) -> Option<&Outcome> {
+        self.tracked[tracked].outcomes.last()
     }
 
     pub fn devices(&self, user: &Guid) -> Vec<DeviceEntry> {
@@ -164,7 +165,7 @@ impl World {
         self.devices(user).iter().map(|entry| entry.hw().to_owned()).collect()
     }
 
-    /// Whether the mirror is what the PBX has.
+    /// Whether the mirror equals the exchange.
     pub fn mirror_is_right(&self) -> bool {
         let users: Vec<_> = self.sim.objects.all().filter(|object| object.is_user()).collect();
         users.len() == self.us.mirror().len()
@@ -174,15 +175,15 @@ impl World {
             })
     }
 
-    /// The next thing that happens by itself, if it is due by `until`.
+    /// Performs the next timed event, if it is due by `until`.
     pub fn step(&mut self, until: Tick) -> bool {
         self.settle();
-        let orders = self.placed.iter().filter_map(|placed| placed.due);
+        let orders = self.tracked.iter().filter_map(|tracked| tracked.due);
         let wakes = [
             self.us.next_wake(),
             self.sim.next_wake(),
             self.dial_at,
-            self.door.as_ref().and_then(InboundSession::deadline),
+            self.inbound.as_ref().and_then(InboundSession::deadline),
         ];
         let Some(next) = wakes.into_iter().flatten().chain(orders).min().filter(|next| *next <= until) else {
             self.now = self.now.max(until);
@@ -198,13 +199,13 @@ impl World {
         if self.us.next_wake().is_some_and(|wake| wake <= self.now) {
             self.us(Event::Timer);
         }
-        for n in 0..self.placed.len() {
-            if self.placed[n].due.is_some_and(|due| due <= self.now) {
-                self.tickets += 1;
-                let ticket = OrderTag(self.tickets);
-                (self.placed[n].due, self.placed[n].ticket) = (None, Some(ticket));
-                let order = self.placed[n].order.clone();
-                self.us(Event::Enter(ticket, order));
+        for n in 0..self.tracked.len() {
+            if self.tracked[n].due.is_some_and(|due| due <= self.now) {
+                self.last_tag += 1;
+                let tag = OrderTag(self.last_tag);
+                (self.tracked[n].due, self.tracked[n].tag) = (None, Some(tag));
+                let order = self.tracked[n].order.clone();
+                self.us(Event::Enter(tag, order));
             }
         }
         self.settle();
@@ -216,7 +217,7 @@ impl World {
         while self.step(until) {}
     }
 
-    /// Runs until something is so. It has a time of the simulated clock.
+    /// Runs until the condition holds; fails after this simulated time.
     pub fn run_until(&mut self, time: Duration, mut is_so: impl FnMut(&Self) -> bool) {
         let until = self.now + time;
         while !is_so(self) {
@@ -224,9 +225,9 @@ impl World {
         }
     }
 
-    /// Until every order is at its end.
+    /// Runs until every order has finished.
     pub fn run_orders(&mut self, time: Duration) {
-        self.run_until(time, |world| world.placed.iter().all(is_over));
+        self.run_until(time, |world| world.tracked.iter().all(is_over));
     }
 
     fn connect(&mut self) {
@@ -237,50 +238,50 @@ impl World {
         }
         self.last_conn += 1;
         self.conn = Some(self.last_conn);
-        if self.way == Way::TheyCall {
-            self.door = Some(InboundSession::new(self.now, [3; 32]));
+        if self.direction == Direction::Inbound {
+            self.inbound = Some(InboundSession::new(self.now, [3; 32]));
             self.sim(machine::Event::Dialled(self.last_conn));
         } else {
-            self.work.push_back(Work::Accepted);
+            self.deliveries.push_back(Delivery::Accepted);
         }
         self.settle();
     }
 
     fn settle(&mut self) {
-        while let Some(work) = self.work.pop_front() {
-            match work {
-                Work::Accepted => {
+        while let Some(deliveries) = self.deliveries.pop_front() {
+            match deliveries {
+                Delivery::Accepted => {
                     self.sim(machine::Event::Accepted(self.last_conn));
                     self.us(Event::Dialled);
                 }
-                Work::ToUs(text) if self.conn.is_some() => match self.way {
-                    Way::WeCall => self.us(Event::Text(&text)),
-                    Way::TheyCall => self.inbound(&text),
+                Delivery::ToUs(text) if self.conn.is_some() => match self.direction {
+                    Direction::Outbound => self.us(Event::Text(&text)),
+                    Direction::Inbound => self.inbound(&text),
                 },
-                Work::ToSim(text) => {
+                Delivery::ToSim(text) => {
                     if let Some(conn) = self.conn {
                         self.sim(machine::Event::Text(conn, &text));
                     }
                 }
-                Work::Held(lock) => {
+                Delivery::Held(lock) => {
                     if self.locks.contains(&lock) {
                         self.us(Event::Held(lock));
                     }
                 }
-                Work::Gone => {
+                Delivery::Gone => {
                     if self.conn.take().is_some() {
-                        self.door = None;
+                        self.inbound = None;
                         self.us(Event::Closed);
                         self.ended();
                     }
                 }
-                Work::ToUs(_) => {}
+                Delivery::ToUs(_) => {}
             }
         }
     }
 
     fn ended(&mut self) {
-        let pause = if self.way == Way::WeCall { self.back_off.pause(0) } else { self.again };
+        let pause = if self.direction == Direction::Outbound { self.backoff.pause(0) } else { self.again };
         self.dial_at = Some(self.now + pause);
     }
 
@@ -289,9 +290,11 @@ impl World {
         self.sim.on(event, self.now, &mut actions);
         for action in actions {
             match action {
-                machine::Action::Send(conn, text) if Some(conn) == self.conn => self.work.push_back(Work::ToUs(text)),
+                machine::Action::Send(conn, text) if Some(conn) == self.conn => {
+                    self.deliveries.push_back(Delivery::ToUs(text));
+                }
                 machine::Action::Send(..) => {}
-                machine::Action::Cut(_) => self.work.push_back(Work::Gone),
+                machine::Action::Cut(_) => self.deliveries.push_back(Delivery::Gone),
             }
         }
     }
@@ -305,11 +308,11 @@ impl World {
             check_names: true,
         };
         let mut actions = Vec::new();
-        let Some(door) = &mut self.door else { return };
-        door.on_text(text, self.now, &settings, &mut actions);
+        let Some(inbound) = &mut self.inbound else { return };
+        inbound.on_text(text, self.now, &settings, &mut actions);
         for action in actions {
             match action {
-                InboundAction::Send(text) => self.work.push_back(Work::ToSim(text)),
+                InboundAction::Send(text) => self.deliveries.push_back(Delivery::ToSim(text)),
                 InboundAction::Close(_) => self.drop_connection(),
                 InboundAction::Attached(info) => self.us(Event::Attached(&info)),
                 InboundAction::Forward => self.us(Event::Text(text)),
@@ -326,24 +329,24 @@ impl World {
             match action {
                 Action::Send(text) => {
                     self.sent.push(text.clone());
-                    self.work.push_back(Work::ToSim(text));
+                    self.deliveries.push_back(Delivery::ToSim(text));
                 }
                 Action::Close(_) => {
                     if let Some(conn) = self.conn {
                         self.sim.on(machine::Event::Closed(conn), self.now, &mut Vec::new());
                     }
-                    self.work.push_back(Work::Gone);
+                    self.deliveries.push_back(Delivery::Gone);
                 }
-                Action::Ready => self.back_off.logged_in(),
-                Action::Refused => self.back_off.refused(),
+                Action::Ready => self.backoff.logged_in(),
+                Action::Refused => self.backoff.refused(),
                 Action::Acquire(lock) => {
                     assert!(self.locks.insert(lock.clone()), "asked for twice: {lock:?}");
-                    self.work.push_back(Work::Held(lock));
+                    self.deliveries.push_back(Delivery::Held(lock));
                 }
                 Action::Release(lock) => {
                     assert!(self.locks.remove(&lock), "given back twice: {lock:?}");
                 }
-                Action::Done(ticket, outcome) => self.done(ticket, outcome),
+                Action::Done(tag, outcome) => self.done(tag, outcome),
                 Action::PhoneApps(..) => {}
                 Action::Deleted(guid) => self.deleted.push(guid),
                 Action::Registered { user, hw } => self.registered.push((user, hw)),
@@ -352,17 +355,17 @@ impl World {
         }
     }
 
-    fn done(&mut self, ticket: OrderTag, outcome: Outcome) {
+    fn done(&mut self, tag: OrderTag, outcome: Outcome) {
         let now = self.now;
-        let placed = self.placed.iter_mut().find(|placed| placed.ticket == Some(ticket)).unwrap();
-        placed.ticket = None;
+        let tracked = self.tracked.iter_mut().find(|tracked| tracked.tag == Some(tag)).unwrap();
+        tracked.tag = None;
         if let Outcome::Later(_, wait) = &outcome {
-            placed.due = Some(now + *wait);
+            tracked.due = Some(now + *wait);
         }
-        placed.outcomes.push(outcome);
+        tracked.outcomes.push(outcome);
     }
 }
 
-fn is_over(placed: &Placed) -> bool {
-    placed.outcomes.last().is_some_and(|outcome| !matches!(outcome, Outcome::Later(..)))
+fn is_over(tracked: &TrackedOrder) -> bool {
+    tracked.outcomes.last().is_some_and(|outcome| !matches!(outcome, Outcome::Later(..)))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use provbroker::config::{Account, Config};
 use provbroker::core::model::accounts::{AccountName, Role};
 use provbroker::core::model::ids::{DomainName, Secret};
-use provbroker::users_role::LinkStanding;
+use provbroker::users_role::LinkStatus;
 use tempfile::TempDir;
 
 use crate::browser::Browser;
@@ -93,7 +93,7 @@ pub fn with_changed_users(keep: &Keep, change: impl FnOnce(&mut Config), test: i
         for domain in [DOMAIN, OTHER] {
             let domain = DomainName::parse(domain).unwrap();
             until("the Users role has logged in", async || {
-                broker.people().standing(&domain).await.unwrap().devices == LinkStanding::Up
+                broker.people().status(&domain).await.unwrap().devices == LinkStatus::Up
             })
             .await;
         }

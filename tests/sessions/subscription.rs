@@ -1,5 +1,5 @@
-//! Whatever changes, and whenever it is heard of: who takes every notice as "insert or replace" ends in the right state
-//! (`docs/protocol/devices-api.md` 4.6).
+//! Whatever changes and whenever it is reported, a client that treats every notice as "insert or replace" ends in the
+//! right state (`docs/protocol/devices-api.md` 4.6).
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A session with a subscription, the devices as they really are, and a client that only inserts, replaces and removes.
+//! A session with a subscription, the actual devices, and a client that only inserts, replaces and removes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct World {
     /// By number.
     devices: BTreeMap<u64, DeviceView>,
     reach: BTreeSet<u64>,
-    /// On their way to the session.
+    /// Signals in flight to the session.
     signals: VecDeque<DataChange>,
     topics: Topics,
     asked: Vec<(u64, Ask)>,
@@ -33,10 +33,10 @@ pub struct World {
     flushing: usize,
     client: BTreeMap<String, Value>,
     requests: u64,
-    /// The last list that was asked for, and whether its last part has come.
+    /// The last requested list, and whether it is complete.
     listed: Option<(String, bool)>,
     filter: Selection,
-    /// `src` of the notices that may come.
+    /// Expected `src` of notices.
     subscribed: Option<String>,
     switched: VecDeque<(String, bool)>,
 }
@@ -128,11 +128,11 @@ impl World {
                 let src = src.unwrap();
                 if self.listed.as_ref().is_none_or(|(of, _)| *of != src) {
                     self.client.clear();
-                    // From here on nothing of an older subscription may come.
+                    // From here on no notice of an earlier subscription may arrive.
                     self.subscribed = None;
                 }
                 if message["error"].is_string() {
-                    // Half a list is none.
+                    // An incomplete list is discarded.
                     self.client.clear();
                 }
                 for device in message["devices"].as_array().unwrap() {
@@ -162,7 +162,7 @@ impl World {
             }
             "DeviceRemoved" => {
                 assert_eq!(src, self.subscribed, "a notice of another subscription");
-                let Some(before) = self.client.remove(&key()) else { panic!("removed, but never told") };
+                let Some(before) = self.client.remove(&key()) else { panic!("removed, but never announced") };
                 for member in ["id", "domainId", "product", "version", "type", "pbxActive", "online"] {
                     assert_eq!(device[member], before[member]);
                 }
@@ -192,7 +192,7 @@ impl World {
         self.feed(Event::Text(&json!({"mt": "SetDeviceFiler", "src": src, "recvUpdates": on}).to_string()));
     }
 
-    /// Changes a device; the signal comes later.
+    /// Changes a device; its signal is delivered later.
     pub fn change(&mut self, id: u64, change: u8) {
         let now = self.requests + self.now.0;
         let known = self.devices.contains_key(&id);
@@ -220,25 +220,25 @@ impl World {
     }
 
     pub fn signal(&mut self) {
-        let Some(news) = self.signals.pop_front() else { return };
-        let wanted = match news {
+        let Some(signal) = self.signals.pop_front() else { return };
+        let wanted = match signal {
             DataChange::Devices(_) => self.topics.devices.is_some(),
             DataChange::ListUnassigned => self.topics.unassigned_devices,
             DataChange::Domains => self.topics.domains,
             DataChange::Anything => self.topics != Topics::default(),
         };
         if wanted {
-            self.feed(Event::DataChange(news));
+            self.feed(Event::DataChange(signal));
         }
     }
 
-    /// The line to the other nodes breaks and comes back.
+    /// The connection to the other nodes is lost and restored.
     pub fn lose_signals(&mut self) {
         self.signals.clear();
         self.signals.push_back(DataChange::Anything);
     }
 
-    /// The service reads what one of the questions asks for; the answer is under way from now on.
+    /// The service reads the data of one of the questions; the answer is in flight from now on.
     pub fn read(&mut self, which: usize) {
         if self.asked.is_empty() {
             return;
@@ -267,7 +267,7 @@ impl World {
     fn page(&self, mut walk: Box<DevicePager>) -> Answer {
         let reads = walk.readings().into_iter().map(|LaneRead { domain, after, .. }| {
             let of = |view: &&DeviceView| view.domain.map(|id| name(id.0)) == domain && view.id > after;
-            // Fewer than it asks for, so that there are pages.
+            // Fewer than requested, so that there are several pages.
             let devices: Vec<_> = self.devices.values().filter(of).take(4).cloned().collect();
             let to = devices.last().filter(|_| devices.len() == 4).map(|view| view.id);
             LaneResult { devices, to }
@@ -300,7 +300,7 @@ impl World {
         }
     }
 
-    /// Nothing changes any more, and everything arrives.
+    /// Nothing changes any more, and everything is delivered.
     pub fn quiet(&mut self) {
         self.switch(true);
         for _ in 0..12 {
@@ -317,11 +317,11 @@ impl World {
         assert!(self.asked.is_empty() && self.read.is_empty() && self.flushing == 0, "still at work");
     }
 
-    /// The client knows exactly what there is.
+    /// The client has exactly the actual devices.
     pub fn check(&self) {
         let truth = self.devices.values().filter(|view| self.within(view) && self.filter.takes(view));
-        let told = |view: &DeviceView| serde_json::from_str(&view.object().with_interfaces().text()).unwrap();
-        let truth: BTreeMap<String, Value> = truth.map(|view| (view.key.as_str().into(), told(view))).collect();
+        let as_sent = |view: &DeviceView| serde_json::from_str(&view.object().with_interfaces().text()).unwrap();
+        let truth: BTreeMap<String, Value> = truth.map(|view| (view.key.as_str().into(), as_sent(view))).collect();
         assert_eq!(self.client, truth);
     }
 }

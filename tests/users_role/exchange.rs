@@ -1,4 +1,4 @@
-//! A telephone exchange as the backend: it connects to the broker, and phones are entered there.
+//! An exchange as the backend: it connects to the broker, and phones are entered there.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use provbroker::config::{BackendKind, Config, Pbx};
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
 use provbroker::core::model::users_role::{Person, PersonId};
-use provbroker::sim::exchange::machine::{Identity, PbxSim};
+use provbroker::sim::exchange::machine::{ExchangeSim, Identity};
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::sim::exchange::switches::Switches;
-use provbroker::users_role::LinkStanding;
+use provbroker::users_role::LinkStatus;
 
 use super::many::{NOTICES, key, with_notices};
 use super::world::*;
@@ -19,14 +19,14 @@ use crate::support::secrets;
 
 const PASSWORD: &str = "Simulator1637";
 
-pub fn machine() -> PbxSim {
+pub fn machine() -> ExchangeSim {
     let identity = Identity {
         domain: "example.com".into(),
         pbx: "hq".into(),
         object: "users".into(),
         password: Secret::new(PASSWORD),
     };
-    PbxSim::new(identity, Switches { fragments: true, ..Switches::default() })
+    ExchangeSim::new(identity, Switches { fragments: true, ..Switches::default() })
 }
 
 pub fn with_exchange(config: &mut Config) {
@@ -56,22 +56,22 @@ fn a_phone_is_entered_at_the_exchange_that_connects() {
         with_users(config, &files);
         with_exchange(config);
     });
-    let people = Arc::clone(broker.people());
+    let users_role = Arc::clone(broker.people());
     run(async {
         let mut sim = machine();
         let guid = sim.add_user("Anna Berg", "anna", Tick(0));
         let pbx = Running::start(sim, dial(&broker)).unwrap();
-        let anna = until("the users are known", async || people.user(&domain(), "anna").await.ok().flatten()).await;
+        let anna = until("the users are known", async || users_role.user(&domain(), "anna").await.ok().flatten()).await;
         assert_eq!((anna.guid.as_str(), &*anna.name), (&*guid, "Anna Berg"));
         until("Devices is there", async || {
-            (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+            (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
         .await;
-        let request = people.add_phone(&domain(), &anna, "Desk phones", "phone").await.unwrap();
+        let request = users_role.add_phone(&domain(), &anna, "Desk phones", "phone").await.unwrap();
         let (key, phone, _events) = phone(1, broker.addr);
         type_code(&phone, request.code).await;
-        follow(&people, &request.id, is_entered).await;
-        let entered = pbx.with(|sim, _| (sim.seen.entered.clone(), sim.seen.created));
+        follow(&users_role, &request.id, is_entered).await;
+        let entered = pbx.with(|sim, _| (sim.observed.entered.clone(), sim.observed.created));
         let expected = [((guid, Box::from(key.as_str())), 1)];
         assert_eq!(entered, (expected.into(), 0));
     });
@@ -89,14 +89,14 @@ fn whoever_does_not_know_the_password_is_nobody() {
         let mut sim = machine();
         sim.identity.password = Secret::new("wrong");
         let pbx = Running::start(sim, dial(&broker)).unwrap();
-        until("it was refused", async || pbx.with(|sim, _| (sim.seen.refused >= 2).then_some(()))).await;
-        assert!(pbx.with(|sim, _| sim.seen.logged_in == 0 && sim.seen.count("ReplicateStart") == 0));
-        assert!(!broker.people().standing(&domain()).await.unwrap().backend.up);
+        until("it was refused", async || pbx.with(|sim, _| (sim.observed.refused >= 2).then_some(()))).await;
+        assert!(pbx.with(|sim, _| sim.observed.logged_in == 0 && sim.observed.count("ReplicateStart") == 0));
+        assert!(!broker.people().status(&domain()).await.unwrap().backend.up);
     });
 }
 
-/// The rates are opened up. What is left is the wait of one second in each order, and that a mirror is not begun anew more often
-/// than allowed when its PBX restarts again and again.
+/// The rates are raised. What remains is the wait of one second per order, and the back-off of the mirror when the
+/// exchange restarts repeatedly.
 #[test]
 #[ignore = "measured: has the machine for itself"]
 fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
@@ -108,7 +108,7 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
         guid: PersonId::parse(&guids[usize::try_from(number).unwrap()]).unwrap(),
         ..person(&format!("user{number}"))
     };
-    let left: Mutex<Option<PbxSim>> = Mutex::new(None);
+    let left: Mutex<Option<ExchangeSim>> = Mutex::new(None);
     let restarts: Mutex<Vec<Duration>> = Mutex::default();
     let all = usize::try_from(NOTICES).unwrap();
     let (handled, took) = with_notices(
@@ -124,7 +124,7 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
         async |broker| {
             let began = tokio::time::Instant::now();
             let mut pbx = Running::start(sim, dial(broker)).unwrap();
-            let entered = |pbx: &Running| pbx.with(|sim, _| sim.seen.entered.len());
+            let entered = |pbx: &Running| pbx.with(|sim, _| sim.observed.entered.len());
             for part in [all / 4, all / 2] {
                 while entered(&pbx) < part {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -136,7 +136,7 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
             while entered(&pbx) < all {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            // The orders are compared before they count as done.
+            // Orders are compared before they count as done.
             let store = broker.store();
             while store.order_counts(&domain()).await.unwrap().waiting > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -150,11 +150,11 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
         .zip(0..NOTICES)
         .map(|(guid, number)| ((guid.clone(), Box::from(key(number).as_str())), 1))
         .collect();
-    assert_eq!(sim.seen.entered, expected, "each exactly once");
-    assert_eq!((sim.seen.created, sim.seen.most_updates), (0, 1));
+    assert_eq!(sim.observed.entered, expected, "each exactly once");
+    assert_eq!((sim.observed.created, sim.observed.most_updates), (0, 1));
     eprintln!(
-        "{NOTICES} notices kept after {handled:?}, all entered at the PBX after {took:?} with restarts after {:?}; {} changes",
+        "{NOTICES} notices stored after {handled:?}, all entered at the exchange after {took:?} with restarts after {:?}; {} changes",
         restarts.into_inner().unwrap(),
-        sim.seen.updates.len()
+        sim.observed.updates.len()
     );
 }

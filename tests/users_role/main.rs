@@ -6,10 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod dialled;
-mod dying;
 mod exchange;
 mod many;
+mod node_failures;
+mod outgoing_exchange;
+mod phone_requests;
 #[allow(dead_code)]
 #[path = "../kills/broker.rs"]
 mod process;
@@ -17,8 +18,7 @@ mod process;
 #[path = "../support/receiver.rs"]
 mod receiver;
 mod rollouts;
-mod scenario;
 mod world;
 
-// Where the processes look for it.
+// Imported by `process` under this name.
 use support::redis_server;

@@ -1,6 +1,6 @@
-//! Ten thousand notices at once, while the receiver dies and comes back twice: each of them has its effect exactly once.
+//! Ten thousand notices at once, while the receiver dies and recovers twice: each takes effect exactly once.
 //!
-//! The phones are only records: what is measured begins with the notices in the mailbox of Devices.
+//! The phones are only records: measurement starts with the notices in the mailbox of Devices.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::support::broker::{Broker, Keep, run};
 
 pub const NOTICES: u64 = 10_000;
 
-/// Steps that are made at the same time while the world is built.
+/// Concurrent steps while the data is set up.
 const AT_ONCE: usize = 256;
 
-/// A request of this person for a phone, with a code of its own.
+/// A phone request of this person, with a code of its own.
 pub fn asked(number: u64, who: Person, now: UnixMillis) -> PhoneRequest {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
@@ -44,7 +44,7 @@ pub fn asked(number: u64, who: Person, now: UnixMillis) -> PhoneRequest {
     }
 }
 
-/// Puts such a request into the store, and the notice that a phone has taken its code.
+/// Stores such a request, and the notice that a phone has taken its code.
 pub async fn one(store: &dyn Store, number: u64, who: Person) {
     let now = store.now().await.unwrap();
     let request = asked(number, who, now);
@@ -79,7 +79,7 @@ pub fn key(number: u64) -> DeviceKey {
     DeviceKey::parse(&format!("0090336{number:05x}")).unwrap()
 }
 
-/// Makes the notices without a Users, then starts one, and has `meanwhile` happen.
+/// Creates the notices without Users, then starts one and runs `meanwhile`.
 pub fn with_notices(
     who: impl Fn(u64) -> Person,
     change: impl FnOnce(&mut Config),
@@ -104,7 +104,7 @@ pub fn with_notices(
         change(config);
     });
     let store = broker.store().clone();
-    let people = broker.people().clone();
+    let users_role = broker.people().clone();
     let handled = run(async {
         let watch = async {
             let mut settled = Duration::ZERO;
@@ -123,7 +123,7 @@ pub fn with_notices(
             }
         };
         let (settled, ()) = tokio::join!(watch, meanwhile(&broker));
-        // Every notice is settled at Devices, too.
+        // Every notice is settled at Devices as well.
         until("the mailbox is empty", async || (store.depth(&domain()).await.unwrap() == 0).then_some(())).await;
         settled
     });
@@ -131,7 +131,7 @@ pub fn with_notices(
     run(async {
         for number in [0, NOTICES / 2, NOTICES - 1] {
             let who = who(number).guid;
-            let requests = people.requests_of(&domain(), &who).await.unwrap();
+            let requests = users_role.requests_of(&domain(), &who).await.unwrap();
             assert_eq!((requests.len(), requests[0].entry), (1, EntryState::Done));
         }
     });
@@ -180,7 +180,7 @@ fn ten_thousand_notices_reach_a_receiver_that_dies_twice() {
     effects.sort_unstable();
     assert_eq!(effects, expected());
     let repeated = receiver.requests() - NOTICES;
-    eprintln!("{NOTICES} notices kept after {handled:?}, all entered after {took:?}; {repeated} requests repeated");
+    eprintln!("{NOTICES} notices stored after {handled:?}, all entered after {took:?}; {repeated} requests repeated");
 }
 
 #[test]
@@ -188,14 +188,14 @@ fn ten_thousand_notices_reach_a_receiver_that_dies_twice() {
 fn ten_thousand_notices_reach_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let phones = folder.path().join("phones.csv");
-    let place = phones.clone();
+    let file = phones.clone();
     let (handled, took) =
-        with_notices(listed, move |config| config.users.file.phones = place, &Keep::redis(), async |_| {});
+        with_notices(listed, move |config| config.users.file.phones = file, &Keep::redis(), async |_| {});
     let text = std::fs::read(&phones).unwrap();
     let mut lines = csv::Reader::from_reader(&*text);
     let records = lines.records().map(Result::unwrap);
     let mut effects: Vec<_> = records.map(|record| (record[1].to_owned(), record[4].to_owned())).collect();
     effects.sort_unstable();
     assert_eq!(effects, expected());
-    eprintln!("{NOTICES} notices kept after {handled:?}, all in the file after {took:?}");
+    eprintln!("{NOTICES} notices stored after {handled:?}, all in the file after {took:?}");
 }

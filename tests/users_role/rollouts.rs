@@ -1,4 +1,4 @@
-//! Phones for many users at once.
+//! Roll-outs.
 
 use provbroker::core::model::users_role::{Person, Progress};
 use provbroker::users_role::UsersRoleError;
@@ -20,14 +20,16 @@ fn a_rollout_is_made_and_followed_redis() {
 
 async fn a_rollout_is_made_and_followed(keep: &Keep) {
     let files = Files::new();
-    let (broker, people) = started(keep, &files).await;
+    let (broker, users_role) = started(keep, &files).await;
     let users: Vec<Person> = (0..USERS).map(|number| person(&format!("user{number}"))).collect();
-    let rollout = people.begin_rollout(&domain(), "New building", CATEGORY, "phone", &users).await.unwrap();
+    let rollout = users_role.begin_rollout(&domain(), "New building", CATEGORY, "phone", &users).await.unwrap();
     let id = rollout.id;
     assert_eq!((rollout.users, rollout.rows), (60, 60));
-    until("every user has a code", async || (people.rollout(&domain(), id).await.unwrap().made == 60).then_some(()))
-        .await;
-    let rows = people.rows(&domain(), id, 0, 100).await.unwrap();
+    until("every user has a code", async || {
+        (users_role.rollout(&domain(), id).await.unwrap().made == 60).then_some(())
+    })
+    .await;
+    let rows = users_role.rows(&domain(), id, 0, 100).await.unwrap();
     assert_eq!(
         rows.iter().map(|row| row.person.as_str()).collect::<Vec<_>>(),
         users.iter().map(|u| u.guid.as_str()).collect::<Vec<_>>()
@@ -41,46 +43,49 @@ async fn a_rollout_is_made_and_followed(keep: &Keep) {
     assert_eq!(codes.len(), USERS);
 
     // A new code ends the old one.
-    let again = people.reissue(&domain(), id, 1).await.unwrap();
+    let again = users_role.reissue(&domain(), id, 1).await.unwrap();
     assert_ne!(again.code, rows[1].request.as_ref().unwrap().code);
-    let row = people.rows(&domain(), id, 1, 1).await.unwrap().remove(0);
+    let row = users_role.rows(&domain(), id, 1, 1).await.unwrap().remove(0);
     assert_eq!(row.request.as_ref().unwrap().code, again.code);
     let old = rows[1].request.as_ref().unwrap();
-    assert_eq!(people.request(&domain(), &old.id).await.unwrap().unwrap().progress, Progress::Cancelled);
-    assert!(people.cancel_row(&domain(), id, 2).await.unwrap() && !people.cancel_row(&domain(), id, 2).await.unwrap());
-    assert!(matches!(people.rows(&other_domain(), id, 0, 9).await, Err(UsersRoleError::NotFound(_))));
+    assert_eq!(users_role.request(&domain(), &old.id).await.unwrap().unwrap().progress, Progress::Cancelled);
+    assert!(
+        users_role.cancel_row(&domain(), id, 2).await.unwrap()
+            && !users_role.cancel_row(&domain(), id, 2).await.unwrap()
+    );
+    assert!(matches!(users_role.rows(&other_domain(), id, 0, 9).await, Err(UsersRoleError::NotFound(_))));
 
-    // Two phones come; no page asks for anything.
+    // Two phones enter; no page polls their progress.
     for (number, code) in [(1, again.code), (2, rows[5].request.as_ref().unwrap().code)] {
         let (_, phone, _events) = phone(number, broker.addr);
         type_code(&phone, code).await;
         until("one more is registered", async || {
-            (people.rollout(&domain(), id).await.unwrap().registered == number).then_some(())
+            (users_role.rollout(&domain(), id).await.unwrap().registered == number).then_some(())
         })
         .await;
     }
-    let refused = people.reissue(&domain(), id, 5).await;
+    let refused = users_role.reissue(&domain(), id, 5).await;
     assert!(matches!(refused, Err(UsersRoleError::Conflict(_))), "{refused:?}");
     until("both are entered", async || (files.entered().len() == 2).then_some(())).await;
-    assert!(people.remove_rollout(&domain(), id).await.unwrap());
-    assert!(people.rollouts(&domain()).await.unwrap().is_empty());
+    assert!(users_role.remove_rollout(&domain(), id).await.unwrap());
+    assert!(users_role.rollouts(&domain()).await.unwrap().is_empty());
 }
 
-/// The program ends when the users are written down and none has a code yet.
+/// The program stops when the users are stored and none has a code yet.
 #[test]
 fn a_rollout_goes_on_after_a_restart() {
     let (keep, files) = (Keep::embedded(), Files::new());
     run(async {
-        let (broker, people) = started(&keep, &files).await;
+        let (broker, users_role) = started(&keep, &files).await;
         let users: Vec<Person> = (0..USERS).map(|number| person(&format!("user{number}"))).collect();
         let store = broker.store();
         let rollout = store.begin_people_rollout(&domain(), "b", CATEGORY, "phone", USERS as u64).await.unwrap();
         store.add_people_rollout_rows(&domain(), rollout.id, 0, &users).await.unwrap();
-        drop(people);
+        drop(users_role);
         broker.stop();
-        let (_broker, people) = started(&keep, &files).await;
+        let (_broker, users_role) = started(&keep, &files).await;
         until("every user has a code", async || {
-            (people.rollout(&domain(), rollout.id).await.unwrap().made == USERS as u64).then_some(())
+            (users_role.rollout(&domain(), rollout.id).await.unwrap().made == USERS as u64).then_some(())
         })
         .await;
     });

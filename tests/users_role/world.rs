@@ -1,4 +1,4 @@
-//! A broker that plays all roles, with a list of users and a file for their phones.
+//! A broker with all roles, a user list and a file for phones.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use provbroker::core::model::ids::{Code, DeviceKey, DomainName, HardwareId};
 use provbroker::core::model::users_role::{EntryState, Person, PersonId, PhoneRequest, RequestId};
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport;
-use provbroker::users_role::{LinkStanding, RequestChange, UsersRole};
+use provbroker::users_role::{LinkStatus, RequestChange, UsersRole};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -30,7 +30,7 @@ pub fn other_domain() -> DomainName {
     DomainName::parse(OTHER).unwrap()
 }
 
-/// Where the users and their phones are.
+/// The user list and the file of phones.
 pub struct Files {
     folder: TempDir,
 }
@@ -50,7 +50,7 @@ impl Files {
         self.folder.path().join("out/phones.csv")
     }
 
-    /// The lines that were written: user, phone, request.
+    /// The written lines: user, phone, request.
     pub fn entered(&self) -> Vec<(String, String, String)> {
         let Ok(text) = std::fs::read(self.phones()) else { return Vec::new() };
         let mut lines = csv::Reader::from_reader(&*text);
@@ -59,7 +59,7 @@ impl Files {
     }
 }
 
-/// All roles, and these files.
+/// Configures all roles and these files.
 pub fn with_users(config: &mut Config, files: &Files) {
     config.server.roles = [Role::Directory, Role::Devices, Role::Users].into();
     config.users.backend = BackendKind::File;
@@ -69,17 +69,17 @@ pub fn with_users(config: &mut Config, files: &Files) {
     config.apps.notice_hold = Duration::from_millis(200);
 }
 
-/// A broker with the Users role that has logged in.
+/// A broker whose Users role has logged in.
 pub async fn started(keep: &Keep, files: &Files) -> (Broker, Arc<UsersRole>) {
     let broker = Broker::on(keep, |config| with_users(config, files));
-    let people = Arc::clone(broker.people());
+    let users_role = Arc::clone(broker.people());
     for domain in [domain(), other_domain()] {
         until("the Users role has logged in", async || {
-            (people.standing(&domain).await.unwrap().devices == LinkStanding::Up).then_some(())
+            (users_role.status(&domain).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
         .await;
     }
-    (broker, people)
+    (broker, users_role)
 }
 
 /// Waits until there is an answer.
@@ -95,14 +95,18 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
     tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
-/// Follows a request by what is told of it, until it is as it should be. What it was on the way there.
-pub async fn follow(people: &UsersRole, id: &RequestId, wanted: impl Fn(&PhoneRequest) -> bool) -> Vec<PhoneRequest> {
-    let mut news = people.watch(&domain()).unwrap();
-    let _looking = people.look_at(&domain(), id).unwrap();
+/// Follows a request through its change notifications until it is as wanted. Returns its states on the way.
+pub async fn follow(
+    users_role: &UsersRole,
+    id: &RequestId,
+    wanted: impl Fn(&PhoneRequest) -> bool,
+) -> Vec<PhoneRequest> {
+    let mut feed = users_role.watch(&domain()).unwrap();
+    let _looking = users_role.follow_progress(&domain(), id).unwrap();
     let mut seen: Vec<PhoneRequest> = Vec::new();
     let wait = async {
         loop {
-            let now = people.request(&domain(), id).await.unwrap().unwrap();
+            let now = users_role.request(&domain(), id).await.unwrap().unwrap();
             if seen.last() != Some(&now) {
                 seen.push(now.clone());
             }
@@ -110,7 +114,7 @@ pub async fn follow(people: &UsersRole, id: &RequestId, wanted: impl Fn(&PhoneRe
                 return;
             }
             loop {
-                match news.recv().await {
+                match feed.recv().await {
                     Ok(RequestChange::Changed(changed)) if changed.request != *id => {}
                     _ => break,
                 }
@@ -126,7 +130,7 @@ pub fn is_entered(request: &PhoneRequest) -> bool {
     request.entry == EntryState::Done
 }
 
-/// A new phone that asks the directory of this broker.
+/// A new phone that uses the directory of this broker.
 pub fn phone(number: u64, broker: SocketAddr) -> (DeviceKey, Phone, Receiver<PhoneEvent>) {
     let id = HardwareId::parse(&format!("0090335{number:05x}")).unwrap();
     let options = PhoneOptions {
@@ -139,7 +143,7 @@ pub fn phone(number: u64, broker: SocketAddr) -> (DeviceKey, Phone, Receiver<Pho
     (id.key(), phone, events)
 }
 
-/// A phone that knows the address of this broker already: the directory would still lead to an earlier one at another port.
+/// A phone that knows the broker's address already: the directory would still return an earlier one at another port.
 pub fn phone_at(number: u64, broker: SocketAddr) -> (DeviceKey, Phone, Receiver<PhoneEvent>) {
     let id = HardwareId::parse(&format!("0090335{number:05x}")).unwrap();
     let options = PhoneOptions {

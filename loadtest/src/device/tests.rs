@@ -1,4 +1,4 @@
-//! The device against hand-made answers.
+//! The device against scripted answers.
 
 use provbroker::core::protocol::sysclient::auth::seal_admin_password;
 use provbroker::core::protocol::sysclient::frame::decode_from_device;
@@ -15,8 +15,8 @@ fn device() -> Device {
     device
 }
 
-fn broker() -> Kit {
-    Kit::new(Peer::Broker, None)
+fn broker() -> DeviceProfile {
+    DeviceProfile::new(Peer::Broker, None)
 }
 
 /// A frame as servers send it.
@@ -42,9 +42,9 @@ fn admin_password(plain: &str) -> Vec<u8> {
 }
 
 /// What the device sends for these bytes.
-fn hear(device: &mut Device, kit: &Kit, bytes: &[u8]) -> (Result<Heard, Failure>, Vec<Vec<u8>>) {
+fn receive(device: &mut Device, profile: &DeviceProfile, bytes: &[u8]) -> (Result<ReadOutcome, Failure>, Vec<Vec<u8>>) {
     let mut out = Vec::new();
-    let heard = device.hear(kit, bytes, &mut out);
+    let outcome = device.receive(profile, bytes, &mut out);
     let (mut sent, mut rest) = (Vec::new(), &out[..]);
     while !rest.is_empty() {
         // Masked, with a mask of zeros.
@@ -55,7 +55,7 @@ fn hear(device: &mut Device, kit: &Kit, bytes: &[u8]) -> (Result<Heard, Failure>
         sent.push([&rest[..1], &rest[start..start + length]].concat());
         rest = &rest[start + length..];
     }
-    (heard, sent)
+    (outcome, sent)
 }
 
 fn identify(sent: &[u8]) -> Identify {
@@ -65,78 +65,82 @@ fn identify(sent: &[u8]) -> Identify {
     }
 }
 
-fn entered(device: &mut Device, kit: &Kit) {
+fn entered(device: &mut Device, profile: &DeviceProfile) {
     let password = message(&FromServer::Password(Secret::new(PASSWORD)));
     let all = [SWITCHING, &password, &admin_password("secret")].concat();
-    let (heard, sent) = hear(device, kit, &all);
-    assert_eq!((heard, sent.len()), (Ok(Heard::Registered), 1));
+    let (outcome, sent) = receive(device, profile, &all);
+    assert_eq!((outcome, sent.len()), (Ok(ReadOutcome::Registered), 1));
 }
 
 #[test]
 fn it_enters_and_then_registers_by_its_password() {
-    let (mut device, kit) = (device(), broker());
-    entered(&mut device, &kit);
+    let (mut device, profile) = (device(), broker());
+    entered(&mut device, &profile);
     device.connected();
-    let (heard, sent) = hear(&mut device, &kit, SWITCHING);
-    assert_eq!(heard, Ok(Heard::Nothing));
+    let (outcome, sent) = receive(&mut device, &profile, SWITCHING);
+    assert_eq!(outcome, Ok(ReadOutcome::Nothing));
     assert_eq!(identify(&sent[0]).digest, None);
-    let (_, sent) = hear(&mut device, &kit, &message(&FromServer::Challenge("4031886215".into())));
+    let (_, sent) = receive(&mut device, &profile, &message(&FromServer::Challenge("4031886215".into())));
     assert!(identify(&sent[0]).answers("4031886215", &Secret::new(PASSWORD)));
     assert!(!device.is_registered());
-    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Registered));
+    assert_eq!(receive(&mut device, &profile, &admin_password("secret")).0, Ok(ReadOutcome::Registered));
     assert!(device.is_registered());
-    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Nothing), "registered once");
+    assert_eq!(
+        receive(&mut device, &profile, &admin_password("secret")).0,
+        Ok(ReadOutcome::Nothing),
+        "registered once"
+    );
 }
 
 #[test]
 fn bytes_may_come_one_by_one() {
-    let (mut device, kit) = (device(), broker());
+    let (mut device, profile) = (device(), broker());
     let password = message(&FromServer::Password(Secret::new(PASSWORD)));
     let all = [SWITCHING, &password, &admin_password("secret")].concat();
     let (last, before) = all.split_last().unwrap();
     for byte in before {
-        assert_eq!(hear(&mut device, &kit, &[*byte]).0, Ok(Heard::Nothing));
+        assert_eq!(receive(&mut device, &profile, &[*byte]).0, Ok(ReadOutcome::Nothing));
     }
-    assert_eq!(hear(&mut device, &kit, &[*last]).0, Ok(Heard::Registered));
+    assert_eq!(receive(&mut device, &profile, &[*last]).0, Ok(ReadOutcome::Registered));
 }
 
 #[test]
 fn another_administrative_password_is_another_domain() {
-    let (mut device, kit) = (device(), broker());
-    entered(&mut device, &kit);
+    let (mut device, profile) = (device(), broker());
+    entered(&mut device, &profile);
     device.connected();
-    hear(&mut device, &kit, SWITCHING).0.unwrap();
-    hear(&mut device, &kit, &message(&FromServer::Challenge("1".into()))).0.unwrap();
-    let (heard, _) = hear(&mut device, &kit, &admin_password("of another domain"));
-    assert_eq!(heard, Err(Failure::Wrong("another administrative password: another domain")));
+    receive(&mut device, &profile, SWITCHING).0.unwrap();
+    receive(&mut device, &profile, &message(&FromServer::Challenge("1".into()))).0.unwrap();
+    let (outcome, _) = receive(&mut device, &profile, &admin_password("of another domain"));
+    assert_eq!(outcome, Err(Failure::Wrong("another administrative password: another domain")));
 }
 
 #[test]
 fn a_code_is_offered_and_brings_the_password_of_the_domain() {
-    let kit = Kit::new(Peer::Broker, Some(Secret::new("secret")));
+    let profile = DeviceProfile::new(Peer::Broker, Some(Secret::new("secret")));
     let code = Code::parse("402817739164").unwrap();
     let mut device = Device::new(HardwareId::parse("new").unwrap(), Some(code));
     device.connected();
-    let (_, sent) = hear(&mut device, &kit, SWITCHING);
+    let (_, sent) = receive(&mut device, &profile, SWITCHING);
     assert_eq!(identify(&sent[0]).code, OfferedCode::Code(code));
     assert_eq!(device.code_of_entry(), None);
-    hear(&mut device, &kit, &message(&FromServer::Password(Secret::new(PASSWORD)))).0.unwrap();
+    receive(&mut device, &profile, &message(&FromServer::Password(Secret::new(PASSWORD)))).0.unwrap();
     assert_eq!(device.code_of_entry(), Some(code));
-    assert!(hear(&mut device, &kit, &admin_password("another")).0.is_err());
-    assert_eq!(hear(&mut device, &kit, &admin_password("secret")).0, Ok(Heard::Registered));
+    assert!(receive(&mut device, &profile, &admin_password("another")).0.is_err());
+    assert_eq!(receive(&mut device, &profile, &admin_password("secret")).0, Ok(ReadOutcome::Registered));
 }
 
 #[test]
 fn a_device_without_password_is_not_to_be_challenged() {
-    let (mut device, kit) = (device(), broker());
+    let (mut device, profile) = (device(), broker());
     let all = [SWITCHING, &message(&FromServer::Challenge("1".into()))].concat();
-    assert_eq!(hear(&mut device, &kit, &all).0, Err(Failure::Wrong("challenged without ever having entered")));
+    assert_eq!(receive(&mut device, &profile, &all).0, Err(Failure::Wrong("challenged without ever having entered")));
 }
 
 #[test]
 fn refusals_are_told_apart() {
-    let kit = broker();
-    let closed = |bytes: &[u8]| hear(&mut device(), &kit, bytes).0.unwrap_err();
+    let profile = broker();
+    let closed = |bytes: &[u8]| receive(&mut device(), &profile, bytes).0.unwrap_err();
     assert_eq!(closed(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Failure::Status(503));
     assert_eq!(closed(&[SWITCHING, &frame(CLOSE, &[3, 245])].concat()), Failure::Closed(1013));
     assert_eq!(closed(&[SWITCHING, &frame(CLOSE, &[])].concat()), Failure::Closed(1005));
@@ -145,29 +149,29 @@ fn refusals_are_told_apart() {
 
 #[test]
 fn pings_are_answered() {
-    let (mut device, kit) = (device(), broker());
-    hear(&mut device, &kit, SWITCHING).0.unwrap();
-    let (_, sent) = hear(&mut device, &kit, &frame(PING, b"now"));
+    let (mut device, profile) = (device(), broker());
+    receive(&mut device, &profile, SWITCHING).0.unwrap();
+    let (_, sent) = receive(&mut device, &profile, &frame(PING, b"now"));
     assert_eq!(sent, [[&[0x80 | PONG][..], b"now"].concat()]);
 }
 
 #[test]
 fn the_floor_gets_as_many_messages_of_the_same_lengths() {
     let lengths = |peer| {
-        let kit = Kit::new(peer, None);
+        let profile = DeviceProfile::new(peer, None);
         let mut device = device();
         if peer == Peer::Broker {
-            entered(&mut device, &kit);
+            entered(&mut device, &profile);
             device.connected();
         }
-        let (_, first) = hear(&mut device, &kit, SWITCHING);
+        let (_, first) = receive(&mut device, &profile, SWITCHING);
         let answer = match peer {
             Peer::Broker => message(&FromServer::Challenge("1".into())),
             Peer::Floor => frame(BINARY, &first[0][1..]),
         };
-        let (_, second) = hear(&mut device, &kit, &answer);
+        let (_, second) = receive(&mut device, &profile, &answer);
         if peer == Peer::Floor {
-            assert_eq!(hear(&mut device, &kit, &frame(BINARY, &second[0][1..])).0, Ok(Heard::Registered));
+            assert_eq!(receive(&mut device, &profile, &frame(BINARY, &second[0][1..])).0, Ok(ReadOutcome::Registered));
         }
         [first[0].len(), second[0].len()]
     };

@@ -1,37 +1,37 @@
-//! Axes of plots: where a value stands, and which round numbers are written beside it.
+//! Axes of plots: positions of values, and round numbers as ticks.
 
-/// About so many steps are wanted on an axis.
+/// Desired number of steps.
 const STEPS: f64 = 5.0;
 
-/// How far apart the highest and the lowest value must be until equal factors are drawn as equal lengths.
+/// Ratio of highest to lowest value from which the scale is logarithmic.
 const WIDE: f64 = 100.0;
 
-/// More nines than this are drawn like this many.
+/// Percentiles with more nines than this are drawn at this position.
 const MOST_NINES: f64 = 8.0;
 
-/// Percentiles that are written beside an axis, as far as it reaches.
+/// Ticks of an axis of percentiles.
 const PERCENTILES: [f64; 7] = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999];
 
-/// What is equal when two lengths are.
+/// The scale of an axis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scale {
     Differences,
     Factors,
-    /// Each further nine of a percentile: 90, 99, 99.9.
+    /// Equal length for each further nine of a percentile: 90, 99, 99.9.
     Nines,
 }
 
-/// One axis; positions run from 0 at its beginning to 1 at its end.
+/// An axis; positions run from 0 at its start to 1 at its end.
 pub struct Axis {
     from: f64,
     to: f64,
     scale: Scale,
-    /// Where a line is drawn and a number written, rising.
+    /// Ticks, ascending.
     pub ticks: Vec<f64>,
 }
 
 impl Axis {
-    /// From 0 to the highest value, as it is: for time.
+    /// From 0 to exactly the highest value: for time.
     pub fn up_to(highest: f64) -> Self {
         let to = if highest > 0.0 { highest } else { 1.0 };
         Self { from: 0.0, to, scale: Scale::Differences, ticks: multiples(step(to), to) }
@@ -45,14 +45,15 @@ impl Axis {
         Self { from: 0.0, to, scale: Scale::Differences, ticks: multiples(step, to) }
     }
 
-    /// From 0, or by factors when the values demand it. An axis of factors has no 0: it is drawn at the foot.
+    /// From 0, or logarithmic if the values need it. A logarithmic axis draws 0 at its start.
     pub fn fitting(values: impl Iterator<Item = f64> + Clone) -> Self {
         let highest = values.clone().fold(0.0, f64::max);
         let lowest = values.filter(|value| *value > 0.0).fold(highest, f64::min);
         if lowest <= 0.0 || highest / lowest <= WIDE { Self::beyond(highest) } else { Self::factors(lowest, highest) }
     }
 
-    /// Of percentiles, 0 to 100, as far as the highest of them needs; the 100th stands a little behind the one before.
+    /// An axis of percentiles, 0 to 100, as far as the highest needs; the 100th is drawn slightly after the one
+    /// before.
     pub fn percentiles(values: impl Iterator<Item = f64> + Clone) -> Self {
         let below = values.clone().filter(|value| *value < 100.0).map(nines).fold(0.0, f64::max);
         let mut ticks: Vec<f64> = PERCENTILES.into_iter().filter(|tick| nines(*tick) <= below).collect();
@@ -64,17 +65,17 @@ impl Axis {
         Self { from: 0.0, to, scale: Scale::Nines, ticks }
     }
 
-    /// Whether equal factors are equal lengths.
+    /// Whether it is logarithmic.
     pub fn is_logarithmic(&self) -> bool {
         self.scale == Scale::Factors
     }
 
-    /// Where the value stands, 0 to 1.
+    /// Position of a value, 0 to 1.
     pub fn at(&self, value: f64) -> f64 {
         let at = match self.scale {
             Scale::Differences => (value - self.from) / (self.to - self.from),
             Scale::Factors => (value.max(self.from) / self.from).log10() / (self.to / self.from).log10(),
-            // The 100th has no place on a scale of nines: it stands at the end.
+            // The 100th percentile has infinitely many nines: draw it at the end.
             Scale::Nines if value >= 100.0 => 1.0,
             Scale::Nines => nines(value) / self.to,
         };
@@ -94,7 +95,7 @@ impl Axis {
     }
 }
 
-/// How many nines a percentile below 100 has: 1 for 90, 2 for 99.
+/// Number of nines of a percentile below 100: 1 for 90, 2 for 99.
 fn nines(percentile: f64) -> f64 {
     (-(1.0 - percentile / 100.0).log10()).clamp(0.0, MOST_NINES)
 }
@@ -106,7 +107,7 @@ fn step(highest: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|lead| lead * power).into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough)
 }
 
-// The logarithm of a figure between 1e-6 and 1e15 is a small number.
+// The logarithm of a value between 1e-6 and 1e15 is small.
 #[allow(clippy::cast_possible_truncation)]
 fn floor_log10(value: f64) -> i32 {
     value.log10().floor() as i32
@@ -122,7 +123,7 @@ mod tests {
 
     fn is_round(tick: f64) -> bool {
         let lead = tick / 10_f64.powi(floor_log10(tick * 1.000_001));
-        // Multiples of a round step have at most two digits that count.
+        // Multiples of a round step have at most two significant digits.
         (lead * 10.0 - (lead * 10.0).round()).abs() < 1e-6
     }
 

@@ -1,7 +1,7 @@
-//! How a storm went, as one page of HTML that needs nothing else: no network, no other file.
+//! The report of a storm as one self-contained HTML page: no network, no other file.
 //!
-//! It shows the figures of a report as they are; it measures nothing and judges only by the budgets in `tiles`.
-//! Every member of a report may be missing; then its part of the page is left out.
+//! It shows the figures of a report unchanged, measures nothing, and judges only by the budgets in `tiles`. Any
+//! member of a report may be missing; then its part of the page is left out.
 
 mod axis;
 mod plot;
@@ -21,14 +21,14 @@ use read::{joined, number, plain, seconds, text};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Report of a storm, in JSON
+    /// JSON report of a storm
     report: PathBuf,
     /// Where to write the page
     #[arg(long)]
     html: PathBuf,
 }
 
-/// Writes the page of a report that an earlier run has left.
+/// Writes the page of an existing report.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Arguments { report, html } = arguments;
     let read = fs::read(report).with_context(|| format!("cannot read {}", report.display()))?;
@@ -72,7 +72,7 @@ pub fn page(report: &Value) -> String {
 
 const SCRIPT: &str = include_str!("hover.js");
 
-/// The script of the page is the only one that a browser runs in it.
+/// Hash of the page's script for its content security policy: no other script may run.
 fn script_hash() -> String {
     use base64::Engine as _;
     use sha2::Digest as _;
@@ -92,7 +92,7 @@ fn data(report: &Value) -> Option<String> {
     Some(joined(tables)).filter(|tables| !tables.is_empty())
 }
 
-/// How it went in one sentence, with the class and the sign that go with it.
+/// The result in one sentence, with its class and sign.
 fn verdict(report: &Value) -> (&'static str, &'static str, String) {
     let figure = |member| number(report, member);
     let (devices, registered, lost) = (figure("devices"), figure("registered"), figure("lost"));

@@ -1,26 +1,25 @@
 //! One plot as a figure with inline SVG: lines, areas and steps over one horizontal axis.
 //!
-//! Colours stand in the style sheet, by class, so that one drawing serves light, dark and paper. The values under
-//! the pointer are read out by `hover.js` from the attribute `data-hover`; without the script the line over the plot
-//! sums it up.
+//! Colours are in the style sheet, by class, so that one drawing serves light, dark and print. `hover.js` shows the
+//! values under the pointer from the attribute `data-hover`; without the script the summary above the plot remains.
 
 use serde_json::{Value, json};
 
 use super::axis::Axis;
 use super::read::{escape, joined};
 
-// The plane of the drawing and its margins, in units of the view box.
+// The drawing area and its margins, in units of the view box.
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 244.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
-/// Room for the names of the series beside the ends of their lines.
+/// Margin for the names of the series at the ends of their lines.
 const NAMES: f64 = 86.0;
-/// Room for the name of the mark.
+/// Margin for the name of the mark.
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
 
-/// Names beside lines stand at least this far apart.
+/// Shortest distance between names.
 const NAME_HEIGHT: f64 = 16.0;
 
 /// How a series is drawn.
@@ -28,60 +27,60 @@ const NAME_HEIGHT: f64 = 16.0;
 pub enum Shape {
     /// A line from value to value.
     Line,
-    /// The same, filled down to the foot.
+    /// The same, filled down to the axis.
     Area,
-    /// Each value holds since the position before it: for what was counted over an interval.
+    /// Steps: each value holds since the previous position, for counts over an interval.
     Steps,
 }
 
-/// One value over the horizontal axis.
+/// One series of values.
 pub struct Series {
-    /// Written beside the end of the line when there are several.
+    /// Shown at the end of the line if there are several.
     pub name: &'static str,
-    /// The class that gives it its colour.
+    /// CSS class that sets its colour.
     pub class: &'static str,
-    /// How it is drawn.
+    /// Its shape.
     pub shape: Shape,
-    /// A value for each position of the plot; where there is none the line is interrupted.
+    /// One value per position; the line is interrupted where there is none.
     pub values: Vec<Option<f64>>,
 }
 
-/// A line across the plot that values are held against.
+/// A reference line across the plot.
 pub struct Mark {
-    /// Its height.
+    /// Its value.
     pub value: f64,
-    /// What it is, as HTML.
+    /// Its name, as HTML.
     pub name: String,
 }
 
 /// A plot with at least one value.
 pub struct Plot {
-    /// Distinguishes it from the others of the page.
+    /// Identifier, unique on the page.
     pub id: &'static str,
-    /// What it shows.
+    /// Title.
     pub title: &'static str,
-    /// One sentence that says the same as the drawing, as HTML.
+    /// The content in one sentence, as HTML.
     pub summary: String,
-    /// What the horizontal axis counts.
+    /// Unit of the horizontal axis.
     pub along: &'static str,
-    /// Positions, rising.
+    /// Positions, ascending.
     pub positions: Vec<f64>,
     /// The horizontal axis.
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// How a position is written.
+    /// Formats a position.
     pub write_x: fn(f64) -> String,
-    /// How a value is written.
+    /// Formats a value.
     pub write_y: fn(f64) -> String,
-    /// What is drawn, the last on top.
+    /// The series, the last on top.
     pub series: Vec<Series>,
-    /// What values are held against.
+    /// Reference line.
     pub mark: Option<Mark>,
 }
 
 impl Plot {
-    /// The figure.
+    /// The plot as an HTML figure.
     pub fn figure(&self) -> String {
         let Self { id, title, summary, .. } = self;
         let factors = if self.y.is_logarithmic() { " <small>log scale</small>" } else { "" };
@@ -126,7 +125,7 @@ impl Plot {
         joined(rows.chain(columns)) + &format!("<path class=\"foot\" d=\"M{LEFT} {foot}H{right}\"/>") + &along
     }
 
-    /// The unbroken stretches of a series, as points of the plane.
+    /// The uninterrupted parts of a series, as points of the drawing area.
     fn stretches(&self, series: &Series) -> Vec<Vec<(f64, f64)>> {
         let mut all = vec![Vec::new()];
         for (index, (position, value)) in self.positions.iter().zip(&series.values).enumerate() {
@@ -150,8 +149,8 @@ impl Plot {
         let (class, foot) = (series.class, HEIGHT - BOTTOM);
         joined(self.stretches(series).into_iter().map(|points| {
             let line = joined(points.iter().enumerate().map(|(index, (x, y))| {
-                let way = if index == 0 { 'M' } else { 'L' };
-                format!("{way}{x:.1} {y:.1}")
+                let command = if index == 0 { 'M' } else { 'L' };
+                format!("{command}{x:.1} {y:.1}")
             }));
             let (Some((first, y)), Some((last, _))) = (points.first(), points.last()) else { return String::new() };
             if points.len() == 1 {
@@ -169,7 +168,7 @@ impl Plot {
     fn marked(&self) -> String {
         let Some(Mark { value, name }) = &self.mark else { return String::new() };
         let (y, right) = (self.top_of(*value), self.right());
-        // Its name stands over the plane: inside, lines would run through it.
+        // Its name is above the drawing area, where no line crosses it.
         format!(
             "<path class=\"mark\" d=\"M{LEFT} {y:.1}H{right}M{LEFT} 9h26\"/>\
              <text class=\"marked\" x=\"{}\" y=\"13.5\">{name}</text>\n",
@@ -177,7 +176,7 @@ impl Plot {
         )
     }
 
-    /// Names beside the ends of several lines, pushed apart where they would overlap.
+    /// Names at the ends of several lines, moved apart where they would overlap.
     fn names(&self) -> String {
         if self.series.len() < 2 {
             return String::new();
@@ -203,7 +202,7 @@ impl Plot {
         }))
     }
 
-    /// For each position where it stands, what is read out, and the dots: height and class.
+    /// For each position: its coordinate, the text to show, and the dots with height and class.
     fn hover(&self) -> Value {
         let stops = self.positions.iter().enumerate().filter_map(|(index, position)| {
             let values: Vec<(&Series, f64)> = self

@@ -1,6 +1,6 @@
-//! Which plots a report has, and what of the samples each of them shows.
+//! Selects the plots of a report and their data from its samples.
 //!
-//! A plot whose members are missing is left out.
+//! A plot without data is left out.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::plot::{Mark, Plot, Series, Shape};
 use super::read::{mebibytes, millis, number, percent, plain, rows, seconds};
 use super::tiles::{P99_MS, REGISTRATIONS_PER_S};
 
-/// All plots that the report has figures for.
+/// All plots that the report has data for.
 pub fn all(report: &Value) -> Vec<String> {
     let samples = Samples::of(report);
     let plots = [
@@ -24,7 +24,7 @@ pub fn all(report: &Value) -> Vec<String> {
     plots.into_iter().flatten().map(|plot| plot.figure()).collect()
 }
 
-/// The samples whose time goes on.
+/// The samples with increasing time.
 struct Samples<'a> {
     times: Vec<f64>,
     rows: Vec<&'a Value>,
@@ -47,7 +47,8 @@ impl<'a> Samples<'a> {
         self.rows.iter().map(|row| number(row, member)).collect()
     }
 
-    /// How fast a total rises, over the interval before each sample; where it falls it was begun anew.
+    /// Rate of increase of a total over the interval before each sample; none where it decreases, because it was
+    /// reset.
     fn rises(&self, member: &str, from_zero: bool) -> Vec<Option<f64>> {
         let mut before = from_zero.then_some((0.0, 0.0));
         let totals = self.times.iter().copied().zip(self.values(member));
@@ -80,7 +81,7 @@ impl<'a> Samples<'a> {
     fn rate(&self) -> Option<Plot> {
         let values = self.rises("registered", true);
         let highest = highest(&values)?;
-        // A budget far over all that happened would press the values down to the foot.
+        // A budget far above all values would compress the plot.
         let mark = (highest * 2.0 >= REGISTRATIONS_PER_S)
             .then(|| Mark { value: REGISTRATIONS_PER_S, name: format!("budget ≥ {}", plain(REGISTRATIONS_PER_S)) });
         let y = Axis::beyond(highest.max(mark.as_ref().map_or(0.0, |mark| mark.value)));
@@ -94,7 +95,7 @@ impl<'a> Samples<'a> {
         let mut series = Vec::new();
         for (member, name, class) in names {
             let values = self.values(member);
-            // That nothing failed is said, not drawn.
+            // If nothing failed, the summary says so and no line is drawn.
             if highest(&values).is_some_and(|highest| highest > 0.0 || member == "registered") {
                 let shape = if member == "registered" { Shape::Area } else { Shape::Line };
                 series.push(Series { name, class, shape, values });
@@ -155,7 +156,7 @@ impl<'a> Samples<'a> {
     }
 
     fn redis(&self) -> Option<Plot> {
-        // What Redis had counted before the storm is not of the storm.
+        // Commands counted before the storm do not belong to it.
         let values = self.rises("redis_commands", false);
         let highest = highest(&values)?;
         let series = vec![Series { name: "commands/s", class: "store", shape: Shape::Steps, values }];
@@ -164,7 +165,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Latency by percentile; each further nine takes as much room as the one before.
+/// Latency by percentile; each further nine takes the same length.
 fn distribution(report: &Value) -> Option<Plot> {
     let mut points: Vec<(f64, f64)> = rows(report, "percentiles")
         .iter()
@@ -173,18 +174,18 @@ fn distribution(report: &Value) -> Option<Plot> {
     points.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (last, slowest) = *points.last()?;
     let mark = latency_mark(slowest);
-    let told: Vec<String> = points
+    let parts: Vec<String> = points
         .iter()
         .filter(|(percentile, _)| [50.0, 99.0, 99.9].iter().any(|wanted| (percentile - wanted).abs() < 1e-9))
         .map(|(percentile, ms)| format!("{} within {}", write_percentile(*percentile), millis(*ms)))
         .collect();
-    let told = if told.is_empty() { format!("The slowest took {}", millis(slowest)) } else { told.join(", ") };
-    // The lucky few below the median do not make the scale: they would press the others together.
+    let parts = if parts.is_empty() { format!("The slowest took {}", millis(slowest)) } else { parts.join(", ") };
+    // The scale starts at the median; the fastest values would compress the others.
     let upper = points.iter().filter(|point| point.0 >= last.min(50.0)).map(|point| point.1);
     Some(Plot {
         id: "distribution",
         title: "Time to register, by percentile",
-        summary: told + ".",
+        summary: parts + ".",
         along: "of the registrations",
         x: Axis::percentiles(points.iter().map(|point| point.0)),
         y: Axis::fitting(upper.chain(mark.as_ref().map(|mark| mark.value))),
@@ -205,7 +206,7 @@ fn write_percentile(percentile: f64) -> String {
     if percentile >= 100.0 { "all".to_owned() } else { format!("{percentile}\u{a0}%") }
 }
 
-/// The budget of the 99th percentile, when the latencies come near it.
+/// The budget of the 99th percentile, if the latencies are close to it.
 fn latency_mark(highest: f64) -> Option<Mark> {
     (highest * 2.0 >= P99_MS).then(|| Mark { value: P99_MS, name: format!("p99 budget {}", millis(P99_MS)) })
 }

@@ -1,36 +1,36 @@
 //! Reads the members of a report and writes them as text: absent, escaped, rounded, with a unit.
 //!
-//! A member that is missing, of another kind, negative or beyond [`HIGHEST`] is absent. So no figure on the page is
-//! ever `NaN` or infinite, and nothing that was read gets into the page unescaped.
+//! A member that is missing, of another type, negative or beyond [`HIGHEST`] counts as absent. So no figure on the
+//! page is `NaN` or infinite, and no text is unescaped.
 
 use serde_json::Value;
 
-/// A figure beyond this is taken for damage: nothing that a storm counts comes near, and sums of it stay exact enough.
+/// A larger figure is taken as corrupt: nothing in a storm comes near, and sums stay exact enough.
 const HIGHEST: f64 = 1e15;
 
-/// A figure below this is drawn as nothing.
+/// A smaller figure is drawn as zero.
 const LOWEST: f64 = 1e-6;
 
-/// Between the thousands of a number; a line does not break there.
+/// Thousands separator; does not break lines.
 const THOUSANDS: char = '\u{202f}';
 
-/// The figure at a path of members such as `ratio/cpu`.
+/// The number at a path of members such as `ratio/cpu`.
 pub fn number(of: &Value, path: &str) -> Option<f64> {
     let value = path.split('/').fold(of, |value, member| &value[member]).as_f64()?;
     (0.0..=HIGHEST).contains(&value).then_some(if value < LOWEST { 0.0 } else { value })
 }
 
-/// The text of a member, ready for HTML. An empty one is absent.
+/// The text of a member, escaped for HTML. An empty one is absent.
 pub fn text(of: &Value, member: &str) -> Option<String> {
     of[member].as_str().filter(|text| !text.trim().is_empty()).map(escape)
 }
 
-/// The rows of a member that is a list; none when it is absent.
+/// The rows of a list member; empty if absent.
 pub fn rows<'a>(of: &'a Value, member: &str) -> &'a [Value] {
     of[member].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The text as HTML, for elements and for quoted attributes.
+/// Escapes text for HTML elements and quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -41,7 +41,7 @@ pub fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(letter),
-            // Also what turns the direction of the text around it, so that a name cannot dress up its neighbours.
+            // Also characters that change text direction, so that a name cannot disguise the text around it.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
             letter if letter.is_control() => out.push('\u{fffd}'),
             letter => out.push(letter),
@@ -50,7 +50,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// A number for people: about three digits that count, thousands apart.
+/// A number with about three significant digits and thousands separators.
 pub fn plain(value: f64) -> String {
     let decimals = match value {
         value if value >= 99.95 => 0,
@@ -60,10 +60,10 @@ pub fn plain(value: f64) -> String {
         _ => 6,
     };
     let text = format!("{value:.decimals$}");
-    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let (integer, rest) = text.split_once('.').unwrap_or((&text, ""));
     let mut out = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+    for (index, digit) in integer.chars().enumerate() {
+        if index > 0 && (integer.len() - index).is_multiple_of(3) {
             out.push(THOUSANDS);
         }
         out.push(digit);
@@ -106,12 +106,12 @@ pub fn micros(value: f64) -> String {
     format!("{}\u{a0}µs", plain(value))
 }
 
-/// How many times another figure.
+/// A factor.
 pub fn times(value: f64) -> String {
     format!("{}\u{a0}×", plain(value))
 }
 
-/// All parts, one after the other.
+/// Concatenates all parts.
 pub fn joined(parts: impl IntoIterator<Item = String>) -> String {
     parts.into_iter().collect()
 }

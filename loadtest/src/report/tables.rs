@@ -1,6 +1,6 @@
-//! The tables: the server beside the floor, the checks, the groups, and every sample for who cannot see the plots.
+//! The tables: server against floor, the checks, the groups, and all samples for readers who cannot see the plots.
 //!
-//! A column without any figure is left out, and a table without any row.
+//! Columns without figures and tables without rows are left out.
 
 use serde_json::Value;
 
@@ -50,14 +50,14 @@ fn percentile(value: f64) -> String {
     value.to_string()
 }
 
-/// The server beside the floor, figure by figure.
+/// The server against the floor.
 pub fn floor(report: &Value) -> Option<String> {
     let floor = &report["floor"];
     let lines: Vec<String> = COMPARED
         .iter()
         .filter_map(|(name, member, write)| {
             let (here, there) = (number(report, member), number(floor, member)?);
-            // The engine may have taken the ratio of more exact figures.
+            // The report may have computed the ratio from more exact figures.
             let given = match *member {
                 "server_cpu_us_per_registration" => number(report, "ratio/cpu"),
                 "rss_per_device_kib" => number(report, "ratio/rss"),
@@ -76,17 +76,17 @@ pub fn floor(report: &Value) -> Option<String> {
     (!lines.is_empty()).then(|| format!("{note}{}", table("floor", head, &joined(lines))))
 }
 
-/// What was checked, and what came of it.
+/// The checks and their results.
 pub fn checks(report: &Value) -> Option<String> {
     let checks = rows(report, "checks");
     let lines = checks.iter().map(|check| {
-        let (class, shape, word) = match check["ok"].as_bool() {
+        let (class, shape, label) = match check["ok"].as_bool() {
             Some(true) => ("ok", "held", "passed"),
             Some(false) => ("wrong", "missed", "failed"),
             None => ("", "unknown", "not known"),
         };
         format!(
-            "<tr class=\"{class}\"><td class=\"verdict\">{} {word}</td>\
+            "<tr class=\"{class}\"><td class=\"verdict\">{} {label}</td>\
              <th scope=\"row\">{}</th><td class=\"words\">{}</td></tr>\n",
             sign(shape),
             or_dash(text(check, "name")),
@@ -98,13 +98,13 @@ pub fn checks(report: &Value) -> Option<String> {
     (!checks.is_empty()).then(|| table("stack", head, &joined(lines)))
 }
 
-/// How many checks have failed, and how many there are.
+/// Number of failed checks, and of all.
 pub fn failed_checks(report: &Value) -> (usize, usize) {
     let checks = rows(report, "checks");
     (checks.iter().filter(|check| check["ok"].as_bool() == Some(false)).count(), checks.len())
 }
 
-/// The groups that took part.
+/// The groups.
 pub fn groups(report: &Value) -> Option<String> {
     listed(rows(report, "groups"), Some("Group"), &OF_GROUP)
 }
@@ -142,7 +142,7 @@ fn listed(rows: &[Value], named: Option<&str>, columns: &[Column]) -> Option<Str
     Some(table("list", &format!("<tr>{name}{head}</tr>"), &body))
 }
 
-/// A table that scrolls by itself where it is wider than the page; by keyboard too.
+/// A table that scrolls on its own if it is wider than the page, by keyboard too.
 fn table(class: &str, head: &str, body: &str) -> String {
     format!(
         "<div class=\"wide\" tabindex=\"0\"><table class=\"{class}\"><thead>{head}</thead>\n\

@@ -1,4 +1,4 @@
-//! Pages of whole, broken and hostile reports.
+//! Pages of complete, damaged and malicious reports.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ fn storm() -> Value {
     serde_json::from_str(include_str!("../../tests/fixtures/storm.json")).unwrap()
 }
 
-/// The page without its script and style, which hold what is looked for.
+/// The page without script and style, which contain the searched texts.
 fn body(report: &Value) -> String {
     let page = page(report);
     let body = page.split_once("<body>").unwrap().1;
@@ -117,16 +117,16 @@ fn a_report_of_any_shape_makes_a_page() {
 
 #[test]
 fn each_member_may_be_missing_or_damaged() {
-    let whole = storm();
-    for member in whole.as_object().unwrap().keys() {
+    let complete = storm();
+    for member in complete.as_object().unwrap().keys() {
         for damage in
             [json!(null), json!(-1), json!("NaN"), json!([null, 3, "x", {}]), json!({ "x": [] }), json!(1e308)]
         {
-            let mut report = whole.clone();
+            let mut report = complete.clone();
             report[member] = damage;
             has_no_damaged_number(&body(&report));
         }
-        let mut report = whole.clone();
+        let mut report = complete.clone();
         report.as_object_mut().unwrap().remove(member);
         has_no_damaged_number(&body(&report));
     }
@@ -140,8 +140,8 @@ fn members_of_samples_may_be_missing_or_damaged() {
     let samples: Vec<Value> = (0_u8..64)
         .map(|index| {
             let mut sample = json!({ "at_s": if index == 20 { 3.0 } else { f64::from(index) } });
-            for (place, member) in (0..).zip(members) {
-                sample[member] = values[(usize::from(index) * 5 + place * 3) % values.len()].clone();
+            for (number, member) in (0..).zip(members) {
+                sample[member] = values[(usize::from(index) * 5 + number * 3) % values.len()].clone();
             }
             sample
         })

@@ -1,15 +1,15 @@
-//! The key figures, each held against its budget where there is one.
+//! The key figures, each compared with its budget if there is one.
 //!
-//! Whether a budget is held is told by words and by a shape; the colour only repeats it.
+//! Whether a budget is met is shown by words and a shape; colour only repeats it.
 
 use serde_json::Value;
 
 use super::read::{joined, kibibytes, micros, millis, number, plain, seconds, times};
 
-/// Budget: so many registrations in a second, server, load and Redis sharing two cores.
+/// Budget: registrations per second, with server, load and Redis sharing two cores.
 pub const REGISTRATIONS_PER_S: f64 = 5_000.0;
 
-/// Budget: 99 of 100 devices are registered within so many milliseconds.
+/// Budget: 99 of 100 devices are registered within this many milliseconds.
 pub const P99_MS: f64 = 1_000.0;
 
 enum Bound {
@@ -17,16 +17,16 @@ enum Bound {
     AtLeast(f64),
 }
 
-/// What a figure is held against.
+/// A budget for a figure.
 struct Budget {
     bound: Bound,
-    /// Better than the bound, and wanted.
+    /// Desired value, better than the bound.
     aim: Option<f64>,
 }
 
-/// How a figure stands to its budget.
+/// Result of comparing a figure with its budget.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum BudgetStatus {
     Aim,
     Held,
     Missed,
@@ -37,16 +37,16 @@ impl Budget {
         Self { bound: Bound::AtMost(bound), aim: None }
     }
 
-    fn standing(&self, value: f64) -> Standing {
+    fn status(&self, value: f64) -> BudgetStatus {
         let within = |bound: f64| match self.bound {
             Bound::AtMost(_) => value <= bound,
             Bound::AtLeast(_) => value >= bound,
         };
         let (Bound::AtMost(bound) | Bound::AtLeast(bound)) = self.bound;
         match self.aim {
-            _ if !within(bound) => Standing::Missed,
-            Some(aim) if !within(aim) => Standing::Held,
-            _ => Standing::Aim,
+            _ if !within(bound) => BudgetStatus::Missed,
+            Some(aim) if !within(aim) => BudgetStatus::Held,
+            _ => BudgetStatus::Aim,
         }
     }
 }
@@ -85,14 +85,14 @@ fn of(report: &Value) -> Vec<Tile> {
     .collect()
 }
 
-/// How many budgets are held, and how many there are figures for.
+/// Number of budgets met, and of budgets with figures.
 pub fn held(report: &Value) -> (usize, usize) {
-    let standings: Vec<Standing> =
-        of(report).iter().filter_map(|tile| Some(tile.budget.as_ref()?.standing(tile.value))).collect();
-    (standings.iter().filter(|standing| **standing != Standing::Missed).count(), standings.len())
+    let standings: Vec<BudgetStatus> =
+        of(report).iter().filter_map(|tile| Some(tile.budget.as_ref()?.status(tile.value))).collect();
+    (standings.iter().filter(|status| **status != BudgetStatus::Missed).count(), standings.len())
 }
 
-/// The tiles; empty when there is no figure.
+/// The tiles; empty if there is no figure.
 pub fn section(report: &Value) -> String {
     let (budgeted, others): (Vec<Tile>, Vec<Tile>) = of(report).into_iter().partition(|tile| tile.budget.is_some());
     let list = |class, tiles: Vec<Tile>| match tiles.as_slice() {
@@ -109,11 +109,11 @@ impl Tile {
         let Some(budget) = budget else {
             return format!("<div><dt>{name}</dt><dd><b>{value_text}</b></dd></div>\n");
         };
-        let (class, shape, word) = match (budget.standing(*value), budget.aim) {
-            (Standing::Aim, None) => ("ok", "held", "held"),
-            (Standing::Aim, Some(_)) => ("ok", "held", "held, and the aim"),
-            (Standing::Held, _) => ("near", "near", "held, not the aim"),
-            (Standing::Missed, _) => ("wrong", "missed", "missed"),
+        let (class, shape, verdict) = match (budget.status(*value), budget.aim) {
+            (BudgetStatus::Aim, None) => ("ok", "held", "held"),
+            (BudgetStatus::Aim, Some(_)) => ("ok", "held", "held, and the aim"),
+            (BudgetStatus::Held, _) => ("near", "near", "held, not the aim"),
+            (BudgetStatus::Missed, _) => ("wrong", "missed", "missed"),
         };
         let (sign_of_bound, bound) = match budget.bound {
             Bound::AtMost(bound) => ("≤", bound),
@@ -122,7 +122,7 @@ impl Tile {
         let aim = budget.aim.map_or_else(String::new, |aim| format!(", aim {}", write(aim)));
         format!(
             "<div class=\"{class}\"><dt>{name}</dt><dd><b>{value_text}</b>{}<p>\
-             <span class=\"verdict\">{} {word}</span> \
+             <span class=\"verdict\">{} {verdict}</span> \
              <small>budget {sign_of_bound} {}{aim}</small></p></dd></div>\n",
             bar(*value, bound, budget.aim),
             sign(shape),
@@ -131,28 +131,28 @@ impl Tile {
     }
 }
 
-/// The figure as a length, with its budget and aim as strokes across.
+/// The figure as a bar, with budget and aim as marks.
 fn bar(value: f64, bound: f64, aim: Option<f64>) -> String {
     let highest = value.max(bound);
-    let whole = if highest > 0.0 { highest * 1.12 } else { 1.0 };
+    let scale = if highest > 0.0 { highest * 1.12 } else { 1.0 };
     let stroke = |at: f64, class| {
-        format!("<rect class=\"{class}\" x=\"{:.1}%\" width=\"2\" height=\"12\"/>", at / whole * 100.0)
+        format!("<rect class=\"{class}\" x=\"{:.1}%\" width=\"2\" height=\"12\"/>", at / scale * 100.0)
     };
     format!(
         "<svg class=\"bar\" aria-hidden=\"true\"><rect class=\"all\" y=\"3\" width=\"100%\" height=\"6\" rx=\"3\"/>\
          <rect class=\"value\" y=\"3\" width=\"{:.1}%\" height=\"6\" rx=\"3\"/>{}{}</svg>",
-        value / whole * 100.0,
+        value / scale * 100.0,
         aim.map_or_else(String::new, |aim| stroke(aim, "aim")),
         stroke(bound, "bound"),
     )
 }
 
-/// A small drawing that is told apart by its outline: `held`, `near`, `missed` or `unknown`.
+/// A small sign, distinguished by its outline: `held`, `near`, `missed` or `unknown`.
 pub fn sign(shape: &str) -> String {
     format!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\"><use href=\"#{shape}\"/></svg>")
 }
 
-/// The drawings that [`sign`] refers to, once per page.
+/// The drawings used by [`sign`], once per page.
 pub const SIGNS: &str = "<svg class=\"signs\" width=\"0\" height=\"0\" aria-hidden=\"true\">\
 <symbol id=\"held\" viewBox=\"0 0 16 16\"><circle cx=\"8\" cy=\"8\" r=\"8\"/>\
 <path d=\"M4.3 8.3l2.6 2.6 4.9-5.4\"/></symbol>\

@@ -1,4 +1,4 @@
-//! A redis-server of the harness's own, and the count of commands of whichever Redis is used.
+//! A redis-server of the load test, and counting the commands of any Redis.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-/// Another process may take a port between our finding it free and the server's binding it; then another one is taken.
+/// Attempts to find a port: another process may take it before the server binds.
 const PORTS: usize = 5;
 
-/// A running server that keeps nothing on disk; ended when it is dropped.
+/// A running server without persistence; killed when dropped.
 pub struct Redis {
     child: Child,
-    /// Its address, as the brokers' store.
+    /// Its address as the `store` setting of brokers.
     pub url: String,
 }
 
 impl Redis {
-    /// Starts one on a free port of the loopback.
+    /// Starts a server on a free loopback port.
     pub fn start(folder: &Path) -> anyhow::Result<Self> {
         for _ in 0..PORTS {
             let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -31,14 +31,14 @@ impl Redis {
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
-                .context("cannot start redis-server; install it, or name a store with --store")?;
+                .context("cannot start redis-server; install it, or give a store with --store")?;
             let output = child.stdout.take();
-            // Held from here on, so that it ends on every path.
+            // From here on dropping it kills the process.
             let server = Self { child, url: format!("redis://127.0.0.1:{port}") };
             let mut lines = BufReader::new(output.context("no standard output")?).lines().map_while(Result::ok);
             let is_ready = |line: String| line.contains("Ready to accept connections") || line.contains("is now ready");
             if lines.any(is_ready) {
-                // It must always find somebody who reads what it says.
+                // Its output has to be drained, or it would block.
                 std::thread::spawn(move || lines.for_each(drop));
                 return Ok(server);
             }
@@ -54,13 +54,13 @@ impl Drop for Redis {
     }
 }
 
-/// Reads the count of commands.
+/// Reads the number of processed commands.
 pub struct Commands {
     stream: BufReader<TcpStream>,
 }
 
 impl Commands {
-    /// For a store of the form `redis://[[user]:password@]host[:port]…`; `None` for another, whose commands are not counted.
+    /// For a store of the form `redis://[[user]:password@]host[:port]…`; `None` for others.
     pub fn of(store: &str) -> anyhow::Result<Option<Self>> {
         let Some(rest) = store.strip_prefix("redis://") else { return Ok(None) };
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -79,7 +79,7 @@ impl Commands {
         Ok(Some(commands))
     }
 
-    /// Calls since the server was started, those of this reader left out.
+    /// Commands since the server was started, without those of this reader.
     pub fn count(&mut self) -> anyhow::Result<u64> {
         let head = self.ask(&["INFO", "commandstats"])?;
         let length = head.strip_prefix('$').and_then(|length| length.parse::<usize>().ok());
@@ -89,10 +89,10 @@ impl Commands {
     }
 
     /// The first line of the answer.
-    fn ask(&mut self, words: &[&str]) -> anyhow::Result<String> {
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            write!(request, "${}\r\n{word}\r\n", word.len())?;
+    fn ask(&mut self, parts: &[&str]) -> anyhow::Result<String> {
+        let mut request = format!("*{}\r\n", parts.len());
+        for part in parts {
+            write!(request, "${}\r\n{part}\r\n", part.len())?;
         }
         self.stream.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();

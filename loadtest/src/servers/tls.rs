@@ -1,4 +1,4 @@
-//! The certificate of own brokers, made at start, and what devices are to trust.
+//! Certificate of our own brokers, created at start, and the TLS settings of devices.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use rustls::pki_types::pem::PemObject as _;
 use crate::settings::Settings;
 use crate::worker_commands::TlsOrder;
 
-/// The name in certificates that are made here.
+/// Name in the created certificate.
 const NAME: &str = "localhost";
 
-/// Certificate and key of own brokers.
+/// Certificate and key of our own brokers.
 pub fn files(folder: &Path) -> [PathBuf; 2] {
     ["certificate.pem", "key.pem"].map(|name| folder.join(name))
 }
 
-/// How devices speak TLS; `None`: they do not. Own brokers get a new certificate in this folder.
+/// TLS settings of devices; `None`: no TLS. Creates a certificate for our own brokers in this folder.
 pub fn order(settings: &Settings, folder: &Path) -> anyhow::Result<Option<TlsOrder>> {
     if !settings.tls && !settings.tls_resume {
         return Ok(None);

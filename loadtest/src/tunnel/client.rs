@@ -1,4 +1,4 @@
-//! A device that blocks: one socket and just enough WebSocket, for whoever looks at one connection only.
+//! A blocking device: one socket and a minimal WebSocket, for tests with a single connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,8 +12,8 @@ use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::protocol::sysclient::auth::device_digest;
 use provbroker::core::protocol::sysclient::frame::{FromDevice, FromServer, decode_from_server};
 
-/// Longest wait for any answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Limit for each answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Text frame.
 pub const TEXT: u8 = 1;
@@ -25,13 +25,13 @@ const PONG: u8 = 10;
 /// A simulated device that can register.
 pub struct Device {
     identify: Identify,
-    /// The device password, once it has entered.
+    /// The device password, after the entry.
     password: Option<Secret>,
     stream: Option<TcpStream>,
 }
 
 impl Device {
-    /// A device that has never been connected.
+    /// A device that has never connected.
     pub fn new() -> anyhow::Result<Self> {
         let id = HardwareId::parse("tunnel")?;
         let identify = Identify { id, facts: facts(), code: OfferedCode::None, digest: None };
@@ -51,13 +51,13 @@ impl Device {
     fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
         let stream = TcpStream::connect(server).context("connect")?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(stream)
     }
 
-    /// Enters if it is new, else answers the challenge. The administrative password comes last, and always: it entered
-    /// by automatic provisioning.
+    /// Enters if new, else answers the challenge. The administrative password always comes last, because the device
+    /// entered by automatic provisioning.
     fn prove(&mut self, stream: &mut TcpStream) -> anyhow::Result<()> {
         send(stream, BINARY, &self.message())?;
         loop {
@@ -85,13 +85,13 @@ impl Device {
         self.identify.id.as_str()
     }
 
-    /// Its open connection, for whoever goes on with it.
+    /// Its open connection.
     pub fn into_stream(self) -> Option<TcpStream> {
         self.stream
     }
 }
 
-/// Makes a connection a WebSocket.
+/// Upgrades a connection to a WebSocket.
 pub fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow::Result<()> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -100,7 +100,7 @@ pub fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut some = [0; 1024];
-    // The server says nothing before it is asked, so nothing follows the head.
+    // The server sends nothing on its own, so no bytes follow the head.
     while !answer.ends_with(b"\r\n\r\n") {
         let read = stream.read(&mut some).context("answer to the upgrade")?;
         if read == 0 || answer.len() > 4096 {
@@ -114,7 +114,7 @@ pub fn upgrade(stream: &mut TcpStream, server: SocketAddr, path: &str) -> anyhow
     Ok(())
 }
 
-/// Sends one frame with a mask of zeros, which leaves the payload as it is.
+/// Sends one frame with a zero mask, which leaves the payload unchanged.
 pub fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Result<()> {
     let mut frame = vec![0x80 | opcode];
     if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
@@ -128,7 +128,7 @@ pub fn send(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> anyhow::Resul
     Ok(stream.write_all(&frame)?)
 }
 
-/// Waits for a message and answers pings on the way.
+/// Waits for a message; answers pings meanwhile.
 pub fn receive(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     loop {
         let mut head = [0; 2];

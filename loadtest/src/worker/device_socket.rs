@@ -1,4 +1,4 @@
-//! One connection of a simulated device: a socket that never blocks, and what it has not taken yet.
+//! A non-blocking connection of a simulated device, with a buffer of unsent bytes.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,16 +9,16 @@ use mio::{Interest, Registry, Token};
 use rustls::{ClientConnection, HandshakeKind};
 use socket2::{Domain, Socket, Type};
 
-/// A connection that is open or being made.
+/// A connection that is open or connecting.
 pub struct DeviceSocket {
     stream: TcpStream,
-    /// Not used over TLS, which keeps what is unsent itself.
+    /// Unused over TLS, which buffers itself.
     unsent: Vec<u8>,
     tls: Option<Box<ClientConnection>>,
 }
 
 impl DeviceSocket {
-    /// Begins to connect, from 127.0.0.`source` if one is given.
+    /// Starts connecting, from 127.0.0.`source` if given.
     pub fn connect(
         server: SocketAddr,
         source: Option<u8>,
@@ -40,7 +40,7 @@ impl DeviceSocket {
         Ok(Self { stream, unsent: Vec::new(), tls: tls.map(Box::new) })
     }
 
-    /// Sends, or keeps what cannot be sent yet.
+    /// Sends, buffering what cannot be sent yet.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.writer().write_all(bytes)?;
@@ -51,7 +51,7 @@ impl DeviceSocket {
         Ok(())
     }
 
-    /// Sends what was kept.
+    /// Sends buffered bytes.
     pub fn flush(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             while tls.wants_write() {
@@ -77,7 +77,7 @@ impl DeviceSocket {
         }
     }
 
-    /// Reads; `None`: there is nothing more for now, `Some(0)`: the end.
+    /// Reads; `None`: nothing more for now, `Some(0)`: the end.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if self.tls.is_some() {
             return self.read_tls(buffer);
@@ -106,19 +106,19 @@ impl DeviceSocket {
         }
     }
 
-    /// Whether a read of so many bytes, where there was room for more, has taken all that an event announced.
+    /// Whether a read of this length, with more room, has drained the socket.
     pub fn is_drained_by(&self, length: usize, room: usize) -> bool {
-        // A record of TLS says nothing about what follows it.
+        // A TLS record does not tell whether more follows.
         self.tls.is_none() && length < room
     }
 
-    /// Whether an earlier TLS session goes on.
+    /// Whether a TLS session was resumed.
     pub fn is_resumed(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.handshake_kind() == Some(HandshakeKind::Resumed))
     }
 }
 
-/// It is not connected yet, or has or takes no more for now.
+/// Not connected yet, or would block.
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

@@ -1,4 +1,4 @@
-//! The devices of a load process: who connects when, and what has become of them.
+//! The devices of a load process: who connects when, and with what result.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,7 +11,7 @@ use provbroker::core::model::ids::HardwareId;
 
 use super::device_socket::DeviceSocket;
 use super::tls::{Tickets, Tls};
-use crate::device::{Device, Failure, Heard, Kit, Peer};
+use crate::device::{Device, DeviceProfile, Failure, Peer, ReadOutcome};
 use crate::worker_commands::{Group, Outcome, Report, Share, WorkerCommand};
 use crate::ws;
 use outcome_counts::OutcomeCounts;
@@ -20,39 +20,39 @@ use times::{Due, Pass, Run};
 mod outcome_counts;
 mod times;
 
-/// Read at once; a registration takes less than that.
+/// Size of a read; more than a registration takes.
 const READ: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Not there, and not to be there.
+    /// Not connected, and not due.
     Away,
-    /// A connection is open or being made.
+    /// Connecting or registering.
     Trying,
-    /// Refused or cut: it comes back later.
+    /// Refused or cut; it comes back later.
     Waiting,
     /// Registered.
     Member,
 }
 
-/// A device with what belongs to its current arrival.
+/// A device and the state of its current arrival.
 struct Slot {
     device: Device,
     group: u16,
     number: usize,
     line: Option<DeviceSocket>,
     phase: Phase,
-    /// When it was to arrive, and when the current attempt began.
+    /// Intended arrival, and start of the current attempt.
     intended: u64,
     attempt: u64,
     /// The registration of this arrival has been counted.
     counted: bool,
 }
 
-/// A group and what it has come to.
+/// A group and its results.
 struct DeviceGroup {
     group: Group,
-    kit: Kit,
+    profile: DeviceProfile,
     /// Upgrade requests by domain, then server.
     requests: Vec<Vec<Vec<u8>>>,
     tally: OutcomeCounts,
@@ -101,19 +101,19 @@ impl Fleet {
         }
     }
 
-    /// Carries out an order. What takes time is answered later, among the [`Self::reports`].
-    pub fn obey(&mut self, order: WorkerCommand, now: u64) -> anyhow::Result<Option<Report>> {
+    /// Executes a command. Results that take time are returned by [`Self::reports`].
+    pub fn execute(&mut self, order: WorkerCommand, now: u64) -> anyhow::Result<Option<Report>> {
         match order {
             WorkerCommand::Play { run, groups } => self.play(run, groups)?,
-            WorkerCommand::Aim { servers, floor, tls } => {
-                // Tickets are good only for the configuration that they were got with.
+            WorkerCommand::SetServers { servers, floor, tls } => {
+                // Tickets are valid only for the configuration they were issued with.
                 if self.tls.as_ref().map(Tls::order) != tls.as_ref() {
                     self.tls = tls.map(|order| Tls::new(order, &self.tickets)).transpose()?;
                 }
                 self.servers = servers;
                 let peer = if floor { Peer::Floor } else { Peer::Broker };
                 for troop in &mut self.troops {
-                    troop.kit.peer = peer;
+                    troop.profile.peer = peer;
                     let request = |path: &String, server: &SocketAddr| ws::upgrade_request(&server.to_string(), path);
                     let of = |path| self.servers.iter().map(|server| request(path, server)).collect();
                     troop.requests = troop.group.paths.iter().map(of).collect();
@@ -134,10 +134,10 @@ impl Fleet {
             }
             WorkerCommand::Go { return_us, tick_us, seed } => {
                 self.return_us = return_us;
-                self.go(now, tick_us, seed);
+                self.start(now, tick_us, seed);
                 return Ok(None);
             }
-            WorkerCommand::Tell => return Ok(Some(Report::Outcome(self.outcome()))),
+            WorkerCommand::ReportOutcome => return Ok(Some(Report::Outcome(self.outcome()))),
             WorkerCommand::Leave => {
                 self.run = None;
                 self.due.clear();
@@ -157,8 +157,8 @@ impl Fleet {
                 let (line, phase, group) = (None, Phase::Away, u16::try_from(index)?);
                 self.slots.push(Slot { device, group, number, line, phase, intended: 0, attempt: 0, counted: false });
             }
-            let kit = Kit::new(Peer::Broker, group.admin_password.clone());
-            self.troops.push(DeviceGroup { group, kit, requests: Vec::new(), tally: OutcomeCounts::default() });
+            let profile = DeviceProfile::new(Peer::Broker, group.admin_password.clone());
+            self.troops.push(DeviceGroup { group, profile, requests: Vec::new(), tally: OutcomeCounts::default() });
         }
         Ok(())
     }
@@ -188,10 +188,10 @@ impl Fleet {
         }
     }
 
-    /// A socket has something to say.
+    /// Handles a socket event.
     pub fn ready(&mut self, at: usize, readable: bool, writable: bool, over: bool, now: u64) {
         let Some(slot) = self.slots.get_mut(at) else { return };
-        // An event of a connection that has been given up since.
+        // The event of a connection that was dropped meanwhile.
         let Some(line) = &mut slot.line else { return };
         if writable && let Err(error) = line.flush() {
             return self.fail(at, broken(&error), now);
@@ -211,14 +211,14 @@ impl Fleet {
                 Some(length) => length,
             };
             self.out.clear();
-            let kit = &self.troops[usize::from(slot.group)].kit;
-            let heard = slot.device.hear(kit, &self.buffer[..length], &mut self.out)?;
+            let profile = &self.troops[usize::from(slot.group)].profile;
+            let outcome = slot.device.receive(profile, &self.buffer[..length], &mut self.out)?;
             if !self.out.is_empty() {
                 line.send(&self.out).map_err(|error| broken(&error))?;
             }
-            // Then the rest is announced by another event, unless the end has been already.
+            // Another event announces the rest, unless the end was announced already.
             let drained = line.is_drained_by(length, self.buffer.len()) && !over;
-            if heard == Heard::Registered {
+            if outcome == ReadOutcome::Registered {
                 self.registered(at, now);
             }
             if drained {
@@ -272,7 +272,7 @@ impl Fleet {
         (slot.line, slot.phase) = (None, phase);
     }
 
-    /// What there is to say since the last time.
+    /// Takes the reports since the last call.
     pub fn reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }
@@ -291,7 +291,7 @@ impl Fleet {
     }
 }
 
-/// The source address of a device.
+/// Last octet of the source address of a device.
 fn spread(number: usize, first: u8, last: u8) -> u8 {
     let width = usize::from(last.saturating_sub(first)) + 1;
     u8::try_from(usize::from(first) + number % width).unwrap_or(last)

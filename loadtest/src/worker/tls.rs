@@ -1,4 +1,4 @@
-//! The client side of TLS for simulated devices, with sessions to resume if that is wanted.
+//! The TLS client of simulated devices, with session resumption if wanted.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore};
 
 use crate::worker_commands::TlsOrder;
 
-/// Tickets of all devices in one heap: each is good for any of them, and the server cannot tell.
+/// Tickets of all devices in one pool: each is valid for any device.
 #[derive(Default)]
 pub struct Tickets {
     heap: Mutex<Vec<Tls13ClientSessionValue>>,
@@ -20,7 +20,8 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// While they are gathered none is used: a server gives one for one, so there would never be enough for all.
+    /// None is used while they are gathered: a server issues one per connection, so there would not be enough for
+    /// all.
     pub fn gather(&self, gathering: bool) {
         self.gathering.store(gathering, Ordering::Relaxed);
     }
@@ -28,7 +29,7 @@ impl Tickets {
 
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // They are secrets.
+        // Tickets are secret.
         f.write_str("Tickets")
     }
 }
@@ -60,7 +61,7 @@ impl ClientSessionStore for Tickets {
     }
 }
 
-/// What the connections of all devices share.
+/// TLS state shared by all devices.
 pub struct Tls {
     order: TlsOrder,
     config: Arc<ClientConfig>,
@@ -82,12 +83,12 @@ impl Tls {
         Ok(Self { order, config: Arc::new(config), name })
     }
 
-    /// What it was made for.
+    /// Its settings.
     pub const fn order(&self) -> &TlsOrder {
         &self.order
     }
 
-    /// One more connection.
+    /// A new connection.
     pub fn connection(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }

@@ -1,9 +1,9 @@
-//! `PbxAdminApi` of a simulated PBX (`docs/protocol/pbx.md` section 2).
+//! `PbxAdminApi` of the simulated exchange (`docs/protocol/pbx.md` section 2).
 
 use std::time::Duration;
 
-use super::machine::{Action, ConnId, PbxSim};
-use super::objects::{PbxObject, json_of, quoted};
+use super::machine::{Action, ConnId, ExchangeSim};
+use super::objects::{ExchangeObject, json_of, quoted};
 use super::switches::Cut;
 use crate::core::model::time::Tick;
 use crate::core::protocol::appws::message::Request;
@@ -14,7 +14,7 @@ const HIDDEN: [&str; 5] = ["sreg", "mr", "voip", "gk-id", "prim"];
 const PAGE: usize = 20;
 const NONE: Duration = Duration::ZERO;
 
-impl PbxSim {
+impl ExchangeSim {
     pub(super) fn admin(&mut self, id: ConnId, request: &Request, text: &str, now: Tick, actions: &mut Vec<Action>) {
         let body = &request.body;
         match &*request.mt {
@@ -46,13 +46,13 @@ impl PbxSim {
                 let info = format!(
                     r#"{{"mt":"MonitorConfigInfo","api":"PbxAdminApi"{src},"domain":{domain},"pbx":{pbx},"dns":"pbx.example.com"}}"#
                 );
-                self.say(id, info, NONE, now);
+                self.schedule(id, info, NONE, now);
             }
             _ => self.answer(id, request, r#""error":3,"errorText":"unknown""#, NONE, now),
         }
     }
 
-    fn find(&self, body: &Object<'_>) -> Option<&PbxObject> {
+    fn find(&self, body: &Object<'_>) -> Option<&ExchangeObject> {
         match (body.str("guid"), body.str("cn")) {
             (Some(guid), _) => self.objects.get(guid),
             (None, Some(name)) => self.objects.called(name),
@@ -73,7 +73,7 @@ impl PbxSim {
         let from = if self.switches.repeat_page { "" } else { name };
         let behind = self.objects.from_name(from).filter(|object| object.is_user());
         let behind = behind.filter(|object| include_match || from.is_empty() || *object.text("cn") != *from);
-        let user = |object: &PbxObject| {
+        let user = |object: &ExchangeObject| {
             let text = |name: &str| quoted(&object.text(name));
             let guid = quoted(&object.guid);
             let (cn, dn, h323) = (text("cn"), text("dn"), text("h323"));
@@ -83,7 +83,7 @@ impl PbxSim {
     }
 
     /// The members of an object as `GetObject` shows them.
-    fn shown(&self, object: &PbxObject) -> String {
+    fn shown(&self, object: &ExchangeObject) -> String {
         let guid = quoted(&object.guid);
         let devices = if self.switches.hide { without_hidden(&object.devices()) } else { String::new() };
         let members = object.members.iter().map(|(name, json)| {
@@ -95,7 +95,7 @@ impl PbxSim {
         all[1..all.len() - 1].into()
     }
 
-    fn registrations(&self, object: &PbxObject, now: Tick) -> String {
+    fn registrations(&self, object: &ExchangeObject, now: Tick) -> String {
         let mut regs: Vec<String> = Vec::new();
         if self.switches.strange_registrations {
             regs.push(r#"{"hw":"00-90-33-FF-FF-FF","addr":"192.0.2.99"}"#.into());
@@ -113,16 +113,16 @@ impl PbxSim {
     }
 
     fn update(&mut self, id: ConnId, request: &Request, text: &str, now: Tick, actions: &mut Vec<Action>) {
-        self.seen.updates.push(text.into());
+        self.observed.updates.push(text.into());
         if self.switches.cut == Some(Cut::Before) {
             self.switches.cut = None;
             return self.cut(id, actions);
         }
         let delay = self.switches.update_delay.max(self.switches.delay);
         self.updates_open.push_back(now + delay);
-        // Those whose answer leaves at this very moment are over.
+        // Excludes those whose answer is sent at this very moment.
         let open = self.updates_open.iter().filter(|until| **until > now).count().max(1);
-        self.seen.most_updates = self.seen.most_updates.max(open);
+        self.observed.most_updates = self.observed.most_updates.max(open);
         if let Some((left, error)) = &mut self.switches.refuse
             && *left > 0
         {
@@ -147,13 +147,13 @@ impl PbxSim {
         }
         self.answer(id, request, "", delay, now);
         let by = if self.switches.echo { None } else { Some(id) };
-        self.tell(&guid, "ReplicateUpdate", by, now);
+        self.notify_sessions(&guid, "ReplicateUpdate", by, now);
     }
 
     fn create(&mut self) -> Box<str> {
-        self.seen.created += 1;
+        self.observed.created += 1;
         let guid = self.draw_guid();
-        self.objects.put(PbxObject { guid: guid.clone(), members: Vec::new() });
+        self.objects.put(ExchangeObject { guid: guid.clone(), members: Vec::new() });
         guid
     }
 
@@ -169,7 +169,7 @@ impl PbxSim {
         }
         for entry in object.devices().iter().filter(|entry| !self.before.iter().any(|old| old.is(entry.hw()))) {
             let key = (object.guid.clone(), hardware_key(entry.hw()));
-            *self.seen.entered.entry(key.clone()).or_default() += 1;
+            *self.observed.entered.entry(key.clone()).or_default() += 1;
             self.entered_at.insert(key, now);
         }
         self.objects.put(object);

@@ -1,11 +1,11 @@
-//! What goes into a simulated PBX, what comes out, and what tests look at.
+//! Events, actions and observations of the simulated exchange.
 
 use std::collections::BTreeMap;
 
 use crate::core::model::ids::Secret;
 use crate::core::model::time::Tick;
 
-/// A connection with us.
+/// A connection of the simulated exchange.
 pub type ConnId = u64;
 
 /// Names and password of the app object.
@@ -21,58 +21,58 @@ pub struct Identity {
     pub password: Secret,
 }
 
-/// What happens.
+/// Events.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// Somebody has connected to us.
+    /// A peer has connected.
     Accepted(ConnId),
-    /// We have connected to somebody.
+    /// Our own connection is open.
     Dialled(ConnId),
     /// A message.
     Text(ConnId, &'a str),
-    /// A connection is gone.
+    /// A connection has ended.
     Closed(ConnId),
-    /// The time of [`PbxSim::next_wake`] has come.
+    /// The time of [`ExchangeSim::next_wake`] has come.
     Timer,
 }
 
-/// What is to be done.
+/// Actions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a message; in fragments, if the switch is on.
     Send(ConnId, String),
-    /// Break the connection off.
+    /// Drop the connection.
     Cut(ConnId),
 }
 
-/// What tests look at.
+/// What the simulator has observed, for tests.
 #[derive(Debug, Default, Clone)]
-pub struct Seen {
+pub struct Observations {
     /// Messages by type, in the order of arrival.
     pub messages: Vec<(Tick, Box<str>)>,
     /// The text of every `UpdateObject`.
     pub updates: Vec<String>,
-    /// Most changes at the same time between arrival and answer.
+    /// Highest number of updates between arrival and answer.
     pub most_updates: usize,
-    /// Most requests at the same time between arrival and answer.
+    /// Highest number of requests between arrival and answer.
     pub most_open: usize,
-    /// Objects that were created; nothing of ours ever may.
+    /// Objects created by `UpdateObject`; our client must never create one.
     pub created: usize,
     /// Log-ins with a wrong digest.
     pub refused: usize,
-    /// Log-ins that were right.
+    /// Successful log-ins.
     pub logged_in: usize,
-    /// Entries by user and device that were made by a client, with how often.
+    /// Entries made by a client, by user and device, with their count.
     pub entered: BTreeMap<(Box<str>, Box<str>), usize>,
 }
 
-impl Seen {
-    /// How many messages of a type have come.
+impl Observations {
+    /// Number of received messages of a type.
     pub fn count(&self, mt: &str) -> usize {
         self.messages.iter().filter(|(_, seen)| **seen == *mt).count()
     }
 
-    /// When the messages of a type have come.
+    /// Times of received messages of a type.
     pub fn times(&self, mt: &str) -> Vec<Tick> {
         self.messages.iter().filter(|(_, seen)| **seen == *mt).map(|(at, _)| *at).collect()
     }

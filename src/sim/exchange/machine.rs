@@ -1,4 +1,4 @@
-//! A simulated PBX as a state machine: connections, log-in in both directions, and when messages leave
+//! A simulated exchange as a state machine: connections, log-in in both directions, and delays of messages
 //! (`docs/protocol/pbx.md` section 7).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,12 +11,12 @@ use crate::core::protocol::appws::message::Request;
 use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::entry::DeviceEntry;
 
-pub use super::event::{Action, ConnId, Event, Identity, Seen};
+pub use super::event::{Action, ConnId, Event, Identity, Observations};
 
-use super::objects::{Objects, PbxObject, json_of, quoted};
+use super::objects::{ExchangeObject, Objects, json_of, quoted};
 use super::switches::{Edit, Switches};
 
-/// A PBX refuses connections for so long after it has restarted over a request that it could not take.
+/// How long connections are refused after a restart caused by an excessive request.
 const RESTART: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 pub(super) struct Conn {
-    /// We have opened it.
+    /// Opened by the simulator.
     dialled: bool,
     pub(super) inside: bool,
     challenge: Box<str>,
@@ -40,19 +40,19 @@ pub(super) struct Conn {
 
 /// See the module.
 #[derive(Debug)]
-pub struct PbxSim {
+pub struct ExchangeSim {
     /// Names and password.
     pub identity: Identity,
-    /// How it behaves.
+    /// Behaviour.
     pub switches: Switches,
     /// The objects.
     pub objects: Objects,
-    /// Names of app objects, with the kind of phone app if they are marked as one.
+    /// Names of app objects, with their kind if marked as phone app.
     pub apps: Vec<(Box<str>, Option<Box<str>>)>,
-    /// SIP name of a user who logs in instead of the app object, and says to be the PBX.
+    /// SIP name of a user that logs in instead of the app object and sends a forged `PbxInfo`.
     pub forged_sip: Option<Box<str>>,
-    /// What has come.
-    pub seen: Seen,
+    /// What was observed.
+    pub observed: Observations,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) updates_open: VecDeque<Tick>,
     open: Vec<Tick>,
@@ -63,8 +63,8 @@ pub struct PbxSim {
     last_guid: u64,
 }
 
-impl PbxSim {
-    /// A PBX without objects but the app `phone`.
+impl ExchangeSim {
+    /// An exchange without objects except the app `phone`.
     pub fn new(identity: Identity, switches: Switches) -> Self {
         Self {
             identity,
@@ -72,7 +72,7 @@ impl PbxSim {
             objects: Objects::default(),
             apps: vec![("phone".into(), None)],
             forged_sip: None,
-            seen: Seen::default(),
+            observed: Observations::default(),
             conns: BTreeMap::new(),
             updates_open: VecDeque::new(),
             open: Vec::new(),
@@ -90,7 +90,7 @@ impl PbxSim {
         format!("{:032x}", u128::from(self.last_guid) * 0x9e37_79b9_7f4a_7c15_u128).into()
     }
 
-    /// Adds a user without devices, and tells whoever replicates. The GUID.
+    /// Adds a user without devices and notifies replicating sessions. Returns the GUID.
     pub fn add_user(&mut self, name: &str, sip: &str, now: Tick) -> Box<str> {
         let guid = self.draw_guid();
         let members = vec![
@@ -101,28 +101,28 @@ impl PbxSim {
             ("loc".into(), quoted(&self.identity.pbx).into()),
             ("config".into(), quoted("Staff").into()),
         ];
-        self.objects.put(PbxObject { guid: guid.clone(), members });
-        self.tell(&guid, "ReplicateAdd", None, now);
+        self.objects.put(ExchangeObject { guid: guid.clone(), members });
+        self.notify_sessions(&guid, "ReplicateAdd", None, now);
         guid
     }
 
-    /// Sets the entries of a user, as somebody with the pages of the PBX does.
+    /// Sets the entries of a user, as an administrator at the exchange does.
     pub fn set_devices(&mut self, guid: &str, devices: &str, now: Tick) {
         if let Some(object) = self.objects.get_mut(guid) {
             object.members.retain(|(name, _)| &**name != "devices");
             object.members.push(("devices".into(), devices.into()));
-            self.tell(guid, "ReplicateUpdate", None, now);
+            self.notify_sessions(guid, "ReplicateUpdate", None, now);
         }
     }
 
     /// Deletes a user.
     pub fn delete(&mut self, guid: &str, now: Tick) {
         if self.objects.remove(guid).is_some() {
-            self.tell(guid, "ReplicateDel", None, now);
+            self.notify_sessions(guid, "ReplicateDel", None, now);
         }
     }
 
-    /// The connections that are open.
+    /// The open connections.
     pub fn connections(&self) -> Vec<ConnId> {
         self.conns.keys().copied().collect()
     }
@@ -137,14 +137,14 @@ impl PbxSim {
         self.conns.values().filter_map(|conn| conn.queue.front()).map(|(at, _)| *at).min()
     }
 
-    /// Takes an event.
+    /// Handles an event.
     pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Accepted(id) | Event::Dialled(id) if self.is_restarting(now) => actions.push(Action::Cut(id)),
             Event::Accepted(id) => self.open(id, false),
             Event::Dialled(id) => {
                 self.open(id, true);
-                self.say(id, r#"{"mt":"AppChallenge"}"#.into(), Duration::ZERO, now);
+                self.schedule(id, r#"{"mt":"AppChallenge"}"#.into(), Duration::ZERO, now);
             }
             Event::Text(id, text) => self.text(id, text, now, actions),
             Event::Closed(id) => {
@@ -169,8 +169,8 @@ impl PbxSim {
         self.conns.insert(id, conn);
     }
 
-    /// Puts a message on its way; those of one connection never overtake each other.
-    pub(super) fn say(&mut self, id: ConnId, mut text: String, delay: Duration, now: Tick) {
+    /// Schedules a message; those of one connection keep their order.
+    pub(super) fn schedule(&mut self, id: ConnId, mut text: String, delay: Duration, now: Tick) {
         if self.switches.extra_members && text.ends_with('}') {
             text.truncate(text.len() - 1);
             text.push_str(r#","x-unknown":{"a":[1,null]}}"#);
@@ -198,7 +198,7 @@ impl PbxSim {
         let Ok(request) = Request::parse(text) else { return self.cut(id, actions) };
         let Some(conn) = self.conns.get(&id) else { return };
         let (dialled, inside) = (conn.dialled, conn.inside);
-        self.seen.messages.push((now, request.mt.clone()));
+        self.observed.messages.push((now, request.mt.clone()));
         match (&*request.mt, dialled, inside) {
             ("AppChallenge", false, _) => {
                 self.challenges += 1;
@@ -207,13 +207,13 @@ impl PbxSim {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.challenge = challenge;
                 }
-                self.say(id, answer, Duration::ZERO, now);
+                self.schedule(id, answer, Duration::ZERO, now);
             }
             ("AppLogin", false, false) => self.check(id, &request, now),
             ("AppChallengeResult", true, false) => {
                 let challenge = request.body.str("challenge").unwrap_or_default();
                 let login = self.log_in(challenge);
-                self.say(id, login, Duration::ZERO, now);
+                self.schedule(id, login, Duration::ZERO, now);
             }
             ("AppLoginResult", true, false) => self.introduce(id, &request.body, now, actions),
             (_, _, true) if request.api.is_some() => self.call(id, &request, text, now, actions),
@@ -230,13 +230,13 @@ impl PbxSim {
             && login.app_name() == &*self.identity.object;
         let (ok, app) = (conn.inside, quoted(&login.app));
         if ok {
-            self.seen.logged_in += 1;
+            self.observed.logged_in += 1;
         } else {
-            self.seen.refused += 1;
+            self.observed.refused += 1;
         }
         let domain = quoted(&self.identity.domain);
         let answer = format!(r#"{{"mt":"AppLoginResult","app":{app},"domain":{domain},"ok":{ok}}}"#);
-        self.say(id, answer, Duration::ZERO, now);
+        self.schedule(id, answer, Duration::ZERO, now);
     }
 
     fn log_in(&self, challenge: &str) -> String {
@@ -257,10 +257,10 @@ impl PbxSim {
 
     fn introduce(&mut self, id: ConnId, result: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
         if result.bool("ok") != Some(true) {
-            self.seen.refused += 1;
+            self.observed.refused += 1;
             return self.cut(id, actions);
         }
-        self.seen.logged_in += 1;
+        self.observed.logged_in += 1;
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.inside = true;
         }
@@ -275,7 +275,7 @@ impl PbxSim {
         let ask = format!(r#"{{"mt":"AppInfo","app":{},"src":"1"}}"#, quoted(object));
         let messages = if self.switches.app_info_first { [ask, info] } else { [info, ask] };
         for text in messages {
-            self.say(id, text, Duration::ZERO, now);
+            self.schedule(id, text, Duration::ZERO, now);
         }
     }
 
@@ -294,13 +294,13 @@ impl PbxSim {
         let delay = if is_update { self.switches.update_delay } else { Duration::ZERO };
         self.open.retain(|until| *until > now);
         self.open.push(now + delay.max(self.switches.delay));
-        self.seen.most_open = self.seen.most_open.max(self.open.len());
+        self.observed.most_open = self.observed.most_open.max(self.open.len());
         match api {
             "PbxAdminApi" => self.admin(id, request, text, now, actions),
             "PbxTableUsers" => self.table(id, request, now, actions),
             _ => {}
         }
-        let nth = self.seen.count(&request.mt);
+        let nth = self.observed.count(&request.mt);
         let editors = self.switches.editors.clone();
         for editor in editors.into_iter().filter(|editor| *editor.mt == *request.mt && editor.nth == nth) {
             if let Some(Value::String(guid)) = request.body.get("guid") {
@@ -322,15 +322,15 @@ impl PbxSim {
             text.push(',');
             text.push_str(rest);
         }
-        self.say(id, text + "}", delay, now);
+        self.schedule(id, text + "}", delay, now);
     }
 
     fn edit(&mut self, guid: &str, edit: &Edit, now: Tick) {
         let Some(object) = self.objects.get(guid) else { return };
         let entries = object.devices();
         let of = |entries: &[DeviceEntry], added: &str| {
-            let kept = entries.iter().map(DeviceEntry::json).filter(|json| *json != added);
-            let all: Vec<&str> = kept.chain([added]).collect();
+            let remaining = entries.iter().map(DeviceEntry::json).filter(|json| *json != added);
+            let all: Vec<&str> = remaining.chain([added]).collect();
             format!("[{}]", all.join(","))
         };
         match edit {
@@ -340,8 +340,9 @@ impl PbxSim {
                 self.set_devices(guid, &devices, now);
             }
             Edit::Remove(hw) => {
-                let kept: Vec<&str> = entries.iter().filter(|entry| !entry.is(hw)).map(DeviceEntry::json).collect();
-                self.set_devices(guid, &format!("[{}]", kept.join(",")), now);
+                let remaining: Vec<&str> =
+                    entries.iter().filter(|entry| !entry.is(hw)).map(DeviceEntry::json).collect();
+                self.set_devices(guid, &format!("[{}]", remaining.join(",")), now);
             }
             Edit::Delete => self.delete(guid, now),
         }

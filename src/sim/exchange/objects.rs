@@ -1,6 +1,7 @@
-//! The objects of a simulated PBX, by GUID and by name.
+//! The objects of the simulated exchange, by GUID and by name.
 //!
-//! An object is a list of members with the JSON of their values, so that what was written comes back letter for letter.
+//! An object is a list of members with the JSON of their values, so that everything written is returned byte for
+//! byte.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +29,14 @@ pub fn quoted(text: &str) -> String {
 
 /// One object: a user, an executive, or something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PbxObject {
+pub struct ExchangeObject {
     /// 32 lower-case hex digits.
     pub guid: Box<str>,
     /// All other members.
     pub members: Members,
 }
 
-impl PbxObject {
+impl ExchangeObject {
     /// The JSON of a member.
     pub fn json(&self, name: &str) -> Option<&str> {
         self.members.iter().find(|(known, _)| **known == *name).map(|(_, json)| &**json)
@@ -47,7 +48,7 @@ impl PbxObject {
         Object::parse(wrapped.as_bytes()).ok().and_then(|object| object.str("v").map(Into::into)).unwrap_or_default()
     }
 
-    /// Sets a member, or removes it: a boolean that is given as an integer is one.
+    /// Sets a member. An integer stands for a boolean and removes it, except for `cfnr`.
     pub fn set(&mut self, name: &str, value: &Value<'_>) {
         self.members.retain(|(known, _)| **known != *name);
         if !matches!(value, Value::Number(_)) || name == "cfnr" {
@@ -70,65 +71,65 @@ impl PbxObject {
 /// All objects.
 #[derive(Debug, Default)]
 pub struct Objects {
-    by_guid: BTreeMap<Box<str>, PbxObject>,
+    by_guid: BTreeMap<Box<str>, ExchangeObject>,
     by_name: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Objects {
     /// Adds or replaces an object.
-    pub fn put(&mut self, object: PbxObject) {
+    pub fn put(&mut self, object: ExchangeObject) {
         self.remove(&object.guid.clone());
         self.by_name.insert(object.text("cn"), object.guid.clone());
         self.by_guid.insert(object.guid.clone(), object);
     }
 
     /// Removes an object.
-    pub fn remove(&mut self, guid: &str) -> Option<PbxObject> {
+    pub fn remove(&mut self, guid: &str) -> Option<ExchangeObject> {
         let object = self.by_guid.remove(guid)?;
         self.by_name.retain(|_, known| **known != *guid);
         Some(object)
     }
 
     /// One object.
-    pub fn get(&self, guid: &str) -> Option<&PbxObject> {
+    pub fn get(&self, guid: &str) -> Option<&ExchangeObject> {
         self.by_guid.get(guid)
     }
 
     /// One object, to be changed in anything but its name.
-    pub fn get_mut(&mut self, guid: &str) -> Option<&mut PbxObject> {
+    pub fn get_mut(&mut self, guid: &str) -> Option<&mut ExchangeObject> {
         self.by_guid.get_mut(guid)
     }
 
-    /// The object called so.
-    pub fn called(&self, name: &str) -> Option<&PbxObject> {
+    /// The object of this name.
+    pub fn called(&self, name: &str) -> Option<&ExchangeObject> {
         self.by_guid.get(self.by_name.get(name)?)
     }
 
-    /// The first object behind a GUID.
-    pub fn after(&self, guid: Option<&str>) -> Option<&PbxObject> {
+    /// The first object after a GUID.
+    pub fn after(&self, guid: Option<&str>) -> Option<&ExchangeObject> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = guid.map_or(Unbounded, Excluded);
         self.by_guid.range::<str, _>((from, Unbounded)).map(|(_, object)| object).next()
     }
 
     /// Objects from a name on, in code point order.
-    pub fn from_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a PbxObject> {
+    pub fn from_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a ExchangeObject> {
         use std::ops::Bound::{Included, Unbounded};
         let range = self.by_name.range::<str, _>((Included(name), Unbounded));
         range.filter_map(|(_, guid)| self.by_guid.get(guid))
     }
 
     /// All objects.
-    pub fn all(&self) -> impl Iterator<Item = &PbxObject> {
+    pub fn all(&self) -> impl Iterator<Item = &ExchangeObject> {
         self.by_guid.values()
     }
 
-    /// How many there are.
+    /// Number of objects.
     pub fn len(&self) -> usize {
         self.by_guid.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no objects.
     pub fn is_empty(&self) -> bool {
         self.by_guid.is_empty()
     }

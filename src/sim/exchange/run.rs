@@ -1,4 +1,5 @@
-//! A simulated PBX on real sockets: one task owns the machine's timers, each connection has a reader and a writer.
+//! Runs a simulated exchange on real sockets: one task owns the machine's timers, each connection has a reader and a
+//! writer.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,25 +18,25 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, accept_async_with_config, connect_async_with_config};
 
-use super::machine::{Action, ConnId, Event, PbxSim};
+use super::machine::{Action, ConnId, Event, ExchangeSim};
 use crate::core::model::time::Tick;
 use crate::sim::transport::choose_crypto;
 use crate::sim::{Clock, sleep_until_tick};
 
-/// Longest message that is taken.
+/// Longest accepted message.
 const MESSAGE_LIMIT: usize = 1 << 20;
-/// Messages that may wait for a peer that does not read; then it is cut off.
+/// Bound of outgoing messages per connection; a peer that does not read is disconnected.
 const WAITING: usize = 65_536;
-/// Events of all connections that may wait.
+/// Bound of queued events of all connections.
 const EVENTS: usize = 1_024;
 const FRAGMENT: usize = 4_096;
 
-/// Where the connections come from.
+/// Who opens the connections.
 #[derive(Debug)]
 pub enum ConnectionSource {
-    /// They are made to us.
+    /// Peers connect to this listener.
     Listen(TcpListener),
-    /// We make one, and again after it has ended.
+    /// The simulator connects, again after each end.
     Dial {
         /// `ws://` or `wss://`, path included.
         url: String,
@@ -52,10 +53,10 @@ enum Input {
     Closed(ConnId),
 }
 
-/// A PBX that runs. Dropping it breaks all connections off.
+/// A running simulated exchange. Dropping it drops all connections.
 #[derive(Debug)]
 pub struct Running {
-    sim: Arc<Mutex<PbxSim>>,
+    sim: Arc<Mutex<ExchangeSim>>,
     clock: Arc<Clock>,
     changed: Arc<Notify>,
     address: Option<SocketAddr>,
@@ -65,16 +66,16 @@ pub struct Running {
 
 impl Running {
     /// Starts on the current runtime.
-    pub fn start(sim: PbxSim, place: ConnectionSource) -> io::Result<Self> {
+    pub fn start(sim: ExchangeSim, source: ConnectionSource) -> io::Result<Self> {
         choose_crypto();
-        let address = match &place {
+        let address = match &source {
             ConnectionSource::Listen(listener) => Some(listener.local_addr()?),
             ConnectionSource::Dial { .. } => None,
         };
         let sim = Arc::new(Mutex::new(sim));
         let (clock, changed) = (Arc::new(Clock::start()), Arc::new(Notify::new()));
         let (stop, stopped) = oneshot::channel();
-        let (events, happenings) = mpsc::channel(EVENTS);
+        let (events, inputs) = mpsc::channel(EVENTS);
         let task = Task {
             sim: Arc::clone(&sim),
             clock: Arc::clone(&clock),
@@ -84,24 +85,24 @@ impl Running {
             writers: BTreeMap::new(),
             last: 0,
         };
-        let task = tokio::spawn(task.run(place, happenings, stopped));
+        let task = tokio::spawn(task.run(source, inputs, stopped));
         Ok(Self { sim, clock, changed, address, stop: Some(stop), task })
     }
 
-    /// Where it listens.
+    /// Listening address, if it listens.
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Looks at the machine, or changes something in it.
-    pub fn with<R>(&self, look: impl FnOnce(&mut PbxSim, Tick) -> R) -> R {
-        let result = look(&mut locked(&self.sim), self.clock.now());
+    /// Inspects or changes the machine.
+    pub fn with<R>(&self, act: impl FnOnce(&mut ExchangeSim, Tick) -> R) -> R {
+        let result = act(&mut locked(&self.sim), self.clock.now());
         self.changed.notify_one();
         result
     }
 
-    /// Breaks all connections off, as a power cut does, and gives the machine back: its objects survive a restart.
-    pub async fn stop(mut self) -> Option<PbxSim> {
+    /// Drops all connections, as a power cut does, and returns the machine, whose objects survive.
+    pub async fn stop(mut self) -> Option<ExchangeSim> {
         if let Some(stop) = self.stop.take() {
             // If the task has ended already, there is nothing to stop.
             let _ = stop.send(());
@@ -118,8 +119,8 @@ impl Running {
     }
 }
 
-/// A panic while it was locked has been reported; what the machine holds is still right for a simulator.
-fn locked(sim: &Mutex<PbxSim>) -> MutexGuard<'_, PbxSim> {
+/// A panic while it was locked has been reported; the state is good enough for a simulator.
+fn locked(sim: &Mutex<ExchangeSim>) -> MutexGuard<'_, ExchangeSim> {
     sim.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -130,7 +131,7 @@ struct Writer {
 }
 
 struct Task {
-    sim: Arc<Mutex<PbxSim>>,
+    sim: Arc<Mutex<ExchangeSim>>,
     clock: Arc<Clock>,
     changed: Arc<Notify>,
     /// A connection has ended.
@@ -143,22 +144,22 @@ struct Task {
 impl Task {
     async fn run(
         mut self,
-        place: ConnectionSource,
-        mut happenings: mpsc::Receiver<Input>,
+        source: ConnectionSource,
+        mut inputs: mpsc::Receiver<Input>,
         mut stop: oneshot::Receiver<()>,
     ) {
-        let opener = tokio::spawn(open(place, self.events.clone(), Arc::clone(&self.ended)));
+        let opener = tokio::spawn(open(source, self.events.clone(), Arc::clone(&self.ended)));
         loop {
             let wake = locked(&self.sim).next_wake();
             tokio::select! {
-                // Also when the handle is dropped.
+                // Also resolves when the handle is dropped.
                 _ = &mut stop => break,
-                happening = happenings.recv() => match happening {
-                    Some(happening) => self.happened(happening),
+                input = inputs.recv() => match input {
+                    Some(input) => self.on_input(input),
                     None => break,
                 },
                 () = sleep_until_tick(&self.clock, wake) => self.on(Event::Timer),
-                // Somebody has changed something by the handle.
+                // The machine was changed through the handle.
                 () = self.changed.notified() => self.on(Event::Timer),
             }
         }
@@ -168,8 +169,8 @@ impl Task {
         }
     }
 
-    fn happened(&mut self, happening: Input) {
-        match happening {
+    fn on_input(&mut self, input: Input) {
+        match input {
             Input::Opened(socket, dialled) => {
                 self.last += 1;
                 let id = self.last;
@@ -216,12 +217,12 @@ impl Task {
     }
 }
 
-async fn open(place: ConnectionSource, events: mpsc::Sender<Input>, ended: Arc<Notify>) {
+async fn open(source: ConnectionSource, events: mpsc::Sender<Input>, ended: Arc<Notify>) {
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
-    match place {
+    match source {
         ConnectionSource::Listen(listener) => loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
-            // Small messages go back and forth.
+            // Small messages must not be delayed.
             let _ = stream.set_nodelay(true);
             let events = events.clone();
             tokio::spawn(async move {
@@ -236,7 +237,7 @@ async fn open(place: ConnectionSource, events: mpsc::Sender<Input>, ended: Arc<N
                 if events.send(Input::Opened(Box::new(socket), true)).await.is_err() {
                     return;
                 }
-                // One at a time.
+                // Only one connection at a time.
                 ended.notified().await;
             }
             tokio::time::sleep(again).await;
@@ -256,7 +257,7 @@ async fn read(mut stream: SplitStream<Socket>, id: ConnId, events: mpsc::Sender<
     let _ = events.send(Input::Closed(id)).await;
 }
 
-async fn write(mut sink: SplitSink<Socket, Message>, mut texts: mpsc::Receiver<String>, sim: Arc<Mutex<PbxSim>>) {
+async fn write(mut sink: SplitSink<Socket, Message>, mut texts: mpsc::Receiver<String>, sim: Arc<Mutex<ExchangeSim>>) {
     while let Some(text) = texts.recv().await {
         let fragments = locked(&sim).switches.fragments;
         let sent = if fragments { send_in_parts(&mut sink, text).await } else { sink.send(Message::text(text)).await };

@@ -1,23 +1,24 @@
-//! How a simulated PBX behaves where the protocol leaves it open, or misbehaves (`docs/protocol/pbx.md` section 7).
+//! Behaviour of the simulated exchange where the protocol leaves it open, and faults (`docs/protocol/pbx.md` section
+//! 7).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// When a connection breaks.
+/// When the connection is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Before the change is applied.
+    /// Before the update is applied.
     Before,
     /// After it is applied, before the answer.
     After,
 }
 
-/// What a second editor does.
+/// The action of a concurrent editor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
     /// Adds an entry to what is there.
     Add(Box<str>),
-    /// Sets all entries to what was there before the last change, and this one.
+    /// Restores the entries from before the last update and adds this one.
     Overwrite(Box<str>),
     /// Removes an entry.
     Remove(Box<str>),
@@ -25,29 +26,29 @@ pub enum Edit {
     Delete,
 }
 
-/// A second editor: after the given message has been handled, it changes the user that message was for.
+/// A concurrent editor: after the given message has been handled, it edits the user of that message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Editor {
     /// Type of the message.
     pub mt: &'static str,
-    /// After how many of them.
+    /// After this many of them.
     pub nth: usize,
-    /// What it does.
+    /// Its action.
     pub edit: Edit,
 }
 
 /// All switches.
-// Each of them is a question of its own, with the answers yes and no.
+// Each switch is independent.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone)]
 pub struct Switches {
-    /// Interfaces that are switched on at the app object.
+    /// Granted interfaces.
     pub apis: BTreeSet<Box<str>>,
     /// Delay of every message.
     pub delay: Duration,
     /// Delay of the answer to `UpdateObject`.
     pub update_delay: Duration,
-    /// Breaks the connection at the next `UpdateObject`.
+    /// Drops the connection at the next `UpdateObject`.
     pub cut: Option<Cut>,
     /// Answers in fragments of 4096 bytes.
     pub fragments: bool,
@@ -55,21 +56,21 @@ pub struct Switches {
     pub extra_members: bool,
     /// The end of a pass is a row without GUID, instead of no row.
     pub end_is_empty_row: bool,
-    /// Our own change comes back as a notice.
+    /// A client's own change is sent back as a notice.
     pub echo: bool,
     /// An unknown object is an `error`, instead of an empty result.
     pub unknown_is_error: bool,
-    /// An interface that is not switched on answers with an `error`, instead of not at all.
+    /// An interface that is not granted answers with an `error`, instead of not at all.
     pub not_granted_is_error: bool,
     /// `GetObject` hides `sreg mr voip gk-id prim`.
     pub hide: bool,
-    /// Entries are shown as registered after so long.
+    /// Entries count as registered after this time.
     pub registered_after: Option<Duration>,
     /// `GetRegs` spells hardware ids with capitals and hyphens, and shows foreign ones.
     pub strange_registrations: bool,
-    /// So many changes are refused with this JSON as `error`.
+    /// This many updates are refused with this JSON as `error`.
     pub refuse: Option<(usize, Box<str>)>,
-    /// `SearchUsers` gives the same page for ever.
+    /// `SearchUsers` always returns the same page.
     pub repeat_page: bool,
     /// A column that the table does not offer.
     pub lacks: Option<Box<str>>,
@@ -77,7 +78,7 @@ pub struct Switches {
     pub app_info_first: bool,
     /// No answers at all after the log-in.
     pub mute: bool,
-    /// The second editors.
+    /// Concurrent editors.
     pub editors: Vec<Editor>,
 }
 

@@ -1,21 +1,21 @@
-//! `PbxTableUsers` of a simulated PBX (`docs/protocol/pbx.md` section 3).
+//! `PbxTableUsers` of the simulated exchange (`docs/protocol/pbx.md` section 3).
 
 use std::time::Duration;
 
-use super::machine::{Action, ConnId, PbxSim, Session};
-use super::objects::{PbxObject, json_of, quoted};
+use super::machine::{Action, ConnId, ExchangeSim, Session};
+use super::objects::{ExchangeObject, json_of, quoted};
 use crate::core::model::time::Tick;
 use crate::core::protocol::appws::message::Request;
 
-/// More types than this, and it restarts.
-const MOST_TYPES: usize = 20;
+/// A request for more types than this makes it restart.
+const MAX_TYPES: usize = 20;
 const OFFERED: [&str; 11] = ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
 
-impl PbxSim {
+impl ExchangeSim {
     pub(super) fn table(&mut self, id: ConnId, request: &Request, now: Tick, actions: &mut Vec<Action>) {
         match &*request.mt {
             "ReplicateStart" => {
-                if request.body.array("pseudo").is_some_and(|types| types.len() > MOST_TYPES) {
+                if request.body.array("pseudo").is_some_and(|types| types.len() > MAX_TYPES) {
                     return self.restart(now, actions);
                 }
                 let asked = request.body.object("columns");
@@ -36,7 +36,7 @@ impl PbxSim {
                 let Some(guid) = columns.str("guid").map(Box::<str>::from) else { return };
                 self.apply(&guid, columns, now);
                 let by = if self.switches.echo { None } else { Some(id) };
-                self.tell(&guid, "ReplicateUpdate", by, now);
+                self.notify_sessions(&guid, "ReplicateUpdate", by, now);
             }
             _ => {}
         }
@@ -65,15 +65,15 @@ impl PbxSim {
         self.answer(id, request, &rest, Duration::ZERO, now);
     }
 
-    /// Tells every started session but that of `by` of a change.
-    pub(super) fn tell(&mut self, guid: &str, mt: &str, by: Option<ConnId>, now: Tick) {
-        let told: Vec<(ConnId, Box<str>, Vec<Box<str>>)> = self
+    /// Notifies every replicating session except that of `by` of a change.
+    pub(super) fn notify_sessions(&mut self, guid: &str, mt: &str, by: Option<ConnId>, now: Tick) {
+        let sessions: Vec<(ConnId, Box<str>, Vec<Box<str>>)> = self
             .conns
             .iter()
             .filter(|(id, conn)| conn.inside && Some(**id) != by)
             .filter_map(|(id, conn)| Some((*id, conn.session.mark.clone()?, conn.session.columns.clone())))
             .collect();
-        for (id, mark, columns) in told {
+        for (id, mark, columns) in sessions {
             let row = match self.objects.get(guid) {
                 Some(object) if object.is_user() => row_of(object, &columns),
                 Some(_) => continue,
@@ -81,13 +81,13 @@ impl PbxSim {
             };
             let mark = quoted(&mark);
             let text = format!(r#"{{"mt":"{mt}","api":"PbxTableUsers","src":{mark},"columns":{row}}}"#);
-            self.say(id, text, Duration::ZERO, now);
+            self.schedule(id, text, Duration::ZERO, now);
         }
     }
 }
 
-/// A row: the complete object, without booleans that are false and without empty arrays.
-fn row_of(object: &PbxObject, columns: &[Box<str>]) -> String {
+/// A row: the full object, without false booleans and empty arrays.
+fn row_of(object: &ExchangeObject, columns: &[Box<str>]) -> String {
     let guid = quoted(&object.guid);
     let members = object.members.iter().map(|(name, json)| (&**name, &**json));
     let members = members.filter(|(name, json)| {

@@ -1,10 +1,10 @@
-//! How a simulated phone carries out its orders: transfers, restarts, a new address.
+//! Carries out the actions of a simulated phone: transfers, restarts, a new address.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::orders::{Orders, Transferred, Work};
+use super::orders::{CurrentTransfer, Orders, Transferred};
 use super::task::Task;
 use super::{PhoneEvent, without_query};
 use crate::core::model::ids::{Code, Secret};
@@ -25,14 +25,15 @@ impl Task {
 
     /// The phone restarts: its connection is cut, and everything else waits.
     pub(super) fn restart(&mut self) {
-        self.teller.tell(PhoneEvent::Restarting);
-        self.orders = Orders { work: Work::Restart(Instant::now() + self.options.restart), ..Orders::default() };
+        self.observer.send(PhoneEvent::Restarting);
+        self.orders =
+            Orders { current: CurrentTransfer::Restart(Instant::now() + self.options.restart), ..Orders::default() };
         self.stop_polling();
-        self.connection.rest();
+        self.connection.pause();
         self.connection.kill();
     }
 
-    /// A simulated phone has no clock, only a time since its start.
+    /// A simulated phone has no wall clock, only the time since its start.
     fn now(&self) -> Now {
         let minutes = self.started.elapsed().as_nanos() / self.options.minute.as_nanos().max(1);
         Now { hour: None, minutes_up: u32::try_from(minutes).unwrap_or(u32::MAX) }
@@ -45,7 +46,7 @@ impl Task {
     pub(super) async fn type_code(&mut self, code: Code) {
         let actions = self.settings.typed(code.expose());
         self.on(Event::CodeTyped(code)).await;
-        self.keep();
+        self.save_state();
         self.carry_out(actions).await;
     }
 
@@ -56,18 +57,18 @@ impl Task {
         let after = self.settings.provisioning_code();
         match after {
             Some(code) if before != after => self.on(Event::CodeTyped(code)).await,
-            // The form is shown again: the code that was typed is worth nothing.
+            // The form is shown again: the typed code was rejected.
             None if before.is_some() => self.on(Event::CodeRemoved).await,
             _ => {}
         }
-        self.keep();
+        self.save_state();
         self.carry_out(actions).await;
     }
 
-    /// Runs a line that has come through the tunnel; its output, or what is wrong with it.
+    /// Runs a command line from the tunnel; returns its output or an error text.
     pub(super) fn run_line(&mut self, line: &str) -> Result<String, String> {
         let actions = self.settings.run(&script::parse(line), self.now());
-        self.keep();
+        self.save_state();
         let (mut output, mut errors) = (String::new(), String::new());
         for action in actions {
             match action {
@@ -79,7 +80,7 @@ impl Task {
         if errors.is_empty() { Ok(output) } else { Err(errors) }
     }
 
-    /// A tunnel session is over, so what its line asked for can be done.
+    /// A tunnel session is over; runs its deferred actions.
     pub(super) async fn answer_is_out(&mut self) {
         let actions = std::mem::take(&mut self.orders.after_answer);
         self.carry_out(actions).await;
@@ -87,7 +88,7 @@ impl Task {
 
     async fn carry_out(&mut self, actions: Vec<Action>) {
         self.orders.queue.extend(actions);
-        while matches!(self.orders.work, Work::Nothing) {
+        while matches!(self.orders.current, CurrentTransfer::Nothing) {
             let Some(action) = self.orders.queue.pop_front() else { return };
             self.begin(action).await;
         }
@@ -98,67 +99,67 @@ impl Task {
             Action::Connect(address) => {
                 let address = address.as_ref().map(Secret::expose);
                 if address != self.connection.target() {
-                    self.teller.tell(PhoneEvent::AddressReceived(address.map(|a| without_query(a).into())));
-                    self.connection.aim(address).await;
+                    self.observer.send(PhoneEvent::AddressReceived(address.map(|a| without_query(a).into())));
+                    self.connection.set_target(address).await;
                 }
             }
-            Action::ShowForm => self.teller.tell(PhoneEvent::FormShown),
-            Action::HideForm => self.teller.tell(PhoneEvent::FormGone),
+            Action::ShowForm => self.observer.send(PhoneEvent::FormShown),
+            Action::HideForm => self.observer.send(PhoneEvent::FormGone),
             Action::Load(part, order) => {
                 let (http, url) = (self.http.clone(), order.url.clone());
-                let moving = Box::pin(async move { transport::load(&http, &url).await });
-                self.orders.work = Work::Load(part, order, moving);
+                let transfer = Box::pin(async move { transport::load(&http, &url).await });
+                self.orders.current = CurrentTransfer::Load(part, order, transfer);
             }
             Action::Put { url, body, last } => {
                 let http = self.http.clone();
-                let moving = Box::pin(async move { transport::put(&http, &url, body.expose().into()).await });
-                self.orders.work = Work::Put(last, moving);
+                let transfer = Box::pin(async move { transport::put(&http, &url, body.expose().into()).await });
+                self.orders.current = CurrentTransfer::Put(last, transfer);
             }
-            // Nobody telephones with a simulated phone: it is always idle.
+            // A simulated phone has no calls: it is always idle.
             Action::Restart { when_idle: _ } => self.restart(),
             Action::PollEvery(_) => {
                 let next = Instant::now() + self.poll_interval();
                 self.next_poll = Some(self.next_poll.map_or(next, |planned| planned.min(next)));
             }
             Action::PollNow => self.poll_now(),
-            // On the display of a phone nobody reads it.
+            // Its output is not shown anywhere.
             Action::Print(_) => {}
             Action::Report(command) => {
-                let word = command.split(' ').next().unwrap_or_default();
-                self.teller.tell(PhoneEvent::Skipped(word.into()));
+                let name = command.split(' ').next().unwrap_or_default();
+                self.observer.send(PhoneEvent::Skipped(name.into()));
             }
         }
     }
 
-    /// An order has been carried out: what follows from it comes before the other orders.
+    /// Handles a finished action; its consequences come before the other queued actions.
     pub(super) async fn transferred(&mut self, transferred: Transferred) {
         let follow_up = match transferred {
             Transferred::Load(part, order, Ok(bytes)) => {
                 let serial = order.serial.clone();
-                self.teller.tell(PhoneEvent::Loaded { part, serial, bytes });
+                self.observer.send(PhoneEvent::Loaded { part, serial, bytes });
                 let actions = self.settings.loaded(part, &order);
                 let facts = super::facts(&self.settings.machine, self.options.ip);
                 self.on(Event::FactsChanged(Box::new(facts))).await;
                 actions
             }
             Transferred::Load(part, _, Err(error)) => {
-                self.teller.tell(PhoneEvent::LoadFailed { part, error: error.to_string().into() });
+                self.observer.send(PhoneEvent::LoadFailed { part, error: error.to_string().into() });
                 self.orders.drop_dependent();
                 self.settings.load_failed();
                 Vec::new()
             }
             Transferred::Put(last, Ok(())) => {
-                self.teller.tell(PhoneEvent::Stored);
+                self.observer.send(PhoneEvent::Stored);
                 self.settings.stored(last.as_ref())
             }
             Transferred::Put(_, Err(error)) => {
-                self.teller.tell(PhoneEvent::StoreFailed(error.to_string().into()));
+                self.observer.send(PhoneEvent::StoreFailed(error.to_string().into()));
                 self.orders.drop_dependent();
                 Vec::new()
             }
             Transferred::Restart => return self.start().await,
         };
-        self.keep();
+        self.save_state();
         for action in follow_up.into_iter().rev() {
             self.orders.queue.push_front(action);
         }

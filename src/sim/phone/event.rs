@@ -1,39 +1,39 @@
-//! What a simulated phone lets an observer know.
+//! Events of a simulated phone for its observer.
 
 use crate::core::model::ids::Secret;
 use crate::core::session::device::client::{Observation, Proof};
 use crate::core::session::device::settings::Part;
 
-/// What was seen, mostly on the wire. Addresses are shown without their query, which may hold a token or a code.
+/// An event, mostly of the protocol. Addresses are shown without their query, which may contain a token or a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PhoneEvent {
-    /// The update address has been asked.
+    /// The update address is being requested.
     ScriptAsked {
         /// The address.
         address: Box<str>,
-        /// A typed code went with it.
+        /// With a typed code.
         code: bool,
     },
-    /// A script has come.
+    /// A script was received.
     ScriptFetched {
-        /// HTTP status; only the script of a 200 is run.
+        /// HTTP status; only a 200 is run.
         status: u16,
-        /// Lines in it.
+        /// Number of lines.
         lines: usize,
     },
     /// The update address did not answer.
     ScriptFailed(Box<str>),
-    /// A command that is not understood. Only its first word is shown.
+    /// An unknown command. Only its first word is shown.
     Skipped(Box<str>),
-    /// The form for the code is on the display.
+    /// The form for the code is shown.
     FormShown,
-    /// The form is gone: a code was typed, or a script has removed it.
+    /// The form is hidden: a code was typed, or a script has removed it.
     FormGone,
-    /// A script or a person has set the address of Devices; `None`: removed it.
+    /// The address of Devices was set by a script or a person; `None`: removed.
     AddressReceived(Option<Box<str>>),
     /// Connected to Devices.
     Connected(Box<str>),
-    /// Devices could not be reached; it is tried again.
+    /// Devices could not be reached; it is retried.
     ConnectFailed(Box<str>),
     /// An identify has been sent.
     IdentifySent {
@@ -42,15 +42,15 @@ pub enum PhoneEvent {
     },
     /// A challenge has been answered by an identify with digest.
     ChallengeAnswered,
-    /// A challenge has come, and there is no password to answer it with.
+    /// A challenge was received, but there is no password to answer it.
     ChallengeUnanswered,
-    /// The device password has come and has been kept.
+    /// The device password was received and stored.
     PasswordReceived(Secret),
-    /// The administrative password has come and has been kept.
+    /// The administrative password was received and stored.
     AdminPasswordReceived(Secret),
-    /// The phone belongs to a domain.
+    /// The phone is a member of a domain.
     Member(Proof),
-    /// A page was asked for through the tunnel, and answered.
+    /// A page was requested through the tunnel and served.
     PageServed {
         /// Method and path; of a command only its first word.
         what: Box<str>,
@@ -63,7 +63,7 @@ pub enum PhoneEvent {
         part: Part,
         /// Its build number.
         serial: Box<str>,
-        /// How many bytes came.
+        /// Received bytes.
         bytes: usize,
     },
     /// Firmware or boot code could not be loaded.
@@ -73,9 +73,9 @@ pub enum PhoneEvent {
         /// Why.
         error: Box<str>,
     },
-    /// What a script asked for has been sent by HTTP PUT.
+    /// The upload that a script asked for has been sent by HTTP PUT.
     Stored,
-    /// What a script asked for could not be sent.
+    /// The upload that a script asked for has failed.
     StoreFailed(Box<str>),
     /// The phone restarts.
     Restarting,
@@ -85,7 +85,7 @@ pub enum PhoneEvent {
     Observed(Observation),
     /// The state file could not be written.
     NotKept(Box<str>),
-    /// The observer was too slow and has missed so many events.
+    /// The observer was too slow and missed this many events.
     Missed(u64),
 }
 

@@ -1,9 +1,10 @@
 //! A simulated phone, complete by `docs/protocol/update-script.md` section 7.
 //!
-//! It asks its update address, runs the script, shows the form, takes a typed code, connects to the address of Devices that it
-//! is given, keeps its password, comes back after every loss, and serves a small web page through the tunnel. Rules are those
-//! of [`DeviceClient`](crate::core::session::device::client::DeviceClient) and [`Settings`](crate::core::session::device::settings::Settings); here
-//! are sockets, timers and the state file.
+//! It requests its update address, runs the script, shows the form, takes a typed code, connects to the given address
+//! of Devices, stores its password, reconnects after every loss, and serves a small web page through the tunnel. The
+//! rules are those of [`PhoneClient`](crate::core::session::device::client::PhoneClient) and
+//! [`Settings`](crate::core::session::device::settings::Settings); this module has the sockets, timers and the state
+//! file.
 
 mod carry_out;
 mod event;
@@ -30,10 +31,10 @@ use crate::core::model::ids::{Code, HardwareId};
 use crate::core::protocol::script::files;
 use crate::core::session::device::settings::Machine;
 
-/// Commands of the handle that may wait.
+/// Bound of the command queue.
 const WAITING_COMMANDS: usize = 64;
 
-/// How a simulated phone is made and works.
+/// Options of a simulated phone.
 #[derive(Debug, Clone)]
 pub struct PhoneOptions {
     /// Hardware identifier; for a phone its MAC address.
@@ -42,17 +43,17 @@ pub struct PhoneOptions {
     pub product: Box<str>,
     /// Release, which the version text begins with.
     pub release: Box<str>,
-    /// What the first page of its web server is, in HTML; `None`: one that tells what phone it is.
+    /// First page of its web server, in HTML; `None`: one that describes the phone.
     pub page: Option<Arc<str>>,
-    /// The phone's own address, as it tells it.
+    /// The phone's own IP address, as it reports it.
     pub ip: IpAddr,
-    /// Update address as delivered; `None`: it asks nobody until a script or a person gives it one.
+    /// Initial update address; `None`: it requests nothing until a script or a person sets one.
     pub init_url: Option<String>,
-    /// Address of Devices that is set from the start, as for automatic provisioning.
+    /// Initial address of Devices, as for automatic provisioning.
     pub sysadmin: Option<String>,
-    /// Where passwords and settings are kept; `None`: nowhere. What is kept there goes before both addresses.
+    /// File that stores passwords and settings; `None`: not stored. Stored addresses take precedence over both above.
     pub state_file: Option<PathBuf>,
-    /// How long a minute of the poll intervals lasts; 60 s for a true phone.
+    /// Length of a minute of the poll intervals; 60 s for a real phone.
     pub minute: Duration,
     /// Wait between a lost connection and the next attempt.
     pub reconnect: Duration,
@@ -61,7 +62,7 @@ pub struct PhoneOptions {
 }
 
 impl PhoneOptions {
-    /// An `IP112` with true intervals, without any address.
+    /// An `IP112` with real intervals, without any address.
     pub fn new(id: HardwareId) -> Self {
         Self {
             id,
@@ -79,7 +80,7 @@ impl PhoneOptions {
     }
 }
 
-/// What a simulated phone is as delivered.
+/// The machine of a phone as delivered.
 fn machine(options: &PhoneOptions) -> Machine {
     Machine {
         mac: options.id.as_str().into(),
@@ -92,7 +93,7 @@ fn machine(options: &PhoneOptions) -> Machine {
     }
 }
 
-/// What the identify tells.
+/// The facts of the identify.
 fn facts(machine: &Machine, ip: IpAddr) -> Facts {
     let text = Some(ip.to_string().into());
     let (ipv4, ipv6) = if ip.is_ipv4() { (text, None) } else { (None, text) };
@@ -128,19 +129,20 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// Starts a phone on the current runtime. `http` comes from [`http_client`](super::transport::http_client); share it
-    /// between phones. Fails only if there is a state file that cannot be read.
+    /// Starts a phone on the current runtime. `http` comes from [`http_client`](super::transport::http_client); share
+    /// it between phones. Fails only if there is an unreadable state file.
     pub fn start(
         options: PhoneOptions,
         http: reqwest::Client,
     ) -> Result<(Self, mpsc::Receiver<PhoneEvent>), StateFileError> {
-        let (teller, events) = EventSender::new(PhoneEvent::Missed);
+        let (observer, events) = EventSender::new(PhoneEvent::Missed);
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-        let phone = task::Task::new(options, http, teller)?;
+        let phone = task::Task::new(options, http, observer)?;
         Ok((Self { commands, task: tokio::spawn(phone.run(receiver)) }, events))
     }
 
-    /// A person types a code. It goes to the directory at once, and to Devices until a password comes for it.
+    /// A person types a code. It is sent to the directory at once, and to Devices until a password is received for
+    /// it.
     pub async fn type_code(&self, code: Code) {
         self.command(Command::TypeCode(code)).await;
     }
@@ -150,22 +152,22 @@ impl Phone {
         self.command(Command::Run(line.into())).await;
     }
 
-    /// Closes the connection to Devices properly; the phone comes back by itself.
+    /// Closes the connection to Devices with a close frame; the phone reconnects.
     pub async fn close_connection(&self) {
         self.command(Command::Close).await;
     }
 
-    /// Drops the connection to Devices without a word; the phone comes back by itself.
+    /// Drops the connection to Devices without a close frame; the phone reconnects.
     pub async fn kill_connection(&self) {
         self.command(Command::Kill).await;
     }
 
-    /// Pulls the plug and puts it in again: what was not written is lost.
+    /// Power-cycles the phone: settings that were not written are lost.
     pub async fn restart(&self) {
         self.command(Command::Restart).await;
     }
 
-    /// Closes the connection and waits for the end.
+    /// Stops the phone and waits for its task.
     pub async fn stop(self) {
         self.command(Command::Stop).await;
         // A panic of the task has been reported by the runtime.
@@ -173,7 +175,7 @@ impl Phone {
     }
 
     async fn command(&self, command: Command) {
-        // The task only ends when it is stopped; then there is nothing left to command.
+        // The task ends only when stopped; then commands have no effect.
         let _ = self.commands.send(command).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The queue of what scripts and lines of the command language make a simulated phone do. Orders are carried out one after
-//! another; what they are is decided by [`Settings`].
+//! The queue of actions that scripts and command lines ask of a simulated phone. They run one after another; which
+//! ones there are is decided by [`Settings`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,57 +13,57 @@ use crate::core::session::device::settings::{Action, Now, Part, Settings};
 use crate::sim::sleep_until;
 use crate::sim::transport::LinkError;
 
-pub(super) type Moving<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
+pub(super) type Transfer<T> = Pin<Box<dyn Future<Output = Result<T, LinkError>> + Send>>;
 
-/// What is being carried out.
+/// The action being carried out.
 #[derive(Default)]
-pub(super) enum Work {
+pub(super) enum CurrentTransfer {
     #[default]
     Nothing,
-    Load(Part, LoadCommand, Moving<usize>),
-    Put(Option<(Final, Box<str>)>, Moving<()>),
+    Load(Part, LoadCommand, Transfer<usize>),
+    Put(Option<(Final, Box<str>)>, Transfer<()>),
     Restart(Instant),
 }
 
-/// What has been carried out.
+/// A finished action.
 pub(super) enum Transferred {
     Load(Part, LoadCommand, Result<usize, LinkError>),
     Put(Option<(Final, Box<str>)>, Result<(), LinkError>),
     Restart,
 }
 
-/// The orders of a phone.
+/// The actions of a phone.
 #[derive(Default)]
 pub(super) struct Orders {
-    pub(super) work: Work,
+    pub(super) current: CurrentTransfer,
     pub(super) queue: VecDeque<Action>,
-    /// What would cut the connection on which it was asked for; it waits until the answer is out.
+    /// Actions that would cut the connection they were requested on; deferred until the answer is sent.
     pub(super) after_answer: Vec<Action>,
 }
 
 impl Orders {
-    /// The next order that has been carried out. May be dropped and called again without loss.
+    /// The next finished action. Cancel-safe.
     pub(super) async fn next(&mut self) -> Transferred {
-        let done = match &mut self.work {
-            Work::Nothing => std::future::pending().await,
-            Work::Load(part, order, moving) => {
-                let result = moving.await;
+        let done = match &mut self.current {
+            CurrentTransfer::Nothing => std::future::pending().await,
+            CurrentTransfer::Load(part, order, transfer) => {
+                let result = transfer.await;
                 Transferred::Load(*part, order.clone(), result)
             }
-            Work::Put(last, moving) => {
-                let result = moving.await;
+            CurrentTransfer::Put(last, transfer) => {
+                let result = transfer.await;
                 Transferred::Put(last.clone(), result)
             }
-            Work::Restart(until) => {
+            CurrentTransfer::Restart(until) => {
                 sleep_until(Some(*until)).await;
                 Transferred::Restart
             }
         };
-        self.work = Work::Nothing;
+        self.current = CurrentTransfer::Nothing;
         done
     }
 
-    /// Orders and restarts that follow a failed one are dropped.
+    /// Drops the actions that depend on a failed one.
     pub(super) fn drop_dependent(&mut self) {
         let depends =
             |action: &Action| matches!(action, Action::Load(..) | Action::Put { .. } | Action::Restart { .. });
@@ -71,12 +71,12 @@ impl Orders {
     }
 }
 
-/// The settings of a phone that has never been started.
+/// The settings of a phone that was never started.
 pub(super) fn as_delivered(options: &PhoneOptions) -> Settings {
     let machine = super::machine(options);
     let mut settings = Settings::factory(machine, options.init_url.as_deref().unwrap_or_default());
     if let Some(address) = &options.sysadmin {
-        // What comes of it is taken over when the phone starts.
+        // Resulting actions are irrelevant before the start.
         let _ = settings.run(&[Command::sysadmin(address), Command::ConfigWrite], Now::default());
     }
     settings

@@ -1,7 +1,7 @@
 //! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
 //!
-//! What a phone says to Devices is decided by [`DeviceClient`], what a script does by [`Settings`](crate::core::session::device::settings);
-//! here their wishes are performed.
+//! The device protocol is decided by [`PhoneClient`], the effect of scripts by
+//! [`Settings`](crate::core::session::device::settings); this task performs their actions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::orders::Orders;
-use super::state_file::{self, Kept, StateFileError};
+use super::state_file::{self, PersistedState, StateFileError};
 use super::{Command, PhoneEvent, PhoneOptions, without_query};
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::device::client::{Action, DeviceClient, Event, Memory};
@@ -22,26 +22,26 @@ use crate::sim::observe::EventSender;
 use crate::sim::transport::{self, Answer, DEVICE_SILENCE, LinkError, Received};
 use crate::sim::{Clock, sleep_until, sleep_until_tick, web};
 
-/// Longest script that is taken, in bytes.
+/// Longest accepted script, in bytes.
 const SCRIPT_LIMIT: usize = 1 << 20;
 
-type Asking = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
+type PendingPoll = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
 
 /// See the module.
 pub(super) struct Task {
     pub(super) options: PhoneOptions,
     pub(super) http: reqwest::Client,
-    pub(super) teller: EventSender<PhoneEvent>,
+    pub(super) observer: EventSender<PhoneEvent>,
     clock: Clock,
     pub(super) settings: Settings,
     client: DeviceClient,
     pub(super) connection: Connection,
-    /// Requests of tunnel sessions that are not yet complete.
+    /// Incomplete requests of tunnel sessions.
     requests: BTreeMap<u32, Vec<u8>>,
     pub(super) orders: Orders,
-    asking: Option<Asking>,
+    pending_poll: Option<PendingPoll>,
     pub(super) next_poll: Option<Instant>,
-    /// Last start of the phone.
+    /// Time of the last start of the phone.
     pub(super) started: Instant,
 }
 
@@ -49,11 +49,12 @@ impl Task {
     pub(super) fn new(
         options: PhoneOptions,
         http: reqwest::Client,
-        teller: EventSender<PhoneEvent>,
+        observer: EventSender<PhoneEvent>,
     ) -> Result<Self, StateFileError> {
-        let kept = options.state_file.as_deref().map(|path| state_file::load(path, &options.id)).transpose()?.flatten();
-        let (memory, settings) = match kept {
-            Some(Kept { memory, mut settings }) => {
+        let state =
+            options.state_file.as_deref().map(|path| state_file::load(path, &options.id)).transpose()?.flatten();
+        let (memory, settings) = match state {
+            Some(PersistedState { memory, mut settings }) => {
                 settings.machine.ip = options.ip.to_string().into();
                 (memory, settings)
             }
@@ -66,12 +67,12 @@ impl Task {
             clock: Clock::start(),
             requests: BTreeMap::new(),
             orders: Orders::default(),
-            asking: None,
+            pending_poll: None,
             next_poll: None,
             started: Instant::now(),
             options,
             http,
-            teller,
+            observer,
             settings,
         })
     }
@@ -81,16 +82,16 @@ impl Task {
         self.start().await;
         loop {
             let wake = self.client.next_wake();
-            let may_poll = self.asking.is_none();
+            let may_poll = self.pending_poll.is_none();
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Stop) | None => break,
                     Some(command) => self.command(command).await,
                 },
-                happening = self.connection.next() => self.happened(happening).await,
+                event = self.connection.next() => self.on_connection(event).await,
                 transferred = self.orders.next() => self.transferred(transferred).await,
-                answer = answered(&mut self.asking) => {
-                    self.asking = None;
+                answer = answered(&mut self.pending_poll) => {
+                    self.pending_poll = None;
                     self.script(answer).await;
                 }
                 () = sleep_until(self.next_poll), if may_poll => self.poll(),
@@ -109,19 +110,19 @@ impl Task {
             Command::Close => self.connection.close(1000, "closed by the phone").await,
             Command::Kill => self.connection.kill(),
             Command::Restart => self.restart(),
-            // Handled where it is received.
+            // Handled by the caller.
             Command::Stop => {}
         }
     }
 
-    /// An answer that is on its way does not know what has happened since.
+    /// A pending answer would be outdated.
     pub(super) fn poll_now(&mut self) {
-        self.asking = None;
+        self.pending_poll = None;
         self.next_poll = Some(Instant::now());
     }
 
     pub(super) fn stop_polling(&mut self) {
-        self.asking = None;
+        self.pending_poll = None;
         self.next_poll = None;
     }
 
@@ -129,13 +130,14 @@ impl Task {
         self.next_poll = None;
         let address = self.settings.update_url();
         if address.expose().starts_with('?') {
-            // There is no update address, only the query that would go with it.
+            // There is no update address, only its query.
             return;
         }
         let shown = without_query(address.expose()).into();
-        self.teller.tell(PhoneEvent::ScriptAsked { address: shown, code: self.settings.provisioning_code().is_some() });
+        self.observer
+            .send(PhoneEvent::ScriptAsked { address: shown, code: self.settings.provisioning_code().is_some() });
         let http = self.http.clone();
-        self.asking = Some(Box::pin(async move { transport::get(&http, address.expose(), SCRIPT_LIMIT).await }));
+        self.pending_poll = Some(Box::pin(async move { transport::get(&http, address.expose(), SCRIPT_LIMIT).await }));
     }
 
     async fn script(&mut self, answer: Result<Answer, LinkError>) {
@@ -144,39 +146,39 @@ impl Task {
             Ok(Answer { status, body }) => {
                 let text = String::from_utf8_lossy(&body);
                 let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
-                self.teller.tell(PhoneEvent::ScriptFetched { status, lines });
+                self.observer.send(PhoneEvent::ScriptFetched { status, lines });
                 if status == 200 {
                     self.run_script(&text).await;
                 }
             }
-            Err(error) => self.teller.tell(PhoneEvent::ScriptFailed(error.to_string().into())),
+            Err(error) => self.observer.send(PhoneEvent::ScriptFailed(error.to_string().into())),
         }
     }
 
-    async fn happened(&mut self, happening: ConnectionEvent) {
-        match happening {
+    async fn on_connection(&mut self, event: ConnectionEvent) {
+        match event {
             ConnectionEvent::Opened => {
                 let address = self.connection.target().map(without_query).unwrap_or_default();
-                self.teller.tell(PhoneEvent::Connected(address.into()));
+                self.observer.send(PhoneEvent::Connected(address.into()));
                 self.on(Event::Connected).await;
             }
-            ConnectionEvent::Failed(error) => self.teller.tell(PhoneEvent::ConnectFailed(error.to_string().into())),
+            ConnectionEvent::Failed(error) => self.observer.send(PhoneEvent::ConnectFailed(error.to_string().into())),
             ConnectionEvent::Received(Received::Binary(message)) => self.on(Event::Message(message)).await,
             ConnectionEvent::Received(Received::Text(_)) => self.connection.close(1003, "text message").await,
             ConnectionEvent::Received(Received::Closed(code, reason)) => {
                 self.requests.clear();
                 self.on(Event::Closed).await;
-                self.teller.tell(PhoneEvent::Closed(code, reason));
+                self.observer.send(PhoneEvent::Closed(code, reason));
                 self.answer_is_out().await;
             }
         }
     }
 
-    /// Feeds an event to the client and performs what follows.
+    /// Feeds an event to the client and performs the resulting actions.
     pub(super) async fn on(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         let mut answer_is_out = false;
-        // An answered page is an event again; each request makes at most two of them, so this ends.
+        // A served page is another event; each request causes at most two, so this ends.
         while let Some(event) = events.pop_front() {
             let mut actions = Vec::new();
             self.client.on(event, self.clock.now(), &mut actions);
@@ -185,12 +187,12 @@ impl Task {
                     Action::Send(bytes) => self.connection.send_binary(bytes).await,
                     Action::Close(code) => self.connection.close(code, "closed by the phone").await,
                     Action::KeepPassword(password) => {
-                        self.keep();
-                        self.teller.tell(PhoneEvent::PasswordReceived(password));
+                        self.save_state();
+                        self.observer.send(PhoneEvent::PasswordReceived(password));
                     }
                     Action::KeepAdminPassword(password) => {
-                        self.keep();
-                        self.teller.tell(PhoneEvent::AdminPasswordReceived(password));
+                        self.save_state();
+                        self.observer.send(PhoneEvent::AdminPasswordReceived(password));
                     }
                     Action::Web(session, bytes) => {
                         if let Some(answer) = self.web(session, &bytes) {
@@ -201,46 +203,46 @@ impl Task {
                         self.requests.remove(&session);
                         answer_is_out = true;
                     }
-                    Action::Observed(sight) => self.teller.tell(sight.into()),
+                    Action::Observed(sight) => self.observer.send(sight.into()),
                 }
             }
         }
         if answer_is_out {
-            // It may close this very connection, which is an event again.
+            // It may close this connection, which is another event.
             Box::pin(self.answer_is_out()).await;
         }
     }
 
-    /// The local web server: takes bytes of a request, gives the whole answer when the request is complete.
+    /// The local web server: collects bytes of a request, returns the full answer when the request is complete.
     fn web(&mut self, session: u32, bytes: &[u8]) -> Option<Bytes> {
         let mut request = self.requests.remove(&session).unwrap_or_default();
         request.extend_from_slice(bytes);
         let machine = self.settings.machine.clone();
         let version = machine.version();
         let page = self.options.page.clone();
-        let about =
-            web::About { id: &machine.mac, product: &machine.product, version: &version, page: page.as_deref() };
-        let Some(served) = web::serve(&request, about, &mut |line| self.run_line(line)) else {
+        let info =
+            web::PhoneInfo { id: &machine.mac, product: &machine.product, version: &version, page: page.as_deref() };
+        let Some(served) = web::serve(&request, info, &mut |line| self.run_line(line)) else {
             self.requests.insert(session, request);
             return None;
         };
-        self.teller.tell(PhoneEvent::PageServed { what: served.what, status: served.status });
+        self.observer.send(PhoneEvent::PageServed { what: served.what, status: served.status });
         Some(served.answer.into())
     }
 
-    /// Writes the state file, if there is one. It is small, so the runtime is not told that this blocks.
-    pub(super) fn keep(&mut self) {
+    /// Writes the state file, if there is one. It is small, so the blocking write is done on the runtime.
+    pub(super) fn save_state(&mut self) {
         let Some(path) = &self.options.state_file else { return };
-        let kept = Kept { memory: self.client.memory().clone(), settings: self.settings.clone() };
-        if let Err(error) = state_file::save(path, &kept) {
-            self.teller.tell(PhoneEvent::NotKept(error.to_string().into()));
+        let state = PersistedState { memory: self.client.memory().clone(), settings: self.settings.clone() };
+        if let Err(error) = state_file::save(path, &state) {
+            self.observer.send(PhoneEvent::NotKept(error.to_string().into()));
         }
     }
 }
 
-async fn answered(asking: &mut Option<Asking>) -> Result<Answer, LinkError> {
-    match asking {
-        Some(asking) => asking.await,
+async fn answered(pending_poll: &mut Option<PendingPoll>) -> Result<Answer, LinkError> {
+    match pending_poll {
+        Some(pending_poll) => pending_poll.await,
         None => std::future::pending().await,
     }
 }

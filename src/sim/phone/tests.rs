@@ -27,7 +27,7 @@ fn code() -> Code {
     Code::parse("402817739164").unwrap()
 }
 
-/// An HTTP server: answers with what `answer` says to the target of each request, as long as it says to go on.
+/// An HTTP server: answers each request target with what `answer` returns, as long as that says to continue.
 async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (String, ControlFlow<()>)) {
     loop {
         let (mut socket, _) = listener.accept().await.unwrap();
@@ -35,7 +35,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
         while !head.ends_with(b"\r\n\r\n") {
             match socket.read_u8().await {
                 Ok(byte) => head.push(byte),
-                // The phone has lost interest, because a code was typed.
+                // The phone has dropped the request because a code was typed.
                 Err(_) => break,
             }
         }
@@ -43,7 +43,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
         let Some(target) = head.split(' ').nth(1) else { continue };
         let (body, flow) = answer(target);
         let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-        // It may have lost interest now.
+        // It may have dropped the request.
         let _ = socket.write_all(text.as_bytes()).await;
         if flow.is_break() {
             return;
@@ -51,7 +51,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
     }
 }
 
-/// The directory: answers requests with a comment until one has this code, and that one with the script.
+/// The directory: answers requests with a comment, and the one with this code with the script.
 async fn directory(listener: &TcpListener, code: InitCode, script: &str) {
     serve_http(listener, |target| {
         let request = InitRequest::read(target.split_once('?').unwrap().1);
@@ -75,21 +75,21 @@ impl Devices {
     async fn accept(listener: &TcpListener) -> Self {
         let (socket, _) = listener.accept().await.unwrap();
         let mut target = String::new();
-        // The shape of the callback is the library's.
+        // The signature of the callback is given by the library.
         #[allow(clippy::result_large_err)]
-        let look = |request: &Request, response: Response| {
+        let callback = |request: &Request, response: Response| {
             target = request.uri().to_string();
             Ok(response)
         };
-        let socket = accept_hdr_async(socket, look).await.unwrap();
+        let socket = accept_hdr_async(socket, callback).await.unwrap();
         Self { socket, target }
     }
 
-    async fn say(&mut self, message: FromServer) {
+    async fn send(&mut self, message: FromServer) {
         self.socket.send(Message::binary(message.encode())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> FromDevice {
+    async fn receive(&mut self) -> FromDevice {
         match self.socket.next().await.unwrap().unwrap() {
             Message::Binary(bytes) => decode_from_device(&bytes).unwrap(),
             other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ impl Devices {
     }
 
     async fn identify(&mut self) -> Identify {
-        match self.hear().await {
+        match self.receive().await {
             FromDevice::Identify(identify) => *identify,
             other => panic!("{other:?}"),
         }
@@ -106,19 +106,19 @@ impl Devices {
     /// One HTTP request through the tunnel; the whole answer.
     async fn get(&mut self, session: u32, path: &str) -> String {
         let request = Bytes::from(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Send(request) }).await;
-        assert_eq!(self.hear().await, FromDevice::Tunnel { session, event: DeviceEvent::SendResult });
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Receive(8192) }).await;
-        let FromDevice::Tunnel { event: DeviceEvent::ReceiveResult(answer), .. } = self.hear().await else {
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Send(request) }).await;
+        assert_eq!(self.receive().await, FromDevice::Tunnel { session, event: DeviceEvent::SendResult });
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Receive(8192) }).await;
+        let FromDevice::Tunnel { event: DeviceEvent::ReceiveResult(answer), .. } = self.receive().await else {
             panic!("no receive result");
         };
-        self.say(FromServer::Tunnel { session, event: ServerEvent::Shutdown }).await;
-        assert_eq!(self.hear().await, FromDevice::Tunnel { session, event: DeviceEvent::Shutdown });
+        self.send(FromServer::Tunnel { session, event: ServerEvent::Shutdown }).await;
+        assert_eq!(self.receive().await, FromDevice::Tunnel { session, event: DeviceEvent::Shutdown });
         String::from_utf8(answer.to_vec()).unwrap()
     }
 }
 
-/// Stops a phone while Devices answers its close frame.
+/// Stops a phone; Devices answers its close frame.
 async fn stop(phone: Phone, mut devices: Devices) {
     let answer = async { while let Some(Ok(_)) = devices.socket.next().await {} };
     tokio::join!(phone.stop(), answer);
@@ -179,7 +179,7 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
 
     let mut devices = Devices::accept(&devices_listener).await;
     assert_eq!(devices.identify().await.code, OfferedCode::Code(code()));
-    devices.say(FromServer::Password(Secret::new(PASSWORD))).await;
+    devices.send(FromServer::Password(Secret::new(PASSWORD))).await;
     until(&mut events, |event| *event == PhoneEvent::Member(Proof::Password)).await;
     assert!(devices.get(1, "/admin.xml").await.contains("00903341a0b1"));
     until(&mut events, |event| matches!(event, PhoneEvent::PageServed { status: 200, .. })).await;
@@ -193,19 +193,19 @@ async fn a_phone_fresh_from_the_factory_enters_by_a_code_and_comes_back() {
     log_in(&mut devices).await;
     stop(phone, devices).await;
 
-    // The program starts again: the address and the password are still there.
+    // After a restart of the program the address and the password are still there.
     let (phone, mut events) = start(made);
     let mut devices = Devices::accept(&devices_listener).await;
     log_in(&mut devices).await;
-    devices.say(FromServer::Configuration { item: None, last: true }).await;
+    devices.send(FromServer::Configuration { item: None, last: true }).await;
     until(&mut events, |event| *event == PhoneEvent::Member(Proof::Served)).await;
     stop(phone, devices).await;
 }
 
-/// The challenge of a known device.
+/// Log-in of a known device by challenge.
 async fn log_in(devices: &mut Devices) {
     assert_eq!(devices.identify().await.code, OfferedCode::None, "the code is dropped with the password");
-    devices.say(FromServer::Challenge("4031886215".into())).await;
+    devices.send(FromServer::Challenge("4031886215".into())).await;
     assert!(devices.identify().await.answers("4031886215", &Secret::new(PASSWORD)));
 }
 

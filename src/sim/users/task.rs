@@ -1,4 +1,5 @@
-//! The task of one simulated Users: feeds events to the state machine and performs its actions. It decides nothing.
+//! The task of one simulated Users service: feeds events to the state machine and performs its actions. Decides
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::sim::observe::EventSender;
 use crate::sim::transport::Received;
 use crate::sim::{Clock, sleep_until_tick};
 
-/// Longest message that is taken; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
+/// Longest accepted message; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
 const MESSAGE_LIMIT: usize = 1 << 20;
 
 /// See the module.
@@ -19,22 +20,26 @@ pub(super) struct Task {
     client: UsersClient,
     connection: Connection,
     clock: Clock,
-    teller: EventSender<UsersEvent>,
+    observer: EventSender<UsersEvent>,
     status: watch::Sender<Status>,
     waiting: BTreeMap<CallTag, oneshot::Sender<Result<Answer, AskError>>>,
-    last_ticket: u64,
+    last_tag: u64,
 }
 
 impl Task {
-    pub(super) fn new(options: &UsersOptions, teller: EventSender<UsersEvent>, status: watch::Sender<Status>) -> Self {
+    pub(super) fn new(
+        options: &UsersOptions,
+        observer: EventSender<UsersEvent>,
+        status: watch::Sender<Status>,
+    ) -> Self {
         Self {
             client: UsersClient::new(options.login.clone()),
             connection: Connection::new(MESSAGE_LIMIT, None, options.reconnect),
             clock: Clock::start(),
-            teller,
+            observer,
             status,
             waiting: BTreeMap::new(),
-            last_ticket: 0,
+            last_tag: 0,
         }
     }
 
@@ -43,7 +48,7 @@ impl Task {
         for code in options.open_codes {
             self.on(Event::Watch(code)).await;
         }
-        self.connection.aim(Some(&options.url)).await;
+        self.connection.set_target(Some(&options.url)).await;
         loop {
             let wake = self.client.next_wake();
             tokio::select! {
@@ -51,7 +56,7 @@ impl Task {
                     Some(Command::Stop) | None => break,
                     Some(command) => self.command(command).await,
                 },
-                happening = self.connection.next() => self.happened(happening).await,
+                event = self.connection.next() => self.on_connection(event).await,
                 () = sleep_until_tick(&self.clock, wake) => self.on(Event::Timer).await,
             }
         }
@@ -61,17 +66,17 @@ impl Task {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Ask(ask, answer) => {
-                self.last_ticket += 1;
-                let ticket = CallTag(self.last_ticket);
-                self.waiting.insert(ticket, answer);
-                self.on(Event::Ask(ticket, ask)).await;
+                self.last_tag += 1;
+                let tag = CallTag(self.last_tag);
+                self.waiting.insert(tag, answer);
+                self.on(Event::Ask(tag, ask)).await;
             }
             Command::Do(order, done) => {
                 self.carry_out(order).await;
-                // The asker may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             }
-            // Handled where it is received.
+            // Handled by the caller.
             Command::Stop => {}
         }
     }
@@ -80,30 +85,30 @@ impl Task {
         match order {
             UsersCommand::Watch(code) => return self.on(Event::Watch(code)).await,
             UsersCommand::Disconnect => {
-                self.connection.rest();
+                self.connection.pause();
                 self.connection.close(1000, "disconnected").await;
             }
             UsersCommand::Kill => {
-                self.connection.rest();
+                self.connection.pause();
                 self.connection.kill();
             }
-            // Without effect while the connection is open.
+            // No effect while logged in.
             UsersCommand::Reconnect if self.client.is_ready() && self.connection.is_open() => return,
             UsersCommand::Reconnect => self.connection.wake(),
         }
         self.status.send_replace(Status::Offline);
     }
 
-    async fn happened(&mut self, happening: ConnectionEvent) {
-        match happening {
+    async fn on_connection(&mut self, event: ConnectionEvent) {
+        match event {
             ConnectionEvent::Opened => {
-                self.teller.tell(UsersEvent::Connected);
+                self.observer.send(UsersEvent::Connected);
                 self.on(Event::Connected).await;
             }
             ConnectionEvent::Failed(error) => {
                 let error: Box<str> = error.to_string().into();
                 self.status.send_replace(Status::Unreachable(error.clone()));
-                self.teller.tell(UsersEvent::ConnectFailed(error));
+                self.observer.send(UsersEvent::ConnectFailed(error));
             }
             ConnectionEvent::Received(Received::Text(text)) => self.on(Event::Text(&text)).await,
             ConnectionEvent::Received(Received::Binary(_)) => self.connection.close(1003, "binary message").await,
@@ -116,7 +121,7 @@ impl Task {
                     was_ready
                 });
                 self.on(Event::Closed).await;
-                self.teller.tell(UsersEvent::Closed(code, reason));
+                self.observer.send(UsersEvent::Closed(code, reason));
             }
         }
     }
@@ -130,22 +135,22 @@ impl Task {
                 Action::Close(code) => self.connection.close(code, "closed by Users").await,
                 Action::Ready { domain } => {
                     self.status.send_replace(Status::Ready);
-                    self.teller.tell(UsersEvent::Ready(domain));
+                    self.observer.send(UsersEvent::Ready(domain));
                 }
                 Action::LoginFailed(error) => {
-                    self.connection.rest();
+                    self.connection.pause();
                     self.status.send_replace(Status::Refused(error.clone()));
-                    self.teller.tell(UsersEvent::LoginFailed(error));
+                    self.observer.send(UsersEvent::LoginFailed(error));
                 }
-                Action::Answer(ticket, answer) => {
-                    if let Some(asker) = self.waiting.remove(&ticket) {
-                        // The asker may have stopped waiting.
+                Action::Answer(tag, answer) => {
+                    if let Some(asker) = self.waiting.remove(&tag) {
+                        // The caller may have stopped waiting.
                         let _ = asker.send(answer);
                     }
                 }
-                Action::Notice(notice) => self.teller.tell(UsersEvent::Notice(notice)),
-                Action::Expired(code) => self.teller.tell(UsersEvent::Expired(code)),
-                Action::Invalid(what) => self.teller.tell(UsersEvent::Invalid(what)),
+                Action::Notice(notice) => self.observer.send(UsersEvent::Notice(notice)),
+                Action::Expired(code) => self.observer.send(UsersEvent::Expired(code)),
+                Action::Invalid(what) => self.observer.send(UsersEvent::Invalid(what)),
             }
         }
     }

@@ -20,22 +20,22 @@ impl Peer {
         Self(accept_async(socket).await.unwrap())
     }
 
-    async fn hear(&mut self, mt: &str) -> Value {
+    async fn receive(&mut self, mt: &str) -> Value {
         let message = self.0.next().await.unwrap().unwrap();
         let value: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
         assert_eq!(value["mt"], mt);
         value
     }
 
-    async fn say(&mut self, value: Value) {
+    async fn send(&mut self, value: Value) {
         self.0.send(Message::text(value.to_string())).await.unwrap();
     }
 
     async fn log_in(&mut self, ok: bool) {
-        self.hear("AppChallenge").await;
-        self.say(json!({"mt": "AppChallengeResult", "challenge": "4400918273645566"})).await;
-        self.hear("AppLogin").await;
-        self.say(json!({"mt": "AppLoginResult", "ok": ok, "domain": "example.com", "error": "LOGIN_FAILED"})).await;
+        self.receive("AppChallenge").await;
+        self.send(json!({"mt": "AppChallengeResult", "challenge": "4400918273645566"})).await;
+        self.receive("AppLogin").await;
+        self.send(json!({"mt": "AppLoginResult", "ok": ok, "domain": "example.com", "error": "LOGIN_FAILED"})).await;
     }
 }
 
@@ -73,16 +73,16 @@ async fn a_code_is_asked_for_and_its_notice_is_found_after_a_lost_connection() {
     let service = async {
         let mut peer = Peer::accept(&listener).await;
         peer.log_in(true).await;
-        let ask = peer.hear("GetProvisioningCode").await;
+        let ask = peer.receive("GetProvisioningCode").await;
         assert_eq!((&ask["category"], &ask["sip"], &ask["rollout"]), (&json!("Desk"), &json!("anna"), &json!(true)));
         let answer = json!({"mt": "GetProvisioningCodeResult", "src": ask["src"], "code": CODE, "validUntil": 5});
-        peer.say(answer).await;
+        peer.send(answer).await;
         drop(peer);
         let mut peer = Peer::accept(&listener).await;
         peer.log_in(true).await;
-        let ask = peer.hear("GetProvisionedDevice").await;
+        let ask = peer.receive("GetProvisionedDevice").await;
         let answer = json!({"mt": "GetProvisionedDeviceResult", "src": ask["src"], "code": CODE, "device": device()});
-        peer.say(answer).await;
+        peer.send(answer).await;
         peer
     };
     let user = async {
@@ -113,7 +113,7 @@ async fn a_refused_log_in_is_told_and_not_repeated() {
     let again = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(again.is_err(), "it stays away");
     users.reconnect().await;
-    assert!(listener.accept().await.is_ok(), "until it is told to come back");
+    assert!(listener.accept().await.is_ok(), "until it is told to reconnect");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn pings_are_answered_and_a_client_told_to_leave_stays_away() {
     let service = async {
         let mut peer = Peer::accept(&listener).await;
         peer.log_in(true).await;
-        peer.say(json!({"mt": "DeviceProvisioned", "code": CODE, "device": [device()]})).await;
+        peer.send(json!({"mt": "DeviceProvisioned", "code": CODE, "device": [device()]})).await;
         peer.0.send(Message::Ping("token".into())).await.unwrap();
         assert!(matches!(peer.0.next().await, Some(Ok(Message::Pong(token))) if token == "token"));
         peer
@@ -149,7 +149,8 @@ async fn pings_are_answered_and_a_client_told_to_leave_stays_away() {
 async fn a_service_that_is_not_there_is_an_error_of_the_first_attempt() {
     let (listener, mut users, _events) = start().await;
     drop(listener);
-    // The kernel may have taken the first connection before the listener was dropped; it ends without an answer then.
+    // The kernel may have accepted the first connection before the listener was dropped; it then ends without an
+    // answer.
     assert!(matches!(users.ready().await, Err(LoginError::Unreachable(_))));
     users.stop().await;
 }

@@ -3,7 +3,7 @@
 //! The roll-outs of an operator, which are lists of codes, are in `rollouts.rs`.
 
 use crate::core::model::ids::{DomainName, RolloutId};
-use crate::core::model::users_role::{PeopleRollout, Person, RequestId, Row};
+use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::Result;
 use crate::store::observed::store_trait;
 
@@ -18,7 +18,7 @@ store_trait! {
             category: &str,
             app: &str,
             users: u64,
-        ) -> Result<PeopleRollout> => PeopleRollout;
+        ) -> Result<UsersRoleRollout> => PeopleRollout;
 
         /// Adds rows without requests from row `from` on; existing ones stay. False if there is no such roll-out.
         async fn add_people_rollout_rows(
@@ -40,7 +40,7 @@ store_trait! {
         ) -> Result<bool> => PeopleRollout;
 
         /// All roll-outs of a domain, newest first.
-        async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> => PeopleRollout;
+        async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> => PeopleRollout;
 
         /// Up to `limit` rows from row `from` on; `None` if there is no such roll-out.
         async fn people_rollout_rows(

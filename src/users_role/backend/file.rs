@@ -1,8 +1,8 @@
-//! The backend `file`: users from a CSV file, phones into another one.
+//! The backend `file`: persons come from a CSV file, phones are written to another one.
 //!
-//! Each phone is one line, that of the request which brought it last. Lines that wait are written together, into a new file that
-//! takes the place of the old one, so a reader finds a whole file at any time. What others have added or removed meanwhile
-//! stays so.
+//! Each phone is one line, that of its latest request. Waiting orders are written in batches to a new file that
+//! replaces the old one atomically, so readers never see a partial file. Lines that other programs have added or
+//! removed meanwhile are respected.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,17 +14,17 @@ use async_trait::async_trait;
 use csv::{ReaderBuilder, StringRecord, Terminator, WriterBuilder};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Backend, BackendError, BackendStanding, Entered};
+use super::{Backend, BackendError, BackendStatus, Entered};
 use crate::core::model::ids::DomainName;
 use crate::core::model::users_role::{EntryOrder, Person, PersonId, PhoneApp, UserPage, UserQuery};
 use crate::core::protocol::csv::guarded;
 use crate::users_role::backend::user_list::UserList;
 
-/// Orders that may wait to be written.
-const WAITING: usize = 1024;
-/// Orders that are written together.
+/// Bound of the queue of orders.
+const QUEUE: usize = 1024;
+/// Orders written in one batch.
 const BATCH: usize = 512;
-/// Largest file that is kept up, in bytes.
+/// Largest file that is maintained, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
 const TITLES: [&str; 12] =
@@ -34,19 +34,19 @@ const PORT: usize = 5;
 const REQUEST: usize = 10;
 
 type Answer = Result<Entered, BackendError>;
-type Waiting = (EntryOrder, oneshot::Sender<Answer>);
+type QueuedOrder = (EntryOrder, oneshot::Sender<Answer>);
 
-/// Users from a file, phones into a file.
+/// See the module.
 pub struct FileBackend {
     users: UserList,
     apps: Vec<PhoneApp>,
-    orders: mpsc::Sender<Waiting>,
+    orders: mpsc::Sender<QueuedOrder>,
 }
 
 impl FileBackend {
-    /// Users from `users`, phones into `phones`; must be called on a runtime.
+    /// Reads users from `users`, writes phones to `phones`; must be called on a runtime.
     pub fn new(users: PathBuf, phones: PathBuf, apps: Vec<PhoneApp>, tenants: Vec<DomainName>) -> Self {
-        let (orders, waiting) = mpsc::channel(WAITING);
+        let (orders, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(write(phones, waiting));
         Self { users: UserList::new(users, tenants), apps, orders }
     }
@@ -71,41 +71,41 @@ impl Backend for FileBackend {
     }
 
     async fn enter(&self, order: &EntryOrder) -> Answer {
-        let stopped = || BackendError::later("the program stops");
-        let (tell, answer) = oneshot::channel();
-        self.orders.send((order.clone(), tell)).await.map_err(|_| stopped())?;
+        let stopped = || BackendError::later("stopping");
+        let (sender, answer) = oneshot::channel();
+        self.orders.send((order.clone(), sender)).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    fn standing(&self, domain: &DomainName) -> BackendStanding {
-        let (why, users) = self.users.standing(domain);
-        BackendStanding { kind: "file", up: why.is_none(), why, users: Some(users) }
+    fn status(&self, domain: &DomainName) -> BackendStatus {
+        let (why, users) = self.users.status(domain);
+        BackendStatus { kind: "file", up: why.is_none(), why, users: Some(users) }
     }
 }
 
-async fn write(file: PathBuf, mut waiting: mpsc::Receiver<Waiting>) {
+async fn write(file: PathBuf, mut waiting: mpsc::Receiver<QueuedOrder>) {
     let file: Arc<Path> = file.into();
-    let mut some = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut some, BATCH).await > 0 {
-        let (orders, askers): (Vec<EntryOrder>, Vec<_>) = some.drain(..).unzip();
-        let place = Arc::clone(&file);
-        let written = tokio::task::spawn_blocking(move || add(&place, &orders)).await;
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let (orders, askers): (Vec<EntryOrder>, Vec<_>) = batch.drain(..).unzip();
+        let path = Arc::clone(&file);
+        let written = tokio::task::spawn_blocking(move || add(&path, &orders)).await;
         let answers = match written {
             Ok(Ok(entered)) => entered.into_iter().map(Ok).collect(),
             Ok(Err(error)) => {
-                tracing::warn!(file = %file.display(), %error, "phones were not written");
+                tracing::warn!(file = %file.display(), %error, "file of phones not written");
                 vec![Err(BackendError::later(format!("file of phones: {error}"))); askers.len()]
             }
-            Err(_) => vec![Err(BackendError::later("file of phones was not written")); askers.len()],
+            Err(_) => vec![Err(BackendError::later("file of phones not written")); askers.len()],
         };
         for (asker, answer) in askers.into_iter().zip(answers) {
-            // Whoever has stopped waiting asks again and finds the line.
+            // A caller that has stopped waiting retries and finds the line.
             let _ = asker.send(answer);
         }
     }
 }
 
-/// Adds the lines of these orders. Nothing is changed unless all of them are in the new file.
+/// Adds the lines of these orders; all or none.
 fn add(file: &Path, orders: &[EntryOrder]) -> std::io::Result<Vec<Entered>> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
@@ -119,7 +119,7 @@ fn add(file: &Path, orders: &[EntryOrder]) -> std::io::Result<Vec<Entered>> {
     Ok(entered)
 }
 
-/// Other nodes may write the same file. The lock ends when it is dropped.
+/// Locks the file against other nodes until dropped.
 fn lock(file: &Path) -> std::io::Result<File> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
@@ -130,7 +130,7 @@ fn lock(file: &Path) -> std::io::Result<File> {
 
 struct Lines {
     all: Vec<StringRecord>,
-    /// Where the line of a phone is.
+    /// Index of the line of a phone.
     of_phone: HashMap<(String, String), usize>,
 }
 
@@ -150,7 +150,9 @@ impl Lines {
         for (number, record) in records.into_iter().enumerate() {
             if number == 0 {
                 if record.iter().ne(TITLES) {
-                    return Err(std::io::Error::other("its first line is not ours; name another file"));
+                    return Err(std::io::Error::other(
+                        "its first line is not the expected header; configure another file",
+                    ));
                 }
                 continue;
             }
@@ -210,7 +212,7 @@ impl Lines {
         new.as_file().flush()?;
         new.as_file().sync_all()?;
         new.persist(file)?;
-        // The name is as lasting as the content.
+        // Makes the rename durable.
         File::open(folder)?.sync_all()
     }
 }

@@ -1,8 +1,8 @@
-//! A list of users as CSV: `sip,name`, and as far as wanted `guid`, `groups`, `number` and `domain`. It is read again when the
-//! file has changed; a list with a mistake in it leaves the one before in use.
+//! A user list in a CSV file: `sip,name` and optionally `guid`, `groups`, `number` and `domain`. It is read again
+//! when the file has changed; a faulty file leaves the previous list in use.
 //!
-//! Without `guid` the SIP name is what never changes about a user. Groups are separated by `|`. With more than one tenant there
-//! must be a `domain`.
+//! Without `guid` the SIP name is the permanent identifier. Groups are separated by `|`. With more than one tenant
+//! the column `domain` is required.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::time::Tick;
 use crate::core::model::users_role::{MAX_TEXT, Person, PersonId, UserPage, UserQuery};
 
-/// The file is looked at again no earlier than after this time.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Shortest interval between checks of the file.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// Largest list, in bytes and in users.
 const MAX_BYTES: u64 = 64 << 20;
 const MAX_USERS: usize = 200_000;
-/// Users in one page at most.
+/// Largest page.
 const MAX_PAGE: usize = 1000;
 
 /// The users of one domain, by name.
@@ -36,14 +36,14 @@ struct Users {
 
 type Lists = BTreeMap<DomainName, Users>;
 
-/// What the file was when it was last looked at.
+/// Time and size of the file when it was last read.
 type Stamp = Option<(SystemTime, u64)>;
 
 struct State {
-    looked: Option<Tick>,
+    checked: Option<Tick>,
     stamp: Stamp,
     lists: Arc<Lists>,
-    /// What is wrong with the file as it is now.
+    /// Error of the current file, if any.
     fault: Option<Box<str>>,
 }
 
@@ -52,49 +52,49 @@ pub(super) struct UserList {
     file: PathBuf,
     tenants: Vec<DomainName>,
     state: Mutex<State>,
-    /// One reads the file at a time.
+    /// Only one task reads the file at a time.
     reading: tokio::sync::Mutex<()>,
 }
 
 impl UserList {
-    /// A list that is read when it is first asked for.
+    /// A list that is read on first use.
     pub fn new(file: PathBuf, tenants: Vec<DomainName>) -> Self {
-        let state = State { looked: None, stamp: None, lists: Arc::default(), fault: Some("not read yet".into()) };
+        let state = State { checked: None, stamp: None, lists: Arc::default(), fault: Some("not read yet".into()) };
         Self { file, tenants, state: Mutex::new(state), reading: tokio::sync::Mutex::default() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        // Every field is replaced in one piece.
+        // A panic cannot leave a field half written: each is assigned at once.
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is wrong with the file, and how many users of a domain are known.
-    pub fn standing(&self, domain: &DomainName) -> (Option<Box<str>>, u64) {
+    /// Error of the file, and number of known users of a domain.
+    pub fn status(&self, domain: &DomainName) -> (Option<Box<str>>, u64) {
         self.with(|state| (state.fault.clone(), state.lists.get(domain).map_or(0, |users| users.sorted.len() as u64)))
     }
 
-    /// The lists as the file has them now.
+    /// The current lists, reading the file again if it has changed.
     async fn lists(&self) -> Result<Arc<Lists>, BackendError> {
         let _one = self.reading.lock().await;
         let (due, stamp) = self.with(|state| {
-            let due = state.looked.is_none_or(|at| clock::now().since(at) >= LOOK_AFTER);
+            let due = state.checked.is_none_or(|at| clock::now().since(at) >= CHECK_AFTER);
             (due, state.stamp)
         });
         if due {
             let (file, tenants) = (self.file.clone(), self.tenants.clone());
-            let looked = tokio::task::spawn_blocking(move || look(&file, stamp, &tenants)).await;
+            let checked = tokio::task::spawn_blocking(move || read_if_changed(&file, stamp, &tenants)).await;
             self.with(|state| {
-                state.looked = Some(clock::now());
-                match looked {
-                    Ok(Looked::New(stamp, lists)) => {
+                state.checked = Some(clock::now());
+                match checked {
+                    Ok(ReadOutcome::New(stamp, lists)) => {
                         (state.stamp, state.lists, state.fault) = (stamp, Arc::new(lists), None);
                     }
-                    Ok(Looked::Faulty(stamp, fault)) => {
-                        tracing::warn!(file = %self.file.display(), %fault, "list of users not used");
+                    Ok(ReadOutcome::Faulty(stamp, fault)) => {
+                        tracing::warn!(file = %self.file.display(), %fault, "list of users is faulty; using the previous one");
                         (state.stamp, state.fault) = (stamp, Some(fault));
                     }
-                    // Unchanged, or the program ends.
-                    Ok(Looked::Same) | Err(_) => {}
+                    // Unchanged, or the process is stopping.
+                    Ok(ReadOutcome::Same) | Err(_) => {}
                 }
             });
         }
@@ -136,41 +136,41 @@ impl Users {
         UserPage { users, next, total: Some(total as u64), groups: self.groups.clone() }
     }
 
-    fn of(mut people: Vec<Person>) -> Self {
-        people.sort_by_cached_key(|person| (person.name.to_lowercase(), person.guid.clone()));
-        let groups: BTreeSet<Box<str>> = people.iter().flat_map(|person| person.groups.iter().cloned()).collect();
-        let by_id = people.iter().enumerate().map(|(at, person)| (person.guid.clone(), at)).collect();
-        let by_sip = people.iter().enumerate().map(|(at, person)| (person.sip.clone(), at)).collect();
-        Self { sorted: people, by_id, by_sip, groups: groups.into_iter().collect() }
+    fn of(mut persons: Vec<Person>) -> Self {
+        persons.sort_by_cached_key(|person| (person.name.to_lowercase(), person.guid.clone()));
+        let groups: BTreeSet<Box<str>> = persons.iter().flat_map(|person| person.groups.iter().cloned()).collect();
+        let by_id = persons.iter().enumerate().map(|(at, person)| (person.guid.clone(), at)).collect();
+        let by_sip = persons.iter().enumerate().map(|(at, person)| (person.sip.clone(), at)).collect();
+        Self { sorted: persons, by_id, by_sip, groups: groups.into_iter().collect() }
     }
 }
 
-enum Looked {
+enum ReadOutcome {
     Same,
     New(Stamp, Lists),
     Faulty(Stamp, Box<str>),
 }
 
-fn look(file: &Path, known: Stamp, tenants: &[DomainName]) -> Looked {
+fn read_if_changed(file: &Path, known: Stamp, tenants: &[DomainName]) -> ReadOutcome {
     let metadata = match std::fs::metadata(file) {
         Ok(metadata) => metadata,
-        Err(error) => return Looked::Faulty(None, format!("{}: {error}", file.display()).into()),
+        Err(error) => return ReadOutcome::Faulty(None, format!("{}: {error}", file.display()).into()),
     };
     let stamp = metadata.modified().ok().map(|modified| (modified, metadata.len()));
     if stamp.is_some() && stamp == known {
-        return Looked::Same;
+        return ReadOutcome::Same;
     }
     if metadata.len() > MAX_BYTES {
-        return Looked::Faulty(stamp, "it is larger than 64 MiB".into());
+        return ReadOutcome::Faulty(stamp, "it is larger than 64 MiB".into());
     }
     let read = std::fs::read(file).map_err(|error| error.to_string().into());
     match read.and_then(|bytes| parse(&bytes, tenants)) {
-        Ok(lists) => Looked::New(stamp, lists),
-        Err(fault) => Looked::Faulty(stamp, fault),
+        Ok(lists) => ReadOutcome::New(stamp, lists),
+        Err(fault) => ReadOutcome::Faulty(stamp, fault),
     }
 }
 
-/// Reads a list; the error names line and column.
+/// Parses a list; the error names line and column.
 fn parse(bytes: &[u8], tenants: &[DomainName]) -> Result<Lists, Box<str>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let head = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
@@ -182,7 +182,7 @@ fn parse(bytes: &[u8], tenants: &[DomainName]) -> Result<Lists, Box<str>> {
         return Err("line 1: the head line is missing: sip,name".into());
     }
     let columns = Columns::of(&record, tenants)?;
-    let mut people: BTreeMap<DomainName, Vec<Person>> = BTreeMap::new();
+    let mut persons: BTreeMap<DomainName, Vec<Person>> = BTreeMap::new();
     let mut seen = (BTreeSet::new(), BTreeSet::new());
     let mut count = 0;
     while read(&mut record)? {
@@ -196,17 +196,17 @@ fn parse(bytes: &[u8], tenants: &[DomainName]) -> Result<Lists, Box<str>> {
         if count > MAX_USERS {
             return Err(format!("more than {MAX_USERS} users").into());
         }
-        people.entry(domain).or_default().push(person);
+        persons.entry(domain).or_default().push(person);
     }
-    // A domain without users is known, too: the list is whole.
+    // Domains without users are present too: the list is complete.
     let mut lists: Lists = tenants.iter().map(|domain| (domain.clone(), Users::default())).collect();
-    lists.extend(people.into_iter().map(|(domain, people)| (domain, Users::of(people))));
+    lists.extend(persons.into_iter().map(|(domain, persons)| (domain, Users::of(persons))));
     Ok(lists)
 }
 
 const TITLES: [&str; 6] = ["sip", "name", "guid", "groups", "number", "domain"];
 
-/// Where each of [`TITLES`] is.
+/// Index of the column of each of [`TITLES`].
 struct Columns([Option<usize>; TITLES.len()]);
 
 impl Columns {

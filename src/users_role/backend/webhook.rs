@@ -1,8 +1,9 @@
-//! The backend `webhook`: users from a CSV file, phones to a web address.
+//! The backend `webhook`: persons come from a CSV file, phones are posted to a web address.
 //!
-//! Each order is one `POST` of JSON with `Idempotency-Key`, which is the same whenever it is sent again, and a signature:
-//! `Provbroker-Signature: t=<Unix seconds>,v1=<hex of HMAC-SHA-256(secret, t "." body)>`. The receiver answers with any 2xx when the
-//! entry is made or was there. 408, 425, 429, 5xx and no answer mean: later; everything else, redirections too, means: not at all.
+//! Each order is one `POST` of JSON with an `Idempotency-Key` that is the same for every repetition, and a signature:
+//! `Provbroker-Signature: t=<Unix seconds>,v1=<hex of HMAC-SHA-256(secret, t "." body)>`. Any 2xx means that the
+//! entry exists. 408, 425, 429, 5xx and no answer mean a retry; anything else, redirections included, a permanent
+//! failure.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{Backend, BackendError, BackendStanding, Entered};
+use super::{Backend, BackendError, BackendStatus, Entered};
 use crate::clock;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::model::root_cause::innermost;
@@ -23,30 +24,30 @@ use crate::core::model::users_role::{EntryOrder, Person, PersonId, PhoneApp, Tro
 use crate::users_role::TlsError;
 use crate::users_role::backend::user_list::UserList;
 
-/// Longest wait that a receiver can ask for.
+/// Upper bound of `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Users from a file, phones to a web address.
+/// See the module.
 pub struct WebhookBackend {
     users: UserList,
     apps: Vec<PhoneApp>,
     http: Client,
     url: Url,
     secret: Secret,
-    /// What was wrong with the last attempt.
+    /// Error of the last attempt.
     fault: Mutex<Option<Box<str>>>,
 }
 
-/// What the backend is told by the configuration.
+/// Configuration of the backend.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     /// File of the users.
     pub users: PathBuf,
-    /// Where phones are posted to.
+    /// Address that phones are posted to.
     pub url: Url,
-    /// What requests are signed with.
+    /// Key of the signature.
     pub secret: Secret,
-    /// Longest wait for an answer.
+    /// Limit for one request.
     pub timeout: Duration,
     /// Phone apps that can be chosen.
     pub apps: Vec<PhoneApp>,
@@ -65,7 +66,7 @@ pub fn signature(secret: &Secret, time: u64, body: &[u8]) -> String {
 }
 
 impl WebhookBackend {
-    /// Nothing is sent yet.
+    /// Creates the backend; sends nothing.
     pub fn new(settings: WebhookSettings) -> Result<Self, TlsError> {
         let tls = rustls::ClientConfig::clone(&*crate::users_role::trust_roots()?);
         let builder = Client::builder()
@@ -161,18 +162,18 @@ impl Backend for WebhookBackend {
         let entered = self.post(order).await;
         let fault = match &entered {
             Err(BackendError::Later { why, .. }) => Some(why.clone()),
-            // What one order cannot have says nothing of the others.
+            // A permanent failure concerns this order only, not the receiver.
             Ok(_) | Err(BackendError::Never { .. }) => None,
         };
-        // Replaced in one piece.
+        // A panic cannot leave it half written.
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         entered
     }
 
-    fn standing(&self, domain: &DomainName) -> BackendStanding {
-        let (list, users) = self.users.standing(domain);
+    fn status(&self, domain: &DomainName) -> BackendStatus {
+        let (list, users) = self.users.status(domain);
         let why = list.or_else(|| self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        BackendStanding { kind: "webhook", up: why.is_none(), why, users: Some(users) }
+        BackendStatus { kind: "webhook", up: why.is_none(), why, users: Some(users) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What one group of one load process has come to.
+//! Results of one group in one load process.
 
 use std::collections::BTreeMap;
 
@@ -26,14 +26,14 @@ impl Default for OutcomeCounts {
 }
 
 impl OutcomeCounts {
-    /// An attempt has come to nothing, or a member has been cut.
+    /// Counts a failed attempt or a cut member.
     pub fn failed(&mut self, failure: Failure, member: bool) {
         *self.failures.entry(failure).or_default() += 1;
         let count = if member { &mut self.counts.dropped } else { &mut self.counts.failed };
         *count += 1;
     }
 
-    /// In the form that goes through a pipe, without what the devices know.
+    /// In the form sent through a pipe, without what the devices know.
     pub fn outcome(&self) -> Outcome {
         let named = |wrong: bool| {
             let some = self.failures.iter().filter(move |(failure, _)| matches!(failure, Failure::Wrong(_)) == wrong);

@@ -1,4 +1,4 @@
-//! When a fleet does something: arrivals of a run, devices that come back or leave, passes before a run, ticks.
+//! Timing of a fleet: arrivals of a run, devices that return or leave, passes before a run, ticks.
 
 use std::cmp::Reverse;
 
@@ -8,37 +8,37 @@ use crate::worker_commands::{Report, Tick};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Due {
-    /// It comes back.
+    /// The device comes back.
     Return,
-    /// It leaves, if it is still there by the attempt that began then.
+    /// The device leaves, if it is still on the attempt started at that time.
     Leave(u64),
 }
 
-/// Devices that come one after the other, each when an earlier one is done: before a run.
+/// A pass before a run: a bounded number of devices register at a time, the next when one is done.
 pub struct Pass {
     pub next: Vec<usize>,
     pub window: usize,
     pub under_way: usize,
 }
 
-/// A run under way.
+/// A running run.
 pub struct Run {
     pub start: u64,
     pub tick_us: u64,
-    /// Times and slots, the last first.
+    /// Times and slots, in descending order.
     pub arrivals: Vec<(u64, usize)>,
     pub interval: Latencies,
     pub ticks: u64,
 }
 
 impl Fleet {
-    /// Fixes the times of all arrivals; the run begins.
-    pub(super) fn go(&mut self, now: u64, tick_us: u64, seed: u64) {
+    /// Schedules all arrivals and starts the run.
+    pub(super) fn start(&mut self, now: u64, tick_us: u64, seed: u64) {
         let mut arrivals = Vec::new();
         for (index, troop) in self.troops.iter_mut().enumerate() {
             troop.tally = OutcomeCounts::default();
             let group = &troop.group;
-            // Devices take turns; numbers of this process only.
+            // Devices take turns; only slots of this process.
             let mut slots = vec![None; group.devices];
             for (at, slot) in self.slots.iter().enumerate() {
                 if usize::from(slot.group) == index && slot.number < group.devices {
@@ -52,12 +52,12 @@ impl Fleet {
             });
             arrivals.extend(mine);
         }
-        // The first to come is taken from the end.
+        // Popped from the end.
         arrivals.sort_by_key(|&(time, _)| Reverse(time));
         self.run = Some(Run { start: now, tick_us, arrivals, interval: Latencies::new(), ticks: 0 });
     }
 
-    /// Begins what is due, at most so many connections. When it has to be called again.
+    /// Starts what is due, at most this many connections; returns when to call again.
     pub fn advance(&mut self, now: u64, mut begin: usize) -> Option<u64> {
         while let Some(&Reverse((time, slot, due))) = self.due.peek()
             && time <= now

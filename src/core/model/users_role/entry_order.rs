@@ -1,7 +1,8 @@
-//! Entry orders: orders to enter a phone for its user at the backend.
+//! The entry order: an order to the backend to enter a phone for its user.
 //!
-//! There is one for each request whose phone has arrived. It is stored before the notice of Devices is confirmed, and
-//! carried out until the backend has the entry or refuses it for good.
+//! There is one for each phone request that has a phone. It is stored before the notice of Devices is answered and
+//! repeated until the backend has the entry or refuses it for good. Implements `docs/protocol/pbx.md` section 4 as
+//! far as it holds for every backend.
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneFacts, RequestId};
 
-/// An order is kept this long for an unreachable backend (`docs/protocol/pbx.md` section 4); then it has failed.
+/// An order that the backend has not taken within this time has failed (`docs/protocol/pbx.md` section 4).
 pub const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// An order to enter a phone for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryOrder {
-    /// The request; also the idempotency key towards the backend.
+    /// Number of the phone request; also the idempotency key towards the backend.
     pub id: RequestId,
     /// Domain of the user.
     pub domain: DomainName,
@@ -25,7 +26,7 @@ pub struct EntryOrder {
     pub person: PersonId,
     /// Its SIP name.
     pub sip: Box<str>,
-    /// Its name, for people.
+    /// Its display name.
     pub name: Box<str>,
     /// Name of the category.
     pub category: Box<str>,
@@ -35,26 +36,26 @@ pub struct EntryOrder {
     pub code: Code,
     /// The phone.
     pub phone: PhoneFacts,
-    /// When the notice arrived, on the clock of the store.
+    /// When the notice was received, on the clock of the store.
     pub made: UnixMillis,
     /// Failed attempts so far.
     pub attempts: u32,
 }
 
-/// Result of an attempt to carry out an order.
+/// Outcome of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// The backend has the entry.
     Done,
-    /// Not now; again after this time.
+    /// Failed for now; try again after this time.
     Again(Duration),
-    /// Failed for good; moved to the list for operators.
+    /// Failed for good; kept for an operator.
     Never(Trouble),
 }
 
 impl EntryOrder {
-    /// When to try again after a failure that may pass: after `wait`, or after what the backend asks for if that is longer; never
-    /// again when the order has waited too long.
+    /// What to do after a failure that may pass: retry, or give up once the order is older than [`MAX_WAIT`]. `asked`
+    /// is the wait that the backend asks for; the longer of the two counts.
     pub fn after_failure(&self, wait: Duration, asked: Option<Duration>, now: UnixMillis) -> Attempt {
         let wait = wait.max(asked.unwrap_or_default());
         if now + wait > self.made + MAX_WAIT { Attempt::Never(Trouble::GivenUp) } else { Attempt::Again(wait) }

@@ -1,7 +1,7 @@
-//! Persons and their phones: requests, their progress, and the entries of the phones at the backend.
+//! Values and rules of the Users role: persons, phone requests, their progress, entry orders and roll-outs.
 //!
-//! The rules of the Users role (`docs/protocol/devices-api.md` section 7) as values: no connection, no clock, no
-//! store. No texts are made here; every fault has a name ([`Trouble`]), for which the pages have a sentence.
+//! Implements `docs/protocol/devices-api.md` section 7. Knows no connection, no clock and no store, and makes no
+//! texts: each failure is a [`Trouble`], for which the pages have a sentence.
 
 mod entry_order;
 mod person;
@@ -13,4 +13,4 @@ pub use entry_order::{Attempt, EntryOrder, MAX_WAIT};
 pub use person::{InvalidPerson, MAX_TEXT, Person, PersonId, PhoneApp, UserPage, UserQuery};
 pub use phone_request::{EntryState, Phone, PhoneFacts, PhoneRequest, RequestId};
 pub use progress::{PhoneStatus, Progress, STAGES, Stage, Trouble, progress};
-pub use rollout::{Changed, PeopleRollout, Row};
+pub use rollout::{Changed, Row, UsersRoleRollout};

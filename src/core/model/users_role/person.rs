@@ -1,4 +1,4 @@
-//! Persons, phone apps, and queries for persons.
+//! Persons: the entries of the user list, and how pages of that list are queried.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 /// Longest SIP name, shown name, group or identifier, in characters.
 pub const MAX_TEXT: usize = 128;
 
-/// A text is not valid as this part of a person.
+/// A text is not valid for this field of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct InvalidPerson(pub &'static str);
 
-/// Permanent identifier of a user: the GUID at the exchange, or its counterpart in the list of users.
+/// Permanent identifier of a person: the GUID at the exchange, or the key in the user list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct PersonId(Box<str>);
@@ -44,19 +44,19 @@ impl fmt::Display for PersonId {
     }
 }
 
-/// A user of a domain, as the backend knows them.
+/// A person, as the backend knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Permanent identifier.
     pub guid: PersonId,
     /// SIP name.
     pub sip: Box<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Box<str>,
-    /// Groups that it is in.
+    /// Groups it belongs to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Box<str>>,
-    /// Number of its telephone.
+    /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<Box<str>>,
 }
@@ -64,27 +64,27 @@ pub struct Person {
 /// An app that a phone can run for its user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneApp {
-    /// Its name, as the entry at the backend has it.
+    /// Name in the entry at the backend.
     pub name: Box<str>,
-    /// Its title, for people.
+    /// Display title.
     pub title: Box<str>,
 }
 
-/// Query for users, in the order of their names.
+/// A query of the user list, ordered by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserQuery {
-    /// Part of SIP name, shown name or number, in any case; empty: all.
+    /// Part of the SIP name, display name or number, case-insensitive; empty matches all.
     pub search: Box<str>,
-    /// Only those in this group.
+    /// Only members of this group.
     pub group: Option<Box<str>>,
     /// [`UserPage::next`] of the page before.
     pub after: Option<Box<str>>,
-    /// Most users in this page.
+    /// Page size.
     pub limit: usize,
 }
 
 impl UserQuery {
-    /// Whether a user matches search and group.
+    /// Whether search and group match this person.
     pub fn wants(&self, person: &Person) -> bool {
         let in_group = self.group.as_ref().is_none_or(|group| person.groups.contains(group));
         in_group && {
@@ -95,16 +95,16 @@ impl UserQuery {
     }
 }
 
-/// Some users.
+/// One page of the user list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UserPage {
     /// A page of users.
     pub users: Vec<Person>,
-    /// Position of the next page; `None`: there are no more.
+    /// Cursor of the next page; `None`: this is the last one.
     pub next: Option<Box<str>>,
-    /// Number of users that match the query, if the backend can tell.
+    /// Number of all matches, if the backend can tell.
     pub total: Option<u64>,
-    /// All groups of the domain, sorted, regardless of the query.
+    /// All groups of the domain, sorted, independent of the query.
     pub groups: Vec<Box<str>>,
 }
 

@@ -1,4 +1,4 @@
-//! A phone request: a person's request for a phone, with its code and progress.
+//! The phone request: a person's request for a phone, with its code, progress and, later, the phone.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use super::progress::{Progress, Trouble};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 
-/// Identifier of a request: 32 hex digits of 128 random bits, so that nobody can guess one.
+/// Identifier of a phone request: 32 hex digits from 128 random bits, so that it cannot be guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>")]
 pub struct RequestId(Box<str>);
 
 impl RequestId {
-    /// From random bytes.
+    /// Formats random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         Self(hex::encode(random).into())
     }
@@ -46,7 +46,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The facts of a phone that its user needs.
+/// A phone as Devices describes it, reduced to what its user needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneFacts {
     /// Device key: a MAC address as twelve lower-case digits.
@@ -63,32 +63,32 @@ pub struct PhoneFacts {
     pub port: Option<Box<str>>,
 }
 
-/// Progress of the device entry at the backend.
+/// State of the device entry at the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "trouble")]
 pub enum EntryState {
-    /// Nothing to enter yet: no phone has used the code.
+    /// No phone has used the code yet.
     None,
-    /// The order is stored and is carried out as soon as the backend can be reached.
+    /// The entry order is stored and waits to be carried out.
     Waiting,
     /// The backend has the entry.
     Done,
-    /// The entry has failed. An operator can have it retried.
+    /// The entry has failed for good. An operator can have it retried.
     Failed(Trouble),
 }
 
-/// A person's request for a phone: one code.
+/// A person's request for a phone; it has one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneRequest {
-    /// Its identifier.
+    /// Identifier.
     pub id: RequestId,
     /// Domain of the user and of the code.
     pub domain: DomainName,
-    /// The person who gets the phone.
+    /// The person.
     pub person: PersonId,
     /// SIP name of the person.
     pub sip: Box<str>,
-    /// Shown name of the person.
+    /// Its display name.
     pub name: Box<str>,
     /// Name of the category that the phone enters.
     pub category: Box<str>,
@@ -98,20 +98,21 @@ pub struct PhoneRequest {
     pub code: Code,
     /// When it was made, on the clock of the store.
     pub asked: UnixMillis,
-    /// End of validity of the code, as Devices has reported it.
+    /// End of validity of the code, as told by Devices.
     pub valid_until: UnixMillis,
-    /// The roll-out that it belongs to.
+    /// The roll-out it belongs to, if any.
     pub rollout: Option<RolloutId>,
     /// Progress of the phone.
     pub progress: Progress,
-    /// Progress of its entry at the backend.
+    /// State of the entry at the backend.
     pub entry: EntryState,
     /// The phone, once it is known.
     pub phone: Option<PhoneFacts>,
 }
 
 impl PhoneRequest {
-    /// Whether nothing more happens without an operator: the phone is ready and entered, or the request has ended.
+    /// Whether nothing more will happen by itself: the phone is ready and its entry decided, or the request has ended
+    /// without a phone.
     pub const fn is_over(&self) -> bool {
         match self.progress {
             Progress::Ready => matches!(self.entry, EntryState::Done | EntryState::Failed(_)),
@@ -130,13 +131,13 @@ impl PhoneRequest {
 /// A phone of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phone {
-    /// The request that brought it.
+    /// Its phone request.
     pub request: RequestId,
-    /// The phone as it is now; as it was when it came if Devices cannot be asked.
+    /// The phone as Devices knows it now; as it was when it entered if Devices cannot be asked.
     pub facts: PhoneFacts,
-    /// Whether it is connected; `None`: Devices was not asked, or cannot be now.
+    /// Whether it is connected; `None`: Devices was not asked, or cannot be asked.
     pub online: Option<bool>,
-    /// How far its entry at the backend is.
+    /// State of the entry at the backend.
     pub entry: EntryState,
 }
 

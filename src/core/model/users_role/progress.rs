@@ -1,4 +1,4 @@
-//! Progress of a phone request, derived from the timelines of its code and its phone.
+//! Derives the progress of a phone request from the timelines of its code and of its phone.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::core::model::timeline::TimelineEvent;
 pub enum Progress {
     /// No phone has brought the code yet.
     Waiting,
-    /// The directory has directed a phone to Devices with the code.
+    /// A phone has asked the directory with this code.
     Found,
     /// A phone has entered the domain.
     Entered,
@@ -21,7 +21,7 @@ pub enum Progress {
     Configuring,
     /// It is updated and configured.
     Ready,
-    /// The code has expired without being used.
+    /// The code has expired unused.
     Expired,
     /// The request was cancelled.
     Cancelled,
@@ -29,7 +29,7 @@ pub enum Progress {
     Failed(Trouble),
 }
 
-/// Why a phone is blocked or has no entry at the backend. The pages have a sentence for each, with what to do.
+/// Why a phone is blocked or has no entry. The pages have a sentence for each, which says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
@@ -37,9 +37,9 @@ pub enum Trouble {
     OtherDomain,
     /// The update has failed; it is retried.
     UpdateFailed,
-    /// A configuration could not be sent; it is retried.
+    /// A configuration could not be applied; it is retried.
     ConfigurationFailed,
-    /// The phone has entered the domain and has not come back.
+    /// The phone has entered and has not connected again.
     PhoneAway,
     /// The phone was removed from the domain.
     PhoneGone,
@@ -47,18 +47,18 @@ pub enum Trouble {
     UserGone,
     /// The backend does not know the phone app.
     AppGone,
-    /// The phone is entered for somebody else, and must not be moved.
+    /// The phone is entered for another user and may not be moved.
     TakenByOther,
-    /// The user has the maximum number of phones.
+    /// The user has the highest number of phones that can be entered.
     TooManyPhones,
     /// The backend refuses the entry.
     Refused,
-    /// The backend could not be reached for as long as an order is kept.
+    /// The backend was unavailable until the order timed out.
     GivenUp,
 }
 
 impl Trouble {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 11] = [
         Self::OtherDomain,
         Self::UpdateFailed,
@@ -73,7 +73,7 @@ impl Trouble {
         Self::GivenUp,
     ];
 
-    /// Its name, used everywhere, and the key of its sentence.
+    /// Its stable name: used in stored records, and as key of its sentence.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OtherDomain => "other-domain",
@@ -91,18 +91,18 @@ impl Trouble {
     }
 }
 
-/// The stages of a phone as displayed: from the code to the finished work.
+/// The stages that the pages show, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// The code waits for a phone.
     Waiting,
-    /// A phone was found.
+    /// A phone has asked the directory with the code.
     Found,
     /// It has entered the domain.
     Entered,
-    /// Its software.
+    /// Its software is updated.
     Updating,
-    /// Its configuration.
+    /// It is configured.
     Configuring,
     /// It can be used.
     Ready,
@@ -113,7 +113,7 @@ pub const STAGES: [Stage; 6] =
     [Stage::Waiting, Stage::Found, Stage::Entered, Stage::Updating, Stage::Configuring, Stage::Ready];
 
 impl Progress {
-    /// The present stage, or the one in which it is blocked.
+    /// The stage it is in, or is blocked in.
     pub const fn stage(self) -> Stage {
         match self {
             Self::Waiting | Self::Expired | Self::Cancelled => Stage::Waiting,
@@ -125,7 +125,7 @@ impl Progress {
         }
     }
 
-    /// Whether nothing changes it any more.
+    /// Whether it can no longer change.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Ready | Self::Expired | Self::Cancelled)
     }
@@ -219,8 +219,8 @@ mod tests {
         assert_eq!(of(&code[..1], &[], Some(Reason::CodeNotUsed), false), Progress::Waiting);
         assert_eq!(of(&code[..2], &[], Some(Reason::CodeNotUsed), false), Progress::Found);
         assert_eq!(of(&code, &[], None, false), Progress::Entered);
-        let way = [Progress::Entered, Progress::Updating, Progress::Configuring, Progress::Configuring];
-        for (steps, expected) in way.into_iter().enumerate() {
+        let expected_progress = [Progress::Entered, Progress::Updating, Progress::Configuring, Progress::Configuring];
+        for (steps, expected) in expected_progress.into_iter().enumerate() {
             assert_eq!(of(&code, &phone[..4 + steps], None, false), expected, "{steps}");
         }
         assert_eq!(of(&code, &phone, None, true), Progress::Ready);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_trouble_has_its_name() {
+    fn every_trouble_has_a_name() {
         use TimelineEvent::{Entered, Issued, Revoked};
         let entered = [Issued, Entered(Way::Code)];
         let failed = |trouble| Progress::Failed(trouble);

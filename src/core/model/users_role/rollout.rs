@@ -1,4 +1,4 @@
-//! Roll-outs: codes for many users at once.
+//! The roll-out of the Users role: one code for each of many persons.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,47 +7,47 @@ use crate::core::model::ids::RolloutId;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::phone_request::{PhoneRequest, RequestId};
 
-/// A roll-out as shown to people: for which users, and how far it is.
+/// A roll-out: category and phone app for a list of persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeopleRollout {
-    /// Its number within the domain; a later one has a greater one.
+pub struct UsersRoleRollout {
+    /// Its number within the domain; numbers increase.
     pub id: RolloutId,
-    /// Its name, for people.
+    /// Its display name.
     pub name: Box<str>,
     /// Name of the category.
     pub category: Box<str>,
     /// Name of the phone app.
     pub app: Box<str>,
-    /// When it was started, on the clock of the store.
+    /// When it began, on the clock of the store.
     pub begun: UnixMillis,
     /// Number of its users.
     pub users: u64,
-    /// Rows stored so far: fewer than `users` while the list is being stored.
+    /// Number of rows stored so far; less than `users` while the list is being written.
     pub rows: u64,
-    /// Rows that were issued a code.
+    /// Rows that have been given a code.
     pub made: u64,
-    /// Rows whose phone has used its code.
+    /// Rows whose code has been used.
     pub registered: u64,
 }
 
 /// One user of a roll-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Its number within the roll-out, from 0 on.
+    /// Its index within the roll-out, from 0.
     pub number: u64,
     /// The user.
     pub person: PersonId,
     /// Its SIP name.
     pub sip: Box<str>,
-    /// Its name, for people.
+    /// Its display name.
     pub name: Box<str>,
-    /// The latest request of this row; `None`: none was made yet.
+    /// The current phone request of this row; `None`: it has had none yet.
     pub id: Option<RequestId>,
-    /// That request as it is now; `None` also if it has ended and was deleted.
+    /// That request as stored now; `None` also if it has been removed.
     pub request: Option<PhoneRequest>,
 }
 
-/// A request has changed; sent to pages that show it. They read the rest.
+/// Notification that a phone request has changed. Pages that show it read it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// The request.
@@ -60,7 +60,7 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// The signal for this request.
+    /// The notification for a request.
     pub fn of(request: &PhoneRequest) -> Self {
         Self { request: request.id.clone(), person: request.person.clone(), rollout: request.rollout }
     }

@@ -1,15 +1,15 @@
-//! The phone apps of a PBX (`docs/protocol/pbx.md` 2.5).
+//! The phone apps of an exchange (`docs/protocol/pbx.md` 2.5).
 
 use super::settings::APPS_KEPT;
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 
-/// A phone app that a person can choose.
+/// A phone app that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneApp {
-    /// Name of the app object; it goes into the device entry.
+    /// Name of the app object, as in the device entry.
     pub name: Box<str>,
-    /// What people read.
+    /// Display title.
     pub title: Box<str>,
 }
 
@@ -21,7 +21,7 @@ struct AppObject {
     is_phone_app: bool,
 }
 
-/// The app objects of a PBX, as they were a while ago.
+/// The app objects of an exchange, cached for a while.
 #[derive(Debug, Default)]
 pub struct Apps {
     objects: Vec<AppObject>,
@@ -29,7 +29,7 @@ pub struct Apps {
 }
 
 impl Apps {
-    /// Takes the answer to `GetAppObjects`.
+    /// Reads the answer to `GetAppObjects`.
     pub fn take(&mut self, answer: &Object<'_>, now: Tick) {
         let objects = answer.array("objects").unwrap_or_default().iter();
         self.objects = objects
@@ -47,12 +47,12 @@ impl Apps {
         self.read_at = Some(now);
     }
 
-    /// Whether they are known well enough.
+    /// Whether the cache is fresh.
     pub fn are_known(&self, now: Tick) -> bool {
         self.read_at.is_some_and(|read| now.since(read) < APPS_KEPT)
     }
 
-    /// Forgets them.
+    /// Clears the cache.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
@@ -62,7 +62,7 @@ impl Apps {
         self.objects.iter().any(|object| &*object.name == name)
     }
 
-    /// The phone apps: those the PBX marks, or else those of the configured names that exist.
+    /// The phone apps: those marked by the exchange, or else the configured names that exist.
     pub fn phone_apps(&self, configured: &[Box<str>]) -> Vec<PhoneApp> {
         let marked = self.objects.iter().any(|object| object.is_phone_app);
         let chosen = self
@@ -73,7 +73,7 @@ impl Apps {
     }
 }
 
-/// The configured phone apps, when a PBX cannot be asked.
+/// The configured phone apps, for an exchange that cannot be asked.
 pub fn unchecked(configured: &[Box<str>]) -> Vec<PhoneApp> {
     configured.iter().map(|name| PhoneApp { name: name.clone(), title: name.clone() }).collect()
 }

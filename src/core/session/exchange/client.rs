@@ -1,7 +1,7 @@
-//! The client of one PBX as a state machine; it outlives its connections.
+//! The client of one exchange as a state machine that outlives its connections.
 //!
-//! It opens no connection and reads no clock. Locks over several nodes are asked for by [`Action::Acquire`]. What is ordered is
-//! not kept here: whoever orders keeps it, and orders again when told so.
+//! It opens no connection and reads no clock. Locks across nodes are requested by [`Action::Acquire`]. Orders are not
+//! stored here: the caller stores them and repeats them when told to.
 
 mod mirror_pass;
 mod order_steps;
@@ -21,31 +21,31 @@ use super::message::failure;
 use super::mirror::{Mirror, State as Trust};
 use super::registrations::Registrations;
 use super::request::Request;
-use super::settings::{ANSWER_TIME, SILENCE, Settings, UNANSWERED};
-use super::wire::Wire;
+use super::request_queue::RequestQueue;
+use super::settings::{ANSWER_TIME, KEEPALIVE_AFTER, MAX_UNANSWERED, Settings};
 use crate::core::session::exchange::resync_backoff::ResyncBackoff;
 
 mod orders;
 mod through_table;
 
 use crate::core::session::exchange::client::mirror_pass::Pass;
-use orders::{JobId, Jobs};
+use orders::{ActiveOrderId, ActiveOrders};
 
-/// How we log in when it is us who connect (`docs/protocol/pbx.md` 1.2).
+/// Log-in for a connection that we open (`docs/protocol/pbx.md` 1.2).
 #[derive(Debug, Clone)]
 pub struct DialLogin {
     /// Name of the app object.
     pub app: Box<str>,
     /// Its password.
     pub password: Secret,
-    /// Send `"info":{}`, which then is in the digest.
+    /// Send `"info":{}`, which is then part of the digest.
     pub with_info: bool,
 }
 
-/// Whether an interface may be used.
+/// Whether an interface is granted to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grant {
-    /// Nobody has said, and nothing has been answered yet.
+    /// Not announced, and no request answered yet.
     Unknown,
     Yes,
     No,
@@ -59,10 +59,10 @@ enum State {
     Ready,
 }
 
-/// Whose a request is.
+/// The originator of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    Round(JobId),
+    Round(ActiveOrderId),
     Apps,
     Registrations(u64),
     Listing,
@@ -72,37 +72,37 @@ enum Owner {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct ExchangeClient {
     settings: Settings,
     login: DialLogin,
-    /// Name of the PBX that is meant; empty: whichever answers.
+    /// Expected PBX name; empty accepts any.
     pbx: Box<str>,
     state: State,
     admin: Grant,
     table: Grant,
-    wire: Wire<Owner>,
-    /// When something was last heard, and how many signs of life have been missing since.
-    heard: Tick,
+    requests: RequestQueue<Owner>,
+    /// Time of the last message, and keep-alive requests without an answer since.
+    last_received: Tick,
     missing: u8,
     alive_asked: bool,
     unanswered: u8,
     mirror: Mirror,
     pass: Pass,
-    brake: ResyncBackoff,
+    backoff: ResyncBackoff,
     apps: Apps,
     apps_asked: bool,
     askers: Vec<OrderTag>,
     listing: Option<Listing>,
     list_at: Option<Tick>,
-    /// This PBX has shown members in `GetObject` that others hide.
+    /// This exchange has shown members in `GetObject` that others hide.
     shows_hidden: bool,
-    jobs: Jobs,
+    active_orders: ActiveOrders,
     registrations: Registrations,
     draw: u64,
 }
 
-impl Exchange {
-    /// A client without a connection. `draw` is random; it spreads what should not happen together.
+impl ExchangeClient {
+    /// A client without a connection. `draw` is random and spreads periodic work of several clients.
     pub fn new(settings: Settings, login: DialLogin, pbx: &str, draw: u64) -> Self {
         Self {
             settings,
@@ -111,39 +111,39 @@ impl Exchange {
             state: State::Offline,
             admin: Grant::Unknown,
             table: Grant::Unknown,
-            wire: Wire::new(),
-            heard: Tick(0),
+            requests: RequestQueue::new(),
+            last_received: Tick(0),
             missing: 0,
             alive_asked: false,
             unanswered: 0,
             mirror: Mirror::default(),
             pass: Pass::None,
-            brake: ResyncBackoff::default(),
+            backoff: ResyncBackoff::default(),
             apps: Apps::default(),
             apps_asked: false,
             askers: Vec::new(),
             listing: None,
             list_at: None,
             shows_hidden: false,
-            jobs: Jobs::default(),
+            active_orders: ActiveOrders::default(),
             registrations: Registrations::default(),
             draw,
         }
     }
 
-    /// Whether orders are welcome.
+    /// Whether orders can be carried out.
     pub fn is_ready(&self) -> bool {
         self.state == State::Ready
     }
 
-    /// The users.
+    /// The mirror of the users.
     pub const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
-    /// Orders under way.
+    /// Number of orders under way.
     pub fn under_way(&self) -> usize {
-        self.jobs.len()
+        self.active_orders.len()
     }
 
     /// When [`Event::Timer`] is due.
@@ -151,14 +151,16 @@ impl Exchange {
         let own = match self.state {
             State::Offline => return None,
             State::Challenging(since) | State::LoggingIn(since) => return Some(since + ANSWER_TIME),
-            State::Ready => (self.admin == Grant::Yes && !self.alive_asked).then(|| self.heard + SILENCE),
+            State::Ready => {
+                (self.admin == Grant::Yes && !self.alive_asked).then(|| self.last_received + KEEPALIVE_AFTER)
+            }
         };
-        let wire = self.wire.wake(self.pass.in_flight(), &self.settings);
+        let requests = self.requests.wake(self.pass.in_flight(), &self.settings);
         let regs = self.registrations.wake(self.settings.registrations_per_second).filter(|_| self.may_ask_admin());
-        [own, wire, regs, self.jobs.wake(), self.pass.wake(), self.list_at].into_iter().flatten().min()
+        [own, requests, regs, self.active_orders.wake(), self.pass.wake(), self.list_at].into_iter().flatten().min()
     }
 
-    /// Takes an event; what follows from it is added to `actions`.
+    /// Handles an event; appends the resulting actions to `actions`.
     pub fn on(&mut self, event: Event<'_>, now: Tick, actions: &mut Vec<Action>) {
         match event {
             Event::Dialled => {
@@ -174,13 +176,13 @@ impl Exchange {
                 if let Ok(message) = Object::parse(text.as_bytes()) {
                     self.message(&message, now, actions);
                 } else {
-                    let strange = Action::Report(Report::Strange("a message that is not a JSON object"));
-                    actions.extend([strange, Action::Close(1007)]);
+                    let malformed = Action::Report(Report::Malformed("a message that is not a JSON object"));
+                    actions.extend([malformed, Action::Close(1007)]);
                 }
             }
             Event::Closed => self.close_down(now, actions),
-            Event::Enter(ticket, order) => self.take_order(ticket, order, now, actions),
-            Event::Apps(ticket) => self.phone_apps(ticket, now, actions),
+            Event::Enter(tag, order) => self.take_order(tag, order, now, actions),
+            Event::Apps(tag) => self.phone_apps(tag, now, actions),
             Event::Held(lock) => self.held(lock, now, actions),
             Event::Lost(lock) => self.lost(&lock, now, actions),
             Event::Timer => self.timer(now, actions),
@@ -194,34 +196,34 @@ impl Exchange {
         self.begin(now, actions);
     }
 
-    /// The connection can be used.
+    /// The log-in has succeeded.
     fn begin(&mut self, now: Tick, actions: &mut Vec<Action>) {
         self.state = State::Ready;
-        self.heard = now;
+        self.last_received = now;
         (self.missing, self.unanswered, self.alive_asked) = (0, 0, false);
         actions.push(Action::Ready);
         self.granted(now, actions);
     }
 
-    /// What follows once it is known which interfaces there are.
+    /// Starts what depends on the granted interfaces.
     fn granted(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if self.admin == Grant::No {
             actions.push(Action::Report(Report::NotGranted("PbxAdminApi")));
         }
         if self.admin != Grant::Unknown && self.table != Grant::No && matches!(self.pass, Pass::None) {
-            self.pass = Pass::Due(self.brake.free_for_a_new_connection().max(now));
+            self.pass = Pass::Due(self.backoff.free_for_a_new_connection().max(now));
         }
         if self.table == Grant::No {
             actions.push(Action::Report(Report::NotGranted("PbxTableUsers")));
             self.list_at = (self.admin == Grant::Yes).then_some(now);
         }
-        self.look_again(now, actions);
+        self.retry_waiting(now, actions);
     }
 
     fn close_down(&mut self, now: Tick, actions: &mut Vec<Action>) {
         self.state = State::Offline;
         (self.admin, self.table) = (Grant::Unknown, Grant::Unknown);
-        self.wire.end();
+        self.requests.end();
         self.pass = Pass::None;
         if self.mirror.state() == Trust::Complete {
             self.mirror.trust(Trust::Stale);
@@ -235,13 +237,13 @@ impl Exchange {
     }
 
     fn message(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
-        self.heard = now;
+        self.last_received = now;
         let mt = message.str("mt").unwrap_or_default();
         match (self.state, message.str("api")) {
             (State::Challenging(_), None) if mt == "AppChallengeResult" => self.log_in(message, now, actions),
             (State::LoggingIn(_), None) if mt == "AppLoginResult" => {
                 if message.bool("ok") == Some(true) {
-                    self.wire.ask(Request::Names, Owner::Names, false);
+                    self.requests.ask(Request::Names, Owner::Names, false);
                     self.begin(now, actions);
                 } else {
                     actions.extend([Action::Refused, Action::Close(1000)]);
@@ -250,7 +252,7 @@ impl Exchange {
             (State::Ready, Some("PbxTableUsers")) => self.table_message(mt, message, now, actions),
             (State::Ready, _) if mt == "MonitorConfigInfo" => self.names(message, actions),
             (State::Ready, Some("PbxAdminApi") | None) => {
-                if let Some(owner) = self.wire.answered(message.str("src"), mt) {
+                if let Some(owner) = self.requests.answered(message.str("src"), mt) {
                     self.unanswered = 0;
                     self.answered(owner, Some(message), now, actions);
                 }
@@ -261,8 +263,8 @@ impl Exchange {
 
     fn log_in(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
         let Some(challenge) = message.str("challenge").filter(|text| !text.is_empty()) else {
-            let strange = Action::Report(Report::Strange("a challenge that is empty"));
-            actions.extend([strange, Action::Close(1002)]);
+            let malformed = Action::Report(Report::Malformed("a challenge that is empty"));
+            actions.extend([malformed, Action::Close(1002)]);
             return;
         };
         let info = self.login.with_info.then_some("{}");
@@ -283,17 +285,17 @@ impl Exchange {
         matches!(self.state, State::Ready) && matches!(self.admin, Grant::Yes)
     }
 
-    /// Takes the answer to a request; `None`: there was none in time.
+    /// Handles the answer to a request; `None`: timed out.
     fn answered(&mut self, owner: Owner, answer: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
         match owner {
-            Owner::Round(job) => self.round_answered(job, answer, now, actions),
+            Owner::Round(active) => self.round_answered(active, answer, now, actions),
             Owner::Apps => {
                 self.apps_asked = false;
                 if let Some(answer) = answer.filter(|answer| failure(answer).is_none()) {
                     self.apps.take(answer, now);
                 }
                 self.answer_askers(actions);
-                self.look_again(now, actions);
+                self.retry_waiting(now, actions);
             }
             Owner::Registrations(number) => {
                 let answer = answer.filter(|answer| failure(answer).is_none());
@@ -324,39 +326,39 @@ impl Exchange {
             State::Offline => return,
             State::Challenging(since) | State::LoggingIn(since) => {
                 if now.since(since) >= ANSWER_TIME {
-                    let strange = Action::Report(Report::Strange("no answer to the log-in"));
-                    actions.extend([strange, Action::Close(1000)]);
+                    let malformed = Action::Report(Report::Malformed("no answer to the log-in"));
+                    actions.extend([malformed, Action::Close(1000)]);
                 }
                 return;
             }
             State::Ready => {}
         }
-        while let Some(owner) = self.wire.overdue(now) {
-            // Whether an interface is there at all is seen by its silence; that says nothing of the connection.
+        while let Some(owner) = self.requests.overdue(now) {
+            // A missing interface does not answer; that does not mean that the connection is dead.
             if !(owner == Owner::Names && self.admin == Grant::Unknown) {
                 self.unanswered += 1;
             }
             self.answered(owner, None, now, actions);
         }
         self.pass_timer(now, actions);
-        if self.unanswered >= UNANSWERED {
+        if self.unanswered >= MAX_UNANSWERED {
             self.unanswered = 0;
             actions.push(Action::Close(1001));
             return;
         }
-        self.jobs_timer(now, actions);
-        if self.may_ask_admin() && !self.alive_asked && now.since(self.heard) >= SILENCE {
+        self.orders_timer(now, actions);
+        if self.may_ask_admin() && !self.alive_asked && now.since(self.last_received) >= KEEPALIVE_AFTER {
             self.alive_asked = true;
-            self.wire.ask(Request::Alive, Owner::Alive, true);
+            self.requests.ask(Request::Alive, Owner::Alive, true);
         }
         if self.list_at.is_some_and(|at| at <= now) && self.may_ask_admin() && self.listing.is_none() {
             let (listing, first) = Listing::begin();
             (self.listing, self.list_at) = (Some(listing), None);
-            self.wire.ask(Request::Search(first), Owner::Listing, false);
+            self.requests.ask(Request::Search(first), Owner::Listing, false);
         }
     }
 
-    /// Sends what the limits allow.
+    /// Sends queued requests as far as the limits allow.
     fn pump(&mut self, now: Tick, actions: &mut Vec<Action>) {
         if !self.is_ready() {
             return;
@@ -364,10 +366,10 @@ impl Exchange {
         while self.may_ask_admin()
             && let Some((number, user)) = self.registrations.next(now, self.settings.registrations_per_second)
         {
-            self.wire.ask(Request::Registrations(user), Owner::Registrations(number), false);
+            self.requests.ask(Request::Registrations(user), Owner::Registrations(number), false);
         }
         self.pump_pass(now, actions);
-        while let Some(next) = self.wire.next(now, self.pass.in_flight(), &self.settings) {
+        while let Some(next) = self.requests.next(now, self.pass.in_flight(), &self.settings) {
             match next {
                 Ok(text) => actions.push(Action::Send(text)),
                 Err((owner, why)) => self.unsendable(owner, why, now, actions),
@@ -375,16 +377,16 @@ impl Exchange {
         }
     }
 
-    /// A number that differs every time.
+    /// The next pseudo-random number.
     fn draw(&mut self) -> u64 {
-        // SplitMix64: spreads well, and nothing here is a secret.
+        // SplitMix64: well distributed; nothing here is a secret.
         self.draw = self.draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.draw ^ (self.draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// A user is gone.
+    /// Handles a deleted user.
     fn deleted(&mut self, guid: Guid, actions: &mut Vec<Action>) {
         self.registrations.forget(&guid);
         actions.push(Action::Deleted(guid));

@@ -1,5 +1,5 @@
-//! When to dial a PBX again (`docs/protocol/pbx.md` 1.2): after 1, 2, 4 … 60 s with random spread, after a wrong
-//! password 15 min.
+//! Back-off for dialling an exchange (`docs/protocol/pbx.md` 1.2): 1, 2, 4 … 60 s with random spread, 15 min after a
+//! wrong password.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl DialBackoff {
         self.refused = true;
     }
 
-    /// The connection has ended or did not come about: how long to wait. `draw` is random; it takes up to a quarter off.
+    /// The wait after a connection has ended or failed. `draw` is random and shortens it by up to a quarter.
     pub fn pause(&mut self, draw: u64) -> Duration {
         if std::mem::take(&mut self.refused) {
             return WRONG_PASSWORD;

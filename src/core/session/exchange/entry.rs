@@ -1,7 +1,7 @@
 //! The device entries of a user object (`docs/protocol/pbx.md` 2.4).
 //!
-//! An entry is kept as the JSON that came, so that members nobody here knows go back value for value and in their order. Only
-//! two changes are ever made to one: its `app`, and the members that `GetObject` may hide.
+//! An entry is kept as the JSON that was received, so that unknown members are written back with the same value and
+//! order. Only two changes are ever made: its `app`, and adding members that `GetObject` hides.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ const HIDDEN: [&str; 5] = ["sreg", "mr", "voip", "gk-id", "prim"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flag {
-    /// Registers only with the password of the PBX.
+    /// Registers only with the password of the exchange.
     Admin,
     /// The address filter does not apply.
     NoFilter,
@@ -39,7 +39,7 @@ impl Flag {
     }
 }
 
-/// One entry. Equal entries are the same member for member.
+/// One entry. Entries are equal if all members are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceEntry {
     hw: Box<str>,
@@ -47,7 +47,7 @@ pub struct DeviceEntry {
 }
 
 impl DeviceEntry {
-    /// Takes an element of `devices` as it is, even if it makes no sense.
+    /// Keeps an element of `devices` unchanged, even if it is invalid.
     pub fn read(value: &Value<'_>) -> Self {
         let hw = match value {
             Value::Object(object) => object.str("hw").unwrap_or_default(),
@@ -72,7 +72,7 @@ impl DeviceEntry {
         Self { hw: hw.into(), json: json.into() }
     }
 
-    /// The hardware id as it is spelt; empty if there is none.
+    /// The hardware id in its original spelling; empty if there is none.
     pub fn hw(&self) -> &str {
         &self.hw
     }
@@ -87,7 +87,7 @@ impl DeviceEntry {
         self.text_of("app")
     }
 
-    /// The label for people.
+    /// The display label.
     pub fn label(&self) -> Box<str> {
         self.text_of("text")
     }
@@ -98,7 +98,7 @@ impl DeviceEntry {
     }
 
     fn object(&self) -> Object<'_> {
-        // It may be something else than an object; then it has no members.
+        // A value that is no object has no members.
         Object::parse(self.json.as_bytes()).unwrap_or_default()
     }
 
@@ -106,7 +106,7 @@ impl DeviceEntry {
         self.object().str(member).unwrap_or_default().into()
     }
 
-    /// The same entry with another phone app.
+    /// A copy with another phone app.
     #[must_use]
     pub fn with_app(&self, app: &str) -> Self {
         let app = quoted(app);
@@ -119,13 +119,13 @@ impl DeviceEntry {
         Self { hw: self.hw.clone(), json: written(&members) }
     }
 
-    /// Whether one of the members is there that some PBX hide in `GetObject`.
+    /// Whether it has a member that some exchanges hide in `GetObject`.
     pub fn shows_hidden(&self) -> bool {
         let object = self.object();
         HIDDEN.iter().any(|name| object.has(name))
     }
 
-    /// The same entry with the hidden members of `other`, which is what the mirror has of the same device.
+    /// A copy with the hidden members of `other`, the mirror's entry of the same device.
     #[must_use]
     pub fn with_hidden_of(&self, other: &Self) -> Self {
         let (object, other) = (self.object(), other.object());
@@ -136,12 +136,12 @@ impl DeviceEntry {
     }
 }
 
-/// Whether two hardware ids name the same device (`docs/protocol/pbx.md` section 5). No entry is without one.
+/// Whether two hardware ids name the same device (`docs/protocol/pbx.md` section 5). An empty id equals none.
 pub fn same_hardware(a: &str, b: &str) -> bool {
     !a.is_empty() && hardware_key(a) == hardware_key(b)
 }
 
-/// What stands for a hardware id in an index: for a MAC address its digits.
+/// Index key of a hardware id: the digits of a MAC address.
 pub fn hardware_key(hw: &str) -> Box<str> {
     mac_digits(hw).unwrap_or_else(|| hw.into())
 }

@@ -1,4 +1,4 @@
-//! What goes into the client of a PBX and what comes out.
+//! Events, actions and outcomes of the exchange client.
 
 use std::time::Duration;
 
@@ -6,187 +6,186 @@ use super::apps::PhoneApp;
 use super::guid::Guid;
 use crate::core::protocol::appws::call::PbxInfo;
 
-/// A mark of the asker, given back with the answer.
+/// Tag chosen by the caller and returned with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderTag(pub u64);
 
-/// What is to become of one device at one user.
+/// The change of one device at one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It has an entry with this phone app.
+    /// The device has an entry with this phone app.
     Put {
         /// Name of the app object.
         app: Box<str>,
-        /// Product, the label of a new entry.
+        /// Product; the label of a new entry.
         product: Box<str>,
     },
-    /// It has no entry.
+    /// The device has no entry.
     TakeOut,
 }
 
-/// An order. The same order may be given any number of times.
+/// An order to the exchange. Repeating it has no further effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangeOrder {
     /// The user.
     pub user: Guid,
     /// Device key.
     pub hw: Box<str>,
-    /// What is to become of it.
+    /// The ordered change.
     pub change: Change,
-    /// The later of two orders has the greater number.
+    /// Orders are numbered in order of time.
     pub number: u64,
 }
 
-/// What must not be done twice at the same time, over all nodes: locks with expiry, of one PBX
-/// (`docs/protocol/pbx.md` section 5).
+/// Locks with expiry that hold across all nodes, per exchange (`docs/protocol/pbx.md` section 5).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lock {
-    /// Reading and writing an object.
+    /// The write slot: reading and writing an object.
     Slot,
     /// Orders for one user.
     User(Guid),
 }
 
-/// What happens.
+/// Events.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The connection that we opened is up.
     Dialled,
-    /// The PBX has opened a connection, logged in and said what it is; it counts from now on, instead of any earlier one.
+    /// The exchange has connected, logged in and sent `PbxInfo`; this connection replaces any earlier one.
     Attached(&'a PbxInfo),
-    /// A text message has come.
+    /// A text message was received.
     Text(&'a str),
-    /// The connection is gone.
+    /// The connection has ended.
     Closed,
-    /// Somebody wants a device entered or taken out.
+    /// An order to enter or remove a device.
     Enter(OrderTag, ExchangeOrder),
-    /// Somebody wants to know the phone apps.
+    /// A request for the phone apps.
     Apps(OrderTag),
-    /// A lock that was asked for is held. It is renewed until it is released.
+    /// A requested lock is held. It is renewed until it is released.
     Held(Lock),
     /// A lock could not be renewed.
     Lost(Lock),
-    /// The time of [`crate::core::session::exchange::client::Exchange::next_wake`] has come.
+    /// The time of [`crate::core::session::exchange::client::ExchangeClient::next_wake`] has come.
     Timer,
 }
 
-/// What is to be done or known, in this order.
+/// Actions, to be performed in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a text message.
     Send(String),
     /// Close the connection with a code.
     Close(u16),
-    /// Orders are welcome.
+    /// Logged in: orders can be carried out.
     Ready,
     /// The log-in was refused; the password is wrong.
     Refused,
-    /// Get a lock, however long it takes.
+    /// Acquire a lock, waiting as long as it takes.
     Acquire(Lock),
-    /// Give a lock back.
+    /// Release a lock.
     Release(Lock),
-    /// An order is at its end, for now or for good.
+    /// An order has finished, for now or for good.
     Done(OrderTag, Outcome),
     /// The phone apps.
     PhoneApps(OrderTag, Vec<PhoneApp>),
     /// A user has been deleted.
     Deleted(Guid),
-    /// A device has registered at the PBX.
+    /// A device has registered at the exchange.
     Registered {
-        /// With whom.
+        /// The user.
         user: Guid,
-        /// The device, as it was ordered.
+        /// The device key of the order.
         hw: Box<str>,
     },
-    /// Something for the log.
+    /// A report for the log. Contains no passwords and no names of persons.
     Report(Report),
 }
 
-/// How an order has ended.
+/// Outcome of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is as was ordered.
+    /// The ordered state holds.
     Done {
-        /// Something had to be written for it.
+        /// Something had to be written.
         wrote: bool,
     },
-    /// There is nothing to be done any more.
-    Ended(Ended),
-    /// To be ordered again.
-    Later(Why, Duration),
-    /// It cannot be done; for the administrator.
-    Failed(Failed),
+    /// The order is obsolete.
+    Obsolete(ObsoleteReason),
+    /// Repeat the order after this time.
+    Later(RetryReason, Duration),
+    /// It has failed for good; an administrator has to act.
+    Failed(OrderFailure),
 }
 
-/// Why there is nothing to be done any more.
+/// Why an order is obsolete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum ObsoleteReason {
     /// The user has been deleted.
     UserDeleted,
     /// A newer order for the same device exists.
     Superseded,
 }
 
-/// Why an order has to wait.
+/// Why an order has to be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// No connection to the PBX.
+pub enum RetryReason {
+    /// No connection to the exchange.
     NoConnection,
-    /// The app object has none of the interfaces that are needed.
+    /// The app object is granted none of the required interfaces.
     NotGranted,
-    /// The PBX has no app object of the phone app's name.
+    /// The exchange has no app object with the name of the phone app.
     UnknownApp,
-    /// The PBX gave an error.
+    /// The exchange answered with an error.
     Refused,
-    /// Others change the user all the time.
-    NoPeace,
+    /// Concurrent edits of the user.
+    ConcurrentEdits,
     /// Too many orders at once.
     Busy,
     /// A lock was lost.
     LockLost,
 }
 
-/// Why an order cannot be done.
+/// Why an order has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
+pub enum OrderFailure {
     /// The user has too many entries.
     TooManyDevices,
     /// The entries of the user are too long for one message.
     TooLong,
-    /// The object is no user.
+    /// The object is not a user.
     NotAUser,
-    /// The PBX gave an error every time.
+    /// The exchange answered with an error.
     Refused,
-    /// The device is entered for somebody else, and may not be moved.
+    /// The device is entered for another user and may not be moved.
     AtOtherUser,
-    /// What was written through the table was never seen.
+    /// A change written through the table was never seen.
     NotSeen,
 }
 
-/// Something for the log. No passwords, no names of people.
+/// A report for the log. Contains no passwords and no names of persons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// An entry was removed by somebody while an order was carried out; it stays removed.
+    /// Another client removed an entry while an order was carried out; it stays removed.
     RemovedMeanwhile {
         /// The user.
         user: Guid,
         /// The device.
         hw: Box<str>,
     },
-    /// An order has waited three times for others to leave the user alone.
-    NoPeace(Guid),
-    /// A column that the mirror needs is not offered.
+    /// An order has waited three times because of concurrent edits of the user.
+    ConcurrentEdits(Guid),
+    /// A required column is not offered.
     TableLacks(&'static str),
-    /// The list of users goes round in circles.
+    /// The exchange repeats pages of the list of users.
     ListLoops,
-    /// An interface that is needed does not answer.
+    /// A required interface does not answer.
     NotGranted(&'static str),
-    /// The PBX at the other end is not the one that is configured.
+    /// The connected exchange is not the configured one.
     OtherPbx(Box<str>),
-    /// The PBX gave an error.
+    /// The exchange answered with an error.
     Error(&'static str, Box<str>),
-    /// There are more users than the mirror takes.
+    /// The exchange has more users than the mirror holds.
     TooManyUsers,
-    /// Something that cannot be understood.
-    Strange(&'static str),
+    /// A message is malformed or missing.
+    Malformed(&'static str),
 }

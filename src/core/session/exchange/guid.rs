@@ -1,9 +1,9 @@
-//! The GUID of an object of a PBX.
+//! The GUID of an object of an exchange.
 
 use std::fmt;
 
-/// 32 hex digits in lower case. Nothing else can be one, so a request can never go out with the special forms `*` and `?` of
-/// `UpdateObject`, or without a GUID (`docs/protocol/pbx.md` 2.3).
+/// 32 hex digits in lower case. No other value is possible, so a request can never contain the special forms `*` and
+/// `?` of `UpdateObject`, or lack a GUID (`docs/protocol/pbx.md` 2.3).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Guid(Box<str>);
 

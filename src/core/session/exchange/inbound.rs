@@ -1,8 +1,8 @@
-//! Our side of a connection that a PBX, or a user of it, opens to us (`docs/protocol/pbx.md` 1.1;
+//! The server side of a connection that an exchange, or a user of it, opens to us (`docs/protocol/pbx.md` 1.1;
 //! `docs/protocol/appwebsocket.md` 3 to 7).
 //!
-//! It takes the log-in and answers what any app is asked. Once the PBX has said what it is, everything that belongs to its
-//! interfaces is handed on: from there on we are the client.
+//! It handles the log-in and the basic requests of any app. After `PbxInfo`, messages of the exchange's interfaces
+//! are forwarded to the client, which takes over.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ use crate::core::protocol::appws::message::{ApiError, Request};
 use crate::core::protocol::close::Close;
 use crate::core::protocol::json::Object;
 
-/// A connection without log-in lasts this long (`docs/protocol/appwebsocket.md` 5).
+/// Limit for the log-in (`docs/protocol/appwebsocket.md` 5).
 pub const LOGIN_TIME: Duration = Duration::from_secs(60);
 
-/// What all doors of an instance have in common.
+/// Settings shared by all inbound sessions of an instance.
 #[derive(Debug, Clone)]
 pub struct InboundSettings {
     /// Domain of the instance.
     pub domain: Box<str>,
     /// Name of the Users instance.
     pub instance: Box<str>,
-    /// Build mark of the pages.
+    /// Build number of the pages.
     pub build: Box<str>,
-    /// Passwords of the app objects, with the system name of the PBX that each is for; an empty name is any.
+    /// Passwords of the app objects, each with the system name of its exchange; an empty name matches any.
     pub passwords: Vec<(Box<str>, Secret)>,
-    /// `PbxInfo` counts only with the names that are signed (`docs/protocol/pbx.md` 1.1).
+    /// `PbxInfo` is accepted only with the signed names (`docs/protocol/pbx.md` 1.1).
     pub check_names: bool,
 }
 
-/// What is to be done.
+/// Actions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InboundAction {
     /// Send a text message.
@@ -44,13 +44,13 @@ pub enum InboundAction {
     Close(Close),
     /// A log-in has failed.
     LoginFailed,
-    /// A log-in has succeeded: longer messages are welcome.
+    /// A log-in has succeeded: longer messages may be accepted.
     LoggedIn,
-    /// This is a PBX, and what it says of itself. Said again, it replaces what was said before.
+    /// The peer is an exchange and has sent `PbxInfo`. A later one replaces it.
     Attached(Box<PbxInfo>),
-    /// A message for the exchange.
+    /// Forward the message to the exchange client.
     Forward,
-    /// `PbxInfo` did not fit the log-in, and is not believed.
+    /// `PbxInfo` does not match the log-in and is ignored.
     Forged,
 }
 
@@ -61,7 +61,7 @@ enum State {
     Closed,
 }
 
-/// What the digest of a log-in vouches for.
+/// The names that the digest of a log-in covers.
 #[derive(Debug)]
 struct Signed {
     domain: Box<str>,
@@ -79,7 +79,7 @@ pub struct InboundSession {
 }
 
 impl InboundSession {
-    /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
+    /// A session opened at `now`; challenges are derived from `entropy`, 32 random bytes.
     pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
         let state = State::Outside { challenge: None, failures: 0 };
         Self { state, opened: now, challenges: Challenges::new(entropy) }
@@ -90,7 +90,7 @@ impl InboundSession {
         matches!(self.state, State::Outside { .. }).then(|| self.opened + LOGIN_TIME)
     }
 
-    /// No log-in in time.
+    /// Closes the session if no log-in has come in time.
     pub fn timer(&mut self, now: Tick, actions: &mut Vec<InboundAction>) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.close(Close::TooLate, actions);
@@ -104,7 +104,7 @@ impl InboundSession {
         }
     }
 
-    /// Takes a text message.
+    /// Handles a text message.
     pub fn on_text(&mut self, text: &str, now: Tick, settings: &InboundSettings, actions: &mut Vec<InboundAction>) {
         if matches!(self.state, State::Closed) {
             return;
@@ -117,7 +117,7 @@ impl InboundSession {
         match &mut self.state {
             State::Outside { .. } => self.outside(&request, call, now, settings, actions),
             State::Inside { login, attached } => match call {
-                // Of what the PBX sends, everything with an interface is an answer or a notice for us.
+                // After `PbxInfo`, messages with an interface are answers or notices for the client.
                 _ if *attached && (request.api.is_some() || request.mt.ends_with("Result")) => {
                     actions.push(InboundAction::Forward);
                 }
@@ -187,7 +187,7 @@ impl InboundSession {
     }
 }
 
-/// Whether one of the passwords fits. All of them are tried, so that the time tells nothing.
+/// Whether one of the passwords matches. All are tried, so that the time reveals nothing.
 fn fits(login: &Login, challenge: &str, settings: &InboundSettings) -> bool {
     let mut fits = false;
     for (domain, password) in &settings.passwords {
@@ -213,7 +213,7 @@ fn basic(request: &Request, call: Result<Call, ApiError>, settings: &InboundSett
         }
         Ok(Call::KeepAlive) => answers::keep_alive(request),
         Ok(Call::AppInfo { app }) => {
-            // The names of the Devices apps mean nothing here.
+            // The app names of Devices do not apply here.
             request.answer(serde_json::json!({ "app": app, "info": { "apis": {} } }))
         }
         Ok(_) => request.error(ApiError::UnknownMessage),

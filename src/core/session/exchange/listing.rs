@@ -1,6 +1,7 @@
-//! All users by `SearchUsers` (`docs/protocol/pbx.md` 2.1): page by page behind the last name, until a page is empty.
+//! Lists all users by `SearchUsers` (`docs/protocol/pbx.md` 2.1): page by page after the last name, until a page is
+//! empty.
 //!
-//! The order of names is not known here, so names are only compared for being the same.
+//! The sort order of the exchange is unknown, so names are only compared for equality.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,14 +10,14 @@ use super::mirror::Row;
 use super::settings::MAX_USERS;
 use crate::core::protocol::json::{Object, Value};
 
-/// What follows from a page.
+/// What to do after a page.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Ask for what is behind this name.
+pub enum NextPage {
+    /// Request the page after this name.
     Ask(Box<str>),
-    /// That was all.
+    /// The listing is complete.
     End(Vec<Row>),
-    /// The PBX goes round in circles: given up.
+    /// The exchange repeats pages; the listing is aborted.
     Loop,
 }
 
@@ -28,13 +29,13 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Begins a listing, with the first name to ask for.
+    /// Starts a listing; returns the first name to ask for.
     pub fn begin() -> (Self, Box<str>) {
         (Self { asked: HashSet::from(["".into()]), ..Self::default() }, "".into())
     }
 
-    /// Takes a page.
-    pub fn page(&mut self, answer: &Object<'_>) -> Turn {
+    /// Handles a page.
+    pub fn page(&mut self, answer: &Object<'_>) -> NextPage {
         let users = answer.array("user").unwrap_or_default();
         let mut last = None;
         for user in users {
@@ -44,10 +45,10 @@ impl Listing {
                 self.found.insert(row.guid.clone(), row);
             }
         }
-        let Some(last) = last else { return Turn::End(std::mem::take(&mut self.found).into_values().collect()) };
+        let Some(last) = last else { return NextPage::End(std::mem::take(&mut self.found).into_values().collect()) };
         if self.found.len() > MAX_USERS || !self.asked.insert(last.into()) {
-            return Turn::Loop;
+            return NextPage::Loop;
         }
-        Turn::Ask(last.into())
+        NextPage::Ask(last.into())
     }
 }

@@ -1,15 +1,15 @@
-//! What all messages of a PBX have in common (`docs/protocol/pbx.md` section 2): how a request begins, and how an answer says
-//! that something failed.
+//! What all messages to and from an exchange have in common (`docs/protocol/pbx.md` section 2): the start of a
+//! request, and the error of an answer.
 
 use super::entry::quoted;
 use crate::core::protocol::json::{Object, Value};
 
-/// An interface of a PBX.
+/// An interface of the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interface {
-    /// Single objects.
+    /// `PbxAdminApi`: single objects.
     Admin,
-    /// The mirror.
+    /// `PbxTableUsers`: replication of all users.
     Table,
 }
 
@@ -23,12 +23,12 @@ impl Interface {
     }
 }
 
-/// The beginning of every request; the closing brace is still missing.
+/// The start of every request, without the closing brace.
 pub(super) fn head(mt: &str, interface: Interface, src: &str) -> String {
     format!(r#"{{"mt":"{mt}","api":"{}","src":{}"#, interface.name(), quoted(src))
 }
 
-/// The text of a failure, if an answer says that something failed (`docs/protocol/pbx.md` section 2).
+/// The text of an error, if the answer is one (`docs/protocol/pbx.md` section 2).
 pub fn failure(answer: &Object<'_>) -> Option<Box<str>> {
     let error = match answer.get("error")? {
         Value::Null | Value::Bool(false) => return None,

@@ -1,6 +1,7 @@
-//! The mirror of the users of one PBX (`docs/protocol/pbx.md` section 3): rows by GUID, and who has which device.
+//! The mirror of the users of one exchange (`docs/protocol/pbx.md` section 3): rows by GUID, with an index of
+//! devices.
 //!
-//! It only keeps; when a pass runs is the session's part.
+//! It only stores; the client decides when a pass runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,7 +13,7 @@ use crate::core::protocol::json::{Object, Value};
 /// One user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Key; it stays when the user is renamed.
+    /// Key; permanent when the user is renamed.
     pub guid: Guid,
     /// SIP name (`h323`).
     pub sip: Box<str>,
@@ -26,17 +27,17 @@ pub struct Row {
     pub pbx: Box<str>,
     /// Template (`config`).
     pub template: Box<str>,
-    /// Place in the tree of numbers (`node`).
+    /// Node in the numbering tree (`node`).
     pub node: Box<str>,
-    /// The entries, in order. Empty when the row came from a search.
+    /// The entries, in order. Empty if the row came from a search.
     pub devices: Vec<DeviceEntry>,
-    /// The whole row as JSON, kept only to write through the table.
-    pub whole: Option<Box<str>>,
+    /// The full row as JSON, kept only to write through the table.
+    pub full_row: Option<Box<str>>,
 }
 
 impl Row {
-    /// Reads a row; absent members are empty, an absent array has no entries. `None` without a GUID.
-    pub fn read(columns: &Object<'_>, keep_whole: bool) -> Option<Self> {
+    /// Parses a row; absent members are empty, an absent array has no entries. `None` without a GUID.
+    pub fn read(columns: &Object<'_>, keep_full_row: bool) -> Option<Self> {
         let text = |name: &str| -> Box<str> { columns.str(name).unwrap_or_default().into() };
         Some(Self {
             guid: Guid::parse(columns.str("guid")?).ok()?,
@@ -48,7 +49,7 @@ impl Row {
             template: text("config"),
             node: text("node"),
             devices: DeviceEntry::read_all(columns),
-            whole: keep_whole.then(|| Value::Object(columns.clone()).canonical().into()),
+            full_row: keep_full_row.then(|| Value::Object(columns.clone()).canonical().into()),
         })
     }
 
@@ -57,10 +58,10 @@ impl Row {
         self.devices.iter().find(|entry| entry.is(hw))
     }
 
-    /// The whole row with another array of devices, as JSON.
-    pub fn whole_with(&self, devices: &[DeviceEntry]) -> Option<String> {
-        let whole = self.whole.as_deref()?;
-        let object = Object::parse(whole.as_bytes()).ok()?;
+    /// The full row with another array of devices, as JSON.
+    pub fn full_row_with(&self, devices: &[DeviceEntry]) -> Option<String> {
+        let full_row = self.full_row.as_deref()?;
+        let object = Object::parse(full_row.as_bytes()).ok()?;
         let members = object.members().filter(|(name, _)| *name != "devices");
         let mut text = String::from("{");
         for (name, value) in members {
@@ -73,15 +74,15 @@ impl Row {
     }
 }
 
-/// How far the mirror can be trusted.
+/// How current the mirror is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
-    /// There has been no whole pass.
+    /// No pass has completed.
     #[default]
     Empty,
-    /// There was a whole pass on an earlier connection; what has changed since is not known.
+    /// A pass completed on an earlier connection; changes since then are unknown.
     Stale,
-    /// It is what the PBX has.
+    /// It equals the exchange.
     Complete,
 }
 
@@ -92,22 +93,22 @@ pub struct Mirror {
     by_device: HashMap<Box<str>, BTreeSet<Guid>>,
     by_sip: HashMap<Box<str>, BTreeSet<Guid>>,
     state: State,
-    /// Counts every change, so that a copy made of it can be told to be old.
+    /// Counts changes, so that an outdated copy can be detected.
     version: u64,
 }
 
 impl Mirror {
-    /// How far it can be trusted.
+    /// How current it is.
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Whether everybody who is at the PBX is here.
+    /// Whether all users of the exchange are contained.
     pub fn knows_all(&self) -> bool {
         self.state == State::Complete && self.rows.len() < MAX_USERS
     }
 
-    /// Another number whenever something may have changed.
+    /// Changes whenever a row may have changed.
     pub const fn version(&self) -> u64 {
         self.version
     }
@@ -137,7 +138,7 @@ impl Mirror {
         self.by_sip.get(sip)?.first().and_then(|guid| self.rows.get(guid))
     }
 
-    /// Who has an entry of a device.
+    /// The users with an entry of a device.
     pub fn holders(&self, hw: &str) -> impl Iterator<Item = &Guid> {
         self.by_device.get(&hardware_key(hw)).into_iter().flatten()
     }
@@ -147,7 +148,7 @@ impl Mirror {
         self.state = state;
     }
 
-    /// Inserts or replaces a whole row. `false`: the mirror is full.
+    /// Inserts or replaces a full row. `false`: the mirror is full.
     pub(super) fn put(&mut self, row: Row) -> bool {
         self.remove(&row.guid);
         if self.rows.len() >= MAX_USERS {
@@ -173,7 +174,7 @@ impl Mirror {
         true
     }
 
-    /// Our own change, seen by reading the object again: whether the PBX sends it back is not documented.
+    /// Applies our own change after it was read back; whether the exchange sends it as a notice is not documented.
     pub(super) fn note_device(&mut self, guid: &Guid, hw: &str, entry: Option<&DeviceEntry>) {
         let Some(mut row) = self.rows.get(guid).cloned() else { return };
         match (row.devices.iter().position(|known| known.is(hw)), entry) {
@@ -185,7 +186,7 @@ impl Mirror {
         self.put(row);
     }
 
-    /// Removes all that a whole pass has not shown, and says who they were.
+    /// Removes all rows that a complete pass has not shown, and returns their GUIDs.
     pub(super) fn sweep(&mut self, seen: &BTreeSet<Guid>) -> Vec<Guid> {
         let gone: Vec<Guid> = self.rows.keys().filter(|guid| !seen.contains(*guid)).cloned().collect();
         for guid in &gone {
@@ -260,7 +261,7 @@ mod tests {
         let row = row('a', "anna", r#"[{"hw":"m"}]"#);
         let guid = "a".repeat(32);
         assert_eq!(
-            row.whole_with(&[DeviceEntry::new("n", "t", "p", &[])]).unwrap(),
+            row.full_row_with(&[DeviceEntry::new("n", "t", "p", &[])]).unwrap(),
             format!(
                 r#"{{"guid":"{guid}","h323":"anna","cn":"N","x":1.50,"e164":"7","devices":[{{"hw":"n","text":"t","app":"p"}}]}}"#
             )

@@ -1,8 +1,9 @@
-//! The traffic with a telephone exchange (`docs/protocol/pbx.md`) as a client that is a state machine: events in,
-//! actions out.
+//! The connection with a telephone exchange (`docs/protocol/pbx.md`) as state machines: events in, actions out. No
+//! sockets, clocks or stores.
 //!
-//! [`exchange::Exchange`] is the whole client of one PBX: log-in, mirror, orders, registrations. [`door::Door`] is the other
-//! side of a connection that a PBX opens to us, up to its `PbxInfo`; from there on the exchange takes over.
+//! [`client::ExchangeClient`] is the client of one exchange: log-in, mirror, orders, registrations.
+//! [`inbound::InboundSession`] is the server side of a connection that an exchange opens, up to its `PbxInfo`; from
+//! then on the client takes over.
 
 pub mod apps;
 pub mod client;
@@ -18,7 +19,7 @@ pub mod object;
 mod rate;
 pub mod registrations;
 pub mod request;
+mod request_queue;
 pub mod resync_backoff;
 pub mod settings;
-mod wire;
 pub mod write_round;

@@ -1,8 +1,8 @@
-//! A user object as `GetObject` shows it, and the one change that can be made to it (`docs/protocol/pbx.md` 2.2, 2.3).
+//! A user object as `GetObject` shows it, and the only change that is made to it (`docs/protocol/pbx.md` 2.2, 2.3).
 //!
-//! `UpdateObject` without a GUID creates an object, and what is sent back overwrites. So an [`Update`] cannot be made but from
-//! a [`UserObject`], which cannot be made but from an answer; it holds nothing but a GUID and the whole array of devices, it
-//! can be written once, and only for [`FRESH`] after the answer.
+//! `UpdateObject` without a GUID creates an object, and members that are sent overwrite. Therefore an [`Update`] can
+//! only be made from a [`UserObject`], and that only from an answer. It contains a GUID and the full array of
+//! devices, nothing else, and can be sent once, within [`FRESH`] of the answer.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::message::{Interface, failure, head};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 
-/// An object must have been read so shortly before it is changed (`docs/protocol/pbx.md` section 4, step 6).
+/// Longest time between reading an object and changing it (`docs/protocol/pbx.md` section 4, step 6).
 pub const FRESH: Duration = Duration::from_secs(2);
 
-/// Longest message to a PBX, in bytes (`docs/protocol/pbx.md` section 6).
+/// Longest message to an exchange, in bytes (`docs/protocol/pbx.md` section 6).
 pub const LONGEST_MESSAGE: usize = 16 * 1024;
 
-/// Why an answer to `GetObject` shows no user.
+/// Why an answer to `GetObject` contains no user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoUser {
     /// There is no such object.
     #[error("no such object")]
     Gone,
-    /// The object is neither a user nor an executive, or another one than was asked for.
-    #[error("not the user that was asked for")]
+    /// The object is neither a user nor an executive, or not the requested one.
+    #[error("not the requested user")]
     Other,
 }
 
-/// A user as it was a moment ago.
+/// A user object as just read.
 #[derive(Debug)]
 pub struct UserObject {
     guid: Guid,
@@ -38,7 +38,7 @@ pub struct UserObject {
 }
 
 impl UserObject {
-    /// Reads the answer to a `GetObject` for `asked`.
+    /// Parses the answer to a `GetObject` for `asked`.
     pub(super) fn read(answer: &Object<'_>, asked: &Guid, now: Tick) -> Result<Self, NoUser> {
         if failure(answer).is_some() {
             return Err(NoUser::Gone);
@@ -61,25 +61,25 @@ impl UserObject {
         &self.devices
     }
 
-    /// Whether it is still fresh enough to be changed.
+    /// Whether it may still be changed.
     pub fn is_fresh(&self, now: Tick) -> bool {
         now.since(self.read_at) <= FRESH
     }
 
-    /// The change of its devices to `devices`.
+    /// An update of its devices to `devices`.
     pub fn update(self, devices: &[DeviceEntry]) -> Update {
         Update { guid: self.guid, devices: entry::array(devices), read_at: self.read_at }
     }
 }
 
-/// Why a change does not leave the process.
+/// Why an update cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unsendable {
     /// The object was read too long ago.
     #[error("read too long ago")]
     Stale,
     /// Longer than [`LONGEST_MESSAGE`].
-    #[error("longer than a PBX is asked to take")]
+    #[error("longer than an exchange accepts")]
     TooLong,
 }
 
@@ -92,7 +92,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// The message, which has no other members than these.
+    /// The message; it has only these members.
     pub(super) fn write(self, src: u64, now: Tick) -> Result<String, Unsendable> {
         if now.since(self.read_at) > FRESH {
             return Err(Unsendable::Stale);

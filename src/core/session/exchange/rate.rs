@@ -1,4 +1,4 @@
-//! A rate that holds in every second, not only in those of a clock.
+//! A rate limit over a sliding window of one second.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use crate::core::model::time::Tick;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// At most so many in any second.
+/// Times of the events of the last second.
 #[derive(Debug, Default)]
 pub(super) struct RateWindow {
     sent: VecDeque<Tick>,
 }
 
 impl RateWindow {
-    /// When the next one may go.
+    /// Earliest time of the next event.
     pub(super) fn free_at(&self, limit: usize) -> Tick {
         let oldest = self.sent.len().checked_sub(limit.max(1)).and_then(|at| self.sent.get(at));
         oldest.map_or(Tick(0), |&sent| sent + SECOND)
@@ -34,11 +34,11 @@ mod tests {
 
     #[test]
     fn in_any_second_no_more_than_allowed() {
-        let mut pace = RateWindow::default();
+        let mut rate = RateWindow::default();
         let mut sent: Vec<Tick> = Vec::new();
         for now in (0..5_000).map(Tick) {
-            if pace.free_at(5) <= now {
-                pace.note(now);
+            if rate.free_at(5) <= now {
+                rate.note(now);
                 sent.push(now);
             }
         }

@@ -1,5 +1,5 @@
-//! Whether entered devices have registered at the PBX (`docs/protocol/pbx.md` 2.6): asked for after 5, 10, 20, 40, 60 s
-//! and then every 2 min, for half an hour.
+//! Polls whether entered devices have registered at the exchange (`docs/protocol/pbx.md` 2.6): after 5, 10, 20, 40,
+//! 60 s, then every 2 min, for half an hour.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const PAUSES: [Duration; 6] = [
 ];
 const GIVEN_UP: Duration = Duration::from_secs(1_800);
 
-/// Devices that are looked for at the same time; further ones are not.
+/// Bound of polled devices; further ones are not polled.
 const MAX_WATCHES: usize = 20_000;
 
 #[derive(Debug)]
@@ -36,14 +36,14 @@ struct Watch {
 pub struct Registrations {
     watches: BTreeMap<u64, Watch>,
     known: HashSet<(Guid, Box<str>)>,
-    /// Whoever has waited longest comes first.
+    /// Ordered by due time.
     due: BTreeSet<(Tick, u64)>,
     last: u64,
-    pace: RateWindow,
+    rate: RateWindow,
 }
 
 impl Registrations {
-    /// Looks for a device from now on.
+    /// Starts polling a device.
     pub(super) fn watch(&mut self, user: &Guid, hw: &str, now: Tick) {
         if self.watches.len() >= MAX_WATCHES || !self.known.insert((user.clone(), hardware_key(hw))) {
             return;
@@ -53,24 +53,24 @@ impl Registrations {
         self.due.insert((now + PAUSES[0], self.last));
     }
 
-    /// When the next one is to be asked for.
+    /// Time of the next poll.
     pub(super) fn wake(&self, per_second: usize) -> Option<Tick> {
-        self.due.first().map(|(due, _)| (*due).max(self.pace.free_at(per_second)))
+        self.due.first().map(|(due, _)| (*due).max(self.rate.free_at(per_second)))
     }
 
-    /// The next one to ask for.
+    /// The next device to poll.
     pub(super) fn next(&mut self, now: Tick, per_second: usize) -> Option<(u64, Guid)> {
         if self.wake(per_second)? > now {
             return None;
         }
         let (_, number) = self.due.pop_first()?;
-        self.pace.note(now);
+        self.rate.note(now);
         let watch = self.watches.get_mut(&number)?;
         watch.asked += 1;
         Some((number, watch.user.clone()))
     }
 
-    /// Takes an answer, or that there is none. The device, if it has registered.
+    /// Handles an answer, or its absence. Returns the device if it has registered.
     pub(super) fn answered(&mut self, number: u64, answer: Option<&Object<'_>>, now: Tick) -> Option<(Guid, Box<str>)> {
         let watch = self.watches.get(&number)?;
         let is_there = |reg: &Value<'_>| match reg {
@@ -96,13 +96,13 @@ impl Registrations {
         Some(watch)
     }
 
-    /// The connection has ended: whoever was asked for is asked for again.
+    /// The connection has ended: pending polls are repeated.
     pub(super) fn interrupted(&mut self, now: Tick) {
         let due: BTreeSet<u64> = self.due.iter().map(|(_, number)| *number).collect();
         self.due.extend(self.watches.keys().filter(|number| !due.contains(number)).map(|number| (now, *number)));
     }
 
-    /// A user is gone.
+    /// Stops polling the devices of a deleted user.
     pub(super) fn forget(&mut self, user: &Guid) {
         self.watches.retain(|_, watch| watch.user != *user);
         self.known.retain(|(known, _)| known != user);

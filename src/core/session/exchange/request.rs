@@ -1,4 +1,4 @@
-//! What is asked of a PBX (`docs/protocol/pbx.md` sections 2 and 3).
+//! Requests to an exchange (`docs/protocol/pbx.md` sections 2 and 3), and parsing of errors in answers.
 
 use super::entry::quoted;
 use super::guid::Guid;
@@ -6,40 +6,40 @@ use super::message::{Interface, head};
 use super::object::{Unsendable, Update};
 use crate::core::model::time::Tick;
 
-/// The columns of a user that are asked for (`docs/protocol/pbx.md` section 3).
+/// Requested columns of a user (`docs/protocol/pbx.md` section 3).
 pub const COLUMNS: [&str; 11] =
     ["guid", "h323", "cn", "dn", "e164", "loc", "node", "config", "apps", "pseudo", "devices"];
 
-/// Without these there is no mirror (`docs/protocol/pbx.md` section 3).
+/// Columns that the mirror requires (`docs/protocol/pbx.md` section 3).
 pub const NEEDED: [&str; 4] = ["guid", "h323", "cn", "devices"];
 
-/// A request of `PbxAdminApi`. There is no way to write `UpdateObject` but through [`Update`].
+/// A request of `PbxAdminApi`. `UpdateObject` can only be written through [`Update`].
 #[derive(Debug)]
 pub enum Request {
-    /// Up to twenty users behind this name.
+    /// Up to twenty users after this name.
     Search(Box<str>),
     /// One object.
     Object(Guid),
-    /// A change of the devices of one user.
+    /// An update of the devices of one user.
     Update(Update),
     /// All app objects.
     Apps,
-    /// Who is registered at an object.
+    /// The registrations of an object.
     Registrations(Guid),
-    /// The sign of life.
+    /// Keep-alive.
     Alive,
-    /// Domain and name of the PBX.
+    /// Domain and name of the exchange.
     Names,
 }
 
-/// Which limits hold for a request (`docs/protocol/pbx.md` section 6).
+/// Classes of requests with different limits (`docs/protocol/pbx.md` section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// One at a time, at a rate of its own, with more time for the answer.
+    /// One at a time, with its own rate and a longer time-out.
     Update,
     /// One at a time.
     Search,
-    /// As many as may be in flight.
+    /// Up to the limit of requests in flight.
     Other,
 }
 
@@ -57,7 +57,7 @@ impl Request {
         }
     }
 
-    /// Which limits hold.
+    /// The class of limits.
     pub const fn class(&self) -> Class {
         match self {
             Self::Update(_) => Class::Update,

@@ -1,6 +1,6 @@
-//! How often the mirror may be begun anew (`docs/protocol/pbx.md` section 3): once a minute, and with every further
-//! start that follows at once, half as often, down to once in 15 min. A PBX that was calm and reconnects once is not
-//! made to wait.
+//! Back-off for restarting the mirror (`docs/protocol/pbx.md` section 3): at most once a minute; each further restart
+//! right after the last doubles the wait, up to 15 min. A single reconnection of an otherwise stable exchange is not
+//! delayed.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ pub struct ResyncBackoff {
     last: Option<Tick>,
     /// Starts in a row that followed the one before as soon as they were free to; counted from 1.
     in_a_row: u32,
-    /// One reconnection may still be answered at once, if the pass before it was whole.
+    /// One reconnection may restart at once, if the pass before it was complete.
     spare: bool,
-    whole: bool,
+    pass_complete: bool,
 }
 
 impl Default for ResyncBackoff {
     fn default() -> Self {
-        Self { last: None, in_a_row: 1, spare: true, whole: false }
+        Self { last: None, in_a_row: 1, spare: true, pass_complete: false }
     }
 }
 
@@ -32,31 +32,31 @@ impl ResyncBackoff {
         GAPS.wait(self.in_a_row, 0)
     }
 
-    /// When the next start may be.
+    /// Earliest time of the next start.
     pub fn free_at(&self) -> Tick {
         self.last.map_or(Tick(0), |last| last + self.gap())
     }
 
-    /// The same after a reconnection.
+    /// Earliest time of the next start after a reconnection.
     pub fn free_for_a_new_connection(&self) -> Tick {
-        if self.spare && self.whole { Tick(0) } else { self.free_at() }
+        if self.spare && self.pass_complete { Tick(0) } else { self.free_at() }
     }
 
-    /// The pass was whole.
+    /// A pass is complete.
     pub fn passed(&mut self) {
-        self.whole = true;
+        self.pass_complete = true;
     }
 
-    /// A start.
+    /// Records a start.
     pub fn note(&mut self, now: Tick) {
-        self.whole = false;
+        self.pass_complete = false;
         if let Some(last) = self.last.replace(now) {
             if now.since(last) < self.gap() {
                 self.spare = false;
             } else if now.since(last) < self.gap() * 2 {
                 self.in_a_row = self.in_a_row.saturating_add(1);
             } else {
-                // One that comes long after the last shows that things are calm.
+                // A long gap since the last start resets the back-off.
                 (self.in_a_row, self.spare) = (1, true);
             }
         }
@@ -69,21 +69,25 @@ mod tests {
 
     #[test]
     fn whoever_comes_again_and_again_is_slowed_down() {
-        let mut brake = ResyncBackoff::default();
+        let mut backoff = ResyncBackoff::default();
         let mut starts = Vec::new();
         for second in 0..4_000 {
             let now = Tick(second * 1_000);
-            if brake.free_for_a_new_connection() <= now {
-                brake.note(now);
-                brake.passed();
+            if backoff.free_for_a_new_connection() <= now {
+                backoff.note(now);
+                backoff.passed();
                 starts.push(second);
             }
         }
         assert_eq!(starts, [0, 1, 61, 181, 421, 901, 1_801, 2_701, 3_601]);
         let now = Tick(3_601_000 + 1_800_000);
-        brake.note(now);
-        assert_eq!(brake.free_for_a_new_connection(), now + SHORTEST, "not before the pass is whole");
-        brake.passed();
-        assert_eq!((brake.free_at(), brake.free_for_a_new_connection()), (now + SHORTEST, Tick(0)), "calm for long");
+        backoff.note(now);
+        assert_eq!(backoff.free_for_a_new_connection(), now + SHORTEST, "not before the pass is complete");
+        backoff.passed();
+        assert_eq!(
+            (backoff.free_at(), backoff.free_for_a_new_connection()),
+            (now + SHORTEST, Tick(0)),
+            "calm for long"
+        );
     }
 }

@@ -1,35 +1,35 @@
-//! One round of an order: what to write for what was read, and whether it held (`docs/protocol/pbx.md` 2.3, 2.4,
-//! section 5).
+//! One round of an order: what to write, given what was read, and whether the change has persisted
+//! (`docs/protocol/pbx.md` 2.3, 2.4, section 5).
 
 use super::entry::{DeviceEntry, Flag};
 use super::event::Change;
 use super::mirror::Row;
 use super::settings::MAX_DEVICES;
 
-/// What is to be written.
+/// What to write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// All is as it should be.
+    /// Nothing: the goal is met.
     Nothing,
     /// These entries.
     Write(Vec<DeviceEntry>),
-    /// There are too many already.
+    /// Nothing: the user has too many entries.
     TooMany,
 }
 
-/// What an order wants of the entries of a user, in this round.
+/// The goal of an order for the entries of a user, in this round.
 #[derive(Debug, Clone, Copy)]
-pub struct Aim<'a> {
+pub struct RoundGoal<'a> {
     /// Device key.
     pub hw: &'a str,
-    /// What is to become of its entry.
+    /// The ordered change.
     pub change: &'a Change,
-    /// Entries of others that an earlier round has overwritten, to be added again.
+    /// Entries of other clients that an earlier round overwrote; they are added again.
     pub restored: &'a [DeviceEntry],
 }
 
-impl Aim<'_> {
-    /// Whether the entries are as they should be.
+impl RoundGoal<'_> {
+    /// Whether the entries meet the goal.
     pub fn is_met(&self, devices: &[DeviceEntry]) -> bool {
         let mut own = devices.iter().filter(|entry| entry.is(self.hw));
         let met = match self.change {
@@ -39,7 +39,8 @@ impl Aim<'_> {
         met && self.restored.iter().all(|entry| has(devices, entry.hw()))
     }
 
-    /// What to write for the entries that were `read`. `row` is what the mirror has of the user, if this PBX hides members.
+    /// What to write, given the entries that were `read`. `row` is the mirror's row of the user, if this exchange
+    /// hides members.
     pub fn plan(&self, read: &[DeviceEntry], row: Option<&Row>, flags: &[Flag]) -> Plan {
         if self.is_met(read) {
             return Plan::Nothing;
@@ -68,8 +69,8 @@ impl Aim<'_> {
         Plan::Write(devices)
     }
 
-    /// Entries that somebody added between our reading and our writing, so that we have overwritten them: they are in the
-    /// last row that came meanwhile without our change, but neither in what was `read` before nor in what is there `now`.
+    /// Entries that another client added between our read and our write, and that we overwrote: they are in the last
+    /// row received meanwhile without our change, but neither in `read` nor in `now`.
     pub fn overwritten(&self, window: &[DeviceEntry], read: &[DeviceEntry], now: &[DeviceEntry]) -> Vec<DeviceEntry> {
         let lost = |entry: &&DeviceEntry| {
             let hw = entry.hw();
@@ -78,7 +79,7 @@ impl Aim<'_> {
         window.iter().filter(lost).cloned().collect()
     }
 
-    /// Entries that were written for others and are no longer there: somebody has removed them, and they stay removed.
+    /// Entries of others that we wrote and that have disappeared: another client removed them, and they stay removed.
     pub fn removed<'d>(&self, written: &'d [DeviceEntry], now: &[DeviceEntry]) -> Vec<&'d DeviceEntry> {
         let gone = |entry: &&DeviceEntry| {
             let hw = entry.hw();
@@ -92,7 +93,7 @@ fn has(devices: &[DeviceEntry], hw: &str) -> bool {
     devices.iter().any(|entry| entry.is(hw))
 }
 
-/// The product, and the last four digits if the user has a device with that label already.
+/// The product, with the last four digits if the user already has a device with that label.
 fn label(product: &str, hw: &str, devices: &[DeviceEntry]) -> String {
     if !devices.iter().any(|entry| &*entry.label() == product) {
         return product.into();
@@ -118,19 +119,19 @@ mod tests {
     #[test]
     fn what_is_written() {
         let change = put();
-        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let goal = RoundGoal { hw: M, change: &change, restored: &[] };
         let own = entry(M, "phone");
-        assert_eq!(aim.plan(&[], None, &[]), Plan::Write(vec![own.clone()]));
-        assert_eq!(aim.plan(&[entry("00-90-33-41-A0-B1", "phone")], None, &[]), Plan::Nothing);
+        assert_eq!(goal.plan(&[], None, &[]), Plan::Write(vec![own.clone()]));
+        assert_eq!(goal.plan(&[entry("00-90-33-41-A0-B1", "phone")], None, &[]), Plan::Nothing);
         let spelt = entry("00-90-33-41-A0-B1", "old");
-        assert_eq!(aim.plan(std::slice::from_ref(&spelt), None, &[]), Plan::Write(vec![spelt.with_app("phone")]));
+        assert_eq!(goal.plan(std::slice::from_ref(&spelt), None, &[]), Plan::Write(vec![spelt.with_app("phone")]));
         let other = entry("b", "phone");
         let labelled = DeviceEntry::new(M, "IP112 a0b1", "phone", &[]);
-        assert_eq!(aim.plan(std::slice::from_ref(&other), None, &[]), Plan::Write(vec![other.clone(), labelled]));
+        assert_eq!(goal.plan(std::slice::from_ref(&other), None, &[]), Plan::Write(vec![other.clone(), labelled]));
         let many: Vec<_> = (0..MAX_DEVICES).map(|n| entry(&n.to_string(), "x")).collect();
-        assert_eq!(aim.plan(&many, None, &[]), Plan::TooMany);
-        assert!(matches!(aim.plan(&many[1..], None, &[]), Plan::Write(devices) if devices.len() == MAX_DEVICES));
-        let out = Aim { change: &Change::TakeOut, ..aim };
+        assert_eq!(goal.plan(&many, None, &[]), Plan::TooMany);
+        assert!(matches!(goal.plan(&many[1..], None, &[]), Plan::Write(devices) if devices.len() == MAX_DEVICES));
+        let out = RoundGoal { change: &Change::TakeOut, ..goal };
         assert_eq!(out.plan(&[own, other.clone()], None, &[]), Plan::Write(vec![other.clone()]));
         assert_eq!(out.plan(&[other], None, &[]), Plan::Nothing);
     }
@@ -138,16 +139,16 @@ mod tests {
     #[test]
     fn what_others_do_meanwhile() {
         let change = put();
-        let aim = Aim { hw: M, change: &change, restored: &[] };
+        let goal = RoundGoal { hw: M, change: &change, restored: &[] };
         let (own, read, added) = (entry(M, "phone"), entry("b", "x"), entry("c", "x"));
         let now = [own.clone(), read.clone()];
         let (before, after) = (std::slice::from_ref(&read), std::slice::from_ref(&added));
         let both = [read.clone(), added.clone()];
-        assert_eq!(aim.overwritten(&both, before, &now), after, "added and overwritten");
-        assert_eq!(aim.overwritten(after, before, after), [], "still there");
-        assert_eq!(aim.removed(&[read.clone(), own.clone()], std::slice::from_ref(&own)), [&read]);
-        let aim = Aim { restored: std::slice::from_ref(&added), ..aim };
-        assert!(!aim.is_met(&now));
-        assert_eq!(aim.plan(&now, None, &[]), Plan::Write(vec![own, read, added]));
+        assert_eq!(goal.overwritten(&both, before, &now), after, "added and overwritten");
+        assert_eq!(goal.overwritten(after, before, after), [], "still there");
+        assert_eq!(goal.removed(&[read.clone(), own.clone()], std::slice::from_ref(&own)), [&read]);
+        let goal = RoundGoal { restored: std::slice::from_ref(&added), ..goal };
+        assert!(!goal.is_met(&now));
+        assert_eq!(goal.plan(&now, None, &[]), Plan::Write(vec![own, read, added]));
     }
 }

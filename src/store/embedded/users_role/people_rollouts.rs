@@ -7,7 +7,7 @@ use super::read;
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::users_role::{PeopleRollout, Person, RequestId, Row};
+use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::{Embedded, domains, keys};
 use crate::store::users_role::RowRecord;
@@ -29,9 +29,9 @@ struct Head {
 }
 
 impl Head {
-    fn rollout(self, id: RolloutId) -> PeopleRollout {
+    fn rollout(self, id: RolloutId) -> UsersRoleRollout {
         let Self { name, category, app, begun, users, rows, made, registered } = self;
-        PeopleRollout { id, name, category, app, begun, users, rows, made, registered }
+        UsersRoleRollout { id, name, category, app, begun, users, rows, made, registered }
     }
 }
 
@@ -44,7 +44,7 @@ impl PeopleRollouts for Embedded {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         let (of, name, category, app) = (domain.clone(), name.into(), category.into(), app.into());
         self.kv
             .write(move |tx| {
@@ -121,7 +121,7 @@ impl PeopleRollouts for Embedded {
             .await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.kv.read(|snapshot| {
             let mut all = Vec::new();
             for member in snapshot.members(&keys::people_rollouts(domain), snapshot.now.0) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::users_role::{PeopleRollout, Person, RequestId, Row};
+use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::RowRecord;
@@ -30,7 +30,7 @@ impl PeopleRollouts for Redis {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         self.client.timed(self.begin_people(domain, name, category, app, users)).await
     }
 
@@ -69,7 +69,7 @@ impl PeopleRollouts for Redis {
         self.client.timed(self.client.eval(&script)).await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.client.timed(self.read_people_rollouts(domain)).await
     }
 
@@ -101,17 +101,17 @@ impl Redis {
         category: &str,
         app: &str,
         users: u64,
-    ) -> Result<PeopleRollout> {
+    ) -> Result<UsersRoleRollout> {
         let id = RolloutId(self.client.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
         let mut script = BEGIN.key(keys::people_rollout(domain, id));
         script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
         script.arg(millis(KEEP_USED));
         let begun = UnixMillis(self.client.eval(&script).await?);
         let (name, category, app) = (name.into(), category.into(), app.into());
-        Ok(PeopleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
+        Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
     }
 
-    async fn read_people_rollouts(&self, domain: &DomainName) -> Result<Vec<PeopleRollout>> {
+    async fn read_people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         let ids: Vec<u64> = self.client.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -133,7 +133,7 @@ impl Redis {
             let rows = ::redis::from_redis_value(rows).map_err(wrong)?;
             let text = |name| fields.get(name).map_or("", |text: &String| text.as_str());
             let number = |name| text(name).parse().unwrap_or_default();
-            all.extend(fields.contains_key("name").then(|| PeopleRollout {
+            all.extend(fields.contains_key("name").then(|| UsersRoleRollout {
                 id,
                 name: text("name").into(),
                 category: text("category").into(),

@@ -1,4 +1,4 @@
-//! What the task of a PBX and the connections that a PBX has opened to us tell each other.
+//! Commands to the task of an exchange, and from it to a connection that the exchange has opened.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -6,22 +6,22 @@ use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::session::exchange::apps::PhoneApp;
 use crate::core::session::exchange::event::{ExchangeOrder, Outcome};
 
-/// What the task is told.
+/// Commands to the task.
 #[derive(Debug)]
 pub(super) enum Command {
     Enter(ExchangeOrder, oneshot::Sender<Outcome>),
     Apps(oneshot::Sender<Vec<PhoneApp>>),
-    Attach { conn: u64, info: Box<PbxInfo>, orders: mpsc::Sender<LinkCommand> },
+    Attach { conn: u64, info: Box<PbxInfo>, commands: mpsc::Sender<ConnectionCommand> },
     Text { conn: u64, text: String },
 }
 
-/// What the client of a PBX wants of a connection. When there will be no more, the connection is to end.
+/// Commands of the client to the connection. When the channel closes, the connection has to end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum LinkCommand {
+pub enum ConnectionCommand {
     /// Send a text message.
     Text(String),
     /// Close with a code.
     Close(u16),
-    /// A newer connection counts; this one is kept open, without use.
+    /// A newer connection has replaced this one, which stays open but is no longer used.
     Replaced,
 }

@@ -1,5 +1,5 @@
-//! Our own connection to a PBX (`docs/protocol/pbx.md` 1.2): WebSocket over TLS, whose certificate is checked against
-//! an authority or a fingerprint that is configured.
+//! Opens our own connection to an exchange (`docs/protocol/pbx.md` 1.2): WebSocket over TLS, with the certificate
+//! checked against a configured authority or fingerprint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,29 +15,29 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_asyn
 
 use crate::users_role::tls::trust_only;
 
-/// Longest message of a PBX (`docs/protocol/pbx.md` section 6).
+/// Longest message accepted from an exchange (`docs/protocol/pbx.md` section 6).
 pub(super) const LONGEST: usize = 1 << 20;
-/// Name resolution, TCP, TLS and the upgrade together.
+/// Limit for name resolution, TCP, TLS and the upgrade together.
 const CONNECT_TIME: Duration = Duration::from_secs(20);
 
 /// An open connection.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Whose certificate a PBX must have.
+/// Which certificates are trusted.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// One of the authorities that browsers trust.
+    /// Any public authority.
     Public,
-    /// One of these authorities, as DER.
+    /// These authorities only, as DER.
     Authorities(Vec<CertificateDer<'static>>),
-    /// This very certificate, by its SHA-256.
+    /// Exactly this certificate, by its SHA-256.
     Fingerprint([u8; 32]),
 }
 
-/// Why there is no connection.
+/// Why the connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// Not reached in time.
+    /// Timed out.
     #[error("timed out")]
     Timeout,
     /// An error of the WebSocket, TLS or TCP.
@@ -62,7 +62,7 @@ pub(super) async fn dial(url: &str, trust: &Trust) -> Result<Socket, DialError> 
 
 fn connector(trust: &Trust) -> Result<Option<Connector>, DialError> {
     let config = match trust {
-        // The library's own choice.
+        // The default of the library: public roots.
         Trust::Public => return Ok(None),
         Trust::Authorities(authorities) => {
             let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! Where connections that a PBX has opened to us meet the client of that PBX (`docs/protocol/pbx.md` 1.1).
+//! Registry that hands connections opened by exchanges to the client of that exchange (`docs/protocol/pbx.md` 1.1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,56 +7,57 @@ use tokio::sync::mpsc;
 
 use crate::core::protocol::appws::call::PbxInfo;
 use crate::core::session::exchange::inbound::InboundSettings;
-use crate::users_role::backend::exchange::client::ExchangeClient;
-use crate::users_role::backend::exchange::commands::{Command, LinkCommand};
+use crate::users_role::backend::exchange::commands::{Command, ConnectionCommand};
+use crate::users_role::backend::exchange::handle::ExchangeHandle;
 
-/// Messages to a PBX that may wait for its connection.
+/// Bound of the queue of messages to one connection.
 const WAITING: usize = 256;
 
-/// All PBXs that may connect to us. Cheap to clone.
+/// All exchanges that may connect to us. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct InboundRegistry {
-    lines: Arc<[Arc<ExchangeClient>]>,
+    handles: Arc<[Arc<ExchangeHandle>]>,
     settings: Arc<InboundSettings>,
     last: Arc<AtomicU64>,
 }
 
 impl InboundRegistry {
-    pub(super) fn new(lines: Arc<[Arc<ExchangeClient>]>, settings: InboundSettings) -> Self {
-        Self { lines, settings: Arc::new(settings), last: Arc::default() }
+    pub(super) fn new(handles: Arc<[Arc<ExchangeHandle>]>, settings: InboundSettings) -> Self {
+        Self { handles, settings: Arc::new(settings), last: Arc::default() }
     }
 
-    /// What holds for every such connection.
+    /// Settings shared by all inbound sessions.
     pub fn settings(&self) -> &InboundSettings {
         &self.settings
     }
 
-    /// A PBX has connected and said what it is. From now on this is its connection, if it is one that counts; a newer one
-    /// replaces it.
-    pub fn attach(&self, info: &PbxInfo) -> Option<(Link, mpsc::Receiver<LinkCommand>)> {
-        let meant = self.lines.iter().find(|line| line.is_meant(info))?;
-        let (orders, receiver) = mpsc::channel(WAITING);
+    /// Makes this the current connection of the exchange that `info` names, replacing an earlier one; `None` if it is
+    /// not configured or its queue is full.
+    pub fn attach(&self, info: &PbxInfo) -> Option<(InboundConnection, mpsc::Receiver<ConnectionCommand>)> {
+        let handle = self.handles.iter().find(|handle| handle.matches(info))?;
+        let (commands, receiver) = mpsc::channel(WAITING);
         let conn = self.last.fetch_add(1, Ordering::Relaxed);
-        let link = Link { line: Arc::clone(meant), conn };
-        link.tell(Command::Attach { conn, info: Box::new(info.clone()), orders }).then_some((link, receiver))
+        let link = InboundConnection { handle: Arc::clone(handle), conn };
+        link.tell(Command::Attach { conn, info: Box::new(info.clone()), commands }).then_some((link, receiver))
     }
 }
 
-/// A connection of a PBX that counts. The client learns of its end when the receiver of its orders is dropped.
+/// The current connection of a configured exchange. The client learns of its end when the receiver of its commands is
+/// dropped.
 #[derive(Debug)]
-pub struct Link {
-    line: Arc<ExchangeClient>,
+pub struct InboundConnection {
+    handle: Arc<ExchangeHandle>,
     conn: u64,
 }
 
-impl Link {
-    /// A message of the PBX. False: too many wait already, so that the connection has to end.
+impl InboundConnection {
+    /// Passes on a message of the exchange. False: the queue is full, and the connection has to end.
     #[must_use]
     pub fn text(&self, text: String) -> bool {
         self.tell(Command::Text { conn: self.conn, text })
     }
 
     fn tell(&self, command: Command) -> bool {
-        self.line.tell(command)
+        self.handle.tell(command)
     }
 }

@@ -1,4 +1,5 @@
-//! The task of one PBX: feeds events to the state machine and performs its actions. It decides nothing but when to dial.
+//! The task of one exchange: feeds events to the state machine and performs its actions. Decides nothing but when to
+//! dial.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -22,29 +23,29 @@ use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
 use crate::lifecycle::Shutdown;
 use crate::random;
 use crate::store::Locks;
-use crate::users_role::backend::Left;
-use crate::users_role::backend::exchange::client::{ExchangeClient, exchange};
-use crate::users_role::backend::exchange::commands::{Command, LinkCommand};
+use crate::users_role::backend::UserRemoval;
+use crate::users_role::backend::exchange::commands::{Command, ConnectionCommand};
+use crate::users_role::backend::exchange::handle::{ExchangeHandle, new_client};
 use crate::users_role::backend::exchange::lock_manager::{LockEvent, LockManager};
 
-/// A message must have left for the kernel within this time.
+/// Limit for sending one message.
 const SEND_TIME: Duration = Duration::from_secs(10);
 
-/// How a task that has panicked is begun again.
+/// Pause before a task that has panicked is started again.
 const AFTER_PANIC: Duration = Duration::from_secs(5);
 
-/// How the PBX is reached.
-enum Way {
-    /// Not, and it is not for us to connect.
+/// State of the connection to the exchange.
+enum LinkState {
+    /// Not connected; the exchange has to connect to us.
     None,
-    /// Dialled again at this time.
+    /// Not connected; dialled again at this time.
     Pausing(Instant),
     Dialling(Pin<Box<dyn Future<Output = Result<Socket, DialError>> + Send>>),
     Dialled(Box<Socket>),
-    /// It has connected to us.
+    /// The exchange has connected to us.
     Attached {
         conn: u64,
-        orders: mpsc::Sender<LinkCommand>,
+        commands: mpsc::Sender<ConnectionCommand>,
     },
 }
 
@@ -57,30 +58,30 @@ enum TaskEvent {
 }
 
 enum Waiting {
-    LinkCommand(oneshot::Sender<Outcome>),
+    Entry(oneshot::Sender<Outcome>),
     Apps(oneshot::Sender<Vec<PhoneApp>>),
 }
 
 struct Task {
-    line: Arc<ExchangeClient>,
-    keeper: LockManager,
-    back_off: DialBackoff,
-    way: Way,
+    handle: Arc<ExchangeHandle>,
+    locks: LockManager,
+    backoff: DialBackoff,
+    link: LinkState,
     waiting: BTreeMap<OrderTag, Waiting>,
     last: u64,
 }
 
-impl ExchangeClient {
-    /// Runs until the process stops. A panic costs the mirror and the connection, both of which come again.
+impl ExchangeHandle {
+    /// Runs the task until the process stops. A panic loses the mirror and the connection; both are rebuilt.
     pub(super) fn start(self: &Arc<Self>, locks: Arc<dyn Locks>, shutdown: &Shutdown) {
-        let (line, shutdown) = (Arc::clone(self), shutdown.clone());
+        let (handle, shutdown) = (Arc::clone(self), shutdown.clone());
         tokio::spawn(async move {
-            while let Err(error) = tokio::spawn(run(Arc::clone(&line), Arc::clone(&locks), shutdown.clone())).await {
+            while let Err(error) = tokio::spawn(run(Arc::clone(&handle), Arc::clone(&locks), shutdown.clone())).await {
                 if shutdown.is_draining() || !error.is_panic() {
                     return;
                 }
-                tracing::error!(domain = %line.settings.domain, "the client of the PBX has panicked and is begun again");
-                *line.exchange() = exchange(&line.settings);
+                tracing::error!(domain = %handle.settings.domain, "exchange client panicked; restarting it");
+                *handle.client() = new_client(&handle.settings);
                 tokio::time::sleep(AFTER_PANIC).await;
             }
         });
@@ -88,28 +89,28 @@ impl ExchangeClient {
 }
 
 /// Runs until the process stops.
-async fn run(line: Arc<ExchangeClient>, locks: Arc<dyn Locks>, shutdown: Shutdown) {
-    let prefix = format!("pbx/{}/{}", line.settings.domain, line.settings.pbx);
-    let way = if line.settings.dial.is_some() { Way::Pausing(Instant::now()) } else { Way::None };
+async fn run(handle: Arc<ExchangeHandle>, locks: Arc<dyn Locks>, shutdown: Shutdown) {
+    let prefix = format!("pbx/{}/{}", handle.settings.domain, handle.settings.pbx);
+    let link = if handle.settings.dial.is_some() { LinkState::Pausing(Instant::now()) } else { LinkState::None };
     let mut task = Task {
-        line: Arc::clone(&line),
-        keeper: LockManager::new(locks, prefix.into()),
-        back_off: DialBackoff::default(),
-        way,
+        handle: Arc::clone(&handle),
+        locks: LockManager::new(locks, prefix.into()),
+        backoff: DialBackoff::default(),
+        link,
         waiting: BTreeMap::new(),
         last: 0,
     };
-    let mut commands = line.receiver.lock().await;
+    let mut commands = handle.receiver.lock().await;
     loop {
-        let wake = line.exchange().next_wake();
+        let wake = handle.client().next_wake();
         tokio::select! {
             () = shutdown.draining() => break,
             command = commands.recv() => match command {
                 Some(command) => task.command(command).await,
                 None => break,
             },
-            happening = next(&mut task.way) => task.happened(happening).await,
-            word = task.keeper.next() => match word {
+            event = next(&mut task.link) => task.on_event(event).await,
+            lock_event = task.locks.next() => match lock_event {
                 LockEvent::Held(lock) => task.feed(Event::Held(lock)).await,
                 LockEvent::Lost(lock) => task.feed(Event::Lost(lock)).await,
             },
@@ -126,35 +127,35 @@ async fn until(tick: Option<Tick>) {
     }
 }
 
-/// What happens next on the way to the PBX. May be dropped and called again without loss.
-async fn next(way: &mut Way) -> TaskEvent {
-    match way {
-        Way::None => std::future::pending().await,
-        Way::Pausing(until) => {
+/// The next event of the connection. Cancel-safe.
+async fn next(link: &mut LinkState) -> TaskEvent {
+    match link {
+        LinkState::None => std::future::pending().await,
+        LinkState::Pausing(until) => {
             sleep_until(*until).await;
             TaskEvent::Due
         }
-        Way::Dialling(dialling) => match dialling.await {
+        LinkState::Dialling(dialling) => match dialling.await {
             Ok(socket) => TaskEvent::Dialled(Box::new(socket)),
             Err(error) => TaskEvent::NotReached(error),
         },
-        Way::Dialled(socket) => loop {
+        LinkState::Dialled(socket) => loop {
             match socket.next().await {
                 Some(Ok(Message::Text(text))) => return TaskEvent::Text(text.as_str().into()),
-                // Pings are answered by the library. Anything else ends the connection.
+                // The library answers pings. Any other frame ends the connection.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_) | Message::Close(_)) | Err(_)) | None => return TaskEvent::Closed,
             }
         },
-        Way::Attached { orders, .. } => {
-            orders.closed().await;
+        LinkState::Attached { commands, .. } => {
+            commands.closed().await;
             TaskEvent::Closed
         }
     }
 }
 
 impl Task {
-    fn ticket(&mut self, waiting: Waiting) -> OrderTag {
+    fn tag(&mut self, waiting: Waiting) -> OrderTag {
         self.last += 1;
         self.waiting.insert(OrderTag(self.last), waiting);
         OrderTag(self.last)
@@ -163,56 +164,60 @@ impl Task {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Enter(order, answer) => {
-                let ticket = self.ticket(Waiting::LinkCommand(answer));
-                self.feed(Event::Enter(ticket, order)).await;
+                let tag = self.tag(Waiting::Entry(answer));
+                self.feed(Event::Enter(tag, order)).await;
             }
             Command::Apps(answer) => {
-                let ticket = self.ticket(Waiting::Apps(answer));
-                self.feed(Event::Apps(ticket)).await;
+                let tag = self.tag(Waiting::Apps(answer));
+                self.feed(Event::Apps(tag)).await;
             }
-            Command::Attach { conn, info, orders } => {
-                if let Way::Attached { orders: before, .. } = &self.way {
-                    // If it cannot take even this, it ends with its channel.
-                    let _ = before.try_send(LinkCommand::Replaced);
+            Command::Attach { conn, info, commands } => {
+                if let LinkState::Attached { commands: before, .. } = &self.link {
+                    // If its queue is full, it ends when the channel closes.
+                    let _ = before.try_send(ConnectionCommand::Replaced);
                 }
-                self.way = Way::Attached { conn, orders };
+                self.link = LinkState::Attached { conn, commands };
                 self.feed(Event::Attached(&info)).await;
             }
             Command::Text { conn, text } => {
-                if matches!(&self.way, Way::Attached { conn: current, .. } if *current == conn) {
+                if matches!(&self.link, LinkState::Attached { conn: current, .. } if *current == conn) {
                     self.feed(Event::Text(&text)).await;
                 }
             }
         }
     }
 
-    async fn happened(&mut self, happening: TaskEvent) {
-        match happening {
+    async fn on_event(&mut self, event: TaskEvent) {
+        match event {
             TaskEvent::Due => {
-                let Some(to) = self.line.settings.dial.clone() else { return };
-                self.way = Way::Dialling(Box::pin(async move { dial(&to.url, &to.trust).await }));
+                let Some(to) = self.handle.settings.dial.clone() else { return };
+                self.link = LinkState::Dialling(Box::pin(async move { dial(&to.url, &to.trust).await }));
             }
             TaskEvent::Dialled(socket) => {
-                self.way = Way::Dialled(socket);
+                self.link = LinkState::Dialled(socket);
                 self.feed(Event::Dialled).await;
             }
             TaskEvent::NotReached(error) => {
-                tracing::info!(domain = %self.line.settings.domain, %error, "PBX not reached");
+                tracing::info!(domain = %self.handle.settings.domain, %error, "exchange not reached");
                 self.pause();
             }
             TaskEvent::Text(text) => self.feed(Event::Text(&text)).await,
             TaskEvent::Closed => {
-                tracing::info!(domain = %self.line.settings.domain, "connection with the PBX ended");
+                tracing::info!(domain = %self.handle.settings.domain, "connection to the exchange ended");
                 self.pause();
                 self.feed(Event::Closed).await;
             }
         }
     }
 
-    /// Dials again after a while, if it is for us to dial.
+    /// Schedules the next attempt, if we are the one to dial.
     fn pause(&mut self) {
-        let pause = self.back_off.pause(random::below(u64::MAX));
-        self.way = if self.line.settings.dial.is_some() { Way::Pausing(Instant::now() + pause) } else { Way::None };
+        let pause = self.backoff.pause(random::below(u64::MAX));
+        self.link = if self.handle.settings.dial.is_some() {
+            LinkState::Pausing(Instant::now() + pause)
+        } else {
+            LinkState::None
+        };
     }
 
     async fn feed(&mut self, event: Event<'_>) {
@@ -223,18 +228,18 @@ impl Task {
         }
     }
 
-    /// True: the connection has ended by what was done.
+    /// Handles one event. True: this has ended the connection.
     async fn feed_once(&mut self, event: Event<'_>) -> bool {
         let mut actions = Vec::new();
-        let whole = {
-            let mut exchange = self.line.exchange();
-            let before = exchange.mirror().knows_all();
-            exchange.on(event, clock::now(), &mut actions);
-            !before && exchange.mirror().knows_all()
+        let completed = {
+            let mut client = self.handle.client();
+            let before = client.mirror().knows_all();
+            client.on(event, clock::now(), &mut actions);
+            !before && client.mirror().knows_all()
         };
-        if whole {
-            // Without a listener nobody has a code of us.
-            let _ = self.line.leavers.send(Left::Perhaps);
+        if completed {
+            // No receiver: no tenant watches for removed users.
+            let _ = self.handle.removals.send(UserRemoval::CheckAll);
         }
         let mut ended = false;
         for action in actions {
@@ -244,7 +249,7 @@ impl Task {
     }
 
     async fn perform(&mut self, action: Action) -> bool {
-        let domain = &self.line.settings.domain;
+        let domain = &self.handle.settings.domain;
         match action {
             Action::Send(text) => return !self.send(text).await,
             Action::Close(code) => {
@@ -252,61 +257,63 @@ impl Task {
                 return true;
             }
             Action::Ready => {
-                tracing::info!(%domain, "logged in with the PBX");
-                self.back_off.logged_in();
+                tracing::info!(%domain, "logged in to the exchange");
+                self.backoff.logged_in();
             }
             Action::Refused => {
-                tracing::warn!(%domain, "the PBX has refused the password");
-                self.back_off.refused();
+                tracing::warn!(%domain, "the exchange has refused the password");
+                self.backoff.refused();
             }
-            Action::Acquire(lock) => self.keeper.acquire(lock),
-            Action::Release(lock) => self.keeper.release(&lock),
-            Action::Done(ticket, outcome) => {
-                if let Some(Waiting::LinkCommand(answer)) = self.waiting.remove(&ticket) {
-                    // Whoever has ordered may have stopped waiting.
+            Action::Acquire(lock) => self.locks.acquire(lock),
+            Action::Release(lock) => self.locks.release(&lock),
+            Action::Done(tag, outcome) => {
+                if let Some(Waiting::Entry(answer)) = self.waiting.remove(&tag) {
+                    // The caller may have stopped waiting.
                     let _ = answer.send(outcome);
                 }
             }
-            Action::PhoneApps(ticket, apps) => {
-                if let Some(Waiting::Apps(answer)) = self.waiting.remove(&ticket) {
-                    // Whoever has asked may have stopped waiting.
+            Action::PhoneApps(tag, apps) => {
+                if let Some(Waiting::Apps(answer)) = self.waiting.remove(&tag) {
+                    // The caller may have stopped waiting.
                     let _ = answer.send(apps);
                 }
             }
             Action::Deleted(user) => {
-                tracing::info!(%domain, %user, "user deleted at the PBX");
+                tracing::info!(%domain, %user, "user deleted at the exchange");
                 if let Ok(person) = PersonId::parse(user.as_str()) {
-                    let _ = self.line.leavers.send(Left::One(person));
+                    let _ = self.handle.removals.send(UserRemoval::One(person));
                 }
             }
-            Action::Registered { user, hw } => tracing::info!(%domain, %user, hw, "phone registered at the PBX"),
-            Action::Report(report) => tracing::warn!(%domain, ?report, "PBX"),
+            Action::Registered { user, hw } => tracing::info!(%domain, %user, hw, "phone registered at the exchange"),
+            Action::Report(report) => tracing::warn!(%domain, ?report, "report of the exchange client"),
         }
         false
     }
 
-    /// False: the connection is gone.
+    /// Sends a message. False: the connection has ended.
     async fn send(&mut self, text: String) -> bool {
-        match &mut self.way {
-            Way::Dialled(socket) => matches!(timeout(SEND_TIME, socket.send(Message::text(text))).await, Ok(Ok(()))),
-            Way::Attached { orders, .. } => orders.try_send(LinkCommand::Text(text)).is_ok(),
-            // What was said after the end.
-            Way::None | Way::Pausing(_) | Way::Dialling(_) => true,
+        match &mut self.link {
+            LinkState::Dialled(socket) => {
+                matches!(timeout(SEND_TIME, socket.send(Message::text(text))).await, Ok(Ok(())))
+            }
+            LinkState::Attached { commands, .. } => commands.try_send(ConnectionCommand::Text(text)).is_ok(),
+            // Actions that follow the end of the connection.
+            LinkState::None | LinkState::Pausing(_) | LinkState::Dialling(_) => true,
         }
     }
 
     async fn close(&mut self, code: u16) {
-        match &mut self.way {
-            Way::Dialled(socket) => {
+        match &mut self.link {
+            LinkState::Dialled(socket) => {
                 let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
-                // The other side may be gone.
+                // The peer may be gone already.
                 let _ = timeout(SEND_TIME, (**socket).close(Some(frame))).await;
             }
-            Way::Attached { orders, .. } => {
-                // If it cannot take even this, it ends with the channel.
-                let _ = orders.try_send(LinkCommand::Close(code));
+            LinkState::Attached { commands, .. } => {
+                // If its queue is full, it ends when the channel closes.
+                let _ = commands.try_send(ConnectionCommand::Close(code));
             }
-            Way::None | Way::Pausing(_) | Way::Dialling(_) => {}
+            LinkState::None | LinkState::Pausing(_) | LinkState::Dialling(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The users of a PBX in the order of their names, for pages. Sorted anew only when the mirror has changed.
+//! The users of an exchange sorted by name, for pages. Sorted again only when the mirror has changed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,12 @@ use super::{BackendError, Person, PersonId, UserPage, UserQuery};
 use crate::clock;
 use crate::core::model::time::Tick;
 use crate::core::session::exchange::mirror::{Mirror, Row, State};
-use crate::users_role::backend::exchange::client::ExchangeClient;
+use crate::users_role::backend::exchange::handle::ExchangeHandle;
 
-/// While a mirror changes all the time, as in a pass, it is not sorted more often than this.
+/// A mirror that changes continuously, as during a pass, is sorted at most this often.
 const SORTED_FOR: Duration = Duration::from_secs(2);
 
-/// Users with what they are sorted by.
+/// Users with their sort keys.
 pub(super) type Users = Arc<Vec<(Box<str>, Person)>>;
 
 #[derive(Debug)]
@@ -25,14 +25,14 @@ struct Sorted {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Directory(Mutex<Option<Sorted>>);
+pub(super) struct UserIndex(Mutex<Option<Sorted>>);
 
-impl Directory {
-    pub(super) fn users(&self, line: &ExchangeClient) -> Result<Users, BackendError> {
+impl UserIndex {
+    pub(super) fn users(&self, handle: &ExchangeHandle) -> Result<Users, BackendError> {
         let mut sorted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now();
-        let exchange = line.exchange();
-        let mirror = exchange.mirror();
+        let client = handle.client();
+        let mirror = client.mirror();
         known(mirror)?;
         if let Some(sorted) = &*sorted
             && (sorted.version == mirror.version() || now.since(sorted.at) < SORTED_FOR)
@@ -41,7 +41,7 @@ impl Directory {
         }
         let mut users: Vec<_> = mirror.rows().filter_map(person).map(|person| (key(&person), person)).collect();
         let version = mirror.version();
-        drop(exchange);
+        drop(client);
         users.sort_by(|(a, _), (b, _)| a.cmp(b));
         let users = Arc::new(users);
         *sorted = Some(Sorted { version, at: now, users: Arc::clone(&users) });
@@ -49,14 +49,14 @@ impl Directory {
     }
 }
 
-/// One user, fresh from the mirror.
+/// Looks one user up in the mirror.
 pub(super) fn one(
-    line: &ExchangeClient,
+    handle: &ExchangeHandle,
     find: impl for<'m> FnOnce(&'m Mirror) -> Option<&'m Row>,
 ) -> Result<Option<Person>, BackendError> {
-    let exchange = line.exchange();
-    known(exchange.mirror())?;
-    Ok(find(exchange.mirror()).and_then(person))
+    let client = handle.client();
+    known(client.mirror())?;
+    Ok(find(client.mirror()).and_then(person))
 }
 
 fn known(mirror: &Mirror) -> Result<(), BackendError> {
@@ -66,7 +66,7 @@ fn known(mirror: &Mirror) -> Result<(), BackendError> {
     }
 }
 
-/// Template and node are what groups users at a PBX.
+/// At an exchange, template and node are the groups of a user.
 fn person(row: &Row) -> Option<Person> {
     let name = [&row.display, &row.name, &row.sip].into_iter().find(|name| !name.is_empty())?;
     Some(Person {
@@ -86,7 +86,7 @@ fn key(person: &Person) -> Box<str> {
     format!("{}\n{}", person.name.to_lowercase(), person.guid).into()
 }
 
-/// One page. Its cursor is what the last user of the page before is sorted by.
+/// One page. The cursor is the sort key of the last user of the page before.
 pub(super) fn page(users: &[(Box<str>, Person)], query: &UserQuery) -> UserPage {
     let begin = query.after.as_ref().map_or(0, |after| users.partition_point(|(key, _)| key <= after));
     let mut page = users[begin..].iter().filter(|(_, person)| query.wants(person)).take(query.limit + 1);

@@ -54,10 +54,8 @@ async fn show(context: OperatorContext, wanted: web::Query<Wanted>) -> Answer<Ht
     let (page, domain) = (&context.page, &context.domain.name);
     let (mut served, mut rows, mut next) = (None, Vec::new(), None);
     if let Some(users_role) = context.pages.users_role_of(domain) {
-        served = Some(Served {
-            standing: users_role.standing(domain).await?,
-            counts: users_role.order_counts(domain).await?,
-        });
+        served =
+            Some(Served { standing: users_role.status(domain).await?, counts: users_role.order_counts(domain).await? });
         // One more tells whether there is another page.
         let mut dead = users_role.failed_orders(domain, wanted.from, ROWS + 1).await?;
         if dead.len() > ROWS {
@@ -85,7 +83,7 @@ fn row(context: &OperatorContext, FailedOrder { order, failed, trouble, why }: F
 async fn again(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = RequestId::parse(fields.get("id")).map_err(|_| PageError::Unreadable)?;
     let users_role = context.pages.users_role_of(&context.domain.name).ok_or(PageError::NotServed)?;
-    if users_role.send_again(&context.domain.name, &id).await? {
+    if users_role.retry_order(&context.domain.name, &id).await? {
         context.note_here("entry.again", fields.get("sip")).await;
     }
     Ok(context.done("/entries"))

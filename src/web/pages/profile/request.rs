@@ -45,7 +45,8 @@ async fn show(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let (page, request) = (&owner.page, own(&owner, &id).await?);
     let now = owner.users_role.now(&owner.domain).await?;
     let view = progress::view(page, &request, now);
-    let poll_guard = (!request.is_over()).then(|| owner.users_role.look_at(&owner.domain, &request.id)).transpose()?;
+    let poll_guard =
+        (!request.is_over()).then(|| owner.users_role.follow_progress(&owner.domain, &request.id)).transpose()?;
     if let Some(poll_guard) = poll_guard {
         actix_web::rt::spawn(async move {
             tokio::time::sleep(OPEN_FOR).await;
@@ -70,7 +71,7 @@ async fn events(owner: Owner, id: web::Path<String>) -> Answer<HttpResponse> {
     let request = own(&owner, &id).await?;
     let feed = owner.users_role.watch(&owner.domain)?;
     // The progress is polled from Devices as long as this stream lives.
-    let poll_guard = owner.users_role.look_at(&owner.domain, &request.id)?;
+    let poll_guard = owner.users_role.follow_progress(&owner.domain, &request.id)?;
     let changes = follow(feed, move |changed| changed.request == request.id).map(move |()| {
         let _held = &poll_guard;
     });

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Administrator, Answer, Page, periodically, steps};
-use crate::users_role::{LinkStanding, TenantStatus};
+use crate::users_role::{LinkStatus, TenantStatus};
 use crate::web::pages::choice::Choice;
 
 /// How often a missing connection is checked.
@@ -41,17 +41,17 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 async fn connection(administrator: Administrator) -> Answer<HttpResponse> {
     let page = &administrator.page;
-    let standing = administrator.users_role.standing(&administrator.domain).await?;
+    let standing = administrator.users_role.status(&administrator.domain).await?;
     let devices = match &standing.devices {
-        LinkStanding::Up => (page.t("register.link_up"), "good", String::new()),
-        LinkStanding::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
-        LinkStanding::Down(why) => (page.t("register.link_down"), "bad", why.to_string()),
-        LinkStanding::Refused(why) => (page.t("register.link_refused"), "bad", why.to_string()),
+        LinkStatus::Up => (page.t("register.link_up"), "good", String::new()),
+        LinkStatus::Connecting => (page.t("register.link_connecting"), "warn", String::new()),
+        LinkStatus::Down(why) => (page.t("register.link_down"), "bad", why.to_string()),
+        LinkStatus::Refused(why) => (page.t("register.link_refused"), "bad", why.to_string()),
     };
     page.answer(&ConnectionPage {
         page: page.clone(),
         steps: steps(page, 1),
-        ready: standing.devices == LinkStanding::Up && standing.backend.up,
+        ready: standing.devices == LinkStatus::Up && standing.backend.up,
         standing,
         devices,
     })

@@ -14,7 +14,7 @@ use super::member::Administrator;
 use super::{Answer, Fields, Group, NavEntry, Page, PageError, code, page, progress};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::RolloutId;
-use crate::core::model::users_role::PeopleRollout;
+use crate::core::model::users_role::UsersRoleRollout;
 use crate::web::pages::progress_stream::{follow, periodically};
 
 pub(super) const GROUP: Group = Group { roles: &[Role::Rollout], entries, routes };
@@ -40,7 +40,7 @@ fn routes(config: &mut web::ServiceConfig) {
 #[template(path = "rollout/rollouts.html")]
 struct RolloutsPage {
     page: Page,
-    rollouts: Vec<PeopleRollout>,
+    rollouts: Vec<UsersRoleRollout>,
 }
 
 /// The page of a roll-out.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Administrator, Answer, BASE, Fields, Page, PageError, address, code, follow, page, progress, steps};
 use crate::core::model::ids::RolloutId;
 use crate::core::model::time::UnixMillis;
-use crate::core::model::users_role::{PeopleRollout, Progress, Row, Trouble};
+use crate::core::model::users_role::{Progress, Row, Trouble, UsersRoleRollout};
 
 /// Rows per page.
 const ROWS: usize = 100;
@@ -24,7 +24,7 @@ struct RolloutPage {
     page: Page,
     steps: Vec<(&'static str, bool)>,
     href: String,
-    rollout: PeopleRollout,
+    rollout: UsersRoleRollout,
     /// Validity of the codes of this page, in days.
     days: Option<u64>,
     rows: Vec<RowFields>,

@@ -11,7 +11,7 @@ use super::rows::State;
 use super::{Administrator, Answer, Page, address, code};
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::users_role::{PeopleRollout, Row};
+use crate::core::model::users_role::{Row, UsersRoleRollout};
 use crate::users_role::UsersRole;
 use crate::web::csv::{self, Lines};
 
@@ -26,7 +26,7 @@ const CARDS: usize = 500;
 struct CardsPage {
     page: Page,
     href: String,
-    rollout: PeopleRollout,
+    rollout: UsersRoleRollout,
     cards: Vec<Card>,
     from: u64,
     to: u64,

@@ -1,8 +1,9 @@
-//! The passes of the mirror (`docs/protocol/pbx.md` section 3): start, row by row, end, and the notices after it.
+//! The passes that fill the mirror (`docs/protocol/pbx.md` section 3): start, row by row, end, and the notices after
+//! it.
 
 use std::collections::BTreeSet;
 
-use super::{Exchange, Grant};
+use super::{ExchangeClient, Grant};
 use crate::core::model::time::Tick;
 use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::event::{Action, Report};
@@ -12,20 +13,21 @@ use crate::core::session::exchange::mirror::{Row, State as Trust};
 use crate::core::session::exchange::request::{self, NEEDED};
 use crate::core::session::exchange::settings::ANSWER_TIME;
 
-/// How far a pass has come.
+/// State of a pass.
 #[derive(Debug)]
 pub(super) enum Pass {
-    /// There is no mirror on this connection, or not yet.
+    /// No pass on this connection, or not yet.
     None,
-    /// It starts at this time.
+    /// Starts at this time.
     Due(Tick),
-    /// `ReplicateStart` is on its way.
+    /// `ReplicateStart` has been sent.
     Starting { mark: Box<str>, since: Tick },
-    /// Rows come; `since` is when the last was asked for, `None` while the next has to wait for a place in flight.
+    /// Rows arrive; `since` is when the last was requested, `None` while the next waits for the limit of requests in
+    /// flight.
     Walking { mark: Box<str>, since: Option<Tick>, seen: BTreeSet<Guid> },
-    /// It was whole; notices come.
+    /// The pass is complete; notices arrive.
     Live { mark: Box<str> },
-    /// The table lacks what is needed.
+    /// The table lacks required columns.
     Useless,
 }
 
@@ -46,7 +48,7 @@ impl Pass {
         }
     }
 
-    /// The mark under which rows can be written.
+    /// The mark to write rows with.
     pub(super) fn mark(&self) -> Option<&str> {
         match self {
             Self::Walking { mark, .. } | Self::Live { mark } => Some(mark),
@@ -55,13 +57,13 @@ impl Pass {
     }
 }
 
-impl Exchange {
-    /// A new pass, as soon as the brake allows.
-    pub(super) fn pass_again(&mut self) {
+impl ExchangeClient {
+    /// Schedules a new pass as soon as the back-off allows.
+    pub(super) fn schedule_pass(&mut self) {
         if self.mirror.state() == Trust::Complete {
             self.mirror.trust(Trust::Stale);
         }
-        self.pass = Pass::Due(self.brake.free_at());
+        self.pass = Pass::Due(self.backoff.free_at());
     }
 
     pub(super) fn pass_timer(&mut self, now: Tick, actions: &mut Vec<Action>) {
@@ -70,11 +72,11 @@ impl Exchange {
             return;
         }
         if self.table == Grant::Unknown {
-            // Nobody has said that the interface is there, and it does not answer.
+            // The interface was never announced and does not answer.
             self.no_table(now, actions);
         } else {
             self.unanswered += 1;
-            self.pass_again();
+            self.schedule_pass();
         }
     }
 
@@ -84,15 +86,15 @@ impl Exchange {
         self.granted(now, actions);
     }
 
-    /// Sends what the pass has to send.
+    /// Sends the next message of the pass.
     pub(super) fn pump_pass(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        if self.wire.in_flight() >= self.settings.in_flight.max(1) {
+        if self.requests.in_flight() >= self.settings.in_flight.max(1) {
             return;
         }
         match &mut self.pass {
             Pass::Due(at) if *at <= now => {
-                self.brake.note(now);
-                let mark = self.wire.pass_mark();
+                self.backoff.note(now);
+                let mark = self.requests.pass_mark();
                 actions.push(Action::Send(request::start(&mark, self.admin == Grant::No)));
                 self.pass = Pass::Starting { mark, since: now };
             }
@@ -104,7 +106,7 @@ impl Exchange {
         }
     }
 
-    /// Takes a message of the table.
+    /// Handles a message of the table.
     pub(super) fn table_message(&mut self, mt: &str, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
         match mt {
             "ReplicateStartResult" => self.started(message, now, actions),
@@ -130,7 +132,7 @@ impl Exchange {
         self.unanswered = 0;
         if let Some(error) = failure(message) {
             actions.push(Action::Report(Report::Error("ReplicateStart", error)));
-            return if self.table == Grant::Unknown { self.no_table(now, actions) } else { self.pass_again() };
+            return if self.table == Grant::Unknown { self.no_table(now, actions) } else { self.schedule_pass() };
         }
         let offered = message.object("columns");
         let lacks = NEEDED.into_iter().find(|name| !offered.is_some_and(|columns| columns.has(name)));
@@ -140,7 +142,7 @@ impl Exchange {
         }
         self.table = Grant::Yes;
         self.pass = Pass::Walking { mark: mark.clone(), since: None, seen: BTreeSet::new() };
-        self.look_again(now, actions);
+        self.retry_waiting(now, actions);
     }
 
     fn next_row(&mut self, message: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
@@ -151,9 +153,9 @@ impl Exchange {
         self.unanswered = 0;
         if let Some(error) = failure(message) {
             actions.push(Action::Report(Report::Error("ReplicateNext", error)));
-            return self.pass_again();
+            return self.schedule_pass();
         }
-        // Both ends are in use: no row at all, and a row without a GUID.
+        // Two forms mark the end of a pass: no row, and a row without a GUID.
         let columns = message.object("columns").filter(|row| !matches!(row.get("guid"), None | Some(Value::Null)));
         if columns.is_some() {
             *since = None;
@@ -165,19 +167,19 @@ impl Exchange {
             self.deleted(gone, actions);
         }
         self.mirror.trust(Trust::Complete);
-        self.brake.passed();
-        self.look_again(now, actions);
+        self.backoff.passed();
+        self.retry_waiting(now, actions);
     }
 
     fn row(&mut self, columns: Option<&Object<'_>>, now: Tick, actions: &mut Vec<Action>) {
         let Some(row) = columns.and_then(|columns| Row::read(columns, self.admin == Grant::No)) else {
-            actions.push(Action::Report(Report::Strange("a row without a GUID")));
+            actions.push(Action::Report(Report::Malformed("a row without a GUID")));
             return;
         };
         if let Pass::Walking { seen, .. } = &mut self.pass {
             seen.insert(row.guid.clone());
         }
-        self.row_for_rounds(&row, now, actions);
+        self.note_row(&row, now, actions);
         if !self.mirror.put(row) {
             actions.push(Action::Report(Report::TooManyUsers));
         }

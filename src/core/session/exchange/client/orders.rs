@@ -1,36 +1,38 @@
-//! Orders under way: one after the other for the same device and for the same user, one at a time in the write slot.
+//! Orders under way: sequential per device and per user, one at a time in the write slot.
 //!
-//! What a round does stands in [`crate::core::session::exchange::client::order_steps`].
+//! The steps of an order are in [`crate::core::session::exchange::client::order_steps`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Exchange;
+use super::ExchangeClient;
 use crate::core::model::time::Tick;
 use crate::core::session::exchange::entry::{DeviceEntry, hardware_key};
-use crate::core::session::exchange::event::{Action, Change, Ended, ExchangeOrder, Lock, OrderTag, Outcome, Why};
+use crate::core::session::exchange::event::{
+    Action, Change, ExchangeOrder, Lock, ObsoleteReason, OrderTag, Outcome, RetryReason,
+};
 use crate::core::session::exchange::guid::Guid;
 use crate::core::session::exchange::settings::MAX_ORDERS;
 
-/// A number of an order under way.
-pub(super) type JobId = u64;
+/// Identifier of an order under way.
+pub(super) type ActiveOrderId = u64;
 
-/// How long whoever orders is to wait before the next attempt.
-pub(super) const SOON: Duration = Duration::from_secs(1);
+/// Retry delay given to the caller.
+pub(super) const RETRY_SOON: Duration = Duration::from_secs(1);
 const UNTIL_CONNECTED: Duration = Duration::from_secs(2);
-/// The write slot goes back to the other nodes after so long, even if orders wait for it here.
+/// Longest time that the write slot is kept while orders wait for it here; then other nodes get a turn.
 const SLOT_KEPT: Duration = Duration::from_secs(2);
-/// Users and devices whose failures are remembered; the count of some is lost beyond that.
+/// Bound of remembered failure counts; beyond it some are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Where an order stands.
+/// Stage of an order.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub(super) enum Stage {
-    /// Behind another order for the same device.
+    /// Waits for an earlier order for the same device.
     Queued,
     /// Waits for the lock of its user.
     Locking,
-    /// Waits for the list of apps, for the mirror, or to know which interfaces there are.
+    /// Waits for the list of apps, the mirror, or the granted interfaces.
     Preparing,
     /// Waits for the write slot.
     Waiting,
@@ -38,29 +40,29 @@ pub(super) enum Stage {
     Reading,
     /// Has sent the change; holds the slot.
     Writing,
-    /// Waits before it compares, until this time.
+    /// Waits until this time before it compares.
     Settling(Tick),
     /// Has asked for the object again.
     Comparing,
-    /// Waits before the next round, until this time.
+    /// Waits until this time before the next round.
     Pausing(Tick),
-    /// Has written through the table, and waits until this time to see it.
+    /// Has written through the table and waits until this time to see the change.
     ThroughTable(Tick),
 }
 
 /// An order under way.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) ticket: OrderTag,
+pub(super) struct ActiveOrder {
+    pub(super) tag: OrderTag,
     pub(super) order: ExchangeOrder,
     pub(super) stage: Stage,
-    /// The user of the current rounds: first everybody else who has the device.
+    /// The user being changed: first each other user who has the device, then the user of the order.
     pub(super) target: Guid,
-    /// Others it has been taken out of.
+    /// Other users that the device has been removed from.
     pub(super) cleared: BTreeSet<Guid>,
     pub(super) rounds: u8,
     pub(super) restored: Vec<DeviceEntry>,
-    /// What was read in this round, and the last row since then that does not show our change.
+    /// Entries read in this round, and the last row since then that does not show our change.
     pub(super) read: Vec<DeviceEntry>,
     pub(super) window: Option<Vec<DeviceEntry>>,
     pub(super) written: Vec<DeviceEntry>,
@@ -69,13 +71,13 @@ pub(super) struct Job {
     pub(super) superseded: bool,
 }
 
-impl Job {
-    /// What is to become of the device at the current target.
+impl ActiveOrder {
+    /// The change to be made at the current target.
     pub(super) fn change(&self) -> &Change {
         if self.target == self.order.user { &self.order.change } else { &Change::TakeOut }
     }
 
-    /// Whether rows that come now may show what somebody else does meanwhile.
+    /// Whether incoming rows may show concurrent edits.
     pub(super) const fn is_in_window(&self) -> bool {
         matches!(self.stage, Stage::Reading | Stage::Writing | Stage::Settling(_) | Stage::Comparing)
     }
@@ -84,38 +86,38 @@ impl Job {
 #[derive(Debug, Default)]
 struct UserLock {
     held: bool,
-    queue: VecDeque<JobId>,
+    queue: VecDeque<ActiveOrderId>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     asked: bool,
-    /// Since when it is held.
+    /// Time of acquisition.
     held: Option<Tick>,
-    by: Option<JobId>,
-    queue: VecDeque<JobId>,
+    by: Option<ActiveOrderId>,
+    queue: VecDeque<ActiveOrderId>,
 }
 
-/// Failures of one user and device so far.
+/// Failure counts of one user and device.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Troubles {
+pub(super) struct FailureCounts {
     pub(super) refused: usize,
     pub(super) unrest: u8,
 }
 
 /// All orders under way.
 #[derive(Debug, Default)]
-pub(super) struct Jobs {
-    by_id: BTreeMap<JobId, Job>,
-    last: JobId,
-    by_device: HashMap<Box<str>, VecDeque<JobId>>,
+pub(super) struct ActiveOrders {
+    by_id: BTreeMap<ActiveOrderId, ActiveOrder>,
+    last: ActiveOrderId,
+    by_device: HashMap<Box<str>, VecDeque<ActiveOrderId>>,
     locks: BTreeMap<Guid, UserLock>,
     slot: Slot,
-    timers: BTreeSet<(Tick, JobId)>,
-    troubles: HashMap<(Guid, Box<str>), Troubles>,
+    timers: BTreeSet<(Tick, ActiveOrderId)>,
+    failures: HashMap<(Guid, Box<str>), FailureCounts>,
 }
 
-impl Jobs {
+impl ActiveOrders {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -124,82 +126,82 @@ impl Jobs {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn get(&mut self, id: JobId) -> Option<&mut Job> {
+    pub(super) fn get(&mut self, id: ActiveOrderId) -> Option<&mut ActiveOrder> {
         self.by_id.get_mut(&id)
     }
 
-    /// Sets the stage, and a timer if the stage has one.
-    pub(super) fn set(&mut self, id: JobId, stage: Stage) {
-        let Some(job) = self.by_id.get_mut(&id) else { return };
-        job.stage = stage;
+    /// Sets the stage, and its timer if it has one.
+    pub(super) fn set(&mut self, id: ActiveOrderId, stage: Stage) {
+        let Some(active) = self.by_id.get_mut(&id) else { return };
+        active.stage = stage;
         if let Stage::Settling(at) | Stage::Pausing(at) | Stage::ThroughTable(at) = stage {
             self.timers.insert((at, id));
         }
     }
 
-    pub(super) fn set_timer(&mut self, at: Tick, id: JobId) {
+    pub(super) fn set_timer(&mut self, at: Tick, id: ActiveOrderId) {
         self.timers.insert((at, id));
     }
 
-    /// A timer that has run out.
-    pub(super) fn due(&mut self, now: Tick) -> Option<JobId> {
+    /// Takes an expired timer.
+    pub(super) fn due(&mut self, now: Tick) -> Option<ActiveOrderId> {
         self.timers.first().filter(|(at, _)| *at <= now)?;
         self.timers.pop_first().map(|(_, id)| id)
     }
 
     /// The orders in a stage.
-    pub(super) fn in_stage(&self, stage: Stage) -> Vec<JobId> {
-        self.by_id.iter().filter(|(_, job)| job.stage == stage).map(|(id, _)| *id).collect()
+    pub(super) fn in_stage(&self, stage: Stage) -> Vec<ActiveOrderId> {
+        self.by_id.iter().filter(|(_, active)| active.stage == stage).map(|(id, _)| *id).collect()
     }
 
-    /// The order that works on a user.
-    pub(super) fn at(&mut self, user: &Guid) -> Option<(JobId, &mut Job)> {
+    /// The order that works on this user.
+    pub(super) fn at(&mut self, user: &Guid) -> Option<(ActiveOrderId, &mut ActiveOrder)> {
         let id = *self.locks.get(user).filter(|lock| lock.held)?.queue.front()?;
-        self.by_id.get_mut(&id).filter(|job| job.target == *user).map(|job| (id, job))
+        self.by_id.get_mut(&id).filter(|active| active.target == *user).map(|active| (id, active))
     }
 
-    pub(super) fn troubles(&mut self, user: &Guid, hw: &str) -> &mut Troubles {
-        if self.troubles.len() >= MAX_REMEMBERED {
-            self.troubles.clear();
+    pub(super) fn failures(&mut self, user: &Guid, hw: &str) -> &mut FailureCounts {
+        if self.failures.len() >= MAX_REMEMBERED {
+            self.failures.clear();
         }
-        self.troubles.entry((user.clone(), hardware_key(hw))).or_default()
+        self.failures.entry((user.clone(), hardware_key(hw))).or_default()
     }
 
-    fn forget_troubles(&mut self, user: &Guid, hw: &str) {
-        self.troubles.remove(&(user.clone(), hardware_key(hw)));
+    fn forget_failures(&mut self, user: &Guid, hw: &str) {
+        self.failures.remove(&(user.clone(), hardware_key(hw)));
     }
 
-    pub(super) fn has_slot(&self, id: JobId) -> bool {
+    pub(super) fn has_slot(&self, id: ActiveOrderId) -> bool {
         self.slot.by == Some(id)
     }
 }
 
-impl Exchange {
-    pub(super) fn take_order(&mut self, ticket: OrderTag, order: ExchangeOrder, now: Tick, actions: &mut Vec<Action>) {
+impl ExchangeClient {
+    pub(super) fn take_order(&mut self, tag: OrderTag, order: ExchangeOrder, now: Tick, actions: &mut Vec<Action>) {
         let wait = if self.is_ready() {
-            (self.jobs.len() >= MAX_ORDERS).then_some((Why::Busy, SOON))
+            (self.active_orders.len() >= MAX_ORDERS).then_some((RetryReason::Busy, RETRY_SOON))
         } else {
-            Some((Why::NoConnection, UNTIL_CONNECTED))
+            Some((RetryReason::NoConnection, UNTIL_CONNECTED))
         };
         if let Some((why, wait)) = wait {
-            actions.push(Action::Done(ticket, Outcome::Later(why, wait)));
+            actions.push(Action::Done(tag, Outcome::Later(why, wait)));
             return;
         }
         let key = hardware_key(&order.hw);
-        let others = self.jobs.by_device.get(&key).cloned().unwrap_or_default();
+        let others = self.active_orders.by_device.get(&key).cloned().unwrap_or_default();
         for id in &others {
-            let Some(other) = self.jobs.by_id.get_mut(id) else { continue };
+            let Some(other) = self.active_orders.by_id.get_mut(id) else { continue };
             if other.order.number > order.number {
-                actions.push(Action::Done(ticket, Outcome::Ended(Ended::Superseded)));
+                actions.push(Action::Done(tag, Outcome::Obsolete(ObsoleteReason::Superseded)));
                 return;
             }
             other.superseded |= other.order.number < order.number;
         }
-        self.jobs.last += 1;
-        let id = self.jobs.last;
-        self.jobs.by_device.entry(key).or_default().push_back(id);
-        let job = Job {
-            ticket,
+        self.active_orders.last += 1;
+        let id = self.active_orders.last;
+        self.active_orders.by_device.entry(key).or_default().push_back(id);
+        let active = ActiveOrder {
+            tag,
             target: order.user.clone(),
             order,
             stage: Stage::Queued,
@@ -213,18 +215,18 @@ impl Exchange {
             mirror_until: None,
             superseded: false,
         };
-        self.jobs.by_id.insert(id, job);
+        self.active_orders.by_id.insert(id, active);
         if others.is_empty() {
             self.lock(id, now, actions);
         }
     }
 
-    /// Step 1: the lock of the user whom the order works on.
-    pub(super) fn lock(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(id) else { return };
-        job.stage = Stage::Locking;
-        let target = job.target.clone();
-        let lock = self.jobs.locks.entry(target.clone()).or_default();
+    /// Step 1: acquires the lock of the current target.
+    pub(super) fn lock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let Some(active) = self.active_orders.get(id) else { return };
+        active.stage = Stage::Locking;
+        let target = active.target.clone();
+        let lock = self.active_orders.locks.entry(target.clone()).or_default();
         lock.queue.push_back(id);
         if lock.queue.len() > 1 {
             return;
@@ -236,15 +238,15 @@ impl Exchange {
         }
     }
 
-    /// Gives back the lock of the user whom the order has worked on.
-    pub(super) fn unlock(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let Some(target) = self.jobs.get(id).map(|job| job.target.clone()) else { return };
-        let Some(lock) = self.jobs.locks.get_mut(&target) else { return };
+    /// Releases the lock of the current target.
+    pub(super) fn unlock(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let Some(target) = self.active_orders.get(id).map(|active| active.target.clone()) else { return };
+        let Some(lock) = self.active_orders.locks.get_mut(&target) else { return };
         let was_first = lock.queue.front() == Some(&id);
         lock.queue.retain(|waiting| *waiting != id);
         match lock.queue.front().copied() {
             None => {
-                self.jobs.locks.remove(&target);
+                self.active_orders.locks.remove(&target);
                 actions.push(Action::Release(Lock::User(target)));
             }
             Some(next) if was_first && lock.held => self.prepare(next, now, actions),
@@ -254,7 +256,7 @@ impl Exchange {
 
     pub(super) fn held(&mut self, lock: Lock, now: Tick, actions: &mut Vec<Action>) {
         match lock {
-            Lock::User(user) => match self.jobs.locks.get_mut(&user) {
+            Lock::User(user) => match self.active_orders.locks.get_mut(&user) {
                 Some(lock) if !lock.held => {
                     lock.held = true;
                     if let Some(first) = lock.queue.front().copied() {
@@ -262,12 +264,12 @@ impl Exchange {
                     }
                 }
                 Some(_) => {}
-                // Nobody waits for it any more.
+                // No order needs it any more.
                 None => actions.push(Action::Release(Lock::User(user))),
             },
-            Lock::Slot if self.jobs.slot.asked => {
-                self.jobs.slot.asked = false;
-                self.jobs.slot.held = Some(now);
+            Lock::Slot if self.active_orders.slot.asked => {
+                self.active_orders.slot.asked = false;
+                self.active_orders.slot.held = Some(now);
                 self.next_in_slot(now, actions);
             }
             Lock::Slot => actions.push(Action::Release(Lock::Slot)),
@@ -277,17 +279,17 @@ impl Exchange {
     pub(super) fn lost(&mut self, lock: &Lock, now: Tick, actions: &mut Vec<Action>) {
         let id = match lock {
             Lock::Slot => {
-                self.jobs.slot.held = None;
-                let by = self.jobs.slot.by.take();
+                self.active_orders.slot.held = None;
+                let by = self.active_orders.slot.by.take();
                 self.ask_for_slot(actions);
                 by
             }
             Lock::User(user) => {
-                let Some(lock) = self.jobs.locks.get_mut(user).filter(|lock| lock.held) else { return };
+                let Some(lock) = self.active_orders.locks.get_mut(user).filter(|lock| lock.held) else { return };
                 lock.held = false;
                 let first = lock.queue.pop_front();
                 if lock.queue.is_empty() {
-                    self.jobs.locks.remove(user);
+                    self.active_orders.locks.remove(user);
                 } else {
                     actions.push(Action::Acquire(Lock::User(user.clone())));
                 }
@@ -295,19 +297,19 @@ impl Exchange {
             }
         };
         if let Some(id) = id {
-            self.finish(id, Outcome::Later(Why::LockLost, SOON), now, actions);
+            self.finish(id, Outcome::Later(RetryReason::LockLost, RETRY_SOON), now, actions);
         }
     }
 
-    /// Step 4: the write slot.
-    pub(super) fn want_slot(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        self.jobs.set(id, Stage::Waiting);
-        self.jobs.slot.queue.push_back(id);
+    /// Step 4: requests the write slot.
+    pub(super) fn want_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        self.active_orders.set(id, Stage::Waiting);
+        self.active_orders.slot.queue.push_back(id);
         self.next_in_slot(now, actions);
     }
 
     fn next_in_slot(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+        let slot = &mut self.active_orders.slot;
         if slot.by.is_some() || slot.queue.is_empty() {
             return;
         }
@@ -324,15 +326,15 @@ impl Exchange {
     }
 
     fn ask_for_slot(&mut self, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+        let slot = &mut self.active_orders.slot;
         if !slot.queue.is_empty() && slot.held.is_none() && !std::mem::replace(&mut slot.asked, true) {
             actions.push(Action::Acquire(Lock::Slot));
         }
     }
 
-    /// The end of step 6.
-    pub(super) fn free_slot(&mut self, id: JobId, now: Tick, actions: &mut Vec<Action>) {
-        let slot = &mut self.jobs.slot;
+    /// End of step 6: releases the write slot.
+    pub(super) fn free_slot(&mut self, id: ActiveOrderId, now: Tick, actions: &mut Vec<Action>) {
+        let slot = &mut self.active_orders.slot;
         slot.queue.retain(|waiting| *waiting != id);
         if slot.by != Some(id) {
             return;
@@ -347,36 +349,36 @@ impl Exchange {
         }
     }
 
-    /// The end of an order, for now or for good.
-    pub(super) fn finish(&mut self, id: JobId, outcome: Outcome, now: Tick, actions: &mut Vec<Action>) {
+    /// Finishes an order, for now or for good.
+    pub(super) fn finish(&mut self, id: ActiveOrderId, outcome: Outcome, now: Tick, actions: &mut Vec<Action>) {
         self.free_slot(id, now, actions);
         self.unlock(id, now, actions);
-        let Some(job) = self.jobs.by_id.remove(&id) else { return };
+        let Some(active) = self.active_orders.by_id.remove(&id) else { return };
         if !matches!(outcome, Outcome::Later(..)) {
-            self.jobs.forget_troubles(&job.order.user, &job.order.hw);
+            self.active_orders.forget_failures(&active.order.user, &active.order.hw);
         }
-        actions.push(Action::Done(job.ticket, outcome));
-        let key = hardware_key(&job.order.hw);
-        let Some(queue) = self.jobs.by_device.get_mut(&key) else { return };
+        actions.push(Action::Done(active.tag, outcome));
+        let key = hardware_key(&active.order.hw);
+        let Some(queue) = self.active_orders.by_device.get_mut(&key) else { return };
         queue.retain(|waiting| *waiting != id);
         match queue.front().copied() {
             None => {
-                self.jobs.by_device.remove(&key);
+                self.active_orders.by_device.remove(&key);
             }
-            Some(next) if self.jobs.get(next).is_some_and(|job| job.stage == Stage::Queued) => {
+            Some(next) if self.active_orders.get(next).is_some_and(|active| active.stage == Stage::Queued) => {
                 self.lock(next, now, actions);
             }
             Some(_) => {}
         }
     }
 
-    /// The connection is gone: whoever has ordered orders again.
+    /// Finishes all orders because the connection has ended; callers retry.
     pub(super) fn all_interrupted(&mut self, actions: &mut Vec<Action>) {
-        let Jobs { by_id, locks, slot, by_device, timers, .. } = &mut self.jobs;
+        let ActiveOrders { by_id, locks, slot, by_device, timers, .. } = &mut self.active_orders;
         let waiting = std::mem::take(by_id).into_values();
-        let later = Outcome::Later(Why::NoConnection, UNTIL_CONNECTED);
-        actions.extend(waiting.map(|job| Action::Done(job.ticket, later.clone())));
-        // Also those that were only asked for: the request for a lock is withdrawn by giving it back.
+        let later = Outcome::Later(RetryReason::NoConnection, UNTIL_CONNECTED);
+        actions.extend(waiting.map(|active| Action::Done(active.tag, later.clone())));
+        // Includes requested locks: releasing withdraws the request.
         actions.extend(std::mem::take(locks).into_keys().map(|user| Action::Release(Lock::User(user))));
         let slot = std::mem::take(slot);
         if slot.asked || slot.held.is_some() {

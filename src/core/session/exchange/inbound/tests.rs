@@ -1,4 +1,4 @@
-//! Log-in, what is believed of a PBX, and what is handed on.
+//! Log-in, acceptance of `PbxInfo`, and forwarding.
 
 use super::*;
 use crate::core::protocol::appws::login::{AppIdentity, write_login};
@@ -13,18 +13,18 @@ fn settings() -> InboundSettings {
     }
 }
 
-fn tell(session: &mut InboundSession, text: &str) -> Vec<InboundAction> {
+fn receive(session: &mut InboundSession, text: &str) -> Vec<InboundAction> {
     let mut actions = Vec::new();
     session.on_text(text, Tick(5), &settings(), &mut actions);
     actions
 }
 
 fn log_in(session: &mut InboundSession, sip: &str, info: &str, password: &str) -> Vec<InboundAction> {
-    let actions = tell(session, r#"{"mt":"AppChallenge"}"#);
+    let actions = receive(session, r#"{"mt":"AppChallenge"}"#);
     let [InboundAction::Send(text)] = &actions[..] else { panic!("{actions:?}") };
     let challenge = Object::parse(text.as_bytes()).unwrap().str("challenge").unwrap().to_owned();
     let identity = AppIdentity { app: "users", domain: "example.com", sip, guid: "", dn: sip, info: Some(info) };
-    tell(session, &write_login(&identity, None, &challenge, &Secret::new(password)))
+    receive(session, &write_login(&identity, None, &challenge, &Secret::new(password)))
 }
 
 fn session() -> InboundSession {
@@ -42,14 +42,16 @@ fn the_pbx_is_believed_and_its_interfaces_are_handed_on() {
         [InboundAction::Send(_), InboundAction::LoggedIn]
     ));
     let notice = r#"{"mt":"ReplicateUpdate","api":"PbxTableUsers"}"#;
-    assert!(matches!(&tell(&mut session, notice)[..], [InboundAction::Send(text)] if text.contains("unknown message")));
     assert!(
-        matches!(&tell(&mut session, PBX_INFO)[..], [InboundAction::Attached(info)] if info.pbx.as_deref() == Some("hq"))
+        matches!(&receive(&mut session, notice)[..], [InboundAction::Send(text)] if text.contains("unknown message"))
     );
-    assert_eq!(tell(&mut session, notice), [InboundAction::Forward]);
-    assert_eq!(tell(&mut session, r#"{"mt":"GetObjectResult","src":"1"}"#), [InboundAction::Forward]);
+    assert!(
+        matches!(&receive(&mut session, PBX_INFO)[..], [InboundAction::Attached(info)] if info.pbx.as_deref() == Some("hq"))
+    );
+    assert_eq!(receive(&mut session, notice), [InboundAction::Forward]);
+    assert_eq!(receive(&mut session, r#"{"mt":"GetObjectResult","src":"1"}"#), [InboundAction::Forward]);
     assert_eq!(
-        tell(&mut session, r#"{"mt":"AppInfo","app":"users","src":"7"}"#),
+        receive(&mut session, r#"{"mt":"AppInfo","app":"users","src":"7"}"#),
         [InboundAction::Send(r#"{"mt":"AppInfoResult","src":"7","app":"users","info":{"apis":{}}}"#.into())]
     );
     assert_eq!(session.deadline(), None);
@@ -66,9 +68,9 @@ fn a_users_log_in_is_no_pbx() {
     ] {
         let mut session = session();
         log_in(&mut session, sip, info, "Simulator1");
-        assert_eq!(tell(&mut session, pbx_info), [InboundAction::Forged], "{sip} {info}");
+        assert_eq!(receive(&mut session, pbx_info), [InboundAction::Forged], "{sip} {info}");
         let result = r#"{"mt":"GetObjectResult","api":"PbxAdminApi","src":"1"}"#;
-        assert_ne!(tell(&mut session, result), [InboundAction::Forward], "{sip} {info}");
+        assert_ne!(receive(&mut session, result), [InboundAction::Forward], "{sip} {info}");
     }
     let mut actions = Vec::new();
     let mut session = session();
@@ -87,7 +89,7 @@ fn wrong_passwords_and_silence_end_the_connection() {
     }
     let failed = log_in(&mut session, "users", OBJECT, "wrong");
     assert!(matches!(failed.last(), Some(InboundAction::Close(Close::Refused))), "{failed:?}");
-    assert_eq!(tell(&mut session, r#"{"mt":"AppChallenge"}"#), [], "nothing follows a close");
+    assert_eq!(receive(&mut session, r#"{"mt":"AppChallenge"}"#), [], "nothing follows a close");
 
     let mut session = InboundSession::new(Tick(0), [7; 32]);
     let mut actions = Vec::new();
@@ -95,7 +97,10 @@ fn wrong_passwords_and_silence_end_the_connection() {
     assert_eq!(actions, []);
     session.timer(Tick(60_000), &mut actions);
     assert_eq!(actions, [InboundAction::Close(Close::TooLate)]);
-    assert_eq!(tell(&mut InboundSession::new(Tick(0), [7; 32]), PBX_INFO), [InboundAction::Close(Close::NotAllowed)]);
+    assert_eq!(
+        receive(&mut InboundSession::new(Tick(0), [7; 32]), PBX_INFO),
+        [InboundAction::Close(Close::NotAllowed)]
+    );
 }
 
 #[test]

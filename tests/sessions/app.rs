@@ -1,9 +1,9 @@
-//! Users against the server.
+//! App connections of Users against the server.
 
 use proptest::prelude::*;
 use provbroker::core::session::app::client::Ask;
 
-use super::users_world::World;
+use super::app_world::World;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -14,7 +14,7 @@ enum Step {
     },
     Up,
     Down,
-    /// Everything arrives for a while.
+    /// Delivers everything for a while.
     Flow,
     AskCode,
     AskCategories,
@@ -46,7 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Wherever connections break: no notice of a code is lost for the client that asked for it, and none is invented.
+    /// Wherever connections break, no notice of a code is lost for the client that requested it, and none is
+    /// invented.
     #[test]
     fn every_code_gets_its_notice(steps in prop::collection::vec(step(), 0..120)) {
         let mut world = World::new();

@@ -1,4 +1,4 @@
-//! Users, its connections and the server's sessions at the other end.
+//! Users, its app connections, and the server's sessions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,7 +26,7 @@ enum Down {
     Ping([u8; 8]),
 }
 
-/// A notice on its way, and when its pong or a later message was read.
+/// A notice in flight, and when its pong or a later message was read.
 struct Written {
     token: [u8; 8],
     codes: Vec<Code>,
@@ -40,7 +40,7 @@ struct Conn {
     down: VecDeque<Down>,
     open: bool,
     acting: bool,
-    /// Marks of requests without a result, in order.
+    /// `src` marks of requests without a result, in order.
     asked: VecDeque<String>,
     written: Vec<Written>,
 }
@@ -48,11 +48,11 @@ struct Conn {
 pub struct World {
     client: UsersClient,
     conns: Vec<Conn>,
-    /// The client's end.
+    /// The client's connection.
     conn: Option<usize>,
     now: Tick,
     settings: Settings,
-    /// Questions of the sessions without an answer.
+    /// Unanswered questions of the sessions.
     questions: Vec<(usize, u64, Ask)>,
     issued: u64,
     /// Codes whose result has been sent.
@@ -60,9 +60,9 @@ pub struct World {
     used: BTreeSet<Code>,
     /// Used codes whose notice is not settled.
     mailbox: BTreeSet<Code>,
-    /// Codes that the client has been told, and how often it has had their notice.
-    told: BTreeMap<Code, u32>,
-    tickets: u64,
+    /// Codes that the client has received, each with its number of notices.
+    issued_codes: BTreeMap<Code, u32>,
+    last_tag: u64,
     pub answers_pings: bool,
 }
 
@@ -106,8 +106,8 @@ impl World {
             released: BTreeSet::new(),
             used: BTreeSet::new(),
             mailbox: BTreeSet::new(),
-            told: BTreeMap::new(),
-            tickets: 0,
+            issued_codes: BTreeMap::new(),
+            last_tag: 0,
             answers_pings: true,
         }
     }
@@ -142,13 +142,13 @@ impl World {
                 }
                 client::Action::Close(1000) => self.cut(0, true),
                 client::Action::Notice(notice) => {
-                    let times = self.told.entry(notice.code).or_default();
+                    let times = self.issued_codes.entry(notice.code).or_default();
                     assert_eq!(notice.again, *times > 0);
                     *times += 1;
                     assert!(self.used.contains(&notice.code), "a notice of a code that nobody has used");
                 }
                 client::Action::Answer(_, Ok(client::Answer::Code { code, .. })) => {
-                    self.told.entry(code).or_default();
+                    self.issued_codes.entry(code).or_default();
                 }
                 client::Action::Invalid(what) => assert_eq!(what, "no answer to the log-in"),
                 client::Action::Answer(..) | client::Action::Ready { .. } => {}
@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// The client loses its connection; the server reads `read` messages that were under way and may not hear of the end.
+    /// The client loses its connection; the server reads `read` messages in flight and may not learn of the end.
     pub fn cut(&mut self, read: usize, server_knows: bool) {
         let Some(conn) = self.conn else { return };
         for _ in 0..read {
@@ -209,8 +209,8 @@ impl World {
     }
 
     pub fn ask(&mut self, ask: client::Ask) {
-        self.tickets += 1;
-        self.client(client::Event::Ask(CallTag(self.tickets), ask));
+        self.last_tag += 1;
+        self.client(client::Event::Ask(CallTag(self.last_tag), ask));
     }
 
     /// The service answers one of the questions.
@@ -247,7 +247,7 @@ impl World {
         self.feed(conn, Event::Answered(number, answer));
     }
 
-    /// A device uses one of the codes that have left the service.
+    /// A device uses one of the codes that the client has received.
     pub fn use_code(&mut self, which: usize) {
         let open: Vec<Code> = self.released.difference(&self.used).copied().collect();
         if let Some(code) = open.get(which % open.len().max(1)) {
@@ -257,7 +257,7 @@ impl World {
         }
     }
 
-    /// Hands what is not on its way to a connection that acts as Users.
+    /// Hands notices that are not in flight to a connection that acts as Users.
     fn deliver(&mut self) {
         let Some(conn) = self.conns.iter().rposition(|c| c.open && c.acting) else { return };
         let on_the_way = self.conns.iter().filter(|c| c.open).flat_map(|c| &c.written).flat_map(|w| &w.codes);
@@ -311,7 +311,7 @@ impl World {
                 self.feed(conn, Event::Verified(Some(Box::new(rights)), Secret::new("key")));
             }
             Action::Enlist(_) => {
-                // The names are those of the requester of all codes.
+                // The names match the requester of all codes.
                 self.conns[conn].acting = true;
                 self.deliver();
             }
@@ -321,7 +321,7 @@ impl World {
             Action::Flush => self.feed(conn, Event::Flushed),
             Action::Settle(_, codes) => {
                 let written = self.conns[conn].written.iter().find(|w| w.codes == codes).unwrap();
-                // Without an answer nothing is settled.
+                // Only answered notices are settled.
                 let answered = written.answered.unwrap();
                 assert!(self.now.since(answered) >= self.settings.patience.stay_open);
                 self.conns[conn].written.retain(|w| w.codes != codes);
@@ -349,7 +349,7 @@ impl World {
         }
     }
 
-    /// The client connects once more, and from now on everything arrives and is answered.
+    /// The client reconnects, and from now on everything is delivered and answered.
     pub fn quiet(&mut self) {
         self.answers_pings = true;
         for conn in 0..self.conns.len() {
@@ -367,12 +367,12 @@ impl World {
         }
     }
 
-    /// What must hold when nothing is under way any more.
+    /// Checks what must hold when nothing is in flight.
     pub fn check(&self) {
         assert!(self.client.is_ready());
         assert!(self.mailbox.is_empty(), "a notice is not settled");
         let mut open: BTreeSet<Code> = self.client.open_codes().collect();
-        for (code, times) in &self.told {
+        for (code, times) in &self.issued_codes {
             if self.used.contains(code) {
                 assert!(*times >= 1, "a code was asked for and used, and its notice never came");
             } else {

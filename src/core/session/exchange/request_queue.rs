@@ -1,7 +1,7 @@
-//! The requests of one connection: marks, time-outs, how many are in flight and how many a second
-//! (`docs/protocol/pbx.md` 1.3 and 6).
+//! The queue of requests of one connection: `src` marks, time-outs, and the limits on requests in flight and per
+//! second (`docs/protocol/pbx.md` 1.3 and 6).
 //!
-//! It knows nothing of what the requests are for; the answers go back to their owner.
+//! It does not know what the requests are for; answers are returned with their owner.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,31 +12,31 @@ use crate::core::model::time::Tick;
 use crate::core::session::exchange::rate::RateWindow;
 
 #[derive(Debug)]
-struct Flight<O> {
+struct InFlight<O> {
     owner: O,
     mt: &'static str,
     class: Class,
     until: Tick,
 }
 
-/// The requests of one connection, with their owners.
+/// The requests of one connection, each with its owner.
 #[derive(Debug)]
-pub(super) struct Wire<O> {
-    /// Marks are never used twice on a connection; they go on over all connections.
+pub(super) struct RequestQueue<O> {
+    /// Never reused; continues across connections.
     last_src: u64,
-    flying: BTreeMap<u64, Flight<O>>,
-    /// Whoever holds the write slot goes first.
+    in_flight: BTreeMap<u64, InFlight<O>>,
+    /// Requests of the holder of the write slot; sent first.
     urgent: VecDeque<(Request, O)>,
     waiting: VecDeque<(Request, O)>,
     updates: RateWindow,
     others: RateWindow,
 }
 
-impl<O: Copy> Wire<O> {
+impl<O: Copy> RequestQueue<O> {
     pub(super) fn new() -> Self {
         Self {
             last_src: 0,
-            flying: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             updates: RateWindow::default(),
@@ -44,7 +44,7 @@ impl<O: Copy> Wire<O> {
         }
     }
 
-    /// Takes a request to be sent as soon as the limits allow.
+    /// Queues a request.
     pub(super) fn ask(&mut self, request: Request, owner: O, urgent: bool) {
         let queue = if urgent { &mut self.urgent } else { &mut self.waiting };
         queue.push_back((request, owner));
@@ -56,7 +56,7 @@ impl<O: Copy> Wire<O> {
         format!("r{}", self.last_src).into()
     }
 
-    /// When the next request of a class may go, were it not for those in flight.
+    /// Earliest time of the next request of a class by its rate limit.
     fn free_at(&self, class: Class, settings: &Settings) -> Tick {
         match class {
             Class::Update => self.updates.free_at(settings.updates_per_second),
@@ -64,17 +64,17 @@ impl<O: Copy> Wire<O> {
         }
     }
 
-    /// Whether those in flight leave room for a class; `beside` is what the mirror has in flight.
+    /// Whether the limits on requests in flight allow one of a class; `beside` is what the mirror has in flight.
     fn has_room(&self, class: Class, beside: usize, settings: &Settings) -> bool {
-        let one = |class: Class| !self.flying.values().any(|flight| flight.class == class);
-        self.flying.len() + beside < settings.in_flight.max(1)
+        let one = |class: Class| !self.in_flight.values().any(|sent| sent.class == class);
+        self.in_flight.len() + beside < settings.in_flight.max(1)
             && match class {
                 Class::Update | Class::Search => one(class),
                 Class::Other => true,
             }
     }
 
-    /// The next request that may go, written; or its owner, if it must not go as it is.
+    /// Takes the next request that may be sent, as text; or its owner, if it must not be sent.
     pub(super) fn next(
         &mut self,
         now: Tick,
@@ -90,59 +90,59 @@ impl<O: Copy> Wire<O> {
             Ok(text) => text,
             Err(why) => return Some(Err((owner, why))),
         };
-        let (pace, time) = match class {
+        let (rate, time) = match class {
             Class::Update => (&mut self.updates, UPDATE_TIME),
             Class::Search | Class::Other => (&mut self.others, ANSWER_TIME),
         };
-        pace.note(now);
-        self.flying.insert(self.last_src, Flight { owner, mt, class, until: now + time });
+        rate.note(now);
+        self.in_flight.insert(self.last_src, InFlight { owner, mt, class, until: now + time });
         Some(Ok(text))
     }
 
     fn sendable(&self, now: Tick, beside: usize, settings: &Settings) -> Option<(bool, usize)> {
         let may = |class: Class| self.has_room(class, beside, settings) && self.free_at(class, settings) <= now;
-        // One of each class is enough to look at: the others of it have to wait behind.
+        // The first of each class decides for the whole class.
         let may = [Class::Update, Class::Search, Class::Other].map(|class| (class, may(class)));
         if !may.iter().any(|(_, may)| *may) {
             return None;
         }
-        let goes = |(request, _): &(Request, O)| may.contains(&(request.class(), true));
-        if let Some(at) = self.urgent.iter().position(goes) {
+        let may_go = |(request, _): &(Request, O)| may.contains(&(request.class(), true));
+        if let Some(at) = self.urgent.iter().position(may_go) {
             return Some((true, at));
         }
-        self.waiting.iter().position(goes).map(|at| (false, at))
+        self.waiting.iter().position(may_go).map(|at| (false, at))
     }
 
-    /// Takes the owner of the request that an answer belongs to; its kind must fit too.
+    /// Takes the owner of the request that an answer belongs to; the message type must match too.
     pub(super) fn answered(&mut self, src: Option<&str>, mt: &str) -> Option<O> {
         let src = src?.parse().ok()?;
-        let flight = self.flying.get(&src)?;
-        if mt.strip_suffix("Result") != Some(flight.mt) {
+        let sent = self.in_flight.get(&src)?;
+        if mt.strip_suffix("Result") != Some(sent.mt) {
             return None;
         }
-        self.flying.remove(&src).map(|flight| flight.owner)
+        self.in_flight.remove(&src).map(|sent| sent.owner)
     }
 
-    /// Takes one that has had no answer in time.
+    /// Takes the owner of a request that has timed out.
     pub(super) fn overdue(&mut self, now: Tick) -> Option<O> {
-        let src = *self.flying.iter().find(|(_, flight)| flight.until <= now)?.0;
-        self.flying.remove(&src).map(|flight| flight.owner)
+        let src = *self.in_flight.iter().find(|(_, sent)| sent.until <= now)?.0;
+        self.in_flight.remove(&src).map(|sent| sent.owner)
     }
 
-    /// The connection has ended: everything that was asked for or waited is lost.
+    /// The connection has ended: drops all pending and queued requests.
     pub(super) fn end(&mut self) {
-        self.flying.clear();
+        self.in_flight.clear();
         self.urgent.clear();
         self.waiting.clear();
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.flying.len()
+        self.in_flight.len()
     }
 
-    /// When something can change without an answer.
+    /// Earliest time at which a request times out or may be sent.
     pub(super) fn wake(&self, beside: usize, settings: &Settings) -> Option<Tick> {
-        let overdue = self.flying.values().map(|flight| flight.until).min();
+        let overdue = self.in_flight.values().map(|sent| sent.until).min();
         let classes = [Class::Update, Class::Search, Class::Other].into_iter().filter(|&class| {
             let waits = |(request, _): &(Request, O)| request.class() == class;
             self.has_room(class, beside, settings) && (self.urgent.iter().any(waits) || self.waiting.iter().any(waits))
@@ -164,24 +164,24 @@ mod tests {
     #[test]
     fn four_in_flight_one_search_and_answers_to_their_owners() {
         let settings = Settings::default();
-        let mut wire = Wire::new();
+        let mut requests = RequestQueue::new();
         for owner in 0..2 {
-            wire.ask(Request::Search("".into()), owner, false);
+            requests.ask(Request::Search("".into()), owner, false);
         }
         for owner in 2..8 {
-            wire.ask(Request::Object(guid()), owner, owner == 7);
+            requests.ask(Request::Object(guid()), owner, owner == 7);
         }
         let mut sent = Vec::new();
-        while let Some(text) = wire.next(Tick(0), 1, &settings) {
+        while let Some(text) = requests.next(Tick(0), 1, &settings) {
             sent.push(text.unwrap());
         }
-        assert_eq!(sent.len(), 3, "one place is the mirror's");
+        assert_eq!(sent.len(), 3, "one of the requests in flight is the mirror's");
         assert!(sent[0].contains("GetObject") && sent[1].contains("SearchUsers") && sent[2].contains("GetObject"));
-        assert_eq!(wire.answered(Some("1"), "SearchUsersResult"), None, "another kind");
-        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), Some(7));
-        assert_eq!(wire.answered(Some("1"), "GetObjectResult"), None, "answered before");
-        assert_eq!(wire.overdue(Tick(9_999)), None);
-        assert_eq!(wire.overdue(Tick(10_000)), Some(0));
-        assert_eq!(wire.in_flight(), 1);
+        assert_eq!(requests.answered(Some("1"), "SearchUsersResult"), None, "another kind");
+        assert_eq!(requests.answered(Some("1"), "GetObjectResult"), Some(7));
+        assert_eq!(requests.answered(Some("1"), "GetObjectResult"), None, "answered before");
+        assert_eq!(requests.overdue(Tick(9_999)), None);
+        assert_eq!(requests.overdue(Tick(10_000)), Some(0));
+        assert_eq!(requests.in_flight(), 1);
     }
 }

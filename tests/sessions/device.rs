@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::phone_store::HOME_CODES;
-use super::phone_world::{Fate, Luck, World};
+use super::device_store::HOME_CODES;
+use super::device_world::{Delivery, StoreOutcome, World};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -12,9 +12,9 @@ enum Step {
         read: usize,
         server_knows: bool,
     },
-    Up(Fate),
-    Down(Fate),
-    /// Everything arrives for a while.
+    Up(Delivery),
+    Down(Delivery),
+    /// Delivers everything for a while.
     Flow,
     Type(u64),
     Version(u8),
@@ -23,8 +23,8 @@ enum Step {
     Attack,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![6 => Just(Fate::Arrive), 1 => Just(Fate::Double), 1 => Just(Fate::Drop), 1 => Just(Fate::Later)]
+fn delivery() -> impl Strategy<Value = Delivery> {
+    prop_oneof![6 => Just(Delivery::Arrive), 1 => Just(Delivery::Double), 1 => Just(Delivery::Drop), 1 => Just(Delivery::Later)]
 }
 
 /// Codes below `codes` may be typed.
@@ -32,8 +32,8 @@ fn step(codes: u64) -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Connect),
         2 => (0..4_usize, any::<bool>()).prop_map(|(read, server_knows)| Step::Cut { read, server_knows }),
-        6 => fate().prop_map(Step::Up),
-        6 => fate().prop_map(Step::Down),
+        6 => delivery().prop_map(Step::Up),
+        6 => delivery().prop_map(Step::Down),
         2 => Just(Step::Flow),
         3 => (0..codes).prop_map(Step::Type),
         1 => any::<u8>().prop_map(Step::Version),
@@ -43,9 +43,9 @@ fn step(codes: u64) -> impl Strategy<Value = Step> {
     ]
 }
 
-fn luck() -> impl Strategy<Value = Vec<Luck>> {
+fn store_outcomes() -> impl Strategy<Value = Vec<StoreOutcome>> {
     prop::collection::vec(
-        prop_oneof![8 => Just(Luck::Good), 1 => Just(Luck::Fails), 1 => Just(Luck::AnswerLost)],
+        prop_oneof![8 => Just(StoreOutcome::Good), 1 => Just(StoreOutcome::Fails), 1 => Just(StoreOutcome::AnswerLost)],
         0..60,
     )
 }
@@ -55,12 +55,12 @@ fn run(world: &mut World, steps: Vec<(usize, Step)>) {
         match step {
             Step::Connect => world.connect(device),
             Step::Cut { read, server_knows } => world.cut(device, read, server_knows),
-            Step::Up(fate) => world.up(device, fate),
-            Step::Down(fate) => world.down(device, fate),
+            Step::Up(delivery) => world.up(device, delivery),
+            Step::Down(delivery) => world.down(device, delivery),
             Step::Flow => {
                 for _ in 0..6 {
-                    world.up(device, Fate::Arrive);
-                    world.down(device, Fate::Arrive);
+                    world.up(device, Delivery::Arrive);
+                    world.down(device, Delivery::Arrive);
                 }
             }
             Step::Type(number) => world.type_code(device, number),
@@ -77,15 +77,15 @@ fn run(world: &mut World, steps: Vec<(usize, Step)>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// With good codes, or by the query, device and server agree on the password after every mishap.
+    /// With valid codes, or by the query, device and server agree on the password after any failure.
     #[test]
     fn a_quiet_connection_mends_whatever_went_wrong_before(
         auto in any::<bool>(),
-        luck in luck(),
+        store_outcomes in store_outcomes(),
         numbers in prop::collection::vec(step(HOME_CODES / 2), 0..60),
     ) {
-        let mut world = World::new(&[auto], luck);
-        // A single device has the even codes for itself.
+        let mut world = World::new(&[auto], store_outcomes);
+        // A single device uses the even codes only.
         let steps = numbers.into_iter().map(|s| match s {
             Step::Type(number) => Step::Type(2 * number),
             step => step,
@@ -93,22 +93,22 @@ proptest! {
         run(&mut world, steps.map(|s| (0, s)).collect());
     }
 
-    /// Two devices, and codes of both, of another domain, and such as there are none.
+    /// Two devices, with codes of either, of another domain, and unknown ones.
     #[test]
     fn nobody_becomes_a_member_without_proof(
         auto in any::<[bool; 2]>(),
-        luck in luck(),
+        store_outcomes in store_outcomes(),
         steps in prop::collection::vec((0..2_usize, step(2 * HOME_CODES + 20)), 0..80),
     ) {
-        run(&mut World::new(&auto, luck), steps);
+        run(&mut World::new(&auto, store_outcomes), steps);
     }
 
-    /// Few codes: most of them are wanted by both.
+    /// Few codes, so that both devices use most of them.
     #[test]
     fn of_two_devices_with_one_code_one_enters(
-        luck in luck(),
+        store_outcomes in store_outcomes(),
         steps in prop::collection::vec((0..2_usize, step(3)), 0..80),
     ) {
-        run(&mut World::new(&[false, false], luck), steps);
+        run(&mut World::new(&[false, false], store_outcomes), steps);
     }
 }

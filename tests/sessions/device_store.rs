@@ -1,4 +1,4 @@
-//! Devices and codes of two domains.
+//! A model of the store: devices and codes of two domains.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +28,7 @@ pub struct Store {
     passwords: u64,
     /// Codes whose notice has been deposited.
     pub mailbox: HashSet<Code>,
-    /// Codes by which a device has entered, with the device.
+    /// Used codes with the device that has entered.
     pub entries: HashMap<Code, DeviceKey>,
 }
 

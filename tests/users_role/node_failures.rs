@@ -1,5 +1,5 @@
-//! Processes with the Users role that are killed: at a random moment beside another node, and at the very moments between a
-//! notice and its answer. Whatever happens, each phone is entered once.
+//! Processes with the Users role that are killed: at a random moment beside another node, and at the exact moments
+//! between a notice and its answer. Whatever happens, each phone is entered once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use provbroker::core::model::ids::Secret;
 use provbroker::core::model::users_role::EntryState;
 use provbroker::store::seal::Sealer;
 use provbroker::store::{self, Store};
-use provbroker::users_role::LinkStanding;
+use provbroker::users_role::LinkStatus;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,12 +28,12 @@ use crate::support::raw::get;
 /// As in the configuration of the processes.
 const INSTANCE: &str = "password-of-the-instance";
 
-/// Notices that two nodes share.
+/// Number of notices shared by two nodes.
 const NOTICES: u64 = 400;
 
 type Settings<'a> = Vec<(&'a str, &'a str)>;
 
-/// A process with all roles and this receiver.
+/// Settings of a process with all roles and this receiver.
 fn with_users_role<'a>(url: &'a str, users: &'a str) -> Settings<'a> {
     vec![
         ("server.roles", "directory,devices,users"),
@@ -48,7 +48,7 @@ fn with_users_role<'a>(url: &'a str, users: &'a str) -> Settings<'a> {
     ]
 }
 
-/// The store behind the processes, once they have made their domain in it.
+/// The store of the processes, with their domain in it.
 async fn behind(keep: &Keep) -> Arc<dyn Store> {
     drop(keep.start(&[]));
     keep.end_leases().await;
@@ -72,7 +72,7 @@ async fn all_done(store: &dyn Store) {
     .await;
 }
 
-/// A node like the processes, in this one.
+/// A node like those processes, inside this one.
 fn beside(keep: &Keep, url: &str, users: &Files) -> Broker {
     let change = |config: &mut Config| {
         with_users(config, users);
@@ -101,7 +101,7 @@ fn a_node_dies_and_the_other_goes_on() {
             .for_each_concurrent(64, async |number| one(&*store, number, person(&format!("user{number}"))).await)
             .await;
         let (dies, stays) = (keep.start(&with_users_role(&url, &users)), beside(&keep, &url, &files));
-        let people = Arc::clone(stays.people());
+        let users_role = Arc::clone(stays.people());
         let done = "provbroker_people_orders_total{outcome=\"done\"}";
         until("both have begun", async || {
             (figure(dies.ops, done).await > 0 && receiver.requests() > NOTICES / 4).then_some(())
@@ -111,16 +111,16 @@ fn a_node_dies_and_the_other_goes_on() {
         dies.kill();
         assert!(before < NOTICES, "{before}: there was nothing left to do");
 
-        // Codes and notices go on while what the dead one had taken up is still its own.
+        // Codes and notices continue while the leases of the dead node last.
         until("Devices is there", async || {
-            (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+            (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
         })
         .await;
-        let anna = people.user(&domain(), "anna").await.unwrap().unwrap();
-        let request = people.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
+        let anna = users_role.user(&domain(), "anna").await.unwrap().unwrap();
+        let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
         let (phone_key, phone, _events) = phone_at(1, stays.addr);
         type_code(&phone, request.code).await;
-        follow(&people, &request.id, is_entered).await;
+        follow(&users_role, &request.id, is_entered).await;
         all_done(&*store).await;
         let mut expected: Vec<_> =
             (0..NOTICES).map(|number| (format!("user{number}"), key(number).to_string())).collect();
@@ -136,36 +136,39 @@ fn a_node_dies_and_the_other_goes_on() {
     });
 }
 
-/// The way of a process to its Redis. At the first command with this word everything stops, before it or behind it.
-struct Way {
+/// A proxy between a process and its Redis. At the first command with this text it stops all traffic, before or after
+/// that command.
+struct RedisProxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    word: Vec<u8>,
-    /// The command itself still gets through; its answer does not.
+    command: Vec<u8>,
+    /// The command itself is still passed on; its answer is not.
     through: bool,
     stopped: AtomicBool,
-    heard: Notify,
+    reached: Notify,
 }
 
-impl Way {
-    /// It has a thread of its own: whoever starts a process waits for it.
-    fn start(to: u16, word: &str, through: bool) -> Self {
+impl RedisProxy {
+    /// Runs on a thread of its own, because starting a process blocks the caller.
+    fn start(to: u16, command: &str, through: bool) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
         let stopped = AtomicBool::new(false);
-        let shared = Arc::new(Shared { word: word.into(), through, stopped, heard: Notify::new() });
+        let shared = Arc::new(Shared { command: command.into(), through, stopped, reached: Notify::new() });
         let its = Arc::clone(&shared);
         std::thread::spawn(move || run(accept(listener, to, its)));
         Self { addr, shared }
     }
 
-    /// Returns when everything has stopped.
+    /// Returns when the traffic has stopped.
     async fn stopped(&self) {
-        tokio::time::timeout(Duration::from_secs(60), self.shared.heard.notified()).await.expect("the word is said");
+        tokio::time::timeout(Duration::from_secs(60), self.shared.reached.notified())
+            .await
+            .expect("the command is sent");
     }
 }
 
@@ -185,27 +188,27 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shar
         let mut last = false;
         if commands {
             tail.extend_from_slice(&buffer[..read]);
-            last = tail.windows(shared.word.len()).any(|window| window == shared.word);
-            tail.drain(..tail.len().saturating_sub(shared.word.len() - 1));
+            last = tail.windows(shared.command.len()).any(|window| window == shared.command);
+            tail.drain(..tail.len().saturating_sub(shared.command.len() - 1));
         }
         let first = last && !shared.stopped.swap(true, Ordering::SeqCst);
         if shared.stopped.load(Ordering::SeqCst) && !(first && shared.through) {
             if first {
-                shared.heard.notify_one();
+                shared.reached.notify_one();
             }
-            // Neither an answer nor an end.
+            // Neither an answer nor the end of the connection.
             return std::future::pending().await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
         if first {
-            shared.heard.notify_one();
+            shared.reached.notify_one();
         }
     }
 }
 
-/// The name that a script has at Redis, so that it is called by it from the first time on.
+/// Loads a script into Redis and returns its hash, so that it is called by it from the start.
 async fn script(keep: &Keep, text: &str) -> String {
     let mut redis = keep.server().connection().await;
     let text = [include_str!("../../src/store/redis/lua/common.lua"), text].concat();
@@ -215,16 +218,17 @@ async fn script(keep: &Keep, text: &str) -> String {
 const PLACE: &str = include_str!("../../src/store/redis/lua/place_order.lua");
 const SETTLE: &str = include_str!("../../src/store/redis/lua/settle_order.lua");
 
-/// Kills the process at this command, looks at what it has left, starts it again, and sees that the phone is entered once.
+/// Kills the process at this command, inspects what it has left, restarts it, and checks that the phone is entered
+/// once.
 async fn killed_at(command: &str, through: bool, left: impl AsyncFnOnce(&dyn Store, &Keep, &Receiver)) -> Receiver {
     let (keep, files, receiver) = (Keep::redis(), Files::new(), Receiver::start());
     let (url, users) = (receiver.url(), files.users().display().to_string());
     let store = behind(&keep).await;
     one(&*store, 7, person("anna")).await;
-    let way = Way::start(keep.server().port(), &script(&keep, command).await, through);
+    let proxy = RedisProxy::start(keep.server().port(), &script(&keep, command).await, through);
     let settings = with_users_role(&url, &users);
-    let dies: Process = keep.start_by(&format!("redis://{}", way.addr), &settings);
-    way.stopped().await;
+    let dies: Process = keep.start_by(&format!("redis://{}", proxy.addr), &settings);
+    proxy.stopped().await;
     if through {
         until("it is written", async || (entry(&*store).await != EntryState::None).then_some(())).await;
     }
@@ -239,7 +243,7 @@ async fn killed_at(command: &str, through: bool, left: impl AsyncFnOnce(&dyn Sto
     receiver
 }
 
-/// How far the order is, in the one request that there is.
+/// State of the entry in the only request.
 async fn entry(store: &dyn Store) -> EntryState {
     let requests = store.requests_of(&domain(), &person("anna").guid).await.unwrap();
     assert_eq!(requests.len(), 1);
@@ -279,7 +283,7 @@ fn killed_between_entry_and_outcome() {
     run(async {
         let receiver = killed_at(SETTLE, false, async |store, keep, receiver| {
             assert_eq!((entry(store).await, waiting(store).await.0, receiver.requests()), (EntryState::Waiting, 1, 1));
-            // What half a minute does: the order is free again.
+            // What the end of the lease does: the order is free again.
             let request = &store.requests_of(&domain(), &person("anna").guid).await.unwrap()[0];
             let mut redis = keep.server().connection().await;
             let mut due = redis::cmd("ZADD");

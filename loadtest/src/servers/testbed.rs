@@ -1,4 +1,4 @@
-//! Everything that the harness starts for a run: a Redis, brokers on one store, or floor servers.
+//! Everything that the load test starts for a run: a Redis, brokers on one store, or floor servers.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,14 +13,14 @@ use super::tls;
 use crate::settings::Settings;
 use crate::worker_commands::{TlsOrder, WorkerCommand};
 
-/// Connections that a server may have, because of the 20 000 descriptors of a process.
+/// Most connections per server, given 20 000 descriptors per process.
 const PER_SERVER: usize = 18_500;
 
-/// Token of automatic provisioning in the domains of own brokers.
+/// Provisioning token of the domains of our own brokers.
 const TOKEN: &str = "t0ken";
-/// Category in the domains of own brokers.
+/// Category in the domains of our own brokers.
 const CATEGORY: &str = "phones";
-/// Password of the domains of own brokers.
+/// Password of the domains of our own brokers.
 const DOMAIN_PASSWORD: &str = "of the domain";
 
 /// A domain that devices enter.
@@ -47,8 +47,8 @@ impl Tenant {
     }
 }
 
-/// Brokers and their store. The order of the members is that in which they end.
-pub struct Stage {
+/// Brokers and their store. Fields are dropped in this order.
+pub struct Testbed {
     tls: Option<TlsOrder>,
     brokers: Vec<Server>,
     given: Option<SocketAddr>,
@@ -57,16 +57,16 @@ pub struct Stage {
     variables: Vec<(String, String)>,
     /// Domains, in the order in which groups take them.
     pub tenants: Vec<Tenant>,
-    /// The store, as the brokers are told.
+    /// The store, as in the configuration of the brokers.
     pub store: String,
     _redis: Option<Redis>,
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
-    /// Starts what is needed for so many devices in so many domains. `run` makes the names of the domains new, because a store
-    /// that was given is not emptied.
-    pub fn set(settings: &Settings, devices: usize, domains: usize, run: u64) -> anyhow::Result<Self> {
+impl Testbed {
+    /// Starts what this many devices and domains need. `run` makes the names of the domains unique, because a given
+    /// store is not emptied.
+    pub fn set_up(settings: &Settings, devices: usize, domains: usize, run: u64) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let given = settings.url.as_deref().map(address).transpose()?;
         let redis = match (&settings.store, given) {
@@ -81,7 +81,7 @@ impl Stage {
         let tenants = if given.is_some() { vec![tenant_given(settings)?] } else { own_tenants(run, domains) };
         let nodes = settings.nodes.unwrap_or_else(|| devices.div_ceil(PER_SERVER).max(1));
         if nodes > 1 && store.starts_with("embedded:") {
-            bail!("{nodes} brokers need a Redis: the embedded store is for one");
+            bail!("{nodes} brokers need a Redis: the embedded store serves one only");
         }
         let tls = tls::order(settings, folder.path())?;
         let mut configs = Vec::new();
@@ -93,10 +93,10 @@ impl Stage {
         let variables = settings.set.iter().map(|set| variable(set)).collect::<anyhow::Result<_>>()?;
         let program = settings.program()?;
         let brokers = Vec::new();
-        let mut stage =
+        let mut testbed =
             Self { tls, brokers, given, configs, program, variables, tenants, store, _redis: redis, _folder: folder };
-        stage.start()?;
-        Ok(stage)
+        testbed.start()?;
+        Ok(testbed)
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
@@ -106,7 +106,7 @@ impl Stage {
         Ok(())
     }
 
-    /// New processes on the same store: what entering leaves in the allocator must not hide what a member needs.
+    /// Restarts the brokers on the same store, so that memory used by entering is not counted for members.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         for broker in self.brokers.drain(..) {
             broker.stop()?;
@@ -114,33 +114,33 @@ impl Stage {
         self.start()
     }
 
-    /// Ends the brokers.
+    /// Kills the brokers.
     pub fn stop_brokers(&mut self) {
         self.brokers.clear();
     }
 
-    /// Where devices connect.
+    /// Addresses that devices connect to.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.given.into_iter().chain(self.brokers.iter().map(|broker| broker.address)).collect()
     }
 
-    /// Where the devices are to go.
-    pub fn aim(&self) -> WorkerCommand {
-        WorkerCommand::Aim { servers: self.addresses(), floor: false, tls: self.tls.clone() }
+    /// The command that directs devices to these servers.
+    pub fn target(&self) -> WorkerCommand {
+        WorkerCommand::SetServers { servers: self.addresses(), floor: false, tls: self.tls.clone() }
     }
 
-    /// The brokers of its own.
+    /// The brokers that this has started.
     pub fn brokers(&self) -> &[Server] {
         &self.brokers
     }
 
-    /// The counter of commands; `None` if the store is no Redis or not known.
+    /// The command counter; `None` if the store is not a Redis or not known.
     pub fn commands(&self) -> anyhow::Result<Option<Commands>> {
         Commands::of(&self.store)
     }
 }
 
-/// Floor servers, as many as brokers.
+/// Starts floor servers, as many as brokers.
 pub fn floors(how_many: usize, workers: usize) -> anyhow::Result<Vec<Server>> {
     (0..how_many.max(1)).map(|node| Server::floor(workers, listen(node)?)).collect()
 }
@@ -197,13 +197,14 @@ fn address(url: &str) -> anyhow::Result<SocketAddr> {
     authority.to_socket_addrs().ok().and_then(|mut found| found.next()).with_context(|| format!("no address: {url}"))
 }
 
-/// `store.deadline=1s` as the environment variable that means it.
+/// Converts `store.deadline=1s` to its environment variable.
 fn variable(set: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = set.split_once('=').with_context(|| format!("--set {set}: write KEY=VALUE"))?;
     Ok((format!("PROVBROKER__{}", key.replace('.', "__").to_uppercase()), value.to_owned()))
 }
 
-/// A broker whose limits suit that all devices come from a few source addresses and all codes are asked for by one app.
+/// Configuration of a broker whose limits allow that all devices come from a few source addresses and all codes are
+/// requested by one app.
 fn configuration(
     settings: &Settings,
     node: usize,
@@ -213,12 +214,12 @@ fn configuration(
 ) -> anyhow::Result<String> {
     let (workers, listen) = (settings.workers.unwrap_or(1), listen(node)?);
     let speaks_tls = settings.tls || settings.tls_resume;
-    // No device reads it here, but it has to fit.
+    // No device reads it, but it has to be valid.
     let public = if speaks_tls { "public_url = \"https://localhost\"\n" } else { "" };
     let sections = [
         ("server", format!("listen = \"{listen}:0\"\nops_listen = \"127.0.0.1:0\"\nworkers = {workers}\n{public}")),
         ("store", format!("url = {store:?}\n")),
-        // Pinged more often than by default, so that an idle member has been pinged when it is measured.
+        // Pings more often than by default, so that idle members have been pinged before they are measured.
         ("devices", "ping_every = \"10s\"\nmax_unassigned_per_address = 100000\n".to_owned()),
         ("limits", "address = 1000000\n".to_owned()),
         ("apps", "requests_per_second = 100000\n".to_owned()),

@@ -1,4 +1,4 @@
-//! Exchanges that the broker connects to, over TLS; several nodes at one exchange; users who are deleted there.
+//! Exchanges that the broker connects to over TLS, several nodes at one exchange, and users deleted there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use provbroker::config::{Config, Pbx};
 use provbroker::core::model::ids::DeviceKey;
 use provbroker::core::model::time::Tick;
 use provbroker::core::model::users_role::{Person, PersonId, PhoneFacts, Progress, RequestId};
-use provbroker::sim::exchange::machine::PbxSim;
+use provbroker::sim::exchange::machine::ExchangeSim;
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::store::Store;
-use provbroker::users_role::{LinkStanding, UsersRole};
+use provbroker::users_role::{LinkStatus, UsersRole};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
@@ -21,7 +21,7 @@ use super::world::*;
 use crate::support::broker::{Broker, CATEGORY, Keep, run};
 use crate::support::tls::{Certificate, Front};
 
-/// The broker connects to this address.
+/// Configures the broker to connect to this address.
 fn towards(config: &mut Config, url: &str, trust: impl FnOnce(&mut Pbx)) {
     with_exchange(config);
     let exchange = &mut config.users.pbx.exchanges[0];
@@ -29,7 +29,7 @@ fn towards(config: &mut Config, url: &str, trust: impl FnOnce(&mut Pbx)) {
     trust(exchange);
 }
 
-async fn listening(sim: PbxSim) -> (Running, SocketAddr) {
+async fn listening(sim: ExchangeSim) -> (Running, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pbx = Running::start(sim, ConnectionSource::Listen(listener)).unwrap();
     let address = pbx.address().unwrap();
@@ -43,13 +43,13 @@ fn starts(keep: &Keep, files: &Files, url: &str, trust: impl FnOnce(&mut Pbx)) -
     })
 }
 
-async fn known(people: &UsersRole, sip: &str) -> Person {
-    until("the users are known", async || people.user(&domain(), sip).await.ok().flatten()).await
+async fn known(users_role: &UsersRole, sip: &str) -> Person {
+    until("the users are known", async || users_role.user(&domain(), sip).await.ok().flatten()).await
 }
 
-async fn linked(people: &UsersRole) {
+async fn linked(users_role: &UsersRole) {
     until("Devices is there", async || {
-        (people.standing(&domain()).await.unwrap().devices == LinkStanding::Up).then_some(())
+        (users_role.status(&domain()).await.unwrap().devices == LinkStatus::Up).then_some(())
     })
     .await;
 }
@@ -74,8 +74,8 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
                 exchange.fingerprint = pinned;
             });
             until("it was tried", async || (front.failed() > before).then_some(())).await;
-            assert!(!broker.people().standing(&domain()).await.unwrap().backend.up);
-            assert!(pbx.with(|sim, _| sim.seen.messages.is_empty()), "not a word over such a connection");
+            assert!(!broker.people().status(&domain()).await.unwrap().backend.up);
+            assert!(pbx.with(|sim, _| sim.observed.messages.is_empty()), "no message over such a connection");
             broker.stop();
         }
         for (number, authority, pinned) in
@@ -86,24 +86,24 @@ fn an_exchange_is_reached_over_tls_and_only_the_right_one() {
                 exchange.authority = authority;
                 exchange.fingerprint = pinned;
             });
-            let people = Arc::clone(broker.people());
-            let anna = known(&people, "anna").await;
-            linked(&people).await;
-            let request = people.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
+            let users_role = Arc::clone(broker.people());
+            let anna = known(&users_role, "anna").await;
+            linked(&users_role).await;
+            let request = users_role.add_phone(&domain(), &anna, CATEGORY, "phone").await.unwrap();
             let (key, phone, _events) = phone(number, broker.addr);
             type_code(&phone, request.code).await;
-            follow(&people, &request.id, is_entered).await;
-            assert_eq!(pbx.with(|sim, _| sim.seen.entered[&(guid.clone(), Box::from(key.as_str()))]), 1);
-            drop(people);
+            follow(&users_role, &request.id, is_entered).await;
+            assert_eq!(pbx.with(|sim, _| sim.observed.entered[&(guid.clone(), Box::from(key.as_str()))]), 1);
+            drop(users_role);
             broker.stop();
         }
-        assert_eq!(pbx.with(|sim, _| (sim.seen.logged_in, sim.seen.refused)), (2, 0));
+        assert_eq!(pbx.with(|sim, _| (sim.observed.logged_in, sim.observed.refused)), (2, 0));
     });
 }
 
-async fn cancelled(people: &UsersRole, id: &RequestId) {
+async fn cancelled(users_role: &UsersRole, id: &RequestId) {
     until("the code is taken back", async || {
-        let now = people.request(&domain(), id).await.unwrap().unwrap();
+        let now = users_role.request(&domain(), id).await.unwrap().unwrap();
         (now.progress == Progress::Cancelled).then_some(())
     })
     .await;
@@ -123,39 +123,41 @@ fn a_user_who_is_deleted_at_the_exchange_has_no_open_code() {
         let mut sim = machine();
         let guids = ["anna", "ben", "eva"].map(|sip| sim.add_user(sip, sip, Tick(0)));
         let pbx = Running::start(sim, dial(&broker)).unwrap();
-        let people = Arc::clone(broker.people());
-        let [anna, ben, eva] = [known(&people, "anna").await, known(&people, "ben").await, known(&people, "eva").await];
-        linked(&people).await;
-        let ask = async |of: &Person| people.add_phone(&domain(), of, CATEGORY, "phone").await.unwrap();
+        let users_role = Arc::clone(broker.people());
+        let [anna, ben, eva] =
+            [known(&users_role, "anna").await, known(&users_role, "ben").await, known(&users_role, "eva").await];
+        linked(&users_role).await;
+        let ask = async |of: &Person| users_role.add_phone(&domain(), of, CATEGORY, "phone").await.unwrap();
         let (first, second, third) = (ask(&anna).await, ask(&ben).await, ask(&eva).await);
-        // Of a code that was used there is nothing to take back.
+        // A used code is not revoked.
         let used = ask(&anna).await;
         let (_, phone, _events) = phone(1, broker.addr);
         type_code(&phone, used.code).await;
-        follow(&people, &used.id, is_entered).await;
+        follow(&users_role, &used.id, is_entered).await;
 
         pbx.with(|sim, now| sim.delete(&guids[0], now));
-        cancelled(&people, &first.id).await;
+        cancelled(&users_role, &first.id).await;
         assert!(broker.store().code_in(&domain(), first.code).await.unwrap().is_none(), "Devices does not know it");
-        let progress = async |people: &UsersRole, id| people.request(&domain(), id).await.unwrap().unwrap().progress;
-        assert_eq!(progress(&people, &used.id).await, Progress::Ready);
-        assert_eq!(progress(&people, &second.id).await, Progress::Waiting);
+        let progress =
+            async |users_role: &UsersRole, id| users_role.request(&domain(), id).await.unwrap().unwrap().progress;
+        assert_eq!(progress(&users_role, &used.id).await, Progress::Ready);
+        assert_eq!(progress(&users_role, &second.id).await, Progress::Waiting);
 
-        // One goes while nobody of ours is there to be told.
+        // A user is deleted while the broker is stopped.
         let mut sim = pbx.stop().await.unwrap();
-        drop(people);
+        drop(users_role);
         broker.stop();
         sim.delete(&guids[1], Tick(0));
         let broker = started();
         let _pbx = Running::start(sim, dial(&broker)).unwrap();
-        let people = Arc::clone(broker.people());
-        cancelled(&people, &second.id).await;
-        assert_eq!(progress(&people, &third.id).await, Progress::Waiting, "she is still there");
+        let users_role = Arc::clone(broker.people());
+        cancelled(&users_role, &second.id).await;
+        assert_eq!(progress(&users_role, &third.id).await, Progress::Waiting, "she is still there");
         assert!(broker.store().code_in(&domain(), third.code).await.unwrap().is_some());
     });
 }
 
-/// An order for a phone of this user, as a notice makes one.
+/// An entry order for a phone of this user, as a notice makes one.
 async fn order(store: &dyn Store, guid: &str, number: u64) -> RequestId {
     let who = Person { guid: PersonId::parse(guid).unwrap(), ..person(&format!("user{number}")) };
     let request = asked(number, who, store.now().await.unwrap());
@@ -171,12 +173,12 @@ async fn order(store: &dyn Store, guid: &str, number: u64) -> RequestId {
     request.id
 }
 
-/// Both nodes are connected with the exchange and both carry out orders, but only one changes something at a time; what a node has
-/// locked that is not heard of again is free after a while.
+/// Both nodes are connected to the exchange and carry out orders, but only one changes something at a time; the locks
+/// of a dead node expire.
 #[test]
 fn nodes_change_an_exchange_one_after_the_other() {
     const ORDERS: usize = 24;
-    // Longer than orders wait to be looked at.
+    // Longer than the poll interval of orders.
     const DEAD: Duration = Duration::from_secs(4);
     let (keep, files) = (Keep::redis(), Files::new());
     run(async {
@@ -190,7 +192,7 @@ fn nodes_change_an_exchange_one_after_the_other() {
                 towards(config, &format!("ws://{address}/PBX0/APPS/websocket"), |_| {});
                 config.users.pbx.updates_per_second = 1_000;
                 config.users.pbx.requests_per_second = 1_000;
-                // So few that neither node can take all of them at once.
+                // So few that no node can take all of them at once.
                 config.users.orders_at_once = ORDERS / 4;
             })
         };
@@ -200,7 +202,7 @@ fn nodes_change_an_exchange_one_after_the_other() {
         }
         assert_eq!(pbx.with(|sim, _| sim.connections().len()), 2);
 
-        // A node that has died a moment ago held the slot.
+        // The slot is locked by a node that has just died.
         let store = one.store();
         assert!(store.lock("pbx/example.com/hq/slot", "a node that is dead", DEAD).await.unwrap());
         let began = tokio::time::Instant::now();
@@ -208,14 +210,14 @@ fn nodes_change_an_exchange_one_after_the_other() {
             order(&**store, guid, number).await;
         }
         let first = until("the slot is free again", async || {
-            pbx.with(|sim, _| (!sim.seen.updates.is_empty()).then(tokio::time::Instant::now))
+            pbx.with(|sim, _| (!sim.observed.updates.is_empty()).then(tokio::time::Instant::now))
         })
         .await;
         assert!(first - began + Duration::from_millis(100) > DEAD, "{:?}", first - began);
         until("all are entered", async || (store.order_counts(&domain()).await.unwrap().waiting == 0).then_some(()))
             .await;
         let (entered, most, created) =
-            pbx.with(|sim, _| (sim.seen.entered.clone(), sim.seen.most_updates, sim.seen.created));
+            pbx.with(|sim, _| (sim.observed.entered.clone(), sim.observed.most_updates, sim.observed.created));
         assert!(entered.values().all(|&times| times == 1) && entered.len() == ORDERS, "{entered:?}");
         assert_eq!((most, created), (1, 0));
     });

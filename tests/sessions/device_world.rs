@@ -1,4 +1,4 @@
-//! Devices, their connections and the server's sessions at the other end.
+//! Devices, their connections, and the server's sessions.
 
 use std::collections::VecDeque;
 
@@ -17,21 +17,21 @@ use provbroker::core::session::device::event::{Action, Basis, Claimed, Event, Pl
 use provbroker::core::session::device::query::Query;
 use provbroker::core::session::device::session::Session;
 
-use super::phone_store::{HOME_CODES, Store, code};
+use super::device_store::{HOME_CODES, Store, code};
 
-/// What happens to the first message under way.
+/// What happens to the next message in flight.
 #[derive(Debug, Clone, Copy)]
-pub enum Fate {
+pub enum Delivery {
     Arrive,
     Double,
     Drop,
-    /// It changes places with the next one.
+    /// It is swapped with the following one.
     Later,
 }
 
-/// How the store and the domain answer.
+/// How store and domain react to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Luck {
+pub enum StoreOutcome {
     Good,
     /// Nothing is done.
     Fails,
@@ -48,19 +48,19 @@ struct Conn {
     up: VecDeque<Bytes>,
     down: VecDeque<Vec<u8>>,
     open: bool,
-    said: Option<Box<Identify>>,
-    /// What the device has to answer, and since when; taken by the answer.
+    identify: Option<Box<Identify>>,
+    /// The open challenge and its time; taken by the answer.
     challenge: Option<(Box<str>, Secret, Tick)>,
-    /// A right code, query or digest has been seen.
+    /// A valid code, query or digest was received.
     let_in: bool,
-    /// A deposit has been done since the device was let in.
-    paid: bool,
+    /// A notice was deposited since the device was let in.
+    deposited: bool,
 }
 
 struct Device {
     client: DeviceClient,
     query: Query,
-    /// Its end of a connection.
+    /// Its connection.
     conn: Option<usize>,
 }
 
@@ -69,14 +69,14 @@ pub struct World {
     devices: Vec<Device>,
     conns: Vec<Conn>,
     now: Tick,
-    luck: VecDeque<Luck>,
+    store_outcomes: VecDeque<StoreOutcome>,
     draws: u64,
-    /// All codes typed so far were good.
+    /// All codes typed so far were valid.
     pub fair: bool,
 }
 
 impl World {
-    pub fn new(devices: &[bool], luck: Vec<Luck>) -> Self {
+    pub fn new(devices: &[bool], store_outcomes: Vec<StoreOutcome>) -> Self {
         let device = |(number, auto): (usize, &bool)| Device {
             client: DeviceClient::new(id(number), facts(0), Memory::default()),
             query: Query::read(if *auto { "domain=home&token=t&category=c" } else { "" }),
@@ -87,7 +87,7 @@ impl World {
             devices: devices.iter().enumerate().map(device).collect(),
             conns: Vec::new(),
             now: Tick(0),
-            luck: luck.into(),
+            store_outcomes: store_outcomes.into(),
             draws: 0,
             fair: true,
         }
@@ -101,10 +101,10 @@ impl World {
             up: VecDeque::new(),
             down: VecDeque::new(),
             open: true,
-            said: None,
+            identify: None,
             challenge: None,
             let_in: false,
-            paid: false,
+            deposited: false,
         });
         self.conns.len() - 1
     }
@@ -124,17 +124,17 @@ impl World {
         for action in actions {
             match action {
                 client::Action::Send(message) => self.conns[conn].up.push_back(message.into()),
-                client::Action::Close(code) => panic!("the device finds fault with the server: {code}"),
+                client::Action::Close(code) => panic!("the device rejects the server: {code}"),
                 _ => {}
             }
         }
     }
 
-    /// The device loses its connection; the server reads `read` messages that were under way and may not hear of the end.
+    /// The device loses its connection; the server reads `read` messages in flight and may not learn of the end.
     pub fn cut(&mut self, device: usize, read: usize, server_knows: bool) {
         let Some(conn) = self.devices[device].conn else { return };
         for _ in 0..read {
-            self.up(device, Fate::Arrive);
+            self.up(device, Delivery::Arrive);
         }
         self.devices[device].conn = None;
         self.conns[conn].up.clear();
@@ -144,45 +144,45 @@ impl World {
         }
     }
 
-    pub fn up(&mut self, device: usize, fate: Fate) {
+    pub fn up(&mut self, device: usize, delivery: Delivery) {
         let Some(conn) = self.devices[device].conn else { return };
         let Some(message) = self.conns[conn].up.pop_front() else { return };
-        match fate {
-            Fate::Arrive => self.message(conn, &message),
-            Fate::Double => {
+        match delivery {
+            Delivery::Arrive => self.message(conn, &message),
+            Delivery::Double => {
                 self.message(conn, &message);
                 self.message(conn, &message);
             }
-            Fate::Drop => {}
-            Fate::Later => {
+            Delivery::Drop => {}
+            Delivery::Later => {
                 let up = &mut self.conns[conn].up;
                 up.insert(up.len().min(1), message);
             }
         }
     }
 
-    pub fn down(&mut self, device: usize, fate: Fate) {
+    pub fn down(&mut self, device: usize, delivery: Delivery) {
         let Some(conn) = self.devices[device].conn else { return };
         let Some(message) = self.conns[conn].down.pop_front() else {
-            // All that was sent before the close has been read.
+            // Everything sent before the close has been read.
             if !self.conns[conn].open {
                 self.devices[device].conn = None;
                 self.client(device, client::Event::Closed);
             }
             return;
         };
-        let times = match fate {
-            Fate::Arrive | Fate::Later => 1,
-            Fate::Double => 2,
-            Fate::Drop => 0,
+        let times = match delivery {
+            Delivery::Arrive | Delivery::Later => 1,
+            Delivery::Double => 2,
+            Delivery::Drop => 0,
         };
         for _ in 0..times {
             self.client(device, client::Event::Message(message.clone().into()));
         }
     }
 
-    /// A person types a code, but not while a password may be on its way for another reason: a device that is given two
-    /// passwords in a row and loses the second has no code left to come back with.
+    /// A person types a code, but not while a password for another reason may be in flight: a device that receives
+    /// two passwords in a row and loses the second has no code left to return with.
     pub fn type_code(&mut self, device: usize, number: u64) {
         let Device { client, query, conn } = &self.devices[device];
         let idle = conn.is_none_or(|conn| self.conns[conn].up.is_empty() && self.conns[conn].down.is_empty());
@@ -213,10 +213,11 @@ impl World {
         }
     }
 
-    /// Somebody who knows the identifier, a digest of the device and a code that is none.
+    /// An attacker who knows the identifier, a digest of the device and an invalid code.
     pub fn attack(&mut self, device: usize) {
         let conn = self.open(device, Query::None);
-        let sniffed = self.conns.iter().filter(|c| c.device == device).filter_map(|c| c.said.as_ref()?.digest.clone());
+        let sniffed =
+            self.conns.iter().filter(|c| c.device == device).filter_map(|c| c.identify.as_ref()?.digest.clone());
         let digests: Vec<_> = sniffed.chain([Box::from("00")]).collect();
         let mut identify = Identify { id: id(device), facts: facts(0), code: OfferedCode::None, digest: None };
         self.message(conn, &FromDevice::Identify(Box::new(identify.clone())).encode().into());
@@ -229,7 +230,7 @@ impl World {
 
     fn message(&mut self, conn: usize, message: &Bytes) {
         if let Ok(FromDevice::Identify(identify)) = decode_from_device(message) {
-            self.conns[conn].said = Some(identify);
+            self.conns[conn].identify = Some(identify);
         }
         self.feed(conn, Event::Message(message));
     }
@@ -251,8 +252,8 @@ impl World {
         }
     }
 
-    fn luck(&mut self) -> Luck {
-        self.luck.pop_front().unwrap_or(Luck::Good)
+    fn store_outcomes(&mut self) -> StoreOutcome {
+        self.store_outcomes.pop_front().unwrap_or(StoreOutcome::Good)
     }
 
     fn others(&self, conn: usize) -> Vec<usize> {
@@ -268,20 +269,20 @@ impl World {
             Action::Close(_) => self.conns[conn].open = false,
             Action::Ping | Action::Dropped | Action::WrongDigest | Action::Tunnel(..) | Action::Note(_) => {}
             Action::Claim(identify, stage) => {
-                let luck = self.luck();
-                if luck == Luck::Fails {
+                let store_outcomes = self.store_outcomes();
+                if store_outcomes == StoreOutcome::Fails {
                     return Some(self.claimed(Claimed::Unavailable));
                 }
                 let other_member = !self.others(conn).is_empty();
                 let query = self.conns[conn].query.clone();
                 let claimed = self.store.claim(&identify, stage, &query, other_member);
-                if luck == Luck::AnswerLost {
+                if store_outcomes == StoreOutcome::AnswerLost {
                     return Some(self.claimed(Claimed::Unavailable));
                 }
                 let event = self.claimed(claimed);
                 let end = &mut self.conns[conn];
                 if let Event::Claimed(Claimed::Entered(_), _) = &event {
-                    (end.let_in, end.paid) = (true, false);
+                    (end.let_in, end.deposited) = (true, false);
                 }
                 if let (Event::Claimed(Claimed::Known { membership, .. }, draw), Stage::Open) = (&event, stage) {
                     let password = membership.device.password.clone();
@@ -293,13 +294,13 @@ impl World {
                 let end = &mut self.conns[conn];
                 let (challenge, password, since) = end.challenge.take().unwrap();
                 assert!(self.now.since(since).as_secs() < 30);
-                assert!(end.said.as_ref().unwrap().answers(&challenge, &password));
-                (end.let_in, end.paid) = (true, false);
+                assert!(end.identify.as_ref().unwrap().answers(&challenge, &password));
+                (end.let_in, end.deposited) = (true, false);
             }
             Action::Join(name) => {
                 assert!(self.conns[conn].let_in, "a member without a right code, query or digest");
                 assert_eq!(name, self.store.devices[&key.unwrap()].domain);
-                let joined = self.luck() == Luck::Good;
+                let joined = self.store_outcomes() == StoreOutcome::Good;
                 if joined {
                     for other in self.others(conn) {
                         self.feed(other, Event::End(Close::Replaced));
@@ -325,13 +326,13 @@ impl World {
                 }
             }
             Action::Deposit(_) => {
-                assert!(!self.conns[conn].paid, "a notice is owed once");
-                let luck = self.luck();
-                if luck != Luck::Fails {
+                assert!(!self.conns[conn].deposited, "a notice is owed once");
+                let store_outcomes = self.store_outcomes();
+                if store_outcomes != StoreOutcome::Fails {
                     self.store.deposit(&key.unwrap());
                 }
-                self.conns[conn].paid = luck == Luck::Good;
-                return Some(Event::Deposited(luck == Luck::Good));
+                self.conns[conn].deposited = store_outcomes == StoreOutcome::Good;
+                return Some(Event::Deposited(store_outcomes == StoreOutcome::Good));
             }
             Action::ClaimPort { .. } => return Some(Event::PortClaimed(None)),
             Action::Confirm(password) => self.store.confirm(&key.unwrap(), &password),
@@ -351,9 +352,9 @@ impl World {
         Event::Claimed(claimed, draw)
     }
 
-    /// All connections end, every device connects once more, and from now on everything arrives.
+    /// All connections end, every device reconnects, and from now on everything is delivered.
     pub fn quiet(&mut self) {
-        self.luck.clear();
+        self.store_outcomes.clear();
         for conn in 0..self.conns.len() {
             self.feed(conn, Event::End(Close::ByPeer));
         }
@@ -361,19 +362,20 @@ impl World {
             self.cut(device, 0, true);
             self.connect(device);
         }
-        // Long enough for a challenge in vain and for the retry of a deposit, too short for a silent connection to be closed.
+        // Long enough for a failed challenge and the retry of a deposit, too short for a silent connection to be
+        // closed.
         for _ in 0..8 {
             for device in 0..self.devices.len() {
                 for _ in 0..40 {
-                    self.up(device, Fate::Arrive);
-                    self.down(device, Fate::Arrive);
+                    self.up(device, Delivery::Arrive);
+                    self.down(device, Delivery::Arrive);
                 }
             }
             self.pass(5_000);
         }
     }
 
-    /// What must hold when nothing is under way any more.
+    /// Checks what must hold when nothing is in flight.
     pub fn check(&self) {
         for (number, device) in self.devices.iter().enumerate() {
             let conn = device.conn.map(|conn| &self.conns[conn]);
