@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provbroker::config::{BackendKind, Config, Role};
-use provbroker::core::device::Facts;
-use provbroker::core::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, HardwareId, RolloutId, Secret};
-use provbroker::core::people::RequestId;
-use provbroker::core::phone::client::Proof;
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, HardwareId, RolloutId, Secret};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::users_role::RequestId;
+use provbroker::core::session::device::client::Proof;
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport;
 use provbroker::store::embedded::Embedded;
 use provbroker::store::seal::Sealer;
-use provbroker::store::{self, Entered, Entry, Options, SessionHash, Store, Ticket};
+use provbroker::store::{self, Entered, Entry, EntryRight, Options, SessionHash, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -310,7 +310,7 @@ fn records_go_on(fixture: Fixture) {
             key: DeviceKey::parse(key).unwrap(),
             domain: domain(),
             category: CategoryId(1),
-            ticket: Ticket::Code(code_of(&known, code)),
+            right: EntryRight::Code(code_of(&known, code)),
             password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
             admin_password: None,
             facts: Facts::default(),
@@ -351,7 +351,7 @@ fn validities_end() {
         assert!(store.people_rollouts(&domain()).await.unwrap().is_empty());
         assert_eq!(store.depth(&second()).await.unwrap(), 0);
         assert!(store.offers(&second()).await.unwrap().is_empty());
-        assert_eq!(store.stranger_count().await.unwrap(), 0);
+        assert_eq!(store.unassigned_count().await.unwrap(), 0);
         let hash = SessionHash::of(&sealer(), known["session"].as_str().unwrap());
         assert!(store.use_session(&hash, None).await.unwrap().is_none());
         let kept = ["anna", "otto", "eva"].map(|name| request_of(&known, name));
@@ -359,7 +359,7 @@ fn validities_end() {
             assert!(store.phone_request(&domain(), request).await.unwrap().is_some());
         }
         assert!(store.phone_request(&domain(), &request_of(&known, "waiting")).await.unwrap().is_none());
-        assert!(!store.deeds(None, None, 100).await.unwrap().is_empty(), "kept for 180 days");
+        assert!(!store.audit_entries(None, None, 100).await.unwrap().is_empty(), "kept for 180 days");
         let devices = store.device_count(&domain()).await.unwrap() + store.device_count(&second()).await.unwrap();
         assert_eq!(devices, known["devices"].as_object().unwrap().len() as u64 - 1);
         let order = store.take_orders(&domain(), Duration::from_secs(60), 10).await.unwrap();

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use provbroker::core::accounts::{AccountName, Role};
-use provbroker::core::device::{CodeState, Requester, Way};
-use provbroker::core::ids::{Code, NodeId, RolloutId};
-use provbroker::core::people::{EntryState, PersonId, Progress, Trouble};
-use provbroker::core::time::UnixMillis;
+use provbroker::core::model::accounts::{AccountName, Role};
+use provbroker::core::model::device::{CodeState, Requester, Way};
+use provbroker::core::model::ids::{Code, NodeId, RolloutId};
+use provbroker::core::model::time::UnixMillis;
+use provbroker::core::model::users_role::{EntryState, PersonId, Progress, Trouble};
 use provbroker::store::{Contact, SessionHash, Store, TicketKey};
 use serde_json::{Value, json};
 
@@ -117,9 +117,9 @@ async fn devices(store: &dyn Store, known: &Value) {
     let [interface] = &anna.eth_ifs[..] else { panic!("{:?}", anna.eth_ifs) };
     assert_eq!((interface.ipv4.as_deref(), interface.ipv6.as_deref()), (Some("192.0.2.17"), Some("2001:db8::17")));
 
-    let unassigned = store.stranger(&key_of(known, "unassigned")).await.unwrap().unwrap();
+    let unassigned = store.unassigned_device(&key_of(known, "unassigned")).await.unwrap().unwrap();
     assert!(unassigned.at.is_none() && unassigned.device.facts.mini && unassigned.device.facts.pbx_active);
-    assert_eq!(store.stranger_count().await.unwrap(), 1);
+    assert_eq!(store.unassigned_count().await.unwrap(), 1);
     let offers = store.offers(&second()).await.unwrap();
     assert_eq!(offers.len(), 1);
     assert_eq!((&offers[0].key, &offers[0].from), (&key_of(known, "updated"), &domain()));
@@ -173,8 +173,8 @@ async fn accounts(store: &dyn Store, known: &Value) {
     let anna = AccountName::parse("anna").unwrap();
     assert_eq!(store.sessions_of(&anna).await.unwrap().len(), 1);
 
-    let done = store.deeds(None, None, 100).await.unwrap();
-    let said: Vec<_> = done.iter().map(|one| (&*one.deed.who, &*one.deed.what, &*one.deed.to)).collect();
+    let done = store.audit_entries(None, None, 100).await.unwrap();
+    let said: Vec<_> = done.iter().map(|one| (&*one.action.who, &*one.action.what, &*one.action.to)).collect();
     for deed in [
         ("anna", "phone.add", "Desk phones"),
         ("anna", "phone.cancel", "Desk phones"),
@@ -185,9 +185,9 @@ async fn accounts(store: &dyn Store, known: &Value) {
         assert!(said.contains(&deed), "{deed:?} in {said:?}");
     }
     assert!(done.is_sorted_by(|one, next| one.at >= next.at));
-    let of_domain = store.deeds(Some(&domain()), None, 100).await.unwrap();
-    assert!(of_domain.len() > 5 && of_domain.iter().all(|one| one.deed.domain == Some(domain())));
-    assert!(store.deeds(Some(&second()), None, 100).await.unwrap().is_empty());
+    let of_domain = store.audit_entries(Some(&domain()), None, 100).await.unwrap();
+    assert!(of_domain.len() > 5 && of_domain.iter().all(|one| one.action.domain == Some(domain())));
+    assert!(store.audit_entries(Some(&second()), None, 100).await.unwrap().is_empty());
 
     let fresh = TicketKey { name: [1; 16], secret: [2; 32], age: Duration::ZERO };
     let tickets = store.ticket_keys(&fresh, 3650 * DAY, 3650 * DAY).await.unwrap();
@@ -222,18 +222,18 @@ async fn people(store: &dyn Store, known: &Value) {
     let all = store.requests_of(&domain(), &anna.person).await.unwrap();
     let ids: Vec<_> = all.iter().map(|one| one.id.clone()).collect();
     assert_eq!(ids, ["cancelled", "waiting", "anna"].map(|name| request_of(known, name)));
-    assert_eq!(store.request_with(&domain(), anna.code).await.unwrap(), Some(anna.clone()));
+    assert_eq!(store.request_with_code(&domain(), anna.code).await.unwrap(), Some(anna.clone()));
     assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap().len(), 3);
 
     let counts = store.order_counts(&domain()).await.unwrap();
     assert_eq!((counts.waiting, counts.failed), (1, 1));
-    let dead = store.dead_orders(&domain(), 0, 10).await.unwrap();
+    let dead = store.failed_orders(&domain(), 0, 10).await.unwrap();
     let [dead] = &dead[..] else { panic!("{dead:?}") };
     assert_eq!(
         (&dead.order.id, dead.trouble, &*dead.why),
         (&request_of(known, "eva"), Trouble::Refused, "receiver answered 400")
     );
-    assert!(store.revive_order(&domain(), &dead.order.id).await.unwrap());
+    assert!(store.retry_order(&domain(), &dead.order.id).await.unwrap());
     let due = store.take_orders(&domain(), Duration::from_secs(60), 10).await.unwrap();
     let [order] = &due[..] else { panic!("{due:?}") };
     assert_eq!((&order.id, &order.person), (&dead.order.id, &PersonId::parse("guid-of-eva").unwrap()));
@@ -247,7 +247,7 @@ async fn people(store: &dyn Store, known: &Value) {
         (id, "New building", "Desk phones", "phone")
     );
     assert_eq!((rollout.users, rollout.rows, rollout.made, rollout.registered), (2, 2, 2, 0));
-    let rows = store.people_rows(&domain(), id, 0, 10).await.unwrap().unwrap();
+    let rows = store.people_rollout_rows(&domain(), id, 0, 10).await.unwrap().unwrap();
     let of: Vec<_> = rows.iter().map(|row| (row.number, row.person.as_str(), &*row.sip, &*row.name)).collect();
     assert_eq!(of, [(0, "guid-of-otto", "otto", "Otto Kraft"), (1, "guid-of-eva", "eva", "Eva Lang")]);
     assert!(rows.iter().all(|row| row.request.as_ref().is_some_and(|request| request.rollout == Some(id))));
@@ -256,14 +256,14 @@ async fn people(store: &dyn Store, known: &Value) {
 async fn directory(store: &dyn Store, known: &Value) {
     let address = "wss://devices.example.org/example.com/devices/sysclients";
     let code = code_of(known, "directory");
-    assert_eq!(store.look_up(code).await.unwrap().as_deref(), Some(address));
+    assert_eq!(store.find_listing(code).await.unwrap().as_deref(), Some(address));
     let here = format!("ws://127.0.0.1:{}/example.com/devices/sysclients", known["port"]);
-    assert_eq!(store.look_up(code_of(known, "open")).await.unwrap(), Some(here));
+    assert_eq!(store.find_listing(code_of(known, "open")).await.unwrap(), Some(here));
     let credential = sha256_hex("credential of the fixtures");
-    let answer = store.recall(&credential, "key-1").await.unwrap().unwrap();
+    let answer = store.remembered_answer(&credential, "key-1").await.unwrap().unwrap();
     assert_eq!(answer.code, code);
     let contact = Contact { mac: "009033a000e0".into(), ..Contact::default() };
-    assert!(!store.contact(&contact, None).await.unwrap(), "it is not the first");
+    assert!(!store.record_contact(&contact, None).await.unwrap(), "it is not the first");
     assert!(store.open_listings().await.unwrap() > 3);
-    assert!(store.unlist(code, &credential).await.unwrap());
+    assert!(store.remove_listing(code, &credential).await.unwrap());
 }
