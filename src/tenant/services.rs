@@ -1,4 +1,4 @@
-//! What the actors of tenants use of their node; a new dependency of this room is added here.
+//! What the registry and the actors of tenants use of their node. A new dependency of this module is added here.
 
 use std::sync::Arc;
 

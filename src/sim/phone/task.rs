@@ -27,7 +27,7 @@ const SCRIPT_LIMIT: usize = 1 << 20;
 
 type PendingPoll = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
 
-/// See the module.
+/// The task of one simulated phone.
 pub(super) struct Task {
     pub(super) options: PhoneOptions,
     pub(super) http: reqwest::Client,
