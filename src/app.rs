@@ -186,7 +186,8 @@ impl Broker {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
         }
-        // The listeners stay open, so that probes see that this node is stopping and new connections are refused at once.
+        // The listeners stay open, so that probes see that this node is stopping and new connections are refused at
+        // once.
         tracing::info!(connections = node.connections().open(), "stopping: not ready any more");
         tokio::time::sleep(stop.drain_wait).await;
         if let Some(users_role) = users_role {

@@ -1,10 +1,11 @@
 //! One upgraded WebSocket connection: our own reading and writing around the context of `actix_web_actors`.
 //!
-//! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound
-//! what a frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds
-//! the actor frame by frame through a [`FrameGuard`], writes what the actor sends, cuts a peer that does not read, and
-//! lingers after a close so that the close frame arrives. It must not know the protocols that are spoken; the frame
-//! layer is that of `docs/protocol/sysclient.md` 1.2 and `docs/protocol/appwebsocket.md` section 1.
+//! The usual way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound
+//! the length that a frame header announces, and blocks an actor whose peer does not read. Here a task owns the socket:
+//! it passes the frames to the actor one by one through a [`FrameGuard`], writes what the actor sends, disconnects a
+//! peer that does not read, and lingers after a close so that the close frame arrives. It must not know the protocols
+//! on the connection. Implements the frame layer of `docs/protocol/sysclient.md` 1.2 and
+//! `docs/protocol/appwebsocket.md` section 1.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -33,7 +33,7 @@ pub struct Services {
     pub connections: Arc<ConnectionTable>,
     /// Admission control.
     pub admission: Arc<AdmissionController>,
-    /// What has to be finished before a stop.
+    /// Work that has to be finished before a stop.
     pub in_flight: InFlight,
     /// Times and bounds of a session.
     pub session: Settings,

@@ -1,7 +1,7 @@
 //! Writes events to the timelines of codes and devices, in the background: no caller waits for it.
 //!
-//! All events pass through one queue, so those of one subject keep their order. An event is lost if the queue is full or
-//! the store does not take it.
+//! All events pass through one queue, so those of one subject keep their order. An event is lost if the queue is full
+//! or the store does not take it.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where the actors of tenants are found; the only way to them for the rest of the node.
+//! Finds the actors of tenants; the rest of the node reaches them only through this.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

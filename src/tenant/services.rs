@@ -21,6 +21,6 @@ pub struct Services {
     pub mailbox: Arc<Mailbox>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,
-    /// What has to be finished before a stop.
+    /// Work that has to be finished before a stop.
     pub in_flight: InFlight,
 }

@@ -1,8 +1,8 @@
-//! Who may start now, who waits, and who is sent away.
+//! Decides which entries may start now, which wait, and which are rejected.
 //!
 //! A [`Gate`] counts what is under way and queues those who wait; it must not know what they are, and reads no clock.
 //! An admission is never revoked. Waiting is not admission: an entry that has waited too long, or has to make room for
-//! a shorter lane, is sent away with a time to come back after ([`retry_after`]).
+//! a shorter lane, is rejected with a time to come back after ([`retry_after`]).
 
 pub mod limit;
 pub mod queue;

@@ -1,4 +1,4 @@
-//! The first thing that keeps a device or a code from being done, with a sentence for operators.
+//! Finds the first reason why a device or a code is blocked, with a sentence for operators.
 //!
 //! Works on records, plan and timeline that the caller has read; it must not read a store itself. The order of the
 //! reasons is that of the work (`docs/protocol/sysclient.md` 5.2).

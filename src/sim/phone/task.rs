@@ -1,4 +1,5 @@
-//! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
+//! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state
+//! file.
 //!
 //! The device protocol is decided by [`PhoneClient`], the effect of scripts by
 //! [`Settings`](crate::core::session::device::settings); this task performs their actions.

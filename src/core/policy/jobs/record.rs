@@ -41,7 +41,8 @@ impl Work {
         self.put(order.kind, Some(order.job), &order.fingerprint, now, State::Done);
     }
 
-    /// A configuration was not accepted as a whole. Which part of it was is unknown, so the next one is sent in any case.
+    /// A configuration was not accepted as a whole. Which part of it was is unknown, so the next one is sent in any
+    /// case.
     pub fn config_failed(&mut self, order: &ConfigOrder, reason: &str, now: UnixMillis) {
         self.put(order.kind, Some(order.job), "", now, State::Failed(reason.into()));
     }
