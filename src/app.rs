@@ -341,7 +341,7 @@ struct Routes {
     ops: ops::Ops,
     /// TLS of the public listener; `None`: plain TCP.
     tls: Option<Tls>,
-    /// Registry for PBXs that connect to this process.
+    /// Registry for exchanges that connect to this process.
     inbound: Option<InboundRegistry>,
     /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,

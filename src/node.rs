@@ -62,7 +62,7 @@ pub struct NodeParts {
     pub registration: RegistrationService,
     /// Open connections.
     pub connections: ConnectionTable,
-    /// Who may begin.
+    /// Admission control.
     pub admission: AdmissionController,
     /// Bounds and times.
     pub settings: NodeSettings,
@@ -158,7 +158,7 @@ impl Node {
         &self.devices.connections
     }
 
-    /// Who may begin.
+    /// Admission control.
     pub fn admission(&self) -> &Arc<AdmissionController> {
         &self.devices.admission
     }

@@ -178,8 +178,8 @@ impl AdmissionController {
         }
         let now = clock::now();
         self.registrations.maintain(now, None);
-        // Handshakes whose registration would find a full queue are not begun: new work is admitted as fast as it is
-        // done.
+        // Limits the handshakes to the registrations that can be served in time: further ones would be rejected after
+        // their handshake.
         let most = self.registrations.served_within(self.limits.longest / BACKLOG_PART).unwrap_or(usize::MAX);
         let most = most.max(2 * REGISTRATIONS_FLOOR).min(self.limits.waiting);
         // Devices that have not identified take at most half of the limit, or silent ones could block all others.

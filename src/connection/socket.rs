@@ -175,10 +175,10 @@ struct Inbound<T> {
     io: Rc<RefCell<T>>,
     guard: FrameGuard,
     handle: ConnectionHandle,
-    /// What was read and not looked at yet.
+    /// Bytes that were read and not checked yet.
     rest: Bytes,
     codec: Codec,
-    /// The current frame as far as it has come; without a buffer between frames.
+    /// The received part of the current frame; without a buffer between frames.
     frame: BytesMut,
     over: bool,
 }
@@ -201,10 +201,10 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                 }
             };
             let whole = seen.bytes == self.rest.len();
-            // All of it leaves nothing behind, not even an empty slice, which would keep what was read.
+            // If everything was used, no empty slice is kept, because it would keep the whole buffer alive.
             let piece = if whole { std::mem::take(&mut self.rest) } else { self.rest.split_to(seen.bytes) };
             if self.frame.is_empty() {
-                // Most frames come alone: what was read becomes the frame.
+                // Most frames are read alone: the bytes that were read become the frame.
                 self.frame = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
             } else {
                 self.frame.extend_from_slice(&piece);

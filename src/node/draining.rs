@@ -27,8 +27,8 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 /// Concurrent signals.
 const TOGETHER: usize = 64;
 
-/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that nobody is waited for
-/// longer than `longest`. When this returns, no member is in the store as being here, and every notice that was taken
+/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but fast enough to finish within
+/// `longest`. When this returns, no member is in the store as being here, and every notice that was taken
 /// and not settled is given back.
 pub async fn end_all(node: &Node, per_second: u32, longest: Duration) {
     let end = Instant::now() + longest;
@@ -103,7 +103,7 @@ async fn wait_until_gone(node: &Node, peer: Peer) {
 async fn flush(node: &Node) {
     let end = Instant::now() + AFTERMATH;
     let quiet = async {
-        // What ends may send to a tenant: a device that has gone, a mailbox with something new in it.
+        // Connections that end may still send to a tenant: a member that has left, a new notice in the mailbox.
         for _ in 0..2 {
             node.in_flight().none().await;
             join_all(node.directory().all().await.iter().map(|(_, actor)| actor.send(Flush))).await;

@@ -133,7 +133,7 @@ impl Handler<FromBus> for Registry {
 
     fn handle(&mut self, FromBus(signal): FromBus, ctx: &mut Context<Self>) {
         match signal {
-            // A domain without an actor here has nobody here who could receive the notice.
+            // A domain without an actor here has no receiver of the notice here.
             Signal::Mail { domain, code } => {
                 if let Some(actor) = self.tenants.get(&domain) {
                     actor.do_send(Wake(code));
@@ -168,7 +168,7 @@ impl Handler<FromBus> for Registry {
     }
 }
 
-/// An unassigned device has come, gone or changed.
+/// An unassigned device has connected, disconnected or changed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct UnassignedChanged;

@@ -302,7 +302,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
         let some = this.opened.split_to(this.opened.len().min(buf.remaining()));
         buf.put_slice(&some);
         if this.opened.is_empty() {
-            // Not even an empty slice, which would keep what it is a part of.
+            // No empty slice is kept, because it would keep the whole buffer alive.
             this.opened = Bytes::new();
         }
         Poll::Ready(Ok(()))

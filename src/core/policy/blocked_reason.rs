@@ -9,7 +9,7 @@ use crate::core::model::timeline::{Step, TimelineEvent};
 use crate::core::model::work::{Progress, State};
 use crate::core::policy::jobs::plan::Plan;
 
-// Whoever finds a reason answers with it.
+// Callers return its result, which has to be an option.
 #[allow(clippy::unnecessary_wraps)]
 fn blocked(reason: Reason, text: impl Into<String>) -> Option<BlockedReason> {
     Some(BlockedReason { reason, text: text.into() })

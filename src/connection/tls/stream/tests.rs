@@ -43,7 +43,7 @@ impl AsyncWrite for Counted {
 
 /// Both ends of a connection on a transport that holds `line` bytes.
 async fn pair(version: &'static SupportedProtocolVersion, line: usize) -> (TlsStream<Counted>, Client) {
-    // Nobody reads a ticket while the handshake is waited for.
+    // No ticket is read during the handshake.
     pair_with(version, line, 0).await
 }
 
