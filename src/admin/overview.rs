@@ -124,7 +124,7 @@ fn concerns(signal: &Signal, domain: Option<&DomainName>) -> bool {
         | Signal::Tenant { domain }
         | Signal::Changed { domain, .. }
         | Signal::Gone { domain, .. } => domain,
-        Signal::ListUnassigned => return domain.is_none(),
+        Signal::UnassignedChanged => return domain.is_none(),
         Signal::Gap => return true,
         Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } => return false,
     };

@@ -51,7 +51,8 @@ pub enum Signal {
         device: Box<UnassignedDevice>,
     },
     /// The number of unassigned devices has changed, or one of them has.
-    ListUnassigned,
+    #[serde(rename = "Strangers")]
+    UnassignedChanged,
     /// An operator has changed which domain a device belongs to: its connection has to read the record again.
     Recheck {
         /// The node that holds the connection.

@@ -154,7 +154,7 @@ impl Handler<FromBus> for Registry {
             Signal::Tenant { domain } => self.refresh(Some(domain), ctx),
             Signal::Changed { domain, keys } => self.subscribers.devices_changed(&domain, keys),
             Signal::Gone { domain, device } => self.subscribers.devices_changed(&domain, [device.key]),
-            Signal::ListUnassigned => self.subscribers.unassigned_changed(),
+            Signal::UnassignedChanged => self.subscribers.unassigned_changed(),
             // The Users role listens by itself.
             Signal::People { .. } => {}
             Signal::Gap => {
@@ -188,7 +188,7 @@ impl Registry {
         self.unassigned_devices.take();
         let services = Arc::clone(&self.services);
         actix_rt::spawn(async move {
-            if let Err(error) = services.store.publish(&Signal::ListUnassigned).await {
+            if let Err(error) = services.store.publish(&Signal::UnassignedChanged).await {
                 tracing::debug!(%error, "change of the unassigned devices not published");
             }
         });

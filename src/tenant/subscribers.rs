@@ -76,7 +76,7 @@ impl Subscribers {
 
     /// The unassigned devices have changed.
     pub fn unassigned_changed(&self) {
-        self.notify(&DataChange::ListUnassigned, |subscription| subscription.unassigned_devices);
+        self.notify(&DataChange::UnassignedChanged, |subscription| subscription.unassigned_devices);
     }
 
     /// The domains have changed.

@@ -377,7 +377,7 @@ on_each_store!(every_node_is_told_what_has_changed, |_| {}, async |broker: &Brok
         Signal::Changed { domain: of, keys } if *of == domain && keys.contains(&key) => Some(()),
         _ => None,
     };
-    let of_unassigned = |signal: &Signal| (*signal == Signal::ListUnassigned).then_some(());
+    let of_unassigned = |signal: &Signal| (*signal == Signal::UnassignedChanged).then_some(());
     let mut phone = waiting(broker, &operator, PHONE).await;
     signal(&mut unassigned_devices, "it has come", of_unassigned).await;
     assigned(broker, &operator, &mut phone, PHONE, OTHER).await;

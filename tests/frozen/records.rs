@@ -115,7 +115,7 @@ fn bytes(at: &str, value: &[u8], parts: &mut BTreeSet<String>) {
     }
 }
 
-fn told(kinds: Kinds) -> String {
+fn kinds_as_text(kinds: Kinds) -> String {
     let mut text = String::new();
     for (kind, parts) in kinds {
         writeln!(text, "{kind}").unwrap();
@@ -129,7 +129,7 @@ fn told(kinds: Kinds) -> String {
 /// Keys that are there for some seconds only.
 const PASSING: [&str; 3] = ["pb:ping", "pb:members", "pb:{example.com}:people:turn:codes"];
 
-/// The records, and what the nodes have told each other.
+/// The records, and what the nodes have kinds_as_text each other.
 pub fn in_redis() -> (String, String) {
     let (server, folder) = (RedisServer::start(&[]), tempfile::tempdir().unwrap());
     let client = redis::Client::open(server.url()).unwrap();
@@ -152,7 +152,7 @@ pub fn in_redis() -> (String, String) {
     });
     let kinds = fill(&server.url(), folder.path(), || everything(&mut line));
     drop(server);
-    (told(kinds), told(listener.join().unwrap()))
+    (kinds_as_text(kinds), kinds_as_text(listener.join().unwrap()))
 }
 
 fn everything(line: &mut redis::Connection) -> Kinds {
@@ -224,5 +224,5 @@ pub fn in_file() -> String {
         let (index, _, member) = rank.0.value();
         kinds.entry(format!("index {}", general(index))).or_default().insert(general(member));
     }
-    told(kinds)
+    kinds_as_text(kinds)
 }

@@ -49,7 +49,7 @@ fn an_operator_has_a_refused_phone_entered_again() {
         assert_eq!(receiver.effects(), [("anna".to_owned(), PHONE.to_owned())]);
         let body = operator.page(&entries).await;
         assert!(body.contains("Nothing has failed.") && !body.contains(PHONE), "{body}");
-        assert!(operator.page("/ui/operator/audit").await.contains("Had a phone entered again"));
+        assert!(operator.page("/ui/operator/audit").await.contains("Tried the entry of a phone again"));
         // An entry that has not failed is not sent again, and an invalid number is refused.
         assert_eq!(operator.submit(&entries, &again, &[("id", &*id)]).await.status, 303);
         assert_eq!(operator.submit(&entries, &again, &[("id", "x")]).await.status, 400);

@@ -223,7 +223,7 @@ impl World {
         let Some(signal) = self.signals.pop_front() else { return };
         let wanted = match signal {
             DataChange::Devices(_) => self.topics.devices.is_some(),
-            DataChange::ListUnassigned => self.topics.unassigned_devices,
+            DataChange::UnassignedChanged => self.topics.unassigned_devices,
             DataChange::Domains => self.topics.domains,
             DataChange::Anything => self.topics != Topics::default(),
         };

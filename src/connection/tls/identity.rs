@@ -47,7 +47,7 @@ pub enum IdentityError {
     },
     /// Both are valid, but the key does not belong to the certificate.
     #[error("tls.key: {key} does not belong to the certificate in {certificate}; name the two that were made together")]
-    ListUnassigned {
+    PairMismatch {
         /// File of the certificate.
         certificate: String,
         /// File of the key.
@@ -150,7 +150,7 @@ impl Files {
         let private = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| no_key(reason(&error)))?;
         CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                IdentityError::ListUnassigned { certificate: certificate.clone(), key: key.clone() }
+                IdentityError::PairMismatch { certificate: certificate.clone(), key: key.clone() }
             }
             rustls::Error::InvalidCertificate(_) => none(&certificate, "the first one is broken"),
             _ => no_key("of a kind that is not supported; use ECDSA P-256, P-384, Ed25519 or RSA"),
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(identity.refresh(), Ok(false));
 
         std::fs::write(&chain, &second.0).unwrap();
-        assert!(matches!(identity.refresh(), Err(IdentityError::ListUnassigned { .. })), "half of it is there");
+        assert!(matches!(identity.refresh(), Err(IdentityError::PairMismatch { .. })), "half of it is there");
         assert_eq!(identity.refresh(), Ok(false), "said once per change");
         assert_eq!(current(), before);
         std::fs::remove_file(&private).unwrap();

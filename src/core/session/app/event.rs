@@ -74,7 +74,7 @@ pub enum DataChange {
     /// These devices: they were added, removed or changed.
     Devices(Arc<[DeviceKey]>),
     /// The list or the number of unassigned devices.
-    ListUnassigned,
+    UnassignedChanged,
     /// Domains, their categories, or who may see them.
     Domains,
     /// Possibly anything: signals may have been lost.

@@ -112,7 +112,7 @@ impl Subscriptions {
                     devices.changed(keys.iter().cloned());
                 }
             }
-            DataChange::ListUnassigned => {
+            DataChange::UnassignedChanged => {
                 self.count_refresh.wanted |= self.count.is_some();
                 if let Some(devices) = self.devices.as_mut().filter(of_unassigned) {
                     devices.all_changed();

@@ -190,7 +190,7 @@ fn domains_and_the_number_of_unassigned_devices_are_followed() {
     assert_eq!(parsed(&output[0])["count"], 3);
     assert_eq!(output[1..], ["follow false true true", "ask 5 unassigned"]);
     assert!(harness.answered(5, Answer::Unassigned(3)).is_empty());
-    harness.on(Event::DataChange(DataChange::ListUnassigned));
+    harness.on(Event::DataChange(DataChange::UnassignedChanged));
     assert_eq!(harness.at(3_000).tick(), ["ask 6 unassigned"]);
     let notice = only(&harness.answered(6, Answer::Unassigned(4)));
     assert_eq!(notice, json!({"mt": "UnassignedDevicesCount", "src": "c", "count": 4}));
