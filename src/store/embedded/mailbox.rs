@@ -4,28 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use super::codes::CodeRow;
-use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
+use super::rows::{CodeRow, DeviceRow, MailRow};
 use super::{Embedded, keys};
 use crate::core::model::device::Notice;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
-use crate::store::record::About;
 use crate::store::{Mailbox, Result};
 
 /// Overdue notices that are deposited in one job.
 const TOGETHER: usize = 256;
-
-/// A notice in the mailbox.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct MailRow {
-    pub about: About,
-    pub device: DeviceKey,
-    pub port: Option<Box<str>>,
-    pub holder: Option<NodeId>,
-}
 
 /// Puts the notice of a used code into the mailbox. It stays as long as the row of the code: 30 days from use.
 pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, code: Code, device: &DeviceKey) -> Outcome<bool> {

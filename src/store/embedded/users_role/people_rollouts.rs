@@ -9,7 +9,8 @@ use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::embedded::kv::{Outcome, Tx};
-use crate::store::embedded::{Embedded, domains, keys};
+use crate::store::embedded::rows::next;
+use crate::store::embedded::{Embedded, keys};
 use crate::store::users_role::RowRecord;
 use crate::store::{PeopleRollouts, Result};
 
@@ -48,7 +49,7 @@ impl PeopleRollouts for Embedded {
         let (of, name, category, app) = (domain.clone(), name.into(), category.into(), app.into());
         self.kv
             .write(move |tx| {
-                let id = RolloutId(domains::next(tx, &keys::people_seq(&of))?);
+                let id = RolloutId(next(tx, &keys::people_seq(&of))?);
                 let head = Head { name, category, app, begun: tx.now, users, rows: 0, made: 0, registered: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::people_rollout(&of, id), &head, Some(ends))?;
