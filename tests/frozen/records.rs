@@ -115,7 +115,7 @@ fn bytes(at: &str, value: &[u8], parts: &mut BTreeSet<String>) {
     }
 }
 
-fn told(kinds: Kinds) -> String {
+fn as_text(kinds: Kinds) -> String {
     let mut text = String::new();
     for (kind, parts) in kinds {
         writeln!(text, "{kind}").unwrap();
@@ -152,7 +152,7 @@ pub fn in_redis() -> (String, String) {
     });
     let kinds = fill(&server.url(), folder.path(), || everything(&mut line));
     drop(server);
-    (told(kinds), told(listener.join().unwrap()))
+    (as_text(kinds), as_text(listener.join().unwrap()))
 }
 
 fn everything(line: &mut redis::Connection) -> Kinds {
@@ -224,5 +224,5 @@ pub fn in_file() -> String {
         let (index, _, member) = rank.0.value();
         kinds.entry(format!("index {}", general(index))).or_default().insert(general(member));
     }
-    told(kinds)
+    as_text(kinds)
 }

@@ -13,7 +13,7 @@ use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::store::{Mailbox, Result};
 
 /// Overdue notices that are deposited in one job.
-const TOGETHER: usize = 256;
+const BATCH: usize = 256;
 
 /// Puts the notice of a used code into the mailbox. It stays as long as the row of the code: 30 days from use.
 pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, code: Code, device: &DeviceKey) -> Outcome<bool> {
@@ -47,7 +47,7 @@ impl Mailbox for Embedded {
         loop {
             let of = domain.clone();
             let job = self.kv.write(move |tx| {
-                let page = tx.members_until(&keys::pending(&of), (tx.now - age).0, TOGETHER)?;
+                let page = tx.members_until(&keys::pending(&of), (tx.now - age).0, BATCH)?;
                 let mut done = 0;
                 for key in &page {
                     if let Ok(device) = DeviceKey::parse(key) {
@@ -60,7 +60,7 @@ impl Mailbox for Embedded {
             });
             let (page, done) = job.await?;
             deposited += done;
-            if page < TOGETHER {
+            if page < BATCH {
                 return Ok(deposited);
             }
         }

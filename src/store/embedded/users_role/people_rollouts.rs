@@ -15,7 +15,7 @@ use crate::store::users_role::RowRecord;
 use crate::store::{PeopleRollouts, Result};
 
 /// Rows that are written in one job.
-const TOGETHER: usize = 500;
+const BATCH: usize = 500;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Head {
@@ -68,7 +68,7 @@ impl PeopleRollouts for Embedded {
         from: u64,
         people: &[Person],
     ) -> Result<bool> {
-        for (from, people) in (from..).step_by(TOGETHER).zip(people.chunks(TOGETHER)) {
+        for (from, people) in (from..).step_by(BATCH).zip(people.chunks(BATCH)) {
             let (of, rows) = (domain.clone(), people.iter().map(RowRecord::of).collect::<Vec<_>>());
             let there = self.kv.write(move |tx| {
                 let key = keys::people_rollout(&of, id);
