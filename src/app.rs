@@ -186,34 +186,35 @@ impl Broker {
             () = shutdown.draining() => {}
             ended = &mut running => return Ok(ended.context("server task")??),
         }
-        // The listeners stay open: probes have to hear that this node is stopping, and whoever connects is sent away at once.
-        tracing::info!(connections = node.connections().open(), "not ready any more");
+        // The listeners stay open, so that probes see that this node is stopping and new connections are refused at
+        // once.
+        tracing::info!(connections = node.connections().open(), "stopping: not ready any more");
         tokio::time::sleep(stop.drain_wait).await;
         if let Some(users_role) = users_role {
             users_role.stop();
         }
         tracing::info!(connections = node.connections().open(), "closing connections");
         draining::end_all(&node, stop.drain_per_second, stop.drain_max).await;
-        // A renewal after the end would bring the lease back.
+        // A renewal after the lease has ended would create it again.
         renewal.abort();
         let _ = renewal.await;
         match node.store().end_lease(node.id()).await {
             Ok(()) => draining::release_mailboxes(&node).await,
-            Err(error) => tracing::warn!(%error, "lease of this node not ended; it ends by its time"),
+            Err(error) => tracing::warn!(%error, "lease of this node not ended; it expires"),
         }
         wait_until_empty(&node).await;
         server.stop(true).await;
         running.await.context("server task")??;
-        // Requests that were under way may have been the last to add some.
+        // Requests that were under way may have added the last events.
         if tokio::time::timeout(LAST_EVENTS, node.registration().events_written()).await.is_err() {
-            tracing::warn!("steps of timelines were lost");
+            tracing::warn!("timeline events were lost at the stop");
         }
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-/// Waits, 3 s at most, until the connections have exchanged their close frames. The rest is cut with the process.
+/// Waits, 3 s at most, until the connections have exchanged their close frames. The others end with the process.
 async fn wait_until_empty(node: &Node) {
     let mut check = interval(Duration::from_millis(20));
     for _ in 0..150 {
@@ -340,7 +341,7 @@ struct Routes {
     ops: ops::Ops,
     /// TLS of the public listener; `None`: plain TCP.
     tls: Option<Tls>,
-    /// Registry for PBXs that connect to this process.
+    /// Registry for exchanges that connect to this process.
     inbound: Option<InboundRegistry>,
     /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,

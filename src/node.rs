@@ -1,8 +1,8 @@
-//! One running broker: assembles what the actors of a node share and hands it out in narrow services.
+//! One running broker: assembles the services that the actors of a node share, and hands them out in narrow groups.
 //!
-//! Each room takes only its own [`device::Services`], [`app_connection::Services`] or [`tenant::Services`]; what is not
-//! an actor (operators, pages, timers, the stop) takes the single services that it uses. Nothing below this module may
-//! know it.
+//! Each kind of actor takes only its own [`device::Services`], [`app_connection::Services`] or [`tenant::Services`];
+//! everything else (operators, pages, timers, the stop) takes the single services that it uses. No module below this
+//! one may know it.
 
 pub mod draining;
 #[cfg(test)]
@@ -50,7 +50,7 @@ pub struct NodeSettings {
     pub notice_after: Duration,
 }
 
-/// What a node is assembled from.
+/// The parts that a node is assembled from.
 pub struct NodeParts {
     /// Name of this node.
     pub id: NodeId,
@@ -62,7 +62,7 @@ pub struct NodeParts {
     pub registration: RegistrationService,
     /// Open connections.
     pub connections: ConnectionTable,
-    /// Who may begin.
+    /// Admission control.
     pub admission: AdmissionController,
     /// Bounds and times.
     pub settings: NodeSettings,
@@ -158,7 +158,7 @@ impl Node {
         &self.devices.connections
     }
 
-    /// Who may begin.
+    /// Admission control.
     pub fn admission(&self) -> &Arc<AdmissionController> {
         &self.devices.admission
     }

@@ -234,7 +234,7 @@ impl Admin {
     /// Adds an event to the timeline of a device. Errors are only logged.
     pub(super) async fn note(&self, domain: &DomainName, key: &DeviceKey, event: &TimelineEvent) {
         if let Err(error) = self.services.store.append_step(domain, &[Subject::Device(key.clone())], event).await {
-            tracing::debug!(%error, "step not noted");
+            tracing::debug!(%error, "timeline event not written");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Admin {
     pub async fn delete_domain(&self, authority: &Authority, named: &str) -> Result<()> {
         let domain = self.domain(authority, named).await?;
         authority.instance_only()?;
-        // What others were given by it ends too, and their nodes are to see that as soon.
+        // The access that it gave to other domains ends too; their nodes have to see that at once.
         let had_access = self.with_access(&domain.name);
         match self.services.store.delete_domain(&domain.name).await? {
             Deleted::Gone => {
@@ -81,7 +81,7 @@ impl Admin {
         let domain = self.own(authority, named).await?;
         self.services.tenants.refresh().await?;
         for (at, other) in to.iter().enumerate() {
-            // Whoever asks about a name learns nothing that the app log-in of that name would not tell.
+            // The answer reveals no more about a name than the app log-in with that name does.
             if *other == domain.name || self.services.tenants.find(other).await?.is_none() {
                 return Err(AdminError::unfit(format!("domains.{at}"), "is not the name of another domain"));
             }
@@ -93,14 +93,14 @@ impl Admin {
         let gained = gained.map(|other| (other, DomainChange { access_gained: this(), ..DomainChange::default() }));
         let lost = lost.map(|other| (other, DomainChange { access_lost: this(), ..DomainChange::default() }));
         for (other, change) in gained.chain(lost) {
-            // One that was deleted meanwhile has no access to anything.
+            // A domain that was deleted meanwhile has no access.
             self.services.store.change_domain(other, &change).await?;
             self.changed(other).await;
         }
         Ok(self.with_access(&domain.name))
     }
 
-    /// Who was given access by this domain.
+    /// The domains that this domain has given access to.
     fn with_access(&self, domain: &DomainName) -> Vec<DomainName> {
         let all = self.services.tenants.all();
         let mut names: Vec<_> =
@@ -119,7 +119,7 @@ impl Admin {
     /// Updates the cache of this node after a change of a domain, and notifies the other nodes.
     pub(super) async fn changed(&self, domain: &DomainName) {
         if let Err(error) = self.services.tenants.refresh_one(domain).await {
-            // The change is made; this node sees it when it looks again.
+            // The change is made; this node sees it at its next read.
             tracing::warn!(%error, %domain, "changed domain not read");
         }
         self.publish(&Signal::Tenant { domain: domain.clone() }).await;

@@ -94,7 +94,7 @@ impl Admin {
 
     async fn add_job(&self, domain: &Domain, order: JobSpec) -> Result<Job> {
         order.check()?;
-        // The domain was there a moment ago, so it is the category that is not.
+        // The domain existed a moment ago, so the category is missing.
         let job = self.services.store.add_job(&domain.name, &order).await?;
         let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
         self.changed(&domain.name).await;

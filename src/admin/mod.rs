@@ -69,10 +69,10 @@ impl Admin {
         }
     }
 
-    /// Tells every node. A lost signal costs time, never data.
+    /// Sends a signal to every node. A lost signal delays other nodes but loses no data.
     async fn publish(&self, signal: &Signal) {
         if let Err(error) = self.services.store.publish(signal).await {
-            tracing::warn!(%error, "change not published; other nodes see it when they look again");
+            tracing::warn!(%error, "change not published; other nodes see it at their next read");
         }
     }
 }

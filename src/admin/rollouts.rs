@@ -145,7 +145,7 @@ impl RolloutRun {
     /// Deletes a roll-out without rows.
     pub async fn abandon(self) {
         if let Err(error) = self.services.store.remove_rollout(&self.domain.name, self.rollout.id).await {
-            tracing::debug!(%error, "an empty roll-out stays");
+            tracing::debug!(%error, "empty roll-out not deleted");
         }
     }
 
@@ -193,7 +193,7 @@ impl RolloutRun {
         let added = services.store.add_rollout_rows(domain, self.rollout.id, self.rollout.rows, rows).await;
         if !matches!(added, Ok(true)) {
             let codes = rows.iter().map(|row| row.code).collect();
-            // If this fails too, they are in the list of codes and end by their time.
+            // If this fails too, the codes stay in the list of codes until they expire.
             let _ = revoke_all(services, &self.domain, codes).await;
             added?;
             return Err(AdminError::NotFound("roll-out"));

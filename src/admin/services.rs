@@ -1,4 +1,4 @@
-//! What the operators' service uses of its node; a new dependency of this room is added here.
+//! What the operators' service uses of its node. A new dependency of this module is added here.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::tenant::TenantDirectory;
 use crate::tenant_cache::Tenants;
 
-/// The services that operators' calls are answered with.
+/// The services that the calls of operators use.
 pub struct Services {
     /// The store.
     pub store: Arc<dyn Store>,
@@ -23,10 +23,10 @@ pub struct Services {
     pub registration: Arc<RegistrationService>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,
-    /// Who waits, and how a storm stands.
+    /// Numbers of waiting connections and devices, and the current storm.
     pub admission: Arc<AdmissionController>,
     /// The instance and its password.
     pub instance: Instance,
-    /// How long the work for a device waits for it.
+    /// Timeouts and waits of the work for a device.
     pub retry: RetryPolicy,
 }

@@ -78,7 +78,7 @@ impl Admin {
         authority.own_domain(&to.name)?;
         let mut offers = Vec::new();
         for offer in self.services.store.offers(&to.name).await? {
-            // One that has been moved or removed since is not the other domain's to give.
+            // A device that has been moved or removed since cannot be given by the domain that offered it.
             if let Some(DeviceListing { device, at }) = self.offered(&offer).await? {
                 offers.push(OfferListing { device, online: at.is_some() });
             }

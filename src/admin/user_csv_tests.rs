@@ -1,3 +1,5 @@
+//! Lists of users: valid ones, errors with line and column, and the limit of length.
+
 use std::io::Write as _;
 
 use super::*;

@@ -1,12 +1,12 @@
-//! Admission control of a process: its two gates, and how they are adapted to each other.
+//! Admission control of a process: its two gates, and how their limits are adapted to each other.
 //!
-//! The gate of *connections* stands before TLS and HTTP; its lanes are source addresses. The gate of *registrations*
-//! stands after the identify message, before any work in the store; its lanes are domains, and for devices without one
-//! their source addresses. What is not contended passes synchronously, under one short lock and without an actor in
-//! between.
+//! The gate of *connections* comes before TLS and HTTP; its lanes are source addresses. The gate of *registrations*
+//! comes after the identify message, before any work in the store; its lanes are domains, and for devices without a
+//! domain their source addresses. Without contention an entry passes synchronously, under one short lock and without an
+//! actor in between.
 //!
-//! Nobody who was admitted is shed. The gates must not know what they let in; who waits and who goes next is decided in
-//! `src/core/policy/admission.rs`. The caps of `src/connection/table.rs` hold beside them.
+//! An admission is never revoked. The gates must not know what they admit; who waits and who goes next is decided in
+//! `src/core/policy/admission.rs`. The limits of `src/connection/table.rs` apply in addition.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,26 +27,26 @@ use crate::admission::process_resources::ProcessResources;
 
 pub use crate::admission::gate::{Passage, Permit, Turn};
 
-/// How often those who wait too long are looked for and the gates adapted to each other.
+/// How often expired entries are removed and the limits of the gates adapted to each other.
 pub const MAINTENANCE: Duration = Duration::from_millis(50);
 
-/// Memory is looked at once in so many rounds of maintenance.
+/// Memory is measured once in this many calls of maintenance.
 const LOOK_AT_MEMORY: u32 = 10;
 
-/// Registrations under way: never fewer, so that a slow store does not stop them …
+/// Least limit of concurrent registrations, so that a slow store does not stop them.
 const REGISTRATIONS_FLOOR: usize = 32;
-/// … and at the beginning: more than any store here needs to be kept busy.
+/// Initial limit of concurrent registrations: more than any store here needs to be kept busy.
 const REGISTRATIONS_START: usize = 512;
 
-/// Handshakes under way: never fewer, and at the beginning.
+/// Least and initial limit of concurrent handshakes.
 const HANDSHAKES_FLOOR: usize = 32;
 const HANDSHAKES_START: usize = 256;
 
-/// A thread should be through with everything that is ready within this time, or too much is.
+/// A thread should finish all ready tasks within this time; if it takes longer, there are too many.
 const LOOP_TARGET: Duration = Duration::from_millis(50);
 
-/// Registrations may wait up to this part of the longest wait before handshakes have to: a device that is sent away
-/// after its handshake costs as much as half a registration.
+/// Handshakes have to wait once registrations wait for more than this part of the longest wait: a device that is
+/// rejected after its handshake costs as much as half a registration.
 const BACKLOG_PART: u32 = 4;
 
 /// Bounds of admission; all of them are counts of this process.
@@ -56,15 +56,15 @@ pub struct AdmissionLimits {
     pub registrations: usize,
     /// Handshakes under way at most.
     pub handshakes: usize,
-    /// Who may wait at each gate.
+    /// Entries that may wait at each gate.
     pub waiting: usize,
-    /// For how long.
+    /// Longest wait.
     pub longest: Duration,
     /// A registration should be done within this time.
     pub target: Duration,
-    /// Bytes of memory from which on nobody new is let in; 0: never.
+    /// Bytes of memory from which on no new connection is admitted; 0: no bound.
     pub memory: u64,
-    /// Descriptors that are kept for the store, the operations listener and logs.
+    /// File descriptors that are reserved for the store, the operations listener and logs.
     pub reserve: u64,
 }
 
@@ -79,7 +79,7 @@ pub struct AdmissionController {
     storm: Mutex<StormDetector>,
 }
 
-/// A device that has connected and not said yet who it is; dropped, it is not waited for any more.
+/// A device that has connected and not identified yet. When this is dropped, the device is no longer counted.
 pub struct Expected(Arc<AtomicUsize>);
 
 impl Drop for Expected {
@@ -89,7 +89,7 @@ impl Drop for Expected {
 }
 
 impl AdmissionController {
-    /// Nobody is there yet.
+    /// Empty gates.
     pub fn new(limits: AdmissionLimits) -> Self {
         let room = |limit| GateBounds { limit, waiting: limits.waiting, longest: limits.longest };
         let connections = Bounds {
@@ -115,7 +115,7 @@ impl AdmissionController {
         }
     }
 
-    /// A connection has come, with this number of its descriptor: nothing of it was read yet. The permit is for its
+    /// Entry of a new connection with this file descriptor; nothing of it was read yet. The permit is for its
     /// handshake.
     pub fn connection(&self, source: SourceKey, descriptor: u64) -> Passage<SourceKey> {
         let short = self.resources.short_for(descriptor);
@@ -123,23 +123,24 @@ impl AdmissionController {
         self.connections.pass(Rank::Other, &source, short)
     }
 
-    /// A device has connected and will say who it is. Until then it counts as one that will have to wait.
+    /// A device has connected and will identify. Until then it counts as waiting.
     pub fn expect_registration(&self) -> Expected {
         self.expected.fetch_add(1, Ordering::Relaxed);
         Expected(Arc::clone(&self.expected))
     }
 
-    /// A device has said who it is. The permit is for the work until it is challenged, a member or recorded.
+    /// Entry of a device that has identified. The permit is for the work until it is challenged, a member, or recorded
+    /// as unassigned.
     pub fn registration(&self, rank: Rank, lane: &Lane) -> Passage<Lane> {
         self.registrations.pass(rank, lane, None)
     }
 
-    /// An admitted device has answered its challenge: it goes on at once, whoever waits.
+    /// Admits a device that has answered its challenge at once, before all that wait.
     pub fn readmit(&self) -> Permit<Lane> {
         self.registrations.readmit()
     }
 
-    /// When somebody who is sent away should come back: random, and the later the more there is to do.
+    /// When a rejected peer should come back: random, and later under more load.
     pub fn retry_after(&self) -> Duration {
         let now = clock::now();
         let (from, spread) = retry_after(self.connections.backlog(now).max(self.registrations.backlog(now)));
@@ -147,7 +148,7 @@ impl AdmissionController {
         from + Duration::from_millis(random::below(spread))
     }
 
-    /// How many wait at a gate.
+    /// Number of entries that wait at a gate.
     pub fn waiting(&self, gate: GateName) -> usize {
         match gate {
             GateName::Connection => self.connections.waiting(),
@@ -155,18 +156,18 @@ impl AdmissionController {
         }
     }
 
-    /// So many devices are known to the store now, and so many of them are connected to no node.
+    /// Reports how many devices the store knows, and how many of them are connected to no node.
     pub fn record_totals(&self, known: u64, missing: u64) {
         self.storm_detector().record(known, missing, clock::now());
     }
 
-    /// How the storm stands, if there is one: over all domains and nodes.
+    /// The current storm over all domains and nodes, if there is one.
     pub fn storm(&self) -> Option<Storm> {
         self.storm_detector().storm()
     }
 
     fn storm_detector(&self) -> MutexGuard<'_, StormDetector> {
-        // Figures are good to use even if a thread died with them.
+        // The figures are valid even if a thread panicked while it held the lock.
         self.storm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -177,15 +178,16 @@ impl AdmissionController {
         }
         let now = clock::now();
         self.registrations.maintain(now, None);
-        // Handshakes that would lead into a full room are not begun: work comes in as fast as it is done.
+        // Limits the handshakes to the registrations that can be served in time: further ones would be rejected after
+        // their handshake.
         let most = self.registrations.served_within(self.limits.longest / BACKLOG_PART).unwrap_or(usize::MAX);
         let most = most.max(2 * REGISTRATIONS_FLOOR).min(self.limits.waiting);
-        // Those who are silent take no more than half of it, or they could shut everybody else out.
+        // Devices that have not identified take at most half of the limit, or silent ones could block all others.
         let expected = self.expected.load(Ordering::Relaxed).min(most / 2);
         self.connections.maintain(now, Some(most.saturating_sub(self.registrations.waiting() + expected)));
     }
 
-    /// How long a thread took for everything that was ready. How long a handshake takes would say more of the peer.
+    /// Reports how long a thread took for all ready tasks. The duration of a handshake would depend more on the peer.
     pub fn record_loop_time(&self, took: Duration) {
         self.connections.measure(took);
     }

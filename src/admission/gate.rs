@@ -16,13 +16,13 @@ use crate::metrics::{self, Admission, Counter, GateName, Gauge, Timer};
 type Answer<L> = Result<Permit<L>, Admission>;
 type Waiter<L> = oneshot::Sender<Answer<L>>;
 
-/// What becomes of one who comes to a gate.
+/// What a gate decides about an entry.
 pub enum Passage<L: Clone + Eq + Hash> {
-    /// It may begin.
+    /// Admitted.
     Now(Permit<L>),
-    /// It has to wait.
+    /// It waits in the queue.
     Later(Turn<L>),
-    /// It is sent away.
+    /// Rejected.
     Refused,
 }
 
@@ -103,7 +103,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
         self.with(|gate| gate.backlog(now))
     }
 
-    /// Sends away who has waited too long, and admits whoever may begin since the bounds have moved.
+    /// Rejects entries that have waited too long, and admits those that the changed limits allow.
     pub fn maintain(self: &Arc<Self>, now: Tick, narrowed: Option<usize>) {
         while let Some(waiter) = self.with(|gate| gate.expire(now)) {
             self.send_away(waiter, Admission::TooLong);
@@ -119,7 +119,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     }
 
     fn admit(self: &Arc<Self>, now: Tick) {
-        // Outside of the lock, because what comes back of one who has just gone away takes it again.
+        // Outside of the lock, because a permit returned by an entry that was just dropped takes it again.
         while let Some((waiter, waited)) = self.with(|gate| gate.admit(now)) {
             if waiter.send(Ok(self.permit())).is_ok() {
                 self.count(Admission::AfterWaiting);
@@ -135,7 +135,7 @@ impl<L: Clone + Eq + Hash> SharedGate<L> {
     }
 }
 
-/// The right to go on. It is taken back only by being dropped, when what it was for is done.
+/// The permit of an admitted entry. It is released when this is dropped.
 pub struct Permit<L: Clone + Eq + Hash> {
     gate: Arc<SharedGate<L>>,
     since: Stopwatch,
@@ -143,7 +143,7 @@ pub struct Permit<L: Clone + Eq + Hash> {
 }
 
 impl<L: Clone + Eq + Hash> Permit<L> {
-    /// What it was for could not be done for lack of the store: a reason to admit fewer.
+    /// The store did not answer for the admitted work: a reason to admit fewer.
     pub const fn fail(&mut self) {
         self.failed = true;
     }
@@ -163,7 +163,7 @@ impl<L: Clone + Eq + Hash> Drop for Permit<L> {
     }
 }
 
-/// A place in the waiting room; dropped, it is given up.
+/// A place in the queue; given up when this is dropped.
 #[must_use = "it waits only as long as this is kept"]
 pub struct Turn<L: Clone + Eq + Hash> {
     gate: Arc<SharedGate<L>>,
@@ -172,7 +172,7 @@ pub struct Turn<L: Clone + Eq + Hash> {
 }
 
 impl<L: Clone + Eq + Hash> Turn<L> {
-    /// Waits for the permit; `None` if it is sent away after all.
+    /// Waits for the permit; `None` if the entry is rejected after all.
     pub async fn wait(mut self) -> Option<Permit<L>> {
         let answer = (&mut self.answer).await;
         self.ticket = None;

@@ -52,7 +52,7 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
 
 /// Writes how many members this node has, and sets the gauges of the whole store.
 async fn show_figures(node: &Node) -> store::Result<()> {
-    // A full store does not take it, but it can still be looked at.
+    // A full store refuses the write but can still be read.
     let written =
         node.store().publish_member_count(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
     let totals = node.store().figures().await?;

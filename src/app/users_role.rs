@@ -106,7 +106,7 @@ fn backend(
     })
 }
 
-/// Starts the PBX backend, if it is configured.
+/// Starts the backend `pbx`, if it is configured.
 pub(super) fn exchanges(
     config: &Config,
     node: &Arc<Node>,

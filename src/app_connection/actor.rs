@@ -53,7 +53,7 @@ pub struct AppActor {
     awaited: usize,
     /// It ends as soon as there are none.
     finishing: bool,
-    /// Opens devices for browsers for as long as this connection lives.
+    /// Gives browsers access to devices while this connection lives.
     key: Option<OpenKey>,
 }
 
@@ -90,7 +90,7 @@ impl AppActor {
         self.set_timer(ctx);
     }
 
-    /// The session gets what it has waited for.
+    /// Passes an awaited answer to the session.
     fn feed_awaited(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
         self.awaited -= 1;
         self.feed(event, ctx);
@@ -152,7 +152,7 @@ impl AppActor {
         }
     }
 
-    /// Nothing that is asked from now on is read before the subscription stands.
+    /// Later requests are not read before the subscription is registered.
     fn follow(&self, Topics { devices, unassigned_devices, domains }: Topics, ctx: &mut WebsocketContext<Self>) {
         let Some(rights) = self.session.rights() else { return };
         let devices_of =
@@ -171,7 +171,7 @@ impl AppActor {
         let services = Arc::clone(&self.services);
         let verify = async move {
             let domain = match DomainName::parse(&login.domain) {
-                // A store that is away fails the log-in of a domain, never lets it pass.
+                // Without the store the log-in of a domain fails.
                 Ok(name) => services.tenants.find(&name).await.ok().flatten(),
                 Err(_) => None,
             };

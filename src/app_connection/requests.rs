@@ -1,4 +1,4 @@
-//! Dispatches the requests of an app session to what answers them (`docs/protocol/devices-api.md`).
+//! Dispatches the requests of an app session to the services that answer them (`docs/protocol/devices-api.md`).
 
 use std::sync::Arc;
 

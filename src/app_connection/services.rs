@@ -1,4 +1,4 @@
-//! What the actors of app connections use of their node; a new dependency of this room is added here.
+//! What the actors of app connections use of their node. A new dependency of this module is added here.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! Keys of the app sessions that are open on this node; they let a browser through to devices
+//! Keys of the app sessions that are open on this node; they give browsers access to devices
 //! (`docs/protocol/sysclient.md` 8.1).
 //!
-//! A key is found by its hash, so that the time of a look-up tells nothing about the keys that exist.
-//! It must not know devices or HTTP: who gets through is checked in `src/web/passthrough.rs`.
+//! A key is found by its hash, so that the time of a look-up reveals nothing about existing keys.
+//! It must not know devices or HTTP: access is checked in `src/web/passthrough.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ impl Keys {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The key opens devices until what is returned is dropped.
+    /// Makes the key valid until the returned value is dropped.
     pub fn insert(self: &Arc<Self>, key: &Secret, rights: &Rights) -> OpenKey {
         let (alive, ended) = watch::channel(());
         let domain = (!rights.admin).then(|| rights.domain.clone());
@@ -61,7 +61,7 @@ fn hash(key: &Secret) -> Hash {
     Sha256::digest(key.expose()).into()
 }
 
-/// The key of an open session; opens nothing any more when this is dropped.
+/// The key of an open session; invalid when this is dropped.
 pub struct OpenKey {
     keys: Arc<Keys>,
     hash: Hash,
@@ -74,7 +74,7 @@ impl Drop for OpenKey {
     }
 }
 
-/// Who has come with a key.
+/// The session of a key that was presented.
 #[derive(Clone)]
 pub struct Holder {
     /// The domain whose password was proved; `None`: that of the instance.

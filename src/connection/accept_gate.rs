@@ -1,8 +1,8 @@
 //! The gate of connections: a service in front of TLS and HTTP.
 //!
-//! A connection goes on at once, or waits for its turn with nothing but its socket, or is rejected. Nothing is parsed
-//! before it has its permit, and the permit is for the handshake only: it is given back when the connection is upgraded
-//! or over. Who may go on is decided by [`crate::admission`].
+//! A connection passes at once, waits with nothing but its socket, or is rejected. Nothing is parsed before it has its
+//! permit. The permit is for the handshake only: it is released when the connection is upgraded or ended. Which
+//! connections are admitted is decided by [`crate::admission`].
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -24,17 +24,17 @@ use crate::admission::controller::{AdmissionController, Passage, Permit};
 use crate::clock::{self, Stopwatch};
 use crate::core::policy::limits::{PerSecond, SourceKey};
 
-/// Who has sent no whole request by now is cut by the HTTP service; what lasts longer is no handshake any more.
+/// A handshake takes at most this long: the HTTP service closes connections without a complete request by then.
 const HANDSHAKE: Duration = Duration::from_secs(6);
 
-/// How often each thread measures how long it takes for everything that is ready.
+/// How often each thread measures how long it takes for all ready tasks.
 const MEASURE_EVERY: Duration = Duration::from_millis(20);
 
-/// Answers in a second that one thread gives to those whom it rejects. Beyond, they cost more than they are worth:
-/// whoever is not answered is cut.
+/// Answers to rejected connections per second and thread. Further ones are reset without an answer, because answers
+/// would cost too much.
 const ANSWERS_PER_SECOND: u32 = 200;
 
-/// In front of the service that `inner` makes.
+/// The gate in front of the service that `inner` makes.
 pub struct Gate<F> {
     inner: F,
     admission: Arc<AdmissionController>,
@@ -48,7 +48,7 @@ impl<F> Gate<F> {
     }
 }
 
-/// A connection that has passed, and where it comes from: the kernel is asked once.
+/// A connection that has passed, with its source address, so that the kernel is asked only once.
 pub type Passed = (TcpStream, Option<SocketAddr>);
 
 impl<F> ServiceFactory<TcpStream> for Gate<F>
@@ -115,7 +115,7 @@ where
                         reject(&io, &admission, &answers);
                         return Ok(());
                     };
-                    // In a box of its own, so that one who waits does not hold the place for it.
+                    // Boxed, so that a waiting connection does not reserve memory for it.
                     serve(inner.call((io, peer)), permit).boxed_local().await
                 };
                 wait.boxed_local()
@@ -147,11 +147,11 @@ async fn measure_loop_time(admission: Weak<AdmissionController>) {
     }
 }
 
-/// Says when to come back, as far as that costs no more than a few calls of the kernel.
+/// Answers when to come back, if that takes only a few system calls.
 fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<PerSecond>) {
     let socket = socket2::SockRef::from(io);
     if answers.borrow_mut().take(clock::now()).is_err() {
-        // A reset: the shortest of ends. If it cannot be had, the socket is closed in the usual way.
+        // A reset is the cheapest end. If it cannot be set, the socket is closed in the usual way.
         let _ = socket.set_linger(Some(Duration::ZERO));
         return;
     }
@@ -159,8 +159,8 @@ fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<Per
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         admission.retry_after().as_secs().max(1)
     );
-    // What has come is taken first, or the end would be a reset that overtakes the answer. Whoever does not get it
-    // comes back sooner; that is all.
+    // Received bytes are read first, or closing would send a reset that overtakes the answer. A peer that misses the
+    // answer only comes back sooner.
     let _ = (&*socket).read(&mut [0; 2048]);
     let _ = (&*socket).write_all(answer.as_bytes());
 }

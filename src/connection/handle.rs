@@ -1,5 +1,5 @@
-//! What the actor of a connection and the task of its socket share: the limit for messages, the reason of an end, and
-//! what counts against the send window. Both run on one thread.
+//! State that the actor of a connection and the task of its socket share on one thread: the limit for messages, the
+//! reason of the end, and the bytes that do not count against the send window.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::core::protocol::close::Close;
 
-/// What actor and socket task share about one connection.
+/// The shared state of one connection.
 #[derive(Debug, Clone)]
 pub struct ConnectionHandle(Rc<Shared>);
 
@@ -18,19 +18,19 @@ struct Shared {
     longest: Cell<usize>,
     /// Why the socket side ended the connection, if it did.
     fault: Cell<Option<Close>>,
-    /// Bytes on the way that do not count against [`super::socket::Bounds::window`].
+    /// Bytes not yet written that do not count against [`super::socket::Bounds::window`].
     exempt: Cell<usize>,
-    /// Who waits until everything has been written.
+    /// Waiters for the time when everything has been written.
     waiting: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl ConnectionHandle {
-    /// For a connection with this limit for messages to begin with.
+    /// For a connection with this initial limit for messages.
     pub fn new(longest: usize) -> Self {
         Self(Rc::new(Shared { longest: Cell::new(longest), ..Shared::default() }))
     }
 
-    /// From now on messages may be this long.
+    /// Sets the longest message allowed from now on.
     pub fn allow(&self, longest: usize) {
         self.0.longest.set(longest);
     }
@@ -55,8 +55,8 @@ impl ConnectionHandle {
         self.0.fault.set(Some(close));
     }
 
-    /// So many bytes of what is sent next do not count against the send window, because the actor waits with
-    /// [`ConnectionHandle::flushed`] before it sends more of the kind. The time for writing holds for them too.
+    /// Exempts this many bytes of what is sent next from the send window, because the actor waits with
+    /// [`ConnectionHandle::flushed`] before it sends more of the kind. The time limit for writing applies to them too.
     pub fn exempt(&self, bytes: usize) {
         self.0.exempt.set(self.0.exempt.get() + bytes);
     }

@@ -1,9 +1,9 @@
 //! The messages that the rest of a node sends to the actor of a connection.
 //!
-//! There is one message type for each of the two kinds of connection. Whoever keeps the address of such an actor (the
-//! table of connections, the tenant, a tunnel) keeps a recipient of it and knows neither the actor nor its session. The
-//! handlers are in `src/device/messages.rs` and `src/app_connection/messages.rs`. What a connection sends to its tenant
-//! is in `src/tenant/messages.rs`.
+//! There is one message type for each of the two kinds of connection. The table of connections, the tenant and tunnels
+//! keep a recipient of these messages and know neither the actor nor its session. The handlers are in
+//! `src/device/messages.rs` and `src/app_connection/messages.rs`. The messages of a connection to its tenant are in
+//! `src/tenant/messages.rs`.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum DeviceMessage {
     Finish,
     /// The actor of the tenant is gone: join its successor.
     DomainLost,
-    /// An operator may have changed whom the device belongs to: look it up.
+    /// An operator may have changed the domain of the device: look it up.
     Recheck,
     /// The jobs of the domain have changed.
     Replan,
@@ -45,7 +45,7 @@ pub enum DeviceMessage {
         /// Where its answer goes.
         outputs: mpsc::Sender<Output>,
     },
-    /// The reader of a tunnel session has taken what it was given.
+    /// The reader of a tunnel session has taken the last output.
     TunnelTaken(TunnelId),
     /// Bytes for the device from the reader of a tunnel session, after an upgrade.
     TunnelPipe(TunnelId, Bytes),

@@ -1,8 +1,9 @@
-//! Connections as such: sockets, TLS, the gate in front of them, and the table of all that are open.
+//! Connections independent of their protocol: sockets, TLS, the gate in front of them, and the table of open
+//! connections.
 //!
-//! Carries the frames of a WebSocket between a peer and an actor, bounds what a peer can make the process keep, and
-//! names the messages that reach the actor of a connection from outside. It must not know the protocols that are
-//! spoken, the actors, or the store. Implements the frame layer of `docs/protocol/sysclient.md` section 1 and
+//! Carries the frames of a WebSocket between a peer and an actor, bounds the memory that a peer can use, and defines
+//! the messages that reach the actor of a connection from outside. It must not know the protocols on the connections,
+//! the actors, or the store. Implements the frame layer of `docs/protocol/sysclient.md` section 1 and
 //! `docs/protocol/appwebsocket.md` section 1.
 
 pub mod accept_gate;

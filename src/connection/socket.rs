@@ -1,10 +1,11 @@
 //! One upgraded WebSocket connection: our own reading and writing around the context of `actix_web_actors`.
 //!
-//! The plain way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound
-//! what a frame header announces, and freezes an actor whose peer does not read. Here a task owns the socket: it feeds
-//! the actor frame by frame through a [`FrameGuard`], writes what the actor sends, cuts a peer that does not read, and
-//! lingers after a close so that the close frame arrives. It must not know the protocols that are spoken; the frame
-//! layer is that of `docs/protocol/sysclient.md` 1.2 and `docs/protocol/appwebsocket.md` section 1.
+//! The usual way, `ws::start`, keeps an HTTP dispatcher with its buffers for the life of the connection, cannot bound
+//! the length that a frame header announces, and blocks an actor whose peer does not read. Here a task owns the socket:
+//! it passes the frames to the actor one by one through a [`FrameGuard`], writes what the actor sends, disconnects a
+//! peer that does not read, and lingers after a close so that the close frame arrives. It must not know the protocols
+//! on the connection. Implements the frame layer of `docs/protocol/sysclient.md` 1.2 and
+//! `docs/protocol/appwebsocket.md` section 1.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -174,10 +175,10 @@ struct Inbound<T> {
     io: Rc<RefCell<T>>,
     guard: FrameGuard,
     handle: ConnectionHandle,
-    /// What was read and not looked at yet.
+    /// Bytes that were read and not checked yet.
     rest: Bytes,
     codec: Codec,
-    /// The current frame as far as it has come; without a buffer between frames.
+    /// The received part of the current frame; without a buffer between frames.
     frame: BytesMut,
     over: bool,
 }
@@ -200,10 +201,10 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                 }
             };
             let whole = seen.bytes == self.rest.len();
-            // All of it leaves nothing behind, not even an empty slice, which would keep what was read.
+            // If everything was used, no empty slice is kept, because it would keep the whole buffer alive.
             let piece = if whole { std::mem::take(&mut self.rest) } else { self.rest.split_to(seen.bytes) };
             if self.frame.is_empty() {
-                // Most frames come alone: what was read becomes the frame.
+                // Most frames are read alone: the bytes that were read become the frame.
                 self.frame = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
             } else {
                 self.frame.extend_from_slice(&piece);

@@ -1,7 +1,7 @@
-//! Every open connection of this node: how many there may be, and where the actor of each is reached.
+//! The open connections of this node: their limits, and how the actor of each is reached.
 //!
-//! It keeps recipients and knows neither the actors nor what they speak. In which order all of them end is in
-//! `src/node/draining.rs`.
+//! It keeps recipients and knows neither the actors nor their protocols. The order in which connections end at a stop
+//! is in `src/node/draining.rs`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

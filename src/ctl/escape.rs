@@ -1,7 +1,7 @@
-//! Text from elsewhere, made harmless for a terminal.
+//! Escapes control characters in text from elsewhere before it is printed on a terminal.
 
-/// A text from elsewhere, such that it moves neither cursor nor window: control characters, and those that turn the direction
-/// of what follows, are spelled out.
+/// The text with escapes for all control characters and for characters that change the direction of text, so that it
+/// cannot control the terminal.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -43,7 +43,7 @@ pub struct DeviceActor {
     pub(super) session: Session,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
-    /// What others reach this actor by; one for all of them. Set when it starts.
+    /// The recipient by which others reach this actor; shared by all of them. Set when it starts.
     recipient: Option<DeviceRecipient>,
     tenant: Option<Addr<TenantActor>>,
     pub(super) tunnel_readers: TunnelReaders,
@@ -96,7 +96,7 @@ impl DeviceActor {
             self.perform(action, ctx);
         }
         if self.session.domain().is_some() {
-            // It lets nobody in who is in, and it is the largest thing that an idle member would keep.
+            // A member does not need it any more, and it is the largest part of the state of an idle member.
             self.query = Query::None;
         }
         self.release_idle_permit();
@@ -183,7 +183,7 @@ impl DeviceActor {
         }
     }
 
-    /// Waits for something; the device is not listened to before it is there.
+    /// Awaits a future; no messages of the device are read before it resolves.
     pub(super) fn wait_for<F, R>(
         &self,
         awaited: F,
@@ -197,7 +197,7 @@ impl DeviceActor {
     }
 
     fn join(&mut self, name: DomainName, ctx: &mut WebsocketContext<Self>) {
-        // In a storm it is known, and there is nothing to wait for.
+        // In a storm the actor is already known, so there is nothing to wait for.
         if let Some(tenant) = self.services.directory.alive(&name) {
             return self.join_at(Some(tenant), ctx);
         }
@@ -220,7 +220,7 @@ impl DeviceActor {
         self.attach(ctx);
     }
 
-    /// Makes it known on all nodes that the member is here.
+    /// Announces on all nodes that the member is connected here.
     fn attach(&self, ctx: &mut WebsocketContext<Self>) {
         let Some((name, key)) = self.member() else { return };
         let (services, at) = (Arc::clone(&self.services), self.whereabouts());

@@ -12,7 +12,7 @@ pub(super) struct FailedKinds(u32);
 const _: () = assert!(JobKind::ALL.len() <= 32);
 
 impl FailedKinds {
-    /// Counts what has become of an attempt.
+    /// Counts the outcome of an attempt.
     pub(super) fn add(&mut self, event: &TimelineEvent) {
         let (kind, outcome) = match event {
             TimelineEvent::UpdateOrdered(_) => (JobKind::Update, JobOutcome::Sent),
@@ -78,7 +78,7 @@ mod tests {
             tally.add(&TimelineEvent::Configured("time-zone".into()));
             tally.add(&TimelineEvent::Removed);
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(3), ..Work::default() });
-            // What has failed for good is counted once, whatever is kept afterwards.
+            // A permanent failure is counted once, whatever progress is stored afterwards.
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });
             tally.add(&TimelineEvent::ConfigFailed(ConfigFailure::new(Kind::Ntp, "cut")));
             tally.count_given_up(&Work { update: Some(failed(5)), configs: ntp(4), ..Work::default() });

@@ -1,6 +1,6 @@
-//! Plans the work for a device: holds the jobs of its domain against its record (`docs/concept.md` sections 6 and 7).
+//! Plans the work for a device: compares the jobs of its domain with its record (`docs/concept.md` sections 6 and 7).
 //!
-//! What has to be done is decided in `src/core/policy/jobs/plan.rs`; how far it has come is written by
+//! The plan is made in `src/core/policy/jobs/plan.rs`; the progress is written by
 //! [`crate::device::progress_saver`].
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::device::actor::DeviceActor;
 use crate::device::services::Services;
 
 impl DeviceActor {
-    /// Plans the work. With the record at hand it costs nothing of the store.
+    /// Plans the work. If the record is already read, this does not access the store.
     pub(super) fn plan(&mut self, basis: Basis, ctx: &mut WebsocketContext<Self>) {
         let facts = match basis {
             Basis::Registered(device) => return self.plan_for(device, Occasion::Registered, ctx),

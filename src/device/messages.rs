@@ -57,7 +57,7 @@ impl DeviceActor {
             }
             Ok(None) => {}
             // The device gets it when it logs in again.
-            Err(error) => tracing::warn!(%error, "administrative password not handed out"),
+            Err(error) => tracing::warn!(%error, "administrative password not sent"),
         }));
     }
 
@@ -68,7 +68,7 @@ impl DeviceActor {
         self.wait_for(found, ctx, |device, found, ctx| match found {
             Ok(found) => device.feed(Event::Rechecked(found, draw()), ctx),
             Err(error) => {
-                // The order stands; only this connection does not know it yet.
+                // The order is stored; only this connection has not applied it yet.
                 tracing::warn!(%error, "device not looked up after an operator's order; trying again");
                 ctx.notify_later(DeviceMessage::Recheck, RECHECK_AGAIN);
             }

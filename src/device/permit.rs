@@ -1,5 +1,5 @@
-//! How far a device has come through the gate of registrations (`src/device/registration_gate.rs`): the
-//! state of its permit, without the way there.
+//! The state of a device at the gate of registrations, and its permit. The steps are in
+//! `src/device/registration_gate.rs`.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use crate::admission::controller::{Expected, Permit};
 use crate::core::policy::admission::registration::Lane;
 use crate::core::protocol::sysclient::admin::Identify;
 
-/// How far a device has come through the gate.
+/// State of a device at the gate.
 pub(super) enum RegistrationPermit {
-    /// It has not said yet who it is.
+    /// It has not identified yet.
     Expected { _counted: Expected },
-    /// Nothing of it is under way.
+    /// No work of it is under way.
     None,
     /// It waits, with its latest identify.
     Waiting(Arc<Identify>),
@@ -28,7 +28,7 @@ impl RegistrationPermit {
         }
     }
 
-    /// Whether the device waits at the gate; its own times stand still meanwhile.
+    /// Whether the device waits at the gate; its own timers are paused meanwhile.
     pub const fn is_waiting(&self) -> bool {
         matches!(self, Self::Waiting(_))
     }

@@ -1,5 +1,5 @@
-//! Writes the progress of the work for one device to the store, one write after the other, so that nothing older
-//! replaces it.
+//! Writes the progress of the work for one device to the store, one write at a time, so that no older progress replaces
+//! a newer one.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::core::model::work::Work;
 use crate::device::job_metrics::FailedKinds;
 use crate::device::services::Services;
 
-/// The progress on its way to the store.
+/// The progress that is being written to the store.
 #[derive(Default)]
 pub(super) struct ProgressSaver {
     write: Option<JoinHandle<()>>,
@@ -19,17 +19,17 @@ pub(super) struct ProgressSaver {
 }
 
 impl ProgressSaver {
-    /// What is on its way, if anything; whoever reads the record waits for it.
+    /// The write under way, if any; readers of the record wait for it.
     pub fn take(&mut self) -> Option<JoinHandle<()>> {
         self.write.take().filter(|write| !write.is_finished())
     }
 
-    /// Counts what has become of an attempt.
+    /// Counts the outcome of an attempt.
     pub fn count(&mut self, event: &TimelineEvent) {
         self.failed.add(event);
     }
 
-    /// Forgets what has arrived: an idle member keeps nothing of it.
+    /// Frees a finished write, so that an idle member holds no memory for it.
     pub fn release_finished(&mut self) {
         self.write = self.take();
     }
@@ -41,12 +41,12 @@ impl ProgressSaver {
         let in_flight = services.in_flight.begin();
         self.write = Some(actix_rt::spawn(async move {
             if let Some(before) = before {
-                // One that failed has said so.
+                // A failed write has been logged.
                 let _ = before.await;
             }
             if let Err(error) = services.store.keep_work(&domain, &key, &work).await {
-                // It is done once more then, which changes nothing.
-                tracing::warn!(%error, device = %key, "progress not kept");
+                // The work is then done once more, which changes nothing.
+                tracing::warn!(%error, device = %key, "progress of the work not stored");
             }
             drop(in_flight);
         }));

@@ -1,5 +1,5 @@
-//! The way of a device through the gate of registrations: look-up, turn, claim (`docs/protocol/sysclient.md` section
-//! 5).
+//! The steps of a device through the gate of registrations: look-up, wait for a permit, claim
+//! (`docs/protocol/sysclient.md` section 5).
 //!
 //! Rank and lane are decided in `src/core/policy/admission/registration.rs`, entry in `src/core/policy/entry.rs`.
 
@@ -20,14 +20,14 @@ use crate::device::stage_timer::StageTimer;
 use crate::metrics::EntryStage;
 use crate::registration::{ClaimRequest, Known};
 
-/// What became of an identify at the gate.
+/// Outcome of an identify at the gate.
 enum Gated {
     Claimed(Claimed, Option<Permit<Lane>>),
     Waits(Arc<Identify>, Turn<Lane>),
 }
 
 impl DeviceActor {
-    /// Looks the device up and lets it in if it may, once it is its turn. What continues admitted work never waits.
+    /// Looks the device up and claims for it once it is admitted. Work that continues admitted work never waits.
     pub(super) fn claim(&mut self, identify: Arc<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
         if let RegistrationPermit::Waiting(waiting) = &mut self.permit {
             // It keeps its place; the latest identify counts.
@@ -35,7 +35,7 @@ impl DeviceActor {
             return;
         }
         if self.unassigned.is_some() {
-            // How long a person took to type the code is no time of ours.
+            // The time that a person took to type the code does not count.
             self.stage_timer = StageTimer::start();
         } else {
             self.stage_timer.end_stage(EntryStage::Identify);
@@ -61,7 +61,7 @@ impl DeviceActor {
                         ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known };
                     Gated::Claimed(services.registration.claim(request).await, Some(permit))
                 }
-                // Until then it may have become another one: it is looked up again.
+                // Its record may have changed while it waited, so it is looked up again.
                 Passage::Later(turn) => Gated::Waits(identify, turn),
                 Passage::Refused => Gated::Claimed(Claimed::Unavailable, None),
             }
@@ -72,7 +72,7 @@ impl DeviceActor {
         });
     }
 
-    /// The device is listened to while it waits: when it goes away, its place is free.
+    /// Messages of the device are read while it waits, so that its place is freed when it disconnects.
     fn wait_for_turn(&mut self, identify: Arc<Identify>, turn: Turn<Lane>, ctx: &mut WebsocketContext<Self>) {
         self.permit = RegistrationPermit::Waiting(identify);
         ctx.spawn(turn.wait().into_actor(self).map(|permit, device: &mut Self, ctx| {
@@ -80,7 +80,7 @@ impl DeviceActor {
             let RegistrationPermit::Waiting(identify) = before else { return };
             let Some(permit) = permit else { return device.claimed(Claimed::Unavailable, None, ctx) };
             device.permit = RegistrationPermit::Held(permit);
-            // An operator may have put it into a domain meanwhile, or it into one by itself on another connection.
+            // Meanwhile an operator may have assigned it to a domain, or it may have entered one on another connection.
             let stage = if device.session.domain().is_some() { Stage::Member } else { Stage::Open };
             device.claim_now(identify, stage, ctx);
         }));
@@ -110,20 +110,19 @@ impl DeviceActor {
         self.publish_change();
     }
 
-    /// The device has answered its challenge: it is admitted at once, whoever waits.
+    /// The device has answered its challenge and is admitted at once, before all that wait.
     pub(super) fn readmit(&mut self) {
         self.permit = RegistrationPermit::Held(self.services.admission.readmit());
     }
 
-    /// The store has not taken the device in and is asked again later; others need the permit meanwhile.
+    /// The store has not accepted the device and is asked again later; the permit is released for others meanwhile.
     pub(super) fn fail_permit(&mut self) {
         if let Some(mut permit) = self.permit.take() {
             permit.fail();
         }
     }
 
-    /// A permit is kept only as long as there is something to do for the device that does not wait for the device
-    /// itself.
+    /// Releases the permit as soon as all remaining work waits for the device itself.
     pub(super) fn release_idle_permit(&mut self) {
         let joins = self.session.domain().is_some() && self.stage_timer.is_running();
         if matches!(self.permit, RegistrationPermit::Held(_)) && !joins {

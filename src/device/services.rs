@@ -1,4 +1,4 @@
-//! What the actors of device connections use of their node; a new dependency of this room is added here.
+//! What the actors of device connections use of their node. A new dependency of this module is added here.
 
 use std::sync::Arc;
 
@@ -31,13 +31,13 @@ pub struct Services {
     pub mailbox: Arc<Mailbox>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,
-    /// Who may register now.
+    /// Admission control.
     pub admission: Arc<AdmissionController>,
-    /// What has to be finished before a stop.
+    /// Work that has to be finished before a stop.
     pub in_flight: InFlight,
     /// Times and bounds of a session.
     pub session: Settings,
-    /// How long the work for a device waits for it.
+    /// Timeouts and waits of the work for a device.
     pub retry: RetryPolicy,
     /// Bounds of a socket.
     pub bounds: Bounds,

@@ -1,10 +1,9 @@
-//! HTTP requests for devices that are members on this node, and the way back of their answers
-//! (`docs/protocol/sysclient.md` section 7).
+//! HTTP requests to devices that are members on this node, and their answers (`docs/protocol/sysclient.md` section 7).
 //!
-//! Who makes a request may live on another thread than the device. A [`Tunnel`] is its end: it is given the output of
-//! the device's session, tells the session when it has taken it, and abandons the session when it is dropped. How much
-//! can be on the way is bounded by the session, which asks the device for more only when the piece before has been
-//! taken. [`TunnelReaders`] is the other end, at the actor of the device.
+//! The requester may live on another thread than the device. A [`Tunnel`] is the requester's end: it receives the
+//! output of the device's session, confirms to the session what it has taken, and ends the session when it is dropped.
+//! The session bounds the bytes in flight: it asks the device for more only when the previous piece has been taken.
+//! [`TunnelReaders`] is the other end, at the actor of the device.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,22 +18,22 @@ use crate::core::session::device::event::{Output, TunnelId, TunnelRefused, Tunne
 use crate::metrics::{self, Counter, Direction, Gauge, Held, TunnelEnd, TunnelUse};
 use crate::tenant::TenantDirectory;
 
-/// More outputs than a session ever has before something is taken: a head, a piece, a confirmed send, the end.
+/// Bound of outputs that a session has before one is taken: a head, a piece, a confirmed send, the end.
 const OUTPUTS: usize = 8;
 
-/// Those who read the answers of one device.
+/// The readers of the answers of one device.
 #[derive(Default)]
 // A pointer instead of an empty map: there is one of these for every idle device.
 #[allow(clippy::box_collection)]
 pub struct TunnelReaders(Option<Box<HashMap<TunnelId, mpsc::Sender<Output>>>>);
 
 impl TunnelReaders {
-    /// One more.
+    /// Adds a reader.
     pub fn add(&mut self, id: TunnelId, outputs: mpsc::Sender<Output>) {
         self.0.get_or_insert_default().insert(id, outputs);
     }
 
-    /// This one has gone away.
+    /// Removes a reader.
     pub fn remove(&mut self, id: TunnelId) {
         let Some(readers) = &mut self.0 else { return };
         readers.remove(&id);
@@ -47,7 +46,7 @@ impl TunnelReaders {
     pub fn pass_on(&mut self, id: TunnelId, output: Output) {
         let end = !matches!(output, Output::Head(_) | Output::Body(_) | Output::Sent);
         if let Some(reader) = self.0.as_ref().and_then(|readers| readers.get(&id)) {
-            // One that is gone says so itself, and more than it has room for is never on the way.
+            // A reader that is gone reports that itself, and the session never sends more than the channel holds.
             let _ = reader.try_send(output);
         }
         if end {
@@ -56,14 +55,14 @@ impl TunnelReaders {
     }
 }
 
-/// One request at a device, seen from the other side.
+/// One request to a device, at the end of the requester.
 pub struct Tunnel {
     id: TunnelId,
     device: DeviceRecipient,
     outputs: mpsc::Receiver<Output>,
-    /// The head has come.
+    /// The head was received.
     begun: bool,
-    /// Bytes have come that the session does not know to be taken.
+    /// Bytes were received that have not been confirmed to the session.
     untaken: bool,
     purpose: TunnelUse,
     end: Option<TunnelEnd>,
@@ -71,8 +70,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Sends a request to the device of this connection. Whether there is a session for it is said by the first
-    /// [`Tunnel::next`].
+    /// Sends a request to the device of this connection. The first [`Tunnel::next`] tells whether it got a
+    /// session.
     pub fn open(device: DeviceRecipient, request: TunnelRequest, purpose: TunnelUse) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = TunnelId(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -83,21 +82,20 @@ impl Tunnel {
         Self { id, device, outputs, begun: false, untaken: false, purpose, end: None, _counted: counted }
     }
 
-    /// Takes what came last, and waits for what comes next. After the end there is nothing more to come. May be dropped
-    /// and called again without loss.
+    /// Confirms the last output and waits for the next one; nothing follows after the end. Cancel-safe.
     pub async fn next(&mut self) -> Output {
         self.taken();
         self.wait().await
     }
 
-    /// What came last has gone on its way.
+    /// Confirms the last output.
     pub fn taken(&mut self) {
         if std::mem::take(&mut self.untaken) {
             self.device.do_send(DeviceMessage::TunnelTaken(self.id));
         }
     }
 
-    /// The same as [`Self::next`], but what came last is still held.
+    /// The same as [`Self::next`], but without confirming the last output.
     pub async fn wait(&mut self) -> Output {
         let lost = if self.begun { Output::Abort(Failure::Lost) } else { Output::Failed(Failure::Lost) };
         // The actor has ended without an output, as it does when its socket breaks.

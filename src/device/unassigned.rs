@@ -1,5 +1,5 @@
-//! An unassigned device on a connection of this node: it takes one of a limited number of places, and is seen to be
-//! online as long as the connection is open (`docs/protocol/sysclient.md` section 5).
+//! An unassigned device on a connection of this node: takes one of a limited number of places, and records the device
+//! as online while the connection is open (`docs/protocol/sysclient.md` section 5).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::core::model::ids::{ConnId, DeviceKey};
 use crate::device::services::Services;
 use crate::lifecycle::InFlightGuard;
 
-/// Its record is renewed, and looked for, at least this often.
+/// How often its record is renewed, and its domain checked, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 
 /// An attempt that failed is repeated after this time.

@@ -51,7 +51,7 @@ pub enum DirectoryError {
     /// Too many codes per second, or too many open ones.
     #[error("the directory asks to wait {} s", .retry_after.as_secs())]
     RateLimited {
-        /// When to ask again.
+        /// Wait before the next attempt.
         retry_after: Duration,
     },
     /// No answer in time, or an unreadable one: try again later.
@@ -116,7 +116,7 @@ pub enum SettingsError {
     /// The base address of a remote directory.
     #[error("base address of the directory: {0}")]
     Base(&'static str),
-    /// The credential cannot stand in a header.
+    /// The credential is not valid in a header.
     #[error("the credential contains characters that a header cannot have")]
     Credential,
     /// The HTTP client cannot be built.

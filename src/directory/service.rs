@@ -29,7 +29,7 @@ const DRAWS: usize = 16;
 
 const MAX_KEY_BYTES: usize = 255;
 
-/// Who calls: the hash of a credential, or a name that cannot be a hash. Comes from [`DirectoryService::authenticate`]
+/// The caller: the hash of a credential, or a name that cannot be a hash. Comes from [`DirectoryService::authenticate`]
 /// only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller(Arc<str>);
@@ -266,7 +266,7 @@ impl From<StoreError> for DirectoryError {
     /// The details are for the operator's log, not for the caller.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(why) => tracing::debug!(%why, "directory without its store"),
+            StoreError::Unavailable(why) => tracing::debug!(%why, "directory: store unavailable"),
             StoreError::Corrupt { key, why } => tracing::error!(%key, %why, "directory record unreadable"),
         }
         Self::Unavailable("try again later".into())

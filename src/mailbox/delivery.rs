@@ -1,12 +1,12 @@
-//! How the mailbox of one domain empties into the app connections of this node that receive its notices
+//! Delivers the notices of one domain to the app connections of this node that receive them
 //! (`docs/protocol/devices-api.md` 2.5).
 //!
-//! A notice goes to one connection (`src/core/policy/mailbox.rs` chooses it), which settles it. What nobody here may
-//! receive is given back for other nodes. Further connections that asked about the code get a copy, on whatever node
-//! they are.
+//! A notice goes to one connection (`src/core/policy/mailbox.rs` chooses it), which settles it. A notice that no
+//! connection of this node may receive is given back for other nodes. Further connections that asked about the code get
+//! a copy, on whatever node they are.
 //!
-//! Every method returns what has to be done in the store next; whoever owns this performs it
-//! ([`crate::mailbox::service::Mailbox::perform`]) and hands the outcome back to [`MailboxDelivery::done`].
+//! Every method returns the requests to the store that follow; the owner performs them
+//! ([`crate::mailbox::service::Mailbox::perform`]) and passes the outcome to [`MailboxDelivery::done`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::store;
 /// Notices taken at once.
 const AT_ONCE: usize = 256;
 
-/// Codes that nobody here may receive are remembered up to this number.
+/// Most remembered codes whose notices no connection here may receive.
 const MAX_UNDELIVERABLE: usize = 10_000;
 
 /// An app connection that receives notices of the domain.
@@ -52,26 +52,26 @@ struct Receiver {
     unsettled: usize,
 }
 
-/// Who receives the notices of a domain on this node, and what is on the way.
+/// The receivers of the notices of a domain on this node, and the notices that were delivered and not settled.
 pub struct MailboxDelivery {
     domain: DomainName,
     mailbox: Arc<Mailbox>,
     receivers: HashMap<ConnId, Receiver>,
     /// Connections that requested a code or asked about it.
     waiting: HashMap<Code, Vec<ConnId>>,
-    /// Codes whose notices are new and that somebody here waits for: copies may be due.
+    /// Codes with new notices that connections here wait for: copies may be due.
     new_codes: Vec<Code>,
     in_delivery: HashMap<Code, (ConnId, DeviceKey)>,
-    /// Codes whose notices nobody here may receive.
+    /// Codes whose notices no connection here may receive.
     undeliverable: HashSet<Code>,
-    /// A connection that waited has gone: notices may be addressed to this node although nobody is here.
+    /// A waiting connection has ended: notices may be addressed to this node although no receiver is left here.
     orphans: bool,
     taking: bool,
     take_again: bool,
 }
 
 impl MailboxDelivery {
-    /// Nobody receives anything yet.
+    /// Without receivers.
     pub fn new(domain: DomainName, mailbox: Arc<Mailbox>) -> Self {
         Self {
             domain,
@@ -92,7 +92,7 @@ impl MailboxDelivery {
         self.receivers.values().map(|receiver| &receiver.app)
     }
 
-    /// A connection receives notices from now on, or waits for further codes.
+    /// Adds a receiver, or further codes that it waits for.
     #[must_use]
     pub fn register(&mut self, conn: ConnId, new: NoticeReceiver) -> Vec<Request> {
         let NoticeReceiver { app, requester, acts_as_users, waits_for } = new;
@@ -115,7 +115,7 @@ impl MailboxDelivery {
         self.drain()
     }
 
-    /// A connection has gone; what was on the way to it may go to another one.
+    /// Removes a receiver; notices that it has not settled may go to another one.
     #[must_use]
     pub fn remove(&mut self, conn: ConnId) -> Vec<Request> {
         self.receivers.remove(&conn);
@@ -141,14 +141,14 @@ impl MailboxDelivery {
         vec![Request::Settle(codes.into_iter().filter(delivered).collect())]
     }
 
-    /// Something may be in the mailbox; the notice of this code is new there.
+    /// There may be notices in the mailbox; that of this code is new.
     #[must_use]
     pub fn wake(&mut self, code: Option<Code>) -> Vec<Request> {
         self.new_codes.extend(code.filter(|code| self.waiting.contains_key(code)));
         self.drain()
     }
 
-    /// Takes what may be delivered here out of the mailbox.
+    /// Takes the notices that may be delivered here out of the mailbox.
     #[must_use]
     pub fn drain(&mut self) -> Vec<Request> {
         if self.receivers.is_empty() && !self.orphans {
@@ -178,7 +178,7 @@ impl MailboxDelivery {
         match outcome {
             Outcome::Taken(taken) => self.on_taken(taken),
             Outcome::LookedUp(found) => {
-                // A copy that fails is no loss: who asked may ask again.
+                // A failed copy is no loss: the client may ask again.
                 if let Ok(Some(delivery)) = found {
                     for conn in self.others_waiting(delivery.code, None) {
                         self.copy(conn, (*delivery).clone());
@@ -199,7 +199,7 @@ impl MailboxDelivery {
                 vec![release(Vec::new())]
             }
             Outcome::Deposited(Err(error)) => {
-                tracing::debug!(%error, domain = %self.domain, "overdue notices not looked for");
+                tracing::debug!(%error, domain = %self.domain, "overdue notices not read");
                 Vec::new()
             }
         }
@@ -210,7 +210,7 @@ impl MailboxDelivery {
         let taken = match taken {
             Ok(taken) => taken,
             Err(error) => {
-                // The next look comes by itself.
+                // The mailbox is read again at the next check.
                 tracing::warn!(%error, domain = %self.domain, "mailbox not read");
                 return Vec::new();
             }
@@ -279,13 +279,14 @@ impl MailboxDelivery {
                     self.waiting.remove(code);
                 }
             }
-            // They stay in the mailbox and go out once more.
+            // They stay in the mailbox and are delivered again.
             Err(error) => tracing::warn!(%error, domain = %self.domain, "notices not settled"),
         }
         self.drain()
     }
 
-    /// Codes that were used just now and whose notices went to another node: who asked about them here gets a copy.
+    /// Codes that were used just now and whose notices went to another node: connections here that asked about them get
+    /// a copy.
     fn copies_due(&mut self) -> Vec<Request> {
         let new_codes = std::mem::take(&mut self.new_codes);
         let due = |code: &Code| !self.in_delivery.contains_key(code) && self.waiting.contains_key(code);
@@ -312,7 +313,7 @@ impl MailboxDelivery {
         choose(candidates, self.mailbox.window())
     }
 
-    /// Takes out the connections that wait for a code beside `but`.
+    /// Removes the connections that wait for a code, except `but`.
     fn others_waiting(&mut self, code: Code, but: Option<ConnId>) -> Vec<ConnId> {
         let Some(waiting) = self.waiting.remove(&code) else { return Vec::new() };
         let (stay, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|conn| Some(*conn) == but);
@@ -322,7 +323,7 @@ impl MailboxDelivery {
         others
     }
 
-    /// A notice is no longer on the way. Returns the device that it is about.
+    /// Removes a notice from those in flight. Returns its device.
     fn end_delivery(&mut self, code: Code) -> Option<DeviceKey> {
         let (conn, key) = self.in_delivery.remove(&code)?;
         if let Some(receiver) = self.receivers.get_mut(&conn) {

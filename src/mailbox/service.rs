@@ -18,7 +18,7 @@ use crate::registration::RegistrationService;
 use crate::store::{self, Signal, Store};
 use crate::tenant_cache::Tenants;
 
-/// A notice that a node has taken is its own for this long; longer than settling takes at most.
+/// Lease of a notice that a node has taken; longer than settling takes at most.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Bounds and times of the mailboxes.
@@ -39,7 +39,7 @@ pub struct Mailbox {
     settings: MailboxSettings,
 }
 
-/// What the delivery of a domain wants done in the store.
+/// A request of the delivery of a domain to the store.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     /// Take up to `limit` notices, none of these codes.
@@ -59,7 +59,7 @@ pub enum Request {
     DepositOverdue,
 }
 
-/// What has come of a [`Request`].
+/// Outcome of a [`Request`].
 #[derive(Debug)]
 pub enum Outcome {
     /// Notices with their devices; `None`: the device has been removed since.
@@ -114,7 +114,7 @@ impl Mailbox {
     /// Tells all nodes that there is something in the mailbox of a domain; `code`: that its notice is new.
     pub async fn wake(&self, domain: DomainName, code: Option<Code>) {
         if let Err(error) = self.store.publish(&Signal::Mail { domain, code }).await {
-            // Every node looks into its mailboxes by itself from time to time.
+            // Every node also checks its mailboxes periodically.
             tracing::warn!(%error, "mailbox wake-up not published");
         }
     }
@@ -124,7 +124,7 @@ impl Mailbox {
         self.registration.record_event(domain, vec![Subject::Code(code), Subject::Device(device)], event);
     }
 
-    /// Does what the delivery of a domain wants done.
+    /// Performs a request of the delivery of a domain.
     pub async fn perform(&self, domain: &DomainName, request: Request) -> Outcome {
         match request {
             Request::Take { limit, skip } => Outcome::Taken(self.take(domain, limit, &skip).await),

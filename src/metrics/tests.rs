@@ -1,3 +1,5 @@
+//! Names and series of the metrics, and their table in `docs/metrics.md`.
+
 use super::*;
 
 #[test]

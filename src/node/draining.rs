@@ -1,10 +1,9 @@
-//! How a node ends its connections when the process stops: in which order, how fast, and what is waited for
+//! Ends the connections of a node when the process stops: the order, the rate, and what is waited for
 //! (`docs/operations.md`, Stopping).
 //!
-//! Devices first, then apps, so that the notices of entries that were in flight still find their receivers. Idle
-//! connections end at a bounded rate; the others when what is under way on them is finished, or when the time is over.
-//! Then no member is in the store as being here, and the other nodes may take the notices that were addressed to this
-//! one.
+//! Devices first, then apps, so that the notices of entries in flight still find their receivers. Idle connections end
+//! at a bounded rate; the others when their work in flight is finished, or when the time is over. Afterwards the store
+//! records no member as connected here, and other nodes may take the notices that were addressed to this one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,18 +18,17 @@ use crate::node::Node;
 use crate::store::Signal;
 use crate::tenant::messages::Flush;
 
-/// Whether connections are still there is looked at this often.
+/// How often the remaining connections are counted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What follows the end of the connections takes moments; a store that does not answer must not hold the process up
-/// longer.
+/// Longest wait after the end of the connections, so that a store that does not answer does not delay the stop.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
-/// Signals that are on their way at the same time.
+/// Concurrent signals.
 const CONCURRENT: usize = 64;
 
-/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but so fast that nobody is waited for
-/// longer than `longest`. When this returns, no member is in the store as being here, and every notice that was taken
+/// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but fast enough to finish within
+/// `longest`. When this returns, no member is in the store as being here, and every notice that was taken
 /// and not settled is given back.
 pub async fn end_all(node: &Node, per_second: u32, longest: Duration) {
     let end = Instant::now() + longest;
@@ -48,7 +46,7 @@ pub async fn release_mailboxes(node: &Node) {
         let published = some.iter().map(|(name, _)| async move {
             let signal = Signal::Mail { domain: name.clone(), code: None };
             if let Err(error) = node.store().publish(&signal).await {
-                // They look by themselves a little later.
+                // They check their mailboxes a little later anyway.
                 tracing::debug!(%error, domain = %name, "mailbox wake-up not published at the stop");
             }
         });
@@ -105,7 +103,7 @@ async fn wait_until_gone(node: &Node, peer: Peer) {
 async fn flush(node: &Node) {
     let end = Instant::now() + AFTERMATH;
     let quiet = async {
-        // What ends may send to a tenant: a device that has gone, a mailbox with something new in it.
+        // Connections that end may still send to a tenant: a member that has left, a new notice in the mailbox.
         for _ in 0..2 {
             node.in_flight().none().await;
             join_all(node.directory().all().await.iter().map(|(_, actor)| actor.send(Flush))).await;

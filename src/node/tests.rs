@@ -1,4 +1,4 @@
-//! A domain actor that panics is made again, and its members rejoin; requests find their device. Everything is real but
+//! A tenant actor that panics is replaced, and its members rejoin; requests reach their device. Everything is real but
 //! the network: the sockets are pipes in memory, and the store is a file.
 
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl Device {
         self.0.send(tungstenite::Message::binary(identify.encode())).await.unwrap();
     }
 
-    /// What does not come in a minute never comes.
+    /// The next message; fails if none comes within a minute.
     async fn message(&mut self) -> tungstenite::Message {
         tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.unwrap().unwrap().unwrap()
     }

@@ -1,4 +1,4 @@
-//! A device sends an identify: looks up what is known of it, decides, and enters it into a domain
+//! Handles the identify of a device: looks up its record, decides, and enters it into a domain
 //! (`docs/protocol/sysclient.md` sections 5 and 6). Also claims of analogue ports.
 
 use crate::clock;
@@ -29,28 +29,28 @@ const DECISIONS: usize = 3;
 pub struct ClaimRequest<'a> {
     /// The identify.
     pub identify: &'a Identify,
-    /// How far the connection has come.
+    /// The progress of the connection so far.
     pub stage: Stage,
     /// The query of its address.
     pub query: &'a Query,
-    /// Where it comes from.
+    /// The source address.
     pub source: SourceKey,
     /// The connection.
     pub here: &'a Whereabouts,
-    /// What the caller knows of its record.
+    /// The record of the device, if the caller has read it.
     pub known: Known,
 }
 
-/// What the caller of a claim knows of the record of the device.
+/// The record of the device as the caller of a claim has read it.
 #[derive(Debug)]
 pub enum Known {
-    /// Nothing, or nothing recent.
+    /// Not read, or not recently.
     Unasked,
     /// This record; `None`: it belongs to no domain.
     Now(Option<Box<Device>>),
 }
 
-/// What a decision is based on.
+/// The records that a decision is based on.
 struct Found {
     device: Option<Box<Device>>,
     code: Option<IssuedCode>,
@@ -87,7 +87,7 @@ impl RegistrationService {
     async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claimed> {
         let mut code_is_gone = false;
         for _ in 0..DECISIONS {
-            // After the first round another entry was faster, so what the caller knew is out of date.
+            // After the first attempt another entry was faster, so the record of the caller is out of date.
             let known = std::mem::replace(&mut request.known, Known::Unasked);
             let found = self.find(key, &request, known).await?;
             let code = match request.identify.code {

@@ -1,10 +1,10 @@
 //! Registration of devices and issuing of codes (`docs/protocol/sysclient.md` sections 5 and 6).
 //!
-//! What may happen is decided in `src/core/policy/entry.rs`. This service looks up what the decision needs, draws
-//! passwords and codes, and writes the outcome to the store. It counts wrong attempts and records what happens to codes
-//! and devices on their timelines.
+//! Whether a device may enter is decided in `src/core/policy/entry.rs`. This service reads the records for that
+//! decision, draws passwords and codes, and writes the outcome to the store. It counts wrong attempts and writes the
+//! timelines of codes and devices.
 //!
-//! It answers no questions of people or apps: those of app connections are in `src/app_connection/queries`, those of
+//! It answers no requests of people or apps: those of app connections are in `src/app_connection/queries`, those of
 //! operators in `src/admin`.
 
 mod assign;

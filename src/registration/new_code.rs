@@ -1,4 +1,4 @@
-//! Issuing and revoking of codes: the directory draws a code, the store keeps who it is for.
+//! Issuing and revoking of codes: the directory draws a code, the store keeps its domain, category and user.
 
 use std::sync::Arc;
 
@@ -28,13 +28,13 @@ pub struct CodeRequest<'a> {
     pub sip: Option<Box<str>>,
     /// Who requests it.
     pub requester: Requester,
-    /// The node with the connection that requests it; `None`: nobody waits for the notice.
+    /// The node with the connection that requests it; `None`: no connection waits for the notice.
     pub holder: Option<NodeId>,
     /// Long validity.
     pub rollout: bool,
 }
 
-/// A fresh code.
+/// A new code.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCode {
     /// The code.
@@ -49,10 +49,10 @@ pub enum NoCode {
     /// The domain has as many open codes of this kind as it may have.
     #[error("the domain has too many open codes")]
     TooManyOpen,
-    /// The directory draws none.
+    /// The directory has issued none.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The store cannot keep it.
+    /// The store does not answer, or refuses it.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,7 +1,7 @@
 //! Writes events to the timelines of codes and devices, in the background: no caller waits for it.
 //!
-//! All events pass through one queue, so those of one subject keep their order. An event that does not fit into the
-//! queue, or that the store does not take, is lost.
+//! All events pass through one queue, so those of one subject keep their order. An event is lost if the queue is full
+//! or the store does not take it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const QUEUE: usize = 10_000;
 /// Events that are written at the same time.
 const BATCH: usize = 64;
 
-/// Something that has happened to these subjects of a domain.
+/// An event of these subjects of a domain.
 struct TimelineEntry {
     domain: DomainName,
     subjects: Vec<Subject>,
@@ -56,7 +56,7 @@ impl RegistrationService {
         }
     }
 
-    /// Records that the directory has told a phone the address for this code. Does nothing if the code is not open
+    /// Records that the directory has sent a phone to Devices with this code. Does nothing if the code is not open
     /// here.
     pub async fn record_found(&self, code: Code) {
         match self.store.find_code(code).await {

@@ -34,7 +34,7 @@ pub enum ConnectionEvent {
     Received(Received),
 }
 
-/// See the module.
+/// A WebSocket connection that reconnects after every end and every failed attempt.
 pub struct Connection {
     target: Option<Box<str>>,
     state: State,

@@ -1,9 +1,9 @@
 //! The supervising actor of one tenant on this node: its members, and the app connections that receive its notices.
 //!
-//! It makes a device's newest authenticated connection the only one, here and on other nodes, and performs what the
-//! delivery of the mailbox asks for ([`crate::mailbox::delivery`]). The registry replaces it when it dies; at its end
-//! it tells every member and every receiver, which join its successor. It decides nothing about a device: who is a
-//! member is in the store.
+//! It ensures that only the newest authenticated connection of a device stays open, here and on other nodes, and
+//! performs the requests of the mailbox delivery ([`crate::mailbox::delivery`]). The registry replaces it when it dies;
+//! when it ends, all members and receivers are notified and join its successor. It decides nothing about a device:
+//! membership is in the store.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::tenant::messages::{
 use crate::tenant::paced_broadcast::{PacedBroadcast, STEP};
 use crate::tenant::services::Services;
 
-/// The mailbox is looked at this often even if no wake-up comes, and so are overdue notices.
+/// How often the mailbox and overdue notices are checked without a wake-up.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Devices in one signal.
@@ -40,7 +40,8 @@ struct Member {
     _counted: Held,
 }
 
-/// The members of a domain, and those of the whole node in number. At its end, also by a panic, each of them is told.
+/// The members of a domain, and the number of all members of the node. When dropped, also by a panic, it notifies each
+/// member.
 struct Members(HashMap<DeviceKey, Member>, Arc<AtomicU64>);
 
 impl Members {
@@ -74,7 +75,7 @@ pub struct TenantActor {
     services: Arc<Services>,
     members: Members,
     mailbox: MailboxDelivery,
-    /// Members whose look to clients has changed.
+    /// Members whose description for clients has changed.
     changes: Coalescer<DeviceKey>,
     broadcast: PacedBroadcast,
     _counted: Held,
@@ -120,7 +121,7 @@ impl TenantActor {
         });
     }
 
-    /// Performs what the delivery of the mailbox asks for, beside the actor.
+    /// Performs the requests of the mailbox delivery concurrently with the actor.
     fn perform(&self, requests: Vec<Request>, ctx: &mut Context<Self>) {
         for request in requests {
             let (services, name) = (Arc::clone(&self.services), self.name.clone());
@@ -135,7 +136,7 @@ impl TenantActor {
         }
     }
 
-    /// Tells the next members of a change of the domain.
+    /// Notifies the next members of a change of the domain.
     fn broadcast_step(&mut self, ctx: &mut Context<Self>) {
         for (key, message) in self.broadcast.step() {
             if let Some(member) = self.members.0.get(&key) {
@@ -147,7 +148,7 @@ impl TenantActor {
         }
     }
 
-    /// What clients see of these devices has changed.
+    /// The description of these devices for clients has changed.
     fn changed(&mut self, keys: Vec<DeviceKey>, ctx: &mut Context<Self>) {
         if self.changes.add(keys) {
             self.publish_changes(ctx);
@@ -238,7 +239,7 @@ impl Handler<Reconcile> for TenantActor {
             for (key, conn) in members {
                 match services.store.whereabouts(&name, &key).await {
                     Ok(Some(at)) if at.node != services.node => tenant.do_send(Evict { key, conn }),
-                    // An operator may have taken it out.
+                    // An operator may have removed it.
                     Ok(None) => {
                         if let Some(device) = services.connections.device(conn) {
                             device.do_send(DeviceMessage::Recheck);

@@ -1,5 +1,5 @@
-//! Publishes something to all nodes at most once a second, however often it happens: at once what happens after a quiet
-//! second, with the next tick what happens before it is over.
+//! Merges frequent changes, so that they are published to all nodes at most once a second: a change after a quiet
+//! second at once, further ones together at the next tick.
 
 use std::collections::HashSet;
 use std::hash::Hash;

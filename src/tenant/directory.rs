@@ -1,4 +1,4 @@
-//! Where the actors of tenants are found; the only way to them for the rest of the node.
+//! Finds the actors of tenants; the rest of the node reaches them only through this.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -64,17 +64,17 @@ impl TenantDirectory {
         self.registry.do_send(ended);
     }
 
-    /// An unassigned device has come, gone or changed.
+    /// An unassigned device has connected, disconnected or changed.
     pub fn unassigned_changed(&self) {
         self.registry.do_send(UnassignedChanged);
     }
 
-    /// A signal has come from the bus.
+    /// Handles a signal of the bus.
     pub fn signal(&self, signal: Signal) {
         self.registry.do_send(FromBus(signal));
     }
 
-    /// The records of the domains were read again: tell those concerned by what has changed.
+    /// The records of the domains were read again: notify all that the changes concern.
     pub fn announce_changes(&self) {
         self.registry.do_send(AnnounceChanges);
     }

@@ -1,8 +1,8 @@
 //! Collects membership changes per thread and sends them to the actors of tenants in batches.
 //!
-//! In a storm many devices on one thread join in the same moment; to wake the thread of the tenant for each of them
-//! would cost more than what the tenant does. A batch leaves when the thread has done what was ready when its first
-//! change came. The changes of one connection keep their order.
+//! In a storm many devices on one thread join at the same moment, and waking the thread of the tenant for each of them
+//! would cost more than the work of the tenant. A batch is sent when the thread has finished the tasks that were ready
+//! when the first change was added. The changes of one connection keep their order.
 
 use std::cell::RefCell;
 

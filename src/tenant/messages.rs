@@ -90,7 +90,7 @@ pub struct TenantChanged {
 #[rtype(result = "()")]
 pub struct RegisterReceiver(pub ConnId, pub NoticeReceiver);
 
-/// An app connection has gone; what was on the way to it may go to another one.
+/// An app connection has ended; notices that it has not settled may go to another one.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RemoveReceiver(pub ConnId);
@@ -105,7 +105,7 @@ pub struct Settle(pub ConnId, pub Vec<Code>);
 #[rtype(result = "()")]
 pub struct Wake(pub Option<Code>);
 
-/// The node stops: do now what would be done a moment later.
+/// The node stops: perform delayed work now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Flush;

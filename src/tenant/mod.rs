@@ -3,7 +3,8 @@
 //! The actor supervises the members of its domain (`actor`), owns the delivery of its mailbox ([`crate::mailbox`]) and
 //! passes changes on: to members at a bounded rate (`paced_broadcast`), to clients on all nodes at most once a second
 //! (`coalesce`). It reaches connections through recipients (`src/connection/messages.rs`) and must not know their
-//! actors, sessions or protocols; what they send to it is in `messages`. Everybody else uses [`TenantDirectory`].
+//! actors, sessions or protocols; the messages that they send to it are in `messages`. Other modules use
+//! [`TenantDirectory`].
 //!
 //! Domains and jobs as records are cached in `src/tenant_cache.rs`.
 

@@ -1,7 +1,7 @@
-//! Tells every member of a domain of a change at a bounded rate, so that the change of one tenant becomes neither a
-//! storm on the store nor a moment in which nobody else is served.
+//! Notifies the members of a domain of a change at a bounded rate, so that a change neither causes a storm on the store
+//! nor blocks the work for other tenants.
 //!
-//! It returns whom to tell next; the actor of the tenant sends the messages and sets the timer.
+//! It returns the members to notify next; the actor of the tenant sends the messages and sets the timer.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::connection::messages::DeviceMessage;
 use crate::core::model::ids::DeviceKey;
 use crate::tenant::messages::TenantChanged;
 
-/// Members that are told in one step, of each kind of change: two hundred a second.
+/// Members that are notified in one step, for each kind of change: two hundred a second.
 const AT_ONCE: usize = 10;
 /// Between two steps.
 pub(super) const STEP: Duration = Duration::from_millis(50);
 
-/// Who has still to be told.
+/// Members that are still to be notified.
 #[derive(Debug, Default)]
 pub(super) struct PacedBroadcast {
     jobs: Vec<DeviceKey>,
@@ -23,10 +23,10 @@ pub(super) struct PacedBroadcast {
 }
 
 impl PacedBroadcast {
-    /// Begins to tell the members of a change; a second change of the same kind begins anew. True if the steps have to
-    /// begin.
+    /// Starts to notify the members of a change; a second change of the same kind starts anew. True if the steps have
+    /// to be started.
     pub fn begin(&mut self, changed: TenantChanged, members: impl Fn() -> Vec<DeviceKey>) -> bool {
-        // Whoever joins from now on has looked at the new state by itself.
+        // Members that join later have read the new state already.
         if changed.jobs {
             self.jobs = members();
         }
@@ -36,7 +36,8 @@ impl PacedBroadcast {
         !std::mem::replace(&mut self.running, true)
     }
 
-    /// Takes one step: whom to tell what. If [`Self::is_running`] afterwards, the next step follows after [`STEP`].
+    /// Takes one step: which members to notify of what. If [`Self::is_running`] afterwards, the next step follows after
+    /// [`STEP`].
     pub fn step(&mut self) -> Vec<(DeviceKey, DeviceMessage)> {
         let jobs = next(&mut self.jobs).into_iter().map(|key| (key, DeviceMessage::Replan));
         let passwords =
@@ -46,7 +47,7 @@ impl PacedBroadcast {
         step
     }
 
-    /// Whether somebody has still to be told.
+    /// Whether members are still to be notified.
     pub const fn is_running(&self) -> bool {
         self.running
     }

@@ -1,7 +1,7 @@
-//! Finds the actor of a tenant, makes it, and makes it again when it has died; passes signals of the bus on.
+//! Finds the actor of a tenant, creates it, and replaces it when it has died; passes on the signals of the bus.
 //!
-//! `actix::Supervisor` restarts an actor that stops, not one that panics: its address is closed for good. So the registry
-//! looks at the address and replaces it. The end of the dead one reaches its members, which join the new one by themselves.
+//! `actix::Supervisor` restarts an actor that stops, but not one that panics: its address is closed for good. So the
+//! registry checks the address and replaces the actor. The members are notified of the end and join the new one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Handler<Find> for Registry {
             if known.connected() {
                 return MessageResult(known.clone());
             }
-            tracing::error!(domain = %name, "the actor of the domain has died; making a new one");
+            tracing::error!(domain = %name, "actor of the domain has died; creating a new one");
             metrics::count(Counter::DomainRecreated);
         }
         let address = TenantActor::new(name.clone(), Arc::clone(&self.services)).start();
@@ -79,7 +79,7 @@ impl Handler<Actors> for Registry {
     }
 }
 
-/// The records of the domains were read again: tell those concerned by what has changed.
+/// The records of the domains were read again: notify all that the changes concern.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AnnounceChanges;
@@ -107,7 +107,7 @@ impl Registry {
                 None => services.tenants.refresh().await,
             };
             if let Err(error) = read {
-                // They are read again from time to time anyway.
+                // The records are read again periodically.
                 tracing::warn!(%error, "changed domain not read");
             }
         };
@@ -133,7 +133,7 @@ impl Handler<FromBus> for Registry {
 
     fn handle(&mut self, FromBus(signal): FromBus, ctx: &mut Context<Self>) {
         match signal {
-            // A domain without an actor here has nobody here who could receive the notice.
+            // A domain without an actor here has no receiver of the notice here.
             Signal::Mail { domain, code } => {
                 if let Some(actor) = self.tenants.get(&domain) {
                     actor.do_send(Wake(code));
@@ -168,7 +168,7 @@ impl Handler<FromBus> for Registry {
     }
 }
 
-/// An unassigned device has come, gone or changed.
+/// An unassigned device has connected, disconnected or changed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct UnassignedChanged;

@@ -1,4 +1,4 @@
-//! What the actors of tenants use of their node; a new dependency of this room is added here.
+//! What the registry and the actors of tenants use of their node. A new dependency of this module is added here.
 
 use std::sync::Arc;
 
@@ -21,6 +21,6 @@ pub struct Services {
     pub mailbox: Arc<Mailbox>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,
-    /// What has to be finished before a stop.
+    /// Work that has to be finished before a stop.
     pub in_flight: InFlight,
 }

@@ -1,6 +1,6 @@
-//! Which app connections of this node follow what (`docs/protocol/devices-api.md` 4.6).
+//! The subscriptions of the app connections of this node (`docs/protocol/devices-api.md` 4.6).
 //!
-//! It only passes on that something has changed; each connection reads again what it is interested in.
+//! It only signals that something has changed; each connection then reads what it has subscribed to.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

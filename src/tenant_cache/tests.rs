@@ -1,3 +1,5 @@
+//! Reading of domains and jobs, and the changes that the cache reports.
+
 use serde_json::json;
 
 use super::*;

@@ -160,20 +160,20 @@ async fn fetch_progress(
 ) -> Result<Progress, DevicesError> {
     let noticed = request.entry != EntryState::None && request.progress == Progress::Ready;
     let Some(code) = operator_api.code_timeline(request.code).await? else { return Ok(request.progress) };
-    let mut input = PhoneStatus { code: &code.steps, phone: &[], blocked: code.blocked, noticed };
-    if progress(&input).stage() < crate::core::model::users_role::Stage::Entered {
-        return Ok(progress(&input));
+    let mut status = PhoneStatus { code: &code.steps, phone: &[], blocked: code.blocked, noticed };
+    if progress(&status).stage() < crate::core::model::users_role::Stage::Entered {
+        return Ok(progress(&status));
     }
     let known = request.phone.as_ref().map(|phone| phone.key.clone()).or(phone);
     let key = match known {
         Some(key) => Some(key),
         None => operator_api.phone_of(request.code).await?,
     };
-    let Some(key) = key else { return Ok(progress(&input)) };
+    let Some(key) = key else { return Ok(progress(&status)) };
     poller.remember_phone(&request.id, &key);
     let timeline = operator_api.phone_timeline(&key).await?.unwrap_or_default();
-    input.phone = &timeline.steps;
-    Ok(progress(&input))
+    status.phone = &timeline.steps;
+    Ok(progress(&status))
 }
 
 #[cfg(test)]

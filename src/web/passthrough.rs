@@ -58,7 +58,7 @@ pub struct Passthrough {
     pub tenants: Arc<Tenants>,
     /// Where devices are found.
     pub directory: Arc<TenantDirectory>,
-    /// What has to be finished before a stop.
+    /// Work that has to be finished before a stop.
     pub in_flight: InFlight,
 }
 

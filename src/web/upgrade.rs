@@ -108,8 +108,8 @@ pub struct Upgrades {
     pub exchange: ExchangeServices,
 }
 
-/// Serves one upgrade request. Without the role of Devices, and of a Users that exchanges connect to,
-/// there is nothing to upgrade to.
+/// Serves one upgrade request. A process that plays neither Devices nor a Users role that exchanges connect to has
+/// nothing to upgrade to.
 pub fn upgrade<T>(
     services: &Upgrades,
     roles: Roles<'_>,

@@ -58,7 +58,7 @@ struct DeviceGroup {
     tally: OutcomeCounts,
 }
 
-/// See the module.
+/// The devices of one load process.
 pub struct Fleet {
     registry: Registry,
     troops: Vec<DeviceGroup>,

@@ -1,3 +1,5 @@
+//! Both gates of a process together: permits, waiting entries, and the effect of registrations on handshakes.
+
 use std::net::IpAddr;
 
 use futures_util::FutureExt as _;
@@ -35,7 +37,7 @@ fn later(admission: &AdmissionController, lane: &str) -> Turn<Lane> {
     turn
 }
 
-/// What a turn has come to: nothing yet, sent away, or a permit.
+/// State of a waiting entry: undecided, rejected, or admitted with a permit.
 fn look<T>(turn: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> {
     turn.as_mut().now_or_never()
 }

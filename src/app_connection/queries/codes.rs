@@ -1,4 +1,4 @@
-//! Questions about categories and codes (`docs/protocol/devices-api.md` section 2).
+//! Requests about categories and codes (`docs/protocol/devices-api.md` section 2).
 
 use std::sync::Arc;
 
@@ -122,8 +122,8 @@ impl AppQueries {
         let domain = self.domain(rights, id).await?;
         let issued = self.store.code_in(&domain.name, code).await?.ok_or(ApiError::NotFound)?;
         if issued.holder.is_none() {
-            // Nobody waits for the notice any more, so it is addressed to who asks now. Whoever requested the code is not put
-            // aside by somebody who only asks about it.
+            // No connection waits for the notice any more, so it is addressed to the one that asks now. A connection
+            // that requested the code and still waits keeps its priority.
             address_notice(&*self.store, &self.node, &domain.name, code).await?;
         }
         let name = domain.name.clone();

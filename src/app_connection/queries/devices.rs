@@ -1,4 +1,4 @@
-//! Questions about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4).
+//! Requests about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4).
 
 use std::result::Result;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Answers to the questions of app connections, within the rights of the connection that asks
+//! Answers to the requests of app connections, within the rights of the connection that asks
 //! (`docs/protocol/devices-api.md` sections 2 to 4).
 //!
 //! Reads the records; a new code comes from [`RegistrationService`]. It knows nothing of connections and sessions.

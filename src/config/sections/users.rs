@@ -72,19 +72,19 @@ section! {
 section! {
     /// `[users.pbx]`
     UsersPbx {
-        /// Name of the instance that a PBX connects to, below the domain of `[instance]`.
+        /// Name of the instance that an exchange connects to, below the domain of `[instance]`.
         instance: String = "users".into(),
         /// Flags of a new device entry.
         flags: Vec<Flag> = vec![Flag::Tls, Flag::Trusted],
         /// What to do if the phone is entered for another user already.
         conflict: Conflict = Conflict::Move,
-        /// Changes per second and PBX.
+        /// Changes per second and exchange.
         updates_per_second: usize = 20,
-        /// Other requests per second and PBX.
+        /// Other requests per second and exchange.
         requests_per_second: usize = 50,
-        /// Accept what a PBX reports only for the names that it has authenticated with.
+        /// Accept what an exchange reports only for the names that it has authenticated with.
         check_names: bool = true,
-        /// One PBX per tenant.
+        /// One exchange per tenant.
         exchanges: Vec<Pbx> = Vec::new(),
     }
 }
@@ -95,23 +95,23 @@ section! {
 pub struct Pbx {
     /// Tenant whose users it has.
     pub domain: DomainName,
-    /// System name of the PBX; empty: the name of the tenant.
+    /// System name of the exchange; empty: the name of the tenant.
     #[serde(default)]
     pub system: String,
-    /// Name of the PBX to use; empty: any that connects.
+    /// Name of the exchange to use; empty: any that connects.
     #[serde(default)]
     pub pbx: String,
     /// Name of the app object.
     pub object: String,
     /// Its password.
     pub password: Secret,
-    /// Address to connect to; empty: the PBX connects to us.
+    /// Address to connect to; empty: the exchange connects to us.
     #[serde(default)]
     pub url: String,
-    /// PEM file with the authority that must have signed the certificate of the PBX.
+    /// PEM file with the authority that must have signed the certificate of the exchange.
     #[serde(default)]
     pub authority: PathBuf,
-    /// SHA-256 of the certificate of the PBX, in hex.
+    /// SHA-256 of the certificate of the exchange, in hex.
     #[serde(default)]
     pub fingerprint: String,
 }

@@ -1,7 +1,7 @@
 //! The certificate of the server and its key: two PEM files, read at start and again when they have changed.
 //!
-//! New connections get what was read last; open ones keep what they have. Files that do not go together leave things as they
-//! are. When to look is not decided here.
+//! New connections get the certificate that was read last; open ones keep theirs. Files that do not match each other
+//! change nothing. When the files are checked is decided by the caller.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 
-/// Why the files cannot be used: what, where, and what to do.
+/// Why the files cannot be used; the text names the place and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be read.
@@ -42,10 +42,10 @@ pub enum IdentityError {
     NoKey {
         /// The file.
         path: String,
-        /// What happened; nothing of the key.
+        /// What happened; contains nothing of the key.
         why: String,
     },
-    /// Both are well, but not of each other.
+    /// Both are valid, but the key does not belong to the certificate.
     #[error("tls.key: {key} does not belong to the certificate in {certificate}; name the two that were made together")]
     ListUnassigned {
         /// File of the certificate.
@@ -57,7 +57,7 @@ pub enum IdentityError {
 
 type Fingerprint = [u8; 32];
 
-/// What was seen when the files were last looked at: the hash of both, or why they could not be read.
+/// The result of the last check of the files: the hash of both, or why they could not be read.
 type Seen = Result<Fingerprint, IdentityError>;
 
 /// The certificate that new connections get.
@@ -86,8 +86,8 @@ impl Identity {
         })
     }
 
-    /// Looks at the files again: true if new ones are in use from now on, an error if they have changed for the worse since
-    /// the last look. Blocks for as long as the file system takes.
+    /// Checks the files again: true if a new certificate is in use now, an error if they have changed since the last
+    /// check and cannot be used. Blocks for as long as the file system takes.
     pub fn refresh(&self) -> Result<bool, IdentityError> {
         let files = Files::read(&self.certificate, &self.key);
         let now = files.as_ref().map(Files::fingerprint).map_err(Clone::clone);
@@ -158,7 +158,7 @@ impl Files {
     }
 }
 
-/// What is wrong with a PEM text, without a word of it.
+/// What is wrong with a PEM text, without quoting it.
 fn reason(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::NoItemsFound => "there is none in it",

@@ -1,7 +1,8 @@
-//! TLS of the public listener: from an accepted TCP connection to a stream that HTTP is spoken on.
+//! TLS of the public listener: turns an accepted TCP connection into a stream for HTTP.
 //!
-//! TLS 1.3 and 1.2 by rustls; the certificate is read from files and again when they change (`identity`), sessions are
-//! resumed by tickets whose keys all nodes share (`tickets`). How many handshakes run at the same time is not decided here.
+//! TLS 1.3 and 1.2 by rustls. The certificate is read from files and again when they change (`identity`); sessions are
+//! resumed by tickets whose keys all nodes share (`tickets`). The number of concurrent handshakes is limited by
+//! [`crate::admission`].
 
 mod identity;
 mod stream;
@@ -28,7 +29,7 @@ use crate::config::TlsVersion;
 use crate::connection::accept_gate::Passed;
 use crate::metrics::{self, Counter, Handshake};
 
-/// How often the files of the certificate are looked at.
+/// How often the files of the certificate are checked.
 pub const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 
 /// Makes TLS streams of TCP connections.
@@ -38,8 +39,8 @@ pub struct Tls {
     timeout: Duration,
 }
 
-/// The suites with SHA-256 go first: processors of today have instructions for it and for AES, and none for SHA-384, which would be
-/// a tenth of a handshake.
+/// The suites with SHA-256 go first: processors have instructions for it and for AES, but none for SHA-384, which would
+/// take a tenth of a handshake.
 fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
@@ -54,7 +55,8 @@ fn provider() -> CryptoProvider {
 }
 
 impl Tls {
-    /// TLS with this certificate, from `oldest` on; sessions are resumed if there are `tickets`. A handshake has `timeout`.
+    /// TLS with this certificate; `oldest` is the lowest allowed version. Sessions are resumed if there are `tickets`.
+    /// A handshake fails after `timeout`.
     pub fn new(
         identity: Arc<Identity>,
         tickets: Option<Arc<Tickets>>,
@@ -68,11 +70,11 @@ impl Tls {
         let builder = ServerConfig::builder_with_provider(Arc::new(provider()));
         let mut config = builder.with_protocol_versions(versions)?.with_no_client_auth().with_cert_resolver(identity);
         config.ignore_client_order = true;
-        // HTTP/2 has no upgrade to what is spoken here.
+        // HTTP/2 has no upgrade to the protocols of this service.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Only tickets: what is kept in memory would be unknown to the other nodes and after a restart.
+        // Only tickets: sessions kept in memory would be unknown to other nodes and after a restart.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        // Each costs time and bytes; a client that comes back brings one and gets a new one.
+        // Each ticket costs time and bytes; a client that returns uses one and gets a new one.
         config.send_tls13_tickets = usize::from(tickets.is_some());
         if let Some(tickets) = tickets {
             config.ticketer = tickets;
@@ -106,7 +108,7 @@ impl Tls {
         };
         metrics::count(Counter::TlsHandshake(outcome));
         if let Err(error) = &stream {
-            tracing::debug!(%error, "no TLS");
+            tracing::debug!(%error, "TLS handshake failed");
         }
         stream
     }

@@ -1,8 +1,8 @@
 //! One TLS connection of the server side, which holds no buffer while it is idle.
 //!
-//! The stream of `tokio-rustls` keeps 4 KiB to read into for life. Here rustls is driven through its unbuffered interface: what
-//! comes is read into the stack, and kept only as far as it is an incomplete record. At most one sealed record, and a ticket,
-//! waits for the kernel. All of the protocol is rustls's.
+//! The stream of `tokio-rustls` keeps a read buffer of 4 KiB for its life. Here rustls is used through its unbuffered
+//! interface: bytes are read into the stack, and only an incomplete record is kept. At most one sealed record and one
+//! session ticket wait for the kernel. The protocol itself is that of rustls.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,38 +20,38 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes read at once; they live on the stack.
 const READ_AT_ONCE: usize = 16 * 1024;
 
-/// Plain bytes that are sealed together; a record holds no more.
+/// Plain bytes that are sealed together: the maximum of one record.
 const RECORD: usize = 16 * 1024;
 
-/// What a record is longer than its content, at most.
+/// Largest overhead of a record over its content.
 const OVERHEAD: usize = 256;
 
-/// So much that is sealed already may go out together with what is written next: a session ticket is shorter.
+/// Up to this many sealed bytes wait to be sent with the next write; a session ticket is shorter.
 const TICKET: usize = 1024;
 
-/// A handshake message may come in several records; so much of one may wait for its end.
+/// Most bytes of an incomplete handshake message, which may come in several records.
 const UNFINISHED: usize = 64 * 1024;
 
 /// A connection after its handshake.
 pub struct TlsStream<T> {
     io: T,
     session: UnbufferedServerConnection,
-    /// What has come and is no complete record yet.
+    /// Received bytes of an incomplete record.
     incoming: Vec<u8>,
-    /// What was opened and not read yet.
+    /// Decrypted bytes that were not read yet.
     opened: Bytes,
-    /// What is sealed and not with the kernel yet.
+    /// Sealed bytes that were not given to the kernel yet.
     sealed: BytesMut,
-    /// Who waits until the kernel takes more.
+    /// Waker of the task that waits until the kernel takes more.
     writer: Option<Waker>,
-    /// The peer has said that it sends nothing more.
+    /// The peer has announced that it sends nothing more.
     over: bool,
     closing: bool,
-    /// Broken off: the session is not asked any more.
+    /// Aborted: the session is not used any more.
     failed: bool,
 }
 
-/// What the session waits for when it has done what it can.
+/// What the session waits for when it cannot continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
     /// For bytes of the peer: the handshake is not done.
@@ -74,7 +74,7 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Err
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
-    /// Shakes hands. If that fails, the peer has been told why as far as it could be.
+    /// Performs the handshake. If it fails, an alert was sent to the peer if possible.
     pub async fn accept(io: T, config: Arc<ServerConfig>) -> io::Result<Self> {
         let session = UnbufferedServerConnection::new(config).map_err(broken)?;
         let mut stream = Self {
@@ -98,8 +98,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 Waits::Shaking => {}
-                // What is left of TLS 1.3 is a ticket, and nobody waits for that: it goes out with the first answer, or when there
-                // is nothing to read.
+                // What remains of TLS 1.3 is a ticket, which is not urgent: it is sent with the first answer, or when
+                // there is nothing to read.
                 Waits::Ready => return Ok(stream),
                 Waits::Closed => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
@@ -116,7 +116,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
         self.session.protocol_version()
     }
 
-    /// Lets the session do what it can with what has come, and grants one wish.
+    /// Processes received bytes in the session and performs one of its requests.
     fn proceed(&mut self, wish: &Outgoing<'_>) -> io::Result<Waits> {
         if self.failed {
             return Err(broken("broken off"));
@@ -179,7 +179,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
             };
             self.incoming.drain(..discard);
             if waits.as_ref().is_some_and(Result::is_err) {
-                // The alert comes first, before anything else is looked at; the session is not asked again after it.
+                // The alert is sent first; the session is not used after it.
                 let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut self.incoming);
                 if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
                     append(&mut self.sealed, OVERHEAD, |room| alert.encode(room))?;
@@ -190,18 +190,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
             }
         };
         if !opened.is_empty() {
-            // More is read only when all is taken, so as a rule nothing is left.
+            // More is read only when all is processed, so usually nothing is left.
             self.opened = if self.opened.is_empty() { opened } else { [&self.opened[..], &opened].concat() }.into();
         }
         waits
     }
 
-    /// Reads what has come; false at the end.
+    /// Reads from the socket; false at the end.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         read_some(&mut self.io, &mut self.incoming, cx)
     }
 
-    /// Gives the kernel what is sealed.
+    /// Writes sealed bytes to the socket.
     fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.sealed.is_empty() {
             match Pin::new(&mut self.io).poll_write(cx, &self.sealed)? {
@@ -218,8 +218,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// The same for one who only reads, and does not wait for it. Only one is woken when the kernel takes more: whoever writes
-    /// has to stay the one.
+    /// The same for a reader, which does not wait for it. Only one task is woken when the kernel takes more, and that
+    /// must remain the writer.
     fn send_sealed(&mut self, cx: &Context<'_>) -> io::Result<()> {
         let writer = self.writer.take().unwrap_or_else(|| cx.waker().clone());
         match self.poll_sealed(&mut Context::from_waker(&writer)) {
@@ -239,7 +239,7 @@ fn read_some<T: AsyncRead + Unpin>(io: &mut T, to: &mut Vec<u8>, cx: &mut Contex
     Poll::Ready(Ok(!buffer.filled().is_empty()))
 }
 
-/// Why something was not written into the room there was.
+/// Why a text was not written into the buffer.
 enum Short {
     Needs(usize),
     Failed,
@@ -257,7 +257,7 @@ impl From<EncryptError> for Short {
     }
 }
 
-/// Appends what `write` puts into the room it gets; at first it gets `room` bytes.
+/// Appends what `write` puts into the buffer that it gets; at first it gets `room` bytes.
 fn append<E: Into<Short>>(
     to: &mut BytesMut,
     mut room: usize,
@@ -292,7 +292,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
                 return Poll::Pending;
             };
             if !more? {
-                // Without a farewell somebody in between may have cut it.
+                // Without `close_notify` the data may have been cut off by somebody in between.
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             let result = this.proceed(&Outgoing::Nothing);
@@ -302,7 +302,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<T> {
         let some = this.opened.split_to(this.opened.len().min(buf.remaining()));
         buf.put_slice(&some);
         if this.opened.is_empty() {
-            // Not even an empty slice, which would keep what it is a part of.
+            // No empty slice is kept, because it would keep the whole buffer alive.
             this.opened = Bytes::new();
         }
         Poll::Ready(Ok(()))
@@ -324,7 +324,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<T> {
         }
         match this.poll_sealed(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // It is taken, even if the kernel has not got all of it.
+            // The bytes count as written, even if the kernel has not taken all of them.
             _ => Poll::Ready(Ok(some.len())),
         }
     }

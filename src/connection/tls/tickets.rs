@@ -1,8 +1,8 @@
-//! Session tickets: what a client needs to resume, sealed with keys that all nodes share.
+//! Session tickets: the state that a client needs to resume its session, sealed with keys that all nodes share.
 //!
-//! In a ticket stand the name of its key, a nonce and the sealed state of the session. A ticket whose key is forgotten, or
-//! that is no ticket at all, costs a full handshake and nothing else. Where the keys come from and when new ones are made is
-//! decided by the store and by who reads it.
+//! A ticket contains the name of its key, a nonce and the sealed state of the session. A ticket with an unknown key, or
+//! an invalid one, leads to a full handshake and nothing else. Where the keys are stored and when new ones are made is
+//! decided by the store and by the reader of the keys.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -55,8 +55,8 @@ impl Tickets {
         self.lifetime / 2
     }
 
-    /// For how long a key is needed: it seals for half a lifetime, a little later than it was made, and then the last of its
-    /// tickets still has a whole one.
+    /// How long a key is needed: it seals for half a lifetime, starting a little after it was made, and the last of its
+    /// tickets is valid for a whole one.
     pub fn keep_keys(&self) -> Duration {
         self.lifetime + self.rotate_after() + SPREAD * 2
     }

@@ -85,7 +85,7 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// What somebody may do. Each role has its own pages; whoever needs two roles has two accounts.
+/// The role of an account. Each role has its own pages; a person who needs two roles has two accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -1,6 +1,7 @@
-//! Why something stands still: the reasons and their names. Which one applies is policy (`policy::blocked_reason`).
+//! The reasons why a device or a code is blocked, with their stable names. Which reason applies is decided in
+//! `policy::blocked_reason`.
 
-/// Why something stands still.
+/// Why a device or a code is blocked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockedReason {
     /// Stable name of the reason.
@@ -15,27 +16,27 @@ pub struct BlockedReason {
 pub enum Reason {
     /// No device has used the code yet.
     CodeNotUsed,
-    /// The time of the code is over.
+    /// The code has expired.
     CodeExpired,
     /// An operator has revoked the code.
     CodeRevoked,
     /// The device that has used the code is not in the domain any more.
     DeviceGone,
-    /// A device brought a code but belongs to another domain.
+    /// A device sent the code but belongs to another domain.
     OtherDomain,
-    /// The device has its password but has never come back with it.
+    /// The device has its password but has never connected with it.
     PasswordTentative,
-    /// Software was ordered, and the device has not come back with it.
+    /// An update was ordered, and the device has not come back with it.
     UpdateNotSeen,
-    /// Updating has failed and is tried again later.
+    /// The update has failed and is tried again later.
     UpdateFailed,
-    /// Software waits for the maintenance hours.
+    /// The update waits for the maintenance hours.
     WaitsForHours,
-    /// A configuration could not be brought to the device.
+    /// A configuration could not be sent to the device.
     ConfigurationFailed,
     /// The clean-up lines could not be run.
     CleanUpFailed,
-    /// The notice waits in the mailbox: nobody acts as Users.
+    /// The notice waits in the mailbox: no connection acts as Users.
     NoticeWaits,
     /// The notice was sent, and Users has not confirmed it.
     NoticeUnsettled,

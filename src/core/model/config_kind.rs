@@ -78,8 +78,8 @@ impl Kind {
         }
     }
 
-    /// Whether a device of this type (`platform.type`), with or without analogue ports, can do anything with it. Of a type that
-    /// is not known (`docs/protocol/sysclient.md` 3.1), nothing is expected but what every device has.
+    /// Whether a device of this type (`platform.type`), with or without analogue ports, supports this kind. A device of
+    /// an unknown type (`docs/protocol/sysclient.md` 3.1) supports only the kinds that every device supports.
     pub fn suits(self, platform: &str, fxs: bool) -> bool {
         match self {
             Self::Language | Self::Sip => platform == "PHONE",

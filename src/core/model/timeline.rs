@@ -1,4 +1,4 @@
-//! The timeline of a device or a code: its events in order. Answers "why is this phone stuck?".
+//! The timeline of a device or a code: its latest events in order. It shows operators why a device is not done.
 
 use std::fmt;
 
@@ -42,11 +42,11 @@ pub enum TimelineEvent {
     Found,
     /// The device entered the domain: by code, automatically, or by an operator.
     Entered(super::device::Way),
-    /// The device brought a code of this domain but belongs to another one.
+    /// The device sent a code of this domain but belongs to another one.
     OtherDomain,
     /// The device was removed from the domain.
     Removed,
-    /// The device came from, or went to, this other domain.
+    /// The device was moved from, or to, this other domain.
     Moved(Box<str>),
     /// An update was ordered: its builds.
     UpdateOrdered(Box<str>),
@@ -81,8 +81,8 @@ impl TimelineEvent {
     }
 }
 
-/// Which kind of configuration could not be sent, and why. Stored and shown as the text `KIND: REASON`, which is kept as it is
-/// read: a later version may know more kinds.
+/// Which kind of configuration could not be sent, and why. Stored and shown as the text `KIND: REASON`. A text that was
+/// read is kept unchanged, because a later version may know more kinds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConfigFailure(Box<str>);

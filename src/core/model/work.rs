@@ -1,5 +1,5 @@
-//! How far the work for one device has come: the record that is kept with the device, so that the work goes on where it
-//! stopped after a restart of either side. The rules by which it changes are policy (`policy::jobs::record`).
+//! The progress of the work for one device. It is stored with the device, so that the work continues where it stopped
+//! after a restart of the device or of the broker. The rules by which it changes are in `policy::jobs::record`.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ impl Work {
         self.update.is_none() && self.configs.is_empty() && self.clean_up.is_none()
     }
 
-    /// How far a kind of configuration has come.
+    /// The progress of one kind of configuration.
     pub fn config(&self, kind: Kind) -> Option<&Configured> {
         self.configs.iter().find(|configured| configured.kind == kind)
     }
@@ -50,7 +50,7 @@ pub struct Progress {
     pub state: State,
 }
 
-/// What has come of a piece of work.
+/// The result of a piece of work so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {

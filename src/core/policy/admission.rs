@@ -1,8 +1,8 @@
-//! Who may start now, who waits, and who is sent away.
+//! Decides which entries may start now, which wait, and which are rejected.
 //!
 //! A [`Gate`] counts what is under way and queues those who wait; it must not know what they are, and reads no clock.
 //! An admission is never revoked. Waiting is not admission: an entry that has waited too long, or has to make room for
-//! a shorter lane, is sent away with a time to come back after ([`retry_after`]).
+//! a shorter lane, is rejected with a time to come back after ([`retry_after`]).
 
 pub mod limit;
 pub mod queue;
@@ -21,7 +21,7 @@ const RATE_WINDOW: Duration = Duration::from_millis(500);
 /// After this long without a grant, the measured rate no longer counts on its own.
 const STALL: Duration = Duration::from_secs(2);
 
-/// The shortest and the longest time that somebody who is sent away is told to wait before coming back.
+/// The shortest and the longest time after which a rejected peer is told to come back.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
 /// Bounds of one gate.
@@ -69,7 +69,7 @@ impl Rate {
         }
     }
 
-    /// How long `ahead` grants take. Zero while the rate is unknown, so that nobody is refused on a guess.
+    /// How long `ahead` grants take. Zero while the rate is unknown, so that no entry is rejected on a guess.
     fn time_for(&self, ahead: usize, now: Tick) -> Duration {
         let Some(since) = self.since else { return Duration::ZERO };
         let running = now.since(since);
@@ -138,7 +138,7 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         self.exhausted = exhausted;
     }
 
-    /// Admits at once if there is room and nobody waits. The admitted one counts as under way until [`Gate::leave`].
+    /// Admits at once if there is room and no entry waits. An admitted entry counts as under way until [`Gate::leave`].
     pub fn enter(&mut self) -> bool {
         let free = !self.exhausted && self.queue.is_empty() && self.under_way < self.limit();
         self.under_way += usize::from(free);
@@ -177,7 +177,7 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
         Some((entry, now.since(arrived)))
     }
 
-    /// Removes a waiting entry; `None` if it was admitted or sent away before.
+    /// Removes a waiting entry; `None` if it was admitted or rejected before.
     pub fn withdraw(&mut self, position: QueuePosition) -> Option<T> {
         let (entry, _) = self.queue.remove(position)?;
         self.reset_rate_if_empty();
@@ -220,8 +220,8 @@ impl<L: Clone + Eq + Hash, T> Gate<L, T> {
     }
 }
 
-/// When those who are sent away should come back: the earliest time, and the time span to spread over from then on, if
-/// admitting all who wait takes `backlog`. The spread grows with the backlog, so that they do not return as one wave.
+/// When rejected peers should come back: the earliest time, and the time span to spread over from then on, if admitting
+/// all waiting entries takes `backlog`. The spread grows with the backlog, so that they do not return as one wave.
 pub fn retry_after(backlog: Duration) -> (Duration, Duration) {
     let (least, most) = RETRY_AFTER;
     let from = backlog.clamp(least, most / 2);

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Backoff {
     /// After the first failure.
     pub first: Duration,
-    /// Each further wait is so many times the one before.
+    /// Each further wait is this many times the previous one.
     pub factor: u32,
     /// No wait is longer, before it is spread.
     pub longest: Duration,
@@ -20,7 +20,7 @@ pub struct Backoff {
     pub spread: Spread,
 }
 
-/// How much a draw changes a wait, so that those who failed together do not all come back together.
+/// How much a draw changes a wait, so that attempts that failed together are not all repeated together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
     /// Not at all.
@@ -37,7 +37,7 @@ impl Backoff {
         Self { first, factor: 2, longest, spread }
     }
 
-    /// The wait after so many failures in a row; none counts as one. `draw` is random, over the whole range of its
+    /// The wait after this many failures in a row; none counts as one. `draw` is random, over the whole range of its
     /// type.
     pub fn wait(&self, failures: u32, draw: u64) -> Duration {
         let times = self.factor.saturating_pow(failures.saturating_sub(1));

@@ -1,4 +1,4 @@
-//! The first thing that keeps a device or a code from being done, with a sentence for operators.
+//! Finds the first reason why a device or a code is blocked, with a sentence for operators.
 //!
 //! Works on records, plan and timeline that the caller has read; it must not read a store itself. The order of the
 //! reasons is that of the work (`docs/protocol/sysclient.md` 5.2).
@@ -9,7 +9,7 @@ use crate::core::model::timeline::{Step, TimelineEvent};
 use crate::core::model::work::{Progress, State};
 use crate::core::policy::jobs::plan::Plan;
 
-// Whoever finds a reason answers with it.
+// Callers return its result, which has to be an option.
 #[allow(clippy::unnecessary_wraps)]
 fn blocked(reason: Reason, text: impl Into<String>) -> Option<BlockedReason> {
     Some(BlockedReason { reason, text: text.into() })

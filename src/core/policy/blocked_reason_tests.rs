@@ -1,3 +1,5 @@
+//! The blocked reason of devices and codes in each situation.
+
 use super::*;
 use crate::core::model::device::{Facts, Requester, Way};
 use crate::core::model::ids::JobId;

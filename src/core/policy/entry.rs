@@ -1,4 +1,4 @@
-//! Which domain an identify lets a device enter: the table of `docs/protocol/sysclient.md` section 5.
+//! Decides which domain a device enters by its identify: the table of `docs/protocol/sysclient.md` section 5.
 //!
 //! The decision is made on records read a moment before and must not be taken as final: the store applies or refuses
 //! it atomically (`store::Devices::enter`), which settles a race of two devices for one code.

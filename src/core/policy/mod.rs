@@ -3,7 +3,7 @@
 //! Each function gets everything that it decides on as arguments and returns its decision as a value. Nothing here may
 //! use [`crate::core::session`], a store, a clock, randomness or a socket; whoever calls carries the decision out.
 //!
-//! * [`admission`]: who may start now, who waits and who is sent away.
+//! * [`admission`]: which entries may start now, which wait and which are rejected.
 //! * [`blocked_reason`]: the first thing that keeps a device or a code from being done, with a sentence for operators.
 //! * [`entry`]: which domain an identify lets a device enter.
 //! * [`jobs`]: updates and configurations, and what they mean for one device now.

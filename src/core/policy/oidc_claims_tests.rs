@@ -1,3 +1,5 @@
+//! Claims of a provider and the identities that they give.
+
 use serde_json::json;
 
 use super::*;

@@ -1,9 +1,8 @@
-//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): reads the query of `GET
-//! /init` and writes the script.
+//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): reads the query of
+//! `GET /init` and writes the script.
 //!
 //! Decides on the query and on what the directory knows of the code. Looking up the code, counting wrong attempts and
 //! the limits of 4.4 are not done here. No part of the query is copied into the answer.
-//! limits of 4.4 are not done here. Nothing of the query ever gets into the answer.
 
 use std::net::IpAddr;
 

@@ -38,7 +38,7 @@ pub(super) struct Conn {
     pub(super) session: Session,
 }
 
-/// See the module.
+/// A simulated exchange: a pure state machine with its objects, switches and observations.
 #[derive(Debug)]
 pub struct ExchangeSim {
     /// Names and password.

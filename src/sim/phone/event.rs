@@ -90,8 +90,8 @@ pub enum PhoneEvent {
 }
 
 impl From<Observation> for PhoneEvent {
-    fn from(sight: Observation) -> Self {
-        match sight {
+    fn from(observation: Observation) -> Self {
+        match observation {
             Observation::Identified { digest: true, .. } => Self::ChallengeAnswered,
             Observation::Identified { code, digest: false } => Self::IdentifySent { code },
             Observation::ChallengeWithoutPassword => Self::ChallengeUnanswered,

@@ -2,7 +2,7 @@
 //!
 //! It requests its update address, runs the script, shows the form, takes a typed code, connects to the given address
 //! of Devices, stores its password, reconnects after every loss, and serves a small web page through the tunnel. The
-//! rules are those of [`PhoneClient`](crate::core::session::device::client::PhoneClient) and
+//! rules are those of [`DeviceClient`](crate::core::session::device::client::DeviceClient) and
 //! [`Settings`](crate::core::session::device::settings::Settings); this module has the sockets, timers and the state
 //! file.
 

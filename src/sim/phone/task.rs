@@ -1,6 +1,7 @@
-//! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state file.
+//! The task of one simulated phone: timers, the connection to Devices, the answers of the update address, the state
+//! file.
 //!
-//! The device protocol is decided by [`PhoneClient`], the effect of scripts by
+//! The device protocol is decided by [`DeviceClient`], the effect of scripts by
 //! [`Settings`](crate::core::session::device::settings); this task performs their actions.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +28,7 @@ const SCRIPT_LIMIT: usize = 1 << 20;
 
 type PendingPoll = Pin<Box<dyn Future<Output = Result<Answer, LinkError>> + Send>>;
 
-/// See the module.
+/// The task of one simulated phone.
 pub(super) struct Task {
     pub(super) options: PhoneOptions,
     pub(super) http: reqwest::Client,
@@ -203,7 +204,7 @@ impl Task {
                         self.requests.remove(&session);
                         answer_is_out = true;
                     }
-                    Action::Observed(sight) => self.observer.send(sight.into()),
+                    Action::Observed(observation) => self.observer.send(observation.into()),
                 }
             }
         }

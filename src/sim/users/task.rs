@@ -15,7 +15,7 @@ use crate::sim::{Clock, sleep_until_tick};
 /// Longest accepted message; lists come in parts of up to 256 KiB (`docs/protocol/devices-api.md` 1.1).
 const MESSAGE_LIMIT: usize = 1 << 20;
 
-/// See the module.
+/// The task of one simulated Users service.
 pub(super) struct Task {
     client: UsersClient,
     connection: Connection,

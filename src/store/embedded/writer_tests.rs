@@ -1,3 +1,5 @@
+//! Rows, indexes and group commits of the file.
+
 use std::sync::Mutex;
 
 use redb::ReadableTableMetadata as _;

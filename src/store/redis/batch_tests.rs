@@ -1,3 +1,5 @@
+//! Batches of questions: what they contain, when they are sent, and callers that are dropped.
+
 use std::pin::{Pin, pin};
 
 use tokio::sync::mpsc;

@@ -36,7 +36,7 @@ const REQUEST: usize = 10;
 type Answer = Result<Entered, BackendError>;
 type QueuedOrder = (EntryOrder, oneshot::Sender<Answer>);
 
-/// See the module.
+/// The backend `file` over a user list and a file of phones.
 pub struct FileBackend {
     users: UserList,
     apps: Vec<PhoneApp>,

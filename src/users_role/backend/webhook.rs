@@ -27,7 +27,7 @@ use crate::users_role::backend::user_list::UserList;
 /// Upper bound of `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// See the module.
+/// The backend `webhook` over a user list and a web address.
 pub struct WebhookBackend {
     users: UserList,
     apps: Vec<PhoneApp>,

@@ -151,28 +151,28 @@ impl From<UsersRoleError> for PageError {
     }
 }
 
-/// Why somebody who comes from the provider is not let in, as far as a page can say what to do about it.
+/// Why a sign-in at the OpenID provider was refused, as far as the page can say what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignInRefusal {
     /// The provider does not answer.
     #[error("the provider does not answer")]
     Down,
-    /// The provider has let nobody in.
+    /// The provider has refused the sign-in.
     #[error("the provider has let nobody in")]
     Denied,
-    /// The sign-in was not begun here, or is over.
+    /// The sign-in was not begun here, or has expired.
     #[error("the sign-in is over")]
     Over,
     /// The answer of the provider is not trusted.
     #[error("the answer of the provider is not trusted")]
     Untrusted,
-    /// They belong to no domain of this service.
+    /// The user belongs to no domain of this service.
     #[error("no domain of this service")]
     Domain,
-    /// They have no role.
+    /// The user has no role.
     #[error("no role")]
     Role,
-    /// Something that tells who they are is missing.
+    /// A claim that identifies the user is missing.
     #[error("no name")]
     Name,
 }

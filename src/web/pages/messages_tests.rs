@@ -1,3 +1,5 @@
+//! Keys of the texts in both languages, and their use in the sources.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

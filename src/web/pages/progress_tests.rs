@@ -1,3 +1,5 @@
+//! Progress of a phone request: stages, problems and expiry.
+
 use super::*;
 use crate::core::model::ids::{Code, DeviceKey, DomainName};
 use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};

@@ -35,7 +35,7 @@ where
 {
     match open(services, request, rest).await {
         Ok(Opened { tunnel, holder, admitted }) => {
-            // It ends soon after the connection of the device has.
+            // The pipe ends soon after the connection of the device.
             let in_flight = services.in_flight.begin();
             let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };
             let outcome = client.run(tunnel, holder, admitted).await;

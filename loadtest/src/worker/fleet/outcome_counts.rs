@@ -6,7 +6,7 @@ use crate::device::Failure;
 use crate::record::{Counts, Latencies};
 use crate::worker_commands::Outcome;
 
-/// See the module.
+/// Counts of the results of one group.
 pub struct OutcomeCounts {
     pub counts: Counts,
     pub failures: BTreeMap<Failure, u64>,

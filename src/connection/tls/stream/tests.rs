@@ -1,4 +1,4 @@
-//! The stream on lines of every length, and against peers that break the rules.
+//! The stream over transports with buffers of any size, and against peers that break the rules.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::*;
 
 type Client = tokio_rustls::client::TlsStream<DuplexStream>;
 
-/// A line that counts what it is given.
+/// A transport that counts what is written to it.
 struct Counted {
     line: DuplexStream,
     writes: usize,
@@ -41,9 +41,9 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// Both ends of a connection on a line that holds `line` bytes.
+/// Both ends of a connection on a transport that holds `line` bytes.
 async fn pair(version: &'static SupportedProtocolVersion, line: usize) -> (TlsStream<Counted>, Client) {
-    // Nobody reads a ticket while the handshake is waited for.
+    // No ticket is read during the handshake.
     pair_with(version, line, 0).await
 }
 

@@ -9,7 +9,7 @@ use crate::core::model::timeline::TimelineEvent;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "trouble")]
 pub enum Progress {
-    /// No phone has brought the code yet.
+    /// No phone has sent the code yet.
     Waiting,
     /// A phone has asked the directory with this code.
     Found,

@@ -1,4 +1,4 @@
-//! Who goes first at the gate of registrations: rank and lane of a device, from what is known of it before any work is
+//! The order at the gate of registrations: rank and lane of a device, from what is known of it before any work is
 //! done (`docs/operations.md`, Storms).
 //!
 //! Pure: the look-up of the device is done by the caller (`src/device/registration_gate.rs`), the waiting by

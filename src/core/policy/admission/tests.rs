@@ -1,3 +1,5 @@
+//! The gate and its parts: lanes, ranks, the adaptive limit, and waits.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

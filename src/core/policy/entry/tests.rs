@@ -118,7 +118,7 @@ fn a_used_code_lets_its_own_device_in_again_until_the_password_is_proved() {
     assert_eq!((verdict.step, verdict.bad_code), (Step::Challenge, false));
     // A member needs no code, whether its password is proved or not.
     assert_eq!(step(Some(&tentative), offer, AutoOffer::None, false, Stage::Member), Step::Stay);
-    // An older code of the same device does not let it in again.
+    // An older code of the same device does not admit it again.
     let older = code("a", 7, used_by("00903341a0b1"));
     assert_eq!(step(Some(&tentative), CodeOffer::Found(&older), AutoOffer::None, false, Stage::Open), Step::Challenge);
 }
@@ -152,7 +152,7 @@ fn only_wrong_guesses_count() {
 }
 
 proptest! {
-    /// No combination lets a known device into another domain, or any device in without a ticket.
+    /// In no combination a known device enters another domain, or any device enters without a ticket.
     #[test]
     fn no_situation_moves_a_device_to_another_domain(
         known in proptest::option::of(0..2_usize), tentative: bool, auto_way: bool,

@@ -35,7 +35,7 @@ const DIGITS_MAX: usize = 10;
 pub struct BuildList {
     /// Where the files are; ends with `/`.
     pub base_url: Box<str>,
-    /// By product name as devices say it, `IP112`.
+    /// By product name as devices report it, `IP112`.
     pub products: BTreeMap<Box<str>, Build>,
 }
 

@@ -1,9 +1,9 @@
 //! Jobs: the target state of the devices of a domain (`docs/protocol/sysclient.md` 5.2, `docs/concept.md` sections 6
 //! and 7).
 //!
-//! A job belongs to a domain, and to one of its categories or to all of them. Of the update jobs that match a device the latest
-//! one counts; of the configuration jobs the latest one of each kind. [`plan::plan`] says what that means for a device now,
-//! [`Work`](crate::core::model::work::Work) is how far it has come.
+//! A job applies to one category of a domain or to all its devices. Of the update jobs that match a device only the
+//! latest counts; of the configuration jobs the latest of each kind. [`plan::plan`] compares them with the device and
+//! returns what to do next; [`Work`](crate::core::model::work::Work) records the progress.
 
 pub mod builds;
 pub mod config;

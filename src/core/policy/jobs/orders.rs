@@ -1,4 +1,4 @@
-//! What a plan consists of, and the occasions to make one.
+//! The parts of a plan (updates, configurations, items), and the occasions on which a plan is made.
 
 use std::fmt;
 
@@ -9,14 +9,15 @@ use crate::core::protocol::sysclient::admin::ConfigItem;
 /// Why a plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// The device has just registered: it has started anew or at least connected anew, and what it says of itself is fresh. An
-    /// update that has not changed it by now has failed.
+    /// The device has just registered, after a restart or a reconnect, so its reported builds are current. An update
+    /// that has not changed them by now has failed.
     Registered,
-    /// Anything else while it stays connected: a job has changed, a piece of work is finished, [`Plan::again_in`](super::plan::Plan::again_in) is over.
+    /// Anything else while it stays connected: a job has changed, a piece of work is finished, or
+    /// [`Plan::again_in`](super::plan::Plan::again_in) is over.
     Meanwhile,
 }
 
-/// Software to be ordered.
+/// An update to be ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateOrder {
     /// For this job.

@@ -1,4 +1,4 @@
-//! The plan for a device: the latest matching jobs compared with what the device has.
+//! Makes the plan for a device: compares the latest matching jobs with the state of the device.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Plan {
     pub recheck_after: Option<Duration>,
 }
 
-/// What there is to do for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.
+/// Makes the plan for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.
 ///
 /// It starts from the progress that is kept with the device and returns it, corrected, in [`Plan::work`]; the caller
 /// stores that if it differs.

@@ -1,7 +1,8 @@
-//! How the progress of a device changes with each step of a plan.
+//! How the progress of the work for a device changes with each step of a plan.
 //!
-//! Whoever performs a [`Plan`](super::plan::Plan) reports each step to the [`Work`] of that plan and stores it. An update is
-//! reported **before** it is sent ([`Work::update_ordered`]), because its answer may be lost in the restart.
+//! Whoever performs a [`Plan`](super::plan::Plan) reports each step to the [`Work`] of that plan and stores the result.
+//! An update is reported **before** it is sent ([`Work::update_ordered`]), because the device may restart before it
+//! answers.
 
 use super::orders::{ConfigOrder, ItemOrder, UpdateOrder};
 use super::retry::RetryPolicy;
@@ -40,7 +41,8 @@ impl Work {
         self.put(order.kind, Some(order.job), &order.fingerprint, now, State::Done);
     }
 
-    /// A configuration has not come through. What of it has is not known, so whatever comes next is sent.
+    /// A configuration was not accepted as a whole. Which part of it was is unknown, so the next one is sent in any
+    /// case.
     pub fn config_failed(&mut self, order: &ConfigOrder, reason: &str, now: UnixMillis) {
         self.put(order.kind, Some(order.job), "", now, State::Failed(reason.into()));
     }
@@ -54,22 +56,22 @@ impl Work {
         }
     }
 
-    /// The clean-up lines have come through.
+    /// The device has run the clean-up lines.
     pub fn cleaned(&mut self, now: UnixMillis) {
         self.clean_up = Some(Progress::next(self.clean_up.as_ref(), None, now, State::Done));
     }
 
-    /// The clean-up lines have not come through.
+    /// The device has not run the clean-up lines.
     pub fn clean_up_failed(&mut self, reason: &str, now: UnixMillis) {
         self.clean_up = Some(Progress::next(self.clean_up.as_ref(), None, now, State::Failed(reason.into())));
     }
 
-    /// Whether the update has failed as often as it may.
+    /// Whether the update has no attempts left.
     pub fn update_given_up(&self) -> bool {
         self.update.as_ref().is_some_and(|progress| RetryPolicy::default().update().is_over(progress))
     }
 
-    /// Whether a kind of configuration has failed as often as it may.
+    /// Whether a kind of configuration has no attempts left.
     pub fn config_given_up(&self, kind: Kind) -> bool {
         self.config(kind).is_some_and(|configured| RetryPolicy::default().config().is_over(&configured.progress))
     }

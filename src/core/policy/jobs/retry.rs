@@ -1,4 +1,4 @@
-//! Back-off of the work for a device: how often it is tried, and at what intervals.
+//! Back-off of the work for a device: number of attempts, and the waits between them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(crate) struct Retry {
 /// Timeouts and waits of the work for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// A device that was ordered to load software must be back within this time, or the attempt has failed.
+    /// A device must be back within this time after an update was ordered, or the attempt has failed.
     pub restart_within: Duration,
     /// Wait after the first failed update; doubled each time, five attempts in all.
     pub update_again: Duration,

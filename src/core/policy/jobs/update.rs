@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! differs → Ordered → (restart) → same builds as listed → Done
-//!              └ came back with other builds, or not within `RetryPolicy::restart_within` → Failed → (back-off) → Ordered …
+//!              └ came back with other builds, or not in time → Failed → (back-off) → Ordered …
 //! ```
 //!
-//! After the attempts of [`RetryPolicy::update`] a job is given up for this device; a newer job begins anew.
+//! In time means within [`RetryPolicy::restart_within`]. After the attempts of [`RetryPolicy::update`] a job is given
+//! up for this device; a newer job begins anew.
 
 use std::time::Duration;
 

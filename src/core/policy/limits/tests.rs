@@ -1,3 +1,5 @@
+//! Limits per key and over all, and their bounded memory.
+
 use std::net::IpAddr;
 use std::time::Duration;
 

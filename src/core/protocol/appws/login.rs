@@ -36,7 +36,7 @@ pub struct Login {
     pub guid: Box<str>,
     /// Display name.
     pub dn: Box<str>,
-    /// Facts from the PBX; `{}` is present, `null` is absent.
+    /// Facts from the exchange; `{}` is present, `null` is absent.
     pub info: Option<InfoForms>,
     /// The digest, lower-case hex.
     pub digest: Box<str>,

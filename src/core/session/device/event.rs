@@ -78,7 +78,7 @@ pub enum Event<'a> {
     Abandon(TunnelId),
     /// The time of [`super::session::Session::deadline`] has come.
     Tick,
-    /// The domain actor has died; a new one takes over its members.
+    /// The actor of the tenant has died; a new one takes over its members.
     DomainLost,
     /// The connection has to be closed for a reason outside the protocol.
     End(Close),
@@ -167,7 +167,7 @@ pub enum Claimed {
     Known {
         /// The membership that it may prove.
         membership: Membership,
-        /// If it cannot answer the challenge, its query lets it in again.
+        /// If it cannot answer the challenge, its query admits it again.
         again_by_query: bool,
         /// Its code was wrong.
         bad_code: bool,

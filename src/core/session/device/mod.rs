@@ -1,7 +1,7 @@
 //! Connections of devices as state machines (`docs/protocol/sysclient.md`): [`session`] is the server's side,
 //! [`client`] the device's side, [`settings`] the persistent state of a simulated device.
 //!
-//! Knows neither store nor domain actor; what it needs of them it asks for by [`event::Action`].
+//! Knows neither the store nor the tenant; it requests what it needs from them by [`event::Action`].
 
 pub mod client;
 pub mod event;

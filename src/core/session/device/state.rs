@@ -29,7 +29,7 @@ pub(super) struct Challenged {
     pub(super) open: bool,
     pub(super) since: Tick,
     pub(super) seed: Box<str>,
-    /// The identify to claim again, without code and digest, if the query lets the device in again.
+    /// The identify to claim again, without code and digest, if the query admits the device again.
     pub(super) again: Option<Arc<Identify>>,
 }
 

@@ -70,7 +70,7 @@ enum Owner {
     Names,
 }
 
-/// See the module.
+/// The client of one exchange.
 #[derive(Debug)]
 pub struct ExchangeClient {
     settings: Settings,

@@ -70,7 +70,7 @@ struct Signed {
     object: Box<str>,
 }
 
-/// See the module.
+/// The server side of one connection that an exchange or a user of it has opened.
 #[derive(Debug)]
 pub struct InboundSession {
     state: State,

@@ -21,7 +21,7 @@ pub enum NextPage {
     Loop,
 }
 
-/// See the module.
+/// One pass over all users by `SearchUsers`.
 #[derive(Debug, Default)]
 pub struct Listing {
     asked: HashSet<Box<str>>,

@@ -86,7 +86,7 @@ pub enum State {
     Complete,
 }
 
-/// See the module.
+/// The mirror of the users of one exchange.
 #[derive(Debug, Default)]
 pub struct Mirror {
     rows: BTreeMap<Guid, Row>,

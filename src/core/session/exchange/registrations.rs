@@ -31,7 +31,7 @@ struct Watch {
     asked: usize,
 }
 
-/// See the module.
+/// The entered devices whose registration is polled.
 #[derive(Debug, Default)]
 pub struct Registrations {
     watches: BTreeMap<u64, Watch>,

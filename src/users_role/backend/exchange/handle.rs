@@ -48,7 +48,7 @@ pub struct ExchangeSettings {
     pub traffic: Settings,
 }
 
-/// See the module.
+/// Handle of the client of one exchange.
 pub(super) struct ExchangeHandle {
     pub(super) settings: ExchangeSettings,
     commands: mpsc::Sender<Command>,

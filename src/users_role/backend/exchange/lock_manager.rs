@@ -36,7 +36,7 @@ struct HeldLock {
     _end: oneshot::Sender<()>,
 }
 
-/// See the module.
+/// The locks that one exchange client holds or waits for.
 pub(super) struct LockManager {
     locks: Arc<dyn Locks>,
     /// Prefix of the lock names.

@@ -45,7 +45,7 @@ struct ServedDomain {
     index: UserIndex,
 }
 
-/// See the module.
+/// The backend `pbx` over the exchanges of all domains.
 pub struct ExchangeBackend {
     served: Vec<ServedDomain>,
     inbound_registry: InboundRegistry,

@@ -23,7 +23,7 @@ struct Sorted {
     users: Users,
 }
 
-/// See the module.
+/// The sorted users of one exchange; `None` until they are first asked for.
 #[derive(Debug, Default)]
 pub(super) struct UserIndex(Mutex<Option<Sorted>>);
 
