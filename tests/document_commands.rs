@@ -213,15 +213,12 @@ impl Drop for Broker {
 #[test]
 fn a_block_that_names_an_example_is_run() {
     for block in blocks() {
-        match &block.test {
-            Some(name) => {
-                assert!(NAMES.contains(&name.as_str()), "{}: there is no test named {name}", block.place);
-                assert_eq!(block.language, "sh", "{}: only blocks of sh are run", block.place);
-            }
-            None => {
-                let free = block.language != "sh" || !block.text.contains("examples/");
-                assert!(free, "{}: put <!-- test: NAME --> above this block", block.place);
-            }
+        if let Some(name) = &block.test {
+            assert!(NAMES.contains(&name.as_str()), "{}: there is no test named {name}", block.place);
+            assert_eq!(block.language, "sh", "{}: only blocks of sh are run", block.place);
+        } else {
+            let free = block.language != "sh" || !block.text.contains("examples/");
+            assert!(free, "{}: put <!-- test: NAME --> above this block", block.place);
         }
     }
 }

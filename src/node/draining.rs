@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// Concurrent signals.
-const TOGETHER: usize = 64;
+const CONCURRENT: usize = 64;
 
 /// Ends all connections with [`Close::Stopping`], `per_second` of them a second, but fast enough to finish within
 /// `longest`. When this returns, no member is in the store as being here, and every notice that was taken
@@ -42,7 +42,7 @@ pub async fn end_all(node: &Node, per_second: u32, longest: Duration) {
 
 /// Tells the other nodes, after the lease of this one has ended, that the notices that were addressed to it are theirs.
 pub async fn release_mailboxes(node: &Node) {
-    for some in node.directory().all().await.chunks(TOGETHER) {
+    for some in node.directory().all().await.chunks(CONCURRENT) {
         let published = some.iter().map(|(name, _)| async move {
             let signal = Signal::Mail { domain: name.clone(), code: None };
             if let Err(error) = node.store().publish(&signal).await {

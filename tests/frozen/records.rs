@@ -129,7 +129,7 @@ fn kinds_as_text(kinds: Kinds) -> String {
 /// Keys that are there for some seconds only.
 const PASSING: [&str; 3] = ["pb:ping", "pb:members", "pb:{example.com}:people:turn:codes"];
 
-/// The records, and what the nodes have kinds_as_text each other.
+/// The records, and what the nodes have told each other.
 pub fn in_redis() -> (String, String) {
     let (server, folder) = (RedisServer::start(&[]), tempfile::tempdir().unwrap());
     let client = redis::Client::open(server.url()).unwrap();

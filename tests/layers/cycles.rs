@@ -14,15 +14,6 @@ use std::path::Path;
 use crate::graph::{Graph, is_no_ancestor};
 use crate::tree::{self, Sources};
 
-/// Cycles that are there: where all their files are, and why they stay.
-pub const KNOWN: &[(&[&str], &str)] =
-    &[(&["src/store/"], "to be removed: the records of the embedded store, and opening a store of either kind")];
-
-/// Whether a cycle is one of those that are known.
-pub fn is_known(cycle: &[String]) -> bool {
-    KNOWN.iter().any(|(places, _)| cycle.iter().all(|file| places.iter().any(|place| file.starts_with(place))))
-}
-
 /// The cycles between the files of a tree.
 pub fn cycles(graph: &Graph) -> Vec<Vec<String>> {
     graph.cycles(is_no_ancestor)
@@ -43,8 +34,7 @@ pub fn explained(graph: &Graph, cycle: &[String]) -> String {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let graph = Graph::new(&tree::sources(Path::new(env!("CARGO_MANIFEST_DIR"))));
-    let found: Vec<String> =
-        cycles(&graph).iter().filter(|cycle| !is_known(cycle)).map(|cycle| explained(&graph, cycle)).collect();
+    let found: Vec<String> = cycles(&graph).iter().map(|cycle| explained(&graph, cycle)).collect();
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
@@ -73,12 +63,4 @@ fn a_cycle_is_found_and_explained() {
         ("src/a/two.rs", "use super::One; pub struct Two;"),
     ];
     assert_eq!(found(&brothers).len(), 1, "through a re-export");
-}
-
-#[test]
-fn only_cycles_within_the_known_places_are_known() {
-    let cycle = |files: &[&str]| files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>();
-    assert!(is_known(&cycle(&["src/store/a.rs", "src/store/b/c.rs"])));
-    assert!(!is_known(&cycle(&["src/store/a.rs", "src/device/b.rs"])));
-    assert!(!is_known(&cycle(&["src/web/a.rs", "src/web/b.rs"])));
 }

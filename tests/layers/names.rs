@@ -77,19 +77,6 @@ const OLD_TOP_LEVEL: &[&str] = &["codes", "users", "phone", "pbx", "mail", "line
 /// Types that several places would like to have for themselves.
 const OVERWORKED: &[&str] = &["Ticket", "Line", "Order", "Pace"];
 
-/// Names that stay: how the file begins, the name, and why.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("src/admin/", "TOGETHER", "to be removed"),
-    ("src/admin/", "code_story", "to be removed"),
-    ("src/admin/", "device_story", "to be removed"),
-    ("src/connection/", "made", "to be removed"),
-    ("src/node", "TOGETHER", "to be removed"),
-    ("src/registration/", "TOGETHER", "to be removed"),
-    ("src/store/", "TOGETHER", "to be removed"),
-    ("src/store/", "TOLD", "to be removed"),
-    ("src/store/", "together", "to be removed"),
-];
-
 /// The words of a name in snake case or camel case, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -142,11 +129,6 @@ fn violations(file: &str, source: &str) -> Vec<String> {
     found
 }
 
-fn is_excepted(line: &str) -> bool {
-    let named = |(file, name, _): &(&str, &str, &str)| line.starts_with(file) && line.ends_with(&format!(" {name}"));
-    EXCEPTIONS.iter().any(named)
-}
-
 /// The definitions of each overworked name, if there are more than one.
 fn duplicates(sources: &Sources) -> Vec<String> {
     let mut found = Vec::new();
@@ -171,11 +153,8 @@ fn duplicates(sources: &Sources) -> Vec<String> {
 #[test]
 fn no_definition_has_an_old_name() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found: Vec<String> = tree::with_tests(root)
-        .iter()
-        .flat_map(|(file, source)| violations(file, source))
-        .filter(|line| !is_excepted(line))
-        .collect();
+    let found: Vec<String> =
+        tree::with_tests(root).iter().flat_map(|(file, source)| violations(file, source)).collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 

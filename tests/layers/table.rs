@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cycles::{cycles, explained, is_known};
+use crate::cycles::{cycles, explained};
 use crate::graph::{Graph, upwards};
 use crate::rooms::ROOMS;
 use crate::tree;
@@ -86,7 +86,7 @@ fn print_the_table() {
     println!("\nA module is a file or a folder of the part; an import is counted once for each pair of modules.");
     println!("Cycles are those that touch the part, without the imports of a module by its own inner files.\n");
     for cycle in cycles(&graph) {
-        println!("{}cycle of {}", if is_known(&cycle) { "known " } else { "" }, explained(&graph, &cycle));
+        println!("cycle of {}", explained(&graph, &cycle));
     }
     println!("Files of more than 600 lines:");
     for line in tree::long_files(&sources) {

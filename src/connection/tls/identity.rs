@@ -179,7 +179,7 @@ mod tests {
         paths
     }
 
-    fn made() -> (String, String) {
+    fn certificate_and_key() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         (made.cert.pem(), made.signing_key.serialize_pem())
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_said_in_one_line() {
         let dir = tempfile::tempdir().unwrap();
-        let ((certificate, key), (_, other)) = (made(), made());
+        let ((certificate, key), (_, other)) = (certificate_and_key(), certificate_and_key());
         let cut = &key[..key.len() / 2];
         for (pair, expected) in [
             ((certificate.as_str(), "nothing"), "tls.key: "),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn new_files_are_taken_when_they_go_together() {
         let dir = tempfile::tempdir().unwrap();
-        let (first, second) = (made(), made());
+        let (first, second) = (certificate_and_key(), certificate_and_key());
         let (chain, private) = files(dir.path(), (&first.0, &first.1));
         let identity = Identity::read(&chain, &private).unwrap();
         let current = || identity.current.read().unwrap().cert[0].clone();

@@ -3,38 +3,18 @@
 //! The list of codes is an index by time of issue. It does not know when a row ends: a member without a row is skipped.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Snapshot, Tx};
-use super::mailbox::MailRow;
+use super::rows::{CodeRow, MailRow};
 use super::{Embedded, keys};
-use crate::core::model::device::{CodeState, IssuedCode};
-use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::device::IssuedCode;
+use crate::core::model::ids::{Code, DomainName, NodeId};
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{About, LISTED};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 
 /// At most this many used codes that have ended are removed from the list together with a new code.
 const DROPPED: usize = 1000;
-
-/// A code. The row of an open one ends with its validity, that of a used one 30 days after its use.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct CodeRow {
-    pub about: About,
-    pub holder: Option<NodeId>,
-    pub by: Option<DeviceKey>,
-    pub port: Option<Box<str>>,
-}
-
-impl CodeRow {
-    pub(super) fn issued(self, code: Code, domain: DomainName) -> IssuedCode {
-        let state = match self.by {
-            None => CodeState::Open,
-            Some(by) => CodeState::Used { by, port: self.port },
-        };
-        self.about.issued(code, domain, self.holder, state)
-    }
-}
 
 #[async_trait]
 impl Codes for Embedded {

@@ -1,38 +1,15 @@
 //! Devices in the file. Entry and transfer are in `entry.rs`, where a device is online in `presence.rs`.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Tx};
+use super::rows::{DeviceRow, drop_record};
 use super::{Embedded, entry, keys};
-use crate::core::model::device::{Device, Facts, Way};
+use crate::core::model::device::{Device, Facts};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
-use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
-use crate::store::record::{About, Sealed, corrupt, open, seal};
+use crate::store::record::{Sealed, corrupt, open, seal};
 use crate::store::{DeviceListing, Devices, Entered, Entry, PortClaim, Result};
-
-/// A device that belongs to a domain.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct DeviceRow {
-    pub id: DeviceId,
-    pub category: CategoryId,
-    pub way: Way,
-    pub password: Sealed,
-    pub tentative: bool,
-    pub admin: Option<Sealed>,
-    pub entry_code: Option<Code>,
-    pub pending: Option<Code>,
-    pub entered: UnixMillis,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<Box<str>>,
-    #[serde(default)]
-    pub work: Work,
-    pub facts: Facts,
-    /// Analogue ports in operation, with the part of the code that never changes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ports: Vec<(Box<str>, About)>,
-}
 
 #[async_trait]
 impl Devices for Embedded {
@@ -189,13 +166,6 @@ impl Devices for Embedded {
         }
         Ok(entered)
     }
-}
-
-/// Removes the record of a device, and the device from the indexes; its ownership stays.
-pub(super) fn drop_record(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> Outcome<()> {
-    tx.remove(&keys::device(domain, key))?;
-    tx.unrank(&keys::devices(domain), key.as_str())?;
-    tx.unrank(&keys::pending(domain), key.as_str())
 }
 
 impl Embedded {

@@ -2,31 +2,15 @@
 
 use async_trait::async_trait;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
-use super::codes::CodeRow;
-use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
+use super::rows::{CodeRow, DeviceRow, DomainRow, next};
 use super::{Embedded, jobs, keys};
 use crate::core::model::device::{Category, Domain};
 use crate::core::model::ids::{CategoryId, DomainId, DomainName};
 use crate::store::record::{Sealed, corrupt, missing_categories, open, seal};
 use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result};
-
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct DomainRow {
-    pub id: DomainId,
-    #[serde(default)]
-    pub revision: u64,
-    pub password: Sealed,
-    pub admin: Sealed,
-    pub token: Sealed,
-    /// Domains that have given this one access, sorted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub access: Vec<DomainName>,
-    pub categories: Vec<Category>,
-}
 
 #[async_trait]
 impl Domains for Embedded {
@@ -113,13 +97,6 @@ fn ensure(tx: &mut Tx<'_>, key: &str, fresh: DomainRow, wanted: &[(Box<str>, boo
     row.revision += 1;
     tx.put(key, &row, None)?;
     Ok(row)
-}
-
-/// The next number of a counter; the first is 1.
-pub(super) fn next(tx: &mut Tx<'_>, counter: &str) -> Outcome<u64> {
-    let number = tx.get::<u64>(counter)?.unwrap_or(0) + 1;
-    tx.put(counter, &number, None)?;
-    Ok(number)
 }
 
 fn apply(row: &mut DomainRow, change: &DomainChange, key: &str, sealer: &Sealer) {

@@ -1,9 +1,8 @@
 //! Entry of a device into a domain, and transfer to another one, each in one transaction.
 
-use super::codes::CodeRow;
-use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
-use super::{devices, domains, keys, mailbox};
+use super::rows::{CodeRow, DeviceRow, drop_record, next};
+use super::{keys, mailbox};
 use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::work::Work;
@@ -44,7 +43,7 @@ pub(super) fn transfer(
     if let Some(owed) = left.pending {
         mailbox::post(tx, from, owed, &entry.key)?;
     }
-    devices::drop_record(tx, from, &entry.key)?;
+    drop_record(tx, from, &entry.key)?;
     tx.remove(&keys::owner(&entry.key))?;
     enter_as(tx, entry, Some(left.id), password, admin)
 }
@@ -86,7 +85,7 @@ fn enter_as(
     let (id, ports, name, work) = if let Some(known) = known {
         (known.id, known.ports, known.name, known.work)
     } else {
-        let id = id.map_or_else(|| domains::next(tx, keys::SEQ_DEVICE).map(DeviceId), Ok)?;
+        let id = id.map_or_else(|| next(tx, keys::SEQ_DEVICE).map(DeviceId), Ok)?;
         (id, Vec::new(), None, Work::default())
     };
     let row = DeviceRow {

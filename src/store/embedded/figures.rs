@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::domains::DomainRow;
+use super::rows::DomainRow;
 use super::{Embedded, keys};
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{DomainName, NodeId};

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::domains::{DomainRow, next};
 use super::kv::{Outcome, Tx};
+use super::rows::{DomainRow, next};
 use super::{Embedded, keys};
 use crate::core::model::ids::{DomainName, JobId};
 use crate::core::policy::jobs::builds::BuildList;

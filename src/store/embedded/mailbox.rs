@@ -4,28 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use super::codes::CodeRow;
-use super::devices::DeviceRow;
 use super::kv::{Outcome, Tx};
+use super::rows::{CodeRow, DeviceRow, MailRow};
 use super::{Embedded, keys};
 use crate::core::model::device::Notice;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
-use crate::store::record::About;
 use crate::store::{Mailbox, Result};
 
 /// Overdue notices that are deposited in one job.
-const TOGETHER: usize = 256;
-
-/// A notice in the mailbox.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct MailRow {
-    pub about: About,
-    pub device: DeviceKey,
-    pub port: Option<Box<str>>,
-    pub holder: Option<NodeId>,
-}
+const BATCH: usize = 256;
 
 /// Puts the notice of a used code into the mailbox. It stays as long as the row of the code: 30 days from use.
 pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, code: Code, device: &DeviceKey) -> Outcome<bool> {
@@ -59,7 +47,7 @@ impl Mailbox for Embedded {
         loop {
             let of = domain.clone();
             let job = self.kv.write(move |tx| {
-                let page = tx.members_until(&keys::pending(&of), (tx.now - age).0, TOGETHER)?;
+                let page = tx.members_until(&keys::pending(&of), (tx.now - age).0, BATCH)?;
                 let mut done = 0;
                 for key in &page {
                     if let Ok(device) = DeviceKey::parse(key) {
@@ -72,7 +60,7 @@ impl Mailbox for Embedded {
             });
             let (page, done) = job.await?;
             deposited += done;
-            if page < TOGETHER {
+            if page < BATCH {
                 return Ok(deposited);
             }
         }

@@ -20,6 +20,7 @@ mod mailbox;
 mod offers;
 mod presence;
 mod rollouts;
+mod rows;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -28,7 +29,6 @@ mod web_sessions;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -39,20 +39,8 @@ use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
 use crate::core::model::time::UnixMillis;
-use crate::store::connect::{OpenError, reason};
-
-/// The clock of a store.
-pub type StoreClock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-
-/// The clock of this machine.
-pub fn system_clock() -> StoreClock {
-    Arc::new(|| {
-        // The clock of this store decides about validity; there is no other node that depends on it.
-        #[allow(clippy::disallowed_methods)]
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        UnixMillis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
-    })
-}
+use crate::store::options::{OpenError, reason};
+pub use crate::store::options::{StoreClock, system_clock};
 
 /// All of the store in one file.
 pub struct Embedded {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::codes::CodeRow;
 use super::kv::{Outcome, Snapshot, Tx};
-use super::{Embedded, domains, keys};
+use super::rows::{CodeRow, next};
+use super::{Embedded, keys};
 use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
@@ -43,7 +43,7 @@ impl Rollouts for Embedded {
         let (of, name) = (domain.clone(), Box::<str>::from(name));
         self.kv
             .write(move |tx| {
-                let id = RolloutId(domains::next(tx, &keys::seq_rollout(&of))?);
+                let id = RolloutId(next(tx, &keys::seq_rollout(&of))?);
                 let head = Head { name, category, users, created: tx.now, rows: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::rollout(&of, id), &head, Some(ends))?;

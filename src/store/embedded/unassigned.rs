@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Row, Snapshot, Tx};
-use super::{Embedded, domains, keys};
+use super::rows::next;
+use super::{Embedded, keys};
 use crate::core::model::device::{Facts, UnassignedDevice};
 use crate::core::model::ids::{DeviceId, DeviceKey};
 use crate::core::model::time::UnixMillis;
@@ -96,7 +97,7 @@ fn record(tx: &mut Tx<'_>, key: &DeviceKey, facts: Facts, keep: Duration) -> Out
     }
     let id = match known {
         Some(known) => known.id,
-        None => DeviceId(domains::next(tx, keys::SEQ_DEVICE)?),
+        None => DeviceId(next(tx, keys::SEQ_DEVICE)?),
     };
     let row = UnassignedRow { id, facts, seen: tx.now };
     put(tx, key, &row, keep)

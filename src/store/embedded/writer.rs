@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::StoreClock;
 use super::kv::{Committed, Fault, Outcome, Snapshot, Tx, file, tables};
 use crate::core::model::time::UnixMillis;
-use crate::store::connect::OpenError;
+use crate::store::options::OpenError;
 use crate::store::{Result, StoreError};
 
 /// Jobs that may wait for the writer.

@@ -10,7 +10,7 @@ use super::*;
 type Left = (Batch<usize, usize>, oneshot::Sender<()>);
 
 /// Questions whose batches end when the test says so.
-fn together(at_once: usize) -> (Batcher<usize, usize>, mpsc::UnboundedReceiver<Left>) {
+fn batcher(at_once: usize) -> (Batcher<usize, usize>, mpsc::UnboundedReceiver<Left>) {
     async fn leave(wire: Arc<mpsc::UnboundedSender<Left>>, batch: Batch<usize, usize>) {
         let (end, ended) = oneshot::channel();
         wire.send((batch, end)).unwrap();
@@ -44,8 +44,8 @@ async fn turns() {
 
 #[tokio::test]
 async fn what_is_asked_while_a_batch_is_under_way_is_the_next_batch() {
-    let (together, mut left) = together(4);
-    let (mut one, mut two, mut three) = (pin!(together.ask(1)), pin!(together.ask(2)), pin!(together.ask(3)));
+    let (batcher, mut left) = batcher(4);
+    let (mut one, mut two, mut three) = (pin!(batcher.ask(1)), pin!(batcher.ask(2)), pin!(batcher.ask(3)));
     ask(one.as_mut());
     let first = left.recv().await.unwrap();
     assert_eq!(questions(&first.0), [1]);
@@ -63,8 +63,8 @@ async fn what_is_asked_while_a_batch_is_under_way_is_the_next_batch() {
 
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_the_one_before_it() {
-    let (together, mut left) = together(2);
-    let mut asking: Vec<_> = (0..4 * FULL).map(|number| Box::pin(together.ask(number))).collect();
+    let (batcher, mut left) = batcher(2);
+    let mut asking: Vec<_> = (0..4 * FULL).map(|number| Box::pin(batcher.ask(number))).collect();
     for question in &mut asking {
         ask(question.as_mut());
     }
@@ -83,8 +83,8 @@ async fn a_full_batch_does_not_wait_for_the_one_before_it() {
 
 #[tokio::test]
 async fn a_caller_that_goes_takes_nobody_along() {
-    let (together, mut left) = together(1);
-    let mut asking: Vec<_> = (0..4).map(|number| Box::pin(together.ask(number))).collect();
+    let (batcher, mut left) = batcher(1);
+    let mut asking: Vec<_> = (0..4).map(|number| Box::pin(batcher.ask(number))).collect();
     for question in &mut asking {
         ask(question.as_mut());
     }
@@ -99,8 +99,8 @@ async fn a_caller_that_goes_takes_nobody_along() {
 
 #[tokio::test]
 async fn an_error_reaches_every_caller_and_the_next_question_leaves() {
-    let (together, mut left) = together(1);
-    let (mut one, mut two) = (pin!(together.ask(1)), pin!(together.ask(2)));
+    let (batcher, mut left) = batcher(1);
+    let (mut one, mut two) = (pin!(batcher.ask(1)), pin!(batcher.ask(2)));
     ask(one.as_mut());
     ask(two.as_mut());
     let (batch, end) = left.recv().await.unwrap();
@@ -110,11 +110,11 @@ async fn an_error_reaches_every_caller_and_the_next_question_leaves() {
     }
     end.send(()).unwrap();
 
-    let mut lost = pin!(together.ask(3));
+    let mut lost = pin!(batcher.ask(3));
     ask(lost.as_mut());
     drop(left.recv().await.unwrap());
     assert!(matches!(lost.await, Err(StoreError::Unavailable(_))), "a batch that is dropped has failed");
-    let mut next = pin!(together.ask(4));
+    let mut next = pin!(batcher.ask(4));
     ask(next.as_mut());
     answer(left.recv().await.unwrap());
     assert_eq!(next.await.unwrap(), 40);
@@ -123,13 +123,13 @@ async fn an_error_reaches_every_caller_and_the_next_question_leaves() {
 /// The task of a batch ends with the runtime of the thread that asked first; the others continue.
 #[test]
 fn the_end_of_a_thread_ends_no_other_one() {
-    let (together, mut left) = together(1);
+    let (batcher, mut left) = batcher(1);
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (ended, other) = (runtime(), runtime());
-    let mut one = pin!(together.ask(1));
+    let mut one = pin!(batcher.ask(1));
     ended.block_on(async { ask(one.as_mut()) });
     drop(ended);
-    let mut two = pin!(together.ask(2));
+    let mut two = pin!(batcher.ask(2));
     other.block_on(async {
         ask(two.as_mut());
         let batch = left.recv().await.unwrap();

@@ -15,7 +15,7 @@ use crate::store::{Figures, Result, Totals};
 static FIGURES: LazyScript = script!("figures");
 
 /// Domains that are asked at the same time.
-const TOGETHER: usize = 16;
+const CONCURRENT: usize = 16;
 
 /// The reports of all nodes end when none has reported for this long.
 const REPORTS_KEPT: Duration = Duration::from_secs(3600);
@@ -36,7 +36,7 @@ impl Figures for Redis {
         // The field with the last number is not a domain name.
         let domains: Vec<_> = numbers.into_keys().filter_map(|name| DomainName::parse(&name).ok()).collect();
         let mut totals = Totals { online: self.client.timed(self.online_members()).await?, ..Totals::default() };
-        for some in domains.chunks(TOGETHER) {
+        for some in domains.chunks(CONCURRENT) {
             // The deadline is for each step, not for all: there may be thousands of domains.
             let asks = some.iter().map(|domain| async move {
                 let mut script = FIGURES.key(keys::devices(domain));

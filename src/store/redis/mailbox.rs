@@ -24,7 +24,7 @@ static SETTLE: LazyScript = script!("settle");
 const PAGE_SIZE: usize = 256;
 
 /// Overdue notices that are deposited at the same time.
-const TOGETHER: usize = 16;
+const CONCURRENT: usize = 16;
 
 /// An entry of the mailbox as it was read.
 struct Seen {
@@ -51,7 +51,7 @@ impl Mailbox for Redis {
             }
             let devices: Vec<DeviceKey> = page.iter().filter_map(|key| DeviceKey::parse(key).ok()).collect();
             let mut done = 0;
-            for some in devices.chunks(TOGETHER) {
+            for some in devices.chunks(CONCURRENT) {
                 let deposits = some.iter().map(|key| self.deposit(domain, key));
                 let outcomes = futures_util::future::try_join_all(deposits).await?;
                 done += outcomes.iter().filter(|done| **done).count();

@@ -45,7 +45,7 @@ use super::seal::Sealer;
 use super::{Result, Store};
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::UnixMillis;
-use crate::store::connect::{OpenError, Options, reason};
+use crate::store::options::{OpenError, Options, reason};
 use crate::store::redis::batch::Batcher;
 
 /// A script of `lua/`, with the functions of `common.lua` in front.

@@ -16,7 +16,7 @@ static BEGIN: LazyScript = script!("begin_rollout");
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 
 /// Rows that are sent in one script.
-const TOGETHER: usize = 500;
+const BATCH: usize = 500;
 
 #[async_trait]
 impl Rollouts for Redis {
@@ -44,7 +44,7 @@ impl Rollouts for Redis {
         from: u64,
         rows: &[RolloutRow],
     ) -> Result<bool> {
-        for (from, rows) in (from..).step_by(TOGETHER).zip(rows.chunks(TOGETHER)) {
+        for (from, rows) in (from..).step_by(BATCH).zip(rows.chunks(BATCH)) {
             let mut script = ADD_ROWS.key(keys::rollout(domain, id));
             script.key(keys::rows(domain, id)).arg(from);
             for row in rows {

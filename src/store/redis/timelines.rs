@@ -14,13 +14,13 @@ use crate::store::{Result, Timelines};
 static NOTE: LazyScript = script!("append_step");
 
 /// Timelines that are written in one script.
-const TOGETHER: usize = 250;
+const BATCH: usize = 250;
 
 #[async_trait]
 impl Timelines for Redis {
     async fn append_step(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
         let event = to_json(event);
-        for subjects in subjects.chunks(TOGETHER) {
+        for subjects in subjects.chunks(BATCH) {
             let mut script = NOTE.arg(&event);
             script.arg(MAX_STEPS).arg(millis(KEEP_USED));
             for subject in subjects {

@@ -9,12 +9,13 @@ use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::embedded::kv::{Outcome, Tx};
-use crate::store::embedded::{Embedded, domains, keys};
+use crate::store::embedded::rows::next;
+use crate::store::embedded::{Embedded, keys};
 use crate::store::users_role::RowRecord;
 use crate::store::{PeopleRollouts, Result};
 
 /// Rows that are written in one job.
-const TOGETHER: usize = 500;
+const BATCH: usize = 500;
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Head {
@@ -48,7 +49,7 @@ impl PeopleRollouts for Embedded {
         let (of, name, category, app) = (domain.clone(), name.into(), category.into(), app.into());
         self.kv
             .write(move |tx| {
-                let id = RolloutId(domains::next(tx, &keys::people_seq(&of))?);
+                let id = RolloutId(next(tx, &keys::people_seq(&of))?);
                 let head = Head { name, category, app, begun: tx.now, users, rows: 0, made: 0, registered: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::people_rollout(&of, id), &head, Some(ends))?;
@@ -67,7 +68,7 @@ impl PeopleRollouts for Embedded {
         from: u64,
         people: &[Person],
     ) -> Result<bool> {
-        for (from, people) in (from..).step_by(TOGETHER).zip(people.chunks(TOGETHER)) {
+        for (from, people) in (from..).step_by(BATCH).zip(people.chunks(BATCH)) {
             let (of, rows) = (domain.clone(), people.iter().map(RowRecord::of).collect::<Vec<_>>());
             let there = self.kv.write(move |tx| {
                 let key = keys::people_rollout(&of, id);

@@ -19,7 +19,7 @@ static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 static SET_ROW: LazyScript = script!("set_row_request");
 
 /// Rows that are sent in one script.
-const TOGETHER: usize = 500;
+const BATCH: usize = 500;
 
 #[async_trait]
 impl PeopleRollouts for Redis {
@@ -41,7 +41,7 @@ impl PeopleRollouts for Redis {
         from: u64,
         people: &[Person],
     ) -> Result<bool> {
-        for (from, people) in (from..).step_by(TOGETHER).zip(people.chunks(TOGETHER)) {
+        for (from, people) in (from..).step_by(BATCH).zip(people.chunks(BATCH)) {
             let mut script = ADD_ROWS.key(keys::people_rollout(domain, id));
             script.key(keys::people_rows(domain, id)).arg(from);
             for person in people {

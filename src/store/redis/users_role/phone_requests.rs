@@ -15,12 +15,12 @@ static PUT: LazyScript = script!("put_requests");
 static ADVANCE: LazyScript = script!("advance_request");
 
 /// Requests that are written in one script.
-const TOGETHER: usize = 250;
+const BATCH: usize = 250;
 
 #[async_trait]
 impl PhoneRequests for Redis {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
-        for some in new.chunks(TOGETHER) {
+        for some in new.chunks(BATCH) {
             self.client.timed(self.put_some(domain, some, None)).await?;
         }
         Ok(())
