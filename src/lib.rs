@@ -1,14 +1,22 @@
 //! provbroker: an open provisioning broker for desk phones.
 //!
-//! The map of the crate, in the direction in which modules may use each other (a test reads the `use` lines):
+//! The map of the crate. Each line may use what stands to the right of its arrow; `tests/layers.rs` checks every path.
+//! `docs/architecture.md` says what each module is for and follows a registration, a code and a notice through them.
 //!
 //! ```text
-//! main → demo → app → web → admin → node → device, app_connection, tenant, mailbox, connection, admission
-//!                                   node → registration → tenant_cache, directory → store → core ← sim ← loadtest
-//!                       web → users_role → connection, store: it talks to Devices over the wire only
-//!                       web → accounts → store
-//! main → ctl → core: the operators' command line, which knows the service by its REST interface only
-//! config, clock, metrics, random, lifecycle: leaves for the server modules; core uses none of them
+//! main → demo → app                          wiring: the only place that names concrete stores
+//! app → web                                  HTTP: upgrades, /init, REST, pages, passthrough, health
+//! web → admin, accounts, users_role, node
+//! node → device, app_connection              the actors of a node, assembled and stopped in order
+//! device, app_connection → tenant → mailbox  one actor per connection, one per domain; notices
+//! mailbox → connection, registration         sockets, TLS, gates; claims and codes
+//! connection → admission
+//! registration → tenant_cache, directory
+//! all of these → store → core                what is remembered; the pure part
+//! users_role → connection, store             the Users role: it talks to Devices over the wire only
+//! main → ctl → core                          the operators' command line: knows the REST interface only
+//! loadtest → sim → core                      simulated devices, Users and exchanges
+//! config, clock, metrics, random, lifecycle  leaves for the modules of the server; core uses none of them
 //! ```
 
 pub mod accounts;

@@ -335,7 +335,7 @@ label! {
         Requests "requests" "Reading phone requests.",
         Advance "advance" "Storing the progress of a phone request.",
         ForgetRequest "forget_request" "Forgetting a phone request.",
-        PeopleRollout "people_rollout" "Making or reading a roll-out of the Users role.",
+        UsersRoleRollout "people_rollout" "Making or reading a roll-out of the Users role.",
         Turn "turn" "Taking or ending a turn.",
         PlaceOrder "place_order" "Placing an order for the backend.",
         TakeOrders "take_orders" "Taking orders that are due.",

@@ -56,7 +56,7 @@ pub use timelines::Timelines;
 pub use tls_ticket_keys::{TicketKey, TlsTicketKeys};
 pub use unassigned::{UnassignedDevices, UnassignedListing};
 pub use users_role::{
-    EntryOrders, FailedOrder, KEEP_OVER, OrderCounts, PeopleRollouts, PhoneRequests, Placed, PutRequest, Turns,
+    EntryOrders, FailedOrder, KEEP_OVER, OrderCounts, PhoneRequests, Placed, PutRequest, Turns, UsersRoleRollouts,
 };
 pub use web_sessions::{MAX_SESSIONS, SEEN_EVERY, SessionHash, WebSessions};
 
@@ -98,7 +98,7 @@ store_trait! {
         + Locks
         + Mailbox
         + Offers
-        + PeopleRollouts
+        + UsersRoleRollouts
         + PhoneRequests
         + Presence
         + Rollouts

@@ -1,6 +1,6 @@
 //! Roll-outs of an operator: a list of users, each with a code of long validity.
 //!
-//! The roll-outs of the Users role, which follow requests for phones, are in `users_role/people_rollouts.rs`.
+//! The roll-outs of the Users role, which follow requests for phones, are in `users_role/rollouts.rs`.
 
 use serde::{Deserialize, Serialize};
 

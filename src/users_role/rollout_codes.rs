@@ -29,7 +29,7 @@ const TURN: Duration = Duration::from_secs(120);
 pub(super) async fn make_codes(shared: Arc<TenantShared>, node: NodeId) {
     let intake = &shared.intake;
     loop {
-        let all = intake.store.people_rollouts(&intake.domain).await.unwrap_or_else(|error| {
+        let all = intake.store.users_role_rollouts(&intake.domain).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "roll-outs not read");
             Vec::new()
         });
@@ -56,7 +56,7 @@ async fn make_missing_codes(
     let (store, domain, what) = (&intake.store, &intake.domain, format!("rollout {}", rollout.id.0));
     let mut from = 0;
     while store.take_turn(domain, &what, node, TURN).await? {
-        let Some(rows) = store.people_rollout_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
+        let Some(rows) = store.users_role_rollout_rows(domain, rollout.id, from, PAGE).await? else { return Ok(()) };
         if rows.is_empty() {
             break;
         }

@@ -29,8 +29,8 @@ impl UsersRole {
             return Err(UsersRoleError::Conflict("more than 100 000 users in one roll-out"));
         }
         let (category, app) = self.choose(domain, category, app).await?;
-        let rollout = tenant.store.begin_people_rollout(domain, name, &category, &app, users.len() as u64).await?;
-        if !tenant.store.add_people_rollout_rows(domain, rollout.id, 0, users).await? {
+        let rollout = tenant.store.begin_users_role_rollout(domain, name, &category, &app, users.len() as u64).await?;
+        if !tenant.store.add_users_role_rollout_rows(domain, rollout.id, 0, users).await? {
             return Err(UsersRoleError::NotFound("roll-out"));
         }
         tenant.rollouts.notify_one();
@@ -39,7 +39,7 @@ impl UsersRole {
 
     /// All roll-outs of a domain, newest first.
     pub async fn rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
-        Ok(self.tenant(domain)?.store.people_rollouts(domain).await?)
+        Ok(self.tenant(domain)?.store.users_role_rollouts(domain).await?)
     }
 
     /// One roll-out.
@@ -50,7 +50,7 @@ impl UsersRole {
 
     /// Up to `limit` rows, starting at `from`.
     pub async fn rows(&self, domain: &DomainName, id: RolloutId, from: u64, limit: usize) -> Result<Vec<Row>> {
-        let rows = self.tenant(domain)?.store.people_rollout_rows(domain, id, from, limit).await?;
+        let rows = self.tenant(domain)?.store.users_role_rollout_rows(domain, id, from, limit).await?;
         rows.ok_or(UsersRoleError::NotFound("roll-out"))
     }
 
@@ -89,7 +89,7 @@ impl UsersRole {
 
     /// Removes a roll-out. Its codes stay valid.
     pub async fn remove_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
-        Ok(self.tenant(domain)?.store.remove_people_rollout(domain, id).await?)
+        Ok(self.tenant(domain)?.store.remove_users_role_rollout(domain, id).await?)
     }
 
     async fn row(&self, domain: &DomainName, id: RolloutId, number: u64) -> Result<Row> {

@@ -348,7 +348,7 @@ fn validities_end() {
         }
         assert!(store.code_in(&domain(), code_of(&known, "anna")).await.unwrap().is_none());
         assert!(store.rollouts(&domain()).await.unwrap().is_empty());
-        assert!(store.people_rollouts(&domain()).await.unwrap().is_empty());
+        assert!(store.users_role_rollouts(&domain()).await.unwrap().is_empty());
         assert_eq!(store.depth(&second()).await.unwrap(), 0);
         assert!(store.offers(&second()).await.unwrap().is_empty());
         assert_eq!(store.unassigned_count().await.unwrap(), 0);

@@ -240,14 +240,14 @@ async fn people(store: &dyn Store, known: &Value) {
     assert_eq!(order.phone.key, key_of(known, "eva"));
 
     let id = RolloutId(known["rollout"].as_u64().unwrap());
-    let rollouts = store.people_rollouts(&domain()).await.unwrap();
+    let rollouts = store.users_role_rollouts(&domain()).await.unwrap();
     let [rollout] = &rollouts[..] else { panic!("{rollouts:?}") };
     assert_eq!(
         (rollout.id, &*rollout.name, &*rollout.category, &*rollout.app),
         (id, "New building", "Desk phones", "phone")
     );
     assert_eq!((rollout.users, rollout.rows, rollout.made, rollout.registered), (2, 2, 2, 0));
-    let rows = store.people_rollout_rows(&domain(), id, 0, 10).await.unwrap().unwrap();
+    let rows = store.users_role_rollout_rows(&domain(), id, 0, 10).await.unwrap().unwrap();
     let of: Vec<_> = rows.iter().map(|row| (row.number, row.person.as_str(), &*row.sip, &*row.name)).collect();
     assert_eq!(of, [(0, "guid-of-otto", "otto", "Otto Kraft"), (1, "guid-of-eva", "eva", "Eva Lang")]);
     assert!(rows.iter().all(|row| row.request.as_ref().is_some_and(|request| request.rollout == Some(id))));

@@ -240,12 +240,12 @@ pub async fn an_order_that_has_failed_can_be_revived(f: impl Fixture) {
 
 pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
     let store = &**f.store();
-    let rollout = store.begin_people_rollout(&domain(), "New building", "Desk phones", "phone", 3).await.unwrap();
+    let rollout = store.begin_users_role_rollout(&domain(), "New building", "Desk phones", "phone", 3).await.unwrap();
     let people: Vec<Person> = ["anna", "otto", "eva"].map(person).into();
-    assert!(store.add_people_rollout_rows(&domain(), rollout.id, 0, &people[..2]).await.unwrap());
+    assert!(store.add_users_role_rollout_rows(&domain(), rollout.id, 0, &people[..2]).await.unwrap());
     // Repeated after a time-out: those that are there stay.
-    assert!(store.add_people_rollout_rows(&domain(), rollout.id, 0, &people).await.unwrap());
-    assert!(!store.add_people_rollout_rows(&domain(), RolloutId(99), 0, &people).await.unwrap());
+    assert!(store.add_users_role_rollout_rows(&domain(), rollout.id, 0, &people).await.unwrap());
+    assert!(!store.add_users_role_rollout_rows(&domain(), RolloutId(99), 0, &people).await.unwrap());
     for number in 1..=4 {
         let request = phone_request(store, number, "anna", Some(rollout.id)).await;
         store.put_requests(&domain(), &[request]).await.unwrap();
@@ -260,43 +260,43 @@ pub async fn a_rollout_of_people_is_made_and_followed(f: impl Fixture) {
     assert!(!give(7, None, 4).await);
     place(store, 3).await;
     place(store, 3).await;
-    let all = store.people_rollouts(&domain()).await.unwrap();
+    let all = store.users_role_rollouts(&domain()).await.unwrap();
     assert_eq!(all.len(), 1);
     let now = &all[0];
     assert_eq!((now.users, now.rows, now.made, now.registered), (3, 3, 2, 1));
     assert_eq!((&*now.name, &*now.category, &*now.app), ("New building", "Desk phones", "phone"));
-    let rows = store.people_rollout_rows(&domain(), rollout.id, 0, 10).await.unwrap().unwrap();
+    let rows = store.users_role_rollout_rows(&domain(), rollout.id, 0, 10).await.unwrap().unwrap();
     let seen: Vec<_> = rows.iter().map(|row| (row.number, row.name.clone(), row.id.clone())).collect();
     let name = |at: usize| people[at].name.clone();
     assert_eq!(seen, [(0, name(0), Some(id(3))), (1, name(1), Some(id(2))), (2, name(2), None)]);
     assert_eq!(rows[0].request.as_ref().unwrap().phone, Some(phone(3)));
-    assert_eq!(store.people_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap(), rows[1..2]);
-    assert_eq!(store.people_rollout_rows(&domain(), rollout.id, 5, 1).await.unwrap(), Some(Vec::new()));
-    assert_eq!(store.people_rollout_rows(&other_domain(), rollout.id, 0, 1).await.unwrap(), None);
+    assert_eq!(store.users_role_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap(), rows[1..2]);
+    assert_eq!(store.users_role_rollout_rows(&domain(), rollout.id, 5, 1).await.unwrap(), Some(Vec::new()));
+    assert_eq!(store.users_role_rollout_rows(&other_domain(), rollout.id, 0, 1).await.unwrap(), None);
     // One that is cancelled is shown with its roll-out.
     let second = rows[1].request.clone().unwrap();
     assert!(store.advance_request(&second, Progress::Waiting, Progress::Cancelled).await.unwrap());
     f.advance(nearly(30 * DAY)).await;
-    let rows = store.people_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap();
+    let rows = store.users_role_rollout_rows(&domain(), rollout.id, 1, 1).await.unwrap().unwrap();
     assert_eq!(rows[0].request.as_ref().unwrap().progress, Progress::Cancelled);
-    assert!(store.remove_people_rollout(&domain(), rollout.id).await.unwrap());
-    assert!(!store.remove_people_rollout(&domain(), rollout.id).await.unwrap());
-    assert!(store.people_rollouts(&domain()).await.unwrap().is_empty());
+    assert!(store.remove_users_role_rollout(&domain(), rollout.id).await.unwrap());
+    assert!(!store.remove_users_role_rollout(&domain(), rollout.id).await.unwrap());
+    assert!(store.users_role_rollouts(&domain()).await.unwrap().is_empty());
     assert!(read(store, 3).await.is_some());
 }
 
 pub async fn a_rollout_of_people_ends(f: impl Fixture) {
     let store = &**f.store();
-    let first = store.begin_people_rollout(&domain(), "a", "c", "p", 1).await.unwrap();
-    store.add_people_rollout_rows(&domain(), first.id, 0, &[person("anna")]).await.unwrap();
+    let first = store.begin_users_role_rollout(&domain(), "a", "c", "p", 1).await.unwrap();
+    store.add_users_role_rollout_rows(&domain(), first.id, 0, &[person("anna")]).await.unwrap();
     f.advance(DAY).await;
-    let second = store.begin_people_rollout(&domain(), "b", "c", "p", 1).await.unwrap();
+    let second = store.begin_users_role_rollout(&domain(), "b", "c", "p", 1).await.unwrap();
     assert!(second.id > first.id);
-    let ids = async || store.people_rollouts(&domain()).await.unwrap().iter().map(|r| r.id).collect::<Vec<_>>();
+    let ids = async || store.users_role_rollouts(&domain()).await.unwrap().iter().map(|r| r.id).collect::<Vec<_>>();
     assert_eq!(ids().await, [second.id, first.id]);
     f.advance(29 * DAY).await;
     assert_eq!(ids().await, [second.id]);
-    assert_eq!(store.people_rollout_rows(&domain(), first.id, 0, 1).await.unwrap(), None);
+    assert_eq!(store.users_role_rollout_rows(&domain(), first.id, 0, 1).await.unwrap(), None);
 }
 
 pub async fn of_two_nodes_one_has_the_turn(f: impl Fixture) {

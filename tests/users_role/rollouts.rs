@@ -79,8 +79,8 @@ fn a_rollout_goes_on_after_a_restart() {
         let (broker, users_role) = started(&keep, &files).await;
         let users: Vec<Person> = (0..USERS).map(|number| person(&format!("user{number}"))).collect();
         let store = broker.store();
-        let rollout = store.begin_people_rollout(&domain(), "b", CATEGORY, "phone", USERS as u64).await.unwrap();
-        store.add_people_rollout_rows(&domain(), rollout.id, 0, &users).await.unwrap();
+        let rollout = store.begin_users_role_rollout(&domain(), "b", CATEGORY, "phone", USERS as u64).await.unwrap();
+        store.add_users_role_rollout_rows(&domain(), rollout.id, 0, &users).await.unwrap();
         drop(users_role);
         broker.stop();
         let (_broker, users_role) = started(&keep, &files).await;

@@ -189,11 +189,11 @@ pub(super) fn people_seq(domain: &DomainName) -> String {
     format!("{{{domain}}}:people:seq")
 }
 
-pub(super) fn people_rollouts(domain: &DomainName) -> String {
+pub(super) fn users_role_rollouts(domain: &DomainName) -> String {
     format!("{{{domain}}}:people:rollouts")
 }
 
-pub(super) fn people_rollout(domain: &DomainName, id: RolloutId) -> String {
+pub(super) fn users_role_rollout(domain: &DomainName, id: RolloutId) -> String {
     format!("{{{domain}}}:people:rollout:{}", id.0)
 }
 

@@ -3,13 +3,13 @@
 //! The types below are the parts of its records that both backends write the same way, as JSON.
 
 mod entry_orders;
-mod people_rollouts;
 mod phone_requests;
+mod rollouts;
 mod turns;
 
 pub use entry_orders::{EntryOrders, FailedOrder, OrderCounts, Placed};
-pub use people_rollouts::PeopleRollouts;
 pub use phone_requests::{KEEP_OVER, PhoneRequests, PutRequest};
+pub use rollouts::UsersRoleRollouts;
 pub use turns::Turns;
 
 use serde::{Deserialize, Serialize};

@@ -138,7 +138,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
     tx.unrank(&keys::people_open(domain), code.expose())?;
     tx.unrank(&keys::people_open_of(domain, &row.asked.person), code.expose())?;
     if let Some(rollout) = row.asked.rollout {
-        super::people_rollouts::count_registered(tx, domain, rollout)?;
+        super::rollouts::count_registered(tx, domain, rollout)?;
     }
     Ok(Placed::New(Box::new(row.request(domain, id))))
 }

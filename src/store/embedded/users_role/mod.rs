@@ -2,8 +2,8 @@
 //! person, by code, by end of the code, and by the time at which their order is due.
 
 mod entry_orders;
-mod people_rollouts;
 mod phone_requests;
+mod rollouts;
 mod turns;
 
 use serde::{Deserialize, Serialize};

@@ -35,8 +35,8 @@ impl EntryOrders for Redis {
             script.key(keys::people_orders(domain));
             script.key(request.rollout.map_or_else(
                 // No roll-out has this number.
-                || keys::people_rollout(domain, RolloutId(0)),
-                |rollout| keys::people_rollout(domain, rollout),
+                || keys::users_role_rollout(domain, RolloutId(0)),
+                |rollout| keys::users_role_rollout(domain, rollout),
             ));
             script.key(keys::people_phone(domain, phone)).key(keys::people_open_of(domain, &request.person));
             script.arg(id.as_str()).arg(code.expose()).arg(to_json(phone)).arg(to_json(&progress));

@@ -12,9 +12,9 @@ use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::redis::{LazyScript, Redis, keys, millis, script};
 use crate::store::users_role::RowRecord;
-use crate::store::{PeopleRollouts, Result};
+use crate::store::{Result, UsersRoleRollouts};
 
-static BEGIN: LazyScript = script!("begin_people_rollout");
+static BEGIN: LazyScript = script!("begin_users_role_rollout");
 static ADD_ROWS: LazyScript = script!("add_rollout_rows");
 static SET_ROW: LazyScript = script!("set_row_request");
 
@@ -22,8 +22,8 @@ static SET_ROW: LazyScript = script!("set_row_request");
 const BATCH: usize = 500;
 
 #[async_trait]
-impl PeopleRollouts for Redis {
-    async fn begin_people_rollout(
+impl UsersRoleRollouts for Redis {
+    async fn begin_users_role_rollout(
         &self,
         domain: &DomainName,
         name: &str,
@@ -34,7 +34,7 @@ impl PeopleRollouts for Redis {
         self.client.timed(self.begin_people(domain, name, category, app, users)).await
     }
 
-    async fn add_people_rollout_rows(
+    async fn add_users_role_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -42,7 +42,7 @@ impl PeopleRollouts for Redis {
         people: &[Person],
     ) -> Result<bool> {
         for (from, people) in (from..).step_by(BATCH).zip(people.chunks(BATCH)) {
-            let mut script = ADD_ROWS.key(keys::people_rollout(domain, id));
+            let mut script = ADD_ROWS.key(keys::users_role_rollout(domain, id));
             script.key(keys::people_rows(domain, id)).arg(from);
             for person in people {
                 script.arg(to_json(&RowRecord::of(person)));
@@ -63,31 +63,31 @@ impl PeopleRollouts for Redis {
         before: Option<&RequestId>,
         request: &RequestId,
     ) -> Result<bool> {
-        let mut script = SET_ROW.key(keys::people_rollout(domain, id));
+        let mut script = SET_ROW.key(keys::users_role_rollout(domain, id));
         script.key(keys::people_rows(domain, id)).arg(number).arg(before.map_or("", RequestId::as_str));
         script.arg(request.as_str());
         self.client.timed(self.client.eval(&script)).await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
-        self.client.timed(self.read_people_rollouts(domain)).await
+    async fn users_role_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+        self.client.timed(self.read_users_role_rollouts(domain)).await
     }
 
-    async fn people_rollout_rows(
+    async fn users_role_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
         from: u64,
         limit: usize,
     ) -> Result<Option<Vec<Row>>> {
-        self.client.timed(self.read_people_rollout_rows(domain, id, from, limit)).await
+        self.client.timed(self.read_users_role_rollout_rows(domain, id, from, limit)).await
     }
 
-    async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+    async fn remove_users_role_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
         let mut pipeline = pipe();
-        pipeline.cmd("DEL").arg(keys::people_rollout(domain, id));
+        pipeline.cmd("DEL").arg(keys::users_role_rollout(domain, id));
         pipeline.cmd("UNLINK").arg(keys::people_rows(domain, id)).ignore();
-        pipeline.zrem(keys::people_rollouts(domain), id.0).ignore();
+        pipeline.zrem(keys::users_role_rollouts(domain), id.0).ignore();
         let (removed,): (bool,) = self.client.timed(self.client.ask_all(&pipeline)).await?;
         Ok(removed)
     }
@@ -103,28 +103,29 @@ impl Redis {
         users: u64,
     ) -> Result<UsersRoleRollout> {
         let id = RolloutId(self.client.ask(cmd("INCR").arg(keys::people_seq(domain))).await?);
-        let mut script = BEGIN.key(keys::people_rollout(domain, id));
-        script.key(keys::people_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
+        let mut script = BEGIN.key(keys::users_role_rollout(domain, id));
+        script.key(keys::users_role_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
         script.arg(millis(KEEP_USED));
         let begun = UnixMillis(self.client.eval(&script).await?);
         let (name, category, app) = (name.into(), category.into(), app.into());
         Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
     }
 
-    async fn read_people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
-        let ids: Vec<u64> = self.client.ask(cmd("ZRANGE").arg(keys::people_rollouts(domain)).arg(0).arg(-1)).await?;
+    async fn read_users_role_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+        let ids: Vec<u64> =
+            self.client.ask(cmd("ZRANGE").arg(keys::users_role_rollouts(domain)).arg(0).arg(-1)).await?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipeline = pipe();
         for id in &ids {
             let id = RolloutId(*id);
-            pipeline.hgetall(keys::people_rollout(domain, id)).llen(keys::people_rows(domain, id));
+            pipeline.hgetall(keys::users_role_rollout(domain, id)).llen(keys::people_rows(domain, id));
         }
         let mut answers = self.client.ask_all::<Vec<::redis::Value>>(&pipeline).await?.into_iter();
         let mut all = Vec::with_capacity(ids.len());
         for id in ids.into_iter().map(RolloutId) {
-            let place = keys::people_rollout(domain, id);
+            let place = keys::users_role_rollout(domain, id);
             let (Some(fields), Some(rows)) = (answers.next(), answers.next()) else {
                 return Err(corrupt(&place, &"no answer"));
             };
@@ -149,7 +150,7 @@ impl Redis {
         Ok(all)
     }
 
-    async fn read_people_rollout_rows(
+    async fn read_users_role_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -157,7 +158,7 @@ impl Redis {
         limit: usize,
     ) -> Result<Option<Vec<Row>>> {
         let mut pipeline = pipe();
-        pipeline.exists(keys::people_rollout(domain, id));
+        pipeline.exists(keys::users_role_rollout(domain, id));
         let last = i64::try_from(from.saturating_add(limit as u64)).unwrap_or(i64::MAX) - 1;
         pipeline.cmd("LRANGE").arg(keys::people_rows(domain, id)).arg(from).arg(last);
         let (there, rows): (bool, Vec<Vec<u8>>) = self.client.ask_all(&pipeline).await?;

@@ -9,25 +9,25 @@ use crate::store::observed::store_trait;
 
 store_trait! {
     /// Roll-outs of the Users role. Each is kept for 30 days.
-    pub trait PeopleRollouts: Send + Sync {
+    pub trait UsersRoleRollouts: Send + Sync {
         /// Begins a roll-out without rows.
-        async fn begin_people_rollout(
+        async fn begin_users_role_rollout(
             &self,
             domain: &DomainName,
             name: &str,
             category: &str,
             app: &str,
             users: u64,
-        ) -> Result<UsersRoleRollout> => PeopleRollout;
+        ) -> Result<UsersRoleRollout> => UsersRoleRollout;
 
         /// Adds rows without requests from row `from` on; existing ones stay. False if there is no such roll-out.
-        async fn add_people_rollout_rows(
+        async fn add_users_role_rollout_rows(
             &self,
             domain: &DomainName,
             id: RolloutId,
             from: u64,
             people: &[Person],
-        ) -> Result<bool> => PeopleRollout;
+        ) -> Result<bool> => UsersRoleRollout;
 
         /// Sets the request of a row, if it is `before` now. True if the row has the new request afterwards.
         async fn set_row_request(
@@ -37,21 +37,21 @@ store_trait! {
             number: u64,
             before: Option<&RequestId>,
             request: &RequestId,
-        ) -> Result<bool> => PeopleRollout;
+        ) -> Result<bool> => UsersRoleRollout;
 
         /// All roll-outs of a domain, newest first.
-        async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> => PeopleRollout;
+        async fn users_role_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> => UsersRoleRollout;
 
         /// Up to `limit` rows from row `from` on; `None` if there is no such roll-out.
-        async fn people_rollout_rows(
+        async fn users_role_rollout_rows(
             &self,
             domain: &DomainName,
             id: RolloutId,
             from: u64,
             limit: usize,
-        ) -> Result<Option<Vec<Row>>> => PeopleRollout;
+        ) -> Result<Option<Vec<Row>>> => UsersRoleRollout;
 
         /// Removes a roll-out; its requests stay. False if there is none.
-        async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> => PeopleRollout;
+        async fn remove_users_role_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> => UsersRoleRollout;
     }
 }

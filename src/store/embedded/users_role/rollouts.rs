@@ -12,7 +12,7 @@ use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::rows::next;
 use crate::store::embedded::{Embedded, keys};
 use crate::store::users_role::RowRecord;
-use crate::store::{PeopleRollouts, Result};
+use crate::store::{Result, UsersRoleRollouts};
 
 /// Rows that are written in one job.
 const BATCH: usize = 500;
@@ -37,8 +37,8 @@ impl Head {
 }
 
 #[async_trait]
-impl PeopleRollouts for Embedded {
-    async fn begin_people_rollout(
+impl UsersRoleRollouts for Embedded {
+    async fn begin_users_role_rollout(
         &self,
         domain: &DomainName,
         name: &str,
@@ -52,16 +52,16 @@ impl PeopleRollouts for Embedded {
                 let id = RolloutId(next(tx, &keys::people_seq(&of))?);
                 let head = Head { name, category, app, begun: tx.now, users, rows: 0, made: 0, registered: 0 };
                 let ends = tx.now + KEEP_USED;
-                tx.put(&keys::people_rollout(&of, id), &head, Some(ends))?;
+                tx.put(&keys::users_role_rollout(&of, id), &head, Some(ends))?;
                 // Counting removes those that have ended.
-                tx.count_open(&keys::people_rollouts(&of))?;
-                tx.rank(&keys::people_rollouts(&of), ends.0, &id.0.to_string())?;
+                tx.count_open(&keys::users_role_rollouts(&of))?;
+                tx.rank(&keys::users_role_rollouts(&of), ends.0, &id.0.to_string())?;
                 Ok(head.rollout(id))
             })
             .await
     }
 
-    async fn add_people_rollout_rows(
+    async fn add_users_role_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -71,7 +71,7 @@ impl PeopleRollouts for Embedded {
         for (from, people) in (from..).step_by(BATCH).zip(people.chunks(BATCH)) {
             let (of, rows) = (domain.clone(), people.iter().map(RowRecord::of).collect::<Vec<_>>());
             let there = self.kv.write(move |tx| {
-                let key = keys::people_rollout(&of, id);
+                let key = keys::users_role_rollout(&of, id);
                 let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
                 for (number, row) in (from..).zip(rows) {
                     // Existing rows stay; behind a gap nothing is added.
@@ -101,7 +101,7 @@ impl PeopleRollouts for Embedded {
         let (of, before, request) = (domain.clone(), before.cloned(), request.clone());
         self.kv
             .write(move |tx| {
-                let (key, place) = (keys::people_rollout(&of, id), keys::people_row(&of, id, number));
+                let (key, place) = (keys::users_role_rollout(&of, id), keys::people_row(&of, id, number));
                 let Some(mut row) = tx.row::<RowRecord>(&place)? else { return Ok(false) };
                 if row.value.request.as_ref() == Some(&request) {
                     return Ok(true);
@@ -122,19 +122,19 @@ impl PeopleRollouts for Embedded {
             .await
     }
 
-    async fn people_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
+    async fn users_role_rollouts(&self, domain: &DomainName) -> Result<Vec<UsersRoleRollout>> {
         self.kv.read(|snapshot| {
             let mut all = Vec::new();
-            for member in snapshot.members(&keys::people_rollouts(domain), snapshot.now.0) {
+            for member in snapshot.members(&keys::users_role_rollouts(domain), snapshot.now.0) {
                 let Some(id) = member?.parse().ok().map(RolloutId) else { continue };
-                all.extend(snapshot.get::<Head>(&keys::people_rollout(domain, id))?.map(|head| head.rollout(id)));
+                all.extend(snapshot.get::<Head>(&keys::users_role_rollout(domain, id))?.map(|head| head.rollout(id)));
             }
             all.sort_by_key(|rollout| std::cmp::Reverse(rollout.id.0));
             Ok(all)
         })
     }
 
-    async fn people_rollout_rows(
+    async fn users_role_rollout_rows(
         &self,
         domain: &DomainName,
         id: RolloutId,
@@ -142,7 +142,7 @@ impl PeopleRollouts for Embedded {
         limit: usize,
     ) -> Result<Option<Vec<Row>>> {
         self.kv.read(|snapshot| {
-            let Some(head) = snapshot.get::<Head>(&keys::people_rollout(domain, id))? else { return Ok(None) };
+            let Some(head) = snapshot.get::<Head>(&keys::users_role_rollout(domain, id))? else { return Ok(None) };
             let mut rows = Vec::new();
             for number in from..from.saturating_add(limit as u64).min(head.rows) {
                 let Some(row) = snapshot.get::<RowRecord>(&keys::people_row(domain, id, number))? else { break };
@@ -156,14 +156,14 @@ impl PeopleRollouts for Embedded {
         })
     }
 
-    async fn remove_people_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
+    async fn remove_users_role_rollout(&self, domain: &DomainName, id: RolloutId) -> Result<bool> {
         let of = domain.clone();
         self.kv
             .write(move |tx| {
-                let Some(head) = tx.get::<Head>(&keys::people_rollout(&of, id))? else { return Ok(false) };
+                let Some(head) = tx.get::<Head>(&keys::users_role_rollout(&of, id))? else { return Ok(false) };
                 (0..head.rows).try_for_each(|number| tx.remove(&keys::people_row(&of, id, number)))?;
-                tx.remove(&keys::people_rollout(&of, id))?;
-                tx.unrank(&keys::people_rollouts(&of), &id.0.to_string())?;
+                tx.remove(&keys::users_role_rollout(&of, id))?;
+                tx.unrank(&keys::users_role_rollouts(&of), &id.0.to_string())?;
                 Ok(true)
             })
             .await
@@ -172,7 +172,7 @@ impl PeopleRollouts for Embedded {
 
 /// Counts one more row of this roll-out that has its phone.
 pub(super) fn count_registered(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId) -> Outcome<()> {
-    let key = keys::people_rollout(domain, id);
+    let key = keys::users_role_rollout(domain, id);
     let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(()) };
     head.value.registered += 1;
     tx.put(&key, &head.value, head.ends)
