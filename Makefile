@@ -49,9 +49,13 @@ tools:
 	fi </dev/null
 	@promtool --version 2>&1 | head -n 1
 
-	@if ! command -v chromium >/dev/null || ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
-	  echo "chromium, nodejs or npm is missing; installing them"; \
-	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends chromium nodejs npm; \
+	@missing=; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	if test -n "$$missing"; then \
+	  echo "missing, and installed now:$$missing"; \
+	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $$missing; \
 	fi </dev/null
 	@chromium --version 2>/dev/null | tail -n 1; echo "node $$(node --version)"
 
