@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use provbroker::core::model::device::Facts;
+use provbroker::core::model::hex;
 use provbroker::core::model::ids::{Code, HardwareId, MAX_ID_CHARS, Secret};
 use provbroker::core::model::time::Tick;
 use provbroker::core::protocol::json::MAX_DEPTH;

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
 use crate::clock;
+use crate::core::model::hex;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::app::periodic::every;
 use crate::config::{BackendKind, Config, Pbx, Role};
+use crate::core::model::hex;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::model::users_role::PhoneApp;
 use crate::core::policy::backoff::{Backoff, Spread};

@@ -9,6 +9,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::xchacha::{NONCE_BYTES, XChaCha};
+use crate::core::model::hex;
 use crate::core::model::ids::Secret;
 
 /// A sealed text could not be opened: it was changed, belongs to another record, or was sealed with another key.

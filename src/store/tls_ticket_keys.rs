@@ -7,6 +7,7 @@ use super::Result;
 use super::observed::store_trait;
 use super::record::{corrupt, open, seal};
 use super::seal::Sealer;
+use crate::core::model::hex;
 use crate::core::model::ids::Secret;
 
 /// Name of the sealed field.

@@ -52,6 +52,7 @@ impl XChaCha {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::hex;
 
     /// draft-irtf-cfrg-xchacha-03, A.3.1.
     #[test]

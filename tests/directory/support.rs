@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
+use provbroker::core::model::hex;
 use provbroker::core::model::ids::Code;
 use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::directory::{DirectoryService, DirectorySettings};

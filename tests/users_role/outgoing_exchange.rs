@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use provbroker::config::{Config, Pbx};
+use provbroker::core::model::hex;
 use provbroker::core::model::ids::DeviceKey;
 use provbroker::core::model::time::Tick;
 use provbroker::core::model::users_role::{Person, PersonId, PhoneFacts, Progress, RequestId};

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::super::values::{BackendKind, Role};
 use super::{Config, Problem, wrong};
+use crate::core::model::hex;
 
 pub(super) fn users(config: &Config) -> Result<(), Problem> {
     let users = &config.users;

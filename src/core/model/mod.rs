@@ -3,8 +3,11 @@
 //! Data and small rules about a single value only. Nothing here may use a session, a store, a connection or a clock.
 //!
 //! * [`accounts`]: accounts, roles, browser sessions and entries of the audit log.
+//! * [`blocked_reason`]: why a device or a code does not get further.
+//! * [`config_kind`]: the kinds of configuration by name.
 //! * [`device`]: device, domain, category, code and notice as sessions and stores exchange them.
 //! * [`device_view`]: devices and domains without secrets, for clients.
+//! * [`hex`]: hexadecimal text.
 //! * [`ids`]: identifiers and secrets that can only be made from valid text.
 //! * [`root_cause`]: the innermost cause of an error.
 //! * [`time`]: monotonic and Unix time as separate types.
@@ -17,6 +20,7 @@ pub mod blocked_reason;
 pub mod config_kind;
 pub mod device;
 pub mod device_view;
+pub mod hex;
 pub mod ids;
 pub mod root_cause;
 pub mod time;

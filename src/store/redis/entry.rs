@@ -9,6 +9,7 @@ use ::redis::{ScriptInvocation, cmd};
 use super::owner::Reservation;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::{Device, KEEP_USED};
+use crate::core::model::hex;
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;

@@ -18,6 +18,7 @@ use sha2::Sha256;
 
 use super::{Backend, BackendError, BackendStatus, Entered};
 use crate::clock;
+use crate::core::model::hex;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::model::root_cause::innermost;
 use crate::core::model::users_role::{EntryOrder, Person, PersonId, PhoneApp, Trouble, UserPage, UserQuery};

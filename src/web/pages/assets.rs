@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use sha2::{Digest as _, Sha256};
 
 use super::{Answer, PageError};
+use crate::core::model::hex;
 
 /// A file that pages load.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use askama::Template;
 use super::page::go;
 use super::{Lang, Page, PageError, Pages, assets, cookies};
 use crate::accounts::ActiveSession;
+use crate::core::model::hex;
 use crate::random;
 
 /// Content security policy: only our own style and script, nothing inline, and no page of ours in a frame. The origin

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::person::{InvalidPerson, PersonId};
 use super::progress::{Progress, Trouble};
+use crate::core::model::hex;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 

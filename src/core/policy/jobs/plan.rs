@@ -10,6 +10,7 @@ use super::retry::{Next, RetryPolicy};
 use super::update::{self, Step};
 use super::{Job, Task};
 use crate::core::model::device::{Device, Way};
+use crate::core::model::hex;
 use crate::core::model::ids::JobId;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::{State, Work};

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::message::Request;
+use crate::core::model::hex;
 use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Value;
 use crate::core::protocol::sysclient::auth::rc4;

@@ -6,6 +6,7 @@ use rc4::{KeyInit as _, Rc4, StreamCipher as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::core::model::hex;
 use crate::core::model::ids::Secret;
 
 /// Characters of a device password; known clients refuse any other length (`docs/protocol/sysclient.md` 3.2).

@@ -1,5 +1,6 @@
 //! The pass in an address of a device's own pages: session, domain and end of validity. Does no I/O.
 
+use crate::core::model::hex;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::store::SessionHash;

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::schema::Problem;
+use crate::core::model::hex;
 use crate::core::protocol::script::{Command, Setting};
 
 /// Longest text, in bytes.

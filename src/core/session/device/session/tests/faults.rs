@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::core::model::hex;
 
 /// Sessions in the states of the column `state`; `any` is all of them.
 fn harnesses(state: &str) -> Vec<Harness> {
