@@ -52,22 +52,8 @@ const SERVER: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    (
-        "admin",
-        &[
-            "node",
-            "device",
-            "app_connection",
-            "tenant",
-            "mailbox",
-            "connection",
-            "admission",
-            "registration",
-            "tenant_cache",
-            "directory",
-            "store",
-        ],
-    ),
+    // It takes the services that it uses, not the node, and knows no connection actor.
+    ("admin", &["tenant", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
     // It talks to Devices over the wire only, also in the same process.
     ("users_role", &["connection", "store"]),
     (
