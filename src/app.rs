@@ -2,6 +2,7 @@
 //!
 //! Only this module names concrete stores and directories. How the parts fit is described in `docs/architecture.md`.
 
+mod own_listener;
 mod own_pages;
 mod pages;
 mod periodic;
@@ -34,6 +35,7 @@ use crate::connection::accept_gate::{Gate, Passed};
 use crate::connection::table::ConnectionTable;
 use crate::connection::tls::Tls;
 use crate::core::model::ids::NodeId;
+use crate::app::own_listener::OwnListener;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown};
 use crate::metrics::{self, Gauge};
@@ -116,6 +118,7 @@ impl Broker {
         let ops_listener = bind(config.server.ops_listen, "server.ops_listen")?;
         config.move_listener(public.local_addr()?);
         let device_pages = own_pages::bind_listener(&config)?;
+        let own = OwnListener::bind(&config)?;
         let ops_address = ops_listener.local_addr()?;
 
         let store = connect(&config).await?;
@@ -125,6 +128,7 @@ impl Broker {
         let service = directory_service(&config, &store)?;
         let node = node(&config, &store, &service)?;
         node.tenants().refresh().await.context("reading the domains")?;
+        refuse_delivered(&config, &node)?;
         node.store().renew_lease(node.id(), LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
@@ -148,10 +152,10 @@ impl Broker {
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
         let inbound = exchange_backend.as_ref().map(|backend| backend.inbound_registry());
-        let users_role = crate::app::users_role::start(&config, &node, exchange_backend)?;
+        let users_role = crate::app::users_role::start(&config, &node, exchange_backend, own.as_ref())?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), users_role.as_ref(), device_pages.as_ref()).await?;
-        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages };
+        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages, own };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -266,6 +270,17 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Refuses to start while a domain in the store has a delivered secret and others than this machine reach the service.
+fn refuse_delivered(config: &Config, node: &Node) -> anyhow::Result<()> {
+    match (config.way_in(), node.tenants().with_delivered()) {
+        (Some(way_in), Some(domain)) => anyhow::bail!(
+            "domain {domain} in the store has a delivered password or token, which works on loopback only, not with {way_in}; \
+             change it first (`provbroker ctl domains change`), with a configuration that is on loopback only"
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn directory_service(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Arc<DirectoryService>> {
     let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = DirectoryService::new(listings, settings::directory(config)).context("[directory]")?;
@@ -286,7 +301,8 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         // A restarted node gets a new id, because leases and presences of the old process are not its own.
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
-    let tenants = Arc::new(Tenants::new(Arc::clone(store)));
+    let tenants = Tenants::new(Arc::clone(store));
+    let tenants = Arc::new(if config.is_loopback_only() { tenants } else { tenants.without_delivered() });
     let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
     let registration = RegistrationService::new(
         Arc::clone(store),
@@ -345,6 +361,8 @@ struct Routes {
     inbound: Option<InboundRegistry>,
     /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,
+    /// Listener for components of this process.
+    own: Option<OwnListener>,
 }
 
 fn server(
@@ -355,8 +373,9 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, inbound, device_pages } = routes;
-    let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
+    let Routes { directory, admin, pages, ops, tls, inbound, device_pages, own } = routes;
+    let proxies = settings::proxies(config);
+    let own_pages = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
@@ -365,6 +384,7 @@ fn server(
         admin,
         pages,
         inbound,
+        rules: settings::listener_rules(config, &proxies),
     };
     let admission = Arc::clone(node.admission());
     let builder = Server::build()
@@ -375,19 +395,23 @@ fn server(
         // Requests under way are finished.
         .shutdown_timeout(config.lifecycle.drain_max.as_secs().max(LEAST_SHUTDOWN))
         .workers(workers(config));
-    let builder = match (device_pages, own) {
-        (Some(place), Some(own)) => {
-            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&admission))?
+    let builder = match (device_pages, own_pages) {
+        (Some(place), Some(pages)) => {
+            own_pages::listen(builder, place.listener, pages, tls.clone(), Arc::clone(&admission), proxies.clone())?
         }
         _ => builder,
     };
+    let builder = match own {
+        Some(own) => own.listen(builder, public_site.clone())?,
+        None => builder,
+    };
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {
-            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&admission), false)
+            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&admission), proxies.clone(), false)
         })?,
         None => builder.listen("public", public, move || {
             let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(public_site.http()), Arc::clone(&admission), true)
+            Gate::new(plain.and_then(public_site.http()), Arc::clone(&admission), proxies.clone(), true)
         })?,
     };
     let server = builder.listen("ops", ops_listener, move || {

@@ -17,7 +17,7 @@ use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, Refusal, Registration, RequestEvent, StoreOp,
+    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, ProxyHeaderOutcome, Refusal, Registration, RequestEvent, StoreOp,
     TunnelEnd, TunnelUse,
 };
 
@@ -174,6 +174,7 @@ table! {
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        ProxyHeader(ProxyHeaderOutcome) = "proxy_headers_total" Count "Connections while the PROXY protocol is on, by how they began.",
         TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by outcome.",
         Registered(Registration) = "registrations_total" Count "Results of identify messages and challenges.",
         DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",

@@ -2,7 +2,8 @@
 //!
 //! An operator of a domain can only manage accounts of that domain; other accounts are reported as unknown.
 
-use super::{DELIVERED_PASSWORD, SignIn};
+use super::SignIn;
+use crate::config::is_delivered;
 use crate::core::model::accounts::{Account, AccountName, Identity};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{PutAccount, StoreError};
@@ -115,7 +116,7 @@ impl SignIn {
     }
 
     pub(super) async fn put(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
-        if new.password.expose().chars().count() < MIN_PASSWORD || new.password.expose() == DELIVERED_PASSWORD {
+        if new.password.expose().chars().count() < MIN_PASSWORD || is_delivered(&new.password) {
             return Err(AccountAdminError::Short);
         }
         self.put_unchecked(new, replace).await

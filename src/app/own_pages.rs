@@ -17,6 +17,7 @@ use super::bind;
 use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Role};
 use crate::connection::accept_gate::{Gate, Passed};
+use crate::connection::client_stream::ProxyRules;
 use crate::connection::tls::Tls;
 use crate::core::protocol::loopback::is_loopback;
 use crate::web::pages::own_pages::{OwnPages, routes};
@@ -51,15 +52,16 @@ pub(super) fn listen(
     own: Arc<OwnPages>,
     tls: Option<Tls>,
     admission: Arc<AdmissionController>,
+    proxies: ProxyRules,
 ) -> std::io::Result<ServerBuilder> {
     let own = web::Data::from(own);
     match tls {
         Some(tls) => builder.listen("device pages", listener, move || {
-            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&admission), false)
+            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&admission), proxies.clone(), false)
         }),
         None => builder.listen("device pages", listener, move || {
             let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&admission), true)
+            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&admission), proxies.clone(), true)
         }),
     }
 }

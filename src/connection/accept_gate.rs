@@ -1,8 +1,9 @@
 //! The gate of connections: a service in front of TLS and HTTP.
 //!
 //! A connection passes at once, waits with nothing but its socket, or is rejected. Nothing is parsed before it has its
-//! permit. The permit is for the handshake only: it is released when the connection is upgraded or ended. Which
-//! connections are admitted is decided by [`crate::admission`].
+//! permit, except the header with which a trusted proxy names its client (`client_stream`): that client's address is
+//! the one that counts. The permit is for the handshake only: it is released when the connection is upgraded or ended.
+//! Which connections are admitted is decided by [`crate::admission`].
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -22,7 +23,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::admission::controller::{AdmissionController, Passage, Permit};
 use crate::clock::{self, Stopwatch};
+use crate::connection::client_stream::{Beginning, ClientStream, ProxyRules, WaitingForHeader};
 use crate::core::policy::limits::{PerSecond, SourceKey};
+use crate::core::policy::log_limiter::LogLimiter;
+use crate::metrics::{self, Counter, ProxyHeaderOutcome};
 
 /// A handshake takes at most this long: the HTTP service closes connections without a complete request by then.
 const HANDSHAKE: Duration = Duration::from_secs(6);
@@ -38,18 +42,19 @@ const ANSWERS_PER_SECOND: u32 = 200;
 pub struct Gate<F> {
     inner: F,
     admission: Arc<AdmissionController>,
+    proxies: ProxyRules,
     plain: bool,
 }
 
 impl<F> Gate<F> {
     /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
-    pub const fn new(inner: F, admission: Arc<AdmissionController>, plain: bool) -> Self {
-        Self { inner, admission, plain }
+    pub const fn new(inner: F, admission: Arc<AdmissionController>, proxies: ProxyRules, plain: bool) -> Self {
+        Self { inner, admission, proxies, plain }
     }
 }
 
-/// A connection that has passed, with its source address, so that the kernel is asked only once.
-pub type Passed = (TcpStream, Option<SocketAddr>);
+/// A connection that has passed, with the address of its client, so that the kernel is asked only once.
+pub type Passed = (ClientStream, Option<SocketAddr>);
 
 impl<F> ServiceFactory<TcpStream> for Gate<F>
 where
@@ -67,13 +72,13 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let (admission, plain) = (Arc::clone(&self.admission), self.plain);
+        let (admission, proxies, plain) = (Arc::clone(&self.admission), self.proxies.clone(), self.plain);
         let inner = self.inner.new_service(());
         let make = move |inner: Result<F::Service, F::InitError>| {
             let inner = Rc::new(inner?);
             actix_rt::spawn(measure_loop_time(Arc::downgrade(&admission)));
             let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
-            Ok(Guarded { inner, admission, answers })
+            Ok(Guarded { entrance: Entrance { inner, admission, answers }, proxies, waiting: WaitingForHeader::default() })
         };
         inner.map(make).boxed_local()
     }
@@ -81,9 +86,9 @@ where
 
 /// The gate of one worker.
 pub struct Guarded<S> {
-    inner: Rc<S>,
-    admission: Arc<AdmissionController>,
-    answers: Rc<RefCell<PerSecond>>,
+    entrance: Entrance<S>,
+    proxies: ProxyRules,
+    waiting: WaitingForHeader,
 }
 
 impl<S> Service<TcpStream> for Guarded<S>
@@ -97,34 +102,96 @@ where
     type Future = LocalBoxFuture<'static, Result<(), S::Error>>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        self.entrance.inner.poll_ready(cx)
     }
 
     fn call(&self, io: TcpStream) -> Self::Future {
         let peer = io.peer_addr().ok();
-        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        match peer.map_or(Beginning::Plain, |peer| self.proxies.beginning(peer.ip())) {
+            Beginning::Plain => self.entrance.admit(ClientStream::new(io), peer),
+            Beginning::Header => {
+                let (entrance, waiting, protocol) = (self.entrance.clone(), self.waiting.clone(), self.proxies.protocol);
+                let peer = peer.unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+                let named = async move {
+                    let (outcome, read) = waiting.read(io, peer, protocol).await;
+                    record(outcome);
+                    match read {
+                        Some((io, client)) => entrance.admit(io, Some(client)).await,
+                        None => Ok(()),
+                    }
+                };
+                named.boxed_local()
+            }
+            Beginning::Closed => {
+                record(ProxyHeaderOutcome::Stranger);
+                reset(&io);
+                ready(Ok(())).boxed_local()
+            }
+        }
+    }
+}
+
+/// What follows when the client of a connection is known. Cheap to clone.
+struct Entrance<S> {
+    inner: Rc<S>,
+    admission: Arc<AdmissionController>,
+    answers: Rc<RefCell<PerSecond>>,
+}
+
+impl<S> Clone for Entrance<S> {
+    fn clone(&self) -> Self {
+        let (inner, answers) = (Rc::clone(&self.inner), Rc::clone(&self.answers));
+        Self { inner, admission: Arc::clone(&self.admission), answers }
+    }
+}
+
+impl<S> Entrance<S>
+where
+    S: Service<Passed, Response = ()> + 'static,
+    S::Future: 'static,
+    S::Error: 'static,
+{
+    fn admit(&self, io: ClientStream, client: Option<SocketAddr>) -> LocalBoxFuture<'static, Result<(), S::Error>> {
+        let address = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.ip());
         // Never negative while it is open.
-        let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
+        let descriptor = u64::try_from(io.socket().as_raw_fd()).unwrap_or_default();
         match self.admission.connection(SourceKey::from(address), descriptor) {
-            Passage::Now(permit) => serve(self.inner.call((io, peer)), permit).boxed_local(),
+            Passage::Now(permit) => serve(self.inner.call((io, client)), permit).boxed_local(),
             Passage::Later(turn) => {
-                let (inner, admission) = (Rc::clone(&self.inner), Arc::clone(&self.admission));
-                let answers = Rc::clone(&self.answers);
+                let Self { inner, admission, answers } = self.clone();
                 let wait = async move {
                     let Some(permit) = turn.wait().await else {
-                        reject(&io, &admission, &answers);
+                        reject(io.socket(), &admission, &answers);
                         return Ok(());
                     };
                     // Boxed, so that a waiting connection does not reserve memory for it.
-                    serve(inner.call((io, peer)), permit).boxed_local().await
+                    serve(inner.call((io, client)), permit).boxed_local().await
                 };
                 wait.boxed_local()
             }
             Passage::Refused => {
-                reject(&io, &self.admission, &self.answers);
+                reject(io.socket(), &self.admission, &self.answers);
                 ready(Ok(())).boxed_local()
             }
         }
+    }
+}
+
+/// Counts how a connection has begun, and tells the operator, once a second, why connections are closed.
+fn record(outcome: ProxyHeaderOutcome) {
+    static CLOSED: LogLimiter = LogLimiter::new();
+    metrics::count(Counter::ProxyHeader(outcome));
+    let why = match outcome {
+        ProxyHeaderOutcome::Client | ProxyHeaderOutcome::Proxy | ProxyHeaderOutcome::Without => return,
+        ProxyHeaderOutcome::Stranger => "its source is not in server.trusted_proxies",
+        ProxyHeaderOutcome::Missing => "it has no PROXY header, and server.proxy_protocol is \"require\"",
+        ProxyHeaderOutcome::Malformed => "its PROXY header is malformed",
+        ProxyHeaderOutcome::Unfinished => "it ended within its PROXY header",
+        ProxyHeaderOutcome::Late => "its PROXY header did not come in time",
+        ProxyHeaderOutcome::Crowded => "too many connections had sent no PROXY header yet",
+    };
+    if let Some(suppressed) = CLOSED.due(clock::now()) {
+        tracing::warn!(why, suppressed, "connection closed before anything else of it was read");
     }
 }
 
@@ -147,12 +214,16 @@ async fn measure_loop_time(admission: Weak<AdmissionController>) {
     }
 }
 
+/// A reset is the cheapest end. If it cannot be set, the socket is closed in the usual way.
+fn reset(io: &TcpStream) {
+    let _ = socket2::SockRef::from(io).set_linger(Some(Duration::ZERO));
+}
+
 /// Answers when to come back, if that takes only a few system calls.
 fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<PerSecond>) {
     let socket = socket2::SockRef::from(io);
     if answers.borrow_mut().take(clock::now()).is_err() {
-        // A reset is the cheapest end. If it cannot be set, the socket is closed in the usual way.
-        let _ = socket.set_linger(Some(Duration::ZERO));
+        reset(io);
         return;
     }
     let answer = format!(

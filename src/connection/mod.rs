@@ -7,8 +7,10 @@
 //! `docs/protocol/appwebsocket.md` section 1.
 
 pub mod accept_gate;
+pub mod client_stream;
 pub mod handle;
 pub mod messages;
+pub mod own;
 pub mod socket;
 pub mod table;
 pub mod timer;

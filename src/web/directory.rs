@@ -6,13 +6,12 @@
 mod api;
 mod init;
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 
 use crate::core::model::ids::Code;
 use crate::core::model::time::Tick;
@@ -117,11 +116,6 @@ impl WrongCodes {
         }
         self.over_all.count(now);
     }
-}
-
-/// Source address of a request: the peer of the socket. Headers are not trusted.
-fn source_of(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip())
 }
 
 /// Seconds for `Retry-After`, rounded up, at least 1.

@@ -2,8 +2,10 @@
 //! interface, health and metrics, and the pages.
 
 pub mod api;
+pub mod client_address;
 mod csv;
 pub mod directory;
+pub mod entrance;
 pub mod ops;
 pub mod pages;
 pub mod passthrough;

@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use crate::app_connection::actor::AppActor;
+use crate::connection::client_stream::Encrypted;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Opening, run};
 use crate::core::model::ids::DomainName;
@@ -29,6 +29,8 @@ use crate::metrics::{self, Counter, Peer, Refusal};
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
 use crate::users_role::exchange_connection::{ExchangeConnection, ExchangeServices};
+use crate::web::client_address::{Client, ListenerRules};
+use crate::web::entrance::names_this_machine;
 use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 
 /// Time limit for a refused client to read the answer.
@@ -106,6 +108,8 @@ pub struct Upgrades {
     pub passthrough: Arc<Passthrough>,
     /// What the connection of an exchange uses.
     pub exchange: ExchangeServices,
+    /// Who may use the listener, and whose word about addresses counts.
+    pub rules: Arc<ListenerRules>,
 }
 
 /// Serves one upgrade request. A process that plays neither Devices nor a Users role that exchanges connect to has
@@ -122,16 +126,18 @@ where
 {
     let parts = framed.into_parts();
     let io = parts.io;
+    let encrypted = request.conn_data::<Encrypted>().is_some();
+    let client = services.rules.client(request.peer_addr(), encrypted, request.headers());
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
     if let Some(rest) =
-        after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices).map(str::to_owned)
+        after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices && services.rules.may_enter(request.headers())).map(str::to_owned)
     {
         let first = parts.read_buf.freeze();
         let passthrough = Arc::clone(&services.passthrough);
         actix_rt::spawn(async move { pipe::carry(&passthrough, &request, &rest, io, first).await });
         return ready(Ok(()));
     }
-    match accept(&services.node, roles, shutdown, &request) {
+    match accept(services, roles, shutdown, &request, client) {
         Ok(accepted) => {
             let first = parts.read_buf.freeze();
             // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
@@ -199,20 +205,33 @@ impl Accepted {
     }
 }
 
-fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
+fn accept(
+    services: &Upgrades,
+    roles: Roles<'_>,
+    shutdown: &Shutdown,
+    request: &Request,
+    client: Client,
+) -> Result<Accepted, Refused> {
+    let (node, rules) = (&services.node, &services.rules);
+    if !rules.may_enter(request.headers()) {
+        return Err(Refused::new("403 Forbidden", Refusal::UnknownPath));
+    }
     let users = roles.inbound.map(|inbound| &*inbound.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
-    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
-    let source = SourceKey::from(address);
+    let delivered = || rules.delivered || node.tenants().with_delivered().is_some();
+    if route != Route::Devices && !client.own && !names_this_machine(request.headers()) && delivered() {
+        return Err(Refused::new("421 Misdirected Request", Refusal::Host));
+    }
+    let source = client.source();
     let (peer, blocked) = match route {
         Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked_for(source)),
         Route::Apps | Route::ExchangeConnection => {
             (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source))
         }
     };
-    if let Some(wait) = blocked {
+    if let Some(wait) = blocked.filter(|_| !client.own) {
         return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
     }
     if shutdown.is_draining() {

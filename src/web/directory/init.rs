@@ -9,15 +9,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{AttemptSource, DirectoryWeb, retry_after, source_of};
+use super::{AttemptSource, DirectoryWeb, retry_after};
 use crate::clock::Stopwatch;
 use crate::core::model::ids::Code;
-use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::init::{InitCode, InitRequest, answer};
 use crate::core::protocol::script::Script;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, Attempt, Counter, InitAnswer, Timer};
 use crate::store::Contact;
+use crate::web::client_address::client_of;
 
 /// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
 const MAX_QUERY: usize = 4096;
@@ -121,7 +121,7 @@ async fn with_code(
     phone: &InitRequest,
     code: Option<Code>,
 ) -> Result<(InitAnswer, String), InitError> {
-    let guesser = AttemptSource { mac: phone.mac.clone(), source: source_of(request).map(SourceKey::from) };
+    let guesser = AttemptSource { mac: phone.mac.clone(), source: Some(client_of(request).source()) };
     let now = (web.clock)();
     if let Some(left) = web.with_wrong(|wrong| wrong.blocked(&guesser, now)) {
         return Err(InitError::TooManyAttempts(left));
