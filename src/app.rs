@@ -30,12 +30,12 @@ use tokio::time::interval;
 
 use crate::admin::{self, Admin};
 use crate::admission::controller::AdmissionController;
+use crate::app::own_listener::OwnListener;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::connection::accept_gate::{Gate, Passed};
 use crate::connection::table::ConnectionTable;
 use crate::connection::tls::Tls;
 use crate::core::model::ids::NodeId;
-use crate::app::own_listener::OwnListener;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown};
 use crate::metrics::{self, Gauge};

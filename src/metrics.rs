@@ -17,8 +17,8 @@ use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, ProxyHeaderOutcome, Refusal, Registration, RequestEvent, StoreOp,
-    TunnelEnd, TunnelUse,
+    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, ProxyHeaderOutcome, Refusal, Registration,
+    RequestEvent, StoreOp, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.

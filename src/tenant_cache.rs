@@ -132,7 +132,8 @@ impl Tenants {
                 *secret = Secret::default();
             }
         }
-        let tenant = Tenant { delivered, jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
+        let tenant =
+            Tenant { delivered, jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
         if let Some(known) = known {
             let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let changes = all.entry(tenant.domain.name.clone()).or_default();

@@ -21,11 +21,7 @@ fn with_listen(listen: &str, environment: &[(&str, &str)]) -> Result<Config, con
     assemble(Some(&file), listen, environment)
 }
 
-fn assemble(
-    file: Option<&Path>,
-    listen: &str,
-    environment: &[(&str, &str)],
-) -> Result<Config, config::ConfigError> {
+fn assemble(file: Option<&Path>, listen: &str, environment: &[(&str, &str)]) -> Result<Config, config::ConfigError> {
     let pairs: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     config::assemble(file, &pairs, &Overrides { listen: Some(listen.into()), ..Overrides::default() })
 }
@@ -249,7 +245,10 @@ fn delivered_secrets_stop_the_start_whatever_lets_others_in() {
             (String::new(), "instance.password"),
             (format!("{own}{}", domain("password = \"domain-secret\"")), "domains[a.example].password"),
             (format!("{own}{}", domain("password = \"change-me\"")), "domains[a.example].password"),
-            (format!("{own}{}", domain("password = \"x\"\nauto_token = \"change-me\"")), "domains[a.example].auto_token"),
+            (
+                format!("{own}{}", domain("password = \"x\"\nauto_token = \"change-me\"")),
+                "domains[a.example].auto_token",
+            ),
             (format!("{own}[security]\nmaster_key = \"change-me-too-on-all-nodes\"\n"), "security.master_key"),
             ("[instance]\npassword = \"change-me-on-all-nodes\"\n".to_owned(), "instance.password"),
         ] {
@@ -258,7 +257,9 @@ fn delivered_secrets_stop_the_start_whatever_lets_others_in() {
             assert!(line.ends_with("; set your own"), "{line}");
         }
     }
-    for alone in ["public_url = \"http://localhost:8080\"", "hosts = [\"localhost\", \"[::1]\"]", "listen = \"[::1]:8080\""] {
+    for alone in
+        ["public_url = \"http://localhost:8080\"", "hosts = [\"localhost\", \"[::1]\"]", "listen = \"[::1]:8080\""]
+    {
         let text = format!("[server]\n{alone}\n{}", domain("password = \"domain-secret\""));
         assert!(config::parse(&text, "f.toml").is_ok(), "{alone}");
     }
@@ -273,7 +274,10 @@ fn proxies_and_hosts() {
     assert!(!config.trusted_proxies().trusts("192.0.2.8".parse().unwrap()));
     assert!(config.hosts().answer_to("inner.example:8080") && config.hosts().answer_to("127.0.0.1:8080"));
     for (text, key) in [
-        ("trusted_proxies = [\"10.0.0.0/8\", \"10.0.0.0/33\"]", "server.trusted_proxies has `10.0.0.0/33`, which is neither"),
+        (
+            "trusted_proxies = [\"10.0.0.0/8\", \"10.0.0.0/33\"]",
+            "server.trusted_proxies has `10.0.0.0/33`, which is neither",
+        ),
         ("trusted_proxies = [\"proxy.example\"]", "server.trusted_proxies has `proxy.example`"),
         ("trusted_proxies = [\"\"]", "server.trusted_proxies has ``"),
         ("proxy_protocol = \"require\"", "server.proxy_protocol is \"require\", but server.trusted_proxies is empty"),

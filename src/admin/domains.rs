@@ -55,7 +55,9 @@ impl Admin {
     fn check_delivered(&self, secrets: &[(&str, Option<&Secret>)]) -> Result<()> {
         let refused = |secret: &Secret| self.services.tenants.refuses(secret);
         match secrets.iter().find(|(_, secret)| secret.is_some_and(refused)) {
-            Some((field, _)) => Err(AdminError::invalid(*field, "is a delivered one, which everybody knows; choose your own")),
+            Some((field, _)) => {
+                Err(AdminError::invalid(*field, "is a delivered one, which everybody knows; choose your own"))
+            }
             None => Ok(()),
         }
     }

@@ -136,7 +136,12 @@ fn provider(config: &Config, store: &Arc<dyn Store>, sealer: &Sealer) -> anyhow:
 pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
     let samples = || config.accounts.iter().filter(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD);
     let pages = config.pages.enabled && config.pages.local_accounts;
-    if !listen.ip().is_loopback() || !config.is_loopback_only() || !pages || !config.plays(Role::Devices) || samples().next().is_none() {
+    if !listen.ip().is_loopback()
+        || !config.is_loopback_only()
+        || !pages
+        || !config.plays(Role::Devices)
+        || samples().next().is_none()
+    {
         return None;
     }
     let url = &config.server.public_url;

@@ -220,7 +220,8 @@ pub(super) fn trusted_proxies(config: &Config) -> Result<TrustedProxies, BadNetw
 fn proxy_warnings(config: &Config) -> Vec<String> {
     let (server, mut lines) = (&config.server, Vec::new());
     if server.proxy_protocol == ProxyProtocol::Accept && server.trusted_proxies.is_empty() {
-        lines.push("server.proxy_protocol is \"accept\", but server.trusted_proxies is empty: no header is read".into());
+        lines
+            .push("server.proxy_protocol is \"accept\", but server.trusted_proxies is empty: no header is read".into());
     }
     if trusted_proxies(config).is_ok_and(|proxies| proxies.is_everybody()) {
         lines.push("server.trusted_proxies names everybody: any client can claim any address".into());

@@ -78,7 +78,11 @@ where
             let inner = Rc::new(inner?);
             actix_rt::spawn(measure_loop_time(Arc::downgrade(&admission)));
             let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
-            Ok(Guarded { entrance: Entrance { inner, admission, answers }, proxies, waiting: WaitingForHeader::default() })
+            Ok(Guarded {
+                entrance: Entrance { inner, admission, answers },
+                proxies,
+                waiting: WaitingForHeader::default(),
+            })
         };
         inner.map(make).boxed_local()
     }
@@ -110,7 +114,8 @@ where
         match peer.map_or(Beginning::Plain, |peer| self.proxies.beginning(peer.ip())) {
             Beginning::Plain => self.entrance.admit(ClientStream::new(io), peer),
             Beginning::Header => {
-                let (entrance, waiting, protocol) = (self.entrance.clone(), self.waiting.clone(), self.proxies.protocol);
+                let (entrance, waiting, protocol) =
+                    (self.entrance.clone(), self.waiting.clone(), self.proxies.protocol);
                 let peer = peer.unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
                 let named = async move {
                     let (outcome, read) = waiting.read(io, peer, protocol).await;

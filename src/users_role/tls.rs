@@ -84,8 +84,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use rustls::{CertificateError, ServerConfig};
     use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{CertificateError, ServerConfig};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;
@@ -116,9 +116,11 @@ mod tests {
     async fn the_certificate_that_is_asked_for_is_trusted_and_no_other_one() {
         let (one, other) = (Server::new(), Server::new());
         let wanted = one.1.clone();
-        let only = trust_only(move |shown| {
-            if *shown == wanted { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
-        });
+        let only = trust_only(
+            move |shown| {
+                if *shown == wanted { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
+            },
+        );
         let client = Arc::new(only.unwrap());
         assert!(one.takes(Arc::clone(&client)).await);
         assert!(!other.takes(client).await);

@@ -64,8 +64,7 @@ impl ListenerRules {
     /// the connection is.
     pub fn client(&self, peer: Option<SocketAddr>, encrypted: bool, fields: &HeaderMap) -> Client {
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        let (address, https) =
-            if self.proxies.trusts(peer) { self.behind(peer, fields) } else { (peer, None) };
+        let (address, https) = if self.proxies.trusts(peer) { self.behind(peer, fields) } else { (peer, None) };
         let own = self.own.is_some() && self.may_enter(fields);
         Client { address, own, secure: https.unwrap_or(encrypted) }
     }

@@ -129,8 +129,9 @@ where
     let encrypted = request.conn_data::<Encrypted>().is_some();
     let client = services.rules.client(request.peer_addr(), encrypted, request.headers());
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if let Some(rest) =
-        after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices && services.rules.may_enter(request.headers())).map(str::to_owned)
+    if let Some(rest) = after_passthrough(raw, &services.passthrough.instance)
+        .filter(|_| roles.devices && services.rules.may_enter(request.headers()))
+        .map(str::to_owned)
     {
         let first = parts.read_buf.freeze();
         let passthrough = Arc::clone(&services.passthrough);

@@ -140,7 +140,9 @@ fn lines_and_requests_in_flight_are_finished() {
 
             let mut browser = Raw::connect(one.addr).await;
             let path = format!("{INSTANCE}/passthrough/{SECOND}/{session}/page");
-            browser.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await;
+            browser
+                .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+                .await;
             let (tunnel, request) = asked.request().await;
             assert!(request.starts_with("GET /page "), "{request}");
             let mut operator = Raw::connect(one.addr).await;

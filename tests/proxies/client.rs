@@ -53,8 +53,7 @@ pub async fn is_sent_away(stream: TcpStream, to: SocketAddr, fields: &[(&'static
 /// A request with header lines, each ended by CR LF.
 pub async fn request(from: IpAddr, to: SocketAddr, line: &str, fields: &str, body: &str) -> Answer {
     let length = body.len();
-    let text =
-        format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n{body}");
+    let text = format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n{body}");
     exchange(from, to, text).await
 }
 
@@ -71,9 +70,8 @@ pub async fn sign_in(from: IpAddr, to: SocketAddr, origin: &str, fields: &str) -
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("token", token), ("name", "anna"), ("password", PAGE_PASSWORD)])
         .finish();
-    let fields = format!(
-        "{fields}Cookie: {visit}\r\nOrigin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    );
+    let fields =
+        format!("{fields}Cookie: {visit}\r\nOrigin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
     let answer = request(from, to, "POST /ui/sign-in", &fields, &body).await;
     assert_eq!((answer.status, answer.field("location")), (303, Some("/ui/")), "{}", answer.body);
     let lines = cookies(&answer);

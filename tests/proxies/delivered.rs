@@ -12,11 +12,14 @@ use crate::support::peer::open_over;
 use crate::support::raw::connect;
 use crate::support::rest::Operator;
 
+const MASTER_KEY: &str = "master key of these tests";
+
 /// The passwords of `config/provbroker.toml`.
 fn delivered(config: &mut Config) {
     config.instance.password = Secret::new(DEFAULT_INSTANCE_PASSWORD);
     config.domains = Config::default().domains;
-    config.domains[0].auto_token = Secret::default();
+    // What seals the store stays when the instance password changes.
+    config.security.master_key = Secret::new(MASTER_KEY);
 }
 
 #[test]
@@ -42,6 +45,7 @@ fn on_loopback_apps_log_in_under_names_of_this_machine_only() {
 
 /// Starts a broker that must not start; its line.
 fn refusal(keep: &Keep, change: impl FnOnce(&mut Config)) -> String {
+    keep.wait_until_free();
     let mut config = config(&keep.url());
     change(&mut config);
     let start = async { provbroker::app::Broker::start(config, Shutdown::new()).await.map(drop) };
@@ -56,6 +60,7 @@ fn a_delivered_password_in_the_store_stops_the_start() {
     with_broker(&keep, delivered, async |_: &Broker| {});
     let change = |config: &mut Config| {
         config.domains = Vec::new();
+        config.security.master_key = Secret::new(MASTER_KEY);
         config.server.public_url = "https://broker.example".into();
     };
     let line = refusal(&keep, change);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use provbroker::config::{Config, ProxyProtocol, Role};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::{address, is_sent_away, one_place_each, takes_place};
 use crate::support::broker::{Broker, Keep, with_broker};
@@ -12,7 +12,7 @@ use crate::support::peer::{guarded, until};
 use crate::support::raw::{connect, get};
 
 const PROXY: IpAddr = address(2);
-const STRANGER: IpAddr = address(1);
+const ELSEWHERE: IpAddr = address(1);
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -48,11 +48,14 @@ async fn proxied(from: IpAddr, to: SocketAddr, header: &[u8]) -> TcpStream {
     stream
 }
 
-/// Everything that comes back on a connection until its end.
+/// Everything that comes back on a connection until its end; nothing if it is reset at once.
 async fn answer(from: IpAddr, to: SocketAddr, header: &[u8]) -> String {
-    let mut stream = proxied(from, to, header).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let Ok(mut stream) = guarded("connecting", socket.connect(to)).await else { return String::new() };
     // The connection may be closed before this is written.
-    let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let _ = stream.write_all(&[header, request].concat()).await;
     rest(stream).await
 }
 
@@ -108,7 +111,7 @@ fn a_header_of_a_stranger_closes_the_connection() {
     for protocol in [ProxyProtocol::Off, ProxyProtocol::Accept, ProxyProtocol::Require] {
         with_broker(&Keep::embedded(), behind(protocol), async |broker: &Broker| {
             for header in headers_of(7) {
-                let said = answer(STRANGER, broker.addr, &header).await;
+                let said = answer(ELSEWHERE, broker.addr, &header).await;
                 assert!(said.is_empty() || said.starts_with("HTTP/1.1 400 "), "{header:?}: {said}");
             }
         });
@@ -121,7 +124,7 @@ fn who_needs_a_header() {
         [(ProxyProtocol::Off, true, true), (ProxyProtocol::Accept, true, true), (ProxyProtocol::Require, false, false)]
     {
         with_broker(&Keep::embedded(), behind(protocol), async |broker: &Broker| {
-            for (from, served) in [(PROXY, of_proxy), (STRANGER, of_stranger)] {
+            for (from, served) in [(PROXY, of_proxy), (ELSEWHERE, of_stranger)] {
                 let said = answer(from, broker.addr, b"").await;
                 assert_eq!(said.starts_with("HTTP/1.1 200 "), served, "{protocol:?} {from}: {said}");
                 assert!(served || said.is_empty(), "{said}");
@@ -176,7 +179,7 @@ fn the_users_role_of_the_process_needs_no_header() {
             get(broker.ops, "/metrics").await.body.contains("\nprovbroker_people_links 2\n")
         })
         .await;
-        assert_eq!(answer(STRANGER, broker.addr, b"").await, "");
+        assert_eq!(answer(ELSEWHERE, broker.addr, b"").await, "");
         let metrics = get(broker.ops, "/metrics").await.body;
         assert!(metrics.contains("provbroker_proxy_headers_total{outcome=\"stranger\"}"), "{metrics}");
     });

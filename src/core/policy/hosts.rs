@@ -23,9 +23,9 @@ impl Hosts {
 
     /// Whether the value of a `Host` field is one of them.
     pub fn answer_to(&self, host: &str) -> bool {
-        without_port(host).and_then(name_of).is_some_and(|name| {
-            self.names.contains(&name) || (self.loopback && is_this_machine(&name))
-        })
+        without_port(host)
+            .and_then(name_of)
+            .is_some_and(|name| self.names.contains(&name) || (self.loopback && is_this_machine(&name)))
     }
 }
 
@@ -57,7 +57,8 @@ fn name_of(text: &str) -> Option<String> {
 fn without_port(host: &str) -> Option<&str> {
     let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
     let (name, port) = host.split_at_checked(end)?;
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     is_port.then_some(name)
 }
 
@@ -102,10 +103,20 @@ mod tests {
     #[test]
     fn names_of_this_machine() {
         let hosts = Hosts::new("https://broker.example", [], true);
-        for own in ["127.0.0.1:8080", "127.8.9.10", "localhost:1", "LOCALHOST", "localhost.", "[::1]:8080", "[::ffff:127.0.0.1]"] {
+        for own in [
+            "127.0.0.1:8080",
+            "127.8.9.10",
+            "localhost:1",
+            "LOCALHOST",
+            "localhost.",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+        ] {
             assert!(hosts.answer_to(own) && is_loopback(own), "{own}");
         }
-        for other in ["localhost.evil.example", "127.0.0.1.evil.example", "0.0.0.0", "192.0.2.1", "evil.example", "", "[::]"] {
+        for other in
+            ["localhost.evil.example", "127.0.0.1.evil.example", "0.0.0.0", "192.0.2.1", "evil.example", "", "[::]"]
+        {
             assert!(!hosts.answer_to(other) && !is_loopback(other), "{other}");
         }
         assert!(hosts.answer_to("broker.example") && !is_loopback("broker.example"));

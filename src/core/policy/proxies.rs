@@ -19,7 +19,11 @@ pub struct BadNetwork(pub String);
 impl TrustedProxies {
     /// Networks such as `10.0.0.0/8`; an address stands for itself.
     pub fn new<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, BadNetwork> {
-        entries.into_iter().map(|entry| network(entry).ok_or_else(|| BadNetwork(entry.to_owned()))).collect::<Result<_, _>>().map(Self)
+        entries
+            .into_iter()
+            .map(|entry| network(entry).ok_or_else(|| BadNetwork(entry.to_owned())))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether there are none.
@@ -87,7 +91,8 @@ mod tests {
 
     #[test]
     fn networks_and_addresses() {
-        let proxies = trusted(&["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:198.51.100.0/120", "172.16.5.1/12"]);
+        let proxies =
+            trusted(&["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:198.51.100.0/120", "172.16.5.1/12"]);
         for inside in
             ["10.255.0.1", "192.0.2.7", "::ffff:192.0.2.7", "2001:db8:1::9", "::1", "198.51.100.9", "172.31.255.255"]
         {
@@ -98,7 +103,16 @@ mod tests {
         }
         assert!(!TrustedProxies::default().trusts(ip("127.0.0.1")));
         assert!(trusted(&["0.0.0.0/0"]).is_everybody() && !proxies.is_everybody());
-        for bad in ["", " 10.0.0.0/8", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/255.0.0.0", "proxy.example", "::1/129", "10.0.0.1:80"] {
+        for bad in [
+            "",
+            " 10.0.0.0/8",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "proxy.example",
+            "::1/129",
+            "10.0.0.1:80",
+        ] {
             assert_eq!(TrustedProxies::new([bad]).unwrap_err(), BadNetwork(bad.into()));
         }
     }
@@ -107,7 +121,8 @@ mod tests {
     fn the_client_is_the_rightmost_address_that_is_not_trusted() {
         let proxies = trusted(&["10.0.0.0/8"]);
         let client = |peer: &str, hops: &[(&str, Option<bool>)]| {
-            let hops: Vec<_> = hops.iter().map(|(address, https)| Hop { address: address.parse().ok(), https: *https }).collect();
+            let hops: Vec<_> =
+                hops.iter().map(|(address, https)| Hop { address: address.parse().ok(), https: *https }).collect();
             let (client, https) = proxies.client(ip(peer), &hops);
             (client.to_string(), https)
         };

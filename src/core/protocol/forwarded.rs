@@ -26,10 +26,7 @@ pub fn forwarded<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Hop> {
 
 /// The elements of `X-Forwarded-For`, each with its `X-Forwarded-Proto`: that at the same place from the right, or the
 /// only one.
-pub fn x_forwarded<'a>(
-    addresses: impl Iterator<Item = &'a str>,
-    schemes: impl Iterator<Item = &'a str>,
-) -> Vec<Hop> {
+pub fn x_forwarded<'a>(addresses: impl Iterator<Item = &'a str>, schemes: impl Iterator<Item = &'a str>) -> Vec<Hop> {
     let mut addresses: Vec<_> = addresses.flat_map(|line| line.split(',')).map(node).collect();
     addresses.drain(..addresses.len().saturating_sub(MOST));
     let mut schemes: Vec<_> = schemes.flat_map(|line| line.split(',')).map(|scheme| is_https(scheme.trim())).collect();
@@ -153,7 +150,9 @@ mod tests {
         ] {
             assert_eq!(node(text), address.parse().ok(), "{text}");
         }
-        for text in ["", "unknown", "_hidden", "192.0.2.7:", "192.0.2.7:123456", "[192.0.2.7]", "[::1", "a.example", "1.2.3"] {
+        for text in
+            ["", "unknown", "_hidden", "192.0.2.7:", "192.0.2.7:123456", "[192.0.2.7]", "[::1", "a.example", "1.2.3"]
+        {
             assert_eq!(node(text), None, "{text}");
         }
     }
@@ -173,7 +172,10 @@ mod tests {
             read(&["192.0.2.7, 10.0.0.1"], &["https, http, http"]),
             [hop("192.0.2.7", Some(false)), hop("10.0.0.1", Some(false))]
         );
-        assert_eq!(read(&["192.0.2.7,10.0.0.1"], &["https, HTTP"]), [hop("192.0.2.7", Some(true)), hop("10.0.0.1", Some(false))]);
+        assert_eq!(
+            read(&["192.0.2.7,10.0.0.1"], &["https, HTTP"]),
+            [hop("192.0.2.7", Some(true)), hop("10.0.0.1", Some(false))]
+        );
         assert_eq!(read(&["192.0.2.7", "nonsense"], &[]), [hop("192.0.2.7", None), hop("", None)]);
         assert_eq!(read(&[], &["http, https"]), [hop("", Some(true))]);
         assert_eq!(read(&[], &[]), []);
@@ -189,7 +191,10 @@ mod tests {
             read(&["For=\"[2001:db8::7]:4711\" ; Proto=\"http\", for=10.0.0.1", "for=10.0.0.2;host=\"a,b;c\""]),
             [hop("2001:db8::7", Some(false)), hop("10.0.0.1", None), hop("10.0.0.2", None)]
         );
-        assert_eq!(read(&["for=unknown, for=\"_x\", proto=https"]), [hop("", None), hop("", None), hop("", Some(true))]);
+        assert_eq!(
+            read(&["for=unknown, for=\"_x\", proto=https"]),
+            [hop("", None), hop("", None), hop("", Some(true))]
+        );
         assert_eq!(read(&["for=\"192.0.2\\.7\""]), [hop("192.0.2.7", None)]);
     }
 

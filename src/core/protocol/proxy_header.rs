@@ -197,7 +197,11 @@ mod tests {
             (binary(0x21, 0x00, &[1, 2, 3]), None, false),
             (binary(0x21, 0x31, &[0; 216]), None, false),
             // Fields after the addresses: authority, then TLS.
-            (binary(0x21, 0x11, &[&V4[..], &[2, 0, 1, b'a'], &[0x20, 0, 5, 1, 0, 0, 0, 0]].concat()), Some("192.0.2.7"), true),
+            (
+                binary(0x21, 0x11, &[&V4[..], &[2, 0, 1, b'a'], &[0x20, 0, 5, 1, 0, 0, 0, 0]].concat()),
+                Some("192.0.2.7"),
+                true,
+            ),
             (binary(0x21, 0x11, &[&V4[..], &[0x20, 0, 5, 0, 0, 0, 0, 0]].concat()), Some("192.0.2.7"), false),
             (binary(0x20, 0x11, &[&V4[..], &[0x20, 0, 5, 1, 0, 0, 0, 0]].concat()), None, false),
         ] {
@@ -226,7 +230,9 @@ mod tests {
 
     #[test]
     fn other_beginnings_are_no_header() {
-        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"POST", b"PROXIES", b"\x16\x03\x01", b"\r\n\r\n\0\r\nQUIX", b"PROXY\t"] {
+        for bytes in
+            [&b"GET / HTTP/1.1\r\n"[..], b"POST", b"PROXIES", b"\x16\x03\x01", b"\r\n\r\n\0\r\nQUIX", b"PROXY\t"]
+        {
             assert_eq!(read(bytes), ProxyHeader::Absent, "{bytes:?}");
         }
         for bytes in [&b""[..], b"P", b"PROXY", b"\r\n"] {
