@@ -1,5 +1,7 @@
 //! Converts the configuration to the settings of each part of the broker.
 
+use std::time::Duration;
+
 use crate::admission::controller::AdmissionLimits;
 use crate::config::Config;
 use crate::connection::socket::Bounds;
@@ -49,11 +51,10 @@ pub(super) fn directory(config: &Config) -> DirectorySettings {
 
 pub(super) fn wrong_codes(config: &Config) -> WrongCodeLimits {
     WrongCodeLimits {
-        per_mac: Quota::new(config.limits.init_mac, config.limits.window),
-        per_source: Quota::new(config.limits.init_address, config.limits.window),
-        per_minute: u64::from(config.limits.init_per_minute),
-        delay: config.limits.init_delay,
+        per_mac: Quota::new(10, config.limits.window),
+        per_source: Quota::new(60, config.limits.window),
         max_keys: config.limits.max_tracked,
+        ..WrongCodeLimits::default()
     }
 }
 
@@ -97,12 +98,12 @@ fn instance(config: &Config) -> Instance {
 pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
     let limits = &config.limits;
     AttemptLimits {
-        device_digests: limits.device_digests,
-        device_codes: limits.device_codes,
-        address: limits.address,
+        device_digests: 5,
+        device_codes: 10,
+        address: 60,
         window: limits.window,
-        logins: limits.logins,
-        login_block: limits.login_pause,
+        logins: 60,
+        login_block: Duration::from_secs(60),
         max_tracked: limits.max_tracked,
     }
 }
