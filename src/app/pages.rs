@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use anyhow::Context as _;
@@ -154,12 +155,12 @@ pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
 
 fn settings(config: &Config) -> Settings {
     let (pages, limits) = (&config.pages, &config.limits);
-    let quota = |attempts| Quota { attempts, window: limits.window, block: limits.login_pause };
+    let quota = |attempts| Quota { attempts, window: limits.window, block: Duration::from_secs(60) };
     Settings {
         idle: pages.session_idle,
         whole: pages.session_max,
-        per_account: quota(pages.attempts),
-        per_source: quota(limits.logins),
+        per_account: quota(10),
+        per_source: quota(60),
         max_tracked: limits.max_tracked,
         loopback: config.server.listen.ip().is_loopback(),
     }
