@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::admission::controller::AdmissionLimits;
+use crate::attempts::AttemptRules;
 use crate::config::Config;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
@@ -93,6 +94,13 @@ fn instance(config: &Config) -> Instance {
         name: config.instance.name.as_str().into(),
         password: config.instance.password.clone(),
     }
+}
+
+pub(super) fn attempt_rules(config: &Config) -> AttemptRules {
+    let limits = &config.limits;
+    AttemptRules::default().with(|_, rules| {
+        (rules.window, rules.max_keys) = (limits.window, limits.max_tracked);
+    })
 }
 
 pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
