@@ -135,7 +135,7 @@ impl Broker {
         crate::app::periodic::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
-            let routes = DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now);
+            let routes = DirectoryWeb::new(Arc::clone(&service), Arc::clone(node.attempts()), clock::now);
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
@@ -315,6 +315,7 @@ fn admin_services(node: &Node) -> admin::Services {
         store: Arc::clone(node.store()),
         tenants: Arc::clone(node.tenants()),
         directory: Arc::clone(node.directory()),
+        attempts: Arc::clone(node.attempts()),
         registration: Arc::clone(node.registration()),
         connections: Arc::clone(node.connections()),
         admission: Arc::clone(node.admission()),

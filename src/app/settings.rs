@@ -1,14 +1,11 @@
 //! Converts the configuration to the settings of each part of the broker.
 
-use std::time::Duration;
-
 use crate::admission::controller::AdmissionLimits;
 use crate::attempts::AttemptRules;
 use crate::config::Config;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::policy::jobs::retry::RetryPolicy;
-use crate::core::policy::limits::Quota;
 use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::app::event::Settings;
@@ -20,7 +17,6 @@ use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
 use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::NewDomain;
-use crate::web::directory::WrongCodeLimits;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
@@ -47,15 +43,6 @@ pub(super) fn directory(config: &Config) -> DirectorySettings {
         allow_ws: config.directory.allow_ws,
         codes_per_second: config.directory.codes_per_second,
         max_open: config.directory.max_open,
-    }
-}
-
-pub(super) fn wrong_codes(config: &Config) -> WrongCodeLimits {
-    WrongCodeLimits {
-        per_mac: Quota::new(10, config.limits.window),
-        per_source: Quota::new(60, config.limits.window),
-        max_keys: config.limits.max_tracked,
-        ..WrongCodeLimits::default()
     }
 }
 
@@ -111,7 +98,7 @@ pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
         address: 60,
         window: limits.window,
         logins: 60,
-        login_block: Duration::from_secs(60),
+        login_block: std::time::Duration::from_secs(60),
         max_tracked: limits.max_tracked,
     }
 }

@@ -117,12 +117,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn kind(&self, kind: SecretKind) -> MutexGuard<'_, Kind> {
-        let [code, token, init, log_in, operator, page, directory] = &self.kinds;
+        let [code, token, init, log_in, exchange, operator, page, directory] = &self.kinds;
         let kind = match kind {
             SecretKind::DeviceCode => code,
             SecretKind::DeviceToken => token,
             SecretKind::InitCode => init,
             SecretKind::AppLogIn => log_in,
+            SecretKind::ExchangeLogIn => exchange,
             SecretKind::OperatorToken => operator,
             SecretKind::PagePassword => page,
             SecretKind::DirectoryCredential => directory,

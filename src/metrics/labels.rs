@@ -207,6 +207,7 @@ label! {
         LogIn "login" "The log-in of an app.",
         InitCode "init_code" "A code at /init.",
         Credential "credential" "A credential at the directory.",
+        ExchangeLogIn "exchange_login" "The log-in of an exchange.",
         OperatorToken "operator_token" "A password for REST or its tokens.",
         PagePassword "page_password" "A password of an account of the pages.",
     }

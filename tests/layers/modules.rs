@@ -74,7 +74,7 @@ const SERVER: &[(&str, &[&str])] = &[
     // It takes the services that it uses, not the node, and knows no connection actor.
     ("admin", &["tenant", "connection", "admission", "registration", "attempts", "tenant_cache", "directory", "store"]),
     // It talks to Devices over the wire only, also in the same process.
-    ("users_role", &["connection", "store"]),
+    ("users_role", &["connection", "attempts", "store"]),
     (
         "web",
         &[
