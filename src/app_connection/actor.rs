@@ -202,7 +202,7 @@ impl AppActor {
                 (Some(attempt), Ok(None)) => attempt.wrong(),
                 _ => {}
             }
-            Ok(verified.ok().flatten())
+            Ok::<_, TryLater>(verified.ok().flatten())
         };
         ctx.spawn(verify.into_actor(self).map(|verified, app, ctx| app.verified(verified, ctx)));
     }

@@ -129,11 +129,11 @@ impl ExchangeConnection {
             let attempt = attempts.reserve(SecretKind::ExchangeLogIn, Some(&who), source).await?;
             let right = right_password(&login, &challenge, registry.settings());
             if right {
-                attempt.right()
+                attempt.right();
             } else {
-                attempt.wrong()
+                attempt.wrong();
             }
-            Ok(right)
+            Ok::<_, TryLater>(right)
         };
         ctx.spawn(verify.into_actor(self).map(|verified, exchange, ctx| exchange.verified(verified, ctx)));
     }
