@@ -37,7 +37,12 @@ impl App {
 
     /// The same from another address.
     pub async fn open_from(from: IpAddr, to: SocketAddr) -> Result<Self, (u16, Option<u64>)> {
-        let socket = open_from(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await?;
+        Self::open_at(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await
+    }
+
+    /// The same at another address of the server.
+    pub async fn open_at(from: IpAddr, to: SocketAddr, path: &str) -> Result<Self, (u16, Option<u64>)> {
+        let socket = open_from(from, to, path).await?;
         Ok(Self { socket, notices: VecDeque::new(), requests: 0 })
     }
 
