@@ -173,9 +173,9 @@ impl InboundSession {
             Ok(Call::AppLogin(login)) => {
                 let failures = *failures;
                 let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
-                self.state = State::Verifying { request: Box::new(request), login: Box::new(login.clone()), failures };
+                self.state = State::Verifying { request: Box::new(request), login: login.clone(), failures };
                 match valid {
-                    Some((challenge, _)) => actions.push(InboundAction::Verify(Box::new(login), challenge)),
+                    Some((challenge, _)) => actions.push(InboundAction::Verify(login, challenge)),
                     // Without a challenge no digest can match.
                     None => self.verified(false, now, settings, actions),
                 }
