@@ -123,6 +123,24 @@ impl World {
     }
 }
 
+/// Who waited for the checks under way waits for time once they have failed, and of a name only so many do that.
+#[test]
+fn a_burst_at_one_name_keeps_few_that_wait() {
+    let mut world = World::new(LOG_INS);
+    let free: Vec<_> = (0..10).map(|_| world.now(by(1, 1))).collect();
+    let waiting: Vec<_> = (0..30).map(|_| world.waits(by(1, 1))).collect();
+    // Another name is not concerned.
+    let other = world.now(by(2, 1));
+    world.settle(other, Verdict::Right);
+    for ticket in free {
+        assert!(world.dropped.is_empty());
+        world.wrong(ticket);
+    }
+    world.dropped.reverse();
+    assert_eq!(world.dropped, waiting[8..], "the newest go first");
+    assert_eq!(world.decisions.waiting(), 8);
+}
+
 #[test]
 fn a_burst_reaches_as_many_checks_as_there_are_free_attempts() {
     let mut world = World::new(CODES);
