@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::controller;
+use crate::attempts;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, CodeKind, Gauge};
 use crate::node::Node;
@@ -29,6 +30,10 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
     every("maintenance of admission", controller::MAINTENANCE, node, |node| {
         node.admission().maintain();
         ready(Ok(()))
+    });
+    every("maintenance of attempts", attempts::TICK, node, |node| async move {
+        node.attempts().maintain().await;
+        Ok(())
     });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
     every("readiness", Duration::from_secs(1), node, move |node| {

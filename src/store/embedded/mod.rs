@@ -4,6 +4,7 @@
 //! so a node of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
 mod codes;
@@ -48,6 +49,7 @@ pub struct Embedded {
     sealer: Sealer,
     memory: Memory,
     held: locks::Held,
+    taken: attempts::Taken,
     fanout: Fanout,
 }
 
@@ -71,7 +73,14 @@ impl Embedded {
             Some(_) => return Err(OpenError::WrongKey { place }),
             None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
         }
-        Ok(Self { kv, sealer, memory: Memory::default(), held: locks::Held::default(), fanout: Fanout::default() })
+        Ok(Self {
+            kv,
+            sealer,
+            memory: Memory::default(),
+            held: locks::Held::default(),
+            taken: attempts::Taken::default(),
+            fanout: Fanout::default(),
+        })
     }
 }
 
