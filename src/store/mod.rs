@@ -10,6 +10,7 @@
 mod accounts;
 mod audit_log;
 mod bus;
+mod code_name;
 mod codes;
 mod connect;
 mod devices;

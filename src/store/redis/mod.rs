@@ -8,6 +8,7 @@ mod accounts;
 mod audit_log;
 mod batch;
 mod bus;
+mod code_names;
 mod codes;
 mod connection;
 mod devices;
@@ -111,7 +112,7 @@ impl Redis {
         }
 
         let fanout = Arc::<Fanout>::default();
-        let bus = bus::Listener::start(server, fanout.clone()).await.map_err(unreachable)?;
+        let bus = bus::Listener::start(server, sealer.clone(), fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
             finding: Batcher::new(&client, lanes, BATCHES, records::find_all),
