@@ -353,6 +353,8 @@ label! {
         AppendAudit "note_deed" "Adding to the audit log.",
         Audit "deeds" "Reading the audit log.",
         Publish "publish" "Publishing a signal to the other nodes.",
+        Schema "schema" "Reading the version of the store.",
+        Migrate "migrate" "Performing a piece of a migration.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }

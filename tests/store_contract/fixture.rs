@@ -60,7 +60,8 @@ impl OnFile {
     fn open(&self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
         let clock = self.clock.clone();
         let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
-        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), 1 << 20, now)?))
+        let options = Options { cache: 1 << 20, clock: now, ..Options::default() };
+        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), &options)?))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::core::model::users_role::{PersonId, PhoneFacts};
 use crate::store::code_name::CodeName;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
+pub(super) const SCHEMA: &str = "schema";
 pub(super) const PING: &str = "ping";
 pub(super) const TICKETS: &str = "tickets";
 pub(super) const SEQ_DEVICE: &str = "seq:device";

@@ -5,13 +5,14 @@
 //!
 //! ```text
 //! of no domain
-//!   pb:keycheck                    string  check value of the master key
+//!   pb:keycheck                    string  `see schema`; before there were versions: check value of the master key
+//!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
 //!                                  counter numbers given so far
 //!   pb:code:<hash>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
-//!   pb:node:<node>                 string  lease of a node                        TTL as asked
+//!   pb:node:<node>                 string  lease of a node: the version that it knows, and its stage  TTL as asked
 //!   pb:members                     hash    node → its members                     TTL 1 h from the last report
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:lock:<name>                 string  holder of a lock                       TTL as asked
@@ -91,6 +92,7 @@ use crate::store::SessionHash;
 use crate::store::code_name::CodeName;
 
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
+pub(super) const SCHEMA: &str = "pb:schema";
 pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
