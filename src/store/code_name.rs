@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use super::record::{Sealed, corrupt, open, seal};
 use super::seal::Sealer;
-use crate::core::model::ids::{Code, DomainName, Secret};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
+use crate::core::model::users_role::RequestId;
 
 /// Where a name of a code is used. Names that are compared with each other are of one use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +141,54 @@ impl StoredCode {
     }
 }
 
+/// What contained a code in clear in a store before version 1, by its key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum CodePlace {
+    /// The key that leads from a code to its domain.
+    Pointer(Code),
+    /// A key of this code that goes with its record.
+    Code(DomainName, Code),
+    /// The timeline of a code.
+    Timeline(DomainName, Code),
+    /// An index whose members are names of codes.
+    Index(DomainName, CodeUse),
+    /// A device.
+    Device(DomainName, DeviceKey),
+    /// The key that leads from a code to its phone request.
+    RequestCode(DomainName, Code),
+    /// A phone request.
+    Request(DomainName, RequestId),
+    /// The rows of a roll-out.
+    Rows(DomainName),
+}
+
+impl CodePlace {
+    /// `key` is that of the embedded store; those of Redis are the same behind `pb:`.
+    pub fn of(key: &str) -> Option<Self> {
+        if let Some(code) = key.strip_prefix("code:") {
+            return Code::parse(code).ok().map(Self::Pointer);
+        }
+        let (domain, rest) = key.strip_prefix('{')?.split_once("}:")?;
+        let domain = DomainName::parse(domain).ok()?;
+        let code = |text| Code::parse(text).ok();
+        let (kind, of) = rest.split_once(':').unwrap_or((rest, ""));
+        Some(match kind {
+            "code" | "window" | "mail" | "lease" => Self::Code(domain, code(of)?),
+            "open" | "codes" | "mailbox" => Self::Index(domain, CodeUse::Record),
+            "timeline" => Self::Timeline(domain, code(of.strip_prefix("code:")?)?),
+            "device" => Self::Device(domain, DeviceKey::parse(of).ok()?),
+            "rows" => Self::Rows(domain),
+            "people" => match of.split_once(':').unwrap_or((of, "")) {
+                ("open", _) => Self::Index(domain, CodeUse::Request),
+                ("code", text) => Self::RequestCode(domain, code(text)?),
+                ("request", id) => Self::Request(domain, RequestId::parse(id).ok()?),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +200,8 @@ mod tests {
     #[test]
     fn a_name_tells_nothing_and_is_of_one_use() {
         let (sealer, code) = (Sealer::new(&Secret::new("master")), Code::from_number(402_817_739_164).unwrap());
-        let names = [CodeUse::Record, CodeUse::Timeline, CodeUse::Request].map(|of| CodeName::hashed(&sealer, of, code));
+        let names =
+            [CodeUse::Record, CodeUse::Timeline, CodeUse::Request].map(|of| CodeName::hashed(&sealer, of, code));
         assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
         for name in &names {
             assert_eq!((name.as_str().len(), name.in_clear()), (64, None));
@@ -185,5 +235,39 @@ mod tests {
         }
         let neither: StoredCode = serde_json::from_str("{}").unwrap();
         assert!(neither.open(&sealer, "rows:1#0").is_err());
+    }
+
+    #[test]
+    fn everything_that_may_hold_a_code_is_recognised_by_its_key() {
+        let domain = || DomainName::parse("example.com").unwrap();
+        let code = Code::parse("402817739164").unwrap();
+        let of = |rest: &str| CodePlace::of(&format!("{{example.com}}:{rest}"));
+        assert_eq!(CodePlace::of("code:402817739164"), Some(CodePlace::Pointer(code)));
+        for kind in ["code", "window", "mail", "lease"] {
+            assert_eq!(of(&format!("{kind}:402817739164")), Some(CodePlace::Code(domain(), code)), "{kind}");
+            assert_eq!(of(&format!("{kind}:{}", "a1".repeat(32))), None, "{kind}");
+        }
+        assert_eq!(of("timeline:code:402817739164"), Some(CodePlace::Timeline(domain(), code)));
+        // A device may be called so.
+        assert_eq!(of("timeline:device:402817739164"), None);
+        for index in ["open:short", "open:rollout", "codes", "mailbox"] {
+            assert_eq!(of(index), Some(CodePlace::Index(domain(), CodeUse::Record)), "{index}");
+        }
+        for index in ["people:open", "people:open:guid-of-anna", "people:open:a:b"] {
+            assert_eq!(of(index), Some(CodePlace::Index(domain(), CodeUse::Request)), "{index}");
+        }
+        let device = DeviceKey::parse("402817739164").unwrap();
+        assert_eq!(of("device:402817739164"), Some(CodePlace::Device(domain(), device)));
+        assert_eq!(of("people:code:402817739164"), Some(CodePlace::RequestCode(domain(), code)));
+        let id = RequestId::parse(&"a1".repeat(16)).unwrap();
+        assert_eq!(of(&format!("people:request:{}", id.as_str())), Some(CodePlace::Request(domain(), id)));
+        assert_eq!(of("rows:7:500"), Some(CodePlace::Rows(domain())));
+        assert_eq!(of("rows:7"), Some(CodePlace::Rows(domain())));
+        for other in
+            ["people:rows:7", "rollout:7", "devices", "presence", "offer:402817739164", "people:of:402817739164"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(CodePlace::of("dir:{dir}:code:402817739164"), None);
     }
 }

@@ -35,12 +35,7 @@ pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, sealed: SealedEntry) -> Outc
 }
 
 /// Moves a device out of `from`. It keeps its number.
-pub(super) fn transfer(
-    tx: &mut Tx<'_>,
-    from: &DomainName,
-    entry: &Entry,
-    sealed: SealedEntry,
-) -> Outcome<Entered> {
+pub(super) fn transfer(tx: &mut Tx<'_>, from: &DomainName, entry: &Entry, sealed: SealedEntry) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.as_ref() != Some(from) {
         return Ok(Entered::OwnedElsewhere);
@@ -56,20 +51,15 @@ pub(super) fn transfer(
     enter_as(tx, entry, Some(left.id), sealed)
 }
 
-fn enter_as(
-    tx: &mut Tx<'_>,
-    entry: &Entry,
-    id: Option<DeviceId>,
-    sealed: SealedEntry,
-) -> Outcome<Entered> {
+fn enter_as(tx: &mut Tx<'_>, entry: &Entry, id: Option<DeviceId>, sealed: SealedEntry) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.is_some_and(|owner| owner != entry.domain) {
         return Ok(Entered::OwnedElsewhere);
     }
     let device_key = keys::device(&entry.domain, &entry.key);
     let known: Option<DeviceRow> = tx.get(&device_key)?;
-    let SealedEntry { password, admin, name } = sealed;
-    let used = match &name {
+    let SealedEntry { password, admin, name: code_name } = sealed;
+    let used = match &code_name {
         Some(name) => match claimable(tx, entry, name, known.as_ref())? {
             Some(row) => Some((name, row)),
             None => return Ok(Entered::CodeNotOpen),
@@ -83,7 +73,9 @@ fn enter_as(
     let sealed = used.as_ref().map(|(_, row)| hex::encode(&row.sealed.0).into());
 
     // The notice of an earlier entry that has not been deposited yet still has to be delivered.
-    if let Some(owed) = known.as_ref().and_then(|known| known.pending.as_ref()).filter(|owed| Some(*owed) != name.as_ref()) {
+    if let Some(owed) =
+        known.as_ref().and_then(|known| known.pending.as_ref()).filter(|owed| Some(*owed) != code_name.as_ref())
+    {
         mailbox::post(tx, &entry.domain, owed, &entry.key)?;
     }
     if let Some((name, mut row)) = used {
@@ -107,8 +99,8 @@ fn enter_as(
         password,
         tentative: true,
         admin,
-        entry_code: name.clone(),
-        pending: name,
+        entry_code: code_name.clone(),
+        pending: code_name,
         sealed,
         entered: tx.now,
         name,

@@ -18,8 +18,6 @@ pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
 /// Prefix of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
-/// Prefix of the name of each code, of whatever domain.
-pub(super) const POINTER: &str = "code:";
 pub(super) const AUDIT: &str = "deeds";
 /// Prefix of the name of each account.
 pub(super) const ACCOUNT: &str = "account:";
@@ -81,7 +79,7 @@ pub(super) fn device_rows(domain: &DomainName) -> String {
 }
 
 pub(super) fn pointer(name: &CodeName) -> String {
-    format!("{POINTER}{}", name.as_str())
+    format!("code:{}", name.as_str())
 }
 
 pub(super) fn owner(device: &DeviceKey) -> String {

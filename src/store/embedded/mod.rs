@@ -15,6 +15,7 @@ mod figures;
 mod jobs;
 mod keys;
 mod kv;
+mod lift_codes;
 mod locks;
 mod mailbox;
 mod offers;

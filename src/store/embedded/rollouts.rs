@@ -130,7 +130,7 @@ impl Rollouts for Embedded {
 }
 
 /// What the places of the rows of a roll-out begin with.
-fn rows_place(domain: &DomainName, id: RolloutId) -> String {
+pub(super) fn rows_place(domain: &DomainName, id: RolloutId) -> String {
     format!("{{{domain}}}:rows:{}", id.0)
 }
 

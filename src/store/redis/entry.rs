@@ -143,11 +143,7 @@ impl Redis {
     }
 
     /// Number and pending code of a device, if there is a record.
-    pub(super) async fn known(
-        &self,
-        domain: &DomainName,
-        key: &DeviceKey,
-    ) -> Result<(Option<u64>, Option<CodeName>)> {
+    pub(super) async fn known(&self, domain: &DomainName, key: &DeviceKey) -> Result<(Option<u64>, Option<CodeName>)> {
         let mut read = cmd("HMGET");
         read.arg(keys::device(domain, key)).arg(&["id", "pending", "entry_code"]);
         let (id, pending, entry): (Option<u64>, Option<String>, Option<String>) = self.client.ask(&read).await?;

@@ -91,6 +91,8 @@ use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};
 use crate::store::SessionHash;
 use crate::store::code_name::CodeName;
 
+/// Prefix of all keys; those of the embedded store are the rest.
+pub(super) const PREFIX: &str = "pb:";
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
 pub(super) const SCHEMA: &str = "pb:schema";
 pub(super) const DOMAINS: &str = "pb:domains";
@@ -103,8 +105,6 @@ pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
-/// Prefix of the name of each code, of whatever domain.
-pub(super) const POINTER: &str = "pb:code:";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.
@@ -126,7 +126,7 @@ pub(super) const fn kind(rollout: bool) -> &'static str {
 }
 
 pub(super) fn pointer(name: &CodeName) -> String {
-    format!("{POINTER}{}", name.as_str())
+    format!("pb:code:{}", name.as_str())
 }
 
 pub(super) fn owner(device: &DeviceKey) -> String {

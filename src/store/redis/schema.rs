@@ -295,9 +295,9 @@ impl Redis {
     }
 
     /// A page of a step.
-    async fn migrate_page(&self, step: Step, _cursor: &str) -> Result<Page> {
+    async fn migrate_page(&self, step: Step, cursor: &str) -> Result<Page> {
         match step {
-            Step::Codes => Ok(Page { next: None, changed: 0 }),
+            Step::Codes => self.lift_page(cursor, self.options.page).await,
         }
     }
 }

@@ -8,9 +8,9 @@ use super::RequestRow;
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Attempt, EntryOrder, EntryState, PhoneFacts, PhoneRequest, Progress, RequestId};
+use crate::store::code_name::{CodeName, CodeUse};
 use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::{Embedded, keys};
-use crate::store::code_name::{CodeName, CodeUse};
 use crate::store::seal::Sealer;
 use crate::store::users_role::{FailedOrder, OrderCounts, Placed, after};
 use crate::store::{EntryOrders, Result};
@@ -161,12 +161,7 @@ fn place(
     Ok(Placed::New(Box::new(row.with_code(domain, id, code))))
 }
 
-fn settle(
-    tx: &mut Tx<'_>,
-    order: &EntryOrder,
-    attempt: Attempt,
-    why: Box<str>,
-) -> Outcome<Option<PhoneRequest>> {
+fn settle(tx: &mut Tx<'_>, order: &EntryOrder, attempt: Attempt, why: Box<str>) -> Outcome<Option<PhoneRequest>> {
     let (domain, id) = (&order.domain, &order.id);
     let (key, orders, failed) =
         (keys::phone_request(domain, id.as_str()), keys::people_orders(domain), keys::people_failed(domain));

@@ -7,9 +7,9 @@ use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{EntryState, PersonId, PhoneRequest, Progress, RequestId};
+use crate::store::code_name::{CodeName, CodeUse, StoredCode};
 use crate::store::embedded::kv::{Outcome, Row as Kept, Tx};
 use crate::store::embedded::{Embedded, keys};
-use crate::store::code_name::{CodeName, CodeUse, StoredCode};
 use crate::store::seal::Sealer;
 use crate::store::users_role::{KEEP_OVER, PutRequest, RequestOrigin, RequestState, ends};
 use crate::store::{PhoneRequests, Result};
@@ -22,7 +22,9 @@ impl PhoneRequests for Embedded {
     async fn put_requests(&self, domain: &DomainName, new: &[PhoneRequest]) -> Result<()> {
         let (of, sealer) = (domain.clone(), self.sealer.clone());
         let new: Vec<_> = new.iter().map(|request| (request.clone(), Stored::of(&sealer, domain, request))).collect();
-        self.kv.write(move |tx| new.iter().try_for_each(|(new, stored)| put(tx, &of, new, stored, None).map(drop))).await
+        self.kv
+            .write(move |tx| new.iter().try_for_each(|(new, stored)| put(tx, &of, new, stored, None).map(drop)))
+            .await
     }
 
     async fn put_request(&self, new: &PhoneRequest, max_open: u64) -> Result<PutRequest> {

@@ -127,7 +127,8 @@ impl Redis {
         script.arg(to_json(&Progress::Waiting)).arg(to_json(&EntryState::None));
         script.arg(max_open.map(|most| most.to_string()).unwrap_or_default());
         for request in some {
-            let (place, name) = (keys::phone_request(domain, &request.id), self.new_name(CodeUse::Request, request.code));
+            let (place, name) =
+                (keys::phone_request(domain, &request.id), self.new_name(CodeUse::Request, request.code));
             let about = RequestOrigin::of(request, self.new_stored(&place, request.code));
             script.key(place).key(keys::people_code(domain, &name));
             script.key(keys::people_of(domain, &request.person)).key(keys::people_open_of(domain, &request.person));
