@@ -358,6 +358,8 @@ label! {
         ReportWrong "report_wrong" "Reporting wrong attempts to the other nodes.",
         TakeDecisions "take_decisions" "Taking decisions about attempts while they are limited over all nodes.",
         Publish "publish" "Publishing a signal to the other nodes.",
+        Schema "schema" "Reading the version of the store.",
+        Migrate "migrate" "Performing a piece of a migration.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }
