@@ -5,6 +5,7 @@ use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGT
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DirectoryWeb, retry_after};
+use crate::connection::http;
 use crate::core::model::ids::{Code, Secret};
 use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
@@ -120,7 +121,9 @@ fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, ApiError>
             Some(Secret::new(credential.trim()))
         }
     };
-    Ok(web.service.authenticate(credential.as_ref())?)
+    let caller = web.service.authenticate(credential.as_ref())?;
+    http::authenticated();
+    Ok(caller)
 }
 
 async fn short_body(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, ApiError> {
