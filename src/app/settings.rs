@@ -3,6 +3,7 @@
 use crate::admission::controller::AdmissionLimits;
 use crate::attempts::AttemptRules;
 use crate::config::Config;
+use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::policy::jobs::retry::RetryPolicy;
@@ -57,9 +58,14 @@ pub(super) fn codes(config: &Config) -> CodeLimits {
 pub(super) fn capacity(config: &Config) -> Capacity {
     Capacity {
         connections: config.server.max_connections,
+        unproven_memory: config.server.unproven_memory / 2,
         unassigned_per_source: config.devices.max_unassigned_per_address,
         unassigned: config.devices.max_unassigned,
     }
+}
+
+pub(super) fn http_places(config: &Config) -> PlaceBounds {
+    PlaceBounds { connections: config.server.max_http_connections, memory: config.server.unproven_memory / 2 }
 }
 
 pub(super) fn admission(config: &Config) -> AdmissionLimits {

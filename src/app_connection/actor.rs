@@ -146,6 +146,7 @@ impl AppActor {
                 metrics::count(Counter::LogIn);
                 tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
                 self.handle.allow(self.services.session.longest_after);
+                self.handle.prove();
                 self.register(rights.domain, |_| {}, ctx);
             }
             Action::Ask(number, ask) => {

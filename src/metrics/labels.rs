@@ -158,6 +158,32 @@ label! {
 }
 
 label! {
+    /// A stock of places for connections that have not proved who they are.
+    PlaceKind "kind" {
+        Http "http" "Connections of the public listener and of devices' own pages before an upgrade, or without one.",
+        WebSocket "websocket" "WebSocket connections.",
+        Ops "ops" "Connections of the operations listener.",
+    }
+}
+
+label! {
+    /// What was short when a connection without proof had to give way.
+    Shortage "reason" {
+        Places "places" "Places.",
+        Memory "memory" "Memory for messages and requests that are not complete.",
+        Descriptors "descriptors" "File descriptors.",
+    }
+}
+
+label! {
+    /// The part of a request that has not come in time.
+    LatePart "part" {
+        Head "head" "The head.",
+        Body "body" "The body.",
+    }
+}
+
+label! {
     /// Reason why a connection was refused.
     Refusal "reason" {
         TooMany "too_many" "The limit of the listener is reached.",

@@ -164,6 +164,7 @@ impl ExchangeConnection {
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
                 self.handle.allow(self.services.longest_after);
+                self.handle.prove();
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {

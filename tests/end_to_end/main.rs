@@ -43,6 +43,7 @@ mod membership;
 mod notices;
 mod operations;
 mod passthrough;
+mod places;
 mod refusals;
 mod secrets;
 mod tenancy;

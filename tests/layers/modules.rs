@@ -134,7 +134,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
     // It speaks HTTP like any operator.
     ("ctl", &["core"]),
-    ("main", &["ctl", "demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
+    ("logging", &["core", "clock", "metrics"]),
+    ("main", &["ctl", "demo", "app", "config", "lifecycle", "logging", "metrics", "core", "cli"]),
     ("loadtest", &["core", "sim"]),
 ];
 

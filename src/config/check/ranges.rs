@@ -63,6 +63,7 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
     let (codes, devices, apps, limits) = (&config.codes, &config.devices, &config.apps, &config.limits);
     let positive = [
         ("server.max_connections", config.server.max_connections == 0),
+        ("server.max_http_connections", config.server.max_http_connections == 0),
         ("codes.max_open", codes.max_open == 0),
         ("codes.max_open_rollout", codes.max_open_rollout == 0),
         ("codes.codes_per_second", codes.codes_per_second == 0),
@@ -86,6 +87,9 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
     ];
     if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
         return wrong(key, "is 0, which would refuse everything; set 1 or more");
+    }
+    if config.server.unproven_memory < 4_194_304 {
+        return wrong("server.unproven_memory", "must be 4194304 bytes or more, or long messages would not fit");
     }
     if config.server.workers > 1024 {
         return wrong("server.workers", "is more than 1024; 0 means one per core");

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DirectoryWeb, retry_after, source_of};
 use crate::attempts::SecretKind;
+use crate::connection::http;
 use crate::core::model::ids::{Code, Secret};
 use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
@@ -112,7 +113,9 @@ pub(super) async fn only_delete() -> Result<HttpResponse, ApiError> {
 /// credential itself, so one that was right before is not delayed by what others try.
 async fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, ApiError> {
     let Some(header) = request.headers().get(AUTHORIZATION) else {
-        return Ok(web.service.authenticate(None)?);
+        let caller = web.service.authenticate(None)?;
+        http::authenticated();
+        return Ok(caller);
     };
     let (scheme, credential) =
         header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(DirectoryError::Unauthorized)?;
@@ -127,7 +130,9 @@ async fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, Api
         Ok(_) => attempt.right(),
         Err(_) => attempt.wrong_secret(credential.expose().as_bytes()),
     }
-    Ok(caller?)
+    let caller = caller?;
+    http::authenticated();
+    Ok(caller)
 }
 
 async fn short_body(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, ApiError> {
