@@ -77,7 +77,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     Node::start(NodeParts {
         id: id.clone(),
         registration: registration(&store, &tenants),
-        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now)),
+        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), crate::clock::now)),
         tenants,
         store,
         connections: ConnectionTable::new(Capacity {
