@@ -25,6 +25,11 @@ pub(super) const UNASSIGNED: &str = "unassigned";
 pub(super) const UNASSIGNED_ENDS: &str = "unassigned:ends";
 pub(super) const DIR_OPEN: &str = "dir:open";
 
+/// Reports of wrong attempts at a kind of secret.
+pub(super) fn wrong_attempts(kind: &str) -> String {
+    format!("attempts:wrong:{kind}")
+}
+
 pub(super) fn domain(domain: &DomainName) -> String {
     format!("{DOMAIN}{domain}")
 }

@@ -4,6 +4,7 @@
 //! so a node of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
 mod codes;
@@ -49,6 +50,7 @@ pub struct Embedded {
     sealer: Sealer,
     memory: Memory,
     held: locks::Held,
+    taken: attempts::Taken,
     fanout: Fanout,
 }
 
@@ -64,7 +66,14 @@ impl Embedded {
     pub fn open(path: &Path, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
         let kv = Kv::open(path, options.cache, options.clock.clone())?;
         schema::open(&kv, &sealer, &path.display().to_string(), &options.migration)?;
-        Ok(Self { kv, sealer, memory: Memory::default(), held: locks::Held::default(), fanout: Fanout::default() })
+        Ok(Self {
+            kv,
+            sealer,
+            memory: Memory::default(),
+            held: locks::Held::default(),
+            taken: attempts::Taken::default(),
+            fanout: Fanout::default(),
+        })
     }
 }
 

@@ -20,6 +20,9 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//! of attempts at secrets
+//!   pb:attempts:{attempts}:wrong:<kind>      zset   "<number> <id of the report>" by time  TTL 60 s from the last one
+//!   pb:attempts:{attempts}:decisions:<kind>  string decisions of this second               TTL 1 s
 //! of browsers
 //!   pb:web:{web}:session:<hash>    hash    about, account, began, seen            TTL until it has been idle too long
 //!   pb:web:{web}:of:<account>      zset    its sessions by their last end         TTL of the last one
@@ -113,6 +116,16 @@ pub(super) const UNASSIGNED: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const UNASSIGNED_ENDS: &str = "pb:unassigned:{unassigned}:ends";
 pub(super) const UNASSIGNED_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
+
+/// Reports of wrong attempts at a kind of secret.
+pub(super) fn wrong_attempts(kind: &str) -> String {
+    format!("pb:attempts:{{attempts}}:wrong:{kind}")
+}
+
+/// Decisions of this second about a kind of secret.
+pub(super) fn decisions(kind: &str) -> String {
+    format!("pb:attempts:{{attempts}}:decisions:{kind}")
+}
 
 pub(super) fn lock(name: &str) -> String {
     format!("pb:lock:{name}")

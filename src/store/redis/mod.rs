@@ -5,6 +5,7 @@
 //! cluster, but there is no routing in one: the connection is to one server.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod batch;
 mod bus;
