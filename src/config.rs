@@ -7,6 +7,7 @@ mod check;
 mod delivered;
 mod environment;
 mod pages;
+mod retired;
 mod section;
 mod sections;
 mod source;

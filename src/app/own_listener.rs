@@ -12,8 +12,8 @@ use actix_rt::net::TcpStream;
 use actix_server::ServerBuilder;
 use actix_service::{ServiceFactoryExt as _, fn_service};
 
-use super::bind;
 use super::public_site::PublicSite;
+use super::{bind, metered};
 use crate::config::{Config, Role};
 use crate::connection::client_stream::ClientStream;
 use crate::connection::own::OwnToken;
@@ -51,7 +51,7 @@ impl OwnListener {
                 let peer = io.peer_addr().ok();
                 ready(Ok((ClientStream::new(io), Protocol::Http1, peer)))
             });
-            plain.and_then(site.http())
+            plain.and_then(metered()).and_then(site.http())
         })
     }
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin::Admin;
 use crate::connection::client_stream::{Encrypted, Encryption};
+use crate::connection::http::{LINGER, Metered};
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
@@ -22,7 +23,7 @@ use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
 use crate::web::passthrough::Passthrough;
 use crate::web::upgrade::Upgrades;
-use crate::web::{api, entrance, pages, passthrough, upgrade};
+use crate::web::{api, entrance, pages, passthrough, requests, upgrade};
 
 /// The parts that the public listener serves.
 #[derive(Clone)]
@@ -49,12 +50,11 @@ impl PublicSite {
             directory: Arc::clone(node.directory()),
             in_flight: node.in_flight().clone(),
         };
-        let registration = Arc::clone(node.registration());
         let exchange = ExchangeServices {
             bounds: apps.bounds,
             longest_before: apps.session.longest_before,
             longest_after: apps.session.longest_after,
-            on_failed_login: Arc::new(move |source| registration.attempt_limiter().count_failed_login(source)),
+            attempts: Arc::clone(node.attempts()),
         };
         let rules = Arc::new(self.rules.clone());
         Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange, rules }
@@ -63,7 +63,7 @@ impl PublicSite {
     pub fn http<T>(
         &self,
     ) -> impl ServiceFactory<
-        (T, Protocol, Option<SocketAddr>),
+        (Metered<T>, Protocol, Option<SocketAddr>),
         Config = (),
         Response = (),
         Error = DispatchError,
@@ -77,7 +77,9 @@ impl PublicSite {
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
         let inbound = self.inbound.clone();
         let rules = web::Data::from(Arc::clone(&upgrades.rules));
-        let app = App::new().app_data(rules).wrap(from_fn(entrance::enter)).configure(|routes| {
+        // The last one is the first that a request passes.
+        let app = App::new().app_data(rules).wrap(from_fn(entrance::enter)).wrap(from_fn(requests::watch));
+        let app = app.configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
                 None => crate::web::directory::health(routes),
@@ -95,7 +97,8 @@ impl PublicSite {
         HttpService::build()
             // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
-            .on_connect_ext(|io: &T, data| {
+            .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|io: &Metered<T>, data| {
                 if io.is_encrypted() {
                     data.insert(Encrypted);
                 }

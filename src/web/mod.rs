@@ -9,4 +9,5 @@ pub mod entrance;
 pub mod ops;
 pub mod pages;
 pub mod passthrough;
+pub mod requests;
 pub mod upgrade;

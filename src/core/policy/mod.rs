@@ -9,8 +9,9 @@
 //! * [`hosts`]: the names that this service answers to.
 //! * [`jobs`]: updates and configurations, and what they mean for one device now.
 //! * [`limits`]: counters with bounded memory: attempts per key, a rate over all, requests per second.
-//! * [`log_limiter`]: limits a log line to one per second.
+//! * [`log_limiter`]: limits how often a log line is written.
 //! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
+//! * [`places`]: who gives way when places for connections without proof get scarce.
 //! * [`proxies`]: whose word about the address of a client counts.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
@@ -24,5 +25,6 @@ pub mod limits;
 pub mod log_limiter;
 pub mod mailbox;
 pub mod oidc_claims;
+pub mod places;
 pub mod proxies;
 pub mod storm;
