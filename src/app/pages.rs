@@ -40,7 +40,7 @@ pub(super) async fn pages(
         return Ok(None);
     }
     let hashing = Hashing::new();
-    let sealer = Sealer::new(&config.master_key());
+    let sealer = node.store().sealer();
     let sign_in = SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, settings(config));
     let loopback = config.server.listen.ip().is_loopback();
     let usable = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;

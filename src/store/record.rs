@@ -99,18 +99,24 @@ pub(super) fn open_job(sealer: &Sealer, place: &str, id: &str, bytes: &[u8]) -> 
     serde_json::from_str(json.expose()).map_err(|_| corrupt(place, &format!("job {id} is of another version")))
 }
 
-fn sealed_place(place: &str, field: &str) -> String {
+/// What a sealed field is bound to.
+pub(super) fn sealed_place(place: &str, field: &str) -> String {
     [place, "#", field].concat()
-}
-
-/// The value of `keycheck`: the same for the same master key, and no help to find that key.
-pub(super) fn key_check(sealer: &Sealer) -> String {
-    sealer.hash("keycheck", "provbroker 1")
 }
 
 /// The keyed hash by which directory codes are looked up.
 pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
     sealer.hash("directory code", code.expose())
+}
+
+/// The other hash under which a code may be listed, while there may be records of before.
+pub(super) fn other_code_hash(sealer: &Sealer, code: Code) -> Option<String> {
+    sealer.other_hash("directory code", code.expose())
+}
+
+/// All hashes under which a code may be listed.
+pub(super) fn code_hashes(sealer: &Sealer, code: Code) -> impl Iterator<Item = String> {
+    std::iter::once(code_hash(sealer, code)).chain(other_code_hash(sealer, code))
 }
 
 /// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
@@ -168,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_sealed_field_does_not_open_as_another_one() {
-        let sealer = Sealer::new(&Secret::new("master"));
+        let sealer = Sealer::random();
         let bytes = seal(&sealer, "device", "password", &Secret::new("letmein"));
         assert_eq!(open(&sealer, "device", "password", &bytes).unwrap(), Secret::new("letmein"));
         assert!(open(&sealer, "device", "admin", &bytes).is_err());

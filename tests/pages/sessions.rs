@@ -247,11 +247,10 @@ async fn the_delivered_password_is_accepted_on_loopback_only() {
     use provbroker::accounts::{Hashing, NewAccount, Settings, SignIn, SignInError};
     use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
     use provbroker::core::model::ids::Secret;
-    use provbroker::store::{self, seal::Sealer};
+    use provbroker::store;
     let dir = tempfile::tempdir().unwrap();
-    let sealer = Sealer::new(&Secret::new("master key of this test"));
     let url = format!("embedded:{}", dir.path().join("s.redb").display());
-    let store = store::connect(&url, sealer.clone(), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let quota = Quota::new(5, Duration::from_secs(60));
     let settings = |loopback| Settings {
         idle: Duration::from_secs(60),
@@ -263,7 +262,7 @@ async fn the_delivered_password_is_accepted_on_loopback_only() {
     };
     let password = Secret::new(DEFAULT_ACCOUNT_PASSWORD);
     for loopback in [true, false] {
-        let sign_in = SignIn::new(store.clone(), sealer.clone(), Hashing::weak(), settings(loopback));
+        let sign_in = SignIn::new(store.clone(), store.sealer(), Hashing::weak(), settings(loopback));
         let samples = Config::default().accounts;
         let new: Vec<_> =
             samples.iter().map(|a| NewAccount { identity: a.identity(), password: a.password.clone() }).collect();

@@ -3,6 +3,7 @@
 //! An expired row is invisible at once; it is removed together with later writes. This module does not know what the
 //! rows mean, nor when a transaction is committed (`writer.rs`).
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table, WriteTransaction};
@@ -237,6 +238,12 @@ impl Tx<'_> {
 
     pub fn has(&self, key: &str) -> Outcome<bool> {
         Ok(self.row::<serde::de::IgnoredAny>(key)?.is_some())
+    }
+
+    /// The keys after this one, in order; up to `limit` of them.
+    pub fn keys_after(&self, key: &str, limit: usize) -> Outcome<Vec<String>> {
+        let after = (Bound::Excluded(key), Bound::Unbounded);
+        self.rows.range::<&str>(after)?.take(limit).map(|row| Ok(row?.0.value().to_owned())).collect()
     }
 
     /// Whether any row whose key begins with `prefix` is `wanted`.
