@@ -119,9 +119,22 @@ pub(super) fn code_hashes(sealer: &Sealer, code: Code) -> impl Iterator<Item = S
     std::iter::once(code_hash(sealer, code)).chain(other_code_hash(sealer, code))
 }
 
+/// The purpose of the hashes of answers.
+const ANSWER: &str = "directory answer";
+
 /// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
 pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
-    sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
+    sealer.hash(ANSWER, &answer_text(credential, key))
+}
+
+/// All hashes under which an answer may be remembered.
+pub(super) fn answer_hashes(sealer: &Sealer, credential: &str, key: &str) -> impl Iterator<Item = String> {
+    let other = sealer.other_hash(ANSWER, &answer_text(credential, key));
+    std::iter::once(answer_hash(sealer, credential, key)).chain(other)
+}
+
+fn answer_text(credential: &str, key: &str) -> String {
+    format!("{}:{credential}:{key}", credential.len())
 }
 
 /// Sealed bytes as JSON text.

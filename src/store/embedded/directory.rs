@@ -7,7 +7,9 @@ use super::kv::{Outcome, Row, Tx};
 use super::{Embedded, keys};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{Sealed, answer_hash, code_hash, code_hashes, from_json, open, seal, to_json};
+use crate::store::record::{
+    Sealed, answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, seal, to_json,
+};
 use crate::store::{
     CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
 };
@@ -100,9 +102,14 @@ impl DirectoryRecords for Embedded {
     }
 
     async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
-        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
-        self.open_answer(&place, sealed)
+        for hash in answer_hashes(&self.sealer, credential, key) {
+            let place = keys::answer(&hash);
+            let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
+            if let Some(answer) = self.open_answer(&place, sealed)? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {

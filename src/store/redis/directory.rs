@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{answer_hash, code_hash, code_hashes, from_json, open, other_code_hash, seal, to_json};
+use crate::store::record::{
+    answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, other_code_hash, seal, to_json,
+};
 use crate::store::{
     CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
 };
@@ -67,9 +69,14 @@ impl DirectoryRecords for Redis {
     }
 
     async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
-        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
-        self.open_answer(&place, sealed)
+        for hash in answer_hashes(&self.sealer, credential, key) {
+            let place = keys::answer(&hash);
+            let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
+            if let Some(answer) = self.open_answer(&place, sealed)? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
