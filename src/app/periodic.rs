@@ -11,6 +11,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::controller;
+use crate::attempts;
+use crate::connection::places::HttpPlaces;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, CodeKind, Gauge};
 use crate::node::Node;
@@ -34,6 +36,10 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
     every("maintenance of admission", controller::MAINTENANCE, node, |node| {
         node.admission().maintain();
         ready(Ok(()))
+    });
+    every("maintenance of attempts", attempts::TICK, node, |node| async move {
+        node.attempts().maintain().await;
+        Ok(())
     });
     let newest = Rc::new(Cell::new(false));
     every("migration of the store", MIGRATION.0, node, move |node| {
@@ -64,6 +70,16 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
         while let Some(signal) = signals.recv().await {
             directory.signal(signal);
         }
+    });
+}
+
+/// Reports how many connections have not proved who they are, and what they hold.
+pub(super) fn report_places(node: &Arc<Node>, http: [&Arc<HttpPlaces>; 2]) {
+    let http = http.map(Arc::clone);
+    every("report of the places", Duration::from_secs(1), node, move |node| {
+        node.connections().report();
+        http.iter().for_each(|places| places.report());
+        ready(Ok(()))
     });
 }
 

@@ -8,8 +8,10 @@
 //! `embedded/codes.rs`.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
+mod code_name;
 mod codes;
 mod connect;
 mod devices;
@@ -40,6 +42,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
@@ -92,6 +95,7 @@ store_trait! {
     /// All traits of a store, on one backend. Callers that need only some of them take those, for example `&dyn Codes`.
     pub trait Store:
         Accounts
+        + Attempts
         + AuditLog
         + Bus
         + Codes

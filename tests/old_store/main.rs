@@ -28,6 +28,8 @@ use tempfile::TempDir;
 #[allow(dead_code)]
 mod browser;
 mod migration;
+#[path = "../support/raw_store.rs"]
+mod raw_store;
 mod records;
 #[path = "../support/mod.rs"]
 mod support;

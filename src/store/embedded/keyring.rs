@@ -12,9 +12,10 @@ use super::writer::Kv;
 use super::{Embedded, keys};
 use crate::core::model::hex;
 use crate::core::model::time::UnixMillis;
+use crate::store::code_name::sealed_code_place;
 use crate::store::keyring::{KeyFile, Keyring, MasterKeys};
 use crate::store::options::{OpenError, reason};
-use crate::store::record::sealed_place;
+use crate::store::record::{row_place, sealed_place};
 use crate::store::schema::{Pace, Page, VERSIONED};
 use crate::store::seal::{GenerationId, Sealer};
 use crate::store::{InstanceKeys, KeyStatus, Result, Rotation, StoreError};
@@ -169,7 +170,10 @@ pub(super) fn reseal_page(tx: &mut Tx<'_>, sealer: &Sealer, cursor: &str, size: 
 fn has_sealed(key: &str) -> bool {
     key == keys::TICKETS
         || [keys::DOMAIN, keys::ACCOUNT, "dir:code:", "dir:answer:"].iter().any(|prefix| key.starts_with(prefix))
-        || key.split_once("}:").is_some_and(|(_, rest)| rest.starts_with("device:") || rest.starts_with("job:"))
+        || key.split_once("}:").is_some_and(|(_, rest)| {
+            let kinds = ["device:", "job:", "code:", "mail:", "rows:", "people:request:"];
+            kinds.iter().any(|kind| rest.starts_with(kind))
+        })
 }
 
 /// Seals what a row contains anew. `Some(true)`: it has changed.
@@ -190,6 +194,29 @@ fn reseal_row(sealer: &Sealer, key: &str, row: &mut Value) -> Option<bool> {
         return Some(reseal_text(sealer, row, &sealed_place(key, "answer")));
     } else if let Some((jobs, id)) = key.split_once("}:job:") {
         return Some(reseal_text(sealer, row, &sealed_place(&format!("{jobs}}}:job:"), id)));
+    } else if let Some((_, rest)) = key.split_once("}:") {
+        let domain = key.strip_prefix('{')?.split_once("}:")?.0;
+        if let Some(name) = rest.strip_prefix("code:").or_else(|| rest.strip_prefix("mail:")) {
+            member(row, "sealed", sealed_code_place(domain, name));
+        } else if rest.starts_with("people:request:") {
+            member(row.get_mut("asked")?, "sealed", sealed_place(key, "code"));
+        } else if let Some(rest) = rest.strip_prefix("rows:") {
+            let (rollout, first) = rest.split_once(':')?;
+            let rows = format!("{{{domain}}}:rows:{rollout}");
+            let first: u64 = first.parse().ok()?;
+            for (number, one) in (first..).zip(row.as_array_mut()?) {
+                member(one, "sealed", sealed_place(&row_place(&rows, number), "code"));
+            }
+        } else {
+            for field in ["password", "admin"] {
+                member(row, field, sealed_place(key, field));
+            }
+            // They are the same code, if there are both.
+            let name = ["entry_code", "pending"].iter().find_map(|field| row.get(*field)?.as_str());
+            if let Some(place) = name.map(|name| sealed_code_place(domain, name)) {
+                member(row, "sealed", place);
+            }
+        }
     } else {
         for field in ["password", "admin", "token"] {
             member(row, field, sealed_place(key, field));

@@ -4,6 +4,7 @@
 //! so a node of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
 mod codes;
@@ -16,6 +17,7 @@ mod jobs;
 mod keyring;
 mod keys;
 mod kv;
+mod lift_codes;
 mod locks;
 mod mailbox;
 mod offers;
@@ -53,6 +55,7 @@ pub struct Embedded {
     migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
+    taken: attempts::Taken,
     fanout: Fanout,
 }
 
@@ -72,7 +75,8 @@ impl Embedded {
         let migration = options.migration.clone();
         schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
-        Ok(Self { kv, sealer, ring, migration, memory, held, fanout })
+        let taken = attempts::Taken::default();
+        Ok(Self { kv, sealer, ring, migration, memory, held, taken, fanout })
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::keyring::reseal_page;
 use super::kv::{Outcome, Tx};
 use super::writer::Kv;
-use super::{Embedded, keys};
+use super::{Embedded, keys, lift_codes};
 use crate::store::options::{MigrationOptions, OpenError, reason};
 use crate::store::schema::{MigrationState, Pace, Page, Schema, SchemaStatus, Step, VERSION, VERSIONED};
 use crate::store::seal::Sealer;
@@ -80,7 +80,7 @@ fn next_page(tx: &mut Tx<'_>, sealer: &Sealer, step: Step, mut row: SchemaRow, s
 /// Performs a page of a step, which begins at the cursor (empty: the beginning) and has about `size` records.
 fn page(tx: &mut Tx<'_>, sealer: &Sealer, step: Step, cursor: &str, size: usize) -> Outcome<Page> {
     match step {
-        Step::Codes => Ok(Page { next: None, changed: 0 }),
+        Step::Codes => lift_codes::page(tx, sealer, cursor, size),
         Step::Seals => reseal_page(tx, sealer, cursor, size),
     }
 }

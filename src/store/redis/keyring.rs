@@ -14,12 +14,16 @@ use super::connection::RedisClient;
 use super::schema::Record;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::hex;
+use crate::store::code_name::sealed_code_place;
 use crate::store::keyring::{Keyring, MasterKeys};
 use crate::store::options::OpenError;
-use crate::store::record::{sealed_place, to_json};
+use crate::store::record::{row_place, sealed_place, to_json};
 use crate::store::schema::{Pace, Page};
 use crate::store::seal::Sealer;
 use crate::store::{InstanceKeys, KeyStatus, Result, Rotation, StoreError};
+
+/// Rows of a roll-out that are read together.
+const ROWS: u64 = 500;
 
 static REPLACE_IF: LazyScript = script!("replace_if");
 
@@ -176,6 +180,7 @@ impl Redis {
         let mut changed = 0;
         for key in found {
             let Some(sealed) = Sealed::of(&key) else { continue };
+            // A value that is of another kind, or cannot be read, stays as it is; whoever wants it gets the error.
             changed += self.reseal(&key, sealed).await?;
         }
         Ok(Page { next, changed })
@@ -189,7 +194,7 @@ impl Redis {
         Ok((Some(next).filter(|next| next != "0"), found))
     }
 
-    async fn reseal(&self, key: &str, sealed: Sealed) -> Result<u64> {
+    async fn reseal(&self, key: &str, sealed: Sealed<'_>) -> Result<u64> {
         let sealer = &self.sealer;
         let mut changed = 0;
         match sealed {
@@ -198,6 +203,45 @@ impl Redis {
                 for (field, value) in fields.iter().zip(values) {
                     let new = value.as_ref().and_then(|value| sealer.reseal(&sealed_place(key, field), value));
                     changed += self.put_resealed(key, "hash", field, value, new).await?;
+                }
+            }
+            Sealed::Code { domain, name } => {
+                let place = sealed_code_place(domain, name);
+                changed += self.reseal_field(key, "sealed", |value| sealer.reseal(&place, value)).await?;
+            }
+            Sealed::Device(domain) => {
+                let names: Vec<Option<String>> =
+                    self.read(cmd("HMGET").arg(key).arg(&["entry_code", "pending"])).await?;
+                // They are the same code, if there are both.
+                if let Some(name) = names.into_iter().flatten().next() {
+                    let place = sealed_code_place(domain, &name);
+                    changed += self.reseal_field(key, "sealed", |value| sealer.reseal(&place, value)).await?;
+                }
+                for field in ["password", "admin"] {
+                    let place = sealed_place(key, field);
+                    changed += self.reseal_field(key, field, |value| sealer.reseal(&place, value)).await?;
+                }
+            }
+            Sealed::Request => {
+                let place = sealed_place(key, "code");
+                changed +=
+                    self.reseal_field(key, "about", |about| reseal_json(sealer, about, "sealed", &place)).await?;
+            }
+            Sealed::Rows => {
+                let mut from = 0;
+                loop {
+                    let range = cmd("LRANGE").arg(key).arg(from).arg(from + ROWS - 1).take();
+                    let rows: Vec<Vec<u8>> = self.read(&range).await?;
+                    let whole = rows.len() as u64 == ROWS;
+                    for (number, row) in (from..).zip(rows) {
+                        let place = sealed_place(&row_place(key, number), "code");
+                        let new = reseal_json(sealer, &row, "sealed", &place);
+                        changed += self.put_resealed(key, "list", &number.to_string(), Some(row), new).await?;
+                    }
+                    if !whole {
+                        break;
+                    }
+                    from += ROWS;
                 }
             }
             Sealed::EveryField => {
@@ -231,6 +275,13 @@ impl Redis {
         Ok(changed)
     }
 
+    /// Seals a field of a hash anew.
+    async fn reseal_field(&self, key: &str, field: &str, reseal: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<u64> {
+        let value: Option<Vec<u8>> = self.read(cmd("HGET").arg(key).arg(field)).await?;
+        let new = value.as_deref().and_then(reseal);
+        self.put_resealed(key, "hash", field, value, new).await
+    }
+
     async fn read<T: FromRedisValue>(&self, command: &::redis::Cmd) -> Result<T> {
         self.client.timed(self.client.ask(command)).await
     }
@@ -261,9 +312,17 @@ fn reseal_json(sealer: &Sealer, json: &[u8], member: &str, place: &str) -> Optio
 
 /// What is sealed under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sealed {
+enum Sealed<'a> {
     /// These fields of a hash.
     Fields(&'static [&'static str]),
+    /// The code with this name, in a record of it.
+    Code { domain: &'a str, name: &'a str },
+    /// The passwords of a device of this domain, and the code of its last entry.
+    Device(&'a str),
+    /// The code in a phone request.
+    Request,
+    /// The codes in the rows of a roll-out.
+    Rows,
     /// All fields of a hash.
     EveryField,
     /// The member `hash` of each row of accounts.
@@ -274,9 +333,9 @@ enum Sealed {
     Value(&'static str),
 }
 
-impl Sealed {
+impl<'a> Sealed<'a> {
     /// By the key; the schema marks what is sealed.
-    fn of(key: &str) -> Option<Self> {
+    fn of(key: &'a str) -> Option<Self> {
         match key {
             keys::ACCOUNTS => return Some(Self::Accounts),
             keys::TICKETS => return Some(Self::Members("key")),
@@ -289,11 +348,16 @@ impl Sealed {
                 _ => None,
             };
         }
-        let (_, rest) = key.strip_prefix("pb:{")?.split_once("}:")?;
+        let (domain, rest) = key.strip_prefix("pb:{")?.split_once("}:")?;
+        if let Some(name) = rest.strip_prefix("code:").or_else(|| rest.strip_prefix("mail:")) {
+            return Some(Self::Code { domain, name });
+        }
         match rest {
             "domain" => Some(Self::Fields(&["password", "admin", "token"])),
             "jobs" => Some(Self::EveryField),
-            _ if rest.starts_with("device:") => Some(Self::Fields(&["password", "admin"])),
+            _ if rest.starts_with("device:") => Some(Self::Device(domain)),
+            _ if rest.starts_with("rows:") => Some(Self::Rows),
+            _ if rest.starts_with("people:request:") => Some(Self::Request),
             _ => None,
         }
     }
@@ -343,7 +407,12 @@ mod tests {
             ("pb:tickets", Some(Sealed::Members("key"))),
             ("pb:{example.com}:domain", Some(Sealed::Fields(&["password", "admin", "token"]))),
             ("pb:{example.com}:jobs", Some(Sealed::EveryField)),
-            ("pb:{example.com}:device:}{:x", Some(Sealed::Fields(&["password", "admin"]))),
+            ("pb:{example.com}:device:}{:x", Some(Sealed::Device("example.com"))),
+            ("pb:{example.com}:code:00ff", Some(Sealed::Code { domain: "example.com", name: "00ff" })),
+            ("pb:{example.com}:mail:00ff", Some(Sealed::Code { domain: "example.com", name: "00ff" })),
+            ("pb:{example.com}:rows:7", Some(Sealed::Rows)),
+            ("pb:{example.com}:people:request:7", Some(Sealed::Request)),
+            ("pb:{example.com}:people:rows:7", None),
             ("pb:{example.com}:devices", None),
             ("pb:dir:{dir}:code:00ff", Some(Sealed::Fields(&["url"]))),
             ("pb:dir:{dir}:answer:00ff", Some(Sealed::Value("answer"))),

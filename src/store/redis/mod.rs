@@ -5,9 +5,11 @@
 //! cluster, but there is no routing in one: the connection is to one server.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod batch;
 mod bus;
+mod code_names;
 mod codes;
 mod connection;
 mod devices;
@@ -115,7 +117,7 @@ impl Redis {
         let sealer = Sealer::new(ring.keyring().keys(), stage);
 
         let fanout = Arc::<Fanout>::default();
-        let bus = bus::Listener::start(server, fanout.clone()).await.map_err(unreachable)?;
+        let bus = bus::Listener::start(server, sealer.clone(), fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
             finding: Batcher::new(&client, lanes, BATCHES, records::find_all),

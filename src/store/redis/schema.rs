@@ -350,7 +350,7 @@ impl Redis {
     /// A page of a step.
     async fn migrate_page(&self, step: Step, cursor: &str) -> Result<Page> {
         match step {
-            Step::Codes => Ok(Page { next: None, changed: 0 }),
+            Step::Codes => self.lift_page(cursor, self.options.page).await,
             Step::Seals => self.reseal_page(cursor).await,
         }
     }
