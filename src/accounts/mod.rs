@@ -99,7 +99,7 @@ impl SignIn {
 
     /// Token that proves that a form comes from a page given to the browser with this cookie.
     pub fn form_token(&self, cookie: &str) -> String {
-        self.sealer.hash("form token", cookie)
+        self.sealer.sign("form token", cookie)
     }
 
     /// Adds an entry to the audit log. The action has been performed already; if the store fails, the entry is written

@@ -93,9 +93,13 @@ impl SignIn {
         if cookie_value.len() != COOKIE_LENGTH {
             return Ok(None);
         }
-        let hash = SessionHash::of(&self.sealer, cookie_value);
-        let session = self.store.use_session(&hash, Some(self.settings.idle).filter(|_| !by_itself)).await?;
-        Ok(session.map(|session| ActiveSession { hash, session }))
+        let idle = Some(self.settings.idle).filter(|_| !by_itself);
+        for hash in SessionHash::all(&self.sealer, cookie_value) {
+            if let Some(session) = self.store.use_session(&hash, idle).await? {
+                return Ok(Some(ActiveSession { hash, session }));
+            }
+        }
+        Ok(None)
     }
 
     /// Changes the password of the own account after checking the old one, and ends all other sessions of the account.

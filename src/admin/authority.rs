@@ -1,12 +1,11 @@
 //! The authority of a caller, and the tokens that prove it.
 //!
-//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the master
-//! key. All nodes with this key accept it. It becomes invalid when the password changes.
+//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the
+//! instance key. All nodes accept it. It becomes invalid when the password changes.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
 use crate::attempts::SecretKind;
@@ -15,6 +14,10 @@ use crate::core::model::device::Domain;
 use crate::core::model::hex;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
+
+/// What tokens, and the hash of the password in them, are signed as.
+const TOKEN: &str = "operator token";
+const MARK: &str = "operator password";
 
 /// How long a token is valid.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -128,13 +131,13 @@ impl Admin {
             return Ok(None);
         };
         let password = self.password_of(claims.domain.as_ref()).await?;
-        let valid = password.is_some_and(|password| self.mark(&password) == claims.mark);
+        let valid = password.is_some_and(|password| self.sealer.is_signature(MARK, password.expose(), &claims.mark));
         Ok(valid.then_some(Authority { domain: claims.domain }))
     }
 
     fn read(&self, token: &str) -> Option<Claims> {
         let (claims, signature) = token.split_once('.')?;
-        let genuine: bool = self.sign(claims).as_bytes().ct_eq(signature.as_bytes()).into();
+        let genuine = self.sealer.is_signature(TOKEN, claims, signature);
         serde_json::from_slice(&hex::decode(claims).ok().filter(|_| genuine)?).ok()
     }
 
@@ -146,10 +149,10 @@ impl Admin {
     }
 
     fn sign(&self, claims: &str) -> String {
-        self.sealer.hash("operator token", claims)
+        self.sealer.sign(TOKEN, claims)
     }
 
     fn mark(&self, password: &Secret) -> String {
-        self.sealer.hash("operator password", password.expose())
+        self.sealer.sign(MARK, password.expose())
     }
 }

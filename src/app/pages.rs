@@ -39,7 +39,7 @@ pub(super) async fn pages(
         return Ok(None);
     }
     let hashing = Hashing::new();
-    let sealer = Sealer::new(&config.master_key());
+    let sealer = node.store().sealer();
     let sign_in =
         SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, Arc::clone(node.attempts()), settings(config));
     let loopback = config.server.listen.ip().is_loopback();

@@ -6,7 +6,6 @@ use super::*;
 use crate::core::model::ids::Secret;
 use crate::core::policy::jobs::config::{Configuration, Kind};
 use crate::core::policy::jobs::{JobSpec, Task};
-use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, NewDomain};
 
 fn name() -> DomainName {
@@ -32,7 +31,7 @@ fn order() -> JobSpec {
 async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     tenants.refresh().await.unwrap();
@@ -62,7 +61,7 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
 async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     store.add_job(&name(), &order()).await.unwrap().unwrap();
@@ -86,7 +85,7 @@ async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
 async fn a_wrong_secret_and_an_unknown_name_are_read_again_alike() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let check = async |tenants: &Tenants, name: &str, password: &str| {
         let name = DomainName::parse(name).unwrap();
         let asked = std::cell::RefCell::new(Vec::new());

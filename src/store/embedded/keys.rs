@@ -10,6 +10,8 @@ use crate::store::code_name::CodeName;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const SCHEMA: &str = "schema";
+pub(super) const KEYRING: &str = "keyring";
+pub(super) const RESEAL: &str = "reseal";
 pub(super) const PING: &str = "ping";
 pub(super) const TICKETS: &str = "tickets";
 pub(super) const SEQ_DEVICE: &str = "seq:device";

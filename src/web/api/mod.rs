@@ -20,6 +20,7 @@ mod openapi;
 mod problem;
 mod rollouts;
 mod shapes;
+mod store;
 mod text;
 mod timelines;
 mod token;
@@ -62,6 +63,7 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(exports::routes)
             .configure(rollouts::routes)
             .configure(crate::web::api::timelines::routes)
+            .configure(store::routes)
             .configure(openapi::routes);
     }
 }
