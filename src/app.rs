@@ -31,6 +31,7 @@ use tokio::time::interval;
 
 use crate::admin::{self, Admin};
 use crate::admission::controller::AdmissionController;
+use crate::attempts::AttemptService;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
 use crate::connection::accept_gate::{Gate, Passed, PlaceStocks, Unguarded};
 use crate::connection::http::{LINGER, Metered};
@@ -141,7 +142,7 @@ impl Broker {
         crate::app::periodic::spawn(&node, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
-            let routes = DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now);
+            let routes = DirectoryWeb::new(Arc::clone(&service), Arc::clone(node.attempts()), clock::now);
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
@@ -294,6 +295,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
+    let attempts = Arc::new(AttemptService::new(Arc::clone(store) as _, settings::attempt_rules(config), clock::now));
     let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
     let registration = RegistrationService::new(
         Arc::clone(store),
@@ -307,6 +309,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         store: Arc::clone(store),
         tenants,
         registration,
+        attempts,
         connections: ConnectionTable::new(settings::capacity(config)),
         admission: AdmissionController::new(settings::admission(config)),
         settings: settings::node(config),
@@ -319,6 +322,7 @@ fn admin_services(node: &Node) -> admin::Services {
         store: Arc::clone(node.store()),
         tenants: Arc::clone(node.tenants()),
         directory: Arc::clone(node.directory()),
+        attempts: Arc::clone(node.attempts()),
         registration: Arc::clone(node.registration()),
         connections: Arc::clone(node.connections()),
         admission: Arc::clone(node.admission()),

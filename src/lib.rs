@@ -11,7 +11,7 @@
 //! device, app_connection → tenant → mailbox  one actor per connection, one per domain; notices
 //! mailbox → connection, registration         sockets, TLS, gates; claims and codes
 //! connection → admission
-//! registration → tenant_cache, directory
+//! registration → attempts, tenant_cache, directory  attempts: who may try a secret now, and who waits
 //! all of these → store → core                what is remembered; the pure part
 //! users_role → connection, store             the Users role: it talks to Devices over the wire only
 //! main → ctl → core                          the operators' command line: knows the REST interface only
@@ -25,6 +25,7 @@ pub mod admin;
 pub mod admission;
 pub mod app;
 pub mod app_connection;
+pub mod attempts;
 pub mod clock;
 pub mod config;
 pub mod connection;

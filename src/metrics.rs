@@ -239,6 +239,13 @@ table! {
             "Entry orders that are not done yet. A figure of the store.",
         OrdersFailed = "people_orders_failed" Count
             "Entry orders that have failed and need an operator. A figure of the store.",
+        StoreVersion = "store_version" Count "Version of the store. A figure of the store.",
+        StoreMigrating = "store_migrating" Count
+            "1 while the store does not have the newest version that this node knows, else 0. A figure of the store.",
+        StoreMigrated = "store_migrated_records" Count
+            "Records that the migration under way, or the last one, has changed. A figure of the store.",
+        StoreNodesBehind = "store_nodes_behind" Count
+            "Live nodes for which the migration of the store waits. A figure of the store.",
         StoreUp = "store_up" Count "1 if the last probe of the store was answered, else 0.",
         Ready = "ready" Count "1 if /readyz reports ready, else 0.",
     }

@@ -47,12 +47,11 @@ impl PublicSite {
             directory: Arc::clone(node.directory()),
             in_flight: node.in_flight().clone(),
         };
-        let registration = Arc::clone(node.registration());
         let exchange = ExchangeServices {
             bounds: apps.bounds,
             longest_before: apps.session.longest_before,
             longest_after: apps.session.longest_after,
-            on_failed_login: Arc::new(move |source| registration.attempt_limiter().count_failed_login(source)),
+            attempts: Arc::clone(node.attempts()),
         };
         Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange }
     }

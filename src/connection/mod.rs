@@ -8,6 +8,7 @@
 
 pub mod accept_gate;
 pub mod handle;
+pub mod held_messages;
 pub mod http;
 pub mod messages;
 pub mod places;

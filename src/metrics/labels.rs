@@ -233,6 +233,9 @@ label! {
         LogIn "login" "The log-in of an app.",
         InitCode "init_code" "A code at /init.",
         Credential "credential" "A credential at the directory.",
+        ExchangeLogIn "exchange_login" "The log-in of an exchange.",
+        OperatorToken "operator_token" "A password for REST or its tokens.",
+        PagePassword "page_password" "A password of an account of the pages.",
     }
 }
 
@@ -378,7 +381,11 @@ label! {
         EndSession "end_session" "Ending sessions.",
         AppendAudit "note_deed" "Adding to the audit log.",
         Audit "deeds" "Reading the audit log.",
+        ReportWrong "report_wrong" "Reporting wrong attempts to the other nodes.",
+        TakeDecisions "take_decisions" "Taking decisions about attempts while they are limited over all nodes.",
         Publish "publish" "Publishing a signal to the other nodes.",
+        Schema "schema" "Reading the version of the store.",
+        Migrate "migrate" "Performing a piece of a migration.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
+use crate::attempts::{AttemptRules, AttemptService};
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -76,6 +77,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     Node::start(NodeParts {
         id: id.clone(),
         registration: registration(&store, &tenants),
+        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), crate::clock::now)),
         tenants,
         store,
         connections: ConnectionTable::new(Capacity {

@@ -224,7 +224,7 @@ impl Wanted {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::with_slot(apps.session.longest_before, slot);
-                let app = AppActor::new(apps, conn, source, handle.clone());
+                let app = AppActor::new(apps, conn, Some(source), handle.clone());
                 actix_rt::spawn(run(io, opening, app, handle, bounds));
             }
             Route::ExchangeConnection => {
@@ -247,13 +247,6 @@ fn wanted(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
-    let blocked = match route {
-        Route::Devices => node.registration().attempt_limiter().devices_blocked_for(source),
-        Route::Apps | Route::ExchangeConnection => node.registration().attempt_limiter().apps_blocked_for(source),
-    };
-    if let Some(wait) = blocked {
-        return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
-    }
     if shutdown.is_draining() {
         return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.admission().retry_after()));
     }

@@ -38,6 +38,7 @@ mod drain;
 mod entry;
 mod fleet;
 mod limits;
+mod logins;
 mod membership;
 mod notices;
 mod operations;
