@@ -59,7 +59,11 @@ impl SignIn {
     pub async fn ensure_accounts(&self, accounts: &[NewAccount]) -> Result<(), AccountAdminError> {
         for new in accounts {
             if self.store.account(&new.identity.account).await?.is_none() {
-                self.put_unchecked(new, false).await?;
+                let mut new = new.clone();
+                if let Some(domain) = &new.identity.domain {
+                    new.identity.domain_id = self.store.domain(domain).await?.map(|domain| domain.id);
+                }
+                self.put_unchecked(&new, false).await?;
             }
         }
         Ok(())
@@ -90,6 +94,7 @@ impl SignIn {
         let identity = self.account_within(domain, name).await?;
         self.put(&NewAccount { identity: identity.clone(), password: password.clone() }, true).await?;
         self.store.end_sessions_of(name).await?;
+        self.announce_end(name).await;
         Ok(identity)
     }
 
@@ -101,6 +106,7 @@ impl SignIn {
         }
         self.store.remove_account(name).await?;
         self.store.end_sessions_of(name).await?;
+        self.announce_end(name).await;
         Ok(identity)
     }
 

@@ -1,8 +1,12 @@
 //! The authority of a caller, and the tokens that prove it.
 //!
 //! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the master
-//! key. All nodes with this key accept it. It becomes invalid when the password changes.
+//! key. All nodes with this key accept it. It becomes invalid when the password changes,
+//! and when the domain is deleted, although another one may take its name and password.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,21 +14,65 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
 use crate::clock;
+use crate::core::model::accounts::{Actor, Identity};
+use crate::core::model::grant::Grant;
 use crate::core::model::hex;
-use crate::core::model::ids::{DomainName, Secret};
+use crate::core::model::ids::{DomainId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 
 /// How long a token is valid.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// The authority of a caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Authority {
-    /// The domain whose password was used; `None`: the instance password, which gives access to all domains.
+    /// The domain whose password was used, or of whose operator it is; `None`: all domains.
     pub domain: Option<DomainName>,
+    /// The right to that domain, which can end while the caller is served.
+    grant: Option<Grant>,
+    /// Who that is, for the audit log.
+    pub(super) actor: Actor,
+    /// Whether an action was recorded under this authority.
+    recorded: Arc<AtomicBool>,
 }
 
 impl Authority {
+    fn new(grant: Option<Grant>, actor: Actor) -> Self {
+        let domain = grant.as_ref().map(|grant| grant.domain.clone());
+        Self { domain, grant, actor, recorded: Arc::default() }
+    }
+
+    /// Of somebody who is signed in to the pages as an operator.
+    pub fn of_account(identity: &Identity, actor: Actor) -> Self {
+        Self::new(identity.grant(), actor)
+    }
+
+    /// The same caller, who calls from this address.
+    #[must_use]
+    pub fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.actor.from = address;
+        self
+    }
+
+    /// Who that is.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Whether an action was recorded under this authority, or one of its clones.
+    pub fn has_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// Nothing (else) has to be recorded: an action was, or nothing was changed.
+    pub fn set_recorded(&self) {
+        self.recorded.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) const fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
     /// Refuses callers without the instance password.
     pub const fn instance_only(&self) -> Result<()> {
         match self.domain {
@@ -58,6 +106,9 @@ pub struct Token {
 struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<DomainName>,
+    /// Number of the domain. Tokens of the version before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<DomainId>,
     /// Unix seconds.
     ends: u64,
     /// Keyed hash of the password. The name is part of the format of tokens.
@@ -88,10 +139,20 @@ impl Admin {
         let correct = expected.as_ref().unwrap_or(&Secret::new("no such domain")) == password;
         let Some(expected) = expected.filter(|expected| correct && !expected.is_empty()) else { return Err(REFUSED) };
         let ends = clock::unix_seconds() + TOKEN_LIFETIME.as_secs();
-        let claims = Claims { domain: name.clone(), ends, mark: self.mark(&expected) };
+        let id = match &name {
+            // The password may have been changed at another node just now.
+            Some(name) => {
+                let domain = self.services.store.domain(name).await?;
+                Some(domain.filter(|domain| domain.password == expected).ok_or(REFUSED)?.id)
+            }
+            None => None,
+        };
+        let grant = name.clone().map(|domain| Grant { domain, id, password: Some(expected.clone()) });
+        let authority = Authority::new(grant, Actor::password(name.as_ref(), None));
+        let claims = Claims { domain: name, id, ends, mark: self.mark(&expected) };
         let claims = hex::encode(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
         let token = Secret::new(format!("{claims}.{}", self.sign(&claims)));
-        Ok(Token { token, valid: TOKEN_LIFETIME, authority: Authority { domain: name } })
+        Ok(Token { token, valid: TOKEN_LIFETIME, authority })
     }
 
     /// The authority of a token; `None` if the token is invalid.
@@ -100,8 +161,10 @@ impl Admin {
             return Ok(None);
         };
         let password = self.password_of(claims.domain.as_ref()).await?;
-        let valid = password.is_some_and(|password| self.mark(&password) == claims.mark);
-        Ok(valid.then_some(Authority { domain: claims.domain }))
+        let Some(password) = password.filter(|password| self.mark(password) == claims.mark) else { return Ok(None) };
+        let actor = Actor::password(claims.domain.as_ref(), None);
+        let grant = claims.domain.map(|domain| Grant { domain, id: claims.id, password: Some(password) });
+        Ok(Some(Authority::new(grant, actor)).filter(|authority| self.services.tenants.holds(authority.grant())))
     }
 
     fn read(&self, token: &str) -> Option<Claims> {

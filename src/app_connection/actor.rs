@@ -3,19 +3,23 @@
 //! It performs the actions of the session and decides nothing itself (`docs/protocol/appwebsocket.md`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, StreamHandler, WrapFuture as _};
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
+use futures_util::stream;
 
 use crate::app_connection::requests::answer;
 use crate::app_connection::services::Services;
 use crate::app_connection::session_keys::OpenKey;
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
+use crate::connection::messages::AppMessage;
 use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
 use crate::connection::timer::SessionTimer;
-use crate::core::model::ids::{Code, ConnId, DomainName, Secret};
+use crate::core::model::grant::Grant;
+use crate::core::model::ids::{Code, ConnId, DomainId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
@@ -33,6 +37,8 @@ use crate::tenant::subscribers::{Subscribe, Unsubscribe};
 /// How the connection is registered with one of its domains as a receiver of notices.
 #[derive(Default)]
 struct Receiving {
+    /// Number of the domain when the connection registered.
+    id: Option<DomainId>,
     tenant: Option<Addr<TenantActor>>,
     acts_as_users: bool,
     waits_for: Vec<Code>,
@@ -43,6 +49,8 @@ pub struct AppActor {
     services: Arc<Services>,
     conn: ConnId,
     source: SourceKey,
+    /// From which address, for the audit log.
+    from: Option<IpAddr>,
     session: Session,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
@@ -53,8 +61,15 @@ pub struct AppActor {
     awaited: usize,
     /// It ends as soon as there are none.
     finishing: bool,
-    /// Gives browsers access to devices while this connection lives.
-    key: Option<OpenKey>,
+    /// What the log-in has proved, and the key that gives browsers access to devices while that holds.
+    proved: Option<Proved>,
+}
+
+/// What a log-in has proved.
+struct Proved {
+    /// `None`: the password of the instance, which does not change while the process runs.
+    grant: Option<Grant>,
+    _key: OpenKey,
 }
 
 impl AppActor {
@@ -68,6 +83,7 @@ impl AppActor {
             services,
             conn,
             source,
+            from: None,
             session,
             handle,
             joiner,
@@ -76,18 +92,61 @@ impl AppActor {
             closed: None,
             awaited: 0,
             finishing: false,
-            key: None,
+            proved: None,
         }
+    }
+
+    /// From which address it was opened.
+    #[must_use]
+    pub const fn opened_from(mut self, address: Option<IpAddr>) -> Self {
+        self.from = address;
+        self
     }
 
     pub(super) fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
         let services = Arc::clone(&self.services);
         let mut actions = Vec::new();
+        // Whatever has happened, it must not be the last thing that an ended right was good for.
+        let event = if self.is_withdrawn() { Event::End(Close::Withdrawn) } else { event };
         self.session.on(event, clock::now(), &services.session, &mut actions);
         for action in actions {
             self.perform(action, ctx);
         }
         self.set_timer(ctx);
+    }
+
+    /// Whether what the log-in has proved does not hold any more.
+    fn is_withdrawn(&self) -> bool {
+        self.proved.as_ref().is_some_and(|proved| !self.services.tenants.holds(proved.grant.as_ref()))
+    }
+
+    /// Ends the connection if its right has ended, and takes no more notices of domains that it reaches no more.
+    pub(super) fn check_rights(&mut self, ctx: &mut WebsocketContext<Self>) {
+        let Some(proved) = &self.proved else { return };
+        if self.is_withdrawn() {
+            return self.feed(Event::End(Close::Withdrawn), ctx);
+        }
+        let (tenants, conn) = (&self.services.tenants, self.conn);
+        self.receiving.retain(|name, receiving| {
+            let grant = proved.grant.as_ref();
+            // The instance, with which an administrator is registered, need not be a domain.
+            let stays = grant.is_none() || receiving.id.is_none_or(|id| tenants.reaches(grant, name, id));
+            if let Some(tenant) = receiving.tenant.as_ref().filter(|_| !stays) {
+                tenant.do_send(RemoveReceiver(conn));
+            }
+            stays
+        });
+    }
+
+    /// Has [`Self::check_rights`] called after each change that can end a right.
+    fn watch_rights(&self, ctx: &mut WebsocketContext<Self>) {
+        let changes = stream::unfold(self.services.tenants.rights_changed(), |mut changes| async move {
+            changes.changed().await.ok()?;
+            Some((AppMessage::CheckRights, changes))
+        });
+        ctx.add_message_stream(changes);
+        // For a change between the comparison of the password and now.
+        ctx.notify(AppMessage::CheckRights);
     }
 
     /// Passes an awaited answer to the session.
@@ -131,11 +190,12 @@ impl AppActor {
                 metrics::count(Counter::LogIn);
                 tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
                 self.handle.allow(self.services.session.longest_after);
+                self.watch_rights(ctx);
                 self.register(rights.domain, |_| {}, ctx);
             }
             Action::Ask(number, ask) => {
                 let Some(rights) = self.session.rights().cloned() else { return };
-                let answer = answer(Arc::clone(&self.services), rights, ask).into_actor(self);
+                let answer = answer(Arc::clone(&self.services), rights, self.from, ask).into_actor(self);
                 self.awaited += 1;
                 ctx.spawn(answer.map(move |answer, app, ctx| app.feed_awaited(Event::Answered(number, answer), ctx)));
             }
@@ -175,12 +235,22 @@ impl AppActor {
                 Ok(name) => services.tenants.find(&name).await.ok().flatten(),
                 Err(_) => None,
             };
-            verify_login(&login, &challenge, &services.instance, domain.as_deref())
+            let rights = verify_login(&login, &challenge, &services.instance, domain.as_deref())?;
+            let grant = domain.filter(|_| !rights.admin).map(|domain| Grant::by_password(&domain));
+            if let Some(grant) = &grant {
+                // The password may have been changed at another node just now.
+                let _ = services.tenants.refresh_one(&grant.domain).await;
+            }
+            services.tenants.holds(grant.as_ref()).then_some((rights, grant))
         };
-        ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, app, ctx| {
+        ctx.wait(verify.into_actor(self).map(|proved: Option<(Rights, Option<Grant>)>, app, ctx| {
             let key = Secret::new(random::guid());
-            app.key = rights.as_ref().map(|rights| app.services.keys.insert(&key, rights));
-            app.feed(Event::Verified(rights.map(Box::new), key), ctx);
+            let rights = proved.map(|(rights, grant)| {
+                let open = app.services.keys.insert(&key, grant.clone());
+                app.proved = Some(Proved { grant, _key: open });
+                Box::new(rights)
+            });
+            app.feed(Event::Verified(rights, key), ctx);
         }));
     }
 
@@ -197,8 +267,9 @@ impl AppActor {
         let services = Arc::clone(&self.services);
         let find = async move { (services.directory.find(&name).await, name) };
         ctx.wait(find.into_actor(self).map(|(tenant, name), app, ctx| {
+            let id = app.services.tenants.number(&name);
             let Some(receiving) = app.receiving.get_mut(&name) else { return };
-            receiving.tenant = tenant;
+            (receiving.tenant, receiving.id) = (tenant, id);
             let codes = receiving.waits_for.clone();
             app.send_registration(&name, codes, ctx);
         }));

@@ -4,6 +4,7 @@
 //! `--json`, unchanged. This module checks neither authority nor values; the broker does. The commands of a kind of
 //! object are in one file with their calls. The commands are listed in `docs/operators.md`.
 
+mod audit;
 pub mod call;
 mod client;
 mod codes;
@@ -91,6 +92,8 @@ enum Group {
     Builds(jobs::Builds),
     /// Outcomes of jobs, by device
     Outcomes(jobs::Outcomes),
+    /// What was changed, by whom and from where; newest first
+    Audit(audit::Audit),
     /// Export whole lists as CSV to standard output
     #[command(subcommand)]
     Export(codes::Export),
@@ -111,6 +114,7 @@ impl Ctl {
             Group::Jobs(command) => command.call(files)?,
             Group::Builds(command) => command.call(files)?,
             Group::Outcomes(command) => command.call(),
+            Group::Audit(command) => command.call(self.connection.within.as_deref()),
             Group::Export(command) => command.call(),
         };
         match self.connection.within.as_deref().or(self.domain()) {

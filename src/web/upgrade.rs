@@ -153,6 +153,7 @@ struct Accepted {
     answer: String,
     query: Query,
     source: SourceKey,
+    address: IpAddr,
     slot: crate::connection::table::ConnectionSlot,
 }
 
@@ -168,7 +169,7 @@ impl Accepted {
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Self { route, answer, query, source, slot } = self;
+        let Self { route, answer, query, source, address, slot } = self;
         let opening = Opening { answer: answer.into(), first };
         let conn = slot.conn;
         match route {
@@ -183,7 +184,7 @@ impl Accepted {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::new(apps.session.longest_before);
-                let app = AppActor::new(apps, conn, source, handle.clone());
+                let app = AppActor::new(apps, conn, source, handle.clone()).opened_from(Some(address));
                 actix_rt::spawn(run(io, opening, app, handle, bounds, slot));
             }
             Route::ExchangeConnection => {
@@ -240,7 +241,7 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
         Route::Apps | Route::ExchangeConnection => Query::None,
     };
-    Ok(Accepted { route, answer, query, source, slot })
+    Ok(Accepted { route, answer, query, source, address, slot })
 }
 
 async fn refuse<T>(mut io: T, refused: &Refused) -> std::io::Result<()>

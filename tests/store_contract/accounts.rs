@@ -16,6 +16,7 @@ pub fn identity(account: &str) -> Identity {
         shown: "Anna {x} Ä".into(),
         role: Role::Person,
         domain: Some(domain()),
+        domain_id: None,
         sip: "anna".into(),
     }
 }

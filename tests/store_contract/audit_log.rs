@@ -13,6 +13,7 @@ fn action(number: usize, domain: Option<&str>) -> AuditAction {
         what: "device.remove".into(),
         to: format!("device {number}").into(),
         domain: domain.map(|name| provbroker::core::model::ids::DomainName::parse(name).unwrap()),
+        ..AuditAction::default()
     }
 }
 

@@ -15,7 +15,21 @@ const fn separates(c: char) -> bool {
 
 /// Whether a spreadsheet takes a cell that begins with it for a formula. Some fold the full-width forms.
 const fn begins_formula(c: char) -> bool {
-    matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '\u{2212}' | '\u{fe62}' | '\u{fe63}' | '\u{fe66}' | '\u{fe6b}')
+    matches!(
+        c,
+        '=' | '+'
+            | '-'
+            | '@'
+            | '＝'
+            | '＋'
+            | '－'
+            | '＠'
+            | '\u{2212}'
+            | '\u{fe62}'
+            | '\u{fe63}'
+            | '\u{fe66}'
+            | '\u{fe6b}'
+    )
 }
 
 /// Whether a spreadsheet drops it before it looks for a formula.

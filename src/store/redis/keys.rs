@@ -19,6 +19,7 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//!   pb:deeds:instance              zset    the same, of the instance only         TTL 180 days from the last one
 //! of browsers
 //!   pb:web:{web}:session:<hash>    hash    about, account, began, seen            TTL until it has been idle too long
 //!   pb:web:{web}:of:<account>      zset    its sessions by their last end         TTL of the last one
@@ -96,6 +97,7 @@ pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
+pub(super) const AUDIT_INSTANCE: &str = "pb:deeds:instance";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.

@@ -12,7 +12,7 @@ use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
 use crate::accounts::{NewSession, SignInError};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::Secret;
-use crate::core::policy::limits::SourceKey;
+use crate::web::source_address::client_address;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -70,10 +70,10 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     if !pages.local_accounts {
         return Err(PageError::NotFound);
     }
-    let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
+    let from = client_address(&request);
     let password = Secret::new(fields.exact("password"));
     let to = inside_pages(fields.get("to"));
-    let entered = pages.sign_in.by_password(fields.get("name"), &password, source, browser(&request)).await;
+    let entered = pages.sign_in.by_password(fields.get("name"), &password, from, browser(&request)).await;
     let wrong = match entered {
         Ok(begun) => return Ok(begin(&pages, &begun, to)),
         Err(SignInError::Wrong) => page.t("sign_in.wrong").to_owned(),
