@@ -136,7 +136,7 @@ impl SignIn {
             self.with_wrong(|wrong| wrong.by_account.count(name, now));
             return Err(AccountAdminError::Wrong);
         }
-        self.put(&NewAccount { identity: account.identity, password: new.clone() }, true).await?;
+        self.put(&NewAccount { identity: account.identity.clone(), password: new.clone() }, Some(&account)).await?;
         for (hash, _) in self.store.sessions_of(name).await? {
             if hash != current.hash {
                 self.store.end_session(name, &hash).await?;
