@@ -35,9 +35,8 @@ pub async fn an_account_is_kept_once(f: impl Fixture) {
     assert_eq!(put(&account("anna", "three"), true).await, PutAccount::Kept);
     assert_eq!(put(&account("z{d}min", "x"), false).await, PutAccount::Kept);
     assert_eq!(store.accounts().await.unwrap(), [account("anna", "three"), account("z{d}min", "x")]);
-    let change = async |before, after| {
-        store.change_account(&account("anna", before), &account("anna", after)).await.unwrap()
-    };
+    let change =
+        async |before, after| store.change_account(&account("anna", before), &account("anna", after)).await.unwrap();
     assert!(change("three", "four").await && !change("three", "five").await, "only as it was read");
     assert_eq!(store.account(&name("anna")).await.unwrap(), Some(account("anna", "four")));
     assert!(change("four", "three").await);
