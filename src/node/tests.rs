@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
+use crate::attempts::{AttemptRules, AttemptService};
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -76,9 +77,15 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     Node::start(NodeParts {
         id: id.clone(),
         registration: registration(&store, &tenants),
+        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now)),
         tenants,
         store,
-        connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
+        connections: ConnectionTable::new(Capacity {
+            connections: 9,
+            unproven_memory: 1 << 20,
+            unassigned_per_source: 9,
+            unassigned: 9,
+        }),
         admission: AdmissionController::new(limits()),
         settings: NodeSettings {
             device: PhoneSettings::default(),
@@ -156,7 +163,7 @@ impl Device {
         let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let device =
             DeviceActor::new(Arc::clone(node.devices()), ConnId(conn), source, Query::read(QUERY), handle.clone());
-        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds(), ()));
+        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds()));
         Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 

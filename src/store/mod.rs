@@ -8,8 +8,10 @@
 //! `embedded/codes.rs`.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
+mod code_name;
 mod codes;
 mod connect;
 mod devices;
@@ -28,6 +30,7 @@ mod presence;
 mod record;
 pub mod redis;
 mod rollouts;
+mod schema;
 pub mod seal;
 mod timelines;
 mod tls_ticket_keys;
@@ -37,6 +40,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
@@ -49,9 +53,10 @@ pub use jobs::Jobs;
 pub use locks::Locks;
 pub use mailbox::Mailbox;
 pub use offers::{Offer, Offers};
-pub use options::{OpenError, Options};
+pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
 pub use rollouts::{Rollout, RolloutRow, Rollouts};
+pub use schema::{MigrationState, Pace, Schema, SchemaStatus, Step, VERSION};
 pub use timelines::Timelines;
 pub use tls_ticket_keys::{TicketKey, TlsTicketKeys};
 pub use unassigned::{UnassignedDevices, UnassignedListing};
@@ -86,6 +91,7 @@ store_trait! {
     /// All traits of a store, on one backend. Callers that need only some of them take those, for example `&dyn Codes`.
     pub trait Store:
         Accounts
+        + Attempts
         + AuditLog
         + Bus
         + Codes
@@ -102,6 +108,7 @@ store_trait! {
         + PhoneRequests
         + Presence
         + Rollouts
+        + Schema
         + Timelines
         + TlsTicketKeys
         + Turns

@@ -7,5 +7,6 @@ pub mod directory;
 pub mod ops;
 pub mod pages;
 pub mod passthrough;
+pub mod requests;
 pub mod source_address;
 pub mod upgrade;

@@ -7,7 +7,6 @@
 pub mod pipe;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::{self, BodyStream, SizedStream};
 use actix_web::http::header::{
@@ -19,9 +18,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
 
 use crate::app_connection::session_keys::{Admitted, Holder, Keys};
+use crate::connection;
 use crate::connection::messages::DeviceRecipient;
 use crate::core::model::ids::{DeviceKey, DomainId, DomainName};
 use crate::core::protocol::percent;
@@ -41,9 +40,6 @@ use crate::tenant_cache::Tenants;
 /// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself is
 /// not passed on: it could send reports, and with them the key in the address, to anywhere.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
-
-/// Time limit for receiving a request; as long as a session may last.
-const BODY_TIME: Duration = Duration::from_secs(600);
 
 /// `Retry-After` in seconds if a device is not connected.
 const RETRY: &str = "5";
@@ -204,6 +200,7 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(services, &address).await?;
+    connection::http::authenticated();
     let Permit { device, admitted, mut access } = permit;
     // The place is taken until the answer is complete.
     let ended = async move {
@@ -258,8 +255,7 @@ async fn collect(request: &HttpRequest, mut payload: web::Payload) -> Result<Byt
         return Err(Refusal::Body.into());
     }
     let mut body = BytesMut::new();
-    let end = Instant::now() + BODY_TIME;
-    while let Some(piece) = timeout_at(end, payload.next()).await.map_err(|_| Refusal::Head)? {
+    while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|_| Refusal::Head)?;
         if body.len() + piece.len() > BODY_MAX {
             return Err(Refusal::Body.into());

@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use super::Problem;
 use crate::admin::{Admin, Authority};
+use crate::connection::http;
 use crate::web::source_address::client_address;
 
 /// The authority of the caller. A handler that takes it answers 401 without a valid token.
@@ -32,6 +33,7 @@ impl FromRequest for Caller {
             let authority = authority.from(client_address(&request));
             // For `on_record`, which checks that a change stands in the audit log.
             request.extensions_mut().insert(authority.clone());
+            http::authenticated();
             Ok(Self(authority))
         })
     }
