@@ -7,7 +7,7 @@ use provbroker::store::MAX_AUDIT_ENTRIES;
 use serde_json::{Value, json};
 
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, with_broker};
-use crate::support::peer::{Device, identify};
+use crate::support::peer::{Device, identify, until};
 use crate::support::rest::Operator;
 use crate::support::secrets;
 
@@ -129,10 +129,11 @@ fn every_operation_that_changes_something_is_on_record() {
 async fn devices(round: &mut Round, broker: &Broker, category: &Value) {
     let nothing = Value::Null;
     let there = round.root.get(&format!("/domains/{OTHER}")).await["categories"][0]["id"].clone();
-    let mut phone = Device::connect(broker.addr, "").await;
-    phone.identify(&identify(PHONE)).await;
-    crate::support::peer::until("it is listed", async || {
-        round.root.get("/unassigned").await["devices"].as_array().is_some_and(|devices| !devices.is_empty())
+    let mut phone = Device::identified(broker.addr, &identify(PHONE)).await;
+    phone.quiet().await;
+    until("it is listed", async || {
+        let page = round.root.get("/unassigned").await;
+        page["devices"].as_array().unwrap().iter().any(|device| device["online"] == true)
     })
     .await;
     let assign = json!({"hwId": PHONE, "category": category});
@@ -159,18 +160,19 @@ async fn devices(round: &mut Round, broker: &Broker, category: &Value) {
     round.does("POST", offers, &[SHOP, PHONE], to, ("device.offer", PHONE)).await;
     round.does("POST", offer, &[OTHER, PHONE], json!({"category": there}), ("offer.accept", PHONE)).await;
     phone.expect_password().await;
-    let online = async |root: &Operator, domain: &str| {
-        crate::support::peer::until("it is a member", async || {
-            root.call("GET", &format!("/domains/{domain}/devices/{PHONE}"), None).await.1["online"] == true
-        })
-        .await;
-    };
     online(&round.root, OTHER).await;
     let back = json!({"to": SHOP, "category": category});
     round.does("POST", "/domains/{domain}/devices/{hwId}/move", &[OTHER, PHONE], back, ("device.move", PHONE)).await;
     phone.expect_password().await;
     online(&round.root, SHOP).await;
     round.does("DELETE", one, &[SHOP, PHONE], nothing, ("device.remove", PHONE)).await;
+}
+
+async fn online(root: &Operator, domain: &str) {
+    until("it is a member", async || {
+        root.call("GET", &format!("/domains/{domain}/devices/{PHONE}"), None).await.1["online"] == true
+    })
+    .await;
 }
 
 #[test]
