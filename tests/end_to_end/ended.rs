@@ -89,10 +89,10 @@ fn a_changed_password_ends_what_the_old_one_has_opened_on_every_node() {
     on_two_nodes(async |one, two| {
         secrets::note(NEW_PASSWORD);
         let mut phone = phone(two).await;
-        let mut here = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
-        let mut there = App::login(two.addr, "users", DOMAIN, "users", PASSWORD).await;
-        let mut admin = App::login(two.addr, "users", "", "users", INSTANCE_PASSWORD).await;
-        let mut other = App::login(two.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+        let mut here = App::login(one.addr, "script", DOMAIN, "a", PASSWORD).await;
+        let mut there = App::login(two.addr, "script", DOMAIN, "b", PASSWORD).await;
+        let mut admin = App::login(two.addr, "script", "", "c", INSTANCE_PASSWORD).await;
+        let mut other = App::login(two.addr, "script", OTHER, "d", OTHER_PASSWORD).await;
         let key = key_of(&mut there).await;
         let (mut client, _) = pipe(two, &key, &mut phone).await;
         let (mut loading, _) = download(two, &key, &mut phone).await;
@@ -115,7 +115,7 @@ fn a_changed_password_ends_what_the_old_one_has_opened_on_every_node() {
         for at in [one, two] {
             let mut late = App::open(at.addr).await;
             assert_ne!(late.try_login("users", DOMAIN, "users", PASSWORD).await["ok"], true);
-            let mut new = App::login(at.addr, "users", DOMAIN, "users", NEW_PASSWORD).await;
+            let mut new = App::login(at.addr, "script", DOMAIN, "e", NEW_PASSWORD).await;
             new.code(CATEGORY, "p2").await;
         }
         // What was opened otherwise stays, and so does the phone.
@@ -195,7 +195,7 @@ fn withdrawn_access_ends_pipes_and_keys_and_leaves_the_connection() {
         let owner = Operator::of(one.addr, DOMAIN, PASSWORD).await;
         let access = format!("/domains/{DOMAIN}/access");
         owner.done("PUT", &access, Some(json!({"domains": [OTHER]}))).await;
-        let mut guest = App::login(two.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
+        let mut guest = App::login(two.addr, "script", OTHER, "f", OTHER_PASSWORD).await;
         let key = key_of(&mut guest).await;
         until("the other node knows of the access", async || {
             guest.request(json!({"mt": "GetDevice", "hwId": PHONE})).await["device"] != Value::Null
@@ -220,14 +220,14 @@ fn withdrawn_access_ends_pipes_and_keys_and_leaves_the_connection() {
 #[test]
 fn a_device_that_has_left_and_come_back_was_not_offered() {
     on_two_nodes(async |one, _| {
-        let mut phone = phone(one).await;
+        let phone = phone(one).await;
         let (owner, other) =
             (Operator::of(one.addr, DOMAIN, PASSWORD).await, Operator::of(one.addr, OTHER, OTHER_PASSWORD).await);
         let device = format!("/domains/{DOMAIN}/devices/{PHONE}");
         owner.done("POST", &format!("{device}/offers"), Some(json!({"to": OTHER}))).await;
         assert_eq!(other.get(&format!("/domains/{OTHER}/offers")).await["offers"].as_array().unwrap().len(), 1);
         owner.done("DELETE", &device, None).await;
-        let _ = phone.close_code().await;
+        drop(phone);
         let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
         let code = users.code(CATEGORY, "p2").await;
         let (_phone, _) = Device::enter(one.addr, PHONE, &code).await;
