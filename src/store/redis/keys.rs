@@ -22,6 +22,7 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//!   pb:deeds:instance              zset    the same, of the instance only         TTL 180 days from the last one
 //! of attempts at secrets
 //!   pb:attempts:{attempts}:wrong:<kind>      zset   "<number> <id of the report>" by time  TTL 60 s from the last one
 //!   pb:attempts:{attempts}:decisions:<kind>  string decisions of this second               TTL 1 s
@@ -113,6 +114,7 @@ pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
 /// Prefix of everything of the directory.
 pub(super) const DIRECTORY: &str = "pb:dir:{dir}:";
+pub(super) const AUDIT_INSTANCE: &str = "pb:deeds:instance";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.
