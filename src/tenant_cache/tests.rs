@@ -89,7 +89,7 @@ async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
 async fn a_right_ends_with_the_password_the_domain_and_the_access() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     let other = NewDomain { name: DomainName::parse("other.example").unwrap(), ..new() };
     let made = store.create_domain(&new()).await.unwrap().unwrap();
