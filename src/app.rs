@@ -295,6 +295,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         Arc::clone(&tenants),
         directory,
         attempt_limiter,
+        Arc::clone(&attempts),
         settings::codes(config),
     );
     Ok(Node::start(NodeParts {

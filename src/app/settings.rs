@@ -105,9 +105,6 @@ pub(super) fn attempt_rules(config: &Config) -> AttemptRules {
 pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
     let limits = &config.limits;
     AttemptLimits {
-        device_digests: limits.device_digests,
-        device_codes: limits.device_codes,
-        address: limits.address,
         window: limits.window,
         logins: limits.logins,
         login_block: limits.login_pause,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::policy::limits::MAX_KEYS;
 use crate::core::policy::limits::rules::{Once, QueueRule, Rules};
-use crate::metrics::{Attempt, Label as _};
+use crate::metrics::{Attempt, Delayed, Label as _};
 
 /// What is guessed at. Each kind is counted for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +47,19 @@ impl SecretKind {
             Self::OperatorToken => Attempt::OperatorToken,
             Self::PagePassword => Attempt::PagePassword,
             Self::DirectoryCredential => Attempt::Credential,
+        }
+    }
+
+    /// The label of decisions that wait.
+    pub const fn delayed(self) -> Delayed {
+        match self {
+            Self::DeviceCode => Delayed::DeviceCode,
+            Self::DeviceToken => Delayed::Token,
+            Self::InitCode => Delayed::InitCode,
+            Self::AppLogIn => Delayed::LogIn,
+            Self::OperatorToken => Delayed::OperatorToken,
+            Self::PagePassword => Delayed::PagePassword,
+            Self::DirectoryCredential => Delayed::Credential,
         }
     }
 

@@ -193,7 +193,7 @@ label! {
         BadCode "bad_code" "Brought a code that is not open.",
         BadToken "bad_token" "Brought a wrong token, domain or category.",
         OtherDomain "refused_other_domain" "Belongs to another domain.",
-        TooManyAttempts "too_many_attempts" "Had too many wrong attempts.",
+        TooManyAttempts "too_many_attempts" "The decision on its code or token waits because of wrong attempts.",
         Unavailable "unavailable" "The store did not answer.",
     }
 }
@@ -209,6 +209,19 @@ label! {
         Credential "credential" "A credential at the directory.",
         OperatorToken "operator_token" "A password for REST or its tokens.",
         PagePassword "page_password" "A password of an account of the pages.",
+    }
+}
+
+label! {
+    /// Kind of a secret whose decision may have to wait.
+    Delayed "kind" {
+        DeviceCode "device_code" "A code brought by a device.",
+        Token "token" "A token of automatic provisioning.",
+        InitCode "init_code" "A code at /init.",
+        LogIn "login" "The log-in of an app.",
+        OperatorToken "operator_token" "A password for REST or its tokens.",
+        PagePassword "page_password" "A password of an account of the pages.",
+        Credential "credential" "A credential at the directory.",
     }
 }
 
@@ -356,6 +369,8 @@ label! {
         Audit "deeds" "Reading the audit log.",
         ReportWrong "report_wrong" "Reporting wrong attempts to the other nodes.",
         TakeDecisions "take_decisions" "Taking decisions about attempts while they are limited over all nodes.",
+        RecordMisdirected "record_misdirected" "Recording a device that names a category that is not there for it.",
+        Misdirected "misdirected" "Counting the devices that name a category that is not there for them.",
         Publish "publish" "Publishing a signal to the other nodes.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",

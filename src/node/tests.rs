@@ -74,10 +74,11 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     let id = NodeId::new("node");
     store.renew_lease(&id, Duration::from_secs(600)).await.unwrap();
     let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
+    let attempts = Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now));
     Node::start(NodeParts {
         id: id.clone(),
-        registration: registration(&store, &tenants),
-        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now)),
+        registration: registration(&store, &tenants, &attempts),
+        attempts,
         tenants,
         store,
         connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
@@ -120,14 +121,15 @@ fn limits() -> AdmissionLimits {
     }
 }
 
-fn registration(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
+fn registration(
+    store: &Arc<dyn Store>,
+    tenants: &Arc<Tenants>,
+    attempt_service: &Arc<AttemptService>,
+) -> RegistrationService {
     let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
     let attempts = AttemptLimits {
-        device_digests: 5,
-        device_codes: 10,
-        address: 60,
         window: Duration::from_secs(600),
         logins: 60,
         login_block: Duration::from_secs(60),
@@ -139,6 +141,7 @@ fn registration(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationS
         Arc::clone(tenants),
         directory,
         Arc::new(AttemptLimiter::new(&attempts)),
+        Arc::clone(attempt_service),
         limits,
     )
 }

@@ -16,13 +16,14 @@ mod timeline_writer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attempts::AttemptService;
 use crate::directory::Directory;
 use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
 
-pub use claim::{ClaimRequest, Known};
+pub use claim::{Claim, ClaimRequest, Known, Later, Offered, PortOutcome, Turn};
 pub use new_code::{CodeRequest, NewCode, NoCode};
 
 /// Limits for codes and unassigned devices.
@@ -42,6 +43,7 @@ pub struct RegistrationService {
     tenants: Arc<Tenants>,
     directory: Arc<dyn Directory>,
     attempt_limiter: Arc<AttemptLimiter>,
+    attempts: Arc<AttemptService>,
     limits: CodeLimits,
     timeline_writer: TimelineWriter,
 }
@@ -53,10 +55,11 @@ impl RegistrationService {
         tenants: Arc<Tenants>,
         directory: Arc<dyn Directory>,
         attempt_limiter: Arc<AttemptLimiter>,
+        attempts: Arc<AttemptService>,
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempt_limiter, limits, timeline_writer }
+        Self { store, tenants, directory, attempt_limiter, attempts, limits, timeline_writer }
     }
 
     /// How long an unassigned device is remembered.
@@ -64,7 +67,12 @@ impl RegistrationService {
         self.limits.keep_unassigned
     }
 
-    /// The wrong attempts of this node.
+    /// Attempts at secrets on this node.
+    pub fn attempts(&self) -> &AttemptService {
+        &self.attempts
+    }
+
+    /// Failed log-ins of this node.
     pub fn attempt_limiter(&self) -> &AttemptLimiter {
         &self.attempt_limiter
     }

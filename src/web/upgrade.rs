@@ -206,8 +206,9 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
+    // Devices are never refused because of attempts (`docs/protocol/sysclient.md` 9.1).
     let (peer, blocked) = match route {
-        Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked_for(source)),
+        Route::Devices => (Peer::Device, None),
         Route::Apps | Route::ExchangeConnection => {
             (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source))
         }

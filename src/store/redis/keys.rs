@@ -48,6 +48,7 @@
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
 //!                                          entry_code, pending, name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
+//!   pb:{domain}:misdirected        zset    "<device> <category>" by end              TTL 1 day from the last one
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
 //!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
 //!   pb:{domain}:mailbox            zset    codes in the mailbox by end
@@ -237,6 +238,10 @@ pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
 
 pub(super) fn offers(to: &DomainName) -> String {
     format!("pb:{{{to}}}:offers")
+}
+
+pub(super) fn misdirected(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:misdirected")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {
