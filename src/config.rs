@@ -6,6 +6,7 @@
 mod check;
 mod environment;
 mod pages;
+mod retired;
 mod section;
 mod sections;
 mod source;

@@ -16,6 +16,7 @@
 //! users_role → connection, store             the Users role: it talks to Devices over the wire only
 //! main → ctl → core                          the operators' command line: knows the REST interface only
 //! loadtest → sim → core                      simulated devices, Users and exchanges
+//! main → logging → core                      how lines are written, and how often
 //! config, clock, metrics, random, lifecycle  leaves for the modules of the server; core uses none of them
 //! ```
 
@@ -34,6 +35,7 @@ pub mod demo;
 pub mod device;
 pub mod directory;
 pub mod lifecycle;
+pub mod logging;
 pub mod mailbox;
 pub mod metrics;
 pub mod node;

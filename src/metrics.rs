@@ -16,9 +16,9 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use crate::core::protocol::close::Close;
 
 pub use self::labels::{
-    Admission, Attempt, CodeEvent, CodeKind, Delayed, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, Refusal, Registration, RequestEvent, StoreOp,
-    TunnelEnd, TunnelUse,
+    Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
+    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, Refusal, Registration,
+    RequestEvent, Shortage, StoreOp, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -174,6 +174,11 @@ table! {
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        Evicted(PlaceKind, Shortage) = "connections_evicted_total" Count
+            "Connections without proof that were closed because others needed what they held.",
+        RequestLate(LatePart) = "http_requests_late_total" Count
+            "HTTP connections closed because a request did not arrive in time.",
+        LinesSuppressed = "log_lines_suppressed_total" Count "Log lines left out because the same line was written too often.",
         TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by outcome.",
         Registered(Registration) = "registrations_total" Count "Results of identify messages and challenges.",
         DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",
@@ -182,9 +187,9 @@ table! {
             "Messages from devices that were dropped: unknown type, event or tunnel session.",
         WrongAttempt(Attempt) = "wrong_attempts_total" Count
             "Wrong digests, codes, tokens and log-ins that count against a limit.",
-        Delayed(Delayed) = "attempts_delayed_total" Count
+        Delayed(Attempt) = "attempts_delayed_total" Count
             "Attempts at secrets whose decision had to wait, because of wrong ones before.",
-        TriedTooOften(Delayed) = "attempts_refused_total" Count
+        TriedTooOften(Attempt) = "attempts_refused_total" Count
             "Attempts at secrets that were not decided, because they would have had to wait too long or were one too many.",
         WrongCategory = "wrong_categories_total" Count
             "Devices that came with a right token of automatic provisioning and a category that is not there for it.",
@@ -214,6 +219,9 @@ table! {
     /// Gauges.
     Gauge Gauge gauge gauges {
         Connections(Peer) = "connections" Count "Open WebSocket connections.",
+        Unproven(PlaceKind) = "connections_unproven" Count "Open connections that have not proved who they are.",
+        UnprovenBytes(PlaceKind) = "connections_unproven_bytes" Bytes
+            "Memory for messages and requests that such connections have not completed.",
         Members = "members" Count "Members connected to this node.",
         Unassigned = "unassigned" Count "Unassigned devices connected to this node.",
         UsersConnections = "users_connections" Count "App connections to this node that act as Users.",
@@ -237,11 +245,18 @@ table! {
             "Entry orders that are not done yet. A figure of the store.",
         OrdersFailed = "people_orders_failed" Count
             "Entry orders that have failed and need an operator. A figure of the store.",
-        AttemptsWaiting(Delayed) = "attempts_waiting" Count "Attempts at secrets whose decision waits on this node.",
-        GuessingSources(Delayed) = "guessing_sources" Count
+        AttemptsWaiting(Attempt) = "attempts_waiting" Count "Attempts at secrets whose decision waits on this node.",
+        GuessingSources(Attempt) = "guessing_sources" Count
             "Source addresses that have used up their free wrong attempts within ten minutes on this node.",
-        DecisionsBraked(Delayed) = "attempts_braked" Count
+        DecisionsBraked(Attempt) = "attempts_braked" Count
             "1 if there were so many wrong attempts over all that decisions are limited, else 0.",
+        StoreVersion = "store_version" Count "Version of the store. A figure of the store.",
+        StoreMigrating = "store_migrating" Count
+            "1 while the store does not have the newest version that this node knows, else 0. A figure of the store.",
+        StoreMigrated = "store_migrated_records" Count
+            "Records that the migration under way, or the last one, has changed. A figure of the store.",
+        StoreNodesBehind = "store_nodes_behind" Count
+            "Live nodes for which the migration of the store waits. A figure of the store.",
         StoreUp = "store_up" Count "1 if the last probe of the store was answered, else 0.",
         Ready = "ready" Count "1 if /readyz reports ready, else 0.",
     }

@@ -122,6 +122,7 @@ impl Node {
             queries,
             tenants: Arc::clone(&tenants),
             directory,
+            attempts: Arc::clone(&attempts),
             registration,
             connections,
             keys: Arc::<Keys>::default(),

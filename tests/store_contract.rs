@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/raw_store.rs"]
+mod raw_store;
 #[path = "support/redis_server.rs"]
 mod redis_server;
 
@@ -17,6 +19,8 @@ mod batches;
 mod bus;
 #[path = "store_contract/claims.rs"]
 mod claims;
+#[path = "store_contract/code_secrecy.rs"]
+mod code_secrecy;
 #[path = "store_contract/codes.rs"]
 mod codes;
 #[path = "store_contract/devices.rs"]
@@ -112,6 +116,8 @@ contract! {
         an_automatic_entry_keeps_its_own_administrative_password,
         a_second_code_does_not_lose_the_notice_of_the_first,
         a_port_takes_a_code;
+    code_secrecy:
+        a_code_is_readable_nowhere;
     codes:
         a_code_is_kept_and_found,
         a_code_is_kept_once,

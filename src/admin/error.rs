@@ -1,5 +1,7 @@
 //! Errors of the operators' service.
 
+use std::time::Duration;
+
 use crate::store::StoreError;
 
 /// Why a call of an operator failed. Nothing has changed then.
@@ -33,6 +35,9 @@ pub enum AdminError {
     /// A limit is exceeded.
     #[error("{0}")]
     TooMany(&'static str),
+    /// The password was not looked at: after many wrong ones it would have to wait this long.
+    #[error("too many wrong passwords; try again later")]
+    TryLater(Duration),
     /// The store or the directory does not answer; try again later.
     #[error("{0}")]
     Unavailable(String),

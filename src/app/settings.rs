@@ -3,10 +3,10 @@
 use crate::admission::controller::AdmissionLimits;
 use crate::attempts::AttemptRules;
 use crate::config::Config;
+use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::policy::jobs::retry::RetryPolicy;
-use crate::core::policy::limits::Quota;
 use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::app::event::Settings;
@@ -16,9 +16,7 @@ use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
-use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::NewDomain;
-use crate::web::directory::WrongCodeLimits;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
@@ -48,16 +46,6 @@ pub(super) fn directory(config: &Config) -> DirectorySettings {
     }
 }
 
-pub(super) fn wrong_codes(config: &Config) -> WrongCodeLimits {
-    WrongCodeLimits {
-        per_mac: Quota::new(config.limits.init_mac, config.limits.window),
-        per_source: Quota::new(config.limits.init_address, config.limits.window),
-        per_minute: u64::from(config.limits.init_per_minute),
-        delay: config.limits.init_delay,
-        max_keys: config.limits.max_tracked,
-    }
-}
-
 pub(super) fn codes(config: &Config) -> CodeLimits {
     CodeLimits {
         max_open: config.codes.max_open,
@@ -69,9 +57,14 @@ pub(super) fn codes(config: &Config) -> CodeLimits {
 pub(super) fn capacity(config: &Config) -> Capacity {
     Capacity {
         connections: config.server.max_connections,
+        unproven_memory: config.server.unproven_memory / 2,
         unassigned_per_source: config.devices.max_unassigned_per_address,
         unassigned: config.devices.max_unassigned,
     }
+}
+
+pub(super) fn http_places(config: &Config) -> PlaceBounds {
+    PlaceBounds { connections: config.server.max_http_connections, memory: config.server.unproven_memory / 2 }
 }
 
 pub(super) fn admission(config: &Config) -> AdmissionLimits {
@@ -100,16 +93,6 @@ pub(super) fn attempt_rules(config: &Config) -> AttemptRules {
     AttemptRules::default().with(|_, rules| {
         (rules.window, rules.max_keys) = (limits.window, limits.max_tracked);
     })
-}
-
-pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
-    let limits = &config.limits;
-    AttemptLimits {
-        window: limits.window,
-        logins: limits.logins,
-        login_block: limits.login_pause,
-        max_tracked: limits.max_tracked,
-    }
 }
 
 pub(super) fn node(config: &Config) -> NodeSettings {

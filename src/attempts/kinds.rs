@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::core::policy::limits::MAX_KEYS;
 use crate::core::policy::limits::rules::{Once, QueueRule, Rules};
-use crate::metrics::{Attempt, Delayed, Label as _};
+use crate::metrics::{Attempt, Label as _};
 
 /// What is guessed at. Each kind is counted for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,8 +15,10 @@ pub enum SecretKind {
     DeviceToken,
     /// A code at `/init`.
     InitCode,
-    /// The log-in of an app or an exchange.
+    /// The log-in of an app.
     AppLogIn,
+    /// The log-in of an exchange, or of a user of it, at the Users instance.
+    ExchangeLogIn,
     /// A password or a token at the REST interface.
     OperatorToken,
     /// The password of an account of the pages.
@@ -27,11 +29,12 @@ pub enum SecretKind {
 
 impl SecretKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::DeviceCode,
         Self::DeviceToken,
         Self::InitCode,
         Self::AppLogIn,
+        Self::ExchangeLogIn,
         Self::OperatorToken,
         Self::PagePassword,
         Self::DirectoryCredential,
@@ -44,22 +47,10 @@ impl SecretKind {
             Self::DeviceToken => Attempt::Token,
             Self::InitCode => Attempt::InitCode,
             Self::AppLogIn => Attempt::LogIn,
+            Self::ExchangeLogIn => Attempt::ExchangeLogIn,
             Self::OperatorToken => Attempt::OperatorToken,
             Self::PagePassword => Attempt::PagePassword,
             Self::DirectoryCredential => Attempt::Credential,
-        }
-    }
-
-    /// The label of decisions that wait.
-    pub const fn delayed(self) -> Delayed {
-        match self {
-            Self::DeviceCode => Delayed::DeviceCode,
-            Self::DeviceToken => Delayed::Token,
-            Self::InitCode => Delayed::InitCode,
-            Self::AppLogIn => Delayed::LogIn,
-            Self::OperatorToken => Delayed::OperatorToken,
-            Self::PagePassword => Delayed::PagePassword,
-            Self::DirectoryCredential => Delayed::Credential,
         }
     }
 
@@ -86,7 +77,8 @@ impl SecretKind {
             max_keys: MAX_KEYS,
         };
         const LOG_INS: Rules = Rules {
-            pair_longest: Duration::from_secs(30),
+            // As long as the pace of a source: who shares name and source with somebody who guesses gets his turn.
+            pair_longest: Duration::from_secs(5),
             queue: QueueRule::ByName(8),
             longest_wait: Some(Duration::from_secs(30)),
             proved: Some(Duration::from_secs(12 * 3600)),
@@ -102,8 +94,8 @@ impl SecretKind {
                 per_second: 20,
                 ..CODES
             },
-            Self::AppLogIn | Self::OperatorToken | Self::DirectoryCredential => LOG_INS,
-            Self::PagePassword => Rules { pair_free: 5, source_free: 30, ..LOG_INS },
+            Self::AppLogIn | Self::ExchangeLogIn | Self::OperatorToken | Self::DirectoryCredential => LOG_INS,
+            Self::PagePassword => Rules { pair_free: 5, ..LOG_INS },
         }
     }
 }
@@ -121,12 +113,13 @@ impl Default for AttemptRules {
 impl AttemptRules {
     /// The rules of a kind.
     pub const fn of(&self, kind: SecretKind) -> &Rules {
-        let [code, token, init, log_in, operator, page, directory] = &self.0;
+        let [code, token, init, log_in, exchange, operator, page, directory] = &self.0;
         match kind {
             SecretKind::DeviceCode => code,
             SecretKind::DeviceToken => token,
             SecretKind::InitCode => init,
             SecretKind::AppLogIn => log_in,
+            SecretKind::ExchangeLogIn => exchange,
             SecretKind::OperatorToken => operator,
             SecretKind::PagePassword => page,
             SecretKind::DirectoryCredential => directory,

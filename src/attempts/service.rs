@@ -120,12 +120,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub fn kind(&self, kind: SecretKind) -> MutexGuard<'_, Kind> {
-        let [code, token, init, log_in, operator, page, directory] = &self.kinds;
+        let [code, token, init, log_in, exchange, operator, page, directory] = &self.kinds;
         let kind = match kind {
             SecretKind::DeviceCode => code,
             SecretKind::DeviceToken => token,
             SecretKind::InitCode => init,
             SecretKind::AppLogIn => log_in,
+            SecretKind::ExchangeLogIn => exchange,
             SecretKind::OperatorToken => operator,
             SecretKind::PagePassword => page,
             SecretKind::DirectoryCredential => directory,
@@ -169,7 +170,7 @@ impl Shared {
         match turn {
             Turn::Granted(id, ticket) => (locked.waiting.remove(&id), Ok(self.attempt(kind, ticket))),
             Turn::Dropped(id, after) => {
-                metrics::count(Counter::TriedTooOften(kind.delayed()));
+                metrics::count(Counter::TriedTooOften(kind.label()));
                 (locked.waiting.remove(&id), Err(TryLater::after(after)))
             }
         }
@@ -266,8 +267,8 @@ impl AttemptService {
         }
         match &asked {
             decisions::Asked::Now(_) => {}
-            decisions::Asked::Waits(_) => metrics::count(Counter::Delayed(kind.delayed())),
-            decisions::Asked::Refused(_) => metrics::count(Counter::TriedTooOften(kind.delayed())),
+            decisions::Asked::Waits(_) => metrics::count(Counter::Delayed(kind.label())),
+            decisions::Asked::Refused(_) => metrics::count(Counter::TriedTooOften(kind.label())),
         }
         match (asked, turn) {
             (decisions::Asked::Now(ticket), _) => Asked::Now(shared.attempt(kind, ticket)),
@@ -335,9 +336,9 @@ impl AttemptService {
             let sources = decisions.guessing(now).count() as u64;
             let more = sources > std::mem::replace(guessing, sources);
             drop(locked);
-            metrics::set(Gauge::AttemptsWaiting(kind.delayed()), waiting);
-            metrics::set(Gauge::GuessingSources(kind.delayed()), sources);
-            metrics::set(Gauge::DecisionsBraked(kind.delayed()), braked.into());
+            metrics::set(Gauge::AttemptsWaiting(kind.label()), waiting);
+            metrics::set(Gauge::GuessingSources(kind.label()), sources);
+            metrics::set(Gauge::DecisionsBraked(kind.label()), braked.into());
             if more && let Some(unsaid) = GUESSING.due(now) {
                 let kind = kind.name();
                 tracing::warn!(kind, sources, waiting, unsaid, "source addresses have used up their wrong attempts");

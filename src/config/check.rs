@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
+use super::retired;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
 use super::values::{BackendKind, Role};
 use crate::core::protocol::loopback::is_loopback;
@@ -47,7 +48,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
 
 /// Warnings for values that are valid but unsafe or unlikely to work.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<_> = retired::warnings(config).collect();
     let exposed = !config.server.listen.ip().is_loopback();
     if exposed && Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url)) {
         lines.push("server.public_url names this machine only; devices elsewhere cannot connect to it".into());

@@ -43,7 +43,7 @@ pub struct DeviceActor {
     pub(super) source: SourceKey,
     pub(super) query: Query,
     pub(super) session: Session,
-    handle: ConnectionHandle,
+    pub(super) handle: ConnectionHandle,
     joiner: FragmentJoiner,
     /// The recipient by which others reach this actor; shared by all of them. Set when it starts.
     recipient: Option<DeviceRecipient>,
@@ -102,6 +102,7 @@ impl DeviceActor {
         if self.session.domain().is_some() && self.waiting_offer.is_none() {
             // A member does not need it any more, and it is the largest part of the state of an idle member.
             self.query = Query::None;
+            self.handle.prove();
         }
         self.release_idle_permit();
         self.update_unassigned(ctx);

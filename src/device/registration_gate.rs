@@ -11,6 +11,7 @@ use actix_web_actors::ws::WebsocketContext;
 use crate::admission::controller::{Passage, Permit, Turn};
 use crate::core::policy::admission::registration::{Lane, rank_and_lane};
 use crate::core::policy::entry::Stage;
+use crate::core::policy::places::Standing;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::session::device::event::{Claimed, Event};
 use crate::core::session::device::query::Query;
@@ -41,6 +42,7 @@ impl DeviceActor {
             self.stage_timer.end_stage(EntryStage::Identify);
         }
         self.permit = RegistrationPermit::None;
+        self.handle.stands(Standing::AwaitsUs);
         if stage != Stage::Open {
             return self.claim_now(identify, stage, ctx);
         }
@@ -125,6 +127,7 @@ impl DeviceActor {
             permit.fail();
         }
         self.stage_timer.end_stage(EntryStage::Claim);
+        self.handle.stands(Standing::AwaitsPeer);
         self.permit = permit.map_or(RegistrationPermit::None, RegistrationPermit::Held);
         self.feed(Event::Claimed(claimed, draw()), ctx);
         if let Some(Later { offered, waiting }) = later {

@@ -11,7 +11,7 @@ use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::Tick;
 use crate::core::policy::limits::PerSecond;
 use crate::core::protocol::sysclient::auth::sha256_hex;
-use crate::metrics::{self, Attempt, Counter, ListingEvent};
+use crate::metrics::{self, Counter, ListingEvent};
 use crate::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, StoreError};
 
 /// From this many open codes on the operator is warned: the chance of guessing one grows with their number.
@@ -109,7 +109,6 @@ impl DirectoryService {
         }
         if found.is_none() {
             metrics::count(Counter::Listing(ListingEvent::Unauthorized));
-            metrics::count(Counter::WrongAttempt(Attempt::Credential));
         }
         found.cloned().ok_or(DirectoryError::Unauthorized)
     }

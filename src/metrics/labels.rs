@@ -158,6 +158,32 @@ label! {
 }
 
 label! {
+    /// A stock of places for connections that have not proved who they are.
+    PlaceKind "kind" {
+        Http "http" "Connections of the public listener and of devices' own pages before an upgrade, or without one.",
+        WebSocket "websocket" "WebSocket connections.",
+        Ops "ops" "Connections of the operations listener.",
+    }
+}
+
+label! {
+    /// What was short when a connection without proof had to give way.
+    Shortage "reason" {
+        Places "places" "Places.",
+        Memory "memory" "Memory for messages and requests that are not complete.",
+        Descriptors "descriptors" "File descriptors.",
+    }
+}
+
+label! {
+    /// The part of a request that has not come in time.
+    LatePart "part" {
+        Head "head" "The head.",
+        Body "body" "The body.",
+    }
+}
+
+label! {
     /// Reason why a connection was refused.
     Refusal "reason" {
         TooMany "too_many" "The limit of the listener is reached.",
@@ -199,7 +225,7 @@ label! {
 }
 
 label! {
-    /// Kind of a wrong attempt.
+    /// Kind of a secret that is attempted.
     Attempt "kind" {
         DeviceDigest "device_digest" "The digest of a device.",
         DeviceCode "device_code" "A code brought by a device.",
@@ -207,21 +233,9 @@ label! {
         LogIn "login" "The log-in of an app.",
         InitCode "init_code" "A code at /init.",
         Credential "credential" "A credential at the directory.",
+        ExchangeLogIn "exchange_login" "The log-in of an exchange.",
         OperatorToken "operator_token" "A password for REST or its tokens.",
         PagePassword "page_password" "A password of an account of the pages.",
-    }
-}
-
-label! {
-    /// Kind of a secret whose decision may have to wait.
-    Delayed "kind" {
-        DeviceCode "device_code" "A code brought by a device.",
-        Token "token" "A token of automatic provisioning.",
-        InitCode "init_code" "A code at /init.",
-        LogIn "login" "The log-in of an app.",
-        OperatorToken "operator_token" "A password for REST or its tokens.",
-        PagePassword "page_password" "A password of an account of the pages.",
-        Credential "credential" "A credential at the directory.",
     }
 }
 
@@ -372,6 +386,8 @@ label! {
         RecordMisdirected "record_misdirected" "Recording a device that names a category that is not there for it.",
         Misdirected "misdirected" "Counting the devices that name a category that is not there for them.",
         Publish "publish" "Publishing a signal to the other nodes.",
+        Schema "schema" "Reading the version of the store.",
+        Migrate "migrate" "Performing a piece of a migration.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
 use crate::attempts::{AttemptRules, AttemptService};
+use crate::clock;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -34,7 +35,6 @@ use crate::device::actor::DeviceActor;
 use crate::device::tunnel::{FetchError, Fetched, fetch};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
-use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
@@ -81,7 +81,12 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
         attempts,
         tenants,
         store,
-        connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
+        connections: ConnectionTable::new(Capacity {
+            connections: 9,
+            unproven_memory: 1 << 20,
+            unassigned_per_source: 9,
+            unassigned: 9,
+        }),
         admission: AdmissionController::new(limits()),
         settings: NodeSettings {
             device: PhoneSettings::default(),
@@ -129,21 +134,8 @@ fn registration(
     let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
-    let attempts = AttemptLimits {
-        window: Duration::from_secs(600),
-        logins: 60,
-        login_block: Duration::from_secs(60),
-        max_tracked: 100,
-    };
     let limits = CodeLimits { max_open: 9, max_open_rollout: 9, keep_unassigned: Duration::from_secs(60) };
-    RegistrationService::new(
-        Arc::clone(store),
-        Arc::clone(tenants),
-        directory,
-        Arc::new(AttemptLimiter::new(&attempts)),
-        Arc::clone(attempt_service),
-        limits,
-    )
+    RegistrationService::new(Arc::clone(store), Arc::clone(tenants), directory, Arc::clone(attempt_service), limits)
 }
 
 const fn bounds() -> Bounds {
@@ -161,7 +153,7 @@ impl Device {
         let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let device =
             DeviceActor::new(Arc::clone(node.devices()), ConnId(conn), source, Query::read(QUERY), handle.clone());
-        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds(), ()));
+        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds()));
         Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 

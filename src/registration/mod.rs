@@ -8,7 +8,6 @@
 //! operators in `src/admin`.
 
 mod assign;
-pub mod attempt_limiter;
 mod claim;
 mod new_code;
 mod timeline_writer;
@@ -18,7 +17,6 @@ use std::time::Duration;
 
 use crate::attempts::AttemptService;
 use crate::directory::Directory;
-use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
@@ -42,7 +40,6 @@ pub struct RegistrationService {
     store: Arc<dyn Store>,
     tenants: Arc<Tenants>,
     directory: Arc<dyn Directory>,
-    attempt_limiter: Arc<AttemptLimiter>,
     attempts: Arc<AttemptService>,
     limits: CodeLimits,
     timeline_writer: TimelineWriter,
@@ -54,12 +51,11 @@ impl RegistrationService {
         store: Arc<dyn Store>,
         tenants: Arc<Tenants>,
         directory: Arc<dyn Directory>,
-        attempt_limiter: Arc<AttemptLimiter>,
         attempts: Arc<AttemptService>,
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempt_limiter, attempts, limits, timeline_writer }
+        Self { store, tenants, directory, attempts, limits, timeline_writer }
     }
 
     /// How long an unassigned device is remembered.
@@ -70,10 +66,5 @@ impl RegistrationService {
     /// Attempts at secrets on this node.
     pub fn attempts(&self) -> &AttemptService {
         &self.attempts
-    }
-
-    /// Failed log-ins of this node.
-    pub fn attempt_limiter(&self) -> &AttemptLimiter {
-        &self.attempt_limiter
     }
 }

@@ -11,6 +11,7 @@ mod accounts;
 mod attempts;
 mod audit_log;
 mod bus;
+mod code_name;
 mod codes;
 mod connect;
 mod devices;
@@ -29,6 +30,7 @@ mod presence;
 mod record;
 pub mod redis;
 mod rollouts;
+mod schema;
 pub mod seal;
 mod timelines;
 mod tls_ticket_keys;
@@ -51,9 +53,10 @@ pub use jobs::Jobs;
 pub use locks::Locks;
 pub use mailbox::Mailbox;
 pub use offers::{Offer, Offers};
-pub use options::{OpenError, Options};
+pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
 pub use rollouts::{Rollout, RolloutRow, Rollouts};
+pub use schema::{MigrationState, Pace, Schema, SchemaStatus, Step, VERSION};
 pub use timelines::Timelines;
 pub use tls_ticket_keys::{TicketKey, TlsTicketKeys};
 pub use unassigned::{UnassignedDevices, UnassignedListing};
@@ -105,6 +108,7 @@ store_trait! {
         + PhoneRequests
         + Presence
         + Rollouts
+        + Schema
         + Timelines
         + TlsTicketKeys
         + Turns

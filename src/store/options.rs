@@ -31,11 +31,37 @@ pub struct Options {
     pub cache: usize,
     /// The clock of the embedded store; Redis has its own.
     pub clock: StoreClock,
+    /// How a store of an earlier version is migrated.
+    pub migration: MigrationOptions,
+}
+
+/// How a store of an earlier version is migrated.
+#[derive(Clone)]
+pub struct MigrationOptions {
+    /// Records of a page.
+    pub page: usize,
+    /// For how long programs of before are refused, on Redis, until anything is changed: as long as one needs between
+    /// the check of its key and its first lease.
+    pub closing: Duration,
+    /// Is told the number of each page, from 1 on, when it is stored. Tests end the process there.
+    pub after_page: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+}
+
+impl Default for MigrationOptions {
+    fn default() -> Self {
+        Self { page: 500, closing: Duration::from_secs(20), after_page: None }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(300), lanes: 2, cache: 8 << 20, clock: system_clock() }
+        Self {
+            deadline: Duration::from_millis(300),
+            lanes: 2,
+            cache: 8 << 20,
+            clock: system_clock(),
+            migration: MigrationOptions::default(),
+        }
     }
 }
 
@@ -85,6 +111,16 @@ pub enum OpenError {
     WrongKey {
         /// Which store.
         place: String,
+    },
+    /// It was written by a newer program.
+    #[error("store at {place} has version {theirs}, and this program knows versions up to {ours}; start a newer one")]
+    Newer {
+        /// Which store.
+        place: String,
+        /// Its version.
+        theirs: u32,
+        /// The newest version that this program knows.
+        ours: u32,
     },
 }
 

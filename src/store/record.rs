@@ -7,13 +7,17 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{CodeRecord, Result, StoreError};
+use super::code_name::StoredCode;
+use super::{CodeRecord, Result, RolloutRow, StoreError};
 use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
 use crate::core::model::hex;
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::Job;
 use crate::store::seal::Sealer;
+
+/// Digits of a code.
+const CODE_DIGITS: usize = 12;
 
 /// No code is listed longer than this after its issue: longer than any validity that can be configured, plus
 /// [`KEEP_USED`].
@@ -74,7 +78,23 @@ pub(super) fn from_json<T: DeserializeOwned>(place: &str, json: &[u8]) -> Result
 
 /// A record that cannot be read.
 pub(super) fn corrupt(place: &str, why: &impl ToString) -> StoreError {
-    StoreError::Corrupt { key: place.into(), why: why.to_string() }
+    StoreError::Corrupt { key: place.into(), why: without_codes(&why.to_string()) }
+}
+
+/// A text in which no code can be read: whatever looks like one is replaced. What is said of a JSON text that cannot be
+/// read may quote a part of it.
+fn without_codes(text: &str) -> String {
+    let mut parts = String::with_capacity(text.len());
+    for part in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if digits.len() == CODE_DIGITS {
+            parts.push('…');
+            parts.push_str(part.get(digits.len()..).unwrap_or_default());
+        } else {
+            parts.push_str(part);
+        }
+    }
+    parts
 }
 
 /// Opens a sealed field of a record.
@@ -116,6 +136,33 @@ pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
 /// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
 pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
     sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
+}
+
+/// A row of a roll-out as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct StoredRow {
+    pub sip: Box<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    #[serde(flatten)]
+    pub code: StoredCode,
+    pub valid_until: UnixMillis,
+}
+
+impl StoredRow {
+    pub fn of(row: &RolloutRow, code: StoredCode) -> Self {
+        Self { sip: row.sip.clone(), name: row.name.clone(), code, valid_until: row.valid_until }
+    }
+
+    pub fn opened(self, sealer: &Sealer, place: &str) -> Result<RolloutRow> {
+        let code = self.code.open(sealer, place)?;
+        Ok(RolloutRow { sip: self.sip, name: self.name, code, valid_until: self.valid_until })
+    }
+}
+
+/// The place of a row among the rows of a roll-out, which are at `rows`.
+pub(super) fn row_place(rows: &str, number: u64) -> String {
+    format!("{rows}#{number}")
 }
 
 /// Sealed bytes as JSON text.
@@ -164,6 +211,19 @@ mod tests {
         assert_eq!(from_json::<Sealed>("test", to_json(&sealed).as_bytes()).unwrap(), sealed);
         assert!(from_json::<Sealed>("test", b"\"abc\"").is_err());
         assert!(from_json::<Sealed>("test", b"\"zz\"").is_err());
+    }
+
+    #[test]
+    fn an_error_quotes_no_code() {
+        let wrong = from_json::<u64>("place", br#""402817739164""#).unwrap_err().to_string();
+        assert!(wrong.contains("invalid type: string \"…\", expected u64"), "{wrong}");
+        for text in ["402817739164", "x402817739164", "a 402817739164, 402817739164!", "402817739164 402817739164"] {
+            let shown = without_codes(text);
+            assert!(!shown.contains("4028") && shown.contains('…'), "{text} → {shown}");
+        }
+        for text in ["", "line 1 column 20", "1767225600123", "ä40281773916ö"] {
+            assert_eq!(without_codes(text), text);
+        }
     }
 
     #[test]

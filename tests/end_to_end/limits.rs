@@ -16,45 +16,6 @@ const fn address(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
 }
 
-/// Three failed log-ins, as many as a connection has.
-async fn fail_to_log_in(broker: &Broker, from: IpAddr) {
-    let mut app = App::open_from(from, broker.addr).await.expect("not refused yet");
-    for _ in 0..3 {
-        assert_eq!(app.try_login("users", DOMAIN, "", "a guess").await["ok"], false);
-    }
-    app.expect_close(1008).await;
-}
-
-#[test]
-fn sixty_failed_log_ins_of_an_address() {
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            for _ in 0..20 {
-                fail_to_log_in(broker, address(6)).await;
-            }
-            let (status, wait) = App::open_from(address(6), broker.addr).await.err().unwrap();
-            assert_eq!(status, 429);
-            assert!((1..=60).contains(&wait.unwrap()), "{wait:?}");
-            App::open_from(address(7), broker.addr).await.expect("another address is served");
-            Device::connect_from(address(6), broker.addr, "").await.expect("devices are counted by themselves");
-        },
-    );
-}
-
-#[test]
-fn the_block_after_failed_log_ins_ends() {
-    let change = |config: &mut Config| {
-        config.limits.logins = 3;
-        config.limits.login_pause = Duration::from_millis(500);
-    };
-    with_broker(&Keep::embedded(), change, async |broker: &Broker| {
-        fail_to_log_in(broker, address(8)).await;
-        until("the pause is over", async || App::open_from(address(8), broker.addr).await.is_ok()).await;
-    });
-}
-
 #[test]
 fn unassigned_devices_of_an_address_are_limited() {
     let change = |config: &mut Config| config.devices.max_unassigned_per_address = 2;

@@ -74,7 +74,7 @@ const SERVER: &[(&str, &[&str])] = &[
     // It takes the services that it uses, not the node, and knows no connection actor.
     ("admin", &["tenant", "connection", "admission", "registration", "attempts", "tenant_cache", "directory", "store"]),
     // It talks to Devices over the wire only, also in the same process.
-    ("users_role", &["connection", "store"]),
+    ("users_role", &["connection", "attempts", "store"]),
     (
         "web",
         &[
@@ -134,7 +134,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
     // It speaks HTTP like any operator.
     ("ctl", &["core"]),
-    ("main", &["ctl", "demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
+    ("logging", &["core", "clock", "metrics"]),
+    ("main", &["ctl", "demo", "app", "config", "lifecycle", "logging", "metrics", "core", "cli"]),
     ("loadtest", &["core", "sim"]),
 ];
 

@@ -28,6 +28,9 @@ use tempfile::TempDir;
 #[path = "../pages/browser.rs"]
 #[allow(dead_code)]
 mod browser;
+mod migration;
+#[path = "../support/raw_store.rs"]
+mod raw_store;
 mod records;
 #[path = "../support/mod.rs"]
 mod support;
@@ -341,7 +344,8 @@ fn validities_end() {
     run(async {
         let made = open(&keep).await.find_device(&key_of(&known, "anna")).await.unwrap().unwrap().entered;
         let clock = Arc::new(move || UnixMillis((made + 40 * DAY).0));
-        let store = Embedded::open(&dir.path().join("store.redb"), sealer(), 1 << 20, clock).unwrap();
+        let options = Options { clock, ..Options::default() };
+        let store = Embedded::open(&dir.path().join("store.redb"), sealer(), &options).unwrap();
         let store: &dyn Store = &store;
         for code in ["open", "rollout open"] {
             assert!(store.find_code(code_of(&known, code)).await.unwrap().is_none(), "{code}");

@@ -14,6 +14,7 @@ use provbroker::store::{
     self, CodeRecord, Entered, Entry, EntryRight, NewListing, OpenError, Options, PutCode, Store, Whereabouts,
 };
 
+pub use crate::raw_store::{dump, shows};
 use crate::redis_server::RedisServer;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ pub trait Fixture: Sized {
     fn store(&self) -> &Arc<dyn Store>;
     /// Lets time pass for the store.
     async fn advance(&self, by: Duration);
+    /// Everything that is kept, names and values, as bytes.
+    async fn everything(&self) -> Vec<u8>;
     /// Ends what keeps the data without any farewell, and opens it again.
     async fn restart(&mut self);
     /// Opens the same data with another master key, while nobody else has it open.
@@ -60,7 +63,8 @@ impl OnFile {
     fn open(&self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
         let clock = self.clock.clone();
         let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
-        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), 1 << 20, now)?))
+        let options = Options { cache: 1 << 20, clock: now, ..Options::default() };
+        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), &options)?))
     }
 }
 
@@ -78,6 +82,10 @@ impl Fixture for OnFile {
 
     async fn advance(&self, by: Duration) {
         self.clock.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    async fn everything(&self) -> Vec<u8> {
+        std::fs::read(self.path()).unwrap()
     }
 
     async fn restart(&mut self) {
@@ -137,6 +145,10 @@ impl Fixture for OnRedis {
         let mut line = self.server.connection().await;
         let by = u64::try_from(by.as_millis()).unwrap();
         redis::Script::new(ADVANCE).arg(by).invoke_async::<()>(&mut line).await.unwrap();
+    }
+
+    async fn everything(&self) -> Vec<u8> {
+        dump(&mut self.server.connection().await).await
     }
 
     async fn restart(&mut self) {

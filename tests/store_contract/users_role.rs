@@ -30,7 +30,7 @@ fn id(number: u64) -> RequestId {
     RequestId::new(bytes)
 }
 
-async fn phone_request(store: &dyn Store, number: u64, name: &str, rollout: Option<RolloutId>) -> PhoneRequest {
+pub async fn phone_request(store: &dyn Store, number: u64, name: &str, rollout: Option<RolloutId>) -> PhoneRequest {
     let now = store.now().await.unwrap();
     let person = person(name);
     PhoneRequest {
@@ -57,7 +57,7 @@ async fn ask(store: &dyn Store, number: u64, name: &str) -> PhoneRequest {
     request
 }
 
-fn phone(number: u64) -> PhoneFacts {
+pub fn phone(number: u64) -> PhoneFacts {
     PhoneFacts { key: device(number), name: None, product: "IP112".into(), version: "13r3".into(), port: None }
 }
 

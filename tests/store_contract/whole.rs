@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use provbroker::store::embedded::{Embedded, system_clock};
+use provbroker::store::embedded::Embedded;
 use provbroker::store::{self, OpenError};
 
 use crate::fixture::*;
@@ -76,7 +76,7 @@ async fn a_file_in_use_is_refused_in_one_line() {
 #[tokio::test]
 async fn what_cannot_be_opened_says_what_where_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = Embedded::open(dir.path(), sealer(MASTER), 1 << 20, system_clock()).err().unwrap();
+    let refused = Embedded::open(dir.path(), sealer(MASTER), &patient()).err().unwrap();
     assert!(matches!(refused, OpenError::File { .. }), "{refused}");
     for url in ["embedded:", "mysql://root:hunter2@db", "hunter2", "redis://:hunter2@[::1"] {
         let refused = store::connect(url, sealer(MASTER), &patient()).await.err().unwrap();

@@ -16,12 +16,14 @@ mod figures;
 mod jobs;
 mod keys;
 mod kv;
+mod lift_codes;
 mod locks;
 mod mailbox;
 mod offers;
 mod presence;
 mod rollouts;
 mod rows;
+mod schema;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -36,11 +38,10 @@ use async_trait::async_trait;
 use self::presence::Memory;
 use self::writer::Kv;
 use super::fanout::Fanout;
-use super::record::key_check;
 use super::seal::Sealer;
 use super::{Result, Store};
 use crate::core::model::time::UnixMillis;
-use crate::store::options::{OpenError, reason};
+use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
 
 /// All of the store in one file.
@@ -60,19 +61,11 @@ impl std::fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or creates it and its folder, and checks the master key. Up to `cache` bytes of it are cached
-    /// in memory. Blocks while the file is repaired.
-    pub fn open(path: &Path, sealer: Sealer, cache: usize, clock: StoreClock) -> std::result::Result<Self, OpenError> {
-        let kv = Kv::open(path, cache, clock)?;
-        let place = path.display().to_string();
-        let ours = key_check(&sealer);
-        let refused = |e| OpenError::File { path: place.clone(), why: reason(e) };
-        let theirs: Option<String> = kv.read(|snapshot| snapshot.get(keys::KEY_CHECK)).map_err(refused)?;
-        match theirs {
-            Some(theirs) if theirs == ours => {}
-            Some(_) => return Err(OpenError::WrongKey { place }),
-            None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
-        }
+    /// Opens the file, or creates it and its folder, checks the master key, and migrates a file of an earlier version.
+    /// Blocks while the file is repaired or migrated.
+    pub fn open(path: &Path, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
+        let kv = Kv::open(path, options.cache, options.clock.clone())?;
+        schema::open(&kv, &sealer, &path.display().to_string(), &options.migration)?;
         Ok(Self {
             kv,
             sealer,

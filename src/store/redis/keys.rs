@@ -5,13 +5,14 @@
 //!
 //! ```text
 //! of no domain
-//!   pb:keycheck                    string  check value of the master key
+//!   pb:keycheck                    string  `see schema`; before there were versions: check value of the master key
+//!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
 //!                                  counter numbers given so far
-//!   pb:code:<code>                 string  → domain                               TTL validity
+//!   pb:code:<hash>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
-//!   pb:node:<node>                 string  lease of a node                        TTL as asked
+//!   pb:node:<node>                 string  lease of a node: the version that it knows, and its stage  TTL as asked
 //!   pb:members                     hash    node → its members                     TTL 1 h from the last report
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:lock:<name>                 string  holder of a lock                       TTL as asked
@@ -36,33 +37,35 @@
 //!   pb:{domain}:deeds              zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
-//!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
-//!   pb:{domain}:window:<code>      string  the device that used it and may repeat TTL rest of the validity
-//!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
-//!   pb:{domain}:codes              zset    codes by time of issue; members without a record do not count
+//!   pb:{domain}:code:<hash>        hash    about, holder, kind, sealed°; by, port when used
+//!                                                                                TTL validity, 30 days from use
+//!   pb:{domain}:window:<hash>      string  the device that used it and may repeat TTL rest of the validity
+//!   pb:{domain}:open:<kind>        zset    hashes of open codes by end of validity; a counter only
+//!   pb:{domain}:codes              zset    hashes of codes by time of issue; members without a record do not count
 //!   pb:{domain}:seq:rollout        counter numbers of roll-outs given so far
 //!   pb:{domain}:rollouts           zset    roll-outs by end
 //!   pb:{domain}:rollout:<id>       hash    name, category, users, created         TTL 30 days
-//!   pb:{domain}:rows:<id>          list    rows of a roll-out, JSON               TTL of the roll-out
+//!   pb:{domain}:rows:<id>          list    rows of a roll-out, JSON, codes°       TTL of the roll-out
 //!   pb:{domain}:timeline:<kind>:<> list    "<time> <event>" of a device or code   TTL 30 days from the last step
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
-//!                                          entry_code, pending, name, work, port:<name> → code record
+//!                                          entry_code, pending (hashes of codes), sealed (the code of its last
+//!                                          entry°), name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:misdirected        zset    "<device> <category>" by end              TTL 1 day from the last one
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
-//!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
-//!   pb:{domain}:mailbox            zset    codes in the mailbox by end
-//!   pb:{domain}:lease:<code>       string  the node that delivers it              TTL as asked
+//!   pb:{domain}:mail:<hash>        hash    about, device, port, holder, sealed°   TTL 30 days from entry
+//!   pb:{domain}:mailbox            zset    hashes of codes in the mailbox by end
+//!   pb:{domain}:lease:<hash>       string  the node that delivers it              TTL as asked
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
 //!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
 //!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
 //! of the Users role of a domain
-//!   pb:{domain}:people:request:<id>  hash  about, progress, entry, phone, made, attempts, why
+//!   pb:{domain}:people:request:<id>  hash  about (code°), progress, entry, phone, made, attempts, why
 //!                                                                               TTL validity + 30 days, or none
-//!   pb:{domain}:people:code:<code> string  → id of the request                   TTL validity + 30 days
+//!   pb:{domain}:people:code:<hash> string  → id of the request                   TTL validity + 30 days
 //!   pb:{domain}:people:phone:<device>/<port> string → id of the request that it belongs to
 //!   pb:{domain}:people:of:<person> zset    requests by time                      TTL of the last one
-//!   pb:{domain}:people:open        zset    codes without a phone by end          TTL of the last request
+//!   pb:{domain}:people:open        zset    hashes of codes without a phone by end          TTL of the last request
 //!   pb:{domain}:people:open:<person> zset  those of a person by end; a counter only  TTL validity of the last one
 //!   pb:{domain}:people:orders      zset    requests by the time at which their order is due
 //!   pb:{domain}:people:failed      zset    requests whose order has failed, by time
@@ -71,7 +74,7 @@
 //!   pb:{domain}:people:rollout:<id> hash   name, category, app, users, begun, made, registered  TTL 30 days
 //!   pb:{domain}:people:rows:<id>   list    rows of a roll-out, JSON               TTL of the roll-out
 //!   pb:{domain}:people:turn:<what> string  the node whose turn it is              TTL as asked
-//! of the directory (<hash>: keyed hash, never the code itself)
+//! of the directory
 //!   pb:dir:{dir}:code:<hash>       hash    url°, credential, ends                 TTL validity
 //!   pb:dir:{dir}:entered:<hash>    set     MAC addresses that entered the code    TTL of the code
 //!   pb:dir:{dir}:spent:<hash>      string  the code is not used again             TTL validity + 30 days
@@ -81,15 +84,21 @@
 //!   pb:dir:{dir}:phone:<mac>       hash    contact, first                         TTL 30 days from the last contact
 //! ```
 //!
-//! ° sealed, bound to this key.
+//! ° sealed, bound to this key or to the hash of the code.
+//!
+//! <hash> of a code: a keyed hash, other ones for the directory, for Devices, for timelines and for the Users role; never
+//! the code itself (`src/store/code_name.rs`). Stores before version 1 have the code in its place.
 
 use crate::core::model::accounts::AccountName;
-use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
-use crate::core::model::timeline::Subject;
+use crate::core::model::ids::{DeviceKey, DomainName, NodeId, RolloutId};
 use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};
 use crate::store::SessionHash;
+use crate::store::code_name::CodeName;
 
+/// Prefix of all keys; those of the embedded store are the rest.
+pub(super) const PREFIX: &str = "pb:";
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
+pub(super) const SCHEMA: &str = "pb:schema";
 pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
@@ -130,8 +139,8 @@ pub(super) const fn kind(rollout: bool) -> &'static str {
     KINDS[rollout as usize]
 }
 
-pub(super) fn pointer(code: Code) -> String {
-    format!("pb:code:{}", code.expose())
+pub(super) fn pointer(name: &CodeName) -> String {
+    format!("pb:code:{}", name.as_str())
 }
 
 pub(super) fn owner(device: &DeviceKey) -> String {
@@ -170,8 +179,8 @@ pub(super) fn builds(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:builds")
 }
 
-pub(super) fn code(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:code:{}", code.expose())
+pub(super) fn code(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:code:{}", name.as_str())
 }
 
 /// Prefix of each code that is issued for a domain.
@@ -189,8 +198,8 @@ pub(super) fn all_of(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:*")
 }
 
-pub(super) fn window(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:window:{}", code.expose())
+pub(super) fn window(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:window:{}", name.as_str())
 }
 
 pub(super) fn open(domain: &DomainName, kind: &str) -> String {
@@ -217,11 +226,12 @@ pub(super) fn rows(domain: &DomainName, id: RolloutId) -> String {
     format!("pb:{{{domain}}}:rows:{}", id.0)
 }
 
-pub(super) fn timeline(domain: &DomainName, subject: &Subject) -> String {
-    match subject {
-        Subject::Device(key) => format!("pb:{{{domain}}}:timeline:device:{key}"),
-        Subject::Code(code) => format!("pb:{{{domain}}}:timeline:code:{}", code.expose()),
-    }
+pub(super) fn device_timeline(domain: &DomainName, device: &DeviceKey) -> String {
+    format!("pb:{{{domain}}}:timeline:device:{device}")
+}
+
+pub(super) fn code_timeline(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:timeline:code:{}", name.as_str())
 }
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
@@ -248,16 +258,16 @@ pub(super) fn pending(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:pending")
 }
 
-pub(super) fn mail(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:mail:{}", code.expose())
+pub(super) fn mail(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:mail:{}", name.as_str())
 }
 
 pub(super) fn mailbox(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:mailbox")
 }
 
-pub(super) fn lease(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:lease:{}", code.expose())
+pub(super) fn lease(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:lease:{}", name.as_str())
 }
 
 pub(super) fn presence(domain: &DomainName) -> String {
@@ -268,8 +278,8 @@ pub(super) fn phone_request(domain: &DomainName, id: &RequestId) -> String {
     format!("pb:{{{domain}}}:people:request:{id}")
 }
 
-pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:people:code:{}", code.expose())
+pub(super) fn people_code(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:people:code:{}", name.as_str())
 }
 
 pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {

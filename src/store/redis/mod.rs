@@ -9,6 +9,7 @@ mod attempts;
 mod audit_log;
 mod batch;
 mod bus;
+mod code_names;
 mod codes;
 mod connection;
 mod devices;
@@ -25,6 +26,7 @@ mod owner;
 mod presence;
 mod records;
 mod rollouts;
+mod schema;
 mod timelines;
 mod tls_ticket_keys;
 mod transfer;
@@ -35,15 +37,16 @@ mod web_sessions;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd};
+use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd, pipe};
 use async_trait::async_trait;
 
 use self::connection::RedisClient;
 use self::presence::Step;
 use super::fanout::Fanout;
 use super::record::key_check;
+use super::schema::{Stage, VERSION, VERSIONED};
 use super::seal::Sealer;
-use super::{Result, Store};
+use super::{MigrationOptions, Result, Store};
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options, reason};
@@ -78,6 +81,8 @@ pub struct Redis {
     attaching: Batcher<Step, Vec<u8>>,
     detaching: Batcher<Step, ()>,
     sealer: Sealer,
+    schema: schema::Current,
+    options: MigrationOptions,
     fanout: Arc<Fanout>,
     device_ids: Mutex<std::ops::Range<u64>>,
     _bus: bus::Listener,
@@ -100,19 +105,27 @@ impl Redis {
         let client = Arc::new(RedisClient::new(&server, options.deadline, options.lanes).map_err(|e| address(&e))?);
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
-        let ours = key_check(&sealer);
         // At the start there is time to connect; the deadline of commands would be too short for a distant server.
-        let check = cmd("SET").arg(keys::KEY_CHECK).arg(&ours).arg("NX").arg("GET").take();
-        let theirs: Option<String> = match tokio::time::timeout(connection::CONNECT * 2, client.ask(&check)).await {
+        let ours = key_check(&sealer);
+        let opening = open_schema(&client, &ours);
+        let opened = match tokio::time::timeout(connection::CONNECT * 2, opening).await {
             Ok(answer) => answer.map_err(unreachable)?,
             Err(_) => return Err(OpenError::Unreachable { place, why: "no answer in time".into() }),
         };
-        if theirs.is_some_and(|theirs| theirs != ours) {
-            return Err(OpenError::WrongKey { place });
-        }
+        let current = match opened {
+            Opened::At(stage) if stage.version > VERSION => {
+                return Err(OpenError::Newer { place, theirs: stage.version, ours: VERSION });
+            }
+            Opened::At(stage) => {
+                let current = schema::Current::new();
+                current.stage.set(stage);
+                current
+            }
+            Opened::AnotherKey => return Err(OpenError::WrongKey { place }),
+        };
 
         let fanout = Arc::<Fanout>::default();
-        let bus = bus::Listener::start(server, fanout.clone()).await.map_err(unreachable)?;
+        let bus = bus::Listener::start(server, sealer.clone(), fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
             finding: Batcher::new(&client, lanes, BATCHES, records::find_all),
@@ -120,11 +133,37 @@ impl Redis {
             detaching: Batcher::new(&client, lanes, BATCHES, presence::detach_all),
             client,
             sealer,
+            schema: current,
+            options: options.migration.clone(),
             fanout,
             device_ids: Mutex::new(0..0),
             _bus: bus,
         })
     }
+}
+
+/// What was found at the start.
+enum Opened {
+    At(Stage),
+    AnotherKey,
+}
+
+/// Reads the version, and checks the master key by its check value. A new store gets the newest version.
+async fn open_schema(client: &RedisClient, ours: &str) -> Result<Opened> {
+    let claim = cmd("SET").arg(keys::KEY_CHECK).arg(VERSIONED).arg("NX").arg("GET").take();
+    let check: Option<String> = client.ask(&claim).await?;
+    let versioned = check.as_deref().is_none_or(|check| check == VERSIONED);
+    if versioned {
+        // In a store that is migrated for the first time both are there already. Whoever makes a new one may have ended
+        // between these steps.
+        let mut make = pipe();
+        make.cmd("HSETNX").arg(keys::SCHEMA).arg("keycheck").arg(ours).ignore();
+        make.cmd("HSETNX").arg(keys::SCHEMA).arg("version").arg(VERSION).ignore();
+        let () = client.ask_all(&make).await?;
+    }
+    let record = schema::Record::of(client.ask(&schema::Record::read()).await?);
+    let theirs = if versioned { &record.check } else { check.as_ref().unwrap_or(&record.check) };
+    Ok(if theirs == ours { Opened::At(record.stage) } else { Opened::AnotherKey })
 }
 
 /// Where a server is, without its password.

@@ -34,7 +34,7 @@ use crate::admin::Admin;
 pub use openapi::document;
 pub use problem::Problem;
 
-/// Longest JSON body, in bytes.
+/// Longest JSON body of the resources that take lists, in bytes.
 const MAX_JSON: usize = 1024 * 1024;
 
 /// Longest text of a setting, in characters.

@@ -236,6 +236,7 @@ impl Decisions {
             lane.next = lane.next.max(next);
         }
         if counted {
+            self.trim_pair(&claimant, lane, now, turns);
             self.trim(lane, now, turns);
         }
         self.advance(lane, now, turns);
@@ -503,6 +504,22 @@ impl Decisions {
                 true
             }
             None => false,
+        }
+    }
+
+    /// A pair that has just used up its free attempts keeps only so many that wait.
+    fn trim_pair(&mut self, claimant: &Claimant, key: SourceKey, now: Tick, turns: &mut Vec<Turn>) {
+        let (QueueRule::ByName(most), Some(pair)) = (self.rules.queue, claimant.pair()) else { return };
+        if self.pairs.wrong(&pair, now) < self.rules.pair_free {
+            return;
+        }
+        while let Some(lane) = self.lanes.get(&key) {
+            let own = |waiter: &Waiter| waiter.claimant.pair() == Some(pair);
+            let Some(last) = lane.waiting.iter().rposition(own) else { return };
+            if lane.waiting.iter().filter(|waiter| own(waiter)).count() <= most {
+                return;
+            }
+            self.drop_waiter(key, last, now, turns);
         }
     }
 

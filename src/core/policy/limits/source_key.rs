@@ -1,6 +1,8 @@
 //! Where a connection comes from, as limits see it.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host can use every address
@@ -16,6 +18,8 @@ enum Source {
     V6Net(u64),
     /// The upper 48 bits of the address.
     V6Site(u64),
+    /// A browser that has proved that it is known.
+    Browser(u64),
 }
 
 impl From<IpAddr> for SourceKey {
@@ -34,11 +38,19 @@ const fn upper_half(address: Ipv6Addr) -> u64 {
 }
 
 impl SourceKey {
+    /// A browser that has proved that it is known: a source of its own, wherever it is. `proof` is secret and random, so
+    /// nobody can choose it to meet another one.
+    pub fn of_browser(proof: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        proof.hash(&mut hasher);
+        Self(Source::Browser(hasher.finish()))
+    }
+
     /// The /48 of an IPv6 source, and the number of its /64; `None` for everything else.
     pub const fn site(self) -> Option<(Self, u64)> {
         match self.0 {
             Source::V6Net(net) => Some((Self(Source::V6Site(net >> 16)), net)),
-            Source::V4(_) | Source::V6Site(_) => None,
+            Source::V4(_) | Source::V6Site(_) | Source::Browser(_) => None,
         }
     }
 
@@ -48,6 +60,7 @@ impl SourceKey {
             Source::V4(octets) => Ipv4Addr::from(octets).to_string(),
             Source::V6Net(net) => format!("{}/64", Ipv6Addr::from_bits(u128::from(net) << 64)),
             Source::V6Site(site) => format!("{}/48", Ipv6Addr::from_bits(u128::from(site) << 80)),
+            Source::Browser(_) => "a known browser".into(),
         }
     }
 }
@@ -80,6 +93,9 @@ mod tests {
         let site = |text| source(text).site().map(|(site, _)| site);
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));
         assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:2:2::1"));
+        assert_eq!(SourceKey::of_browser("a").site(), None);
+        assert_eq!(SourceKey::of_browser("a"), SourceKey::of_browser("a"));
+        assert_ne!(SourceKey::of_browser("a"), SourceKey::of_browser("b"));
         assert_eq!(site("192.0.2.1"), None);
         assert_eq!(source("2001:db8:1:2::1").exposed(), "2001:db8:1:2::/64");
         assert_eq!(site("2001:db8:1:2::1").unwrap().exposed(), "2001:db8:1::/48");

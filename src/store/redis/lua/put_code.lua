@@ -1,6 +1,7 @@
 -- Keeps a new code.
 -- KEYS code, open, codes
--- ARGV about, holder, kind, valid until, code, limit, how long a used code is kept, how long a code is listed
+-- ARGV about, holder, kind, valid until, name of the code, limit, how long a used code is kept, how long a code is
+--      listed, sealed code ('': the name is the code)
 local record = redis.call('HMGET', KEYS[1], 'about', 'holder', 'by')
 if record[1] then
   -- The same values are a repetition after a time-out.
@@ -10,6 +11,7 @@ end
 local time = now()
 if redis.call('ZCOUNT', KEYS[2], '(' .. time, '+inf') >= tonumber(ARGV[6]) then return 'many' end
 redis.call('HSET', KEYS[1], 'about', ARGV[1], 'holder', ARGV[2], 'kind', ARGV[3])
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'sealed', ARGV[9]) end
 redis.call('PEXPIREAT', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
 redis.call('ZADD', KEYS[3], time, ARGV[5])

@@ -43,6 +43,7 @@ impl GuessingRow {
             SecretKind::DeviceToken => "operator.guess_token",
             SecretKind::InitCode => "operator.guess_init_code",
             SecretKind::AppLogIn => "operator.guess_log_in",
+            SecretKind::ExchangeLogIn => "operator.guess_exchange",
             SecretKind::OperatorToken => "operator.guess_rest",
             SecretKind::PagePassword => "operator.guess_page",
             SecretKind::DirectoryCredential => "operator.guess_directory",
