@@ -36,7 +36,6 @@ use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
 use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
-use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
 use crate::tenant::actor::TenantActor;
 use crate::tenant_cache::Tenants;
@@ -62,7 +61,7 @@ fn domain() -> DomainName {
 
 async fn node(folder: &std::path::Path) -> Arc<Node> {
     let url = format!("embedded:{}", folder.join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let new = NewDomain {
         name: domain(),
         password: Secret::new("p"),
@@ -77,7 +76,7 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     Node::start(NodeParts {
         id: id.clone(),
         registration: registration(&store, &tenants),
-        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now)),
+        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), crate::clock::now)),
         tenants,
         store,
         connections: ConnectionTable::new(Capacity {

@@ -33,8 +33,10 @@ macro_rules! on_each_store {
 mod admission;
 mod apps;
 mod apps_devices;
+mod audit;
 mod codebook;
 mod drain;
+mod ended;
 mod entry;
 mod fleet;
 mod limits;
