@@ -149,7 +149,7 @@ impl Admin {
         if let Some(attempt) = attempt {
             match &token {
                 Some(_) => attempt.right(),
-                None => attempt.wrong(),
+                None => attempt.wrong_secret(password.expose().as_bytes()),
             }
         }
         token.ok_or(AdminError::NotAllowed("domain or password is wrong"))
