@@ -27,7 +27,6 @@ pub use self::sections::{
     UsersPbx, UsersWebhook,
 };
 pub use self::values::{BackendKind, LogFormat, ProxyProtocol, Role, StoreUrl, TlsVersion};
-use crate::core::model::ids::Secret;
 use crate::core::policy::hosts::Hosts;
 use crate::core::policy::proxies::TrustedProxies;
 use crate::core::protocol::sysclient::auth::sha256_hex;
@@ -219,15 +218,6 @@ impl Config {
     /// Where passthrough addresses begin: `http(s)://HOST/DOMAIN/INSTANCE/passthrough/`.
     pub fn passthrough_url(&self) -> String {
         format!("{}/", self.public(&["passthrough"]))
-    }
-
-    /// Key that secrets in the store are sealed with.
-    pub fn master_key(&self) -> Secret {
-        if self.security.master_key.is_empty() {
-            self.instance.password.clone()
-        } else {
-            self.security.master_key.clone()
-        }
     }
 
     /// SHA-256 (hex) of every credential that the directory of this process accepts.

@@ -20,7 +20,9 @@ mod domains;
 pub mod embedded;
 mod fanout;
 mod figures;
+mod instance_keys;
 mod jobs;
+mod keyring;
 mod locks;
 mod mailbox;
 mod observed;
@@ -40,7 +42,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
-pub use attempts::{Attempts, COUNTED_OVER};
+pub use attempts::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
@@ -49,7 +51,9 @@ pub use devices::{DeviceListing, Devices, Entered, Entry, EntryRight, PortClaim}
 pub use directory::{CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered};
 pub use domains::{Deleted, DomainChange, Domains, NewDomain, PutCategory};
 pub use figures::{Figures, Totals};
+pub use instance_keys::{InstanceKeys, KeyStatus, Rotation};
 pub use jobs::Jobs;
+pub use keyring::{KeySource, MasterKeys};
 pub use locks::Locks;
 pub use mailbox::Mailbox;
 pub use offers::{Offer, Offers};
@@ -100,6 +104,7 @@ store_trait! {
         + Domains
         + EntryOrders
         + Figures
+        + InstanceKeys
         + Jobs
         + Locks
         + Mailbox

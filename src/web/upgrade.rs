@@ -231,7 +231,8 @@ impl Wanted {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::with_slot(apps.session.longest_before, slot);
-                let app = AppActor::new(apps, conn, Some(source).filter(|_| !client.own), handle.clone());
+                let app = AppActor::new(apps, conn, Some(source).filter(|_| !client.own), handle.clone())
+                    .opened_from(Some(client.address));
                 actix_rt::spawn(run(io, opening, app, handle, bounds));
             }
             Route::ExchangeConnection => {

@@ -107,7 +107,7 @@ fn is_automatic(request: &HttpRequest) -> bool {
 
 async fn find_session(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
     let Some(cookie) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
-    Ok(pages.sign_in.use_session(&cookie, is_automatic(request)).await?)
+    Ok(pages.sign_in.use_session(&cookie, is_automatic(request), Some(client_of(request).address)).await?)
 }
 
 fn page_of(pages: &Pages, request: &HttpRequest, session: Option<ActiveSession>, fresh: Option<&str>) -> Page {

@@ -73,13 +73,15 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     if !pages.local_accounts {
         return Err(PageError::NotFound);
     }
+    let client = client_of(&request);
     let password = Secret::new(fields.exact("password"));
     let to = inside_pages(fields.get("to"));
     let known = cookies::value(&request, cookies::BROWSER);
     let entered = pages.sign_in.by_password(PasswordSignIn {
         name: fields.get("name"),
         password: &password,
-        source: client_of(&request).source(),
+        source: client.source(),
+        from: Some(client.address),
         browser_cookie: known.as_deref(),
         browser: browser(&request),
     });
