@@ -1,5 +1,6 @@
 //! Errors of the operators' service.
 
+use crate::core::model::quota::OverQuota;
 use crate::store::StoreError;
 
 /// Why a call of an operator failed. Nothing has changed then.
@@ -33,6 +34,9 @@ pub enum AdminError {
     /// A limit is exceeded.
     #[error("{0}")]
     TooMany(&'static str),
+    /// The domain has as much as it may have.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// The store or the directory does not answer; try again later.
     #[error("{0}")]
     Unavailable(String),
@@ -52,6 +56,9 @@ impl AdminError {
 
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::OverQuota(over) = error {
+            return Self::OverQuota(over);
+        }
         tracing::warn!(%error, "call of an operator failed: store error");
         Self::Unavailable("the store does not answer; try again later".into())
     }

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::controller;
 use crate::lifecycle::Shutdown;
-use crate::metrics::{self, CodeKind, Gauge};
+use crate::metrics::{self, CodeKind, Gauge, Strangers};
 use crate::node::Node;
 use crate::store;
 use crate::tenant_cache;
@@ -19,8 +19,9 @@ use crate::tenant_cache;
 const FIGURES: Duration = Duration::from_secs(5);
 
 /// Starts all periodic tasks except the renewal of the lease, which ends before the node does.
-pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every("figures of the store", FIGURES, node, |node| async move { show_figures(&node).await });
+/// `quota` is how many devices a domain may have; 0: any number.
+pub(super) fn spawn(node: &Arc<Node>, quota: u64, shutdown: &Shutdown, recorder: &PrometheusHandle) {
+    every("figures of the store", FIGURES, node, move |node| async move { show_figures(&node, quota).await });
     every("refresh of the domains", tenant_cache::REFRESH, node, |node| async move {
         let read = node.tenants().refresh().await;
         node.directory().announce_changes();
@@ -51,13 +52,16 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
 }
 
 /// Writes how many members this node has, and sets the gauges of the whole store.
-async fn show_figures(node: &Node) -> store::Result<()> {
+async fn show_figures(node: &Node, quota: u64) -> store::Result<()> {
     // A full store refuses the write but can still be read.
     let written =
         node.store().publish_member_count(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
     let totals = node.store().figures().await?;
     node.admission().record_totals(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
+    metrics::set_part(Gauge::QuotaDevices, if quota == 0 { 0 } else { totals.most_devices }, quota);
+    metrics::set(Gauge::StrangerRecords(Strangers::Unassigned), node.store().unassigned_count().await?);
+    metrics::set(Gauge::StrangerRecords(Strangers::Contacts), node.store().stranger_contacts().await?);
     metrics::set(Gauge::DevicesOnline, totals.online);
     metrics::set(Gauge::DevicesMissing, totals.missing());
     metrics::set(Gauge::CodesOpen(CodeKind::Short), totals.short_codes);

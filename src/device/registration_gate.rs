@@ -41,6 +41,9 @@ impl DeviceActor {
             self.stage_timer.end_stage(EntryStage::Identify);
         }
         self.permit = RegistrationPermit::None;
+        if stage == Stage::Open {
+            self.identify = Some(Arc::clone(&identify));
+        }
         if stage != Stage::Open {
             return self.claim_now(identify, stage, ctx);
         }

@@ -4,6 +4,7 @@
 use crate::clock;
 use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
+use crate::core::model::quota::OverQuota;
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved};
 use crate::core::policy::limits::SourceKey;
@@ -127,10 +128,15 @@ impl RegistrationService {
                     return self.not_entered(key, &request, found, verdict.bad_code).await;
                 }
             };
-            match self.enter(key, ticket, domain, category, &request.identify.facts).await? {
-                Entered::In(device) => return self.entered(device).await,
-                Entered::CodeNotOpen => code_is_gone = true,
-                Entered::OwnedElsewhere => {}
+            match self.enter(key, ticket, domain.clone(), category, &request.identify.facts).await {
+                Ok(Entered::In(device)) => return self.entered(device).await,
+                Ok(Entered::CodeNotOpen) => code_is_gone = true,
+                Ok(Entered::OwnedElsewhere) => {}
+                Err(StoreError::OverQuota(over)) => {
+                    self.record_over_quota(key, &domain, &found, over);
+                    return self.not_entered(key, &request, found, false).await;
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Unavailable("the device changes hands too fast".into()))
@@ -144,6 +150,15 @@ impl RegistrationService {
         }
         if let Some(code) = &found.code {
             self.record_event(&code.domain, vec![Subject::Code(code.code)], TimelineEvent::OtherDomain);
+        }
+    }
+
+    /// The domain has no room for the device. The code stays open.
+    fn record_over_quota(&self, key: &DeviceKey, domain: &DomainName, found: &Found, over: OverQuota) {
+        tracing::info!(device = %key, %domain, %over, "entry refused");
+        count_registration(Registration::OverQuota);
+        if let Some(code) = &found.code {
+            self.record_event(domain, vec![Subject::Code(code.code)], TimelineEvent::OverQuota);
         }
     }
 
@@ -215,7 +230,7 @@ impl RegistrationService {
     ) -> Result<Claimed> {
         let facts = &request.identify.facts;
         let Some(device) = found.device else {
-            self.store.record_unassigned(key, facts, self.limits.keep_unassigned).await?;
+            self.record_stranger(key, facts, request.source).await?;
             count_registration(Registration::Unassigned);
             return Ok(Claimed::Unknown { bad_code });
         };

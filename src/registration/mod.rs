@@ -11,11 +11,13 @@ mod assign;
 pub mod attempt_limiter;
 mod claim;
 mod new_code;
+mod strangers;
 mod timeline_writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::core::policy::record_pace::RecordPace;
 use crate::directory::Directory;
 use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
@@ -43,6 +45,7 @@ pub struct RegistrationService {
     directory: Arc<dyn Directory>,
     attempt_limiter: Arc<AttemptLimiter>,
     limits: CodeLimits,
+    pace: Mutex<RecordPace>,
     timeline_writer: TimelineWriter,
 }
 
@@ -56,7 +59,7 @@ impl RegistrationService {
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempt_limiter, limits, timeline_writer }
+        Self { store, tenants, directory, attempt_limiter, limits, pace: Mutex::default(), timeline_writer }
     }
 
     /// How long an unassigned device is remembered.

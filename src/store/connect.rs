@@ -14,7 +14,8 @@ pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> Result<Arc
     match url.split_once(':') {
         Some(("embedded", "")) => Err(OpenError::Address { why: "embedded: needs the path of a file".into() }),
         Some(("embedded", path)) => {
-            let store = Embedded::open(std::path::Path::new(path), sealer, options.cache, options.clock.clone())?;
+            let store = Embedded::open(std::path::Path::new(path), sealer, options.cache, options.clock.clone())?
+                .with_limits(options.limits);
             Ok(Arc::new(Observed::new(store)))
         }
         Some(("redis" | "rediss" | "redis+unix" | "unix", _)) => {

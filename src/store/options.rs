@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::StoreError;
+use super::{Limits, StoreError};
 use crate::core::model::time::UnixMillis;
 
 /// The clock of a store.
@@ -31,11 +31,19 @@ pub struct Options {
     pub cache: usize,
     /// The clock of the embedded store; Redis has its own.
     pub clock: StoreClock,
+    /// What is kept at most.
+    pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deadline: Duration::from_millis(300), lanes: 2, cache: 8 << 20, clock: system_clock() }
+        Self {
+            deadline: Duration::from_millis(300),
+            lanes: 2,
+            cache: 8 << 20,
+            clock: system_clock(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -92,6 +100,6 @@ pub enum OpenError {
 pub(super) fn reason(error: StoreError) -> String {
     match error {
         StoreError::Unavailable(why) => why,
-        corrupt @ StoreError::Corrupt { .. } => corrupt.to_string(),
+        other @ (StoreError::Corrupt { .. } | StoreError::OverQuota(_)) => other.to_string(),
     }
 }

@@ -44,6 +44,7 @@ mod operations;
 mod passthrough;
 mod refusals;
 mod secrets;
+mod strangers;
 mod tenancy;
 mod tls;
 mod two_nodes;

@@ -37,6 +37,16 @@ impl From<IpAddr> for SourceKey {
     }
 }
 
+impl SourceKey {
+    /// The source as text, for a keyed hash. It must not be stored or logged as it is.
+    pub fn to_text(self) -> String {
+        match self.0 {
+            Source::V4(octets) => std::net::Ipv4Addr::from(octets).to_string(),
+            Source::V6Net(net) => format!("{net:x}::"),
+        }
+    }
+}
+
 impl fmt::Debug for SourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SourceKey(…)")

@@ -10,6 +10,7 @@
 //! * [`limits`]: counters with bounded memory: attempts per key, a rate over all, requests per second.
 //! * [`log_limiter`]: limits a log line to one per second.
 //! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
+//! * [`record_pace`]: how fast records of strangers are written.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
 pub mod admission;
@@ -21,4 +22,5 @@ pub mod limits;
 pub mod log_limiter;
 pub mod mailbox;
 pub mod oidc_claims;
+pub mod record_pace;
 pub mod storm;

@@ -4,14 +4,16 @@
 
 use async_trait::async_trait;
 
-use super::kv::{Outcome, Snapshot, Tx};
+use super::kv::{Outcome, Row, Snapshot, Tx};
 use super::rows::{CodeRow, MailRow};
 use super::{Embedded, keys};
 use crate::core::model::device::IssuedCode;
 use crate::core::model::ids::{Code, DomainName, NodeId};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
+use crate::store::bounds::CODES_COUNTED;
 use crate::store::record::{About, LISTED};
-use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
+use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result, StoreError};
 
 /// At most this many used codes that have ended are removed from the list together with a new code.
 const DROPPED: usize = 1000;
@@ -19,8 +21,8 @@ const DROPPED: usize = 1000;
 #[async_trait]
 impl Codes for Embedded {
     async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
-        let new = new.clone();
-        self.kv.write(move |tx| put(tx, &new, max_open)).await
+        let (new, quotas) = (new.clone(), self.limits.quotas);
+        self.kv.write(move |tx| put(tx, &new, max_open, &quotas)).await
     }
 
     async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>> {
@@ -76,7 +78,7 @@ fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<
     Ok(row.map(|row| row.issued(code, domain.clone())))
 }
 
-fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64) -> Outcome<PutCode> {
+fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64, quotas: &Quotas) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(new.code), keys::code(&new.domain, new.code));
     let fresh = CodeRow { about: About::of(new), holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
@@ -93,6 +95,10 @@ fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64) -> Outcome<PutCode> {
     if tx.count_open(&index)? >= max_open {
         return Ok(PutCode::TooMany);
     }
+    let counter = keys::issued(&new.domain);
+    let issued = tx.row::<u64>(&counter)?.unwrap_or(Row { value: 0, ends: Some(tx.now + CODES_COUNTED) });
+    quotas.check(QuotaKind::CodesPerDay, issued.value, 1).map_err(StoreError::from)?;
+    tx.put(&counter, &(issued.value + 1), issued.ends)?;
     tx.put(&key, &fresh, Some(new.valid_until))?;
     tx.put(&pointer, &new.domain, Some(new.valid_until))?;
     tx.rank(&index, new.valid_until.0, new.code.expose())?;

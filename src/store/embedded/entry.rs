@@ -5,10 +5,11 @@ use super::rows::{CodeRow, DeviceRow, drop_record, next};
 use super::{keys, mailbox};
 use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::work::Work;
 use crate::store::embedded::unassigned;
 use crate::store::record::Sealed;
-use crate::store::{Entered, Entry, EntryRight, PortClaim};
+use crate::store::{Entered, Entry, EntryRight, PortClaim, StoreError};
 
 /// The code if it is open, or if this device has used it and may use it again; otherwise `None`.
 fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
@@ -21,8 +22,14 @@ fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) 
 }
 
 /// Lets a device into a domain.
-pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, password: Sealed, admin: Option<Sealed>) -> Outcome<Entered> {
-    enter_as(tx, entry, None, password, admin)
+pub(super) fn enter(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    quotas: &Quotas,
+    password: Sealed,
+    admin: Option<Sealed>,
+) -> Outcome<Entered> {
+    enter_as(tx, entry, None, quotas, password, admin)
 }
 
 /// Moves a device out of `from`. It keeps its number.
@@ -30,6 +37,7 @@ pub(super) fn transfer(
     tx: &mut Tx<'_>,
     from: &DomainName,
     entry: &Entry,
+    quotas: &Quotas,
     password: Sealed,
     admin: Option<Sealed>,
 ) -> Outcome<Entered> {
@@ -38,20 +46,31 @@ pub(super) fn transfer(
         return Ok(Entered::OwnedElsewhere);
     }
     let Some(left) = tx.get::<DeviceRow>(&keys::device(from, &entry.key))?.filter(|_| *from != entry.domain) else {
-        return enter(tx, entry, password, admin);
+        return enter(tx, entry, quotas, password, admin);
     };
+    check_room(tx, entry, quotas)?;
     if let Some(owed) = left.pending {
         mailbox::post(tx, from, owed, &entry.key)?;
     }
     drop_record(tx, from, &entry.key)?;
     tx.remove(&keys::owner(&entry.key))?;
-    enter_as(tx, entry, Some(left.id), password, admin)
+    enter_as(tx, entry, Some(left.id), quotas, password, admin)
+}
+
+/// Whether the domain has room for the device, if it is not there already.
+fn check_room(tx: &Tx<'_>, entry: &Entry, quotas: &Quotas) -> Outcome<()> {
+    if !tx.has(&keys::device(&entry.domain, &entry.key))? {
+        let have = tx.size(&keys::devices(&entry.domain))?;
+        quotas.check(QuotaKind::Devices, have, 1).map_err(StoreError::from)?;
+    }
+    Ok(())
 }
 
 fn enter_as(
     tx: &mut Tx<'_>,
     entry: &Entry,
     id: Option<DeviceId>,
+    quotas: &Quotas,
     password: Sealed,
     admin: Option<Sealed>,
 ) -> Outcome<Entered> {
@@ -70,6 +89,7 @@ fn enter_as(
     };
     let code = used.as_ref().map(|(code, _)| *code);
 
+    check_room(tx, entry, quotas)?;
     // The notice of an earlier entry that has not been deposited yet still has to be delivered.
     if let Some(owed) = known.as_ref().and_then(|known| known.pending).filter(|owed| Some(*owed) != code) {
         mailbox::post(tx, &entry.domain, owed, &entry.key)?;

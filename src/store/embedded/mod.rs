@@ -21,6 +21,7 @@ mod offers;
 mod presence;
 mod rollouts;
 mod rows;
+mod strangers;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -37,10 +38,13 @@ use self::writer::Kv;
 use super::fanout::Fanout;
 use super::record::key_check;
 use super::seal::Sealer;
-use super::{Result, Store};
+use super::{Limits, Result, Store};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, reason};
 pub use crate::store::options::{StoreClock, system_clock};
+
+/// Bytes that [`Store::ping`] writes after a failed write.
+const PROBE: usize = 16 * 1024;
 
 /// All of the store in one file.
 pub struct Embedded {
@@ -48,6 +52,7 @@ pub struct Embedded {
     sealer: Sealer,
     memory: Memory,
     held: locks::Held,
+    limits: Limits,
     fanout: Fanout,
 }
 
@@ -71,7 +76,15 @@ impl Embedded {
             Some(_) => return Err(OpenError::WrongKey { place }),
             None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
         }
-        Ok(Self { kv, sealer, memory: Memory::default(), held: locks::Held::default(), fanout: Fanout::default() })
+        let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
+        Ok(Self { kv, sealer, memory, held, limits: Limits::default(), fanout })
+    }
+
+    /// Keeps at most this.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 }
 
@@ -81,9 +94,8 @@ impl Store for Embedded {
         if self.kv.is_well() {
             return Ok(());
         }
-        // The last write failed: see whether one works now.
-        let now = self.kv.now();
-        self.kv.write(move |tx| tx.put(keys::PING, &now, None)).await
+        // The last write failed: see whether one works now that is not smaller than a record.
+        self.kv.write(move |tx| tx.put(keys::PING, &"0".repeat(PROBE), None)).await
     }
 
     async fn now(&self) -> Result<UnixMillis> {

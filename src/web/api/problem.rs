@@ -12,7 +12,7 @@ use crate::admin::AdminError;
 /// Why a request failed (RFC 9457, `application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// Kind of problem, a relative address without content: `not-found`, `conflict`, `invalid`, …
+    /// Kind of problem, a relative address without content: `not-found`, `conflict`, `invalid`, `quota`, …
     #[serde(rename = "type")]
     #[schema(example = "invalid")]
     kind: &'static str,
@@ -26,13 +26,17 @@ pub struct Problem {
     /// The invalid member of the request, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// With `quota`: the key of the configuration that sets the quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "quotas.devices")]
+    quota: Option<&'static str>,
     #[serde(skip)]
     allow: Option<&'static str>,
 }
 
 impl Problem {
     fn new(kind: &'static str, title: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, allow: None }
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, quota: None, allow: None }
     }
 
     /// The request is malformed.
@@ -92,6 +96,10 @@ impl From<AdminError> for Problem {
             }
             AdminError::NotAllowed(_) => Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail),
             AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
+            AdminError::OverQuota(over) => {
+                let problem = Self::new("quota", "The domain has as much as it may have", StatusCode::CONFLICT, detail);
+                Self { quota: Some(over.kind.key()), ..problem }
+            }
             AdminError::Unavailable(_) => {
                 Self::new("unavailable", "Try again later", StatusCode::SERVICE_UNAVAILABLE, detail)
             }
