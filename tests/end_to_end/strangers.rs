@@ -205,8 +205,30 @@ fn records_of_strangers_take_bounded_bytes_of_redis() {
             let (store, mut redis) = (broker.store(), server.connection().await);
             let source = |number: u32| Some(IpAddr::from(Ipv4Addr::from(number)).into());
             let text = |bytes: usize| Some("x".repeat(bytes).into_boxed_str());
+            let before = used_memory(&mut redis).await;
+            for number in 0..200_u32 {
+                let model = Some("IP112".into());
+                let build: Option<Box<str>> = Some("136012".into());
+                let mac = format!("009033{number:06x}").into();
+                let contact =
+                    Contact { mac, model, firmware: build.clone(), bootcode: build, ip: Some("192.0.2.17".into()) };
+                store.record_contact(&contact, None, source(number)).await.unwrap();
+                let usual = Facts {
+                    product: "IP112".into(),
+                    version: "13r3 sr9 [13.6012/136012/300]".into(),
+                    platform: "PHONE".into(),
+                    fw_build: text(6),
+                    bc_build: text(6),
+                    fw: Some("ip112.bin".into()),
+                    eth_ifs: vec![EthIf { name: "ETH0".into(), ipv4: Some("192.0.2.17".into()), ipv6: text(12) }],
+                    ..Facts::default()
+                };
+                let key = DeviceKey::parse(&format!("009033{number:06x}")).unwrap();
+                store.record_unassigned(&key, &usual, source(number), Duration::from_secs(86_400)).await.unwrap();
+            }
+            println!("usual contact and device: {} bytes", (used_memory(&mut redis).await - before) / 200);
             let mut last = used_memory(&mut redis).await;
-            for (rounds, most) in [(1, 1300), (3, 1300)] {
+            for (rounds, most) in [(1, 1600), (3, 1600)] {
                 for number in 0..1000 * rounds {
                     let contact = Contact {
                         mac: format!("00a0de{:06x}", number + rounds * 100_000).into(),
