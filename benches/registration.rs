@@ -67,13 +67,12 @@ impl Device {
     /// Becomes a member and disconnects.
     async fn register(&mut self, node: &Arc<Node>) {
         let (mut pipe, far) = duplex(PIPE);
-        let admitted = node.connections().admit(Peer::Device).expect("a place");
-        let bounds = node.devices().bounds;
-        let line = ConnectionHandle::new(bounds.longest);
         let source = SourceKey::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let phone =
-            DeviceActor::new(Arc::clone(node.devices()), admitted.conn, source, Query::read(QUERY), line.clone());
-        let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds, admitted));
+        let slot = node.connections().admit(Peer::Device, source).expect("a place");
+        let (conn, bounds) = (slot.conn, node.devices().bounds);
+        let line = ConnectionHandle::with_slot(bounds.longest, slot);
+        let phone = DeviceActor::new(Arc::clone(node.devices()), conn, source, Query::read(QUERY), line.clone());
+        let connection = actix_rt::spawn(run(far, Opening::default(), phone, line, bounds));
         self.identify.digest = None;
         self.send(&mut pipe).await;
         loop {

@@ -10,17 +10,19 @@ mod settings;
 mod tls;
 mod users_role;
 
-use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
+use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
-use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -29,25 +31,27 @@ use tokio::time::interval;
 
 use crate::admin::{self, Admin};
 use crate::admission::controller::AdmissionController;
+use crate::attempts::AttemptService;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
-use crate::connection::accept_gate::{Gate, Passed};
+use crate::connection::accept_gate::{Gate, Passed, PlaceStocks, Unguarded};
+use crate::connection::http::{LINGER, Metered};
+use crate::connection::places::{HttpPlaces, PlaceBounds};
 use crate::connection::table::ConnectionTable;
 use crate::connection::tls::Tls;
 use crate::core::model::ids::NodeId;
 use crate::directory::{Directory, DirectoryService, LocalDirectory, RemoteDirectory};
 use crate::lifecycle::{self, Shutdown};
-use crate::metrics::{self, Gauge};
+use crate::metrics::{self, Gauge, PlaceKind};
 use crate::node::{Node, NodeParts, draining};
 use crate::registration::RegistrationService;
 use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::store::Store;
-use crate::store::seal::Sealer;
 use crate::tenant_cache::Tenants;
 use crate::users_role::UsersRole;
 use crate::users_role::backend::exchange::InboundRegistry;
 use crate::web::directory::DirectoryWeb;
-use crate::web::ops;
 use crate::web::pages::Pages;
+use crate::web::{ops, requests};
 use crate::{clock, random, store};
 
 /// TTL of the lease of a node, and how often it is renewed. A dead node is detected after this time.
@@ -66,6 +70,9 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Keepalive of the kernel. It detects dead app connections, which may be idle for hours
 /// (`docs/protocol/appwebsocket.md` 7.4).
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Places of the operations listener: far more than Prometheus and probes need.
+const OPS_PLACES: PlaceBounds = PlaceBounds { connections: 256, memory: 1 << 20 };
 
 /// Most connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 8192;
@@ -134,16 +141,15 @@ impl Broker {
         crate::app::periodic::spawn(&node, config.quotas.devices, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
-            let routes = DirectoryWeb::new(Arc::clone(&service), &settings::wrong_codes(&config), clock::now);
+            let routes = DirectoryWeb::new(Arc::clone(&service), Arc::clone(node.attempts()), clock::now);
             let node = Arc::clone(&node);
             web::Data::new(routes.with_found(move |code| {
                 let node = Arc::clone(&node);
                 actix_rt::spawn(async move { node.registration().record_found(code).await });
             }))
         });
-        let admin = config
-            .plays(Role::Devices)
-            .then(|| Arc::new(Admin::new(admin_services(&node), Sealer::new(&config.master_key()))));
+        let admin =
+            config.plays(Role::Devices).then(|| Arc::new(Admin::new(admin_services(&node), node.store().sealer())));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
@@ -247,7 +253,16 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         limits: settings::store_limits(config),
         ..store::Options::default()
     };
-    store::connect(&url, Sealer::new(&config.master_key()), &options).await.context("store.url")
+    store::connect(&url, &master_keys(config), &options).await.context("store.url")
+}
+
+/// What opens the store.
+fn master_keys(config: &Config) -> store::MasterKeys {
+    store::MasterKeys {
+        master: config.security.master_key.clone(),
+        previous: config.security.previous_keys.clone(),
+        password: config.instance.password.clone(),
+    }
 }
 
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -288,6 +303,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
+    let attempts = Arc::new(AttemptService::new(Arc::clone(store) as _, settings::attempt_rules(config), clock::now));
     let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
     let registration = RegistrationService::new(
         Arc::clone(store),
@@ -301,6 +317,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         store: Arc::clone(store),
         tenants,
         registration,
+        attempts,
         connections: ConnectionTable::new(settings::capacity(config)),
         admission: AdmissionController::new(settings::admission(config)),
         settings: settings::node(config),
@@ -313,6 +330,7 @@ fn admin_services(node: &Node) -> admin::Services {
         store: Arc::clone(node.store()),
         tenants: Arc::clone(node.tenants()),
         directory: Arc::clone(node.directory()),
+        attempts: Arc::clone(node.attempts()),
         registration: Arc::clone(node.registration()),
         connections: Arc::clone(node.connections()),
         admission: Arc::clone(node.admission()),
@@ -368,6 +386,10 @@ fn server(
         inbound,
     };
     let admission = Arc::clone(node.admission());
+    let http = Arc::new(HttpPlaces::new(PlaceKind::Http, settings::http_places(config)));
+    let ops_places = Arc::new(HttpPlaces::new(PlaceKind::Ops, OPS_PLACES));
+    crate::app::periodic::report_places(node, [&http, &ops_places]);
+    let stocks = PlaceStocks { http, websockets: Arc::clone(node.connections()) };
     let builder = Server::build()
         .disable_signals()
         // The gate has its own limits. This one would block all listeners of a worker, including the operations
@@ -378,24 +400,52 @@ fn server(
         .workers(workers(config));
     let builder = match (device_pages, own) {
         (Some(place), Some(own)) => {
-            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&admission))?
+            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&admission), stocks.clone())?
         }
         _ => builder,
     };
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {
-            Gate::new(tls.service().and_then(public_site.http()), Arc::clone(&admission), false)
+            let inner = tls.service().and_then(metered()).and_then(public_site.http());
+            Gate::new(inner, Arc::clone(&admission), stocks.clone(), false)
         })?,
         None => builder.listen("public", public, move || {
-            let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(public_site.http()), Arc::clone(&admission), true)
+            let inner = plain().and_then(metered()).and_then(public_site.http());
+            Gate::new(inner, Arc::clone(&admission), stocks.clone(), true)
         })?,
     };
     let server = builder.listen("ops", ops_listener, move || {
-        let app = App::new().configure(ops::routes(ops.clone()));
-        HttpService::build().finish(map_config(app, |()| AppConfig::default())).tcp()
+        let app = App::new().wrap(from_fn(requests::watch)).configure(ops::routes(ops.clone()));
+        let http = HttpService::build().client_disconnect_timeout(LINGER);
+        let http = http.finish(map_config(app, |()| AppConfig::default()));
+        Unguarded::new(plain().and_then(metered()).and_then(http), Arc::clone(&ops_places))
     })?;
     Ok(server.run())
+}
+
+/// Connections that speak HTTP from the first byte on.
+fn plain() -> impl ServiceFactory<
+    Passed,
+    Config = (),
+    Response = (TcpStream, Protocol, Option<SocketAddr>),
+    Error = DispatchError,
+    InitError = (),
+> {
+    fn_service(|(io, peer): Passed| async move { Ok((io, Protocol::Http1, peer)) })
+}
+
+/// Lets the connection of a stream count what is read from it.
+fn metered<T: 'static>() -> impl ServiceFactory<
+    (T, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (Metered<T>, Protocol, Option<SocketAddr>),
+    Error = DispatchError,
+    InitError = (),
+> {
+    // Asked for while the connection is served, and not before.
+    fn_service(|(io, protocol, peer): (T, Protocol, Option<SocketAddr>)| async move {
+        Ok((Metered::new(io), protocol, peer))
+    })
 }
 
 /// Sets the options on the listener. Linux copies them to accepted connections, which saves four system calls for each.

@@ -11,11 +11,12 @@
 //! device, app_connection → tenant → mailbox  one actor per connection, one per domain; notices
 //! mailbox → connection, registration         sockets, TLS, gates; claims and codes
 //! connection → admission
-//! registration → tenant_cache, directory
+//! registration → attempts, tenant_cache, directory  attempts: who may try a secret now, and who waits
 //! all of these → store → core                what is remembered; the pure part
 //! users_role → connection, store             the Users role: it talks to Devices over the wire only
 //! main → ctl → core                          the operators' command line: knows the REST interface only
 //! loadtest → sim → core                      simulated devices, Users and exchanges
+//! main → logging → core                      how lines are written, and how often
 //! config, clock, metrics, random, lifecycle  leaves for the modules of the server; core uses none of them
 //! ```
 
@@ -24,6 +25,7 @@ pub mod admin;
 pub mod admission;
 pub mod app;
 pub mod app_connection;
+pub mod attempts;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -33,6 +35,7 @@ pub mod demo;
 pub mod device;
 pub mod directory;
 pub mod lifecycle;
+pub mod logging;
 pub mod mailbox;
 pub mod metrics;
 pub mod node;

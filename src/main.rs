@@ -14,6 +14,7 @@ use provbroker::core::policy::jobs::builds::BuildList;
 use provbroker::core::protocol::script::ready;
 use provbroker::ctl::CtlError;
 use provbroker::demo::DemoOptions;
+use provbroker::logging::{self, Form};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Ready};
@@ -147,15 +148,11 @@ fn exit_code(result: anyhow::Result<()>) -> ExitCode {
 /// Installs logging to standard error; standard output is for the output of commands.
 fn install_logging(log: &config::Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = match log.format {
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            builder.with_ansi(colours).try_init()
-        }
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let form = match log.format {
+        LogFormat::Text => Form::Text { colours: std::io::IsTerminal::is_terminal(&std::io::stderr()) },
+        LogFormat::Json => Form::Json,
     };
-    installed.map_err(|error| anyhow::anyhow!("logging: {error}"))
+    logging::install(filter, form, std::io::stderr).map_err(|error| anyhow::anyhow!("logging: {error}"))
 }
 
 /// Installs the cryptographic provider of all TLS clients of the process; rustls is built without a default.

@@ -17,8 +17,8 @@ use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, ListingEvent, NoticeEvent, OrderEvent, Peer, Quota, Refusal, Registration, RequestEvent,
-    StoreOp, StrangerRecord, Strangers, TunnelEnd, TunnelUse,
+    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, Quota, Refusal, Registration,
+    RequestEvent, Shortage, StoreOp, StrangerRecord, Strangers, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -174,6 +174,11 @@ table! {
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        Evicted(PlaceKind, Shortage) = "connections_evicted_total" Count
+            "Connections without proof that were closed because others needed what they held.",
+        RequestLate(LatePart) = "http_requests_late_total" Count
+            "HTTP connections closed because a request did not arrive in time.",
+        LinesSuppressed = "log_lines_suppressed_total" Count "Log lines left out because the same line was written too often.",
         TlsHandshake(Handshake) = "tls_handshakes_total" Count "TLS handshakes on the public listener, by outcome.",
         Registered(Registration) = "registrations_total" Count "Results of identify messages and challenges.",
         DeviceClosed(Close) = "device_closes_total" Count "Device connections ended, by reason.",
@@ -211,6 +216,9 @@ table! {
     /// Gauges.
     Gauge Gauge gauge gauges {
         Connections(Peer) = "connections" Count "Open WebSocket connections.",
+        Unproven(PlaceKind) = "connections_unproven" Count "Open connections that have not proved who they are.",
+        UnprovenBytes(PlaceKind) = "connections_unproven_bytes" Bytes
+            "Memory for messages and requests that such connections have not completed.",
         Members = "members" Count "Members connected to this node.",
         Unassigned = "unassigned" Count "Unassigned devices connected to this node.",
         UsersConnections = "users_connections" Count "App connections to this node that act as Users.",
@@ -238,6 +246,13 @@ table! {
             "Entry orders that are not done yet. A figure of the store.",
         OrdersFailed = "people_orders_failed" Count
             "Entry orders that have failed and need an operator. A figure of the store.",
+        StoreVersion = "store_version" Count "Version of the store. A figure of the store.",
+        StoreMigrating = "store_migrating" Count
+            "1 while the store does not have the newest version that this node knows, else 0. A figure of the store.",
+        StoreMigrated = "store_migrated_records" Count
+            "Records that the migration under way, or the last one, has changed. A figure of the store.",
+        StoreNodesBehind = "store_nodes_behind" Count
+            "Live nodes for which the migration of the store waits. A figure of the store.",
         StoreUp = "store_up" Count "1 if the last probe of the store was answered, else 0.",
         Ready = "ready" Count "1 if /readyz reports ready, else 0.",
     }

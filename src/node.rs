@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::admission::controller::AdmissionController;
 use crate::app_connection::queries::AppQueries;
 use crate::app_connection::session_keys::Keys;
+use crate::attempts::AttemptService;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
 use crate::core::model::ids::NodeId;
@@ -60,6 +61,8 @@ pub struct NodeParts {
     pub tenants: Arc<Tenants>,
     /// Look-ups, claims and codes.
     pub registration: RegistrationService,
+    /// Attempts at secrets.
+    pub attempts: Arc<AttemptService>,
     /// Open connections.
     pub connections: ConnectionTable,
     /// Admission control.
@@ -73,6 +76,7 @@ pub struct Node {
     store: Arc<dyn Store>,
     tenants: Arc<Tenants>,
     in_flight: InFlight,
+    attempts: Arc<AttemptService>,
     devices: Arc<device::Services>,
     apps: Arc<app_connection::Services>,
 }
@@ -80,7 +84,7 @@ pub struct Node {
 impl Node {
     /// Assembles a node; within an actix system.
     pub fn start(parts: NodeParts) -> Arc<Self> {
-        let NodeParts { id, store, tenants, registration, connections, admission, settings } = parts;
+        let NodeParts { id, store, tenants, registration, attempts, connections, admission, settings } = parts;
         let (registration, connections) = (Arc::new(registration), Arc::new(connections));
         let in_flight = InFlight::default();
         let mailbox = Arc::new(Mailbox::new(
@@ -118,6 +122,7 @@ impl Node {
             queries,
             tenants: Arc::clone(&tenants),
             directory,
+            attempts: Arc::clone(&attempts),
             registration,
             connections,
             keys: Arc::<Keys>::default(),
@@ -125,7 +130,7 @@ impl Node {
             session: settings.app,
             bounds: settings.app_bounds,
         });
-        Arc::new(Self { store, tenants, in_flight, devices, apps })
+        Arc::new(Self { store, tenants, in_flight, attempts, devices, apps })
     }
 
     /// Name of this node.
@@ -151,6 +156,11 @@ impl Node {
     /// Look-ups, claims and codes.
     pub fn registration(&self) -> &Arc<RegistrationService> {
         &self.devices.registration
+    }
+
+    /// Attempts at secrets.
+    pub const fn attempts(&self) -> &Arc<AttemptService> {
+        &self.attempts
     }
 
     /// Open connections.

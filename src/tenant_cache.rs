@@ -121,6 +121,24 @@ impl Tenants {
         self.search(|tenants| tenants.get(name).map(|tenant| tenant.domain.clone())).await
     }
 
+    /// Checks a secret that belongs to a domain. `check` is given the domain as it was last read (`None`: there is none
+    /// of this name) and returns a value if the secret is right. If it is not, all domains are read again, when that is
+    /// due, and `check` is asked once more. Unknown names and wrong secrets are treated alike, so that neither the time
+    /// nor the load of the store tells which of them it was.
+    pub async fn check_secret<T>(
+        &self,
+        name: Option<&DomainName>,
+        check: impl Fn(Option<&Domain>) -> Option<T>,
+    ) -> store::Result<Option<T>> {
+        let look = || name.and_then(|name| self.tenant(name)).map(|tenant| tenant.domain);
+        let right = check(look().as_deref());
+        if right.is_some() || !self.may_read_again() {
+            return Ok(right);
+        }
+        self.refresh().await?;
+        Ok(check(look().as_deref()))
+    }
+
     /// The domain with this number.
     pub async fn by_id(&self, id: DomainId) -> store::Result<Option<Arc<Domain>>> {
         self.search(|tenants| tenants.values().map(|tenant| &tenant.domain).find(|d| d.id == id).cloned()).await

@@ -175,7 +175,8 @@ fn invalid_values_are_refused() {
         ("[pages]\ndevice_open = \"2h\"", "pages.device_open is 2h"),
         ("[devices]\nping_every = \"90s\"", "devices.dead_after must be longer"),
         ("[devices]\nsend_window = 10", "devices.send_window must be"),
-        ("[limits]\naddress = 0", "limits.address is 0"),
+        ("[limits]\nmax_tracked = 0", "limits.max_tracked is 0"),
+        ("[limits]\nwindow = \"0s\"", "limits.window is 0s"),
         ("[log]\nfilter = \"info,=[\"", "log.filter is not"),
         ("[instance]\nname = \"cafe\"", "instance.name has hex digits only"),
         ("[instance]\nname = \"a/b\"", "instance.name must be"),
@@ -187,7 +188,6 @@ fn invalid_values_are_refused() {
             "domains has a twice",
         ),
         (&format!("[instance]\nname = \"{long}\""), "instance.name must be"),
-        ("[pages]\nattempts = 0", "pages.attempts is 0"),
         ("[pages]\nquestions_per_person = 0", "pages.questions_per_person is 0"),
         ("[pages]\nsession_idle = \"1s\"", "pages.session_idle is 1s"),
         ("[pages]\nlocal_accounts = false", "pages.local_accounts is false"),
@@ -261,6 +261,70 @@ fn provisional_settings_are_warned_of() {
     for part in ["this machine only", "is http", "delivered password", "accounts with the delivered", "master_key"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
+}
+
+/// Keys of the version before, with values that were valid and with others.
+#[test]
+fn keys_without_a_meaning_are_warned_of_and_do_not_stop_the_start() {
+    let keys = [
+        "limits.device_digests",
+        "limits.device_codes",
+        "limits.address",
+        "limits.logins",
+        "limits.login_pause",
+        "limits.init_mac",
+        "limits.init_address",
+        "limits.init_per_minute",
+        "limits.init_delay",
+        "pages.attempts",
+    ];
+    let warned = |config: &Config| -> Vec<String> {
+        config
+            .warnings()
+            .into_iter()
+            .filter_map(|w| Some(w.strip_suffix(" has no meaning any more; remove it")?.into()))
+            .collect()
+    };
+    for value in ["60", "0", "\"2s\"", "[]", "{ a = 1 }", "true", "\"text\""] {
+        for key in keys {
+            let (section, name) = key.split_once('.').unwrap();
+            let config = config::parse(&format!("[{section}]\n{name} = {value}\n"), "f").unwrap();
+            assert_eq!(warned(&config), [key], "{value}");
+        }
+    }
+    let variables: Vec<_> = keys
+        .iter()
+        .map(|key| (format!("PROVBROKER__{}", key.replace('.', "__").to_uppercase()), "1m".to_owned()))
+        .collect();
+    let of_variables = config::assemble(None, &variables, &Overrides::default()).unwrap();
+    assert_eq!(warned(&of_variables), keys);
+    // The file has one and a variable another one.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.toml");
+    std::fs::write(&file, "[limits]\nlogins = 5\nwindow = \"3m\"\n").unwrap();
+    let more = [variables[8].clone(), ("PROVBROKER__LIMITS__MAX_TRACKED".to_owned(), "7".to_owned())];
+    let both = config::assemble(Some(&file), &more, &Overrides::default()).unwrap();
+    assert_eq!(warned(&both), ["limits.logins", "limits.init_delay"]);
+    assert_eq!((both.limits.window, both.limits.max_tracked), (Duration::from_secs(180), 7));
+    assert!(warned(&Config::default()).is_empty());
+
+    let line = complaint("[limits]\nlogins = 5\nlogin = 5\n");
+    assert!(line.starts_with("f.toml:3:1: limits.login: unknown field"), "{line}");
+    let line = with_environment(&[("PROVBROKER__LIMITS__LOGIN", "5")]).unwrap_err().to_string();
+    assert!(line.contains("no such key"), "{line}");
+    let line = with_environment(&[("PROVBROKER__LIMITS__LOGINS__X", "5")]).unwrap_err().to_string();
+    assert!(line.contains("no such key"), "{line}");
+}
+
+/// The program says it at the check and at the start.
+#[test]
+fn the_program_warns_of_keys_without_a_meaning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.toml");
+    std::fs::write(&file, "[limits]\ninit_delay = \"2s\"\n").unwrap();
+    let (code, out, err) = run(&["check-config", file.to_str().unwrap()]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("warning: limits.init_delay has no meaning any more; remove it"), "{out}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/raw_store.rs"]
+mod raw_store;
 #[path = "support/redis_server.rs"]
 mod redis_server;
 
@@ -15,6 +17,8 @@ mod batches;
 mod bus;
 #[path = "store_contract/claims.rs"]
 mod claims;
+#[path = "store_contract/code_secrecy.rs"]
+mod code_secrecy;
 #[path = "store_contract/codes.rs"]
 mod codes;
 #[path = "store_contract/devices.rs"]
@@ -29,6 +33,8 @@ mod faults;
 mod figures;
 #[path = "store_contract/fixture.rs"]
 mod fixture;
+#[path = "store_contract/instance_keys.rs"]
+mod instance_keys;
 #[path = "store_contract/jobs.rs"]
 mod jobs;
 #[path = "store_contract/keyspace.rs"]
@@ -107,6 +113,8 @@ contract! {
         an_automatic_entry_keeps_its_own_administrative_password,
         a_second_code_does_not_lose_the_notice_of_the_first,
         a_port_takes_a_code;
+    code_secrecy:
+        a_code_is_readable_nowhere;
     codes:
         a_code_is_kept_and_found,
         a_code_is_kept_once,

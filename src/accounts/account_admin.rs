@@ -2,6 +2,9 @@
 //!
 //! An operator of a domain can only manage accounts of that domain; other accounts are reported as unknown.
 
+use std::time::Duration;
+
+use super::hashing::HashFor;
 use super::{DELIVERED_PASSWORD, SignIn};
 use crate::core::model::accounts::{Account, AccountName, Identity};
 use crate::core::model::ids::{DomainName, Secret};
@@ -46,6 +49,9 @@ pub enum AccountAdminError {
     /// The old password is wrong.
     #[error("the password is wrong")]
     Wrong,
+    /// The old password was not looked at: after many wrong ones it would have to wait this long.
+    #[error("too many wrong passwords")]
+    TryLater(Duration),
     /// Too many passwords are being hashed; the wait would be too long.
     #[error("too many requests at the moment")]
     Busy,
@@ -128,7 +134,7 @@ impl SignIn {
         if new.identity.account.is_of_provider() {
             return Err(AccountAdminError::Reserved);
         }
-        let hash = self.hashing.hash(&new.password).await.map_err(|_| AccountAdminError::Busy)?;
+        let hash = self.hashing.hash(&new.password, HashFor::SignedIn).await.map_err(|_| AccountAdminError::Busy)?;
         let account = Account { identity: new.identity.clone(), hash };
         match self.store.put_account(&account, replace).await? {
             PutAccount::Kept => Ok(()),

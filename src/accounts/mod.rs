@@ -6,36 +6,32 @@
 
 mod account_admin;
 mod hashing;
+mod known_browser;
 pub mod oidc;
 mod sign_in;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attempts::AttemptService;
 use crate::config::DEFAULT_ACCOUNT_PASSWORD as DELIVERED_PASSWORD;
-use crate::core::model::accounts::{AccountName, AuditAction, Identity, WebSession};
+use crate::core::model::accounts::{AuditAction, Identity, WebSession};
 use crate::core::model::ids::{DomainName, Secret};
-use crate::core::policy::limits::{Attempts, Quota, SourceKey};
 use crate::random;
 use crate::store::seal::Sealer;
 use crate::store::{SessionHash, Store, StoreError};
 
 pub use account_admin::{AccountAdminError, MIN_PASSWORD, NewAccount};
 pub use hashing::Hashing;
+pub use sign_in::PasswordSignIn;
 
-/// Limits of sessions and of wrong passwords.
+/// Limits of sessions.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A session that is not used for this long ends.
     pub idle: Duration,
     /// A session ends after this long at the latest.
     pub whole: Duration,
-    /// Wrong passwords per account.
-    pub per_account: Quota,
-    /// Wrong passwords per source address.
-    pub per_source: Quota,
-    /// How many accounts, and how many source addresses, are tracked for these limits.
-    pub max_tracked: usize,
     /// The listener is on loopback, so the delivered password is accepted.
     pub loopback: bool,
 }
@@ -46,9 +42,9 @@ pub enum SignInError {
     /// Wrong name or password, without distinction.
     #[error("name or password is wrong")]
     Wrong,
-    /// Too many wrong passwords; try again after this time.
+    /// The password was not looked at: after many wrong ones it would have to wait this long.
     #[error("too many wrong passwords")]
-    Blocked(Duration),
+    TryLater(Duration),
     /// Too many sign-ins at the same time; the wait would be too long.
     #[error("too many sign-ins at the moment")]
     Busy,
@@ -65,6 +61,8 @@ pub enum SignInError {
 pub struct NewSession {
     /// Value of the session cookie.
     pub cookie_value: Secret,
+    /// Value of the cookie by which the browser is known from now on, after a sign-in with a password.
+    pub browser_cookie: Option<Secret>,
     /// The session.
     pub session: WebSession,
 }
@@ -78,39 +76,30 @@ pub struct ActiveSession {
     pub session: WebSession,
 }
 
-struct WrongPasswords {
-    by_account: Attempts<AccountName>,
-    by_source: Attempts<SourceKey>,
-}
-
 /// The accounts service of one node.
 pub struct SignIn {
     store: Arc<dyn Store>,
     sealer: Sealer,
     hashing: Hashing,
+    attempts: Arc<AttemptService>,
     settings: Settings,
-    wrong: Mutex<WrongPasswords>,
 }
 
 impl SignIn {
     /// A service on a store. Nodes with the same master key share their sessions.
-    pub fn new(store: Arc<dyn Store>, sealer: Sealer, hashing: Hashing, settings: Settings) -> Self {
-        let max = settings.max_tracked;
-        let wrong = Mutex::new(WrongPasswords {
-            by_account: Attempts::new(settings.per_account, max),
-            by_source: Attempts::new(settings.per_source, max),
-        });
-        Self { store, sealer, hashing, settings, wrong }
-    }
-
-    fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongPasswords) -> T) -> T {
-        // The counters are valid even if a thread has panicked while it held the lock.
-        act(&mut self.wrong.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn new(
+        store: Arc<dyn Store>,
+        sealer: Sealer,
+        hashing: Hashing,
+        attempts: Arc<AttemptService>,
+        settings: Settings,
+    ) -> Self {
+        Self { store, sealer, hashing, attempts, settings }
     }
 
     /// Token that proves that a form comes from a page given to the browser with this cookie.
     pub fn form_token(&self, cookie: &str) -> String {
-        self.sealer.hash("form token", cookie)
+        self.sealer.sign("form token", cookie)
     }
 
     /// Adds an entry to the audit log. The action has been performed already; if the store fails, the entry is written

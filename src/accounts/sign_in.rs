@@ -1,8 +1,8 @@
 //! Signs users in with name and password, and manages their sessions.
 
-use super::hashing::Busy;
+use super::hashing::{Busy, HashFor};
 use super::{AccountAdminError, ActiveSession, DELIVERED_PASSWORD, NewAccount, NewSession, SignIn, SignInError};
-use crate::clock;
+use crate::attempts::{SecretKind, TryLater};
 use crate::core::model::accounts::{AccountName, Identity, WebSession};
 use crate::core::model::ids::Secret;
 use crate::core::policy::limits::SourceKey;
@@ -15,51 +15,65 @@ const COOKIE_LENGTH: usize = 32;
 /// Most characters that are stored of a browser's name.
 const BROWSER: usize = 128;
 
+impl From<TryLater> for SignInError {
+    fn from(later: TryLater) -> Self {
+        Self::TryLater(later.after)
+    }
+}
+
+impl From<TryLater> for AccountAdminError {
+    fn from(later: TryLater) -> Self {
+        Self::TryLater(later.after)
+    }
+}
+
 impl From<Busy> for SignInError {
     fn from(_: Busy) -> Self {
         Self::Busy
     }
 }
 
+/// A sign-in with name and password.
+#[derive(Debug)]
+pub struct PasswordSignIn<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a Secret,
+    /// Where the request comes from.
+    pub source: SourceKey,
+    /// The cookie of a browser that has signed in before, if it sent one.
+    pub browser_cookie: Option<&'a str>,
+    /// What the browser calls itself.
+    pub browser: &'a str,
+}
+
 impl SignIn {
-    /// Signs in with name and password.
-    pub async fn by_password(
-        &self,
-        name: &str,
-        password: &Secret,
-        source: Option<SourceKey>,
-        browser: &str,
-    ) -> Result<NewSession, SignInError> {
+    /// Signs in with name and password, as soon as attempts at this account from there may be decided.
+    pub async fn by_password(&self, request: PasswordSignIn<'_>) -> Result<NewSession, SignInError> {
+        let PasswordSignIn { name: shown, password, source, browser_cookie, browser } = request;
         // An account with such a name, made by an earlier version, would be mistaken for a user of the provider.
-        let name = AccountName::parse(name).ok().filter(|name| !name.is_of_provider());
-        let now = clock::now();
-        let blocked = self.with_wrong(|wrong| {
-            let by_account = name.as_ref().and_then(|name| wrong.by_account.blocked(name, now));
-            by_account.max(source.and_then(|source| wrong.by_source.blocked(&source, now)))
-        });
-        if let Some(wait) = blocked {
-            return Err(SignInError::Blocked(wait));
-        }
+        let name = AccountName::parse(shown).ok().filter(|name| !name.is_of_provider());
         if !self.settings.loopback && password.expose() == DELIVERED_PASSWORD {
             return Err(SignInError::Delivered);
         }
+        let known = name.as_ref().and_then(|name| self.known_browser(browser_cookie, name));
+        let who = name.as_ref().map_or(shown, AccountName::as_str);
+        let attempt = self.attempts.reserve(SecretKind::PagePassword, Some(who), known.unwrap_or(source)).await?;
         let account = match &name {
             Some(name) => self.store.account(name).await?,
             None => None,
         };
-        let correct = self.hashing.verify(password, account.as_ref().map(|account| &account.hash)).await?;
+        let whom = known.map_or(HashFor::Stranger(Some(source)), HashFor::Known);
+        let correct = self.hashing.verify(password, account.as_ref().map(|account| &account.hash), whom).await?;
         let Some(account) = account.filter(|_| correct) else {
-            self.with_wrong(|wrong| {
-                if let Some(name) = &name {
-                    wrong.by_account.count(name, now);
-                }
-                if let Some(source) = &source {
-                    wrong.by_source.count(source, now);
-                }
-            });
+            attempt.wrong_secret(password.expose().as_bytes());
             return Err(SignInError::Wrong);
         };
-        Ok(self.begin(&account.identity, browser).await?)
+        attempt.right();
+        let begun = self.begin(&account.identity, browser).await?;
+        let browser_cookie = Some(self.browser_cookie(browser_cookie, &account.identity.account));
+        Ok(NewSession { browser_cookie, ..begun })
     }
 
     /// Begins a session for an authenticated identity.
@@ -70,7 +84,7 @@ impl SignIn {
         let (idle, whole) = (self.settings.idle, self.settings.whole);
         let session = self.store.begin_session(&hash, identity, &browser, idle, whole).await?;
         self.note(identity, "session.begin", "", identity.domain.as_ref()).await;
-        Ok(NewSession { cookie_value, session })
+        Ok(NewSession { cookie_value, browser_cookie: None, session })
     }
 
     /// The session of a request. It is prolonged unless the page made the request by itself.
@@ -79,9 +93,13 @@ impl SignIn {
         if cookie_value.len() != COOKIE_LENGTH {
             return Ok(None);
         }
-        let hash = SessionHash::of(&self.sealer, cookie_value);
-        let session = self.store.use_session(&hash, Some(self.settings.idle).filter(|_| !by_itself)).await?;
-        Ok(session.map(|session| ActiveSession { hash, session }))
+        let idle = Some(self.settings.idle).filter(|_| !by_itself);
+        for hash in SessionHash::all(&self.sealer, cookie_value) {
+            if let Some(session) = self.store.use_session(&hash, idle).await? {
+                return Ok(Some(ActiveSession { hash, session }));
+            }
+        }
+        Ok(None)
     }
 
     /// Changes the password of the own account after checking the old one, and ends all other sessions of the account.
@@ -92,15 +110,17 @@ impl SignIn {
         new: &Secret,
     ) -> Result<(), AccountAdminError> {
         let who = &current.session.identity;
-        let (now, name) = (clock::now(), &who.account);
-        if self.with_wrong(|wrong| wrong.by_account.blocked(name, now)).is_some() {
-            return Err(AccountAdminError::Wrong);
-        }
+        let name = &who.account;
+        // Who is signed in is not delayed by what others try at the sign-in.
+        let source = SourceKey::of_browser(current.hash.as_str());
+        let attempt = self.attempts.reserve(SecretKind::PagePassword, Some(name.as_str()), source).await?;
         let account = self.store.account(name).await?.ok_or(AccountAdminError::Unknown)?;
-        if !self.hashing.verify(old, Some(&account.hash)).await.map_err(|_| AccountAdminError::Busy)? {
-            self.with_wrong(|wrong| wrong.by_account.count(name, now));
+        let right = self.hashing.verify(old, Some(&account.hash), HashFor::SignedIn).await;
+        if !right.map_err(|_| AccountAdminError::Busy)? {
+            attempt.wrong_secret(old.expose().as_bytes());
             return Err(AccountAdminError::Wrong);
         }
+        attempt.right();
         self.put(&NewAccount { identity: account.identity, password: new.clone() }, true).await?;
         for (hash, _) in self.store.sessions_of(name).await? {
             if hash != current.hash {

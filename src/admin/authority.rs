@@ -1,18 +1,23 @@
 //! The authority of a caller, and the tokens that prove it.
 //!
-//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the master
-//! key. All nodes with this key accept it. It becomes invalid when the password changes.
+//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the
+//! instance key. All nodes accept it. It becomes invalid when the password changes.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
+use crate::attempts::SecretKind;
 use crate::clock;
+use crate::core::model::device::Domain;
 use crate::core::model::hex;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
+
+/// What tokens, and the hash of the password in them, are signed as.
+const TOKEN: &str = "operator token";
+const MARK: &str = "operator password";
 
 /// How long a token is valid.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -65,48 +70,74 @@ struct Claims {
 }
 
 impl Admin {
-    /// Exchanges the password of the instance (`domain` is `None`) or of a domain for a token. Wrong passwords count
-    /// per source address, together with failed log-ins of apps.
+    /// Exchanges the password of the instance (`domain` is `None`) or of a domain for a token. Wrong passwords make later
+    /// ones wait, by domain and source; `None`: a component of this process, which is no stranger.
     pub async fn log_in(&self, domain: Option<&str>, password: &Secret, source: Option<SourceKey>) -> Result<Token> {
-        let attempt_limiter = self.services.registration.attempt_limiter();
-        if source.is_some_and(|source| attempt_limiter.apps_blocked_for(source).is_some()) {
-            return Err(AdminError::TooMany("too many wrong passwords; try again later"));
+        let domain = domain.filter(|name| !name.is_empty());
+        let name = domain.map(DomainName::parse).transpose();
+        let who = match &name {
+            Ok(name) => name.as_ref().map_or("", DomainName::as_str),
+            Err(_) => domain.unwrap_or_default(),
+        };
+        let attempt = match source {
+            Some(source) => {
+                let reserved = self.services.attempts.reserve(SecretKind::OperatorToken, Some(who), source).await;
+                Some(reserved.map_err(|later| AdminError::TryLater(later.after))?)
+            }
+            None => None,
+        };
+        // A name that cannot be one is treated like one that is not known.
+        let token = match &name {
+            Ok(None) => Ok(self.token(None, self.mark_if_right(&self.services.instance.password, password))),
+            Ok(Some(name)) => self.of_domain(Some(name), password).await,
+            Err(_) => self.of_domain(None, password).await,
+        }?;
+        if let Some(attempt) = attempt {
+            match &token {
+                Some(_) => attempt.right(),
+                None => attempt.wrong(),
+            }
         }
-        let token = self.try_log_in(domain, password).await;
-        if let (Err(AdminError::NotAllowed(_)), Some(source)) = (&token, source) {
-            attempt_limiter.count_failed_login(source);
-        }
-        token
+        token.ok_or(AdminError::NotAllowed("domain or password is wrong"))
     }
 
-    async fn try_log_in(&self, domain: Option<&str>, password: &Secret) -> Result<Token> {
-        const REFUSED: AdminError = AdminError::NotAllowed("domain or password is wrong");
-        let domain = domain.filter(|name| !name.is_empty());
-        let name = domain.map(DomainName::parse).transpose().map_err(|_| REFUSED)?;
-        let expected = self.password_of(name.as_ref()).await?;
+    async fn of_domain(&self, name: Option<&DomainName>, password: &Secret) -> Result<Option<Token>> {
+        let nobody = Secret::new("no such domain");
         // Compared in any case, so that the response time does not reveal whether the domain exists.
-        let correct = expected.as_ref().unwrap_or(&Secret::new("no such domain")) == password;
-        let Some(expected) = expected.filter(|expected| correct && !expected.is_empty()) else { return Err(REFUSED) };
+        let check = |found: Option<&Domain>| {
+            let mark = self.mark_if_right(found.map_or(&nobody, |found| &found.password), password);
+            mark.filter(|_| found.is_some())
+        };
+        let mark = self.services.tenants.check_secret(name, check).await?;
+        Ok(self.token(name, mark))
+    }
+
+    fn mark_if_right(&self, expected: &Secret, password: &Secret) -> Option<String> {
+        (expected == password && !expected.is_empty()).then(|| self.mark(expected))
+    }
+
+    fn token(&self, domain: Option<&DomainName>, mark: Option<String>) -> Option<Token> {
         let ends = clock::unix_seconds() + TOKEN_LIFETIME.as_secs();
-        let claims = Claims { domain: name.clone(), ends, mark: self.mark(&expected) };
+        let claims = Claims { domain: domain.cloned(), ends, mark: mark? };
         let claims = hex::encode(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
         let token = Secret::new(format!("{claims}.{}", self.sign(&claims)));
-        Ok(Token { token, valid: TOKEN_LIFETIME, authority: Authority { domain: name } })
+        Some(Token { token, valid: TOKEN_LIFETIME, authority: Authority { domain: domain.cloned() } })
     }
 
-    /// The authority of a token; `None` if the token is invalid.
+    /// The authority of a token; `None` if the token is invalid. Forged tokens need no limit: what would have to be
+    /// guessed is a keyed hash of 256 bits, and a token with another one is refused before anything is looked up.
     pub async fn authority(&self, token: &str) -> Result<Option<Authority>> {
         let Some(claims) = self.read(token).filter(|claims| claims.ends > clock::unix_seconds()) else {
             return Ok(None);
         };
         let password = self.password_of(claims.domain.as_ref()).await?;
-        let valid = password.is_some_and(|password| self.mark(&password) == claims.mark);
+        let valid = password.is_some_and(|password| self.sealer.is_signature(MARK, password.expose(), &claims.mark));
         Ok(valid.then_some(Authority { domain: claims.domain }))
     }
 
     fn read(&self, token: &str) -> Option<Claims> {
         let (claims, signature) = token.split_once('.')?;
-        let genuine: bool = self.sign(claims).as_bytes().ct_eq(signature.as_bytes()).into();
+        let genuine = self.sealer.is_signature(TOKEN, claims, signature);
         serde_json::from_slice(&hex::decode(claims).ok().filter(|_| genuine)?).ok()
     }
 
@@ -118,10 +149,10 @@ impl Admin {
     }
 
     fn sign(&self, claims: &str) -> String {
-        self.sealer.hash("operator token", claims)
+        self.sealer.sign(TOKEN, claims)
     }
 
     fn mark(&self, password: &Secret) -> String {
-        self.sealer.hash("operator password", password.expose())
+        self.sealer.sign(MARK, password.expose())
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of the operators' service.
 
+use std::time::Duration;
+
 use crate::core::model::quota::OverQuota;
 use crate::store::StoreError;
 
@@ -37,6 +39,9 @@ pub enum AdminError {
     /// The domain has as much as it may have.
     #[error(transparent)]
     OverQuota(#[from] OverQuota),
+    /// The password was not looked at: after many wrong ones it would have to wait this long.
+    #[error("too many wrong passwords; try again later")]
+    TryLater(Duration),
     /// The store or the directory does not answer; try again later.
     #[error("{0}")]
     Unavailable(String),

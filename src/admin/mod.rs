@@ -14,6 +14,7 @@ mod outcomes;
 mod overview;
 mod rollouts;
 mod services;
+mod store_state;
 mod timelines;
 mod transfers;
 pub mod user_csv;

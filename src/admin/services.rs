@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::admission::controller::AdmissionController;
+use crate::attempts::AttemptService;
 use crate::connection::table::ConnectionTable;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::session::app::rights::Instance;
@@ -19,6 +20,8 @@ pub struct Services {
     pub tenants: Arc<Tenants>,
     /// Where the actors of tenants are found.
     pub directory: Arc<TenantDirectory>,
+    /// Decides when a password may be compared.
+    pub attempts: Arc<AttemptService>,
     /// Codes, assignments and timelines.
     pub registration: Arc<RegistrationService>,
     /// Open connections.

@@ -116,9 +116,16 @@ impl AdmissionController {
     }
 
     /// Entry of a new connection with this file descriptor; nothing of it was read yet. The permit is for its
-    /// handshake.
-    pub fn connection(&self, source: SourceKey, descriptor: u64) -> Passage<SourceKey> {
+    /// handshake. `free_descriptor` lets another connection end if descriptors are short, and says whether one did.
+    pub fn connection(
+        &self,
+        source: SourceKey,
+        descriptor: u64,
+        free_descriptor: impl FnOnce() -> bool,
+    ) -> Passage<SourceKey> {
         let short = self.resources.short_for(descriptor);
+        // The other one closes its descriptor in a moment.
+        let short = short.filter(|_| !(self.resources.may_overdraw(descriptor) && free_descriptor()));
         let short = short.map(|why| if why.memory { Admission::Memory } else { Admission::Descriptors });
         self.connections.pass(Rank::Other, &source, short)
     }

@@ -20,6 +20,8 @@ pub(super) struct ProcessResources {
     max_memory: u64,
     /// Connections get descriptors below this number only.
     max_open: u64,
+    /// Up to this number, a connection may have one if another is about to close its own.
+    overdraft: u64,
     memory_is_short: AtomicBool,
 }
 
@@ -28,8 +30,10 @@ impl ProcessResources {
     pub fn new(max_memory: u64, reserve: u64) -> Self {
         let process = Process::myself().ok();
         let max_open = process.as_ref().and_then(descriptor_limit).map_or(u64::MAX, |max| max.saturating_sub(reserve));
+        let overdraft = max_open.saturating_add(reserve / 2);
         let page_size = procfs::page_size();
-        let resources = Self { process, page_size, max_memory, max_open, memory_is_short: AtomicBool::new(false) };
+        let memory_is_short = AtomicBool::new(false);
+        let resources = Self { process, page_size, max_memory, max_open, overdraft, memory_is_short };
         resources.look();
         resources
     }
@@ -41,6 +45,11 @@ impl ProcessResources {
             return Some(ShortResource { memory: false });
         }
         self.memory_is_short.load(Ordering::Relaxed).then_some(ShortResource { memory: true })
+    }
+
+    /// Whether a connection may have this descriptor, which is beyond the limit, if another is about to close its own.
+    pub const fn may_overdraw(&self, descriptor: u64) -> bool {
+        descriptor >= self.max_open && descriptor < self.overdraft
     }
 
     /// Reads the resident memory, if it has a bound.
@@ -79,6 +88,9 @@ mod tests {
         let resources = ProcessResources { max_open: 100, ..ProcessResources::new(0, 0) };
         assert_eq!(resources.short_for(99), None);
         assert_eq!(resources.short_for(100), Some(ShortResource { memory: false }));
+        let resources = ProcessResources { overdraft: 132, ..resources };
+        let may: Vec<_> = [99, 100, 131, 132].map(|descriptor| resources.may_overdraw(descriptor)).into();
+        assert_eq!(may, [false, true, true, false]);
     }
 
     #[test]

@@ -1,25 +1,27 @@
 //! The listener for devices' own pages. It has its own origin and the same admission gate as the public listener.
 
-use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
 use actix_server::ServerBuilder;
-use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, map_config};
 use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
-use super::bind;
+use super::{bind, metered, plain};
 use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Role};
-use crate::connection::accept_gate::{Gate, Passed};
+use crate::connection::accept_gate::{Gate, PlaceStocks};
+use crate::connection::http::{LINGER, Metered};
 use crate::connection::tls::Tls;
 use crate::core::protocol::loopback::is_loopback;
 use crate::web::pages::own_pages::{OwnPages, routes};
+use crate::web::requests::watch;
 
 /// Listener for devices' own pages, and its origin for browsers.
 pub(super) struct OwnPagesAddress {
@@ -51,15 +53,17 @@ pub(super) fn listen(
     own: Arc<OwnPages>,
     tls: Option<Tls>,
     admission: Arc<AdmissionController>,
+    stocks: PlaceStocks,
 ) -> std::io::Result<ServerBuilder> {
     let own = web::Data::from(own);
     match tls {
         Some(tls) => builder.listen("device pages", listener, move || {
-            Gate::new(tls.service().and_then(http(own.clone())), Arc::clone(&admission), false)
+            let inner = tls.service().and_then(metered()).and_then(http(own.clone()));
+            Gate::new(inner, Arc::clone(&admission), stocks.clone(), false)
         }),
         None => builder.listen("device pages", listener, move || {
-            let plain = fn_service(|(io, peer): Passed| ready(Ok((io, Protocol::Http1, peer))));
-            Gate::new(plain.and_then(http(own.clone())), Arc::clone(&admission), true)
+            let inner = plain().and_then(metered()).and_then(http(own.clone()));
+            Gate::new(inner, Arc::clone(&admission), stocks.clone(), true)
         }),
     }
 }
@@ -67,7 +71,7 @@ pub(super) fn listen(
 fn http<T>(
     own: web::Data<OwnPages>,
 ) -> impl ServiceFactory<
-    (T, Protocol, Option<SocketAddr>),
+    (Metered<T>, Protocol, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
@@ -78,5 +82,6 @@ where
 {
     HttpService::build()
         .h1_allow_half_closed(false)
-        .finish(map_config(App::new().configure(routes(own)), |()| AppConfig::default()))
+        .client_disconnect_timeout(LINGER)
+        .finish(map_config(App::new().wrap(from_fn(watch)).configure(routes(own)), |()| AppConfig::default()))
 }

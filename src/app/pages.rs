@@ -15,7 +15,6 @@ use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
 use crate::admin::Admin;
 use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Oidc, Role};
 use crate::core::model::ids::DomainName;
-use crate::core::policy::limits::Quota;
 use crate::core::policy::oidc_claims::{DomainFrom, Mapping, Roles};
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
@@ -40,8 +39,9 @@ pub(super) async fn pages(
         return Ok(None);
     }
     let hashing = Hashing::new();
-    let sealer = Sealer::new(&config.master_key());
-    let sign_in = SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, settings(config));
+    let sealer = node.store().sealer();
+    let sign_in =
+        SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, Arc::clone(node.attempts()), settings(config));
     let loopback = config.server.listen.ip().is_loopback();
     let usable = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
     let accounts: Vec<_> = config.accounts.iter().filter(usable).map(new_account).collect();
@@ -153,14 +153,9 @@ pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
 }
 
 fn settings(config: &Config) -> Settings {
-    let (pages, limits) = (&config.pages, &config.limits);
-    let quota = |attempts| Quota { attempts, window: limits.window, block: limits.login_pause };
     Settings {
-        idle: pages.session_idle,
-        whole: pages.session_max,
-        per_account: quota(pages.attempts),
-        per_source: quota(limits.logins),
-        max_tracked: limits.max_tracked,
+        idle: config.pages.session_idle,
+        whole: config.pages.session_max,
         loopback: config.server.listen.ip().is_loopback(),
     }
 }

@@ -1,6 +1,8 @@
 //! Periodic tasks of a node, and the forwarding of signals from other nodes to the tenant registry.
 
+use std::cell::Cell;
 use std::future::ready;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,14 +11,19 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::controller;
+use crate::attempts;
+use crate::connection::places::HttpPlaces;
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, CodeKind, Gauge, Strangers};
 use crate::node::Node;
-use crate::store;
+use crate::store::{self, MigrationState, Pace};
 use crate::tenant_cache;
 
 /// How often each node reads the figures of the store.
 const FIGURES: Duration = Duration::from_secs(5);
+
+/// How often the migration of the store goes on, and how many pages it performs then.
+const MIGRATION: (Duration, u32) = (Duration::from_secs(1), 100);
 
 /// Starts all periodic tasks except the renewal of the lease, which ends before the node does.
 /// `quota` is how many devices a domain may have; 0: any number.
@@ -30,6 +37,22 @@ pub(super) fn spawn(node: &Arc<Node>, quota: u64, shutdown: &Shutdown, recorder:
     every("maintenance of admission", controller::MAINTENANCE, node, |node| {
         node.admission().maintain();
         ready(Ok(()))
+    });
+    every("maintenance of attempts", attempts::TICK, node, |node| async move {
+        node.attempts().maintain().await;
+        Ok(())
+    });
+    let newest = Rc::new(Cell::new(false));
+    every("migration of the store", MIGRATION.0, node, move |node| {
+        let newest = Rc::clone(&newest);
+        async move {
+            if !newest.get() {
+                newest.set(migrate(&node).await? == MigrationState::Done);
+            } else if node.store().migrate().await? != Pace::Done {
+                newest.set(false);
+            }
+            Ok(())
+        }
     });
     let (watched, recorder) = (shutdown.clone(), recorder.clone());
     every("readiness", Duration::from_secs(1), node, move |node| {
@@ -51,6 +74,16 @@ pub(super) fn spawn(node: &Arc<Node>, quota: u64, shutdown: &Shutdown, recorder:
     });
 }
 
+/// Reports how many connections have not proved who they are, and what they hold.
+pub(super) fn report_places(node: &Arc<Node>, http: [&Arc<HttpPlaces>; 2]) {
+    let http = http.map(Arc::clone);
+    every("report of the places", Duration::from_secs(1), node, move |node| {
+        node.connections().report();
+        http.iter().for_each(|places| places.report());
+        ready(Ok(()))
+    });
+}
+
 /// Writes how many members this node has, and sets the gauges of the whole store.
 async fn show_figures(node: &Node, quota: u64) -> store::Result<()> {
     // A full store refuses the write but can still be read.
@@ -69,6 +102,22 @@ async fn show_figures(node: &Node, quota: u64) -> store::Result<()> {
     metrics::set(Gauge::MailboxDepth, totals.notices);
     metrics::set(Gauge::MailboxAge, totals.oldest.unwrap_or_default().as_secs());
     written
+}
+
+/// Performs some pages of the migration of the store, if there is one, and sets its gauges.
+async fn migrate(node: &Node) -> store::Result<MigrationState> {
+    for _ in 0..MIGRATION.1 {
+        if node.store().migrate().await? != Pace::Again {
+            break;
+        }
+    }
+    let status = node.store().schema().await?;
+    metrics::set(Gauge::StoreVersion, status.version.into());
+    metrics::set(Gauge::StoreMigrating, u64::from(status.state != MigrationState::Done));
+    metrics::set(Gauge::StoreMigrated, status.changed);
+    let behind = if let MigrationState::WaitingForNodes(nodes) = &status.state { nodes.len() } else { 0 };
+    metrics::set(Gauge::StoreNodesBehind, behind as u64);
+    Ok(status.state)
 }
 
 /// Runs a task again and again, as long as the node lives. The log names it when it fails.

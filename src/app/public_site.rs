@@ -7,10 +7,12 @@ use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
 use actix_service::{ServiceFactory, fn_service, map_config};
 use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin::Admin;
+use crate::connection::http::{LINGER, Metered};
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
@@ -19,7 +21,7 @@ use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
 use crate::web::passthrough::Passthrough;
 use crate::web::upgrade::Upgrades;
-use crate::web::{api, pages, passthrough, upgrade};
+use crate::web::{api, pages, passthrough, requests, upgrade};
 
 /// The parts that the public listener serves.
 #[derive(Clone)]
@@ -45,12 +47,11 @@ impl PublicSite {
             directory: Arc::clone(node.directory()),
             in_flight: node.in_flight().clone(),
         };
-        let registration = Arc::clone(node.registration());
         let exchange = ExchangeServices {
             bounds: apps.bounds,
             longest_before: apps.session.longest_before,
             longest_after: apps.session.longest_after,
-            on_failed_login: Arc::new(move |source| registration.attempt_limiter().count_failed_login(source)),
+            attempts: Arc::clone(node.attempts()),
         };
         Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange }
     }
@@ -58,7 +59,7 @@ impl PublicSite {
     pub fn http<T>(
         &self,
     ) -> impl ServiceFactory<
-        (T, Protocol, Option<SocketAddr>),
+        (Metered<T>, Protocol, Option<SocketAddr>),
         Config = (),
         Response = (),
         Error = DispatchError,
@@ -71,7 +72,7 @@ impl PublicSite {
         let passthrough = Arc::clone(&upgrades.passthrough);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
         let inbound = self.inbound.clone();
-        let app = App::new().configure(|routes| {
+        let app = App::new().wrap(from_fn(requests::watch)).configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
                 None => crate::web::directory::health(routes),
@@ -89,6 +90,7 @@ impl PublicSite {
         HttpService::build()
             // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
+            .client_disconnect_timeout(LINGER)
             .upgrade(fn_service(move |(request, framed)| {
                 let roles = upgrade::Roles { devices, inbound: inbound.as_ref() };
                 upgrade::upgrade(&upgrades, roles, &shutdown, request, framed)

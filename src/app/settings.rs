@@ -1,12 +1,13 @@
 //! Converts the configuration to the settings of each part of the broker.
 
 use crate::admission::controller::AdmissionLimits;
+use crate::attempts::AttemptRules;
 use crate::config::Config;
+use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
 use crate::core::model::quota::Quotas;
 use crate::core::policy::jobs::retry::RetryPolicy;
-use crate::core::policy::limits::Quota;
 use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
 use crate::core::session::app::event::Settings;
@@ -18,7 +19,6 @@ use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
 use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::{Limits, NewDomain, RecordCaps};
-use crate::web::directory::WrongCodeLimits;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
@@ -45,16 +45,6 @@ pub(super) fn directory(config: &Config) -> DirectorySettings {
         allow_ws: config.directory.allow_ws,
         codes_per_second: config.directory.codes_per_second,
         max_open: config.directory.max_open,
-    }
-}
-
-pub(super) fn wrong_codes(config: &Config) -> WrongCodeLimits {
-    WrongCodeLimits {
-        per_mac: Quota::new(config.limits.init_mac, config.limits.window),
-        per_source: Quota::new(config.limits.init_address, config.limits.window),
-        per_minute: u64::from(config.limits.init_per_minute),
-        delay: config.limits.init_delay,
-        max_keys: config.limits.max_tracked,
     }
 }
 
@@ -91,9 +81,14 @@ pub(super) fn store_limits(config: &Config) -> Limits {
 pub(super) fn capacity(config: &Config) -> Capacity {
     Capacity {
         connections: config.server.max_connections,
+        unproven_memory: config.server.unproven_memory / 2,
         unassigned_per_source: config.devices.max_unassigned_per_address,
         unassigned: config.devices.max_unassigned,
     }
+}
+
+pub(super) fn http_places(config: &Config) -> PlaceBounds {
+    PlaceBounds { connections: config.server.max_http_connections, memory: config.server.unproven_memory / 2 }
 }
 
 pub(super) fn admission(config: &Config) -> AdmissionLimits {
@@ -117,15 +112,22 @@ fn instance(config: &Config) -> Instance {
     }
 }
 
+pub(super) fn attempt_rules(config: &Config) -> AttemptRules {
+    let limits = &config.limits;
+    AttemptRules::default().with(|_, rules| {
+        (rules.window, rules.max_keys) = (limits.window, limits.max_tracked);
+    })
+}
+
 pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
     let limits = &config.limits;
     AttemptLimits {
-        device_digests: limits.device_digests,
-        device_codes: limits.device_codes,
-        address: limits.address,
+        device_digests: 5,
+        device_codes: 10,
+        address: 60,
         window: limits.window,
-        logins: limits.logins,
-        login_block: limits.login_pause,
+        logins: 60,
+        login_block: std::time::Duration::from_secs(60),
         max_tracked: limits.max_tracked,
     }
 }

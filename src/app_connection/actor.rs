@@ -5,16 +5,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, StreamHandler, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Handler, Message, StreamHandler,
+    WrapFuture as _,
+};
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
 
 use crate::app_connection::requests::answer;
 use crate::app_connection::services::Services;
 use crate::app_connection::session_keys::OpenKey;
+use crate::attempts::{SecretKind, TryLater};
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
+use crate::connection::held_messages::HeldMessages;
 use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
 use crate::connection::timer::SessionTimer;
+use crate::core::model::device::Domain;
 use crate::core::model::ids::{Code, ConnId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::login::Login;
@@ -38,14 +44,24 @@ struct Receiving {
     waits_for: Vec<Code>,
 }
 
+/// Takes up the next message that came while a log-in was verified.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NextHeld;
+
 /// The actor of one app connection.
 pub struct AppActor {
     services: Arc<Services>,
     conn: ConnId,
-    source: SourceKey,
+    /// Whose attempts the log-ins are; `None`: a component of this process, which is no stranger.
+    source: Option<SourceKey>,
     session: Session,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
+    /// A log-in is being verified, or waits for that.
+    verifying: bool,
+    /// What came meanwhile.
+    held: HeldMessages,
     receiving: HashMap<DomainName, Receiving>,
     timer: SessionTimer,
     closed: Option<Close>,
@@ -59,7 +75,7 @@ pub struct AppActor {
 
 impl AppActor {
     /// For a connection that was opened just now.
-    pub fn new(services: Arc<Services>, conn: ConnId, source: SourceKey, handle: ConnectionHandle) -> Self {
+    pub fn new(services: Arc<Services>, conn: ConnId, source: Option<SourceKey>, handle: ConnectionHandle) -> Self {
         let mut entropy = [0; 32];
         random::fill(&mut entropy);
         let session = Session::new(clock::now(), entropy);
@@ -71,6 +87,8 @@ impl AppActor {
             session,
             handle,
             joiner,
+            verifying: false,
+            held: HeldMessages::default(),
             receiving,
             timer: SessionTimer::default(),
             closed: None,
@@ -123,14 +141,12 @@ impl AppActor {
             Action::Ping(payload) => ctx.ping(&payload),
             Action::Close(close) => self.close(close, ctx),
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
-            Action::LoginFailed => {
-                tracing::info!("log-in failed");
-                self.services.registration.attempt_limiter().count_failed_login(self.source);
-            }
+            Action::LoginFailed => tracing::info!("log-in failed"),
             Action::Enlist(rights) => {
                 metrics::count(Counter::LogIn);
                 tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
                 self.handle.allow(self.services.session.longest_after);
+                self.handle.prove();
                 self.register(rights.domain, |_| {}, ctx);
             }
             Action::Ask(number, ask) => {
@@ -167,21 +183,49 @@ impl AppActor {
         }));
     }
 
-    fn verify(&self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
-        let services = Arc::clone(&self.services);
+    /// Verifies a log-in, as soon as attempts at this domain from this source may be decided. When the connection ends
+    /// meanwhile, the attempt is given up with it and not counted.
+    fn verify(&mut self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
+        self.verifying = true;
+        let (services, source) = (Arc::clone(&self.services), self.source);
         let verify = async move {
-            let domain = match DomainName::parse(&login.domain) {
-                // Without the store the log-in of a domain fails.
-                Ok(name) => services.tenants.find(&name).await.ok().flatten(),
-                Err(_) => None,
+            let name = DomainName::parse(&login.domain).ok();
+            let who = name.as_ref().map_or(&*login.domain, DomainName::as_str);
+            let attempt = match source {
+                Some(source) => Some(services.attempts.reserve(SecretKind::AppLogIn, Some(who), source).await?),
+                None => None,
             };
-            verify_login(&login, &challenge, &services.instance, domain.as_deref())
+            let check = |domain: Option<&Domain>| verify_login(&login, &challenge, &services.instance, domain);
+            let verified = services.tenants.check_secret(name.as_ref(), check).await;
+            // Without the store the password was not compared with what is valid now, so nothing is counted.
+            match (attempt, &verified) {
+                (Some(attempt), Ok(Some(_))) => attempt.right(),
+                (Some(attempt), Ok(None)) => attempt.wrong(),
+                _ => {}
+            }
+            Ok::<_, TryLater>(verified.ok().flatten())
         };
-        ctx.wait(verify.into_actor(self).map(|rights: Option<Rights>, app, ctx| {
-            let key = Secret::new(random::guid());
-            app.key = rights.as_ref().map(|rights| app.services.keys.insert(&key, rights));
-            app.feed(Event::Verified(rights.map(Box::new), key), ctx);
-        }));
+        ctx.spawn(verify.into_actor(self).map(|verified, app, ctx| app.verified(verified, ctx)));
+    }
+
+    fn verified(&mut self, verified: Result<Option<Rights>, TryLater>, ctx: &mut WebsocketContext<Self>) {
+        self.verifying = false;
+        let Ok(rights) = verified else {
+            return self.feed(Event::End(Close::Overload), ctx);
+        };
+        let key = Secret::new(random::guid());
+        self.key = rights.as_ref().map(|rights| self.services.keys.insert(&key, rights));
+        self.feed(Event::Verified(rights.map(Box::new), key), ctx);
+        ctx.notify(NextHeld);
+    }
+
+    /// Handles a text message, or keeps it until the log-in before it is verified.
+    fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
+        if !self.verifying && self.held.is_empty() {
+            self.feed(Event::Text(&text), ctx);
+        } else if self.held.push(text, self.services.session.longest_before).is_err() {
+            self.feed(Event::End(Close::TooMany), ctx);
+        }
     }
 
     /// Registers the connection with a domain as a receiver of notices, or changes what it receives.
@@ -264,12 +308,27 @@ impl StreamHandler<Result<ws::Message, ProtocolError>> for AppActor {
     fn handle(&mut self, item: Result<ws::Message, ProtocolError>, ctx: &mut Self::Context) {
         let Some(incoming) = self.joiner.take(item, &self.handle) else { return };
         match incoming {
-            Incoming::Text(text) => self.feed(Event::Text(&text), ctx),
+            Incoming::Text(text) => self.text(text, ctx),
             Incoming::Pong(payload) => self.feed(Event::Pong(&payload), ctx),
             Incoming::Ping(payload) => ctx.pong(&payload),
             Incoming::Close => self.feed(Event::End(Close::ByPeer), ctx),
             Incoming::Binary(_) => self.feed(Event::End(Close::WrongKind), ctx),
             Incoming::Fault(close) => self.feed(Event::End(close), ctx),
+        }
+    }
+}
+
+impl Handler<NextHeld> for AppActor {
+    type Result = ();
+
+    /// One at a time: a message may make the actor wait, and the next one must not overtake that.
+    fn handle(&mut self, _: NextHeld, ctx: &mut Self::Context) {
+        if self.verifying {
+            return;
+        }
+        if let Some(text) = self.held.pop() {
+            self.feed(Event::Text(&text), ctx);
+            ctx.notify(NextHeld);
         }
     }
 }

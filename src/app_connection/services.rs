@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app_connection::queries::AppQueries;
 use crate::app_connection::session_keys::Keys;
+use crate::attempts::AttemptService;
 use crate::connection::socket::Bounds;
 use crate::connection::table::ConnectionTable;
 use crate::core::session::app::event::Settings;
@@ -20,7 +21,9 @@ pub struct Services {
     pub directory: Arc<TenantDirectory>,
     /// Answers to requests.
     pub queries: AppQueries,
-    /// Issues codes and counts wrong attempts.
+    /// Decides when a log-in may be verified.
+    pub attempts: Arc<AttemptService>,
+    /// Issues codes.
     pub registration: Arc<RegistrationService>,
     /// Open connections.
     pub connections: Arc<ConnectionTable>,

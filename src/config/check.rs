@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
+use super::retired;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
-use super::values::{BackendKind, Role};
+use super::values::{BackendKind, Role, StoreUrl};
 use crate::core::protocol::loopback::is_loopback;
 
 mod oidc;
@@ -47,7 +48,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
 
 /// Warnings for values that are valid but unsafe or unlikely to work.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<_> = retired::warnings(config).collect();
     let exposed = !config.server.listen.ip().is_loopback();
     if exposed && Url::parse(&config.server.public_url).is_ok_and(|url| is_loopback(&url)) {
         lines.push("server.public_url names this machine only; devices elsewhere cannot connect to it".into());
@@ -76,8 +77,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if config.directory.open && config.plays(Role::Directory) {
         lines.push("directory.open: anybody who reaches this directory can list an address in it".into());
     }
-    if exposed && config.security.master_key.is_empty() {
-        lines.push("security.master_key is empty: secrets in the store are sealed with the instance password".into());
+    let shared = matches!(config.store.url, StoreUrl::Redis(_));
+    if exposed && shared && config.security.master_key.is_empty() {
+        lines.push("security.master_key is empty: the key ring on Redis is sealed under the instance password".into());
     }
     lines
 }

@@ -6,7 +6,7 @@
 use toml::{Table, Value};
 
 use super::sections::Config;
-use super::{ConfigError, source};
+use super::{ConfigError, retired, source};
 
 /// Prefix of all variables.
 pub(super) const PREFIX: &str = "PROVBROKER__";
@@ -33,13 +33,21 @@ pub(super) fn overlay(config: Config, variables: &[(String, String)]) -> Result<
         }
         // `users.webhook.url` is PROVBROKER__USERS__WEBHOOK__URL.
         let key = key.replace("__", ".");
+        if let Some(keys) = table.get_mut(section).and_then(Value::as_table_mut)
+            && retired::is_retired(section, &key)
+        {
+            keys.insert(key.clone(), Value::Boolean(true));
+        }
         let slot = key.split('.').fold(table.get_mut(section), |slot, part| {
             slot.and_then(Value::as_table_mut).and_then(|keys| keys.get_mut(part))
         });
         let Some(slot) = slot.filter(|slot| !slot.is_table()) else {
             return Err(ConfigError::new(name, "no such key; write PROVBROKER__SECTION__KEY or remove the variable"));
         };
-        *slot = value_like(slot, text).map_err(|wanted| ConfigError::new(name, format_args!("must be {wanted}")))?;
+        if !retired::is_retired(section, &key) {
+            *slot =
+                value_like(slot, text).map_err(|wanted| ConfigError::new(name, format_args!("must be {wanted}")))?;
+        }
         // Converted after each variable, so that an error names the variable.
         config = table.clone().try_into().map_err(|error: toml::de::Error| {
             ConfigError::new(name, source::describe(Some(&format!("{section}.{key}")), error.message()))

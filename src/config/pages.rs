@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::section::section;
-use super::values::humantime_text;
+use super::values::{Retired, humantime_text};
 use crate::core::model::accounts::{AccountName, Identity, Role};
 use crate::core::model::ids::{DomainName, Secret};
 
@@ -25,8 +25,9 @@ section! {
         /// A session ends after this long at the latest.
         #[serde(with = "humantime_text")]
         session_max: Duration = Duration::from_secs(12 * 3600),
-        /// Wrong passwords per account.
-        attempts: u32 = 10,
+        /// Until 0.1: wrong passwords per account.
+        #[serde(skip_serializing_if = "Retired::is_absent")]
+        attempts: Retired = Retired::default(),
         /// Requests to Devices that one person may cause within ten seconds.
         questions_per_person: u32 = 24,
         /// Listener for devices' own pages; port 0: a free port.

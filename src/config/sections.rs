@@ -91,8 +91,13 @@ section! {
         node: String = String::new(),
         /// Worker threads; 0: one per core.
         workers: usize = 0,
-        /// Connections open at the same time on the public listener.
+        /// WebSocket connections open at the same time. Those that have not proved who they are can have nine tenths.
         max_connections: usize = 100_000,
+        /// Other connections open at the same time on the public listener and on that of devices' own pages.
+        max_http_connections: usize = 16_384,
+        /// Memory for messages and requests that are not complete, of connections that have not proved who they are, in
+        /// bytes; one source can have a quarter.
+        unproven_memory: usize = 33_554_432,
     }
 }
 
@@ -144,8 +149,12 @@ section! {
 section! {
     /// `[security]`
     Security {
-        /// Key that secrets in the store are sealed with; empty: derived from the instance password.
+        /// Key that the key ring of the store is sealed under; empty: a key file beside an embedded store, and on Redis the
+        /// instance password.
         master_key: Secret = Secret::default(),
+        /// Earlier master keys, and instance passwords that were used without one. A store that one of them opens is
+        /// sealed anew under the present key.
+        previous_keys: Vec<Secret> = Vec::new(),
     }
 }
 

@@ -51,6 +51,36 @@ pub enum TlsVersion {
     Tls13,
 }
 
+/// A key of an earlier version that has no meaning any more. Any value is accepted, ignored and warned of, so that an
+/// upgrade does not stop at it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retired(bool);
+
+impl Retired {
+    /// Whether the configuration has the key.
+    pub const fn is_given(self) -> bool {
+        self.0
+    }
+
+    /// Whether it does not. By reference, as `serde` asks.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(super) const fn is_absent(&self) -> bool {
+        !self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Retired {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self(true))
+    }
+}
+
+impl Serialize for Retired {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.0)
+    }
+}
+
 /// Which store. `Debug` and [`StoreUrl::describe`] never show the password of a Redis address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -2,13 +2,13 @@
 //!
 //! A connection passes at once, waits with nothing but its socket, or is rejected. Nothing is parsed before it has its
 //! permit. The permit is for the handshake only: it is released when the connection is upgraded or ended. Which
-//! connections are admitted is decided by [`crate::admission`].
+//! connections are admitted is decided by [`crate::admission`]. Admitted ones take a place, and run under the watch of
+//! `src/connection/http.rs` until they end or are upgraded.
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -18,14 +18,14 @@ use actix_rt::net::TcpStream;
 use actix_service::{Service, ServiceFactory};
 use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::admission::controller::{AdmissionController, Passage, Permit};
+use crate::admission::controller::{AdmissionController, Passage};
 use crate::clock::{self, Stopwatch};
+use crate::connection::http::HttpConnection;
+use crate::connection::places::{HttpPlace, HttpPlaces, NoPlace};
+use crate::connection::table::ConnectionTable;
 use crate::core::policy::limits::{PerSecond, SourceKey};
-
-/// A handshake takes at most this long: the HTTP service closes connections without a complete request by then.
-const HANDSHAKE: Duration = Duration::from_secs(6);
 
 /// How often each thread measures how long it takes for all ready tasks.
 const MEASURE_EVERY: Duration = Duration::from_millis(20);
@@ -34,17 +34,34 @@ const MEASURE_EVERY: Duration = Duration::from_millis(20);
 /// would cost too much.
 const ANSWERS_PER_SECOND: u32 = 200;
 
+/// Where connections get their places.
+#[derive(Clone)]
+pub struct PlaceStocks {
+    /// Before an upgrade, or without one.
+    pub http: Arc<HttpPlaces>,
+    /// After it.
+    pub websockets: Arc<ConnectionTable>,
+}
+
+impl PlaceStocks {
+    /// Lets a connection without proof end, so that a newcomer can have its file descriptor.
+    fn free_descriptor(&self, newcomer: SourceKey) -> bool {
+        self.http.free_descriptor(newcomer) || self.websockets.free_descriptor(newcomer)
+    }
+}
+
 /// The gate in front of the service that `inner` makes.
 pub struct Gate<F> {
     inner: F,
     admission: Arc<AdmissionController>,
+    stocks: PlaceStocks,
     plain: bool,
 }
 
 impl<F> Gate<F> {
     /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
-    pub const fn new(inner: F, admission: Arc<AdmissionController>, plain: bool) -> Self {
-        Self { inner, admission, plain }
+    pub const fn new(inner: F, admission: Arc<AdmissionController>, stocks: PlaceStocks, plain: bool) -> Self {
+        Self { inner, admission, stocks, plain }
     }
 }
 
@@ -67,13 +84,13 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let (admission, plain) = (Arc::clone(&self.admission), self.plain);
+        let (admission, stocks, plain) = (Arc::clone(&self.admission), self.stocks.clone(), self.plain);
         let inner = self.inner.new_service(());
         let make = move |inner: Result<F::Service, F::InitError>| {
             let inner = Rc::new(inner?);
             actix_rt::spawn(measure_loop_time(Arc::downgrade(&admission)));
             let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
-            Ok(Guarded { inner, admission, answers })
+            Ok(Guarded { inner, admission, stocks, answers })
         };
         inner.map(make).boxed_local()
     }
@@ -83,6 +100,7 @@ where
 pub struct Guarded<S> {
     inner: Rc<S>,
     admission: Arc<AdmissionController>,
+    stocks: PlaceStocks,
     answers: Rc<RefCell<PerSecond>>,
 }
 
@@ -105,18 +123,38 @@ where
         let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         // Never negative while it is open.
         let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
-        match self.admission.connection(SourceKey::from(address), descriptor) {
-            Passage::Now(permit) => serve(self.inner.call((io, peer)), permit).boxed_local(),
+        let source = SourceKey::from(address);
+        let inner = Rc::clone(&self.inner);
+        match self.admission.connection(source, descriptor, || self.stocks.free_descriptor(source)) {
+            Passage::Now(permit) => match self.stocks.http.enter(source) {
+                Ok(place) => serve(place, inner.call((io, peer)), permit).boxed_local(),
+                Err(none) => {
+                    let (places, admission) = (Arc::clone(&self.stocks.http), Arc::clone(&self.admission));
+                    let answers = Rc::clone(&self.answers);
+                    let wait = async move {
+                        let Some(place) = place_after(none, &places, source).await else {
+                            reject(&io, &admission, &answers);
+                            return Ok(());
+                        };
+                        serve(place, inner.call((io, peer)), permit).boxed_local().await
+                    };
+                    wait.boxed_local()
+                }
+            },
             Passage::Later(turn) => {
-                let (inner, admission) = (Rc::clone(&self.inner), Arc::clone(&self.admission));
+                let (places, admission) = (Arc::clone(&self.stocks.http), Arc::clone(&self.admission));
                 let answers = Rc::clone(&self.answers);
                 let wait = async move {
-                    let Some(permit) = turn.wait().await else {
+                    let place = match turn.wait().await {
+                        Some(permit) => place(&places, source).await.map(|place| (place, permit)),
+                        None => None,
+                    };
+                    let Some((place, permit)) = place else {
                         reject(&io, &admission, &answers);
                         return Ok(());
                     };
                     // Boxed, so that a waiting connection does not reserve memory for it.
-                    serve(inner.call((io, peer)), permit).boxed_local().await
+                    serve(place, inner.call((io, peer)), permit).boxed_local().await
                 };
                 wait.boxed_local()
             }
@@ -128,13 +166,92 @@ where
     }
 }
 
-async fn serve<T>(serving: impl Future<Output = T>, permit: Permit<SourceKey>) -> T {
-    let mut serving = pin!(serving);
-    if let Ok(served) = timeout(HANDSHAKE, serving.as_mut()).await {
-        return served;
+/// A listener without admission: connections only take a place.
+pub struct Unguarded<F> {
+    inner: F,
+    places: Arc<HttpPlaces>,
+}
+
+impl<F> Unguarded<F> {
+    /// In front of the service that `inner` makes.
+    pub const fn new(inner: F, places: Arc<HttpPlaces>) -> Self {
+        Self { inner, places }
     }
-    drop(permit);
-    serving.await
+}
+
+impl<F> ServiceFactory<TcpStream> for Unguarded<F>
+where
+    F: ServiceFactory<Passed, Response = (), Config = ()>,
+    F::Future: 'static,
+    F::Service: 'static,
+    F::Error: 'static,
+    F::InitError: 'static,
+{
+    type Response = ();
+    type Error = F::Error;
+    type Config = ();
+    type Service = UnguardedService<F::Service>;
+    type InitError = F::InitError;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let places = Arc::clone(&self.places);
+        let inner = self.inner.new_service(());
+        inner.map(|inner| Ok(UnguardedService { inner: Rc::new(inner?), places })).boxed_local()
+    }
+}
+
+/// Such a listener on one worker.
+pub struct UnguardedService<S> {
+    inner: Rc<S>,
+    places: Arc<HttpPlaces>,
+}
+
+impl<S> Service<TcpStream> for UnguardedService<S>
+where
+    S: Service<Passed, Response = ()> + 'static,
+    S::Future: 'static,
+    S::Error: 'static,
+{
+    type Response = ();
+    type Error = S::Error;
+    type Future = LocalBoxFuture<'static, Result<(), S::Error>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, io: TcpStream) -> Self::Future {
+        let (inner, places) = (Rc::clone(&self.inner), Arc::clone(&self.places));
+        let served = async move {
+            let peer = io.peer_addr().ok();
+            let source = SourceKey::from(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()));
+            match place(&places, source).await {
+                Some(place) => serve(place, inner.call((io, peer)), ()).await,
+                None => Ok(()),
+            }
+        };
+        served.boxed_local()
+    }
+}
+
+/// A place; if somebody may give way soon, after a wait of a second at most.
+async fn place(places: &Arc<HttpPlaces>, source: SourceKey) -> Option<HttpPlace> {
+    match places.enter(source) {
+        Ok(place) => Some(place),
+        Err(none) => place_after(none, places, source).await,
+    }
+}
+
+async fn place_after(none: NoPlace, places: &Arc<HttpPlaces>, source: SourceKey) -> Option<HttpPlace> {
+    let NoPlace::Yet(after) = none else { return None };
+    sleep(after).await;
+    places.enter(source).ok()
+}
+
+/// Serves a connection at its place. One that has to give way ends without an answer.
+async fn serve<E, P>(place: HttpPlace, serving: impl Future<Output = Result<(), E>>, permit: P) -> Result<(), E> {
+    HttpConnection::new(place).serve(serving, permit).await.unwrap_or(Ok(()))
 }
 
 async fn measure_loop_time(admission: Weak<AdmissionController>) {

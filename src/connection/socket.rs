@@ -86,14 +86,17 @@ impl FragmentJoiner {
             Ok(Message::Pong(bytes)) => Incoming::Pong(bytes),
             Ok(Message::Close(_)) => Incoming::Close,
             Ok(Message::Nop) => return None,
-            Ok(Message::Continuation(Item::FirstText(bytes))) => return self.begin(true, &bytes),
-            Ok(Message::Continuation(Item::FirstBinary(bytes))) => return self.begin(false, &bytes),
+            Ok(Message::Continuation(Item::FirstText(bytes))) => return self.begin(true, &bytes, handle),
+            Ok(Message::Continuation(Item::FirstBinary(bytes))) => return self.begin(false, &bytes, handle),
             Ok(Message::Continuation(Item::Continue(bytes))) => {
-                self.0.as_mut()?.1.extend_from_slice(&bytes);
+                let message = &mut self.0.as_mut()?.1;
+                message.extend_from_slice(&bytes);
+                handle.hold_message(message.capacity());
                 return None;
             }
             Ok(Message::Continuation(Item::Last(bytes))) => {
                 let (text, mut whole) = *self.0.take()?;
+                handle.hold_message(0);
                 whole.extend_from_slice(&bytes);
                 if text {
                     String::from_utf8(whole).map_or(Incoming::Fault(Close::Malformed), Incoming::Text)
@@ -106,7 +109,8 @@ impl FragmentJoiner {
         })
     }
 
-    fn begin(&mut self, text: bool, bytes: &[u8]) -> Option<Incoming> {
+    fn begin(&mut self, text: bool, bytes: &[u8], handle: &ConnectionHandle) -> Option<Incoming> {
+        handle.hold_message(bytes.len());
         self.0 = Some(Box::new((text, bytes.to_vec())));
         None
     }
@@ -115,6 +119,14 @@ impl FragmentJoiner {
 /// The close frame for a reason.
 pub fn close_frame(close: Close) -> CloseReason {
     CloseReason { code: CloseCode::from(close.code()), description: Some(close.text().into()) }
+}
+
+/// The same as bytes of a server, which are not masked.
+fn close_bytes(close: Close) -> Bytes {
+    let payload = [&close.code().to_be_bytes(), close.text().as_bytes()].concat();
+    // A reason is a few words.
+    let length = u8::try_from(payload.len()).unwrap_or_default();
+    [&[0x88, length][..], &payload].concat().into()
 }
 
 /// The ends of the handshake.
@@ -126,21 +138,19 @@ pub struct Opening {
     pub first: Bytes,
 }
 
-/// Runs `actor` on `io` until the connection is over; `held` is dropped at the end.
+/// Runs `actor` on `io` until the connection is over.
 ///
 /// What is returned is as small as the connection itself; an `async fn` around it would hold every argument twice.
-pub fn run<T, A, H>(
+pub fn run<T, A>(
     io: T,
     opening: Opening,
     actor: A,
     handle: ConnectionHandle,
     bounds: Bounds,
-    held: H,
 ) -> impl Future<Output = ()>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Message, ProtocolError>>,
-    H: Unpin,
 {
     let io = Rc::new(RefCell::new(io));
     let inbound = Inbound {
@@ -166,7 +176,6 @@ where
         handle,
         timer: None,
         may_discard: LINGER_BYTES,
-        _held: held,
     }
 }
 
@@ -212,8 +221,10 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
             if seen.frame_ends {
                 let frame = self.codec.decode(&mut self.frame);
                 self.frame = BytesMut::new();
+                self.handle.hold_frame(0);
                 return Poll::Ready(frame.transpose());
             }
+            self.handle.hold_frame(self.frame.capacity());
         }
     }
 }
@@ -260,7 +271,7 @@ fn read_some<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll<io:
 }
 
 /// The writing side, and the task of the connection: it drives the actor, whose output it writes.
-struct Outbound<T, S, H> {
+struct Outbound<T, S> {
     io: Rc<RefCell<T>>,
     /// The actor's output; `None` when the actor has ended.
     actor: Option<Pin<Box<S>>>,
@@ -271,10 +282,9 @@ struct Outbound<T, S, H> {
     /// Runs while the peer takes nothing although something waits, and after the close.
     timer: Option<Pin<Box<Sleep>>>,
     may_discard: usize,
-    _held: H,
 }
 
-impl<T, S, E, H> Outbound<T, S, H>
+impl<T, S, E> Outbound<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
@@ -327,6 +337,17 @@ where
         timer.as_mut().poll(cx).is_ready()
     }
 
+    /// Others need the place: ends the connection at once. The close frame is sent if the kernel takes it.
+    fn give_way(&mut self, cx: &mut Context<'_>) {
+        self.handle.set_fault(Close::Overload);
+        self.actor = None;
+        self.queue.push_back(close_bytes(Close::Overload));
+        if matches!(self.poll_write(cx), Poll::Ready(Ok(()))) {
+            // What remains of the end is left to the kernel.
+            let _ = Pin::new(&mut *self.io.borrow_mut()).poll_shutdown(cx);
+        }
+    }
+
     /// Ends our side, then throws away what the peer still sends until it ends its side.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if Pin::new(&mut *self.io.borrow_mut()).poll_shutdown(cx).is_ready() {
@@ -344,16 +365,19 @@ where
     }
 }
 
-impl<T, S, E, H> Future for Outbound<T, S, H>
+impl<T, S, E> Future for Outbound<T, S>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     S: Stream<Item = Result<Bytes, E>>,
-    H: Unpin,
 {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if this.handle.poll_evicted(cx) {
+            this.give_way(cx);
+            return Poll::Ready(());
+        }
         this.poll_actor(cx);
         match this.poll_write(cx) {
             Poll::Ready(Ok(())) if this.actor.is_some() => {

@@ -1,25 +1,36 @@
-//! The open connections of this node: their limits, and how the actor of each is reached.
+//! The open connections of this node: their limits, who gives way when places get scarce, and how the actor of each is
+//! reached.
 //!
 //! It keeps recipients and knows neither the actors nor their protocols. The order in which connections end at a stop
 //! is in `src/node/draining.rs`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 
 use actix::Recipient;
 
+use crate::clock;
 use crate::connection::messages::{AppMessage, DeviceMessage, DeviceRecipient};
+use crate::connection::places::{self, NoPlace, Signal};
 use crate::core::model::ids::ConnId;
 use crate::core::policy::limits::SourceKey;
+use crate::core::policy::places::{Budget, PlaceId, Places, Standing};
 use crate::core::protocol::close::Close;
-use crate::metrics::{self, Counter, Gauge, Held, Peer};
+use crate::metrics::{self, Counter, Gauge, Held, Peer, PlaceKind};
+
+/// Connections without proof leave this part of the places to those that have proved who they are.
+const KEPT_FOR_PROVEN: usize = 10;
 
 /// Bounds on the number of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
     /// Connections of all kinds.
     pub connections: usize,
+    /// Memory for the unfinished messages of connections that have not proved who they are, in bytes.
+    pub unproven_memory: usize,
     /// Unassigned devices per source address.
     pub unassigned_per_source: usize,
     /// Unassigned devices in all.
@@ -60,7 +71,10 @@ impl OpenConnection {
 
 #[derive(Default)]
 struct Tables {
-    open: usize,
+    /// Connections that have proved who they are.
+    proven: usize,
+    /// The others.
+    unproven: Places<Arc<Signal>>,
     connections: HashMap<ConnId, OpenConnection>,
     unassigned: HashMap<SourceKey, usize>,
     unassigned_total: usize,
@@ -84,18 +98,32 @@ impl ConnectionTable {
         act(&mut self.tables.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for a new connection; `None` if all are taken.
-    pub fn admit(self: &Arc<Self>, peer: Peer) -> Option<ConnectionSlot> {
-        let free = self.with(|t| {
-            let free = t.open < self.capacity.connections;
-            t.open += usize::from(free);
-            free
-        });
-        free.then(|| {
-            metrics::count(Counter::Accepted(peer));
-            let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
-            ConnectionSlot { table: Arc::clone(self), conn, _counted: metrics::hold(Gauge::Connections(peer)) }
-        })
+    /// A place for a new connection. If there is none left, one that has not proved who it is gives way.
+    pub fn admit(self: &Arc<Self>, peer: Peer, source: SourceKey) -> Result<ConnectionSlot, NoPlace> {
+        let signal = Arc::<Signal>::default();
+        let all = self.capacity.connections;
+        let id = self.with(|t| {
+            let most = (all - all / KEPT_FOR_PROVEN).min(all.saturating_sub(t.proven));
+            places::make_room(&mut t.unproven, PlaceKind::WebSocket, source, most)?;
+            Ok(t.unproven.enter(source, clock::now(), Arc::clone(&signal)))
+        })?;
+        metrics::count(Counter::Accepted(peer));
+        let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
+        let unproven = RefCell::new(Some(Unproven { id, signal }));
+        let _counted = metrics::hold(Gauge::Connections(peer));
+        Ok(ConnectionSlot { table: Arc::clone(self), conn, unproven, _counted })
+    }
+
+    /// Lets a connection that has not proved who it is end because file descriptors are short. Whether one did.
+    pub fn free_descriptor(&self, newcomer: SourceKey) -> bool {
+        self.with(|t| places::free_descriptor(&mut t.unproven, PlaceKind::WebSocket, newcomer))
+    }
+
+    /// Reports the gauges.
+    pub fn report(&self) {
+        let (connections, bytes) = self.with(|t| (t.unproven.len(), t.unproven.bytes()));
+        metrics::set(Gauge::Unproven(PlaceKind::WebSocket), connections as u64);
+        metrics::set(Gauge::UnprovenBytes(PlaceKind::WebSocket), bytes as u64);
     }
 
     /// The actor of an app connection can be ended from now on.
@@ -137,7 +165,7 @@ impl ConnectionTable {
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
-        self.with(|t| t.open)
+        self.with(|t| t.proven + t.unproven.len())
     }
 
     /// The actor of this connection has ended; its socket may linger.
@@ -159,13 +187,69 @@ pub struct ConnectionSlot {
     table: Arc<ConnectionTable>,
     /// The number of the connection.
     pub conn: ConnId,
+    /// Until it has proved who it is.
+    unproven: RefCell<Option<Unproven>>,
     _counted: Held,
+}
+
+struct Unproven {
+    id: PlaceId,
+    signal: Arc<Signal>,
+}
+
+impl ConnectionSlot {
+    /// The peer has proved who it is: the connection keeps its place whatever others do.
+    pub(super) fn prove(&self) {
+        let Some(Unproven { id, signal }) = self.unproven.take() else { return };
+        let proven = self.table.with(|t| {
+            let there = !signal.is_evicted();
+            if there {
+                t.unproven.remove(id);
+                t.proven += 1;
+            }
+            there
+        });
+        if !proven {
+            // It ends all the same, and has no place any more.
+            self.unproven.replace(Some(Unproven { id, signal }));
+        }
+    }
+
+    /// What the connection waits for, as long as it has not proved who it is.
+    pub(super) fn stands(&self, standing: Standing) {
+        if let Some(unproven) = &*self.unproven.borrow() {
+            unproven.signal.set(standing);
+        }
+    }
+
+    /// Whether the connection has to give way; otherwise its task is woken when it has to.
+    pub(super) fn poll_evicted(&self, cx: &Context<'_>) -> bool {
+        self.unproven.borrow().as_ref().is_some_and(|unproven| unproven.signal.poll_evicted(cx))
+    }
+
+    /// The connection holds so many bytes of an unfinished message.
+    pub(super) fn weigh(&self, bytes: usize) {
+        let unproven = self.unproven.borrow();
+        let Some(Unproven { id, signal }) = &*unproven else { return };
+        let budget = Budget::new(self.table.capacity.unproven_memory);
+        self.table.with(|t| {
+            if !signal.is_evicted() {
+                t.unproven.weigh(*id, bytes);
+                places::keep_budget(&mut t.unproven, PlaceKind::WebSocket, budget);
+            }
+        });
+    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
+        let unproven = self.unproven.take();
         self.table.with(|t| {
-            t.open -= 1;
+            match unproven {
+                None => t.proven -= 1,
+                Some(Unproven { id, signal }) if !signal.is_evicted() => drop(t.unproven.remove(id)),
+                Some(_) => {}
+            }
             t.connections.remove(&self.conn);
         });
     }

@@ -13,6 +13,7 @@ mod error;
 mod escape;
 mod jobs;
 mod output;
+mod store;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -91,6 +92,12 @@ enum Group {
     Builds(jobs::Builds),
     /// Outcomes of jobs, by device
     Outcomes(jobs::Outcomes),
+    /// Version and migration of the store; only with the instance password
+    #[command(subcommand)]
+    Store(store::Store),
+    /// Generations of the instance key; only with the instance password
+    #[command(subcommand)]
+    Keys(store::Keys),
     /// Export whole lists as CSV to standard output
     #[command(subcommand)]
     Export(codes::Export),
@@ -111,6 +118,8 @@ impl Ctl {
             Group::Jobs(command) => command.call(files)?,
             Group::Builds(command) => command.call(files)?,
             Group::Outcomes(command) => command.call(),
+            Group::Store(command) => command.call(),
+            Group::Keys(command) => command.call(),
             Group::Export(command) => command.call(),
         };
         match self.connection.within.as_deref().or(self.domain()) {

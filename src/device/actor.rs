@@ -44,7 +44,7 @@ pub struct DeviceActor {
     pub(super) session: Session,
     /// Its last identify, until it is a member.
     pub(super) identify: Option<Arc<Identify>>,
-    handle: ConnectionHandle,
+    pub(super) handle: ConnectionHandle,
     joiner: FragmentJoiner,
     /// The recipient by which others reach this actor; shared by all of them. Set when it starts.
     recipient: Option<DeviceRecipient>,
@@ -103,6 +103,7 @@ impl DeviceActor {
             // A member does not need it any more, and it is the largest part of the state of an idle member.
             self.query = Query::None;
             self.identify = None;
+            self.handle.prove();
         }
         self.release_idle_permit();
         self.update_unassigned(ctx);

@@ -11,6 +11,7 @@ use actix_web_actors::ws::WebsocketContext;
 use crate::admission::controller::{Passage, Permit, Turn};
 use crate::core::policy::admission::registration::{Lane, rank_and_lane};
 use crate::core::policy::entry::Stage;
+use crate::core::policy::places::Standing;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::session::device::event::{Claimed, Event};
 use crate::core::session::device::query::Query;
@@ -44,6 +45,7 @@ impl DeviceActor {
         if stage == Stage::Open {
             self.identify = Some(Arc::clone(&identify));
         }
+        self.handle.stands(Standing::AwaitsUs);
         if stage != Stage::Open {
             return self.claim_now(identify, stage, ctx);
         }
@@ -108,6 +110,7 @@ impl DeviceActor {
             permit.fail();
         }
         self.stage_timer.end_stage(EntryStage::Claim);
+        self.handle.stands(Standing::AwaitsPeer);
         self.permit = permit.map_or(RegistrationPermit::None, RegistrationPermit::Held);
         self.feed(Event::Claimed(claimed, draw()), ctx);
         self.publish_change();

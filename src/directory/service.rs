@@ -12,7 +12,7 @@ use crate::core::model::time::Tick;
 use crate::core::policy::limits::{PerSecond, SourceKey};
 use crate::core::policy::record_pace::RecordPace;
 use crate::core::protocol::sysclient::auth::sha256_hex;
-use crate::metrics::{self, Attempt, Counter, ListingEvent, StrangerRecord, Strangers};
+use crate::metrics::{self, Counter, ListingEvent, StrangerRecord, Strangers};
 use crate::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, StoreError};
 
 /// From this many open codes on the operator is warned: the chance of guessing one grows with their number.
@@ -111,7 +111,6 @@ impl DirectoryService {
         }
         if found.is_none() {
             metrics::count(Counter::Listing(ListingEvent::Unauthorized));
-            metrics::count(Counter::WrongAttempt(Attempt::Credential));
         }
         found.cloned().ok_or(DirectoryError::Unauthorized)
     }

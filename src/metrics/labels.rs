@@ -159,6 +159,32 @@ label! {
 }
 
 label! {
+    /// A stock of places for connections that have not proved who they are.
+    PlaceKind "kind" {
+        Http "http" "Connections of the public listener and of devices' own pages before an upgrade, or without one.",
+        WebSocket "websocket" "WebSocket connections.",
+        Ops "ops" "Connections of the operations listener.",
+    }
+}
+
+label! {
+    /// What was short when a connection without proof had to give way.
+    Shortage "reason" {
+        Places "places" "Places.",
+        Memory "memory" "Memory for messages and requests that are not complete.",
+        Descriptors "descriptors" "File descriptors.",
+    }
+}
+
+label! {
+    /// The part of a request that has not come in time.
+    LatePart "part" {
+        Head "head" "The head.",
+        Body "body" "The body.",
+    }
+}
+
+label! {
     /// Reason why a connection was refused.
     Refusal "reason" {
         TooMany "too_many" "The limit of the listener is reached.",
@@ -209,6 +235,9 @@ label! {
         LogIn "login" "The log-in of an app.",
         InitCode "init_code" "A code at /init.",
         Credential "credential" "A credential at the directory.",
+        ExchangeLogIn "exchange_login" "The log-in of an exchange.",
+        OperatorToken "operator_token" "A password for REST or its tokens.",
+        PagePassword "page_password" "A password of an account of the pages.",
     }
 }
 
@@ -401,7 +430,13 @@ label! {
         EndSession "end_session" "Ending sessions.",
         AppendAudit "note_deed" "Adding to the audit log.",
         Audit "deeds" "Reading the audit log.",
+        ReportWrong "report_wrong" "Reporting wrong attempts to the other nodes.",
+        TakeDecisions "take_decisions" "Taking decisions about attempts while they are limited over all nodes.",
         Publish "publish" "Publishing a signal to the other nodes.",
+        Schema "schema" "Reading the version of the store.",
+        Migrate "migrate" "Performing a piece of a migration or of a rotation of the instance key.",
+        InstanceKeys "instance_keys" "Reading the generations of the instance key.",
+        RotateKey "rotate_key" "Beginning a rotation of the instance key.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
+use crate::attempts::{AttemptRules, AttemptService};
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -35,7 +36,6 @@ use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
 use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
-use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
 use crate::tenant::actor::TenantActor;
 use crate::tenant_cache::Tenants;
@@ -61,7 +61,7 @@ fn domain() -> DomainName {
 
 async fn node(folder: &std::path::Path) -> Arc<Node> {
     let url = format!("embedded:{}", folder.join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let new = NewDomain {
         name: domain(),
         password: Secret::new("p"),
@@ -76,9 +76,15 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     Node::start(NodeParts {
         id: id.clone(),
         registration: registration(&store, &tenants),
+        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), crate::clock::now)),
         tenants,
         store,
-        connections: ConnectionTable::new(Capacity { connections: 9, unassigned_per_source: 9, unassigned: 9 }),
+        connections: ConnectionTable::new(Capacity {
+            connections: 9,
+            unproven_memory: 1 << 20,
+            unassigned_per_source: 9,
+            unassigned: 9,
+        }),
         admission: AdmissionController::new(limits()),
         settings: NodeSettings {
             device: PhoneSettings::default(),
@@ -156,7 +162,7 @@ impl Device {
         let source = SourceKey::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let device =
             DeviceActor::new(Arc::clone(node.devices()), ConnId(conn), source, Query::read(QUERY), handle.clone());
-        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds(), ()));
+        actix_rt::spawn(run(far, Opening::default(), device, handle, bounds()));
         Self(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 

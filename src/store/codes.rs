@@ -64,7 +64,7 @@ store_trait! {
         /// mailbox.
         async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()> => HoldCode;
 
-        /// Up to `limit` codes of a domain, newest first; of those issued at the same time the greater one first.
+        /// Up to `limit` codes of a domain, newest first; those issued at the same time in an order of their own.
         /// Only codes behind `before` in this order. Fewer than `limit` are the last ones.
         async fn codes(
             &self,

@@ -8,9 +8,11 @@
 //! `embedded/codes.rs`.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bounds;
 mod bus;
+mod code_name;
 mod codes;
 mod connect;
 mod devices;
@@ -19,7 +21,9 @@ mod domains;
 pub mod embedded;
 mod fanout;
 mod figures;
+mod instance_keys;
 mod jobs;
+mod keyring;
 mod locks;
 mod mailbox;
 mod observed;
@@ -29,6 +33,7 @@ mod presence;
 mod record;
 pub mod redis;
 mod rollouts;
+mod schema;
 pub mod seal;
 mod timelines;
 mod tls_ticket_keys;
@@ -38,6 +43,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bounds::{CONTACT_RENEWED, Limits, PHONES_PER_CODE, RecordCaps, Recorded, SOURCE_KNOWN, UNASSIGNED_RENEWED};
 pub use bus::{Bus, Signal};
@@ -47,13 +53,16 @@ pub use devices::{DeviceListing, Devices, Entered, Entry, EntryRight, PortClaim}
 pub use directory::{CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered};
 pub use domains::{Deleted, DomainChange, Domains, NewDomain, PutCategory};
 pub use figures::{Figures, Totals};
+pub use instance_keys::{InstanceKeys, KeyStatus, Rotation};
 pub use jobs::Jobs;
+pub use keyring::{KeySource, MasterKeys};
 pub use locks::Locks;
 pub use mailbox::Mailbox;
 pub use offers::{Offer, Offers};
-pub use options::{OpenError, Options};
+pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
 pub use rollouts::{Rollout, RolloutRow, Rollouts};
+pub use schema::{MigrationState, Pace, Schema, SchemaStatus, Step, VERSION};
 pub use timelines::Timelines;
 pub use tls_ticket_keys::{TicketKey, TlsTicketKeys};
 pub use unassigned::{UnassignedDevices, UnassignedListing};
@@ -92,6 +101,7 @@ store_trait! {
     /// All traits of a store, on one backend. Callers that need only some of them take those, for example `&dyn Codes`.
     pub trait Store:
         Accounts
+        + Attempts
         + AuditLog
         + Bus
         + Codes
@@ -100,6 +110,7 @@ store_trait! {
         + Domains
         + EntryOrders
         + Figures
+        + InstanceKeys
         + Jobs
         + Locks
         + Mailbox
@@ -108,6 +119,7 @@ store_trait! {
         + PhoneRequests
         + Presence
         + Rollouts
+        + Schema
         + Timelines
         + TlsTicketKeys
         + Turns

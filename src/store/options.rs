@@ -33,6 +33,29 @@ pub struct Options {
     pub clock: StoreClock,
     /// What is kept at most.
     pub limits: Limits,
+    /// How a store of an earlier version is migrated.
+    pub migration: MigrationOptions,
+}
+
+/// How a store of an earlier version is migrated.
+#[derive(Clone)]
+pub struct MigrationOptions {
+    /// Records of a page.
+    pub page: usize,
+    /// For how long programs of before are refused, on Redis, until anything is changed: as long as one needs between
+    /// the check of its key and its first lease.
+    pub closing: Duration,
+    /// For how long earlier generations of the instance key are kept when everything is sealed with the new one: what
+    /// they have signed and is handed out is good for as long.
+    pub retire: Duration,
+    /// Is told the number of each page when it is stored. Tests end the process there.
+    pub after_page: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+}
+
+impl Default for MigrationOptions {
+    fn default() -> Self {
+        Self { page: 500, closing: Duration::from_secs(20), retire: Duration::from_secs(24 * 3600), after_page: None }
+    }
 }
 
 impl Default for Options {
@@ -43,6 +66,7 @@ impl Default for Options {
             cache: 8 << 20,
             clock: system_clock(),
             limits: Limits::default(),
+            migration: MigrationOptions::default(),
         }
     }
 }
@@ -88,11 +112,30 @@ pub enum OpenError {
     },
     /// Its secrets were sealed with another master key.
     #[error(
-        "store at {place} was made with another master key; set the key that it was made with, or name an empty store"
+        "store at {place} was made with another master key; set the key that it was made with, or add it (without a \
+         master key: the instance password of then) to security.previous_keys"
     )]
     WrongKey {
         /// Which store.
         place: String,
+    },
+    /// The key file of an embedded store does not open it.
+    #[error("key file {path} {why}")]
+    KeyFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// It was written by a newer program.
+    #[error("store at {place} has version {theirs}, and this program knows versions up to {ours}; start a newer one")]
+    Newer {
+        /// Which store.
+        place: String,
+        /// Its version.
+        theirs: u32,
+        /// The newest version that this program knows.
+        ours: u32,
     },
 }
 

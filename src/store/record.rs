@@ -7,13 +7,17 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{CodeRecord, Result, StoreError};
+use super::code_name::StoredCode;
+use super::{CodeRecord, Result, RolloutRow, StoreError};
 use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
 use crate::core::model::hex;
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::Job;
 use crate::store::seal::Sealer;
+
+/// Digits of a code.
+const CODE_DIGITS: usize = 12;
 
 /// No code is listed longer than this after its issue: longer than any validity that can be configured, plus
 /// [`KEEP_USED`].
@@ -74,7 +78,23 @@ pub(super) fn from_json<T: DeserializeOwned>(place: &str, json: &[u8]) -> Result
 
 /// A record that cannot be read.
 pub(super) fn corrupt(place: &str, why: &impl ToString) -> StoreError {
-    StoreError::Corrupt { key: place.into(), why: why.to_string() }
+    StoreError::Corrupt { key: place.into(), why: without_codes(&why.to_string()) }
+}
+
+/// A text in which no code can be read: whatever looks like one is replaced. What is said of a JSON text that cannot be
+/// read may quote a part of it.
+fn without_codes(text: &str) -> String {
+    let mut parts = String::with_capacity(text.len());
+    for part in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if digits.len() == CODE_DIGITS {
+            parts.push('…');
+            parts.push_str(part.get(digits.len()..).unwrap_or_default());
+        } else {
+            parts.push_str(part);
+        }
+    }
+    parts
 }
 
 /// Opens a sealed field of a record.
@@ -99,13 +119,9 @@ pub(super) fn open_job(sealer: &Sealer, place: &str, id: &str, bytes: &[u8]) -> 
     serde_json::from_str(json.expose()).map_err(|_| corrupt(place, &format!("job {id} is of another version")))
 }
 
-fn sealed_place(place: &str, field: &str) -> String {
+/// What a sealed field is bound to.
+pub(super) fn sealed_place(place: &str, field: &str) -> String {
     [place, "#", field].concat()
-}
-
-/// The value of `keycheck`: the same for the same master key, and no help to find that key.
-pub(super) fn key_check(sealer: &Sealer) -> String {
-    sealer.hash("keycheck", "provbroker 1")
 }
 
 /// The keyed hash by which directory codes are looked up.
@@ -113,9 +129,59 @@ pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
     sealer.hash("directory code", code.expose())
 }
 
+/// The other hash under which a code may be listed, while there may be records of before.
+pub(super) fn other_code_hash(sealer: &Sealer, code: Code) -> Option<String> {
+    sealer.other_hash("directory code", code.expose())
+}
+
+/// All hashes under which a code may be listed.
+pub(super) fn code_hashes(sealer: &Sealer, code: Code) -> impl Iterator<Item = String> {
+    std::iter::once(code_hash(sealer, code)).chain(other_code_hash(sealer, code))
+}
+
+/// The purpose of the hashes of answers.
+const ANSWER: &str = "directory answer";
+
 /// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
 pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
-    sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
+    sealer.hash(ANSWER, &answer_text(credential, key))
+}
+
+/// All hashes under which an answer may be remembered.
+pub(super) fn answer_hashes(sealer: &Sealer, credential: &str, key: &str) -> impl Iterator<Item = String> {
+    let other = sealer.other_hash(ANSWER, &answer_text(credential, key));
+    std::iter::once(answer_hash(sealer, credential, key)).chain(other)
+}
+
+fn answer_text(credential: &str, key: &str) -> String {
+    format!("{}:{credential}:{key}", credential.len())
+}
+
+/// A row of a roll-out as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct StoredRow {
+    pub sip: Box<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Box<str>>,
+    #[serde(flatten)]
+    pub code: StoredCode,
+    pub valid_until: UnixMillis,
+}
+
+impl StoredRow {
+    pub fn of(row: &RolloutRow, code: StoredCode) -> Self {
+        Self { sip: row.sip.clone(), name: row.name.clone(), code, valid_until: row.valid_until }
+    }
+
+    pub fn opened(self, sealer: &Sealer, place: &str) -> Result<RolloutRow> {
+        let code = self.code.open(sealer, place)?;
+        Ok(RolloutRow { sip: self.sip, name: self.name, code, valid_until: self.valid_until })
+    }
+}
+
+/// The place of a row among the rows of a roll-out, which are at `rows`.
+pub(super) fn row_place(rows: &str, number: u64) -> String {
+    format!("{rows}#{number}")
 }
 
 /// Sealed bytes as JSON text.
@@ -167,8 +233,21 @@ mod tests {
     }
 
     #[test]
+    fn an_error_quotes_no_code() {
+        let wrong = from_json::<u64>("place", br#""402817739164""#).unwrap_err().to_string();
+        assert!(wrong.contains("invalid type: string \"…\", expected u64"), "{wrong}");
+        for text in ["402817739164", "x402817739164", "a 402817739164, 402817739164!", "402817739164 402817739164"] {
+            let shown = without_codes(text);
+            assert!(!shown.contains("4028") && shown.contains('…'), "{text} → {shown}");
+        }
+        for text in ["", "line 1 column 20", "1767225600123", "ä40281773916ö"] {
+            assert_eq!(without_codes(text), text);
+        }
+    }
+
+    #[test]
     fn a_sealed_field_does_not_open_as_another_one() {
-        let sealer = Sealer::new(&Secret::new("master"));
+        let sealer = Sealer::random();
         let bytes = seal(&sealer, "device", "password", &Secret::new("letmein"));
         assert_eq!(open(&sealer, "device", "password", &bytes).unwrap(), Secret::new("letmein"));
         assert!(open(&sealer, "device", "admin", &bytes).is_err());

@@ -6,7 +6,6 @@ use super::*;
 use crate::core::model::ids::Secret;
 use crate::core::policy::jobs::config::{Configuration, Kind};
 use crate::core::policy::jobs::{JobSpec, Task};
-use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, NewDomain};
 
 fn name() -> DomainName {
@@ -32,7 +31,7 @@ fn order() -> JobSpec {
 async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     tenants.refresh().await.unwrap();
@@ -62,7 +61,7 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
 async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     store.add_job(&name(), &order()).await.unwrap().unwrap();
@@ -78,4 +77,45 @@ async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
     store.delete_domain(&name()).await.unwrap();
     tenants.refresh_one(&name()).await.unwrap();
     assert!(tenants.all().is_empty());
+}
+
+/// A wrong password of a known domain causes the same reading as a name that is not known, so neither can be told from
+/// the other.
+#[tokio::test]
+async fn a_wrong_secret_and_an_unknown_name_are_read_again_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().join("store.redb").display());
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
+    let check = async |tenants: &Tenants, name: &str, password: &str| {
+        let name = DomainName::parse(name).unwrap();
+        let asked = std::cell::RefCell::new(Vec::new());
+        let right = tenants.check_secret(Some(&name), |domain| {
+            asked.borrow_mut().push(domain.is_some());
+            domain.filter(|domain| domain.password.expose() == password).map(|domain| domain.id)
+        });
+        let right = right.await.unwrap().is_some();
+        (right, asked.into_inner())
+    };
+    let tenants = Tenants::new(Arc::clone(&store));
+    store.create_domain(&new()).await.unwrap().unwrap();
+    assert_eq!(check(&tenants, "example.com", "p").await, (true, vec![false, true]), "made elsewhere a moment ago");
+    assert_eq!(check(&tenants, "example.com", "p").await, (true, vec![true]));
+
+    let cached = async || {
+        let tenants = Tenants::new(Arc::clone(&store));
+        tenants.refresh().await.unwrap();
+        tenants
+    };
+    let (wrong, unknown) = (cached().await, cached().await);
+    assert_eq!(check(&wrong, "example.com", "x").await, (false, vec![true, true]));
+    assert_eq!(check(&unknown, "example.net", "x").await, (false, vec![false, false]));
+    // Both are due again a second later only.
+    assert_eq!(check(&wrong, "example.com", "x").await, (false, vec![true]));
+    assert_eq!(check(&unknown, "example.net", "x").await, (false, vec![false]));
+    assert_eq!(check(&wrong, "example.net", "x").await, (false, vec![false]));
+
+    let changed = cached().await;
+    let change = DomainChange { password: Some(Secret::new("q")), ..DomainChange::default() };
+    store.change_domain(&name(), &change).await.unwrap();
+    assert_eq!(check(&changed, "example.com", "q").await, (true, vec![true, true]));
 }

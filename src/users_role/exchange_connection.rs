@@ -12,13 +12,16 @@ use actix_web_actors::ws::{self, CloseCode, CloseReason, ProtocolError, Websocke
 use futures_util::stream::unfold;
 use tokio::sync::mpsc;
 
+use crate::attempts::{AttemptService, SecretKind, TryLater};
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
+use crate::connection::held_messages::HeldMessages;
 use crate::connection::socket::{Bounds, FragmentJoiner, Incoming, close_frame};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::call::PbxInfo;
+use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
-use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOGIN_TIME};
+use crate::core::session::exchange::inbound::{InboundAction, InboundSession, LOGIN_TIME, right_password};
 use crate::lifecycle::Shutdown;
 use crate::metrics::{self, Counter};
 use crate::random;
@@ -36,8 +39,8 @@ pub struct ExchangeServices {
     pub longest_before: usize,
     /// Longest message after the log-in, in bytes.
     pub longest_after: usize,
-    /// Counts a failed log-in of this source.
-    pub on_failed_login: Arc<dyn Fn(SourceKey) + Send + Sync>,
+    /// Decides when a log-in may be verified.
+    pub attempts: Arc<AttemptService>,
 }
 
 /// The actor of one connection.
@@ -48,6 +51,10 @@ pub(crate) struct ExchangeConnection {
     session: InboundSession,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
+    /// A log-in is being verified, or waits for that.
+    verifying: bool,
+    /// What came meanwhile.
+    held: HeldMessages,
     shutdown: Shutdown,
     /// Set if this is the current connection of a configured exchange.
     attached: Option<InboundConnection>,
@@ -70,10 +77,32 @@ impl ExchangeConnection {
         random::fill(&mut entropy);
         let session = InboundSession::new(clock::now(), entropy);
         let joiner = FragmentJoiner::default();
-        Self { services, registry, source, session, handle, joiner, shutdown, attached: None, closed: None }
+        let (verifying, held) = (false, HeldMessages::default());
+        Self {
+            services,
+            registry,
+            source,
+            session,
+            handle,
+            joiner,
+            verifying,
+            held,
+            shutdown,
+            attached: None,
+            closed: None,
+        }
     }
 
+    /// Handles a text message, or keeps it until the log-in before it is verified.
     fn text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
+        if !self.verifying {
+            self.handle_text(text, ctx);
+        } else if self.held.push(text, self.services.longest_before).is_err() {
+            self.close(Close::TooMany, ctx);
+        }
+    }
+
+    fn handle_text(&mut self, text: String, ctx: &mut WebsocketContext<Self>) {
         let mut actions = Vec::new();
         self.session.on_text(&text, clock::now(), self.registry.settings(), &mut actions);
         let mut forward = false;
@@ -89,17 +118,53 @@ impl ExchangeConnection {
         }
     }
 
+    /// Verifies a log-in, as soon as attempts under this name from this source may be decided. When the connection
+    /// ends meanwhile, the attempt is given up with it and not counted.
+    fn verify(&mut self, login: Box<Login>, challenge: Box<str>, ctx: &mut WebsocketContext<Self>) {
+        self.verifying = true;
+        let (attempts, registry, source) = (Arc::clone(&self.services.attempts), self.registry.clone(), self.source);
+        let verify = async move {
+            // The names that decide which password it has to be.
+            let who = login.domain.to_ascii_lowercase();
+            let attempt = attempts.reserve(SecretKind::ExchangeLogIn, Some(&who), source).await?;
+            let right = right_password(&login, &challenge, registry.settings());
+            if right {
+                attempt.right();
+            } else {
+                attempt.wrong();
+            }
+            Ok::<_, TryLater>(right)
+        };
+        ctx.spawn(verify.into_actor(self).map(|verified, exchange, ctx| exchange.verified(verified, ctx)));
+    }
+
+    fn verified(&mut self, verified: Result<bool, TryLater>, ctx: &mut WebsocketContext<Self>) {
+        self.verifying = false;
+        let Ok(right) = verified else {
+            return self.close(Close::Overload, ctx);
+        };
+        let mut actions = Vec::new();
+        self.session.verified(right, clock::now(), self.registry.settings(), &mut actions);
+        for action in actions {
+            self.perform(action, ctx);
+        }
+        while !self.verifying
+            && let Some(text) = self.held.pop()
+        {
+            self.handle_text(text, ctx);
+        }
+    }
+
     fn perform(&mut self, action: InboundAction, ctx: &mut WebsocketContext<Self>) {
         match action {
             InboundAction::Send(text) => ctx.text(text),
             InboundAction::Close(close) => self.close(close, ctx),
-            InboundAction::LoginFailed => {
-                tracing::info!("log-in at the Users instance failed");
-                (self.services.on_failed_login)(self.source);
-            }
+            InboundAction::Verify(login, challenge) => self.verify(login, challenge, ctx),
+            InboundAction::LoginFailed => tracing::info!("log-in at the Users instance failed"),
             InboundAction::LoggedIn => {
                 metrics::count(Counter::LogIn);
                 self.handle.allow(self.services.longest_after);
+                self.handle.prove();
             }
             InboundAction::Attached(info) => self.attach(&info, ctx),
             InboundAction::Forged => {

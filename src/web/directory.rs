@@ -1,57 +1,29 @@
 //! HTTP endpoints of the directory: the calls of Devices, and `/init` for devices (`docs/protocol/directory.md`).
 //!
-//! This module does HTTP and the limits for wrong codes only. The rules for codes are in `DirectoryService`; queries
+//! This module does HTTP, and asks when a code or a credential may be looked at. The rules for codes are in `DirectoryService`; queries
 //! and answers of `/init` are in `core::protocol::init`.
 
 mod api;
 mod init;
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::attempts::AttemptService;
 use crate::core::model::ids::Code;
 use crate::core::model::time::Tick;
-use crate::core::policy::limits::{Attempts, MAX_KEYS, Quota, SourceKey, Window};
+use crate::core::policy::limits::SourceKey;
 use crate::directory::DirectoryService;
-
-/// Limits for wrong codes (`docs/protocol/directory.md` 4.4). They are counted per process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrongCodeLimits {
-    /// Per MAC address.
-    pub per_mac: Quota,
-    /// Per source address.
-    pub per_source: Quota,
-    /// If there are more wrong codes per minute over all sources, every answer to a code is delayed.
-    pub per_minute: u64,
-    /// That delay.
-    pub delay: Duration,
-    /// How many MAC addresses, and how many source addresses, are tracked.
-    pub max_keys: usize,
-}
-
-impl Default for WrongCodeLimits {
-    fn default() -> Self {
-        const TEN_MINUTES: Duration = Duration::from_secs(600);
-        Self {
-            per_mac: Quota::new(10, TEN_MINUTES),
-            per_source: Quota::new(60, TEN_MINUTES),
-            per_minute: 1000,
-            delay: Duration::from_secs(2),
-            max_keys: MAX_KEYS,
-        }
-    }
-}
 
 /// State shared by the routes of the directory.
 pub struct DirectoryWeb {
     service: Arc<DirectoryService>,
-    wrong: Mutex<WrongCodes>,
-    delay: Duration,
+    attempts: Arc<AttemptService>,
     clock: Box<dyn Fn() -> Tick + Send + Sync>,
     found: Box<dyn Fn(Code) + Send + Sync>,
 }
@@ -60,11 +32,10 @@ impl DirectoryWeb {
     /// Endpoints of `service`. `clock` is `clock::now` except in tests.
     pub fn new(
         service: Arc<DirectoryService>,
-        limits: &WrongCodeLimits,
+        attempts: Arc<AttemptService>,
         clock: impl Fn() -> Tick + Send + Sync + 'static,
     ) -> Self {
-        let wrong = Mutex::new(WrongCodes::new(limits));
-        Self { service, wrong, delay: limits.delay, clock: Box::new(clock), found: Box::new(|_| {}) }
+        Self { service, attempts, clock: Box::new(clock), found: Box::new(|_| {}) }
     }
 
     /// Sets a callback for every valid code that a device has sent. It must not block.
@@ -73,55 +44,11 @@ impl DirectoryWeb {
         self.found = Box::new(found);
         self
     }
-
-    fn with_wrong<T>(&self, act: impl FnOnce(&mut WrongCodes) -> T) -> T {
-        // The counters are valid even if a thread has panicked while it held the lock.
-        act(&mut self.wrong.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
-/// Counters of wrong codes, in memory only.
-struct WrongCodes {
-    by_mac: Attempts<Box<str>>,
-    by_source: Attempts<SourceKey>,
-    over_all: Window,
-}
-
-/// Origin of an attempt, as far as known.
-struct AttemptSource {
-    mac: Option<Box<str>>,
-    source: Option<SourceKey>,
-}
-
-impl WrongCodes {
-    fn new(limits: &WrongCodeLimits) -> Self {
-        Self {
-            by_mac: Attempts::new(limits.per_mac, limits.max_keys),
-            by_source: Attempts::new(limits.per_source, limits.max_keys),
-            over_all: Window::new(limits.per_minute, Duration::from_secs(60)),
-        }
-    }
-
-    fn blocked(&self, origin: &AttemptSource, now: Tick) -> Option<Duration> {
-        let by_mac = origin.mac.as_ref().and_then(|mac| self.by_mac.blocked(mac, now));
-        let by_source = origin.source.as_ref().and_then(|source| self.by_source.blocked(source, now));
-        by_mac.max(by_source)
-    }
-
-    fn count(&mut self, origin: &AttemptSource, now: Tick) {
-        if let Some(mac) = &origin.mac {
-            self.by_mac.count(mac, now);
-        }
-        if let Some(source) = &origin.source {
-            self.by_source.count(source, now);
-        }
-        self.over_all.count(now);
-    }
-}
-
-/// Source address of a request: the peer of the socket. Headers are not trusted.
-fn source_of(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|peer| peer.ip())
+/// Source of a request: the peer of the socket. Headers are not trusted.
+fn source_of(request: &HttpRequest) -> SourceKey {
+    SourceKey::from(request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()))
 }
 
 /// Seconds for `Retry-After`, rounded up, at least 1.

@@ -7,4 +7,5 @@ pub mod directory;
 pub mod ops;
 pub mod pages;
 pub mod passthrough;
+pub mod requests;
 pub mod upgrade;

@@ -7,7 +7,6 @@
 pub mod pipe;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::{self, BodyStream, SizedStream};
 use actix_web::http::header::{
@@ -17,9 +16,9 @@ use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::time::{Instant, timeout_at};
 
 use crate::app_connection::session_keys::{Admitted, Holder, Keys};
+use crate::connection;
 use crate::connection::messages::DeviceRecipient;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::percent;
@@ -39,9 +38,6 @@ use crate::tenant_cache::Tenants;
 /// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself
 /// stays; browsers enforce both.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
-
-/// Time limit for receiving a request; as long as a session may last.
-const BODY_TIME: Duration = Duration::from_secs(600);
 
 /// `Retry-After` in seconds if a device is not connected.
 const RETRY: &str = "5";
@@ -168,6 +164,7 @@ async fn answer(
 ) -> Result<HttpResponse, Refused> {
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(services, &address).await?;
+    connection::http::authenticated();
     let unchanged = |_: &mut Head| {};
     relay(request, &address.target(), payload, permit.device, Some(permit.admitted), unchanged).await.map(guarded)
 }
@@ -209,8 +206,7 @@ async fn collect(request: &HttpRequest, mut payload: web::Payload) -> Result<Byt
         return Err(Refusal::Body.into());
     }
     let mut body = BytesMut::new();
-    let end = Instant::now() + BODY_TIME;
-    while let Some(piece) = timeout_at(end, payload.next()).await.map_err(|_| Refusal::Head)? {
+    while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|_| Refusal::Head)?;
         if body.len() + piece.len() > BODY_MAX {
             return Err(Refusal::Body.into());

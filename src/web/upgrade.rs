@@ -7,17 +7,21 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_codec::Framed;
 use actix_http::{HttpMessage as _, Request, h1, ws};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::app_connection::actor::AppActor;
 use crate::connection::handle::ConnectionHandle;
+use crate::connection::http::{HttpConnection, Metered};
+use crate::connection::places::NoPlace;
 use crate::connection::socket::{Opening, run};
+use crate::connection::table::ConnectionSlot;
 use crate::core::model::ids::DomainName;
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::percent;
@@ -85,6 +89,15 @@ struct Refused {
     reason: Refusal,
 }
 
+impl Route {
+    const fn peer(self) -> Peer {
+        match self {
+            Self::Devices => Peer::Device,
+            Self::Apps | Self::ExchangeConnection => Peer::App,
+        }
+    }
+}
+
 impl Refused {
     fn new(status: &'static str, reason: Refusal) -> Self {
         Self { status, fields: String::new(), reason }
@@ -115,106 +128,125 @@ pub fn upgrade<T>(
     roles: Roles<'_>,
     shutdown: &Shutdown,
     request: Request,
-    framed: Framed<T, h1::Codec>,
+    framed: Framed<Metered<T>, h1::Codec>,
 ) -> Ready<Result<(), Infallible>>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let parts = framed.into_parts();
-    let io = parts.io;
+    let (io, connection) = parts.io.into_parts();
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
     if let Some(rest) =
         after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices).map(str::to_owned)
     {
         let first = parts.read_buf.freeze();
         let passthrough = Arc::clone(&services.passthrough);
-        actix_rt::spawn(async move { pipe::carry(&passthrough, &request, &rest, io, first).await });
+        spawn_at(connection, async move { pipe::carry(&passthrough, &request, &rest, io, first).await });
         return ready(Ok(()));
     }
-    match accept(&services.node, roles, shutdown, &request) {
-        Ok(accepted) => {
-            let first = parts.read_buf.freeze();
-            // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
-            drop(parts.write_buf);
-            accepted.start(io, first, services, roles.inbound, shutdown);
-        }
-        Err(refused) => {
-            metrics::count(Counter::Refused(refused.reason));
-            actix_rt::spawn(async move {
-                let _ = timeout(REFUSAL_TIMEOUT, refuse(io, &refused)).await;
+    let first = parts.read_buf.freeze();
+    // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
+    drop(parts.write_buf);
+    let wanted = wanted(&services.node, roles, shutdown, &request);
+    match wanted.map(|wanted| (place(&services.node, &wanted), wanted)) {
+        Ok((Ok(slot), wanted)) => wanted.start(io, first, slot, services, roles.inbound, shutdown),
+        // Somebody may give way in a moment.
+        Ok((Err(NoPlace::Yet(after)), wanted)) => {
+            let (services, inbound, shutdown) = (services.clone(), roles.inbound.cloned(), shutdown.clone());
+            spawn_at(connection, async move {
+                sleep(after).await;
+                match place(&services.node, &wanted) {
+                    Ok(slot) => wanted.start(io, first, slot, &services, inbound.as_ref(), &shutdown),
+                    Err(_) => refuse(io, &too_many(&services.node)).await,
+                }
             });
         }
+        Ok((Err(NoPlace::Left), _)) => {
+            let refused = too_many(&services.node);
+            spawn_at(connection, async move { refuse(io, &refused).await });
+        }
+        Err(refused) => spawn_at(connection, async move { refuse(io, &refused).await }),
     }
     ready(Ok(()))
 }
 
-struct Accepted {
+/// Runs a task that keeps the place of the HTTP connection.
+fn spawn_at(connection: Option<Rc<HttpConnection>>, task: impl Future<Output = ()> + 'static) {
+    actix_rt::spawn(async move {
+        match connection {
+            Some(connection) => connection.hold(task).await,
+            None => task.await,
+        }
+    });
+}
+
+fn place(node: &Node, wanted: &Wanted) -> Result<ConnectionSlot, NoPlace> {
+    node.connections().admit(wanted.route.peer(), wanted.source)
+}
+
+fn too_many(node: &Node) -> Refused {
+    Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.admission().retry_after())
+}
+
+/// An upgrade for which there only has to be a place.
+struct Wanted {
     route: Route,
     answer: String,
     query: Query,
     source: SourceKey,
-    slot: crate::connection::table::ConnectionSlot,
 }
 
-impl Accepted {
+impl Wanted {
     /// Starts the task of the connection. The task is kept small because it lives as long as the connection.
     fn start<T>(
         self,
         io: T,
         first: bytes::Bytes,
+        slot: ConnectionSlot,
         services: &Upgrades,
         inbound: Option<&InboundRegistry>,
         shutdown: &Shutdown,
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Self { route, answer, query, source, slot } = self;
+        let Self { route, answer, query, source } = self;
         let opening = Opening { answer: answer.into(), first };
         let conn = slot.conn;
         match route {
             Route::Devices => {
                 let devices = Arc::clone(services.node.devices());
                 let bounds = devices.bounds;
-                let handle = ConnectionHandle::new(bounds.longest);
+                let handle = ConnectionHandle::with_slot(bounds.longest, slot);
                 let device = DeviceActor::new(devices, conn, source, query, handle.clone());
-                actix_rt::spawn(run(io, opening, device, handle, bounds, slot));
+                actix_rt::spawn(run(io, opening, device, handle, bounds));
             }
             Route::Apps => {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
-                let handle = ConnectionHandle::new(apps.session.longest_before);
-                let app = AppActor::new(apps, conn, source, handle.clone());
-                actix_rt::spawn(run(io, opening, app, handle, bounds, slot));
+                let handle = ConnectionHandle::with_slot(apps.session.longest_before, slot);
+                let app = AppActor::new(apps, conn, Some(source), handle.clone());
+                actix_rt::spawn(run(io, opening, app, handle, bounds));
             }
             Route::ExchangeConnection => {
                 // This route exists only if exchanges may connect.
                 let Some(inbound) = inbound.cloned() else { return };
                 let exchange = services.exchange.clone();
                 let bounds = exchange.bounds;
-                let handle = ConnectionHandle::new(exchange.longest_before);
+                let handle = ConnectionHandle::with_slot(exchange.longest_before, slot);
                 let exchange = ExchangeConnection::new(exchange, inbound, source, handle.clone(), shutdown.clone());
-                actix_rt::spawn(run(io, opening, exchange, handle, bounds, slot));
+                actix_rt::spawn(run(io, opening, exchange, handle, bounds));
             }
         }
     }
 }
 
-fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Accepted, Refused> {
+fn wanted(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Wanted, Refused> {
     let users = roles.inbound.map(|inbound| &*inbound.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
     let source = SourceKey::from(address);
-    let (peer, blocked) = match route {
-        Route::Devices => (Peer::Device, node.registration().attempt_limiter().devices_blocked_for(source)),
-        Route::Apps | Route::ExchangeConnection => {
-            (Peer::App, node.registration().attempt_limiter().apps_blocked_for(source))
-        }
-    };
-    if let Some(wait) = blocked {
-        return Err(Refused::retry_after("429 Too Many Requests", Refusal::Attempts, wait));
-    }
     if shutdown.is_draining() {
         return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.admission().retry_after()));
     }
@@ -227,9 +259,6 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Err(_) => None,
     };
     let key = key.ok_or_else(|| Refused::new("400 Bad Request", Refusal::BadUpgrade))?;
-    let slot = node.connections().admit(peer).ok_or_else(|| {
-        Refused::retry_after("503 Service Unavailable", Refusal::TooMany, node.admission().retry_after())
-    })?;
     // Written by hand: known clients require exactly these spellings, one blank, and less than 1024 bytes
     // (`docs/protocol/sysclient.md` 1.2).
     let answer = format!(
@@ -240,10 +269,20 @@ fn accept(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
         Route::Apps | Route::ExchangeConnection => Query::None,
     };
-    Ok(Accepted { route, answer, query, source, slot })
+    Ok(Wanted { route, answer, query, source })
 }
 
-async fn refuse<T>(mut io: T, refused: &Refused) -> std::io::Result<()>
+/// Answers with the refusal and ends the connection.
+async fn refuse<T>(io: T, refused: &Refused)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    metrics::count(Counter::Refused(refused.reason));
+    // A client that does not read its answer misses it.
+    let _ = timeout(REFUSAL_TIMEOUT, write_refusal(io, refused)).await;
+}
+
+async fn write_refusal<T>(mut io: T, refused: &Refused) -> std::io::Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use provbroker::directory::DirectorySettings;
-use provbroker::web::directory::WrongCodeLimits;
 
 use crate::support::{ADDRESS, CREDENTIAL, OTHER_CREDENTIAL, START, code_request, settings, start, start_with};
 
@@ -49,7 +48,7 @@ async fn the_credential_is_checked_first() {
 
 #[actix_web::test]
 async fn an_open_directory_asks_for_no_credential_but_checks_one_that_is_sent() {
-    let directory = start_with(DirectorySettings { open: true, ..settings() }, &WrongCodeLimits::default());
+    let directory = start_with(DirectorySettings { open: true, ..settings() });
     let head = format!("POST /api/v1/codes HTTP/1.1\r\nContent-Length: {}", code_request(ADDRESS).len());
     let answer = directory.send(&head, &code_request(ADDRESS)).await;
     assert_eq!(answer.status, 201);
@@ -94,7 +93,7 @@ async fn bad_requests_say_what_is_wrong() {
 
 #[actix_web::test]
 async fn plain_web_sockets_if_the_operator_says_so() {
-    let directory = start_with(DirectorySettings { allow_ws: true, ..settings() }, &WrongCodeLimits::default());
+    let directory = start_with(DirectorySettings { allow_ws: true, ..settings() });
     assert_eq!(directory.post(CREDENTIAL, "", &code_request("ws://lab.example.org/x/sysclients")).await.status, 201);
     let directory = start();
     assert_eq!(directory.post(CREDENTIAL, "", &code_request("ws://127.0.0.1:8080/x/sysclients")).await.status, 201);
@@ -154,7 +153,7 @@ async fn a_code_is_removed_by_its_credential_only() {
 #[actix_web::test]
 async fn limits_of_a_credential() {
     let limited = DirectorySettings { codes_per_second: 2, max_open: 3, ..settings() };
-    let directory = start_with(limited, &WrongCodeLimits::default());
+    let directory = start_with(limited);
     directory.code().await;
     directory.code().await;
     let answer = directory.post(CREDENTIAL, "", &code_request(ADDRESS)).await;

@@ -7,7 +7,6 @@ use provbroker::core::model::ids::Secret;
 use provbroker::directory::{
     Directory as _, DirectoryError, DirectorySettings, MAX_WAIT, RemoteDirectory, SettingsError,
 };
-use provbroker::web::directory::WrongCodeLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -37,7 +36,7 @@ async fn a_remote_directory_does_what_a_local_one_does() {
 #[actix_web::test]
 async fn every_refusal_has_its_error() {
     let limited = DirectorySettings { codes_per_second: 1, ..settings() };
-    let directory = start_with(limited, &WrongCodeLimits::default());
+    let directory = start_with(limited);
     let remote = client(&directory, CREDENTIAL, ADDRESS);
     let code = remote.issue(false, "k1").await.unwrap().code;
     let busy = DirectoryError::RateLimited { retry_after: Duration::from_secs(1) };

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
+use provbroker::attempts::{AttemptRules, AttemptService};
 use provbroker::core::model::hex;
 use provbroker::core::model::ids::Code;
 use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::directory::{DirectoryService, DirectorySettings};
-use provbroker::store::{Contact, DirectoryRecords, Listed, NewListing, Recorded, Remembered, Result, StoreError};
-use provbroker::web::directory::{DirectoryWeb, WrongCodeLimits, routes};
+use provbroker::store::{
+    Attempts, Contact, DirectoryRecords, Listed, NewListing, Recorded, Remembered, Result, StoreError,
+};
+use provbroker::web::directory::{DirectoryWeb, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -37,6 +40,10 @@ pub struct State {
     pub taken: usize,
     /// Reported instead of the true number.
     pub open: Option<u64>,
+    /// Wrong attempts that other nodes have reported.
+    pub wrong_elsewhere: u64,
+    /// Decisions that are left of this second.
+    pub decisions: u32,
 }
 
 /// A store in memory.
@@ -130,12 +137,28 @@ impl DirectoryRecords for FakeStore {
     }
 }
 
+#[async_trait]
+impl Attempts for FakeStore {
+    async fn report_wrong(&self, _: &str, _: &str, wrong: u32) -> Result<u64> {
+        Ok(self.call("report_wrong")?.wrong_elsewhere + u64::from(wrong))
+    }
+
+    async fn take_decisions(&self, _: &str, want: u32, per_second: u32) -> Result<u32> {
+        let mut state = self.call("take_decisions")?;
+        assert_eq!(per_second, 20);
+        let taken = want.min(state.decisions);
+        state.decisions -= taken;
+        Ok(taken)
+    }
+}
+
 /// A running directory.
 pub struct Running {
     pub at: SocketAddr,
     pub store: Arc<FakeStore>,
     /// The monotonic clock of the endpoints, in milliseconds.
     pub clock: Arc<AtomicU64>,
+    pub attempts: Arc<AttemptService>,
     /// The valid codes that phones have brought.
     pub found: Arc<Mutex<Vec<Code>>>,
 }
@@ -154,18 +177,20 @@ pub fn sha256(text: &str) -> String {
 }
 
 pub fn start() -> Running {
-    start_with(settings(), &WrongCodeLimits::default())
+    start_with(settings())
 }
 
-pub fn start_with(settings: DirectorySettings, limits: &WrongCodeLimits) -> Running {
+pub fn start_with(settings: DirectorySettings) -> Running {
     let store = Arc::new(FakeStore::default());
     let service = Arc::new(DirectoryService::new(store.clone(), settings).unwrap());
     let clock = Arc::new(AtomicU64::new(1_000_000));
     let hand = clock.clone();
     let found = Arc::new(Mutex::new(Vec::new()));
     let brought = found.clone();
-    let web = DirectoryWeb::new(service, limits, move || Tick(hand.load(Ordering::SeqCst)))
-        .with_found(move |code| brought.lock().unwrap().push(code));
+    let now = move || Tick(hand.load(Ordering::SeqCst));
+    let attempts = Arc::new(AttemptService::new(store.clone(), AttemptRules::default(), now.clone()));
+    let web =
+        DirectoryWeb::new(service, attempts.clone(), now).with_found(move |code| brought.lock().unwrap().push(code));
     let web = web::Data::new(web);
     let server = HttpServer::new(move || App::new().configure(routes(web.clone())))
         .workers(1)
@@ -174,7 +199,7 @@ pub fn start_with(settings: DirectorySettings, limits: &WrongCodeLimits) -> Runn
         .unwrap();
     let at = server.addrs()[0];
     actix_web::rt::spawn(server.run());
-    Running { at, store, clock, found }
+    Running { at, store, clock, attempts, found }
 }
 
 /// An answer as received on the socket.

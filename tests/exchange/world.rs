@@ -13,7 +13,7 @@ use provbroker::core::session::exchange::event::{
     Action, Change, Event, ExchangeOrder, Lock, OrderTag, Outcome, Report,
 };
 use provbroker::core::session::exchange::guid::Guid;
-use provbroker::core::session::exchange::inbound::{InboundAction, InboundSession, InboundSettings};
+use provbroker::core::session::exchange::inbound::{InboundAction, InboundSession, InboundSettings, right_password};
 use provbroker::core::session::exchange::settings::Settings;
 use provbroker::sim::exchange::machine::{self, ConnId, ExchangeSim, Identity};
 use provbroker::sim::exchange::switches::Switches;
@@ -310,8 +310,14 @@ impl World {
         let mut actions = Vec::new();
         let Some(inbound) = &mut self.inbound else { return };
         inbound.on_text(text, self.now, &settings, &mut actions);
+        if let [InboundAction::Verify(login, challenge)] = &actions[..] {
+            let right = right_password(login, challenge, &settings);
+            actions.clear();
+            inbound.verified(right, self.now, &settings, &mut actions);
+        }
         for action in actions {
             match action {
+                InboundAction::Verify(..) => unreachable!("it comes alone"),
                 InboundAction::Send(text) => self.deliveries.push_back(Delivery::ToSim(text)),
                 InboundAction::Close(_) => self.drop_connection(),
                 InboundAction::Attached(info) => self.us(Event::Attached(&info)),

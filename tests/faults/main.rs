@@ -29,6 +29,7 @@ mod wire;
 
 mod descriptors;
 mod half_open;
+mod log_lines;
 mod never_reads;
 mod stop;
 mod store_stopped;

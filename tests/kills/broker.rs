@@ -182,6 +182,12 @@ impl Process {
         self.child.id()
     }
 
+    /// The lines that it has logged so far.
+    #[allow(dead_code)]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// SIGTERM.
     #[allow(dead_code)]
     pub fn terminate(&self) {

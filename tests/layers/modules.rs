@@ -15,13 +15,30 @@ const LEAVES: [&str; 6] = ["core", "clock", "random", "metrics", "lifecycle", "c
 /// Which modules of the server each one may use, besides itself and [`LEAVES`]. A module stands below all that use it.
 const SERVER: &[(&str, &[&str])] = &[
     ("directory", &["store"]),
+    ("attempts", &["store"]),
     ("tenant_cache", &["store"]),
-    ("registration", &["tenant_cache", "directory", "store"]),
+    ("registration", &["attempts", "tenant_cache", "directory", "store"]),
     ("admission", &[]),
     ("connection", &["admission", "store"]),
-    ("mailbox", &["connection", "admission", "registration", "tenant_cache", "directory", "store"]),
-    ("tenant", &["mailbox", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
-    ("device", &["tenant", "mailbox", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
+    ("mailbox", &["connection", "admission", "registration", "attempts", "tenant_cache", "directory", "store"]),
+    (
+        "tenant",
+        &["mailbox", "connection", "admission", "registration", "attempts", "tenant_cache", "directory", "store"],
+    ),
+    (
+        "device",
+        &[
+            "tenant",
+            "mailbox",
+            "connection",
+            "admission",
+            "registration",
+            "attempts",
+            "tenant_cache",
+            "directory",
+            "store",
+        ],
+    ),
     // Requests for a device of its domain go through the tunnel of the device.
     (
         "app_connection",
@@ -32,6 +49,7 @@ const SERVER: &[(&str, &[&str])] = &[
             "connection",
             "admission",
             "registration",
+            "attempts",
             "tenant_cache",
             "directory",
             "store",
@@ -47,15 +65,16 @@ const SERVER: &[(&str, &[&str])] = &[
             "connection",
             "admission",
             "registration",
+            "attempts",
             "tenant_cache",
             "directory",
             "store",
         ],
     ),
     // It takes the services that it uses, not the node, and knows no connection actor.
-    ("admin", &["tenant", "connection", "admission", "registration", "tenant_cache", "directory", "store"]),
+    ("admin", &["tenant", "connection", "admission", "registration", "attempts", "tenant_cache", "directory", "store"]),
     // It talks to Devices over the wire only, also in the same process.
-    ("users_role", &["connection", "store"]),
+    ("users_role", &["connection", "attempts", "store"]),
     (
         "web",
         &[
@@ -70,6 +89,7 @@ const SERVER: &[(&str, &[&str])] = &[
             "connection",
             "admission",
             "registration",
+            "attempts",
             "tenant_cache",
             "directory",
             "store",
@@ -90,6 +110,7 @@ const SERVER: &[(&str, &[&str])] = &[
             "connection",
             "admission",
             "registration",
+            "attempts",
             "tenant_cache",
             "directory",
             "store",
@@ -109,11 +130,12 @@ const OTHERS: &[(&str, &[&str])] = &[
     // The simulated side needs time and randomness of its own; it knows nothing of the server.
     ("sim", &["core", "clock", "random"]),
     ("store", &["core", "clock", "random", "metrics"]),
-    ("accounts", &["store", "core", "clock", "random", "config"]),
+    ("accounts", &["attempts", "store", "core", "clock", "random", "config"]),
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
     // It speaks HTTP like any operator.
     ("ctl", &["core"]),
-    ("main", &["ctl", "demo", "app", "config", "lifecycle", "metrics", "core", "cli"]),
+    ("logging", &["core", "clock", "metrics"]),
+    ("main", &["ctl", "demo", "app", "config", "lifecycle", "logging", "metrics", "core", "cli"]),
     ("loadtest", &["core", "sim"]),
 ];
 

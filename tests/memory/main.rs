@@ -176,3 +176,61 @@ fn json_that_is_deep_wide_or_repeats_itself() {
         });
     }
 }
+
+/// Memory that strangers may take together, in KiB: unfinished messages and requests of one address, and what their
+/// connections cost.
+const STRANGERS_KIB: u64 = 24 * 1024;
+
+#[test]
+#[ignore = "measures memory"]
+fn three_hundred_bodies_that_do_not_end() {
+    // As much of a body as the kernel takes, of a length that a list may have.
+    let token = "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let codes =
+        "POST /api/v1/domains/tenant.example/codes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let form = "POST /ui/sign-in HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n";
+    for head in [token, codes, form] {
+        for encoding in ["Content-Length: 1048000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nfff00\r\n"] {
+            takes_at_most(STRANGERS_KIB, |broker| {
+                let mut slow: Vec<_> = (0..300).map(|_| Peer::connect(broker)).collect();
+                for peer in &mut slow {
+                    peer.stream.write_all(format!("{head}{encoding}").as_bytes()).unwrap();
+                    peer.flood(&[b'x'; 16_000], 64);
+                }
+                for peer in &mut slow {
+                    peer.read_to_end().expect("it is not waited for");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+#[ignore = "measures memory"]
+fn three_hundred_heads_that_do_not_end() {
+    takes_at_most(STRANGERS_KIB, |broker| {
+        let mut slow: Vec<_> = (0..300).map(|_| Peer::connect(broker)).collect();
+        for peer in &mut slow {
+            peer.flood(&[&b"GET /healthz HTTP/1.1\r\nX: "[..], &[b'x'; 120_000]].concat(), 1);
+        }
+        for peer in &mut slow {
+            peer.read_to_end().expect("it is not waited for");
+        }
+    });
+}
+
+#[test]
+#[ignore = "measures memory"]
+fn three_hundred_messages_that_do_not_end() {
+    for (path, opcode, length) in [(DEVICES, BINARY, 65_000), (APPS, TEXT, 131_000)] {
+        takes_at_most(STRANGERS_KIB, |broker| {
+            let message = [header(true, opcode, length), vec![b' '; usize::try_from(length).unwrap() - 1]].concat();
+            let mut slow: Vec<_> = (0..300).map(|_| Peer::open(broker, path)).collect();
+            for peer in &mut slow {
+                // One that has given way refuses it.
+                let _ = peer.stream.write_all(&message);
+            }
+        });
+    }
+}

@@ -1,7 +1,7 @@
 //! A browser without scripts: cookies, forms, redirects.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::support::raw::{Answer, LOCALHOST, exchange};
 use crate::support::secrets;
@@ -10,13 +10,15 @@ use crate::support::secrets;
 #[derive(Clone)]
 pub struct Browser {
     to: SocketAddr,
+    /// The address that it comes from.
+    pub from: IpAddr,
     pub cookies: BTreeMap<String, String>,
     pub language: &'static str,
 }
 
 impl Browser {
     pub fn new(to: SocketAddr) -> Self {
-        Self { to, cookies: BTreeMap::new(), language: "en" }
+        Self { to, from: LOCALHOST, cookies: BTreeMap::new(), language: "en" }
     }
 
     /// A browser in which somebody is signed in.
@@ -46,7 +48,7 @@ impl Browser {
             self.language,
             body.len()
         );
-        let answer = exchange(LOCALHOST, self.to, [head.as_bytes(), body].concat()).await;
+        let answer = exchange(self.from, self.to, [head.as_bytes(), body].concat()).await;
         for line in answer.head.lines() {
             let Some(cookie) = line.strip_prefix("set-cookie: ") else { continue };
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();

@@ -6,6 +6,7 @@ mod asking;
 mod browser;
 mod entries;
 mod many;
+mod offline_guess;
 mod oidc;
 mod oidc_refused;
 mod operators;

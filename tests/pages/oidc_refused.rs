@@ -84,8 +84,64 @@ fn changed_keys_are_fetched_once() {
         assert_eq!(sign_in(&mut browser, &provider, &new, json!({})).await.status, 303);
         assert_eq!(provider.requests("/keys"), 2);
         refused(broker, &provider, "not published", |claims| never.sign(&claims)).await;
-        assert_eq!(provider.requests("/keys"), 3);
         refused(broker, &provider, "not published any more", |claims| old.sign(&claims)).await;
+        assert_eq!(provider.requests("/keys"), 2, "not again within a minute");
+        assert_eq!(sign_in(&mut browser, &provider, &new, json!({})).await.status, 303);
+    });
+}
+
+/// One sign-in after another, and many at once.
+#[test]
+fn unknown_keys_are_not_fetched_for_again_and_again() {
+    let (key, never) = (Key::new("k1"), Key::new("k3"));
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        let mut trips = Vec::new();
+        for number in 0..12 {
+            let mut browser = Browser::new(broker.addr);
+            let trip = leave(&mut browser, "").await;
+            let code = format!("c{number}");
+            provider.grant(&code, &never.sign(&claims(&provider, &trip.nonce)), &trip.challenge);
+            trips.push((browser, format!("/ui/oidc/callback?code={code}&state={}", trip.state)));
+        }
+        assert_eq!(provider.requests("/keys"), 1);
+        let all = trips.iter_mut().map(|(browser, back)| browser.get(back));
+        for answer in futures_util::future::join_all(all).await {
+            assert_eq!(answer.status, 403, "{}", answer.body);
+        }
+        for number in 0..13 {
+            let foreign = json!({ "kid": format!("invented-{number}") });
+            refused(broker, &provider, "an invented key", |claims| key.sign_with(&foreign, &claims)).await;
+        }
+        assert_eq!(provider.requests("/keys"), 2, "25 sign-ins with unknown keys");
+        assert_eq!(provider.requests("/.well-known/openid-configuration"), 2);
+        let mut browser = Browser::new(broker.addr);
+        assert_eq!(sign_in(&mut browser, &provider, &key, json!({})).await.status, 303);
+    });
+}
+
+/// RFC 7515, section 4.1.11.
+#[test]
+fn a_token_that_demands_extensions_is_refused() {
+    let key = Key::new("k1");
+    let provider = Provider::start(&[&key]);
+    with_broker(&Keep::embedded(), with_provider(&provider), async |broker| {
+        for more in [
+            json!({"crit": ["exp"]}),
+            json!({"crit": ["http://example.com/UNDEFINED"], "http://example.com/UNDEFINED": true}),
+            json!({"crit": ["b64"], "b64": true}),
+            json!({"crit": []}),
+            json!({"crit": null}),
+            json!({"crit": "exp"}),
+        ] {
+            refused(broker, &provider, &more.to_string(), |claims| key.sign_with(&more, &claims)).await;
+        }
+        // Members that nobody demands to be understood are ignored.
+        let mut browser = Browser::new(broker.addr);
+        let trip = leave(&mut browser, "").await;
+        let token = key.sign_with(&json!({"http://example.com/UNDEFINED": true}), &claims(&provider, &trip.nonce));
+        provider.grant("c1", &token, &trip.challenge);
+        assert_eq!(come_back(&mut browser, &trip.state).await.status, 303);
     });
 }
 

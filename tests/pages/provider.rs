@@ -44,7 +44,16 @@ impl Key {
 
     /// A valid token.
     pub fn sign(&self, claims: &Value) -> String {
-        let message = parts(&json!({"alg": "ES256", "typ": "JWT", "kid": self.id}), claims);
+        self.sign_with(&json!({}), claims)
+    }
+
+    /// A token whose header has further members, or others.
+    pub fn sign_with(&self, more: &Value, claims: &Value) -> String {
+        let mut header = json!({"alg": "ES256", "typ": "JWT", "kid": self.id});
+        for (name, value) in more.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        let message = parts(&header, claims);
         let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

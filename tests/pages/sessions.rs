@@ -1,9 +1,12 @@
 //! Signing in, sessions, forms, errors.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use provbroker::clock::Stopwatch;
 use provbroker::core::model::accounts::AccountName;
-use provbroker::core::policy::limits::Quota;
 
 use crate::browser::Browser;
 use crate::support::broker::{Broker, Keep, with_broker};
@@ -144,27 +147,164 @@ fn forms_of_other_origins_are_refused() {
     });
 }
 
+/// Wrong passwords of one account and source that delay nothing.
+const FREE: usize = 5;
+
+/// The most passwords that may have been compared after this time.
+fn most(elapsed: Duration) -> usize {
+    FREE + 1 + usize::try_from(elapsed.as_secs()).unwrap()
+}
+
+fn from(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// Browsers with the form for signing in, all at the same address.
+async fn browsers(broker: &Broker, from: IpAddr, many: usize) -> Vec<(Browser, String)> {
+    let mut all = Vec::new();
+    for _ in 0..many {
+        let mut browser = Browser::new(broker.addr);
+        browser.from = from;
+        let token = browser.token("/ui/sign-in").await;
+        all.push((browser, token));
+    }
+    all
+}
+
+async fn try_password((browser, token): &mut (Browser, String), name: &str, password: &str) -> u16 {
+    browser.post("/ui/sign-in", &[("token", &**token), ("name", name), ("password", password)]).await.status
+}
+
+/// Seen before: 196 to 259 passwords compared in one burst.
 #[test]
-fn wrong_passwords_are_limited_per_account_and_per_source() {
-    let few = |config: &mut provbroker::config::Config| {
-        accounts(config);
-        config.pages.attempts = 3;
-        config.limits.logins = 7;
-    };
-    with_broker(&Keep::embedded(), few, async |broker| {
-        let mut browser = Browser::new(broker.addr);
-        for _ in 0..3 {
-            assert_eq!(browser.sign_in("anna", "wrong password").await.status, 422);
+fn a_burst_of_passwords_is_not_compared() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        for (at, name) in [(2, "anna"), (3, "nobody")] {
+            let mut guessing = browsers(broker, from(at), 60).await;
+            let watch = Stopwatch::start();
+            let mut burst: FuturesUnordered<_> = guessing
+                .iter_mut()
+                .enumerate()
+                .map(|(number, browser)| async move { try_password(browser, name, &format!("guess {number}")).await })
+                .collect();
+            // Eight for a name may wait; they go when this ends.
+            let answers: Vec<u16> = burst.by_ref().take(52).collect().await;
+            let compared = answers.iter().filter(|status| **status == 422).count();
+            assert!((FREE..=most(watch.elapsed())).contains(&compared), "{compared} in {:?}", watch.elapsed());
+            assert!(answers.iter().all(|status| matches!(status, 422 | 429)), "{answers:?}");
         }
+        let mut elsewhere = Browser::new(broker.addr);
+        assert_eq!(elsewhere.sign_in("anna", PASSWORD).await.status, 303, "from another address it is not delayed");
+        let mut colleague = browsers(broker, from(2), 1).await;
+        assert_eq!(try_password(&mut colleague[0], "admin", PASSWORD).await, 303, "nor is another account");
+    });
+}
+
+/// Somebody behind the same address tries passwords all the time.
+#[test]
+fn a_browser_that_has_signed_in_before_is_not_delayed() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut own = browsers(broker, from(2), 1).await;
+        assert_eq!(try_password(&mut own[0], "anna", PASSWORD).await, 303);
+        assert_eq!(own[0].0.submit("/ui/account", "/ui/sign-out", &[]).await.status, 303);
+        own[0].1 = own[0].0.token("/ui/sign-in").await;
+        let mut guessing = browsers(broker, from(2), 40).await;
+        let mut burst: FuturesUnordered<_> = guessing
+            .iter_mut()
+            .enumerate()
+            .map(|(number, browser)| async move { try_password(browser, "anna", &format!("guess {number}")).await })
+            .collect();
+        let answers: Vec<u16> = burst.by_ref().take(32).collect().await;
+        assert!(answers.contains(&429), "{answers:?}");
+        let mut without_cookie = browsers(broker, from(2), 1).await;
+        assert_eq!(try_password(&mut without_cookie[0], "anna", PASSWORD).await, 429, "it looks like all the others");
+        assert_eq!(try_password(&mut own[0], "anna", PASSWORD).await, 303);
+        // The cookie of another account does not help.
+        let mut other = browsers(broker, from(2), 1).await;
+        assert_eq!(try_password(&mut other[0], "admin", PASSWORD).await, 303);
+        assert_eq!(other[0].0.submit("/ui/account", "/ui/sign-out", &[]).await.status, 303);
+        other[0].1 = other[0].0.token("/ui/sign-in").await;
+        assert_eq!(try_password(&mut other[0], "anna", PASSWORD).await, 429);
+    });
+}
+
+#[test]
+fn the_cookie_of_a_known_browser_opens_nothing() {
+    const KNOWN: &str = "provbroker_browser";
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut browser = Browser::new(broker.addr);
         let answer = browser.sign_in("anna", PASSWORD).await;
-        assert!(answer.status == 422 && answer.body.contains("Too many wrong passwords"), "{}", answer.body);
-        assert_eq!(browser.sign_in("admin", PASSWORD).await.status, 303, "others are not blocked");
-        let mut browser = Browser::new(broker.addr);
-        for number in 0..4 {
-            assert_eq!(browser.sign_in(&format!("nobody{number}"), "wrong password").await.status, 422);
+        let line = cookie_line(&answer.head, KNOWN);
+        for part in ["HttpOnly", "SameSite=Lax", "Path=/ui", "Max-Age=34560000"] {
+            assert!(line.contains(part), "{line}");
         }
-        let answer = browser.sign_in("admin", PASSWORD).await;
-        assert!(answer.status == 422 && answer.body.contains("Too many wrong passwords"), "the address is blocked");
+        assert!(!line.contains("anna"), "it names no account: {line}");
+        let known = browser.cookies[KNOWN].clone();
+
+        let mut thief = Browser::new(broker.addr);
+        thief.cookies.insert(KNOWN.into(), known.clone());
+        assert_eq!(thief.get("/ui/account").await.status, 303, "nobody is signed in");
+        assert_eq!(thief.sign_in("anna", "wrong password").await.status, 422);
+        // Guesses with it are as limited as all others.
+        let mut statuses = Vec::new();
+        for number in 0..FREE - 1 {
+            statuses.push(thief.sign_in("anna", &format!("guess {number}")).await.status);
+        }
+        let watch = Stopwatch::start();
+        statuses.push(thief.sign_in("anna", "another guess").await.status);
+        assert_eq!(statuses, [422; FREE]);
+        assert!(watch.elapsed() >= Duration::from_secs(1), "{:?}", watch.elapsed());
+
+        // It stays the same browser for a second account, and is known for both.
+        assert_eq!(browser.submit("/ui/account", "/ui/sign-out", &[]).await.status, 303);
+        assert_eq!(browser.cookies[KNOWN], known, "signing out does not forget the browser");
+        assert_eq!(browser.sign_in("admin", PASSWORD).await.status, 303);
+        let both = browser.cookies[KNOWN].clone();
+        let parts: Vec<_> = both.split('.').collect();
+        assert_eq!((parts.len(), known.split('.').collect::<Vec<_>>()), (3, vec![parts[0], parts[2]]));
+        for nonsense in ["", "x", "x.y", ".", &"a.".repeat(1000), &format!("{}.{}", parts[0], parts[0])] {
+            let mut forged = Browser::new(broker.addr);
+            forged.cookies.insert(KNOWN.into(), nonsense.into());
+            assert_eq!(forged.sign_in("anna", PASSWORD).await.status, 303, "{nonsense}");
+        }
+    });
+}
+
+#[test]
+fn the_old_password_cannot_be_guessed_in_a_session_and_others_do_not_hinder_a_change() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let new = "a password that is new";
+        crate::support::secrets::note(new);
+        let mut owner = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut thief = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut guessing = browsers(broker, from(1), 40).await;
+        let mut burst: FuturesUnordered<_> = guessing
+            .iter_mut()
+            .enumerate()
+            .map(|(number, browser)| async move { try_password(browser, "anna", &format!("guess {number}")).await })
+            .collect();
+        assert!(burst.by_ref().take(32).collect::<Vec<u16>>().await.contains(&429));
+
+        let token = thief.token("/ui/account").await;
+        let watch = Stopwatch::start();
+        let mut guesses: FuturesUnordered<_> = (0..40)
+            .map(|number| {
+                let (mut thief, token) = (thief.clone(), token.clone());
+                async move {
+                    let old = format!("guess {number}");
+                    let fields = [("token", &*token), ("old", &*old), ("new", new), ("again", new)];
+                    thief.post("/ui/account/password", &fields).await.body
+                }
+            })
+            .collect();
+        let answers: Vec<String> = guesses.by_ref().take(32).collect().await;
+        let compared = answers.iter().filter(|body| body.contains("current password is wrong")).count();
+        assert!((FREE..=most(watch.elapsed())).contains(&compared), "{compared} in {:?}", watch.elapsed());
+        assert!(answers.iter().any(|body| body.contains("Too many wrong passwords. Try again in ")));
+
+        let fields = [("old", PASSWORD), ("new", new), ("again", new)];
+        let answer = owner.submit("/ui/account", "/ui/account/password", &fields).await;
+        assert!(answer.body.contains("The password is changed"), "{}", answer.body);
     });
 }
 
@@ -244,31 +384,34 @@ fn with_tls_in_front_cookies_are_secure() {
 /// The delivered password, if it is still in the store, is accepted on loopback only.
 #[tokio::test]
 async fn the_delivered_password_is_accepted_on_loopback_only() {
-    use provbroker::accounts::{Hashing, NewAccount, Settings, SignIn, SignInError};
+    use std::sync::Arc;
+
+    use provbroker::accounts::{Hashing, NewAccount, PasswordSignIn, Settings, SignIn, SignInError};
+    use provbroker::attempts::{AttemptRules, AttemptService};
     use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
     use provbroker::core::model::ids::Secret;
-    use provbroker::store::{self, seal::Sealer};
+    use provbroker::core::policy::limits::SourceKey;
+    use provbroker::store;
     let dir = tempfile::tempdir().unwrap();
-    let sealer = Sealer::new(&Secret::new("master key of this test"));
     let url = format!("embedded:{}", dir.path().join("s.redb").display());
-    let store = store::connect(&url, sealer.clone(), &store::Options::default()).await.unwrap();
-    let quota = Quota::new(5, Duration::from_secs(60));
-    let settings = |loopback| Settings {
-        idle: Duration::from_secs(60),
-        whole: Duration::from_secs(60),
-        per_account: quota,
-        per_source: quota,
-        max_tracked: 10,
-        loopback,
-    };
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
+    let settings = |loopback| Settings { idle: Duration::from_secs(60), whole: Duration::from_secs(60), loopback };
     let password = Secret::new(DEFAULT_ACCOUNT_PASSWORD);
     for loopback in [true, false] {
-        let sign_in = SignIn::new(store.clone(), sealer.clone(), Hashing::weak(), settings(loopback));
+        let attempts = Arc::new(AttemptService::new(store.clone(), AttemptRules::default(), provbroker::clock::now));
+        let sign_in = SignIn::new(store.clone(), store.sealer(), Hashing::weak(), attempts, settings(loopback));
         let samples = Config::default().accounts;
         let new: Vec<_> =
             samples.iter().map(|a| NewAccount { identity: a.identity(), password: a.password.clone() }).collect();
         sign_in.ensure_accounts(&new).await.unwrap();
-        let entered = sign_in.by_password("anna", &password, None, "").await;
+        let request = PasswordSignIn {
+            name: "anna",
+            password: &password,
+            source: SourceKey::from(from(1)),
+            browser_cookie: None,
+            browser: "",
+        };
+        let entered = sign_in.by_password(request).await;
         assert!(if loopback { entered.is_ok() } else { matches!(entered, Err(SignInError::Delivered)) });
     }
     assert_eq!(store.accounts().await.unwrap().len(), 3);

@@ -10,11 +10,12 @@ use provbroker::core::model::ids::{CategoryId, Code, ConnId, DeviceKey, DomainNa
 use provbroker::core::model::time::UnixMillis;
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::store::embedded::Embedded;
-use provbroker::store::seal::Sealer;
 use provbroker::store::{
-    self, CodeRecord, Entered, Entry, EntryRight, Limits, NewListing, OpenError, Options, PutCode, Store, Whereabouts,
+    self, CodeRecord, Entered, Entry, EntryRight, Limits, MasterKeys, NewListing, OpenError, Options, PutCode, Store,
+    Whereabouts,
 };
 
+pub use crate::raw_store::{dump, shows};
 use crate::redis_server::RedisServer;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -37,14 +38,16 @@ pub trait Fixture: Sized {
     fn store(&self) -> &Arc<dyn Store>;
     /// Lets time pass for the store.
     async fn advance(&self, by: Duration);
+    /// Everything that is kept, names and values, as bytes.
+    async fn everything(&self) -> Vec<u8>;
     /// Ends what keeps the data without any farewell, and opens it again.
     async fn restart(&mut self);
     /// Opens the same data with another master key, while nobody else has it open.
     async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError>;
 }
 
-pub fn sealer(master: &str) -> Sealer {
-    Sealer::new(&Secret::new(master))
+pub fn master(key: &str) -> MasterKeys {
+    MasterKeys::of(Secret::new(key))
 }
 
 pub const MASTER: &str = "master key of the contract tests";
@@ -63,10 +66,11 @@ impl OnFile {
         self.dir.path().join(format!("data/run-{}.redb", self.runs))
     }
 
-    fn open(&self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
+    fn open(&self, key: &str) -> Result<Arc<dyn Store>, OpenError> {
         let clock = self.clock.clone();
         let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
-        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), 1 << 20, now)?.with_limits(self.limits)))
+        let options = Options { cache: 1 << 20, clock: now, limits: self.limits, ..Options::default() };
+        Ok(Arc::new(Embedded::open(&self.path(), &master(key), &options)?))
     }
 }
 
@@ -84,6 +88,10 @@ impl Fixture for OnFile {
 
     async fn advance(&self, by: Duration) {
         self.clock.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    async fn everything(&self) -> Vec<u8> {
+        std::fs::read(self.path()).unwrap()
     }
 
     async fn restart(&mut self) {
@@ -130,7 +138,7 @@ impl OnRedis {
 
     pub async fn with_limits(server: RedisServer, limits: Limits) -> Self {
         let options = Options { limits, ..patient() };
-        let store = store::connect(&server.url(), sealer(MASTER), &options).await.unwrap();
+        let store = store::connect(&server.url(), &master(MASTER), &options).await.unwrap();
         Self { server, store }
     }
 }
@@ -150,13 +158,17 @@ impl Fixture for OnRedis {
         redis::Script::new(ADVANCE).arg(by).invoke_async::<()>(&mut line).await.unwrap();
     }
 
+    async fn everything(&self) -> Vec<u8> {
+        dump(&mut self.server.connection().await).await
+    }
+
     async fn restart(&mut self) {
         self.server.kill();
         self.server.start_again();
     }
 
-    async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
-        store::connect(&self.server.socket_url(), sealer(master), &patient()).await
+    async fn open_with(self, key: &str) -> Result<Arc<dyn Store>, OpenError> {
+        store::connect(&self.server.socket_url(), &master(key), &patient()).await
     }
 }
 

@@ -38,10 +38,11 @@ async fn after_its_validity_nothing_is_left_of_a_code() {
     let (store, mut line) = (&**f.store(), f.server.connection().await);
     let mut watch = f.server.connection().await;
     put(store, code(1), &domain()).await;
-    put(store, code(2), &domain()).await;
-    let text = code(1).expose().to_owned();
-    let keys = keys_with(&mut line, &text).await;
+    let mut keys = keys_with(&mut line, "code:").await;
     assert_eq!(keys.len(), 2);
+    assert!(keys[0].rsplit(':').next() == keys[1].rsplit(':').next(), "{keys:?}");
+    put(store, code(2), &domain()).await;
+    keys.sort();
     for key in &keys {
         assert_ttl(&mut line, key, 600_000).await;
     }
@@ -51,7 +52,7 @@ async fn after_its_validity_nothing_is_left_of_a_code() {
     f.advance(VALID).await;
     let left: usize = watch.exists(&keys).await.unwrap();
     assert_eq!(left, 0);
-    assert!(keys_with(&mut line, &text).await.is_empty());
+    assert!(keys_with(&mut line, "code:").await.is_empty());
     let counters: Vec<String> = line.keys("pb:{example.com}:open:*").await.unwrap();
     assert!(counters.is_empty(), "{counters:?}");
 }
@@ -63,7 +64,9 @@ async fn every_validity_is_a_ttl() {
     let rollout = CodeRecord { rollout: true, ..new_code(store, code(1), &domain()).await };
     store.put_code(&rollout, 10).await.unwrap();
     enter(store, &device(1), &domain(), code(1)).await;
-    let c = code(1).expose().to_owned();
+    // All keys of the code end with its name.
+    let pointers: Vec<String> = line.keys("pb:code:*").await.unwrap();
+    let c = pointers[0].strip_prefix("pb:code:").unwrap().to_owned();
     assert_ttl(&mut line, &format!("pb:code:{c}"), 600_000).await;
     assert_ttl(&mut line, &format!("pb:{{example.com}}:window:{c}"), 600_000).await;
     assert_ttl(&mut line, &format!("pb:{{example.com}}:code:{c}"), KEPT_MS).await;
@@ -100,28 +103,6 @@ async fn every_validity_is_a_ttl() {
     assert!(!line.exists::<_, bool>(&entered[0]).await.unwrap(), "it ends with the code");
 }
 
-/// Everything that Redis holds, as one text.
-async fn dump(line: &mut MultiplexedConnection) -> String {
-    let mut all = String::new();
-    for key in line.keys::<_, Vec<String>>("*").await.unwrap() {
-        let kind: String = redis::cmd("TYPE").arg(&key).query_async(line).await.unwrap();
-        let content: Vec<u8> = match kind.as_str() {
-            "hash" => line
-                .hgetall::<_, HashMap<Vec<u8>, Vec<u8>>>(&key)
-                .await
-                .unwrap()
-                .into_iter()
-                .flat_map(|(field, value)| [field, value].concat())
-                .collect(),
-            "zset" => line.zrange::<_, Vec<Vec<u8>>>(&key, 0, -1).await.unwrap().concat(),
-            "set" => line.smembers::<_, Vec<Vec<u8>>>(&key).await.unwrap().concat(),
-            _ => line.get(&key).await.unwrap(),
-        };
-        all.extend([&key, " = ", &*String::from_utf8_lossy(&content), "\n"]);
-    }
-    all
-}
-
 #[tokio::test]
 async fn no_secret_is_readable() {
     let f = OnRedis::start().await;
@@ -147,7 +128,7 @@ async fn no_secret_is_readable() {
     store.remember_answer("c1", "k1", &answer).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
     store.record_contact(&contact, Some(code(1)), source(1)).await.unwrap();
-    let all = dump(&mut line).await;
+    let all = String::from_utf8_lossy(&dump(&mut line).await).into_owned();
     assert!(all.contains("009033a1b2c3") && all.contains("IP112"), "the dump is of this store");
     for secret in ["hunter2", auto.password.expose(), code(1).expose(), MASTER] {
         assert!(!all.contains(secret), "{secret} in {all}");
@@ -157,6 +138,31 @@ async fn no_secret_is_readable() {
     assert_eq!(phone.len(), 2);
     assert_eq!(serde_json::from_str::<Contact>(&phone["contact"]).unwrap(), contact);
     assert!(phone["first"].parse::<u64>().unwrap() > 1_700_000_000_000);
+}
+
+/// What cannot be read is named without the code, also if its text quotes one.
+#[tokio::test]
+async fn an_error_names_no_code() {
+    let f = OnRedis::start().await;
+    let (store, mut line) = (&**f.store(), f.server.connection().await);
+    notice(store, 1).await;
+    put(store, code(2), &domain()).await;
+    for place in ["code", "mail"] {
+        for key in line.keys::<_, Vec<String>>(format!("pb:{{example.com}}:{place}:*")).await.unwrap() {
+            let _: () = line.hset(key, "about", format!("\"{}\"", code(1).expose())).await.unwrap();
+        }
+    }
+    let errors = [
+        store.find_code(code(2)).await.unwrap_err(),
+        store.code_in(&domain(), code(1)).await.unwrap_err(),
+        store.codes(&domain(), None, 10).await.unwrap_err(),
+        store.take(&domain(), &node("n1"), MINUTE, 10, &[]).await.unwrap_err(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.contains("unreadable") && text.contains("example.com"), "{text}");
+        assert!(!shows(text.as_bytes(), code(1)) && !shows(text.as_bytes(), code(2)), "{text}");
+    }
 }
 
 /// The process died after the device's record was written and before the ownership was made to last.
@@ -208,7 +214,8 @@ async fn a_claim_that_died_half_way_does_not_take_a_device_from_another_domain()
     assert_eq!(store.deposit_overdue(&domain(), Duration::ZERO).await.unwrap(), 0);
     assert_eq!(store.depth(&domain()).await.unwrap(), 0);
     assert_eq!(store.find_code(code(1)).await.unwrap().unwrap().state, CodeState::Open);
-    assert_ttl(&mut line, &format!("pb:{{example.com}}:code:{}", code(1).expose()), 600_000).await;
+    let records: Vec<String> = line.keys("pb:{example.com}:code:*").await.unwrap();
+    assert_ttl(&mut line, &records[0], 600_000).await;
     assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), member);
     enter(store, &device(2), &domain(), code(1)).await;
 }
@@ -305,7 +312,7 @@ async fn nothing_is_left_of_a_deleted_domain() {
     put(store, code(2), &domain()).await;
     assert!(store.remove(&domain(), &device(1)).await.unwrap());
     let _: () = line.del("pb:{example.com}:devices").await.unwrap();
-    assert!(!dump(&mut line).await.contains("hunter2"), "a job is sealed");
+    assert!(!String::from_utf8_lossy(&dump(&mut line).await).contains("hunter2"), "a job is sealed");
     assert!(keys_with(&mut line, "{example.com}").await.len() > 5);
     // A node that died behind the first step is no harm: the next attempt goes on.
     for part in ["domain", "jobs", "builds"] {

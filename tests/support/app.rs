@@ -37,7 +37,12 @@ impl App {
 
     /// The same from another address.
     pub async fn open_from(from: IpAddr, to: SocketAddr) -> Result<Self, (u16, Option<u64>)> {
-        let socket = open_from(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await?;
+        Self::open_at(from, to, &format!("{INSTANCE}/innovaphone-devices-api")).await
+    }
+
+    /// The same at another address of the server.
+    pub async fn open_at(from: IpAddr, to: SocketAddr, path: &str) -> Result<Self, (u16, Option<u64>)> {
+        let socket = open_from(from, to, path).await?;
         Ok(Self { socket, notices: VecDeque::new(), requests: 0 })
     }
 
@@ -51,15 +56,30 @@ impl App {
 
     /// Tries a log-in; the whole result.
     pub async fn try_login(&mut self, app: &str, domain: &str, sip: &str, password: &str) -> Value {
+        self.send_login(app, domain, sip, password).await;
+        let result = self.receive().await;
+        assert_eq!(result["mt"], "AppLoginResult");
+        result
+    }
+
+    /// Tries a log-in; whether it succeeds, or the code with which the connection is closed instead of an answer.
+    pub async fn try_login_or_close(&mut self, app: &str, domain: &str, password: &str) -> Result<bool, u16> {
+        self.send_login(app, domain, "", password).await;
+        match self.next().await {
+            Message::Text(text) => Ok(serde_json::from_str::<Value>(&text).unwrap()["ok"] == true),
+            Message::Close(Some(frame)) => Err(frame.code.into()),
+            other => panic!("an answer or a close frame, not {other:?}"),
+        }
+    }
+
+    /// Asks for a challenge and sends a log-in, without waiting for the answer.
+    pub async fn send_login(&mut self, app: &str, domain: &str, sip: &str, password: &str) {
         self.send(&json!({"mt": "AppChallenge"})).await;
         let challenge = self.receive().await["challenge"].as_str().unwrap().to_owned();
         let digest = app_digest(app, domain, sip, &challenge, password);
         let login =
             json!({"mt": "AppLogin", "app": app, "domain": domain, "sip": sip, "guid": "", "dn": "", "digest": digest});
         self.send(&login).await;
-        let result = self.receive().await;
-        assert_eq!(result["mt"], "AppLoginResult");
-        result
     }
 
     pub async fn send(&mut self, message: &Value) {

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use provbroker::clock::Stopwatch;
 use provbroker::config::{BackendKind, Config, Pbx};
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::time::Tick;
@@ -14,7 +17,9 @@ use provbroker::users_role::LinkStatus;
 
 use super::many::{NOTICES, key, with_notices};
 use super::world::*;
-use crate::support::broker::{Broker, Keep, run};
+use crate::support::app::App;
+use crate::support::broker::{Broker, Keep, PASSWORD as PASSWORD_OF_DOMAIN, run};
+use crate::support::raw::LOCALHOST;
 use crate::support::secrets;
 
 const PASSWORD: &str = "Simulator1637";
@@ -157,4 +162,53 @@ fn ten_thousand_notices_reach_a_pbx_that_is_restarted_twice() {
         restarts.into_inner().unwrap(),
         sim.observed.updates.len()
     );
+}
+
+/// Somebody guesses the password of the app object, on connections that were opened before, from the address of the
+/// exchange: no more than the free ones are compared, and neither apps nor the exchange that is connected notice.
+#[test]
+fn guessing_at_the_users_instance_delays_nobody_else() {
+    const FREE: usize = 10;
+    let keep = Keep::embedded();
+    let files = Files::new();
+    let broker = Broker::on(&keep, |config| {
+        with_users(config, &files);
+        with_exchange(config);
+    });
+    let users_role = Arc::clone(broker.people());
+    run(async {
+        let mut sim = machine();
+        sim.add_user("Anna Berg", "anna", Tick(0));
+        let _pbx = Running::start(sim, dial(&broker)).unwrap();
+        until("the users are known", async || users_role.user(&domain(), "anna").await.ok().flatten()).await;
+        let mut guessing = Vec::new();
+        for _ in 0..60 {
+            guessing.push(App::open_at(LOCALHOST, broker.addr, "/example.com/users").await.unwrap());
+        }
+        let watch = Stopwatch::start();
+        let mut guesses: FuturesUnordered<_> =
+            guessing.iter_mut().map(|app| app.try_login_or_close("users", "guessed.example", "a guess")).collect();
+        let mut compared = 0;
+        while compared < FREE {
+            compared += usize::from(guesses.next().await.unwrap().is_ok());
+        }
+        let mut app = App::open(broker.addr).await;
+        let served = async {
+            assert_eq!(app.try_login("users", "example.com", "", PASSWORD_OF_DOMAIN).await["ok"], true);
+            users_role.user(&domain(), "anna").await.unwrap()
+        };
+        let mut served = std::pin::pin!(served);
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut served => {
+                    assert!(found.is_some());
+                    break;
+                }
+                Some(answer) = guesses.next() => compared += usize::from(answer.is_ok()),
+            }
+        }
+        let most = FREE + 1 + usize::try_from(watch.elapsed().as_secs()).unwrap();
+        assert!(compared <= most, "{compared} in {:?}", watch.elapsed());
+    });
 }

@@ -6,6 +6,7 @@
 
 mod discovery;
 mod http;
+mod published;
 mod sign_in_state;
 mod signatures;
 mod token;
@@ -18,11 +19,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-use crate::clock;
 use crate::core::model::accounts::Identity;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::oidc_claims::{ClaimFault, Claims, Mapping};
@@ -34,12 +34,10 @@ use crate::accounts::oidc::sign_in_state::SignInState;
 use discovery::Discovered;
 use http::Http;
 pub use http::roots;
+use published::Published;
 pub use sign_in_state::STATE_LIFETIME;
 use token::Expected;
 pub use token::TokenFault;
-
-/// Metadata and keys are read again after this time.
-const REFRESH: Duration = Duration::from_secs(3600);
 
 /// Sign-ins that are finished at the same time.
 const CONCURRENT: usize = 16;
@@ -158,7 +156,7 @@ pub struct Provider {
     http: Http,
     sealer: Sealer,
     store: Arc<dyn Store>,
-    discovered: Mutex<Option<Arc<Discovered>>>,
+    published: Published,
     turns: Semaphore,
 }
 
@@ -166,12 +164,12 @@ impl Provider {
     /// A provider; it is not contacted yet.
     pub fn new(settings: ProviderSettings, store: Arc<dyn Store>, sealer: Sealer) -> Result<Self, SettingsError> {
         let http = Http::new(settings.authority.as_deref(), settings.timeout, settings.issuer.starts_with("http:"))?;
-        Ok(Self { settings, http, sealer, store, discovered: Mutex::default(), turns: Semaphore::new(CONCURRENT) })
+        Ok(Self { settings, http, sealer, store, published: Published::default(), turns: Semaphore::new(CONCURRENT) })
     }
 
     /// Starts a sign-in; `to` is the page to show afterwards.
     pub async fn start(&self, to: &str) -> Result<StartedSignIn, OidcError> {
-        let discovered = self.discovered(None).await?;
+        let discovered = self.discovered().await?;
         let state = SignInState::new(to, self.store.now().await?);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(state.verifier.expose().as_bytes()));
         let mut address = discovered.metadata.authorization_endpoint.clone();
@@ -208,9 +206,9 @@ impl Provider {
         if !self.store.lock(&used, &random::guid(), STATE_LIFETIME).await? {
             return Err(OidcError::Over);
         }
-        let discovered = self.discovered(None).await?;
+        let discovered = self.discovered().await?;
         let tokens = self.exchange(&discovered, code, &state.verifier).await?;
-        let mut claims = self.checked(discovered.clone(), &tokens.id_token, &state.nonce).await?;
+        let mut claims = self.checked(&discovered, &tokens.id_token, &state.nonce).await?;
         if self.settings.mapping.wants_more(&claims) {
             self.add_userinfo(&discovered, &tokens, &mut claims).await?;
         }
@@ -223,21 +221,9 @@ impl Provider {
         Ok(FinishedSignIn { identity, to: state.to })
     }
 
-    /// Metadata and keys of the provider; read again after some time, or if they are still the ones in `outdated`.
-    async fn discovered(&self, outdated: Option<&Arc<Discovered>>) -> Result<Arc<Discovered>, OidcError> {
-        // Concurrent callers wait for the answer of the first.
-        let lock = timeout(self.settings.timeout, self.discovered.lock()).await;
-        let mut slot = lock.map_err(|_| OidcError::Down("no answer in time".into()))?;
-        let now = clock::now();
-        if let Some(discovered) = &*slot
-            && now.since(discovered.read_at) < REFRESH
-            && outdated.is_none_or(|outdated| !Arc::ptr_eq(outdated, discovered))
-        {
-            return Ok(Arc::clone(discovered));
-        }
-        let discovered = Arc::new(discovery::discover(&self.http, &self.settings.issuer, now).await?);
-        *slot = Some(Arc::clone(&discovered));
-        Ok(discovered)
+    /// Metadata and keys of the provider.
+    async fn discovered(&self) -> Result<Arc<Discovered>, OidcError> {
+        self.published.get(&self.http, &self.settings.issuer, self.settings.timeout).await
     }
 
     async fn exchange(&self, discovered: &Discovered, code: &str, verifier: &Secret) -> Result<Tokens, OidcError> {
@@ -268,13 +254,14 @@ impl Provider {
         }
     }
 
-    async fn checked(&self, discovered: Arc<Discovered>, token: &str, nonce: &str) -> Result<Claims, OidcError> {
+    async fn checked(&self, discovered: &Arc<Discovered>, token: &str, nonce: &str) -> Result<Claims, OidcError> {
         let ProviderSettings { issuer, client_id, .. } = &self.settings;
         let expected = Expected { issuer, client_id, nonce };
         match token::claims(token, &discovered.keys, &expected) {
             // The provider may have replaced its keys since they were read.
             Err(TokenFault::UnknownKey) => {
-                let discovered = self.discovered(Some(&discovered)).await?;
+                let limit = self.settings.timeout;
+                let discovered = self.published.get_newer(discovered, &self.http, issuer, limit).await?;
                 Ok(token::claims(token, &discovered.keys, &expected)?)
             }
             claims => Ok(claims?),

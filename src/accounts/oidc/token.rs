@@ -1,5 +1,7 @@
 //! Validates ID tokens: signature, issuer, audience, time and nonce (OpenID Connect Core 1.0, section 3.1.3.7).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
@@ -31,6 +33,9 @@ pub enum TokenFault {
     /// It is not signed with a public key, so anybody could have made it.
     #[error("it is not signed with a key pair")]
     Unsigned,
+    /// It demands extensions of the format. None is known here, so it must be refused (RFC 7515, section 4.1.11).
+    #[error("it demands extensions (crit) that are not known")]
+    Extensions,
     /// It belongs to another sign-in.
     #[error("its nonce is not the one that was sent")]
     Nonce,
@@ -59,6 +64,9 @@ pub(super) fn claims(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Resu
     if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
         return Err(TokenFault::Unsigned);
     }
+    if demands_extensions(token) {
+        return Err(TokenFault::Extensions);
+    }
     let mut validation = Validation::new(header.alg);
     validation.set_audience(&[expected.client_id]);
     validation.set_issuer(&[expected.issuer]);
@@ -80,6 +88,14 @@ pub(super) fn claims(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> Resu
         }
     }
     Err(fault)
+}
+
+/// Whether the header has a member `crit`, whatever its value: a reader that overlooks one would accept what the
+/// provider has restricted.
+fn demands_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Value>(&header).ok());
+    header.is_none_or(|header| header.get("crit").is_some())
 }
 
 fn fits(key: &Jwk, header: &Header) -> bool {

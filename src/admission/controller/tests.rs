@@ -102,7 +102,7 @@ fn handshakes_wait_while_the_room_behind_them_is_full() {
     let _held = [0; 2].map(|_| now(admission.registration(Rank::Known, &domain("a.example"))));
     let mut crowd = Vec::from([0; 3].map(|_| later(&admission, "a.example")));
     admission.maintain();
-    let Passage::Later(turn) = admission.connection(source(1), 3) else { panic!("has to wait") };
+    let Passage::Later(turn) = admission.connection(source(1), 3, || false) else { panic!("has to wait") };
     let mut turn = Box::pin(turn.wait());
     admission.maintain();
     assert!(turn.as_mut().now_or_never().is_none());
@@ -116,8 +116,8 @@ fn those_who_say_nothing_do_not_shut_others_out() {
     let admission = AdmissionController::new(limits());
     let silent = [0; 100].map(|_| admission.expect_registration());
     admission.maintain();
-    let Passage::Now(_first) = admission.connection(source(1), 3) else { panic!("has to go on at once") };
-    let Passage::Now(_second) = admission.connection(source(1), 3) else { panic!("has to go on at once") };
+    let Passage::Now(_first) = admission.connection(source(1), 3, || false) else { panic!("has to go on at once") };
+    let Passage::Now(_second) = admission.connection(source(1), 3, || false) else { panic!("has to go on at once") };
     drop(silent);
     assert_eq!(admission.expected.load(Ordering::Relaxed), 0);
 }
@@ -134,7 +134,7 @@ fn who_waits_too_long_is_sent_away() {
 #[test]
 fn without_memory_nobody_new_is_let_in_and_who_is_in_goes_on() {
     let admission = AdmissionController::new(AdmissionLimits { memory: 1, ..limits() });
-    assert!(matches!(admission.connection(source(1), 3), Passage::Refused));
+    assert!(matches!(admission.connection(source(1), 3, || false), Passage::Refused));
     let _admitted = now(admission.registration(Rank::Known, &domain("a.example")));
     let _again = [0; 5].map(|_| admission.readmit());
 }

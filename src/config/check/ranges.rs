@@ -40,8 +40,6 @@ pub(super) fn times(config: &Config) -> Result<(), Problem> {
         ("users.order_again_max", config.users.order_again_max, Duration::from_millis(10), day),
         ("users.webhook.timeout", config.users.webhook.timeout, second, config.users.order_timeout.max(second)),
         ("limits.window", limits.window, second, day),
-        ("limits.login_pause", limits.login_pause, second, day),
-        ("limits.init_delay", limits.init_delay, Duration::ZERO, Duration::from_secs(60)),
         ("pages.session_idle", config.pages.session_idle, Duration::from_secs(60), 30 * day),
         ("pages.session_max", config.pages.session_max, Duration::from_secs(60), 30 * day),
         ("pages.oidc.timeout", config.pages.oidc.timeout, second, Duration::from_secs(60)),
@@ -65,6 +63,7 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
     let (codes, devices, apps, limits) = (&config.codes, &config.devices, &config.apps, &config.limits);
     let positive = [
         ("server.max_connections", config.server.max_connections == 0),
+        ("server.max_http_connections", config.server.max_http_connections == 0),
         ("codes.max_open", codes.max_open == 0),
         ("codes.max_open_rollout", codes.max_open_rollout == 0),
         ("codes.codes_per_second", codes.codes_per_second == 0),
@@ -86,20 +85,15 @@ pub(super) fn bounds(config: &Config) -> Result<(), Problem> {
         ("users.looks_per_second", config.users.looks_per_second == 0),
         ("users.pbx.updates_per_second", config.users.pbx.updates_per_second == 0),
         ("users.pbx.requests_per_second", config.users.pbx.requests_per_second == 0),
-        ("limits.device_digests", limits.device_digests == 0),
-        ("limits.device_codes", limits.device_codes == 0),
-        ("limits.address", limits.address == 0),
-        ("limits.logins", limits.logins == 0),
-        ("limits.init_mac", limits.init_mac == 0),
-        ("limits.init_address", limits.init_address == 0),
-        ("limits.init_per_minute", limits.init_per_minute == 0),
         ("limits.max_tracked", limits.max_tracked == 0),
-        ("pages.attempts", config.pages.attempts == 0),
         ("pages.questions_per_person", config.pages.questions_per_person == 0),
         ("lifecycle.drain_per_second", config.lifecycle.drain_per_second == 0),
     ];
     if let Some((key, _)) = positive.iter().find(|(_, zero)| *zero) {
         return wrong(key, "is 0, which would refuse everything; set 1 or more");
+    }
+    if config.server.unproven_memory < 4_194_304 {
+        return wrong("server.unproven_memory", "must be 4194304 bytes or more, or long messages would not fit");
     }
     if config.server.workers > 1024 {
         return wrong("server.workers", "is more than 1024; 0 means one per core");

@@ -109,7 +109,7 @@ pub struct Device {
     pub tentative: bool,
     /// The random administrative password of an automatically provisioned device (`docs/protocol/sysclient.md` 3.4).
     pub admin_password: Option<Secret>,
-    /// The code of its last entry.
+    /// The code of its last entry, for as long as that may be repeated or its notice is owed.
     pub entry_code: Option<Code>,
     /// The code whose notice is not in the mailbox yet.
     pub pending: Option<Code>,

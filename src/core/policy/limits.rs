@@ -1,57 +1,30 @@
-//! Limits of how often something may happen: wrong attempts per key, a rate over all, requests per second.
+//! Limits of how often something may happen: attempts at a secret, requests per key, requests per second.
 //!
-//! Nothing here reads a clock or knows what it counts. Memory is bounded. A limiter belongs to one process: with
-//! several nodes the limits apply to each node separately.
+//! Nothing here reads a clock or knows what it counts. Memory is bounded. A limiter belongs to one process; what is
+//! limited over all nodes is shared through the store by whoever uses [`decisions`].
+//!
+//! * [`source_key`]: where an attempt comes from.
+//! * [`wrong_counts`]: wrong attempts of the last minutes, per key, each secret once.
+//! * [`rules`]: how many wrong attempts are free, and what waits from then on.
+//! * [`decisions`]: which attempt is decided now, which waits, and which is refused.
+//! * [`challenges`]: how long a challenge waits.
+
+pub mod challenges;
+pub mod decisions;
+pub mod rules;
+pub mod source_key;
+pub mod wrong_counts;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::time::Duration;
+
+pub use self::source_key::SourceKey;
 
 use crate::core::model::time::Tick;
 
-/// Default number of keys that one [`Attempts`] remembers.
+/// Default number of keys that a table remembers.
 pub const MAX_KEYS: usize = 100_000;
-
-/// The source of a connection: an IPv4 address, or the /64 of an IPv6 address, because one host can use every address
-/// of its /64. It is kept in memory only; `Debug` hides it, so that it cannot get into a log
-/// (`docs/protocol/directory.md` section 5).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SourceKey(Source);
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    V4([u8; 4]),
-    /// The upper half of the address.
-    V6Net(u128),
-}
-
-impl From<IpAddr> for SourceKey {
-    /// An IPv4-mapped IPv6 address counts as the IPv4 address, so that a dual-stack listener sees one source.
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(v4) => Source::V4(v4.octets()),
-            IpAddr::V6(v6) => Source::V6Net(v6.to_bits() >> 64),
-        })
-    }
-}
-
-impl SourceKey {
-    /// The source as text, for a keyed hash. It must not be stored or logged as it is.
-    pub fn to_text(self) -> String {
-        match self.0 {
-            Source::V4(octets) => std::net::Ipv4Addr::from(octets).to_string(),
-            Source::V6Net(net) => format!("{net:x}::"),
-        }
-    }
-}
-
-impl fmt::Debug for SourceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SourceKey(…)")
-    }
-}
 
 /// How many attempts are allowed, and for how long they are blocked after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

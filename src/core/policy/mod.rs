@@ -8,8 +8,9 @@
 //! * [`entry`]: which domain an identify lets a device enter.
 //! * [`jobs`]: updates and configurations, and what they mean for one device now.
 //! * [`limits`]: counters with bounded memory: attempts per key, a rate over all, requests per second.
-//! * [`log_limiter`]: limits a log line to one per second.
+//! * [`log_limiter`]: limits how often a log line is written.
 //! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
+//! * [`places`]: who gives way when places for connections without proof get scarce.
 //! * [`record_pace`]: how fast records of strangers are written.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
@@ -22,5 +23,6 @@ pub mod limits;
 pub mod log_limiter;
 pub mod mailbox;
 pub mod oidc_claims;
+pub mod places;
 pub mod record_pace;
 pub mod storm;

@@ -1,4 +1,4 @@
-//! Codes in the file.
+//! Codes in the file. Keys and indexes have names of codes (`src/store/code_name.rs`).
 //!
 //! The list of codes is an index by time of issue. It does not know when a row ends: a member without a row is skipped.
 
@@ -12,7 +12,8 @@ use crate::core::model::ids::{Code, DomainName, NodeId};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
 use crate::store::bounds::CODES_COUNTED;
-use crate::store::record::{About, LISTED};
+use crate::store::code_name::{CodeName, CodeUse, seal_code};
+use crate::store::record::{About, LISTED, Sealed};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result, StoreError};
 
 /// At most this many used codes that have ended are removed from the list together with a new code.
@@ -21,27 +22,30 @@ const DROPPED: usize = 1000;
 #[async_trait]
 impl Codes for Embedded {
     async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
-        let (new, quotas) = (new.clone(), self.limits.quotas);
-        self.kv.write(move |tx| put(tx, &new, max_open, &quotas)).await
+        let (new, name, quotas) = (new.clone(), self.name(CodeUse::Record, new.code), self.limits.quotas);
+        let sealed = Sealed(seal_code(&self.sealer, &new.domain, &name, new.code));
+        self.kv.write(move |tx| put(tx, &new, &name, sealed, max_open, &quotas)).await
     }
 
     async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>> {
+        let name = self.name(CodeUse::Record, code);
         self.kv.read(|snapshot| {
             // The pointer ends with the validity, also when the row of a used code stays.
-            match snapshot.get::<DomainName>(&keys::pointer(code))? {
-                Some(domain) => read(snapshot, &domain, code),
+            match snapshot.get::<DomainName>(&keys::pointer(&name))? {
+                Some(domain) => read(snapshot, &domain, &name, code),
                 None => Ok(None),
             }
         })
     }
 
     async fn code_in(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>> {
-        self.kv.read(|snapshot| read(snapshot, domain, code))
+        let name = self.name(CodeUse::Record, code);
+        self.kv.read(|snapshot| read(snapshot, domain, &name, code))
     }
 
     async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()> {
-        let (domain, node) = (domain.clone(), node.clone());
-        self.kv.write(move |tx| hold(tx, &domain, code, node)).await
+        let (domain, node, name) = (domain.clone(), node.clone(), self.name(CodeUse::Record, code));
+        self.kv.write(move |tx| hold(tx, &domain, &name, node)).await
     }
 
     async fn codes(
@@ -50,16 +54,18 @@ impl Codes for Embedded {
         before: Option<(UnixMillis, Code)>,
         limit: usize,
     ) -> Result<Vec<CodeListing>> {
+        let before = before.map(|(issued, code)| (issued, self.name(CodeUse::Record, code)));
         self.kv.read(|snapshot| {
-            let before = before.as_ref().map(|(issued, code)| (issued.0, code.expose()));
+            let before = before.as_ref().map(|(issued, name)| (issued.0, name.as_str()));
             let mut found = Vec::new();
             for member in snapshot.members_before(&keys::codes(domain), before) {
                 if found.len() >= limit {
                     break;
                 }
-                let (issued, code) = member?;
-                let Ok(code) = Code::parse(&code) else { continue };
-                if let Some(row) = snapshot.get::<CodeRow>(&keys::code(domain, code))? {
+                let (issued, name) = member?;
+                let name = CodeName::stored(name);
+                if let Some(row) = snapshot.get::<CodeRow>(&keys::code(domain, &name))? {
+                    let code = row.code(&self.sealer, domain, &name)?;
                     found.push(CodeListing { code: row.issued(code, domain.clone()), issued: UnixMillis(issued) });
                 }
             }
@@ -68,19 +74,33 @@ impl Codes for Embedded {
     }
 
     async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
-        let domain = domain.clone();
-        self.kv.write(move |tx| revoke(tx, &domain, code)).await
+        let (domain, name) = (domain.clone(), self.name(CodeUse::Record, code));
+        self.kv.write(move |tx| revoke(tx, &domain, &name)).await
     }
 }
 
-fn read(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<IssuedCode>> {
-    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
+impl Embedded {
+    /// The name of a code.
+    pub(super) fn name(&self, of: CodeUse, code: Code) -> CodeName {
+        CodeName::hashed(&self.sealer, of, code)
+    }
+}
+
+fn read(snapshot: &Snapshot, domain: &DomainName, name: &CodeName, code: Code) -> Outcome<Option<IssuedCode>> {
+    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, name))?;
     Ok(row.map(|row| row.issued(code, domain.clone())))
 }
 
-fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64, quotas: &Quotas) -> Outcome<PutCode> {
-    let (pointer, key) = (keys::pointer(new.code), keys::code(&new.domain, new.code));
-    let fresh = CodeRow { about: About::of(new), holder: new.holder.clone(), by: None, port: None };
+fn put(
+    tx: &mut Tx<'_>,
+    new: &CodeRecord,
+    name: &CodeName,
+    sealed: Sealed,
+    max_open: u64,
+    quotas: &Quotas,
+) -> Outcome<PutCode> {
+    let (pointer, key) = (keys::pointer(name), keys::code(&new.domain, name));
+    let fresh = CodeRow { about: About::of(new), sealed, holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
     if let Some(there) = tx.get::<CodeRow>(&key)? {
         // The same values are a repetition.
@@ -101,13 +121,13 @@ fn put(tx: &mut Tx<'_>, new: &CodeRecord, max_open: u64, quotas: &Quotas) -> Out
     tx.put(&counter, &(issued.value + 1), issued.ends)?;
     tx.put(&key, &fresh, Some(new.valid_until))?;
     tx.put(&pointer, &new.domain, Some(new.valid_until))?;
-    tx.rank(&index, new.valid_until.0, new.code.expose())?;
-    tx.rank(&keys::codes(&new.domain), tx.now.0, new.code.expose())?;
+    tx.rank(&index, new.valid_until.0, name.as_str())?;
+    tx.rank(&keys::codes(&new.domain), tx.now.0, name.as_str())?;
     Ok(PutCode::Kept)
 }
 
-fn hold(tx: &mut Tx<'_>, domain: &DomainName, code: Code, node: NodeId) -> Outcome<()> {
-    let (code_key, mail_key) = (keys::code(domain, code), keys::mail(domain, code));
+fn hold(tx: &mut Tx<'_>, domain: &DomainName, name: &CodeName, node: NodeId) -> Outcome<()> {
+    let (code_key, mail_key) = (keys::code(domain, name), keys::mail(domain, name));
     let (row, mail) = (tx.row::<CodeRow>(&code_key)?, tx.row::<MailRow>(&mail_key)?);
     if let Some(mut row) = row {
         row.value.holder = Some(node.clone());
@@ -125,15 +145,15 @@ fn drop_ended(tx: &mut Tx<'_>, domain: &DomainName, open: &str) -> Outcome<()> {
     let index = keys::codes(domain);
     let mut over = tx.members_until(open, tx.now.0, usize::MAX)?;
     over.extend(tx.members_until(&index, (tx.now - LISTED).0, DROPPED)?);
-    over.iter().try_for_each(|code| tx.unrank(&index, code))
+    over.iter().try_for_each(|name| tx.unrank(&index, name))
 }
 
-fn revoke(tx: &mut Tx<'_>, domain: &DomainName, code: Code) -> Outcome<bool> {
-    let key = keys::code(domain, code);
+fn revoke(tx: &mut Tx<'_>, domain: &DomainName, name: &CodeName) -> Outcome<bool> {
+    let key = keys::code(domain, name);
     let Some(row) = tx.get::<CodeRow>(&key)?.filter(|row| row.by.is_none()) else { return Ok(false) };
     tx.remove(&key)?;
-    tx.remove(&keys::pointer(code))?;
-    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
-    tx.unrank(&keys::codes(domain), code.expose())?;
+    tx.remove(&keys::pointer(name))?;
+    tx.unrank(&keys::open(domain, row.about.rollout), name.as_str())?;
+    tx.unrank(&keys::codes(domain), name.as_str())?;
     Ok(true)
 }

@@ -6,10 +6,13 @@ use super::kv::{Outcome, Tx};
 use super::rows::{DeviceRow, drop_record};
 use super::{Embedded, entry, keys};
 use crate::core::model::device::{Device, Facts};
+use crate::core::model::hex;
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::model::work::Work;
+use crate::store::code_name::{CodeUse, open_code};
+use crate::store::embedded::entry::SealedEntry;
 use crate::store::record::{Sealed, corrupt, open, seal};
-use crate::store::{DeviceListing, Devices, Entered, Entry, PortClaim, Result};
+use crate::store::{DeviceListing, Devices, Entered, Entry, EntryRight, PortClaim, Result};
 
 #[async_trait]
 impl Devices for Embedded {
@@ -23,9 +26,9 @@ impl Devices for Embedded {
     }
 
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
-        let (password, admin) = self.sealed(entry);
+        let sealed = self.sealed(entry);
         let (key, entry, quotas) = (entry.key.clone(), entry.clone(), self.limits.quotas);
-        let entered = self.kv.write(move |tx| entry::enter(tx, &entry, &quotas, password, admin)).await?;
+        let entered = self.kv.write(move |tx| entry::enter(tx, &entry, &quotas, sealed)).await?;
         if matches!(entered, Entered::In(_)) {
             self.memory.forget_unassigned(&key);
         }
@@ -76,7 +79,8 @@ impl Devices for Embedded {
 
     async fn claim_port(&self, domain: &DomainName, key: &DeviceKey, port: &str, code: Code) -> Result<PortClaim> {
         let (domain, key, port) = (domain.clone(), key.clone(), port.to_owned());
-        self.kv.write(move |tx| entry::claim_port(tx, &domain, &key, &port, code)).await
+        let name = self.name(CodeUse::Record, code);
+        self.kv.write(move |tx| entry::claim_port(tx, &domain, &key, &port, &name)).await
     }
 
     async fn devices(&self, domain: &DomainName, after: DeviceId, limit: usize) -> Result<Vec<DeviceListing>> {
@@ -158,9 +162,9 @@ impl Devices for Embedded {
         {
             return Ok(Entered::In(Box::new(there)));
         }
-        let (password, admin) = self.sealed(entry);
+        let sealed = self.sealed(entry);
         let (old, new, quotas) = (from.clone(), entry.clone(), self.limits.quotas);
-        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, &quotas, password, admin)).await?;
+        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, &quotas, sealed)).await?;
         if matches!(entered, Entered::In(_)) && from != &entry.domain {
             self.memory.forget(from, &entry.key);
         }
@@ -169,17 +173,31 @@ impl Devices for Embedded {
 }
 
 impl Embedded {
-    /// The two passwords of an entry.
-    fn sealed(&self, entry: &Entry) -> (Sealed, Option<Sealed>) {
+    /// The secrets of an entry.
+    fn sealed(&self, entry: &Entry) -> SealedEntry {
         let place = keys::device(&entry.domain, &entry.key);
         let sealed = |field, secret| Sealed(seal(&self.sealer, &place, field, secret));
         let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
-        (sealed("password", &entry.password), admin)
+        let name = match entry.right {
+            EntryRight::Code(code) => Some(self.name(CodeUse::Record, code)),
+            EntryRight::Auto | EntryRight::Manual => None,
+        };
+        SealedEntry { password: sealed("password", &entry.password), admin, name }
     }
 
     fn device(&self, key: &DeviceKey, domain: DomainName, row: DeviceRow) -> Result<Device> {
         let place = keys::device(&domain, key);
         let secret = |field, sealed: &Sealed| open(&self.sealer, &place, field, &sealed.0);
+        // Nobody asks for the code of an entry whose password is proved and whose notice is sent, and opening it would
+        // cost each registration.
+        let wanted = row.tentative || row.pending.is_some();
+        let code = match row.entry_code.as_ref().or(row.pending.as_ref()).filter(|_| wanted) {
+            Some(name) => {
+                let sealed = row.sealed.as_deref().map(hex::decode).transpose().map_err(|e| corrupt(&place, &e))?;
+                Some(open_code(&self.sealer, &place, &domain, name, sealed.as_deref())?)
+            }
+            None => None,
+        };
         Ok(Device {
             id: row.id,
             key: key.clone(),
@@ -188,8 +206,8 @@ impl Embedded {
             password: secret("password", &row.password)?,
             tentative: row.tentative,
             admin_password: row.admin.as_ref().map(|sealed| secret("admin", sealed)).transpose()?,
-            entry_code: row.entry_code,
-            pending: row.pending,
+            entry_code: code.filter(|_| row.entry_code.is_some()),
+            pending: code.filter(|_| row.pending.is_some()),
             entered: row.entered,
             name: row.name,
             work: row.work,

@@ -10,7 +10,9 @@ use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::limits::SourceKey;
 use crate::store::bounds::source_hash;
-use crate::store::record::{Sealed, answer_hash, code_hash, from_json, open, seal, to_json};
+use crate::store::record::{
+    Sealed, answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, seal, to_json,
+};
 use crate::store::{
     CODE_SPENT, CONTACT_KEPT, CONTACT_RENEWED, Contact, DirectoryRecords, Listed, NewListing, PHONES_PER_CODE,
     REMEMBERED, RecordCaps, Recorded, Remembered, Result,
@@ -57,25 +59,33 @@ impl DirectoryRecords for Embedded {
     }
 
     async fn find_listing(&self, code: Code) -> Result<Option<String>> {
-        let place = keys::listing(&code_hash(&self.sealer, code));
-        let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
-        let url = row.map(|row| open(&self.sealer, &place, "url", &row.url.0)).transpose()?;
-        Ok(url.map(|url| url.expose().into()))
+        for hash in code_hashes(&self.sealer, code) {
+            let place = keys::listing(&hash);
+            let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
+            if let Some(row) = row {
+                return Ok(Some(open(&self.sealer, &place, "url", &row.url.0)?.expose().into()));
+            }
+        }
+        Ok(None)
     }
 
     async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
-        let (hash, credential) = (code_hash(&self.sealer, code), credential.to_owned());
+        let hashes: Vec<_> = code_hashes(&self.sealer, code).collect();
+        let credential = credential.to_owned();
         self.kv
             .write(move |tx| {
-                let place = keys::listing(&hash);
-                if tx.get::<ListingRow>(&place)?.is_none_or(|row| row.credential != credential) {
-                    return Ok(false);
+                for hash in hashes {
+                    let place = keys::listing(&hash);
+                    if tx.get::<ListingRow>(&place)?.is_none_or(|row| row.credential != credential) {
+                        continue;
+                    }
+                    tx.remove(&place)?;
+                    tx.remove(&keys::entered(&hash))?;
+                    tx.unrank(&keys::dir_open(&credential), &hash)?;
+                    tx.unrank(keys::DIR_OPEN, &hash)?;
+                    return Ok(true);
                 }
-                tx.remove(&place)?;
-                tx.remove(&keys::entered(&hash))?;
-                tx.unrank(&keys::dir_open(&credential), &hash)?;
-                tx.unrank(keys::DIR_OPEN, &hash)?;
-                Ok(true)
+                Ok(false)
             })
             .await
     }
@@ -96,9 +106,14 @@ impl DirectoryRecords for Embedded {
     }
 
     async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
-        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
-        self.open_answer(&place, sealed)
+        for hash in answer_hashes(&self.sealer, credential, key) {
+            let place = keys::answer(&hash);
+            let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
+            if let Some(answer) = self.open_answer(&place, sealed)? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn record_contact(
@@ -107,17 +122,17 @@ impl DirectoryRecords for Embedded {
         entered: Option<Code>,
         source: Option<SourceKey>,
     ) -> Result<Recorded> {
-        let entered = entered.map(|code| code_hash(&self.sealer, code));
+        let entered: Vec<_> = entered.into_iter().flat_map(|code| code_hashes(&self.sealer, code)).collect();
         let known: Option<Row<PhoneRow>> = self.kv.read(|snapshot| snapshot.row(&keys::phone(&contact.mac)))?;
         let fresh = |row: &Row<PhoneRow>| {
             row.value.contact == *contact && is_fresh(row.ends, self.kv.now(), CONTACT_KEPT, CONTACT_RENEWED)
         };
-        if entered.is_none() && known.as_ref().is_some_and(fresh) {
+        if entered.is_empty() && known.as_ref().is_some_and(fresh) {
             return Ok(Recorded { first: false, kept: true, evicted: 0 });
         }
         let (contact, caps) = (contact.clone(), self.limits.contacts);
         let hash = source_hash(&self.sealer, source);
-        self.kv.write(move |tx| write_contact(tx, contact, entered.as_deref(), &hash, caps)).await
+        self.kv.write(move |tx| write_contact(tx, contact, &entered, &hash, caps)).await
     }
 
     async fn stranger_contacts(&self) -> Result<u64> {
@@ -132,7 +147,7 @@ impl DirectoryRecords for Embedded {
 fn write_contact(
     tx: &mut Tx<'_>,
     contact: Contact,
-    entered: Option<&str>,
+    entered: &[String],
     hash: &str,
     caps: RecordCaps,
 ) -> Outcome<Recorded> {
@@ -140,7 +155,11 @@ fn write_contact(
     let before: Option<PhoneRow> = tx.get(&place)?;
     let first = before.is_none();
     let mut evicted = 0;
-    if entered.map(|hash| enter(tx, hash, &mac)).transpose()?.unwrap_or(false) {
+    let mut inside = false;
+    for hash in entered {
+        inside |= enter(tx, hash, &mac)?;
+    }
+    if inside {
         CONTACTS.leave(tx, &mac)?;
     } else if first {
         let (source, gone) = CONTACTS.make_room(tx, hash, caps)?;

@@ -4,32 +4,35 @@ use super::kv::{Outcome, Tx};
 use super::rows::{CodeRow, DeviceRow, drop_record, next};
 use super::{keys, mailbox};
 use crate::core::model::device::{Device, KEEP_USED};
-use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::hex;
+use crate::core::model::ids::{DeviceId, DeviceKey, DomainName};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::work::Work;
+use crate::store::code_name::CodeName;
 use crate::store::embedded::unassigned;
 use crate::store::record::Sealed;
 use crate::store::{Entered, Entry, EntryRight, PortClaim, StoreError};
 
+/// The secrets of an entry as they are kept, and the name of its code.
+pub(super) struct SealedEntry {
+    pub password: Sealed,
+    pub admin: Option<Sealed>,
+    pub name: Option<CodeName>,
+}
+
 /// The code if it is open, or if this device has used it and may use it again; otherwise `None`.
-fn claimable(tx: &Tx<'_>, entry: &Entry, code: Code, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
-    let Some(row) = tx.get::<CodeRow>(&keys::code(&entry.domain, code))? else { return Ok(None) };
+fn claimable(tx: &Tx<'_>, entry: &Entry, name: &CodeName, known: Option<&DeviceRow>) -> Outcome<Option<CodeRow>> {
+    let Some(row) = tx.get::<CodeRow>(&keys::code(&entry.domain, name))? else { return Ok(None) };
     let again = || {
-        let this_entry = known.is_some_and(|known| known.tentative && known.entry_code == Some(code));
+        let this_entry = known.is_some_and(|known| known.tentative && known.entry_code.as_ref() == Some(name));
         this_entry && row.by.as_ref() == Some(&entry.key) && row.port.is_none() && row.about.valid_until > tx.now
     };
     Ok(if row.by.is_none() || again() { Some(row) } else { None })
 }
 
 /// Lets a device into a domain.
-pub(super) fn enter(
-    tx: &mut Tx<'_>,
-    entry: &Entry,
-    quotas: &Quotas,
-    password: Sealed,
-    admin: Option<Sealed>,
-) -> Outcome<Entered> {
-    enter_as(tx, entry, None, quotas, password, admin)
+pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, quotas: &Quotas, sealed: SealedEntry) -> Outcome<Entered> {
+    enter_as(tx, entry, None, quotas, sealed)
 }
 
 /// Moves a device out of `from`. It keeps its number.
@@ -38,23 +41,22 @@ pub(super) fn transfer(
     from: &DomainName,
     entry: &Entry,
     quotas: &Quotas,
-    password: Sealed,
-    admin: Option<Sealed>,
+    sealed: SealedEntry,
 ) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.as_ref() != Some(from) {
         return Ok(Entered::OwnedElsewhere);
     }
     let Some(left) = tx.get::<DeviceRow>(&keys::device(from, &entry.key))?.filter(|_| *from != entry.domain) else {
-        return enter(tx, entry, quotas, password, admin);
+        return enter(tx, entry, quotas, sealed);
     };
     check_room(tx, entry, quotas)?;
-    if let Some(owed) = left.pending {
+    if let Some(owed) = &left.pending {
         mailbox::post(tx, from, owed, &entry.key)?;
     }
     drop_record(tx, from, &entry.key)?;
     tx.remove(&keys::owner(&entry.key))?;
-    enter_as(tx, entry, Some(left.id), quotas, password, admin)
+    enter_as(tx, entry, Some(left.id), quotas, sealed)
 }
 
 /// Whether the domain has room for the device, if it is not there already.
@@ -71,8 +73,7 @@ fn enter_as(
     entry: &Entry,
     id: Option<DeviceId>,
     quotas: &Quotas,
-    password: Sealed,
-    admin: Option<Sealed>,
+    sealed: SealedEntry,
 ) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.is_some_and(|owner| owner != entry.domain) {
@@ -80,24 +81,31 @@ fn enter_as(
     }
     let device_key = keys::device(&entry.domain, &entry.key);
     let known: Option<DeviceRow> = tx.get(&device_key)?;
-    let used = match entry.right {
-        EntryRight::Code(code) => match claimable(tx, entry, code, known.as_ref())? {
-            Some(row) => Some((code, row)),
+    let SealedEntry { password, admin, name: code_name } = sealed;
+    let used = match &code_name {
+        Some(name) => match claimable(tx, entry, name, known.as_ref())? {
+            Some(row) => Some((name, row)),
             None => return Ok(Entered::CodeNotOpen),
         },
+        None => None,
+    };
+    let code = match entry.right {
+        EntryRight::Code(code) => Some(code),
         EntryRight::Auto | EntryRight::Manual => None,
     };
-    let code = used.as_ref().map(|(code, _)| *code);
+    let sealed = used.as_ref().map(|(_, row)| hex::encode(&row.sealed.0).into());
 
     check_room(tx, entry, quotas)?;
     // The notice of an earlier entry that has not been deposited yet still has to be delivered.
-    if let Some(owed) = known.as_ref().and_then(|known| known.pending).filter(|owed| Some(*owed) != code) {
+    if let Some(owed) =
+        known.as_ref().and_then(|known| known.pending.as_ref()).filter(|owed| Some(*owed) != code_name.as_ref())
+    {
         mailbox::post(tx, &entry.domain, owed, &entry.key)?;
     }
-    if let Some((code, mut row)) = used {
+    if let Some((name, mut row)) = used {
         row.by = Some(entry.key.clone());
-        tx.unrank(&keys::open(&entry.domain, row.about.rollout), code.expose())?;
-        tx.put(&keys::code(&entry.domain, code), &row, Some(tx.now + KEEP_USED))?;
+        tx.unrank(&keys::open(&entry.domain, row.about.rollout), name.as_str())?;
+        tx.put(&keys::code(&entry.domain, name), &row, Some(tx.now + KEEP_USED))?;
         tx.rank(&keys::pending(&entry.domain), tx.now.0, entry.key.as_str())?;
     } else {
         tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
@@ -115,8 +123,9 @@ fn enter_as(
         password,
         tentative: true,
         admin,
-        entry_code: code,
-        pending: code,
+        entry_code: code_name.clone(),
+        pending: code_name,
+        sealed,
         entered: tx.now,
         name,
         work,
@@ -150,10 +159,10 @@ pub(super) fn claim_port(
     domain: &DomainName,
     key: &DeviceKey,
     port: &str,
-    code: Code,
+    name: &CodeName,
 ) -> Outcome<PortClaim> {
-    let Some(of) = tx.get::<DomainName>(&keys::pointer(code))? else { return Ok(PortClaim::CodeNotOpen) };
-    let code_key = keys::code(&of, code);
+    let Some(of) = tx.get::<DomainName>(&keys::pointer(name))? else { return Ok(PortClaim::CodeNotOpen) };
+    let code_key = keys::code(&of, name);
     let Some(mut row) = tx.get::<CodeRow>(&code_key)? else { return Ok(PortClaim::CodeNotOpen) };
     if of != *domain {
         return Ok(if row.by.is_none() { PortClaim::WrongDomain } else { PortClaim::CodeNotOpen });
@@ -167,11 +176,11 @@ pub(super) fn claim_port(
     }
     row.by = Some(key.clone());
     row.port = Some(port.into());
-    device.ports.retain(|(name, _)| &**name != port);
+    device.ports.retain(|(other, _)| &**other != port);
     device.ports.push((port.into(), row.about.clone()));
-    tx.unrank(&keys::open(domain, row.about.rollout), code.expose())?;
+    tx.unrank(&keys::open(domain, row.about.rollout), name.as_str())?;
     tx.put(&code_key, &row, Some(tx.now + KEEP_USED))?;
     tx.put(&device_key, &device, None)?;
-    mailbox::post(tx, domain, code, key)?;
+    mailbox::post(tx, domain, name, key)?;
     Ok(PortClaim::Recorded)
 }

@@ -1,14 +1,17 @@
 //! The keys of the file: those of Redis (described in `src/store/redis/keys.rs`), without prefix and hash tags.
 //!
-//! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. `code:<code>` → domain leads
+//! The rows of a roll-out are in chunks, `{domain}:rows:<id>:<number of the first row>`. `code:<hash>` → domain leads
 //! from a code to its record here too. Not in the file: presence, leases of nodes and of notices, signals.
 
 use crate::core::model::accounts::AccountName;
-use crate::core::model::ids::{Code, DeviceKey, DomainName, JobId, RolloutId};
-use crate::core::model::timeline::Subject;
+use crate::core::model::ids::{DeviceKey, DomainName, JobId, RolloutId};
 use crate::core::model::users_role::{PersonId, PhoneFacts};
+use crate::store::code_name::CodeName;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
+pub(super) const SCHEMA: &str = "schema";
+pub(super) const KEYRING: &str = "keyring";
+pub(super) const RESEAL: &str = "reseal";
 pub(super) const PING: &str = "ping";
 pub(super) const TICKETS: &str = "tickets";
 pub(super) const SEQ_DEVICE: &str = "seq:device";
@@ -24,6 +27,11 @@ pub(super) const UNASSIGNED: &str = "unassigned";
 pub(super) const UNASSIGNED_ENDS: &str = "unassigned:ends";
 pub(super) const STRANGERS: &str = "dir:strangers";
 pub(super) const DIR_OPEN: &str = "dir:open";
+
+/// Reports of wrong attempts at a kind of secret.
+pub(super) fn wrong_attempts(kind: &str) -> String {
+    format!("attempts:wrong:{kind}")
+}
 
 pub(super) fn domain(domain: &DomainName) -> String {
     format!("{DOMAIN}{domain}")
@@ -78,8 +86,8 @@ pub(super) fn device_rows(domain: &DomainName) -> String {
     format!("{{{domain}}}:device:")
 }
 
-pub(super) fn pointer(code: Code) -> String {
-    format!("code:{}", code.expose())
+pub(super) fn pointer(name: &CodeName) -> String {
+    format!("code:{}", name.as_str())
 }
 
 pub(super) fn owner(device: &DeviceKey) -> String {
@@ -95,8 +103,8 @@ pub(super) fn unassigned_row(device: &str) -> String {
     format!("unassigned:{device}")
 }
 
-pub(super) fn code(domain: &DomainName, code: Code) -> String {
-    format!("{{{domain}}}:code:{}", code.expose())
+pub(super) fn code(domain: &DomainName, name: &CodeName) -> String {
+    format!("{{{domain}}}:code:{}", name.as_str())
 }
 
 pub(super) fn open(domain: &DomainName, rollout: bool) -> String {
@@ -123,11 +131,12 @@ pub(super) fn rows(domain: &DomainName, id: RolloutId, chunk: u64) -> String {
     format!("{{{domain}}}:rows:{}:{chunk}", id.0)
 }
 
-pub(super) fn timeline(domain: &DomainName, subject: &Subject) -> String {
-    match subject {
-        Subject::Device(key) => format!("{{{domain}}}:timeline:device:{key}"),
-        Subject::Code(code) => format!("{{{domain}}}:timeline:code:{}", code.expose()),
-    }
+pub(super) fn device_timeline(domain: &DomainName, device: &DeviceKey) -> String {
+    format!("{{{domain}}}:timeline:device:{device}")
+}
+
+pub(super) fn code_timeline(domain: &DomainName, name: &CodeName) -> String {
+    format!("{{{domain}}}:timeline:code:{}", name.as_str())
 }
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
@@ -163,8 +172,8 @@ pub(super) fn pending(domain: &DomainName) -> String {
     format!("{{{domain}}}:pending")
 }
 
-pub(super) fn mail(domain: &DomainName, code: Code) -> String {
-    format!("{{{domain}}}:mail:{}", code.expose())
+pub(super) fn mail(domain: &DomainName, name: &CodeName) -> String {
+    format!("{{{domain}}}:mail:{}", name.as_str())
 }
 
 pub(super) fn mailbox(domain: &DomainName) -> String {
@@ -175,8 +184,8 @@ pub(super) fn phone_request(domain: &DomainName, id: &str) -> String {
     format!("{{{domain}}}:people:request:{id}")
 }
 
-pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
-    format!("{{{domain}}}:people:code:{}", code.expose())
+pub(super) fn people_code(domain: &DomainName, name: &CodeName) -> String {
+    format!("{{{domain}}}:people:code:{}", name.as_str())
 }
 
 pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {

@@ -3,6 +3,7 @@
 //! An expired row is invisible at once; it is removed together with later writes. This module does not know what the
 //! rows mean, nor when a transaction is committed (`writer.rs`).
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, Table, WriteTransaction};
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::core::model::time::UnixMillis;
 use crate::store::StoreError;
-use crate::store::record::to_json;
+use crate::store::record::{corrupt, to_json};
 
 type TableOf<K, V> = redb::TableDefinition<'static, K, V>;
 
@@ -86,10 +87,10 @@ fn read_row<T: DeserializeOwned>(
     if ends.is_some_and(|ends| ends <= now) {
         return Ok(None);
     }
-    // The key may contain a code, so the error names only its kind.
+    // The key of a store before version 1 may contain a code, so the error names only its kind.
     let place = || key.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-    let value = serde_json::from_slice(bytes.get(EXPIRY_BYTES..).unwrap_or_default())
-        .map_err(|e| StoreError::Corrupt { key: place(), why: e.to_string() })?;
+    let value =
+        serde_json::from_slice(bytes.get(EXPIRY_BYTES..).unwrap_or_default()).map_err(|e| corrupt(&place(), &e))?;
     Ok(Some(Row { value, ends }))
 }
 
@@ -372,6 +373,23 @@ impl Tx<'_> {
             self.counts.insert(index, count)?;
         }
         Ok(())
+    }
+
+    /// Up to `limit` keys of rows behind `key`, in order, including those of expired rows.
+    pub fn keys_after(&self, key: &str, limit: usize) -> Outcome<Vec<String>> {
+        let behind = (Bound::Excluded(key), Bound::Unbounded);
+        self.rows.range::<&str>(behind)?.take(limit).map(|row| Ok(row?.0.value().to_owned())).collect()
+    }
+
+    /// Up to `limit` indexes and members behind `(index, member)`, in order, with their scores.
+    pub fn ranked_after(&self, index: &str, member: &str, limit: usize) -> Outcome<Vec<(String, String, u64)>> {
+        let behind = (Bound::Excluded((index, member)), Bound::Unbounded);
+        let found = self.scores.range::<(&str, &str)>(behind)?.take(limit).map(|row| {
+            let (key, score) = row?;
+            let (index, member) = key.value();
+            Ok((index.to_owned(), member.to_owned(), score.value()))
+        });
+        found.collect()
     }
 
     /// Removes some of the expired rows.

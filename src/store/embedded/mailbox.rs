@@ -10,26 +10,26 @@ use super::rows::{CodeRow, DeviceRow, MailRow};
 use super::{Embedded, keys};
 use crate::core::model::device::Notice;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::store::code_name::{CodeName, CodeUse};
 use crate::store::{Mailbox, Result};
 
 /// Overdue notices that are deposited in one job.
 const BATCH: usize = 256;
 
 /// Puts the notice of a used code into the mailbox. It stays as long as the row of the code: 30 days from use.
-pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, code: Code, device: &DeviceKey) -> Outcome<bool> {
-    let Some(row) = tx.row::<CodeRow>(&keys::code(domain, code))? else { return Ok(false) };
-    let CodeRow { about, holder, port, .. } = row.value;
-    tx.put(&keys::mail(domain, code), &MailRow { about, device: device.clone(), port, holder }, row.ends)?;
-    tx.rank(&keys::mailbox(domain), row.ends.map_or(u64::MAX, |ends| ends.0), code.expose())?;
+pub(super) fn post(tx: &mut Tx<'_>, domain: &DomainName, name: &CodeName, device: &DeviceKey) -> Outcome<bool> {
+    let Some(row) = tx.row::<CodeRow>(&keys::code(domain, name))? else { return Ok(false) };
+    let CodeRow { about, sealed, holder, port, .. } = row.value;
+    tx.put(&keys::mail(domain, name), &MailRow { about, sealed, device: device.clone(), port, holder }, row.ends)?;
+    tx.rank(&keys::mailbox(domain), row.ends.map_or(u64::MAX, |ends| ends.0), name.as_str())?;
     Ok(true)
 }
 
 fn deposit(tx: &mut Tx<'_>, domain: &DomainName, key: &DeviceKey) -> Outcome<bool> {
     let place = keys::device(domain, key);
     let Some(mut row) = tx.get::<DeviceRow>(&place)? else { return Ok(false) };
-    let Some(code) = row.pending else { return Ok(false) };
-    let posted = post(tx, domain, code, key)?;
-    row.pending = None;
+    let Some(name) = row.pending.take() else { return Ok(false) };
+    let posted = post(tx, domain, &name, key)?;
     tx.put(&place, &row, None)?;
     tx.unrank(&keys::pending(domain), key.as_str())?;
     Ok(posted)
@@ -74,18 +74,20 @@ impl Mailbox for Embedded {
         limit: usize,
         skip: &[Code],
     ) -> Result<Vec<Notice>> {
-        let skip: HashSet<&str> = skip.iter().map(Code::expose).collect();
+        let skip: HashSet<CodeName> = skip.iter().map(|code| self.name(CodeUse::Record, *code)).collect();
         self.kv.read(|snapshot| {
             let mut taken = Vec::new();
             for member in snapshot.members(&keys::mailbox(domain), snapshot.now.0) {
                 if taken.len() >= limit {
                     break;
                 }
-                let member = member?;
-                let Ok(code) = Code::parse(&member) else { continue };
-                let Some(row) = snapshot.get::<MailRow>(&keys::mail(domain, code))? else { continue };
-                let wanted = !skip.contains(&*member);
-                if wanted && self.memory.lease(domain, code, row.holder.as_ref(), node, lease, snapshot.now) {
+                let name = CodeName::stored(member?);
+                let Some(row) = snapshot.get::<MailRow>(&keys::mail(domain, &name))? else { continue };
+                if skip.contains(&name) {
+                    continue;
+                }
+                let code = row.code(&self.sealer, domain, &name)?;
+                if self.memory.lease(domain, code, row.holder.as_ref(), node, lease, snapshot.now) {
                     taken.push(row.about.notice(code, row.device, row.port, row.holder));
                 }
             }
@@ -95,13 +97,13 @@ impl Mailbox for Embedded {
 
     async fn release(&self, domain: &DomainName, node: &NodeId, codes: &[Code]) -> Result<()> {
         let now = self.kv.now();
-        let ours: Vec<Code> =
-            codes.iter().copied().filter(|code| self.memory.end_notice_lease(domain, *code, node, now)).collect();
+        let ours = codes.iter().copied().filter(|code| self.memory.end_notice_lease(domain, *code, node, now));
+        let ours: Vec<CodeName> = ours.map(|code| self.name(CodeUse::Record, code)).collect();
         let (domain, node) = (domain.clone(), node.clone());
         self.kv
             .write(move |tx| {
-                for code in ours {
-                    let key = keys::mail(&domain, code);
+                for name in ours {
+                    let key = keys::mail(&domain, &name);
                     let Some(mut row) = tx.row::<MailRow>(&key)? else { continue };
                     if row.value.holder.as_ref() == Some(&node) {
                         row.value.holder = None;
@@ -114,12 +116,13 @@ impl Mailbox for Embedded {
     }
 
     async fn settle(&self, domain: &DomainName, codes: &[Code]) -> Result<()> {
-        let (of, settled) = (domain.clone(), codes.to_vec());
+        let of = domain.clone();
+        let settled: Vec<CodeName> = codes.iter().map(|code| self.name(CodeUse::Record, *code)).collect();
         self.kv
             .write(move |tx| {
-                for code in settled {
-                    tx.remove(&keys::mail(&of, code))?;
-                    tx.unrank(&keys::mailbox(&of), code.expose())?;
+                for name in settled {
+                    tx.remove(&keys::mail(&of, &name))?;
+                    tx.unrank(&keys::mailbox(&of), name.as_str())?;
                 }
                 Ok(())
             })

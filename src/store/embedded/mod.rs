@@ -4,6 +4,7 @@
 //! so a node of an earlier run is dead. Not here: sharing the file between processes; a second one is refused.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod bus;
 mod codes;
@@ -13,14 +14,17 @@ mod domains;
 mod entry;
 mod figures;
 mod jobs;
+mod keyring;
 mod keys;
 mod kv;
+mod lift_codes;
 mod locks;
 mod mailbox;
 mod offers;
 mod presence;
 mod rollouts;
 mod rows;
+mod schema;
 mod strangers;
 mod timelines;
 mod tls_ticket_keys;
@@ -36,11 +40,12 @@ use async_trait::async_trait;
 use self::presence::Memory;
 use self::writer::Kv;
 use super::fanout::Fanout;
-use super::record::key_check;
+use super::keyring::MasterKeys;
+use super::schema::Stage;
 use super::seal::Sealer;
-use super::{Limits, Result, Store};
+use super::{Limits, MigrationOptions, Result, Store};
 use crate::core::model::time::UnixMillis;
-use crate::store::options::{OpenError, reason};
+use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
 
 /// Bytes that [`Store::ping`] writes after a failed write.
@@ -50,9 +55,12 @@ const PROBE: usize = 16 * 1024;
 pub struct Embedded {
     kv: Kv,
     sealer: Sealer,
+    ring: keyring::Ring,
+    migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
     limits: Limits,
+    taken: attempts::Taken,
     fanout: Fanout,
 }
 
@@ -63,28 +71,17 @@ impl std::fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or creates it and its folder, and checks the master key. Up to `cache` bytes of it are cached
-    /// in memory. Blocks while the file is repaired.
-    pub fn open(path: &Path, sealer: Sealer, cache: usize, clock: StoreClock) -> std::result::Result<Self, OpenError> {
-        let kv = Kv::open(path, cache, clock)?;
-        let place = path.display().to_string();
-        let ours = key_check(&sealer);
-        let refused = |e| OpenError::File { path: place.clone(), why: reason(e) };
-        let theirs: Option<String> = kv.read(|snapshot| snapshot.get(keys::KEY_CHECK)).map_err(refused)?;
-        match theirs {
-            Some(theirs) if theirs == ours => {}
-            Some(_) => return Err(OpenError::WrongKey { place }),
-            None => kv.write_now(move |tx| tx.put(keys::KEY_CHECK, &ours, None)).map_err(refused)?,
-        }
+    /// Opens the file, or creates it and its folder, opens its key ring, and migrates a file of an earlier version.
+    /// Blocks while the file is repaired or migrated.
+    pub fn open(path: &Path, keys: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
+        let kv = Kv::open(path, options.cache, options.clock.clone())?;
+        let ring = keyring::open(&kv, path, keys.clone())?;
+        let sealer = Sealer::new(ring.keyring().keys(), Stage::NEWEST);
+        let migration = options.migration.clone();
+        schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
-        Ok(Self { kv, sealer, memory, held, limits: Limits::default(), fanout })
-    }
-
-    /// Keeps at most this.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
+        let taken = attempts::Taken::default();
+        Ok(Self { kv, sealer, ring, migration, memory, held, limits: options.limits, taken, fanout })
     }
 }
 

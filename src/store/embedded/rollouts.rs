@@ -11,6 +11,8 @@ use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
+use crate::store::code_name::{CodeName, CodeUse, StoredCode};
+use crate::store::record::{StoredRow, row_place};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts, StoreError};
 
 /// Rows of a roll-out in one value.
@@ -86,7 +88,11 @@ impl Rollouts for Embedded {
         from: u64,
         rows: &[RolloutRow],
     ) -> Result<bool> {
-        let (of, rows) = (domain.clone(), rows.to_vec());
+        let place = rows_place(domain, id);
+        let stored = |(number, row): (u64, &RolloutRow)| {
+            StoredRow::of(row, StoredCode::sealed(&self.sealer, &row_place(&place, number), row.code))
+        };
+        let (of, rows) = (domain.clone(), (from..).zip(rows).map(stored).collect());
         self.kv.write(move |tx| add_rows(tx, &of, id, from, rows)).await
     }
 
@@ -109,17 +115,20 @@ impl Rollouts for Embedded {
         from: u64,
         limit: usize,
     ) -> Result<Option<Vec<(RolloutRow, Option<CodeState>)>>> {
+        let place = rows_place(domain, id);
         self.kv.read(|snapshot| {
             let Some(head) = snapshot.get::<Head>(&keys::rollout(domain, id))? else { return Ok(None) };
             let end = from.saturating_add(limit as u64).min(head.rows);
             let mut found = Vec::new();
             let mut at = from;
             while at < end {
-                let chunk: Vec<RolloutRow> =
+                let chunk: Vec<StoredRow> =
                     snapshot.get(&keys::rows(domain, id, at / CHUNK * CHUNK))?.unwrap_or_default();
                 let wanted = chunk.into_iter().enumerate().map(|(i, row)| (at / CHUNK * CHUNK + i as u64, row));
-                for (_, row) in wanted.filter(|(number, _)| (at..end).contains(number)) {
-                    let state = state(snapshot, domain, row.code)?;
+                for (number, row) in wanted.filter(|(number, _)| (at..end).contains(number)) {
+                    let row = row.opened(&self.sealer, &row_place(&place, number))?;
+                    let name = self.name(CodeUse::Record, row.code);
+                    let state = state(snapshot, domain, &name, row.code)?;
                     found.push((row, state));
                 }
                 at = (at / CHUNK + 1) * CHUNK;
@@ -144,12 +153,17 @@ impl Rollouts for Embedded {
     }
 }
 
-fn state(snapshot: &Snapshot, domain: &DomainName, code: Code) -> Outcome<Option<CodeState>> {
-    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, code))?;
+/// What the places of the rows of a roll-out begin with.
+pub(super) fn rows_place(domain: &DomainName, id: RolloutId) -> String {
+    format!("{{{domain}}}:rows:{}", id.0)
+}
+
+fn state(snapshot: &Snapshot, domain: &DomainName, name: &CodeName, code: Code) -> Outcome<Option<CodeState>> {
+    let row: Option<CodeRow> = snapshot.get(&keys::code(domain, name))?;
     Ok(row.map(|row| row.issued(code, domain.clone()).state))
 }
 
-fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<RolloutRow>) -> Outcome<bool> {
+fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows: Vec<StoredRow>) -> Outcome<bool> {
     let key = keys::rollout(domain, id);
     let Some(mut head) = tx.row::<Head>(&key)? else { return Ok(false) };
     // Existing rows stay; behind a gap nothing is added.
@@ -158,7 +172,7 @@ fn add_rows(tx: &mut Tx<'_>, domain: &DomainName, id: RolloutId, from: u64, rows
     while from <= head.value.rows && fresh.peek().is_some() {
         let at = head.value.rows;
         let place = keys::rows(domain, id, at / CHUNK * CHUNK);
-        let mut chunk: Vec<RolloutRow> = tx.get(&place)?.unwrap_or_default();
+        let mut chunk: Vec<StoredRow> = tx.get(&place)?.unwrap_or_default();
         let room = usize::try_from(CHUNK - at % CHUNK).unwrap_or(usize::MAX);
         let before = chunk.len();
         chunk.extend(fresh.by_ref().take(room));

@@ -8,7 +8,10 @@ use crate::core::model::device::{Category, CodeState, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
+use crate::store::Result;
+use crate::store::code_name::{CodeName, open_code};
 use crate::store::record::{About, Sealed};
+use crate::store::seal::Sealer;
 
 /// A domain with its categories.
 #[derive(Clone, Serialize, Deserialize)]
@@ -29,12 +32,19 @@ pub(super) struct DomainRow {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct CodeRow {
     pub about: About,
+    /// The code itself.
+    pub sealed: Sealed,
     pub holder: Option<NodeId>,
     pub by: Option<DeviceKey>,
     pub port: Option<Box<str>>,
 }
 
 impl CodeRow {
+    /// The code whose row has this name.
+    pub(super) fn code(&self, sealer: &Sealer, domain: &DomainName, name: &CodeName) -> Result<Code> {
+        open_code(sealer, "code", domain, name, Some(&self.sealed.0))
+    }
+
     pub(super) fn issued(self, code: Code, domain: DomainName) -> IssuedCode {
         let state = match self.by {
             None => CodeState::Open,
@@ -53,8 +63,11 @@ pub(super) struct DeviceRow {
     pub password: Sealed,
     pub tentative: bool,
     pub admin: Option<Sealed>,
-    pub entry_code: Option<Code>,
-    pub pending: Option<Code>,
+    pub entry_code: Option<CodeName>,
+    pub pending: Option<CodeName>,
+    /// The code itself, in hex. It is left as a text, because a device that registers is asked for it only once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Box<str>>,
     pub entered: UnixMillis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
@@ -70,9 +83,18 @@ pub(super) struct DeviceRow {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct MailRow {
     pub about: About,
+    /// The code itself.
+    pub sealed: Sealed,
     pub device: DeviceKey,
     pub port: Option<Box<str>>,
     pub holder: Option<NodeId>,
+}
+
+impl MailRow {
+    /// The code whose notice has this name.
+    pub(super) fn code(&self, sealer: &Sealer, domain: &DomainName, name: &CodeName) -> Result<Code> {
+        open_code(sealer, "mail", domain, name, Some(&self.sealed.0))
+    }
 }
 
 /// Removes the record of a device, and the device from the indexes; its ownership stays.

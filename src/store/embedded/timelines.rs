@@ -7,18 +7,28 @@ use super::{Embedded, keys};
 use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::DomainName;
 use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
+use crate::store::code_name::CodeUse;
 use crate::store::{Result, Timelines};
 
 #[async_trait]
 impl Timelines for Embedded {
     async fn append_step(&self, domain: &DomainName, subjects: &[Subject], event: &TimelineEvent) -> Result<()> {
-        let places: Vec<String> = subjects.iter().map(|subject| keys::timeline(domain, subject)).collect();
+        let places: Vec<String> = subjects.iter().map(|subject| self.timeline_key(domain, subject)).collect();
         let event = event.clone();
         self.kv.write(move |tx| places.iter().try_for_each(|place| add(tx, place, &event))).await
     }
 
     async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {
-        self.kv.read(|snapshot| Ok(snapshot.get(&keys::timeline(domain, subject))?.unwrap_or_default()))
+        self.kv.read(|snapshot| Ok(snapshot.get(&self.timeline_key(domain, subject))?.unwrap_or_default()))
+    }
+}
+
+impl Embedded {
+    fn timeline_key(&self, domain: &DomainName, subject: &Subject) -> String {
+        match subject {
+            Subject::Device(device) => keys::device_timeline(domain, device),
+            Subject::Code(code) => keys::code_timeline(domain, &self.name(CodeUse::Timeline, *code)),
+        }
     }
 }
 

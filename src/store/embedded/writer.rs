@@ -134,10 +134,7 @@ impl Kv {
     }
 
     /// The same, blocking the thread.
-    pub fn write_now<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Tx<'_>) -> Outcome<T> + Send + 'static,
-    ) -> Result<T> {
+    pub fn write_now<T>(&self, job: impl FnOnce(&mut Tx<'_>) -> Outcome<T>) -> Result<T> {
         let tx = self.db.begin_write().map_err(file)?;
         let outcome = job(&mut tables(&tx, self.now())?)?;
         tx.commit().map_err(file)?;

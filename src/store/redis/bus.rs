@@ -17,6 +17,8 @@ use super::connection::{CONNECT, unavailable};
 use super::{Redis, keys};
 use crate::store::fanout::Fanout;
 use crate::store::record::to_json;
+use crate::store::schema::Form;
+use crate::store::seal::Sealer;
 use crate::store::{Bus, Result, Signal, StoreError};
 
 /// First and longest wait before the next attempt to listen again.
@@ -36,16 +38,16 @@ impl Drop for Listener {
 
 impl Listener {
     /// Starts listening. From its return on, a missed signal is followed by a gap.
-    pub async fn start(client: Client, fanout: Arc<Fanout>) -> Result<Self> {
+    pub async fn start(client: Client, sealer: Sealer, fanout: Arc<Fanout>) -> Result<Self> {
         let first = listen(&client).await?;
-        Ok(Self(tokio::spawn(keep_listening(client, fanout, first))))
+        Ok(Self(tokio::spawn(keep_listening(client, sealer, fanout, first))))
     }
 }
 
-async fn keep_listening(client: Client, fanout: Arc<Fanout>, first: (PubSubSink, PubSubStream)) {
+async fn keep_listening(client: Client, sealer: Sealer, fanout: Arc<Fanout>, first: (PubSubSink, PubSubStream)) {
     let mut connection = first;
     loop {
-        pass_on(connection, &fanout).await;
+        pass_on(connection, &sealer, &fanout).await;
         let mut wait = BACK_OFF.0;
         connection = loop {
             match listen(&client).await {
@@ -72,10 +74,10 @@ async fn listen(client: &Client) -> Result<(PubSubSink, PubSubStream)> {
 }
 
 /// Passes signals on until the connection is lost.
-async fn pass_on((mut sink, mut stream): (PubSubSink, PubSubStream), fanout: &Fanout) {
+async fn pass_on((mut sink, mut stream): (PubSubSink, PubSubStream), sealer: &Sealer, fanout: &Fanout) {
     loop {
         match tokio::time::timeout(PING_EVERY, stream.next()).await {
-            Ok(Some(message)) => match serde_json::from_slice(message.get_payload_bytes()) {
+            Ok(Some(message)) => match wire::read(sealer, message.get_payload_bytes()) {
                 Ok(signal) => fanout.send(&signal),
                 // A signal of a newer version that this one does not know is lost, so it is a gap.
                 Err(_) => fanout.send(&Signal::Gap),
@@ -92,10 +94,87 @@ async fn pass_on((mut sink, mut stream): (PubSubSink, PubSubStream), fanout: &Fa
 #[async_trait]
 impl Bus for Redis {
     async fn publish(&self, signal: &Signal) -> Result<()> {
-        self.client.timed(self.client.ask(cmd("PUBLISH").arg(keys::BUS).arg(to_json(signal)))).await
+        let text = if self.form() == Form::Old { to_json(signal) } else { wire::write(&self.sealer, signal) };
+        self.client.timed(self.client.ask(cmd("PUBLISH").arg(keys::BUS).arg(text))).await
     }
 
     fn subscribe(&self) -> mpsc::Receiver<Signal> {
         self.fanout.subscribe()
+    }
+}
+
+/// Signals as text. The code in one is sealed; programs before version 1 read the signal as one without a code.
+mod wire {
+    use serde::{Deserialize, Serialize};
+
+    use crate::core::model::ids::{Code, DomainName};
+    use crate::store::code_name::StoredCode;
+    use crate::store::record::to_json;
+    use crate::store::seal::Sealer;
+    use crate::store::{Result, Signal};
+
+    /// A signal with a sealed code.
+    #[derive(Serialize, Deserialize)]
+    enum Text {
+        Mail {
+            domain: DomainName,
+            #[serde(flatten)]
+            code: StoredCode,
+        },
+    }
+
+    fn place(domain: &DomainName) -> String {
+        format!("{{{domain}}}:bus:mail")
+    }
+
+    pub fn write(sealer: &Sealer, signal: &Signal) -> String {
+        match signal {
+            Signal::Mail { domain, code: Some(code) } => {
+                to_json(&Text::Mail { domain: domain.clone(), code: StoredCode::sealed(sealer, &place(domain), *code) })
+            }
+            signal => to_json(signal),
+        }
+    }
+
+    pub fn read(sealer: &Sealer, text: &[u8]) -> std::result::Result<Signal, serde_json::Error> {
+        let signal: Signal = serde_json::from_slice(text)?;
+        Ok(match signal {
+            Signal::Mail { domain, code: None } => {
+                let code = sealed_code(sealer, &domain, text).ok();
+                Signal::Mail { domain, code: code.flatten() }
+            }
+            signal => signal,
+        })
+    }
+
+    fn sealed_code(sealer: &Sealer, domain: &DomainName, text: &[u8]) -> Result<Option<Code>> {
+        match serde_json::from_slice(text) {
+            Ok(Text::Mail { code, .. }) if code.is_some() => code.open(sealer, &place(domain)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_signal_names_no_code_and_those_of_before_are_read() {
+            let sealer = Sealer::random();
+            let code = Code::parse("402817739164").unwrap();
+            let mail = |code| Signal::Mail { domain: DomainName::parse("example.com").unwrap(), code };
+            for signal in [mail(Some(code)), mail(None), Signal::Gap] {
+                let text = write(&sealer, &signal);
+                assert!(!text.contains("402817739164"), "{text}");
+                assert_eq!(read(&sealer, text.as_bytes()).unwrap(), signal);
+                let before = to_json(&signal);
+                assert_eq!(read(&sealer, before.as_bytes()).unwrap(), signal);
+            }
+            // What a program of before makes of it.
+            let text = write(&sealer, &mail(Some(code)));
+            assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), mail(None));
+            let other = Sealer::random();
+            assert_eq!(read(&other, text.as_bytes()).unwrap(), mail(None));
+        }
     }
 }

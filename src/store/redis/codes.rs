@@ -1,4 +1,5 @@
-//! Codes on Redis. The record decides; the pointer only leads from a code to the domain that has the record.
+//! Codes on Redis. The record decides; the pointer only leads from a code to the domain that has the record. Keys and
+//! indexes have names of codes (`src/store/code_name.rs`).
 //!
 //! The list of codes is an index by time of issue. It does not know when a record ends: a member without a record is
 //! skipped, and removed from the index when a page of the list meets it.
@@ -12,6 +13,7 @@ use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::store::bounds::CODES_COUNTED;
+use crate::store::code_name::{CodeName, CodeUse, open_code};
 use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 
@@ -46,9 +48,13 @@ impl Codes for Redis {
     }
 
     async fn hold_code(&self, domain: &DomainName, code: Code, node: &NodeId) -> Result<()> {
-        let mut script = HOLD.key(keys::code(domain, code));
-        script.key(keys::mail(domain, code)).arg(node.as_str());
-        self.client.timed(self.client.eval(&script)).await
+        let hold = async {
+            let name = self.code_name(domain, code).await?;
+            let mut script = HOLD.key(keys::code(domain, &name));
+            script.key(keys::mail(domain, &name)).arg(node.as_str());
+            self.client.eval(&script).await
+        };
+        self.client.timed(hold).await
     }
 
     async fn codes(
@@ -58,9 +64,10 @@ impl Codes for Redis {
         limit: usize,
     ) -> Result<Vec<CodeListing>> {
         // The deadline is for each step, not for all: many ended codes may have to be skipped.
+        let before = before.map(|(issued, code)| (issued, self.new_name(CodeUse::Record, code)));
         let (mut found, mut next) = (Vec::new(), before);
         while found.len() < limit {
-            let page = self.client.timed(self.code_page(domain, next, limit - found.len())).await?;
+            let page = self.client.timed(self.code_page(domain, next.as_ref(), limit - found.len())).await?;
             found.extend(page.listings);
             match page.next {
                 Some(position) => next = Some(position),
@@ -71,16 +78,19 @@ impl Codes for Redis {
     }
 
     async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> {
-        let mut script = REVOKE.key(keys::code(domain, code));
-        for kind in keys::KINDS {
-            script.key(keys::open(domain, kind));
-        }
-        script.key(keys::codes(domain)).arg(code.expose());
         let revoke = async {
+            let name = self.code_name(domain, code).await?;
+            let mut script = REVOKE.key(keys::code(domain, &name));
+            for kind in keys::KINDS {
+                script.key(keys::open(domain, kind));
+            }
+            script.key(keys::codes(domain)).arg(name.as_str());
             let revoked: bool = self.client.eval_once(&script).await?;
             if revoked {
                 // A pointer to no record is harmless, and its TTL ends it.
-                let _ = self.delete_if(&keys::pointer(code), domain.as_str()).await;
+                for name in self.possible_names(&[code]) {
+                    let _ = self.delete_if(&keys::pointer(&name), domain.as_str()).await;
+                }
             }
             Ok(revoked)
         };
@@ -90,7 +100,7 @@ impl Codes for Redis {
 
 impl Redis {
     async fn put(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
-        let pointer = keys::pointer(new.code);
+        let pointer = keys::pointer(&self.new_name(CodeUse::Record, new.code));
         let domain = new.domain.as_str();
         let ends = new.valid_until.0;
         let set = cmd("SET").arg(&pointer).arg(domain).arg("NX").arg("GET").arg("PXAT").arg(ends).take();
@@ -99,10 +109,12 @@ impl Redis {
             return Ok(PutCode::Exists);
         }
         let kind = keys::kind(new.rollout);
-        let mut script = PUT.key(keys::code(&new.domain, new.code));
+        let name = self.code_name(&new.domain, new.code).await?;
+        let mut script = PUT.key(keys::code(&new.domain, &name));
         script.key(keys::open(&new.domain, kind)).key(keys::codes(&new.domain)).key(keys::issued(&new.domain));
         script.arg(to_json(&About::of(new))).arg(new.holder.as_ref().map_or("", NodeId::as_str));
-        script.arg(kind).arg(ends).arg(new.code.expose()).arg(max_open).arg(millis(KEEP_USED)).arg(millis(LISTED));
+        script.arg(kind).arg(ends).arg(name.as_str()).arg(max_open).arg(millis(KEEP_USED)).arg(millis(LISTED));
+        script.arg(self.new_sealed(&new.domain, &name, new.code));
         script.arg(self.limits.quotas.codes_per_day).arg(millis(CODES_COUNTED));
         let outcome: Result<String> = self.client.eval(&script).await;
         let done = match outcome.as_deref() {
@@ -125,29 +137,52 @@ impl Redis {
 
     /// The domain that a code within its validity belongs to.
     pub(super) async fn code_domain(&self, code: Code) -> Result<Option<DomainName>> {
-        let domain: Option<String> = self.client.ask(cmd("GET").arg(keys::pointer(code))).await?;
+        let mut names = self.possible_names(&[code]).into_iter();
+        let mut domain: Option<String> = None;
+        while let Some(name) = names.next().filter(|_| domain.is_none()) {
+            domain = self.client.ask(cmd("GET").arg(keys::pointer(&name))).await?;
+        }
         domain.map(|name| DomainName::parse(&name).map_err(|e| corrupt("pb:code:…", &e))).transpose()
     }
 
     pub(super) async fn read_code(&self, domain: &DomainName, code: Code) -> Result<Option<IssuedCode>> {
-        let fields: Fields = self.client.ask(&hmget(domain, code)).await?;
+        let fields: Fields = self.client.ask(&hmget(domain, &self.code_name(domain, code).await?)).await?;
         issued(domain, code, fields)
     }
 
     /// The records of many codes, in one packet.
     pub(super) async fn read_codes(&self, domain: &DomainName, codes: &[Code]) -> Result<Vec<Option<IssuedCode>>> {
-        if codes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = ::redis::pipe();
-        for code in codes {
-            pipeline.add_command(hmget(domain, *code));
-        }
-        let records: Vec<Fields> = self.client.ask_all(&pipeline).await?;
+        let names = self.code_names(domain, codes).await?;
+        let records = self.read_fields(domain, &names).await?;
         codes.iter().zip(records).map(|(code, fields)| issued(domain, *code, fields)).collect()
     }
 
-    async fn code_page(&self, domain: &DomainName, before: Option<(UnixMillis, Code)>, limit: usize) -> Result<Page> {
+    /// The same, of codes that are known by name only.
+    async fn read_named(&self, domain: &DomainName, names: &[CodeName]) -> Result<Vec<Option<IssuedCode>>> {
+        let records = self.read_fields(domain, names).await?;
+        let place = format!("pb:{{{domain}}}:code:…");
+        let read = names.iter().zip(records).map(|(name, fields)| {
+            if fields.0.is_none() {
+                return Ok(None);
+            }
+            let code = open_code(&self.sealer, &place, domain, name, fields.4.as_deref())?;
+            issued(domain, code, fields)
+        });
+        read.collect()
+    }
+
+    async fn read_fields(&self, domain: &DomainName, names: &[CodeName]) -> Result<Vec<Fields>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = ::redis::pipe();
+        for name in names {
+            pipeline.add_command(hmget(domain, name));
+        }
+        self.client.ask_all(&pipeline).await
+    }
+
+    async fn code_page(&self, domain: &DomainName, before: Option<&Position>, limit: usize) -> Result<Page> {
         let index = keys::codes(domain);
         let highest = before.map_or("+inf".to_owned(), |(issued, _)| issued.0.to_string());
         let size = limit.clamp(1, PAGE);
@@ -160,15 +195,15 @@ impl Redis {
             range.arg("LIMIT").arg(offset).arg(size).arg("WITHSCORES");
             let part: Vec<(String, u64)> = self.client.ask(&range).await?;
             (offset, more) = (offset + part.len(), part.len() == size);
-            let codes = part.into_iter().filter_map(|(code, at)| Some((UnixMillis(at), Code::parse(&code).ok()?)));
-            members.extend(codes.filter(|position| before.is_none_or(|before| *position < before)));
+            let part = part.into_iter().map(|(name, at)| (UnixMillis(at), CodeName::stored(name)));
+            members.extend(part.filter(|position| before.is_none_or(|before| position < before)));
         }
         members.truncate(size);
-        let next = members.last().copied().filter(|_| more);
-        let codes: Vec<Code> = members.iter().map(|(_, code)| *code).collect();
-        let records = self.read_codes(domain, &codes).await?;
+        let next = members.last().cloned().filter(|_| more);
+        let names = self.lifted(domain, members.iter().map(|(_, name)| name.clone()).collect()).await?;
+        let records = self.read_named(domain, &names).await?;
         let gone: Vec<&str> =
-            codes.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(code, _)| code.expose()).collect();
+            names.iter().zip(&records).filter(|(_, record)| record.is_none()).map(|(name, _)| name.as_str()).collect();
         if !gone.is_empty() {
             // They are not listed whether or not this works.
             let _ = self.client.ask::<u64>(cmd("ZREM").arg(&index).arg(&gone)).await;
@@ -182,20 +217,23 @@ impl Redis {
 /// Some listings, and where to continue if there may be more.
 struct Page {
     listings: Vec<CodeListing>,
-    next: Option<(UnixMillis, Code)>,
+    next: Option<Position>,
 }
 
-/// The fields of a code: about, holder, by, port.
-type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
+/// A place in the list of codes.
+type Position = (UnixMillis, CodeName);
 
-fn hmget(domain: &DomainName, code: Code) -> Cmd {
-    cmd("HMGET").arg(keys::code(domain, code)).arg(&["about", "holder", "by", "port"]).take()
+/// The fields of a code: about, holder, by, port, sealed.
+type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
+
+fn hmget(domain: &DomainName, name: &CodeName) -> Cmd {
+    cmd("HMGET").arg(keys::code(domain, name)).arg(&["about", "holder", "by", "port", "sealed"]).take()
 }
 
 fn issued(domain: &DomainName, code: Code, fields: Fields) -> Result<Option<IssuedCode>> {
     // The code is a secret, so an error names the domain only.
     let place = format!("pb:{{{domain}}}:code:…");
-    let (about, holder, by, port) = fields;
+    let (about, holder, by, port, _) = fields;
     let Some(about) = about else { return Ok(None) };
     let about: About = from_json(&place, &about)?;
     let state = match by {

@@ -15,6 +15,7 @@ use crate::core::model::device::{CodeState, Device, Facts, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
+use crate::store::code_name::CodeName;
 use crate::store::record::{open, to_json};
 use crate::store::{DeviceListing, Devices, Entered, Entry, PortClaim, Result};
 
@@ -138,13 +139,14 @@ impl Redis {
             let open = self.read_code(&of, code).await?.is_some_and(|code| code.state == CodeState::Open);
             return Ok(if open { PortClaim::WrongDomain } else { PortClaim::CodeNotOpen });
         }
+        let name = self.code_name(domain, code).await?;
         let mut script = CLAIM_PORT.key(keys::device(domain, key));
-        script.key(keys::code(domain, code)).key(keys::window(domain, code));
+        script.key(keys::code(domain, &name)).key(keys::window(domain, &name));
         for kind in keys::KINDS {
             script.key(keys::open(domain, kind));
         }
-        script.key(keys::mail(domain, code)).key(keys::mailbox(domain));
-        script.arg(key.as_str()).arg(port).arg(code.expose()).arg(millis(KEEP_USED));
+        script.key(keys::mail(domain, &name)).key(keys::mailbox(domain));
+        script.arg(key.as_str()).arg(port).arg(name.as_str()).arg(millis(KEEP_USED));
         let recorded: bool = self.client.eval(&script).await?;
         Ok(if recorded { PortClaim::Recorded } else { PortClaim::CodeNotOpen })
     }
@@ -222,8 +224,8 @@ impl Redis {
         let Some(mark) = mark else { return Ok(()) };
         let entered = entered.and_then(|entered| entered.parse().ok()).unwrap_or_default();
         if UnixMillis(entered) + TRANSFER_TIME < self.server_time().await? {
-            let code = code.and_then(|code| Code::parse(&code).ok());
-            self.undo_entry(domain, key, &mark, code).await?;
+            let code = self.lifted_of(domain, key, code.map(CodeName::stored)).await?;
+            self.undo_entry(domain, key, &mark, code.as_ref()).await?;
         }
         Ok(())
     }

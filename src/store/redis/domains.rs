@@ -7,8 +7,9 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::device::{Category, Domain};
-use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainId, DomainName, Secret};
+use crate::core::model::ids::{CategoryId, DeviceKey, DomainId, DomainName, Secret};
 use crate::core::model::quota::QuotaKind;
+use crate::store::code_name::CodeName;
 use crate::store::record::{corrupt, from_json, missing_categories, open, seal, to_json};
 use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
 
@@ -315,7 +316,7 @@ impl Redis {
     /// Whether a device or an open code belongs to a category. Reads all of them, in pages.
     async fn category_in_use(&self, domain: &DomainName, id: CategoryId) -> Result<bool> {
         let devices = |key: &str| Some(keys::device(domain, &DeviceKey::parse(key).ok()?));
-        let codes = |code: &str| Some(keys::code(domain, Code::parse(code).ok()?));
+        let codes = |name: &str| Some(keys::code(domain, &CodeName::stored(name)));
         let of_device = id.0.to_string();
         let device_is = |category: &str| category == of_device;
         if self.any_in(&keys::devices(domain), devices, "category", device_is).await? {

@@ -14,6 +14,7 @@ use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
+use crate::store::code_name::CodeName;
 use crate::store::record::{from_json, seal, to_json};
 use crate::store::{Entered, Entry, EntryRight, Result, StoreError};
 
@@ -85,21 +86,21 @@ impl Entry {
 }
 
 /// Adds the keys of the code of an entry.
-fn add_code_keys(script: &mut ScriptInvocation<'_>, domain: &DomainName, code: Code) {
-    script.key(keys::code(domain, code)).key(keys::window(domain, code));
+fn add_code_keys(script: &mut ScriptInvocation<'_>, domain: &DomainName, name: &CodeName) {
+    script.key(keys::code(domain, name)).key(keys::window(domain, name));
     for kind in keys::KINDS {
         script.key(keys::open(domain, kind));
     }
 }
 
-fn expose(code: Option<&Code>) -> &str {
-    code.map_or("", Code::expose)
+fn text(name: Option<&CodeName>) -> &str {
+    name.map_or("", CodeName::as_str)
 }
 
 impl Redis {
     pub(super) async fn enter_whole(&self, entry: &Entry) -> Result<Entered> {
-        let device = keys::device(&entry.domain, &entry.key);
-        let (owner, known) = tokio::try_join!(self.reserve(&entry.key, &entry.domain), self.known(&device))?;
+        let (owner, known) =
+            tokio::try_join!(self.reserve(&entry.key, &entry.domain), self.known(&entry.domain, &entry.key))?;
         if owner == Reservation::Theirs {
             return Ok(Entered::OwnedElsewhere);
         }
@@ -118,7 +119,8 @@ impl Redis {
         }
         let Written::In(record) = written? else { return Ok(Entered::CodeNotOpen) };
         if !self.own(&entry.key, &entry.domain, &writing.mark).await? {
-            self.undo_entry(&entry.domain, &entry.key, &writing.mark, entry.code()).await?;
+            let name = self.name_of(entry).await?;
+            self.undo_entry(&entry.domain, &entry.key, &writing.mark, name.as_ref()).await?;
             return Ok(Entered::OwnedElsewhere);
         }
         // If this fails, the unassigned record is skipped, because the device has an owner now, and ends by itself.
@@ -142,28 +144,41 @@ impl Redis {
     }
 
     /// Number and pending code of a device, if there is a record.
-    pub(super) async fn known(&self, device: &str) -> Result<(Option<u64>, Option<String>)> {
-        self.client.ask(cmd("HMGET").arg(device).arg(&["id", "pending"])).await
+    pub(super) async fn known(&self, domain: &DomainName, key: &DeviceKey) -> Result<(Option<u64>, Option<CodeName>)> {
+        let mut read = cmd("HMGET");
+        read.arg(keys::device(domain, key)).arg(&["id", "pending", "entry_code"]);
+        let (id, pending, entry): (Option<u64>, Option<String>, Option<String>) = self.client.ask(&read).await?;
+        // They are the same code, if there are both.
+        let owed = pending.is_some();
+        let name = self.lifted_of(domain, key, pending.or(entry).map(CodeName::stored)).await?;
+        Ok((id, name.filter(|_| owed)))
     }
 
-    pub(super) async fn write_entry(&self, writing: &Writing<'_>, mut owed: Option<String>) -> Result<Written> {
+    async fn name_of(&self, entry: &Entry) -> Result<Option<CodeName>> {
+        match entry.code() {
+            Some(code) => self.code_name(&entry.domain, code).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn write_entry(&self, writing: &Writing<'_>, mut owed: Option<CodeName>) -> Result<Written> {
         let entry = writing.entry;
         let device = &keys::device(&entry.domain, &entry.key);
-        let code = entry.code();
+        let code = self.name_of(entry).await?;
         for _ in 0..TRIES {
-            let other = owed.as_deref().and_then(|owed| Code::parse(owed).ok()).filter(|owed| Some(*owed) != code);
+            let other = owed.filter(|owed| Some(owed) != code.as_ref());
             let mut script = ENTER.key(device);
             script.key(keys::pending(&entry.domain)).key(keys::devices(&entry.domain));
-            if let Some(code) = code {
+            if let Some(code) = &code {
                 add_code_keys(&mut script, &entry.domain, code);
             }
-            if let Some(other) = other {
+            if let Some(other) = &other {
                 script.key(keys::code(&entry.domain, other)).key(keys::mail(&entry.domain, other));
                 script.key(keys::mailbox(&entry.domain));
             }
             script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.right.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
-            script.arg(expose(code.as_ref())).arg(expose(other.as_ref())).arg(millis(KEEP_USED));
+            script.arg(text(code.as_ref())).arg(text(other.as_ref())).arg(millis(KEEP_USED));
             script.arg(self.limits.quotas.devices);
             let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
@@ -177,7 +192,7 @@ impl Redis {
                 }
                 "closed" => return Ok(Written::Closed),
                 "many" => return Err(self.limits.quotas.over(QuotaKind::Devices).into()),
-                _ => (_, owed) = self.known(device).await?,
+                _ => (_, owed) = self.known(&entry.domain, &entry.key).await?,
             }
         }
         Err(StoreError::Unavailable("the device is entering elsewhere too".into()))
@@ -189,14 +204,14 @@ impl Redis {
         domain: &DomainName,
         key: &DeviceKey,
         mark: &str,
-        code: Option<Code>,
+        code: Option<&CodeName>,
     ) -> Result<()> {
         let mut script = UNDO.key(keys::device(domain, key));
         script.key(keys::pending(domain)).key(keys::devices(domain));
         if let Some(code) = code {
             add_code_keys(&mut script, domain, code);
         }
-        script.arg(key.as_str()).arg(mark).arg(expose(code.as_ref()));
+        script.arg(key.as_str()).arg(mark).arg(text(code));
         self.client.eval(&script).await
     }
 
@@ -217,18 +232,17 @@ impl Redis {
         let device = keys::device(domain, key);
         let read = cmd("HMGET").arg(&device).arg(&["pending", "entry"]).take();
         let (pending, mark): (Option<String>, Option<String>) = self.client.ask(&read).await?;
-        let (Some(code), Some(mark)) = (pending.and_then(|code| Code::parse(&code).ok()), mark) else {
-            return Ok(false);
-        };
+        let pending = self.lifted_of(domain, key, pending.map(CodeName::stored)).await?;
+        let (Some(code), Some(mark)) = (pending, mark) else { return Ok(false) };
         // The process that entered the device may have died before it made the ownership permanent.
         let owner = self.reserve(key, domain).await?;
         if owner == Reservation::Theirs {
-            self.undo_entry(domain, key, &mark, Some(code)).await?;
+            self.undo_entry(domain, key, &mark, Some(&code)).await?;
             return Ok(false);
         }
         let mut script = DEPOSIT.key(&device);
-        script.key(keys::pending(domain)).key(keys::code(domain, code)).key(keys::mail(domain, code));
-        script.key(keys::mailbox(domain)).arg(key.as_str()).arg(code.expose());
+        script.key(keys::pending(domain)).key(keys::code(domain, &code)).key(keys::mail(domain, &code));
+        script.key(keys::mailbox(domain)).arg(key.as_str()).arg(code.as_str());
         let posted: bool = self.client.eval_once(&script).await?;
         self.own(key, domain, &mark).await?;
         Ok(posted)

@@ -5,13 +5,16 @@
 //!
 //! ```text
 //! of no domain
-//!   pb:keycheck                    string  check value of the master key
+//!   pb:keycheck                    string  `see schema`; before there were versions: check value of the master key
+//!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed;
+//!                                          of a rotation reseal_cursor, reseal_run, reseal_records, resealed, resealed_at
+//!   pb:keyring                     string  generations of the instance key, sealed under the master key, JSON
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
 //!                                  counter numbers given so far
-//!   pb:code:<code>                 string  → domain                               TTL validity
+//!   pb:code:<hash>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
-//!   pb:node:<node>                 string  lease of a node                        TTL as asked
+//!   pb:node:<node>                 string  lease of a node: version, stage, key ring    TTL as asked
 //!   pb:members                     hash    node → its members                     TTL 1 h from the last report
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:lock:<name>                 string  holder of a lock                       TTL as asked
@@ -19,6 +22,9 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//! of attempts at secrets
+//!   pb:attempts:{attempts}:wrong:<kind>      zset   "<number> <id of the report>" by time  TTL 60 s from the last one
+//!   pb:attempts:{attempts}:decisions:<kind>  string decisions of this second               TTL 1 s
 //! of browsers
 //!   pb:web:{web}:session:<hash>    hash    about, account, began, seen            TTL until it has been idle too long
 //!   pb:web:{web}:of:<account>      zset    its sessions by their last end         TTL of the last one
@@ -37,34 +43,36 @@
 //!   pb:{domain}:deeds              zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
-//!   pb:{domain}:code:<code>        hash    about, holder, kind; by, port when used  TTL validity, 30 days from use
-//!   pb:{domain}:window:<code>      string  the device that used it and may repeat TTL rest of the validity
-//!   pb:{domain}:open:<kind>        zset    open codes by end of validity; a counter only
-//!   pb:{domain}:codes              zset    codes by time of issue; members without a record do not count
+//!   pb:{domain}:code:<hash>        hash    about, holder, kind, sealed°; by, port when used
+//!                                                                                TTL validity, 30 days from use
+//!   pb:{domain}:window:<hash>      string  the device that used it and may repeat TTL rest of the validity
+//!   pb:{domain}:open:<kind>        zset    hashes of open codes by end of validity; a counter only
+//!   pb:{domain}:codes              zset    hashes of codes by time of issue; members without a record do not count
 //!   pb:{domain}:issued             counter codes issued                           TTL 1 day from the first of them
 //!   pb:{domain}:seq:rollout        counter numbers of roll-outs given so far
 //!   pb:{domain}:rollouts           zset    roll-outs by end
 //!   pb:{domain}:rollout:<id>       hash    name, category, users, created         TTL 30 days
-//!   pb:{domain}:rows:<id>          list    rows of a roll-out, JSON               TTL of the roll-out
+//!   pb:{domain}:rows:<id>          list    rows of a roll-out, JSON, codes°       TTL of the roll-out
 //!   pb:{domain}:timeline:<kind>:<> list    "<time> <event>" of a device or code   TTL 30 days from the last step
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
-//!                                          entry_code, pending, name, work, port:<name> → code record
+//!                                          entry_code, pending (hashes of codes), sealed (the code of its last
+//!                                          entry°), name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
-//!   pb:{domain}:mail:<code>        hash    about, device, port, holder            TTL 30 days from entry
-//!   pb:{domain}:mailbox            zset    codes in the mailbox by end
-//!   pb:{domain}:lease:<code>       string  the node that delivers it              TTL as asked
+//!   pb:{domain}:mail:<hash>        hash    about, device, port, holder, sealed°   TTL 30 days from entry
+//!   pb:{domain}:mailbox            zset    hashes of codes in the mailbox by end
+//!   pb:{domain}:lease:<hash>       string  the node that delivers it              TTL as asked
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
 //!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
 //!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
 //!   pb:{domain}:offered            zset    what the domain offers, "<receiver>/<device>", by end  TTL of the last one
 //! of the Users role of a domain
-//!   pb:{domain}:people:request:<id>  hash  about, progress, entry, phone, made, attempts, why
+//!   pb:{domain}:people:request:<id>  hash  about (code°), progress, entry, phone, made, attempts, why
 //!                                                                               TTL validity + 30 days, or none
-//!   pb:{domain}:people:code:<code> string  → id of the request                   TTL validity + 30 days
+//!   pb:{domain}:people:code:<hash> string  → id of the request                   TTL validity + 30 days
 //!   pb:{domain}:people:phone:<device>/<port> string → id of the request that it belongs to
 //!   pb:{domain}:people:of:<person> zset    requests by time                      TTL of the last one
-//!   pb:{domain}:people:open        zset    codes without a phone by end          TTL of the last request
+//!   pb:{domain}:people:open        zset    hashes of codes without a phone by end          TTL of the last request
 //!   pb:{domain}:people:open:<person> zset  those of a person by end; a counter only  TTL validity of the last one
 //!   pb:{domain}:people:orders      zset    requests by the time at which their order is due
 //!   pb:{domain}:people:failed      zset    requests whose order has failed, by time
@@ -73,7 +81,7 @@
 //!   pb:{domain}:people:rollout:<id> hash   name, category, app, users, begun, made, registered  TTL 30 days
 //!   pb:{domain}:people:rows:<id>   list    rows of a roll-out, JSON               TTL of the roll-out
 //!   pb:{domain}:people:turn:<what> string  the node whose turn it is              TTL as asked
-//! of the directory (<hash>: keyed hash, never the code itself)
+//! of the directory
 //!   pb:dir:{dir}:code:<hash>       hash    url°, credential, ends                 TTL validity
 //!   pb:dir:{dir}:entered:<hash>    set     MAC addresses that entered the code    TTL of the code
 //!   pb:dir:{dir}:spent:<hash>      string  the code is not used again             TTL validity + 30 days
@@ -86,15 +94,22 @@
 //!                                          their sources, as those of unassigned devices
 //! ```
 //!
-//! ° sealed, bound to this key.
+//! ° sealed, bound to this key or to the hash of the code.
+//!
+//! <hash> of a code: a keyed hash, other ones for the directory, for Devices, for timelines and for the Users role; never
+//! the code itself (`src/store/code_name.rs`). Stores before version 1 have the code in its place.
 
 use crate::core::model::accounts::AccountName;
-use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId, RolloutId};
-use crate::core::model::timeline::Subject;
+use crate::core::model::ids::{DeviceKey, DomainName, NodeId, RolloutId};
 use crate::core::model::users_role::{PersonId, PhoneFacts, RequestId};
 use crate::store::SessionHash;
+use crate::store::code_name::CodeName;
 
+/// Prefix of all keys; those of the embedded store are the rest.
+pub(super) const PREFIX: &str = "pb:";
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
+pub(super) const KEYRING: &str = "pb:keyring";
+pub(super) const SCHEMA: &str = "pb:schema";
 pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
@@ -105,6 +120,8 @@ pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
+/// Prefix of everything of the directory.
+pub(super) const DIRECTORY: &str = "pb:dir:{dir}:";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.
@@ -129,6 +146,16 @@ pub(super) const STRANGERS_OF: &str = "pb:dir:{dir}:of:";
 pub(super) const PHONE: &str = "pb:dir:{dir}:phone:";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
 
+/// Reports of wrong attempts at a kind of secret.
+pub(super) fn wrong_attempts(kind: &str) -> String {
+    format!("pb:attempts:{{attempts}}:wrong:{kind}")
+}
+
+/// Decisions of this second about a kind of secret.
+pub(super) fn decisions(kind: &str) -> String {
+    format!("pb:attempts:{{attempts}}:decisions:{kind}")
+}
+
 pub(super) fn lock(name: &str) -> String {
     format!("pb:lock:{name}")
 }
@@ -140,8 +167,8 @@ pub(super) const fn kind(rollout: bool) -> &'static str {
     KINDS[rollout as usize]
 }
 
-pub(super) fn pointer(code: Code) -> String {
-    format!("pb:code:{}", code.expose())
+pub(super) fn pointer(name: &CodeName) -> String {
+    format!("pb:code:{}", name.as_str())
 }
 
 pub(super) fn owner(device: &DeviceKey) -> String {
@@ -180,8 +207,8 @@ pub(super) fn builds(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:builds")
 }
 
-pub(super) fn code(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:code:{}", code.expose())
+pub(super) fn code(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:code:{}", name.as_str())
 }
 
 /// Prefix of each code that is issued for a domain.
@@ -199,8 +226,8 @@ pub(super) fn all_of(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:*")
 }
 
-pub(super) fn window(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:window:{}", code.expose())
+pub(super) fn window(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:window:{}", name.as_str())
 }
 
 pub(super) fn open(domain: &DomainName, kind: &str) -> String {
@@ -227,11 +254,12 @@ pub(super) fn rows(domain: &DomainName, id: RolloutId) -> String {
     format!("pb:{{{domain}}}:rows:{}", id.0)
 }
 
-pub(super) fn timeline(domain: &DomainName, subject: &Subject) -> String {
-    match subject {
-        Subject::Device(key) => format!("pb:{{{domain}}}:timeline:device:{key}"),
-        Subject::Code(code) => format!("pb:{{{domain}}}:timeline:code:{}", code.expose()),
-    }
+pub(super) fn device_timeline(domain: &DomainName, device: &DeviceKey) -> String {
+    format!("pb:{{{domain}}}:timeline:device:{device}")
+}
+
+pub(super) fn code_timeline(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:timeline:code:{}", name.as_str())
 }
 
 pub(super) fn device(domain: &DomainName, device: &DeviceKey) -> String {
@@ -277,16 +305,16 @@ pub(super) fn pending(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:pending")
 }
 
-pub(super) fn mail(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:mail:{}", code.expose())
+pub(super) fn mail(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:mail:{}", name.as_str())
 }
 
 pub(super) fn mailbox(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:mailbox")
 }
 
-pub(super) fn lease(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:lease:{}", code.expose())
+pub(super) fn lease(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:lease:{}", name.as_str())
 }
 
 pub(super) fn presence(domain: &DomainName) -> String {
@@ -297,8 +325,8 @@ pub(super) fn phone_request(domain: &DomainName, id: &RequestId) -> String {
     format!("pb:{{{domain}}}:people:request:{id}")
 }
 
-pub(super) fn people_code(domain: &DomainName, code: Code) -> String {
-    format!("pb:{{{domain}}}:people:code:{}", code.expose())
+pub(super) fn people_code(domain: &DomainName, name: &CodeName) -> String {
+    format!("pb:{{{domain}}}:people:code:{}", name.as_str())
 }
 
 pub(super) fn people_phone(domain: &DomainName, phone: &PhoneFacts) -> String {

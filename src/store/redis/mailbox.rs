@@ -10,6 +10,7 @@ use super::codes::node;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::Notice;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::store::code_name::{CodeName, open_code};
 use crate::store::record::{About, corrupt, from_json};
 use crate::store::{Mailbox, Result};
 
@@ -28,6 +29,7 @@ const CONCURRENT: usize = 16;
 
 /// An entry of the mailbox as it was read.
 struct Seen {
+    name: CodeName,
     notice: Notice,
     lessee: Option<NodeId>,
 }
@@ -79,22 +81,28 @@ impl Mailbox for Redis {
         if codes.is_empty() {
             return Ok(());
         }
-        let mut script = RELEASE.arg(node.as_str());
-        for &code in codes {
-            script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
-        }
-        self.client.timed(self.client.eval(&script)).await
+        let release = async {
+            let mut script = RELEASE.arg(node.as_str());
+            for name in &self.code_names(domain, codes).await? {
+                script.key(keys::mail(domain, name)).key(keys::lease(domain, name));
+            }
+            self.client.eval(&script).await
+        };
+        self.client.timed(release).await
     }
 
     async fn settle(&self, domain: &DomainName, codes: &[Code]) -> Result<()> {
         if codes.is_empty() {
             return Ok(());
         }
-        let mut script = SETTLE.key(keys::mailbox(domain));
-        for &code in codes {
-            script.key(keys::mail(domain, code)).key(keys::lease(domain, code)).arg(code.expose());
-        }
-        self.client.timed(self.client.eval(&script)).await
+        let settle = async {
+            let mut script = SETTLE.key(keys::mailbox(domain));
+            for name in &self.code_names(domain, codes).await? {
+                script.key(keys::mail(domain, name)).key(keys::lease(domain, name)).arg(name.as_str());
+            }
+            self.client.eval(&script).await
+        };
+        self.client.timed(settle).await
     }
 
     async fn depth(&self, domain: &DomainName) -> Result<u64> {
@@ -111,16 +119,18 @@ impl Redis {
         limit: usize,
         skip: &[Code],
     ) -> Result<Vec<Notice>> {
-        let skip: HashSet<Code> = skip.iter().copied().collect();
+        let skip: HashSet<CodeName> = self.possible_names(skip).into_iter().collect();
         let mut taken = Vec::new();
         let mut first = 0;
         while taken.len() < limit {
             let mut script = PAGE.key(keys::mailbox(domain));
             script.arg(first).arg(first + PAGE_SIZE - 1);
             let page: Vec<String> = self.client.eval(&script).await?;
-            let codes: Vec<Code> =
-                page.iter().filter_map(|c| Code::parse(c).ok()).filter(|c| !skip.contains(c)).collect();
-            let seen = self.look_at(domain, &codes).await?;
+            let size = page.len();
+            let names: Vec<CodeName> =
+                page.into_iter().map(CodeName::stored).filter(|name| !skip.contains(name)).collect();
+            let names = self.lifted(domain, names).await?;
+            let seen = self.look_at(domain, names).await?;
             let alive = self.alive(&seen, node).await?;
             let free = |other: Option<&NodeId>| other.is_none_or(|other| !alive.contains(other));
             let wanted: Vec<Seen> = seen
@@ -129,7 +139,7 @@ impl Redis {
                 .take(limit - taken.len())
                 .collect();
             taken.append(&mut self.take_seen(domain, node, lease, wanted).await?);
-            if page.len() < PAGE_SIZE {
+            if size < PAGE_SIZE {
                 break;
             }
             first += PAGE_SIZE;
@@ -137,27 +147,29 @@ impl Redis {
         Ok(taken)
     }
 
-    async fn look_at(&self, domain: &DomainName, codes: &[Code]) -> Result<Vec<Seen>> {
-        type Entry = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>);
+    async fn look_at(&self, domain: &DomainName, names: Vec<CodeName>) -> Result<Vec<Seen>> {
+        type Entry = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
         let place = format!("pb:{{{domain}}}:mail:…");
-        if codes.is_empty() {
+        if names.is_empty() {
             return Ok(Vec::new());
         }
         let (mut entries, mut leases) = (pipe(), cmd("MGET"));
-        for &code in codes {
-            entries.cmd("HMGET").arg(keys::mail(domain, code)).arg(&["about", "device", "port", "holder"]);
-            leases.arg(keys::lease(domain, code));
+        for name in &names {
+            entries.cmd("HMGET").arg(keys::mail(domain, name)).arg(&["about", "device", "port", "holder", "sealed"]);
+            leases.arg(keys::lease(domain, name));
         }
         let (entries, leases): (Vec<Entry>, Vec<Option<String>>) =
             tokio::try_join!(self.client.ask_all(&entries), self.client.ask(&leases))?;
         let mut seen = Vec::new();
-        for ((&code, (about, device, port, holder)), lessee) in codes.iter().zip(entries).zip(leases) {
+        for ((name, (about, device, port, holder, sealed)), lessee) in names.into_iter().zip(entries).zip(leases) {
             // Expired or settled since the page was read.
             let (Some(about), Some(device)) = (about, device) else { continue };
             let about: About = from_json(&place, &about)?;
             let device = DeviceKey::parse(&device).map_err(|e| corrupt(&place, &e))?;
             let port = port.filter(|port| !port.is_empty()).map(Into::into);
+            let code = open_code(&self.sealer, &place, domain, &name, sealed.as_deref())?;
             seen.push(Seen {
+                name,
                 notice: about.notice(code, device, port, self::node(holder)),
                 lessee: self::node(lessee),
             });
@@ -186,8 +198,7 @@ impl Redis {
         let mut script = TAKE.arg(node.as_str());
         script.arg(millis(lease));
         for seen in &wanted {
-            let code = seen.notice.code;
-            script.key(keys::mail(domain, code)).key(keys::lease(domain, code));
+            script.key(keys::mail(domain, &seen.name)).key(keys::lease(domain, &seen.name));
             script.arg(text(seen.notice.holder.as_ref())).arg(text(seen.lessee.as_ref()));
         }
         let taken: Vec<bool> = self.client.eval(&script).await?;

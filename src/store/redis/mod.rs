@@ -5,9 +5,11 @@
 //! cluster, but there is no routing in one: the connection is to one server.
 
 mod accounts;
+mod attempts;
 mod audit_log;
 mod batch;
 mod bus;
+mod code_names;
 mod codes;
 mod connection;
 mod devices;
@@ -16,6 +18,7 @@ mod domains;
 mod entry;
 mod figures;
 mod jobs;
+mod keyring;
 mod keys;
 mod locks;
 mod mailbox;
@@ -24,6 +27,7 @@ mod owner;
 mod presence;
 mod records;
 mod rollouts;
+mod schema;
 mod timelines;
 mod tls_ticket_keys;
 mod transfer;
@@ -40,9 +44,10 @@ use async_trait::async_trait;
 use self::connection::RedisClient;
 use self::presence::Step;
 use super::fanout::Fanout;
-use super::record::key_check;
+use super::keyring::MasterKeys;
+use super::schema::{Stage, VERSION, VERSIONED};
 use super::seal::Sealer;
-use super::{Limits, Result, Store, StoreError};
+use super::{Limits, MigrationOptions, Result, Store, StoreError};
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options, reason};
@@ -89,6 +94,9 @@ pub struct Redis {
     attaching: Batcher<Step, Vec<u8>>,
     detaching: Batcher<Step, ()>,
     sealer: Sealer,
+    ring: keyring::Ring,
+    schema: schema::Current,
+    options: MigrationOptions,
     fanout: Arc<Fanout>,
     device_ids: Mutex<std::ops::Range<u64>>,
     limits: Limits,
@@ -102,9 +110,9 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects, checks the master key, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or
+    /// Connects, opens the key ring, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or
     /// `unix://`.
-    pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
+    pub async fn connect(url: &str, master: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
         let address = |why: &::redis::RedisError| OpenError::Address { why: why.category().into() };
         let info = url.into_connection_info().map_err(|e| address(&e))?;
         let place = place(info.addr());
@@ -112,19 +120,17 @@ impl Redis {
         let client = Arc::new(RedisClient::new(&server, options.deadline, options.lanes).map_err(|e| address(&e))?);
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
-        let ours = key_check(&sealer);
         // At the start there is time to connect; the deadline of commands would be too short for a distant server.
-        let check = cmd("SET").arg(keys::KEY_CHECK).arg(&ours).arg("NX").arg("GET").take();
-        let theirs: Option<String> = match tokio::time::timeout(connection::CONNECT * 2, client.ask(&check)).await {
-            Ok(answer) => answer.map_err(unreachable)?,
+        let opening = open_schema(&client, master, &place);
+        let opened = match tokio::time::timeout(connection::CONNECT * 4, opening).await {
+            Ok(answer) => answer.map_err(unreachable)??,
             Err(_) => return Err(OpenError::Unreachable { place, why: "no answer in time".into() }),
         };
-        if theirs.is_some_and(|theirs| theirs != ours) {
-            return Err(OpenError::WrongKey { place });
-        }
+        let (stage, ring) = opened;
+        let sealer = Sealer::new(ring.keyring().keys(), stage);
 
         let fanout = Arc::<Fanout>::default();
-        let bus = bus::Listener::start(server, fanout.clone()).await.map_err(unreachable)?;
+        let bus = bus::Listener::start(server, sealer.clone(), fanout.clone()).await.map_err(unreachable)?;
         let lanes = options.lanes;
         Ok(Self {
             finding: Batcher::new(&client, lanes, BATCHES, records::find_all),
@@ -132,12 +138,39 @@ impl Redis {
             detaching: Batcher::new(&client, lanes, BATCHES, presence::detach_all),
             client,
             sealer,
+            ring,
+            schema: schema::Current::new(),
+            options: options.migration.clone(),
             fanout,
             device_ids: Mutex::new(0..0),
             limits: options.limits,
             _bus: bus,
         })
     }
+}
+
+/// Reads the version, and opens the key ring. A new store gets the newest version.
+async fn open_schema(
+    client: &RedisClient,
+    master: &MasterKeys,
+    place: &str,
+) -> Result<std::result::Result<(Stage, keyring::Ring), OpenError>> {
+    let claim = cmd("SET").arg(keys::KEY_CHECK).arg(VERSIONED).arg("NX").arg("GET").take();
+    let check: Option<String> = client.ask(&claim).await?;
+    let check = check.filter(|check| check != VERSIONED);
+    if check.is_none() {
+        // A store that is migrated for the first time has a version already. Whoever makes a new one may have ended
+        // between these steps.
+        let make = cmd("HSETNX").arg(keys::SCHEMA).arg("version").arg(VERSION).take();
+        let () = client.ask(&make).await?;
+    }
+    let record = schema::Record::of(client.ask(&schema::Record::read()).await?);
+    if record.stage.version > VERSION {
+        return Ok(Err(OpenError::Newer { place: place.into(), theirs: record.stage.version, ours: VERSION }));
+    }
+    let check = check.or(Some(record.check).filter(|check| !check.is_empty()));
+    let ring = keyring::open(client, master.clone(), check.as_deref(), place).await?;
+    Ok(ring.map(|ring| (record.stage, ring)))
 }
 
 /// Where a server is, without its password.

@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, cmd};
+use ::redis::{FromRedisValue, cmd, pipe};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::connection::{RedisClient, Request};
+use super::schema::Record;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{ConnId, DeviceKey, DomainName, NodeId};
 use crate::store::redis::batch::{Asked, Batch, answer_all};
@@ -96,8 +97,17 @@ async fn share<T: FromRedisValue, A>(
 #[async_trait]
 impl Presence for Redis {
     async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()> {
-        let set = cmd("SET").arg(keys::node(node)).arg(1).arg("PX").arg(millis(ttl)).take();
-        self.client.timed(self.client.ask(&set)).await
+        // What is announced is the stage by which this node works already; what is read is followed from now on.
+        let mut renewal = pipe();
+        let announcement = self.announcement();
+        renewal.cmd("SET").arg(keys::node(node)).arg(announcement).arg("PX").arg(millis(ttl)).ignore();
+        renewal.add_command(Record::read());
+        renewal.cmd("GET").arg(keys::KEYRING);
+        let (record, ring): (Vec<Option<String>>, Option<String>) =
+            self.client.timed(self.client.ask_all(&renewal)).await?;
+        self.follow(Record::of(record).stage);
+        self.follow_ring(ring).await;
+        Ok(())
     }
 
     async fn end_lease(&self, node: &NodeId) -> Result<()> {

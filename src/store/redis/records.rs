@@ -14,6 +14,7 @@ use crate::core::model::device::Device;
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::store::Result;
+use crate::store::code_name::{CodeName, open_code};
 use crate::store::record::{corrupt, from_json, open};
 use crate::store::redis::batch::{Batch, answer_all};
 
@@ -21,7 +22,7 @@ use crate::store::redis::batch::{Batch, answer_all};
 pub(super) type Record = Vec<Option<Vec<u8>>>;
 
 /// The fields of a device; [`Redis::device_of`] reads them.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "id",
     "category",
     "way",
@@ -30,6 +31,7 @@ const FIELDS: [&str; 12] = [
     "admin",
     "entry_code",
     "pending",
+    "sealed",
     "entered",
     "name",
     "work",
@@ -37,7 +39,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// Room for the name of the command and the names of the fields.
-const FIELD_BYTES: usize = 96;
+const FIELD_BYTES: usize = 104;
 
 /// The domain of a device, and its record there.
 pub(super) struct Found {
@@ -118,12 +120,17 @@ impl Redis {
         if record.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let [id, category, way, password, tentative, admin, entry_code, pending, entered, name, work, facts] =
+        let [id, category, way, password, tentative, admin, entry_code, pending, sealed, entered, name, work, facts] =
             <[Option<Vec<u8>>; FIELDS.len()]>::try_from(record)
                 .map_err(|_| corrupt(place, &"another number of fields"))?;
         let missing = |field: &str| corrupt(place, &format!("{field} is missing"));
-        let code = |text: Option<Vec<u8>>| -> Result<Option<Code>> {
-            text.map(|text| Code::parse(&String::from_utf8_lossy(&text)).map_err(|e| corrupt(place, &e))).transpose()
+        // Nobody asks for the code of an entry whose password is proved and whose notice is sent, and opening it would
+        // cost each registration.
+        let wanted = tentative.is_some() || pending.is_some();
+        let code = |name: Option<Vec<u8>>| -> Result<Option<Code>> {
+            let Some(name) = name.filter(|_| wanted) else { return Ok(None) };
+            let name = CodeName::stored(String::from_utf8_lossy(&name));
+            open_code(&self.sealer, place, domain, &name, sealed.as_deref()).map(Some)
         };
         let secret = |field, sealed: Vec<u8>| open(&self.sealer, place, field, &sealed);
         Ok(Some(Device {

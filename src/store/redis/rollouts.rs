@@ -10,7 +10,7 @@ use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{corrupt, from_json, to_json};
+use crate::store::record::{StoredRow, corrupt, from_json, row_place, to_json};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
 static BEGIN: LazyScript = script!("begin_rollout");
@@ -49,8 +49,9 @@ impl Rollouts for Redis {
         for (from, rows) in (from..).step_by(BATCH).zip(rows.chunks(BATCH)) {
             let mut script = ADD_ROWS.key(keys::rollout(domain, id));
             script.key(keys::rows(domain, id)).arg(from);
-            for row in rows {
-                script.arg(to_json(row));
+            let place = keys::rows(domain, id);
+            for (number, row) in (from..).zip(rows) {
+                script.arg(to_json(&StoredRow::of(row, self.new_stored(&row_place(&place, number), row.code))));
             }
             if !self.client.timed(self.client.eval::<bool>(&script)).await? {
                 return Ok(false);
@@ -89,7 +90,9 @@ impl Rollouts for Redis {
                     return Ok(None);
                 }
                 let place = keys::rows(domain, id);
-                let rows = rows.iter().take(limit).map(|row| from_json(&place, row));
+                let rows = (from..).zip(&rows).take(limit).map(|(number, row)| {
+                    from_json::<StoredRow>(&place, row)?.opened(&self.sealer, &row_place(&place, number))
+                });
                 let rows = rows.collect::<Result<Vec<RolloutRow>>>()?;
                 let codes: Vec<Code> = rows.iter().map(|row| row.code).collect();
                 let records = self.read_codes(domain, &codes).await?;

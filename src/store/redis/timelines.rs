@@ -23,18 +23,23 @@ impl Timelines for Redis {
         for subjects in subjects.chunks(BATCH) {
             let mut script = NOTE.arg(&event);
             script.arg(MAX_STEPS).arg(millis(KEEP_USED));
-            for subject in subjects {
-                script.key(keys::timeline(domain, subject));
-            }
-            self.client.timed(self.client.eval::<()>(&script)).await?;
+            let append = async {
+                for subject in subjects {
+                    script.key(self.timeline_key(domain, subject).await?);
+                }
+                self.client.eval::<()>(&script).await
+            };
+            self.client.timed(append).await?;
         }
         Ok(())
     }
 
     async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {
-        let read = cmd("LRANGE").arg(keys::timeline(domain, subject)).arg(0).arg(-1).take();
-        let steps: Vec<String> = self.client.timed(self.client.ask(&read)).await?;
-        // The key may hold a code, so an error names the domain only.
+        let read = async {
+            let key = self.timeline_key(domain, subject).await?;
+            self.client.ask(cmd("LRANGE").arg(key).arg(0).arg(-1)).await
+        };
+        let steps: Vec<String> = self.client.timed(read).await?;
         let place = format!("pb:{{{domain}}}:timeline:…");
         let step = |text: &String| {
             let (at, event) = text.split_once(' ').ok_or_else(|| corrupt(&place, &"no time"))?;
@@ -42,5 +47,14 @@ impl Timelines for Redis {
             Ok(Step { at, event: from_json(&place, event.as_bytes())? })
         };
         steps.iter().map(step).collect()
+    }
+}
+
+impl Redis {
+    async fn timeline_key(&self, domain: &DomainName, subject: &Subject) -> Result<String> {
+        Ok(match subject {
+            Subject::Device(device) => keys::device_timeline(domain, device),
+            Subject::Code(code) => keys::code_timeline(domain, &self.timeline_name(domain, *code).await?),
+        })
     }
 }

@@ -33,7 +33,7 @@ impl Redis {
         };
         self.deposit_pending(from, key).await?;
         let writing = self.writing(entry, id);
-        let (_, owed) = self.known(&keys::device(to, key)).await?;
+        let (_, owed) = self.known(to, key).await?;
         let Written::In(record) = self.write_entry(&writing, owed).await? else { return Ok(Entered::CodeNotOpen) };
         let mut script = HAND_OVER.key(keys::owner(key));
         script.arg(from.as_str()).arg(to.as_str());

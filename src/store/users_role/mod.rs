@@ -20,16 +20,18 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{
     Attempt, EntryOrder, EntryState, Person, PersonId, PhoneFacts, PhoneRequest, Progress, RequestId, Row,
 };
+use crate::store::code_name::StoredCode;
 
-/// The part of a request that never changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The part of a request that never changes. Its code is given to the functions below separately, opened.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RequestOrigin {
     pub person: PersonId,
     pub sip: Box<str>,
     pub name: Box<str>,
     pub category: Box<str>,
     pub app: Box<str>,
-    pub code: Code,
+    #[serde(flatten)]
+    pub code: StoredCode,
     pub asked: UnixMillis,
     pub valid_until: UnixMillis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,14 +39,14 @@ pub(super) struct RequestOrigin {
 }
 
 impl RequestOrigin {
-    pub fn of(request: &PhoneRequest) -> Self {
+    pub fn of(request: &PhoneRequest, code: StoredCode) -> Self {
         Self {
             person: request.person.clone(),
             sip: request.sip.clone(),
             name: request.name.clone(),
             category: request.category.clone(),
             app: request.app.clone(),
-            code: request.code,
+            code,
             asked: request.asked,
             valid_until: request.valid_until,
             rollout: request.rollout,
@@ -71,8 +73,8 @@ pub(super) struct RequestState {
 }
 
 impl RequestState {
-    pub fn request(self, domain: &DomainName, id: RequestId, origin: RequestOrigin) -> PhoneRequest {
-        let RequestOrigin { person, sip, name, category, app, code, asked, valid_until, rollout } = origin;
+    pub fn request(self, domain: &DomainName, id: RequestId, (origin, code): (RequestOrigin, Code)) -> PhoneRequest {
+        let RequestOrigin { person, sip, name, category, app, asked, valid_until, rollout, .. } = origin;
         let Self { progress, entry, phone, .. } = self;
         let domain = domain.clone();
         PhoneRequest {
@@ -94,8 +96,13 @@ impl RequestState {
     }
 
     /// The order of this request; `None` while its phone is not known.
-    pub fn order(&self, domain: &DomainName, id: RequestId, origin: RequestOrigin) -> Option<EntryOrder> {
-        let RequestOrigin { person, sip, name, category, app, code, .. } = origin;
+    pub fn order(
+        &self,
+        domain: &DomainName,
+        id: RequestId,
+        (origin, code): (RequestOrigin, Code),
+    ) -> Option<EntryOrder> {
+        let RequestOrigin { person, sip, name, category, app, .. } = origin;
         let phone = self.phone.clone()?;
         let (domain, made, attempts) = (domain.clone(), self.made, self.attempts);
         Some(EntryOrder { id, domain, person, sip, name, category, app, code, phone, made, attempts })
@@ -106,7 +113,7 @@ impl RequestState {
         self,
         domain: &DomainName,
         id: RequestId,
-        origin: RequestOrigin,
+        origin: (RequestOrigin, Code),
         failed: UnixMillis,
     ) -> Option<FailedOrder> {
         let EntryState::Failed(trouble) = self.entry else { return None };

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
@@ -12,27 +12,75 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Answer, MAX_JSON, Problem};
+use super::caller::Caller;
+use super::{Answer, Problem};
 use crate::core::protocol::json::Object;
 
-/// A request body with one JSON object.
+/// Longest body before the caller has shown a token, in bytes.
+const LONGEST_OPEN: usize = 4 * 1024;
+
+/// Longest body of a caller with a token, unless a resource has another limit.
+const LONGEST: usize = 16 * 1024;
+
+/// Limit of a resource for its bodies, in bytes; set as data of the resource.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Longest(pub usize);
+
+/// A request body with one JSON object. It is not read before the caller has shown a valid token.
 pub(super) struct Body<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest for Body<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = media_type(request) == "application/json";
-        let payload = web::Payload::from_request(request, payload).into_inner();
+        let caller = Caller::from_request(request, payload);
+        let longest = request.app_data::<Longest>().map_or(LONGEST, |longest| longest.0);
+        let body = object(request, payload, longest);
         Box::pin(async move {
-            if !is_json {
-                return Err(Problem::media_type("application/json"));
-            }
-            let payload = payload.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
-            read(&collect(payload).await?).map(Self)
+            caller.await?;
+            body.await.map(Self)
         })
     }
+}
+
+/// A short request body with one JSON object, of anybody.
+pub(super) struct OpenBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for OpenBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Answer<Self>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = object(request, payload, LONGEST_OPEN);
+        Box::pin(async move { body.await.map(Self) })
+    }
+}
+
+/// Reads a body when this is awaited, and not before.
+fn object<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    longest: usize,
+) -> impl Future<Output = Answer<T>> + use<T> {
+    let is_json = media_type(request) == "application/json";
+    let announced = announced(request);
+    let payload = web::Payload::from_request(request, payload).into_inner();
+    async move {
+        if !is_json {
+            return Err(Problem::media_type("application/json"));
+        }
+        if announced.is_some_and(|length| length > longest as u64) {
+            return Err(Problem::too_large(longest));
+        }
+        let payload = payload.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        read(&collect(payload, longest).await?)
+    }
+}
+
+/// The length that a request announces for its body.
+fn announced(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The media type of the body without parameters, in lower case; empty if there is none.
@@ -42,12 +90,12 @@ pub(super) fn media_type(request: &HttpRequest) -> String {
 }
 
 /// The whole body, if it is not too long.
-pub(super) async fn collect(mut body: web::Payload) -> Answer<BytesMut> {
+pub(super) async fn collect(mut body: web::Payload, longest: usize) -> Answer<BytesMut> {
     let mut whole = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
-        if whole.len() + piece.len() > MAX_JSON {
-            return Err(Problem::too_large(MAX_JSON));
+        if whole.len() + piece.len() > longest {
+            return Err(Problem::too_large(longest));
         }
         whole.extend_from_slice(&piece);
     }

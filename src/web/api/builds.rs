@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{OpenApi, ToSchema};
 
-use super::body::{Body, Shape};
+use super::body::{Body, Longest, Shape};
 use super::caller::Caller;
 use super::in_domain::InDomain;
 use super::problem::{get, method_not_allowed};
-use super::{Answer, Problem};
+use super::{Answer, MAX_JSON, Problem};
 use crate::admin::Admin;
 use crate::core::policy::jobs::builds::{Build, BuildList, PRODUCTS_MAX};
 
@@ -115,6 +115,7 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
         web::resource("/api/v1/domains/{domain}/builds")
+            .app_data(Longest(MAX_JSON))
             .route(get().to(get_builds))
             .route(web::put().to(set_builds))
             .default_service(web::to(method_not_allowed("GET, PUT"))),

@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 use super::Problem;
 use crate::admin::{Admin, Authority};
+use crate::connection::http;
 
 /// The authority of the caller. A handler that takes it answers 401 without a valid token.
 pub(super) struct Caller(pub Authority);
@@ -26,7 +27,9 @@ impl FromRequest for Caller {
         let admin = request.app_data::<web::Data<Admin>>().cloned();
         Box::pin(async move {
             let (Some(admin), Some(token)) = (admin, token) else { return Err(Problem::unauthorized()) };
-            admin.authority(&token).await?.map(Self).ok_or_else(Problem::unauthorized)
+            let authority = admin.authority(&token).await?.ok_or_else(Problem::unauthorized)?;
+            http::authenticated();
+            Ok(Self(authority))
         })
     }
 }

@@ -5,12 +5,12 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
-use super::body::{Body, Shape};
+use super::body::{Body, Longest, Shape};
 use super::caller::Caller;
 use super::categories::{CategoryAnswer, CategoryBody, check_name};
 use super::in_domain::InDomain;
 use super::problem::{get, method_not_allowed};
-use super::{Answer, MAX_TEXT, Problem, text};
+use super::{Answer, MAX_JSON, MAX_TEXT, Problem, text};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::device::Domain;
 use crate::core::model::ids::{DomainName, Secret};
@@ -270,6 +270,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
             web::resource("/api/v1/domains")
+                .app_data(Longest(MAX_JSON))
                 .route(get().to(list_domains))
                 .route(web::post().to(create_domain))
                 .default_service(web::to(method_not_allowed("GET, POST"))),
@@ -283,6 +284,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/api/v1/domains/{domain}/access")
+                .app_data(Longest(MAX_JSON))
                 .route(get().to(get_access))
                 .route(web::put().to(set_access))
                 .default_service(web::to(method_not_allowed("GET, PUT"))),

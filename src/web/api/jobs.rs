@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::body::{Body, Shape};
+use super::body::{Body, Longest, Shape};
 use super::builds::Builds;
 use super::caller::Caller;
 use super::in_domain::InDomain;
 use super::problem::{get, method_not_allowed};
-use super::{Answer, Problem};
+use super::{Answer, MAX_JSON, Problem};
 use crate::admin::{Admin, AdminError};
 use crate::core::model::ids::{CategoryId, JobId};
 use crate::core::policy::jobs::config::schema::json_schema;
@@ -261,11 +261,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/api/v1/domains/{domain}/update-jobs")
+                .app_data(Longest(MAX_JSON))
                 .route(web::post().to(create_update_job))
                 .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
             web::resource("/api/v1/domains/{domain}/config-jobs")
+                .app_data(Longest(MAX_JSON))
                 .route(web::post().to(create_config_job))
                 .default_service(web::to(method_not_allowed("POST"))),
         )

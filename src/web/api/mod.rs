@@ -20,6 +20,7 @@ mod openapi;
 mod problem;
 mod rollouts;
 mod shapes;
+mod store;
 mod text;
 mod timelines;
 mod token;
@@ -34,7 +35,7 @@ use crate::admin::Admin;
 pub use openapi::document;
 pub use problem::Problem;
 
-/// Longest JSON body, in bytes.
+/// Longest JSON body of the resources that take lists, in bytes.
 const MAX_JSON: usize = 1024 * 1024;
 
 /// Longest text of a setting, in characters.
@@ -62,6 +63,7 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(exports::routes)
             .configure(rollouts::routes)
             .configure(crate::web::api::timelines::routes)
+            .configure(store::routes)
             .configure(openapi::routes);
     }
 }

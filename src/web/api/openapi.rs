@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, method_not_allowed};
-use super::{Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, token};
+use super::{Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store, token};
 use crate::web::api::{timelines, transfers};
 
 #[derive(OpenApi)]
@@ -42,6 +42,7 @@ pub fn document() -> Value {
     document.merge(exports::Doc::openapi());
     document.merge(rollouts::Doc::openapi());
     document.merge(timelines::Doc::openapi());
+    document.merge(store::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
     let schemas = &mut document["components"]["schemas"];
     jobs::complete(schemas);

@@ -32,11 +32,23 @@ pub struct Problem {
     quota: Option<&'static str>,
     #[serde(skip)]
     allow: Option<&'static str>,
+    /// `Retry-After`, if not that of all others.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     fn new(kind: &'static str, title: &'static str, status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, quota: None, allow: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            quota: None,
+            allow: None,
+            retry_after: None,
+        }
     }
 
     /// The request is malformed.
@@ -100,6 +112,11 @@ impl From<AdminError> for Problem {
                 let problem = Self::new("quota", "The domain has as much as it may have", StatusCode::CONFLICT, detail);
                 Self { quota: Some(over.kind.key()), ..problem }
             }
+            AdminError::TryLater(wait) => {
+                let problem = Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail);
+                // Rounded up, so that clients do not come too early.
+                Self { retry_after: Some(wait.as_secs().saturating_add(1).max(5)), ..problem }
+            }
             AdminError::Unavailable(_) => {
                 Self::new("unavailable", "Try again later", StatusCode::SERVICE_UNAVAILABLE, detail)
             }
@@ -130,7 +147,7 @@ impl actix_web::ResponseError for Problem {
         match self.status_code() {
             StatusCode::UNAUTHORIZED => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                response.insert_header((RETRY_AFTER, "5"));
+                response.insert_header((RETRY_AFTER, self.retry_after.unwrap_or(5)));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
-use super::body::Body;
+use super::body::OpenBody;
 use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
@@ -48,7 +48,7 @@ struct TokenAnswer {
 async fn create_token(
     request: HttpRequest,
     admin: web::Data<Admin>,
-    Body(body): Body<Credentials>,
+    OpenBody(body): OpenBody<Credentials>,
 ) -> Answer<HttpResponse> {
     let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
     let fresh = admin.log_in(body.domain.as_deref(), &body.password, source).await?;

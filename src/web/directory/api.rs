@@ -4,7 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{DirectoryWeb, retry_after};
+use super::{DirectoryWeb, retry_after, source_of};
+use crate::attempts::SecretKind;
+use crate::connection::http;
 use crate::core::model::ids::{Code, Secret};
 use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
@@ -72,7 +74,7 @@ pub(super) async fn issue(
     payload: web::Payload,
     web: web::Data<DirectoryWeb>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &web)?;
+    let caller = caller(&request, &web).await?;
     let body = short_body(&request, payload).await?;
     let code_request = read(&body)?;
     let key = match request.headers().get("Idempotency-Key").map(|key| key.to_str()) {
@@ -91,7 +93,7 @@ pub(super) async fn give_back(
     code: web::Path<String>,
     web: web::Data<DirectoryWeb>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = caller(&request, &web)?;
+    let caller = caller(&request, &web).await?;
     // A malformed code is an unknown code, which is not an error here.
     if let Ok(code) = Code::parse(&code) {
         web.service.give_back(&caller, code).await?;
@@ -107,20 +109,30 @@ pub(super) async fn only_delete() -> Result<HttpResponse, ApiError> {
     Err(ApiError::Method("DELETE"))
 }
 
-/// Checked before the body is read, so that unauthorized callers cost no memory.
-fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, ApiError> {
-    let credential = match request.headers().get(AUTHORIZATION) {
-        None => None,
-        Some(header) => {
-            let (scheme, credential) =
-                header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(DirectoryError::Unauthorized)?;
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(DirectoryError::Unauthorized.into());
-            }
-            Some(Secret::new(credential.trim()))
-        }
+/// Checked before the body is read, so that unauthorized callers cost no memory. What is named by an attempt is the
+/// credential itself, so one that was right before is not delayed by what others try.
+async fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, ApiError> {
+    let Some(header) = request.headers().get(AUTHORIZATION) else {
+        let caller = web.service.authenticate(None)?;
+        http::authenticated();
+        return Ok(caller);
     };
-    Ok(web.service.authenticate(credential.as_ref())?)
+    let (scheme, credential) =
+        header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(DirectoryError::Unauthorized)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(DirectoryError::Unauthorized.into());
+    }
+    let credential = Secret::new(credential.trim());
+    let reserved = web.attempts.reserve(SecretKind::DirectoryCredential, Some(credential.expose()), source_of(request));
+    let attempt = reserved.await.map_err(|later| DirectoryError::RateLimited { retry_after: later.after })?;
+    let caller = web.service.authenticate(Some(&credential));
+    match &caller {
+        Ok(_) => attempt.right(),
+        Err(_) => attempt.wrong_secret(credential.expose().as_bytes()),
+    }
+    let caller = caller?;
+    http::authenticated();
+    Ok(caller)
 }
 
 async fn short_body(request: &HttpRequest, payload: web::Payload) -> Result<web::Bytes, ApiError> {

@@ -9,14 +9,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{AttemptSource, DirectoryWeb, retry_after, source_of};
+use super::{DirectoryWeb, retry_after, source_of};
+use crate::attempts::{SecretKind, TryLater};
 use crate::clock::Stopwatch;
 use crate::core::model::ids::Code;
-use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::init::{InitCode, InitRequest, answer};
 use crate::core::protocol::script::Script;
 use crate::directory::DirectoryError;
-use crate::metrics::{self, Attempt, Counter, InitAnswer, Timer};
+use crate::metrics::{self, Counter, InitAnswer, Timer};
 use crate::store::Contact;
 
 /// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
@@ -28,9 +28,9 @@ const WAIT_FOR_STORE: Duration = Duration::from_secs(10);
 /// Why a device gets no script.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// Too many wrong codes from this MAC address or source address.
-    #[error("too many wrong codes")]
-    TooManyAttempts(Duration),
+    /// The code was not looked at: after many wrong ones it would have to wait this long, or it is one too many.
+    #[error(transparent)]
+    TooManyAttempts(#[from] TryLater),
     /// The store does not answer.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -56,8 +56,8 @@ impl actix_web::ResponseError for InitError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         let text = match self {
-            Self::TooManyAttempts(wait) => {
-                response.insert_header((RETRY_AFTER, retry_after(*wait)));
+            Self::TooManyAttempts(later) => {
+                response.insert_header((RETRY_AFTER, retry_after(later.after)));
                 Script::try_later().to_string()
             }
             Self::Directory(_) => {
@@ -121,28 +121,17 @@ async fn with_code(
     phone: &InitRequest,
     code: Option<Code>,
 ) -> Result<(InitAnswer, String), InitError> {
-    let guesser = AttemptSource { mac: phone.mac.clone(), source: source_of(request).map(SourceKey::from) };
-    let now = (web.clock)();
-    if let Some(left) = web.with_wrong(|wrong| wrong.blocked(&guesser, now)) {
-        return Err(InitError::TooManyAttempts(left));
-    }
+    let attempt = web.attempts.reserve(SecretKind::InitCode, phone.mac.as_deref(), source_of(request)).await?;
     let target = web.service.resolve(code).await?;
-    // Counted before the first await, so that a client that disconnects early is counted too. Concurrent requests can
-    // exceed the limit by their number; counting valid codes in advance would block roll-outs.
-    let busy = web.with_wrong(|wrong| {
-        if target.is_none() {
-            metrics::count(Counter::WrongAttempt(Attempt::InitCode));
-            wrong.count(&guesser, now);
-        }
-        wrong.over_all.exceeded(now)
-    });
+    match (&target, code) {
+        (Some(_), _) => attempt.right(),
+        (None, Some(code)) => attempt.wrong_secret(code.expose().as_bytes()),
+        (None, None) => attempt.wrong(),
+    }
     let good = code.filter(|_| target.is_some());
     let first = first_contact(request, web, phone, good).await?;
     if let Some(code) = good {
         (web.found)(code);
-    }
-    if busy {
-        tokio::time::sleep(web.delay).await;
     }
     let kind = if target.is_some() { InitAnswer::Found } else { InitAnswer::Wrong };
     Ok((kind, answer(phone, target.as_deref(), first)))
@@ -163,6 +152,5 @@ async fn first_contact(
         bootcode: phone.bootcode.clone(),
         ip: phone.ip.clone(),
     };
-    let source = source_of(request).map(SourceKey::from);
-    Ok(web.service.contact(&contact, entered, source, (web.clock)()).await?)
+    Ok(web.service.contact(&contact, entered, Some(source_of(request)), (web.clock)()).await?)
 }

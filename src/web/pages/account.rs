@@ -80,6 +80,7 @@ pub(super) fn error_message(page: &Page, error: AccountAdminError) -> Answer<Str
     Ok(match error {
         AccountAdminError::Short => page.tn("account.short", MIN_PASSWORD),
         AccountAdminError::Wrong => page.t("account.wrong").into(),
+        AccountAdminError::TryLater(wait) => sign_in::try_later(page, wait),
         AccountAdminError::Reserved => page.t("account.reserved").into(),
         AccountAdminError::Exists => page.t("account.exists").into(),
         AccountAdminError::TooMany => page.t("account.too_many").into(),

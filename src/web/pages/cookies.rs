@@ -1,5 +1,5 @@
-//! Cookies of the pages: session, anonymous id (ties forms to a browser without session), language, and the state of a
-//! sign-in at an OpenID provider.
+//! Cookies of the pages: session, anonymous id (ties forms to a browser without session), known browser, language, and
+//! the state of a sign-in at an OpenID provider.
 
 use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, SameSite};
@@ -10,6 +10,10 @@ use super::Pages;
 pub(super) const SESSION: &str = "provbroker_session";
 /// Anonymous id of a browser without session.
 pub(super) const ANONYMOUS: &str = "provbroker_visit";
+/// Known browser: one that has signed in with a password before.
+pub(super) const BROWSER: &str = "provbroker_browser";
+/// How long it is known, in days: as long as browsers keep a cookie at most.
+pub(super) const BROWSER_DAYS: i64 = 400;
 /// Chosen language.
 pub(super) const LANGUAGE: &str = "provbroker_language";
 

@@ -130,6 +130,7 @@ impl From<AdminError> for PageError {
             AdminError::NotFound(_) => Self::NotFound,
             AdminError::NotAllowed(_) => Self::NotAllowed,
             AdminError::Unavailable(_) => Self::Unavailable,
+            AdminError::TryLater(wait) => Self::TooMany(wait),
             other => Self::Refused(other.to_string()),
         }
     }

@@ -16,6 +16,9 @@ use super::{Answer, Page, PageError};
 /// Longest form in bytes, unless a route has another limit.
 const LONGEST: usize = 256 * 1024;
 
+/// Longest form of somebody who is not signed in: name, password and what the page adds.
+const LONGEST_OPEN: usize = 8 * 1024;
+
 /// Limit of a route for its forms, in bytes; set as data of the route.
 #[derive(Debug, Clone, Copy)]
 pub struct Longest(pub usize);
@@ -60,7 +63,10 @@ impl FromRequest for Fields {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let page = Page::from_request(request, payload).into_inner();
-        let longest = request.app_data::<Longest>().map_or(LONGEST, |longest| longest.0);
+        let longest = match &page {
+            Ok(page) if page.who().is_some() => request.app_data::<Longest>().map_or(LONGEST, |longest| longest.0),
+            _ => LONGEST_OPEN,
+        };
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let in_parts =
             kind.starts_with("multipart/form-data").then(|| Multipart::new(request.headers(), payload.take()));

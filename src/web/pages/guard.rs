@@ -15,6 +15,7 @@ use askama::Template;
 use super::page::go;
 use super::{Lang, Page, PageError, Pages, assets, cookies};
 use crate::accounts::ActiveSession;
+use crate::connection::http;
 use crate::core::model::hex;
 use crate::random;
 
@@ -48,7 +49,12 @@ pub(super) async fn guard(
         return Ok(response);
     }
     let (session, trouble) = match find_session(&pages, request.request()).await {
-        Ok(session) => (session, None),
+        Ok(session) => {
+            if session.is_some() {
+                http::authenticated();
+            }
+            (session, None)
+        }
         Err(error) => (None, Some(error)),
     };
     let fresh =

@@ -21,6 +21,7 @@ use askama::Template;
 use self::pass::Pass;
 use super::Lang;
 use crate::accounts::SignIn;
+use crate::connection::http;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::Address;
@@ -110,6 +111,7 @@ impl OwnPages {
         lang: &mut Lang,
     ) -> Result<HttpResponse, Refused> {
         let (device, pass) = self.admit(address, lang).await?;
+        http::authenticated();
         let recipient = self.directory.member(&pass.domain, device.clone()).await.ok_or(Refused::OFFLINE)?;
         let below = below(&device, address.key.expose());
         let shape = |head: &mut _| shape::shape(head, &device, &self.origin, &below);

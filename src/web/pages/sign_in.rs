@@ -1,5 +1,9 @@
 //! Sign-in with name and password, and sign-out.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{LOCATION, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,7 +13,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::page::go;
 use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
-use crate::accounts::{NewSession, SignInError};
+use crate::accounts::{NewSession, PasswordSignIn, SignInError};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::Secret;
 use crate::core::policy::limits::SourceKey;
@@ -70,19 +74,32 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     if !pages.local_accounts {
         return Err(PageError::NotFound);
     }
-    let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
+    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let password = Secret::new(fields.exact("password"));
     let to = inside_pages(fields.get("to"));
-    let entered = pages.sign_in.by_password(fields.get("name"), &password, source, browser(&request)).await;
-    let wrong = match entered {
+    let known = cookies::value(&request, cookies::BROWSER);
+    let entered = pages.sign_in.by_password(PasswordSignIn {
+        name: fields.get("name"),
+        password: &password,
+        source: SourceKey::from(address),
+        browser_cookie: known.as_deref(),
+        browser: browser(&request),
+    });
+    let (status, wrong) = match entered.await {
         Ok(begun) => return Ok(begin(&pages, &begun, to)),
-        Err(SignInError::Wrong) => page.t("sign_in.wrong").to_owned(),
-        Err(SignInError::Delivered) => page.t("sign_in.delivered").to_owned(),
-        Err(SignInError::Blocked(wait)) => page.tn("sign_in.blocked", wait.as_secs().div_ceil(60).max(1)),
-        Err(SignInError::Busy) => return Err(PageError::TooMany(std::time::Duration::from_secs(5))),
+        Err(SignInError::Wrong) => (StatusCode::UNPROCESSABLE_ENTITY, page.t("sign_in.wrong").to_owned()),
+        Err(SignInError::Delivered) => (StatusCode::UNPROCESSABLE_ENTITY, page.t("sign_in.delivered").to_owned()),
+        Err(SignInError::TryLater(wait)) => (StatusCode::TOO_MANY_REQUESTS, try_later(&page, wait)),
+        Err(SignInError::Busy) => return Err(PageError::TooMany(Duration::from_secs(5))),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
-    page.answer_with(StatusCode::UNPROCESSABLE_ENTITY, &template(&pages, &page, to, fields.get("name"), Some(wrong)))
+    page.answer_with(status, &template(&pages, &page, to, fields.get("name"), Some(wrong)))
+}
+
+/// Text for a password that was not looked at.
+pub(super) fn try_later(page: &Page, wait: Duration) -> String {
+    // Rounded up, so that nobody comes too early.
+    page.tn("sign_in.try_later", wait.as_millis().div_ceil(1000))
 }
 
 /// The `User-Agent` of the browser.
@@ -92,11 +109,17 @@ pub(super) fn browser(request: &HttpRequest) -> &str {
 
 /// Sets the cookie of a new session and redirects.
 pub(super) fn begin(pages: &Pages, begun: &NewSession, to: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
+    let mut answer = HttpResponse::SeeOther();
+    answer
         .insert_header((LOCATION, to))
         .cookie(cookies::cookie(pages, cookies::SESSION, begun.cookie_value.expose()))
-        .cookie(cookies::removal(pages, cookies::ANONYMOUS))
-        .finish()
+        .cookie(cookies::removal(pages, cookies::ANONYMOUS));
+    if let Some(known) = &begun.browser_cookie {
+        let mut cookie = cookies::cookie(pages, cookies::BROWSER, known.expose());
+        cookie.set_max_age(CookieDuration::days(cookies::BROWSER_DAYS));
+        answer.cookie(cookie);
+    }
+    answer.finish()
 }
 
 /// Removes the cookie of the session and redirects.

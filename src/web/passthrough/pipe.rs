@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{Holder, Passthrough, RETRY, Refused, SANDBOX, admit, draft};
 use crate::app_connection::session_keys::Admitted;
+use crate::connection::http;
 use crate::core::protocol::sysclient::tunnel::request::{Address, Refusal};
 use crate::core::protocol::sysclient::tunnel::{Failure, Head};
 use crate::core::session::device::event::{Output, TunnelRequest};
@@ -35,6 +36,7 @@ where
 {
     match open(services, request, rest).await {
         Ok(Opened { tunnel, holder, admitted }) => {
+            http::authenticated();
             // The pipe ends soon after the connection of the device.
             let in_flight = services.in_flight.begin();
             let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };

@@ -29,7 +29,7 @@ pub struct Settings {
     pub passthrough: Box<str>,
     /// Build mark of the pages (hex).
     pub build_mark: Box<str>,
-    /// Time limit from opening to log-in.
+    /// Time limit from opening to the message of a successful log-in.
     pub login_timeout: Duration,
     /// Requests of a connection per second; new codes are limited separately.
     pub requests_per_second: u32,

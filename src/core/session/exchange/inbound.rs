@@ -42,6 +42,9 @@ pub enum InboundAction {
     Send(String),
     /// Close.
     Close(Close),
+    /// Check this log-in to this challenge with [`right_password`], and tell the outcome with
+    /// [`InboundSession::verified`]. Nothing may be handed in meanwhile.
+    Verify(Box<Login>, Box<str>),
     /// A log-in has failed.
     LoginFailed,
     /// A log-in has succeeded: longer messages may be accepted.
@@ -57,6 +60,7 @@ pub enum InboundAction {
 #[derive(Debug)]
 enum State {
     Outside { challenge: Option<(Box<str>, Tick)>, failures: u8 },
+    Verifying { request: Box<Request>, login: Box<Login>, failures: u8 },
     Inside { login: Box<Signed>, attached: bool },
     Closed,
 }
@@ -115,7 +119,7 @@ impl InboundSession {
         };
         let call = Call::read(&request);
         match &mut self.state {
-            State::Outside { .. } => self.outside(&request, call, now, settings, actions),
+            State::Outside { .. } => self.outside(request, call, now, settings, actions),
             State::Inside { login, attached } => match call {
                 // After `PbxInfo`, messages with an interface are answers or notices for the client.
                 _ if *attached && (request.api.is_some() || request.mt.ends_with("Result")) => {
@@ -143,19 +147,19 @@ impl InboundSession {
                 Ok(Call::Ignored) => {}
                 call => actions.push(InboundAction::Send(basic(&request, call, settings))),
             },
-            State::Closed => {}
+            State::Verifying { .. } | State::Closed => {}
         }
     }
 
     fn outside(
         &mut self,
-        request: &Request,
+        request: Request,
         call: Result<Call, ApiError>,
         now: Tick,
         settings: &InboundSettings,
         actions: &mut Vec<InboundAction>,
     ) {
-        if !Call::is_allowed_before_login(request) {
+        if !Call::is_allowed_before_login(&request) {
             return self.close(Close::NotAllowed, actions);
         }
         let State::Outside { challenge, failures } = &mut self.state else { return };
@@ -163,32 +167,46 @@ impl InboundSession {
             Ok(Call::AppChallenge) => {
                 let failures = *failures;
                 let drawn = self.challenges.draw();
-                actions.push(InboundAction::Send(answers::challenge(request, &drawn)));
+                actions.push(InboundAction::Send(answers::challenge(&request, &drawn)));
                 self.state = State::Outside { challenge: Some((drawn, now)), failures };
             }
             Ok(Call::AppLogin(login)) => {
+                let failures = *failures;
                 let valid = challenge.take().filter(|(_, since)| now.since(*since) < VALID);
-                if valid.is_some_and(|(challenge, _)| fits(&login, &challenge, settings)) {
-                    actions.push(InboundAction::Send(answers::login_ok(request, &login.app, &settings.domain)));
-                    actions.push(InboundAction::LoggedIn);
-                    self.state = State::Inside { login: Box::new(signed(&login)), attached: false };
-                    return;
-                }
-                *failures += 1;
-                let too_many = *failures >= FAILURES;
-                actions.push(InboundAction::Send(answers::login_failed(request, &login.app, &settings.domain)));
-                actions.push(InboundAction::LoginFailed);
-                if too_many {
-                    self.close(Close::Refused, actions);
+                self.state = State::Verifying { request: Box::new(request), login: login.clone(), failures };
+                match valid {
+                    Some((challenge, _)) => actions.push(InboundAction::Verify(login, challenge)),
+                    // Without a challenge no digest can match.
+                    None => self.verified(false, now, settings, actions),
                 }
             }
-            call => actions.push(InboundAction::Send(basic(request, call, settings))),
+            call => actions.push(InboundAction::Send(basic(&request, call, settings))),
         }
+    }
+
+    /// The outcome of [`InboundAction::Verify`].
+    pub fn verified(&mut self, right: bool, now: Tick, settings: &InboundSettings, actions: &mut Vec<InboundAction>) {
+        let State::Verifying { request, login, failures } = &self.state else { return };
+        if right {
+            actions.push(InboundAction::Send(answers::login_ok(request, &login.app, &settings.domain)));
+            actions.push(InboundAction::LoggedIn);
+            self.state = State::Inside { login: Box::new(signed(login)), attached: false };
+            return;
+        }
+        let failures = failures + 1;
+        actions.push(InboundAction::Send(answers::login_failed(request, &login.app, &settings.domain)));
+        actions.push(InboundAction::LoginFailed);
+        self.state = State::Outside { challenge: None, failures };
+        if failures >= FAILURES {
+            self.close(Close::Refused, actions);
+        }
+        // The time for the log-in may have run out meanwhile.
+        self.timer(now, actions);
     }
 }
 
 /// Whether one of the passwords matches. All are tried, so that the time reveals nothing.
-fn fits(login: &Login, challenge: &str, settings: &InboundSettings) -> bool {
+pub fn right_password(login: &Login, challenge: &str, settings: &InboundSettings) -> bool {
     let mut fits = false;
     for (domain, password) in &settings.passwords {
         let meant = domain.is_empty() || **domain == *login.domain;

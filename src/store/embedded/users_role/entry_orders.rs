@@ -8,8 +8,10 @@ use super::RequestRow;
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Attempt, EntryOrder, EntryState, PhoneFacts, PhoneRequest, Progress, RequestId};
+use crate::store::code_name::{CodeName, CodeUse};
 use crate::store::embedded::kv::{Outcome, Tx};
 use crate::store::embedded::{Embedded, keys};
+use crate::store::seal::Sealer;
 use crate::store::users_role::{FailedOrder, OrderCounts, Placed, after};
 use crate::store::{EntryOrders, Result};
 
@@ -22,8 +24,8 @@ impl EntryOrders for Embedded {
         phone: &PhoneFacts,
         progress: Progress,
     ) -> Result<Placed> {
-        let (of, phone) = (domain.clone(), phone.clone());
-        self.kv.write(move |tx| place(tx, &of, code, phone, progress)).await
+        let (of, phone, sealer) = (domain.clone(), phone.clone(), self.sealer.clone());
+        self.kv.write(move |tx| place(tx, &sealer, &of, code, phone, progress)).await
     }
 
     async fn take_orders(&self, domain: &DomainName, lease: Duration, limit: usize) -> Result<Vec<EntryOrder>> {
@@ -32,15 +34,20 @@ impl EntryOrders for Embedded {
         if self.kv.read(|snapshot| Ok(snapshot.first_score(&index, 0)?.is_none_or(|due| due > snapshot.now.0)))? {
             return Ok(Vec::new());
         }
-        let of = domain.clone();
+        let (of, sealer) = (domain.clone(), self.sealer.clone());
         self.kv
             .write(move |tx| {
                 let index = keys::people_orders(&of);
                 let mut taken = Vec::new();
                 for id in tx.members_until(&index, tx.now.0, limit)? {
-                    let row: Option<RequestRow> = tx.get(&keys::phone_request(&of, &id))?;
-                    let order =
-                        RequestId::parse(&id).ok().zip(row).and_then(|(id, row)| row.now.order(&of, id, row.asked));
+                    let key = keys::phone_request(&of, &id);
+                    let order = match (tx.get::<RequestRow>(&key)?, RequestId::parse(&id)) {
+                        (Some(row), Ok(id)) => {
+                            let code = row.code(&sealer, &key)?;
+                            row.now.order(&of, id, (row.asked, code))
+                        }
+                        _ => None,
+                    };
                     match order {
                         Some(order) => {
                             tx.rank(&index, (tx.now + lease).0, &id)?;
@@ -55,8 +62,8 @@ impl EntryOrders for Embedded {
     }
 
     async fn settle_order(&self, order: &EntryOrder, attempt: &Attempt, why: &str) -> Result<Option<PhoneRequest>> {
-        let (domain, id, attempt, why) = (order.domain.clone(), order.id.clone(), *attempt, Box::<str>::from(why));
-        self.kv.write(move |tx| settle(tx, &domain, &id, attempt, why)).await
+        let (order, attempt, why) = (order.clone(), *attempt, Box::<str>::from(why));
+        self.kv.write(move |tx| settle(tx, &order, attempt, why)).await
     }
 
     async fn failed_orders(&self, domain: &DomainName, from: u64, limit: usize) -> Result<Vec<FailedOrder>> {
@@ -65,9 +72,11 @@ impl EntryOrders for Embedded {
             let mut found = Vec::new();
             for member in snapshot.members_before(&keys::people_failed(domain), None).skip(from).take(limit) {
                 let (failed, id) = member?;
-                let row: Option<RequestRow> = snapshot.get(&keys::phone_request(domain, &id))?;
+                let key = keys::phone_request(domain, &id);
+                let row: Option<RequestRow> = snapshot.get(&key)?;
                 let (Some(row), Ok(id)) = (row, RequestId::parse(&id)) else { continue };
-                found.extend(row.now.failed_order(domain, id, row.asked, UnixMillis(failed)));
+                let code = row.code(&self.sealer, &key)?;
+                found.extend(row.now.failed_order(domain, id, (row.asked, code), UnixMillis(failed)));
             }
             Ok(found)
         })
@@ -100,8 +109,16 @@ impl EntryOrders for Embedded {
     }
 }
 
-fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, progress: Progress) -> Outcome<Placed> {
-    let Some(id) = tx.get::<Box<str>>(&keys::people_code(domain, code))? else { return Ok(Placed::Unknown) };
+fn place(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    domain: &DomainName,
+    code: Code,
+    phone: PhoneFacts,
+    progress: Progress,
+) -> Outcome<Placed> {
+    let name = CodeName::hashed(sealer, CodeUse::Request, code);
+    let Some(id) = tx.get::<Box<str>>(&keys::people_code(domain, &name))? else { return Ok(Placed::Unknown) };
     let key = keys::phone_request(domain, &id);
     let (Some(mut row), Ok(id)) = (tx.get::<RequestRow>(&key)?, RequestId::parse(&id)) else {
         return Ok(Placed::Unknown);
@@ -119,7 +136,7 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
         }
         // A request with a phone has no end.
         tx.put(&key, &row, None)?;
-        return Ok(Placed::Again(Some(Box::new(row.request(domain, id)))));
+        return Ok(Placed::Again(Some(Box::new(row.with_code(domain, id, code)))));
     }
     // The phone now belongs to another person, or uses another code of the same person.
     let of_phone = row.now.phone.as_ref().map(|phone| keys::people_phone(domain, phone));
@@ -128,28 +145,24 @@ fn place(tx: &mut Tx<'_>, domain: &DomainName, code: Code, phone: PhoneFacts, pr
             && let (Ok(before), Some(old)) =
                 (RequestId::parse(&before), tx.get::<RequestRow>(&keys::phone_request(domain, &before))?)
         {
-            super::phone_requests::forget(tx, &old.request(domain, before))?;
+            let old = old.request(sealer, domain, before)?;
+            super::phone_requests::forget(tx, &old, &CodeName::hashed(sealer, CodeUse::Request, old.code))?;
         }
         tx.put(&place, &id.as_str(), None)?;
     }
     (row.now.entry, row.now.made, row.now.attempts) = (EntryState::Waiting, tx.now, 0);
     tx.put(&key, &row, None)?;
     tx.rank(&keys::people_orders(domain), tx.now.0, id.as_str())?;
-    tx.unrank(&keys::people_open(domain), code.expose())?;
-    tx.unrank(&keys::people_open_of(domain, &row.asked.person), code.expose())?;
+    tx.unrank(&keys::people_open(domain), name.as_str())?;
+    tx.unrank(&keys::people_open_of(domain, &row.asked.person), name.as_str())?;
     if let Some(rollout) = row.asked.rollout {
         super::rollouts::count_registered(tx, domain, rollout)?;
     }
-    Ok(Placed::New(Box::new(row.request(domain, id))))
+    Ok(Placed::New(Box::new(row.with_code(domain, id, code))))
 }
 
-fn settle(
-    tx: &mut Tx<'_>,
-    domain: &DomainName,
-    id: &RequestId,
-    attempt: Attempt,
-    why: Box<str>,
-) -> Outcome<Option<PhoneRequest>> {
+fn settle(tx: &mut Tx<'_>, order: &EntryOrder, attempt: Attempt, why: Box<str>) -> Outcome<Option<PhoneRequest>> {
+    let (domain, id) = (&order.domain, &order.id);
     let (key, orders, failed) =
         (keys::phone_request(domain, id.as_str()), keys::people_orders(domain), keys::people_failed(domain));
     let Some(mut row) = tx.row::<RequestRow>(&key)? else {
@@ -175,5 +188,5 @@ fn settle(
         }
     }
     tx.put(&key, &row.value, row.ends)?;
-    Ok(Some(row.value.request(domain, id.clone())))
+    Ok(Some(row.value.with_code(domain, id.clone(), order.code)))
 }

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::kv::{Outcome, Snapshot};
-use crate::core::model::ids::DomainName;
+use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::users_role::{PhoneRequest, RequestId};
+use crate::store::Result;
+use crate::store::seal::Sealer;
 use crate::store::users_role::{RequestOrigin, RequestState};
 
 /// The row of a request.
@@ -22,13 +24,24 @@ struct RequestRow {
 }
 
 impl RequestRow {
-    fn request(self, domain: &DomainName, id: RequestId) -> PhoneRequest {
-        self.now.request(domain, id, self.asked)
+    /// The code of the request at `key`.
+    fn code(&self, sealer: &Sealer, key: &str) -> Result<Code> {
+        self.asked.code.open(sealer, key)
+    }
+
+    /// The request, whose code is known.
+    fn with_code(self, domain: &DomainName, id: RequestId, code: Code) -> PhoneRequest {
+        self.now.request(domain, id, (self.asked, code))
+    }
+
+    fn request(self, sealer: &Sealer, domain: &DomainName, id: RequestId) -> Result<PhoneRequest> {
+        let code = self.code(sealer, &keys::phone_request(domain, id.as_str()))?;
+        Ok(self.with_code(domain, id, code))
     }
 }
 
-fn read(snapshot: &Snapshot, domain: &DomainName, id: &str) -> Outcome<Option<PhoneRequest>> {
+fn read(snapshot: &Snapshot, sealer: &Sealer, domain: &DomainName, id: &str) -> Outcome<Option<PhoneRequest>> {
     let Ok(id) = RequestId::parse(id) else { return Ok(None) };
     let row: Option<RequestRow> = snapshot.get(&keys::phone_request(domain, id.as_str()))?;
-    Ok(row.map(|row| row.request(domain, id)))
+    Ok(row.map(|row| row.request(sealer, domain, id)).transpose()?)
 }

@@ -149,7 +149,7 @@ impl UsersRoleRollouts for Embedded {
             for number in from..from.saturating_add(limit as u64).min(head.rows) {
                 let Some(row) = snapshot.get::<RowRecord>(&keys::people_row(domain, id, number))? else { break };
                 let request = match &row.request {
-                    Some(request) => read(snapshot, domain, request.as_str())?,
+                    Some(request) => read(snapshot, &self.sealer, domain, request.as_str())?,
                     None => None,
                 };
                 rows.push(row.row(number, request));

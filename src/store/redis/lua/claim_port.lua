@@ -1,6 +1,6 @@
 -- Uses up a code for an analogue port and puts the notice into the mailbox.
 -- KEYS device, code, window, open:short, open:rollout, mail, mailbox
--- ARGV device, port, code, how long a used code is kept
+-- ARGV device, port, name of the code, how long a used code is kept
 local record = redis.call('HMGET', KEYS[2], 'about', 'by', 'port')
 if not record[1] or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if record[2] then

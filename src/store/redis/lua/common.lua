@@ -19,13 +19,31 @@ local function keep_until(key, ends, time)
   end
 end
 
+-- Gives a member of an index another name. The new one is added first: without members the index and its end are lost.
+local function swap(index, before, after)
+  local score = redis.call('ZSCORE', index, before)
+  if not score then return 0 end
+  redis.call('ZADD', index, score, after)
+  redis.call('ZREM', index, before)
+  return 1
+end
+
+-- Gives a key another name, with its TTL. What is there under the new name already stays.
+local function move(before, after)
+  if redis.call('EXISTS', before) == 0 then return 0 end
+  if redis.call('EXISTS', after) == 1 then return redis.call('DEL', before) end
+  redis.call('RENAME', before, after)
+  return 1
+end
+
 -- Puts the notice of a used code into the mailbox. It stays as long as the record of the code: 30 days from use.
 local function post(code_key, mail_key, index, code, device)
-  local record = redis.call('HMGET', code_key, 'about', 'holder', 'port')
+  local record = redis.call('HMGET', code_key, 'about', 'holder', 'port', 'sealed')
   if not record[1] then return false end
   local rest = left(code_key)
   local time = now()
   redis.call('HSET', mail_key, 'about', record[1], 'device', device, 'holder', record[2] or '', 'port', record[3] or '')
+  if record[4] then redis.call('HSET', mail_key, 'sealed', record[4]) end
   redis.call('PEXPIRE', mail_key, rest)
   redis.call('ZADD', index, time + rest, code)
   keep_until(index, time + rest, time)

@@ -1,16 +1,16 @@
 -- Enters a device into a domain.
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
 --      at the end, if another notice is still pending: its code, its mail, mailbox
--- ARGV device, id, category, way, password, admin, facts, entry, code, code of the other pending notice, how long a
---      used code is kept, limit of devices (0: none)
+-- ARGV device, id, category, way, password, admin, facts, entry, name of the code, name of the code of the other
+--      pending notice, how long a used code is kept, limit of devices (0: none)
 -- Returns outcome, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
 local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work')
 
-local by
+local by, sealed
 if code ~= '' then
-  local record = redis.call('HMGET', KEYS[4], 'about', 'by', 'port')
-  by = record[2]
+  local record = redis.call('HMGET', KEYS[4], 'about', 'by', 'port', 'sealed')
+  by, sealed = record[2], record[4]
   local again = by == device and not record[3] and old[2] and old[3] == code and redis.call('EXISTS', KEYS[5]) == 1
   if not record[1] or (by and not again) then return {'closed', 0, 0, '', ''} end
 end
@@ -34,10 +34,11 @@ redis.call('HSET', KEYS[1], 'id', id, 'category', ARGV[3], 'way', ARGV[4], 'pass
 redis.call('ZADD', KEYS[3], id, device)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'admin', ARGV[6]) else redis.call('HDEL', KEYS[1], 'admin') end
 if code == '' then
-  redis.call('HDEL', KEYS[1], 'entry_code', 'pending')
+  redis.call('HDEL', KEYS[1], 'entry_code', 'pending', 'sealed')
   redis.call('ZREM', KEYS[2], device)
 else
   redis.call('HSET', KEYS[1], 'entry_code', code, 'pending', code)
+  if sealed then redis.call('HSET', KEYS[1], 'sealed', sealed) else redis.call('HDEL', KEYS[1], 'sealed') end
   redis.call('ZADD', KEYS[2], time, device)
   if not by then
     redis.call('SET', KEYS[5], device, 'PX', left(KEYS[4]))

@@ -1,6 +1,6 @@
 -- Records the phone of a request, and places the entry order if there is none yet.
 -- KEYS record, requests of the person, open, orders, rollout, request of the phone, open codes of the person
--- ARGV id, code, phone, progress, state of the entry without an order, state while the order waits, progress of a
+-- ARGV id, name of the code, phone, progress, state of the entry without an order, state while the order waits, progress of a
 --      phone that is ready
 -- Returns 'unknown', 'same', 'changed', or 'new' followed by the request that had the phone before.
 local before = redis.call('HMGET', KEYS[1], 'entry', 'progress', 'phone')

@@ -1,7 +1,7 @@
 -- Keeps new phone requests.
 -- KEYS open, then for each: record, code, requests of the person, open codes of the person
--- ARGV progress, state of the entry, limit of open codes of a person ('': none), then for each: id, code, about,
---      time, end of the validity, end of the record
+-- ARGV progress, state of the entry, limit of open codes of a person ('': none), then for each: id, name of the
+--      code, about, time, end of the validity, end of the record
 -- Returns 'kept', or 'many' at the first request over the limit.
 local time = now()
 for i = 1, (#KEYS - 1) / 4 do

@@ -1,6 +1,6 @@
 -- Undoes an entry whose device belongs to another domain; its code is open again.
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout
--- ARGV device, entry, code
+-- ARGV device, entry, name of the code
 local record = redis.call('HMGET', KEYS[1], 'entry', 'entry_code')
 if record[1] ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[1])

@@ -30,6 +30,7 @@ impl EntryOrders for Redis {
         let place = async {
             let Some(id) = self.request_id(domain, code).await? else { return Ok(Placed::Unknown) };
             let Some((request, _)) = self.read_one(domain, &id).await? else { return Ok(Placed::Unknown) };
+            let name = self.request_name(domain, code).await?;
             let mut script = PLACE.key(keys::phone_request(domain, &id));
             script.key(keys::people_of(domain, &request.person)).key(keys::people_open(domain));
             script.key(keys::people_orders(domain));
@@ -39,7 +40,7 @@ impl EntryOrders for Redis {
                 |rollout| keys::users_role_rollout(domain, rollout),
             ));
             script.key(keys::people_phone(domain, phone)).key(keys::people_open_of(domain, &request.person));
-            script.arg(id.as_str()).arg(code.expose()).arg(to_json(phone)).arg(to_json(&progress));
+            script.arg(id.as_str()).arg(name.as_str()).arg(to_json(phone)).arg(to_json(&progress));
             script.arg(to_json(&EntryState::None)).arg(to_json(&EntryState::Waiting)).arg(to_json(&Progress::Ready));
             let outcome: String = self.client.eval(&script).await?;
             let before = outcome.strip_prefix("new");

@@ -19,12 +19,16 @@ use crate::store::users_role::{RequestOrigin, RequestState};
 /// The fields of a request, in the order of [`Fields`].
 const FIELDS: [&str; 7] = ["about", "progress", "entry", "phone", "made", "attempts", "why"];
 
+/// What was asked for, and its code.
+type Asked = (RequestOrigin, Code);
+
 type Fields =
     (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<u64>, Option<u32>, Option<String>);
 
 impl Redis {
     pub(super) async fn request_id(&self, domain: &DomainName, code: Code) -> Result<Option<RequestId>> {
-        let id: Option<String> = self.client.ask(cmd("GET").arg(keys::people_code(domain, code))).await?;
+        let name = self.request_name(domain, code).await?;
+        let id: Option<String> = self.client.ask(cmd("GET").arg(keys::people_code(domain, &name))).await?;
         Ok(id.and_then(|id| RequestId::parse(&id).ok()))
     }
 
@@ -50,7 +54,7 @@ impl Redis {
         &self,
         domain: &DomainName,
         ids: &[RequestId],
-    ) -> Result<Vec<Option<(RequestOrigin, RequestState)>>> {
+    ) -> Result<Vec<Option<(Asked, RequestState)>>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -59,22 +63,24 @@ impl Redis {
             read.cmd("HMGET").arg(keys::phone_request(domain, id)).arg(&FIELDS);
         }
         let records: Vec<Fields> = self.client.ask_all(&read).await?;
-        records.into_iter().map(|fields| record(domain, fields)).collect()
+        ids.iter().zip(records).map(|(id, fields)| self.record(domain, id, fields)).collect()
     }
-}
 
-fn record(domain: &DomainName, fields: Fields) -> Result<Option<(RequestOrigin, RequestState)>> {
-    let (about, progress, entry, phone, made, attempts, why) = fields;
-    let Some(about) = about else { return Ok(None) };
-    let place = format!("pb:{{{domain}}}:people:request:…");
-    let missing = |field: &str| corrupt(&place, &format!("{field} is missing"));
-    let changing = RequestState {
-        progress: from_json(&place, &progress.ok_or_else(|| missing("progress"))?)?,
-        entry: from_json(&place, &entry.ok_or_else(|| missing("entry"))?)?,
-        phone: phone.map(|phone| from_json(&place, &phone)).transpose()?,
-        made: UnixMillis(made.unwrap_or_default()),
-        attempts: attempts.unwrap_or_default(),
-        why: why.unwrap_or_default().into(),
-    };
-    Ok(Some((from_json(&place, &about)?, changing)))
+    fn record(&self, domain: &DomainName, id: &RequestId, fields: Fields) -> Result<Option<(Asked, RequestState)>> {
+        let (about, progress, entry, phone, made, attempts, why) = fields;
+        let Some(about) = about else { return Ok(None) };
+        let place = format!("pb:{{{domain}}}:people:request:…");
+        let missing = |field: &str| corrupt(&place, &format!("{field} is missing"));
+        let changing = RequestState {
+            progress: from_json(&place, &progress.ok_or_else(|| missing("progress"))?)?,
+            entry: from_json(&place, &entry.ok_or_else(|| missing("entry"))?)?,
+            phone: phone.map(|phone| from_json(&place, &phone)).transpose()?,
+            made: UnixMillis(made.unwrap_or_default()),
+            attempts: attempts.unwrap_or_default(),
+            why: why.unwrap_or_default().into(),
+        };
+        let asked: RequestOrigin = from_json(&place, &about)?;
+        let code = asked.code.open(&self.sealer, &keys::phone_request(domain, id))?;
+        Ok(Some(((asked, code), changing)))
+    }
 }

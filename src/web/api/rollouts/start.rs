@@ -22,7 +22,7 @@ use crate::core::model::ids::RolloutId;
 use crate::web::api::body::{self, Shape, media_type};
 use crate::web::api::caller::Caller;
 use crate::web::api::codes::check_name;
-use crate::web::api::{Answer, Problem};
+use crate::web::api::{Answer, MAX_JSON, Problem};
 use crate::web::csv::{Lines, answer};
 
 /// Longest list of users as CSV, in bytes.
@@ -70,7 +70,7 @@ pub(super) async fn start_rollout(
             if query.name.is_some() || query.category.is_some() {
                 return Err(Problem::bad_request("with a list as JSON, name and category belong in the body"));
             }
-            let NewRollout { name, category, users } = body::read(&body::collect(sent).await?)?;
+            let NewRollout { name, category, users } = body::read(&body::collect(sent, MAX_JSON).await?)?;
             check_name("name", &name)?;
             let user = |Shape(user): Shape<NewUser>| User { sip: user.sip.into(), name: user.name.map(Into::into) };
             let users = user_csv::checked(users.into_iter().map(user).collect())?;

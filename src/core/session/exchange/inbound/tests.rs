@@ -14,8 +14,18 @@ fn settings() -> InboundSettings {
 }
 
 fn receive(session: &mut InboundSession, text: &str) -> Vec<InboundAction> {
+    receive_with(session, text, Tick(5), &settings())
+}
+
+/// A log-in is verified at once.
+fn receive_with(session: &mut InboundSession, text: &str, now: Tick, settings: &InboundSettings) -> Vec<InboundAction> {
     let mut actions = Vec::new();
-    session.on_text(text, Tick(5), &settings(), &mut actions);
+    session.on_text(text, now, settings, &mut actions);
+    if let [InboundAction::Verify(login, challenge)] = &actions[..] {
+        let right = right_password(login, challenge, settings);
+        actions.clear();
+        session.verified(right, now, settings, &mut actions);
+    }
     actions
 }
 
@@ -112,12 +122,35 @@ fn a_password_is_that_of_one_pbx() {
     let [InboundAction::Send(text)] = &actions[..] else { panic!("{actions:?}") };
     let challenge = Object::parse(text.as_bytes()).unwrap().str("challenge").unwrap().to_owned();
     let identity = AppIdentity { app: "users", domain: "example.com", ..AppIdentity::default() };
-    actions.clear();
-    session.on_text(
-        &write_login(&identity, None, &challenge, &Secret::new("Simulator1")),
-        Tick(5),
-        &other,
-        &mut actions,
-    );
-    assert!(actions.contains(&InboundAction::LoginFailed));
+    let login = write_login(&identity, None, &challenge, &Secret::new("Simulator1"));
+    assert!(receive_with(&mut session, &login, Tick(5), &other).contains(&InboundAction::LoginFailed));
+}
+
+#[test]
+fn a_log_in_that_came_in_time_may_be_verified_later() {
+    for right in [true, false] {
+        let mut session = session();
+        let identity = AppIdentity { app: "users", domain: "example.com", ..AppIdentity::default() };
+        let challenge = receive(&mut session, r#"{"mt":"AppChallenge"}"#);
+        let [InboundAction::Send(text)] = &challenge[..] else { panic!("{challenge:?}") };
+        let challenge = Object::parse(text.as_bytes()).unwrap().str("challenge").unwrap().to_owned();
+        let mut actions = Vec::new();
+        let login = write_login(&identity, None, &challenge, &Secret::new("Simulator1"));
+        session.on_text(&login, Tick(59_000), &settings(), &mut actions);
+        assert!(matches!(&actions[..], [InboundAction::Verify(..)]), "{actions:?}");
+        actions.clear();
+        session.timer(Tick(60_000), &mut actions);
+        assert_eq!((session.deadline(), &actions[..]), (None, &[][..]));
+        session.verified(right, Tick(89_000), &settings(), &mut actions);
+        let closed = actions.contains(&InboundAction::Close(Close::TooLate));
+        assert_eq!((actions.contains(&InboundAction::LoggedIn), closed), (right, !right), "{actions:?}");
+    }
+}
+
+#[test]
+fn a_log_in_without_a_challenge_is_not_verified() {
+    let identity = AppIdentity { app: "users", domain: "example.com", ..AppIdentity::default() };
+    let mut actions = Vec::new();
+    session().on_text(&write_login(&identity, None, "", &Secret::new("x")), Tick(5), &settings(), &mut actions);
+    assert!(matches!(&actions[..], [InboundAction::Send(_), InboundAction::LoginFailed]), "{actions:?}");
 }
