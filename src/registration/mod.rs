@@ -8,7 +8,6 @@
 //! operators in `src/admin`.
 
 mod assign;
-pub mod attempt_limiter;
 mod claim;
 mod new_code;
 mod strangers;
@@ -17,14 +16,14 @@ mod timeline_writer;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::attempts::AttemptService;
 use crate::core::policy::record_pace::RecordPace;
 use crate::directory::Directory;
-use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
 
-pub use claim::{ClaimRequest, Known};
+pub use claim::{Claim, ClaimRequest, Known, Later, Offered, PortOutcome, Turn};
 pub use new_code::{CodeRequest, NewCode, NoCode};
 
 /// Limits for codes and unassigned devices.
@@ -43,7 +42,7 @@ pub struct RegistrationService {
     store: Arc<dyn Store>,
     tenants: Arc<Tenants>,
     directory: Arc<dyn Directory>,
-    attempt_limiter: Arc<AttemptLimiter>,
+    attempts: Arc<AttemptService>,
     limits: CodeLimits,
     pace: Mutex<RecordPace>,
     timeline_writer: TimelineWriter,
@@ -55,11 +54,11 @@ impl RegistrationService {
         store: Arc<dyn Store>,
         tenants: Arc<Tenants>,
         directory: Arc<dyn Directory>,
-        attempt_limiter: Arc<AttemptLimiter>,
+        attempts: Arc<AttemptService>,
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempt_limiter, limits, pace: Mutex::default(), timeline_writer }
+        Self { store, tenants, directory, attempts, limits, pace: Mutex::default(), timeline_writer }
     }
 
     /// How long an unassigned device is remembered.
@@ -67,8 +66,8 @@ impl RegistrationService {
         self.limits.keep_unassigned
     }
 
-    /// The wrong attempts of this node.
-    pub fn attempt_limiter(&self) -> &AttemptLimiter {
-        &self.attempt_limiter
+    /// Attempts at secrets on this node.
+    pub fn attempts(&self) -> &AttemptService {
+        &self.attempts
     }
 }

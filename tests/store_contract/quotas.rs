@@ -117,6 +117,7 @@ pub async fn accounts_and_offers_are_counted<F: Fixture>(_: F) {
             shown: name.into(),
             role: Role::Person,
             domain: Some(of),
+            domain_id: None,
             sip: name.into(),
         },
         hash: Secret::new("hash"),

@@ -106,7 +106,9 @@ impl From<AdminError> for Problem {
                 let problem = Self::new("conflict", "Against the present state", StatusCode::CONFLICT, why);
                 Self { field: Some(field), ..problem }
             }
-            AdminError::NotAllowed(_) => Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail),
+            AdminError::NotAllowed(_) | AdminError::Ended => {
+                Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail)
+            }
             AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
             AdminError::OverQuota(over) => {
                 let problem = Self::new("quota", "The domain has as much as it may have", StatusCode::CONFLICT, detail);
