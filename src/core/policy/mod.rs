@@ -11,6 +11,7 @@
 //! * [`log_limiter`]: limits how often a log line is written.
 //! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
 //! * [`places`]: who gives way when places for connections without proof get scarce.
+//! * [`record_pace`]: how fast records of strangers are written.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
 pub mod admission;
@@ -23,4 +24,5 @@ pub mod log_limiter;
 pub mod mailbox;
 pub mod oidc_claims;
 pub mod places;
+pub mod record_pace;
 pub mod storm;
