@@ -16,6 +16,7 @@ use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
 use crate::accounts::{NewSession, PasswordSignIn, SignInError};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::Secret;
+use crate::core::policy::limits::SourceKey;
 use crate::web::source_address::client_address;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
