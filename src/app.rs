@@ -141,7 +141,7 @@ impl Broker {
         let renewal = crate::app::periodic::every("renewal of the lease", RENEW, &node, |node| async move {
             node.store().renew_lease(node.id(), LEASE).await
         });
-        crate::app::periodic::spawn(&node, &shutdown, &recorder);
+        crate::app::periodic::spawn(&node, config.quotas.devices, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
             let routes = DirectoryWeb::new(Arc::clone(&service), Arc::clone(node.attempts()), clock::now);
@@ -253,6 +253,7 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         deadline: config.store.deadline,
         lanes,
         cache: config.store.cache,
+        limits: settings::store_limits(config),
         ..store::Options::default()
     };
     store::connect(&url, &master_keys(config), &options).await.context("store.url")

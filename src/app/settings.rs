@@ -9,6 +9,7 @@ use crate::connection::client_stream::ProxyRules;
 use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
+use crate::core::model::quota::Quotas;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
@@ -19,7 +20,7 @@ use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
-use crate::store::NewDomain;
+use crate::store::{Limits, NewDomain, RecordCaps};
 use crate::web::client_address::ListenerRules;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
@@ -70,6 +71,28 @@ pub(super) fn codes(config: &Config) -> CodeLimits {
         max_open: config.codes.max_open,
         max_open_rollout: config.codes.max_open_rollout,
         keep_unassigned: config.devices.keep_unassigned,
+    }
+}
+
+/// What the store keeps at most.
+pub(super) fn store_limits(config: &Config) -> Limits {
+    let (devices, directory, quotas) = (&config.devices, &config.directory, &config.quotas);
+    Limits {
+        unassigned: RecordCaps {
+            most: devices.max_unassigned_records,
+            per_source: devices.max_unassigned_records_per_address,
+        },
+        contacts: RecordCaps { most: directory.max_contacts, per_source: directory.max_contacts_per_address },
+        quotas: Quotas {
+            devices: quotas.devices,
+            categories: quotas.categories,
+            jobs: quotas.jobs,
+            codes_per_day: quotas.codes_per_day,
+            rollouts: quotas.rollouts,
+            rollout_rows: quotas.rollout_rows,
+            accounts: quotas.accounts,
+            offers: quotas.offers,
+        },
     }
 }
 

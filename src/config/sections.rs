@@ -52,6 +52,8 @@ section! {
         admission: Admission = Admission::default(),
         /// Connections of Users and apps.
         apps: Apps = Apps::default(),
+        /// What a domain may have.
+        quotas: Quotas = Quotas::default(),
         /// The Users role.
         users: Users = Users::default(),
         /// Limits for wrong attempts.
@@ -215,6 +217,10 @@ section! {
         codes_per_second: u32 = 1000,
         /// Open codes per credential.
         max_open: u64 = 1_000_000,
+        /// Records of phones that have asked at `/init` and have entered no valid code.
+        max_contacts: u64 = 20_000,
+        /// Such records of one source address.
+        max_contacts_per_address: u64 = 5000,
         /// Time limit of a request to a remote directory.
         #[serde(with = "humantime_text")]
         timeout: Duration = Duration::from_secs(10),
@@ -245,6 +251,10 @@ section! {
         /// How long an unassigned device is remembered.
         #[serde(with = "humantime_text")]
         keep_unassigned: Duration = Duration::from_secs(24 * 3600),
+        /// Unassigned devices that are remembered in the store.
+        max_unassigned_records: u64 = 10_000,
+        /// Unassigned devices of one source address that are remembered in the store.
+        max_unassigned_records_per_address: u64 = 1000,
         /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 65_536,
         /// A connection whose peer reads nothing for this long is closed.
@@ -298,6 +308,28 @@ section! {
         notice_hold: Duration = Duration::from_secs(5),
         /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 1_048_576,
+    }
+}
+
+section! {
+    /// `[quotas]`: what each domain may have at most; 0 means no limit.
+    Quotas {
+        /// Devices.
+        devices: u64 = 100_000,
+        /// Categories.
+        categories: u64 = 1000,
+        /// Jobs.
+        jobs: u64 = 1000,
+        /// Codes issued within 24 hours.
+        codes_per_day: u64 = 200_000,
+        /// Roll-outs that are kept, of operators and of the Users role each.
+        rollouts: u64 = 200,
+        /// Users in all roll-outs that are kept, of operators and of the Users role each.
+        rollout_rows: u64 = 200_000,
+        /// Accounts.
+        accounts: u64 = 2000,
+        /// Devices on offer to other domains.
+        offers: u64 = 10_000,
     }
 }
 

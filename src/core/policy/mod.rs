@@ -13,6 +13,7 @@
 //! * [`oidc_claims`]: maps the claims of an OpenID provider to an identity.
 //! * [`places`]: who gives way when places for connections without proof get scarce.
 //! * [`proxies`]: whose word about the address of a client counts.
+//! * [`record_pace`]: how fast records of strangers are written.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
 pub mod admission;
@@ -27,4 +28,5 @@ pub mod mailbox;
 pub mod oidc_claims;
 pub mod places;
 pub mod proxies;
+pub mod record_pace;
 pub mod storm;

@@ -25,6 +25,7 @@ mod presence;
 mod rollouts;
 mod rows;
 mod schema;
+mod strangers;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -42,10 +43,13 @@ use super::fanout::Fanout;
 use super::keyring::MasterKeys;
 use super::schema::Stage;
 use super::seal::Sealer;
-use super::{MigrationOptions, Result, Store};
+use super::{Limits, MigrationOptions, Result, Store};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
+
+/// Bytes that [`Store::ping`] writes after a failed write.
+const PROBE: usize = 16 * 1024;
 
 /// All of the store in one file.
 pub struct Embedded {
@@ -55,6 +59,7 @@ pub struct Embedded {
     migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
+    limits: Limits,
     taken: attempts::Taken,
     fanout: Fanout,
 }
@@ -76,7 +81,7 @@ impl Embedded {
         schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
         let taken = attempts::Taken::default();
-        Ok(Self { kv, sealer, ring, migration, memory, held, taken, fanout })
+        Ok(Self { kv, sealer, ring, migration, memory, held, limits: options.limits, taken, fanout })
     }
 }
 
@@ -86,9 +91,8 @@ impl Store for Embedded {
         if self.kv.is_well() {
             return Ok(());
         }
-        // The last write failed: see whether one works now.
-        let now = self.kv.now();
-        self.kv.write(move |tx| tx.put(keys::PING, &now, None)).await
+        // The last write failed: see whether one works now that is not smaller than a record.
+        self.kv.write(move |tx| tx.put(keys::PING, &"0".repeat(PROBE), None)).await
     }
 
     async fn now(&self) -> Result<UnixMillis> {
