@@ -33,6 +33,7 @@ macro_rules! on_each_store {
 mod admission;
 mod apps;
 mod apps_devices;
+mod attempts;
 mod audit;
 mod codebook;
 mod drain;

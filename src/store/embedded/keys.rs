@@ -76,6 +76,10 @@ pub(super) fn builds(domain: &DomainName) -> String {
     format!("{{{domain}}}:builds")
 }
 
+pub(super) fn misdirected(domain: &DomainName) -> String {
+    format!("{{{domain}}}:misdirected")
+}
+
 /// Prefix of each code that is issued for a domain.
 pub(super) fn code_prefix(domain: &DomainName) -> String {
     format!("{{{domain}}}:code:")

@@ -54,6 +54,7 @@
 //!                                          entry_code, pending (hashes of codes), sealed (the code of its last
 //!                                          entry°), name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
+//!   pb:{domain}:misdirected        zset    "<device> <category>" by end              TTL 1 day from the last one
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
 //!   pb:{domain}:mail:<hash>        hash    about, device, port, holder, sealed°   TTL 30 days from entry
 //!   pb:{domain}:mailbox            zset    hashes of codes in the mailbox by end
@@ -254,6 +255,10 @@ pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
 
 pub(super) fn offers(to: &DomainName) -> String {
     format!("pb:{{{to}}}:offers")
+}
+
+pub(super) fn misdirected(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:misdirected")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {
