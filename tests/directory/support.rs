@@ -9,10 +9,12 @@ use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
 use provbroker::attempts::{AttemptRules, AttemptService};
 use provbroker::core::model::hex;
-use provbroker::core::model::ids::Code;
+use provbroker::core::model::ids::{Code, DeviceKey, DomainName};
 use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::directory::{DirectoryService, DirectorySettings};
-use provbroker::store::{Attempts, Contact, DirectoryRecords, Listed, NewListing, Remembered, Result, StoreError};
+use provbroker::store::{
+    Attempts, Contact, DirectoryRecords, Listed, Misdirected, NewListing, Remembered, Result, StoreError,
+};
 use provbroker::web::directory::{DirectoryWeb, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -141,6 +143,14 @@ impl Attempts for FakeStore {
         let taken = want.min(state.decisions);
         state.decisions -= taken;
         Ok(taken)
+    }
+
+    async fn record_misdirected(&self, _: &DomainName, _: &str, _: &DeviceKey) -> Result<()> {
+        unreachable!("devices do not come here")
+    }
+
+    async fn misdirected(&self, _: &DomainName) -> Result<Vec<Misdirected>> {
+        unreachable!("devices do not come here")
     }
 }
 
