@@ -44,7 +44,6 @@ use crate::lifecycle::{self, Shutdown};
 use crate::metrics::{self, Gauge, PlaceKind};
 use crate::node::{Node, NodeParts, draining};
 use crate::registration::RegistrationService;
-use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
 use crate::users_role::UsersRole;
@@ -303,12 +302,11 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
     });
     let tenants = Arc::new(Tenants::new(Arc::clone(store)));
     let attempts = Arc::new(AttemptService::new(Arc::clone(store) as _, settings::attempt_rules(config), clock::now));
-    let attempt_limiter = Arc::new(AttemptLimiter::new(&settings::attempt_limits(config)));
     let registration = RegistrationService::new(
         Arc::clone(store),
         Arc::clone(&tenants),
         directory,
-        attempt_limiter,
+        Arc::clone(&attempts),
         settings::codes(config),
     );
     Ok(Node::start(NodeParts {

@@ -187,6 +187,12 @@ table! {
             "Messages from devices that were dropped: unknown type, event or tunnel session.",
         WrongAttempt(Attempt) = "wrong_attempts_total" Count
             "Wrong digests, codes, tokens and log-ins that count against a limit.",
+        Delayed(Attempt) = "attempts_delayed_total" Count
+            "Attempts at secrets whose decision had to wait, because of wrong ones before.",
+        TriedTooOften(Attempt) = "attempts_refused_total" Count
+            "Attempts at secrets that were not decided, because they would have had to wait too long or were one too many.",
+        WrongCategory = "wrong_categories_total" Count
+            "Devices that came with a right token of automatic provisioning and a category that is not there for it.",
         Code(CodeEvent) = "codes_total" Count "Events of provisioning codes at Devices.",
         Notice(NoticeEvent) = "notices_total" Count "Events of notices to Users.",
         LogIn = "app_logins_total" Count "App connections that logged in.",
@@ -239,6 +245,11 @@ table! {
             "Entry orders that are not done yet. A figure of the store.",
         OrdersFailed = "people_orders_failed" Count
             "Entry orders that have failed and need an operator. A figure of the store.",
+        AttemptsWaiting(Attempt) = "attempts_waiting" Count "Attempts at secrets whose decision waits on this node.",
+        GuessingSources(Attempt) = "guessing_sources" Count
+            "Source addresses that have used up their free wrong attempts within ten minutes on this node.",
+        DecisionsBraked(Attempt) = "attempts_braked" Count
+            "1 if there were so many wrong attempts over all that decisions are limited, else 0.",
         StoreVersion = "store_version" Count "Version of the store. A figure of the store.",
         StoreMigrating = "store_migrating" Count
             "1 while the store does not have the newest version that this node knows, else 0. A figure of the store.",
@@ -264,6 +275,8 @@ table! {
         CodeIssue = "code_issue_seconds" Seconds "Time from `GetProvisioningCode` to its result.",
         Store(StoreOp) = "store_seconds" Seconds "Duration of store operations, including the wait for a connection.",
         Waited(GateName) = "admission_wait_seconds" Seconds "Time in the queue of a gate, for those that were admitted after waiting.",
+        DecisionWait = "attempt_wait_seconds" Seconds
+            "Time that the decision on a code or a token of a device waited because of wrong attempts.",
         Init = "directory_init_seconds" Seconds "Time from a request at /init to its answer.",
     }
 }

@@ -9,6 +9,8 @@ mod redis_server;
 
 #[path = "store_contract/accounts.rs"]
 mod accounts;
+#[path = "store_contract/attempts.rs"]
+mod attempts;
 #[path = "store_contract/audit_log.rs"]
 mod audit_log;
 #[path = "store_contract/batches.rs"]
@@ -89,6 +91,11 @@ macro_rules! contract {
 contract! {
     accounts:
         an_account_is_kept_once;
+    attempts:
+        wrong_attempts_of_all_nodes_count_for_a_minute,
+        a_report_counts_once,
+        all_nodes_together_get_so_many_decisions_a_second,
+        misdirected_devices_are_counted_for_a_day;
     audit_log:
         audit_entries_are_listed_newest_first,
         the_audit_log_is_bounded;

@@ -3,11 +3,18 @@
 // clippy.toml exempts functions marked as tests, not their helpers.
 #![allow(clippy::unwrap_used)]
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use bytes::Bytes;
+use provbroker::attempts::{AttemptRules, SecretKind};
 use provbroker::core::model::device::Facts;
 use provbroker::core::model::hex;
 use provbroker::core::model::ids::{Code, HardwareId, MAX_ID_CHARS, Secret};
 use provbroker::core::model::time::Tick;
+use provbroker::core::policy::limits::SourceKey;
+use provbroker::core::policy::limits::challenges::Challenges;
+use provbroker::core::policy::limits::decisions::Name;
 use provbroker::core::protocol::json::MAX_DEPTH;
 use provbroker::core::protocol::percent;
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
@@ -279,6 +286,43 @@ fn tunnel_exchanges_on_the_device() {
             }
             assert_eq!(sent(&actions), [frame], "{v}");
             actions.clear();
+        }
+    }
+}
+
+/// Delays of challenges and of decisions on codes (`docs/protocol/sysclient.md` 9.1).
+#[test]
+fn attempt_delays() {
+    let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).unwrap();
+    let all = &all["attempt_delay"];
+    let number = |row: &Value, name: &str| row[name].as_u64().unwrap_or_else(|| panic!("{name} of {row}"));
+    let (name, address) = (Name(1), SourceKey::from(IpAddr::from([198, 51, 100, 7])));
+    for row in all["digests"].as_array().unwrap() {
+        let mut challenges = Challenges::new(Duration::from_secs(600), 10);
+        for _ in 0..number(row, "wrong") {
+            challenges.wrong(name, address, Tick(0));
+        }
+        assert_eq!(challenges.delay(name, address, Tick(0)).as_secs(), number(row, "waits_s"), "{row}");
+    }
+    let rules = AttemptRules::default();
+    for kind in [SecretKind::DeviceCode, SecretKind::InitCode] {
+        for row in all["codes"].as_array().unwrap() {
+            let bad = u32::try_from(number(row, "bad")).unwrap();
+            assert_eq!(rules.of(kind).pair_delay(bad).as_secs(), number(row, "waits_s"), "{row}");
+        }
+    }
+    let mut challenges = Challenges::new(Duration::from_secs(600), 10);
+    for row in all["sequence"].as_array().unwrap() {
+        let now = Tick(number(row, "second") * 1000);
+        let name = Name(u64::from_str_radix(text(row, "device"), 16).unwrap());
+        let source = SourceKey::from(text(row, "address").parse::<IpAddr>().unwrap());
+        match text(row, "event") {
+            "wrong" => challenges.wrong(name, source, now),
+            "right" => challenges.right(name, source),
+            "challenge" => {
+                assert_eq!(challenges.delay(name, source, now).as_secs(), number(row, "waits_s"), "{row}");
+            }
+            other => panic!("{other}"),
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use super::outcomes::Outcome;
 use super::{Admin, Authority, Result};
+use crate::attempts::SecretKind;
 use crate::core::model::ids::{DeviceId, DomainName};
 use crate::core::model::work::State;
 use crate::core::policy::storm::Storm;
 use crate::metrics::GateName;
-use crate::store::{DeviceListing, Signal, Totals};
+use crate::store::{DeviceListing, Misdirected, Signal, Totals};
 
 /// Most devices that are read for one overview.
 const SCAN_LIMIT: usize = 5000;
+
+/// Most source addresses of a kind that are returned.
+const MOST_SOURCES: usize = 10;
 
 /// Most devices with failures that are returned.
 const MOST_FAILING: usize = 20;
@@ -29,6 +33,8 @@ pub struct Overview {
     pub failing: Vec<(DeviceListing, Vec<Outcome>)>,
     /// How many of them were found.
     pub failures: u64,
+    /// Categories that devices name with the right token, and that the domain does not have for them.
+    pub misdirected: Vec<Misdirected>,
     /// The current storm, if any: how many of the devices read are missing, and the estimated time until the devices of
     /// all domains are back.
     pub storm: Option<Storm>,
@@ -49,7 +55,36 @@ pub struct WholeInstance {
     pub storm: Option<Storm>,
 }
 
+/// Attempts at one kind of secret on this node.
+#[derive(Debug, Clone)]
+pub struct Guessing {
+    /// The kind.
+    pub kind: SecretKind,
+    /// Attempts that wait.
+    pub waiting: usize,
+    /// Source addresses that have used up their free wrong attempts, and the number of those (at most those that make a
+    /// difference). From the memory of this node: addresses are neither stored nor logged.
+    pub sources: Vec<(String, u32)>,
+}
+
 impl Admin {
+    /// Who guesses at what, and how many wait because of that, on this node. Kinds without any of both are left out.
+    pub fn guessing(&self, authority: &Authority) -> Result<Vec<Guessing>> {
+        authority.instance_only()?;
+        let attempts = self.services.registration.attempts();
+        let of = |kind| Guessing {
+            kind,
+            waiting: attempts.waiting(kind),
+            sources: attempts
+                .guessing(kind, MOST_SOURCES)
+                .into_iter()
+                .map(|(source, wrong)| (source.exposed(), wrong))
+                .collect(),
+        };
+        let all = SecretKind::ALL.into_iter().map(of);
+        Ok(all.filter(|found| found.waiting > 0 || !found.sources.is_empty()).collect())
+    }
+
     /// Overview of a domain.
     pub async fn overview(&self, authority: &Authority, named: &str) -> Result<Overview> {
         let domain = self.domain(authority, named).await?;
@@ -61,6 +96,7 @@ impl Admin {
             notices: store.depth(&domain.name).await?,
             failing: Vec::new(),
             failures: 0,
+            misdirected: store.misdirected(&domain.name).await?,
             storm: None,
         };
         let mut after = DeviceId(0);
@@ -126,7 +162,9 @@ fn concerns(signal: &Signal, domain: Option<&DomainName>) -> bool {
         | Signal::Gone { domain, .. } => domain,
         Signal::UnassignedChanged => return domain.is_none(),
         Signal::Gap => return true,
-        Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } => return false,
+        Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } | Signal::SessionsEnded { .. } => {
+            return false;
+        }
     };
     domain.is_none_or(|domain| domain == named)
 }

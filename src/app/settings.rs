@@ -16,7 +16,6 @@ use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
-use crate::registration::attempt_limiter::AttemptLimits;
 use crate::store::NewDomain;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
@@ -94,19 +93,6 @@ pub(super) fn attempt_rules(config: &Config) -> AttemptRules {
     AttemptRules::default().with(|_, rules| {
         (rules.window, rules.max_keys) = (limits.window, limits.max_tracked);
     })
-}
-
-pub(super) fn attempt_limits(config: &Config) -> AttemptLimits {
-    let limits = &config.limits;
-    AttemptLimits {
-        device_digests: 5,
-        device_codes: 10,
-        address: 60,
-        window: limits.window,
-        logins: 60,
-        login_block: std::time::Duration::from_secs(60),
-        max_tracked: limits.max_tracked,
-    }
 }
 
 pub(super) fn node(config: &Config) -> NodeSettings {

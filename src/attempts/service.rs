@@ -17,7 +17,8 @@ use crate::core::policy::limits::SourceKey;
 use crate::core::policy::limits::challenges::Challenges;
 use crate::core::policy::limits::decisions::{Claimant, Decisions, Name, Ticket, Turn, Verdict, WaitId};
 use crate::core::policy::limits::{decisions, wrong_counts::Fingerprint};
-use crate::metrics::{self, Attempt as Label, Counter};
+use crate::core::policy::log_limiter::LogLimiter;
+use crate::metrics::{self, Attempt as Label, Counter, Gauge};
 use crate::store;
 
 /// The attempt was not decided: it would have to wait too long, or it is one too many. Nothing was looked up, and
@@ -101,6 +102,8 @@ pub(super) struct Kind {
     pub decisions: Decisions,
     pub waiting: HashMap<WaitId, oneshot::Sender<Result<Attempt, TryLater>>>,
     pub over_all: OverAll,
+    /// Sources that were guessing when the figures were shown last.
+    guessing: u64,
 }
 
 /// What attempts refer to.
@@ -166,7 +169,10 @@ impl Shared {
     ) -> (Option<oneshot::Sender<Result<Attempt, TryLater>>>, Result<Attempt, TryLater>) {
         match turn {
             Turn::Granted(id, ticket) => (locked.waiting.remove(&id), Ok(self.attempt(kind, ticket))),
-            Turn::Dropped(id, after) => (locked.waiting.remove(&id), Err(TryLater::after(after))),
+            Turn::Dropped(id, after) => {
+                metrics::count(Counter::TriedTooOften(kind.label()));
+                (locked.waiting.remove(&id), Err(TryLater::after(after)))
+            }
         }
     }
 
@@ -211,6 +217,7 @@ impl AttemptService {
                 decisions: Decisions::new(rules),
                 waiting: HashMap::new(),
                 over_all: OverAll::new(rules.per_minute, rules.per_second),
+                guessing: 0,
             })
         });
         let codes = rules.of(SecretKind::DeviceCode);
@@ -258,6 +265,11 @@ impl AttemptService {
         if !turns.is_empty() {
             shared.act(kind, |_, _, all| all.append(&mut turns));
         }
+        match &asked {
+            decisions::Asked::Now(_) => {}
+            decisions::Asked::Waits(_) => metrics::count(Counter::Delayed(kind.label())),
+            decisions::Asked::Refused(_) => metrics::count(Counter::TriedTooOften(kind.label())),
+        }
         match (asked, turn) {
             (decisions::Asked::Now(ticket), _) => Asked::Now(shared.attempt(kind, ticket)),
             (decisions::Asked::Waits(id), Some(turn)) => {
@@ -300,11 +312,37 @@ impl AttemptService {
         }
     }
 
-    /// Forgets what no longer makes a difference.
+    /// The sources that have used up their free attempts at a kind of secret, and the number of their wrong ones (at
+    /// most those that make a difference), the highest number first. For the operators of the instance only.
+    pub fn guessing(&self, kind: SecretKind, most: usize) -> Vec<(SourceKey, u32)> {
+        let now = (self.shared.clock)();
+        self.shared.kind(kind).decisions.guessing(now).take(most).collect()
+    }
+
+    /// How many attempts at a kind of secret wait.
+    pub fn waiting(&self, kind: SecretKind) -> usize {
+        self.shared.kind(kind).decisions.waiting()
+    }
+
+    /// Forgets what no longer makes a difference, and shows the figures.
     pub(super) fn forget_old(&self) {
+        static GUESSING: LogLimiter = LogLimiter::new();
         let now = (self.shared.clock)();
         for kind in SecretKind::ALL {
-            self.shared.kind(kind).decisions.forget_old(now);
+            let mut locked = self.shared.kind(kind);
+            locked.decisions.forget_old(now);
+            let Kind { decisions, guessing, .. } = &mut *locked;
+            let (waiting, braked) = (decisions.waiting() as u64, decisions.is_braked());
+            let sources = decisions.guessing(now).count() as u64;
+            let more = sources > std::mem::replace(guessing, sources);
+            drop(locked);
+            metrics::set(Gauge::AttemptsWaiting(kind.label()), waiting);
+            metrics::set(Gauge::GuessingSources(kind.label()), sources);
+            metrics::set(Gauge::DecisionsBraked(kind.label()), braked.into());
+            if more && let Some(unsaid) = GUESSING.due(now) {
+                let kind = kind.name();
+                tracing::warn!(kind, sources, waiting, unsaid, "source addresses have used up their wrong attempts");
+            }
         }
         if self.shared.wrong_digests.load(Ordering::Relaxed) {
             let mut challenges = self.shared.challenges();

@@ -4,6 +4,7 @@
 //! `--json`, unchanged. This module checks neither authority nor values; the broker does. The commands of a kind of
 //! object are in one file with their calls. The commands are listed in `docs/operators.md`.
 
+mod audit;
 pub mod call;
 mod client;
 mod codes;
@@ -98,6 +99,8 @@ enum Group {
     /// Generations of the instance key; only with the instance password
     #[command(subcommand)]
     Keys(store::Keys),
+    /// What was changed, by whom and from where; newest first
+    Audit(audit::Audit),
     /// Export whole lists as CSV to standard output
     #[command(subcommand)]
     Export(codes::Export),
@@ -120,6 +123,7 @@ impl Ctl {
             Group::Outcomes(command) => command.call(),
             Group::Store(command) => command.call(),
             Group::Keys(command) => command.call(),
+            Group::Audit(command) => command.call(self.connection.within.as_deref()),
             Group::Export(command) => command.call(),
         };
         match self.connection.within.as_deref().or(self.domain()) {

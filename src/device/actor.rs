@@ -27,8 +27,10 @@ use crate::device::services::Services;
 use crate::device::stage_timer::StageTimer;
 use crate::device::tunnel::TunnelReaders;
 use crate::device::unassigned::UnassignedDevice;
+use crate::device::waiting_offer::WaitingOffer;
 use crate::metrics::{self, Counter, EntryStage, Registration};
 use crate::random;
+use crate::registration::{Offered, PortOutcome};
 use crate::store::{Signal, Whereabouts};
 use crate::tenant::actor::TenantActor;
 use crate::tenant::membership_batch;
@@ -52,6 +54,7 @@ pub struct DeviceActor {
     timer: SessionTimer,
     closed: Option<Close>,
     pub(super) permit: RegistrationPermit,
+    pub(super) waiting_offer: Option<Box<WaitingOffer>>,
     pub(super) stage_timer: StageTimer,
 }
 
@@ -81,6 +84,7 @@ impl DeviceActor {
             timer: SessionTimer::default(),
             closed: None,
             permit,
+            waiting_offer: None,
             stage_timer: StageTimer::start(),
         }
     }
@@ -95,7 +99,7 @@ impl DeviceActor {
         for action in actions {
             self.perform(action, ctx);
         }
-        if self.session.domain().is_some() {
+        if self.session.domain().is_some() && self.waiting_offer.is_none() {
             // A member does not need it any more, and it is the largest part of the state of an idle member.
             self.query = Query::None;
             self.handle.prove();
@@ -104,6 +108,9 @@ impl DeviceActor {
         self.update_unassigned(ctx);
         self.progress.release_finished();
         self.set_timer(ctx);
+        if self.waiting_offer.is_some() {
+            self.use_turn(ctx);
+        }
     }
 
     fn perform(&mut self, action: Action, ctx: &mut WebsocketContext<Self>) {
@@ -127,41 +134,60 @@ impl DeviceActor {
             }
             Action::Deposit(code) => self.deposit(code, ctx),
             Action::ClaimPort { port, code } => {
-                let Some((domain, key)) = self.member() else { return };
-                let (services, source) = (Arc::clone(&self.services), self.source);
-                let claim = async move {
-                    let error = services.registration.claim_port(&domain, &key, &port, code, source).await;
-                    if error.is_none() {
-                        services.mailbox.wake(domain, code).await;
-                    }
-                    error
-                };
-                self.wait_for(claim, ctx, |device, error, ctx| device.feed(Event::PortClaimed(error), ctx));
+                self.claim_port(port, code, ctx);
             }
             Action::Tunnel(id, output) => self.tunnel_readers.pass_on(id, output),
             Action::Proved => {
                 self.stage_timer.end_stage(EntryStage::Answer);
                 metrics::count(Counter::Registered(Registration::Authenticated));
+                if let Some(key) = self.session.key() {
+                    self.services.registration.attempts().right_digest(key, self.source);
+                }
                 self.readmit();
             }
             Action::Confirm(password) => self.run_beside(|services, domain, key| async move {
                 services.registration.confirm(&domain, &key, &password).await;
             }),
-            Action::Refresh(facts) => self.run_beside(|services, domain, key| async move {
-                services.registration.refresh(&domain, &key, &facts).await;
-                if let Some(tenant) = services.directory.find(&domain).await {
-                    membership_batch::send(&tenant, MembershipChange::Changed(key));
-                }
-            }),
+            Action::DropPort => self.drop_port(ctx),
+            Action::Refresh(facts) => {
+                self.note_facts(&facts);
+                self.run_beside(|services, domain, key| async move {
+                    services.registration.refresh(&domain, &key, &facts).await;
+                    if let Some(tenant) = services.directory.find(&domain).await {
+                        membership_batch::send(&tenant, MembershipChange::Changed(key));
+                    }
+                });
+            }
             Action::WrongDigest => {
                 metrics::count(Counter::Registered(Registration::WrongDigest));
                 if let Some(key) = self.session.key() {
                     tracing::info!(device = %key, "wrong digest");
-                    self.services.registration.attempt_limiter().count_wrong_digest(key, self.source);
+                    self.services.registration.attempts().wrong_digest(key, self.source);
                 }
             }
             Action::Dropped => metrics::count(Counter::Dropped),
         }
+    }
+
+    /// Claims a port in a task of its own: whoever leaves before the answer is counted too.
+    fn claim_port(&mut self, port: Box<str>, code: Option<Code>, ctx: &mut WebsocketContext<Self>) {
+        let Some((domain, key)) = self.member() else { return };
+        let (services, source, turn) = (Arc::clone(&self.services), self.source, self.turn_of_port());
+        let claim = actix_rt::spawn(async move {
+            let outcome = services.registration.claim_port(&domain, &key, &port, code, turn, source).await;
+            if matches!(outcome, PortOutcome::Decided(None)) {
+                services.mailbox.wake(domain, code).await;
+            }
+            outcome
+        });
+        self.wait_for(claim, ctx, move |device, outcome, ctx| match outcome {
+            Ok(PortOutcome::Decided(error)) => device.feed(Event::PortClaimed(error), ctx),
+            Ok(PortOutcome::Later(waiting)) => {
+                device.wait_for_decision(Offered::Port(code), None, waiting, ctx);
+                device.feed(Event::PortWaits, ctx);
+            }
+            Err(_) => device.feed(Event::PortClaimed(Some("try again later")), ctx),
+        });
     }
 
     /// The domain and the key of a device that belongs to a domain.

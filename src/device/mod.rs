@@ -2,7 +2,7 @@
 //!
 //! The actor (`actor`) carries between the socket, the session in `src/core/session/device/` and the services; it
 //! decides nothing. Its parts: the gate of registrations (`registration_gate`), the place of an unassigned device
-//! (`unassigned`), the work for a device (`jobs`), the readers of its tunnel sessions (`tunnel`) and the messages of
+//! (`unassigned`), the offer whose decision waits (`waiting_offer`), the work for a device (`jobs`), the readers of its tunnel sessions (`tunnel`) and the messages of
 //! others (`messages`). It uses its tenant through [`crate::tenant`], and must not know app connections, the node as a
 //! whole, or HTTP.
 
@@ -17,5 +17,6 @@ pub mod services;
 pub(crate) mod stage_timer;
 pub mod tunnel;
 pub(crate) mod unassigned;
+pub(crate) mod waiting_offer;
 
 pub use services::Services;

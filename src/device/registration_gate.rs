@@ -19,11 +19,11 @@ use crate::device::actor::{DeviceActor, draw};
 use crate::device::permit::RegistrationPermit;
 use crate::device::stage_timer::StageTimer;
 use crate::metrics::EntryStage;
-use crate::registration::{ClaimRequest, Known};
+use crate::registration::{Claim, ClaimRequest, Known, Later, Offered};
 
 /// Outcome of an identify at the gate.
 enum Gated {
-    Claimed(Claimed, Option<Permit<Lane>>),
+    Claimed(Claim, Option<Permit<Lane>>),
     Waits(Arc<Identify>, Turn<Lane>),
 }
 
@@ -46,30 +46,40 @@ impl DeviceActor {
         if stage != Stage::Open {
             return self.claim_now(identify, stage, ctx);
         }
+        let (code, auto) = self.turns(&identify, ctx);
+        let latest = Arc::clone(&identify);
         let (services, query) = (Arc::clone(&self.services), self.query.clone());
         let (source, here) = (self.source, self.whereabouts());
         let Some(key) = self.session.key().cloned() else { return };
         let claim = async move {
             let device = match services.registration.look_up(&key).await {
                 Ok(device) => device,
-                Err(claimed) => return Gated::Claimed(claimed, None),
+                Err(claimed) => return Gated::Claimed(claimed.into(), None),
             };
             let offers_entry = identify.code != OfferedCode::None || query != Query::None;
             let (rank, lane) = rank_and_lane(device.as_ref().map(|device| &device.domain), offers_entry, source);
             match services.admission.registration(rank, &lane) {
                 Passage::Now(permit) => {
                     let known = Known::Now(device);
-                    let request =
-                        ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known };
+                    let request = ClaimRequest {
+                        identify: &identify,
+                        stage,
+                        query: &query,
+                        source,
+                        here: &here,
+                        known,
+                        code,
+                        auto,
+                    };
                     Gated::Claimed(services.registration.claim(request).await, Some(permit))
                 }
                 // Its record may have changed while it waited, so it is looked up again.
                 Passage::Later(turn) => Gated::Waits(identify, turn),
-                Passage::Refused => Gated::Claimed(Claimed::Unavailable, None),
+                Passage::Refused => Gated::Claimed(Claimed::Unavailable.into(), None),
             }
         };
-        self.wait_for(claim, ctx, |device, gated, ctx| match gated {
-            Gated::Claimed(claimed, permit) => device.claimed(claimed, permit, ctx),
+        self.wait_for(claim, ctx, move |device, gated, ctx| match gated {
+            Gated::Claimed(claim, permit) => device.claimed(claim, &latest, permit, ctx),
             Gated::Waits(identify, turn) => device.wait_for_turn(identify, turn, ctx),
         });
     }
@@ -80,7 +90,7 @@ impl DeviceActor {
         ctx.spawn(turn.wait().into_actor(self).map(|permit, device: &mut Self, ctx| {
             let before = std::mem::replace(&mut device.permit, RegistrationPermit::None);
             let RegistrationPermit::Waiting(identify) = before else { return };
-            let Some(permit) = permit else { return device.claimed(Claimed::Unavailable, None, ctx) };
+            let Some(permit) = permit else { return device.claimed(Claimed::Unavailable.into(), &identify, None, ctx) };
             device.permit = RegistrationPermit::Held(permit);
             // Meanwhile an operator may have assigned it to a domain, or it may have entered one on another connection.
             let stage = if device.session.domain().is_some() { Stage::Member } else { Stage::Open };
@@ -88,21 +98,31 @@ impl DeviceActor {
         }));
     }
 
-    fn claim_now(&self, identify: Arc<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
+    fn claim_now(&mut self, identify: Arc<Identify>, stage: Stage, ctx: &mut WebsocketContext<Self>) {
+        let (code, auto) = self.turns(&identify, ctx);
+        let latest = Arc::clone(&identify);
         let (services, query) = (Arc::clone(&self.services), self.query.clone());
         let (source, here) = (self.source, self.whereabouts());
         let claim = async move {
             let known = Known::Unasked;
-            let request = ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known };
+            let request =
+                ClaimRequest { identify: &identify, stage, query: &query, source, here: &here, known, code, auto };
             services.registration.claim(request).await
         };
-        self.wait_for(claim, ctx, |device, claimed: Claimed, ctx| {
+        self.wait_for(claim, ctx, move |device, claim: Claim, ctx| {
             let permit = device.permit.take();
-            device.claimed(claimed, permit, ctx);
+            device.claimed(claim, &latest, permit, ctx);
         });
     }
 
-    fn claimed(&mut self, claimed: Claimed, mut permit: Option<Permit<Lane>>, ctx: &mut WebsocketContext<Self>) {
+    fn claimed(
+        &mut self,
+        claim: Claim,
+        identify: &Arc<Identify>,
+        mut permit: Option<Permit<Lane>>,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
+        let Claim { claimed, later } = claim;
         if let Some(permit) = permit.as_mut().filter(|_| matches!(claimed, Claimed::Unavailable)) {
             permit.fail();
         }
@@ -110,6 +130,14 @@ impl DeviceActor {
         self.handle.stands(Standing::AwaitsPeer);
         self.permit = permit.map_or(RegistrationPermit::None, RegistrationPermit::Held);
         self.feed(Event::Claimed(claimed, draw()), ctx);
+        if let Some(Later { offered, waiting }) = later {
+            let code = match offered {
+                Offered::Code(code) => code,
+                Offered::Query | Offered::Port(_) => OfferedCode::None,
+            };
+            let latest = Identify { code, digest: None, ..(**identify).clone() };
+            self.wait_for_decision(offered, Some(Arc::new(latest)), waiting, ctx);
+        }
         self.publish_change();
     }
 

@@ -219,13 +219,13 @@ label! {
         BadCode "bad_code" "Brought a code that is not open.",
         BadToken "bad_token" "Brought a wrong token, domain or category.",
         OtherDomain "refused_other_domain" "Belongs to another domain.",
-        TooManyAttempts "too_many_attempts" "Had too many wrong attempts.",
+        TooManyAttempts "too_many_attempts" "The decision on its code or token waits because of wrong attempts.",
         Unavailable "unavailable" "The store did not answer.",
     }
 }
 
 label! {
-    /// Kind of a wrong attempt.
+    /// Kind of a secret that is attempted.
     Attempt "kind" {
         DeviceDigest "device_digest" "The digest of a device.",
         DeviceCode "device_code" "A code brought by a device.",
@@ -383,6 +383,8 @@ label! {
         Audit "deeds" "Reading the audit log.",
         ReportWrong "report_wrong" "Reporting wrong attempts to the other nodes.",
         TakeDecisions "take_decisions" "Taking decisions about attempts while they are limited over all nodes.",
+        RecordMisdirected "record_misdirected" "Recording a device that names a category that is not there for it.",
+        Misdirected "misdirected" "Counting the devices that name a category that is not there for them.",
         Publish "publish" "Publishing a signal to the other nodes.",
         Schema "schema" "Reading the version of the store.",
         Migrate "migrate" "Performing a piece of a migration or of a rotation of the instance key.",

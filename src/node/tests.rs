@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::admission::controller::{AdmissionController, AdmissionLimits};
 use crate::attempts::{AttemptRules, AttemptService};
+use crate::clock;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::socket::{Bounds, Opening, run};
 use crate::connection::table::{Capacity, ConnectionTable};
@@ -34,7 +35,6 @@ use crate::device::actor::DeviceActor;
 use crate::device::tunnel::{FetchError, Fetched, fetch};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
-use crate::registration::attempt_limiter::{AttemptLimiter, AttemptLimits};
 use crate::registration::{CodeLimits, RegistrationService};
 use crate::store::{self, NewDomain, Store};
 use crate::tenant::actor::TenantActor;
@@ -73,10 +73,11 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
     let id = NodeId::new("node");
     store.renew_lease(&id, Duration::from_secs(600)).await.unwrap();
     let tenants = Arc::new(Tenants::new(Arc::clone(&store)));
+    let attempts = Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), clock::now));
     Node::start(NodeParts {
         id: id.clone(),
-        registration: registration(&store, &tenants),
-        attempts: Arc::new(AttemptService::new(Arc::clone(&store) as _, AttemptRules::default(), crate::clock::now)),
+        registration: registration(&store, &tenants, &attempts),
+        attempts,
         tenants,
         store,
         connections: ConnectionTable::new(Capacity {
@@ -124,27 +125,16 @@ fn limits() -> AdmissionLimits {
     }
 }
 
-fn registration(store: &Arc<dyn Store>, tenants: &Arc<Tenants>) -> RegistrationService {
+fn registration(
+    store: &Arc<dyn Store>,
+    tenants: &Arc<Tenants>,
+    attempt_service: &Arc<AttemptService>,
+) -> RegistrationService {
     let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = Arc::new(DirectoryService::new(listings, DirectorySettings::default()).unwrap());
     let directory = Arc::new(LocalDirectory::new(service, ADDRESS).unwrap());
-    let attempts = AttemptLimits {
-        device_digests: 5,
-        device_codes: 10,
-        address: 60,
-        window: Duration::from_secs(600),
-        logins: 60,
-        login_block: Duration::from_secs(60),
-        max_tracked: 100,
-    };
     let limits = CodeLimits { max_open: 9, max_open_rollout: 9, keep_unassigned: Duration::from_secs(60) };
-    RegistrationService::new(
-        Arc::clone(store),
-        Arc::clone(tenants),
-        directory,
-        Arc::new(AttemptLimiter::new(&attempts)),
-        limits,
-    )
+    RegistrationService::new(Arc::clone(store), Arc::clone(tenants), directory, Arc::clone(attempt_service), limits)
 }
 
 const fn bounds() -> Bounds {

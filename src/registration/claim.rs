@@ -1,11 +1,17 @@
 //! Handles the identify of a device: looks up its record, decides, and enters it into a domain
 //! (`docs/protocol/sysclient.md` sections 5 and 6). Also claims of analogue ports.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::attempts::{Asked, Attempt, SecretKind, Waiting};
 use crate::clock;
-use crate::core::model::device::{Device, Domain, Facts, IssuedCode, Way};
+use crate::core::model::device::{CodeState, Device, Domain, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
 use crate::core::model::timeline::{Subject, TimelineEvent};
-use crate::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved};
+use crate::core::policy::entry::{
+    AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved, query_matters,
+};
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::log_limiter::LogLimiter;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
@@ -24,6 +30,78 @@ const ADMIN_PASSWORD_CHARS: usize = 24;
 /// Decisions for one identify at most: if another entry was faster, the decision is made again.
 const DECISIONS: usize = 3;
 
+/// What a device offers to get in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// A code in its identify.
+    Code(OfferedCode),
+    /// The query of its address.
+    Query,
+    /// A code for an analogue port; `None`: malformed.
+    Port(Option<Code>),
+}
+
+impl Offered {
+    /// The code, to tell one guess from another.
+    fn guess(&self) -> &[u8] {
+        match self {
+            Self::Code(OfferedCode::Code(code)) | Self::Port(Some(code)) => code.expose().as_bytes(),
+            Self::Code(OfferedCode::None | OfferedCode::Malformed) | Self::Query | Self::Port(None) => b"",
+        }
+    }
+
+    const fn kind(&self) -> SecretKind {
+        match self {
+            Self::Code(_) | Self::Port(_) => SecretKind::DeviceCode,
+            Self::Query => SecretKind::DeviceToken,
+        }
+    }
+}
+
+/// Whether an offer may be decided in this claim (`docs/protocol/sysclient.md` 9.1).
+#[derive(Debug)]
+pub enum Turn {
+    /// Its turn is asked for; it may have to wait.
+    Ask,
+    /// Its turn has come.
+    Come(Attempt),
+    /// It waits already: this claim is made as if there were no such offer.
+    Waits,
+}
+
+/// An offer whose decision waits.
+#[derive(Debug)]
+pub struct Later {
+    /// The offer.
+    pub offered: Offered,
+    /// Until when.
+    pub waiting: Waiting,
+}
+
+/// Outcome of an identify.
+#[derive(Debug)]
+pub struct Claim {
+    /// What has become of the device.
+    pub claimed: Claimed,
+    /// An offer that was not decided: the claim was made as if there were none.
+    pub later: Option<Later>,
+}
+
+impl From<Claimed> for Claim {
+    fn from(claimed: Claimed) -> Self {
+        Self { claimed, later: None }
+    }
+}
+
+/// Outcome of a request for an analogue port.
+#[derive(Debug)]
+pub enum PortOutcome {
+    /// `None` for success, else the text for `0005` (`docs/protocol/sysclient.md` 3.5).
+    Decided(Option<&'static str>),
+    /// The decision waits.
+    Later(Waiting),
+}
+
 /// An identify and the connection that it came on.
 #[derive(Debug)]
 pub struct ClaimRequest<'a> {
@@ -39,6 +117,10 @@ pub struct ClaimRequest<'a> {
     pub here: &'a Whereabouts,
     /// The record of the device, if the caller has read it.
     pub known: Known,
+    /// Whether its code may be decided.
+    pub code: Turn,
+    /// Whether its query may be decided.
+    pub auto: Turn,
 }
 
 /// The record of the device as the caller of a claim has read it.
@@ -61,44 +143,88 @@ struct Found {
 impl RegistrationService {
     /// The record of a device, read before the claim; `Err` is the outcome of the claim if it is clear already.
     pub async fn look_up(&self, key: &DeviceKey) -> std::result::Result<Option<Box<Device>>, Claimed> {
-        if let Some(blocked) = self.blocked(key) {
-            return Err(blocked);
-        }
         let found = self.store.find_device(key).await;
         found.map(|device| device.map(Box::new)).map_err(|error| unavailable(&error))
     }
 
-    fn blocked(&self, key: &DeviceKey) -> Option<Claimed> {
-        self.attempt_limiter.device_blocked(key).then(|| {
-            count_registration(Registration::TooManyAttempts);
-            Claimed::Blocked
-        })
-    }
-
     /// Decides about an identify and carries the decision out.
-    pub async fn claim(&self, request: ClaimRequest<'_>) -> Claimed {
+    pub async fn claim(&self, request: ClaimRequest<'_>) -> Claim {
         let key = request.identify.id.key();
-        if let Some(blocked) = self.blocked(&key) {
-            return blocked;
-        }
-        self.try_claim(&key, request).await.unwrap_or_else(|error| unavailable(&error))
+        self.try_claim(&key, request).await.unwrap_or_else(|error| unavailable(&error).into())
     }
 
-    async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claimed> {
+    /// Asks for the turn of an offer. `Err`: it waits, or was dropped at once.
+    fn take_turn(
+        &self,
+        turn: Turn,
+        offered: Offered,
+        key: &DeviceKey,
+        source: SourceKey,
+    ) -> std::result::Result<Attempt, Option<Later>> {
+        // Tokens are shared by many devices, so only their source counts.
+        let who = (offered.kind() == SecretKind::DeviceCode).then_some(key.as_str());
+        let asked = match turn {
+            Turn::Come(attempt) => return Ok(attempt),
+            Turn::Waits => return Err(None),
+            Turn::Ask => self.attempts.ask(offered.kind(), who, source),
+        };
+        match asked {
+            Asked::Now(attempt) => Ok(attempt),
+            Asked::Later(waiting) => {
+                count_registration(Registration::TooManyAttempts);
+                Err(Some(Later { offered, waiting }))
+            }
+            Asked::Refused(_) => Err(None),
+        }
+    }
+
+    async fn try_claim(&self, key: &DeviceKey, mut request: ClaimRequest<'_>) -> Result<Claim> {
+        let code = request.identify.code;
+        let mut later = None;
+        let mut code_attempt = None;
+        if code != OfferedCode::None {
+            let turn = std::mem::replace(&mut request.code, Turn::Waits);
+            match self.take_turn(turn, Offered::Code(code), key, request.source) {
+                Ok(attempt) => code_attempt = Some(attempt),
+                Err(waits) => later = waits,
+            }
+        }
+        // A valid code goes before the query, so the query is not decided before the code.
+        let code_waits = code != OfferedCode::None && code_attempt.is_none();
+        let mut auto = if code_waits { Some(AutoOffer::None) } else { None };
         let mut code_is_gone = false;
         for _ in 0..DECISIONS {
             // After the first attempt another entry was faster, so the record of the caller is out of date.
             let known = std::mem::replace(&mut request.known, Known::Unasked);
-            let found = self.find(key, &request, known).await?;
-            let code = match request.identify.code {
+            let device = match known {
+                Known::Now(device) => device,
+                Known::Unasked => self.store.find_device(key).await?.map(Box::new),
+            };
+            let issued = match code {
+                OfferedCode::Code(code) if code_attempt.is_some() => self.store.find_code(code).await?,
+                _ => None,
+            };
+            let auto = match &auto {
+                Some(auto) => auto.clone(),
+                None if leads_in(issued.as_ref(), device.as_deref()) => AutoOffer::None,
+                None => {
+                    let turn = std::mem::replace(&mut request.auto, Turn::Waits);
+                    let (compared, waits) = self.compare_query(key, turn, &request, device.as_deref()).await?;
+                    later = later.or(waits);
+                    auto.insert(compared).clone()
+                }
+            };
+            let found = self.find(key, &request, device, issued, auto).await?;
+            let offer = match code {
                 OfferedCode::None => CodeOffer::None,
+                _ if code_waits => CodeOffer::None,
                 _ if code_is_gone => CodeOffer::Bad,
                 _ => found.code.as_ref().map_or(CodeOffer::Bad, CodeOffer::Found),
             };
             let verdict = decide(&Situation {
                 key,
                 device: found.device.as_deref(),
-                code,
+                code: offer,
                 auto: found.auto.clone(),
                 other_member: found.other_member,
                 stage: request.stage,
@@ -114,26 +240,86 @@ impl RegistrationService {
                 (Step::EnterByCode, Some(code)) => (EntryRight::Code(code.code), code.domain.clone(), code.category),
                 (Step::EnterByQuery { domain, category }, _) => (EntryRight::Auto, domain.clone(), *category),
                 _ => {
-                    if verdict.bad_code {
-                        count_registration(Registration::BadCode);
-                        metrics::count(Counter::Code(CodeEvent::Wrong));
-                        self.attempt_limiter.count_bad_code(key, request.source);
-                    }
-                    if verdict.bad_token {
-                        tracing::info!(device = %key, "automatic provisioning refused: incomplete or wrong query");
-                        count_registration(Registration::BadToken);
-                        self.attempt_limiter.count_wrong_token(request.source);
-                    }
-                    return self.not_entered(key, &request, found, verdict.bad_code).await;
+                    // Before anything is awaited, so that whoever leaves early is counted too.
+                    settle_code(code_attempt, code, verdict.bad_code);
+                    let claimed = self.not_entered(key, &request, found).await?;
+                    return Ok(Claim { claimed, later });
                 }
             };
             match self.enter(key, ticket, domain, category, &request.identify.facts).await? {
-                Entered::In(device) => return self.entered(device).await,
+                Entered::In(device) => {
+                    settle_code(code_attempt, code, verdict.bad_code);
+                    return Ok(self.entered(device).await?.into());
+                }
                 Entered::CodeNotOpen => code_is_gone = true,
                 Entered::OwnedElsewhere => {}
             }
         }
         Err(StoreError::Unavailable("the device changes hands too fast".into()))
+    }
+
+    /// Compares the query with its domain, if it is looked at and its turn has come.
+    async fn compare_query(
+        &self,
+        key: &DeviceKey,
+        turn: Turn,
+        request: &ClaimRequest<'_>,
+        device: Option<&Device>,
+    ) -> Result<(AutoOffer, Option<Later>)> {
+        if *request.query == Query::None || !query_matters(device) {
+            return Ok((AutoOffer::None, None));
+        }
+        let (Some(guess), Query::Given(given)) = (request.query.guess(), request.query) else {
+            self.report_query(key, "incomplete");
+            return Ok((AutoOffer::Bad, None));
+        };
+        let attempt = match self.take_turn(turn, Offered::Query, key, request.source) {
+            Ok(attempt) => attempt,
+            Err(later) => return Ok((AutoOffer::None, later)),
+        };
+        let tenant = self.tenants.find(&given.domain).await?;
+        let auto = request.query.check(tenant.as_deref());
+        match &auto {
+            AutoOffer::WrongToken => {
+                self.report_query(key, "wrong domain or token");
+                attempt.wrong_secret(&guess);
+            }
+            AutoOffer::WrongCategory { domain, category } => {
+                attempt.right();
+                self.report_query(key, "right token, but no such category for provisioning");
+                metrics::count(Counter::WrongCategory);
+                self.record_wrong_category(domain, category, key);
+            }
+            AutoOffer::None | AutoOffer::Bad | AutoOffer::Good { .. } => attempt.right(),
+        }
+        Ok((auto, None))
+    }
+
+    /// The operators of the domain see which category its devices name in vain.
+    fn record_wrong_category(&self, domain: &DomainName, category: &str, key: &DeviceKey) {
+        let (store, domain, category, key) =
+            (Arc::clone(&self.store), domain.clone(), Box::<str>::from(category), key.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.record_misdirected(&domain, &category, &key).await {
+                tracing::debug!(%error, "a device with a wrong category was not recorded");
+            }
+        });
+    }
+
+    fn report_query(&self, key: &DeviceKey, why: &'static str) {
+        static REFUSED: LogLimiter = LogLimiter::new();
+        count_registration(Registration::BadToken);
+        if let Some(unsaid) = REFUSED.due(clock::now()) {
+            tracing::info!(device = %key, why, unsaid, "automatic provisioning refused");
+        }
+    }
+
+    /// Counts an offer that was given up for another one while it waited: it is not looked up, and counts as bad.
+    pub fn give_up(&self, offered: &Offered, key: &DeviceKey, source: SourceKey) {
+        if offered.kind() == SecretKind::DeviceCode {
+            let kind = offered.kind();
+            self.attempts.count_unchecked(kind, Some(key.as_str()), source, offered.guess());
+        }
     }
 
     /// The device's event goes to its domain and the code's event to that of the code: neither domain learns of the
@@ -147,20 +333,14 @@ impl RegistrationService {
         }
     }
 
-    async fn find(&self, key: &DeviceKey, request: &ClaimRequest<'_>, known: Known) -> Result<Found> {
-        let device = match known {
-            Known::Now(device) => device,
-            Known::Unasked => self.store.find_device(key).await?.map(Box::new),
-        };
-        let code = match request.identify.code {
-            OfferedCode::Code(code) => self.store.find_code(code).await?,
-            OfferedCode::None | OfferedCode::Malformed => None,
-        };
-        let tenant = match request.query {
-            Query::Given(given) => self.tenants.find(&given.domain).await?,
-            Query::None | Query::Bad => None,
-        };
-        let auto = request.query.check(tenant.as_deref());
+    async fn find(
+        &self,
+        key: &DeviceKey,
+        request: &ClaimRequest<'_>,
+        device: Option<Box<Device>>,
+        code: Option<IssuedCode>,
+        auto: AutoOffer,
+    ) -> Result<Found> {
         // Only a second entry can close another connection, so only then it matters whether there is one.
         let again =
             |device: &Device| code.is_some() || entered_unproved(device) && matches!(auto, AutoOffer::Good { .. });
@@ -206,31 +386,27 @@ impl RegistrationService {
         Ok(Claimed::Entered(membership(device, domain.as_deref())))
     }
 
-    async fn not_entered(
-        &self,
-        key: &DeviceKey,
-        request: &ClaimRequest<'_>,
-        found: Found,
-        bad_code: bool,
-    ) -> Result<Claimed> {
+    async fn not_entered(&self, key: &DeviceKey, request: &ClaimRequest<'_>, found: Found) -> Result<Claimed> {
         let facts = &request.identify.facts;
         let Some(device) = found.device else {
             self.store.record_unassigned(key, facts, self.limits.keep_unassigned).await?;
             count_registration(Registration::Unassigned);
-            return Ok(Claimed::Unknown { bad_code });
+            return Ok(Claimed::Unknown);
         };
         if request.stage == Stage::Member && device.facts != *facts {
             self.store.refresh(&device.domain, key, facts).await?;
         }
+        let mut challenge_after = Duration::ZERO;
         if request.stage == Stage::Open {
             count_registration(Registration::Challenged);
+            challenge_after = self.attempts.challenge_delay(key, request.source);
         }
         let again_by_query = entered_unproved(&device)
             && !found.other_member
             && matches!(&found.auto, AutoOffer::Good { domain, .. } if *domain == device.domain);
         let domain = self.tenants.find(&device.domain).await?;
         let membership = membership(device, domain.as_deref());
-        Ok(Claimed::Known { membership, again_by_query, bad_code })
+        Ok(Claimed::Known { membership, again_by_query, challenge_after })
     }
 
     /// A member and the administrative password to send to it now; `None` if it does not belong to this domain any
@@ -241,23 +417,29 @@ impl RegistrationService {
         Ok(device.map(|device| membership(Box::new(device), tenant.as_deref())))
     }
 
-    /// A member puts an analogue port into operation. `None` for success, else the text for `0005`
-    /// (`docs/protocol/sysclient.md` 3.5).
+    /// A member puts an analogue port into operation (`docs/protocol/sysclient.md` 3.5).
     pub async fn claim_port(
         &self,
         domain: &DomainName,
         key: &DeviceKey,
         port: &str,
         code: Option<Code>,
+        turn: Turn,
         source: SourceKey,
-    ) -> Option<&'static str> {
+    ) -> PortOutcome {
+        let offered = Offered::Port(code);
+        let attempt = match self.take_turn(turn, offered, key, source) {
+            Ok(attempt) => attempt,
+            Err(Some(Later { waiting, .. })) => return PortOutcome::Later(waiting),
+            Err(None) => return PortOutcome::Decided(Some("try again later")),
+        };
         let claim = match code {
-            _ if self.attempt_limiter.device_blocked(key) => return Some("try again later"),
             Some(code) => self.store.claim_port(domain, key, port, code).await,
             None => Ok(PortClaim::CodeNotOpen),
         };
-        match claim {
+        PortOutcome::Decided(match claim {
             Ok(PortClaim::Recorded) => {
+                attempt.right();
                 metrics::count(Counter::Code(CodeEvent::Claimed));
                 let subjects = std::iter::once(Subject::Device(key.clone())).chain(code.map(Subject::Code)).collect();
                 self.record_event(domain, subjects, TimelineEvent::Port(port.into()));
@@ -265,15 +447,18 @@ impl RegistrationService {
             }
             Ok(PortClaim::CodeNotOpen) => {
                 metrics::count(Counter::Code(CodeEvent::Wrong));
-                self.attempt_limiter.count_bad_code(key, source);
+                attempt.wrong_secret(offered.guess());
                 Some("unknown code")
             }
-            Ok(PortClaim::WrongDomain) => Some("wrong domain"),
+            Ok(PortClaim::WrongDomain) => {
+                attempt.wrong_secret(offered.guess());
+                Some("wrong domain")
+            }
             Err(error) => {
                 tracing::warn!(%error, "port not claimed");
                 Some("try again later")
             }
-        }
+        })
     }
 
     /// The device has answered a challenge with `password`.
@@ -290,6 +475,24 @@ impl RegistrationService {
             tracing::warn!(%error, device = %key, "facts not stored");
         }
     }
+}
+
+/// The outcome of a code that was looked at.
+fn settle_code(attempt: Option<Attempt>, code: OfferedCode, bad: bool) {
+    let Some(attempt) = attempt else { return };
+    if bad {
+        count_registration(Registration::BadCode);
+        metrics::count(Counter::Code(CodeEvent::Wrong));
+        attempt.wrong_secret(Offered::Code(code).guess());
+    } else {
+        attempt.right();
+    }
+}
+
+/// Whether a code lets the device in, so that its query need not be looked at.
+fn leads_in(code: Option<&IssuedCode>, device: Option<&Device>) -> bool {
+    let open = |code: &IssuedCode| matches!(code.state, CodeState::Open);
+    code.is_some_and(|code| open(code) && device.is_none_or(|device| device.domain == code.domain))
 }
 
 fn unavailable(error: &StoreError) -> Claimed {

@@ -8,7 +8,6 @@
 //! operators in `src/admin`.
 
 mod assign;
-pub mod attempt_limiter;
 mod claim;
 mod new_code;
 mod timeline_writer;
@@ -16,13 +15,13 @@ mod timeline_writer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attempts::AttemptService;
 use crate::directory::Directory;
-use crate::registration::attempt_limiter::AttemptLimiter;
 use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
 
-pub use claim::{ClaimRequest, Known};
+pub use claim::{Claim, ClaimRequest, Known, Later, Offered, PortOutcome, Turn};
 pub use new_code::{CodeRequest, NewCode, NoCode};
 
 /// Limits for codes and unassigned devices.
@@ -41,7 +40,7 @@ pub struct RegistrationService {
     store: Arc<dyn Store>,
     tenants: Arc<Tenants>,
     directory: Arc<dyn Directory>,
-    attempt_limiter: Arc<AttemptLimiter>,
+    attempts: Arc<AttemptService>,
     limits: CodeLimits,
     timeline_writer: TimelineWriter,
 }
@@ -52,11 +51,11 @@ impl RegistrationService {
         store: Arc<dyn Store>,
         tenants: Arc<Tenants>,
         directory: Arc<dyn Directory>,
-        attempt_limiter: Arc<AttemptLimiter>,
+        attempts: Arc<AttemptService>,
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempt_limiter, limits, timeline_writer }
+        Self { store, tenants, directory, attempts, limits, timeline_writer }
     }
 
     /// How long an unassigned device is remembered.
@@ -64,8 +63,8 @@ impl RegistrationService {
         self.limits.keep_unassigned
     }
 
-    /// The wrong attempts of this node.
-    pub fn attempt_limiter(&self) -> &AttemptLimiter {
-        &self.attempt_limiter
+    /// Attempts at secrets on this node.
+    pub fn attempts(&self) -> &AttemptService {
+        &self.attempts
     }
 }

@@ -42,7 +42,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
-pub use attempts::{Attempts, COUNTED_OVER};
+pub use attempts::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};

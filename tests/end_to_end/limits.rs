@@ -1,4 +1,4 @@
-//! Limits of wrong attempts, and the validity of codes.
+//! Limits of failed log-ins and of unassigned devices, and the validity of codes.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -8,119 +8,12 @@ use provbroker::core::model::ids::{Code, DomainName};
 use serde_json::{Value, json};
 
 use crate::support::app::App;
-use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD, with_broker};
+use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, PASSWORD, with_broker};
 use crate::support::peer::{Device, identify, identify_with, init, until};
-use crate::support::raw::LOCALHOST;
 
 /// Another address of the loopback.
 const fn address(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
-}
-
-/// Tries `wrong` codes as one device from one address; three on each connection.
-async fn guess(broker: &Broker, from: IpAddr, id: &str, wrong: u64) {
-    let mut left = wrong;
-    while left > 0 {
-        let mut device = Device::connect_from(from, broker.addr, "").await.expect("not refused yet");
-        for _ in 0..left.min(3) {
-            device.identify(&identify_with(id, &format!("{left:012}"))).await;
-            device.quiet().await;
-            left -= 1;
-        }
-    }
-}
-
-#[test]
-fn five_wrong_digests_of_a_device() {
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
-            let code = users.code(CATEGORY, "p1").await;
-            let id = "009033410101";
-            let (mut member, _) = Device::enter(broker.addr, id, &code).await;
-            for _ in 0..5 {
-                let mut thief = Device::identified(broker.addr, &identify(id)).await;
-                let challenge = thief.expect_challenge().await;
-                thief.answer(&identify(id), &challenge, "a guess").await;
-                thief.expect_close(1008).await;
-            }
-            Device::identified(broker.addr, &identify(id)).await.expect_close(1008).await;
-            member.quiet().await;
-            Device::identified(broker.addr, &identify("009033410102")).await.quiet().await;
-        },
-    );
-}
-
-#[test]
-fn ten_bad_codes_of_a_device() {
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            let mut users = App::login(broker.addr, "users", OTHER, "users", OTHER_PASSWORD).await;
-            let code = users.code(CATEGORY, "p1").await;
-            let id = "009033410103";
-            guess(broker, LOCALHOST, id, 10).await;
-            Device::identified(broker.addr, &identify_with(id, &code)).await.expect_close(1008).await;
-            let (_other, _) = Device::enter(broker.addr, "009033410104", &code).await;
-        },
-    );
-}
-
-#[test]
-fn a_connection_may_try_three_wrong_codes() {
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            let mut device = Device::connect(broker.addr, "").await;
-            for guess in 0..3 {
-                device.identify(&identify_with("009033410105", &format!("{guess:012}"))).await;
-                device.quiet().await;
-            }
-            device.identify(&identify_with("009033410105", "000000000009")).await;
-            device.expect_close(1008).await;
-        },
-    );
-}
-
-#[test]
-fn sixty_bad_codes_of_an_address() {
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            for device in 0..10 {
-                guess(broker, address(2), &format!("00903341020{device}"), 6).await;
-            }
-            let (status, wait) = Device::connect_from(address(2), broker.addr, "").await.err().unwrap();
-            assert_eq!(status, 429);
-            assert!((1..=600).contains(&wait.unwrap()), "{wait:?}");
-            Device::connect_from(address(3), broker.addr, "").await.expect("another address is served");
-            App::open_from(address(2), broker.addr).await.expect("apps are counted by themselves");
-        },
-    );
-}
-
-#[test]
-fn sixty_wrong_tokens_of_an_address() {
-    const WRONG: &str = "domain=example.com&token=guess&category=Desk%20phones";
-    with_broker(
-        &Keep::embedded(),
-        |_| {},
-        async |broker: &Broker| {
-            for n in 0..60 {
-                let mut device = Device::connect_from(address(4), broker.addr, WRONG).await.expect("not refused yet");
-                device.identify(&identify(&format!("0090334103{n:02}"))).await;
-                device.quiet().await;
-            }
-            assert_eq!(Device::connect_from(address(4), broker.addr, WRONG).await.err().unwrap().0, 429);
-            assert_eq!(Device::connect_from(address(4), broker.addr, "").await.err().unwrap().0, 429);
-            Device::connect_from(address(5), broker.addr, "").await.expect("another address is served");
-        },
-    );
 }
 
 #[test]

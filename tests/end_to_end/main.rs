@@ -33,8 +33,11 @@ macro_rules! on_each_store {
 mod admission;
 mod apps;
 mod apps_devices;
+mod attempts;
+mod audit;
 mod codebook;
 mod drain;
+mod ended;
 mod entry;
 mod fleet;
 mod limits;

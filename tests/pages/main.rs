@@ -4,6 +4,7 @@
 
 mod asking;
 mod browser;
+mod ended;
 mod entries;
 mod many;
 mod offline_guess;

@@ -408,6 +408,7 @@ async fn the_delivered_password_is_accepted_on_loopback_only() {
             name: "anna",
             password: &password,
             source: SourceKey::from(from(1)),
+            from: None,
             browser_cookie: None,
             browser: "",
         };

@@ -1,6 +1,7 @@
 //! A model of the store: devices and codes of two domains.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use provbroker::core::model::device::{Category, CodeState, Device, Domain, IssuedCode, Requester, Way};
 use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
@@ -82,7 +83,7 @@ impl Store {
             _ => {}
         }
         let Some(device) = self.devices.get_mut(&key) else {
-            return Claimed::Unknown { bad_code: verdict.bad_code };
+            return Claimed::Unknown;
         };
         if stage == Stage::Member {
             device.facts = identify.facts.clone();
@@ -91,7 +92,7 @@ impl Store {
             && !other_member
             && matches!(auto, AutoOffer::Good { domain, .. } if domain == device.domain);
         let membership = self.membership(&key);
-        Claimed::Known { membership, again_by_query, bad_code: verdict.bad_code }
+        Claimed::Known { membership, again_by_query, challenge_after: Duration::ZERO }
     }
 
     fn membership(&self, key: &DeviceKey) -> Membership {

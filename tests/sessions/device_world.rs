@@ -267,7 +267,12 @@ impl World {
         match action {
             Action::Send(message) => self.conns[conn].down.push_back(message),
             Action::Close(_) => self.conns[conn].open = false,
-            Action::Ping | Action::Dropped | Action::WrongDigest | Action::Tunnel(..) | Action::Note(_) => {}
+            Action::Ping
+            | Action::Dropped
+            | Action::WrongDigest
+            | Action::DropPort
+            | Action::Tunnel(..)
+            | Action::Note(_) => {}
             Action::Claim(identify, stage) => {
                 let store_outcomes = self.store_outcomes();
                 if store_outcomes == StoreOutcome::Fails {

@@ -81,6 +81,13 @@ async fn every_validity_is_a_ttl() {
     assert_ttl(&mut line, "pb:node:n1", 30_000).await;
     store.publish_member_count(&node("n1"), 1).await.unwrap();
     assert_ttl(&mut line, "pb:members", 3_600_000).await;
+    store.report_wrong("token", "r1", 2).await.unwrap();
+    assert_ttl(&mut line, "pb:attempts:{attempts}:wrong:token", 60_000).await;
+    store.take_decisions("token", 1, 10).await.unwrap();
+    let rest: i64 = line.pttl("pb:attempts:{attempts}:decisions:token").await.unwrap();
+    assert!(rest <= 1000 && rest != -1, "{rest}");
+    store.record_misdirected(&domain(), "Old", &device(2)).await.unwrap();
+    assert_ttl(&mut line, "pb:{example.com}:misdirected", 24 * 3600 * 1000).await;
     store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
     assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:device:{}", device(2)), 24 * 3600 * 1000).await;
     for index in ["devices", "ends"] {
@@ -403,6 +410,10 @@ async fn use_everything(store: &dyn Store) {
     let key = TicketKey { name: [1; 16], secret: [2; 32], age: Duration::ZERO };
     assert_eq!(store.ticket_keys(&key, DAY, DAY).await.unwrap().len(), 1);
     store.ping().await.unwrap();
+    assert_eq!(store.report_wrong("token", "r1", 2).await.unwrap(), 2);
+    assert_eq!(store.take_decisions("token", 1, 10).await.unwrap(), 1);
+    store.record_misdirected(&domain(), "Old", &device(3)).await.unwrap();
+    assert_eq!(store.misdirected(&domain()).await.unwrap().len(), 1);
 
     let category = made.categories[0].id;
     let kept = store.put_category(&domain(), Some(category), "Desk phones", true).await.unwrap();

@@ -31,10 +31,19 @@ pub enum CodeOffer<'a> {
 /// The query of automatic provisioning, after comparing it (`docs/protocol/sysclient.md` section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AutoOffer {
-    /// The address had no such query.
+    /// The address had no such query, or it is not looked at.
     None,
-    /// Incomplete, or a part of it is wrong.
+    /// Incomplete or unreadable, so nothing was compared.
     Bad,
+    /// There is no such domain, it has no token, or it has another one.
+    WrongToken,
+    /// The token is right, but the domain has no such category, or that is not for provisioning.
+    WrongCategory {
+        /// The domain.
+        domain: DomainName,
+        /// The category.
+        category: Box<str>,
+    },
     /// Domain, token and category are right.
     Good {
         /// The domain.
@@ -86,10 +95,8 @@ pub enum Step {
 pub struct Verdict {
     /// The step to take.
     pub step: Step,
-    /// Counts as a wrong code.
+    /// Counts as a bad code (`docs/protocol/sysclient.md` 9.1), whatever the connection has proved.
     pub bad_code: bool,
-    /// Counts as a wrong token: the query was wrong, and the device is unknown.
-    pub bad_token: bool,
     /// Code or query would have moved the device out of another domain; refused, and the code stays open.
     pub other_domain: bool,
 }
@@ -98,12 +105,7 @@ pub struct Verdict {
 pub fn decide(situation: &Situation<'_>) -> Verdict {
     let Situation { key, device, code, auto, other_member, stage } = situation;
     let offer = assess(*code, key, *device, *stage);
-    let mut verdict = Verdict {
-        step: Step::Stay,
-        bad_code: offer == Offer::Wrong && *stage != Stage::Member,
-        bad_token: *auto == AutoOffer::Bad && device.is_none(),
-        other_domain: false,
-    };
+    let mut verdict = Verdict { step: Step::Stay, bad_code: offer == Offer::Wrong, other_domain: false };
     let Some(device) = device else {
         verdict.step = match (offer, auto) {
             (Offer::Good(_), _) => Step::EnterByCode,
@@ -122,6 +124,7 @@ pub fn decide(situation: &Situation<'_>) -> Verdict {
             return verdict;
         }
         verdict.other_domain = *domain != device.domain;
+        verdict.bad_code = verdict.other_domain;
     }
     if let AutoOffer::Good { domain, category } = auto {
         if *domain == device.domain {
@@ -137,6 +140,12 @@ pub fn decide(situation: &Situation<'_>) -> Verdict {
         verdict.step = Step::Challenge;
     }
     verdict
+}
+
+/// Whether the query of a device is looked at: once its password is proved it does not matter any more
+/// (`docs/protocol/sysclient.md` section 6).
+pub fn query_matters(device: Option<&Device>) -> bool {
+    device.is_none_or(|device| device.tentative)
 }
 
 /// Whether the device entered by the query and has not proved its password since. The token is shared by many devices,

@@ -21,6 +21,7 @@ pub(super) const SEQ_JOB: &str = "seq:job";
 /// Prefix of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
 pub(super) const AUDIT: &str = "deeds";
+pub(super) const AUDIT_INSTANCE: &str = "deeds:instance";
 /// Prefix of the name of each account.
 pub(super) const ACCOUNT: &str = "account:";
 pub(super) const UNASSIGNED: &str = "unassigned";
@@ -73,6 +74,10 @@ pub(super) fn job(domain: &DomainName, id: JobId) -> String {
 
 pub(super) fn builds(domain: &DomainName) -> String {
     format!("{{{domain}}}:builds")
+}
+
+pub(super) fn misdirected(domain: &DomainName) -> String {
+    format!("{{{domain}}}:misdirected")
 }
 
 /// Prefix of each code that is issued for a domain.

@@ -22,6 +22,7 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//!   pb:deeds:instance              zset    the same, of the instance only         TTL 180 days from the last one
 //! of attempts at secrets
 //!   pb:attempts:{attempts}:wrong:<kind>      zset   "<number> <id of the report>" by time  TTL 60 s from the last one
 //!   pb:attempts:{attempts}:decisions:<kind>  string decisions of this second               TTL 1 s
@@ -53,6 +54,7 @@
 //!                                          entry_code, pending (hashes of codes), sealed (the code of its last
 //!                                          entry°), name, work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
+//!   pb:{domain}:misdirected        zset    "<device> <category>" by end              TTL 1 day from the last one
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry
 //!   pb:{domain}:mail:<hash>        hash    about, device, port, holder, sealed°   TTL 30 days from entry
 //!   pb:{domain}:mailbox            zset    hashes of codes in the mailbox by end
@@ -113,6 +115,7 @@ pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
 /// Prefix of everything of the directory.
 pub(super) const DIRECTORY: &str = "pb:dir:{dir}:";
+pub(super) const AUDIT_INSTANCE: &str = "pb:deeds:instance";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.
@@ -252,6 +255,10 @@ pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
 
 pub(super) fn offers(to: &DomainName) -> String {
     format!("pb:{{{to}}}:offers")
+}
+
+pub(super) fn misdirected(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:misdirected")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {

@@ -95,7 +95,7 @@ fn a_code_of_another_domain_moves_no_device() {
             Situation { key: &key(), device: Some(&known), code: offer, auto: good("b"), other_member: false, stage };
         let verdict = decide(&situation);
         assert_eq!(verdict.step, expected);
-        assert!(verdict.other_domain && !verdict.bad_code);
+        assert!(verdict.other_domain && verdict.bad_code);
     }
 }
 
@@ -145,10 +145,12 @@ fn only_wrong_guesses_count() {
     let known = device("a", false, Way::Code);
     assert!(verdict(CodeOffer::Bad, None, Stage::Open).bad_code);
     assert!(verdict(CodeOffer::Bad, Some(&known), Stage::Challenged).bad_code);
-    assert!(!verdict(CodeOffer::Bad, Some(&known), Stage::Member).bad_code);
+    assert!(verdict(CodeOffer::Bad, Some(&known), Stage::Member).bad_code, "a member guesses like anybody else");
     assert!(!verdict(CodeOffer::None, None, Stage::Open).bad_code);
-    assert!(verdict(CodeOffer::None, None, Stage::Open).bad_token);
-    assert!(!verdict(CodeOffer::None, Some(&known), Stage::Open).bad_token);
+    let own = code("a", 1, used_by("00903341a0b1"));
+    assert!(!verdict(CodeOffer::Found(&own), Some(&known), Stage::Member).bad_code, "a member repeats its code");
+    assert!(query_matters(None) && query_matters(Some(&device("a", true, Way::Auto))));
+    assert!(!query_matters(Some(&known)));
 }
 
 proptest! {

@@ -66,8 +66,16 @@ pub enum Event<'a> {
     AdminPassword(Membership, Box<str>),
     /// The answer to [`Action::Deposit`]: whether it has succeeded.
     Deposited(bool),
-    /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text.
+    /// The answer to [`Action::ClaimPort`]: `None` for success, else the error text. It may also come later, after
+    /// [`Event::PortWaits`].
     PortClaimed(Option<&'static str>),
+    /// The answer to [`Action::ClaimPort`]: the decision on its code waits (`docs/protocol/sysclient.md` 9.1).
+    PortWaits,
+    /// The decision on the code of the oldest port is due: it is claimed again.
+    PortDue,
+    /// The decision on what this identify offers is due: it is claimed again. With a code, that code; without one, the
+    /// query.
+    OfferDue(Arc<Identify>),
     /// An HTTP request for the device. Its outcome is reported as [`Action::Tunnel`] with this id.
     Open(TunnelId, TunnelRequest),
     /// The requester has taken all bytes of the answer sent so far.
@@ -169,16 +177,11 @@ pub enum Claimed {
         membership: Membership,
         /// If it cannot answer the challenge, its query admits it again.
         again_by_query: bool,
-        /// Its code was wrong.
-        bad_code: bool,
+        /// The challenge is sent after this time.
+        challenge_after: Duration,
     },
     /// The device belongs to no domain.
-    Unknown {
-        /// Its code was wrong.
-        bad_code: bool,
-    },
-    /// Too many wrong attempts.
-    Blocked,
+    Unknown,
     /// The store is unavailable.
     Unavailable,
 }
@@ -259,6 +262,8 @@ pub enum Action {
     Tunnel(TunnelId, Output),
     /// Count a wrong digest.
     WrongDigest,
+    /// The port whose decision waits was dropped for a newer one.
+    DropPort,
     /// A message was dropped (`docs/protocol/sysclient.md` section 9, "drop").
     Dropped,
 }
@@ -280,7 +285,12 @@ impl Event<'_> {
     pub const fn is_answer(&self) -> bool {
         matches!(
             self,
-            Self::Claimed(..) | Self::Joined(_) | Self::Planned(_) | Self::Deposited(_) | Self::PortClaimed(_)
+            Self::Claimed(..)
+                | Self::Joined(_)
+                | Self::Planned(_)
+                | Self::Deposited(_)
+                | Self::PortClaimed(_)
+                | Self::PortWaits
         )
     }
 }

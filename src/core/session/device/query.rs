@@ -50,6 +50,16 @@ impl Query {
         }
     }
 
+    /// What is guessed with it, to tell one guess from another; `None`: there is nothing to compare.
+    pub fn guess(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::None | Self::Bad => None,
+            Self::Given(given) => {
+                Some([given.domain.as_str().as_bytes(), b"\0", given.token.expose().as_bytes()].concat())
+            }
+        }
+    }
+
     /// Compares the query with the domain of that name, if there is one. Takes the same time for an unknown domain.
     pub fn check(&self, domain: Option<&Domain>) -> AutoOffer {
         let given = match self {
@@ -65,7 +75,10 @@ impl Query {
             (Some(domain), Some(category)) if right => {
                 AutoOffer::Good { domain: domain.name.clone(), category: category.id }
             }
-            _ => AutoOffer::Bad,
+            (Some(domain), None) if right => {
+                AutoOffer::WrongCategory { domain: domain.name.clone(), category: given.category.clone() }
+            }
+            _ => AutoOffer::WrongToken,
         }
     }
 }
@@ -95,9 +108,9 @@ mod tests {
         let query = Query::read("domain=DOMAIN.com&token=abcdef%23XYZ&category=acme%20IP%20Phone&x=1");
         let good = AutoOffer::Good { domain: DomainName::parse("domain.com").unwrap(), category: CategoryId(4) };
         assert_eq!(query.check(Some(&domain("abcdef#XYZ"))), good);
-        assert_eq!(query.check(Some(&domain("abcdef%23XYZ"))), AutoOffer::Bad);
-        assert_eq!(query.check(Some(&domain(""))), AutoOffer::Bad, "no token set: feature off");
-        assert_eq!(query.check(None), AutoOffer::Bad);
+        assert_eq!(query.check(Some(&domain("abcdef%23XYZ"))), AutoOffer::WrongToken);
+        assert_eq!(query.check(Some(&domain(""))), AutoOffer::WrongToken, "no token set: feature off");
+        assert_eq!(query.check(None), AutoOffer::WrongToken);
     }
 
     #[test]
@@ -108,13 +121,19 @@ mod tests {
         for raw in [
             "domain=domain.com&token=t",
             "domain=domain.com&token=&category=acme%20IP%20Phone",
-            "domain=domain.com&token=t&category=old",
-            "domain=domain.com&token=t&category=Acme%20IP%20Phone",
             "domain=domain.com&token=t&token=t&category=acme%20IP%20Phone",
             "domain=domain.com&token=%zz&category=acme%20IP%20Phone",
-            "domain=domain.com&token=t&category=acme+IP+Phone",
         ] {
             assert_eq!(check(raw), AutoOffer::Bad, "{raw}");
+            assert_eq!(Query::read(raw).guess(), None);
+        }
+        for (raw, name) in [("old", "old"), ("Acme%20IP%20Phone", "Acme IP Phone"), ("acme+IP+Phone", "acme+IP+Phone")]
+        {
+            let wrong =
+                AutoOffer::WrongCategory { domain: DomainName::parse("domain.com").unwrap(), category: name.into() };
+            assert_eq!(check(&format!("domain=domain.com&token=t&category={raw}")), wrong);
+            let guess = format!("domain=domain.com&token=x&category={raw}");
+            assert_eq!(check(&guess), AutoOffer::WrongToken, "a wrong token does not learn of categories");
         }
     }
 }

@@ -4,12 +4,13 @@
 //! [`Action::ClaimPort`]); the shell returns the answer as an event. At most one question is open at a time, and until
 //! it is answered the shell must not hand in a message of the device.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::{Code, DeviceKey, DomainName};
 use crate::core::model::time::Tick;
 use crate::core::policy::entry::Stage;
 use crate::core::protocol::close::Close;
@@ -22,9 +23,6 @@ use stopping::ANSWERED_WITHIN;
 
 /// How long a challenge is valid (`docs/protocol/sysclient.md` 3.3).
 const CHALLENGE_VALID: Duration = Duration::from_secs(30);
-
-/// Wrong codes that a connection may try.
-const MAX_BAD_CODES: u8 = 3;
 
 /// Messages of unknown tunnel sessions per minute that close the connection (`docs/protocol/sysclient.md` 7.4).
 const STRAY_MESSAGES: u32 = 100;
@@ -39,7 +37,8 @@ pub struct Session {
     opened: Tick,
     last_frame: Tick,
     pinged: Tick,
-    bad_codes: u8,
+    /// Ports that are claimed one after the other (`docs/protocol/sysclient.md` 3.5).
+    ports: VecDeque<(Box<str>, Option<Code>)>,
     strays: u32,
     strays_since: Tick,
     /// Set when the server stops: the connection closes as soon as nothing is under way.
@@ -58,7 +57,7 @@ impl Session {
             opened: now,
             last_frame: now,
             pinged: now,
-            bad_codes: 0,
+            ports: VecDeque::new(),
             strays: 0,
             strays_since: now,
             stopping: false,
@@ -79,6 +78,11 @@ impl Session {
         }
     }
 
+    /// Whether a question is open.
+    pub const fn is_asking(&self) -> bool {
+        self.asking
+    }
+
     /// Whether the device is registered as unassigned.
     pub const fn is_unassigned(&self) -> bool {
         matches!(self.state, State::Unassigned)
@@ -89,6 +93,7 @@ impl Session {
         let alive = (self.pinged + settings.ping_every).min(self.last_frame + settings.dead_after);
         match &self.state {
             State::New => alive.min(self.opened + settings.identify),
+            State::Challenged(c) if c.send_at.is_some() => c.send_at.into_iter().fold(alive, Tick::min),
             State::Challenged(c) if self.stopping => alive.min(c.since + ANSWERED_WITHIN),
             State::Challenged(c) if c.again.is_some() => alive.min(c.since + unanswered_after(settings)),
             State::Challenged(c) => alive.min(c.since + settings.challenged),
@@ -123,9 +128,10 @@ impl Session {
                 }
             }
             Event::Deposited(done) => self.on_deposited(done, now, settings, actions),
-            Event::PortClaimed(error) => {
-                actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));
-            }
+            Event::PortClaimed(error) => self.on_port_claimed(error, actions),
+            Event::PortWaits => {}
+            Event::PortDue => self.claim_port(actions),
+            Event::OfferDue(identify) => self.on_offer_due(identify, now, settings, actions),
             Event::Open(id, request) => self.open_tunnel(id, request, now, settings, actions),
             Event::Taken(id) => {
                 if let State::Member(member) = &mut self.state {
@@ -242,58 +248,78 @@ impl Session {
             return self.enter(membership, &random, actions);
         }
         if let State::Member(member) = &mut self.state {
-            // A member stays a member whatever the result of its code: no new entry, too many attempts, or no store.
+            // A member stays a member whatever the result of its code: no new entry, or no store.
             match claimed {
-                Claimed::Unknown { .. } => self.close(Close::Removed, actions),
+                Claimed::Unknown => self.close(Close::Removed, actions),
                 // No work starts before the member has joined.
                 _ if member.planned || member.join_at.is_some() => {}
                 _ => member.plan(actions),
             }
             return;
         }
-        let bad_code = match claimed {
-            Claimed::Known { membership, again_by_query, bad_code } => {
+        match claimed {
+            Claimed::Known { membership, again_by_query, challenge_after } => {
                 if !matches!(self.state, State::Challenged(_)) {
-                    self.challenge(membership, claiming.filter(|_| again_by_query), random, now, actions);
+                    let again = claiming.filter(|_| again_by_query);
+                    self.challenge(membership, again, random, now + challenge_after);
+                    self.send_challenge(now, actions);
                 }
-                bad_code
             }
-            Claimed::Unknown { bad_code } => {
-                self.state = State::Unassigned;
-                bad_code
-            }
-            Claimed::Blocked => return self.close(Close::TooMany, actions),
-            Claimed::Unavailable => return self.close(Close::Overload, actions),
-            Claimed::Entered(_) => return,
-        };
-        self.bad_codes += u8::from(bad_code);
-        if self.bad_codes > MAX_BAD_CODES {
-            self.close(Close::TooMany, actions);
+            Claimed::Unknown => self.state = State::Unassigned,
+            Claimed::Unavailable => self.close(Close::Overload, actions),
+            Claimed::Entered(_) => {}
         }
     }
 
-    fn challenge(
-        &mut self,
-        membership: Membership,
-        again: Option<Arc<Identify>>,
-        random: RandomTexts,
-        now: Tick,
-        actions: &mut Vec<Action>,
-    ) {
-        actions.push(Action::Send(FromServer::Challenge(random.challenge.clone()).encode()));
+    /// The decision on an offer that waited is due; it is made as if the offer came now.
+    fn on_offer_due(&mut self, identify: Arc<Identify>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let stage = match &mut self.state {
+            State::New | State::Unassigned => {
+                self.claiming = Some(Arc::clone(&identify));
+                Stage::Open
+            }
+            // The query admits it again only if it cannot answer, so its time for the answer is not cut short.
+            State::Challenged(challenged)
+                if identify.code == OfferedCode::None && challenged.is_awaited(now, unanswered_after(settings)) =>
+            {
+                challenged.again = Some(identify);
+                return;
+            }
+            State::Challenged(_) => Stage::Challenged,
+            State::Member(_) => Stage::Member,
+            State::Closed => return,
+        };
+        actions.push(Action::Claim(identify, stage));
+    }
+
+    fn challenge(&mut self, membership: Membership, again: Option<Arc<Identify>>, random: RandomTexts, send_at: Tick) {
         self.state = State::Challenged(Box::new(Challenged {
             membership,
             challenge: random.challenge,
-            open: true,
-            since: now,
+            open: false,
+            send_at: Some(send_at),
+            since: send_at,
             seed: random.seed,
             again: again
                 .map(|claiming| Arc::new(Identify { code: OfferedCode::None, digest: None, ..(*claiming).clone() })),
         }));
     }
 
+    /// Sends the challenge if its time has come; the time for its answer runs from here.
+    fn send_challenge(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        if let State::Challenged(challenged) = &mut self.state
+            && challenged.send_at.is_some_and(|at| at <= now)
+        {
+            (challenged.send_at, challenged.open, challenged.since) = (None, true, now);
+            actions.push(Action::Send(FromServer::Challenge(challenged.challenge.clone()).encode()));
+        }
+    }
+
     fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        self.send_challenge(now, actions);
         let over = match &mut self.state {
+            // Its time does not run before the challenge was sent.
+            State::Challenged(challenged) if challenged.send_at.is_some() => false,
             State::New => now.since(self.opened) >= settings.identify,
             State::Challenged(challenged) => {
                 let waited = now.since(challenged.since);

@@ -26,11 +26,22 @@ pub(super) enum State {
 pub(super) struct Challenged {
     pub(super) membership: Membership,
     pub(super) challenge: Box<str>,
+    /// The challenge was sent and not answered.
     pub(super) open: bool,
+    /// When the challenge is to be sent; `None`: it was sent.
+    pub(super) send_at: Option<Tick>,
+    /// When it was sent.
     pub(super) since: Tick,
     pub(super) seed: Box<str>,
     /// The identify to claim again, without code and digest, if the query admits the device again.
     pub(super) again: Option<Arc<Identify>>,
+}
+
+impl Challenged {
+    /// Whether the device may still answer, so that its time of `within` is not over.
+    pub(super) fn is_awaited(&self, now: Tick, within: std::time::Duration) -> bool {
+        self.send_at.is_some() || self.open && now.since(self.since) < within
+    }
 }
 
 // Independent flags, not one state.

@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::{Answer, Frame, Operator, OperatorContext, Page, base, go};
-use crate::admin::WholeInstance;
+use crate::admin::{Guessing, WholeInstance};
+use crate::attempts::SecretKind;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::storm::Storm;
 use crate::store::NewDomain;
@@ -24,7 +25,31 @@ struct DomainsPage {
     whole: WholeInstance,
     oldest: u64,
     domains: Vec<DomainRow>,
+    guessing: Vec<GuessingRow>,
     storm: Option<Returning>,
+}
+
+/// Attempts at one kind of secret.
+struct GuessingRow {
+    kind: &'static str,
+    waiting: usize,
+    sources: Vec<(String, u32)>,
+}
+
+impl GuessingRow {
+    fn of(page: &Page, found: Guessing) -> Self {
+        let kind = page.t(match found.kind {
+            SecretKind::DeviceCode => "operator.guess_device_code",
+            SecretKind::DeviceToken => "operator.guess_token",
+            SecretKind::InitCode => "operator.guess_init_code",
+            SecretKind::AppLogIn => "operator.guess_log_in",
+            SecretKind::ExchangeLogIn => "operator.guess_exchange",
+            SecretKind::OperatorToken => "operator.guess_rest",
+            SecretKind::PagePassword => "operator.guess_page",
+            SecretKind::DirectoryCredential => "operator.guess_directory",
+        });
+        Self { kind, waiting: found.waiting, sources: found.sources }
+    }
 }
 
 /// A storm in words.
@@ -58,6 +83,7 @@ struct OverviewPage {
     notices: u64,
     failures: u64,
     failing: Vec<(String, String, Vec<Done>)>,
+    misdirected: Vec<(String, u64)>,
     storm: Option<Returning>,
 }
 
@@ -85,7 +111,9 @@ async fn start(operator: Operator) -> Answer<HttpResponse> {
     let oldest = whole.totals.oldest.unwrap_or_default().as_secs() / 60;
     let domains = domains.iter().map(row).collect();
     let storm = Returning::of(page, whole.storm);
-    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains, storm })
+    let guessing = operator.admin.guessing(&operator.authority)?;
+    let guessing = guessing.into_iter().map(|found| GuessingRow::of(page, found)).collect();
+    page.answer(&DomainsPage { page: page.clone(), whole, oldest, domains, guessing, storm })
 }
 
 async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
@@ -107,7 +135,6 @@ async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
         categories: vec![(category, true)],
     };
     operator.admin.create_domain(&operator.authority, &new).await?;
-    operator.note("domain.make", name.as_str(), Some(&name)).await;
     Ok(go(&format!("{}?done=1", base(&name))))
 }
 
@@ -139,6 +166,7 @@ async fn show(context: OperatorContext) -> Answer<HttpResponse> {
         notices: overview.notices,
         failures: overview.failures,
         failing: failing.collect(),
+        misdirected: overview.misdirected.into_iter().map(|found| (found.category.into(), found.devices)).collect(),
         storm: Returning::of(page, overview.storm),
     })
 }

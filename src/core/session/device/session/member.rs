@@ -25,6 +25,12 @@ const JOIN_RETRY: Duration = Duration::from_millis(500);
 /// Longest answer to a line that is read, in bytes; the rest is ignored.
 const ANSWER_MAX: usize = 64 * 1024;
 
+/// Requests for ports that may be queued behind the one whose decision waits.
+const PORTS: usize = 8;
+
+/// The error of a port whose code was not looked at.
+const TRY_LATER: &str = "try again later";
+
 impl Session {
     pub(super) fn on_joined(&mut self, joined: bool, now: Tick, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
@@ -199,7 +205,27 @@ impl Session {
             OfferedCode::Code(code) => Some(*code),
             OfferedCode::None | OfferedCode::Malformed => None,
         };
-        actions.push(Action::ClaimPort { port, code });
+        self.ports.push_back((port, code));
+        if self.ports.len() > PORTS + 1 {
+            actions.push(Action::DropPort);
+            self.on_port_claimed(Some(TRY_LATER), actions);
+        } else if self.ports.len() == 1 {
+            self.claim_port(actions);
+        }
+    }
+
+    /// Claims the oldest port that waits.
+    pub(super) fn claim_port(&self, actions: &mut Vec<Action>) {
+        if let Some((port, code)) = self.ports.front() {
+            actions.push(Action::ClaimPort { port: port.clone(), code: *code });
+        }
+    }
+
+    /// Sends the result of the oldest port, and claims the next one.
+    pub(super) fn on_port_claimed(&mut self, error: Option<&'static str>, actions: &mut Vec<Action>) {
+        actions.push(Action::Send(FromServer::ProvisionResult { error: error.map(Into::into) }.encode()));
+        self.ports.pop_front();
+        self.claim_port(actions);
     }
 }
 

@@ -74,7 +74,7 @@ fn handed(device: Device, password: &str) -> Membership {
 }
 
 fn known(device: Device) -> Claimed {
-    Claimed::Known { membership: membership(device), again_by_query: false, bad_code: false }
+    Claimed::Known { membership: membership(device), again_by_query: false, challenge_after: Duration::ZERO }
 }
 
 fn identify(facts: Facts, code: OfferedCode) -> Identify {
@@ -157,7 +157,7 @@ impl Harness {
     fn unassigned() -> Self {
         let mut harness = Self::new();
         assert_eq!(harness.receive(plain()), ["claim Open"]);
-        assert!(harness.claimed(Claimed::Unknown { bad_code: false }).is_empty());
+        assert!(harness.claimed(Claimed::Unknown).is_empty());
         assert!(harness.session.is_unassigned());
         harness
     }
@@ -240,6 +240,7 @@ fn summary(action: &Action) -> String {
         }
         Action::Refresh(facts) => format!("refresh {}", facts.version),
         Action::WrongDigest => "wrong digest".into(),
+        Action::DropPort => "drop port".into(),
         Action::Dropped => "dropped".into(),
     }
 }

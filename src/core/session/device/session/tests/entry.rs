@@ -34,7 +34,7 @@ fn an_unassigned_device_gets_no_message_and_no_time_limit() {
         harness.on(Event::Heard);
     }
     assert_eq!(harness.receive(plain()), ["claim Open"]);
-    assert!(harness.claimed(Claimed::Unknown { bad_code: false }).is_empty());
+    assert!(harness.claimed(Claimed::Unknown).is_empty());
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn a_known_device_enters_again_with_a_code_of_its_domain() {
 fn a_right_digest_makes_a_member_and_hands_out_the_administrative_password() {
     let mut harness = Harness::new();
     harness.receive(plain());
-    let claimed = Claimed::Known { membership: handed(device(), "root"), again_by_query: false, bad_code: false };
+    let claimed =
+        Claimed::Known { membership: handed(device(), "root"), again_by_query: false, challenge_after: Duration::ZERO };
     assert_eq!(harness.claimed(claimed), ["challenge"]);
     assert_eq!(harness.session.domain(), None);
     assert_eq!(harness.receive(answer_with(PASSWORD, plain())), ["proved", "admin root", "join home"]);
@@ -162,7 +163,7 @@ fn a_code_beside_the_right_digest_counts_once_the_member_has_joined() {
 
 #[test]
 fn the_work_begins_whatever_the_result_of_the_code_beside_the_digest() {
-    for claimed in [known(device()), Claimed::Blocked, Claimed::Unavailable] {
+    for claimed in [known(device()), Claimed::Unavailable] {
         let mut harness = Harness::challenged(entered_device());
         harness.receive(answer_with(PASSWORD, with_code(9)));
         assert_eq!(harness.on(Event::Joined(true)), ["claim Member"]);
@@ -177,7 +178,11 @@ fn an_unproved_entry_is_repeated_before_the_time_limit_however_short_it_is() {
     harness.timing.challenged = std::time::Duration::from_secs(2);
     harness.receive(plain());
     let auto = Device { way: Way::Auto, tentative: true, ..device() };
-    harness.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+    harness.claimed(Claimed::Known {
+        membership: membership(auto),
+        again_by_query: true,
+        challenge_after: Duration::ZERO,
+    });
     assert_eq!(harness.deadline(), 1000);
     assert_eq!(harness.at(1000).tick(), ["claim Challenged"]);
     assert_eq!(harness.claimed(Claimed::Entered(membership(device()))), ["password", "join home"]);
@@ -190,7 +195,7 @@ fn an_unproved_entry_is_repeated_by_the_query_when_the_challenge_expires() {
     let again = |again_by_query| Claimed::Known {
         membership: membership(Device { tentative: true, way: Way::Auto, ..device() }),
         again_by_query,
-        bad_code: false,
+        challenge_after: Duration::ZERO,
     };
     assert_eq!(harness.claimed(again(true)), ["challenge"]);
     assert_eq!(harness.deadline(), 30_000);
@@ -206,7 +211,11 @@ fn an_unproved_entry_is_repeated_at_once_after_a_wrong_answer_or_none() {
         let mut harness = Harness::new();
         harness.receive(plain());
         let auto = Device { tentative: true, way: Way::Auto, ..device() };
-        harness.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+        harness.claimed(Claimed::Known {
+            membership: membership(auto),
+            again_by_query: true,
+            challenge_after: Duration::ZERO,
+        });
         let output = harness.receive(answer);
         assert_eq!(output.first().is_some_and(|w| w == "wrong digest"), wrong);
         assert_eq!(output.last().unwrap(), "claim Challenged");
@@ -220,7 +229,11 @@ fn the_repeated_entry_uses_the_present_facts() {
     let mut harness = Harness::new();
     harness.receive(identify(newer.clone(), OfferedCode::None));
     let auto = Device { tentative: true, way: Way::Auto, ..device() };
-    harness.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+    harness.claimed(Claimed::Known {
+        membership: membership(auto),
+        again_by_query: true,
+        challenge_after: Duration::ZERO,
+    });
     let actions = harness.at(30_000).raw(Event::Tick);
     let Some(Action::Claim(identify, Stage::Challenged)) = actions.first() else { panic!("{actions:?}") };
     assert_eq!(identify.facts, newer);
@@ -243,38 +256,70 @@ fn another_spelling_of_the_same_address_is_the_same_device() {
 }
 
 #[test]
-fn the_fourth_bad_code_closes_the_connection() {
+fn bad_codes_are_answered_by_silence_however_many_there_are() {
     let mut harness = Harness::new();
-    for _ in 0..3 {
+    for _ in 0..100 {
         assert_eq!(harness.receive(with_code(9)), ["claim Open"]);
-        assert!(harness.claimed(Claimed::Unknown { bad_code: true }).is_empty(), "a bad code is answered by silence");
+        assert!(harness.claimed(Claimed::Unknown).is_empty());
     }
-    harness.receive(plain());
-    assert!(harness.claimed(Claimed::Unknown { bad_code: false }).is_empty(), "no code, no attempt");
     harness.receive(with_code(9));
-    assert_eq!(harness.claimed(Claimed::Unknown { bad_code: true }), ["close 1008 too many"]);
+    assert_eq!(harness.claimed(known(device())), ["challenge"]);
+    for _ in 0..100 {
+        assert_eq!(harness.receive(with_code(9)), ["claim Challenged"]);
+        assert!(harness.claimed(known(device())).is_empty());
+    }
+    assert_eq!(harness.receive(answer_with(PASSWORD, plain())), ["proved", "join home"]);
 }
 
 #[test]
-fn bad_codes_count_over_all_states_before_membership() {
-    let bad = || Claimed::Known { membership: membership(device()), again_by_query: false, bad_code: true };
+fn a_challenge_waits_and_the_time_for_its_answer_runs_from_then_on() {
     let mut harness = Harness::new();
-    harness.receive(with_code(9));
-    harness.claimed(Claimed::Unknown { bad_code: true });
-    harness.receive(with_code(9));
-    assert_eq!(harness.claimed(bad()), ["challenge"]);
-    harness.receive(with_code(9));
-    assert!(harness.claimed(bad()).is_empty());
-    harness.receive(identify(facts(), OfferedCode::Malformed));
-    assert_eq!(harness.claimed(bad()), ["close 1008 too many"]);
+    harness.receive(plain());
+    let later = Duration::from_secs(16);
+    let claimed = Claimed::Known { membership: membership(device()), again_by_query: false, challenge_after: later };
+    assert!(harness.claimed(claimed).is_empty());
+    assert_eq!(harness.deadline(), 16_000);
+    assert!(harness.at(1000).receive(answer_with(PASSWORD, plain())).is_empty(), "there is no challenge to answer");
+    assert_eq!(harness.receive(with_code(7)), ["claim Challenged"], "codes go on meanwhile");
+    assert!(harness.claimed(known(device())).is_empty());
+    assert!(harness.at(15_999).tick().is_empty());
+    assert_eq!(harness.at(16_000).tick(), ["challenge"]);
+    harness.at(44_000).receive(plain());
+    assert!(harness.at(75_999).tick().iter().all(|w| w == "ping"));
+    let mut other = Harness::new();
+    other.receive(plain());
+    let claimed = Claimed::Known { membership: membership(device()), again_by_query: false, challenge_after: later };
+    other.claimed(claimed);
+    other.at(16_000).tick();
+    assert_eq!(other.at(17_000).receive(answer_with(PASSWORD, plain())), ["proved", "join home"]);
+    assert_eq!(harness.at(76_000).tick(), ["close 1008 too late"]);
 }
 
 #[test]
-fn too_many_attempts_close_a_connection_that_is_no_member() {
-    for mut harness in [Harness::new(), Harness::unassigned(), Harness::challenged(device())] {
-        harness.receive(with_code(7));
-        assert_eq!(harness.claimed(Claimed::Blocked), ["close 1008 too many"]);
-    }
+fn an_offer_that_waited_is_claimed_as_if_it_came_now() {
+    let due = |harness: &mut Harness| harness.on(Event::OfferDue(with_code(7).into()));
+    let mut harness = Harness::unassigned();
+    assert_eq!(due(&mut harness), ["claim Open"]);
+    assert!(harness.session.is_asking());
+    assert_eq!(harness.claimed(Claimed::Entered(membership(entered_device()))), ["password", "join home"]);
+    assert_eq!(due(&mut Harness::challenged(device())), ["claim Challenged"]);
+    assert_eq!(due(&mut Harness::member()), ["claim Member"]);
+    let mut harness = Harness::member();
+    harness.on(Event::End(Close::Removed));
+    assert!(due(&mut harness).is_empty());
+}
+
+#[test]
+fn a_query_that_waited_leaves_the_time_for_the_answer_to_the_challenge() {
+    let auto = || Device { tentative: true, way: Way::Auto, ..device() };
+    let due = |harness: &mut Harness| harness.on(Event::OfferDue(plain().into()));
+    let mut harness = Harness::challenged(auto());
+    assert!(due(harness.at(5_000)).is_empty(), "it may still answer");
+    assert_eq!(harness.at(30_000).tick(), ["claim Challenged", "ping"]);
+    let mut harness = Harness::challenged(auto());
+    harness.at(29_000).on(Event::Heard);
+    assert_eq!(due(harness.at(31_000)), ["claim Challenged"]);
+    assert_eq!(due(&mut Harness::unassigned()), ["claim Open"]);
 }
 
 #[test]

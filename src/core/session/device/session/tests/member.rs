@@ -41,8 +41,7 @@ fn a_member_stays_a_member_with_any_wrong_code() {
     let mut harness = Harness::member();
     for _ in 0..10 {
         for claimed in [
-            Claimed::Known { membership: membership(device()), again_by_query: false, bad_code: true },
-            Claimed::Blocked,
+            Claimed::Known { membership: membership(device()), again_by_query: false, challenge_after: Duration::ZERO },
             Claimed::Unavailable,
         ] {
             assert_eq!(harness.receive(with_code(9)), ["claim Member"]);
@@ -56,7 +55,7 @@ fn a_member_stays_a_member_with_any_wrong_code() {
 fn a_member_without_record_was_removed() {
     let mut harness = Harness::member();
     harness.receive(with_code(9));
-    assert_eq!(harness.claimed(Claimed::Unknown { bad_code: true }), ["close 1000 removed"]);
+    assert_eq!(harness.claimed(Claimed::Unknown), ["close 1000 removed"]);
 }
 
 #[test]
@@ -152,6 +151,33 @@ fn a_port_is_claimed_and_the_result_sent() {
     assert_eq!(harness.on(Event::PortClaimed(None)), ["result ok"]);
     assert_eq!(harness.bytes(provision("TEL4", OfferedCode::Malformed)), ["port TEL4 -"]);
     assert_eq!(harness.on(Event::PortClaimed(Some("unknown code"))), ["result unknown code"]);
+}
+
+#[test]
+fn ports_are_claimed_one_after_the_other_while_the_first_waits() {
+    let mut harness = gateway();
+    assert_eq!(harness.bytes(provision("TEL1", code(1))), ["port TEL1 000000000001"]);
+    assert!(harness.on(Event::PortWaits).is_empty());
+    assert!(!harness.session.is_asking(), "everything else goes on");
+    assert!(harness.bytes(provision("TEL2", code(2))).is_empty());
+    assert_eq!(harness.receive(with_code(9)), ["claim Member"]);
+    assert!(harness.claimed(known(device())).is_empty());
+    assert_eq!(harness.on(Event::PortDue), ["port TEL1 000000000001"]);
+    assert_eq!(harness.on(Event::PortClaimed(None)), ["result ok", "port TEL2 000000000002"]);
+    assert_eq!(harness.on(Event::PortClaimed(Some("unknown code"))), ["result unknown code"]);
+    assert!(harness.on(Event::PortDue).is_empty());
+}
+
+#[test]
+fn of_too_many_ports_the_oldest_is_dropped() {
+    let mut harness = gateway();
+    harness.bytes(provision("TEL0", code(0)));
+    harness.on(Event::PortWaits);
+    for port in 1..9 {
+        assert!(harness.bytes(provision(&format!("TEL{port}"), code(port))).is_empty());
+    }
+    let dropped = ["drop port", "result try again later", "port TEL1 000000000001"];
+    assert_eq!(harness.bytes(provision("TEL9", code(9))), dropped);
 }
 
 #[test]

@@ -43,7 +43,11 @@ fn a_late_tick_does_not_enter_a_device_on_a_closed_connection() {
     let mut harness = Harness::new();
     harness.receive(plain());
     let auto = Device { tentative: true, way: Way::Auto, ..device() };
-    harness.claimed(Claimed::Known { membership: membership(auto), again_by_query: true, bad_code: false });
+    harness.claimed(Claimed::Known {
+        membership: membership(auto),
+        again_by_query: true,
+        challenge_after: Duration::ZERO,
+    });
     assert_eq!(harness.at(60_000).tick(), ["close 1008 too late"]);
 }
 
