@@ -23,6 +23,7 @@ mod figures;
 mod jobs;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod observed;
 mod offers;
 mod options;
@@ -40,7 +41,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
-pub use attempts::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
@@ -52,6 +53,7 @@ pub use figures::{Figures, Totals};
 pub use jobs::Jobs;
 pub use locks::Locks;
 pub use mailbox::Mailbox;
+pub use misdirected::{MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected, MisdirectedDevices};
 pub use offers::{Offer, Offers};
 pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
@@ -103,6 +105,7 @@ store_trait! {
         + Jobs
         + Locks
         + Mailbox
+        + MisdirectedDevices
         + Offers
         + UsersRoleRollouts
         + PhoneRequests

@@ -19,6 +19,7 @@ mod kv;
 mod lift_codes;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod presence;
 mod rollouts;

@@ -21,6 +21,7 @@ mod jobs;
 mod keys;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod owner;
 mod presence;
