@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo observe test tools check openapi browser deny measured bench clean
+.PHONY: help run demo observe test tools check openapi browser deny measured bench fuzz hostile clean
 
 CARGO ?= cargo
 # Optional: cargo-nextest has better reports than cargo test.
@@ -137,6 +137,15 @@ bench: ## count the instructions of one registration
 	python3 -B benches/count.py "$$($(CARGO) build --release --locked --bench registration --message-format json \
 	  | python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "registration"][-1])')" \
 	  benches/registration.baseline $(KEEP)
+
+# Each target for a minute, with a new seed. An input that breaks something is shown; keep it in tests/fuzz/corpus/TARGET.
+fuzz: ## generated inputs against everything that strangers send
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM$$RANDOM} \
+	  $(CARGO) test --locked --test fuzz -- --nocapture --test-threads 2 </dev/null
+
+hostile: ## what a stranger reaches: guesses, places, memory, bytes of the store
+	$(CARGO) build --release --locked --bin provbroker
+	python3 -B tests/hostile/stranger.py target/release/provbroker $(SCENARIO)
 
 clean: ## remove build results; data files stay
 	$(CARGO) clean

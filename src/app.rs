@@ -45,7 +45,6 @@ use crate::metrics::{self, Gauge, PlaceKind};
 use crate::node::{Node, NodeParts, draining};
 use crate::registration::RegistrationService;
 use crate::store::Store;
-use crate::store::seal::Sealer;
 use crate::tenant_cache::Tenants;
 use crate::users_role::UsersRole;
 use crate::users_role::backend::exchange::InboundRegistry;
@@ -148,9 +147,8 @@ impl Broker {
                 actix_rt::spawn(async move { node.registration().record_found(code).await });
             }))
         });
-        let admin = config
-            .plays(Role::Devices)
-            .then(|| Arc::new(Admin::new(admin_services(&node), Sealer::new(&config.master_key()))));
+        let admin =
+            config.plays(Role::Devices).then(|| Arc::new(Admin::new(admin_services(&node), node.store().sealer())));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
@@ -253,7 +251,16 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         cache: config.store.cache,
         ..store::Options::default()
     };
-    store::connect(&url, Sealer::new(&config.master_key()), &options).await.context("store.url")
+    store::connect(&url, &master_keys(config), &options).await.context("store.url")
+}
+
+/// What opens the store.
+fn master_keys(config: &Config) -> store::MasterKeys {
+    store::MasterKeys {
+        master: config.security.master_key.clone(),
+        previous: config.security.previous_keys.clone(),
+        password: config.instance.password.clone(),
+    }
 }
 
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

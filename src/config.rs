@@ -25,7 +25,6 @@ pub use self::sections::{
     UsersPbx, UsersWebhook,
 };
 pub use self::values::{BackendKind, LogFormat, Role, StoreUrl, TlsVersion};
-use crate::core::model::ids::Secret;
 use crate::core::protocol::sysclient::auth::sha256_hex;
 
 /// The file that is read when none is named, if it is there.
@@ -202,15 +201,6 @@ impl Config {
     /// Where passthrough addresses begin: `http(s)://HOST/DOMAIN/INSTANCE/passthrough/`.
     pub fn passthrough_url(&self) -> String {
         format!("{}/", self.public(&["passthrough"]))
-    }
-
-    /// Key that secrets in the store are sealed with.
-    pub fn master_key(&self) -> Secret {
-        if self.security.master_key.is_empty() {
-            self.instance.password.clone()
-        } else {
-            self.security.master_key.clone()
-        }
     }
 
     /// SHA-256 (hex) of every credential that the directory of this process accepts.

@@ -257,6 +257,10 @@ table! {
             "Records that the migration under way, or the last one, has changed. A figure of the store.",
         StoreNodesBehind = "store_nodes_behind" Count
             "Live nodes for which the migration of the store waits. A figure of the store.",
+        StoreResealed = "store_resealed_records" Count
+            "Records that the rotation of the instance key under way, or the last one, has sealed anew. A figure of the store.",
+        KeyGenerations = "store_key_generations" Count
+            "Generations of the instance key that are kept; more than 1 during a rotation. A figure of the store.",
         StoreUp = "store_up" Count "1 if the last probe of the store was answered, else 0.",
         Ready = "ready" Count "1 if /readyz reports ready, else 0.",
     }

@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock;
 use crate::core::model::device::Domain;
+use crate::core::model::grant::Grant;
 use crate::core::model::ids::{DomainId, DomainName};
 use crate::core::model::time::Tick;
 use crate::core::policy::jobs::Job;
@@ -40,6 +43,8 @@ pub struct TenantChanges {
     pub admin_password: bool,
     /// The jobs have changed.
     pub jobs: bool,
+    /// The domain is gone, or another one has taken its name.
+    pub gone: bool,
 }
 
 /// The cached domains and their jobs.
@@ -52,6 +57,8 @@ pub struct Tenants {
     reading: tokio::sync::Mutex<()>,
     /// The last read because of an unknown name.
     reread: Mutex<Option<Tick>>,
+    /// Counts the changes that can end a right.
+    rights: watch::Sender<u64>,
 }
 
 impl Tenants {
@@ -63,6 +70,7 @@ impl Tenants {
             changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             reread: Mutex::default(),
+            rights: watch::Sender::new(0),
         }
     }
 
@@ -73,7 +81,12 @@ impl Tenants {
         for domain in self.store.domains().await? {
             fresh.insert(domain.name.clone(), self.read(domain).await?);
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let ended = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *known, fresh);
+            before.values().filter(|tenant| self.may_end_rights(tenant, known.get(&tenant.domain.name))).count() > 0
+        };
+        self.announce(ended);
         Ok(())
     }
 
@@ -84,12 +97,60 @@ impl Tenants {
             Some(domain) => Some(self.read(domain).await?),
             None => None,
         };
-        let mut tenants = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        match tenant {
-            Some(tenant) => tenants.insert(name.clone(), tenant),
-            None => tenants.remove(name),
+        let ended = {
+            let mut tenants = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            let ended = tenants.get(name).is_some_and(|known| self.may_end_rights(known, tenant.as_ref()));
+            match tenant {
+                Some(tenant) => tenants.insert(name.clone(), tenant),
+                None => tenants.remove(name),
+            };
+            ended
         };
+        self.announce(ended);
         Ok(())
+    }
+
+    /// Whether rights of this domain, or to others through it, may have ended. Records that a domain is gone.
+    fn may_end_rights(&self, before: &Tenant, now: Option<&Tenant>) -> bool {
+        let before = &before.domain;
+        let Some(now) = now.map(|now| &now.domain).filter(|now| now.id == before.id) else {
+            let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(before.name.clone()).or_default().gone = true;
+            return true;
+        };
+        before.password != now.password || before.access_to.iter().any(|other| !now.access_to.contains(other))
+    }
+
+    fn announce(&self, ended: bool) {
+        if ended {
+            self.rights.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Changes after each change that can end a right: a domain is gone, has another number or password, or has lost
+    /// access to another one. Whoever holds a right asks [`Tenants::holds`] or [`Tenants::reaches`] again then.
+    pub fn rights_changed(&self) -> watch::Receiver<u64> {
+        self.rights.subscribe()
+    }
+
+    /// Whether a right holds, as the domains were last read. `None`: that of the whole instance.
+    pub fn holds(&self, grant: Option<&Grant>) -> bool {
+        grant.is_none_or(|grant| {
+            let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            grant.holds(tenants.get(&grant.domain).map(|tenant| &*tenant.domain))
+        })
+    }
+
+    /// Whether a right holds and extends to this domain, which has this number, as the domains were last read.
+    pub fn reaches(&self, grant: Option<&Grant>, name: &DomainName, id: DomainId) -> bool {
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let now = |name| tenants.get(name).map(|tenant| &*tenant.domain);
+        now(name).is_some_and(|domain| domain.id == id)
+            && grant.is_none_or(|grant| {
+                let own = now(&grant.domain);
+                let extends = |own: &Domain| own.name == *name || own.access_to.contains(name);
+                grant.holds(own) && own.is_some_and(extends)
+            })
     }
 
     /// The changes since the last call.
@@ -142,6 +203,11 @@ impl Tenants {
     /// The domain with this number.
     pub async fn by_id(&self, id: DomainId) -> store::Result<Option<Arc<Domain>>> {
         self.search(|tenants| tenants.values().map(|tenant| &tenant.domain).find(|d| d.id == id).cloned()).await
+    }
+
+    /// The number of the domain with this name, as it was last read.
+    pub fn number(&self, name: &DomainName) -> Option<DomainId> {
+        self.tenant(name).map(|tenant| tenant.domain.id)
     }
 
     /// All domains, sorted by number, as they were last read.

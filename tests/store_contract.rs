@@ -35,6 +35,8 @@ mod faults;
 mod figures;
 #[path = "store_contract/fixture.rs"]
 mod fixture;
+#[path = "store_contract/instance_keys.rs"]
+mod instance_keys;
 #[path = "store_contract/jobs.rs"]
 mod jobs;
 #[path = "store_contract/keyspace.rs"]

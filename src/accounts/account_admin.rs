@@ -65,7 +65,11 @@ impl SignIn {
     pub async fn ensure_accounts(&self, accounts: &[NewAccount]) -> Result<(), AccountAdminError> {
         for new in accounts {
             if self.store.account(&new.identity.account).await?.is_none() {
-                self.put_unchecked(new, false).await?;
+                let mut new = new.clone();
+                if let Some(domain) = &new.identity.domain {
+                    new.identity.domain_id = self.store.domain(domain).await?.map(|domain| domain.id);
+                }
+                self.put_unchecked(&new, None).await?;
             }
         }
         Ok(())
@@ -83,7 +87,7 @@ impl SignIn {
         if domain.is_some() && new.identity.domain.as_ref() != domain {
             return Err(AccountAdminError::Identity("only accounts of your own domain"));
         }
-        self.put(new, false).await
+        self.put(new, None).await
     }
 
     /// Changes the password of an account and ends its sessions.
@@ -93,20 +97,23 @@ impl SignIn {
         name: &AccountName,
         password: &Secret,
     ) -> Result<Identity, AccountAdminError> {
-        let identity = self.account_within(domain, name).await?;
-        self.put(&NewAccount { identity: identity.clone(), password: password.clone() }, true).await?;
+        let account = self.account_within(domain, name).await?;
+        let identity = account.identity.clone();
+        self.put(&NewAccount { identity: identity.clone(), password: password.clone() }, Some(&account)).await?;
         self.store.end_sessions_of(name).await?;
+        self.announce_end(name).await;
         Ok(identity)
     }
 
     /// Removes an account and ends its sessions.
     pub async fn remove_account(&self, who: &Identity, name: &AccountName) -> Result<Identity, AccountAdminError> {
-        let identity = self.account_within(who.domain.as_ref(), name).await?;
+        let identity = self.account_within(who.domain.as_ref(), name).await?.identity;
         if *name == who.account {
             return Err(AccountAdminError::Own);
         }
         self.store.remove_account(name).await?;
         self.store.end_sessions_of(name).await?;
+        self.announce_end(name).await;
         Ok(identity)
     }
 
@@ -114,20 +121,21 @@ impl SignIn {
         &self,
         domain: Option<&DomainName>,
         name: &AccountName,
-    ) -> Result<Identity, AccountAdminError> {
+    ) -> Result<Account, AccountAdminError> {
         let account = self.store.account(name).await?.ok_or(AccountAdminError::Unknown)?;
         let within = domain.is_none_or(|domain| account.identity.domain.as_ref() == Some(domain));
-        if within { Ok(account.identity) } else { Err(AccountAdminError::Unknown) }
+        if within { Ok(account) } else { Err(AccountAdminError::Unknown) }
     }
 
-    pub(super) async fn put(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
+    /// Makes an account, or changes it if it is still `before`: whoever has changed it meanwhile was first.
+    pub(super) async fn put(&self, new: &NewAccount, before: Option<&Account>) -> Result<(), AccountAdminError> {
         if new.password.expose().chars().count() < MIN_PASSWORD || new.password.expose() == DELIVERED_PASSWORD {
             return Err(AccountAdminError::Short);
         }
-        self.put_unchecked(new, replace).await
+        self.put_unchecked(new, before).await
     }
 
-    async fn put_unchecked(&self, new: &NewAccount, replace: bool) -> Result<(), AccountAdminError> {
+    async fn put_unchecked(&self, new: &NewAccount, before: Option<&Account>) -> Result<(), AccountAdminError> {
         if let Some(fault) = new.identity.fault() {
             return Err(AccountAdminError::Identity(fault));
         }
@@ -136,7 +144,11 @@ impl SignIn {
         }
         let hash = self.hashing.hash(&new.password, HashFor::SignedIn).await.map_err(|_| AccountAdminError::Busy)?;
         let account = Account { identity: new.identity.clone(), hash };
-        match self.store.put_account(&account, replace).await? {
+        if let Some(before) = before {
+            let changed = self.store.change_account(before, &account).await?;
+            return if changed { Ok(()) } else { Err(AccountAdminError::Unknown) };
+        }
+        match self.store.put_account(&account, false).await? {
             PutAccount::Kept => Ok(()),
             PutAccount::Exists => Err(AccountAdminError::Exists),
             PutAccount::TooMany => Err(AccountAdminError::TooMany),

@@ -1,32 +1,83 @@
 //! The authority of a caller, and the tokens that prove it.
 //!
-//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the master
-//! key. All nodes with this key accept it. It becomes invalid when the password changes.
+//! A token contains the domain, the end of its validity and a keyed hash of the password, and is signed with the
+//! instance key. All nodes accept it. It becomes invalid when the password changes, and when the domain is deleted,
+//! although another one may take its name and password.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 
 use super::{Admin, AdminError, Result};
 use crate::attempts::SecretKind;
 use crate::clock;
+use crate::core::model::accounts::{Actor, Identity};
 use crate::core::model::device::Domain;
+use crate::core::model::grant::Grant;
 use crate::core::model::hex;
-use crate::core::model::ids::{DomainName, Secret};
+use crate::core::model::ids::{DomainId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
+
+/// What tokens, and the hash of the password in them, are signed as.
+const TOKEN: &str = "operator token";
+const MARK: &str = "operator password";
 
 /// How long a token is valid.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// The authority of a caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Authority {
-    /// The domain whose password was used; `None`: the instance password, which gives access to all domains.
+    /// The domain whose password was used, or of whose operator it is; `None`: all domains.
     pub domain: Option<DomainName>,
+    /// The right to that domain, which can end while the caller is served.
+    grant: Option<Grant>,
+    /// Who that is, for the audit log.
+    pub(super) actor: Actor,
+    /// Whether an action was recorded under this authority.
+    recorded: Arc<AtomicBool>,
 }
 
 impl Authority {
+    fn new(grant: Option<Grant>, actor: Actor) -> Self {
+        let domain = grant.as_ref().map(|grant| grant.domain.clone());
+        Self { domain, grant, actor, recorded: Arc::default() }
+    }
+
+    /// Of somebody who is signed in to the pages as an operator.
+    pub fn of_account(identity: &Identity, actor: Actor) -> Self {
+        Self::new(identity.grant(), actor)
+    }
+
+    /// The same caller, who calls from this address.
+    #[must_use]
+    pub fn from(mut self, address: Option<IpAddr>) -> Self {
+        self.actor.from = address;
+        self
+    }
+
+    /// Who that is.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Whether an action was recorded under this authority, or one of its clones.
+    pub fn has_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// Nothing (else) has to be recorded: an action was, or nothing was changed.
+    pub fn set_recorded(&self) {
+        self.recorded.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) const fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
     /// Refuses callers without the instance password.
     pub const fn instance_only(&self) -> Result<()> {
         match self.domain {
@@ -60,6 +111,9 @@ pub struct Token {
 struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<DomainName>,
+    /// Number of the domain. Tokens of the version before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<DomainId>,
     /// Unix seconds.
     ends: u64,
     /// Keyed hash of the password. The name is part of the format of tokens.
@@ -85,14 +139,17 @@ impl Admin {
         };
         // A name that cannot be one is treated like one that is not known.
         let token = match &name {
-            Ok(None) => Ok(self.token(None, self.mark_if_right(&self.services.instance.password, password))),
+            Ok(None) => {
+                let mark = self.mark_if_right(&self.services.instance.password, password);
+                Ok(self.token(None, mark.map(|mark| (None, mark))))
+            }
             Ok(Some(name)) => self.of_domain(Some(name), password).await,
             Err(_) => self.of_domain(None, password).await,
         }?;
         if let Some(attempt) = attempt {
             match &token {
                 Some(_) => attempt.right(),
-                None => attempt.wrong(),
+                None => attempt.wrong_secret(password.expose().as_bytes()),
             }
         }
         token.ok_or(AdminError::NotAllowed("domain or password is wrong"))
@@ -103,22 +160,28 @@ impl Admin {
         // Compared in any case, so that the response time does not reveal whether the domain exists.
         let check = |found: Option<&Domain>| {
             let mark = self.mark_if_right(found.map_or(&nobody, |found| &found.password), password);
-            mark.filter(|_| found.is_some())
+            mark.zip(found.map(Grant::by_password))
         };
-        let mark = self.services.tenants.check_secret(name, check).await?;
-        Ok(self.token(name, mark))
+        let right = self.services.tenants.check_secret(name, check).await?;
+        let Some((mark, grant)) = right else { return Ok(None) };
+        // The password may have been changed at another node just now.
+        self.services.tenants.refresh_one(&grant.domain).await?;
+        let right = self.services.tenants.holds(Some(&grant)).then_some((Some(grant), mark));
+        Ok(self.token(name, right))
     }
 
     fn mark_if_right(&self, expected: &Secret, password: &Secret) -> Option<String> {
         (expected == password && !expected.is_empty()).then(|| self.mark(expected))
     }
 
-    fn token(&self, domain: Option<&DomainName>, mark: Option<String>) -> Option<Token> {
+    fn token(&self, domain: Option<&DomainName>, right: Option<(Option<Grant>, String)>) -> Option<Token> {
         let ends = clock::unix_seconds() + TOKEN_LIFETIME.as_secs();
-        let claims = Claims { domain: domain.cloned(), ends, mark: mark? };
+        let (grant, mark) = right?;
+        let authority = Authority::new(grant.clone(), Actor::password(domain, None));
+        let claims = Claims { domain: domain.cloned(), id: grant.and_then(|grant| grant.id), ends, mark };
         let claims = hex::encode(serde_json::to_string(&claims).unwrap_or_default().as_bytes());
         let token = Secret::new(format!("{claims}.{}", self.sign(&claims)));
-        Some(Token { token, valid: TOKEN_LIFETIME, authority: Authority { domain: domain.cloned() } })
+        Some(Token { token, valid: TOKEN_LIFETIME, authority })
     }
 
     /// The authority of a token; `None` if the token is invalid. Forged tokens need no limit: what would have to be
@@ -128,13 +191,19 @@ impl Admin {
             return Ok(None);
         };
         let password = self.password_of(claims.domain.as_ref()).await?;
-        let valid = password.is_some_and(|password| self.mark(&password) == claims.mark);
-        Ok(valid.then_some(Authority { domain: claims.domain }))
+        let Some(password) =
+            password.filter(|password| self.sealer.is_signature(MARK, password.expose(), &claims.mark))
+        else {
+            return Ok(None);
+        };
+        let actor = Actor::password(claims.domain.as_ref(), None);
+        let grant = claims.domain.map(|domain| Grant { domain, id: claims.id, password: Some(password) });
+        Ok(Some(Authority::new(grant, actor)).filter(|authority| self.services.tenants.holds(authority.grant())))
     }
 
     fn read(&self, token: &str) -> Option<Claims> {
         let (claims, signature) = token.split_once('.')?;
-        let genuine: bool = self.sign(claims).as_bytes().ct_eq(signature.as_bytes()).into();
+        let genuine = self.sealer.is_signature(TOKEN, claims, signature);
         serde_json::from_slice(&hex::decode(claims).ok().filter(|_| genuine)?).ok()
     }
 
@@ -146,10 +215,10 @@ impl Admin {
     }
 
     fn sign(&self, claims: &str) -> String {
-        self.sealer.hash("operator token", claims)
+        self.sealer.sign(TOKEN, claims)
     }
 
     fn mark(&self, password: &Secret) -> String {
-        self.sealer.hash("operator password", password.expose())
+        self.sealer.sign(MARK, password.expose())
     }
 }

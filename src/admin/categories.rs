@@ -18,6 +18,8 @@ impl Admin {
         let domain = self.own(authority, named).await?;
         match self.services.store.put_category(&domain.name, id, name, provisioning).await? {
             PutCategory::Kept(category) => {
+                let what = if id.is_some() { "category.change" } else { "category.make" };
+                self.record(authority, what, name, Some(&domain.name)).await;
                 self.changed(&domain.name).await;
                 Ok(category)
             }
@@ -31,6 +33,9 @@ impl Admin {
         let domain = self.own(authority, named).await?;
         match self.services.store.delete_category(&domain.name, id).await? {
             Deleted::Gone => {
+                let named = domain.categories.iter().find(|category| category.id == id);
+                let name = named.map_or_else(|| id.0.to_string(), |category| category.name.to_string());
+                self.record(authority, "category.delete", &name, Some(&domain.name)).await;
                 self.changed(&domain.name).await;
                 Ok(())
             }

@@ -103,6 +103,7 @@ impl Admin {
         };
         let NewCode { code, valid_until } = codes.issue_code(&code_request).await?;
         codes.record_event(&domain.name, vec![Subject::Code(code)], TimelineEvent::Issued);
+        self.record(authority, "code.issue", request.sip.unwrap_or_default(), Some(&domain.name)).await;
         let code = IssuedCode {
             code,
             domain: domain.name.clone(),
@@ -121,6 +122,7 @@ impl Admin {
     /// may be more. A page may have less than `limit` codes although others follow.
     pub async fn codes(
         &self,
+        authority: &Authority,
         domain: &Domain,
         mut before: Option<(UnixMillis, Code)>,
         limit: usize,
@@ -129,6 +131,7 @@ impl Admin {
         let size = if filter == CodeFilter::All { limit } else { PAGE };
         let mut found = Vec::new();
         for _ in 0..PAGES {
+            self.still(authority, domain)?;
             let page = self.services.store.codes(&domain.name, before, size).await?;
             let last = page.len() < size;
             for listing in page {
@@ -156,8 +159,10 @@ impl Admin {
 
     /// Revokes an open code. Afterwards it is treated like an unknown code.
     pub async fn revoke_code(&self, authority: &Authority, named: &str, code: Code) -> Result<()> {
-        let (domain, _) = self.code(authority, named, code).await?;
+        let (domain, issued) = self.code(authority, named, code).await?;
         if self.services.registration.revoke(&domain.name, code).await? {
+            // Never the code itself: the log is read by more people than the list of codes.
+            self.record(authority, "code.revoke", issued.sip.as_deref().unwrap_or_default(), Some(&domain.name)).await;
             return Ok(());
         }
         // The code existed a moment ago, so a device has used it.
@@ -167,10 +172,12 @@ impl Admin {
     /// Up to `limit` devices of a domain after the device `after`, sorted by number.
     pub async fn devices_after(
         &self,
+        authority: &Authority,
         domain: &Domain,
         after: crate::core::model::ids::DeviceId,
         limit: usize,
     ) -> Result<Vec<DeviceListing>> {
+        self.still(authority, domain)?;
         Ok(self.services.store.devices(&domain.name, after, limit).await?)
     }
 }

@@ -141,11 +141,21 @@ impl Admin {
         let mut exists = true;
         if let Some(category) = category {
             exists &= store.recategorise(&domain.name, &key, category).await?;
+            if exists {
+                self.record(authority, "device.change", key.as_str(), Some(&domain.name)).await;
+            }
             // Other jobs may match in the new category.
             self.recheck(at).await;
         }
         if let Some(name) = name {
             exists &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
+            if exists && category.is_none() {
+                self.record(authority, "device.change", key.as_str(), Some(&domain.name)).await;
+            }
+        }
+        if name.is_none() && category.is_none() {
+            // Nothing was asked for, so there is nothing to record.
+            authority.set_recorded();
         }
         self.device_changed(&domain.name, &key).await;
         if exists { Ok(()) } else { Err(AdminError::NotFound("device")) }
@@ -160,6 +170,7 @@ impl Admin {
             return Err(AdminError::NotFound("device"));
         }
         tracing::info!(device = %device.key, domain = %domain.name, "device removed by an operator");
+        self.record(authority, "device.remove", device.key.as_str(), Some(&domain.name)).await;
         self.note(&domain.name, &device.key, &TimelineEvent::Removed).await;
         self.device_left(device).await;
         self.recheck(at).await;
@@ -191,6 +202,7 @@ impl Admin {
         let Some(device) = self.services.registration.assign(&key, None, &domain.name, category, &facts).await? else {
             return Err(AdminError::Conflict("the device has just entered another domain; look it up again".into()));
         };
+        self.record(authority, "device.assign", key.as_str(), Some(&domain.name)).await;
         self.note(&domain.name, &key, &TimelineEvent::Entered(Way::Manual)).await;
         self.recheck(Some(at)).await;
         self.device_changed(&domain.name, &key).await;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
+use crate::core::model::accounts::Identity;
 use crate::core::model::device::Domain;
 use crate::core::model::ids::DomainName;
 use crate::store::{Deleted, DomainChange, NewDomain, Signal};
@@ -30,6 +31,7 @@ impl Admin {
         }
         let made = self.services.store.create_domain(new).await?;
         let made = made.ok_or_else(|| AdminError::Conflict("there is a domain of this name already".into()))?;
+        self.record(authority, "domain.make", new.name.as_str(), Some(&new.name)).await;
         self.changed(&new.name).await;
         Ok(Arc::new(made))
     }
@@ -45,8 +47,20 @@ impl Admin {
         if !self.services.store.change_domain(&domain.name, change).await? {
             return Err(AdminError::NotFound("domain"));
         }
+        let changed = [
+            (&change.password, "domain.password"),
+            (&change.admin_password, "domain.admin_password"),
+            (&change.auto_token, "domain.token"),
+        ];
+        for (_, what) in changed.iter().filter(|(secret, _)| secret.is_some()) {
+            self.record(authority, what, domain.name.as_str(), Some(&domain.name)).await;
+        }
+        // A change without members changes nothing.
+        authority.set_recorded();
         self.changed(&domain.name).await;
-        self.domain(authority, named).await
+        // Not through the authority, which may have ended just now.
+        let now = self.services.tenants.find(&domain.name).await?;
+        now.filter(|now| now.id == domain.id).ok_or(AdminError::NotFound("domain"))
     }
 
     /// Deletes a domain that no device belongs to. Only with the instance password.
@@ -57,7 +71,10 @@ impl Admin {
         let had_access = self.with_access(&domain.name);
         match self.services.store.delete_domain(&domain.name).await? {
             Deleted::Gone => {
+                // Not in the log of the domain, which is gone with it.
+                self.record(authority, "domain.delete", domain.name.as_str(), None).await;
                 self.changed(&domain.name).await;
+                self.remove_accounts_of(&domain).await;
                 for other in had_access {
                     self.changed(&other).await;
                 }
@@ -92,12 +109,47 @@ impl Admin {
         let this = || vec![domain.name.clone()];
         let gained = gained.map(|other| (other, DomainChange { access_gained: this(), ..DomainChange::default() }));
         let lost = lost.map(|other| (other, DomainChange { access_lost: this(), ..DomainChange::default() }));
-        for (other, change) in gained.chain(lost) {
+        // Withdrawn first: should the store fail in between, nobody has more than was asked for.
+        let mut changed = Ok(());
+        for (other, change) in lost.chain(gained) {
             // A domain that was deleted meanwhile has no access.
-            self.services.store.change_domain(other, &change).await?;
+            changed = self.services.store.change_domain(other, &change).await.map(drop);
+            if changed.is_err() {
+                break;
+            }
             self.changed(other).await;
         }
-        Ok(self.with_access(&domain.name))
+        let now = self.with_access(&domain.name);
+        if now != before {
+            let names: Vec<_> = now.iter().map(DomainName::as_str).collect();
+            self.record(authority, "domain.access", &names.join(" "), Some(&domain.name)).await;
+        }
+        authority.set_recorded();
+        changed?;
+        Ok(now)
+    }
+
+    /// Removes the accounts of a deleted domain and ends their sessions. One that stays behind, because the store fails
+    /// now, opens nothing: it is bound to the number of the domain.
+    async fn remove_accounts_of(&self, domain: &Domain) {
+        let store = &self.services.store;
+        let accounts = match store.accounts().await {
+            Ok(accounts) => accounts,
+            Err(error) => return tracing::warn!(%error, domain = %domain.name, "accounts of the domain not removed"),
+        };
+        let mine = |identity: &Identity| {
+            identity.domain.as_ref() == Some(&domain.name) && identity.domain_id.is_none_or(|id| id == domain.id)
+        };
+        for account in accounts.into_iter().map(|account| account.identity).filter(mine).map(|mine| mine.account) {
+            let removed = async {
+                store.remove_account(&account).await?;
+                store.end_sessions_of(&account).await
+            };
+            if let Err(error) = removed.await {
+                tracing::warn!(%error, account = account.as_str(), "account of the deleted domain not removed");
+            }
+            self.publish(&Signal::SessionsEnded { account }).await;
+        }
     }
 
     /// The domains that this domain has given access to.

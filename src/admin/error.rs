@@ -32,6 +32,9 @@ pub enum AdminError {
     /// The authority of the caller is not sufficient.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// The authority of the caller has ended since the call began.
+    #[error("what you have logged in with does not hold any more; log in again")]
+    Ended,
     /// A limit is exceeded.
     #[error("{0}")]
     TooMany(&'static str),

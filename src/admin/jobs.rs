@@ -47,6 +47,16 @@ impl From<OrderError> for AdminError {
     }
 }
 
+/// An address without what may be secret in it.
+fn plain_address(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else { return String::new() };
+    // Fails for addresses that have no user.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
 impl Admin {
     /// All jobs of a domain, oldest first, with their secrets.
     pub async fn jobs(&self, authority: &Authority, named: &str) -> Result<Vec<Job>> {
@@ -76,8 +86,8 @@ impl Admin {
                 AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
             })?,
         };
-        self.add_job(&domain, JobSpec { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) })
-            .await
+        let spec = JobSpec { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) };
+        self.add_job(authority, &domain, spec).await
     }
 
     /// Makes a configuration job.
@@ -89,14 +99,19 @@ impl Admin {
         configuration: Configuration,
     ) -> Result<Job> {
         let domain = self.own(authority, named).await?;
-        self.add_job(&domain, JobSpec { category, task: Task::Config(configuration) }).await
+        self.add_job(authority, &domain, JobSpec { category, task: Task::Config(configuration) }).await
     }
 
-    async fn add_job(&self, domain: &Domain, order: JobSpec) -> Result<Job> {
+    async fn add_job(&self, authority: &Authority, domain: &Domain, order: JobSpec) -> Result<Job> {
         order.check()?;
         // The domain existed a moment ago, so the category is missing.
         let job = self.services.store.add_job(&domain.name, &order).await?;
         let job = job.ok_or_else(|| AdminError::unfit("category", "is no category of the domain"))?;
+        let kind = match &job.order.task {
+            Task::Update(_) => "update",
+            Task::Config(configuration) => configuration.kind.name(),
+        };
+        self.record(authority, "job.make", &format!("{kind} {}", job.id.0), Some(&domain.name)).await;
         self.changed(&domain.name).await;
         Ok(job)
     }
@@ -114,6 +129,7 @@ impl Admin {
         if !self.services.store.remove_job(&domain.name, id).await? {
             return Err(AdminError::NotFound("job"));
         }
+        self.record(authority, "job.delete", &id.0.to_string(), Some(&domain.name)).await;
         self.changed(&domain.name).await;
         Ok(())
     }
@@ -128,10 +144,20 @@ impl Admin {
     pub async fn set_builds(&self, authority: &Authority, named: &str, builds: &BuildList) -> Result<()> {
         let domain = self.own(authority, named).await?;
         builds.check()?;
-        if self.services.store.set_builds(&domain.name, builds).await? {
-            Ok(())
-        } else {
-            Err(AdminError::NotFound("domain"))
+        if !self.services.store.set_builds(&domain.name, builds).await? {
+            return Err(AdminError::NotFound("domain"));
         }
+        self.record(authority, "builds.set", &plain_address(&builds.base_url), Some(&domain.name)).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_address_in_the_audit_log_has_no_secret() {
+        let plain = super::plain_address("https://user:secret@files.example:8443/fw/?key=1#x");
+        assert_eq!(plain, "https://files.example:8443/fw/");
+        assert_eq!(super::plain_address("secret"), "");
     }
 }

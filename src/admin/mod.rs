@@ -14,14 +14,18 @@ mod outcomes;
 mod overview;
 mod rollouts;
 mod services;
+mod store_state;
 mod timelines;
 mod transfers;
 pub mod user_csv;
 
 use std::sync::Arc;
 
+use crate::core::model::accounts::AuditEntry;
 use crate::core::model::device::Domain;
 use crate::core::model::ids::{DomainId, DomainName};
+use crate::core::model::time::UnixMillis;
+use crate::random;
 use crate::store::Signal;
 use crate::store::seal::Sealer;
 
@@ -62,11 +66,44 @@ impl Admin {
             },
         };
         let Some(domain) = found else { return Err(AdminError::NotFound("domain")) };
-        if tenants.reach(authority.domain.as_ref(), &domain.name).await? {
-            Ok(domain)
-        } else {
-            Err(AdminError::NotFound("domain"))
-        }
+        self.still(authority, &domain)?;
+        Ok(domain)
+    }
+
+    /// Refuses a caller whose authority has ended, or does not extend to the domain with this number (any more). Called
+    /// for each step of what takes longer.
+    pub(super) fn still(&self, authority: &Authority, domain: &Domain) -> Result<()> {
+        still(&self.services, authority, domain)
+    }
+
+    /// The audit log of a domain, or of all (`None`), as far as it is within the authority: a domain sees what was done
+    /// in it.
+    pub async fn audit_entries(
+        &self,
+        authority: &Authority,
+        named: Option<&str>,
+        before: Option<(UnixMillis, &str)>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
+        let domain = match (named, &authority.domain) {
+            (Some(named), _) => Some(self.own(authority, named).await?),
+            (None, Some(own)) => Some(self.own(authority, own.as_str()).await?),
+            (None, None) => None,
+        };
+        Ok(self.services.store.audit_entries(domain.as_ref().map(|domain| &domain.name), before, limit).await?)
+    }
+
+    /// Adds an entry to the audit log. Every operation that changes something calls it once it has done so; what a
+    /// caller of the REST interface changes without, the interface notices (`src/web/api/on_record.rs`). If the store
+    /// fails, the entry is written to the program's log.
+    pub(super) async fn record(&self, authority: &Authority, what: &str, to: &str, domain: Option<&DomainName>) {
+        authority.set_recorded();
+        record(&self.services, authority, what, to, domain).await;
+    }
+
+    /// Records an action that no operation has recorded: which address was called, and how.
+    pub async fn record_call(&self, authority: &Authority, method: &str, path: &str) {
+        self.record(authority, "rest.call", &format!("{method} {path}"), authority.domain.as_ref()).await;
     }
 
     /// Sends a signal to every node. A lost signal delays other nodes but loses no data.
@@ -74,5 +111,21 @@ impl Admin {
         if let Err(error) = self.services.store.publish(signal).await {
             tracing::warn!(%error, "change not published; other nodes see it at their next read");
         }
+    }
+}
+
+fn still(services: &Services, authority: &Authority, domain: &Domain) -> Result<()> {
+    let tenants = &services.tenants;
+    if !tenants.holds(authority.grant()) {
+        return Err(AdminError::Ended);
+    }
+    let reaches = tenants.reaches(authority.grant(), &domain.name, domain.id);
+    if reaches { Ok(()) } else { Err(AdminError::NotFound("domain")) }
+}
+
+async fn record(services: &Services, authority: &Authority, what: &str, to: &str, domain: Option<&DomainName>) {
+    let action = authority.actor.action(what, to, domain);
+    if let Err(error) = services.store.append_audit(&random::guid(), &action).await {
+        tracing::warn!(%error, who = %action.who, what = %action.what, to = %action.to, "audit entry not stored");
     }
 }

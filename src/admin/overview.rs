@@ -162,7 +162,9 @@ fn concerns(signal: &Signal, domain: Option<&DomainName>) -> bool {
         | Signal::Gone { domain, .. } => domain,
         Signal::UnassignedChanged => return domain.is_none(),
         Signal::Gap => return true,
-        Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } => return false,
+        Signal::Evict { .. } | Signal::Recheck { .. } | Signal::People { .. } | Signal::SessionsEnded { .. } => {
+            return false;
+        }
     };
     domain.is_none_or(|domain| domain == named)
 }

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::codes::{category, operator};
-use super::{Admin, AdminError, Authority, Result};
+use super::{Admin, AdminError, Authority, Result, record, still};
 use crate::admin::services::Services;
 use crate::core::model::device::{CodeState, Domain};
 use crate::core::model::ids::{Code, RolloutId};
@@ -47,6 +47,7 @@ pub type Users = Box<dyn Iterator<Item = Result<User>> + Send>;
 /// A roll-out that is being made.
 pub struct RolloutRun {
     services: Arc<Services>,
+    authority: Authority,
     domain: Arc<Domain>,
     rollout: Rollout,
     users: Users,
@@ -65,14 +66,17 @@ impl Admin {
     /// Starts a roll-out for these users.
     pub async fn begin_rollout(
         &self,
+        authority: &Authority,
         domain: &Arc<Domain>,
         name: &str,
         of: &str,
         (count, users): (u64, Users),
     ) -> Result<RolloutRun> {
+        self.still(authority, domain)?;
         let category = category(domain, of)?.id;
         let rollout = self.services.store.begin_rollout(&domain.name, name, category, count).await?;
-        Ok(RolloutRun { services: Arc::clone(&self.services), domain: Arc::clone(domain), rollout, users })
+        let (services, domain) = (Arc::clone(&self.services), Arc::clone(domain));
+        Ok(RolloutRun { services, authority: authority.clone(), domain, rollout, users })
     }
 
     /// All roll-outs of a domain, newest first.
@@ -92,30 +96,32 @@ impl Admin {
     /// Up to `limit` rows of a roll-out.
     pub async fn rollout_rows(
         &self,
+        authority: &Authority,
         domain: &Domain,
         id: RolloutId,
         from: u64,
         limit: usize,
     ) -> Result<Vec<(RolloutRow, Option<CodeState>)>> {
+        self.still(authority, domain)?;
         let rows = self.services.store.rollout_rows(&domain.name, id, from, limit).await?;
         rows.ok_or(AdminError::NotFound("roll-out"))
     }
 
     /// Deletes a roll-out, after revoking its open codes if `revoke` is set. Returns how many were revoked.
     pub async fn remove_rollout(&self, authority: &Authority, named: &str, id: RolloutId, revoke: bool) -> Result<u64> {
-        let domain = self.domain(authority, named).await?;
-        let revoked = if revoke { self.revoke_rollout(&domain, id).await? } else { 0 };
-        if self.services.store.remove_rollout(&domain.name, id).await? {
-            Ok(revoked)
-        } else {
-            Err(AdminError::NotFound("roll-out"))
+        let (domain, rollout) = self.rollout(authority, named, id).await?;
+        let revoked = if revoke { self.revoke_rollout(authority, &domain, id).await? } else { 0 };
+        let removed = self.services.store.remove_rollout(&domain.name, id).await?;
+        if removed || revoked > 0 {
+            self.record(authority, "rollout.remove", &rollout.name, Some(&domain.name)).await;
         }
+        if removed { Ok(revoked) } else { Err(AdminError::NotFound("roll-out")) }
     }
 
-    async fn revoke_rollout(&self, domain: &Domain, id: RolloutId) -> Result<u64> {
+    async fn revoke_rollout(&self, authority: &Authority, domain: &Domain, id: RolloutId) -> Result<u64> {
         let (mut revoked, mut from) = (0, 0);
         loop {
-            let rows = self.rollout_rows(domain, id, from, BATCH).await?;
+            let rows = self.rollout_rows(authority, domain, id, from, BATCH).await?;
             let open = rows.iter().filter(|(_, state)| *state == Some(CodeState::Open));
             revoked += revoke_all(&self.services, domain, open.map(|(row, _)| row.code).collect()).await?;
             from += rows.len() as u64;
@@ -151,6 +157,9 @@ impl RolloutRun {
 
     /// Issues the codes of the next batch.
     pub async fn next(&mut self) -> Batch {
+        if let Err(error) = still(&self.services, &self.authority, &self.domain) {
+            return Batch { rows: Vec::new(), failed: Some(error) };
+        }
         let mut failed = None;
         let mut users = Vec::with_capacity(BATCH);
         for user in self.users.by_ref().take(BATCH) {
@@ -197,6 +206,10 @@ impl RolloutRun {
             let _ = revoke_all(services, &self.domain, codes).await;
             added?;
             return Err(AdminError::NotFound("roll-out"));
+        }
+        if self.rollout.rows == 0 {
+            record(services, &self.authority, "rollout.begin", &self.rollout.name, Some(domain)).await;
+            self.authority.set_recorded();
         }
         self.rollout.rows += rows.len() as u64;
         let subjects = rows.iter().map(|row| Subject::Code(row.code)).collect();

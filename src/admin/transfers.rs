@@ -45,6 +45,9 @@ impl Admin {
             ));
         }
         let device = self.hand_over(listing, &to, category).await?;
+        for domain in [&from, &to] {
+            self.record(authority, "device.move", device.key.as_str(), Some(&domain.name)).await;
+        }
         Ok((to, device))
     }
 
@@ -65,10 +68,17 @@ impl Admin {
                 Err(AdminError::Conflict("the device is in this domain already; change its category instead".into()))
             }
             Some(to) => {
-                Ok(self.services.store.offer(&to.name, &Offer { key, from: from.name.clone() }, OFFER_KEPT).await?)
+                let offer = Offer { key, from: from.name.clone() };
+                self.services.store.offer(&to.name, &offer, OFFER_KEPT).await?;
+                self.record(authority, "device.offer", offer.key.as_str(), Some(&from.name)).await;
+                Ok(())
             }
             None if authority.domain.is_none() => Err(AdminError::NotFound("domain")),
-            None => Ok(()),
+            None => {
+                // Recorded like any other, so that the log does not reveal either whether the domain exists.
+                self.record(authority, "device.offer", key.as_str(), Some(&from.name)).await;
+                Ok(())
+            }
         }
     }
 
@@ -79,7 +89,7 @@ impl Admin {
         let mut offers = Vec::new();
         for offer in self.services.store.offers(&to.name).await? {
             // A device that has been moved or removed since cannot be given by the domain that offered it.
-            if let Some(DeviceListing { device, at }) = self.offered(&offer).await? {
+            if let Some(DeviceListing { device, at }) = self.offered(&to.name, &offer).await? {
                 offers.push(OfferListing { device, online: at.is_some() });
             }
         }
@@ -97,9 +107,12 @@ impl Admin {
         let (to, key) = self.offered_to(authority, domain, hw_id).await?;
         let offers = self.services.store.offers(&to.name).await?;
         let offer = offers.into_iter().find(|offer| offer.key == key).ok_or(AdminError::NotFound("offer"))?;
-        let listing = self.offered(&offer).await?.ok_or(AdminError::NotFound("offer"))?;
+        let listing = self.offered(&to.name, &offer).await?.ok_or(AdminError::NotFound("offer"))?;
         let device = self.hand_over(listing, &to, category).await?;
         self.services.store.end_offer(&to.name, &key).await?;
+        for domain in [&offer.from, &to.name] {
+            self.record(authority, "offer.accept", key.as_str(), Some(domain)).await;
+        }
         Ok((to, device))
     }
 
@@ -107,7 +120,11 @@ impl Admin {
     pub async fn refuse_offer(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<()> {
         let (to, key) = self.offered_to(authority, domain, hw_id).await?;
         let there = self.services.store.end_offer(&to.name, &key).await?;
-        if there { Ok(()) } else { Err(AdminError::NotFound("offer")) }
+        if !there {
+            return Err(AdminError::NotFound("offer"));
+        }
+        self.record(authority, "offer.refuse", key.as_str(), Some(&to.name)).await;
+        Ok(())
     }
 
     async fn offered_to(&self, authority: &Authority, domain: &str, hw_id: &str) -> Result<(Arc<Domain>, DeviceKey)> {
@@ -117,9 +134,12 @@ impl Admin {
         Ok((to, key))
     }
 
-    async fn offered(&self, offer: &Offer) -> Result<Option<DeviceListing>> {
+    async fn offered(&self, to: &DomainName, offer: &Offer) -> Result<Option<DeviceListing>> {
+        let Some(ends) = self.services.store.offer_ends(to, &offer.key).await? else { return Ok(None) };
         match self.listing(&offer.from, offer.key.as_str()).await {
-            Ok(listing) => Ok(Some(listing)),
+            // A device that has come in since then was not offered: it has left and come back, or another domain has
+            // taken the name of the one that made the offer.
+            Ok(listing) => Ok(Some(listing).filter(|listing| listing.device.entered + OFFER_KEPT <= ends)),
             Err(AdminError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -10,6 +10,7 @@ use csv::{Position, Reader, ReaderBuilder, StringRecord};
 
 use super::rollouts::{MAX_USERS, User, Users};
 use super::{AdminError, Result};
+use crate::core::protocol::csv::unguarded;
 
 /// Longest SIP name or displayed name, in characters.
 pub const MAX_NAME: usize = 128;
@@ -141,18 +142,21 @@ impl Columns {
         if record.len() > columns {
             return invalid(columns, "", "the head line has less columns");
         }
-        let sip = record.get(self.sip).unwrap_or_default().trim();
+        // Our own exports mark what a spreadsheet would take for a formula.
+        let cell_of = |column| unguarded(record.get(column).unwrap_or_default().trim());
+        let sip = cell_of(self.sip);
+        let sip = sip.trim();
         if let Some(why) = fault(sip, true) {
             return invalid(self.sip, "sip", why);
         }
-        let name = self.name.map(|column| (column, record.get(column).unwrap_or_default().trim()));
-        if let Some((column, name)) = name
+        let name = self.name.map(|column| (column, cell_of(column)));
+        if let Some((column, name)) = &name
             && let Some(why) = fault(name, false)
         {
-            return invalid(column, "name", why);
+            return invalid(*column, "name", why);
         }
-        let name = name.map(|(_, name)| name).filter(|name| !name.is_empty());
-        Ok(User { sip: sip.into(), name: name.map(Into::into) })
+        let name = name.map(|(_, name)| Box::<str>::from(name.trim())).filter(|name| !name.is_empty());
+        Ok(User { sip: sip.into(), name })
     }
 }
 

@@ -31,6 +31,13 @@ fn lists_are_read_as_spreadsheets_write_them() {
 }
 
 #[test]
+fn our_own_exports_are_read_back() {
+    let text = "sip,name\n'+491,\"'=1;'=2\"\n'ann','Ann'\n";
+    let users = sheet(text.as_bytes()).unwrap();
+    assert_eq!(users, [user("+491", Some("=1;=2")), user("'ann'", Some("'Ann'"))]);
+}
+
+#[test]
 fn a_mistake_is_named_by_line_and_column() {
     let long = format!("sip\n{}\n", "x".repeat(129));
     for (text, field, why) in [

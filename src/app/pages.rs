@@ -39,14 +39,22 @@ pub(super) async fn pages(
         return Ok(None);
     }
     let hashing = Hashing::new();
-    let sealer = Sealer::new(&config.master_key());
+    let sealer = node.store().sealer();
     let sign_in =
-        SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, Arc::clone(node.attempts()), settings(config));
+        SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, Arc::clone(node.attempts()), settings(config))
+            .bound_to(Arc::clone(node.tenants()));
     let loopback = config.server.listen.ip().is_loopback();
     let usable = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
     let accounts: Vec<_> = config.accounts.iter().filter(usable).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
+    let (mut signals, listening) = (node.store().subscribe(), Arc::downgrade(&sign_in));
+    actix_rt::spawn(async move {
+        while let Some(signal) = signals.recv().await {
+            let Some(sign_in) = listening.upgrade() else { return };
+            sign_in.signal(signal);
+        }
+    });
     let provider = provider(config, node.store(), &sealer)?;
     let url = Url::parse(&config.server.public_url).context("server.public_url")?;
     let origin = url.origin().ascii_serialization();

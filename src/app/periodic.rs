@@ -46,7 +46,7 @@ pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &Prometheus
         let newest = Rc::clone(&newest);
         async move {
             if !newest.get() {
-                newest.set(migrate(&node).await? == MigrationState::Done);
+                newest.set(migrate(&node).await?);
             } else if node.store().migrate().await? != Pace::Done {
                 newest.set(false);
             }
@@ -100,8 +100,9 @@ async fn show_figures(node: &Node) -> store::Result<()> {
     written
 }
 
-/// Performs some pages of the migration of the store, if there is one, and sets its gauges.
-async fn migrate(node: &Node) -> store::Result<MigrationState> {
+/// Performs some pages of a migration of the store or of a rotation of its key, and sets the gauges. True if nothing is
+/// left to be done.
+async fn migrate(node: &Node) -> store::Result<bool> {
     for _ in 0..MIGRATION.1 {
         if node.store().migrate().await? != Pace::Again {
             break;
@@ -112,8 +113,12 @@ async fn migrate(node: &Node) -> store::Result<MigrationState> {
     metrics::set(Gauge::StoreMigrating, u64::from(status.state != MigrationState::Done));
     metrics::set(Gauge::StoreMigrated, status.changed);
     let behind = if let MigrationState::WaitingForNodes(nodes) = &status.state { nodes.len() } else { 0 };
-    metrics::set(Gauge::StoreNodesBehind, behind as u64);
-    Ok(status.state)
+    let keys = node.store().instance_keys().await?;
+    metrics::set(Gauge::StoreNodesBehind, behind.max(keys.waiting.len()) as u64);
+    metrics::set(Gauge::StoreResealed, keys.resealed);
+    metrics::set(Gauge::KeyGenerations, 1 + keys.earlier.len() as u64 + u64::from(keys.next.is_some()));
+    let at_rest = status.state == MigrationState::Done && keys.done && keys.earlier.is_empty();
+    Ok(at_rest)
 }
 
 /// Runs a task again and again, as long as the node lives. The log names it when it fails.

@@ -3,6 +3,7 @@
 //! It performs the actions of the session and decides nothing itself (`docs/protocol/appwebsocket.md`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::{
@@ -10,6 +11,7 @@ use actix::{
     WrapFuture as _,
 };
 use actix_web_actors::ws::{self, ProtocolError, WebsocketContext};
+use futures_util::stream;
 
 use crate::app_connection::requests::answer;
 use crate::app_connection::services::Services;
@@ -18,10 +20,12 @@ use crate::attempts::{SecretKind, TryLater};
 use crate::clock;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::held_messages::HeldMessages;
+use crate::connection::messages::AppMessage;
 use crate::connection::socket::{FragmentJoiner, Incoming, close_frame};
 use crate::connection::timer::SessionTimer;
 use crate::core::model::device::Domain;
-use crate::core::model::ids::{Code, ConnId, DomainName, Secret};
+use crate::core::model::grant::Grant;
+use crate::core::model::ids::{Code, ConnId, DomainId, DomainName, Secret};
 use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::close::Close;
@@ -39,6 +43,8 @@ use crate::tenant::subscribers::{Subscribe, Unsubscribe};
 /// How the connection is registered with one of its domains as a receiver of notices.
 #[derive(Default)]
 struct Receiving {
+    /// Number of the domain when the connection registered.
+    id: Option<DomainId>,
     tenant: Option<Addr<TenantActor>>,
     acts_as_users: bool,
     waits_for: Vec<Code>,
@@ -55,6 +61,8 @@ pub struct AppActor {
     conn: ConnId,
     /// Whose attempts the log-ins are; `None`: a component of this process, which is no stranger.
     source: Option<SourceKey>,
+    /// From which address, for the audit log.
+    from: Option<IpAddr>,
     session: Session,
     handle: ConnectionHandle,
     joiner: FragmentJoiner,
@@ -69,8 +77,15 @@ pub struct AppActor {
     awaited: usize,
     /// It ends as soon as there are none.
     finishing: bool,
-    /// Gives browsers access to devices while this connection lives.
-    key: Option<OpenKey>,
+    /// What the log-in has proved, and the key that gives browsers access to devices while that holds.
+    proved: Option<Proved>,
+}
+
+/// What a log-in has proved.
+struct Proved {
+    /// `None`: the password of the instance, which does not change while the process runs.
+    grant: Option<Grant>,
+    _key: OpenKey,
 }
 
 impl AppActor {
@@ -84,6 +99,7 @@ impl AppActor {
             services,
             conn,
             source,
+            from: None,
             session,
             handle,
             joiner,
@@ -94,18 +110,61 @@ impl AppActor {
             closed: None,
             awaited: 0,
             finishing: false,
-            key: None,
+            proved: None,
         }
+    }
+
+    /// From which address it was opened.
+    #[must_use]
+    pub const fn opened_from(mut self, address: Option<IpAddr>) -> Self {
+        self.from = address;
+        self
     }
 
     pub(super) fn feed(&mut self, event: Event<'_>, ctx: &mut WebsocketContext<Self>) {
         let services = Arc::clone(&self.services);
         let mut actions = Vec::new();
+        // Whatever has happened, it must not be the last thing that an ended right was good for.
+        let event = if self.is_withdrawn() { Event::End(Close::Withdrawn) } else { event };
         self.session.on(event, clock::now(), &services.session, &mut actions);
         for action in actions {
             self.perform(action, ctx);
         }
         self.set_timer(ctx);
+    }
+
+    /// Whether what the log-in has proved does not hold any more.
+    fn is_withdrawn(&self) -> bool {
+        self.proved.as_ref().is_some_and(|proved| !self.services.tenants.holds(proved.grant.as_ref()))
+    }
+
+    /// Ends the connection if its right has ended, and takes no more notices of domains that it reaches no more.
+    pub(super) fn check_rights(&mut self, ctx: &mut WebsocketContext<Self>) {
+        let Some(proved) = &self.proved else { return };
+        if self.is_withdrawn() {
+            return self.feed(Event::End(Close::Withdrawn), ctx);
+        }
+        let (tenants, conn) = (&self.services.tenants, self.conn);
+        self.receiving.retain(|name, receiving| {
+            let grant = proved.grant.as_ref();
+            // The instance, with which an administrator is registered, need not be a domain.
+            let stays = grant.is_none() || receiving.id.is_none_or(|id| tenants.reaches(grant, name, id));
+            if let Some(tenant) = receiving.tenant.as_ref().filter(|_| !stays) {
+                tenant.do_send(RemoveReceiver(conn));
+            }
+            stays
+        });
+    }
+
+    /// Has [`Self::check_rights`] called after each change that can end a right.
+    fn watch_rights(&self, ctx: &mut WebsocketContext<Self>) {
+        let changes = stream::unfold(self.services.tenants.rights_changed(), |mut changes| async move {
+            changes.changed().await.ok()?;
+            Some((AppMessage::CheckRights, changes))
+        });
+        ctx.add_message_stream(changes);
+        // For a change between the comparison of the password and now.
+        ctx.notify(AppMessage::CheckRights);
     }
 
     /// Passes an awaited answer to the session.
@@ -146,12 +205,13 @@ impl AppActor {
                 metrics::count(Counter::LogIn);
                 tracing::info!(domain = %rights.domain, app = ?rights.requester.app, admin = rights.admin, "logged in");
                 self.handle.allow(self.services.session.longest_after);
+                self.watch_rights(ctx);
                 self.handle.prove();
                 self.register(rights.domain, |_| {}, ctx);
             }
             Action::Ask(number, ask) => {
                 let Some(rights) = self.session.rights().cloned() else { return };
-                let answer = answer(Arc::clone(&self.services), rights, ask).into_actor(self);
+                let answer = answer(Arc::clone(&self.services), rights, self.from, ask).into_actor(self);
                 self.awaited += 1;
                 ctx.spawn(answer.map(move |answer, app, ctx| app.feed_awaited(Event::Answered(number, answer), ctx)));
             }
@@ -195,7 +255,11 @@ impl AppActor {
                 Some(source) => Some(services.attempts.reserve(SecretKind::AppLogIn, Some(who), source).await?),
                 None => None,
             };
-            let check = |domain: Option<&Domain>| verify_login(&login, &challenge, &services.instance, domain);
+            let check = |domain: Option<&Domain>| {
+                let rights = verify_login(&login, &challenge, &services.instance, domain)?;
+                let grant = domain.filter(|_| !rights.admin).map(Grant::by_password);
+                Some((rights, grant))
+            };
             let verified = services.tenants.check_secret(name.as_ref(), check).await;
             // Without the store the password was not compared with what is valid now, so nothing is counted.
             match (attempt, &verified) {
@@ -203,19 +267,32 @@ impl AppActor {
                 (Some(attempt), Ok(None)) => attempt.wrong(),
                 _ => {}
             }
-            Ok::<_, TryLater>(verified.ok().flatten())
+            let Some((rights, grant)) = verified.ok().flatten() else { return Ok(None) };
+            if let Some(grant) = &grant {
+                // The password may have been changed at another node just now.
+                let _ = services.tenants.refresh_one(&grant.domain).await;
+            }
+            Ok::<_, TryLater>(services.tenants.holds(grant.as_ref()).then_some((rights, grant)))
         };
         ctx.spawn(verify.into_actor(self).map(|verified, app, ctx| app.verified(verified, ctx)));
     }
 
-    fn verified(&mut self, verified: Result<Option<Rights>, TryLater>, ctx: &mut WebsocketContext<Self>) {
+    fn verified(
+        &mut self,
+        verified: Result<Option<(Rights, Option<Grant>)>, TryLater>,
+        ctx: &mut WebsocketContext<Self>,
+    ) {
         self.verifying = false;
-        let Ok(rights) = verified else {
+        let Ok(proved) = verified else {
             return self.feed(Event::End(Close::Overload), ctx);
         };
         let key = Secret::new(random::guid());
-        self.key = rights.as_ref().map(|rights| self.services.keys.insert(&key, rights));
-        self.feed(Event::Verified(rights.map(Box::new), key), ctx);
+        let rights = proved.map(|(rights, grant)| {
+            let open = self.services.keys.insert(&key, grant.clone());
+            self.proved = Some(Proved { grant, _key: open });
+            Box::new(rights)
+        });
+        self.feed(Event::Verified(rights, key), ctx);
         ctx.notify(NextHeld);
     }
 
@@ -241,8 +318,9 @@ impl AppActor {
         let services = Arc::clone(&self.services);
         let find = async move { (services.directory.find(&name).await, name) };
         ctx.wait(find.into_actor(self).map(|(tenant, name), app, ctx| {
+            let id = app.services.tenants.number(&name);
             let Some(receiving) = app.receiving.get_mut(&name) else { return };
-            receiving.tenant = tenant;
+            (receiving.tenant, receiving.id) = (tenant, id);
             let codes = receiving.waits_for.clone();
             app.send_registration(&name, codes, ctx);
         }));

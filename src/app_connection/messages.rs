@@ -15,6 +15,7 @@ impl Handler<AppMessage> for AppActor {
             AppMessage::Finish => self.finish(ctx),
             AppMessage::Deliver { domain, deliveries } => self.feed(Event::Deliver(&domain, deliveries), ctx),
             AppMessage::DomainLost(name) => self.rejoin(name, ctx),
+            AppMessage::CheckRights => self.check_rights(ctx),
             AppMessage::DataChanged(change) => self.feed(Event::DataChange(change), ctx),
         }
     }

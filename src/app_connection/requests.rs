@@ -1,5 +1,6 @@
 //! Dispatches the requests of an app session to the services that answer them (`docs/protocol/devices-api.md`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::app_connection::services::Services;
@@ -15,7 +16,7 @@ use crate::device::tunnel::{self, FetchError};
 const FETCH_MAX: usize = 1024 * 1024;
 
 /// Answers a request within the rights of its connection.
-pub(super) async fn answer(services: Arc<Services>, rights: Rights, ask: Ask) -> Answer {
+pub(super) async fn answer(services: Arc<Services>, rights: Rights, from: Option<IpAddr>, ask: Ask) -> Answer {
     let (queries, rights) = (&services.queries, &rights);
     let answer = match ask {
         Ask::Categories { domain, device_type } => queries.categories(rights, domain, device_type.as_deref()).await,
@@ -25,7 +26,7 @@ pub(super) async fn answer(services: Arc<Services>, rights: Rights, ask: Ask) ->
         Ask::Device { domain, code } => queries.device_of_code(rights, domain, code).await,
         Ask::Named(device) => queries.device(rights, &device).await,
         Ask::Ports(device) => queries.ports(rights, &device).await,
-        Ask::RemovePort { device, port } => queries.remove_port(rights, &device, &port).await,
+        Ask::RemovePort { device, port } => queries.remove_port(rights, from, &device, &port).await,
         Ask::Fetch { device, target } => fetch(&services, rights, &device, target).await,
         Ask::Domains => Ok(queries.domains(rights, &services.instance.domain)),
         Ask::Unassigned => queries.unassigned_count(rights).await,
@@ -61,6 +62,11 @@ async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target:
     let (bytes, expects) = draft.map_err(|_| ApiError::BadRequest)?;
     let request = TunnelRequest { bytes, expects };
     let fetched = tunnel::fetch(&services.directory, &domain.name, device.clone(), request, FETCH_MAX).await?;
+    // The device may have taken its time.
+    let from = (!rights.admin).then_some(&rights.domain);
+    if !services.tenants.reach(from, &domain.name).await? {
+        return Err(ApiError::NotFound);
+    }
     Ok(Answer::Fetched {
         status: fetched.status,
         content_type: fetched.content_type.map(Into::into),

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::core::model::ids::{DomainName, Secret};
-use crate::core::session::app::rights::Rights;
+use crate::core::model::grant::Grant;
+use crate::core::model::ids::Secret;
 
 /// Tunnel sessions that one key may have open at once.
 const TUNNELS_MAX: usize = 64;
@@ -20,8 +20,7 @@ const TUNNELS_MAX: usize = 64;
 type Hash = [u8; 32];
 
 struct Entry {
-    /// The domain whose password was proved; `None`: that of the instance.
-    domain: Option<DomainName>,
+    grant: Option<Arc<Grant>>,
     tunnels: Arc<AtomicUsize>,
     ended: watch::Receiver<()>,
 }
@@ -35,12 +34,12 @@ impl Keys {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes the key valid until the returned value is dropped.
-    pub fn insert(self: &Arc<Self>, key: &Secret, rights: &Rights) -> OpenKey {
+    /// Makes the key valid until the returned value is dropped. `grant` is what the log-in has proved; `None`: the
+    /// password of the instance.
+    pub fn insert(self: &Arc<Self>, key: &Secret, grant: Option<Grant>) -> OpenKey {
         let (alive, ended) = watch::channel(());
-        let domain = (!rights.admin).then(|| rights.domain.clone());
-        let hash = hash(key);
-        self.with(|keys| keys.insert(hash, Entry { domain, tunnels: Arc::default(), ended }));
+        let (hash, grant) = (hash(key), grant.map(Arc::new));
+        self.with(|keys| keys.insert(hash, Entry { grant, tunnels: Arc::default(), ended }));
         OpenKey { keys: Arc::clone(self), hash, _alive: alive }
     }
 
@@ -49,7 +48,7 @@ impl Keys {
         let hash = hash(key);
         self.with(|keys| {
             keys.get(&hash).map(|entry| Holder {
-                domain: entry.domain.clone(),
+                grant: entry.grant.clone(),
                 tunnels: Arc::clone(&entry.tunnels),
                 ended: entry.ended.clone(),
             })
@@ -77,8 +76,8 @@ impl Drop for OpenKey {
 /// The session of a key that was presented.
 #[derive(Clone)]
 pub struct Holder {
-    /// The domain whose password was proved; `None`: that of the instance.
-    pub domain: Option<DomainName>,
+    /// What its log-in has proved; `None`: the password of the instance. Whether that holds, the holder has to check.
+    pub grant: Option<Arc<Grant>>,
     tunnels: Arc<AtomicUsize>,
     ended: watch::Receiver<()>,
 }
@@ -111,21 +110,21 @@ impl Drop for Admitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::device::Requester;
+    use crate::core::model::ids::{DomainId, DomainName};
 
-    fn rights(admin: bool) -> Rights {
-        let requester = Requester { app: "a".into(), sip: "s".into() };
-        Rights { admin, domain: DomainName::parse("example.com").unwrap(), requester }
+    fn grant() -> Grant {
+        let domain = DomainName::parse("example.com").unwrap();
+        Grant { domain, id: Some(DomainId(1)), password: Some(Secret::new("password")) }
     }
 
     #[test]
     fn a_key_lives_as_long_as_its_session() {
         let keys = Arc::new(Keys::default());
         let (one, two) = (Secret::new("one"), Secret::new("two"));
-        let open = keys.insert(&one, &rights(false));
-        let _admin = keys.insert(&two, &rights(true));
-        assert_eq!(keys.find(&one).unwrap().domain, Some(rights(false).domain));
-        assert_eq!(keys.find(&two).unwrap().domain, None, "all domains");
+        let open = keys.insert(&one, Some(grant()));
+        let _admin = keys.insert(&two, None);
+        assert_eq!(keys.find(&one).unwrap().grant.as_deref(), Some(&grant()));
+        assert_eq!(keys.find(&two).unwrap().grant, None, "all domains");
         assert!(keys.find(&Secret::new("on")).is_none());
         drop(open);
         assert!(keys.find(&one).is_none() && keys.find(&two).is_some());
@@ -135,7 +134,7 @@ mod tests {
     fn a_key_has_64_places() {
         let keys = Arc::new(Keys::default());
         let key = Secret::new("key");
-        let _open = keys.insert(&key, &rights(false));
+        let _open = keys.insert(&key, Some(grant()));
         let mut places: Vec<_> = (0..64).map(|_| keys.find(&key).unwrap().admit().unwrap()).collect();
         assert!(keys.find(&key).unwrap().admit().is_none());
         places.pop();

@@ -7,7 +7,7 @@ use url::Url;
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::retired;
 use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
-use super::values::{BackendKind, Role};
+use super::values::{BackendKind, Role, StoreUrl};
 use crate::core::protocol::loopback::is_loopback;
 
 mod oidc;
@@ -77,8 +77,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if config.directory.open && config.plays(Role::Directory) {
         lines.push("directory.open: anybody who reaches this directory can list an address in it".into());
     }
-    if exposed && config.security.master_key.is_empty() {
-        lines.push("security.master_key is empty: secrets in the store are sealed with the instance password".into());
+    let shared = matches!(config.store.url, StoreUrl::Redis(_));
+    if exposed && shared && config.security.master_key.is_empty() {
+        lines.push("security.master_key is empty: the key ring on Redis is sealed under the instance password".into());
     }
     lines
 }

@@ -124,6 +124,7 @@ impl Account {
             shown: shown.into(),
             role: self.role,
             domain: self.domain.clone(),
+            domain_id: None,
             sip: self.sip.as_str().into(),
         }
     }

@@ -147,8 +147,12 @@ section! {
 section! {
     /// `[security]`
     Security {
-        /// Key that secrets in the store are sealed with; empty: derived from the instance password.
+        /// Key that the key ring of the store is sealed under; empty: a key file beside an embedded store, and on Redis the
+        /// instance password.
         master_key: Secret = Secret::default(),
+        /// Earlier master keys, and instance passwords that were used without one. A store that one of them opens is
+        /// sealed anew under the present key.
+        previous_keys: Vec<Secret> = Vec::new(),
     }
 }
 

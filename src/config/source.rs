@@ -4,8 +4,17 @@ use super::ConfigError;
 use super::sections::Config;
 
 /// Keys whose value never goes into an error line, wherever they are.
-const SECRETS: [&str; 8] =
-    ["password", "admin_password", "auto_token", "client_secret", "credential", "master_key", "secret", "url"];
+const SECRETS: [&str; 9] = [
+    "password",
+    "admin_password",
+    "auto_token",
+    "client_secret",
+    "credential",
+    "master_key",
+    "previous_keys",
+    "secret",
+    "url",
+];
 
 /// Whether the value of this key (with or without its section) may be a secret.
 pub(super) fn is_secret(key: &str) -> bool {

@@ -72,4 +72,6 @@ pub enum AppMessage {
     DomainLost(DomainName),
     /// Something that the connection follows has changed.
     DataChanged(DataChange),
+    /// Rights may have ended: check those of the connection.
+    CheckRights,
 }

@@ -4,6 +4,7 @@
 //! `--json`, unchanged. This module checks neither authority nor values; the broker does. The commands of a kind of
 //! object are in one file with their calls. The commands are listed in `docs/operators.md`.
 
+mod audit;
 pub mod call;
 mod client;
 mod codes;
@@ -13,6 +14,7 @@ mod error;
 mod escape;
 mod jobs;
 mod output;
+mod store;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -91,6 +93,14 @@ enum Group {
     Builds(jobs::Builds),
     /// Outcomes of jobs, by device
     Outcomes(jobs::Outcomes),
+    /// Version and migration of the store; only with the instance password
+    #[command(subcommand)]
+    Store(store::Store),
+    /// Generations of the instance key; only with the instance password
+    #[command(subcommand)]
+    Keys(store::Keys),
+    /// What was changed, by whom and from where; newest first
+    Audit(audit::Audit),
     /// Export whole lists as CSV to standard output
     #[command(subcommand)]
     Export(codes::Export),
@@ -111,6 +121,9 @@ impl Ctl {
             Group::Jobs(command) => command.call(files)?,
             Group::Builds(command) => command.call(files)?,
             Group::Outcomes(command) => command.call(),
+            Group::Store(command) => command.call(),
+            Group::Keys(command) => command.call(),
+            Group::Audit(command) => command.call(self.connection.within.as_deref()),
             Group::Export(command) => command.call(),
         };
         match self.connection.within.as_deref().or(self.domain()) {

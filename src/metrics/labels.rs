@@ -387,7 +387,9 @@ label! {
         Misdirected "misdirected" "Counting the devices that name a category that is not there for them.",
         Publish "publish" "Publishing a signal to the other nodes.",
         Schema "schema" "Reading the version of the store.",
-        Migrate "migrate" "Performing a piece of a migration.",
+        Migrate "migrate" "Performing a piece of a migration or of a rotation of the instance key.",
+        InstanceKeys "instance_keys" "Reading the generations of the instance key.",
+        RotateKey "rotate_key" "Beginning a rotation of the instance key.",
         Ping "ping" "Probing the store.",
         Now "now" "Reading the clock of the store.",
     }

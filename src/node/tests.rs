@@ -36,7 +36,6 @@ use crate::device::tunnel::{FetchError, Fetched, fetch};
 use crate::directory::{DirectoryService, DirectorySettings, LocalDirectory};
 use crate::node::{Node, NodeParts, NodeSettings};
 use crate::registration::{CodeLimits, RegistrationService};
-use crate::store::seal::Sealer;
 use crate::store::{self, NewDomain, Store};
 use crate::tenant::actor::TenantActor;
 use crate::tenant_cache::Tenants;
@@ -62,7 +61,7 @@ fn domain() -> DomainName {
 
 async fn node(folder: &std::path::Path) -> Arc<Node> {
     let url = format!("embedded:{}", folder.join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let new = NewDomain {
         name: domain(),
         password: Secret::new("p"),

@@ -76,6 +76,7 @@ impl RegistrationService {
             };
             let put = self.store.put_code(&record, max_open).await;
             if matches!(put, Ok(PutCode::Kept)) {
+                self.still_there(request.domain, issued.code).await?;
                 let event = if request.rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
                 metrics::count(Counter::Code(event));
                 metrics::observe(Timer::CodeIssue, watch.elapsed());
@@ -89,6 +90,16 @@ impl RegistrationService {
             }
         }
         Err(DirectoryError::Unavailable("it gives codes that are in use".into()).into())
+    }
+
+    /// Takes a new code back if its domain was deleted meanwhile: another domain may have taken its name.
+    async fn still_there(&self, domain: &Domain, code: Code) -> Result<(), NoCode> {
+        if self.tenants.find(&domain.name).await?.is_some_and(|now| now.id == domain.id) {
+            return Ok(());
+        }
+        self.store.revoke_code(&domain.name, code).await?;
+        let _ = self.directory.give_back(code).await;
+        Err(StoreError::Unavailable("the domain was deleted".into()).into())
     }
 
     /// Ends an open code, here and in the directory. False if there is no such open code in this domain.

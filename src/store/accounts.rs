@@ -31,6 +31,9 @@ store_trait! {
         /// Keeps a new account; with `replace`, it may replace one with the same name.
         async fn put_account(&self, account: &Account, replace: bool) -> Result<PutAccount> => PutAccount;
 
+        /// Replaces an account that is still `before`. False if it was changed or removed since it was read.
+        async fn change_account(&self, before: &Account, account: &Account) -> Result<bool> => PutAccount;
+
         /// The account with this name.
         async fn account(&self, name: &AccountName) -> Result<Option<Account>> => Accounts;
 

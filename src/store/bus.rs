@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::Result;
 use super::observed::store_trait;
+use crate::core::model::accounts::AccountName;
 use crate::core::model::device::UnassignedDevice;
 use crate::core::model::ids::{Code, ConnId, DeviceKey, DomainName, NodeId};
 use crate::core::model::users_role::Changed;
@@ -59,6 +60,11 @@ pub enum Signal {
         node: NodeId,
         /// The connection there.
         conn: ConnId,
+    },
+    /// Sessions of an account have ended: streams and answers under way for them end too.
+    SessionsEnded {
+        /// The account.
+        account: AccountName,
     },
     /// Requests for phones have changed.
     People {

@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Result;
-use super::record::{Sealed, corrupt, open, seal};
+use super::record::{Sealed, corrupt, open, seal, sealed_place};
 use super::seal::Sealer;
 use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::core::model::users_role::RequestId;
@@ -50,7 +50,7 @@ impl std::fmt::Debug for CodeName {
 impl CodeName {
     /// The keyed hash of a code.
     pub fn hashed(sealer: &Sealer, of: CodeUse, code: Code) -> Self {
-        Self(sealer.hash(of.purpose(), code.expose()).into())
+        Self(sealer.lasting_hash(of.purpose(), code.expose()).into())
     }
 
     /// The code itself, as stores before version 1 have it.
@@ -76,6 +76,11 @@ impl CodeName {
 /// The place of a sealed code: the record of that name. Notice and device hold copies of what that record holds.
 fn place(domain: &DomainName, name: &CodeName) -> String {
     format!("{{{domain}}}:code:{}", name.as_str())
+}
+
+/// What the sealed code of the record with this name is bound to.
+pub(super) fn sealed_code_place(domain: &str, name: &str) -> String {
+    sealed_place(&format!("{{{domain}}}:code:{name}"), "code")
 }
 
 /// Seals the code with this name.
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_name_tells_nothing_and_is_of_one_use() {
-        let (sealer, code) = (Sealer::new(&Secret::new("master")), Code::from_number(402_817_739_164).unwrap());
+        let (sealer, code) = (Sealer::random(), Code::from_number(402_817_739_164).unwrap());
         let names =
             [CodeUse::Record, CodeUse::Timeline, CodeUse::Request].map(|of| CodeName::hashed(&sealer, of, code));
         assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_sealed_code_opens_under_its_own_name_only() {
-        let (sealer, code) = (Sealer::new(&Secret::new("master")), Code::from_number(7).unwrap());
+        let (sealer, code) = (Sealer::random(), Code::from_number(7).unwrap());
         let name = |number| CodeName::hashed(&sealer, CodeUse::Record, Code::from_number(number).unwrap());
         let sealed = seal_code(&sealer, &domain(), &name(7), code);
         let opened = |domain: &DomainName, name: &CodeName| open_code(&sealer, "x", domain, name, Some(&sealed)).ok();
@@ -225,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_code_in_a_record_is_read_in_both_forms() {
-        let (sealer, code) = (Sealer::new(&Secret::new("master")), Code::from_number(7).unwrap());
+        let (sealer, code) = (Sealer::random(), Code::from_number(7).unwrap());
         for stored in [StoredCode::sealed(&sealer, "rows:1#0", code), StoredCode::clear(code)] {
             let json = serde_json::to_string(&stored).unwrap();
             assert_eq!(json.contains(code.expose()), stored.in_clear().is_some());

@@ -20,7 +20,9 @@ mod domains;
 pub mod embedded;
 mod fanout;
 mod figures;
+mod instance_keys;
 mod jobs;
+mod keyring;
 mod locks;
 mod mailbox;
 mod misdirected;
@@ -50,7 +52,9 @@ pub use devices::{DeviceListing, Devices, Entered, Entry, EntryRight, PortClaim}
 pub use directory::{CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered};
 pub use domains::{Deleted, DomainChange, Domains, NewDomain, PutCategory};
 pub use figures::{Figures, Totals};
+pub use instance_keys::{InstanceKeys, KeyStatus, Rotation};
 pub use jobs::Jobs;
+pub use keyring::{KeySource, MasterKeys};
 pub use locks::Locks;
 pub use mailbox::Mailbox;
 pub use misdirected::{MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected, MisdirectedDevices};
@@ -102,6 +106,7 @@ store_trait! {
         + Domains
         + EntryOrders
         + Figures
+        + InstanceKeys
         + Jobs
         + Locks
         + Mailbox

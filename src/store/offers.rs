@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Result;
 use super::observed::store_trait;
 use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
 
 /// A device that one domain offers to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ store_trait! {
 
         /// What is offered to a domain.
         async fn offers(&self, to: &DomainName) -> Result<Vec<Offer>> => Offers;
+
+        /// When an offer ends; `None` if there is none.
+        async fn offer_ends(&self, to: &DomainName, key: &DeviceKey) -> Result<Option<UnixMillis>> => Offers;
 
         /// Ends an offer that was withdrawn, refused or accepted. False if there is none.
         async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> => EndOffer;

@@ -43,13 +43,16 @@ pub struct MigrationOptions {
     /// For how long programs of before are refused, on Redis, until anything is changed: as long as one needs between
     /// the check of its key and its first lease.
     pub closing: Duration,
-    /// Is told the number of each page, from 1 on, when it is stored. Tests end the process there.
+    /// For how long earlier generations of the instance key are kept when everything is sealed with the new one: what
+    /// they have signed and is handed out is good for as long.
+    pub retire: Duration,
+    /// Is told the number of each page when it is stored. Tests end the process there.
     pub after_page: Option<Arc<dyn Fn(u64) + Send + Sync>>,
 }
 
 impl Default for MigrationOptions {
     fn default() -> Self {
-        Self { page: 500, closing: Duration::from_secs(20), after_page: None }
+        Self { page: 500, closing: Duration::from_secs(20), retire: Duration::from_secs(24 * 3600), after_page: None }
     }
 }
 
@@ -106,11 +109,20 @@ pub enum OpenError {
     },
     /// Its secrets were sealed with another master key.
     #[error(
-        "store at {place} was made with another master key; set the key that it was made with, or name an empty store"
+        "store at {place} was made with another master key; set the key that it was made with, or add it (without a \
+         master key: the instance password of then) to security.previous_keys"
     )]
     WrongKey {
         /// Which store.
         place: String,
+    },
+    /// The key file of an embedded store does not open it.
+    #[error("key file {path} {why}")]
+    KeyFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        why: String,
     },
     /// It was written by a newer program.
     #[error("store at {place} has version {theirs}, and this program knows versions up to {ours}; start a newer one")]

@@ -119,13 +119,9 @@ pub(super) fn open_job(sealer: &Sealer, place: &str, id: &str, bytes: &[u8]) -> 
     serde_json::from_str(json.expose()).map_err(|_| corrupt(place, &format!("job {id} is of another version")))
 }
 
-fn sealed_place(place: &str, field: &str) -> String {
+/// What a sealed field is bound to.
+pub(super) fn sealed_place(place: &str, field: &str) -> String {
     [place, "#", field].concat()
-}
-
-/// The value of `keycheck`: the same for the same master key, and no help to find that key.
-pub(super) fn key_check(sealer: &Sealer) -> String {
-    sealer.hash("keycheck", "provbroker 1")
 }
 
 /// The keyed hash by which directory codes are looked up.
@@ -133,9 +129,32 @@ pub(super) fn code_hash(sealer: &Sealer, code: Code) -> String {
     sealer.hash("directory code", code.expose())
 }
 
+/// The other hash under which a code may be listed, while there may be records of before.
+pub(super) fn other_code_hash(sealer: &Sealer, code: Code) -> Option<String> {
+    sealer.other_hash("directory code", code.expose())
+}
+
+/// All hashes under which a code may be listed.
+pub(super) fn code_hashes(sealer: &Sealer, code: Code) -> impl Iterator<Item = String> {
+    std::iter::once(code_hash(sealer, code)).chain(other_code_hash(sealer, code))
+}
+
+/// The purpose of the hashes of answers.
+const ANSWER: &str = "directory answer";
+
 /// The keyed hash by which remembered answers are looked up. The length keeps (`ab`, `c`) and (`a`, `bc`) apart.
 pub(super) fn answer_hash(sealer: &Sealer, credential: &str, key: &str) -> String {
-    sealer.hash("directory answer", &format!("{}:{credential}:{key}", credential.len()))
+    sealer.hash(ANSWER, &answer_text(credential, key))
+}
+
+/// All hashes under which an answer may be remembered.
+pub(super) fn answer_hashes(sealer: &Sealer, credential: &str, key: &str) -> impl Iterator<Item = String> {
+    let other = sealer.other_hash(ANSWER, &answer_text(credential, key));
+    std::iter::once(answer_hash(sealer, credential, key)).chain(other)
+}
+
+fn answer_text(credential: &str, key: &str) -> String {
+    format!("{}:{credential}:{key}", credential.len())
 }
 
 /// A row of a roll-out as it is kept.
@@ -228,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_sealed_field_does_not_open_as_another_one() {
-        let sealer = Sealer::new(&Secret::new("master"));
+        let sealer = Sealer::random();
         let bytes = seal(&sealer, "device", "password", &Secret::new("letmein"));
         assert_eq!(open(&sealer, "device", "password", &bytes).unwrap(), Secret::new("letmein"));
         assert!(open(&sealer, "device", "admin", &bytes).is_err());

@@ -21,11 +21,13 @@ use crate::core::model::ids::NodeId;
 pub enum Step {
     /// Codes under keyed hashes.
     Codes,
+    /// Everything sealed with the instance key.
+    Seals,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Codes];
+    pub const ALL: [Self; 2] = [Self::Codes, Self::Seals];
 
     /// The version of a store after this step.
     pub const fn version(self) -> u32 {
@@ -36,6 +38,7 @@ impl Step {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Codes => "codes",
+            Self::Seals => "seals",
         }
     }
 
@@ -116,14 +119,20 @@ impl Stage {
         }
     }
 
+    /// Whether nothing is left to be done.
+    pub fn is_newest(self) -> bool {
+        self == Self::NEWEST
+    }
+
     /// Whether a node at this stage writes the new form of everything.
     pub fn moves(self) -> bool {
         self.phase == Phase::Moving || self.version >= VERSION
     }
 
-    /// The text by which a node announces in its lease which version it knows, and by which stage it works.
-    pub fn announcement(self) -> String {
-        format!("v{VERSION} {} {}", self.version, self.phase.as_str())
+    /// The text by which a node announces in its lease which version it knows, by which stage it works, and which
+    /// revision of the key ring it has.
+    pub fn announcement(self, ring: u64) -> String {
+        format!("v{VERSION} {} {} {ring}", self.version, self.phase.as_str())
     }
 }
 
@@ -134,6 +143,8 @@ pub(super) struct Announced {
     pub knows: u32,
     /// The stage by which it works.
     pub stage: Stage,
+    /// The revision of the key ring that it has.
+    pub ring: u64,
 }
 
 impl Announced {
@@ -142,7 +153,9 @@ impl Announced {
         let knows = words.next().and_then(|word| word.strip_prefix('v')).and_then(|word| word.parse().ok());
         let Some(knows) = knows else { return Self::default() };
         let version = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-        Self { knows, stage: Stage { version, phase: words.next().map(Phase::parse).unwrap_or_default() } }
+        let phase = words.next().map(Phase::parse).unwrap_or_default();
+        let ring = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        Self { knows, stage: Stage { version, phase }, ring }
     }
 }
 
@@ -264,8 +277,8 @@ mod tests {
         for stage in
             [Stage::NEWEST, Stage { version: 0, phase: Phase::Closing }, Stage { version: 7, phase: Phase::Moving }]
         {
-            let announced = Announced::parse(&stage.announcement());
-            assert_eq!(announced, Announced { knows: VERSION, stage });
+            let announced = Announced::parse(&stage.announcement(5));
+            assert_eq!(announced, Announced { knows: VERSION, stage, ring: 5 });
             let current = CurrentStage::default();
             current.set(stage);
             assert_eq!(current.get(), stage);

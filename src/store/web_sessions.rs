@@ -23,6 +23,12 @@ impl SessionHash {
         Self(sealer.hash("web session", shown).into())
     }
 
+    /// All hashes under which the session of this token may be: that of before there was an instance key, too.
+    pub fn all(sealer: &Sealer, shown: &str) -> impl Iterator<Item = Self> {
+        let other = sealer.other_hash("web session", shown).map(|hash| Self(hash.into()));
+        std::iter::once(Self::of(sealer, shown)).chain(other)
+    }
+
     /// The hash in hex. It may appear in a page: it names a session and does not open it.
     pub fn as_str(&self) -> &str {
         &self.0

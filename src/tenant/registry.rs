@@ -90,6 +90,9 @@ impl Handler<AnnounceChanges> for Registry {
     fn handle(&mut self, _: AnnounceChanges, _: &mut Context<Self>) {
         for (name, changes) in self.services.tenants.take_changes() {
             if let Some(actor) = self.tenants.get(&name) {
+                if changes.gone {
+                    actor.do_send(Reconcile);
+                }
                 actor.do_send(TenantChanged { admin_password: changes.admin_password, jobs: changes.jobs });
             }
         }
@@ -155,8 +158,8 @@ impl Handler<FromBus> for Registry {
             Signal::Changed { domain, keys } => self.subscribers.devices_changed(&domain, keys),
             Signal::Gone { domain, device } => self.subscribers.devices_changed(&domain, [device.key]),
             Signal::UnassignedChanged => self.subscribers.unassigned_changed(),
-            // The Users role listens by itself.
-            Signal::People { .. } => {}
+            // The Users role and the sign-in listen by themselves.
+            Signal::People { .. } | Signal::SessionsEnded { .. } => {}
             Signal::Gap => {
                 self.refresh(None, ctx);
                 for actor in self.tenants.values() {

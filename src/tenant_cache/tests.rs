@@ -6,7 +6,6 @@ use super::*;
 use crate::core::model::ids::Secret;
 use crate::core::policy::jobs::config::{Configuration, Kind};
 use crate::core::policy::jobs::{JobSpec, Task};
-use crate::store::seal::Sealer;
 use crate::store::{Deleted, DomainChange, NewDomain};
 
 fn name() -> DomainName {
@@ -32,7 +31,7 @@ fn order() -> JobSpec {
 async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     tenants.refresh().await.unwrap();
@@ -42,7 +41,10 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     tenants.refresh().await.unwrap();
     let read = tenants.jobs(&name());
     assert_eq!(*read, std::slice::from_ref(&job));
-    assert_eq!(tenants.take_changes(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: false })]));
+    assert_eq!(
+        tenants.take_changes(),
+        HashMap::from([(name(), TenantChanges { jobs: true, ..TenantChanges::default() })])
+    );
     tenants.refresh().await.unwrap();
     tenants.refresh_one(&name()).await.unwrap();
     assert!(Arc::ptr_eq(&read, &tenants.jobs(&name())), "not read again");
@@ -55,14 +57,17 @@ async fn jobs_are_read_again_only_when_the_domain_has_changed() {
     store.remove_job(&name(), job.id).await.unwrap();
     tenants.refresh_one(&name()).await.unwrap();
     assert!(tenants.jobs(&name()).is_empty());
-    assert_eq!(tenants.take_changes(), HashMap::from([(name(), TenantChanges { jobs: true, admin_password: true })]));
+    assert_eq!(
+        tenants.take_changes(),
+        HashMap::from([(name(), TenantChanges { jobs: true, admin_password: true, gone: false })])
+    );
 }
 
 #[tokio::test]
 async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let tenants = Tenants::new(Arc::clone(&store));
     store.create_domain(&new()).await.unwrap().unwrap();
     store.add_job(&name(), &order()).await.unwrap().unwrap();
@@ -80,13 +85,54 @@ async fn a_domain_that_was_made_again_has_nothing_of_the_one_before() {
     assert!(tenants.all().is_empty());
 }
 
+#[tokio::test]
+async fn a_right_ends_with_the_password_the_domain_and_the_access() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().join("store.redb").display());
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
+    let tenants = Tenants::new(Arc::clone(&store));
+    let other = NewDomain { name: DomainName::parse("other.example").unwrap(), ..new() };
+    let made = store.create_domain(&new()).await.unwrap().unwrap();
+    let id = store.create_domain(&other).await.unwrap().unwrap().id;
+    tenants.refresh().await.unwrap();
+    let mut changes = tenants.rights_changed();
+    let grant = Grant::by_password(&made);
+    assert!(tenants.holds(Some(&grant)) && tenants.holds(None));
+    assert!(tenants.reaches(Some(&grant), &name(), made.id) && tenants.reaches(None, &other.name, id));
+    assert!(!tenants.reaches(Some(&grant), &other.name, id));
+
+    let given = DomainChange { access_gained: vec![other.name.clone()], ..DomainChange::default() };
+    store.change_domain(&name(), &given).await.unwrap();
+    tenants.refresh().await.unwrap();
+    assert!(tenants.reaches(Some(&grant), &other.name, id) && !tenants.reaches(Some(&grant), &other.name, made.id));
+    assert!(!changes.has_changed().unwrap(), "nothing has ended");
+    let withdrawn = DomainChange { access_lost: vec![other.name.clone()], ..DomainChange::default() };
+    store.change_domain(&name(), &withdrawn).await.unwrap();
+    tenants.refresh_one(&name()).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+    assert!(!tenants.reaches(Some(&grant), &other.name, id) && tenants.holds(Some(&grant)));
+
+    changes.mark_unchanged();
+    let password = DomainChange { password: Some(Secret::new("q")), ..DomainChange::default() };
+    store.change_domain(&name(), &password).await.unwrap();
+    tenants.refresh().await.unwrap();
+    assert!(changes.has_changed().unwrap() && !tenants.holds(Some(&grant)));
+    assert!(!tenants.reaches(Some(&grant), &name(), made.id));
+
+    changes.mark_unchanged();
+    store.delete_domain(&other.name).await.unwrap();
+    tenants.refresh().await.unwrap();
+    assert!(changes.has_changed().unwrap() && !tenants.reaches(None, &other.name, id));
+    assert!(tenants.take_changes().get(&other.name).unwrap().gone);
+}
+
 /// A wrong password of a known domain causes the same reading as a name that is not known, so neither can be told from
 /// the other.
 #[tokio::test]
 async fn a_wrong_secret_and_an_unknown_name_are_read_again_alike() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", folder.path().join("store.redb").display());
-    let store = store::connect(&url, Sealer::new(&Secret::new("k")), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let check = async |tenants: &Tenants, name: &str, password: &str| {
         let name = DomainName::parse(name).unwrap();
         let asked = std::cell::RefCell::new(Vec::new());

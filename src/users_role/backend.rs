@@ -3,7 +3,7 @@
 
 pub mod exchange;
 mod file;
-mod user_list;
+pub mod user_list;
 mod webhook;
 
 use std::time::Duration;

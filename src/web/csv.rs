@@ -16,7 +16,7 @@ pub const CSV: &str = "text/csv; charset=utf-8";
 pub struct Lines(Vec<u8>);
 
 impl Lines {
-    /// Adds a line. A cell that a spreadsheet would interpret as a formula is prefixed with an apostrophe.
+    /// Adds a line. What a spreadsheet of any language would interpret as a formula is prefixed with an apostrophe.
     pub fn add<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         let mut writer =
             csv::WriterBuilder::new().flexible(true).terminator(csv::Terminator::CRLF).from_writer(&mut self.0);
@@ -65,9 +65,10 @@ mod tests {
         let mut lines = Lines::default();
         lines.add(["=1+1", "+49", "-2", "@SUM(A1)", "\tx", "\rx", "a=b", ""]);
         lines.add(["a;b", "c,d", "say \"e\""]);
+        lines.add(["a;=1", "c,@d"]);
         let text = String::from_utf8(lines.take().to_vec()).unwrap();
         let first = "'=1+1,'+49,'-2,'@SUM(A1),'\tx,\"'\rx\",a=b,\r\n";
-        assert_eq!(text, format!("{first}a;b,\"c,d\",\"say \"\"e\"\"\"\r\n"));
+        assert_eq!(text, format!("{first}a;b,\"c,d\",\"say \"\"e\"\"\"\r\na;'=1,\"c,'@d\"\r\n"));
     }
 
     #[test]

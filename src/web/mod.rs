@@ -8,4 +8,5 @@ pub mod ops;
 pub mod pages;
 pub mod passthrough;
 pub mod requests;
+pub mod source_address;
 pub mod upgrade;

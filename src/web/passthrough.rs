@@ -15,12 +15,14 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::{Bytes, BytesMut};
+use futures_util::future::LocalBoxFuture;
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::watch;
 
 use crate::app_connection::session_keys::{Admitted, Holder, Keys};
 use crate::connection;
 use crate::connection::messages::DeviceRecipient;
-use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::{DeviceKey, DomainId, DomainName};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::{Address, BODY_MAX, Draft, Refusal};
 use crate::core::protocol::sysclient::tunnel::{Failure, Head};
@@ -35,8 +37,8 @@ use crate::tenant_cache::Tenants;
 
 /// Content security policy for pages of devices. They are served from our host, so without a sandbox their scripts
 /// would run in our origin: whoever controls a device, or a text that it shows, could use the cookies and storage of
-/// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself
-/// stays; browsers enforce both.
+/// the user. In a sandbox without `allow-same-origin` the page has a unique origin. A policy of the device itself is
+/// not passed on: it could send reports, and with them the key in the address, to anywhere.
 const SANDBOX: &str = "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals";
 
 /// `Retry-After` in seconds if a device is not connected.
@@ -125,23 +127,57 @@ pub(super) fn after_passthrough<'a>(raw: &'a str, instance: &Instance) -> Option
 struct Permit {
     device: DeviceRecipient,
     admitted: Admitted,
+    access: Access,
+}
+
+/// The access of a session to a domain. It can end while a request is under way.
+struct Access {
     holder: Holder,
+    tenants: Arc<Tenants>,
+    changes: watch::Receiver<u64>,
+    domain: DomainName,
+    id: DomainId,
+}
+
+impl Access {
+    /// Returns when the session of the key has ended, or reaches the domain no more.
+    async fn ended(&mut self) {
+        let Self { holder, tenants, changes, domain, id } = self;
+        let grant = holder.grant.clone();
+        let withdrawn = async {
+            while tenants.reaches(grant.as_deref(), domain, *id) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = holder.ended() => {}
+            () = withdrawn => {}
+        }
+    }
 }
 
 /// The checks of `docs/protocol/sysclient.md` 8.1, in their order. How many sessions the device itself has open is
 /// known where they are.
 async fn admit(services: &Passthrough, address: &Address<'_>) -> Result<Permit, Refused> {
+    let changes = services.tenants.rights_changed();
     let holder = services.keys.find(&address.key).ok_or(Refused::KEY)?;
+    if !services.tenants.holds(holder.grant.as_deref()) {
+        return Err(Refused::KEY);
+    }
     let key = DeviceKey::parse(&address.device).map_err(|_| Refused::DEVICE)?;
     let found = services.store.find_device(&key).await.map_err(|_| Refused::UNAVAILABLE)?;
     let domain = found.ok_or(Refused::DEVICE)?.domain;
-    let reaches = services.tenants.reach(holder.domain.as_ref(), &domain).await.map_err(|_| Refused::UNAVAILABLE)?;
-    if !reaches {
+    let record = services.tenants.find(&domain).await.map_err(|_| Refused::UNAVAILABLE)?;
+    let id = record.ok_or(Refused::DEVICE)?.id;
+    if !services.tenants.reaches(holder.grant.as_deref(), &domain, id) {
         return Err(Refused::DEVICE);
     }
     let device = services.directory.member(&domain, key).await.ok_or(Refused::OFFLINE)?;
     let admitted = holder.admit().ok_or(Refused::TOO_MANY)?;
-    Ok(Permit { device, admitted, holder })
+    let access = Access { holder, tenants: Arc::clone(&services.tenants), changes, domain, id };
+    Ok(Permit { device, admitted, access })
 }
 
 async fn serve(request: HttpRequest, payload: web::Payload, services: web::Data<Passthrough>) -> HttpResponse {
@@ -165,27 +201,40 @@ async fn answer(
     let address = Address::read(rest).ok_or(Refused::KEY)?;
     let permit = admit(services, &address).await?;
     connection::http::authenticated();
-    let unchanged = |_: &mut Head| {};
-    relay(request, &address.target(), payload, permit.device, Some(permit.admitted), unchanged).await.map(guarded)
+    let Permit { device, admitted, mut access } = permit;
+    // The place is taken until the answer is complete.
+    let ended = async move {
+        access.ended().await;
+        drop(admitted);
+    };
+    relay(request, &address.target(), payload, device, Box::pin(ended), |_: &mut Head| {}).await.map(guarded)
 }
 
-/// Sends a request for `target` to a device and starts the answer, whose head `shape` may change. `admitted` is held
-/// until the answer is complete.
+/// Sends a request for `target` to a device and starts the answer, whose head `shape` may change. The answer is broken
+/// off when `ended` returns; it is kept until the answer is complete.
 pub(super) async fn relay(
     request: &HttpRequest,
     target: &str,
     payload: web::Payload,
     device: DeviceRecipient,
-    admitted: Option<Admitted>,
+    mut ended: LocalBoxFuture<'static, ()>,
     shape: impl FnOnce(&mut Head),
 ) -> Result<HttpResponse, Refused> {
     let draft = draft(request.method(), target, request.headers(), false)?;
-    let (bytes, expects) = draft.with_body(&collect(request, payload).await?)?;
+    let body = tokio::select! {
+        body = collect(request, payload) => body?,
+        () = &mut ended => return Err(Refused::KEY),
+    };
+    let (bytes, expects) = draft.with_body(&body)?;
     let mut tunnel = Tunnel::open(device, TunnelRequest { bytes, expects }, TunnelUse::Passthrough);
-    match tunnel.next().await {
+    let output = tokio::select! {
+        output = tunnel.next() => output,
+        () = &mut ended => return Err(Refused::KEY),
+    };
+    match output {
         Output::Head(mut head) => {
             shape(&mut head);
-            Ok(respond(request, &head, tunnel, admitted))
+            Ok(respond(request, &head, tunnel, ended))
         }
         Output::Failed(failure) | Output::Abort(failure) => Err(failure.into()),
         Output::Refused(refused) => Err(refused.into()),
@@ -234,7 +283,7 @@ fn guarded(mut response: HttpResponse) -> HttpResponse {
 }
 
 /// Starts the answer; its body is read from the device as fast as the client reads it.
-fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, admitted: Option<Admitted>) -> HttpResponse {
+fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, ended: LocalBoxFuture<'static, ()>) -> HttpResponse {
     let mut response = builder(head.status);
     for field in &head.fields {
         let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -242,7 +291,7 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, admitted: Option<
             response.append_header((name, value));
         }
     }
-    let pieces = stream(tunnel, admitted);
+    let pieces = stream(tunnel, ended);
     match head.length {
         // actix keeps the length of a 304; a 204 has none.
         Some(length) if head.status == 304 => {
@@ -269,13 +318,18 @@ fn respond(request: &HttpRequest, head: &Head, tunnel: Tunnel, admitted: Option<
 }
 
 /// The body of an answer. An error aborts it, so that the client notices that it is incomplete. If the client
-/// disconnects, the stream is dropped, which ends the session at once.
-fn stream(tunnel: Tunnel, admitted: Option<Admitted>) -> impl Stream<Item = Result<Bytes, Failure>> {
-    stream::unfold(Some((tunnel, admitted)), |open| async {
-        let (mut tunnel, admitted) = open?;
+/// disconnects, the stream is dropped, which ends the session at once; so does the end of the access.
+fn stream(tunnel: Tunnel, ended: LocalBoxFuture<'static, ()>) -> impl Stream<Item = Result<Bytes, Failure>> {
+    stream::unfold(Some((tunnel, ended)), |open| async {
+        let (mut tunnel, mut ended) = open?;
         loop {
-            return match tunnel.next().await {
-                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, admitted)))),
+            let output = tokio::select! {
+                biased;
+                () = &mut ended => return Some((Err(Failure::Lost), None)),
+                output = tunnel.next() => output,
+            };
+            return match output {
+                Output::Body(bytes) => Some((Ok(bytes), Some((tunnel, ended)))),
                 Output::Head(_) | Output::Sent => continue,
                 Output::Done | Output::Refused(_) => None,
                 Output::Failed(failure) | Output::Abort(failure) => Some((Err(failure), None)),

@@ -194,6 +194,7 @@ struct Wanted {
     answer: String,
     query: Query,
     source: SourceKey,
+    address: IpAddr,
 }
 
 impl Wanted {
@@ -209,7 +210,7 @@ impl Wanted {
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Self { route, answer, query, source } = self;
+        let Self { route, answer, query, source, address } = self;
         let opening = Opening { answer: answer.into(), first };
         let conn = slot.conn;
         match route {
@@ -224,7 +225,7 @@ impl Wanted {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::with_slot(apps.session.longest_before, slot);
-                let app = AppActor::new(apps, conn, Some(source), handle.clone());
+                let app = AppActor::new(apps, conn, Some(source), handle.clone()).opened_from(Some(address));
                 actix_rt::spawn(run(io, opening, app, handle, bounds));
             }
             Route::ExchangeConnection => {
@@ -269,7 +270,7 @@ fn wanted(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
         Route::Apps | Route::ExchangeConnection => Query::None,
     };
-    Ok(Wanted { route, answer, query, source })
+    Ok(Wanted { route, answer, query, source, address })
 }
 
 /// Answers with the refusal and ends the connection.

@@ -13,7 +13,6 @@ use provbroker::lifecycle::Shutdown;
 use provbroker::sim::exchange::machine::{ExchangeSim, Identity};
 use provbroker::sim::exchange::run::{ConnectionSource, Running};
 use provbroker::sim::exchange::switches::Switches;
-use provbroker::store::seal::Sealer;
 use provbroker::store::{self, Options, Store};
 use provbroker::users_role::backend::Backend;
 use provbroker::users_role::backend::exchange::{Dial, ExchangeBackend, ExchangeSettings, Trust};
@@ -103,7 +102,7 @@ impl Fixture for ExchangeFixture {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("embedded:{}", folder.path().join("store.redb").display());
         let store: Arc<dyn Store> =
-            store::connect(&url, Sealer::new(&Secret::new("master")), &Options::default()).await.unwrap();
+            store::connect(&url, &store::MasterKeys::default(), &Options::default()).await.unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (here, address) = listen(any).await;
         let (there, other_address) = listen(any).await;

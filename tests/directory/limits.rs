@@ -121,7 +121,7 @@ async fn the_same_code_of_the_same_phone_counts_once() {
         let wrong = format!("mac=009033a1b2c3&code={}", if n % 2 == 0 { "1" } else { "000000000001" });
         assert_eq!(guess(&directory, "127.0.0.1", &wrong).await, 200);
     }
-    for n in 2..10 {
+    for n in 2..9 {
         assert_eq!(guess(&directory, "127.0.0.1", &format!("mac=009033a1b2c3&code={n:012}")).await, 200);
     }
     assert_eq!(guess(&directory, "127.0.0.1", &format!("mac=009033a1b2c3&code={code}")).await, 200);

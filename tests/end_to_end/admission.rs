@@ -253,7 +253,7 @@ fn time_limits_do_not_run_for_a_waiting_device() {
 /// Occupies all places for handshakes.
 fn occupy_handshakes(broker: &Broker, many: usize) -> Vec<Permit<SourceKey>> {
     let from = SourceKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    let take = |_| match broker.admission().connection(from, 3) {
+    let take = |_| match broker.admission().connection(from, 3, || false) {
         Passage::Now(permit) => permit,
         Passage::Later(_) | Passage::Refused => panic!("nobody else is there"),
     };

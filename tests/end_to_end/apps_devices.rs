@@ -326,3 +326,18 @@ on_each_store!(a_device_is_asked_through_its_tunnel, |_| {}, async |broker: &Bro
         device.tunnel(session, SHUTDOWN, b"").await;
     }
 });
+
+on_each_store!(what_an_app_changes_is_on_record_and_what_it_asks_for_is_not, |_| {}, async |broker: &Broker| {
+    let store = broker.store();
+    enter(store, DOMAIN, "gw-a", "GW").await;
+    let mut app = devices_app(broker, DOMAIN, PASSWORD).await;
+    let code = app.code(CATEGORY, "p1").await;
+    store.claim_port(&name(DOMAIN), &key("gw-a"), "TEL1", Code::parse(&code).unwrap()).await.unwrap();
+    let removed = app.request(json!({"mt": "RemoveDevicePhone", "hwId": "gw-a", "id": "TEL1"})).await;
+    assert_eq!(removed.get("error"), None, "{removed}");
+    let mut acts = store.audit_entries(Some(&name(DOMAIN)), None, 10).await.unwrap();
+    let act = acts.pop().unwrap().action;
+    assert!(acts.is_empty(), "a code is no act: {acts:?}");
+    assert_eq!((&*act.who, &*act.what, &*act.to), ("innovaphone-devices", "port.remove", "gw-a TEL1"));
+    assert_eq!((act.by.as_str(), act.from.unwrap().to_string()), ("app", "127.0.0.1".to_owned()));
+});

@@ -21,11 +21,18 @@ async fn ask<T: redis::FromRedisValue>(redis: &mut MultiplexedConnection, comman
     redis::cmd(command[0]).arg(&command[1..]).query_async(redis).await.unwrap()
 }
 
-/// The records of a device and its code in Redis: whether the device exists, and who used the code.
+/// The records of a device and of codes in Redis: whether the device exists, and itself if it has used a code.
 async fn traces(redis: &mut MultiplexedConnection, device: &Device) -> (bool, Option<String>) {
     let record = ask(redis, &["EXISTS", &format!("pb:{{{DOMAIN}}}:device:{}", device.id)]).await;
-    let by = ask(redis, &["HGET", &format!("pb:{{{DOMAIN}}}:code:{}", device.code), "by"]).await;
-    (record, by)
+    // Their names do not tell the codes.
+    let records: Vec<String> = ask(redis, &["KEYS", &format!("pb:{{{DOMAIN}}}:code:*")]).await;
+    for record_of_code in records {
+        let by: Option<String> = ask(redis, &["HGET", &record_of_code, "by"]).await;
+        if by.as_deref() == Some(&*device.id) {
+            return (record, by);
+        }
+    }
+    (record, None)
 }
 
 /// A device with a wrong code retries until it gets a final answer: it must never be let in.

@@ -130,7 +130,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     // The simulated side needs time and randomness of its own; it knows nothing of the server.
     ("sim", &["core", "clock", "random"]),
     ("store", &["core", "clock", "random", "metrics"]),
-    ("accounts", &["attempts", "store", "core", "clock", "random", "config"]),
+    ("accounts", &["attempts", "tenant_cache", "store", "core", "clock", "random", "config"]),
     ("demo", &["app", "sim", "config", "core", "clock", "random", "lifecycle", "store"]),
     // It speaks HTTP like any operator.
     ("ctl", &["core"]),

@@ -20,8 +20,7 @@ use provbroker::core::session::device::client::Proof;
 use provbroker::sim::phone::{Phone, PhoneEvent, PhoneOptions};
 use provbroker::sim::transport;
 use provbroker::store::embedded::Embedded;
-use provbroker::store::seal::Sealer;
-use provbroker::store::{self, Entered, Entry, EntryRight, Options, SessionHash, Store};
+use provbroker::store::{self, Entered, Entry, EntryRight, MasterKeys, Options, SessionHash, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -119,8 +118,8 @@ fn request_of(known: &Value, request: &str) -> RequestId {
     RequestId::parse(known["requests"][request].as_str().unwrap()).unwrap()
 }
 
-fn sealer() -> Sealer {
-    Sealer::new(&Secret::new(MASTER))
+fn master() -> MasterKeys {
+    MasterKeys::of(Secret::new(MASTER))
 }
 
 /// A broker in all roles that brings nothing of its own into the store.
@@ -139,7 +138,7 @@ fn broker(keep: &Keep, folder: &Path) -> Broker {
 
 async fn open(keep: &Keep) -> Arc<dyn Store> {
     let options = Options { deadline: Duration::from_secs(20), ..Options::default() };
-    store::connect(&keep.url(), sealer(), &options).await.unwrap()
+    store::connect(&keep.url(), &master(), &options).await.unwrap()
 }
 
 /// Every GET of the interface that shows something, for every thing that there is.
@@ -345,7 +344,7 @@ fn validities_end() {
         let made = open(&keep).await.find_device(&key_of(&known, "anna")).await.unwrap().unwrap().entered;
         let clock = Arc::new(move || UnixMillis((made + 40 * DAY).0));
         let options = Options { clock, ..Options::default() };
-        let store = Embedded::open(&dir.path().join("store.redb"), sealer(), &options).unwrap();
+        let store = Embedded::open(&dir.path().join("store.redb"), &master(), &options).unwrap();
         let store: &dyn Store = &store;
         for code in ["open", "rollout open"] {
             assert!(store.find_code(code_of(&known, code)).await.unwrap().is_none(), "{code}");
@@ -356,7 +355,7 @@ fn validities_end() {
         assert_eq!(store.depth(&second()).await.unwrap(), 0);
         assert!(store.offers(&second()).await.unwrap().is_empty());
         assert_eq!(store.unassigned_count().await.unwrap(), 0);
-        let hash = SessionHash::of(&sealer(), known["session"].as_str().unwrap());
+        let hash = SessionHash::of(&store.sealer(), known["session"].as_str().unwrap());
         assert!(store.use_session(&hash, None).await.unwrap().is_none());
         let kept = ["anna", "otto", "eva"].map(|name| request_of(&known, name));
         for request in &kept {

@@ -22,18 +22,18 @@ use crate::raw_store::{dump, shows};
 use crate::records;
 use crate::support::broker::{Keep, run};
 use crate::support::redis_server::RedisServer;
-use crate::{Fixture, code_of, domain, sealer};
+use crate::{Fixture, code_of, domain, master};
 
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Small pages, and nobody to wait for.
 fn options() -> Options {
-    let migration = MigrationOptions { page: 2, closing: Duration::ZERO, after_page: None };
+    let migration = MigrationOptions { page: 2, closing: Duration::ZERO, ..MigrationOptions::default() };
     Options { deadline: Duration::from_secs(20), migration, ..Options::default() }
 }
 
 async fn open(keep: &Keep) -> Arc<dyn Store> {
-    store::connect(&keep.url(), sealer(), &options()).await.unwrap()
+    store::connect(&keep.url(), &master(), &options()).await.unwrap()
 }
 
 /// Performs the migration, or so many pieces of it. True if it is done.
@@ -58,7 +58,7 @@ fn a_file_is_migrated_wherever_it_was_interrupted() {
         let ends = move |page| assert!(page < last, "the process ends here");
         let migration = MigrationOptions { after_page: Some(Arc::new(ends)), ..options().migration };
         let interrupted = catch_unwind(AssertUnwindSafe(|| {
-            Embedded::open(&path, sealer(), &Options { migration, ..options() }).unwrap();
+            Embedded::open(&path, &master(), &Options { migration, ..options() }).unwrap();
         }));
         run(async {
             let store = open(&keep).await;
@@ -203,7 +203,7 @@ fn a_store_of_a_newer_version_is_refused_in_one_line() {
         drop(open(&keep).await);
         let mut line = server(&keep).connection().await;
         redis::cmd("HSET").arg("pb:schema").arg("version").arg(VERSION + 1).exec_async(&mut line).await.unwrap();
-        let refused = store::connect(&keep.url(), sealer(), &options()).await.err().unwrap().to_string();
+        let refused = store::connect(&keep.url(), &master(), &options()).await.err().unwrap().to_string();
         assert!(refused.contains("start a newer one") && refused.lines().count() == 1, "{refused}");
     });
 }

@@ -4,8 +4,10 @@
 
 mod asking;
 mod browser;
+mod ended;
 mod entries;
 mod many;
+mod offline_guess;
 mod oidc;
 mod oidc_refused;
 mod operators;

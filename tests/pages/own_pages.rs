@@ -9,6 +9,7 @@ use crate::support::peer::{Device, until};
 use crate::support::raw::{Answer, LOCALHOST, Raw, exchange};
 use crate::support::rest::Operator;
 use crate::support::secrets;
+use crate::support::tunnel::{MARK, dangerous_lines};
 use crate::{PASSWORD, accounts};
 
 const OTHER_PHONE: &str = "0090334100d2";
@@ -69,10 +70,10 @@ fn the_frame_has_another_origin_and_nothing_of_ours() {
 
         // A browser sends cookies to every port of a host; none is passed to the device, and none from it.
         let lines = format!("Cookie: a=b; provbroker_session={}\r\n", browser.cookies["provbroker_session"]);
-        let said = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\nX-Frame-Options: DENY\r\n\
-                    Clear-Site-Data: \"cookies\"\r\nContent-Security-Policy: frame-ancestors 'none'\r\n\
-                    Access-Control-Allow-Origin: *\r\nContent-Length: 2\r\n\r\nok";
-        let (got, asked) = tokio::join!(opened.get("log.txt?a=b", &lines), device.answer_once(said));
+        let said =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{}Content-Length: 2\r\n\r\nok", dangerous_lines());
+        let (got, asked) = tokio::join!(opened.get("log.txt?a=b", &lines), device.answer_once(&said));
+        assert!(!got.head.contains(MARK), "{}", got.head);
         assert!(asked.starts_with("GET /log.txt?a=b HTTP/1.1\r\n"), "{asked}");
         assert!(!asked.to_lowercase().contains("cookie"), "{asked}");
         assert_eq!((got.status, &*got.body), (200, "ok"));

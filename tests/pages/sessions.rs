@@ -391,16 +391,15 @@ async fn the_delivered_password_is_accepted_on_loopback_only() {
     use provbroker::config::{Config, DEFAULT_ACCOUNT_PASSWORD};
     use provbroker::core::model::ids::Secret;
     use provbroker::core::policy::limits::SourceKey;
-    use provbroker::store::{self, seal::Sealer};
+    use provbroker::store;
     let dir = tempfile::tempdir().unwrap();
-    let sealer = Sealer::new(&Secret::new("master key of this test"));
     let url = format!("embedded:{}", dir.path().join("s.redb").display());
-    let store = store::connect(&url, sealer.clone(), &store::Options::default()).await.unwrap();
+    let store = store::connect(&url, &store::MasterKeys::default(), &store::Options::default()).await.unwrap();
     let settings = |loopback| Settings { idle: Duration::from_secs(60), whole: Duration::from_secs(60), loopback };
     let password = Secret::new(DEFAULT_ACCOUNT_PASSWORD);
     for loopback in [true, false] {
         let attempts = Arc::new(AttemptService::new(store.clone(), AttemptRules::default(), provbroker::clock::now));
-        let sign_in = SignIn::new(store.clone(), sealer.clone(), Hashing::weak(), attempts, settings(loopback));
+        let sign_in = SignIn::new(store.clone(), store.sealer(), Hashing::weak(), attempts, settings(loopback));
         let samples = Config::default().accounts;
         let new: Vec<_> =
             samples.iter().map(|a| NewAccount { identity: a.identity(), password: a.password.clone() }).collect();
@@ -409,6 +408,7 @@ async fn the_delivered_password_is_accepted_on_loopback_only() {
             name: "anna",
             password: &password,
             source: SourceKey::from(from(1)),
+            from: None,
             browser_cookie: None,
             browser: "",
         };

@@ -16,6 +16,7 @@ pub fn identity(account: &str) -> Identity {
         shown: "Anna {x} Ä".into(),
         role: Role::Person,
         domain: Some(domain()),
+        domain_id: None,
         sip: "anna".into(),
     }
 }
@@ -34,7 +35,13 @@ pub async fn an_account_is_kept_once(f: impl Fixture) {
     assert_eq!(put(&account("anna", "three"), true).await, PutAccount::Kept);
     assert_eq!(put(&account("z{d}min", "x"), false).await, PutAccount::Kept);
     assert_eq!(store.accounts().await.unwrap(), [account("anna", "three"), account("z{d}min", "x")]);
+    let change =
+        async |before, after| store.change_account(&account("anna", before), &account("anna", after)).await.unwrap();
+    assert!(change("three", "four").await && !change("three", "five").await, "only as it was read");
+    assert_eq!(store.account(&name("anna")).await.unwrap(), Some(account("anna", "four")));
+    assert!(change("four", "three").await);
     assert!(store.remove_account(&name("anna")).await.unwrap());
+    assert!(!change("three", "four").await, "not made again");
     assert!(!store.remove_account(&name("anna")).await.unwrap());
     assert_eq!(store.accounts().await.unwrap().len(), 1);
 }

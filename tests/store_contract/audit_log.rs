@@ -13,6 +13,7 @@ fn action(number: usize, domain: Option<&str>) -> AuditAction {
         what: "device.remove".into(),
         to: format!("device {number}").into(),
         domain: domain.map(|name| provbroker::core::model::ids::DomainName::parse(name).unwrap()),
+        ..AuditAction::default()
     }
 }
 
@@ -53,12 +54,23 @@ pub async fn audit_entries_are_listed_newest_first(f: impl Fixture) {
 
 pub async fn the_audit_log_is_bounded(f: impl Fixture) {
     let store = &**f.store();
+    let of_instance = AuditAction { instance: true, ..action(0, Some("other.example")) };
+    store.append_audit("mark", &of_instance).await.unwrap();
+    f.advance(Duration::from_millis(3)).await;
     let notes = (0..MAX_AUDIT_ENTRIES + 5).map(|number| {
         let store = std::sync::Arc::clone(f.store());
-        async move { store.append_audit(&format!("mark-{number:06}"), &action(number, None)).await.unwrap() }
+        let action = action(number, Some("example.com"));
+        async move { store.append_audit(&format!("mark-{number:06}"), &action).await.unwrap() }
     });
     let mut notes = futures_util::stream::iter(notes);
     let mut notes = std::pin::pin!(futures_util::StreamExt::buffered(&mut notes, 200));
     while futures_util::StreamExt::next(&mut notes).await.is_some() {}
-    assert_eq!(store.audit_entries(None, None, 2 * MAX_AUDIT_ENTRIES).await.unwrap().len(), MAX_AUDIT_ENTRIES);
+    let list = async |domain| store.audit_entries(domain, None, 2 * MAX_AUDIT_ENTRIES).await.unwrap();
+    let (own, other) = (domain(), other_domain());
+    assert_eq!(list(Some(&own)).await.len(), MAX_AUDIT_ENTRIES);
+    // A tenant pushes nothing of the instance out, nor of other tenants out of their lists.
+    let all = list(None).await;
+    assert_eq!(all.len(), MAX_AUDIT_ENTRIES + 1);
+    assert_eq!(all.last().unwrap().action, of_instance);
+    assert_eq!(list(Some(&other)).await.len(), 1);
 }

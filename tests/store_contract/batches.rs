@@ -155,8 +155,8 @@ async fn devices_that_register_together_cost_few_commands() {
 async fn a_silent_store_does_not_hold_up_what_comes_later() {
     let server = RedisServer::start(&[]);
     let options = Options { deadline: Duration::from_millis(300), ..Options::default() };
-    let store = store::connect(&server.url(), sealer(MASTER), &options).await.unwrap();
-    let patient = store::connect(&server.url(), sealer(MASTER), &patient()).await.unwrap();
+    let store = store::connect(&server.url(), &master(MASTER), &options).await.unwrap();
+    let patient = store::connect(&server.url(), &master(MASTER), &patient()).await.unwrap();
     for number in 0..50 {
         inside(patient.enter(&entry(device(number), &domain(), EntryRight::Manual)).await.unwrap());
     }

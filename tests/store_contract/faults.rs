@@ -103,7 +103,7 @@ async fn a_demoted_store_is_noticed_and_used_again_after_its_promotion() {
 async fn a_silent_store_fails_closed_within_the_deadline() {
     let server = RedisServer::start(&[]);
     let options = Options { deadline: Duration::from_millis(300), ..Options::default() };
-    let store = store::connect(&server.url(), sealer(MASTER), &options).await.unwrap();
+    let store = store::connect(&server.url(), &master(MASTER), &options).await.unwrap();
     put(&*store, code(1), &domain()).await;
     server.pause();
     let claim = entry(device(1), &domain(), EntryRight::Code(code(1)));

@@ -9,9 +9,9 @@ use provbroker::core::model::device::{Device, Facts, Requester};
 use provbroker::core::model::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
 use provbroker::core::model::time::UnixMillis;
 use provbroker::store::embedded::Embedded;
-use provbroker::store::seal::Sealer;
 use provbroker::store::{
-    self, CodeRecord, Entered, Entry, EntryRight, NewListing, OpenError, Options, PutCode, Store, Whereabouts,
+    self, CodeRecord, Entered, Entry, EntryRight, MasterKeys, NewListing, OpenError, Options, PutCode, Store,
+    Whereabouts,
 };
 
 pub use crate::raw_store::{dump, shows};
@@ -41,8 +41,8 @@ pub trait Fixture: Sized {
     async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError>;
 }
 
-pub fn sealer(master: &str) -> Sealer {
-    Sealer::new(&Secret::new(master))
+pub fn master(key: &str) -> MasterKeys {
+    MasterKeys::of(Secret::new(key))
 }
 
 pub const MASTER: &str = "master key of the contract tests";
@@ -60,11 +60,11 @@ impl OnFile {
         self.dir.path().join(format!("data/run-{}.redb", self.runs))
     }
 
-    fn open(&self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
+    fn open(&self, key: &str) -> Result<Arc<dyn Store>, OpenError> {
         let clock = self.clock.clone();
         let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
         let options = Options { cache: 1 << 20, clock: now, ..Options::default() };
-        Ok(Arc::new(Embedded::open(&self.path(), sealer(master), &options)?))
+        Ok(Arc::new(Embedded::open(&self.path(), &master(key), &options)?))
     }
 }
 
@@ -127,7 +127,7 @@ pub fn patient() -> Options {
 
 impl OnRedis {
     pub async fn with(server: RedisServer) -> Self {
-        let store = store::connect(&server.url(), sealer(MASTER), &patient()).await.unwrap();
+        let store = store::connect(&server.url(), &master(MASTER), &patient()).await.unwrap();
         Self { server, store }
     }
 }
@@ -156,8 +156,8 @@ impl Fixture for OnRedis {
         self.server.start_again();
     }
 
-    async fn open_with(self, master: &str) -> Result<Arc<dyn Store>, OpenError> {
-        store::connect(&self.server.socket_url(), sealer(master), &patient()).await
+    async fn open_with(self, key: &str) -> Result<Arc<dyn Store>, OpenError> {
+        store::connect(&self.server.socket_url(), &master(key), &patient()).await
     }
 }
 

@@ -8,6 +8,11 @@ pub async fn an_offer_ends(f: impl Fixture) {
     let store = &**f.store();
     let offer = |number| Offer { key: device(number), from: domain() };
     store.offer(&other_domain(), &offer(1), DAY).await.unwrap();
+    let ends = store.offer_ends(&other_domain(), &device(1)).await.unwrap().unwrap();
+    let now = store.now().await.unwrap();
+    assert!(ends <= now + DAY && now + nearly(DAY) < ends);
+    assert_eq!(store.offer_ends(&other_domain(), &device(2)).await.unwrap(), None);
+    assert_eq!(store.offer_ends(&domain(), &device(1)).await.unwrap(), None);
     f.advance(nearly(DAY)).await;
     store.offer(&other_domain(), &offer(2), DAY).await.unwrap();
     store.offer(&other_domain(), &offer(2), DAY).await.unwrap();

@@ -67,8 +67,8 @@ async fn redis_keeps_what_was_acknowledged() {
 async fn a_file_in_use_is_refused_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("embedded:{}", dir.path().join("new/folder/store.redb").display());
-    let _held = store::connect(&url, sealer(MASTER), &patient()).await.unwrap();
-    let refused = store::connect(&url, sealer(MASTER), &patient()).await.err().unwrap();
+    let _held = store::connect(&url, &master(MASTER), &patient()).await.unwrap();
+    let refused = store::connect(&url, &master(MASTER), &patient()).await.err().unwrap();
     assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
     assert_eq!(refused.to_string().lines().count(), 1);
 }
@@ -76,10 +76,10 @@ async fn a_file_in_use_is_refused_in_one_line() {
 #[tokio::test]
 async fn what_cannot_be_opened_says_what_where_and_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = Embedded::open(dir.path(), sealer(MASTER), &patient()).err().unwrap();
+    let refused = Embedded::open(dir.path(), &master(MASTER), &patient()).err().unwrap();
     assert!(matches!(refused, OpenError::File { .. }), "{refused}");
     for url in ["embedded:", "mysql://root:hunter2@db", "hunter2", "redis://:hunter2@[::1"] {
-        let refused = store::connect(url, sealer(MASTER), &patient()).await.err().unwrap();
+        let refused = store::connect(url, &master(MASTER), &patient()).await.err().unwrap();
         assert!(matches!(refused, OpenError::Address { .. }), "{refused}");
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
@@ -87,7 +87,7 @@ async fn what_cannot_be_opened_says_what_where_and_what_to_do() {
     let mut gone = RedisServer::start(&[]);
     gone.kill();
     let url = format!("redis://:hunter2@127.0.0.1:{}", gone.port());
-    let refused = store::connect(&url, sealer(MASTER), &patient()).await.err().unwrap();
+    let refused = store::connect(&url, &master(MASTER), &patient()).await.err().unwrap();
     let place = format!("127.0.0.1:{}", gone.port());
     assert!(refused.to_string().contains(&place) && !refused.to_string().contains("hunter2"), "{refused}");
 }

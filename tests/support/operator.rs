@@ -24,6 +24,11 @@ impl Operator {
         this
     }
 
+    /// The token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Any request. A chunked body is joined; `None` if it is incomplete.
     pub async fn try_request(&self, method: &str, target: &str, kind: &str, body: &str) -> Option<Answer> {
         let authorization = match self.token.as_str() {

@@ -11,6 +11,61 @@ pub const RECEIVE_RESULT: u32 = 2;
 pub const SEND_RESULT: u32 = 3;
 pub const SHUTDOWN: u32 = 4;
 
+/// Response fields with which a device would say something of the broker's host, of its other pages, or to a proxy.
+const DANGEROUS: &[&str] = &[
+    "Accept-CH",
+    "Access-Control-Allow-Credentials",
+    "Access-Control-Allow-Origin",
+    "Alt-Svc",
+    "Clear-Site-Data",
+    "Content-Location",
+    "Content-Security-Policy",
+    "Content-Security-Policy-Report-Only",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Expect-CT",
+    "Link",
+    "NEL",
+    "Origin-Agent-Cluster",
+    "P3P",
+    "Permissions-Policy",
+    "Public-Key-Pins",
+    "Referrer-Policy",
+    "Refresh",
+    "Report-To",
+    "Reporting-Endpoints",
+    "Server",
+    "Server-Timing",
+    "Service-Worker-Allowed",
+    "Set-Cookie",
+    "Set-Cookie2",
+    "SourceMap",
+    "Speculation-Rules",
+    "Strict-Transport-Security",
+    "Timing-Allow-Origin",
+    "X-Accel-Buffering",
+    "X-Accel-Expires",
+    "X-Accel-Redirect",
+    "X-DNS-Prefetch-Control",
+    "X-Frame-Options",
+    "X-LIGHTTPD-send-file",
+    "X-Permitted-Cross-Domain-Policies",
+    "X-Powered-By",
+    "X-Reproxy-URL",
+    "X-Robots-Tag",
+    "X-Sendfile",
+    "X-SourceMap",
+    "X-Forwarded-For",
+];
+
+/// The value of each of them.
+pub const MARK: &str = "said-by-the-device";
+
+/// All of them, a line each.
+pub fn dangerous_lines() -> String {
+    DANGEROUS.iter().map(|name| format!("{name}: {MARK}\r\n")).collect()
+}
+
 /// A tunnel message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tunnelled {

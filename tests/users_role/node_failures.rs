@@ -10,7 +10,6 @@ use futures_util::{StreamExt as _, stream};
 use provbroker::config::{BackendKind, Config};
 use provbroker::core::model::ids::Secret;
 use provbroker::core::model::users_role::EntryState;
-use provbroker::store::seal::Sealer;
 use provbroker::store::{self, Store};
 use provbroker::users_role::LinkStatus;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,9 +51,9 @@ fn with_users_role<'a>(url: &'a str, users: &'a str) -> Settings<'a> {
 async fn behind(keep: &Keep) -> Arc<dyn Store> {
     drop(keep.start(&[]));
     keep.end_leases().await;
-    let sealer = Sealer::new(&Secret::new(INSTANCE));
+    let keys = store::MasterKeys::of(Secret::new(INSTANCE));
     let options = store::Options { deadline: Duration::from_secs(2), ..store::Options::default() };
-    store::connect(&keep.server().url(), sealer, &options).await.unwrap()
+    store::connect(&keep.server().url(), &keys, &options).await.unwrap()
 }
 
 async fn figure(ops: SocketAddr, name: &str) -> u64 {

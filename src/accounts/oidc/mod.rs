@@ -212,11 +212,10 @@ impl Provider {
         if self.settings.mapping.wants_more(&claims) {
             self.add_userinfo(&discovered, &tokens, &mut claims).await?;
         }
-        let identity = self.settings.mapping.identity(&claims)?;
-        if let Some(domain) = &identity.domain
-            && self.store.domain(domain).await?.is_none()
-        {
-            return Err(OidcError::NoDomain(domain.clone()));
+        let mut identity = self.settings.mapping.identity(&claims)?;
+        if let Some(domain) = &identity.domain {
+            let found = self.store.domain(domain).await?.ok_or_else(|| OidcError::NoDomain(domain.clone()))?;
+            identity.domain_id = Some(found.id);
         }
         Ok(FinishedSignIn { identity, to: state.to })
     }

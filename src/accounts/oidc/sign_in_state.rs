@@ -57,7 +57,7 @@ impl SignInState {
     pub fn seal(&self, sealer: &Sealer) -> String {
         // Serializing five plain fields cannot fail; an empty text could not be opened again.
         let text = serde_json::to_string(self).unwrap_or_default();
-        URL_SAFE_NO_PAD.encode(sealer.seal(PURPOSE, &text))
+        URL_SAFE_NO_PAD.encode(sealer.seal_handed_out(PURPOSE, &text))
     }
 
     /// Opens a sealed state. `None` if it is not genuine, has expired, or does not belong to `state`.
@@ -65,7 +65,7 @@ impl SignInState {
         if shown.len() > LONGEST {
             return None;
         }
-        let text = sealer.open(PURPOSE, &URL_SAFE_NO_PAD.decode(shown).ok()?).ok()?;
+        let text = sealer.open_handed_out(PURPOSE, &URL_SAFE_NO_PAD.decode(shown).ok()?).ok()?;
         let ticket: Self = serde_json::from_str(text.expose()).ok()?;
         let same: bool = ticket.state.as_bytes().ct_eq(state.as_bytes()).into();
         (same && now < ticket.until).then_some(ticket)
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_for_its_state_and_time_only() {
-        let sealer = Sealer::new(&Secret::new("master"));
+        let sealer = Sealer::random();
         let now = UnixMillis(1_000_000);
         let ticket = SignInState::new("/ui/account", now);
         let shown = ticket.seal(&sealer);
@@ -91,7 +91,7 @@ mod tests {
         for bad in ["", "x", &shown[1..], &"x".repeat(5000)] {
             assert_eq!(open(bad, &ticket.state, now), None);
         }
-        let other = Sealer::new(&Secret::new("another"));
+        let other = Sealer::random();
         assert_eq!(SignInState::open(&other, &shown, &ticket.state, now), None);
         let long = SignInState::new(&"/ui/x".repeat(600), now).seal(&sealer);
         assert!(SignInState::new(&"x".repeat(1024), now).seal(&sealer).len() < LONGEST && long.len() < 1000);

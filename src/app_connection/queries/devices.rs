@@ -1,10 +1,12 @@
 //! Requests about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4).
 
+use std::net::IpAddr;
 use std::result::Result;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use crate::core::model::accounts::{Actor, KnownBy};
 use crate::core::model::device::Domain;
 use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{DeviceKey, DomainName};
@@ -13,6 +15,7 @@ use crate::core::protocol::appws::select::Selection;
 use crate::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use crate::core::session::app::event::Answer;
 use crate::core::session::app::rights::Rights;
+use crate::random;
 use crate::store;
 
 use super::AppQueries;
@@ -62,10 +65,23 @@ impl AppQueries {
     }
 
     /// Forgets an analogue port.
-    pub async fn remove_port(&self, rights: &Rights, key: &DeviceKey, port: &str) -> Result<Answer, ApiError> {
+    pub async fn remove_port(
+        &self,
+        rights: &Rights,
+        from: Option<IpAddr>,
+        key: &DeviceKey,
+        port: &str,
+    ) -> Result<Answer, ApiError> {
         let (domain, _) = self.reachable_device(rights, key).await?;
-        let removed = self.store.remove_port(&domain.name, key, port).await?;
-        removed.then_some(Answer::Done).ok_or(ApiError::NotFound)
+        if !self.store.remove_port(&domain.name, key, port).await? {
+            return Err(ApiError::NotFound);
+        }
+        let actor = Actor { by: KnownBy::App, who: rights.requester.app.clone(), instance: rights.admin, from };
+        let action = actor.action("port.remove", &format!("{key} {port}"), Some(&domain.name));
+        if let Err(error) = self.store.append_audit(&random::guid(), &action).await {
+            tracing::warn!(%error, who = %action.who, what = %action.what, to = %action.to, "audit entry not stored");
+        }
+        Ok(Answer::Done)
     }
 
     /// The domains within the rights.

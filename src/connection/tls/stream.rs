@@ -32,6 +32,9 @@ const TICKET: usize = 1024;
 /// Most bytes of an incomplete handshake message, which may come in several records.
 const UNFINISHED: usize = 64 * 1024;
 
+/// Most bytes of one before the handshake is done: a peer without a certificate has nothing long to say.
+const UNFINISHED_HANDSHAKE: usize = 16 * 1024;
+
 /// A connection after its handshake.
 pub struct TlsStream<T> {
     io: T,
@@ -122,7 +125,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
             return Err(broken("broken off"));
         }
         let mut result = self.process(wish);
-        if result.is_ok() && self.incoming.len() > UNFINISHED {
+        let longest = if matches!(result, Ok(Waits::Shaking)) { UNFINISHED_HANDSHAKE } else { UNFINISHED };
+        if result.is_ok() && self.incoming.len() > longest {
             result = Err(Error::General("a message that does not end".into()));
         }
         if result.is_err() {

@@ -3,11 +3,13 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::ids::{DomainName, InvalidId, Secret};
+use super::grant::Grant;
+use super::ids::{DomainId, DomainName, InvalidId, Secret};
 use super::time::UnixMillis;
 
 /// Longest name of an account, in characters.
@@ -128,6 +130,10 @@ pub struct Identity {
     /// The domain. `None` is the whole instance, for operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
+    /// Number of the domain. An account or session ends with the domain that it was made for, although another one may
+    /// take the name. `None`: not known, as in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_id: Option<DomainId>,
     /// SIP name within the domain; empty for operators of the instance.
     #[serde(default)]
     pub sip: Box<str>,
@@ -146,6 +152,12 @@ impl Identity {
         } else {
             None
         }
+    }
+
+    /// The right to its domain; `None`: to all.
+    pub fn grant(&self) -> Option<Grant> {
+        let domain = self.domain.clone()?;
+        Some(Grant { domain, id: self.domain_id, password: None })
     }
 
     /// Whether this is an operator of the whole instance.
@@ -178,11 +190,94 @@ pub struct WebSession {
     pub ends: UnixMillis,
 }
 
-/// A change made by an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditAction {
-    /// The account.
+/// By what somebody who changes something is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownBy {
+    /// An account, of this installation or of an OpenID provider.
+    #[default]
+    Account,
+    /// The password of the instance.
+    Instance,
+    /// The password of a domain.
+    Domain,
+    /// The log-in of an app connection.
+    App,
+}
+
+impl KnownBy {
+    /// Whether it is an account.
+    pub const fn is_account(&self) -> bool {
+        matches!(self, Self::Account)
+    }
+
+    /// The name in answers and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Instance => "instance",
+            Self::Domain => "domain",
+            Self::App => "app",
+        }
+    }
+}
+
+/// Somebody who may change something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// By what.
+    pub by: KnownBy,
+    /// The account, the domain whose password it was, or the name of the app; empty with the password of the instance.
     pub who: Box<str>,
+    /// Whether it has the rights of the whole instance.
+    pub instance: bool,
+    /// From which address.
+    pub from: Option<IpAddr>,
+}
+
+impl Actor {
+    /// Somebody who is signed in.
+    pub fn account(identity: &Identity, from: Option<IpAddr>) -> Self {
+        let who = identity.account.as_str().into();
+        Self { by: KnownBy::Account, who, instance: identity.domain.is_none(), from }
+    }
+
+    /// Who has proved the password of a domain, or of the instance (`None`).
+    pub fn password(domain: Option<&DomainName>, from: Option<IpAddr>) -> Self {
+        let by = if domain.is_some() { KnownBy::Domain } else { KnownBy::Instance };
+        Self { by, who: domain.map_or("", DomainName::as_str).into(), instance: domain.is_none(), from }
+    }
+
+    /// Their action. Control characters are left out and long texts cut.
+    pub fn action(&self, what: &str, to: &str, domain: Option<&DomainName>) -> AuditAction {
+        let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect::<String>();
+        AuditAction {
+            who: plain(&self.who).into(),
+            by: self.by,
+            instance: self.instance,
+            from: self.from.map(|from| from.to_canonical()),
+            what: what.into(),
+            to: plain(to).into(),
+            domain: domain.cloned(),
+        }
+    }
+}
+
+/// A change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditAction {
+    /// Who: see [`Actor::who`].
+    #[serde(default)]
+    pub who: Box<str>,
+    /// By what they are known.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub by: KnownBy,
+    /// Whether they have the rights of the whole instance.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub instance: bool,
+    /// From which address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
     /// The action: one word such as `device.remove`.
     pub what: Box<str>,
     /// Its object: the name of a device, an account or a category; never a secret.
@@ -191,6 +286,17 @@ pub struct AuditAction {
     /// The domain; `None`: none, or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
+}
+
+impl AuditAction {
+    /// Whether it is of the instance, so that what a tenant does cannot push it out of the log.
+    pub const fn is_of_instance(&self) -> bool {
+        self.instance || self.domain.is_none()
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// An entry of the audit log.
@@ -242,6 +348,7 @@ mod tests {
             shown: "Anna".into(),
             role,
             domain,
+            domain_id: None,
             sip: sip.into(),
         };
         assert_eq!(who(Role::Operator, None, "").fault(), None);

@@ -7,6 +7,7 @@
 //! * [`config_kind`]: the kinds of configuration by name.
 //! * [`device`]: device, domain, category, code and notice as sessions and stores exchange them.
 //! * [`device_view`]: devices and domains without secrets, for clients.
+//! * [`grant`]: what somebody has proved about a domain.
 //! * [`hex`]: hexadecimal text.
 //! * [`ids`]: identifiers and secrets that can only be made from valid text.
 //! * [`root_cause`]: the innermost cause of an error.
@@ -20,6 +21,7 @@ pub mod blocked_reason;
 pub mod config_kind;
 pub mod device;
 pub mod device_view;
+pub mod grant;
 pub mod hex;
 pub mod ids;
 pub mod root_cause;

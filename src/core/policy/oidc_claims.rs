@@ -84,7 +84,7 @@ impl Mapping {
         let shown = text(claims, &self.shown).or(named).unwrap_or(account.as_str());
         let shown: String = shown.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
         let sip = named.zip(domain.as_ref()).map_or("", |(name, domain)| within(name, domain)).into();
-        let identity = Identity { shown: shown.into(), role, domain, sip, account };
+        let identity = Identity { shown: shown.into(), role, domain, domain_id: None, sip, account };
         match identity.fault() {
             // Role and domain are valid and the shown name was cut, so the fault is in the SIP name.
             Some(_) => Err(ClaimFault::Sip(self.sip.clone())),

@@ -28,6 +28,8 @@ pub enum Close {
     TooMany,
     /// Not allowed before log-in, or a second log-in.
     NotAllowed,
+    /// What the log-in had proved does not hold any more.
+    Withdrawn,
     /// A notice was not acknowledged.
     Unacknowledged,
     /// No frame for too long.
@@ -40,7 +42,7 @@ pub enum Close {
 
 impl Close {
     /// Every reason, for metrics.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ByPeer,
         Self::Replaced,
         Self::Removed,
@@ -53,6 +55,7 @@ impl Close {
         Self::Refused,
         Self::TooMany,
         Self::NotAllowed,
+        Self::Withdrawn,
         Self::Unacknowledged,
         Self::Silent,
         Self::NotReading,
@@ -71,6 +74,7 @@ impl Close {
             | Self::Refused
             | Self::TooMany
             | Self::NotAllowed
+            | Self::Withdrawn
             | Self::Unacknowledged
             | Self::Silent
             | Self::NotReading => 1008,
@@ -94,6 +98,7 @@ impl Close {
             Self::Refused => "refused",
             Self::TooMany => "too many",
             Self::NotAllowed => "not allowed",
+            Self::Withdrawn => "log-in withdrawn",
             Self::Unacknowledged => "not acknowledged",
             Self::Silent => "silent",
             Self::NotReading => "not reading",

@@ -27,6 +27,22 @@ impl Accounts for Embedded {
             .await
     }
 
+    async fn change_account(&self, before: &Account, account: &Account) -> Result<bool> {
+        let place = keys::account(&account.identity.account);
+        let row = AccountRow::of(&self.sealer, &place, account);
+        let (before, sealer) = (before.clone(), self.sealer.clone());
+        self.kv
+            .write(move |tx| {
+                let Some(there) = tx.get::<AccountRow>(&place)? else { return Ok(false) };
+                let same = there.open(&sealer, &place)? == before;
+                if same {
+                    tx.put(&place, &row, None)?;
+                }
+                Ok(same)
+            })
+            .await
+    }
+
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
         let place = keys::account(name);
         let row: Option<AccountRow> = self.kv.read(|snapshot| snapshot.get(&place))?;

@@ -7,6 +7,7 @@ use super::{Embedded, keys};
 use crate::core::model::accounts::{AuditAction, AuditEntry};
 use crate::core::model::ids::DomainName;
 use crate::core::model::time::UnixMillis;
+use crate::store::audit_log::merged;
 use crate::store::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES, Result};
 
 #[async_trait]
@@ -20,7 +21,11 @@ impl AuditLog for Embedded {
                     return Ok(());
                 }
                 tx.put(&row, &action, Some(tx.now + AUDIT_KEPT))?;
-                let lists = [Some(keys::AUDIT.to_owned()), action.domain.as_ref().map(keys::audit_entries)];
+                let lists = [
+                    Some(keys::AUDIT.to_owned()),
+                    action.domain.as_ref().map(keys::audit_entries),
+                    action.is_of_instance().then(|| keys::AUDIT_INSTANCE.to_owned()),
+                ];
                 lists.iter().flatten().try_for_each(|list| add(tx, list, &mark))
             })
             .await
@@ -32,20 +37,25 @@ impl AuditLog for Embedded {
         before: Option<(UnixMillis, &str)>,
         limit: usize,
     ) -> Result<Vec<AuditEntry>> {
-        let list = domain.map_or_else(|| keys::AUDIT.to_owned(), keys::audit_entries);
-        self.kv.read(|snapshot| {
-            let mut found = Vec::new();
-            for ranked in snapshot.members_before(&list, before.map(|(at, mark)| (at.0, mark))) {
-                let (at, mark) = ranked?;
-                // If the row of an entry has expired, those of all earlier entries have too.
-                let Some(action) = snapshot.get::<AuditAction>(&keys::action(&mark))? else { break };
-                found.push(AuditEntry { at: UnixMillis(at), mark: mark.into(), action });
-                if found.len() == limit {
-                    break;
+        let read = |list: &str| {
+            self.kv.read(|snapshot| {
+                let mut found = Vec::new();
+                for ranked in snapshot.members_before(list, before.map(|(at, mark)| (at.0, mark))) {
+                    let (at, mark) = ranked?;
+                    // If the row of an entry has expired, those of all earlier entries have too.
+                    let Some(action) = snapshot.get::<AuditAction>(&keys::action(&mark))? else { break };
+                    found.push(AuditEntry { at: UnixMillis(at), mark: mark.into(), action });
+                    if found.len() == limit {
+                        break;
+                    }
                 }
-            }
-            Ok(found)
-        })
+                Ok(found)
+            })
+        };
+        match domain {
+            Some(domain) => read(&keys::audit_entries(domain)),
+            None => Ok(merged(read(keys::AUDIT)?, read(keys::AUDIT_INSTANCE)?, limit)),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::kv::{Outcome, Tx};
+use super::kv::{Outcome, Row, Tx};
 use super::{Embedded, keys};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{Sealed, answer_hash, code_hash, from_json, open, seal, to_json};
+use crate::store::record::{
+    Sealed, answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, seal, to_json,
+};
 use crate::store::{
     CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
 };
@@ -53,25 +55,33 @@ impl DirectoryRecords for Embedded {
     }
 
     async fn find_listing(&self, code: Code) -> Result<Option<String>> {
-        let place = keys::listing(&code_hash(&self.sealer, code));
-        let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
-        let url = row.map(|row| open(&self.sealer, &place, "url", &row.url.0)).transpose()?;
-        Ok(url.map(|url| url.expose().into()))
+        for hash in code_hashes(&self.sealer, code) {
+            let place = keys::listing(&hash);
+            let row: Option<ListingRow> = self.kv.read(|snapshot| snapshot.get(&place))?;
+            if let Some(row) = row {
+                return Ok(Some(open(&self.sealer, &place, "url", &row.url.0)?.expose().into()));
+            }
+        }
+        Ok(None)
     }
 
     async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
-        let (hash, credential) = (code_hash(&self.sealer, code), credential.to_owned());
+        let hashes: Vec<_> = code_hashes(&self.sealer, code).collect();
+        let credential = credential.to_owned();
         self.kv
             .write(move |tx| {
-                let place = keys::listing(&hash);
-                if tx.get::<ListingRow>(&place)?.is_none_or(|row| row.credential != credential) {
-                    return Ok(false);
+                for hash in hashes {
+                    let place = keys::listing(&hash);
+                    if tx.get::<ListingRow>(&place)?.is_none_or(|row| row.credential != credential) {
+                        continue;
+                    }
+                    tx.remove(&place)?;
+                    tx.remove(&keys::entered(&hash))?;
+                    tx.unrank(&keys::dir_open(&credential), &hash)?;
+                    tx.unrank(keys::DIR_OPEN, &hash)?;
+                    return Ok(true);
                 }
-                tx.remove(&place)?;
-                tx.remove(&keys::entered(&hash))?;
-                tx.unrank(&keys::dir_open(&credential), &hash)?;
-                tx.unrank(keys::DIR_OPEN, &hash)?;
-                Ok(true)
+                Ok(false)
             })
             .await
     }
@@ -92,15 +102,20 @@ impl DirectoryRecords for Embedded {
     }
 
     async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
-        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
-        self.open_answer(&place, sealed)
+        for hash in answer_hashes(&self.sealer, credential, key) {
+            let place = keys::answer(&hash);
+            let sealed = self.kv.read(|snapshot| snapshot.get(&place))?;
+            if let Some(answer) = self.open_answer(&place, sealed)? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
-        let hash = entered.map(|code| code_hash(&self.sealer, code));
+        let hashes: Vec<_> = entered.into_iter().flat_map(|code| code_hashes(&self.sealer, code)).collect();
         let contact = contact.clone();
-        self.kv.write(move |tx| write_contact(tx, contact, hash.as_deref())).await
+        self.kv.write(move |tx| write_contact(tx, contact, &hashes)).await
     }
 
     async fn open_listings(&self) -> Result<u64> {
@@ -108,14 +123,12 @@ impl DirectoryRecords for Embedded {
     }
 }
 
-fn write_contact(tx: &mut Tx<'_>, contact: Contact, entered: Option<&str>) -> Outcome<bool> {
+fn write_contact(tx: &mut Tx<'_>, contact: Contact, entered: &[String]) -> Outcome<bool> {
     let place = keys::phone(&contact.mac);
     let before: Option<PhoneRow> = tx.get(&place)?;
-    let listing = match entered {
-        Some(hash) => tx.row::<ListingRow>(&keys::listing(hash))?.map(|row| (keys::entered(hash), row.ends)),
-        None => None,
-    };
-    if let Some((entered, ends)) = listing {
+    for hash in entered {
+        let Some(Row { ends, .. }) = tx.row::<ListingRow>(&keys::listing(hash))? else { continue };
+        let entered = keys::entered(hash);
         let mut macs: Vec<Box<str>> = tx.get(&entered)?.unwrap_or_default();
         if !macs.contains(&contact.mac) {
             macs.push(contact.mac.clone());

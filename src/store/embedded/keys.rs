@@ -10,6 +10,8 @@ use crate::store::code_name::CodeName;
 
 pub(super) const KEY_CHECK: &str = "keycheck";
 pub(super) const SCHEMA: &str = "schema";
+pub(super) const KEYRING: &str = "keyring";
+pub(super) const RESEAL: &str = "reseal";
 pub(super) const PING: &str = "ping";
 pub(super) const TICKETS: &str = "tickets";
 pub(super) const SEQ_DEVICE: &str = "seq:device";
@@ -19,6 +21,7 @@ pub(super) const SEQ_JOB: &str = "seq:job";
 /// Prefix of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
 pub(super) const AUDIT: &str = "deeds";
+pub(super) const AUDIT_INSTANCE: &str = "deeds:instance";
 /// Prefix of the name of each account.
 pub(super) const ACCOUNT: &str = "account:";
 pub(super) const UNASSIGNED: &str = "unassigned";

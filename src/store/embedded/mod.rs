@@ -14,6 +14,7 @@ mod domains;
 mod entry;
 mod figures;
 mod jobs;
+mod keyring;
 mod keys;
 mod kv;
 mod lift_codes;
@@ -39,8 +40,10 @@ use async_trait::async_trait;
 use self::presence::Memory;
 use self::writer::Kv;
 use super::fanout::Fanout;
+use super::keyring::MasterKeys;
+use super::schema::Stage;
 use super::seal::Sealer;
-use super::{Result, Store};
+use super::{MigrationOptions, Result, Store};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
@@ -49,6 +52,8 @@ pub use crate::store::options::{StoreClock, system_clock};
 pub struct Embedded {
     kv: Kv,
     sealer: Sealer,
+    ring: keyring::Ring,
+    migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
     taken: attempts::Taken,
@@ -62,19 +67,17 @@ impl std::fmt::Debug for Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or creates it and its folder, checks the master key, and migrates a file of an earlier version.
+    /// Opens the file, or creates it and its folder, opens its key ring, and migrates a file of an earlier version.
     /// Blocks while the file is repaired or migrated.
-    pub fn open(path: &Path, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
+    pub fn open(path: &Path, keys: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
         let kv = Kv::open(path, options.cache, options.clock.clone())?;
-        schema::open(&kv, &sealer, &path.display().to_string(), &options.migration)?;
-        Ok(Self {
-            kv,
-            sealer,
-            memory: Memory::default(),
-            held: locks::Held::default(),
-            taken: attempts::Taken::default(),
-            fanout: Fanout::default(),
-        })
+        let ring = keyring::open(&kv, path, keys.clone())?;
+        let sealer = Sealer::new(ring.keyring().keys(), Stage::NEWEST);
+        let migration = options.migration.clone();
+        schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
+        let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
+        let taken = attempts::Taken::default();
+        Ok(Self { kv, sealer, ring, migration, memory, held, taken, fanout })
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{Embedded, keys};
 use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
 use crate::store::record::corrupt;
 use crate::store::{Offer, Offers, Result};
 
@@ -32,6 +33,18 @@ impl Offers for Embedded {
                 offers.extend(from.map(|from| Offer { key, from }));
             }
             Ok(offers)
+        })
+    }
+
+    async fn offer_ends(&self, to: &DomainName, key: &DeviceKey) -> Result<Option<UnixMillis>> {
+        self.kv.read(|snapshot| {
+            for scored in snapshot.scored(&keys::offers(to), 0) {
+                let (ends, member) = scored?;
+                if member == key.as_str() {
+                    return Ok(Some(UnixMillis(ends)));
+                }
+            }
+            Ok(None)
         })
     }
 

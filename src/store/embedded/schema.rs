@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::keyring::reseal_page;
 use super::kv::{Outcome, Tx};
 use super::writer::Kv;
 use super::{Embedded, keys, lift_codes};
 use crate::store::options::{MigrationOptions, OpenError, reason};
-use crate::store::record::key_check;
 use crate::store::schema::{MigrationState, Pace, Page, Schema, SchemaStatus, Step, VERSION, VERSIONED};
 use crate::store::seal::Sealer;
 use crate::store::{Result, StoreError};
@@ -16,8 +16,6 @@ use crate::store::{Result, StoreError};
 #[derive(Clone, Serialize, Deserialize)]
 struct SchemaRow {
     version: u32,
-    /// Check value of the master key.
-    check: String,
     /// Where the next page of the step under way begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     cursor: String,
@@ -26,7 +24,7 @@ struct SchemaRow {
     changed: u64,
 }
 
-/// Checks the master key, and brings the file to the newest version. A new one gets it at once.
+/// Brings the file to the newest version. A new one gets it at once.
 pub(super) fn open(
     kv: &Kv,
     sealer: &Sealer,
@@ -34,11 +32,7 @@ pub(super) fn open(
     options: &MigrationOptions,
 ) -> std::result::Result<(), OpenError> {
     let refused = |e: StoreError| OpenError::File { path: place.to_owned(), why: reason(e) };
-    let ours = key_check(sealer);
-    let mut row = kv.write_now(|tx| read(tx, &ours)).map_err(refused)?;
-    if row.check != ours {
-        return Err(OpenError::WrongKey { place: place.to_owned() });
-    }
+    let mut row = kv.write_now(read).map_err(refused)?;
     if row.version > VERSION {
         return Err(OpenError::Newer { place: place.to_owned(), theirs: row.version, ours: VERSION });
     }
@@ -60,17 +54,14 @@ pub(super) fn open(
 }
 
 /// The row of the schema. From here on a program that knows of no version refuses the file.
-fn read(tx: &mut Tx<'_>, ours: &str) -> Outcome<SchemaRow> {
+fn read(tx: &mut Tx<'_>) -> Outcome<SchemaRow> {
     if let Some(row) = tx.get(keys::SCHEMA)? {
         return Ok(row);
     }
-    let check: Option<String> = tx.get(keys::KEY_CHECK)?;
-    let version = if check.is_some() { 0 } else { VERSION };
-    let row = SchemaRow { version, check: check.unwrap_or_else(|| ours.to_owned()), cursor: String::new(), changed: 0 };
-    if row.check == ours {
-        tx.put(keys::SCHEMA, &row, None)?;
-        tx.put(keys::KEY_CHECK, &VERSIONED, None)?;
-    }
+    let version = if tx.has(keys::KEY_CHECK)? { 0 } else { VERSION };
+    let row = SchemaRow { version, cursor: String::new(), changed: 0 };
+    tx.put(keys::SCHEMA, &row, None)?;
+    tx.put(keys::KEY_CHECK, &VERSIONED, None)?;
     Ok(row)
 }
 
@@ -90,6 +81,7 @@ fn next_page(tx: &mut Tx<'_>, sealer: &Sealer, step: Step, mut row: SchemaRow, s
 fn page(tx: &mut Tx<'_>, sealer: &Sealer, step: Step, cursor: &str, size: usize) -> Outcome<Page> {
     match step {
         Step::Codes => lift_codes::page(tx, sealer, cursor, size),
+        Step::Seals => reseal_page(tx, sealer, cursor, size),
     }
 }
 
@@ -102,6 +94,6 @@ impl Schema for Embedded {
     }
 
     async fn migrate(&self) -> Result<Pace> {
-        Ok(Pace::Done)
+        self.advance_ring().await
     }
 }

@@ -12,10 +12,22 @@ use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Accounts, MAX_ACCOUNTS, PutAccount, Result};
 
 static PUT: LazyScript = script!("account_put");
+static CHANGE: LazyScript = script!("account_change");
 
 /// The place that a sealed hash is bound to.
 fn place(name: &AccountName) -> String {
     format!("{}#{name}", keys::ACCOUNTS)
+}
+
+impl Redis {
+    async fn account_row(&self, name: &AccountName) -> Result<Option<Vec<u8>>> {
+        let read = cmd("HGET").arg(keys::ACCOUNTS).arg(name.as_str()).take();
+        self.client.timed(self.client.ask(&read)).await
+    }
+
+    fn opened_account(&self, name: &AccountName, row: &[u8]) -> Result<Account> {
+        from_json::<AccountRow>(keys::ACCOUNTS, row)?.open(&self.sealer, &place(name))
+    }
 }
 
 #[async_trait]
@@ -33,10 +45,21 @@ impl Accounts for Redis {
         })
     }
 
+    async fn change_account(&self, before: &Account, account: &Account) -> Result<bool> {
+        let name = &account.identity.account;
+        let Some(row) = self.account_row(name).await? else { return Ok(false) };
+        if self.opened_account(name, &row)? != *before {
+            return Ok(false);
+        }
+        let new = to_json(&AccountRow::of(&self.sealer, &place(name), account));
+        let mut script = CHANGE.key(keys::ACCOUNTS);
+        script.arg(name.as_str()).arg(row).arg(new);
+        self.client.timed(self.client.eval_once(&script)).await
+    }
+
     async fn account(&self, name: &AccountName) -> Result<Option<Account>> {
-        let read = cmd("HGET").arg(keys::ACCOUNTS).arg(name.as_str()).take();
-        let row: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
-        row.map(|row| from_json::<AccountRow>(keys::ACCOUNTS, &row)?.open(&self.sealer, &place(name))).transpose()
+        let row = self.account_row(name).await?;
+        row.map(|row| self.opened_account(name, &row)).transpose()
     }
 
     async fn accounts(&self) -> Result<Vec<Account>> {

@@ -6,6 +6,7 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::accounts::{AuditAction, AuditEntry};
 use crate::core::model::ids::DomainName;
 use crate::core::model::time::UnixMillis;
+use crate::store::audit_log::merged;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES, Result};
 
@@ -16,11 +17,20 @@ static AUDIT: LazyScript = script!("audit_entries");
 impl AuditLog for Redis {
     async fn append_audit(&self, mark: &str, action: &AuditAction) -> Result<()> {
         let line = format!("{mark} {}", to_json(action));
-        let lists = [Some(keys::AUDIT.to_owned()), action.domain.as_ref().map(keys::audit_entries)];
+        let lists = [
+            Some(keys::AUDIT.to_owned()),
+            action.domain.as_ref().map(keys::audit_entries),
+            action.is_of_instance().then(|| keys::AUDIT_INSTANCE.to_owned()),
+        ];
+        // The same time in each, so that lists can be merged.
+        let mut at = None;
         for list in lists.into_iter().flatten() {
             let mut script = NOTE.key(list);
             script.arg(&line).arg(millis(AUDIT_KEPT)).arg(MAX_AUDIT_ENTRIES);
-            self.client.timed(self.client.eval::<()>(&script)).await?;
+            if let Some(at) = at {
+                script.arg(at);
+            }
+            at = Some(self.client.timed(self.client.eval::<u64>(&script)).await?);
         }
         Ok(())
     }
@@ -31,7 +41,23 @@ impl AuditLog for Redis {
         before: Option<(UnixMillis, &str)>,
         limit: usize,
     ) -> Result<Vec<AuditEntry>> {
-        let list = domain.map_or_else(|| keys::AUDIT.to_owned(), keys::audit_entries);
+        match domain {
+            Some(domain) => self.read_audit(keys::audit_entries(domain), before, limit).await,
+            None => {
+                let everything = self.read_audit(keys::AUDIT.to_owned(), before, limit).await?;
+                Ok(merged(everything, self.read_audit(keys::AUDIT_INSTANCE.to_owned(), before, limit).await?, limit))
+            }
+        }
+    }
+}
+
+impl Redis {
+    async fn read_audit(
+        &self,
+        list: String,
+        before: Option<(UnixMillis, &str)>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>> {
         let mut script = AUDIT.key(&list);
         match before {
             Some((at, mark)) => script.arg(at.0).arg(mark),

@@ -157,11 +157,10 @@ mod wire {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::core::model::ids::Secret;
 
         #[test]
         fn a_signal_names_no_code_and_those_of_before_are_read() {
-            let sealer = Sealer::new(&Secret::new("master"));
+            let sealer = Sealer::random();
             let code = Code::parse("402817739164").unwrap();
             let mail = |code| Signal::Mail { domain: DomainName::parse("example.com").unwrap(), code };
             for signal in [mail(Some(code)), mail(None), Signal::Gap] {
@@ -174,7 +173,7 @@ mod wire {
             // What a program of before makes of it.
             let text = write(&sealer, &mail(Some(code)));
             assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), mail(None));
-            let other = Sealer::new(&Secret::new("other"));
+            let other = Sealer::random();
             assert_eq!(read(&other, text.as_bytes()).unwrap(), mail(None));
         }
     }

@@ -33,7 +33,7 @@ const PAGE: usize = 500;
 impl Redis {
     /// How codes are read and written now.
     pub(super) fn form(&self) -> Form {
-        self.schema.stage.form(Step::Codes)
+        self.sealer.stage().form(Step::Codes)
     }
 
     fn hashed(&self, of: CodeUse, code: Code) -> CodeName {

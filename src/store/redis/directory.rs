@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{answer_hash, code_hash, from_json, open, seal, to_json};
+use crate::store::record::{
+    answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, other_code_hash, seal, to_json,
+};
 use crate::store::{
     CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
 };
@@ -34,18 +36,28 @@ impl DirectoryRecords for Redis {
     }
 
     async fn find_listing(&self, code: Code) -> Result<Option<String>> {
-        let listing = keys::listing(&code_hash(&self.sealer, code));
-        let read = cmd("HGET").arg(&listing).arg("url").take();
-        let sealed: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
-        let url = sealed.map(|sealed| open(&self.sealer, &listing, "url", &sealed)).transpose()?;
-        Ok(url.map(|url| url.expose().into()))
+        for hash in code_hashes(&self.sealer, code) {
+            let listing = keys::listing(&hash);
+            let read = cmd("HGET").arg(&listing).arg("url").take();
+            let sealed: Option<Vec<u8>> = self.client.timed(self.client.ask(&read)).await?;
+            if let Some(sealed) = sealed {
+                return Ok(Some(open(&self.sealer, &listing, "url", &sealed)?.expose().into()));
+            }
+        }
+        Ok(None)
     }
 
     async fn remove_listing(&self, code: Code, credential: &str) -> Result<bool> {
-        let hash = code_hash(&self.sealer, code);
-        let mut script = UNLIST.key(keys::listing(&hash));
-        script.key(keys::entered(&hash)).key(keys::dir_open(credential)).key(keys::DIR_OPEN);
-        self.client.timed(self.client.eval_once(script.arg(credential).arg(&hash))).await
+        let mut removed = false;
+        for hash in code_hashes(&self.sealer, code) {
+            let mut script = UNLIST.key(keys::listing(&hash));
+            script.key(keys::entered(&hash)).key(keys::dir_open(credential)).key(keys::DIR_OPEN);
+            removed = self.client.timed(self.client.eval_once(script.arg(credential).arg(&hash))).await?;
+            if removed {
+                break;
+            }
+        }
+        Ok(removed)
     }
 
     async fn remember_answer(&self, credential: &str, key: &str, answer: &Remembered) -> Result<Option<Remembered>> {
@@ -57,15 +69,20 @@ impl DirectoryRecords for Redis {
     }
 
     async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> {
-        let place = keys::answer(&answer_hash(&self.sealer, credential, key));
-        let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
-        self.open_answer(&place, sealed)
+        for hash in answer_hashes(&self.sealer, credential, key) {
+            let place = keys::answer(&hash);
+            let sealed = self.client.timed(self.client.ask(cmd("GET").arg(&place))).await?;
+            if let Some(answer) = self.open_answer(&place, sealed)? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
         let mut script: ScriptInvocation<'_> = CONTACT.key(keys::phone(&contact.mac));
         if let Some(code) = entered {
-            let hash = code_hash(&self.sealer, code);
+            let hash = self.listed_hash(code).await?;
             script.key(keys::listing(&hash)).key(keys::entered(&hash));
         }
         script.arg(to_json(contact)).arg(&*contact.mac).arg(millis(CONTACT_KEPT));
@@ -78,6 +95,17 @@ impl DirectoryRecords for Redis {
 }
 
 impl Redis {
+    /// The hash under which a code is listed.
+    async fn listed_hash(&self, code: Code) -> Result<String> {
+        if let Some(other) = other_code_hash(&self.sealer, code) {
+            let listing = keys::listing(&other);
+            if self.client.timed(self.client.ask(cmd("EXISTS").arg(&listing))).await? {
+                return Ok(other);
+            }
+        }
+        Ok(code_hash(&self.sealer, code))
+    }
+
     fn open_answer(&self, place: &str, sealed: Option<Vec<u8>>) -> Result<Option<Remembered>> {
         let Some(sealed) = sealed else { return Ok(None) };
         let json = open(&self.sealer, place, "answer", &sealed)?;

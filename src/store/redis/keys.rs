@@ -6,13 +6,15 @@
 //! ```text
 //! of no domain
 //!   pb:keycheck                    string  `see schema`; before there were versions: check value of the master key
-//!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed
+//!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed;
+//!                                          of a rotation reseal_cursor, reseal_run, reseal_records, resealed, resealed_at
+//!   pb:keyring                     string  generations of the instance key, sealed under the master key, JSON
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
 //!                                  counter numbers given so far
 //!   pb:code:<hash>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
-//!   pb:node:<node>                 string  lease of a node: the version that it knows, and its stage  TTL as asked
+//!   pb:node:<node>                 string  lease of a node: version, stage, key ring    TTL as asked
 //!   pb:members                     hash    node → its members                     TTL 1 h from the last report
 //!   pb:ping                        string  proof that writes are taken            TTL 10 s
 //!   pb:lock:<name>                 string  holder of a lock                       TTL as asked
@@ -20,6 +22,7 @@
 //!   pb:tickets                     zset    keys of session tickets° by time        TTL of the last one
 //!   pb:accounts                    hash    name → identity, hash of the password°, JSON
 //!   pb:deeds                       zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
+//!   pb:deeds:instance              zset    the same, of the instance only         TTL 180 days from the last one
 //! of attempts at secrets
 //!   pb:attempts:{attempts}:wrong:<kind>      zset   "<number> <id of the report>" by time  TTL 60 s from the last one
 //!   pb:attempts:{attempts}:decisions:<kind>  string decisions of this second               TTL 1 s
@@ -98,6 +101,7 @@ use crate::store::code_name::CodeName;
 /// Prefix of all keys; those of the embedded store are the rest.
 pub(super) const PREFIX: &str = "pb:";
 pub(super) const KEY_CHECK: &str = "pb:keycheck";
+pub(super) const KEYRING: &str = "pb:keyring";
 pub(super) const SCHEMA: &str = "pb:schema";
 pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
@@ -109,6 +113,9 @@ pub(super) const BUS: &str = "pb:bus";
 pub(super) const TICKETS: &str = "pb:tickets";
 pub(super) const ACCOUNTS: &str = "pb:accounts";
 pub(super) const AUDIT: &str = "pb:deeds";
+/// Prefix of everything of the directory.
+pub(super) const DIRECTORY: &str = "pb:dir:{dir}:";
+pub(super) const AUDIT_INSTANCE: &str = "pb:deeds:instance";
 /// Prefix of the hash of each session.
 pub(super) const SESSION: &str = "pb:web:{web}:session:";
 /// Prefix of the name of each account that has sessions.

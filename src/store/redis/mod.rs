@@ -18,6 +18,7 @@ mod domains;
 mod entry;
 mod figures;
 mod jobs;
+mod keyring;
 mod keys;
 mod locks;
 mod mailbox;
@@ -38,13 +39,13 @@ mod web_sessions;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd, pipe};
+use ::redis::{Client, ConnectionAddr, IntoConnectionInfo as _, Script, cmd};
 use async_trait::async_trait;
 
 use self::connection::RedisClient;
 use self::presence::Step;
 use super::fanout::Fanout;
-use super::record::key_check;
+use super::keyring::MasterKeys;
 use super::schema::{Stage, VERSION, VERSIONED};
 use super::seal::Sealer;
 use super::{MigrationOptions, Result, Store};
@@ -82,6 +83,7 @@ pub struct Redis {
     attaching: Batcher<Step, Vec<u8>>,
     detaching: Batcher<Step, ()>,
     sealer: Sealer,
+    ring: keyring::Ring,
     schema: schema::Current,
     options: MigrationOptions,
     fanout: Arc<Fanout>,
@@ -96,9 +98,9 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects, checks the master key, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or
+    /// Connects, opens the key ring, and listens for signals. `url`: `redis://`, `rediss://`, `redis+unix://` or
     /// `unix://`.
-    pub async fn connect(url: &str, sealer: Sealer, options: &Options) -> std::result::Result<Self, OpenError> {
+    pub async fn connect(url: &str, master: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
         let address = |why: &::redis::RedisError| OpenError::Address { why: why.category().into() };
         let info = url.into_connection_info().map_err(|e| address(&e))?;
         let place = place(info.addr());
@@ -107,23 +109,13 @@ impl Redis {
         let unreachable = |e| OpenError::Unreachable { place: place.clone(), why: reason(e) };
 
         // At the start there is time to connect; the deadline of commands would be too short for a distant server.
-        let ours = key_check(&sealer);
-        let opening = open_schema(&client, &ours);
-        let opened = match tokio::time::timeout(connection::CONNECT * 2, opening).await {
-            Ok(answer) => answer.map_err(unreachable)?,
+        let opening = open_schema(&client, master, &place);
+        let opened = match tokio::time::timeout(connection::CONNECT * 4, opening).await {
+            Ok(answer) => answer.map_err(unreachable)??,
             Err(_) => return Err(OpenError::Unreachable { place, why: "no answer in time".into() }),
         };
-        let current = match opened {
-            Opened::At(stage) if stage.version > VERSION => {
-                return Err(OpenError::Newer { place, theirs: stage.version, ours: VERSION });
-            }
-            Opened::At(stage) => {
-                let current = schema::Current::new();
-                current.stage.set(stage);
-                current
-            }
-            Opened::AnotherKey => return Err(OpenError::WrongKey { place }),
-        };
+        let (stage, ring) = opened;
+        let sealer = Sealer::new(ring.keyring().keys(), stage);
 
         let fanout = Arc::<Fanout>::default();
         let bus = bus::Listener::start(server, sealer.clone(), fanout.clone()).await.map_err(unreachable)?;
@@ -134,7 +126,8 @@ impl Redis {
             detaching: Batcher::new(&client, lanes, BATCHES, presence::detach_all),
             client,
             sealer,
-            schema: current,
+            ring,
+            schema: schema::Current::new(),
             options: options.migration.clone(),
             fanout,
             device_ids: Mutex::new(0..0),
@@ -143,28 +136,28 @@ impl Redis {
     }
 }
 
-/// What was found at the start.
-enum Opened {
-    At(Stage),
-    AnotherKey,
-}
-
-/// Reads the version, and checks the master key by its check value. A new store gets the newest version.
-async fn open_schema(client: &RedisClient, ours: &str) -> Result<Opened> {
+/// Reads the version, and opens the key ring. A new store gets the newest version.
+async fn open_schema(
+    client: &RedisClient,
+    master: &MasterKeys,
+    place: &str,
+) -> Result<std::result::Result<(Stage, keyring::Ring), OpenError>> {
     let claim = cmd("SET").arg(keys::KEY_CHECK).arg(VERSIONED).arg("NX").arg("GET").take();
     let check: Option<String> = client.ask(&claim).await?;
-    let versioned = check.as_deref().is_none_or(|check| check == VERSIONED);
-    if versioned {
-        // In a store that is migrated for the first time both are there already. Whoever makes a new one may have ended
+    let check = check.filter(|check| check != VERSIONED);
+    if check.is_none() {
+        // A store that is migrated for the first time has a version already. Whoever makes a new one may have ended
         // between these steps.
-        let mut make = pipe();
-        make.cmd("HSETNX").arg(keys::SCHEMA).arg("keycheck").arg(ours).ignore();
-        make.cmd("HSETNX").arg(keys::SCHEMA).arg("version").arg(VERSION).ignore();
-        let () = client.ask_all(&make).await?;
+        let make = cmd("HSETNX").arg(keys::SCHEMA).arg("version").arg(VERSION).take();
+        let () = client.ask(&make).await?;
     }
     let record = schema::Record::of(client.ask(&schema::Record::read()).await?);
-    let theirs = if versioned { &record.check } else { check.as_ref().unwrap_or(&record.check) };
-    Ok(if theirs == ours { Opened::At(record.stage) } else { Opened::AnotherKey })
+    if record.stage.version > VERSION {
+        return Ok(Err(OpenError::Newer { place: place.into(), theirs: record.stage.version, ours: VERSION }));
+    }
+    let check = check.or(Some(record.check).filter(|check| !check.is_empty()));
+    let ring = keyring::open(client, master.clone(), check.as_deref(), place).await?;
+    Ok(ring.map(|ring| (record.stage, ring)))
 }
 
 /// Where a server is, without its password.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::time::UnixMillis;
 use crate::store::record::corrupt;
 use crate::store::{Offer, Offers, Result};
 
@@ -24,6 +25,12 @@ impl Offers for Redis {
 
     async fn offers(&self, to: &DomainName) -> Result<Vec<Offer>> {
         self.client.timed(self.read_offers(to)).await
+    }
+
+    async fn offer_ends(&self, to: &DomainName, key: &DeviceKey) -> Result<Option<UnixMillis>> {
+        let read = cmd("ZSCORE").arg(keys::offers(to)).arg(key.as_str()).take();
+        let ends: Option<u64> = self.client.timed(self.client.ask(&read)).await?;
+        Ok(ends.map(UnixMillis))
     }
 
     async fn end_offer(&self, to: &DomainName, key: &DeviceKey) -> Result<bool> {

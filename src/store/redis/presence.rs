@@ -98,11 +98,14 @@ impl Presence for Redis {
     async fn renew_lease(&self, node: &NodeId, ttl: Duration) -> Result<()> {
         // What is announced is the stage by which this node works already; what is read is followed from now on.
         let mut renewal = pipe();
-        let announcement = self.schema.stage.get().announcement();
+        let announcement = self.announcement();
         renewal.cmd("SET").arg(keys::node(node)).arg(announcement).arg("PX").arg(millis(ttl)).ignore();
         renewal.add_command(Record::read());
-        let (record,): (Vec<Option<String>>,) = self.client.timed(self.client.ask_all(&renewal)).await?;
-        self.schema.follow(Record::of(record).stage);
+        renewal.cmd("GET").arg(keys::KEYRING);
+        let (record, ring): (Vec<Option<String>>, Option<String>) =
+            self.client.timed(self.client.ask_all(&renewal)).await?;
+        self.follow(Record::of(record).stage);
+        self.follow_ring(ring).await;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::ids::NodeId;
 use crate::store::schema::{
-    Announced, CurrentStage, MigrationState, Pace, Page, Phase, Schema, SchemaStatus, Stage, Step, VERSION, VERSIONED,
+    Announced, MigrationState, Pace, Page, Phase, Schema, SchemaStatus, Stage, Step, VERSION, VERSIONED,
 };
 use crate::store::{Locks as _, Result};
 
@@ -25,7 +25,6 @@ const LOCKED: Duration = Duration::from_secs(10);
 
 /// The stage of this process, and what only its migration needs.
 pub(super) struct Current {
-    pub stage: CurrentStage,
     /// This process has written the old form when it had to be the new one.
     missed: AtomicBool,
     /// Who we are to the lock.
@@ -36,22 +35,7 @@ pub(super) struct Current {
 
 impl Current {
     pub fn new() -> Self {
-        Self {
-            stage: CurrentStage::default(),
-            missed: AtomicBool::new(false),
-            holder: crate::random::guid(),
-            pages: AtomicU64::new(0),
-        }
-    }
-
-    /// Works by this stage from now on.
-    pub fn follow(&self, now: Stage) {
-        let before = self.stage.get();
-        if before.phase != Phase::Moving && before.version < now.version && now.phase == Phase::Settled {
-            // The lease of this node had ended, so nobody has waited for it.
-            self.missed.store(true, Ordering::Relaxed);
-        }
-        self.stage.set(now);
+        Self { missed: AtomicBool::new(false), holder: crate::random::guid(), pages: AtomicU64::new(0) }
     }
 }
 
@@ -69,10 +53,31 @@ pub(super) struct Record {
     cursor: String,
     run: String,
     changed: u64,
+    /// Where the next page of sealing anew begins, and the run of the server for which that is so.
+    pub reseal_cursor: String,
+    pub reseal_run: String,
+    pub reseal_records: u64,
+    /// The generation with which everything is sealed, and since when.
+    pub resealed: u64,
+    pub resealed_at: u64,
 }
 
 /// Its fields, in the order in which they are read.
-const FIELDS: [&str; 8] = ["version", "phase", "keycheck", "from", "since", "cursor", "run", "changed"];
+const FIELDS: [&str; 13] = [
+    "version",
+    "phase",
+    "keycheck",
+    "from",
+    "since",
+    "cursor",
+    "run",
+    "changed",
+    "reseal_cursor",
+    "reseal_run",
+    "reseal_records",
+    "resealed",
+    "resealed_at",
+];
 
 impl Record {
     pub fn read() -> Cmd {
@@ -91,6 +96,11 @@ impl Record {
             cursor: next(),
             run: next(),
             changed: number(next()),
+            reseal_cursor: next(),
+            reseal_run: next(),
+            reseal_records: number(next()),
+            resealed: number(next()),
+            resealed_at: number(next()),
         }
     }
 
@@ -116,17 +126,22 @@ impl Schema for Redis {
     }
 
     async fn migrate(&self) -> Result<Pace> {
-        if self.schema.stage.get() == Stage::NEWEST && !self.schema.missed.load(Ordering::Relaxed) {
+        let missed = self.schema.missed.load(Ordering::Relaxed);
+        if self.sealer.stage().get().is_newest() && !missed && self.ring_at_rest() {
             return Ok(Pace::Done);
         }
         let record = self.schema_record().await?;
-        self.schema.follow(record.stage);
+        self.follow(record.stage);
         let missed = self.schema.missed.load(Ordering::Relaxed);
-        if record.stage.version >= VERSION && record.stage.phase == Phase::Settled && !missed {
+        let newest = record.stage.version >= VERSION && record.stage.phase == Phase::Settled && !missed;
+        if newest && self.ring_at_rest() {
             return Ok(Pace::Done);
         }
         if !self.lock(LOCK, &self.schema.holder, LOCKED).await? {
             return Ok(Pace::Later);
+        }
+        if newest {
+            return self.advance_ring(&record).await;
         }
         if missed && record.stage.phase == Phase::Settled {
             return self.begin_again(&record).await;
@@ -143,12 +158,33 @@ impl Schema for Redis {
 }
 
 impl Redis {
+    /// Works by this stage from now on.
+    pub(super) fn follow(&self, now: Stage) {
+        let before = self.sealer.stage().get();
+        if before.phase != Phase::Moving && before.version < now.version && now.phase == Phase::Settled {
+            // The lease of this node had ended, so nobody has waited for it.
+            self.schema.missed.store(true, Ordering::Relaxed);
+        }
+        self.sealer.stage().set(now);
+    }
+
+    /// The text for the lease of this node.
+    pub(super) fn announcement(&self) -> String {
+        self.sealer.stage().get().announcement(self.ring.keyring().revision)
+    }
+
+    pub(super) fn tell_page(&self) {
+        if let Some(tell) = &self.options.after_page {
+            tell(self.schema.pages.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+    }
+
     pub(super) async fn schema_record(&self) -> Result<Record> {
         Ok(Record::of(self.client.timed(self.client.ask(&Record::read())).await?))
     }
 
-    /// The live nodes that do not know this version, and in the phase of moving those that do not move yet.
-    async fn nodes_behind(&self, phase: Phase) -> Result<Vec<NodeId>> {
+    /// What each live node has announced.
+    async fn announced(&self) -> Result<Vec<(NodeId, Announced)>> {
         // Every node of every version reports how many members it has.
         let names: Vec<String> = self.client.timed(self.client.ask(cmd("HKEYS").arg(keys::MEMBERS))).await?;
         if names.is_empty() {
@@ -160,12 +196,22 @@ impl Redis {
             read.cmd("GET").arg(keys::node(node));
         }
         let leases: Vec<Option<String>> = self.client.timed(self.client.ask_all(&read)).await?;
-        let is_behind = |lease: String| {
-            let announced = Announced::parse(&lease);
-            announced.knows < VERSION || phase == Phase::Moving && !announced.stage.moves()
-        };
-        let behind = nodes.into_iter().zip(leases).filter(|(_, lease)| lease.clone().is_some_and(is_behind));
-        Ok(behind.map(|(node, _)| node).collect())
+        let live = nodes.into_iter().zip(leases).filter_map(|(node, lease)| Some((node, Announced::parse(&lease?))));
+        Ok(live.collect())
+    }
+
+    /// The live nodes that do not know this version, and in the phase of moving those that do not move yet.
+    async fn nodes_behind(&self, phase: Phase) -> Result<Vec<NodeId>> {
+        let mut live = self.announced().await?;
+        live.retain(|(_, said)| said.knows < VERSION || phase == Phase::Moving && !said.stage.moves());
+        Ok(live.into_iter().map(|(node, _)| node).collect())
+    }
+
+    /// The live nodes that do not have this revision of the key ring.
+    pub(super) async fn nodes_without_ring(&self, revision: u64) -> Result<Vec<NodeId>> {
+        let mut live = self.announced().await?;
+        live.retain(|(_, said)| said.ring < revision);
+        Ok(live.into_iter().map(|(node, _)| node).collect())
     }
 
     /// Changes the record of the schema, unless it is not any more what was read.
@@ -175,6 +221,11 @@ impl Redis {
             ("phase", record.stage.phase.as_str().to_owned()),
             ("cursor", record.cursor.clone()),
         ];
+        self.set_if(&expected, fields).await
+    }
+
+    /// Sets fields of the record of the schema, if others have these values.
+    pub(super) async fn set_if(&self, expected: &[(&str, String)], fields: &[(&str, String)]) -> Result<bool> {
         let mut script = SET_FIELDS_IF.key(keys::SCHEMA);
         script.arg(expected.len());
         for (field, value) in expected.iter().chain(fields) {
@@ -223,7 +274,7 @@ impl Redis {
             return Ok(Pace::Later);
         }
         if self.set_schema(record, &[("phase", Phase::Moving.as_str().into())]).await? {
-            self.schema.follow(Stage { phase: Phase::Moving, ..record.stage });
+            self.follow(Stage { phase: Phase::Moving, ..record.stage });
         }
         Ok(Pace::Again)
     }
@@ -249,23 +300,25 @@ impl Redis {
             None => {
                 let phase = if step.version() == VERSION { Phase::Settled } else { Phase::Moving };
                 let version = step.version();
-                let fields = [
+                let mut fields = vec![
                     ("version", version.to_string()),
                     ("phase", phase.as_str().into()),
                     ("cursor", String::new()),
                     ("run", String::new()),
                     changed,
                 ];
+                if phase == Phase::Settled {
+                    // Nobody needs it any more, and it would help to guess the password that it was made from.
+                    fields.push(("keycheck", String::new()));
+                }
                 if self.set_schema(record, &fields).await? {
                     tracing::info!(version, records = %fields[4].1, "migration of the store: step done");
                 }
                 Stage { version, phase }
             }
         };
-        self.schema.stage.set(stage);
-        if let Some(tell) = &self.options.after_page {
-            tell(self.schema.pages.fetch_add(1, Ordering::Relaxed) + 1);
-        }
+        self.sealer.stage().set(stage);
+        self.tell_page();
         Ok(if stage == Stage::NEWEST { Pace::Done } else { Pace::Again })
     }
 
@@ -281,14 +334,14 @@ impl Redis {
             ];
             if self.set_schema(record, &fields).await? {
                 self.schema.missed.store(false, Ordering::Relaxed);
-                self.schema.stage.set(Stage { version: record.from, phase: Phase::Moving });
+                self.sealer.stage().set(Stage { version: record.from, phase: Phase::Moving });
                 tracing::warn!("migration of the store begins again: a node had not followed it");
             }
         }
         Ok(Pace::Later)
     }
 
-    async fn run_id(&self) -> Result<String> {
+    pub(super) async fn run_id(&self) -> Result<String> {
         let info: String = self.client.ask(cmd("INFO").arg("server")).await?;
         let line = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         Ok(line.unwrap_or("unknown").to_owned())
@@ -298,6 +351,7 @@ impl Redis {
     async fn migrate_page(&self, step: Step, cursor: &str) -> Result<Page> {
         match step {
             Step::Codes => self.lift_page(cursor, self.options.page).await,
+            Step::Seals => self.reseal_page(cursor).await,
         }
     }
 }

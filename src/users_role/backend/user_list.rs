@@ -48,7 +48,7 @@ struct State {
 }
 
 /// A list of users in a file.
-pub(super) struct UserList {
+pub struct UserList {
     file: PathBuf,
     tenants: Vec<DomainName>,
     state: Mutex<State>,

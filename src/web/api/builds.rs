@@ -114,7 +114,7 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/domains/{domain}/builds")
+        web::resource("/domains/{domain}/builds")
             .app_data(Longest(MAX_JSON))
             .route(get().to(get_builds))
             .route(web::put().to(set_builds))

@@ -5,11 +5,12 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 
 use super::Problem;
 use crate::admin::{Admin, Authority};
 use crate::connection::http;
+use crate::web::source_address::client_address;
 
 /// The authority of the caller. A handler that takes it answers 401 without a valid token.
 pub(super) struct Caller(pub Authority);
@@ -25,9 +26,13 @@ impl FromRequest for Caller {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
         });
         let admin = request.app_data::<web::Data<Admin>>().cloned();
+        let request = request.clone();
         Box::pin(async move {
             let (Some(admin), Some(token)) = (admin, token) else { return Err(Problem::unauthorized()) };
             let authority = admin.authority(&token).await?.ok_or_else(Problem::unauthorized)?;
+            let authority = authority.from(client_address(&request));
+            // For `on_record`, which checks that a change stands in the audit log.
+            request.extensions_mut().insert(authority.clone());
             http::authenticated();
             Ok(Self(authority))
         })

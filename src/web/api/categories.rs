@@ -155,13 +155,13 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/api/v1/domains/{domain}/categories")
+            web::resource("/domains/{domain}/categories")
                 .route(get().to(list_categories))
                 .route(web::post().to(create_category))
                 .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/categories/{category}")
+            web::resource("/domains/{domain}/categories/{category}")
                 .route(get().to(get_category))
                 .route(web::put().to(change_category))
                 .route(web::delete().to(delete_category))

@@ -220,7 +220,7 @@ async fn list_codes(
         Some(StateFilter::Used) => CodeFilter::Used,
     };
     let domain = admin.domain(&authority, &path).await?;
-    let (codes, next) = admin.codes(&domain, before, limit, filter).await?;
+    let (codes, next) = admin.codes(&authority, &domain, before, limit, filter).await?;
     let codes = codes.iter().map(|listing| CodeView::of(&domain, &listing.code, Some(listing.issued))).collect();
     let next = next.map(|(issued, code)| format!("{}-{}", issued.0, code.expose()));
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(CodePage { codes, next }))
@@ -265,8 +265,8 @@ async fn revoke_code(
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let all = web::resource("/api/v1/domains/{domain}/codes");
-    let one = web::resource("/api/v1/domains/{domain}/codes/{code}");
+    let all = web::resource("/domains/{domain}/codes");
+    let one = web::resource("/domains/{domain}/codes/{code}");
     config
         .service(
             all.route(get().to(list_codes))

@@ -237,20 +237,20 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/api/v1/domains/{domain}/devices")
+            web::resource("/domains/{domain}/devices")
                 .route(get().to(list_devices))
                 .route(web::post().to(assign_device))
                 .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/devices/{hwId}")
+            web::resource("/domains/{domain}/devices/{hwId}")
                 .route(get().to(get_device))
                 .route(web::patch().to(change_device))
                 .route(web::delete().to(remove_device))
                 .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
-            web::resource("/api/v1/unassigned")
+            web::resource("/unassigned")
                 .route(get().to(list_unassigned))
                 .default_service(web::to(method_not_allowed("GET"))),
         );

@@ -269,21 +269,21 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/api/v1/domains")
+            web::resource("/domains")
                 .app_data(Longest(MAX_JSON))
                 .route(get().to(list_domains))
                 .route(web::post().to(create_domain))
                 .default_service(web::to(method_not_allowed("GET, POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}")
+            web::resource("/domains/{domain}")
                 .route(get().to(get_domain))
                 .route(web::patch().to(change_domain))
                 .route(web::delete().to(delete_domain))
                 .default_service(web::to(method_not_allowed("GET, PATCH, DELETE"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/access")
+            web::resource("/domains/{domain}/access")
                 .app_data(Longest(MAX_JSON))
                 .route(get().to(get_access))
                 .route(web::put().to(set_access))

@@ -72,6 +72,8 @@ async fn dry_run(
     path: web::Path<(String, String)>,
 ) -> Answer<HttpResponse> {
     let (domain, hw_id) = path.into_inner();
+    // It is a POST only because its answer is not to be stored.
+    authority.set_recorded();
     let preview = admin.dry_run(&authority, &domain, &hw_id).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(DryRun::from(preview)))
 }
@@ -82,7 +84,7 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/domains/{domain}/devices/{hwId}/dry-run")
+        web::resource("/domains/{domain}/devices/{hwId}/dry-run")
             .route(web::post().to(dry_run))
             .default_service(web::to(method_not_allowed("POST"))),
     );

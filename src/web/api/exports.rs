@@ -31,10 +31,10 @@ async fn codes_csv(
     // Outer option: whether there is a next page. Inner option: where it starts.
     let start = Some(None);
     let pieces = stream::unfold(start, move |position| {
-        let (admin, domain) = (admin.clone(), domain.clone());
+        let (admin, domain, authority) = (admin.clone(), domain.clone(), authority.clone());
         async move {
             let before = position?;
-            let (page, next) = match admin.codes(&domain, before, PAGE, CodeFilter::All).await {
+            let (page, next) = match admin.codes(&authority, &domain, before, PAGE, CodeFilter::All).await {
                 Ok(page) => page,
                 Err(error) => return Some((Err(error.into()), None)),
             };
@@ -74,10 +74,10 @@ async fn devices_csv(
 ) -> Answer<HttpResponse> {
     let domain = admin.domain(&authority, &path).await?;
     let pieces = stream::unfold(Some(DeviceId(0)), move |position| {
-        let (admin, domain) = (admin.clone(), domain.clone());
+        let (admin, domain, authority) = (admin.clone(), domain.clone(), authority.clone());
         async move {
             let after = position?;
-            let page = match admin.devices_after(&domain, after, PAGE).await {
+            let page = match admin.devices_after(&authority, &domain, after, PAGE).await {
                 Ok(page) => page,
                 Err(error) => return Some((Err(error.into()), None)),
             };
@@ -121,7 +121,7 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let (all_codes, all_devices) =
-        (web::resource("/api/v1/domains/{domain}/codes.csv"), web::resource("/api/v1/domains/{domain}/devices.csv"));
+        (web::resource("/domains/{domain}/codes.csv"), web::resource("/domains/{domain}/devices.csv"));
     config
         .service(all_codes.route(get().to(codes_csv)).default_service(web::to(method_not_allowed("GET"))))
         .service(all_devices.route(get().to(devices_csv)).default_service(web::to(method_not_allowed("GET"))));

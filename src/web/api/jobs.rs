@@ -255,24 +255,24 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/api/v1/domains/{domain}/jobs")
+            web::resource("/domains/{domain}/jobs")
                 .route(get().to(list_jobs))
                 .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/update-jobs")
+            web::resource("/domains/{domain}/update-jobs")
                 .app_data(Longest(MAX_JSON))
                 .route(web::post().to(create_update_job))
                 .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/config-jobs")
+            web::resource("/domains/{domain}/config-jobs")
                 .app_data(Longest(MAX_JSON))
                 .route(web::post().to(create_config_job))
                 .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/jobs/{job}")
+            web::resource("/domains/{domain}/jobs/{job}")
                 .route(get().to(get_job))
                 .route(web::delete().to(delete_job))
                 .default_service(web::to(method_not_allowed("GET, DELETE"))),

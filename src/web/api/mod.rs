@@ -4,6 +4,7 @@
 //! attributes of the handlers and of their types. Rules about objects belong to `admin`, not here. See
 //! `docs/operators.md`.
 
+mod audit;
 mod body;
 mod builds;
 mod caller;
@@ -16,10 +17,12 @@ mod dry_run;
 mod exports;
 mod in_domain;
 mod jobs;
+mod on_record;
 mod openapi;
 mod problem;
 mod rollouts;
 mod shapes;
+mod store;
 mod text;
 mod timelines;
 mod token;
@@ -27,6 +30,7 @@ mod transfers;
 
 use std::sync::Arc;
 
+use actix_web::middleware::from_fn;
 use actix_web::web;
 
 use crate::admin::Admin;
@@ -46,7 +50,7 @@ type Answer<T> = Result<T, Problem>;
 /// Adds the operators' routes.
 pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config
+        let interface = web::scope("/api/v1")
             .app_data(web::Data::from(admin))
             .app_data(web::QueryConfig::default().error_handler(|error, _| Problem::bad_query(&error).into()))
             .app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("address").into()))
@@ -62,6 +66,10 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(exports::routes)
             .configure(rollouts::routes)
             .configure(crate::web::api::timelines::routes)
-            .configure(openapi::routes);
+            .configure(store::routes)
+            .configure(audit::routes)
+            .configure(openapi::routes)
+            .wrap(from_fn(on_record::on_record));
+        config.service(interface);
     }
 }

@@ -6,7 +6,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, method_not_allowed};
-use super::{Problem, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, token};
+use super::{
+    Problem, audit, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store, token,
+};
 use crate::web::api::{timelines, transfers};
 
 #[derive(OpenApi)]
@@ -42,6 +44,8 @@ pub fn document() -> Value {
     document.merge(exports::Doc::openapi());
     document.merge(rollouts::Doc::openapi());
     document.merge(timelines::Doc::openapi());
+    document.merge(store::Doc::openapi());
+    document.merge(audit::Doc::openapi());
     let mut document = serde_json::to_value(document).unwrap_or_default();
     let schemas = &mut document["components"]["schemas"];
     jobs::complete(schemas);
@@ -51,7 +55,7 @@ pub fn document() -> Value {
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/openapi.json")
+        web::resource("/openapi.json")
             .route(get().to(|| async { HttpResponse::Ok().json(document()) }))
             .default_service(web::to(method_not_allowed("GET"))),
     );

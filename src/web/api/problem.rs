@@ -101,7 +101,9 @@ impl From<AdminError> for Problem {
                 let problem = Self::new("conflict", "Against the present state", StatusCode::CONFLICT, why);
                 Self { field: Some(field), ..problem }
             }
-            AdminError::NotAllowed(_) => Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail),
+            AdminError::NotAllowed(_) | AdminError::Ended => {
+                Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail)
+            }
             AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
             AdminError::TryLater(wait) => {
                 let problem = Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail);

@@ -104,7 +104,7 @@ async fn list_rollout_rows(
         return Err(AdminError::invalid("cursor", "this is not a cursor of a previous answer").into());
     }
     let domain = admin.domain(&authority, &path.0).await?;
-    let page = admin.rollout_rows(&domain, id_of(&path.1)?, from, limit).await?;
+    let page = admin.rollout_rows(&authority, &domain, id_of(&path.1)?, from, limit).await?;
     let next = (page.len() == limit).then(|| from + page.len() as u64);
     let rows = page.into_iter().map(|(row, state)| RowView {
         sip: row.sip.into(),
@@ -135,10 +135,10 @@ async fn rollout_rows_csv(
 ) -> Answer<HttpResponse> {
     let (domain, id) = (admin.domain(&authority, &path.0).await?, id_of(&path.1)?);
     let pieces = stream::unfold(Some(0), move |position| {
-        let (admin, domain) = (admin.clone(), domain.clone());
+        let (admin, domain, authority) = (admin.clone(), domain.clone(), authority.clone());
         async move {
             let from = position?;
-            let page = match admin.rollout_rows(&domain, id, from, PAGE.1).await {
+            let page = match admin.rollout_rows(&authority, &domain, id, from, PAGE.1).await {
                 Ok(page) => page,
                 Err(error) => return Some((Err(error.into()), None)),
             };
@@ -168,11 +168,11 @@ async fn rollout_rows_csv(
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let all = web::resource("/api/v1/domains/{domain}/rollouts");
-    let one = web::resource("/api/v1/domains/{domain}/rollouts/{id}");
+    let all = web::resource("/domains/{domain}/rollouts");
+    let one = web::resource("/domains/{domain}/rollouts/{id}");
     let (page, sheet) = (
-        web::resource("/api/v1/domains/{domain}/rollouts/{id}/rows"),
-        web::resource("/api/v1/domains/{domain}/rollouts/{id}/rows.csv"),
+        web::resource("/domains/{domain}/rollouts/{id}/rows"),
+        web::resource("/domains/{domain}/rollouts/{id}/rows.csv"),
     );
     config
         .service(

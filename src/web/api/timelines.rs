@@ -103,8 +103,8 @@ async fn device_timeline(
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let code = web::resource("/api/v1/domains/{domain}/codes/{code}/timeline");
-    let device = web::resource("/api/v1/domains/{domain}/devices/{hwId}/timeline");
+    let code = web::resource("/domains/{domain}/codes/{code}/timeline");
+    let device = web::resource("/domains/{domain}/devices/{hwId}/timeline");
     config
         .service(code.route(get().to(code_timeline)).default_service(web::to(method_not_allowed("GET"))))
         .service(device.route(get().to(device_timeline)).default_service(web::to(method_not_allowed("GET"))));

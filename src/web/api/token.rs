@@ -66,7 +66,7 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(
-        web::resource("/api/v1/token")
+        web::resource("/token")
             .route(web::post().to(create_token))
             .default_service(web::to(method_not_allowed("POST"))),
     );

@@ -236,7 +236,7 @@ async fn list_outcomes(
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let device = "/api/v1/domains/{domain}/devices/{hwId}";
+    let device = "/domains/{domain}/devices/{hwId}";
     config
         .service(
             web::resource(format!("{device}/move"))
@@ -249,18 +249,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/offers")
+            web::resource("/domains/{domain}/offers")
                 .route(get().to(list_offers))
                 .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/offers/{hwId}")
+            web::resource("/domains/{domain}/offers/{hwId}")
                 .route(web::post().to(accept_offer))
                 .route(web::delete().to(refuse_offer))
                 .default_service(web::to(method_not_allowed("POST, DELETE"))),
         )
         .service(
-            web::resource("/api/v1/domains/{domain}/outcomes")
+            web::resource("/domains/{domain}/outcomes")
                 .route(get().to(list_outcomes))
                 .default_service(web::to(method_not_allowed("GET"))),
         );

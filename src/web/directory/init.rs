@@ -126,7 +126,8 @@ async fn with_code(
     match (&target, code) {
         (Some(_), _) => attempt.right(),
         (None, Some(code)) => attempt.wrong_secret(code.expose().as_bytes()),
-        (None, None) => attempt.wrong(),
+        // What the phone has sent instead of a code; it repeats that, too.
+        (None, None) => attempt.wrong_secret(request.query_string().as_bytes()),
     }
     let good = code.filter(|_| target.is_some());
     let first = first_contact(web, phone, good).await?;

@@ -107,12 +107,12 @@ async fn change_password(pages: web::Data<Pages>, signed: SignedIn, fields: Fiel
 
 async fn end(pages: web::Data<Pages>, signed: SignedIn, fields: Fields) -> Answer<HttpResponse> {
     let hash = fields.get("session");
-    pages.sign_in.end_session(signed.who(), hash).await?;
+    pages.sign_in.end_session(&signed.session, hash).await?;
     let own = hash == signed.session.hash.as_str();
     Ok(if own { sign_in::signed_out(&pages) } else { go("/ui/account") })
 }
 
 async fn end_all(pages: web::Data<Pages>, signed: SignedIn, _: Fields) -> Answer<HttpResponse> {
-    pages.sign_in.sign_out_everywhere(signed.who()).await?;
+    pages.sign_in.sign_out_everywhere(&signed.session).await?;
     Ok(sign_in::signed_out(&pages))
 }

@@ -126,6 +126,7 @@ impl From<AdminError> for PageError {
         match error {
             AdminError::NotFound(_) => Self::NotFound,
             AdminError::NotAllowed(_) => Self::NotAllowed,
+            AdminError::Ended => Self::SignIn,
             AdminError::Unavailable(_) => Self::Unavailable,
             AdminError::TryLater(wait) => Self::TooMany(wait),
             other => Self::Refused(other.to_string()),

@@ -18,6 +18,7 @@ use crate::accounts::ActiveSession;
 use crate::connection::http;
 use crate::core::model::hex;
 use crate::random;
+use crate::web::source_address::client_address;
 
 /// Content security policy: only our own style and script, nothing inline, and no page of ours in a frame. The origin
 /// of frames, which depends on the configuration, is appended.
@@ -93,7 +94,7 @@ fn is_automatic(request: &HttpRequest) -> bool {
 
 async fn find_session(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
     let Some(cookie) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
-    Ok(pages.sign_in.use_session(&cookie, is_automatic(request)).await?)
+    Ok(pages.sign_in.use_session(&cookie, is_automatic(request), client_address(request)).await?)
 }
 
 fn page_of(pages: &Pages, request: &HttpRequest, session: Option<ActiveSession>, fresh: Option<&str>) -> Page {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
@@ -26,7 +27,7 @@ const PER_SESSION: usize = 8;
 /// Most streams of the node.
 const IN_ALL: usize = 10_000;
 
-/// Interval of keepalive comments. At each one the session is checked.
+/// Interval of keepalive comments. At each one the session is checked, in case that the signal of its end was lost.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// Longest stream; then the browser opens a new one.
@@ -69,6 +70,7 @@ struct Streaming {
     changes: Pin<Box<dyn Stream<Item = ()>>>,
     ticks: Interval,
     ends: Instant,
+    over: LocalBoxFuture<'static, ()>,
     sign_in: Arc<SignIn>,
     shutdown: Shutdown,
     slot: StreamSlot,
@@ -96,10 +98,12 @@ impl Live {
         let slot = self.slot(&who.session.hash).ok_or(PageError::TooMany(KEEPALIVE))?;
         let mut ticks = interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (sign_in, hash, identity) = (Arc::clone(&self.sign_in), who.session.hash.clone(), who.who().clone());
         let streaming = Streaming {
             changes: Box::pin(changes),
             ticks,
             ends: Instant::now() + LONGEST,
+            over: async move { sign_in.until_ended(&hash, &identity).await }.boxed_local(),
             sign_in: Arc::clone(&self.sign_in),
             shutdown: self.shutdown.clone(),
             slot,
@@ -119,6 +123,7 @@ async fn next(mut streaming: Streaming) -> Option<(Bytes, Streaming)> {
     let event = tokio::select! {
         () = streaming.shutdown.draining() => return None,
         () = tokio::time::sleep_until(streaming.ends) => return None,
+        () = &mut streaming.over => return None,
         change = streaming.changes.next() => {
             change?;
             sleep(COMBINE).await;
@@ -128,7 +133,7 @@ async fn next(mut streaming: Streaming) -> Option<(Bytes, Streaming)> {
             Bytes::from_static(b"event: changed\ndata: 1\n\n")
         }
         _ = streaming.ticks.tick() => {
-            // Ends the stream after sign-out. If the store does not answer, the stream stays.
+            // For a signal that was lost. If the store does not answer, the stream stays.
             if streaming.sign_in.has_ended(&streaming.slot.hash).await {
                 return None;
             }

@@ -32,7 +32,7 @@ impl Member {
 
     /// Adds an entry to the audit log.
     pub async fn note(&self, what: &str, to: &str) {
-        self.pages.sign_in.note(self.signed.who(), what, to, Some(&self.domain)).await;
+        self.pages.sign_in.note(&self.signed.session.actor(), what, to, Some(&self.domain)).await;
     }
 }
 

@@ -22,6 +22,7 @@ use self::pass::Pass;
 use super::Lang;
 use crate::accounts::SignIn;
 use crate::connection::http;
+use crate::core::model::accounts::Identity;
 use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::protocol::percent;
 use crate::core::protocol::sysclient::tunnel::request::Address;
@@ -88,19 +89,20 @@ impl OwnPages {
     }
 
     /// Checks the pass of an address. Sets `lang` for error pages as soon as it is known.
-    async fn admit(&self, address: &Address<'_>, lang: &mut Lang) -> Result<(DeviceKey, Pass), Refused> {
+    async fn admit(&self, address: &Address<'_>, lang: &mut Lang) -> Result<(DeviceKey, Pass, Identity), Refused> {
         let device = DeviceKey::parse(&address.device).map_err(|_| Refused::KEY)?;
         let pass = Pass::open(&self.sealer, &device, address.key.expose()).ok_or(Refused::KEY)?;
         *lang = pass.lang;
         let now = self.store.now().await.map_err(|_| Refused::UNAVAILABLE)?;
-        if pass.until <= now || self.sign_in.has_ended(&pass.session).await {
+        if pass.until <= now {
             return Err(Refused::KEY);
         }
+        let who = self.sign_in.whose(&pass.session).await.map_err(|_| Refused::UNAVAILABLE)?.ok_or(Refused::KEY)?;
         let found = self.store.find_device(&device).await.map_err(|_| Refused::UNAVAILABLE)?;
         if found.is_none_or(|found| found.domain != pass.domain) {
             return Err(Refused::DEVICE);
         }
-        Ok((device, pass))
+        Ok((device, pass, who))
     }
 
     async fn answer(
@@ -110,12 +112,14 @@ impl OwnPages {
         payload: web::Payload,
         lang: &mut Lang,
     ) -> Result<HttpResponse, Refused> {
-        let (device, pass) = self.admit(address, lang).await?;
+        let (device, pass, who) = self.admit(address, lang).await?;
         http::authenticated();
         let recipient = self.directory.member(&pass.domain, device.clone()).await.ok_or(Refused::OFFLINE)?;
         let below = below(&device, address.key.expose());
         let shape = |head: &mut _| shape::shape(head, &device, &self.origin, &below);
-        let mut response = relay(request, &address.target(), payload, recipient, None, shape).await?;
+        let sign_in = Arc::clone(&self.sign_in);
+        let ended = Box::pin(async move { sign_in.until_ended(&pass.session, &who).await });
+        let mut response = relay(request, &address.target(), payload, recipient, ended, shape).await?;
         self.confine(&mut response, &self.base(&device, address.key.expose()));
         Ok(response)
     }

@@ -17,6 +17,7 @@ use crate::accounts::{NewSession, PasswordSignIn, SignInError};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::Secret;
 use crate::core::policy::limits::SourceKey;
+use crate::web::source_address::client_address;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -74,14 +75,15 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     if !pages.local_accounts {
         return Err(PageError::NotFound);
     }
-    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let from = client_address(&request);
     let password = Secret::new(fields.exact("password"));
     let to = inside_pages(fields.get("to"));
     let known = cookies::value(&request, cookies::BROWSER);
     let entered = pages.sign_in.by_password(PasswordSignIn {
         name: fields.get("name"),
         password: &password,
-        source: SourceKey::from(address),
+        source: SourceKey::from(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
+        from,
         browser_cookie: known.as_deref(),
         browser: browser(&request),
     });

@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
 
-use super::{Holder, Passthrough, RETRY, Refused, SANDBOX, admit, draft};
+use super::{Access, Passthrough, RETRY, Refused, SANDBOX, admit, draft};
 use crate::app_connection::session_keys::Admitted;
 use crate::connection::http;
 use crate::core::protocol::sysclient::tunnel::request::{Address, Refusal};
@@ -35,12 +35,16 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     match open(services, request, rest).await {
-        Ok(Opened { tunnel, holder, admitted }) => {
+        Ok(Opened { tunnel, mut access, admitted }) => {
             http::authenticated();
             // The pipe ends soon after the connection of the device.
             let in_flight = services.in_flight.begin();
             let client = Client { io: &mut io, input: BytesMut::from(&first[..]) };
-            let outcome = client.run(tunnel, holder, admitted).await;
+            let outcome = tokio::select! {
+                outcome = client.run(tunnel, admitted) => outcome,
+                // A pipe, or an answer that has begun, is broken off.
+                () = access.ended() => Ok(()),
+            };
             drop(in_flight);
             if let Err(refused) = outcome {
                 let _ = timeout(ANSWER_TIMEOUT, refuse(&mut io, refused)).await;
@@ -54,7 +58,7 @@ where
 
 struct Opened {
     tunnel: Tunnel,
-    holder: Holder,
+    access: Access,
     admitted: Admitted,
 }
 
@@ -70,7 +74,7 @@ async fn open(services: &Passthrough, request: &Request, rest: &str) -> Result<O
     }
     let (bytes, expects) = draft.with_body(b"")?;
     let tunnel = Tunnel::open(permit.device, TunnelRequest { bytes, expects }, TunnelUse::Pipe);
-    Ok(Opened { tunnel, holder: permit.holder, admitted: permit.admitted })
+    Ok(Opened { tunnel, access: permit.access, admitted: permit.admitted })
 }
 
 /// The connection of the client.
@@ -82,7 +86,7 @@ struct Client<'a, T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
     /// Waits for the head of the answer and then relays. The admission is held as long as this runs.
-    async fn run(mut self, mut tunnel: Tunnel, holder: Holder, _admitted: Admitted) -> Result<(), Refused> {
+    async fn run(mut self, mut tunnel: Tunnel, _admitted: Admitted) -> Result<(), Refused> {
         let head = loop {
             tokio::select! {
                 output = tunnel.next() => match output {
@@ -102,15 +106,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
             return Ok(());
         }
         if head.status == 101 {
-            self.pipe(tunnel, holder).await;
+            self.pipe(tunnel).await;
         } else {
             let _ = self.answer(tunnel, head.length.is_none()).await;
         }
         Ok(())
     }
 
-    /// Relays in both directions until one side closes or the session of the key ends.
-    async fn pipe(mut self, mut tunnel: Tunnel, mut holder: Holder) {
+    /// Relays in both directions until one side closes.
+    async fn pipe(mut self, mut tunnel: Tunnel) {
         let (mut reader, mut writer) = split(self.io);
         let (mut sending, mut over, mut flushed) = (false, false, true);
         let mut output = Bytes::new();
@@ -144,7 +148,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<'_, T> {
                         return;
                     }
                 }
-                () = holder.ended() => return,
             }
         }
         let _ = writer.shutdown().await;

@@ -5,11 +5,17 @@ use crate::support::app::App;
 use crate::support::broker::Broker;
 use crate::support::peer::{Device, until};
 use crate::support::raw::{BINARY, Raw, TEXT, frame, upgrade_request};
-use crate::support::tunnel::{RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN};
+use crate::support::tunnel::{MARK, RECEIVE, RECEIVE_RESULT, SEND, SEND_RESULT, SHUTDOWN, dangerous_lines};
+
+/// The answer 101 with every dangerous field.
+fn switching() -> Vec<u8> {
+    let lines = dangerous_lines();
+    [SWITCHING, lines.as_bytes(), b"\r\n"].concat()
+}
 
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                            Set-Cookie: a=b\r\nStrict-Transport-Security: max-age=1\r\n\
-                           Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+                           Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
 async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
     let mut client = Raw::connect(way.to).await;
@@ -21,13 +27,14 @@ async fn echo(_: &Broker, way: Way, mut phone: Device, _app: App) {
         assert!(lower.contains(line), "{request}");
     }
     // The first frame of the device comes with its head.
-    phone.tunnel(session, RECEIVE_RESULT, &[SWITCHING, b"\x82\x02hi"].concat()).await;
+    phone.tunnel(session, RECEIVE_RESULT, &[&switching()[..], b"\x82\x02hi"].concat()).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     let lower = head.to_lowercase();
     assert!(lower.contains("upgrade: websocket\r\n") && lower.contains("connection: upgrade\r\n"), "{head}");
     assert!(lower.contains("sec-websocket-accept: ") && !lower.contains("set-cookie"), "{head}");
     assert!(!lower.contains("strict-transport-security"), "{head}");
+    assert!(!head.contains(MARK), "{head}");
     assert_eq!(client.frame().await, (BINARY, b"hi".to_vec()));
     assert_eq!(phone.expect_tunnel(RECEIVE).await.session, session);
 
@@ -65,7 +72,7 @@ async fn a_lot(_: &Broker, way: Way, mut phone: Device, _app: App) {
     let mut client = Raw::connect(way.to).await;
     client.send(upgrade_request(&way.path("/"), "").as_bytes()).await;
     let (session, _) = phone.request().await;
-    phone.tunnel(session, RECEIVE_RESULT, SWITCHING).await;
+    phone.tunnel(session, RECEIVE_RESULT, &switching()).await;
     client.head().await;
     let up: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
     let mut down: Vec<u8> = up.iter().rev().copied().collect();
@@ -113,11 +120,12 @@ fn an_upgrade_that_the_device_refuses() {
     with_phone(16, async |_, way, mut phone, _app| {
         let mut client = Raw::connect(way.to).await;
         client.send(upgrade_request(&way.path("/"), "").as_bytes()).await;
-        phone.answer_once("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        let lines = dangerous_lines();
+        phone.answer_once(&format!("HTTP/1.1 403 Forbidden\r\n{lines}Content-Length: 2\r\n\r\nno")).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{head}");
         assert!(head.contains("Content-Length: 2\r\n") && head.contains("Referrer-Policy: no-referrer\r\n"), "{head}");
-        assert!(head.contains("Content-Security-Policy: sandbox "), "{head}");
+        assert!(head.contains("Content-Security-Policy: sandbox ") && !head.contains(MARK), "{head}");
         assert_eq!(client.rest().await, b"no");
     });
 }
@@ -132,7 +140,7 @@ fn a_pipe_ends_with_the_session_of_its_key() {
         let mut client = Raw::connect(way.to).await;
         client.send(upgrade_request(&way.path("/"), "").as_bytes()).await;
         let (session, _) = phone.request().await;
-        phone.tunnel(session, RECEIVE_RESULT, SWITCHING).await;
+        phone.tunnel(session, RECEIVE_RESULT, &switching()).await;
         client.head().await;
         assert_eq!(phone.expect_tunnel(RECEIVE).await.session, session);
         app.leave().await;

@@ -63,7 +63,7 @@ pub(super) async fn start_rollout(
             let file = store_body(sent).await?;
             let sheet = web::block(move || Sheet::check(file)).await;
             let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
-            let run = admin.begin_rollout(&domain, name, category, sheet.users()).await?;
+            let run = admin.begin_rollout(&authority, &domain, name, category, sheet.users()).await?;
             stream_rows(&domain, run).await
         }
         "application/json" => {
@@ -74,7 +74,7 @@ pub(super) async fn start_rollout(
             check_name("name", &name)?;
             let user = |Shape(user): Shape<NewUser>| User { sip: user.sip.into(), name: user.name.map(Into::into) };
             let users = user_csv::checked(users.into_iter().map(user).collect())?;
-            let run = admin.begin_rollout(&domain, &name, &category, users).await?;
+            let run = admin.begin_rollout(&authority, &domain, &name, &category, users).await?;
             make_all(&domain, run).await
         }
         _ => Err(Problem::media_type("text/csv or application/json")),

@@ -55,27 +55,31 @@ fn name_of(page: &Page, fields: &Fields) -> Answer<AccountName> {
 async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
     let page = &operator.page;
     let name = name_of(page, &fields)?;
-    let domain = match (&operator.authority.domain, fields.get("domain")) {
-        (Some(own), _) => Some(own.clone()),
-        (None, "") => None,
-        (None, named) => {
+    let named = match (&operator.authority.domain, fields.get("domain")) {
+        (Some(own), _) => own.as_str(),
+        (None, named) => named,
+    };
+    let domain = match named {
+        "" => None,
+        named => {
             let bad = || PageError::Refused(page.t("operator.bad_domain").into());
             let domain = DomainName::parse(named).map_err(|_| bad())?;
-            Some(operator.admin.domain(&operator.authority, domain.as_str()).await.map_err(|_| bad())?.name.clone())
+            Some(operator.admin.domain(&operator.authority, domain.as_str()).await.map_err(|_| bad())?)
         }
     };
     let shown = Some(fields.get("shown")).filter(|shown| !shown.is_empty()).unwrap_or(name.as_str());
     let identity = Identity {
         shown: shown.into(),
         role: Role::parse(fields.get("role")).ok_or(PageError::Unreadable)?,
-        domain: domain.clone(),
+        domain: domain.as_ref().map(|domain| domain.name.clone()),
+        domain_id: domain.as_ref().map(|domain| domain.id),
         sip: fields.get("sip").into(),
         account: name.clone(),
     };
     let new = NewAccount { identity, password: Secret::new(fields.exact("password")) };
     let made = operator.pages.sign_in.make_account(operator.authority.domain.as_ref(), &new).await;
     made.map_err(|error| refused(page, error))?;
-    operator.note("accounts.make", name.as_str(), domain.as_ref()).await;
+    operator.note("accounts.make", name.as_str(), domain.as_ref().map(|domain| &domain.name)).await;
     Ok(go("/ui/operator/accounts?done=1"))
 }
 

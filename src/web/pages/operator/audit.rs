@@ -5,7 +5,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Operator, Page, ROWS};
-use crate::core::model::accounts::AuditEntry;
+use crate::core::model::accounts::{AuditEntry, KnownBy};
 use crate::core::model::time::UnixMillis;
 
 #[derive(Template)]
@@ -27,6 +27,18 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/operator/audit", web::get().to(show));
 }
 
+impl AuditPage {
+    /// By what somebody is known who is not signed in.
+    fn known_by(&self, by: &KnownBy) -> &'static str {
+        self.page.t(match by {
+            KnownBy::Account => "operator.by_account",
+            KnownBy::Instance => "operator.by_instance",
+            KnownBy::Domain => "operator.by_domain",
+            KnownBy::App => "operator.by_app",
+        })
+    }
+}
+
 /// The name of an action.
 fn action_name(page: &Page, what: &str) -> &'static str {
     page.t(match what {
@@ -38,6 +50,11 @@ fn action_name(page: &Page, what: &str) -> &'static str {
         "device.remove" => "deed.device_remove",
         "device.open" => "deed.device_open",
         "device.assign" => "deed.device_assign",
+        "device.move" => "deed.device_move",
+        "device.offer" => "deed.device_offer",
+        "offer.accept" => "deed.offer_accept",
+        "offer.refuse" => "deed.offer_refuse",
+        "port.remove" => "deed.port_remove",
         "category.make" => "deed.category_make",
         "category.change" => "deed.category_change",
         "category.delete" => "deed.category_delete",

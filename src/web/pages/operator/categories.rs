@@ -48,14 +48,11 @@ fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
 async fn put(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let (name, id) = (name_of(&context.page, &fields)?, id_of(&fields)?);
     context.admin.put_category(&context.authority, context.named(), id, &name, fields.has("provisioning")).await?;
-    context.note_here(if id.is_some() { "category.change" } else { "category.make" }, &name).await;
     Ok(context.done("/categories"))
 }
 
 async fn delete(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let id = id_of(&fields)?.ok_or(PageError::Unreadable)?;
-    let name = super::category_name(&context.domain, id);
     context.admin.delete_category(&context.authority, context.named(), id).await?;
-    context.note_here("category.delete", &name).await;
     Ok(context.done("/categories"))
 }

@@ -68,7 +68,7 @@ async fn answer(
         _ => CodeFilter::All,
     };
     let before = wanted.at.and_then(|at| Some((UnixMillis(at), Code::parse(&wanted.code).ok()?)));
-    let (codes, next) = context.admin.codes(&context.domain, before, ROWS, filter).await?;
+    let (codes, next) = context.admin.codes(&context.authority, &context.domain, before, ROWS, filter).await?;
     let row = |CodeListing { code, issued, .. }: &CodeListing| Row {
         code: code.code.expose().into(),
         shown: grouped(code.code),
@@ -109,14 +109,11 @@ async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> 
     }
     let request = OperatorCodeRequest { category: fields.get("category"), sip, rollout: fields.has("rollout") };
     let (_, code) = context.admin.issue_code(&context.authority, context.named(), &request).await?;
-    context.note_here("code.issue", sip.unwrap_or_default()).await;
     answer(&context, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
 }
 
 async fn revoke(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let code = Code::parse(fields.get("code")).map_err(|_| PageError::Unreadable)?;
     context.admin.revoke_code(&context.authority, context.named(), code).await?;
-    // The audit log names the user of the code, not its digits.
-    context.note_here("code.revoke", fields.get("sip")).await;
     Ok(context.done("/codes"))
 }

@@ -108,13 +108,11 @@ async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> 
     let name = fields.get("name");
     let name = Some(name).filter(|name| *name != before.name.as_deref().unwrap_or_default());
     context.admin.change_device(&context.authority, context.named(), key.as_str(), name, category).await?;
-    context.note_here("device.change", key.as_str()).await;
     Ok(super::go(&format!("{}?done=1", devices::address(&context, &key))))
 }
 
 async fn remove(context: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     context.admin.remove_device(&context.authority, context.named(), key.as_str()).await?;
-    context.note_here("device.remove", key.as_str()).await;
     Ok(context.done("/devices"))
 }

@@ -141,7 +141,6 @@ async fn one(context: OperatorContext, at: web::Path<At>, wanted: web::Query<Wan
 
 async fn delete(context: OperatorContext, at: web::Path<At>, _: Fields) -> Answer<HttpResponse> {
     context.admin.delete_job(&context.authority, context.named(), JobId(at.job)).await?;
-    context.note_here("job.delete", &at.job.to_string()).await;
     Ok(context.done("/jobs"))
 }
 
@@ -149,6 +148,5 @@ async fn set_builds(context: OperatorContext, fields: Fields) -> Answer<HttpResp
     let builds = BuildList::read(fields.get("builds").as_bytes());
     let builds = builds.map_err(|error| PageError::Refused(error.to_string()))?;
     context.admin.set_builds(&context.authority, context.named(), &builds).await?;
-    context.note_here("builds.set", &builds.base_url).await;
     Ok(context.done("/jobs"))
 }

@@ -143,10 +143,7 @@ async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> 
         .create_config_job(&context.authority, context.named(), category_of(&fields)?, configuration)
         .await;
     match made {
-        Ok(job) => {
-            context.note_here("job.make", &format!("{} {}", kind.name(), job.id.0)).await;
-            Ok(context.done(&format!("/jobs/{}", job.id.0)))
-        }
+        Ok(job) => Ok(context.done(&format!("/jobs/{}", job.id.0))),
         Err(AdminError::Invalid { field, why } | AdminError::Unfit { field, why }) => {
             answer(&context, kind, Some(&fields), Some((field, why)))
         }
@@ -167,6 +164,5 @@ async fn update(context: OperatorContext, fields: Fields) -> Answer<HttpResponse
         .admin
         .create_update_job(&context.authority, context.named(), category_of(&fields)?, None, hours)
         .await?;
-    context.note_here("job.make", &format!("update {}", job.id.0)).await;
     Ok(context.done(&format!("/jobs/{}", job.id.0)))
 }

@@ -119,7 +119,7 @@ impl Operator {
     }
 
     async fn note(&self, what: &str, to: &str, domain: Option<&DomainName>) {
-        self.pages.sign_in.note(self.who(), what, to, domain).await;
+        self.pages.sign_in.note(&self.signed.session.actor(), what, to, domain).await;
     }
 }
 
@@ -134,7 +134,7 @@ impl FromRequest for Operator {
             signed.only(Role::Operator)?;
             let pages = pages?;
             let admin = pages.admin.clone().ok_or(PageError::NotFound)?;
-            let authority = Authority { domain: signed.who().domain.clone() };
+            let authority = Authority::of_account(signed.who(), signed.session.actor());
             Ok(Self { page: signed.page.clone(), signed, pages, admin, authority })
         }))
     }

@@ -135,7 +135,6 @@ async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
         categories: vec![(category, true)],
     };
     operator.admin.create_domain(&operator.authority, &new).await?;
-    operator.note("domain.make", name.as_str(), Some(&name)).await;
     Ok(go(&format!("{}?done=1", base(&name))))
 }
 

@@ -49,23 +49,13 @@ async fn set(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     }
     let secret = Some(Secret::new(value));
     let mut change = DomainChange::default();
-    let what = match fields.get("which") {
-        "password" if !cleared => {
-            change.password = secret;
-            "domain.password"
-        }
-        "admin" => {
-            change.admin_password = secret;
-            "domain.admin_password"
-        }
-        "token" => {
-            change.auto_token = secret;
-            "domain.token"
-        }
+    match fields.get("which") {
+        "password" if !cleared => change.password = secret,
+        "admin" => change.admin_password = secret,
+        "token" => change.auto_token = secret,
         _ => return Err(PageError::Unreadable),
-    };
+    }
     context.admin.change_domain(&context.authority, context.named(), &change).await?;
-    context.note_here(what, context.named()).await;
     Ok(context.done("/settings"))
 }
 
@@ -73,7 +63,6 @@ async fn set_access(context: OperatorContext, fields: Fields) -> Answer<HttpResp
     let names: Result<Vec<_>, _> = fields.get("domains").split_whitespace().map(DomainName::parse).collect();
     let names = names.map_err(|_| PageError::Refused(context.page.t("operator.bad_domain").into()))?;
     context.admin.set_access(&context.authority, context.named(), &names).await?;
-    context.note_here("domain.access", fields.get("domains")).await;
     Ok(context.done("/settings"))
 }
 
@@ -83,7 +72,5 @@ async fn delete(context: OperatorContext, fields: Fields) -> Answer<HttpResponse
         return Err(PageError::Refused(context.page.t("operator.name_again").into()));
     }
     context.admin.delete_domain(&context.authority, context.named()).await?;
-    // Recorded for the instance, because the audit log of the domain is deleted with it.
-    context.note("domain.delete", context.named(), None).await;
     Ok(go("/ui/operator?done=1"))
 }

@@ -72,6 +72,5 @@ async fn assign(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
     let domain = DomainName::parse(domain).map_err(|_| PageError::Unreadable)?;
     let key = fields.get("device");
     operator.admin.assign_device(&operator.authority, domain.as_str(), key, category).await?;
-    operator.note("device.assign", key, Some(&domain)).await;
     Ok(go(&format!("{}/devices/{}?done=1", base(&domain), percent::encode(key))))
 }

@@ -1,32 +1,12 @@
-//! Filters the head of a device's answer for the browser. Does no I/O.
+//! Rewrites the head of a device's answer for the browser. Does no I/O.
 
 use crate::core::model::ids::DeviceKey;
 use crate::core::protocol::sysclient::tunnel::{Field, Head};
 
-/// Header fields that a device may set. All others, such as policies for frames, stored data or transport, would affect
-/// the broker's own host.
-const ALLOWED_FIELDS: [&str; 15] = [
-    "accept-ranges",
-    "age",
-    "allow",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-range",
-    "content-type",
-    "date",
-    "etag",
-    "expires",
-    "last-modified",
-    "location",
-    "www-authenticate",
-];
-
-/// Removes other fields, and rewrites redirects to addresses below `below`, the path of the device's first page at
-/// `origin`.
+/// Rewrites redirects to addresses below `below`, the path of the device's first page at `origin`, and the realm of
+/// challenges. Which fields there are at all is decided where the answer is read
+/// (`src/core/protocol/sysclient/tunnel/head.rs`).
 pub(super) fn shape(head: &mut Head, device: &DeviceKey, origin: &str, below: &str) {
-    head.fields.retain(|field| ALLOWED_FIELDS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
     for Field { name, value } in &mut head.fields {
         if name.eq_ignore_ascii_case("location") {
             *value = rewrite_location(value, origin, below).into();
@@ -78,23 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_says_nothing_of_the_host() {
-        for name in [
-            "Set-Cookie",
-            "Clear-Site-Data",
-            "Strict-Transport-Security",
-            "Alt-Svc",
-            "X-Frame-Options",
-            "Content-Security-Policy",
-            "Access-Control-Allow-Origin",
-            "Access-Control-Allow-Credentials",
-            "Service-Worker-Allowed",
-            "Refresh",
-            "Link",
-            "Report-To",
-        ] {
-            assert_eq!(shaped(&[(name, "x")]), [], "{name}");
-        }
+    fn other_fields_stay() {
         let kept = [("Content-Type", "text/xml"), ("ETag", "\"1\"")];
         assert_eq!(shaped(&kept), kept.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use csv::{ReaderBuilder, StringRecord};
 
 use crate::core::model::users_role::Person;
+use crate::core::protocol::csv::{guarded, unguarded};
 
 /// Headers of a column that identifies users.
 const TITLES: [&str; 6] = ["sip", "sip name", "sip-name", "user", "username", "benutzer"];
@@ -30,11 +31,10 @@ pub(super) fn entries(text: &str) -> Vec<String> {
             column = at;
             continue;
         }
-        // Our own exports prefix formulas with an apostrophe for spreadsheets.
-        let cell = record.get(column).unwrap_or_default().trim();
-        let cell = cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell);
-        if !cell.is_empty() && seen.insert(cell.to_owned()) {
-            found.push(cell.to_owned());
+        // Our own exports mark what a spreadsheet would take for a formula.
+        let cell = unguarded(record.get(column).unwrap_or_default().trim()).into_owned();
+        if !cell.is_empty() && seen.insert(cell.clone()) {
+            found.push(cell);
         }
     }
     found
@@ -48,10 +48,11 @@ pub(super) fn text(list: &[String]) -> String {
         if number > 0 {
             text.push('\n');
         }
+        let entry = guarded(entry);
         if entry.contains([',', ';', '\t', '"', '\r', '\n']) {
             text.extend(["\"", &entry.replace('"', "\"\""), "\""]);
         } else {
-            text.push_str(entry);
+            text.push_str(&entry);
         }
     }
     text

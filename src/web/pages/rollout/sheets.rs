@@ -8,12 +8,14 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use super::rows::State;
-use super::{Administrator, Answer, Page, address, code};
+use super::{Administrator, Answer, Page, PageError, address, code};
 use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Row, UsersRoleRollout};
+use crate::store::SessionHash;
 use crate::users_role::UsersRole;
 use crate::web::csv::{self, Lines};
+use crate::web::pages::Pages;
 
 /// Rows per piece of the CSV.
 const PIECE: usize = 500;
@@ -60,6 +62,8 @@ struct Reading {
     id: RolloutId,
     now: UnixMillis,
     from: Option<u64>,
+    pages: web::Data<Pages>,
+    session: SessionHash,
 }
 
 async fn codes(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpResponse> {
@@ -72,9 +76,15 @@ async fn codes(administrator: Administrator, id: web::Path<u64>) -> Answer<HttpR
         id,
         now: administrator.users_role.now(&administrator.domain).await?,
         from: Some(0),
+        pages: administrator.pages.clone(),
+        session: administrator.signed.session.hash.clone(),
     };
     let pieces = stream::try_unfold(reading, |mut reading| async move {
         let Some(from) = reading.from else { return Ok(None) };
+        // A long list is read for minutes.
+        if from > 0 && reading.pages.sign_in.has_ended(&reading.session).await {
+            return Err(PageError::SignIn);
+        }
         let rows = reading.users_role.rows(&reading.domain, reading.id, from, PIECE).await?;
         let mut lines = Lines::default();
         if from == 0 {

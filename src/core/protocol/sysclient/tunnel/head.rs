@@ -7,8 +7,7 @@ use super::{Expects, Failure};
 pub struct Head {
     /// Status, 200 to 599; or 101, after which a byte pipe follows.
     pub status: u16,
-    /// The fields in order, without those that end at the broker, those about its host, and `Content-Length`; with 101
-    /// also `Upgrade`.
+    /// The fields that reach the HTTP client, in order, without `Content-Length`; with 101 also `Upgrade`.
     pub fields: Vec<Field>,
     /// `Content-Length`, in bytes. A body of this length follows, except after HEAD, 204 and 304.
     pub length: Option<u64>,
@@ -59,11 +58,37 @@ pub fn is_hop_by_hop(name: &str) -> bool {
     proxy || NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
 
-/// Whether a field is about the host that an answer comes from. To a browser that is the broker, whatever the address:
-/// a device has no say in which cookies are kept for it, what is forgotten of it, and how it is reached from now on.
-fn is_about_host(name: &str) -> bool {
-    const NAMES: [&str; 4] = ["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
-    NAMES.iter().any(|n| name.eq_ignore_ascii_case(n))
+/// Fields of an answer that reach the HTTP client (`docs/protocol/sysclient.md` 8.3), sorted. To a browser, and to a
+/// proxy in front, the answer comes from the broker's host: a device says what the body is and how long it may be kept,
+/// and nothing that concerns the host, its other pages or the proxy.
+const PASSED: [&str; 20] = [
+    "accept-ranges",
+    "age",
+    "allow",
+    "authentication-info",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "pragma",
+    "retry-after",
+    "vary",
+    "www-authenticate",
+    "x-content-type-options",
+];
+
+/// Whether a field passes. Those of a WebSocket handshake pass with any status, since a refusal names versions.
+fn passes(name: &str) -> bool {
+    const HANDSHAKE: [&str; 4] =
+        ["sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-protocol", "sec-websocket-version"];
+    PASSED.iter().chain(&HANDSHAKE).any(|passed| name.eq_ignore_ascii_case(passed))
 }
 
 /// Whether the bytes are a prefix of a status line.
@@ -120,7 +145,7 @@ pub(super) fn parse(text: &[u8], expects: Expects) -> Result<Parsed, Failure> {
     fields.retain(|field| {
         let upgrade = status == 101 && field.is("upgrade");
         let ends_here = is_hop_by_hop(&field.name) || named.contains(&field.name.to_ascii_lowercase().into_bytes());
-        (upgrade || !ends_here) && !is_about_host(&field.name) && !field.is("content-length")
+        upgrade || (passes(&field.name) && !ends_here)
     });
     Ok(Parsed::Final(Head { status, fields, length }, framing))
 }

@@ -87,16 +87,41 @@ fn unasked_bytes_end_the_exchange() {
 }
 
 #[test]
-fn hop_by_hop_and_host_fields_are_not_passed_on() {
+fn only_fields_about_the_answer_itself_are_passed_on() {
     let head = head(
         "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nSet-Cookie: a=b\r\nProxy-Authenticate: x\r\n\
          Clear-Site-Data: \"*\"\r\nstrict-transport-security: max-age=1\r\nAlt-Svc: h3=\":1\"\r\n\
-         Content-Length: 3, 3\r\nContent-Length:3\r\nETag : \"a\"\r\nX-Long: a\r\n  b\r\n\r\n",
+         Content-Length: 3, 3\r\nContent-Length:3\r\nETag : \"a\"\r\nX-Any: b\r\nContent-Language: a,\r\n  b\r\n\r\n",
     )
     .unwrap();
     let fields: Vec<_> = head.fields.iter().map(|f| (&*f.name, std::str::from_utf8(&f.value).unwrap())).collect();
     assert_eq!((head.status, head.length), (200, Some(3)));
-    assert_eq!(fields, [("ETag", "\"a\""), ("X-Long", "a b")]);
+    assert_eq!(fields, [("ETag", "\"a\""), ("Content-Language", "a, b")]);
+}
+
+#[test]
+fn a_page_keeps_what_it_needs() {
+    let names = [
+        "Accept-Ranges",
+        "Age",
+        "Allow",
+        "Cache-Control",
+        "Content-Disposition",
+        "Content-Encoding",
+        "content-range",
+        "CONTENT-TYPE",
+        "Date",
+        "ETag",
+        "Expires",
+        "Last-Modified",
+        "Location",
+        "Retry-After",
+        "Vary",
+        "WWW-Authenticate",
+    ];
+    let lines: String = names.iter().map(|name| format!("{name}: x\r\n")).collect();
+    let head = head(&format!("HTTP/1.1 401 No\r\n{lines}Content-Length: 0\r\n\r\n")).unwrap();
+    assert_eq!(head.fields.iter().map(|field| &*field.name).collect::<Vec<_>>(), names);
 }
 
 #[test]
