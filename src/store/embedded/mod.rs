@@ -20,6 +20,7 @@ mod kv;
 mod lift_codes;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod presence;
 mod rollouts;
