@@ -17,8 +17,8 @@ use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, Quota, Refusal, Registration,
-    RequestEvent, Shortage, StoreOp, StrangerRecord, Strangers, TunnelEnd, TunnelUse,
+    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, ProxyHeaderOutcome, Quota,
+    Refusal, Registration, RequestEvent, Shortage, StoreOp, StrangerRecord, Strangers, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -174,6 +174,7 @@ table! {
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        ProxyHeader(ProxyHeaderOutcome) = "proxy_headers_total" Count "Connections while the PROXY protocol is on, by how they began.",
         Evicted(PlaceKind, Shortage) = "connections_evicted_total" Count
             "Connections without proof that were closed because others needed what they held.",
         RequestLate(LatePart) = "http_requests_late_total" Count

@@ -1,8 +1,11 @@
 //! Converts the configuration to the settings of each part of the broker.
 
+use std::sync::Arc;
+
 use crate::admission::controller::AdmissionLimits;
 use crate::attempts::AttemptRules;
 use crate::config::Config;
+use crate::connection::client_stream::ProxyRules;
 use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
@@ -18,6 +21,7 @@ use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
 use crate::store::{Limits, NewDomain, RecordCaps};
+use crate::web::client_address::ListenerRules;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
@@ -32,6 +36,21 @@ pub(super) fn domain(domain: &crate::config::Domain) -> NewDomain {
         admin_password: domain.admin_password.clone(),
         auto_token: domain.auto_token.clone(),
         categories: domain.categories.iter().map(|c| (c.name.as_str().into(), c.provisioning)).collect(),
+    }
+}
+
+pub(super) fn proxies(config: &Config) -> ProxyRules {
+    ProxyRules { trusted: Arc::new(config.trusted_proxies()), protocol: config.server.proxy_protocol }
+}
+
+/// Rules of the public listener.
+pub(super) fn listener_rules(config: &Config, proxies: &ProxyRules) -> ListenerRules {
+    ListenerRules {
+        proxies: Arc::clone(&proxies.trusted),
+        hosts: Arc::new(config.hosts()),
+        delivered: config.has_delivered(),
+        strict_transport: config.server.public_url.starts_with("https:"),
+        own: None,
     }
 }
 

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{Account, Pages, samples};
 use super::section::section;
-use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
+use super::values::{LogFormat, ProxyProtocol, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Delivered password of the instance; accepted on loopback listeners only.
+/// Delivered password of the instance; accepted if only this machine reaches the service.
 pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";
 
-/// Delivered password of the example domain; causes a warning unless the listener is on loopback.
+/// Delivered password of the example domain; accepted if only this machine reaches the service.
 pub const DEFAULT_DOMAIN_PASSWORD: &str = "domain-secret";
 
 mod limits;
@@ -85,6 +85,12 @@ section! {
         plain: bool = false,
         /// Public address that devices and browsers are given; no slash at the end.
         public_url: String = "http://127.0.0.1:8080".into(),
+        /// Further names by which pages and REST may be addressed, besides that of `public_url`.
+        hosts: Vec<String> = Vec::new(),
+        /// Networks of the proxies that may name their clients.
+        trusted_proxies: Vec<String> = Vec::new(),
+        /// Whether connections of these proxies begin with a header of the PROXY protocol.
+        proxy_protocol: ProxyProtocol = ProxyProtocol::Off,
         /// Roles of this process.
         roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices, Role::Users]),
         /// Name of this node, unique among the nodes of one store; empty: random at every start.

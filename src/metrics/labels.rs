@@ -192,6 +192,22 @@ label! {
         Draining "draining" "The process is stopping.",
         BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or another version of the protocol.",
         UnknownPath "unknown_path" "No such domain, instance or path.",
+        Host "host" "Delivered passwords are in use, and the host is not on loopback.",
+    }
+}
+
+label! {
+    /// How a connection began, if the PROXY protocol is on.
+    ProxyHeaderOutcome "outcome" {
+        Client "client" "A header names the client.",
+        Proxy "proxy" "A header names nobody: the connection is the proxy's own.",
+        Without "without" "There is no header, and none is required.",
+        Stranger "stranger" "Closed: a header is required, and the source may not send one.",
+        Missing "missing" "Closed: a header is required.",
+        Malformed "malformed" "Closed: the header is malformed.",
+        Unfinished "unfinished" "Closed by the peer before the end of the header.",
+        Late "late" "Closed: the header did not come in time.",
+        Crowded "crowded" "Closed: too many connections had sent no header yet.",
     }
 }
 

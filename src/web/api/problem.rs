@@ -66,6 +66,13 @@ impl Problem {
         Self::new("not-found", "Not found", StatusCode::NOT_FOUND, format!("there is no such {what}"))
     }
 
+    /// The request names a host that this service does not answer to.
+    pub fn misdirected() -> Self {
+        let detail = "this service does not answer to the host of this request: use that of server.public_url, or add it \
+                      to server.hosts";
+        Self::new("misdirected", "Wrong host", StatusCode::MISDIRECTED_REQUEST, detail)
+    }
+
     /// The request has no valid token.
     pub fn unauthorized() -> Self {
         let detail = "a token is needed: POST /api/v1/token, then Authorization: Bearer …";

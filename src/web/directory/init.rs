@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{DirectoryWeb, retry_after, source_of};
+use super::{DirectoryWeb, retry_after};
 use crate::attempts::{SecretKind, TryLater};
 use crate::clock::Stopwatch;
 use crate::core::model::ids::Code;
@@ -18,6 +18,7 @@ use crate::core::protocol::script::Script;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, Counter, InitAnswer, Timer};
 use crate::store::Contact;
+use crate::web::client_address::client_of;
 
 /// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
 const MAX_QUERY: usize = 4096;
@@ -121,7 +122,8 @@ async fn with_code(
     phone: &InitRequest,
     code: Option<Code>,
 ) -> Result<(InitAnswer, String), InitError> {
-    let attempt = web.attempts.reserve(SecretKind::InitCode, phone.mac.as_deref(), source_of(request)).await?;
+    let source = client_of(request).source();
+    let attempt = web.attempts.reserve(SecretKind::InitCode, phone.mac.as_deref(), source).await?;
     let target = web.service.resolve(code).await?;
     match (&target, code) {
         (Some(_), _) => attempt.right(),
