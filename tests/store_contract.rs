@@ -45,6 +45,8 @@ mod keyspace;
 mod locks;
 #[path = "store_contract/mailbox.rs"]
 mod mailbox;
+#[path = "store_contract/misdirected.rs"]
+mod misdirected;
 #[path = "store_contract/offers.rs"]
 mod offers;
 #[path = "store_contract/presence.rs"]
@@ -96,8 +98,7 @@ contract! {
     attempts:
         wrong_attempts_of_all_nodes_count_for_a_minute,
         a_report_counts_once,
-        all_nodes_together_get_so_many_decisions_a_second,
-        misdirected_devices_are_counted_for_a_day;
+        all_nodes_together_get_so_many_decisions_a_second;
     audit_log:
         audit_entries_are_listed_newest_first,
         the_audit_log_is_bounded;
@@ -186,6 +187,8 @@ contract! {
         a_lease_ends,
         taking_is_limited_and_skips,
         a_notice_ends_after_thirty_days;
+    misdirected:
+        misdirected_devices_are_counted_for_a_day;
     offers:
         an_offer_ends;
     presence:

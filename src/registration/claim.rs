@@ -285,8 +285,9 @@ impl RegistrationService {
             Ok(attempt) => attempt,
             Err(later) => return Ok((AutoOffer::None, later)),
         };
-        let tenant = self.tenants.find(&given.domain).await?;
-        let auto = request.query.check(tenant.as_deref());
+        let check =
+            |domain: Option<&Domain>| Some(request.query.check(domain)).filter(|auto| *auto != AutoOffer::WrongToken);
+        let auto = self.tenants.check_secret(Some(&given.domain), check).await?.unwrap_or(AutoOffer::WrongToken);
         match &auto {
             AutoOffer::WrongToken => {
                 self.report_query(key, "wrong domain or token");

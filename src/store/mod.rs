@@ -26,6 +26,7 @@ mod jobs;
 mod keyring;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod observed;
 mod offers;
 mod options;
@@ -43,7 +44,7 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
-pub use attempts::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bounds::{CONTACT_RENEWED, Limits, PHONES_PER_CODE, RecordCaps, Recorded, SOURCE_KNOWN, UNASSIGNED_RENEWED};
 pub use bus::{Bus, Signal};
@@ -58,6 +59,7 @@ pub use jobs::Jobs;
 pub use keyring::{KeySource, MasterKeys};
 pub use locks::Locks;
 pub use mailbox::Mailbox;
+pub use misdirected::{MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected, MisdirectedDevices};
 pub use offers::{Offer, Offers};
 pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
@@ -114,6 +116,7 @@ store_trait! {
         + Jobs
         + Locks
         + Mailbox
+        + MisdirectedDevices
         + Offers
         + UsersRoleRollouts
         + PhoneRequests

@@ -400,6 +400,28 @@ impl Tx<'_> {
     }
 }
 
+/// Copies all tables.
+pub(super) fn copy_tables(from: &ReadTransaction, to: &WriteTransaction) -> Outcome<()> {
+    copy(from, to, ROWS)?;
+    copy(from, to, EXPIRY)?;
+    copy(from, to, RANKS)?;
+    copy(from, to, SCORES)?;
+    copy(from, to, COUNTS)
+}
+
+fn copy<K: redb::Key + 'static, V: redb::Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    table: TableOf<K, V>,
+) -> Outcome<()> {
+    let mut target = to.open_table(table).map_err(file)?;
+    for row in from.open_table(table).map_err(file)?.iter()? {
+        let (key, value) = row?;
+        target.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
 /// Opens all tables, and creates missing ones.
 pub(super) fn tables(tx: &WriteTransaction, now: UnixMillis) -> Outcome<Tx<'_>> {
     Ok(Tx {

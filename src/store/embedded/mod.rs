@@ -20,6 +20,7 @@ mod kv;
 mod lift_codes;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod presence;
 mod rollouts;
@@ -43,7 +44,7 @@ use super::fanout::Fanout;
 use super::keyring::MasterKeys;
 use super::schema::Stage;
 use super::seal::Sealer;
-use super::{Limits, MigrationOptions, Result, Store};
+use super::{Limits, MigrationOptions, Result, Store, StoreError};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
@@ -74,11 +75,23 @@ impl Embedded {
     /// Opens the file, or creates it and its folder, opens its key ring, and migrates a file of an earlier version.
     /// Blocks while the file is repaired or migrated.
     pub fn open(path: &Path, keys: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
-        let kv = Kv::open(path, options.cache, options.clock.clone())?;
+        let mut kv = Kv::open(path, options.cache, options.clock.clone())?;
         let ring = keyring::open(&kv, path, keys.clone())?;
         let sealer = Sealer::new(ring.keyring().keys(), Stage::NEWEST);
         let migration = options.migration.clone();
-        schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
+        let place = path.display().to_string();
+        if schema::open(&kv, &sealer, &place, &migration)? {
+            drop(kv);
+            let rewritten = writer::rewrite(path, options.cache);
+            kv = Kv::open(path, options.cache, options.clock.clone())?;
+            match rewritten {
+                Ok(()) => schema::rewritten(&kv, &place)?,
+                Err(fault) => {
+                    let why = StoreError::from(fault);
+                    tracing::warn!(%place, %why, "codes of before may be left in unused parts of the store file");
+                }
+            }
+        }
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
         let taken = attempts::Taken::default();
         Ok(Self { kv, sealer, ring, migration, memory, held, limits: options.limits, taken, fanout })

@@ -22,6 +22,7 @@ mod keyring;
 mod keys;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod owner;
 mod presence;
