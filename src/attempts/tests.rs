@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::Tick;
 use crate::core::policy::limits::SourceKey;
-use crate::store::{self, Misdirected, StoreError};
+use crate::store::{self, StoreError};
 
 /// A store that counts what it is asked.
 #[derive(Default)]
@@ -58,14 +58,6 @@ impl store::Attempts for Shared {
         let got = want.min(per_second - *taken);
         *taken += got;
         Ok(got)
-    }
-
-    async fn record_misdirected(&self, _: &DomainName, _: &str, _: &DeviceKey) -> store::Result<()> {
-        Ok(())
-    }
-
-    async fn misdirected(&self, _: &DomainName) -> store::Result<Vec<Misdirected>> {
-        Ok(Vec::new())
     }
 }
 

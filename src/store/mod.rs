@@ -10,6 +10,7 @@
 mod accounts;
 mod attempts;
 mod audit_log;
+mod bounds;
 mod bus;
 mod code_name;
 mod codes;
@@ -25,6 +26,7 @@ mod jobs;
 mod keyring;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod observed;
 mod offers;
 mod options;
@@ -42,8 +44,9 @@ mod web_sessions;
 pub mod xchacha;
 
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
-pub use attempts::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
+pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
+pub use bounds::{CONTACT_RENEWED, Limits, PHONES_PER_CODE, RecordCaps, Recorded, SOURCE_KNOWN, UNASSIGNED_RENEWED};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
 pub use connect::connect;
@@ -56,6 +59,7 @@ pub use jobs::Jobs;
 pub use keyring::{KeySource, MasterKeys};
 pub use locks::Locks;
 pub use mailbox::Mailbox;
+pub use misdirected::{MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected, MisdirectedDevices};
 pub use offers::{Offer, Offers};
 pub use options::{MigrationOptions, OpenError, Options};
 pub use presence::{Presence, Whereabouts};
@@ -70,6 +74,7 @@ pub use users_role::{
 pub use web_sessions::{MAX_SESSIONS, SEEN_EVERY, SessionHash, WebSessions};
 
 use self::observed::store_trait;
+use crate::core::model::quota::OverQuota;
 use crate::core::model::time::UnixMillis;
 
 /// Why an operation failed.
@@ -86,6 +91,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A domain has as much as it may have. Nothing has changed.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
 }
 
 /// Result of a store operation.
@@ -108,6 +116,7 @@ store_trait! {
         + Jobs
         + Locks
         + Mailbox
+        + MisdirectedDevices
         + Offers
         + UsersRoleRollouts
         + PhoneRequests

@@ -39,6 +39,7 @@ async fn comes_back(broker: &Broker, from: IpAddr, id: &str, password: &str) -> 
     device.identify_taken(&identify(id)).await;
     let challenge = device.expect_challenge().await;
     device.answer(&identify(id), &challenge, password).await;
+    device.expect_admin_password(password).await;
     device
 }
 

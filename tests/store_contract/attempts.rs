@@ -1,6 +1,6 @@
-//! Wrong attempts and decisions over all nodes, and devices that name a category in vain.
+//! Wrong attempts and decisions over all nodes.
 
-use provbroker::store::{COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected};
+use provbroker::store::COUNTED_OVER;
 
 use crate::fixture::*;
 
@@ -37,27 +37,4 @@ pub async fn all_nodes_together_get_so_many_decisions_a_second(f: impl Fixture) 
     f.advance(std::time::Duration::from_secs(1)).await;
     assert_eq!(store.take_decisions("device_code", 100, 10).await.unwrap(), 10);
     assert_eq!(store.take_decisions("token", 4, 10).await.unwrap(), 4);
-}
-
-pub async fn misdirected_devices_are_counted_for_a_day(f: impl Fixture) {
-    let store = f.store();
-    assert!(store.misdirected(&domain()).await.unwrap().is_empty());
-    for number in 1..4 {
-        store.record_misdirected(&domain(), "Phones old", &device(number)).await.unwrap();
-        store.record_misdirected(&domain(), "Phones old", &device(1)).await.unwrap();
-    }
-    store.record_misdirected(&domain(), "", &device(1)).await.unwrap();
-    let found = |category: &str, devices| Misdirected { category: category.into(), devices };
-    assert_eq!(store.misdirected(&domain()).await.unwrap(), [found("Phones old", 3), found("", 1)]);
-    assert!(store.misdirected(&other_domain()).await.unwrap().is_empty());
-    f.advance(MISDIRECTED_KEPT / 2).await;
-    store.record_misdirected(&domain(), &"ü".repeat(100), &device(9)).await.unwrap();
-    f.advance(MISDIRECTED_KEPT / 2).await;
-    store.record_misdirected(&domain(), &"ü".repeat(100), &device(9)).await.unwrap();
-    assert_eq!(store.misdirected(&domain()).await.unwrap(), [found(&"ü".repeat(32), 1)]);
-    for number in 0..MAX_MISDIRECTED + 5 {
-        store.record_misdirected(&domain(), "x", &device(number)).await.unwrap();
-    }
-    let all: u64 = store.misdirected(&domain()).await.unwrap().iter().map(|found| found.devices).sum();
-    assert_eq!(all, MAX_MISDIRECTED);
 }

@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::kv::Outcome;
 use super::{Embedded, keys};
-use crate::core::model::ids::{DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
-use crate::store::attempts::{by_category, misdirected_text};
-use crate::store::{Attempts, COUNTED_OVER, MAX_MISDIRECTED, MISDIRECTED_KEPT, Misdirected, Result};
+use crate::store::{Attempts, COUNTED_OVER, Result};
 
 /// Over which decisions are limited.
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,27 +55,5 @@ impl Attempts for Embedded {
         let got = want.min(per_second.saturating_sub(*taken));
         *taken += got;
         Ok(got)
-    }
-
-    async fn record_misdirected(&self, domain: &DomainName, category: &str, device: &DeviceKey) -> Result<()> {
-        let (index, text) = (keys::misdirected(domain), misdirected_text(category, device));
-        self.kv
-            .write(move |tx| {
-                tx.rank(&index, (tx.now + MISDIRECTED_KEPT).0, &text)?;
-                if tx.count_open(&index)? > MAX_MISDIRECTED {
-                    for oldest in tx.members_until(&index, u64::MAX, 1)? {
-                        tx.unrank(&index, &oldest)?;
-                    }
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    async fn misdirected(&self, domain: &DomainName) -> Result<Vec<Misdirected>> {
-        self.kv.read(|snapshot| {
-            let members = snapshot.members(&keys::misdirected(domain), snapshot.now.0 + 1);
-            Ok(by_category(members.collect::<Outcome<Vec<_>>>()?.into_iter()))
-        })
     }
 }

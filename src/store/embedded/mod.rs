@@ -20,11 +20,13 @@ mod kv;
 mod lift_codes;
 mod locks;
 mod mailbox;
+mod misdirected;
 mod offers;
 mod presence;
 mod rollouts;
 mod rows;
 mod schema;
+mod strangers;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -42,10 +44,13 @@ use super::fanout::Fanout;
 use super::keyring::MasterKeys;
 use super::schema::Stage;
 use super::seal::Sealer;
-use super::{MigrationOptions, Result, Store, StoreError};
+use super::{Limits, MigrationOptions, Result, Store, StoreError};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
+
+/// Bytes that [`Store::ping`] writes after a failed write.
+const PROBE: usize = 16 * 1024;
 
 /// All of the store in one file.
 pub struct Embedded {
@@ -55,6 +60,7 @@ pub struct Embedded {
     migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
+    limits: Limits,
     taken: attempts::Taken,
     fanout: Fanout,
 }
@@ -88,7 +94,7 @@ impl Embedded {
         }
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
         let taken = attempts::Taken::default();
-        Ok(Self { kv, sealer, ring, migration, memory, held, taken, fanout })
+        Ok(Self { kv, sealer, ring, migration, memory, held, limits: options.limits, taken, fanout })
     }
 }
 
@@ -98,9 +104,8 @@ impl Store for Embedded {
         if self.kv.is_well() {
             return Ok(());
         }
-        // The last write failed: see whether one works now.
-        let now = self.kv.now();
-        self.kv.write(move |tx| tx.put(keys::PING, &now, None)).await
+        // The last write failed: see whether one works now that is not smaller than a record.
+        self.kv.write(move |tx| tx.put(keys::PING, &"0".repeat(PROBE), None)).await
     }
 
     async fn now(&self) -> Result<UnixMillis> {
