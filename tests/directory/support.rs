@@ -9,12 +9,12 @@ use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
 use provbroker::attempts::{AttemptRules, AttemptService};
 use provbroker::core::model::hex;
-use provbroker::core::model::ids::{Code, DeviceKey, DomainName};
+use provbroker::core::model::ids::Code;
 use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::directory::{DirectoryService, DirectorySettings};
 use provbroker::store::{
-    Attempts, Contact, DirectoryRecords, Listed, Misdirected, NewListing, Recorded, Remembered, Result, StoreError,
+    Attempts, Contact, DirectoryRecords, Listed, NewListing, Recorded, Remembered, Result, StoreError,
 };
 use provbroker::web::directory::{DirectoryWeb, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -149,14 +149,6 @@ impl Attempts for FakeStore {
         let taken = want.min(state.decisions);
         state.decisions -= taken;
         Ok(taken)
-    }
-
-    async fn record_misdirected(&self, _: &DomainName, _: &str, _: &DeviceKey) -> Result<()> {
-        unreachable!("a directory knows no categories")
-    }
-
-    async fn misdirected(&self, _: &DomainName) -> Result<Vec<Misdirected>> {
-        unreachable!("a directory knows no categories")
     }
 }
 
