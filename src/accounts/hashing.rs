@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::clock::Stopwatch;
 
-    const STRANGER: HashFor = HashFor::Stranger(None);
+    const ANYBODY: HashFor = HashFor::Stranger(None);
 
     #[tokio::test]
     async fn a_password_fits_its_hash_only() {
@@ -202,12 +202,12 @@ mod tests {
         let hash = hashing.hash(&right, HashFor::SignedIn).await.unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$"), "{}", hash.expose());
         assert_ne!(hashing.hash(&right, HashFor::SignedIn).await.unwrap(), hash, "salted");
-        assert_eq!(hashing.verify(&right, Some(&hash), STRANGER).await, Ok(true));
+        assert_eq!(hashing.verify(&right, Some(&hash), ANYBODY).await, Ok(true));
         for wrong in ["correct horsE", "", &"x".repeat(2000)] {
-            assert_eq!(hashing.verify(&Secret::new(wrong), Some(&hash), STRANGER).await, Ok(false));
+            assert_eq!(hashing.verify(&Secret::new(wrong), Some(&hash), ANYBODY).await, Ok(false));
         }
-        assert_eq!(hashing.verify(&right, None, STRANGER).await, Ok(false));
-        assert_eq!(hashing.verify(&right, Some(&Secret::default()), STRANGER).await, Ok(false));
+        assert_eq!(hashing.verify(&right, None, ANYBODY).await, Ok(false));
+        assert_eq!(hashing.verify(&right, Some(&Secret::default()), ANYBODY).await, Ok(false));
     }
 
     #[tokio::test]
@@ -226,7 +226,7 @@ mod tests {
         for _ in 0..5 {
             for (known, least) in [Some(&hash), None].into_iter().zip(&mut least) {
                 let watch = Stopwatch::start();
-                hashing.verify(&password, known, STRANGER).await.unwrap();
+                hashing.verify(&password, known, ANYBODY).await.unwrap();
                 *least = (*least).min(watch.elapsed());
             }
         }
@@ -243,7 +243,7 @@ mod tests {
         let turns = Arc::<Turns>::default();
         let mut taken: Vec<_> = Vec::new();
         for _ in 0..CONCURRENT {
-            taken.push(turns.take(STRANGER).await.unwrap());
+            taken.push(turns.take(ANYBODY).await.unwrap());
         }
         let order = Arc::<Mutex<Vec<usize>>>::default();
         let mut tasks = tokio::task::JoinSet::new();
@@ -294,14 +294,14 @@ mod tests {
     #[tokio::test]
     async fn a_turn_passes_over_who_has_gone() {
         let turns = Arc::<Turns>::default();
-        let taken = [turns.take(STRANGER).await.unwrap(), turns.take(STRANGER).await.unwrap()];
+        let taken = [turns.take(ANYBODY).await.unwrap(), turns.take(ANYBODY).await.unwrap()];
         for _ in 0..3 {
-            let gone = turns.take(STRANGER);
+            let gone = turns.take(ANYBODY);
             assert!(futures_util::FutureExt::now_or_never(gone).is_none());
         }
         let waiting = tokio::spawn({
             let turns = Arc::clone(&turns);
-            async move { turns.take(STRANGER).await.map(drop) }
+            async move { turns.take(ANYBODY).await.map(drop) }
         });
         tokio::task::yield_now().await;
         drop(taken);
