@@ -88,19 +88,19 @@ pub(super) fn seal_code(sealer: &Sealer, domain: &DomainName, name: &CodeName, c
     seal(sealer, &place(domain, name), "code", &Secret::new(code.expose()))
 }
 
-/// The code with this name, from its sealed form. `place` is what an error names.
+/// The code with this name, from its sealed form. `shown` is what an error names.
 pub(super) fn open_code(
     sealer: &Sealer,
     shown: &str,
     domain: &DomainName,
     name: &CodeName,
-    sealed: Option<&[u8]>,
+    bytes: Option<&[u8]>,
 ) -> Result<Code> {
     if let Some(code) = name.in_clear() {
         return Ok(code);
     }
-    let sealed = sealed.ok_or_else(|| corrupt(shown, &"the sealed code is missing"))?;
-    let text = open(sealer, &place(domain, name), "code", sealed).map_err(|_| corrupt(shown, &"not this code"))?;
+    let bytes = bytes.ok_or_else(|| corrupt(shown, &"the sealed code is missing"))?;
+    let text = open(sealer, &place(domain, name), "code", bytes).map_err(|_| corrupt(shown, &"not this code"))?;
     Code::parse(text.expose()).map_err(|e| corrupt(shown, &e))
 }
 
@@ -116,8 +116,8 @@ pub(super) struct StoredCode {
 impl StoredCode {
     /// Sealed for the record at `place`.
     pub fn sealed(sealer: &Sealer, place: &str, code: Code) -> Self {
-        let sealed = Sealed(seal(sealer, place, "code", &Secret::new(code.expose())));
-        Self { clear: None, sealed: Some(sealed) }
+        let bytes = seal(sealer, place, "code", &Secret::new(code.expose()));
+        Self { clear: None, sealed: Some(Sealed(bytes)) }
     }
 
     /// In clear, for programs before version 1.
@@ -140,8 +140,8 @@ impl StoredCode {
         if let Some(code) = self.clear {
             return Ok(code);
         }
-        let sealed = self.sealed.as_ref().ok_or_else(|| corrupt(place, &"the code is missing"))?;
-        let text = open(sealer, place, "code", &sealed.0)?;
+        let bytes = self.sealed.as_ref().ok_or_else(|| corrupt(place, &"the code is missing"))?;
+        let text = open(sealer, place, "code", &bytes.0)?;
         Code::parse(text.expose()).map_err(|e| corrupt(place, &e))
     }
 }

@@ -1,6 +1,7 @@
 //! The step of migration that gives the codes of a file before version 1 their names and seals them.
 //!
-//! First all rows, then all members of indexes, each in the order of their keys. What has a name already stays as it is.
+//! First all rows, then all members of indexes, each in the order of their keys. What has a name already stays as it
+//! is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -140,9 +141,9 @@ fn code_in(record: &Map<String, Value>, member: &str) -> Option<Code> {
 /// Replaces the code in a record by the sealed one. False if there is none.
 fn seal_member(record: &mut Map<String, Value>, sealer: &Sealer, place: &str) -> bool {
     let Some(code) = code_in(record, "code") else { return false };
-    let sealed = serde_json::to_value(StoredCode::sealed(sealer, place, code)).unwrap_or_default();
+    let stored = serde_json::to_value(StoredCode::sealed(sealer, place, code)).unwrap_or_default();
     record.remove("code");
-    record.extend(sealed.as_object().cloned().unwrap_or_default());
+    record.extend(stored.as_object().cloned().unwrap_or_default());
     true
 }
 

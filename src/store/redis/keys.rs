@@ -7,7 +7,8 @@
 //! of no domain
 //!   pb:keycheck                    string  `see schema`; before there were versions: check value of the master key
 //!   pb:schema                      hash    version, keycheck; of a migration phase, since, from, cursor, run, changed;
-//!                                          of a rotation reseal_cursor, reseal_run, reseal_records, resealed, resealed_at
+//!                                          of a rotation reseal_cursor, reseal_run, reseal_records, resealed,
+//!                                          resealed_at
 //!   pb:keyring                     string  generations of the instance key, sealed under the master key, JSON
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
 //!   pb:seq:device  pb:seq:category  pb:seq:job
@@ -98,8 +99,8 @@
 //!
 //! ° sealed, bound to this key or to the hash of the code.
 //!
-//! <hash> of a code: a keyed hash, other ones for the directory, for Devices, for timelines and for the Users role; never
-//! the code itself (`src/store/code_name.rs`). Stores before version 1 have the code in its place.
+//! <hash> of a code: a keyed hash, other ones for the directory, for Devices, for timelines and for the Users role;
+//! never the code itself (`src/store/code_name.rs`). Stores before version 1 have the code in its place.
 
 use crate::core::model::accounts::AccountName;
 use crate::core::model::ids::{DeviceKey, DomainName, NodeId, RolloutId};

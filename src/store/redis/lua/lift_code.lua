@@ -1,5 +1,6 @@
 -- Gives what belongs to a code its new name, the keyed hash. May run again.
--- KEYS code, window, mail, lease under the old name; the same under the new one; open:short, open:rollout, codes, mailbox
+-- KEYS code, window, mail, lease under the old name; the same under the new one; open:short, open:rollout, codes,
+--      mailbox
 -- ARGV code, name, sealed code
 -- Returns whether anything was changed.
 local changed = 0

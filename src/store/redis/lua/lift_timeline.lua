@@ -1,5 +1,5 @@
--- Gives timelines of codes their new names, the keyed hashes. A node that was late may have begun the old one anew: then
--- the steps of both are put in order.
+-- Gives timelines of codes their new names, the keyed hashes. A node that was late may have begun the old one anew:
+-- then the steps of both are put in order.
 -- KEYS for each: timeline under the old name, under the new one
 -- Returns how many were changed.
 local changed = 0
