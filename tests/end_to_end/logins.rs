@@ -210,7 +210,7 @@ fn many_names_from_one_address_do_not_delay_who_was_right_before() {
 async fn token_from(broker: &Broker, from: IpAddr, domain: &str, password: &str) -> Answer {
     let body = json!({"domain": domain, "password": password}).to_string();
     let request = format!(
-        "POST /api/v1/token HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

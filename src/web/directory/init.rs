@@ -155,5 +155,5 @@ async fn first_contact(
         bootcode: phone.bootcode.clone(),
         ip: phone.ip.clone(),
     };
-    Ok(web.service.contact(&contact, entered, Some(source_of(request)), (web.clock)()).await?)
+    Ok(web.service.contact(&contact, entered, Some(client_of(request).source()), (web.clock)()).await?)
 }
