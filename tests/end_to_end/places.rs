@@ -171,8 +171,7 @@ fn what_does_not_come_in_time_is_not_waited_for() {
             assert!(second.head().await.starts_with("HTTP/1.1 200 "));
             second.send(b"GET /healthz HTTP/1.1\r\nHost: bro").await;
             let mut unread = Raw::connect(broker.addr).await;
-            let head =
-                "GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+            let head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
             unread.send(head.as_bytes()).await;
             assert!(unread.head().await.starts_with("HTTP/1.1 200 "));
             let mut ops = Raw::connect(broker.ops).await;
