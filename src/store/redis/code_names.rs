@@ -328,6 +328,8 @@ impl Redis {
                 let mut changed = 0;
                 // They are the same code, if there are both.
                 for code in [entry, pending].into_iter().flatten().filter_map(|text| Code::parse(&text).ok()) {
+                    // The code first: its record is looked for under the name that the device has.
+                    changed += self.client.timed(self.lift_codes(&domain, &[code])).await?;
                     changed += self.client.timed(self.lift_device(&domain, &device, code)).await?;
                 }
                 Ok(changed)
