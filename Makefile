@@ -49,6 +49,13 @@ tools:
 	fi </dev/null
 	@promtool --version 2>&1 | head -n 1
 
+	@if ! command -v haproxy >/dev/null || ! command -v nginx >/dev/null || ! test -e /usr/lib/nginx/modules/ngx_stream_module.so; then \
+	  echo "haproxy or nginx is missing; installing them, without services"; \
+	  $(SUDO) apt-get update -q; $(without-service) \
+	  $(SUDO) apt-get install -y -q --no-install-recommends haproxy nginx-light libnginx-mod-stream; \
+	fi </dev/null
+	@haproxy -v | head -n 1; nginx -v
+
 	@missing=; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
@@ -59,12 +66,12 @@ tools:
 	fi </dev/null
 	@chromium --version 2>/dev/null | tail -n 1; echo "node $$(node --version)"
 
-# The package would start a server, at once and at each boot, on the port of the broker's operations listener, but only the
-# programs are needed. A policy file prevents the start during the installation (an existing one stays), and the service is
+# The packages would start servers, at once and at each boot, on ports that the broker may need, but only the programs are
+# needed. A policy file prevents the start during the installation (an existing one stays), and the service is
 # disabled.
 define without-service
   policy=/usr/sbin/policy-rc.d; \
-  finish() { test -z "$$ours" || $(SUDO) rm -f $$policy; $(SUDO) systemctl disable prometheus 2>/dev/null || true; }; \
+  finish() { test -z "$$ours" || $(SUDO) rm -f $$policy; $(SUDO) systemctl disable prometheus haproxy nginx 2>/dev/null || true; }; \
   ours=; trap finish EXIT; \
   if ! test -e $$policy; then \
     ours=yes; printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null; $(SUDO) chmod 755 $$policy; \

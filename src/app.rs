@@ -2,6 +2,7 @@
 //!
 //! Only this module names concrete stores and directories. How the parts fit is described in `docs/architecture.md`.
 
+mod own_listener;
 mod own_pages;
 mod pages;
 mod periodic;
@@ -18,7 +19,6 @@ use std::time::Duration;
 
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol};
-use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -31,9 +31,11 @@ use tokio::time::interval;
 
 use crate::admin::{self, Admin};
 use crate::admission::controller::AdmissionController;
+use crate::app::own_listener::OwnListener;
 use crate::attempts::AttemptService;
 use crate::config::{Config, Lifecycle, Role, StoreUrl};
-use crate::connection::accept_gate::{Gate, Passed, PlaceStocks, Unguarded};
+use crate::connection::accept_gate::{Gate, GateParts, Passed, PlaceStocks, Unguarded};
+use crate::connection::client_stream::ClientStream;
 use crate::connection::http::{LINGER, Metered};
 use crate::connection::places::{HttpPlaces, PlaceBounds};
 use crate::connection::table::ConnectionTable;
@@ -122,6 +124,7 @@ impl Broker {
         let ops_listener = bind(config.server.ops_listen, "server.ops_listen")?;
         config.move_listener(public.local_addr()?);
         let device_pages = own_pages::bind_listener(&config)?;
+        let own = OwnListener::bind(&config)?;
         let ops_address = ops_listener.local_addr()?;
 
         let store = connect(&config).await?;
@@ -131,13 +134,14 @@ impl Broker {
         let service = directory_service(&config, &store)?;
         let node = node(&config, &store, &service)?;
         node.tenants().refresh().await.context("reading the domains")?;
+        refuse_delivered(&config, &node)?;
         node.store().renew_lease(node.id(), LEASE).await.context("taking the lease of this node")?;
         shutdown.store_is(true);
         let recorder = recorder()?;
         let renewal = crate::app::periodic::every("renewal of the lease", RENEW, &node, |node| async move {
             node.store().renew_lease(node.id(), LEASE).await
         });
-        crate::app::periodic::spawn(&node, &shutdown, &recorder);
+        crate::app::periodic::spawn(&node, config.quotas.devices, &shutdown, &recorder);
 
         let directory = config.plays(Role::Directory).then(|| {
             let routes = DirectoryWeb::new(Arc::clone(&service), Arc::clone(node.attempts()), clock::now);
@@ -153,10 +157,10 @@ impl Broker {
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
         let inbound = exchange_backend.as_ref().map(|backend| backend.inbound_registry());
-        let users_role = crate::app::users_role::start(&config, &node, exchange_backend)?;
+        let users_role = crate::app::users_role::start(&config, &node, exchange_backend, own.as_ref())?;
         let pages =
             pages::pages(&config, &node, &shutdown, admin.as_ref(), users_role.as_ref(), device_pages.as_ref()).await?;
-        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages };
+        let routes = Routes { directory, admin, pages, ops, tls, inbound, device_pages, own };
         let server = server(&config, public.try_clone()?, ops_listener, &node, &shutdown, routes)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server);
@@ -249,6 +253,7 @@ async fn connect(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         deadline: config.store.deadline,
         lanes,
         cache: config.store.cache,
+        limits: settings::store_limits(config),
         ..store::Options::default()
     };
     store::connect(&url, &master_keys(config), &options).await.context("store.url")
@@ -280,6 +285,17 @@ fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Refuses to start while a domain in the store has a delivered secret and others than this machine reach the service.
+fn refuse_delivered(config: &Config, node: &Node) -> anyhow::Result<()> {
+    match (config.way_in(), node.tenants().with_delivered()) {
+        (Some(way_in), Some(domain)) => anyhow::bail!(
+            "domain {domain} in the store has a delivered password or token, which works on loopback only, not with {way_in}; \
+             change it first (`provbroker ctl domains change`), with a configuration that is on loopback only"
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn directory_service(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Arc<DirectoryService>> {
     let listings: Arc<dyn store::DirectoryRecords> = Arc::clone(store) as _;
     let service = DirectoryService::new(listings, settings::directory(config)).context("[directory]")?;
@@ -300,7 +316,8 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
         // A restarted node gets a new id, because leases and presences of the old process are not its own.
         name => format!("{name}-{}", random::letters_and_digits(8).expose()),
     });
-    let tenants = Arc::new(Tenants::new(Arc::clone(store)));
+    let tenants = Tenants::new(Arc::clone(store));
+    let tenants = Arc::new(if config.is_loopback_only() { tenants } else { tenants.without_delivered() });
     let attempts = Arc::new(AttemptService::new(Arc::clone(store) as _, settings::attempt_rules(config), clock::now));
     let registration = RegistrationService::new(
         Arc::clone(store),
@@ -361,6 +378,8 @@ struct Routes {
     inbound: Option<InboundRegistry>,
     /// Listener for devices' own pages.
     device_pages: Option<own_pages::OwnPagesAddress>,
+    /// Listener for components of this process.
+    own: Option<OwnListener>,
 }
 
 fn server(
@@ -371,8 +390,9 @@ fn server(
     shutdown: &Shutdown,
     routes: Routes,
 ) -> anyhow::Result<Server> {
-    let Routes { directory, admin, pages, ops, tls, inbound, device_pages } = routes;
-    let own = pages.as_ref().and_then(|pages| pages.own_pages.clone());
+    let Routes { directory, admin, pages, ops, tls, inbound, device_pages, own } = routes;
+    let proxies = settings::proxies(config);
+    let own_pages = pages.as_ref().and_then(|pages| pages.own_pages.clone());
     let public_site = crate::app::public_site::PublicSite {
         node: Arc::clone(node),
         shutdown: shutdown.clone(),
@@ -381,6 +401,7 @@ fn server(
         admin,
         pages,
         inbound,
+        rules: settings::listener_rules(config, &proxies),
     };
     let admission = Arc::clone(node.admission());
     let http = Arc::new(HttpPlaces::new(PlaceKind::Http, settings::http_places(config)));
@@ -395,20 +416,27 @@ fn server(
         // Requests under way are finished.
         .shutdown_timeout(config.lifecycle.drain_max.as_secs().max(LEAST_SHUTDOWN))
         .workers(workers(config));
-    let builder = match (device_pages, own) {
-        (Some(place), Some(own)) => {
-            own_pages::listen(builder, place.listener, own, tls.clone(), Arc::clone(&admission), stocks.clone())?
+    let builder = match (device_pages, own_pages) {
+        (Some(place), Some(pages)) => {
+            let gate =
+                GateParts { admission: Arc::clone(&admission), stocks: stocks.clone(), proxies: proxies.clone() };
+            own_pages::listen(builder, place.listener, pages, tls.clone(), gate)?
         }
         _ => builder,
     };
+    let builder = match own {
+        Some(own) => own.listen(builder, public_site.clone())?,
+        None => builder,
+    };
+    let gate = GateParts { admission, stocks, proxies };
     let builder = match tls {
         Some(tls) => builder.listen("public", public, move || {
             let inner = tls.service().and_then(metered()).and_then(public_site.http());
-            Gate::new(inner, Arc::clone(&admission), stocks.clone(), false)
+            Gate::new(inner, gate.clone(), false)
         })?,
         None => builder.listen("public", public, move || {
             let inner = plain().and_then(metered()).and_then(public_site.http());
-            Gate::new(inner, Arc::clone(&admission), stocks.clone(), true)
+            Gate::new(inner, gate.clone(), true)
         })?,
     };
     let server = builder.listen("ops", ops_listener, move || {
@@ -424,7 +452,7 @@ fn server(
 fn plain() -> impl ServiceFactory<
     Passed,
     Config = (),
-    Response = (TcpStream, Protocol, Option<SocketAddr>),
+    Response = (ClientStream, Protocol, Option<SocketAddr>),
     Error = DispatchError,
     InitError = (),
 > {

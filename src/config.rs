@@ -4,6 +4,7 @@
 //! no file but the configuration file. The keys are explained in `config/provbroker.toml`.
 
 mod check;
+mod delivered;
 mod environment;
 mod pages;
 mod retired;
@@ -18,13 +19,16 @@ use std::path::Path;
 
 use url::Url;
 
+pub use self::delivered::is_delivered;
 pub use self::pages::{Account, DEFAULT_ACCOUNT_PASSWORD, Oidc, Pages};
 pub use self::sections::{
     Admission, Apps, Category, Codes, Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD, Devices, Directory,
     Domain, Instance, Jobs, Lifecycle, Limits, Log, Pbx, Security, Server, Store, Tenant, Tls, Users, UsersFile,
     UsersPbx, UsersWebhook,
 };
-pub use self::values::{BackendKind, LogFormat, Role, StoreUrl, TlsVersion};
+pub use self::values::{BackendKind, LogFormat, ProxyProtocol, Role, StoreUrl, TlsVersion};
+use crate::core::policy::hosts::Hosts;
+use crate::core::policy::proxies::TrustedProxies;
 use crate::core::protocol::sysclient::auth::sha256_hex;
 
 /// The file that is read when none is named, if it is there.
@@ -189,6 +193,19 @@ impl Config {
     /// Path below which all addresses of the instance are, percent-encoded: `/example.com/devices`.
     pub fn instance_path(&self) -> String {
         self.public(&[]).path().to_owned()
+    }
+
+    /// The proxies that may name their clients.
+    pub fn trusted_proxies(&self) -> TrustedProxies {
+        // The list was checked when the configuration was read.
+        check::trusted_proxies(self).unwrap_or_default()
+    }
+
+    /// The names by which pages and REST may be addressed.
+    pub fn hosts(&self) -> Hosts {
+        let server = &self.server;
+        let loopback = server.listen.ip().to_canonical().is_loopback();
+        Hosts::new(&server.public_url, server.hosts.iter().map(String::as_str), loopback)
     }
 
     /// Address that devices connect to: `ws(s)://HOST/DOMAIN/INSTANCE/sysclients`.

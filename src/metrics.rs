@@ -17,8 +17,8 @@ use crate::core::protocol::close::Close;
 
 pub use self::labels::{
     Admission, Attempt, CodeEvent, CodeKind, Direction, EntryStage, GateName, Handshake, InitAnswer, JobKind,
-    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, Refusal, Registration,
-    RequestEvent, Shortage, StoreOp, TunnelEnd, TunnelUse,
+    JobOutcome, Label, LatePart, ListingEvent, NoticeEvent, OrderEvent, Peer, PlaceKind, ProxyHeaderOutcome, Quota,
+    Refusal, Registration, RequestEvent, Shortage, StoreOp, StrangerRecord, Strangers, TunnelEnd, TunnelUse,
 };
 
 /// Upper bounds of the histogram buckets, in seconds.
@@ -174,6 +174,7 @@ table! {
     Counter Counter counter counters {
         Accepted(Peer) = "connections_accepted_total" Count "WebSocket connections accepted.",
         Refused(Refusal) = "connections_refused_total" Count "Connections refused before the upgrade to WebSocket, or with an error instead of it.",
+        ProxyHeader(ProxyHeaderOutcome) = "proxy_headers_total" Count "Connections while the PROXY protocol is on, by how they began.",
         Evicted(PlaceKind, Shortage) = "connections_evicted_total" Count
             "Connections without proof that were closed because others needed what they held.",
         RequestLate(LatePart) = "http_requests_late_total" Count
@@ -208,6 +209,9 @@ table! {
             "Attempts to apply a job to a device.",
         TunnelEnded(TunnelUse, TunnelEnd) = "tunnel_sessions_total" Count "Ended tunnel sessions.",
         Request(RequestEvent) = "people_requests_total" Count "Events of phone requests at the Users role.",
+        StrangerRecord(Strangers, StrangerRecord) = "stranger_records_total" Count
+            "Records of unassigned devices and of contacts without a valid code, by what became of them.",
+        QuotaRefused(Quota) = "quota_refusals_total" Count "What was refused because a domain has as much as it may have.",
         Order(OrderEvent) = "people_orders_total" Count "Attempts at entry orders at the backend.",
         TenantRecreated = "people_tenants_recreated_total" Count "Tenants of the Users role restarted after a panic.",
         TunnelBytes(Direction) = "tunnel_bytes_total" Bytes
@@ -238,6 +242,10 @@ table! {
         Waiting(GateName) = "admission_waiting" Count "Connections or devices in the queue of a gate.",
         UnderWay(GateName) = "admission_under_way" Count "Connections or devices that a gate has admitted and that are not done yet.",
         AdmissionLimit(GateName) = "admission_limit" Count "Current limit of a gate for connections or devices under way.",
+        StrangerRecords(Strangers) = "stranger_records" Count
+            "Records of unassigned devices and of contacts without a valid code. A figure of the store.",
+        QuotaDevices = "quota_devices_ratio" Count
+            "Devices of the domain that has the most, divided by `quotas.devices`; 0 without that quota. A figure of the store.",
         ListingsOpen = "directory_codes_open" Count
             "Open codes of the directory of this process; the more there are, the easier one is guessed.",
         UsersLinks = "people_links" Count "Tenants of the Users role that are logged in to Devices from this node.",
@@ -320,6 +328,25 @@ pub fn count(what: Counter) {
 /// Adds `many` to a counter.
 pub fn count_many(what: Counter, many: u64) {
     what.with(|handle| handle.increment(many));
+}
+
+/// Counts what became of a record of a stranger: whether it is new, whether it was kept, and how many gave way to it.
+pub fn count_stranger(of: Strangers, first: bool, kept: bool, evicted: u64) {
+    if first && kept {
+        count(Counter::StrangerRecord(of, StrangerRecord::Recorded));
+    }
+    if !kept {
+        count(Counter::StrangerRecord(of, StrangerRecord::Skipped));
+    }
+    if evicted > 0 {
+        count_many(Counter::StrangerRecord(of, StrangerRecord::Evicted), evicted);
+    }
+}
+
+/// Sets a gauge to the part that `used` is of `most`.
+#[allow(clippy::cast_precision_loss)]
+pub fn set_part(what: Gauge, used: u64, most: u64) {
+    what.with(|handle| handle.set(used as f64 / most.max(1) as f64));
 }
 
 /// Sets a gauge. Numbers above 2^53 are rounded.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock;
+use crate::config::is_delivered;
 use crate::core::model::device::Domain;
 use crate::core::model::grant::Grant;
-use crate::core::model::ids::{DomainId, DomainName};
+use crate::core::model::ids::{DomainId, DomainName, Secret};
 use crate::core::model::time::Tick;
 use crate::core::policy::jobs::Job;
 use crate::store::{self, Store};
@@ -27,6 +28,8 @@ const REREAD_AFTER: Duration = Duration::from_secs(1);
 struct Tenant {
     domain: Arc<Domain>,
     jobs: Arc<Vec<Job>>,
+    /// It has a delivered password or token. Unless only this machine reaches the service, it was left out.
+    delivered: bool,
 }
 
 impl Tenant {
@@ -50,6 +53,8 @@ pub struct TenantChanges {
 /// The cached domains and their jobs.
 pub struct Tenants {
     store: Arc<dyn Store>,
+    /// Delivered passwords and tokens of domains open nothing.
+    refuses_delivered: bool,
     known: RwLock<HashMap<DomainName, Tenant>>,
     /// Changes that [`Tenants::take_changes`] has not returned yet.
     changes: Mutex<HashMap<DomainName, TenantChanges>>,
@@ -66,12 +71,30 @@ impl Tenants {
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
+            refuses_delivered: false,
             known: RwLock::default(),
             changes: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             reread: Mutex::default(),
             rights: watch::Sender::new(0),
         }
+    }
+
+    /// From now on delivered passwords and tokens of domains open nothing.
+    #[must_use]
+    pub fn without_delivered(self) -> Self {
+        Self { refuses_delivered: true, ..self }
+    }
+
+    /// Whether a domain may not have this password or token, because everybody knows it.
+    pub fn refuses(&self, secret: &Secret) -> bool {
+        self.refuses_delivered && is_delivered(secret)
+    }
+
+    /// A domain whose password or token is a delivered one.
+    pub fn with_delivered(&self) -> Option<DomainName> {
+        let tenants = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.values().filter(|tenant| tenant.delivered).map(|tenant| tenant.domain.name.clone()).min()
     }
 
     /// Reads all domains, and the jobs of those that have changed.
@@ -158,12 +181,20 @@ impl Tenants {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn read(&self, domain: Domain) -> store::Result<Tenant> {
+    async fn read(&self, mut domain: Domain) -> store::Result<Tenant> {
         let known = self.tenant(&domain.name);
         if let Some(same) = known.as_ref().filter(|known| known.is_same(&domain)) {
             return Ok(same.clone());
         }
-        let tenant = Tenant { jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
+        let mut delivered = false;
+        for secret in [&mut domain.password, &mut domain.auto_token] {
+            delivered |= is_delivered(secret);
+            if self.refuses(secret) {
+                *secret = Secret::default();
+            }
+        }
+        let tenant =
+            Tenant { delivered, jobs: Arc::new(self.store.jobs(&domain.name).await?), domain: Arc::new(domain) };
         if let Some(known) = known {
             let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let changes = all.entry(tenant.domain.name.clone()).or_default();

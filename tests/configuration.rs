@@ -13,9 +13,17 @@ fn with_environment(pairs: &[(&str, &str)]) -> Result<Config, config::ConfigErro
     config::assemble(None, &pairs, &Overrides::default())
 }
 
+/// A configuration without the example domain, which has the delivered password.
 fn with_listen(listen: &str, environment: &[(&str, &str)]) -> Result<Config, config::ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.toml");
+    std::fs::write(&file, "").unwrap();
+    assemble(Some(&file), listen, environment)
+}
+
+fn assemble(file: Option<&Path>, listen: &str, environment: &[(&str, &str)]) -> Result<Config, config::ConfigError> {
     let pairs: Vec<_> = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    config::assemble(None, &pairs, &Overrides { listen: Some(listen.into()), ..Overrides::default() })
+    config::assemble(file, &pairs, &Overrides { listen: Some(listen.into()), ..Overrides::default() })
 }
 
 fn complaint(text: &str) -> String {
@@ -213,7 +221,80 @@ fn the_delivered_password_is_accepted_on_loopback_only() {
         let line = with_listen(listen, &[]).expect_err(listen).to_string();
         assert!(line.starts_with("--listen: ") || line.contains("instance.password"), "{line}");
         assert!(with_listen(listen, &OPEN).is_ok(), "{listen}");
+        let line = assemble(None, listen, &OPEN).expect_err(listen).to_string();
+        assert!(line.contains("domains[example.com].password is the delivered one"), "{line}");
     }
+}
+
+/// Whatever lets others in: the line names the key with the delivered secret, the setting, and what to do.
+#[test]
+fn delivered_secrets_stop_the_start_whatever_lets_others_in() {
+    let own = "[instance]\npassword = \"my own\"\n";
+    let domain = |secrets: &str| format!("[[domains]]\nname = \"a.example\"\n{secrets}\n");
+    for way_in in [
+        "public_url = \"https://broker.example\"",
+        "public_url = \"http://192.0.2.1:8080\"",
+        "trusted_proxies = [\"127.0.0.1\"]",
+        "hosts = [\"broker.example\"]",
+        "ops_listen = \"0.0.0.0:9090\"",
+        "listen = \"0.0.0.0:8080\"\nplain = true",
+    ] {
+        let server = format!("[server]\n{way_in}\n");
+        assert!(config::parse(&format!("{server}{own}{}", domain("password = \"own\"")), "f.toml").is_ok(), "{way_in}");
+        for (rest, key) in [
+            (String::new(), "instance.password"),
+            (format!("{own}{}", domain("password = \"domain-secret\"")), "domains[a.example].password"),
+            (format!("{own}{}", domain("password = \"change-me\"")), "domains[a.example].password"),
+            (
+                format!("{own}{}", domain("password = \"x\"\nauto_token = \"change-me\"")),
+                "domains[a.example].auto_token",
+            ),
+            (format!("{own}[security]\nmaster_key = \"change-me-too-on-all-nodes\"\n"), "security.master_key"),
+            ("[instance]\npassword = \"change-me-on-all-nodes\"\n".to_owned(), "instance.password"),
+        ] {
+            let line = complaint(&format!("{server}{rest}"));
+            assert!(line.starts_with(&format!("f.toml: {key} is the delivered one")), "{way_in}: {line}");
+            assert!(line.ends_with("; set your own"), "{line}");
+        }
+    }
+    for alone in
+        ["public_url = \"http://localhost:8080\"", "hosts = [\"localhost\", \"[::1]\"]", "listen = \"[::1]:8080\""]
+    {
+        let text = format!("[server]\n{alone}\n{}", domain("password = \"domain-secret\""));
+        assert!(config::parse(&text, "f.toml").is_ok(), "{alone}");
+    }
+}
+
+#[test]
+fn proxies_and_hosts() {
+    let good = "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\", \"2001:db8::/32\"]\nproxy_protocol = \"require\"\n\
+                hosts = [\"inner.example\", \"192.0.2.9\", \"[2001:db8::9]\"]\n[instance]\npassword = \"my own\"\n";
+    let config = config::parse(good, "f.toml").unwrap();
+    assert!(config.trusted_proxies().trusts("192.0.2.7".parse().unwrap()));
+    assert!(!config.trusted_proxies().trusts("192.0.2.8".parse().unwrap()));
+    assert!(config.hosts().answer_to("inner.example:8080") && config.hosts().answer_to("127.0.0.1:8080"));
+    for (text, key) in [
+        (
+            "trusted_proxies = [\"10.0.0.0/8\", \"10.0.0.0/33\"]",
+            "server.trusted_proxies has `10.0.0.0/33`, which is neither",
+        ),
+        ("trusted_proxies = [\"proxy.example\"]", "server.trusted_proxies has `proxy.example`"),
+        ("trusted_proxies = [\"\"]", "server.trusted_proxies has ``"),
+        ("proxy_protocol = \"require\"", "server.proxy_protocol is \"require\", but server.trusted_proxies is empty"),
+        ("hosts = [\"https://broker.example\"]", "server.hosts has `https://broker.example`, which is no host"),
+        ("hosts = [\"broker.example:443\"]", "server.hosts has `broker.example:443`"),
+    ] {
+        let line = complaint(&format!("[server]\n{text}\n"));
+        assert!(line.starts_with(&format!("f.toml: {key}")), "{text}\n→ {line}");
+    }
+    let line = complaint("[server]\nproxy_protocol = \"maybe\"\n");
+    assert!(line.starts_with("f.toml:2:18: server.proxy_protocol: "), "{line}");
+    let warned = |text: &str| config::parse(text, "f.toml").unwrap().warnings().join("\n");
+    assert!(warned("[server]\nproxy_protocol = \"accept\"\n").contains("no header is read"));
+    let everybody = "[server]\ntrusted_proxies = [\"0.0.0.0/0\"]\n[instance]\npassword = \"my own\"\n";
+    assert!(warned(everybody).contains("names everybody"));
+    let listed = [("PROVBROKER__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.7"), OPEN[0]];
+    assert_eq!(with_listen("127.0.0.1:80", &listed).unwrap().server.trusted_proxies, ["10.0.0.0/8", "192.0.2.7"]);
 }
 
 /// The settings for listening on any address with TLS in front.
@@ -256,9 +337,10 @@ fn phones_get_wss_with_a_certificate() {
 #[test]
 fn provisional_settings_are_warned_of() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
-    let open = with_listen("0.0.0.0:80", &OPEN).unwrap();
+    let mut open = with_listen("0.0.0.0:80", &OPEN).unwrap();
+    open.accounts = Config::default().accounts;
     let lines = open.warnings().join("\n");
-    for part in ["this machine only", "is http", "delivered password", "accounts with the delivered", "master_key"] {
+    for part in ["this machine only", "is http", "accounts with the delivered", "master_key"] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
 }
@@ -349,7 +431,7 @@ fn a_named_file_must_be_there() {
 
 #[test]
 fn addresses_follow_from_the_public_one() {
-    let text = "[server]\npublic_url = \"https://ap.example.org:8443/\"\n[instance]\ndomain = \"bücher.example\"\n";
+    let text = "[server]\npublic_url = \"https://ap.example.org:8443/\"\n[instance]\ndomain = \"bücher.example\"\npassword = \"my own\"\n";
     let config = config::parse(text, "f").unwrap();
     assert_eq!(config.sysclients_url(), "wss://ap.example.org:8443/b%C3%BCcher.example/devices/sysclients");
     assert_eq!(config.instance_path(), "/b%C3%BCcher.example/devices");

@@ -51,6 +51,8 @@ mod misdirected;
 mod offers;
 #[path = "store_contract/presence.rs"]
 mod presence;
+#[path = "store_contract/quotas.rs"]
+mod quotas;
 #[path = "store_contract/rollouts.rs"]
 mod rollouts;
 #[path = "store_contract/timelines.rs"]
@@ -154,7 +156,9 @@ contract! {
         only_its_credential_ends_a_listing,
         open_listings_are_limited_by_credential,
         an_answer_is_remembered_for_ten_minutes,
-        the_first_contact_is_told_from_later_ones;
+        the_first_contact_is_told_from_later_ones,
+        contacts_of_strangers_are_capped_and_others_stay,
+        a_code_protects_a_few_phones_only;
     domains:
         domains_are_made_once,
         a_domain_is_made_changed_and_deleted,
@@ -190,6 +194,12 @@ contract! {
     presence:
         presence_follows_the_newest_connection,
         a_device_is_offline_when_its_node_is_dead;
+    quotas:
+        no_more_devices_enter_than_there_may_be,
+        categories_and_jobs_are_counted,
+        codes_are_counted_for_a_day,
+        roll_outs_and_their_users_are_counted,
+        accounts_and_offers_are_counted;
     rollouts:
         a_rollout_tells_what_becomes_of_its_codes,
         a_large_rollout_is_read_in_pages;
@@ -203,7 +213,11 @@ contract! {
         an_unassigned_device_is_kept_while_it_is_online,
         unassigned_devices_are_listed_by_number,
         a_device_that_enters_is_not_unassigned,
-        the_newest_connection_of_an_unassigned_device_counts;
+        the_newest_connection_of_an_unassigned_device_counts,
+        one_source_displaces_only_its_own_records,
+        the_largest_source_gives_way_first,
+        what_has_ended_or_entered_takes_no_place,
+        an_unchanged_record_is_not_written_again;
     users_role:
         a_request_is_kept_and_found,
         a_request_gets_further_from_where_it_is,

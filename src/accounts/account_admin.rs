@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::SignIn;
 use super::hashing::HashFor;
-use super::{DELIVERED_PASSWORD, SignIn};
+use crate::config::is_delivered;
 use crate::core::model::accounts::{Account, AccountName, Identity};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{PutAccount, StoreError};
@@ -129,7 +130,7 @@ impl SignIn {
 
     /// Makes an account, or changes it if it is still `before`: whoever has changed it meanwhile was first.
     pub(super) async fn put(&self, new: &NewAccount, before: Option<&Account>) -> Result<(), AccountAdminError> {
-        if new.password.expose().chars().count() < MIN_PASSWORD || new.password.expose() == DELIVERED_PASSWORD {
+        if new.password.expose().chars().count() < MIN_PASSWORD || is_delivered(&new.password) {
             return Err(AccountAdminError::Short);
         }
         self.put_unchecked(new, before).await

@@ -17,7 +17,6 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use crate::attempts::AttemptService;
-use crate::config::DEFAULT_ACCOUNT_PASSWORD as DELIVERED_PASSWORD;
 use crate::core::model::accounts::{AccountName, Actor, Identity, WebSession};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::random;
@@ -36,7 +35,7 @@ pub struct Settings {
     pub idle: Duration,
     /// A session ends after this long at the latest.
     pub whole: Duration,
-    /// The listener is on loopback, so the delivered password is accepted.
+    /// Only this machine reaches the service, so the delivered password is accepted.
     pub loopback: bool,
 }
 
@@ -52,7 +51,7 @@ pub enum SignInError {
     /// Too many sign-ins at the same time; the wait would be too long.
     #[error("too many sign-ins at the moment")]
     Busy,
-    /// The password is the delivered one, and the listener is not on loopback.
+    /// The password is a delivered one, and others than this machine reach the service.
     #[error("the delivered password works on loopback only")]
     Delivered,
     /// The store does not answer.

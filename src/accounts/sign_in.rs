@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::hashing::{Busy, HashFor};
-use super::{AccountAdminError, ActiveSession, DELIVERED_PASSWORD, NewAccount, NewSession, SignIn, SignInError};
+use super::{AccountAdminError, ActiveSession, NewAccount, NewSession, SignIn, SignInError};
 use crate::attempts::{SecretKind, TryLater};
+use crate::config::is_delivered;
 use crate::core::model::accounts::{AccountName, Actor, Identity, WebSession};
 use crate::core::model::ids::Secret;
 use crate::core::policy::limits::SourceKey;
@@ -58,7 +59,7 @@ impl SignIn {
         let PasswordSignIn { name: shown, password, source, from, browser_cookie, browser } = request;
         // An account with such a name, made by an earlier version, would be mistaken for a user of the provider.
         let name = AccountName::parse(shown).ok().filter(|name| !name.is_of_provider());
-        if !self.settings.loopback && password.expose() == DELIVERED_PASSWORD {
+        if !self.settings.loopback && is_delivered(password) {
             return Err(SignInError::Delivered);
         }
         let known = name.as_ref().and_then(|name| self.known_browser(browser_cookie, name));

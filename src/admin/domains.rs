@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Admin, AdminError, Authority, Result};
 use crate::core::model::accounts::Identity;
 use crate::core::model::device::Domain;
-use crate::core::model::ids::DomainName;
+use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{Deleted, DomainChange, NewDomain, Signal};
 
 impl Admin {
@@ -25,6 +25,7 @@ impl Admin {
     /// Makes a domain. Only with the instance password.
     pub async fn create_domain(&self, authority: &Authority, new: &NewDomain) -> Result<Arc<Domain>> {
         authority.instance_only()?;
+        self.check_delivered(&[("password", Some(&new.password)), ("autoToken", Some(&new.auto_token))])?;
         let mut names = HashSet::new();
         if let Some(at) = new.categories.iter().position(|(name, _)| !names.insert(name)) {
             return Err(AdminError::unfit(format!("categories.{at}.name"), "there are two of this name"));
@@ -44,6 +45,7 @@ impl Admin {
         change: &DomainChange,
     ) -> Result<Arc<Domain>> {
         let domain = self.own(authority, named).await?;
+        self.check_delivered(&[("password", change.password.as_ref()), ("autoToken", change.auto_token.as_ref())])?;
         if !self.services.store.change_domain(&domain.name, change).await? {
             return Err(AdminError::NotFound("domain"));
         }
@@ -61,6 +63,17 @@ impl Admin {
         // Not through the authority, which may have ended just now.
         let now = self.services.tenants.find(&domain.name).await?;
         now.filter(|now| now.id == domain.id).ok_or(AdminError::NotFound("domain"))
+    }
+
+    /// Refuses a delivered password or token, unless only this machine reaches the service.
+    fn check_delivered(&self, secrets: &[(&str, Option<&Secret>)]) -> Result<()> {
+        let refused = |secret: &Secret| self.services.tenants.refuses(secret);
+        match secrets.iter().find(|(_, secret)| secret.is_some_and(refused)) {
+            Some((field, _)) => {
+                Err(AdminError::invalid(*field, "is a delivered one, which everybody knows; choose your own"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Deletes a domain that no device belongs to. Only with the instance password.

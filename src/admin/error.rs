@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::model::quota::OverQuota;
 use crate::store::StoreError;
 
 /// Why a call of an operator failed. Nothing has changed then.
@@ -38,6 +39,9 @@ pub enum AdminError {
     /// A limit is exceeded.
     #[error("{0}")]
     TooMany(&'static str),
+    /// The domain has as much as it may have.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// The password was not looked at: after many wrong ones it would have to wait this long.
     #[error("too many wrong passwords; try again later")]
     TryLater(Duration),
@@ -60,6 +64,9 @@ impl AdminError {
 
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::OverQuota(over) = error {
+            return Self::OverQuota(over);
+        }
         tracing::warn!(%error, "call of an operator failed: store error");
         Self::Unavailable("the store does not answer; try again later".into())
     }

@@ -14,9 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
 use super::{bind, metered, plain};
-use crate::admission::controller::AdmissionController;
 use crate::config::{Config, Role};
-use crate::connection::accept_gate::{Gate, PlaceStocks};
+use crate::connection::accept_gate::{Gate, GateParts};
 use crate::connection::http::{LINGER, Metered};
 use crate::connection::tls::Tls;
 use crate::core::protocol::loopback::is_loopback;
@@ -52,18 +51,17 @@ pub(super) fn listen(
     listener: TcpListener,
     own: Arc<OwnPages>,
     tls: Option<Tls>,
-    admission: Arc<AdmissionController>,
-    stocks: PlaceStocks,
+    gate: GateParts,
 ) -> std::io::Result<ServerBuilder> {
     let own = web::Data::from(own);
     match tls {
         Some(tls) => builder.listen("device pages", listener, move || {
             let inner = tls.service().and_then(metered()).and_then(http(own.clone()));
-            Gate::new(inner, Arc::clone(&admission), stocks.clone(), false)
+            Gate::new(inner, gate.clone(), false)
         }),
         None => builder.listen("device pages", listener, move || {
             let inner = plain().and_then(metered()).and_then(http(own.clone()));
-            Gate::new(inner, Arc::clone(&admission), stocks.clone(), true)
+            Gate::new(inner, gate.clone(), true)
         }),
     }
 }

@@ -13,7 +13,7 @@ use super::own_pages::OwnPagesAddress;
 use crate::accounts::oidc::{Provider, ProviderSettings, roots};
 use crate::accounts::{Hashing, NewAccount, Settings, SignIn};
 use crate::admin::Admin;
-use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Oidc, Role};
+use crate::config::{Config, DEFAULT_ACCOUNT_PASSWORD, Oidc, Role, is_delivered};
 use crate::core::model::ids::DomainName;
 use crate::core::policy::oidc_claims::{DomainFrom, Mapping, Roles};
 use crate::lifecycle::Shutdown;
@@ -43,8 +43,8 @@ pub(super) async fn pages(
     let sign_in =
         SignIn::new(Arc::clone(node.store()), sealer.clone(), hashing, Arc::clone(node.attempts()), settings(config))
             .bound_to(Arc::clone(node.tenants()));
-    let loopback = config.server.listen.ip().is_loopback();
-    let usable = |account: &&crate::config::Account| loopback || account.password.expose() != DEFAULT_ACCOUNT_PASSWORD;
+    let loopback = config.is_loopback_only();
+    let usable = |account: &&crate::config::Account| loopback || !is_delivered(&account.password);
     let accounts: Vec<_> = config.accounts.iter().filter(usable).map(new_account).collect();
     sign_in.ensure_accounts(&accounts).await.context("making the configured accounts")?;
     let sign_in = Arc::new(sign_in);
@@ -144,7 +144,12 @@ fn provider(config: &Config, store: &Arc<dyn Store>, sealer: &Sealer) -> anyhow:
 pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
     let samples = || config.accounts.iter().filter(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD);
     let pages = config.pages.enabled && config.pages.local_accounts;
-    if !listen.ip().is_loopback() || !pages || !config.plays(Role::Devices) || samples().next().is_none() {
+    if !listen.ip().is_loopback()
+        || !config.is_loopback_only()
+        || !pages
+        || !config.plays(Role::Devices)
+        || samples().next().is_none()
+    {
         return None;
     }
     let url = &config.server.public_url;
@@ -161,11 +166,7 @@ pub(super) fn welcome(config: &Config, listen: SocketAddr) -> Option<String> {
 }
 
 fn settings(config: &Config) -> Settings {
-    Settings {
-        idle: config.pages.session_idle,
-        whole: config.pages.session_max,
-        loopback: config.server.listen.ip().is_loopback(),
-    }
+    Settings { idle: config.pages.session_idle, whole: config.pages.session_max, loopback: config.is_loopback_only() }
 }
 
 fn new_account(account: &crate::config::Account) -> NewAccount {

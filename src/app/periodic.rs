@@ -14,7 +14,7 @@ use crate::admission::controller;
 use crate::attempts;
 use crate::connection::places::HttpPlaces;
 use crate::lifecycle::Shutdown;
-use crate::metrics::{self, CodeKind, Gauge};
+use crate::metrics::{self, CodeKind, Gauge, Strangers};
 use crate::node::Node;
 use crate::store::{self, MigrationState, Pace};
 use crate::tenant_cache;
@@ -26,8 +26,9 @@ const FIGURES: Duration = Duration::from_secs(5);
 const MIGRATION: (Duration, u32) = (Duration::from_secs(1), 100);
 
 /// Starts all periodic tasks except the renewal of the lease, which ends before the node does.
-pub(super) fn spawn(node: &Arc<Node>, shutdown: &Shutdown, recorder: &PrometheusHandle) {
-    every("figures of the store", FIGURES, node, |node| async move { show_figures(&node).await });
+/// `quota` is how many devices a domain may have; 0: any number.
+pub(super) fn spawn(node: &Arc<Node>, quota: u64, shutdown: &Shutdown, recorder: &PrometheusHandle) {
+    every("figures of the store", FIGURES, node, move |node| async move { show_figures(&node, quota).await });
     every("refresh of the domains", tenant_cache::REFRESH, node, |node| async move {
         let read = node.tenants().refresh().await;
         node.directory().announce_changes();
@@ -84,13 +85,16 @@ pub(super) fn report_places(node: &Arc<Node>, http: [&Arc<HttpPlaces>; 2]) {
 }
 
 /// Writes how many members this node has, and sets the gauges of the whole store.
-async fn show_figures(node: &Node) -> store::Result<()> {
+async fn show_figures(node: &Node, quota: u64) -> store::Result<()> {
     // A full store refuses the write but can still be read.
     let written =
         node.store().publish_member_count(node.id(), node.connections().members().load(Ordering::Relaxed)).await;
     let totals = node.store().figures().await?;
     node.admission().record_totals(totals.devices, totals.missing());
     metrics::set(Gauge::DevicesKnown, totals.devices);
+    metrics::set_part(Gauge::QuotaDevices, if quota == 0 { 0 } else { totals.most_devices }, quota);
+    metrics::set(Gauge::StrangerRecords(Strangers::Unassigned), node.store().unassigned_count().await?);
+    metrics::set(Gauge::StrangerRecords(Strangers::Contacts), node.store().stranger_contacts().await?);
     metrics::set(Gauge::DevicesOnline, totals.online);
     metrics::set(Gauge::DevicesMissing, totals.missing());
     metrics::set(Gauge::CodesOpen(CodeKind::Short), totals.short_codes);

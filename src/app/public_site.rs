@@ -12,16 +12,18 @@ use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin::Admin;
+use crate::connection::client_stream::{Encrypted, Encryption};
 use crate::connection::http::{LINGER, Metered};
 use crate::lifecycle::Shutdown;
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
 use crate::users_role::exchange_connection::ExchangeServices;
+use crate::web::client_address::ListenerRules;
 use crate::web::directory::DirectoryWeb;
 use crate::web::pages::Pages;
 use crate::web::passthrough::Passthrough;
 use crate::web::upgrade::Upgrades;
-use crate::web::{api, pages, passthrough, requests, upgrade};
+use crate::web::{api, entrance, pages, passthrough, requests, upgrade};
 
 /// The parts that the public listener serves.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub(super) struct PublicSite {
     pub admin: Option<Arc<Admin>>,
     pub pages: Option<web::Data<Pages>>,
     pub inbound: Option<InboundRegistry>,
+    pub rules: ListenerRules,
 }
 
 impl PublicSite {
@@ -53,7 +56,8 @@ impl PublicSite {
             longest_after: apps.session.longest_after,
             attempts: Arc::clone(node.attempts()),
         };
-        Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange }
+        let rules = Arc::new(self.rules.clone());
+        Upgrades { node: Arc::clone(node), passthrough: Arc::new(passthrough), exchange, rules }
     }
 
     pub fn http<T>(
@@ -66,13 +70,16 @@ impl PublicSite {
         InitError = (),
     > + use<T>
     where
-        T: AsyncRead + AsyncWrite + Unpin + 'static,
+        T: AsyncRead + AsyncWrite + Encryption + Unpin + 'static,
     {
         let (shutdown, devices, upgrades) = (self.shutdown.clone(), self.devices, self.upgrades());
         let passthrough = Arc::clone(&upgrades.passthrough);
         let (directory, admin, pages) = (self.directory.clone(), self.admin.clone(), self.pages.clone());
         let inbound = self.inbound.clone();
-        let app = App::new().wrap(from_fn(requests::watch)).configure(|routes| {
+        let rules = web::Data::from(Arc::clone(&upgrades.rules));
+        // The last one is the first that a request passes.
+        let app = App::new().app_data(rules).wrap(from_fn(entrance::enter)).wrap(from_fn(requests::watch));
+        let app = app.configure(|routes| {
             match directory {
                 Some(directory) => crate::web::directory::routes(directory)(routes),
                 None => crate::web::directory::health(routes),
@@ -91,6 +98,11 @@ impl PublicSite {
             // A client that has closed its sending side gets no answer: a device's response would be wasted.
             .h1_allow_half_closed(false)
             .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|io: &Metered<T>, data| {
+                if io.is_encrypted() {
+                    data.insert(Encrypted);
+                }
+            })
             .upgrade(fn_service(move |(request, framed)| {
                 let roles = upgrade::Roles { devices, inbound: inbound.as_ref() };
                 upgrade::upgrade(&upgrades, roles, &shutdown, request, framed)

@@ -1,11 +1,15 @@
 //! Converts the configuration to the settings of each part of the broker.
 
+use std::sync::Arc;
+
 use crate::admission::controller::AdmissionLimits;
 use crate::attempts::AttemptRules;
 use crate::config::Config;
+use crate::connection::client_stream::ProxyRules;
 use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
+use crate::core::model::quota::Quotas;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::protocol::frame_guard::DataKind;
 use crate::core::protocol::sysclient::frame::TUNNEL_MAX;
@@ -16,7 +20,8 @@ use crate::core::session::device::event::Settings as PhoneSettings;
 use crate::directory::DirectorySettings;
 use crate::node::NodeSettings;
 use crate::registration::CodeLimits;
-use crate::store::NewDomain;
+use crate::store::{Limits, NewDomain, RecordCaps};
+use crate::web::client_address::ListenerRules;
 
 /// Longest message of an app, before and after its log-in, in bytes (`docs/protocol/appwebsocket.md` section 1).
 const APP_LONGEST: (usize, usize) = (131_072, 1_048_576);
@@ -31,6 +36,21 @@ pub(super) fn domain(domain: &crate::config::Domain) -> NewDomain {
         admin_password: domain.admin_password.clone(),
         auto_token: domain.auto_token.clone(),
         categories: domain.categories.iter().map(|c| (c.name.as_str().into(), c.provisioning)).collect(),
+    }
+}
+
+pub(super) fn proxies(config: &Config) -> ProxyRules {
+    ProxyRules { trusted: Arc::new(config.trusted_proxies()), protocol: config.server.proxy_protocol }
+}
+
+/// Rules of the public listener.
+pub(super) fn listener_rules(config: &Config, proxies: &ProxyRules) -> ListenerRules {
+    ListenerRules {
+        proxies: Arc::clone(&proxies.trusted),
+        hosts: Arc::new(config.hosts()),
+        delivered: config.has_delivered(),
+        strict_transport: config.server.public_url.starts_with("https:"),
+        own: None,
     }
 }
 
@@ -51,6 +71,28 @@ pub(super) fn codes(config: &Config) -> CodeLimits {
         max_open: config.codes.max_open,
         max_open_rollout: config.codes.max_open_rollout,
         keep_unassigned: config.devices.keep_unassigned,
+    }
+}
+
+/// What the store keeps at most.
+pub(super) fn store_limits(config: &Config) -> Limits {
+    let (devices, directory, quotas) = (&config.devices, &config.directory, &config.quotas);
+    Limits {
+        unassigned: RecordCaps {
+            most: devices.max_unassigned_records,
+            per_source: devices.max_unassigned_records_per_address,
+        },
+        contacts: RecordCaps { most: directory.max_contacts, per_source: directory.max_contacts_per_address },
+        quotas: Quotas {
+            devices: quotas.devices,
+            categories: quotas.categories,
+            jobs: quotas.jobs,
+            codes_per_day: quotas.codes_per_day,
+            rollouts: quotas.rollouts,
+            rollout_rows: quotas.rollout_rows,
+            accounts: quotas.accounts,
+            offers: quotas.offers,
+        },
     }
 }
 

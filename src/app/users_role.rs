@@ -1,6 +1,5 @@
 //! Starts the Users role and its backend as configured.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use anyhow::Context as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::app::own_listener::OwnListener;
 use crate::app::periodic::every;
 use crate::config::{BackendKind, Config, Pbx, Role};
 use crate::core::model::hex;
@@ -20,7 +20,7 @@ use crate::lifecycle::Shutdown;
 use crate::node::Node;
 use crate::users_role::backend::exchange::{Dial, ExchangeBackend, ExchangeSettings, Trust};
 use crate::users_role::backend::{Backend, FileBackend, WebhookBackend, WebhookSettings};
-use crate::users_role::{Settings, TenantSettings, UsersRole, trust_own, trust_roots};
+use crate::users_role::{Settings, TenantSettings, UsersRole, trust_roots};
 
 /// Delays between attempts to connect to Devices.
 const RECONNECT: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30), Spread::Shorter(2));
@@ -33,17 +33,17 @@ pub(super) fn start(
     config: &Config,
     node: &Arc<Node>,
     pbx: Option<Arc<ExchangeBackend>>,
+    own: Option<&OwnListener>,
 ) -> anyhow::Result<Option<Arc<UsersRole>>> {
     if !config.plays(Role::Users) {
         return Ok(None);
     }
     let users = &config.users;
-    let own = users.devices.is_empty();
-    let tls = if own && config.tls.is_on() { trust_own(&config.tls.certificate) } else { trust_roots() };
     let settings = Settings {
         node: node.id().clone(),
-        devices: if own { own_address(config) } else { users.devices.clone() }.into(),
-        tls: tls.context("[users]")?,
+        devices: own.map_or_else(|| users.devices.clone(), |own| own.devices(config)).into(),
+        tls: trust_roots().context("[users]")?,
+        own: own.map(|own| own.token.clone()),
         tenants: tenants(config),
         reconnect: RECONNECT,
         orders: Backoff::doubling(users.order_again, users.order_again_max, Spread::Shorter(2)),
@@ -159,16 +159,4 @@ fn exchange_settings(config: &Config, exchange: &Pbx) -> anyhow::Result<Exchange
             ..traffic::Settings::default()
         },
     })
-}
-
-/// Address of the own public listener as reached from this machine.
-fn own_address(config: &Config) -> String {
-    let listen = config.server.listen;
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-    };
-    let scheme = if config.tls.is_on() { "wss" } else { "ws" };
-    format!("{scheme}://{}{}", SocketAddr::new(ip, listen.port()), config.instance_path())
 }

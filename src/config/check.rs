@@ -6,8 +6,10 @@ use url::Url;
 
 use super::pages::DEFAULT_ACCOUNT_PASSWORD;
 use super::retired;
-use super::sections::{Config, DEFAULT_DOMAIN_PASSWORD, DEFAULT_INSTANCE_PASSWORD};
-use super::values::{BackendKind, Role, StoreUrl};
+use super::sections::Config;
+use super::values::{BackendKind, ProxyProtocol, Role, StoreUrl};
+use crate::core::policy::hosts;
+use crate::core::policy::proxies::{BadNetwork, TrustedProxies};
 use crate::core::protocol::loopback::is_loopback;
 
 mod oidc;
@@ -39,6 +41,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     ranges::bounds(config)?;
     domains(config)?;
     accounts(config)?;
+    delivered(config)?;
     oidc::oidc(config)?;
     if let Err(error) = config.log.filter.parse::<tracing_subscriber::EnvFilter>() {
         return wrong("log.filter", format!("is not a filter such as info or info,provbroker=debug: {error}"));
@@ -58,12 +61,12 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             "server.public_url is http: codes and passwords cross the network unprotected; set tls.certificate".into(),
         );
     }
-    if exposed && config.domains.iter().any(|domain| domain.password.expose() == DEFAULT_DOMAIN_PASSWORD) {
-        lines.push("a domain has the delivered password; change it (in the store, too, if it was made already)".into());
-    }
-    if exposed && config.accounts.iter().any(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD) {
+    if !config.is_loopback_only()
+        && config.accounts.iter().any(|account| account.password.expose() == DEFAULT_ACCOUNT_PASSWORD)
+    {
         lines.push("accounts with the delivered password are not made: it works on loopback only; set your own".into());
     }
+    lines.extend(proxy_warnings(config));
     if !config.server.ops_listen.ip().is_loopback() {
         lines.push("server.ops_listen is reachable from other machines and asks for no password".into());
     }
@@ -111,6 +114,7 @@ fn addresses(config: &Config) -> Result<(), Problem> {
     if !config.directory.url.is_empty() {
         base_address("directory.url", &config.directory.url)?;
     }
+    proxies(config)?;
     device_pages(config)
 }
 
@@ -177,15 +181,54 @@ fn instance(config: &Config) -> Result<(), Problem> {
     if instance.password.is_empty() {
         return wrong("instance.password", "is empty; set one");
     }
-    let listeners = [config.server.listen, config.server.ops_listen];
-    let exposed = listeners.into_iter().find(|listener| !listener.ip().is_loopback());
-    if let Some(listener) = exposed.filter(|_| instance.password.expose() == DEFAULT_INSTANCE_PASSWORD) {
+    Ok(())
+}
+
+/// Refuses delivered secrets where others than this machine reach the service.
+fn delivered(config: &Config) -> Result<(), Problem> {
+    match config.delivered_in_the_open() {
+        Some((key, way_in)) => {
+            wrong(&key, format!("is the delivered one, which works on loopback only, not with {way_in}; set your own"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn proxies(config: &Config) -> Result<(), Problem> {
+    let server = &config.server;
+    if let Err(bad) = trusted_proxies(config) {
+        return wrong("server.trusted_proxies", bad.to_string());
+    }
+    if server.proxy_protocol == ProxyProtocol::Require && server.trusted_proxies.is_empty() {
         return wrong(
-            "instance.password",
-            format!("is the delivered one, which works on loopback only, not on {listener}; set your own"),
+            "server.proxy_protocol",
+            "is \"require\", but server.trusted_proxies is empty, so nobody could connect; name your proxies",
+        );
+    }
+    if let Some(bad) = server.hosts.iter().find(|name| !hosts::is_host(name)) {
+        return wrong(
+            "server.hosts",
+            format!("has `{bad}`, which is no host; write broker.example, 192.0.2.7 or [2001:db8::7], without a port"),
         );
     }
     Ok(())
+}
+
+/// The proxies that the configuration names.
+pub(super) fn trusted_proxies(config: &Config) -> Result<TrustedProxies, BadNetwork> {
+    TrustedProxies::new(config.server.trusted_proxies.iter().map(String::as_str))
+}
+
+fn proxy_warnings(config: &Config) -> Vec<String> {
+    let (server, mut lines) = (&config.server, Vec::new());
+    if server.proxy_protocol == ProxyProtocol::Accept && server.trusted_proxies.is_empty() {
+        lines
+            .push("server.proxy_protocol is \"accept\", but server.trusted_proxies is empty: no header is read".into());
+    }
+    if trusted_proxies(config).is_ok_and(|proxies| proxies.is_everybody()) {
+        lines.push("server.trusted_proxies names everybody: any client can claim any address".into());
+    }
+    lines
 }
 
 fn tls(config: &Config) -> Result<(), Problem> {

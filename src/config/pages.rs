@@ -11,7 +11,7 @@ use super::values::{Retired, humantime_text};
 use crate::core::model::accounts::{AccountName, Identity, Role};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Delivered password of the sample accounts; accepted on loopback only.
+/// Delivered password of the sample accounts; accepted if only this machine reaches the service.
 pub const DEFAULT_ACCOUNT_PASSWORD: &str = "change-me-too";
 
 section! {

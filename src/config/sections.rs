@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{Account, Pages, samples};
 use super::section::section;
-use super::values::{LogFormat, Role, StoreUrl, TlsVersion, humantime_text};
+use super::values::{LogFormat, ProxyProtocol, Role, StoreUrl, TlsVersion, humantime_text};
 use crate::core::model::ids::{DomainName, Secret};
 
-/// Delivered password of the instance; accepted on loopback listeners only.
+/// Delivered password of the instance; accepted if only this machine reaches the service.
 pub const DEFAULT_INSTANCE_PASSWORD: &str = "change-me";
 
-/// Delivered password of the example domain; causes a warning unless the listener is on loopback.
+/// Delivered password of the example domain; accepted if only this machine reaches the service.
 pub const DEFAULT_DOMAIN_PASSWORD: &str = "domain-secret";
 
 mod limits;
@@ -52,6 +52,8 @@ section! {
         admission: Admission = Admission::default(),
         /// Connections of Users and apps.
         apps: Apps = Apps::default(),
+        /// What a domain may have.
+        quotas: Quotas = Quotas::default(),
         /// The Users role.
         users: Users = Users::default(),
         /// Limits for wrong attempts.
@@ -83,6 +85,12 @@ section! {
         plain: bool = false,
         /// Public address that devices and browsers are given; no slash at the end.
         public_url: String = "http://127.0.0.1:8080".into(),
+        /// Further names by which pages and REST may be addressed, besides that of `public_url`.
+        hosts: Vec<String> = Vec::new(),
+        /// Networks of the proxies that may name their clients.
+        trusted_proxies: Vec<String> = Vec::new(),
+        /// Whether connections of these proxies begin with a header of the PROXY protocol.
+        proxy_protocol: ProxyProtocol = ProxyProtocol::Off,
         /// Roles of this process.
         roles: BTreeSet<Role> = BTreeSet::from([Role::Directory, Role::Devices, Role::Users]),
         /// Name of this node, unique among the nodes of one store; empty: random at every start.
@@ -209,6 +217,10 @@ section! {
         codes_per_second: u32 = 1000,
         /// Open codes per credential.
         max_open: u64 = 1_000_000,
+        /// Records of phones that have asked at `/init` and have entered no valid code.
+        max_contacts: u64 = 20_000,
+        /// Such records of one source address.
+        max_contacts_per_address: u64 = 5000,
         /// Time limit of a request to a remote directory.
         #[serde(with = "humantime_text")]
         timeout: Duration = Duration::from_secs(10),
@@ -239,6 +251,10 @@ section! {
         /// How long an unassigned device is remembered.
         #[serde(with = "humantime_text")]
         keep_unassigned: Duration = Duration::from_secs(24 * 3600),
+        /// Unassigned devices that are remembered in the store.
+        max_unassigned_records: u64 = 10_000,
+        /// Unassigned devices of one source address that are remembered in the store.
+        max_unassigned_records_per_address: u64 = 1000,
         /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 65_536,
         /// A connection whose peer reads nothing for this long is closed.
@@ -292,6 +308,28 @@ section! {
         notice_hold: Duration = Duration::from_secs(5),
         /// Most bytes queued for a peer that it has not read yet.
         send_window: usize = 1_048_576,
+    }
+}
+
+section! {
+    /// `[quotas]`: what each domain may have at most; 0 means no limit.
+    Quotas {
+        /// Devices.
+        devices: u64 = 100_000,
+        /// Categories.
+        categories: u64 = 1000,
+        /// Jobs.
+        jobs: u64 = 1000,
+        /// Codes issued within 24 hours.
+        codes_per_day: u64 = 200_000,
+        /// Roll-outs that are kept, of operators and of the Users role each.
+        rollouts: u64 = 200,
+        /// Users in all roll-outs that are kept, of operators and of the Users role each.
+        rollout_rows: u64 = 200_000,
+        /// Accounts.
+        accounts: u64 = 2000,
+        /// Devices on offer to other domains.
+        offers: u64 = 10_000,
     }
 }
 

@@ -40,6 +40,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether connections of trusted proxies begin with a header of the PROXY protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// They may.
+    Accept,
+    /// They have to, and nobody else may connect.
+    Require,
+}
+
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsVersion {

@@ -1,9 +1,10 @@
 //! The gate of connections: a service in front of TLS and HTTP.
 //!
 //! A connection passes at once, waits with nothing but its socket, or is rejected. Nothing is parsed before it has its
-//! permit. The permit is for the handshake only: it is released when the connection is upgraded or ended. Which
-//! connections are admitted is decided by [`crate::admission`]. Admitted ones take a place, and run under the watch of
-//! `src/connection/http.rs` until they end or are upgraded.
+//! permit, except the header with which a trusted proxy names its client (`client_stream`): that client's address is
+//! the one that counts. The permit is for the handshake only: it is released when the connection is upgraded or ended.
+//! Which connections are admitted is decided by [`crate::admission`]. Admitted ones take a place, and run under the
+//! watch of `src/connection/http.rs` until they end or are upgraded.
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -22,10 +23,13 @@ use tokio::time::sleep;
 
 use crate::admission::controller::{AdmissionController, Passage};
 use crate::clock::{self, Stopwatch};
+use crate::connection::client_stream::{Beginning, ClientStream, ProxyRules, WaitingForHeader};
 use crate::connection::http::HttpConnection;
 use crate::connection::places::{HttpPlace, HttpPlaces, NoPlace};
 use crate::connection::table::ConnectionTable;
 use crate::core::policy::limits::{PerSecond, SourceKey};
+use crate::core::policy::log_limiter::LogLimiter;
+use crate::metrics::{self, Counter, ProxyHeaderOutcome};
 
 /// How often each thread measures how long it takes for all ready tasks.
 const MEASURE_EVERY: Duration = Duration::from_millis(20);
@@ -50,23 +54,33 @@ impl PlaceStocks {
     }
 }
 
+/// What the gates of all listeners share.
+#[derive(Clone)]
+pub struct GateParts {
+    /// Who may start.
+    pub admission: Arc<AdmissionController>,
+    /// Where connections get their places.
+    pub stocks: PlaceStocks,
+    /// Which connections begin with the header of a proxy.
+    pub proxies: ProxyRules,
+}
+
 /// The gate in front of the service that `inner` makes.
 pub struct Gate<F> {
     inner: F,
-    admission: Arc<AdmissionController>,
-    stocks: PlaceStocks,
+    parts: GateParts,
     plain: bool,
 }
 
 impl<F> Gate<F> {
     /// `plain`: peers speak HTTP from the first byte on, so that they can be answered without TLS.
-    pub const fn new(inner: F, admission: Arc<AdmissionController>, stocks: PlaceStocks, plain: bool) -> Self {
-        Self { inner, admission, stocks, plain }
+    pub const fn new(inner: F, parts: GateParts, plain: bool) -> Self {
+        Self { inner, parts, plain }
     }
 }
 
-/// A connection that has passed, with its source address, so that the kernel is asked only once.
-pub type Passed = (TcpStream, Option<SocketAddr>);
+/// A connection that has passed, with the address of its client, so that the kernel is asked only once.
+pub type Passed = (ClientStream, Option<SocketAddr>);
 
 impl<F> ServiceFactory<TcpStream> for Gate<F>
 where
@@ -84,13 +98,15 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let (admission, stocks, plain) = (Arc::clone(&self.admission), self.stocks.clone(), self.plain);
+        let (parts, plain) = (self.parts.clone(), self.plain);
         let inner = self.inner.new_service(());
         let make = move |inner: Result<F::Service, F::InitError>| {
             let inner = Rc::new(inner?);
+            let GateParts { admission, stocks, proxies } = parts;
             actix_rt::spawn(measure_loop_time(Arc::downgrade(&admission)));
             let answers = Rc::new(RefCell::new(PerSecond::new(if plain { ANSWERS_PER_SECOND } else { 0 })));
-            Ok(Guarded { inner, admission, stocks, answers })
+            let entrance = Rc::new(Entrance { inner, admission, places: stocks, answers });
+            Ok(Guarded { entrance, proxies, waiting: WaitingForHeader::default() })
         };
         inner.map(make).boxed_local()
     }
@@ -98,10 +114,9 @@ where
 
 /// The gate of one worker.
 pub struct Guarded<S> {
-    inner: Rc<S>,
-    admission: Arc<AdmissionController>,
-    stocks: PlaceStocks,
-    answers: Rc<RefCell<PerSecond>>,
+    entrance: Rc<Entrance<S>>,
+    proxies: ProxyRules,
+    waiting: WaitingForHeader,
 }
 
 impl<S> Service<TcpStream> for Guarded<S>
@@ -115,34 +130,74 @@ where
     type Future = LocalBoxFuture<'static, Result<(), S::Error>>;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        self.entrance.inner.poll_ready(cx)
     }
 
     fn call(&self, io: TcpStream) -> Self::Future {
         let peer = io.peer_addr().ok();
-        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        match peer.map_or(Beginning::Plain, |peer| self.proxies.beginning(peer.ip())) {
+            Beginning::Plain => self.entrance.admit(ClientStream::new(io), peer),
+            Beginning::Header => {
+                let (entrance, waiting) = (Rc::clone(&self.entrance), self.waiting.clone());
+                let protocol = self.proxies.protocol;
+                let peer = peer.unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+                let named = async move {
+                    let (outcome, read) = waiting.read(io, peer, protocol).await;
+                    record(outcome);
+                    match read {
+                        Some((io, client)) => entrance.admit(io, Some(client)).await,
+                        None => Ok(()),
+                    }
+                };
+                named.boxed_local()
+            }
+            Beginning::Closed => {
+                record(ProxyHeaderOutcome::Stranger);
+                reset(&io);
+                ready(Ok(())).boxed_local()
+            }
+        }
+    }
+}
+
+/// What follows when the client of a connection is known.
+struct Entrance<S> {
+    inner: Rc<S>,
+    admission: Arc<AdmissionController>,
+    places: PlaceStocks,
+    answers: Rc<RefCell<PerSecond>>,
+}
+
+impl<S> Entrance<S>
+where
+    S: Service<Passed, Response = ()> + 'static,
+    S::Future: 'static,
+    S::Error: 'static,
+{
+    fn admit(&self, io: ClientStream, client: Option<SocketAddr>) -> LocalBoxFuture<'static, Result<(), S::Error>> {
+        let address = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.ip());
         // Never negative while it is open.
-        let descriptor = u64::try_from(io.as_raw_fd()).unwrap_or_default();
+        let descriptor = u64::try_from(io.socket().as_raw_fd()).unwrap_or_default();
         let source = SourceKey::from(address);
         let inner = Rc::clone(&self.inner);
-        match self.admission.connection(source, descriptor, || self.stocks.free_descriptor(source)) {
-            Passage::Now(permit) => match self.stocks.http.enter(source) {
-                Ok(place) => serve(place, inner.call((io, peer)), permit).boxed_local(),
+        match self.admission.connection(source, descriptor, || self.places.free_descriptor(source)) {
+            Passage::Now(permit) => match self.places.http.enter(source) {
+                Ok(place) => serve(place, inner.call((io, client)), permit).boxed_local(),
                 Err(none) => {
-                    let (places, admission) = (Arc::clone(&self.stocks.http), Arc::clone(&self.admission));
+                    let (places, admission) = (Arc::clone(&self.places.http), Arc::clone(&self.admission));
                     let answers = Rc::clone(&self.answers);
                     let wait = async move {
                         let Some(place) = place_after(none, &places, source).await else {
-                            reject(&io, &admission, &answers);
+                            reject(io.socket(), &admission, &answers);
                             return Ok(());
                         };
-                        serve(place, inner.call((io, peer)), permit).boxed_local().await
+                        serve(place, inner.call((io, client)), permit).boxed_local().await
                     };
                     wait.boxed_local()
                 }
             },
             Passage::Later(turn) => {
-                let (places, admission) = (Arc::clone(&self.stocks.http), Arc::clone(&self.admission));
+                let (places, admission) = (Arc::clone(&self.places.http), Arc::clone(&self.admission));
                 let answers = Rc::clone(&self.answers);
                 let wait = async move {
                     let place = match turn.wait().await {
@@ -150,19 +205,37 @@ where
                         None => None,
                     };
                     let Some((place, permit)) = place else {
-                        reject(&io, &admission, &answers);
+                        reject(io.socket(), &admission, &answers);
                         return Ok(());
                     };
                     // Boxed, so that a waiting connection does not reserve memory for it.
-                    serve(place, inner.call((io, peer)), permit).boxed_local().await
+                    serve(place, inner.call((io, client)), permit).boxed_local().await
                 };
                 wait.boxed_local()
             }
             Passage::Refused => {
-                reject(&io, &self.admission, &self.answers);
+                reject(io.socket(), &self.admission, &self.answers);
                 ready(Ok(())).boxed_local()
             }
         }
+    }
+}
+
+/// Counts how a connection has begun, and tells the operator, once a second, why connections are closed.
+fn record(outcome: ProxyHeaderOutcome) {
+    static CLOSED: LogLimiter = LogLimiter::new();
+    metrics::count(Counter::ProxyHeader(outcome));
+    let why = match outcome {
+        ProxyHeaderOutcome::Client | ProxyHeaderOutcome::Proxy | ProxyHeaderOutcome::Without => return,
+        ProxyHeaderOutcome::Stranger => "its source is not in server.trusted_proxies",
+        ProxyHeaderOutcome::Missing => "it has no PROXY header, and server.proxy_protocol is \"require\"",
+        ProxyHeaderOutcome::Malformed => "its PROXY header is malformed",
+        ProxyHeaderOutcome::Unfinished => "it ended within its PROXY header",
+        ProxyHeaderOutcome::Late => "its PROXY header did not come in time",
+        ProxyHeaderOutcome::Crowded => "too many connections had sent no PROXY header yet",
+    };
+    if let Some(suppressed) = CLOSED.due(clock::now()) {
+        tracing::warn!(why, suppressed, "connection closed before anything else of it was read");
     }
 }
 
@@ -227,7 +300,7 @@ where
             let peer = io.peer_addr().ok();
             let source = SourceKey::from(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()));
             match place(&places, source).await {
-                Some(place) => serve(place, inner.call((io, peer)), ()).await,
+                Some(place) => serve(place, inner.call((ClientStream::new(io), peer)), ()).await,
                 None => Ok(()),
             }
         };
@@ -264,12 +337,16 @@ async fn measure_loop_time(admission: Weak<AdmissionController>) {
     }
 }
 
+/// A reset is the cheapest end. If it cannot be set, the socket is closed in the usual way.
+fn reset(io: &TcpStream) {
+    let _ = socket2::SockRef::from(io).set_linger(Some(Duration::ZERO));
+}
+
 /// Answers when to come back, if that takes only a few system calls.
 fn reject(io: &TcpStream, admission: &AdmissionController, answers: &RefCell<PerSecond>) {
     let socket = socket2::SockRef::from(io);
     if answers.borrow_mut().take(clock::now()).is_err() {
-        // A reset is the cheapest end. If it cannot be set, the socket is closed in the usual way.
-        let _ = socket.set_linger(Some(Duration::ZERO));
+        reset(io);
         return;
     }
     let answer = format!(

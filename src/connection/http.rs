@@ -19,6 +19,7 @@ use tokio::task_local;
 use tokio::time::{Instant, sleep};
 
 use crate::clock;
+use crate::connection::client_stream::Encryption;
 use crate::connection::places::HttpPlace;
 use crate::core::model::time::Tick;
 use crate::core::policy::places::Standing;
@@ -196,6 +197,12 @@ impl<T> Metered<T> {
     /// The stream and its connection.
     pub fn into_parts(self) -> (T, Option<Rc<HttpConnection>>) {
         (self.io, self.connection)
+    }
+}
+
+impl<T: Encryption> Encryption for Metered<T> {
+    fn is_encrypted(&self) -> bool {
+        self.io.is_encrypted()
     }
 }
 

@@ -7,10 +7,12 @@
 //! `docs/protocol/appwebsocket.md` section 1.
 
 pub mod accept_gate;
+pub mod client_stream;
 pub mod handle;
 pub mod held_messages;
 pub mod http;
 pub mod messages;
+pub mod own;
 pub mod places;
 pub mod socket;
 pub mod table;

@@ -341,7 +341,9 @@ where
     fn give_way(&mut self, cx: &mut Context<'_>) {
         self.handle.set_fault(Close::Overload);
         self.actor = None;
-        self.queue.push_back(close_bytes(Close::Overload));
+        let close = close_bytes(Close::Overload);
+        self.queued += close.len();
+        self.queue.push_back(close);
         if matches!(self.poll_write(cx), Poll::Ready(Ok(()))) {
             // What remains of the end is left to the kernel.
             let _ = Pin::new(&mut *self.io.borrow_mut()).poll_shutdown(cx);

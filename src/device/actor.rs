@@ -17,6 +17,7 @@ use crate::core::model::timeline::Subject;
 use crate::core::policy::limits::SourceKey;
 use crate::core::policy::log_limiter::LogLimiter;
 use crate::core::protocol::close::Close;
+use crate::core::protocol::sysclient::admin::Identify;
 use crate::core::protocol::sysclient::auth::SEED_CHARS;
 use crate::core::session::device::event::{Action, Event, RandomTexts};
 use crate::core::session::device::query::Query;
@@ -43,6 +44,8 @@ pub struct DeviceActor {
     pub(super) source: SourceKey,
     pub(super) query: Query,
     pub(super) session: Session,
+    /// Its last identify, until it is a member.
+    pub(super) identify: Option<Arc<Identify>>,
     pub(super) handle: ConnectionHandle,
     joiner: FragmentJoiner,
     /// The recipient by which others reach this actor; shared by all of them. Set when it starts.
@@ -74,6 +77,7 @@ impl DeviceActor {
             source,
             query,
             session: Session::new(clock::now()),
+            identify: None,
             handle,
             joiner: FragmentJoiner::default(),
             recipient: None,
@@ -102,6 +106,7 @@ impl DeviceActor {
         if self.session.domain().is_some() && self.waiting_offer.is_none() {
             // A member does not need it any more, and it is the largest part of the state of an idle member.
             self.query = Query::None;
+            self.identify = None;
             self.handle.prove();
         }
         self.release_idle_permit();
@@ -311,7 +316,8 @@ impl DeviceActor {
                 return self.feed(Event::End(Close::Overload), ctx);
             };
             let recipient = self.recipient(ctx);
-            self.unassigned = Some(UnassignedDevice::new(slot, &self.services, key, self.conn, &recipient));
+            let stranger = (key, self.identify.clone(), self.source);
+            self.unassigned = Some(UnassignedDevice::new(slot, &self.services, stranger, self.conn, &recipient));
         }
     }
 

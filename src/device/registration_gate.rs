@@ -42,6 +42,9 @@ impl DeviceActor {
             self.stage_timer.end_stage(EntryStage::Identify);
         }
         self.permit = RegistrationPermit::None;
+        if stage == Stage::Open {
+            self.identify = Some(Arc::clone(&identify));
+        }
         self.handle.stands(Standing::AwaitsUs);
         if stage != Stage::Open {
             return self.claim_now(identify, stage, ctx);

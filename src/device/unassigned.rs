@@ -10,11 +10,16 @@ use tokio::sync::oneshot;
 use crate::connection::messages::{DeviceMessage, DeviceRecipient};
 use crate::connection::table::UnassignedSlot;
 use crate::core::model::ids::{ConnId, DeviceKey};
+use crate::core::policy::limits::SourceKey;
+use crate::core::protocol::sysclient::admin::Identify;
 use crate::device::services::Services;
 use crate::lifecycle::InFlightGuard;
 
 /// How often its record is renewed, and its domain checked, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+
+/// A device without a record is looked for again after this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// An attempt that failed is repeated after this time.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -30,21 +35,28 @@ impl UnassignedDevice {
     pub fn new(
         slot: UnassignedSlot,
         services: &Arc<Services>,
-        key: DeviceKey,
+        (key, identify, source): (DeviceKey, Option<Arc<Identify>>, SourceKey),
         conn: ConnId,
         device: &DeviceRecipient,
     ) -> Self {
         let (gone, left) = oneshot::channel();
         // A stop waits for the end of this, which comes when the connections have ended.
         let in_flight = services.in_flight.begin();
-        actix_rt::spawn(keep(Arc::clone(services), key, conn, Arc::downgrade(device), left, in_flight));
+        actix_rt::spawn(keep(
+            Arc::clone(services),
+            (key, identify, source),
+            conn,
+            Arc::downgrade(device),
+            left,
+            in_flight,
+        ));
         Self { _slot: slot, _gone: gone }
     }
 }
 
 async fn keep(
     services: Arc<Services>,
-    key: DeviceKey,
+    (key, identify, source): (DeviceKey, Option<Arc<Identify>>, SourceKey),
     conn: ConnId,
     device: Weak<Recipient<DeviceMessage>>,
     mut left: oneshot::Receiver<()>,
@@ -62,7 +74,16 @@ async fn keep(
                     // It may have been put into a domain, and the signal lost.
                     device.do_send(DeviceMessage::Recheck);
                 }
-                LOOK_EVERY.min(keep / 2)
+                match &identify {
+                    // Or its record has given way to others. It is attached at the next look.
+                    Some(identify) if !there => {
+                        if let Err(error) = services.registration.record_again(&key, &identify.facts, source).await {
+                            tracing::debug!(%error, "unassigned device not recorded again");
+                        }
+                        LOOK_AGAIN.min(keep / 2)
+                    }
+                    _ => LOOK_EVERY.min(keep / 2),
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "unassigned device not attached; trying again");

@@ -9,9 +9,10 @@ use subtle::{Choice, ConstantTimeEq as _};
 use super::{DirectoryError, DirectorySettings, IssuedByDirectory, SettingsError, check_address};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::Tick;
-use crate::core::policy::limits::PerSecond;
+use crate::core::policy::limits::{PerSecond, SourceKey};
+use crate::core::policy::record_pace::RecordPace;
 use crate::core::protocol::sysclient::auth::sha256_hex;
-use crate::metrics::{self, Counter, ListingEvent};
+use crate::metrics::{self, Counter, ListingEvent, StrangerRecord, Strangers};
 use crate::store::{Contact, DirectoryRecords, Listed, NewListing, Remembered, StoreError};
 
 /// From this many open codes on the operator is warned: the chance of guessing one grows with their number.
@@ -64,6 +65,7 @@ pub struct DirectoryService {
     accepted: Vec<(String, Caller)>,
     rates: Mutex<HashMap<Caller, PerSecond>>,
     counted: Mutex<Option<Tick>>,
+    pace: Mutex<RecordPace>,
     gauge: Gauge,
 }
 
@@ -78,8 +80,8 @@ impl DirectoryService {
             }
             accepted.push((hash.clone(), Caller(hash.into())));
         }
-        let (rates, counted) = (Mutex::default(), Mutex::default());
-        Ok(Self { listings, settings, accepted, rates, counted, gauge: Box::new(|_| ()) })
+        let (rates, counted, pace) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { listings, settings, accepted, rates, counted, pace, gauge: Box::new(|_| ()) })
     }
 
     /// Passes the number of open codes to `gauge` whenever it has been counted.
@@ -185,13 +187,38 @@ impl DirectoryService {
         Ok(found.filter(|_| code.is_some()))
     }
 
-    /// Records the contact of a phone. `entered` is a code that has been found valid. True for its first contact.
-    pub async fn contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool, DirectoryError> {
-        match self.listings.record_contact(contact, entered).await {
-            Ok(first) => Ok(first),
+    /// Records the contact of a phone from `source`. `entered` is a code that has been found valid. True for its first
+    /// contact, also for one that is not recorded.
+    ///
+    /// The record is a convenience: a phone with a valid code gets its script without it, and strangers that come too
+    /// fast are not recorded.
+    pub async fn contact(
+        &self,
+        contact: &Contact,
+        entered: Option<Code>,
+        source: Option<SourceKey>,
+        now: Tick,
+    ) -> Result<bool, DirectoryError> {
+        let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if entered.is_none() && !pace().take(source, now) {
+            metrics::count(Counter::StrangerRecord(Strangers::Contacts, StrangerRecord::Skipped));
+            return Ok(true);
+        }
+        match self.listings.record_contact(contact, entered, source).await {
+            Ok(recorded) => {
+                if !recorded.first {
+                    pace().give_back(source);
+                }
+                metrics::count_stranger(Strangers::Contacts, recorded.first, recorded.kept, recorded.evicted);
+                Ok(recorded.first)
+            }
             // An old record that nobody can read must not keep a phone from being provisioned.
             Err(StoreError::Corrupt { key, why }) => {
                 tracing::error!(%key, %why, "phone record unreadable");
+                Ok(false)
+            }
+            Err(error) if entered.is_some() => {
+                tracing::debug!(%error, "contact of a phone with a valid code not recorded");
                 Ok(false)
             }
             Err(error) => Err(error.into()),
@@ -267,6 +294,7 @@ impl From<StoreError> for DirectoryError {
         match error {
             StoreError::Unavailable(why) => tracing::debug!(%why, "directory: store unavailable"),
             StoreError::Corrupt { key, why } => tracing::error!(%key, %why, "directory record unreadable"),
+            StoreError::OverQuota(over) => tracing::debug!(%over, "directory: quota"),
         }
         Self::Unavailable("try again later".into())
     }

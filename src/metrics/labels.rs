@@ -1,5 +1,6 @@
 //! Labels of metrics and their fixed values.
 
+use crate::core::model::quota::QuotaKind;
 use crate::core::policy::jobs::config::Kind;
 
 /// A label with a fixed set of values.
@@ -191,6 +192,22 @@ label! {
         Draining "draining" "The process is stopping.",
         BadUpgrade "bad_upgrade" "Not a WebSocket upgrade, or another version of the protocol.",
         UnknownPath "unknown_path" "No such domain, instance or path.",
+        Host "host" "Delivered passwords are in use, and the host is not on loopback.",
+    }
+}
+
+label! {
+    /// How a connection began, if the PROXY protocol is on.
+    ProxyHeaderOutcome "outcome" {
+        Client "client" "A header names the client.",
+        Proxy "proxy" "A header names nobody: the connection is the proxy's own.",
+        Without "without" "There is no header, and none is required.",
+        Stranger "stranger" "Closed: a header is required, and the source may not send one.",
+        Missing "missing" "Closed: a header is required.",
+        Malformed "malformed" "Closed: the header is malformed.",
+        Unfinished "unfinished" "Closed by the peer before the end of the header.",
+        Late "late" "Closed: the header did not come in time.",
+        Crowded "crowded" "Closed: too many connections had sent no header yet.",
     }
 }
 
@@ -219,6 +236,7 @@ label! {
         BadCode "bad_code" "Brought a code that is not open.",
         BadToken "bad_token" "Brought a wrong token, domain or category.",
         OtherDomain "refused_other_domain" "Belongs to another domain.",
+        OverQuota "refused_quota" "The domain has as many devices as it may have.",
         TooManyAttempts "too_many_attempts" "The decision on its code or token waits because of wrong attempts.",
         Unavailable "unavailable" "The store did not answer.",
     }
@@ -289,6 +307,52 @@ label! {
 }
 
 label! {
+    /// Kind of records that strangers cause.
+    Strangers "kind" {
+        Unassigned "unassigned" "Unassigned devices.",
+        Contacts "contacts" "Contacts at /init of phones that have entered no valid code.",
+    }
+}
+
+label! {
+    /// What became of a record of a stranger.
+    StrangerRecord "event" {
+        Recorded "recorded" "It is new.",
+        Evicted "evicted" "It has given way to a newer one.",
+        Skipped "skipped" "It was not written: too many came at once, or the store is full.",
+    }
+}
+
+label! {
+    /// Quotas of a domain.
+    Quota "quota" {
+        Devices "devices" "Devices.",
+        Categories "categories" "Categories.",
+        Jobs "jobs" "Jobs.",
+        CodesPerDay "codes_per_day" "Codes issued within 24 hours.",
+        Rollouts "rollouts" "Roll-outs.",
+        RolloutRows "rollout_rows" "Users in roll-outs.",
+        Accounts "accounts" "Accounts.",
+        Offers "offers" "Devices on offer.",
+    }
+}
+
+impl From<QuotaKind> for Quota {
+    fn from(kind: QuotaKind) -> Self {
+        match kind {
+            QuotaKind::Devices => Self::Devices,
+            QuotaKind::Categories => Self::Categories,
+            QuotaKind::Jobs => Self::Jobs,
+            QuotaKind::CodesPerDay => Self::CodesPerDay,
+            QuotaKind::Rollouts => Self::Rollouts,
+            QuotaKind::RolloutRows => Self::RolloutRows,
+            QuotaKind::Accounts => Self::Accounts,
+            QuotaKind::Offers => Self::Offers,
+        }
+    }
+}
+
+label! {
     /// Operations of the store, by the names of its traits.
     StoreOp "operation" {
         EnsureDomain "ensure_domain" "Making a domain.",
@@ -323,6 +387,7 @@ label! {
         Remember "remember" "Storing an answer for repeated requests.",
         Recall "recall" "Looking a stored answer up.",
         Contact "contact" "Recording a contact at /init.",
+        StrangerContacts "stranger_contacts" "Counting contacts at /init that have entered no code.",
         OpenListings "open_listings" "Counting open codes at the directory.",
         CreateDomain "create_domain" "Making a domain for an operator.",
         ChangeDomain "change_domain" "Changing the settings of a domain.",

@@ -8,6 +8,7 @@ use crate::attempts::{Asked, Attempt, SecretKind, Waiting};
 use crate::clock;
 use crate::core::model::device::{CodeState, Device, Domain, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
+use crate::core::model::quota::OverQuota;
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::core::policy::entry::{
     AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved, query_matters,
@@ -246,13 +247,20 @@ impl RegistrationService {
                     return Ok(Claim { claimed, later });
                 }
             };
-            match self.enter(key, ticket, domain, category, &request.identify.facts).await? {
-                Entered::In(device) => {
+            match self.enter(key, ticket, domain.clone(), category, &request.identify.facts).await {
+                Ok(Entered::In(device)) => {
                     settle_code(code_attempt, code, verdict.bad_code);
                     return Ok(self.entered(device).await?.into());
                 }
-                Entered::CodeNotOpen => code_is_gone = true,
-                Entered::OwnedElsewhere => {}
+                Ok(Entered::CodeNotOpen) => code_is_gone = true,
+                Ok(Entered::OwnedElsewhere) => {}
+                Err(StoreError::OverQuota(over)) => {
+                    settle_code(code_attempt, code, verdict.bad_code);
+                    self.record_over_quota(key, &domain, &found, over);
+                    let claimed = self.not_entered(key, &request, found).await?;
+                    return Ok(Claim { claimed, later });
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Unavailable("the device changes hands too fast".into()))
@@ -277,8 +285,9 @@ impl RegistrationService {
             Ok(attempt) => attempt,
             Err(later) => return Ok((AutoOffer::None, later)),
         };
-        let tenant = self.tenants.find(&given.domain).await?;
-        let auto = request.query.check(tenant.as_deref());
+        let check =
+            |domain: Option<&Domain>| Some(request.query.check(domain)).filter(|auto| *auto != AutoOffer::WrongToken);
+        let auto = self.tenants.check_secret(Some(&given.domain), check).await?.unwrap_or(AutoOffer::WrongToken);
         match &auto {
             AutoOffer::WrongToken => {
                 self.report_query(key, "wrong domain or token");
@@ -330,6 +339,15 @@ impl RegistrationService {
         }
         if let Some(code) = &found.code {
             self.record_event(&code.domain, vec![Subject::Code(code.code)], TimelineEvent::OtherDomain);
+        }
+    }
+
+    /// The domain has no room for the device. The code stays open.
+    fn record_over_quota(&self, key: &DeviceKey, domain: &DomainName, found: &Found, over: OverQuota) {
+        tracing::info!(device = %key, %domain, %over, "entry refused");
+        count_registration(Registration::OverQuota);
+        if let Some(code) = &found.code {
+            self.record_event(domain, vec![Subject::Code(code.code)], TimelineEvent::OverQuota);
         }
     }
 
@@ -389,7 +407,7 @@ impl RegistrationService {
     async fn not_entered(&self, key: &DeviceKey, request: &ClaimRequest<'_>, found: Found) -> Result<Claimed> {
         let facts = &request.identify.facts;
         let Some(device) = found.device else {
-            self.store.record_unassigned(key, facts, self.limits.keep_unassigned).await?;
+            self.record_stranger(key, facts, request.source).await?;
             count_registration(Registration::Unassigned);
             return Ok(Claimed::Unknown);
         };

@@ -10,12 +10,14 @@
 mod assign;
 mod claim;
 mod new_code;
+mod strangers;
 mod timeline_writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::attempts::AttemptService;
+use crate::core::policy::record_pace::RecordPace;
 use crate::directory::Directory;
 use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
@@ -42,6 +44,7 @@ pub struct RegistrationService {
     directory: Arc<dyn Directory>,
     attempts: Arc<AttemptService>,
     limits: CodeLimits,
+    pace: Mutex<RecordPace>,
     timeline_writer: TimelineWriter,
 }
 
@@ -55,7 +58,7 @@ impl RegistrationService {
         limits: CodeLimits,
     ) -> Self {
         let timeline_writer = TimelineWriter::start(Arc::clone(&store) as _);
-        Self { store, tenants, directory, attempts, limits, timeline_writer }
+        Self { store, tenants, directory, attempts, limits, pace: Mutex::default(), timeline_writer }
     }
 
     /// How long an unassigned device is remembered.

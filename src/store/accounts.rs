@@ -7,6 +7,7 @@ use super::observed::store_trait;
 use super::record::{Sealed, open, seal};
 use super::seal::Sealer;
 use crate::core::model::accounts::{Account, AccountName, Identity};
+use crate::core::model::ids::DomainName;
 
 /// Upper limit of accounts. An installation with more people signs them in with an identity provider.
 pub const MAX_ACCOUNTS: usize = 10_000;
@@ -56,6 +57,11 @@ impl AccountRow {
     pub fn of(sealer: &Sealer, place: &str, account: &Account) -> Self {
         let hash = Sealed(seal(sealer, place, FIELD, &account.hash));
         Self { identity: account.identity.clone(), hash }
+    }
+
+    /// The domain of the account.
+    pub const fn domain(&self) -> Option<&DomainName> {
+        self.identity.domain.as_ref()
     }
 
     pub fn open(self, sealer: &Sealer, place: &str) -> Result<Account> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Result;
 use super::observed::store_trait;
+use super::{Recorded, Result};
 use crate::core::model::ids::Code;
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::limits::SourceKey;
 
 /// A directory code is not issued again for this long after its end (`docs/protocol/directory.md` 3.1).
 pub const CODE_SPENT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -93,10 +94,18 @@ store_trait! {
         /// The remembered answer, if any.
         async fn remembered_answer(&self, credential: &str, key: &str) -> Result<Option<Remembered>> => Recall;
 
-        /// Records a contact for 30 days; the time stamp of the first one is the store's and stays. An entered code
-        /// that is valid is kept with it, as a keyed hash, until the code ends. True at the first contact of this MAC
-        /// address.
-        async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> => Contact;
+        /// Records a contact from `source` for 30 days; the time stamp of the first one is the store's and stays. An
+        /// entered code that is valid is kept with it, as a keyed hash, until the code ends; from then on the record is
+        /// no stranger's. Those of strangers give way to newer ones ([`super::Limits::contacts`]).
+        async fn record_contact(
+            &self,
+            contact: &Contact,
+            entered: Option<Code>,
+            source: Option<SourceKey>,
+        ) -> Result<Recorded> => Contact;
+
+        /// How many records of strangers there are.
+        async fn stranger_contacts(&self) -> Result<u64> => StrangerContacts;
 
         /// How many open codes there are over all credentials (for the operator's warning at 100 000).
         async fn open_listings(&self) -> Result<u64> => OpenListings;

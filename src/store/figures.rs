@@ -11,6 +11,8 @@ use crate::core::model::ids::NodeId;
 pub struct Totals {
     /// Devices that belong to a domain.
     pub devices: u64,
+    /// Devices of the domain that has the most.
+    pub most_devices: u64,
     /// Members of the nodes that are alive.
     pub online: u64,
     /// Open codes of short validity.

@@ -10,6 +10,7 @@
 mod accounts;
 mod attempts;
 mod audit_log;
+mod bounds;
 mod bus;
 mod code_name;
 mod codes;
@@ -45,6 +46,7 @@ pub mod xchacha;
 pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
 pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
+pub use bounds::{CONTACT_RENEWED, Limits, PHONES_PER_CODE, RecordCaps, Recorded, SOURCE_KNOWN, UNASSIGNED_RENEWED};
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
 pub use connect::connect;
@@ -72,6 +74,7 @@ pub use users_role::{
 pub use web_sessions::{MAX_SESSIONS, SEEN_EVERY, SessionHash, WebSessions};
 
 use self::observed::store_trait;
+use crate::core::model::quota::OverQuota;
 use crate::core::model::time::UnixMillis;
 
 /// Why an operation failed.
@@ -88,6 +91,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A domain has as much as it may have. Nothing has changed.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
 }
 
 /// Result of a store operation.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Result;
+use super::{Result, StoreError};
 use crate::clock::Stopwatch;
 use crate::metrics::{self, Counter, StoreOp, Timer};
 
@@ -27,8 +27,11 @@ pub(super) async fn timed<T>(operation: StoreOp, future: impl Future<Output = Re
     let result = future.await;
     let taken: Duration = watch.elapsed();
     metrics::observe(Timer::Store(operation), taken);
-    if result.is_err() {
-        metrics::count(Counter::StoreFailed(operation));
+    match &result {
+        Ok(_) => {}
+        // A refusal by a quota is an answer.
+        Err(StoreError::OverQuota(over)) => metrics::count(Counter::QuotaRefused(over.kind.into())),
+        Err(_) => metrics::count(Counter::StoreFailed(operation)),
     }
     result
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::StoreError;
+use super::{Limits, StoreError};
 use crate::core::model::time::UnixMillis;
 
 /// The clock of a store.
@@ -31,6 +31,8 @@ pub struct Options {
     pub cache: usize,
     /// The clock of the embedded store; Redis has its own.
     pub clock: StoreClock,
+    /// What is kept at most.
+    pub limits: Limits,
     /// How a store of an earlier version is migrated.
     pub migration: MigrationOptions,
 }
@@ -63,6 +65,7 @@ impl Default for Options {
             lanes: 2,
             cache: 8 << 20,
             clock: system_clock(),
+            limits: Limits::default(),
             migration: MigrationOptions::default(),
         }
     }
@@ -140,6 +143,6 @@ pub enum OpenError {
 pub(super) fn reason(error: StoreError) -> String {
     match error {
         StoreError::Unavailable(why) => why,
-        corrupt @ StoreError::Corrupt { .. } => corrupt.to_string(),
+        other @ (StoreError::Corrupt { .. } | StoreError::OverQuota(_)) => other.to_string(),
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::observed::store_trait;
-use super::{Result, Whereabouts};
+use super::{Recorded, Result, Whereabouts};
 use crate::core::model::device::{Facts, UnassignedDevice};
 use crate::core::model::ids::{DeviceId, DeviceKey};
+use crate::core::policy::limits::SourceKey;
 
 /// An unassigned device in a list.
 #[derive(Debug, Clone)]
@@ -19,13 +20,15 @@ pub struct UnassignedListing {
 store_trait! {
     /// Unassigned devices. A record ends by itself, and when the device enters a domain.
     pub trait UnassignedDevices: Send + Sync {
-        /// Records or refreshes an unassigned device. The record ends after `keep`.
+        /// Records or refreshes an unassigned device that identifies from `source`. The record ends after `keep`, or
+        /// when it gives way to a newer one ([`super::Limits::unassigned`]).
         async fn record_unassigned(
             &self,
             key: &DeviceKey,
             facts: &Facts,
+            source: Option<SourceKey>,
             keep: Duration,
-        ) -> Result<()> => RecordUnassigned;
+        ) -> Result<Recorded> => RecordUnassigned;
 
         /// Up to `limit` unassigned devices with a number above `after`, sorted by number. Fewer only at the end of
         /// the list.

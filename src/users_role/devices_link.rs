@@ -17,9 +17,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
+use crate::connection::own::{self, OwnToken};
 use crate::core::model::ids::Code;
 use crate::core::policy::backoff::Backoff;
 use crate::core::session::app::client::{Action, Answer, Ask, AskError, CallTag, Event, Login, UsersClient};
@@ -137,6 +140,7 @@ impl Link {
 pub(super) struct Target {
     pub url: Box<str>,
     pub tls: Arc<ClientConfig>,
+    pub own: Option<OwnToken>,
     pub login: Login,
     pub reconnect: Backoff,
 }
@@ -312,7 +316,12 @@ enum Outgoing {
 async fn connect(target: &Target) -> Result<Socket, Box<str>> {
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
     let tls = Connector::Rustls(Arc::clone(&target.tls));
-    let connecting = connect_async_tls_with_config(&*target.url, Some(config), true, Some(tls));
+    let mut request = (&*target.url).into_client_request().map_err(|error| error.to_string())?;
+    if let Some(own) = &target.own {
+        let token = HeaderValue::from_str(own.expose()).map_err(|error| error.to_string())?;
+        request.headers_mut().insert(own::FIELD, token);
+    }
+    let connecting = connect_async_tls_with_config(request, Some(config), true, Some(tls));
     match timeout(CONNECT_TIME, connecting).await {
         Ok(Ok((socket, _))) => Ok(socket),
         Ok(Err(error)) => Err(error.to_string().into()),

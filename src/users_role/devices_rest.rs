@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use rustls::ClientConfig;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::connection::own::{self, OwnToken};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, Secret};
 use crate::core::model::root_cause::innermost;
 use crate::core::model::timeline::TimelineEvent;
@@ -84,10 +86,23 @@ pub(super) struct OperatorApi {
 
 impl OperatorApi {
     /// A client for the Devices whose app WebSocket is at `app`.
-    pub fn new(app: &str, tls: &Arc<ClientConfig>, domain: DomainName, password: Secret) -> Result<Self, DevicesError> {
+    pub fn new(
+        app: &str,
+        tls: &Arc<ClientConfig>,
+        own: Option<&OwnToken>,
+        domain: DomainName,
+        password: Secret,
+    ) -> Result<Self, DevicesError> {
         let invalid = || DevicesError::Unreachable("the address of Devices is invalid".into());
         let base = Url::parse(&app.replacen("ws", "http", 1)).and_then(|url| url.join("/api/v1/"));
+        let mut fields = HeaderMap::new();
+        if let Some(own) = own {
+            let mut token = HeaderValue::from_str(own.expose()).map_err(|_| invalid())?;
+            token.set_sensitive(true);
+            fields.insert(own::FIELD, token);
+        }
         let http = reqwest::Client::builder()
+            .default_headers(fields)
             .no_proxy()
             .timeout(CALL_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

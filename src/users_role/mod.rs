@@ -33,4 +33,4 @@ pub use error::{Result, UsersRoleError};
 pub use rollouts::MAX_USERS;
 pub use service::{ProgressSubscription, TenantStatus, UsersRole};
 pub use settings::{Settings, TenantSettings};
-pub use tls::{TlsError, trust_own, trust_roots};
+pub use tls::{TlsError, trust_roots};

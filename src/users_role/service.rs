@@ -82,7 +82,13 @@ impl UsersRole {
                 changes: ChangePublisher::start(Arc::clone(store) as _, domain.clone()),
                 orders: Arc::new(Notify::new()),
             };
-            let operator_api = OperatorApi::new(&settings.devices, &settings.tls, domain.clone(), of.password.clone())?;
+            let operator_api = OperatorApi::new(
+                &settings.devices,
+                &settings.tls,
+                settings.own.as_ref(),
+                domain.clone(),
+                of.password.clone(),
+            )?;
             let tenant = Tenant {
                 shared: Arc::new(TenantShared {
                     store: Arc::clone(store),
@@ -317,6 +323,7 @@ fn tenant_tasks(
     let target = Target {
         url: settings.devices.clone(),
         tls: Arc::clone(&settings.tls),
+        own: settings.own.clone(),
         login: login.clone(),
         reconnect: settings.reconnect,
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use crate::connection::own::OwnToken;
 use crate::core::model::ids::{DomainName, NodeId, Secret};
 use crate::core::policy::backoff::Backoff;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub devices: Box<str>,
     /// TLS client configuration for that address.
     pub tls: Arc<ClientConfig>,
+    /// Token that shows Devices that this is a component of its own process, if it is.
+    pub own: Option<OwnToken>,
     /// The tenants.
     pub tenants: Vec<TenantSettings>,
     /// Back-off between attempts to reach Devices.

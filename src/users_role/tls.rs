@@ -1,15 +1,13 @@
-//! TLS client configurations of the Users role: public roots for a remote Devices, exactly our own certificate if
-//! Devices is this process, and certificates checked by other means than their issuer.
+//! TLS client configurations of the Users role: public roots for a remote Devices, and certificates checked by other
+//! means than their issuer.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// The TLS configuration could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -22,17 +20,6 @@ pub fn trust_roots() -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-/// Trusts exactly the first certificate in this file, whatever its names or issuer. The file is read at each
-/// handshake, because it may have been renewed.
-pub fn trust_own(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
-    let file = certificate.to_owned();
-    let config = trust_only(move |shown| {
-        let own = CertificateDer::from_pem_file(&file).map_err(|error| Error::General(error.to_string()))?;
-        if *shown == own { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
-    });
-    Ok(Arc::new(config?))
 }
 
 /// Trusts the certificate that passes `check`, whatever its issuer, names and dates; the handshake must still prove
@@ -97,13 +84,13 @@ where
 
 #[cfg(test)]
 mod tests {
-    use rustls::ServerConfig;
     use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{CertificateError, ServerConfig};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;
 
-    struct Server(Arc<ServerConfig>, String);
+    struct Server(Arc<ServerConfig>, CertificateDer<'static>);
 
     impl Server {
         fn new() -> Self {
@@ -112,7 +99,7 @@ mod tests {
             let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
             let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
             let config = builder.with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
-            Self(Arc::new(config), made.cert.pem())
+            Self(Arc::new(config), made.cert.der().clone())
         }
 
         async fn takes(&self, client: Arc<ClientConfig>) -> bool {
@@ -126,17 +113,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_own_certificate_is_trusted_and_no_other_one() {
-        let (own, other) = (Server::new(), Server::new());
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("certificate.pem");
-        std::fs::write(&file, &own.1).unwrap();
-        let client = trust_own(&file).unwrap();
-        assert!(own.takes(Arc::clone(&client)).await);
-        assert!(!other.takes(Arc::clone(&client)).await);
-        // Renewed.
-        std::fs::write(&file, &other.1).unwrap();
-        assert!(other.takes(client).await);
-        assert!(!own.takes(trust_roots().unwrap()).await);
+    async fn the_certificate_that_is_asked_for_is_trusted_and_no_other_one() {
+        let (one, other) = (Server::new(), Server::new());
+        let wanted = one.1.clone();
+        let only = trust_only(
+            move |shown| {
+                if *shown == wanted { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
+            },
+        );
+        let client = Arc::new(only.unwrap());
+        assert!(one.takes(Arc::clone(&client)).await);
+        assert!(!other.takes(client).await);
+        assert!(!one.takes(trust_roots().unwrap()).await);
     }
 }

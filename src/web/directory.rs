@@ -6,18 +6,16 @@
 mod api;
 mod init;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 
 use crate::attempts::AttemptService;
 use crate::core::model::ids::Code;
 use crate::core::model::time::Tick;
-use crate::core::policy::limits::SourceKey;
 use crate::directory::DirectoryService;
 
 /// State shared by the routes of the directory.
@@ -44,11 +42,6 @@ impl DirectoryWeb {
         self.found = Box::new(found);
         self
     }
-}
-
-/// Source of a request: the peer of the socket. Headers are not trusted.
-fn source_of(request: &HttpRequest) -> SourceKey {
-    SourceKey::from(request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()))
 }
 
 /// Seconds for `Retry-After`, rounded up, at least 1.

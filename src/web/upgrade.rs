@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use crate::app_connection::actor::AppActor;
+use crate::connection::client_stream::Encrypted;
 use crate::connection::handle::ConnectionHandle;
 use crate::connection::http::{HttpConnection, Metered};
 use crate::connection::places::NoPlace;
 use crate::connection::socket::{Opening, run};
 use crate::connection::table::ConnectionSlot;
 use crate::core::model::ids::DomainName;
-use crate::core::policy::limits::SourceKey;
 use crate::core::protocol::percent;
 use crate::core::session::app::rights::Instance;
 use crate::core::session::device::query::Query;
@@ -33,6 +32,8 @@ use crate::metrics::{self, Counter, Peer, Refusal};
 use crate::node::Node;
 use crate::users_role::backend::exchange::InboundRegistry;
 use crate::users_role::exchange_connection::{ExchangeConnection, ExchangeServices};
+use crate::web::client_address::{Client, ListenerRules};
+use crate::web::entrance::names_this_machine;
 use crate::web::passthrough::{Passthrough, after_passthrough, pipe};
 
 /// Time limit for a refused client to read the answer.
@@ -119,6 +120,8 @@ pub struct Upgrades {
     pub passthrough: Arc<Passthrough>,
     /// What the connection of an exchange uses.
     pub exchange: ExchangeServices,
+    /// Who may use the listener, and whose word about addresses counts.
+    pub rules: Arc<ListenerRules>,
 }
 
 /// Serves one upgrade request. A process that plays neither Devices nor a Users role that exchanges connect to has
@@ -135,9 +138,12 @@ where
 {
     let parts = framed.into_parts();
     let (io, connection) = parts.io.into_parts();
+    let encrypted = request.conn_data::<Encrypted>().is_some();
+    let client = services.rules.client(request.peer_addr(), encrypted, request.headers());
     let raw = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if let Some(rest) =
-        after_passthrough(raw, &services.passthrough.instance).filter(|_| roles.devices).map(str::to_owned)
+    if let Some(rest) = after_passthrough(raw, &services.passthrough.instance)
+        .filter(|_| roles.devices && services.rules.may_enter(request.headers()))
+        .map(str::to_owned)
     {
         let first = parts.read_buf.freeze();
         let passthrough = Arc::clone(&services.passthrough);
@@ -147,7 +153,7 @@ where
     let first = parts.read_buf.freeze();
     // The buffers of the dispatcher are freed when this returns; only the socket and the actor stay.
     drop(parts.write_buf);
-    let wanted = wanted(&services.node, roles, shutdown, &request);
+    let wanted = wanted(services, roles, shutdown, &request, client);
     match wanted.map(|wanted| (place(&services.node, &wanted), wanted)) {
         Ok((Ok(slot), wanted)) => wanted.start(io, first, slot, services, roles.inbound, shutdown),
         // Somebody may give way in a moment.
@@ -181,7 +187,7 @@ fn spawn_at(connection: Option<Rc<HttpConnection>>, task: impl Future<Output = (
 }
 
 fn place(node: &Node, wanted: &Wanted) -> Result<ConnectionSlot, NoPlace> {
-    node.connections().admit(wanted.route.peer(), wanted.source)
+    node.connections().admit(wanted.route.peer(), wanted.client.source())
 }
 
 fn too_many(node: &Node) -> Refused {
@@ -193,8 +199,7 @@ struct Wanted {
     route: Route,
     answer: String,
     query: Query,
-    source: SourceKey,
-    address: IpAddr,
+    client: Client,
 }
 
 impl Wanted {
@@ -210,7 +215,8 @@ impl Wanted {
     ) where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Self { route, answer, query, source, address } = self;
+        let Self { route, answer, query, client } = self;
+        let source = client.source();
         let opening = Opening { answer: answer.into(), first };
         let conn = slot.conn;
         match route {
@@ -225,7 +231,8 @@ impl Wanted {
                 let apps = Arc::clone(services.node.apps());
                 let bounds = apps.bounds;
                 let handle = ConnectionHandle::with_slot(apps.session.longest_before, slot);
-                let app = AppActor::new(apps, conn, Some(source), handle.clone()).opened_from(Some(address));
+                let app = AppActor::new(apps, conn, Some(source).filter(|_| !client.own), handle.clone())
+                    .opened_from(Some(client.address));
                 actix_rt::spawn(run(io, opening, app, handle, bounds));
             }
             Route::ExchangeConnection => {
@@ -241,13 +248,25 @@ impl Wanted {
     }
 }
 
-fn wanted(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request) -> Result<Wanted, Refused> {
+fn wanted(
+    services: &Upgrades,
+    roles: Roles<'_>,
+    shutdown: &Shutdown,
+    request: &Request,
+    client: Client,
+) -> Result<Wanted, Refused> {
+    let (node, rules) = (&services.node, &services.rules);
+    if !rules.may_enter(request.headers()) {
+        return Err(Refused::new("403 Forbidden", Refusal::UnknownPath));
+    }
     let users = roles.inbound.map(|inbound| &*inbound.settings().instance);
     let route = route(request.path(), &node.apps().instance, users);
     let route = route.filter(|route| roles.devices || *route == Route::ExchangeConnection);
     let route = route.ok_or_else(|| Refused::new("404 Not Found", Refusal::UnknownPath))?;
-    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
-    let source = SourceKey::from(address);
+    let delivered = || rules.delivered || node.tenants().with_delivered().is_some();
+    if route != Route::Devices && !client.own && !names_this_machine(request.headers()) && delivered() {
+        return Err(Refused::new("421 Misdirected Request", Refusal::Host));
+    }
     if shutdown.is_draining() {
         return Err(Refused::retry_after("503 Service Unavailable", Refusal::Draining, node.admission().retry_after()));
     }
@@ -270,7 +289,7 @@ fn wanted(node: &Node, roles: Roles<'_>, shutdown: &Shutdown, request: &Request)
         Route::Devices => Query::read(request.uri().query().unwrap_or_default()),
         Route::Apps | Route::ExchangeConnection => Query::None,
     };
-    Ok(Wanted { route, answer, query, source, address })
+    Ok(Wanted { route, answer, query, client })
 }
 
 /// Answers with the refusal and ends the connection.

@@ -9,10 +9,13 @@ use actix_web::{App, HttpServer, web};
 use async_trait::async_trait;
 use provbroker::attempts::{AttemptRules, AttemptService};
 use provbroker::core::model::hex;
-use provbroker::core::model::ids::Code;
+use provbroker::core::model::ids::{Code, DeviceKey, DomainName};
 use provbroker::core::model::time::{Tick, UnixMillis};
+use provbroker::core::policy::limits::SourceKey;
 use provbroker::directory::{DirectoryService, DirectorySettings};
-use provbroker::store::{Attempts, Contact, DirectoryRecords, Listed, NewListing, Remembered, Result, StoreError};
+use provbroker::store::{
+    Attempts, Contact, DirectoryRecords, Listed, Misdirected, NewListing, Recorded, Remembered, Result, StoreError,
+};
 use provbroker::web::directory::{DirectoryWeb, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -117,9 +120,14 @@ impl DirectoryRecords for FakeStore {
         Ok(found)
     }
 
-    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(&self, contact: &Contact, entered: Option<Code>, _: Option<SourceKey>) -> Result<Recorded> {
         let mut state = self.call("contact")?;
-        Ok(state.contacts.insert(contact.mac.clone(), (contact.clone(), entered)).is_none())
+        let first = state.contacts.insert(contact.mac.clone(), (contact.clone(), entered)).is_none();
+        Ok(Recorded { first, kept: true, evicted: 0 })
+    }
+
+    async fn stranger_contacts(&self) -> Result<u64> {
+        Ok(self.call("stranger_contacts")?.contacts.len() as u64)
     }
 
     async fn open_listings(&self) -> Result<u64> {
@@ -141,6 +149,14 @@ impl Attempts for FakeStore {
         let taken = want.min(state.decisions);
         state.decisions -= taken;
         Ok(taken)
+    }
+
+    async fn record_misdirected(&self, _: &DomainName, _: &str, _: &DeviceKey) -> Result<()> {
+        unreachable!("a directory knows no categories")
+    }
+
+    async fn misdirected(&self, _: &DomainName) -> Result<Vec<Misdirected>> {
+        unreachable!("a directory knows no categories")
     }
 }
 

@@ -84,7 +84,10 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
         enter(store, OTHER, id, platform).await;
     }
     let unassigned_device = Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() };
-    store.record_unassigned(&key("stranger"), &unassigned_device, std::time::Duration::from_secs(60)).await.unwrap();
+    store
+        .record_unassigned(&key("stranger"), &unassigned_device, None, std::time::Duration::from_secs(60))
+        .await
+        .unwrap();
     let mut theirs = devices_app(broker, OTHER, OTHER_PASSWORD).await;
     let code = theirs.code(CATEGORY, "t").await;
     let port_code = theirs.code(CATEGORY, "t").await;

@@ -140,13 +140,15 @@ fn lines_and_requests_in_flight_are_finished() {
 
             let mut browser = Raw::connect(one.addr).await;
             let path = format!("{INSTANCE}/passthrough/{SECOND}/{session}/page");
-            browser.send(format!("GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n").as_bytes()).await;
+            browser
+                .send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+                .await;
             let (tunnel, request) = asked.request().await;
             assert!(request.starts_with("GET /page "), "{request}");
             let mut operator = Raw::connect(one.addr).await;
             let body = json!({"domain": OTHER, "password": OTHER_PASSWORD}).to_string();
             let head = format!(
-                "POST /api/v1/token HTTP/1.1\r\nHost: b\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
                  Content-Length: {}\r\n\r\n",
                 body.len()
             );
@@ -232,7 +234,7 @@ fn unfinished_work_is_cut_at_the_end_of_the_drain() {
         asked.quiet().await;
         let mut browser = Raw::connect(one.addr).await;
         let path = format!("{INSTANCE}/passthrough/{PHONE}/{session}/page");
-        browser.send(format!("GET {path} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        browser.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await;
         asked.request().await;
         drain(&one).await;
         asked.expect_close(1001).await;

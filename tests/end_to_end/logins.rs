@@ -88,7 +88,11 @@ fn open_connections_do_not_help_to_guess() {
                         }
                     }
                 }
-                assert!(compared <= most(watch.elapsed()), "{compared} of 100 in {:?}", watch.elapsed());
+                let elapsed = watch.elapsed();
+                assert!(compared <= most(elapsed), "{compared} of 100 in {elapsed:?}");
+                // Who comes after the burst, with the right password, does not wait for all of it.
+                let mut right = open(broker, address(6)).await;
+                assert_eq!(right.try_login("users", DOMAIN, "", PASSWORD).await["ok"], true);
             },
         );
     }
@@ -206,7 +210,7 @@ fn many_names_from_one_address_do_not_delay_who_was_right_before() {
 async fn token_from(broker: &Broker, from: IpAddr, domain: &str, password: &str) -> Answer {
     let body = json!({"domain": domain, "password": password}).to_string();
     let request = format!(
-        "POST /api/v1/token HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -49,6 +49,7 @@ mod passthrough;
 mod places;
 mod refusals;
 mod secrets;
+mod strangers;
 mod tenancy;
 mod tls;
 mod two_nodes;

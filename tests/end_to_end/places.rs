@@ -39,6 +39,7 @@ async fn comes_back(broker: &Broker, from: IpAddr, id: &str, password: &str) -> 
     device.identify_taken(&identify(id)).await;
     let challenge = device.expect_challenge().await;
     device.answer(&identify(id), &challenge, password).await;
+    device.expect_admin_password(password).await;
     device
 }
 
@@ -118,7 +119,7 @@ fn the_operations_listener_answers_whoever_holds_connections() {
 /// A POST of which only the beginning of the body is sent.
 fn unfinished(path: &str, length: usize, more: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: broker.example\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n{more}\r\n{{\"password\":"
     )
 }
@@ -140,7 +141,7 @@ fn a_body_is_not_waited_for_without_need() {
             }
             // Without a length the body ends where it is too long.
             let mut chunked = Raw::connect(broker.addr).await;
-            let head = "POST /api/v1/token HTTP/1.1\r\nHost: broker.example\r\nContent-Type: application/json\r\n\
+            let head = "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                         Transfer-Encoding: chunked\r\n\r\n";
             chunked.send(format!("{head}1001\r\n{}\r\n", "x".repeat(4097)).as_bytes()).await;
             assert!(chunked.head().await.starts_with("HTTP/1.1 413 "));
@@ -161,17 +162,17 @@ fn what_does_not_come_in_time_is_not_waited_for() {
             let unsent = unfinished("/api/v1/token", 60, "Expect: 100-continue\r\n");
             expects.send(unsent.as_bytes()).await;
             let mut chunked = Raw::connect(broker.addr).await;
-            let head = "POST /api/v1/token HTTP/1.1\r\nHost: broker.example\r\nContent-Type: application/json\r\n\
+            let head = "POST /api/v1/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                         Transfer-Encoding: chunked\r\n\r\n5\r\n{\"pas\r\n";
             chunked.send(head.as_bytes()).await;
             // The second head on a connection, and the rest of a body that nobody reads.
             let mut second = Raw::connect(broker.addr).await;
-            second.send(b"GET /healthz HTTP/1.1\r\nHost: broker.example\r\n\r\n").await;
+            second.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
             assert!(second.head().await.starts_with("HTTP/1.1 200 "));
             second.send(b"GET /healthz HTTP/1.1\r\nHost: bro").await;
             let mut unread = Raw::connect(broker.addr).await;
             let head =
-                "GET /healthz HTTP/1.1\r\nHost: broker.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+                "GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
             unread.send(head.as_bytes()).await;
             assert!(unread.head().await.starts_with("HTTP/1.1 200 "));
             let mut ops = Raw::connect(broker.ops).await;

@@ -186,6 +186,19 @@ async fn said(operator: &Operator) -> BTreeMap<String, Value> {
     all
 }
 
+/// Codes of the same second are listed by their names, which are other ones in each store.
+fn in_order(mut answer: Value) -> Value {
+    if let Some(codes) = answer.get_mut("codes").and_then(Value::as_array_mut) {
+        codes.sort_by_key(ToString::to_string);
+    }
+    if let Some(csv) = answer.get_mut(1).filter(|body| body.is_string()) {
+        let mut lines: Vec<_> = csv.as_str().unwrap().lines().map(ToOwned::to_owned).collect();
+        lines.sort();
+        *csv = lines.into();
+    }
+    answer
+}
+
 fn the_rest_interface_says_what_it_said(fixture: Fixture) {
     let (keep, folder) = fixture.copy();
     let broker = broker(&keep, folder.path());
@@ -198,7 +211,7 @@ fn the_rest_interface_says_what_it_said(fixture: Fixture) {
     assert!(then.len() > 60, "{}", then.len());
     assert_eq!(now.keys().collect::<Vec<_>>(), then.keys().collect::<Vec<_>>());
     for (target, answer) in &now {
-        assert_eq!(answer, &then[target], "{target}");
+        assert_eq!(in_order(answer.clone()), in_order(then[target].clone()), "{target}");
     }
 }
 

@@ -269,7 +269,7 @@ async fn directory(store: &dyn Store, known: &Value) {
     let answer = store.remembered_answer(&credential, "key-1").await.unwrap().unwrap();
     assert_eq!(answer.code, code);
     let contact = Contact { mac: "009033a000e0".into(), ..Contact::default() };
-    assert!(!store.record_contact(&contact, None).await.unwrap(), "it is not the first");
+    assert!(!store.record_contact(&contact, None, None).await.unwrap().first, "it is not the first");
     assert!(store.open_listings().await.unwrap() > 3);
     assert!(store.remove_listing(code, &credential).await.unwrap());
 }

@@ -99,7 +99,7 @@ pub async fn a_code_is_readable_nowhere(f: impl Fixture) {
     // The directory.
     store.put_listing(&listing(code(13)), 10).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    store.record_contact(&contact, Some(code(13))).await.unwrap();
+    store.record_contact(&contact, Some(code(13)), source(1)).await.unwrap();
     let answer = Remembered { body: "b".into(), code: code(13), valid_until: until };
     store.remember_answer("c1", "k1", &answer).await.unwrap();
     hidden(&f, "at the directory").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use provbroker::core::model::time::UnixMillis;
-use provbroker::store::{Contact, Listed, NewListing, Remembered};
+use provbroker::store::{Contact, Limits, Listed, NewListing, PHONES_PER_CODE, RecordCaps, Remembered};
 
 use crate::fixture::*;
 
@@ -86,15 +86,59 @@ pub async fn the_first_contact_is_told_from_later_ones(f: impl Fixture) {
     let store = &**f.store();
     let contact = Contact { mac: "009033a1b2c3".into(), model: Some("IP112".into()), ..Contact::default() };
     store.put_listing(&listing(code(1)), 10).await.unwrap();
-    assert!(store.record_contact(&contact, None).await.unwrap());
-    assert!(!store.record_contact(&contact, Some(code(1))).await.unwrap());
-    assert!(!store.record_contact(&contact, Some(code(2))).await.unwrap());
+    assert!(store.record_contact(&contact, None, source(1)).await.unwrap().first);
+    assert!(!store.record_contact(&contact, Some(code(1)), source(1)).await.unwrap().first);
+    assert!(!store.record_contact(&contact, Some(code(2)), source(1)).await.unwrap().first);
     let another = Contact { mac: "009033a1b2c4".into(), ..contact.clone() };
-    assert!(store.record_contact(&another, Some(code(1))).await.unwrap());
+    assert!(store.record_contact(&another, Some(code(1)), source(1)).await.unwrap().first);
     f.advance(20 * DAY).await;
-    assert!(!store.record_contact(&contact, None).await.unwrap());
+    assert!(!store.record_contact(&contact, None, source(1)).await.unwrap().first);
     f.advance(20 * DAY).await;
-    assert!(!store.record_contact(&contact, None).await.unwrap(), "thirty days after the last contact");
+    assert!(
+        !store.record_contact(&contact, None, source(1)).await.unwrap().first,
+        "thirty days after the last contact"
+    );
     f.advance(30 * DAY + Duration::from_secs(1)).await;
-    assert!(store.record_contact(&contact, None).await.unwrap());
+    assert!(store.record_contact(&contact, None, source(1)).await.unwrap().first);
+}
+
+fn phone(number: u32) -> Contact {
+    Contact { mac: format!("009033{number:06x}").into(), model: Some("IP112".into()), ..Contact::default() }
+}
+
+pub async fn contacts_of_strangers_are_capped_and_others_stay<F: Fixture>(_: F) {
+    let contacts = RecordCaps { most: 20, per_source: 8 };
+    let f = F::limited(Limits { contacts, ..Limits::default() }).await;
+    let store = &**f.store();
+    store.put_listing(&listing(code(1)), 10).await.unwrap();
+    // A phone that has entered a valid code, one that does so at its second contact, and the neighbours of others.
+    store.record_contact(&phone(1), Some(code(1)), source(2)).await.unwrap();
+    store.record_contact(&phone(2), None, source(2)).await.unwrap();
+    store.record_contact(&phone(2), Some(code(1)), source(2)).await.unwrap();
+    for number in 10..15 {
+        assert!(store.record_contact(&phone(number), None, source(1)).await.unwrap().first);
+    }
+    assert_eq!(store.stranger_contacts().await.unwrap(), 5);
+    for number in 100..200 {
+        let recorded = store.record_contact(&phone(number), None, source(2)).await.unwrap();
+        assert!(recorded.first && recorded.kept);
+    }
+    assert_eq!(store.stranger_contacts().await.unwrap(), 13);
+    for number in [1, 2].into_iter().chain(10..15).chain(192..200) {
+        assert!(!store.record_contact(&phone(number), None, source(3)).await.unwrap().first, "{number}");
+    }
+    assert!(store.record_contact(&phone(191), None, source(3)).await.unwrap().first, "it gave way");
+    f.advance(30 * DAY + MINUTE).await;
+    store.record_contact(&phone(300), None, source(3)).await.unwrap();
+    assert_eq!(store.stranger_contacts().await.unwrap(), 1);
+}
+
+/// Otherwise one valid code would be as good as no cap.
+pub async fn a_code_protects_a_few_phones_only<F: Fixture>(f: F) {
+    let store = &**f.store();
+    store.put_listing(&listing(code(1)), 10).await.unwrap();
+    for number in 0..20 {
+        store.record_contact(&phone(number), Some(code(1)), source(1)).await.unwrap();
+    }
+    assert_eq!(store.stranger_contacts().await.unwrap(), 20 - PHONES_PER_CODE);
 }

@@ -33,7 +33,7 @@ pub async fn figures_are_those_of_all_domains(f: impl Fixture) {
     store.put_code(&rollout, 10).await.unwrap();
     enter(store, &device(1), &domain(), code(1)).await;
     enter(store, &device(2), &other_domain(), code(2)).await;
-    let expected = Totals { devices: 2, short_codes: 1, rollout_codes: 1, ..Totals::default() };
+    let expected = Totals { devices: 2, most_devices: 1, short_codes: 1, rollout_codes: 1, ..Totals::default() };
     assert_eq!(figures(store).await, expected);
 
     // Codes end by themselves, and the age of a notice counts from the use of its code.

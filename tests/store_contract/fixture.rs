@@ -8,9 +8,10 @@ use std::time::Duration;
 use provbroker::core::model::device::{Device, Facts, Requester};
 use provbroker::core::model::ids::{CategoryId, Code, ConnId, DeviceKey, DomainName, NodeId, Secret};
 use provbroker::core::model::time::UnixMillis;
+use provbroker::core::policy::limits::SourceKey;
 use provbroker::store::embedded::Embedded;
 use provbroker::store::{
-    self, CodeRecord, Entered, Entry, EntryRight, MasterKeys, NewListing, OpenError, Options, PutCode, Store,
+    self, CodeRecord, Entered, Entry, EntryRight, Limits, MasterKeys, NewListing, OpenError, Options, PutCode, Store,
     Whereabouts,
 };
 
@@ -29,7 +30,11 @@ pub fn nearly(whole: Duration) -> Duration {
 
 /// A store under test.
 pub trait Fixture: Sized {
-    async fn start() -> Self;
+    async fn start() -> Self {
+        Self::limited(Limits::default()).await
+    }
+    /// A store that keeps at most this.
+    async fn limited(limits: Limits) -> Self;
     fn store(&self) -> &Arc<dyn Store>;
     /// Lets time pass for the store.
     async fn advance(&self, by: Duration);
@@ -53,6 +58,7 @@ pub struct OnFile {
     clock: Arc<AtomicU64>,
     dir: tempfile::TempDir,
     runs: u32,
+    limits: Limits,
 }
 
 impl OnFile {
@@ -63,15 +69,15 @@ impl OnFile {
     fn open(&self, key: &str) -> Result<Arc<dyn Store>, OpenError> {
         let clock = self.clock.clone();
         let now = Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed)));
-        let options = Options { cache: 1 << 20, clock: now, ..Options::default() };
+        let options = Options { cache: 1 << 20, clock: now, limits: self.limits, ..Options::default() };
         Ok(Arc::new(Embedded::open(&self.path(), &master(key), &options)?))
     }
 }
 
 impl Fixture for OnFile {
-    async fn start() -> Self {
+    async fn limited(limits: Limits) -> Self {
         let clock = Arc::new(AtomicU64::new(1_767_225_600_123));
-        let mut fixture = Self { store: None, clock, dir: tempfile::tempdir().unwrap(), runs: 0 };
+        let mut fixture = Self { store: None, clock, dir: tempfile::tempdir().unwrap(), runs: 0, limits };
         fixture.store = Some(fixture.open(MASTER).unwrap());
         fixture
     }
@@ -109,11 +115,11 @@ pub struct OnRedis {
     store: Arc<dyn Store>,
 }
 
-/// Moves every TTL and every time in an index (`devices` are by number): for the store it is then that much later.
+/// Moves every TTL and every time in an index (`devices` and `sources` are by number): for the store it is then that much later.
 const ADVANCE: &str = r"
 local by = tonumber(ARGV[1])
 for _, key in ipairs(redis.call('KEYS', 'pb:*')) do
-  if redis.call('TYPE', key).ok == 'zset' and not key:match(':devices$') then
+  if redis.call('TYPE', key).ok == 'zset' and not key:match(':devices$') and not key:match(':sources$') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -by, member) end
   end
   local rest = redis.call('PTTL', key)
@@ -127,14 +133,19 @@ pub fn patient() -> Options {
 
 impl OnRedis {
     pub async fn with(server: RedisServer) -> Self {
-        let store = store::connect(&server.url(), &master(MASTER), &patient()).await.unwrap();
+        Self::with_limits(server, Limits::default()).await
+    }
+
+    pub async fn with_limits(server: RedisServer, limits: Limits) -> Self {
+        let options = Options { limits, ..patient() };
+        let store = store::connect(&server.url(), &master(MASTER), &options).await.unwrap();
         Self { server, store }
     }
 }
 
 impl Fixture for OnRedis {
-    async fn start() -> Self {
-        Self::with(RedisServer::start(&[])).await
+    async fn limited(limits: Limits) -> Self {
+        Self::with_limits(RedisServer::start(&[]), limits).await
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -252,4 +263,9 @@ pub fn listing(code: Code) -> NewListing {
         credential: "c1".into(),
         ttl: VALID,
     }
+}
+
+/// The source of a stranger.
+pub fn source(number: u8) -> Option<SourceKey> {
+    Some(std::net::IpAddr::from([192, 0, 2, number]).into())
 }

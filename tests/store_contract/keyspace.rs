@@ -88,7 +88,7 @@ async fn every_validity_is_a_ttl() {
     assert!(rest <= 1000 && rest != -1, "{rest}");
     store.record_misdirected(&domain(), "Old", &device(2)).await.unwrap();
     assert_ttl(&mut line, "pb:{example.com}:misdirected", 24 * 3600 * 1000).await;
-    store.record_unassigned(&device(2), &facts("IP112"), DAY).await.unwrap();
+    store.record_unassigned(&device(2), &facts("IP112"), source(1), DAY).await.unwrap();
     assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:device:{}", device(2)), 24 * 3600 * 1000).await;
     for index in ["devices", "ends"] {
         assert_ttl(&mut line, &format!("pb:unassigned:{{unassigned}}:{index}"), 24 * 3600 * 1000).await;
@@ -102,7 +102,7 @@ async fn every_validity_is_a_ttl() {
     let end: i64 = line.pexpire_time(&keys[0]).await.unwrap();
     assert_eq!(u64::try_from(end).unwrap(), ends.0);
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    store.record_contact(&contact, Some(code(2))).await.unwrap();
+    store.record_contact(&contact, Some(code(2)), source(1)).await.unwrap();
     assert_ttl(&mut line, "pb:dir:{dir}:phone:009033a1b2c3", KEPT_MS).await;
     let entered: Vec<String> = line.keys("pb:dir:{dir}:entered:*").await.unwrap();
     assert_ttl(&mut line, &entered[0], 600_000).await;
@@ -134,7 +134,7 @@ async fn no_secret_is_readable() {
     let answer = Remembered { body: "b".into(), code: code(1), valid_until: store.now().await.unwrap() };
     store.remember_answer("c1", "k1", &answer).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    store.record_contact(&contact, Some(code(1))).await.unwrap();
+    store.record_contact(&contact, Some(code(1)), source(1)).await.unwrap();
     let all = String::from_utf8_lossy(&dump(&mut line).await).into_owned();
     assert!(all.contains("009033a1b2c3") && all.contains("IP112"), "the dump is of this store");
     for secret in ["hunter2", auto.password.expose(), code(1).expose(), MASTER] {
@@ -380,7 +380,7 @@ async fn use_everything(store: &dyn Store) {
     assert!(store.whereabouts(&domain(), &device(1)).await.unwrap().is_some());
     store.detach(&domain(), &device(1), &at("n1", 1)).await.unwrap();
     store.end_lease(&node("n1")).await.unwrap();
-    store.record_unassigned(&device(3), &facts("IP112"), DAY).await.unwrap();
+    store.record_unassigned(&device(3), &facts("IP112"), source(1), DAY).await.unwrap();
     assert!(store.attach_unassigned(&device(3), &at("n1", 2), DAY).await.unwrap());
     assert_eq!(store.unassigned_devices(DeviceId(0), 10).await.unwrap().len(), 1);
     assert_eq!(store.unassigned_count().await.unwrap(), 1);
@@ -403,7 +403,7 @@ async fn use_everything(store: &dyn Store) {
     assert!(store.remove(&domain(), &device(1)).await.unwrap());
     store.put_listing(&listing(code(8)), 10).await.unwrap();
     let contact = Contact { mac: "009033a1b2c3".into(), ..Contact::default() };
-    assert!(store.record_contact(&contact, Some(code(8))).await.unwrap());
+    assert!(store.record_contact(&contact, Some(code(8)), source(1)).await.unwrap().first);
     assert!(store.find_listing(code(8)).await.unwrap().is_some());
     assert_eq!(store.open_listings().await.unwrap(), 1);
     assert!(store.remove_listing(code(8), "c1").await.unwrap());

@@ -92,8 +92,9 @@ pub async fn a_request_is_kept_and_found(f: impl Fixture) {
     assert_eq!(store.request_with_code(&domain(), code(4)).await.unwrap(), None);
     assert_eq!(store.phone_request(&other_domain(), &id(1)).await.unwrap(), None);
     assert_eq!(store.request_with_code(&other_domain(), code(1)).await.unwrap(), None);
-    let mut open = store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap();
-    assert!(open.is_sorted_by_key(|(ends, _)| *ends));
+    let listed = store.codes_without_phone(&domain(), UnixMillis(0), 10).await.unwrap();
+    assert!(listed.is_sorted_by_key(|(ends, _)| *ends));
+    let mut open = listed.clone();
     open.sort();
     assert_eq!(open.iter().map(|(_, code)| *code).collect::<Vec<_>>(), [code(1), code(2), code(3)]);
     let from = open[1].0;
@@ -101,7 +102,7 @@ pub async fn a_request_is_kept_and_found(f: impl Fixture) {
         store.codes_without_phone(&domain(), UnixMillis(from.0 + 1), 1).await.unwrap().len(),
         usize::from(open[2].0 > from)
     );
-    assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 2).await.unwrap(), open[..2]);
+    assert_eq!(store.codes_without_phone(&domain(), UnixMillis(0), 2).await.unwrap(), listed[..2]);
 }
 
 pub async fn a_request_gets_further_from_where_it_is(f: impl Fixture) {

@@ -51,7 +51,7 @@ impl Keep {
     }
 
     /// Waits until nobody has the file open: threads of a stopped broker may still be ending.
-    fn wait_until_free(&self) {
+    pub fn wait_until_free(&self) {
         let Self::Embedded(dir) = self else { return };
         let Ok(file) = std::fs::File::open(dir.path().join("store.redb")) else { return };
         file.lock().unwrap();

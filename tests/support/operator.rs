@@ -39,7 +39,8 @@ impl Operator {
             "" => String::new(),
             kind => format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()),
         };
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\n");
+        let host = self.to;
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
         let mut answer = exchange(LOCALHOST, self.to, &format!("{head}{authorization}{content}\r\n{body}")).await;
         if answer.field("transfer-encoding") == Some("chunked") {
             answer.body = unchunked(&answer.body)?;

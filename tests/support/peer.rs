@@ -42,8 +42,20 @@ pub async fn open_from(
     to: SocketAddr,
     target: &str,
 ) -> Result<WebSocketStream<TcpStream>, (u16, Option<u64>)> {
-    let stream = raw::connect(from, to).await;
-    let request = format!("ws://{to}{target}").into_client_request().unwrap();
+    open_over(raw::connect(from, to).await, to, target, &[]).await
+}
+
+/// Opens a WebSocket on a connection, with further header fields.
+pub async fn open_over(
+    stream: TcpStream,
+    to: SocketAddr,
+    target: &str,
+    fields: &[(&'static str, &str)],
+) -> Result<WebSocketStream<TcpStream>, (u16, Option<u64>)> {
+    let mut request = format!("ws://{to}{target}").into_client_request().unwrap();
+    for (name, value) in fields {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
     match guarded("upgrade", tokio_tungstenite::client_async(request, stream)).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(answer)) => {
@@ -104,6 +116,12 @@ impl Device {
         let mark = if query.is_empty() { "" } else { "?" };
         let socket = open_from(from, to, &format!("{INSTANCE}/sysclients{mark}{query}")).await?;
         Ok(Self { socket, fences: 0, lines: Vec::new(), errands: HashSet::new() })
+    }
+
+    /// The same on a connection, with further header fields.
+    pub async fn connect_over(stream: TcpStream, to: SocketAddr, fields: &[(&'static str, &str)]) -> Self {
+        let socket = open_over(stream, to, &format!("{INSTANCE}/sysclients"), fields).await.expect("not refused");
+        Self { socket, fences: 0, lines: Vec::new(), errands: HashSet::new() }
     }
 
     /// Connects and identifies.

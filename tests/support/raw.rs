@@ -64,6 +64,11 @@ impl Raw {
         Self { stream: connect(LOCALHOST, to).await, buffer: Vec::new() }
     }
 
+    /// A connection that is there already.
+    pub const fn over(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
     /// Connects and opens a WebSocket.
     pub async fn upgrade(to: SocketAddr, path: &str) -> Self {
         let mut raw = Self::connect(to).await;
@@ -180,7 +185,7 @@ pub async fn exchange(from: IpAddr, to: SocketAddr, request: impl AsRef<[u8]>) -
 
 /// A GET from the address `from`.
 pub async fn get_from(from: IpAddr, to: SocketAddr, target: &str) -> Answer {
-    exchange(from, to, &format!("GET {target} HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\n\r\n")).await
+    exchange(from, to, &format!("GET {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")).await
 }
 
 pub async fn get(to: SocketAddr, target: &str) -> Answer {

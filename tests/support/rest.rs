@@ -37,8 +37,9 @@ impl Operator {
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let token =
             if self.token.is_empty() { String::new() } else { format!("Authorization: Bearer {}\r\n", self.token) };
+        let host = self.to;
         let request = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\n{token}{kind}\
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{token}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

@@ -1,7 +1,7 @@
 //! TLS for the peers of the tests: certificates, a client that trusts them, and forwarders into TLS for peers that
 //! speak plain.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,8 +88,12 @@ impl Client {
     }
 
     pub async fn try_connect(&self, to: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        self.try_connect_from(LOCALHOST, to).await
+    }
+
+    async fn try_connect_from(&self, from: IpAddr, to: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").unwrap();
-        guarded("a handshake", self.0.connect(name, raw::connect(LOCALHOST, to).await)).await
+        guarded("a handshake", self.0.connect(name, raw::connect(from, to).await)).await
     }
 
     /// Connects, fetches something (and with it a ticket), and closes; returns the handshake and the certificate.
@@ -109,6 +113,11 @@ impl Client {
 
     /// An address of the loopback that forwards plain bytes through TLS to `to`.
     pub async fn way_to(&self, to: SocketAddr) -> SocketAddr {
+        self.way_from(LOCALHOST, to).await
+    }
+
+    /// The same, from another address.
+    pub async fn way_from(&self, from: IpAddr, to: SocketAddr) -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = self.clone();
@@ -117,7 +126,7 @@ impl Client {
                 plain.set_nodelay(true).unwrap();
                 let client = client.clone();
                 tokio::spawn(async move {
-                    let mut sealed = client.try_connect(to).await.unwrap();
+                    let mut sealed = client.try_connect_from(from, to).await.unwrap();
                     // The peers judge how it ends.
                     let _ = copy_bidirectional(&mut plain, &mut sealed).await;
                 });

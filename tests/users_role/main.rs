@@ -10,6 +10,7 @@ mod exchange;
 mod many;
 mod node_failures;
 mod outgoing_exchange;
+mod own_process;
 mod phone_requests;
 #[allow(dead_code)]
 #[path = "../kills/broker.rs"]

@@ -19,6 +19,10 @@ use super::AppQueries;
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::OverQuota(over) = error {
+            tracing::info!(%over, "request of an app refused");
+            return Self::TooManyRequests;
+        }
         tracing::warn!(%error, "request failed");
         Self::Internal
     }

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use actix_http::Protocol;
 use actix_http::error::DispatchError;
-use actix_rt::net::TcpStream;
 use actix_service::{ServiceFactory, fn_service};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
@@ -27,6 +26,7 @@ pub use self::stream::TlsStream;
 pub use self::tickets::{READ_KEYS, Tickets};
 use crate::config::TlsVersion;
 use crate::connection::accept_gate::Passed;
+use crate::connection::client_stream::ClientStream;
 use crate::metrics::{self, Counter, Handshake};
 
 /// How often the files of the certificate are checked.
@@ -88,7 +88,7 @@ impl Tls {
     ) -> impl ServiceFactory<
         Passed,
         Config = (),
-        Response = (TlsStream<TcpStream>, Protocol, Option<SocketAddr>),
+        Response = (TlsStream<ClientStream>, Protocol, Option<SocketAddr>),
         Error = DispatchError,
         InitError = (),
     > + use<> {
@@ -99,7 +99,7 @@ impl Tls {
         })
     }
 
-    async fn shake_hands(&self, io: TcpStream) -> Result<TlsStream<TcpStream>, DispatchError> {
+    async fn shake_hands(&self, io: ClientStream) -> Result<TlsStream<ClientStream>, DispatchError> {
         let shaking = TlsStream::accept(io, Arc::clone(&self.config));
         let (outcome, stream) = match timeout(self.timeout, shaking).await {
             Ok(Ok(stream)) => (outcome(&stream), Ok(stream)),
@@ -114,7 +114,7 @@ impl Tls {
     }
 }
 
-fn outcome(session: &TlsStream<TcpStream>) -> Handshake {
+fn outcome(session: &TlsStream<ClientStream>) -> Handshake {
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     match (session.protocol_version(), resumed) {
         (Some(ProtocolVersion::TLSv1_3), false) => Handshake::Full13,

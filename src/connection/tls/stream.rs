@@ -17,6 +17,8 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::connection::client_stream::Encryption;
+
 /// Bytes read at once; they live on the stack.
 const READ_AT_ONCE: usize = 16 * 1024;
 
@@ -230,6 +232,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
             Poll::Ready(sent) => sent,
             Poll::Pending => Ok(()),
         }
+    }
+}
+
+impl<T> Encryption for TlsStream<T> {
+    fn is_encrypted(&self) -> bool {
+        true
     }
 }
 

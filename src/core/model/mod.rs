@@ -10,6 +10,7 @@
 //! * [`grant`]: what somebody has proved about a domain.
 //! * [`hex`]: hexadecimal text.
 //! * [`ids`]: identifiers and secrets that can only be made from valid text.
+//! * [`quota`]: how much of the store one domain may use.
 //! * [`root_cause`]: the innermost cause of an error.
 //! * [`time`]: monotonic and Unix time as separate types.
 //! * [`timeline`]: the events of a device or a code.
@@ -24,6 +25,7 @@ pub mod device_view;
 pub mod grant;
 pub mod hex;
 pub mod ids;
+pub mod quota;
 pub mod root_cause;
 pub mod time;
 pub mod timeline;

@@ -44,6 +44,8 @@ pub enum TimelineEvent {
     Entered(super::device::Way),
     /// The device sent a code of this domain but belongs to another one.
     OtherDomain,
+    /// A device sent the code, and the domain has as many devices as it may have.
+    OverQuota,
     /// The device was removed from the domain.
     Removed,
     /// The device was moved from, or to, this other domain.

@@ -10,9 +10,19 @@ use super::percent;
 use super::script::{PROMPT, Script};
 use crate::core::model::ids::{Code, mac_digits};
 
-/// Longest text accepted from a query, in bytes; longer ones count as missing. The same limit as for product names in
-/// the device protocol.
-const MAX_TEXT_BYTES: usize = 128;
+/// Longest product name, in bytes. The same limit as in the device protocol.
+const MODEL_MAX: usize = 128;
+
+/// Longest whole version text, in bytes. The same limit as in the device protocol.
+const VERSION_MAX: usize = 256;
+
+/// Longest build number, in bytes. The same limit as in the device protocol.
+const BUILD_MAX: usize = 64;
+
+/// A text of the query is longer than its limit (`docs/protocol/directory.md` 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a text of the query is too long")]
+pub struct TextTooLong;
 
 /// The code in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +55,30 @@ pub struct InitRequest {
 }
 
 impl InitRequest {
-    /// Reads the query of `GET /init`, without the question mark.
-    pub fn read(query: &str) -> Self {
+    /// Reads the query of `GET /init`, without the question mark. A text that would be stored and is too long is an
+    /// error.
+    pub fn read(query: &str) -> Result<Self, TextTooLong> {
         let parameters = Parameters::read(query);
-        let version = parameters.text(&["ver"]).map(Version::read).unwrap_or_default();
-        Self {
-            mac: parameters.text(&["mac", "sn"]).and_then(mac_digits),
-            model: parameters.text(&["type"]).map(Into::into).or(version.product),
-            firmware: parameters.text(&["PROT"]).map(Into::into).or(version.firmware),
-            bootcode: parameters.text(&["BOOT"]).map(Into::into).or(version.bootcode),
-            ip: parameters.text(&["ip"]).and_then(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_string().into()),
+        let version = parameters.text(&["ver"], VERSION_MAX)?.map(Version::read).unwrap_or_default();
+        let text = |name, longest| Ok(parameters.text(&[name], longest)?.map(Into::into));
+        let request = Self {
+            // These two have a form, so a text of any other length is none.
+            mac: parameters.text(&["mac", "sn"], usize::MAX)?.and_then(mac_digits),
+            ip: parameters
+                .text(&["ip"], usize::MAX)?
+                .and_then(|ip| ip.parse::<IpAddr>().ok())
+                .map(|ip| ip.to_string().into()),
+            model: text("type", MODEL_MAX)?.or(version.product),
+            firmware: text("PROT", BUILD_MAX)?.or(version.firmware),
+            bootcode: text("BOOT", BUILD_MAX)?.or(version.bootcode),
             code: parameters.code(),
+        };
+        // What comes from the version text is bounded as what comes by itself.
+        let long = |text: &Option<Box<str>>, longest| text.as_ref().is_some_and(|text| text.len() > longest);
+        if long(&request.model, MODEL_MAX) || long(&request.firmware, BUILD_MAX) || long(&request.bootcode, BUILD_MAX) {
+            return Err(TextTooLong);
         }
+        Ok(request)
     }
 }
 
@@ -72,14 +94,14 @@ impl Parameters {
         Self(parameters.collect())
     }
 
-    /// The value of the first of `names` that is present and usable.
-    fn text(&self, names: &[&str]) -> Option<&str> {
-        let good =
-            |text: &&str| !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control);
-        names.iter().find_map(|wanted| {
+    /// The value of the first of `names` that is present and usable, unless it is longer than `longest`.
+    fn text(&self, names: &[&str], longest: usize) -> Result<Option<&str>, TextTooLong> {
+        let good = |text: &&str| !text.is_empty() && !text.chars().any(char::is_control);
+        let found = names.iter().find_map(|wanted| {
             let (_, value) = self.0.iter().find(|(name, value)| name == wanted && value.is_some())?;
             value.as_deref().filter(good)
-        })
+        });
+        if found.is_some_and(|text| text.len() > longest) { Err(TextTooLong) } else { Ok(found) }
     }
 
     fn code(&self) -> InitCode {
@@ -139,7 +161,7 @@ mod tests {
     use super::*;
 
     fn code(query: &str) -> InitCode {
-        InitRequest::read(query).code
+        InitRequest::read(query).unwrap().code
     }
 
     fn typed() -> InitCode {
@@ -152,7 +174,7 @@ mod tests {
     fn the_sample_of_the_protocol_is_read() {
         let query =
             format!("mac=00-90-33-A1-B2-C3&type=IP29&ip=192.0.2.17&{VER}&PROT=7&BOOT=8&PROVISIONING-CODE=402817739164");
-        let request = InitRequest::read(&query);
+        let request = InitRequest::read(&query).unwrap();
         let text = |text: &str| Some(Box::<str>::from(text));
         assert_eq!(
             request,
@@ -165,7 +187,7 @@ mod tests {
                 code: typed(),
             }
         );
-        let request = InitRequest::read(&format!("{VER}&sn=00:90:33:a1:b2:c4"));
+        let request = InitRequest::read(&format!("{VER}&sn=00:90:33:a1:b2:c4")).unwrap();
         assert_eq!(
             (request.model, request.firmware, request.bootcode, request.mac),
             (text("IP112"), text("136012"), text("136013"), text("009033a1b2c4"))
@@ -175,7 +197,7 @@ mod tests {
     #[test]
     fn versions_of_other_forms_give_what_they_have() {
         let read = |ver: &str| {
-            let request = InitRequest::read(&format!("ver={}", percent::encode(ver)));
+            let request = InitRequest::read(&format!("ver={}", percent::encode(ver))).unwrap();
             (request.model, request.firmware, request.bootcode)
         };
         let text = |text: &str| Some(Box::<str>::from(text));
@@ -187,12 +209,25 @@ mod tests {
 
     #[test]
     fn a_broken_parameter_counts_as_missing() {
-        let request = InitRequest::read("mac=%zz&sn=009033a1b2c3&type=%ff&ip=here&PROT=%00&%zz=1&BOOT=");
+        let request = InitRequest::read("mac=%zz&sn=009033a1b2c3&type=%ff&ip=here&PROT=%00&%zz=1&BOOT=").unwrap();
         assert_eq!(request.mac.as_deref(), Some("009033a1b2c3"));
         assert_eq!((request.model, request.ip, request.firmware, request.bootcode), (None, None, None, None));
-        assert_eq!(InitRequest::read("mac=nonsense&sn=009033a1b2c3").mac, None);
-        assert_eq!(InitRequest::read(&format!("type={}", "x".repeat(129))).model, None);
-        assert_eq!(InitRequest::read("type=a+b").model.as_deref(), Some("a+b"));
+        assert_eq!(InitRequest::read("mac=nonsense&sn=009033a1b2c3").unwrap().mac, None);
+        assert_eq!(InitRequest::read("type=a+b").unwrap().model.as_deref(), Some("a+b"));
+    }
+
+    #[test]
+    fn a_text_that_would_be_stored_has_a_longest() {
+        for (name, longest) in [("type", 128), ("PROT", 64), ("BOOT", 64), ("ver", 256)] {
+            let query = |bytes| format!("{name}={}", "x".repeat(bytes));
+            assert!(InitRequest::read(&query(longest)).is_ok(), "{name}");
+            assert_eq!(InitRequest::read(&query(longest + 1)), Err(TextTooLong), "{name}");
+        }
+        for ver in [format!("{}[1]", "x".repeat(129)), format!("a[{}]", "1".repeat(65))] {
+            assert_eq!(InitRequest::read(&format!("ver={ver}")), Err(TextTooLong), "{ver}");
+        }
+        let other = format!("x={0}&mac={0}&ip={0}&code={0}", "1".repeat(900));
+        assert_eq!(InitRequest::read(&other).map(|request| request.mac), Ok(None), "nothing of it is stored");
     }
 
     #[test]
@@ -211,7 +246,7 @@ mod tests {
     #[test]
     fn answers_are_exactly_those_of_the_directory() {
         const URL: &str = "wss://ap.example.org/example.com/devices/sysclients";
-        let answer = |query: &str, target, first| super::answer(&InitRequest::read(query), target, first);
+        let answer = |query: &str, target, first| super::answer(&InitRequest::read(query).unwrap(), target, first);
         let form = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nmod cmd UP1 provision 1\r\n";
         let first = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nconfig add UP1 /no-dhcp\r\n\
                      config write\r\nconfig activate\r\nmod cmd UP1 provision 1\r\n";
@@ -235,7 +270,7 @@ mod tests {
         #[test]
         fn no_part_of_the_query_is_echoed(query in "[ -~]{0,60}", value in proptest::prelude::any::<String>()) {
             for query in [query, format!("code={value}&mac={value}&ver={value}")] {
-                let request = InitRequest::read(&query);
+                let Ok(request) = InitRequest::read(&query) else { continue };
                 let expected = Script::ask_for_code(request.code != InitCode::Prompt, false).to_string();
                 proptest::prop_assert_eq!(super::answer(&request, None, false), expected);
             }

@@ -4,22 +4,31 @@ use async_trait::async_trait;
 
 use super::{Embedded, keys};
 use crate::core::model::accounts::{Account, AccountName};
+use crate::core::model::quota::QuotaKind;
 use crate::store::accounts::AccountRow;
-use crate::store::{Accounts, MAX_ACCOUNTS, PutAccount, Result};
+use crate::store::{Accounts, MAX_ACCOUNTS, PutAccount, Result, StoreError};
 
 #[async_trait]
 impl Accounts for Embedded {
     async fn put_account(&self, account: &Account, replace: bool) -> Result<PutAccount> {
         let place = keys::account(&account.identity.account);
         let row = AccountRow::of(&self.sealer, &place, account);
+        let quotas = self.limits.quotas;
         self.kv
             .write(move |tx| {
                 let there = tx.has(&place)?;
                 if there && !replace {
                     return Ok(PutAccount::Exists);
                 }
-                if !there && tx.with_prefix::<serde::de::IgnoredAny>(keys::ACCOUNT)?.len() >= MAX_ACCOUNTS {
-                    return Ok(PutAccount::TooMany);
+                if !there {
+                    let others = tx.with_prefix::<AccountRow>(keys::ACCOUNT)?;
+                    if others.len() >= MAX_ACCOUNTS {
+                        return Ok(PutAccount::TooMany);
+                    }
+                    if let Some(domain) = row.domain() {
+                        let have = others.iter().filter(|(_, other)| other.domain() == Some(domain)).count() as u64;
+                        quotas.check(QuotaKind::Accounts, have, 1).map_err(StoreError::from)?;
+                    }
                 }
                 tx.put(&place, &row, None)?;
                 Ok(PutAccount::Kept)

@@ -4,15 +4,17 @@
 
 use async_trait::async_trait;
 
-use super::kv::{Outcome, Snapshot, Tx};
+use super::kv::{Outcome, Row, Snapshot, Tx};
 use super::rows::{CodeRow, MailRow};
 use super::{Embedded, keys};
 use crate::core::model::device::IssuedCode;
 use crate::core::model::ids::{Code, DomainName, NodeId};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
+use crate::store::bounds::CODES_COUNTED;
 use crate::store::code_name::{CodeName, CodeUse, seal_code};
 use crate::store::record::{About, LISTED, Sealed};
-use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
+use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result, StoreError};
 
 /// At most this many used codes that have ended are removed from the list together with a new code.
 const DROPPED: usize = 1000;
@@ -20,9 +22,9 @@ const DROPPED: usize = 1000;
 #[async_trait]
 impl Codes for Embedded {
     async fn put_code(&self, new: &CodeRecord, max_open: u64) -> Result<PutCode> {
-        let (new, name) = (new.clone(), self.name(CodeUse::Record, new.code));
+        let (new, name, quotas) = (new.clone(), self.name(CodeUse::Record, new.code), self.limits.quotas);
         let sealed = Sealed(seal_code(&self.sealer, &new.domain, &name, new.code));
-        self.kv.write(move |tx| put(tx, &new, &name, sealed, max_open)).await
+        self.kv.write(move |tx| put(tx, &new, &name, sealed, max_open, &quotas)).await
     }
 
     async fn find_code(&self, code: Code) -> Result<Option<IssuedCode>> {
@@ -89,7 +91,14 @@ fn read(snapshot: &Snapshot, domain: &DomainName, name: &CodeName, code: Code) -
     Ok(row.map(|row| row.issued(code, domain.clone())))
 }
 
-fn put(tx: &mut Tx<'_>, new: &CodeRecord, name: &CodeName, sealed: Sealed, max_open: u64) -> Outcome<PutCode> {
+fn put(
+    tx: &mut Tx<'_>,
+    new: &CodeRecord,
+    name: &CodeName,
+    sealed: Sealed,
+    max_open: u64,
+    quotas: &Quotas,
+) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(name), keys::code(&new.domain, name));
     let fresh = CodeRow { about: About::of(new), sealed, holder: new.holder.clone(), by: None, port: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
@@ -106,6 +115,10 @@ fn put(tx: &mut Tx<'_>, new: &CodeRecord, name: &CodeName, sealed: Sealed, max_o
     if tx.count_open(&index)? >= max_open {
         return Ok(PutCode::TooMany);
     }
+    let counter = keys::issued(&new.domain);
+    let issued = tx.row::<u64>(&counter)?.unwrap_or(Row { value: 0, ends: Some(tx.now + CODES_COUNTED) });
+    quotas.check(QuotaKind::CodesPerDay, issued.value, 1).map_err(StoreError::from)?;
+    tx.put(&counter, &(issued.value + 1), issued.ends)?;
     tx.put(&key, &fresh, Some(new.valid_until))?;
     tx.put(&pointer, &new.domain, Some(new.valid_until))?;
     tx.rank(&index, new.valid_until.0, name.as_str())?;

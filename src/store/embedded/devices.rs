@@ -27,8 +27,8 @@ impl Devices for Embedded {
 
     async fn enter(&self, entry: &Entry) -> Result<Entered> {
         let sealed = self.sealed(entry);
-        let (key, entry) = (entry.key.clone(), entry.clone());
-        let entered = self.kv.write(move |tx| entry::enter(tx, &entry, sealed)).await?;
+        let (key, entry, quotas) = (entry.key.clone(), entry.clone(), self.limits.quotas);
+        let entered = self.kv.write(move |tx| entry::enter(tx, &entry, &quotas, sealed)).await?;
         if matches!(entered, Entered::In(_)) {
             self.memory.forget_unassigned(&key);
         }
@@ -163,8 +163,8 @@ impl Devices for Embedded {
             return Ok(Entered::In(Box::new(there)));
         }
         let sealed = self.sealed(entry);
-        let (old, new) = (from.clone(), entry.clone());
-        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, sealed)).await?;
+        let (old, new, quotas) = (from.clone(), entry.clone(), self.limits.quotas);
+        let entered = self.kv.write(move |tx| entry::transfer(tx, &old, &new, &quotas, sealed)).await?;
         if matches!(entered, Entered::In(_)) && from != &entry.domain {
             self.memory.forget(from, &entry.key);
         }

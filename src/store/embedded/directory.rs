@@ -4,14 +4,18 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Row, Tx};
+use super::strangers::{CONTACTS, is_fresh};
 use super::{Embedded, keys};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::limits::SourceKey;
+use crate::store::bounds::source_hash;
 use crate::store::record::{
     Sealed, answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, seal, to_json,
 };
 use crate::store::{
-    CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
+    CODE_SPENT, CONTACT_KEPT, CONTACT_RENEWED, Contact, DirectoryRecords, Listed, NewListing, PHONES_PER_CODE,
+    REMEMBERED, RecordCaps, Recorded, Remembered, Result,
 };
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -112,10 +116,27 @@ impl DirectoryRecords for Embedded {
         Ok(None)
     }
 
-    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
-        let hashes: Vec<_> = entered.into_iter().flat_map(|code| code_hashes(&self.sealer, code)).collect();
-        let contact = contact.clone();
-        self.kv.write(move |tx| write_contact(tx, contact, &hashes)).await
+    async fn record_contact(
+        &self,
+        contact: &Contact,
+        entered: Option<Code>,
+        source: Option<SourceKey>,
+    ) -> Result<Recorded> {
+        let entered: Vec<_> = entered.into_iter().flat_map(|code| code_hashes(&self.sealer, code)).collect();
+        let known: Option<Row<PhoneRow>> = self.kv.read(|snapshot| snapshot.row(&keys::phone(&contact.mac)))?;
+        let fresh = |row: &Row<PhoneRow>| {
+            row.value.contact == *contact && is_fresh(row.ends, self.kv.now(), CONTACT_KEPT, CONTACT_RENEWED)
+        };
+        if entered.is_empty() && known.as_ref().is_some_and(fresh) {
+            return Ok(Recorded { first: false, kept: true, evicted: 0 });
+        }
+        let (contact, caps) = (contact.clone(), self.limits.contacts);
+        let hash = source_hash(&self.sealer, source);
+        self.kv.write(move |tx| write_contact(tx, contact, &entered, &hash, caps)).await
+    }
+
+    async fn stranger_contacts(&self) -> Result<u64> {
+        self.kv.read(|snapshot| snapshot.count_open(keys::STRANGERS))
     }
 
     async fn open_listings(&self) -> Result<u64> {
@@ -123,21 +144,49 @@ impl DirectoryRecords for Embedded {
     }
 }
 
-fn write_contact(tx: &mut Tx<'_>, contact: Contact, entered: &[String]) -> Outcome<bool> {
-    let place = keys::phone(&contact.mac);
+fn write_contact(
+    tx: &mut Tx<'_>,
+    contact: Contact,
+    entered: &[String],
+    hash: &str,
+    caps: RecordCaps,
+) -> Outcome<Recorded> {
+    let (place, mac, ends) = (keys::phone(&contact.mac), contact.mac.clone(), tx.now + CONTACT_KEPT);
     let before: Option<PhoneRow> = tx.get(&place)?;
+    let first = before.is_none();
+    let mut evicted = 0;
+    let mut inside = false;
     for hash in entered {
-        let Some(Row { ends, .. }) = tx.row::<ListingRow>(&keys::listing(hash))? else { continue };
-        let entered = keys::entered(hash);
-        let mut macs: Vec<Box<str>> = tx.get(&entered)?.unwrap_or_default();
-        if !macs.contains(&contact.mac) {
-            macs.push(contact.mac.clone());
-        }
-        tx.put(&entered, &macs, ends)?;
+        inside |= enter(tx, hash, &mac)?;
     }
-    let row = PhoneRow { contact, first: before.as_ref().map_or(tx.now, |before| before.first) };
-    tx.put(&place, &row, Some(tx.now + CONTACT_KEPT))?;
-    Ok(before.is_none())
+    if inside {
+        CONTACTS.leave(tx, &mac)?;
+    } else if first {
+        let (source, gone) = CONTACTS.make_room(tx, hash, caps)?;
+        CONTACTS.hold(tx, &mac, Some(&source), ends)?;
+        evicted = gone;
+    } else if let Some(source) = CONTACTS.source(tx, &mac)? {
+        // A record of a phone that has entered a code has no source: it is no stranger's.
+        CONTACTS.hold(tx, &mac, Some(&source), ends)?;
+    }
+    let row = PhoneRow { contact, first: before.map_or(tx.now, |before| before.first) };
+    tx.put(&place, &row, Some(ends))?;
+    Ok(Recorded { first, kept: true, evicted })
+}
+
+/// Keeps with a code that this phone has entered it. False if the code has ended, or too many others have entered it.
+fn enter(tx: &mut Tx<'_>, hash: &str, mac: &str) -> Outcome<bool> {
+    let Some(listing) = tx.row::<ListingRow>(&keys::listing(hash))? else { return Ok(false) };
+    let place = keys::entered(hash);
+    let mut macs: Vec<Box<str>> = tx.get(&place)?.unwrap_or_default();
+    if !macs.iter().any(|known| **known == *mac) {
+        if macs.len() as u64 >= PHONES_PER_CODE {
+            return Ok(false);
+        }
+        macs.push(mac.into());
+    }
+    tx.put(&place, &macs, listing.ends)?;
+    Ok(true)
 }
 
 impl Embedded {

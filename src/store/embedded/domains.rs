@@ -8,9 +8,10 @@ use super::rows::{CodeRow, DeviceRow, DomainRow, next};
 use super::{Embedded, jobs, keys};
 use crate::core::model::device::{Category, Domain};
 use crate::core::model::ids::{CategoryId, DomainId, DomainName};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::store::record::{Sealed, corrupt, missing_categories, open, seal};
 use crate::store::seal::Sealer;
-use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result};
+use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
 
 #[async_trait]
 impl Domains for Embedded {
@@ -37,6 +38,7 @@ impl Domains for Embedded {
     }
 
     async fn create_domain(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        self.limits.quotas.check(QuotaKind::Categories, 0, new.categories.len() as u64)?;
         let (key, fresh, wanted) = (keys::domain(&new.name), self.fresh(new), new.categories.clone());
         let made = self.kv.write(move |tx| {
             let taken = tx.has(&key)?;
@@ -70,8 +72,8 @@ impl Domains for Embedded {
         name: &str,
         provisioning: bool,
     ) -> Result<PutCategory> {
-        let (key, name) = (keys::domain(domain), Box::<str>::from(name));
-        self.kv.write(move |tx| put_category(tx, &key, id, name, provisioning)).await
+        let (key, name, quotas) = (keys::domain(domain), Box::<str>::from(name), self.limits.quotas);
+        self.kv.write(move |tx| put_category(tx, &key, id, (name, provisioning), &quotas)).await
     }
 
     async fn delete_category(&self, domain: &DomainName, id: CategoryId) -> Result<Deleted> {
@@ -141,8 +143,8 @@ fn put_category(
     tx: &mut Tx<'_>,
     key: &str,
     id: Option<CategoryId>,
-    name: Box<str>,
-    provisioning: bool,
+    (name, provisioning): (Box<str>, bool),
+    quotas: &Quotas,
 ) -> Outcome<PutCategory> {
     let Some(mut row) = tx.get::<DomainRow>(key)? else { return Ok(PutCategory::Unknown) };
     let there = row.categories.iter().position(|category| Some(category.id) == id);
@@ -151,6 +153,9 @@ fn put_category(
     }
     if row.categories.iter().any(|category| category.name == name && Some(category.id) != id) {
         return Ok(PutCategory::NameTaken);
+    }
+    if there.is_none() {
+        quotas.check(QuotaKind::Categories, row.categories.len() as u64, 1).map_err(StoreError::from)?;
     }
     let id = match id {
         Some(id) => id,

@@ -6,11 +6,12 @@ use super::{keys, mailbox};
 use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::hex;
 use crate::core::model::ids::{DeviceId, DeviceKey, DomainName};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::work::Work;
 use crate::store::code_name::CodeName;
 use crate::store::embedded::unassigned;
 use crate::store::record::Sealed;
-use crate::store::{Entered, Entry, EntryRight, PortClaim};
+use crate::store::{Entered, Entry, EntryRight, PortClaim, StoreError};
 
 /// The secrets of an entry as they are kept, and the name of its code.
 pub(super) struct SealedEntry {
@@ -30,28 +31,50 @@ fn claimable(tx: &Tx<'_>, entry: &Entry, name: &CodeName, known: Option<&DeviceR
 }
 
 /// Lets a device into a domain.
-pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, sealed: SealedEntry) -> Outcome<Entered> {
-    enter_as(tx, entry, None, sealed)
+pub(super) fn enter(tx: &mut Tx<'_>, entry: &Entry, quotas: &Quotas, sealed: SealedEntry) -> Outcome<Entered> {
+    enter_as(tx, entry, None, quotas, sealed)
 }
 
 /// Moves a device out of `from`. It keeps its number.
-pub(super) fn transfer(tx: &mut Tx<'_>, from: &DomainName, entry: &Entry, sealed: SealedEntry) -> Outcome<Entered> {
+pub(super) fn transfer(
+    tx: &mut Tx<'_>,
+    from: &DomainName,
+    entry: &Entry,
+    quotas: &Quotas,
+    sealed: SealedEntry,
+) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.as_ref() != Some(from) {
         return Ok(Entered::OwnedElsewhere);
     }
     let Some(left) = tx.get::<DeviceRow>(&keys::device(from, &entry.key))?.filter(|_| *from != entry.domain) else {
-        return enter(tx, entry, sealed);
+        return enter(tx, entry, quotas, sealed);
     };
+    check_room(tx, entry, quotas)?;
     if let Some(owed) = &left.pending {
         mailbox::post(tx, from, owed, &entry.key)?;
     }
     drop_record(tx, from, &entry.key)?;
     tx.remove(&keys::owner(&entry.key))?;
-    enter_as(tx, entry, Some(left.id), sealed)
+    enter_as(tx, entry, Some(left.id), quotas, sealed)
 }
 
-fn enter_as(tx: &mut Tx<'_>, entry: &Entry, id: Option<DeviceId>, sealed: SealedEntry) -> Outcome<Entered> {
+/// Whether the domain has room for the device, if it is not there already.
+fn check_room(tx: &Tx<'_>, entry: &Entry, quotas: &Quotas) -> Outcome<()> {
+    if !tx.has(&keys::device(&entry.domain, &entry.key))? {
+        let have = tx.size(&keys::devices(&entry.domain))?;
+        quotas.check(QuotaKind::Devices, have, 1).map_err(StoreError::from)?;
+    }
+    Ok(())
+}
+
+fn enter_as(
+    tx: &mut Tx<'_>,
+    entry: &Entry,
+    id: Option<DeviceId>,
+    quotas: &Quotas,
+    sealed: SealedEntry,
+) -> Outcome<Entered> {
     let owner: Option<DomainName> = tx.get(&keys::owner(&entry.key))?;
     if owner.is_some_and(|owner| owner != entry.domain) {
         return Ok(Entered::OwnedElsewhere);
@@ -72,6 +95,7 @@ fn enter_as(tx: &mut Tx<'_>, entry: &Entry, id: Option<DeviceId>, sealed: Sealed
     };
     let sealed = used.as_ref().map(|(_, row)| hex::encode(&row.sealed.0).into());
 
+    check_room(tx, entry, quotas)?;
     // The notice of an earlier entry that has not been deposited yet still has to be delivered.
     if let Some(owed) =
         known.as_ref().and_then(|known| known.pending.as_ref()).filter(|owed| Some(*owed) != code_name.as_ref())

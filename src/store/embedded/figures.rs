@@ -24,7 +24,9 @@ impl Figures for Embedded {
             let mut first_end = None;
             for (name, _) in snapshot.with_prefix::<DomainRow>(keys::DOMAIN)? {
                 let domain = DomainName::parse(&name).map_err(|e| corrupt(keys::DOMAIN, &e))?;
-                totals.devices += snapshot.count(&keys::devices(&domain))?;
+                let devices = snapshot.count(&keys::devices(&domain))?;
+                totals.devices += devices;
+                totals.most_devices = totals.most_devices.max(devices);
                 totals.short_codes += snapshot.count_open(&keys::open(&domain, false))?;
                 totals.rollout_codes += snapshot.count_open(&keys::open(&domain, true))?;
                 let mailbox = keys::mailbox(&domain);

@@ -6,17 +6,18 @@ use super::kv::{Outcome, Tx};
 use super::rows::{DomainRow, next};
 use super::{Embedded, keys};
 use crate::core::model::ids::{DomainName, JobId};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::policy::jobs::builds::BuildList;
 use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{Sealed, open_job, seal_job};
 use crate::store::seal::Sealer;
-use crate::store::{Jobs, Result};
+use crate::store::{Jobs, Result, StoreError};
 
 #[async_trait]
 impl Jobs for Embedded {
     async fn add_job(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
-        let (domain, order, sealer) = (domain.clone(), order.clone(), self.sealer.clone());
-        self.kv.write(move |tx| add(tx, &sealer, &domain, order)).await
+        let (domain, order, sealer, quotas) = (domain.clone(), order.clone(), self.sealer.clone(), self.limits.quotas);
+        self.kv.write(move |tx| add(tx, &sealer, &domain, order, &quotas)).await
     }
 
     async fn jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {
@@ -46,12 +47,14 @@ impl Jobs for Embedded {
     }
 }
 
-fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec) -> Outcome<Option<Job>> {
+fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec, quotas: &Quotas) -> Outcome<Option<Job>> {
     let key = keys::domain(domain);
     let Some(mut row) = tx.get::<DomainRow>(&key)? else { return Ok(None) };
     if order.category.is_some_and(|id| !row.categories.iter().any(|category| category.id == id)) {
         return Ok(None);
     }
+    let have = tx.with_prefix::<serde::de::IgnoredAny>(&keys::jobs(domain))?.len() as u64;
+    quotas.check(QuotaKind::Jobs, have, 1).map_err(StoreError::from)?;
     let job = Job { id: JobId(next(tx, keys::SEQ_JOB)?), created: tx.now, order };
     let place = keys::job(domain, job.id);
     tx.put(&place, &Sealed(seal_job(sealer, &keys::jobs(domain), &job)), None)?;

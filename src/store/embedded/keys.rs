@@ -26,6 +26,7 @@ pub(super) const AUDIT_INSTANCE: &str = "deeds:instance";
 pub(super) const ACCOUNT: &str = "account:";
 pub(super) const UNASSIGNED: &str = "unassigned";
 pub(super) const UNASSIGNED_ENDS: &str = "unassigned:ends";
+pub(super) const STRANGERS: &str = "dir:strangers";
 pub(super) const DIR_OPEN: &str = "dir:open";
 
 /// Reports of wrong attempts at a kind of secret.
@@ -99,6 +100,11 @@ pub(super) fn owner(device: &DeviceKey) -> String {
 }
 
 pub(super) fn unassigned_device(device: &DeviceKey) -> String {
+    unassigned_row(device.as_str())
+}
+
+/// The same, from the text of a key.
+pub(super) fn unassigned_row(device: &str) -> String {
     format!("unassigned:{device}")
 }
 
@@ -152,6 +158,19 @@ pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
 
 pub(super) fn offers(to: &DomainName) -> String {
     format!("{{{to}}}:offers")
+}
+
+/// The member of an offer in the index of its giver.
+pub(super) fn offered_to(to: &DomainName, device: &DeviceKey) -> String {
+    format!("{to}/{device}")
+}
+
+pub(super) fn offered_by(from: &DomainName) -> String {
+    format!("{{{from}}}:offered")
+}
+
+pub(super) fn issued(domain: &DomainName) -> String {
+    format!("{{{domain}}}:issued")
 }
 
 pub(super) fn pending(domain: &DomainName) -> String {

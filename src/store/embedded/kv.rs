@@ -145,6 +145,10 @@ impl Snapshot {
         Ok(read_row(&self.tables.rows, self.now, key)?.map(|row| row.value))
     }
 
+    pub fn row<T: DeserializeOwned>(&self, key: &str) -> Outcome<Option<Row<T>>> {
+        read_row(&self.tables.rows, self.now, key)
+    }
+
     /// How many members an index has.
     pub fn count(&self, index: &str) -> Outcome<u64> {
         Ok(self.tables.counts.get(index)?.map_or(0, |count| count.value()))
@@ -328,9 +332,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether an index has this member.
+    pub fn is_member(&self, index: &str, member: &str) -> Outcome<bool> {
+        Ok(self.scores.get((index, member))?.is_some())
+    }
+
     /// How many members an index has.
     pub fn size(&self, index: &str) -> Outcome<u64> {
         Ok(self.counts.get(index)?.map_or(0, |count| count.value()))
+    }
+
+    /// The member of an index with the greatest score.
+    pub fn last(&self, index: &str) -> Outcome<Option<(u64, String)>> {
+        let last = self.ranks.range((index, 0, "")..=(index, u64::MAX, "\u{10ffff}"))?.next_back().transpose()?;
+        Ok(last.map(|(key, _)| {
+            let (_, score, member) = key.value();
+            (score, member.to_owned())
+        }))
     }
 
     /// How many members of an index have a score after now; the others are removed.
@@ -380,6 +398,28 @@ impl Tx<'_> {
         let keys = over.map(|row| Ok(row?.0.value().1.to_owned())).collect::<Outcome<Vec<_>>>()?;
         keys.iter().try_for_each(|key| self.remove(key))
     }
+}
+
+/// Copies all tables.
+pub(super) fn copy_tables(from: &ReadTransaction, to: &WriteTransaction) -> Outcome<()> {
+    copy(from, to, ROWS)?;
+    copy(from, to, EXPIRY)?;
+    copy(from, to, RANKS)?;
+    copy(from, to, SCORES)?;
+    copy(from, to, COUNTS)
+}
+
+fn copy<K: redb::Key + 'static, V: redb::Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    table: TableOf<K, V>,
+) -> Outcome<()> {
+    let mut target = to.open_table(table).map_err(file)?;
+    for row in from.open_table(table).map_err(file)?.iter()? {
+        let (key, value) = row?;
+        target.insert(key.value(), value.value())?;
+    }
+    Ok(())
 }
 
 /// Opens all tables, and creates missing ones.

@@ -26,6 +26,7 @@ mod presence;
 mod rollouts;
 mod rows;
 mod schema;
+mod strangers;
 mod timelines;
 mod tls_ticket_keys;
 mod unassigned;
@@ -43,10 +44,13 @@ use super::fanout::Fanout;
 use super::keyring::MasterKeys;
 use super::schema::Stage;
 use super::seal::Sealer;
-use super::{MigrationOptions, Result, Store};
+use super::{Limits, MigrationOptions, Result, Store, StoreError};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options};
 pub use crate::store::options::{StoreClock, system_clock};
+
+/// Bytes that [`Store::ping`] writes after a failed write.
+const PROBE: usize = 16 * 1024;
 
 /// All of the store in one file.
 pub struct Embedded {
@@ -56,6 +60,7 @@ pub struct Embedded {
     migration: MigrationOptions,
     memory: Memory,
     held: locks::Held,
+    limits: Limits,
     taken: attempts::Taken,
     fanout: Fanout,
 }
@@ -70,14 +75,26 @@ impl Embedded {
     /// Opens the file, or creates it and its folder, opens its key ring, and migrates a file of an earlier version.
     /// Blocks while the file is repaired or migrated.
     pub fn open(path: &Path, keys: &MasterKeys, options: &Options) -> std::result::Result<Self, OpenError> {
-        let kv = Kv::open(path, options.cache, options.clock.clone())?;
+        let mut kv = Kv::open(path, options.cache, options.clock.clone())?;
         let ring = keyring::open(&kv, path, keys.clone())?;
         let sealer = Sealer::new(ring.keyring().keys(), Stage::NEWEST);
         let migration = options.migration.clone();
-        schema::open(&kv, &sealer, &path.display().to_string(), &migration)?;
+        let place = path.display().to_string();
+        if schema::open(&kv, &sealer, &place, &migration)? {
+            drop(kv);
+            let rewritten = writer::rewrite(path, options.cache);
+            kv = Kv::open(path, options.cache, options.clock.clone())?;
+            match rewritten {
+                Ok(()) => schema::rewritten(&kv, &place)?,
+                Err(fault) => {
+                    let why = StoreError::from(fault);
+                    tracing::warn!(%place, %why, "codes of before may be left in unused parts of the store file");
+                }
+            }
+        }
         let (memory, held, fanout) = (Memory::default(), locks::Held::default(), Fanout::default());
         let taken = attempts::Taken::default();
-        Ok(Self { kv, sealer, ring, migration, memory, held, taken, fanout })
+        Ok(Self { kv, sealer, ring, migration, memory, held, limits: options.limits, taken, fanout })
     }
 }
 
@@ -87,9 +104,8 @@ impl Store for Embedded {
         if self.kv.is_well() {
             return Ok(());
         }
-        // The last write failed: see whether one works now.
-        let now = self.kv.now();
-        self.kv.write(move |tx| tx.put(keys::PING, &now, None)).await
+        // The last write failed: see whether one works now that is not smaller than a record.
+        self.kv.write(move |tx| tx.put(keys::PING, &"0".repeat(PROBE), None)).await
     }
 
     async fn now(&self) -> Result<UnixMillis> {

@@ -6,17 +6,24 @@ use async_trait::async_trait;
 
 use super::{Embedded, keys};
 use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::store::record::corrupt;
-use crate::store::{Offer, Offers, Result};
+use crate::store::{Offer, Offers, Result, StoreError};
 
 #[async_trait]
 impl Offers for Embedded {
     async fn offer(&self, to: &DomainName, offer: &Offer, keep: Duration) -> Result<()> {
-        let (to, offer) = (to.clone(), offer.clone());
+        let (to, offer, quotas) = (to.clone(), offer.clone(), self.limits.quotas);
         self.kv
             .write(move |tx| {
                 let ends = tx.now + keep;
+                let (given, member) = (keys::offered_by(&offer.from), keys::offered_to(&to, &offer.key));
+                let have = tx.count_open(&given)?;
+                if !tx.is_member(&given, &member)? {
+                    quotas.check(QuotaKind::Offers, have, 1).map_err(StoreError::from)?;
+                }
+                tx.rank(&given, ends.0, &member)?;
                 tx.count_open(&keys::offers(&to))?;
                 tx.put(&keys::offer(&to, &offer.key), &offer.from, Some(ends))?;
                 tx.rank(&keys::offers(&to), ends.0, offer.key.as_str())
@@ -53,7 +60,11 @@ impl Offers for Embedded {
         self.kv
             .write(move |tx| {
                 let place = keys::offer(&to, &key);
-                let there = tx.has(&place)?;
+                let from: Option<DomainName> = tx.get(&place)?;
+                let there = from.is_some();
+                if let Some(from) = from {
+                    tx.unrank(&keys::offered_by(&from), &keys::offered_to(&to, &key))?;
+                }
                 tx.remove(&place)?;
                 tx.unrank(&keys::offers(&to), key.as_str())?;
                 Ok(there)

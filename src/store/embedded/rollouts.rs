@@ -1,6 +1,7 @@
 //! Roll-outs in the file: a row for each, and its rows in chunks.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Snapshot, Tx};
@@ -8,10 +9,11 @@ use super::rows::{CodeRow, next};
 use super::{Embedded, keys};
 use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
 use crate::store::code_name::{CodeName, CodeUse, StoredCode};
 use crate::store::record::{StoredRow, row_place};
-use crate::store::{Result, Rollout, RolloutRow, Rollouts};
+use crate::store::{Result, Rollout, RolloutRow, Rollouts, StoreError};
 
 /// Rows of a roll-out in one value.
 const CHUNK: u64 = 500;
@@ -33,6 +35,28 @@ impl Head {
     }
 }
 
+/// Checks whether one more roll-out for so many users may be begun. Those that have ended leave the index.
+pub(super) fn check_rollouts<T: DeserializeOwned>(
+    tx: &mut Tx<'_>,
+    quotas: &Quotas,
+    index: &str,
+    key: impl Fn(RolloutId) -> String,
+    users: u64,
+    users_of: impl Fn(&T) -> u64,
+) -> Outcome<()> {
+    let have = tx.count_open(index)?;
+    quotas.check(QuotaKind::Rollouts, have, 1).map_err(StoreError::from)?;
+    if quotas.most(QuotaKind::RolloutRows).is_some() {
+        let mut all = 0_u64;
+        for id in tx.members_until(index, u64::MAX, usize::MAX)? {
+            let head = id.parse().ok().map(RolloutId).map(|id| tx.get::<T>(&key(id))).transpose()?.flatten();
+            all = all.saturating_add(head.as_ref().map_or(0, &users_of));
+        }
+        quotas.check(QuotaKind::RolloutRows, all, users).map_err(StoreError::from)?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl Rollouts for Embedded {
     async fn begin_rollout(
@@ -42,16 +66,16 @@ impl Rollouts for Embedded {
         category: CategoryId,
         users: u64,
     ) -> Result<Rollout> {
-        let (of, name) = (domain.clone(), Box::<str>::from(name));
+        let (of, name, quotas) = (domain.clone(), Box::<str>::from(name), self.limits.quotas);
         self.kv
             .write(move |tx| {
+                let index = keys::rollouts(&of);
+                check_rollouts::<Head>(tx, &quotas, &index, |id| keys::rollout(&of, id), users, |head| head.users)?;
                 let id = RolloutId(next(tx, &keys::seq_rollout(&of))?);
                 let head = Head { name, category, users, created: tx.now, rows: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::rollout(&of, id), &head, Some(ends))?;
-                // Counting removes those that have ended.
-                tx.count_open(&keys::rollouts(&of))?;
-                tx.rank(&keys::rollouts(&of), ends.0, &id.0.to_string())?;
+                tx.rank(&index, ends.0, &id.0.to_string())?;
                 Ok(head.rollout(id))
             })
             .await

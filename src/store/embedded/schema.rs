@@ -22,15 +22,18 @@ struct SchemaRow {
     /// Records that the last migration has changed.
     #[serde(default)]
     changed: u64,
+    /// The file has to be written anew, because codes that were deleted may still be in its bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
 }
 
-/// Brings the file to the newest version. A new one gets it at once.
+/// Brings the file to the newest version. A new one gets it at once. True if it has to be written anew.
 pub(super) fn open(
     kv: &Kv,
     sealer: &Sealer,
     place: &str,
     options: &MigrationOptions,
-) -> std::result::Result<(), OpenError> {
+) -> std::result::Result<bool, OpenError> {
     let refused = |e: StoreError| OpenError::File { path: place.to_owned(), why: reason(e) };
     let mut row = kv.write_now(read).map_err(refused)?;
     if row.version > VERSION {
@@ -50,7 +53,16 @@ pub(super) fn open(
             tell(pages);
         }
     }
-    Ok(())
+    Ok(row.stale)
+}
+
+/// The file was written anew.
+pub(super) fn rewritten(kv: &Kv, place: &str) -> std::result::Result<(), OpenError> {
+    let done = kv.write_now(|tx| {
+        let Some(row) = tx.get::<SchemaRow>(keys::SCHEMA)? else { return Ok(()) };
+        tx.put(keys::SCHEMA, &SchemaRow { stale: false, ..row }, None)
+    });
+    done.map_err(|e| OpenError::File { path: place.to_owned(), why: reason(e) })
 }
 
 /// The row of the schema. From here on a program that knows of no version refuses the file.
@@ -59,7 +71,7 @@ fn read(tx: &mut Tx<'_>) -> Outcome<SchemaRow> {
         return Ok(row);
     }
     let version = if tx.has(keys::KEY_CHECK)? { 0 } else { VERSION };
-    let row = SchemaRow { version, cursor: String::new(), changed: 0 };
+    let row = SchemaRow { version, cursor: String::new(), changed: 0, stale: false };
     tx.put(keys::SCHEMA, &row, None)?;
     tx.put(keys::KEY_CHECK, &VERSIONED, None)?;
     Ok(row)
@@ -69,6 +81,7 @@ fn read(tx: &mut Tx<'_>) -> Outcome<SchemaRow> {
 fn next_page(tx: &mut Tx<'_>, sealer: &Sealer, step: Step, mut row: SchemaRow, size: usize) -> Outcome<SchemaRow> {
     let page = page(tx, sealer, step, &row.cursor, size)?;
     row.changed += page.changed;
+    row.stale |= step == Step::Codes && page.changed > 0;
     match page.next {
         Some(next) => row.cursor = next,
         None => (row.version, row.cursor) = (step.version(), String::new()),

@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::kv::{Outcome, Row, Snapshot, Tx};
 use super::rows::next;
+use super::strangers::{UNASSIGNED, is_fresh};
 use super::{Embedded, keys};
 use crate::core::model::device::{Facts, UnassignedDevice};
 use crate::core::model::ids::{DeviceId, DeviceKey};
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::limits::SourceKey;
+use crate::store::bounds::source_hash;
 use crate::store::record::corrupt;
-use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
-
-/// Expired devices that are removed from the indexes together with a new one.
-const PURGE: usize = 100;
+use crate::store::{
+    RecordCaps, Recorded, Result, UNASSIGNED_RENEWED, UnassignedDevices, UnassignedListing, Whereabouts,
+};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct UnassignedRow {
@@ -32,9 +34,21 @@ impl UnassignedRow {
 
 #[async_trait]
 impl UnassignedDevices for Embedded {
-    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        let (key, facts) = (key.clone(), facts.clone());
-        self.kv.write(move |tx| record(tx, &key, facts, keep)).await
+    async fn record_unassigned(
+        &self,
+        key: &DeviceKey,
+        facts: &Facts,
+        source: Option<SourceKey>,
+        keep: Duration,
+    ) -> Result<Recorded> {
+        let known: Option<Row<UnassignedRow>> = self.kv.read(|snapshot| snapshot.row(&keys::unassigned_device(key)))?;
+        let now = self.kv.now();
+        if known.is_some_and(|row| row.value.facts == *facts && is_fresh(row.ends, now, keep, UNASSIGNED_RENEWED)) {
+            return Ok(Recorded { first: false, kept: true, evicted: 0 });
+        }
+        let (key, facts, caps) = (key.clone(), facts.clone(), self.limits.unassigned);
+        let hash = source_hash(&self.sealer, source);
+        self.kv.write(move |tx| record(tx, &key, facts, (hash.as_str(), caps), keep)).await
     }
 
     async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
@@ -89,24 +103,31 @@ impl UnassignedDevices for Embedded {
     }
 }
 
-fn record(tx: &mut Tx<'_>, key: &DeviceKey, facts: Facts, keep: Duration) -> Outcome<()> {
+fn record(
+    tx: &mut Tx<'_>,
+    key: &DeviceKey,
+    facts: Facts,
+    (hash, caps): (&str, RecordCaps),
+    keep: Duration,
+) -> Outcome<Recorded> {
     let known: Option<UnassignedRow> = tx.get(&keys::unassigned_device(key))?;
-    for over in tx.members_until(keys::UNASSIGNED_ENDS, tx.now.0, PURGE)? {
-        tx.unrank(keys::UNASSIGNED, &over)?;
-        tx.unrank(keys::UNASSIGNED_ENDS, &over)?;
-    }
-    let id = match known {
-        Some(known) => known.id,
-        None => DeviceId(next(tx, keys::SEQ_DEVICE)?),
+    let first = known.is_none();
+    let (id, source, evicted) = match known {
+        Some(known) => (known.id, UNASSIGNED.source(tx, key.as_str())?, 0),
+        None => {
+            let (source, evicted) = UNASSIGNED.make_room(tx, hash, caps)?;
+            (DeviceId(next(tx, keys::SEQ_DEVICE)?), Some(source), evicted)
+        }
     };
     let row = UnassignedRow { id, facts, seen: tx.now };
-    put(tx, key, &row, keep)
+    put(tx, key, &row, source.as_deref(), keep)?;
+    Ok(Recorded { first, kept: true, evicted })
 }
 
-fn put(tx: &mut Tx<'_>, key: &DeviceKey, row: &UnassignedRow, keep: Duration) -> Outcome<()> {
+fn put(tx: &mut Tx<'_>, key: &DeviceKey, row: &UnassignedRow, source: Option<&str>, keep: Duration) -> Outcome<()> {
     let ends = tx.now + keep;
     tx.rank(keys::UNASSIGNED, row.id.0, key.as_str())?;
-    tx.rank(keys::UNASSIGNED_ENDS, ends.0, key.as_str())?;
+    UNASSIGNED.hold(tx, key.as_str(), source, ends)?;
     tx.put(&keys::unassigned_device(key), row, Some(ends))
 }
 
@@ -114,7 +135,8 @@ fn put(tx: &mut Tx<'_>, key: &DeviceKey, row: &UnassignedRow, keep: Duration) ->
 fn keep_on(tx: &mut Tx<'_>, key: &DeviceKey, keep: Duration) -> Outcome<bool> {
     let Some(row) = tx.get::<UnassignedRow>(&keys::unassigned_device(key))? else { return Ok(false) };
     let row = UnassignedRow { seen: tx.now, ..row };
-    put(tx, key, &row, keep)?;
+    let source = UNASSIGNED.source(tx, key.as_str())?;
+    put(tx, key, &row, source.as_deref(), keep)?;
     Ok(true)
 }
 
@@ -123,7 +145,7 @@ pub(super) fn forget(tx: &mut Tx<'_>, key: &DeviceKey) -> Outcome<bool> {
     let there: Option<Row<serde::de::IgnoredAny>> = tx.row(&keys::unassigned_device(key))?;
     tx.remove(&keys::unassigned_device(key))?;
     tx.unrank(keys::UNASSIGNED, key.as_str())?;
-    tx.unrank(keys::UNASSIGNED_ENDS, key.as_str())?;
+    UNASSIGNED.leave(tx, key.as_str())?;
     Ok(there.is_some())
 }
 

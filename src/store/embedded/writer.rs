@@ -16,7 +16,7 @@ use redb::{Database, DatabaseError, ReadableDatabase as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreClock;
-use super::kv::{Committed, Fault, Outcome, Snapshot, Tx, file, tables};
+use super::kv::{Committed, Fault, Outcome, Snapshot, Tx, copy_tables, file, tables};
 use crate::core::model::time::UnixMillis;
 use crate::store::options::OpenError;
 use crate::store::{Result, StoreError};
@@ -163,6 +163,38 @@ impl Kv {
         })?;
         Ok(answered)
     }
+}
+
+/// Writes the file anew, without the bytes of what was deleted, which stay in the file until they are overwritten.
+/// Nobody may have it open. If this fails, the file is as it was.
+pub(super) fn rewrite(path: &Path, cache: usize) -> Outcome<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let io = |e: std::io::Error| Fault::File(e.to_string());
+    // What an interrupted attempt has left.
+    match std::fs::remove_file(new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(e)),
+        _ => {}
+    }
+    let old = Database::builder().set_cache_size(cache).open(path).map_err(file)?;
+    let written = copy_file(&old, new, cache).and_then(|()| {
+        std::fs::set_permissions(new, std::fs::metadata(path).map_err(io)?.permissions()).map_err(io)?;
+        std::fs::rename(new, path).map_err(io)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(new);
+    }
+    written
+}
+
+fn copy_file(old: &Database, new: &Path, cache: usize) -> Outcome<()> {
+    let new = Database::builder().set_cache_size(cache).create(new).map_err(file)?;
+    let tx = new.begin_write().map_err(file)?;
+    copy_tables(&old.begin_read().map_err(file)?, &tx)?;
+    tx.commit().map_err(file)
 }
 
 fn write_groups(

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::accounts::{Account, AccountName};
+use crate::core::model::ids::DomainName;
+use crate::core::model::quota::QuotaKind;
 use crate::store::accounts::AccountRow;
 use crate::store::record::{corrupt, from_json, to_json};
 use crate::store::{Accounts, MAX_ACCOUNTS, PutAccount, Result};
@@ -37,7 +39,11 @@ impl Accounts for Redis {
         let mut script = PUT.key(keys::ACCOUNTS);
         script.arg(name.as_str()).arg(to_json(&AccountRow::of(&self.sealer, &place(name), account)));
         script.arg(u8::from(replace)).arg(MAX_ACCOUNTS);
+        script.arg(account.identity.domain.as_ref().map_or("", DomainName::as_str)).arg(self.limits.quotas.accounts);
         let became: u8 = self.client.timed(self.client.eval_once(&script)).await?;
+        if became == 3 {
+            return Err(self.limits.quotas.over(QuotaKind::Accounts).into());
+        }
         Ok(match became {
             0 => PutAccount::Kept,
             1 => PutAccount::Exists,

@@ -254,8 +254,12 @@ impl Redis {
             let (next, found): (u64, Vec<(String, f64)>) = self.client.timed(self.client.ask(&scan)).await?;
             let clear: Vec<Code> = found.iter().filter_map(|(member, _)| Code::parse(member).ok()).collect();
             for some in clear.chunks(CONCURRENT) {
+                // What the members lead to goes first: whoever reads a new name finds it.
                 if of == CodeUse::Record {
                     changed += self.client.timed(self.lift_codes(domain, some)).await?;
+                } else {
+                    let lifts = some.iter().map(|code| self.lift_request_code(domain, *code));
+                    changed += try_join_all(lifts).await?.iter().sum::<u64>();
                 }
                 let mut script = LIFT_MEMBERS.key(index);
                 for code in some {
@@ -328,13 +332,14 @@ impl Redis {
                 }
                 Ok(changed)
             }
-            CodePlace::RequestCode(domain, code) => self.lift_request_code(key, &domain, code).await,
+            CodePlace::RequestCode(domain, code) => self.lift_request_code(&domain, code).await,
             CodePlace::Request(domain, id) => self.client.timed(self.lift_request(&domain, &id)).await,
             CodePlace::Rows(domain) => self.lift_rows(&domain, key).await,
         }
     }
 
-    async fn lift_request_code(&self, key: &str, domain: &DomainName, code: Code) -> Result<u64> {
+    async fn lift_request_code(&self, domain: &DomainName, code: Code) -> Result<u64> {
+        let key = &keys::people_code(domain, &CodeName::clear(code));
         let id: Option<String> = self.client.timed(self.client.ask(cmd("GET").arg(key))).await?;
         if let Some(id) = id.and_then(|id| RequestId::parse(&id).ok())
             && self.client.timed(self.lift_request(domain, &id)).await? > 0

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::{CodeState, IssuedCode, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
+use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
+use crate::store::bounds::CODES_COUNTED;
 use crate::store::code_name::{CodeName, CodeUse, open_code};
 use crate::store::record::{About, LISTED, corrupt, from_json, to_json};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
@@ -109,22 +111,23 @@ impl Redis {
         let kind = keys::kind(new.rollout);
         let name = self.code_name(&new.domain, new.code).await?;
         let mut script = PUT.key(keys::code(&new.domain, &name));
-        script.key(keys::open(&new.domain, kind)).key(keys::codes(&new.domain));
+        script.key(keys::open(&new.domain, kind)).key(keys::codes(&new.domain)).key(keys::issued(&new.domain));
         script.arg(to_json(&About::of(new))).arg(new.holder.as_ref().map_or("", NodeId::as_str));
         script.arg(kind).arg(ends).arg(name.as_str()).arg(max_open).arg(millis(KEEP_USED)).arg(millis(LISTED));
         script.arg(self.new_sealed(&new.domain, &name, new.code));
+        script.arg(self.limits.quotas.codes_per_day).arg(millis(CODES_COUNTED));
         let outcome: Result<String> = self.client.eval(&script).await;
         let done = match outcome.as_deref() {
             Ok("kept") => return Ok(PutCode::Kept),
             Ok("exists") => return Ok(PutCode::Exists),
-            Ok(_) => Ok(PutCode::TooMany),
-            Err(_) => Err(()),
+            Ok("day") => Err(self.limits.quotas.over(QuotaKind::CodesPerDay).into()),
+            _ => outcome.map(|_| PutCode::TooMany),
         };
         if before.is_none() {
             // A pointer to no record is harmless; it would only block the same code in another domain.
             let _ = self.delete_if(&pointer, domain).await;
         }
-        done.or_else(|()| outcome.map(|_| PutCode::TooMany))
+        done
     }
 
     /// Deletes a key if it has this value.

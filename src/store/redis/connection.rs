@@ -20,6 +20,8 @@ use ::redis::{
 };
 use deadpool_redis::{Manager, Pool, PoolError};
 
+use crate::clock;
+use crate::core::model::time::Tick;
 use crate::store::{Result, StoreError};
 
 /// A connection must be open within this time. Longer than the deadline of a command: opening continues in the
@@ -108,6 +110,8 @@ pub(super) struct RedisClient {
     lanes: Box<[Arc<Lane>]>,
     opened: Arc<AtomicU64>,
     deadline: Duration,
+    /// When the server last refused a write because it is full.
+    full: Mutex<Option<Tick>>,
 }
 
 /// The number of this thread among those that have used a store.
@@ -132,7 +136,7 @@ impl RedisClient {
             .max_size(lanes.len())
             .build()
             .map_err(|e| RedisError::from((ErrorKind::InvalidClientConfig, "pool", e.to_string())))?;
-        Ok(Self { pool, lanes, opened: Arc::default(), deadline })
+        Ok(Self { pool, lanes, opened: Arc::default(), deadline, full: Mutex::default() })
     }
 
     /// Runs one operation of the store, with all its commands, within the deadline.
@@ -140,6 +144,17 @@ impl RedisClient {
         tokio::time::timeout(self.deadline, operation)
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".into())))
+    }
+
+    /// The server has refused a write because it is full.
+    pub fn refused_as_full(&self) {
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+    }
+
+    /// Whether the server has refused a write within this time because it was full.
+    pub fn was_full_within(&self, time: Duration) -> bool {
+        let full = *self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.is_some_and(|at| clock::now().since(at) < time)
     }
 
     /// A command that may run twice.
@@ -194,6 +209,9 @@ impl RedisClient {
         let mut flight = Flight { lane, number, asked, answered: false };
         let answer = request.send(&mut wire).await;
         flight.answered = true;
+        if answer.as_ref().is_err_and(|e| e.code() == Some("OOM")) {
+            self.refused_as_full();
+        }
         if let Err(e) = &answer
             && (connection_broken(e) || server_unfit(e))
         {

@@ -6,16 +6,19 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::ids::{Code, Secret};
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::limits::SourceKey;
+use crate::store::bounds::source_hash;
 use crate::store::record::{
     answer_hash, answer_hashes, code_hash, code_hashes, from_json, open, other_code_hash, seal, to_json,
 };
 use crate::store::{
-    CODE_SPENT, CONTACT_KEPT, Contact, DirectoryRecords, Listed, NewListing, REMEMBERED, Remembered, Result,
+    CODE_SPENT, CONTACT_KEPT, CONTACT_RENEWED, Contact, DirectoryRecords, Listed, NewListing, PHONES_PER_CODE,
+    REMEMBERED, Recorded, Remembered, Result, SOURCE_KNOWN,
 };
 
 static LIST: LazyScript = script!("list");
 static UNLIST: LazyScript = script!("unlist");
-static CONTACT: LazyScript = script!("contact");
+static CONTACT: LazyScript = script!("contact", strangers);
 static OPEN: LazyScript = script!("count_open");
 
 #[async_trait]
@@ -79,14 +82,32 @@ impl DirectoryRecords for Redis {
         Ok(None)
     }
 
-    async fn record_contact(&self, contact: &Contact, entered: Option<Code>) -> Result<bool> {
+    async fn record_contact(
+        &self,
+        contact: &Contact,
+        entered: Option<Code>,
+        source: Option<SourceKey>,
+    ) -> Result<Recorded> {
         let mut script: ScriptInvocation<'_> = CONTACT.key(keys::phone(&contact.mac));
+        script.key(keys::STRANGERS).key(keys::STRANGERS_BY).key(keys::STRANGERS_SOURCES).key(keys::STRANGERS_SALT);
         if let Some(code) = entered {
             let hash = self.listed_hash(code).await?;
             script.key(keys::listing(&hash)).key(keys::entered(&hash));
         }
-        script.arg(to_json(contact)).arg(&*contact.mac).arg(millis(CONTACT_KEPT));
-        self.client.timed(self.client.eval_once(&script)).await
+        let caps = self.limits.contacts;
+        script.arg(&*contact.mac).arg(keys::PHONE).arg(keys::STRANGERS_OF).arg(to_json(contact));
+        script.arg(millis(CONTACT_KEPT)).arg(millis(CONTACT_RENEWED));
+        script.arg(source_hash(&self.sealer, source)).arg(crate::random::guid()).arg(millis(SOURCE_KNOWN));
+        script.arg(caps.most).arg(caps.per_source).arg(PHONES_PER_CODE);
+        let (first, kept, evicted): (bool, bool, u64) = self.client.timed(self.client.eval_once(&script)).await?;
+        if !kept {
+            self.client.refused_as_full();
+        }
+        Ok(Recorded { first, kept, evicted })
+    }
+
+    async fn stranger_contacts(&self) -> Result<u64> {
+        self.client.timed(self.client.eval(&OPEN.key(keys::STRANGERS))).await
     }
 
     async fn open_listings(&self) -> Result<u64> {

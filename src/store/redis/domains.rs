@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::device::{Category, Domain};
 use crate::core::model::ids::{CategoryId, DeviceKey, DomainId, DomainName, Secret};
+use crate::core::model::quota::QuotaKind;
 use crate::store::code_name::CodeName;
 use crate::store::record::{corrupt, from_json, missing_categories, open, seal, to_json};
 use crate::store::{Deleted, DomainChange, Domains, NewDomain, PutCategory, Result, StoreError};
@@ -100,7 +101,11 @@ impl Domains for Redis {
                 let category = Category { id: CategoryId(number), name: name.into(), provisioning };
                 let mut script = PUT_CATEGORY.key(keys::domain(domain));
                 script.arg(number).arg(field(name)).arg(to_json(&category)).arg(u8::from(id.is_none()));
+                script.arg(self.limits.quotas.categories);
                 let outcome: String = self.client.eval(&script).await?;
+                if outcome == "many" {
+                    return Err(self.limits.quotas.over(QuotaKind::Categories).into());
+                }
                 Ok(match outcome.as_str() {
                     "kept" => PutCategory::Kept(category),
                     "taken" => PutCategory::NameTaken,
@@ -124,7 +129,7 @@ impl Domains for Redis {
             return Ok(Deleted::Gone);
         }
         let mut script = PUT_CATEGORY.key(keys::domain(domain));
-        script.arg(id.0).arg(field(&category.name)).arg(to_json(&category)).arg(1);
+        script.arg(id.0).arg(field(&category.name)).arg(to_json(&category)).arg(1).arg(0);
         self.client.timed(self.client.eval::<()>(&script)).await?;
         Ok(Deleted::InUse)
     }
@@ -218,6 +223,7 @@ impl Redis {
     }
 
     async fn create(&self, new: &NewDomain) -> Result<Option<Domain>> {
+        self.limits.quotas.check(QuotaKind::Categories, 0, new.categories.len() as u64)?;
         if self.read_domain(&new.name).await?.is_some() {
             return Ok(None);
         }

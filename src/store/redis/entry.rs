@@ -11,6 +11,7 @@ use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::hex;
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
+use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
 use crate::store::code_name::CodeName;
@@ -178,6 +179,7 @@ impl Redis {
             script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.right.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(text(code.as_ref())).arg(text(other.as_ref())).arg(millis(KEEP_USED));
+            script.arg(self.limits.quotas.devices);
             let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
                 "in" => {
@@ -189,6 +191,7 @@ impl Redis {
                     }));
                 }
                 "closed" => return Ok(Written::Closed),
+                "many" => return Err(self.limits.quotas.over(QuotaKind::Devices).into()),
                 _ => (_, owed) = self.known(&entry.domain, &entry.key).await?,
             }
         }

@@ -46,6 +46,7 @@ impl Figures for Redis {
             });
             for (devices, short_codes, rollout_codes, notices, age) in try_join_all(asks).await? {
                 totals.devices += devices;
+                totals.most_devices = totals.most_devices.max(devices);
                 totals.short_codes += short_codes;
                 totals.rollout_codes += rollout_codes;
                 totals.notices += notices;

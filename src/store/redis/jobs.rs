@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
 use crate::core::model::ids::{DomainName, JobId};
+use crate::core::model::quota::QuotaKind;
 use crate::core::policy::jobs::builds::BuildList;
 use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{from_json, open_job, seal_job, to_json};
@@ -53,7 +54,12 @@ impl Redis {
         let sealed = seal_job(&self.sealer, &place, &job);
         let mut script = ADD.key(keys::domain(domain));
         script.key(&place).arg(id).arg(sealed).arg(order.category.map_or_else(String::new, |id| id.0.to_string()));
-        Ok(self.client.eval::<bool>(&script).await?.then_some(job))
+        script.arg(self.limits.quotas.jobs);
+        match self.client.eval::<i8>(&script).await? {
+            1 => Ok(Some(job)),
+            -1 => Err(self.limits.quotas.over(QuotaKind::Jobs).into()),
+            _ => Ok(None),
+        }
     }
 
     pub(super) async fn read_jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {

@@ -34,6 +34,10 @@
 //!   pb:unassigned:{unassigned}:devices          zset  devices by number            TTL of the last one
 //!   pb:unassigned:{unassigned}:ends             zset  devices by end               TTL of the last one
 //!   pb:unassigned:{unassigned}:presence         hash  device → "<conn> <node>"     TTL of the last one
+//!   pb:unassigned:{unassigned}:by               hash  device → source             TTL of the last one
+//!   pb:unassigned:{unassigned}:sources          zset  sources by number of devices TTL of the last one
+//!   pb:unassigned:{unassigned}:of:<source>      zset  devices of a source by end   TTL of the last one
+//!   pb:unassigned:{unassigned}:salt             string key of the hashes of sources TTL 1 day
 //! of a domain
 //!   pb:{domain}:domain             hash    id, revision, password°, admin°, token°, cat:<name> → JSON,
 //!                                          access:<domain> → 1
@@ -45,6 +49,7 @@
 //!   pb:{domain}:window:<hash>      string  the device that used it and may repeat TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    hashes of open codes by end of validity; a counter only
 //!   pb:{domain}:codes              zset    hashes of codes by time of issue; members without a record do not count
+//!   pb:{domain}:issued             counter codes issued                           TTL 1 day from the first of them
 //!   pb:{domain}:seq:rollout        counter numbers of roll-outs given so far
 //!   pb:{domain}:rollouts           zset    roll-outs by end
 //!   pb:{domain}:rollout:<id>       hash    name, category, users, created         TTL 30 days
@@ -62,6 +67,7 @@
 //!   pb:{domain}:presence           hash    device → "<conn> <node>", on a second line the one before
 //!   pb:{domain}:offer:<device>     string  the domain that offers it              TTL as asked
 //!   pb:{domain}:offers             zset    offered devices by end                 TTL of the last one
+//!   pb:{domain}:offered            zset    what the domain offers, "<receiver>/<device>", by end  TTL of the last one
 //! of the Users role of a domain
 //!   pb:{domain}:people:request:<id>  hash  about (code°), progress, entry, phone, made, attempts, why
 //!                                                                               TTL validity + 30 days, or none
@@ -85,6 +91,9 @@
 //!   pb:dir:{dir}:open:<credential> zset    the same of one credential
 //!   pb:dir:{dir}:answer:<hash>     string  remembered answer°                     TTL 10 min
 //!   pb:dir:{dir}:phone:<mac>       hash    contact, first                         TTL 30 days from the last contact
+//!   pb:dir:{dir}:strangers         zset    phones that have entered no code by end  TTL of the last one
+//!   pb:dir:{dir}:by  pb:dir:{dir}:sources  pb:dir:{dir}:of:<source>  pb:dir:{dir}:salt
+//!                                          their sources, as those of unassigned devices
 //! ```
 //!
 //! ° sealed, bound to this key or to the hash of the code.
@@ -123,6 +132,21 @@ pub(super) const SESSIONS_OF: &str = "pb:web:{web}:of:";
 pub(super) const UNASSIGNED: &str = "pb:unassigned:{unassigned}:devices";
 pub(super) const UNASSIGNED_ENDS: &str = "pb:unassigned:{unassigned}:ends";
 pub(super) const UNASSIGNED_PRESENCE: &str = "pb:unassigned:{unassigned}:presence";
+pub(super) const UNASSIGNED_BY: &str = "pb:unassigned:{unassigned}:by";
+pub(super) const UNASSIGNED_SOURCES: &str = "pb:unassigned:{unassigned}:sources";
+pub(super) const UNASSIGNED_SALT: &str = "pb:unassigned:{unassigned}:salt";
+/// Prefix of each source of unassigned devices.
+pub(super) const UNASSIGNED_OF: &str = "pb:unassigned:{unassigned}:of:";
+/// Prefix of each unassigned device.
+pub(super) const UNASSIGNED_DEVICE: &str = "pb:unassigned:{unassigned}:device:";
+pub(super) const STRANGERS: &str = "pb:dir:{dir}:strangers";
+pub(super) const STRANGERS_BY: &str = "pb:dir:{dir}:by";
+pub(super) const STRANGERS_SOURCES: &str = "pb:dir:{dir}:sources";
+pub(super) const STRANGERS_SALT: &str = "pb:dir:{dir}:salt";
+/// Prefix of each source of contacts.
+pub(super) const STRANGERS_OF: &str = "pb:dir:{dir}:of:";
+/// Prefix of each phone.
+pub(super) const PHONE: &str = "pb:dir:{dir}:phone:";
 pub(super) const DIR_OPEN: &str = "pb:dir:{dir}:open";
 
 /// Reports of wrong attempts at a kind of secret.
@@ -255,6 +279,29 @@ pub(super) fn offer(to: &DomainName, device: &DeviceKey) -> String {
 
 pub(super) fn offers(to: &DomainName) -> String {
     format!("pb:{{{to}}}:offers")
+}
+
+/// The member of an offer in the index of its giver.
+pub(super) fn offered_to(to: &DomainName, device: &DeviceKey) -> String {
+    format!("{to}/{device}")
+}
+
+pub(super) fn offered_by(from: &DomainName) -> String {
+    format!("pb:{{{from}}}:offered")
+}
+
+pub(super) fn issued(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:issued")
+}
+
+/// Prefix of each roll-out.
+pub(super) fn rollout_prefix(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:rollout:")
+}
+
+/// Prefix of each roll-out of the Users role.
+pub(super) fn users_role_rollout_prefix(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:people:rollout:")
 }
 
 pub(super) fn misdirected(domain: &DomainName) -> String {

@@ -48,19 +48,24 @@ use super::fanout::Fanout;
 use super::keyring::MasterKeys;
 use super::schema::{Stage, VERSION, VERSIONED};
 use super::seal::Sealer;
-use super::{MigrationOptions, Result, Store};
+use super::{Limits, MigrationOptions, Result, Store, StoreError};
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::UnixMillis;
 use crate::store::options::{OpenError, Options, reason};
 use crate::store::redis::batch::Batcher;
 
-/// A script of `lua/`, with the functions of `common.lua` in front.
+/// A script of `lua/`, with the functions of `common.lua` in front; with `strangers` also those of `strangers.lua`. A
+/// script that is `allowed_when_full` writes on a full server, too: it must not let the store grow.
 macro_rules! script {
-    ($name:literal) => {
+    ($name:literal) => { $crate::store::redis::script!(@ "", $name) };
+    ($name:literal, strangers) => { $crate::store::redis::script!(@ "", "strangers", $name) };
+    ($name:literal, allowed_when_full) => { $crate::store::redis::script!(@ "#!lua flags=allow-oom\n", $name) };
+    (@ $first:literal, $($file:literal),+) => {
         std::sync::LazyLock::new(|| {
             ::redis::Script::new(concat!(
+                $first,
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/redis/lua/common.lua")),
-                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/redis/lua/", $name, ".lua"))
+                $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/redis/lua/", $file, ".lua"))),+
             ))
         })
     };
@@ -76,6 +81,13 @@ const BATCHES: usize = 2;
 /// TTL of the key of [`Store::ping`].
 const PING_STAYS: Duration = Duration::from_secs(10);
 
+/// What [`Store::ping`] writes.
+const PROBE: [u8; 16 * 1024] = [b'0'; 16 * 1024];
+
+/// After a refused write the store counts as full for this long: a key that ends makes room for one more write, and not
+/// for those of the broker. Longer than the time between two writes of a node without any traffic.
+const FULL_FOR: Duration = Duration::from_secs(10);
+
 /// All of the store on one Redis.
 pub struct Redis {
     client: Arc<RedisClient>,
@@ -88,6 +100,7 @@ pub struct Redis {
     options: MigrationOptions,
     fanout: Arc<Fanout>,
     device_ids: Mutex<std::ops::Range<u64>>,
+    limits: Limits,
     _bus: bus::Listener,
 }
 
@@ -131,6 +144,7 @@ impl Redis {
             options: options.migration.clone(),
             fanout,
             device_ids: Mutex::new(0..0),
+            limits: options.limits,
             _bus: bus,
         })
     }
@@ -177,8 +191,13 @@ fn millis(duration: Duration) -> u64 {
 #[async_trait]
 impl Store for Redis {
     async fn ping(&self) -> Result<()> {
-        let write = cmd("SET").arg(keys::PING).arg(1).arg("PX").arg(millis(PING_STAYS)).take();
-        self.client.timed(self.client.ask(&write)).await
+        // Not smaller than a record: a server that is nearly full still takes a small write.
+        let write = cmd("SET").arg(keys::PING).arg(&PROBE[..]).arg("PX").arg(millis(PING_STAYS)).take();
+        self.client.timed(self.client.ask::<()>(&write)).await?;
+        if self.client.was_full_within(FULL_FOR) {
+            return Err(StoreError::Unavailable("store was full a moment ago".into()));
+        }
+        Ok(())
     }
 
     async fn now(&self) -> Result<UnixMillis> {

@@ -18,7 +18,8 @@ use crate::core::model::ids::{ConnId, DeviceKey, DomainName, NodeId};
 use crate::store::redis::batch::{Asked, Batch, answer_all};
 use crate::store::{Presence, Result, StoreError, Whereabouts};
 
-static ATTACH: LazyScript = script!("attach");
+// A known device gets back in when the store is full: its place is as large as the one that it had before.
+static ATTACH: LazyScript = script!("attach", allowed_when_full);
 pub(super) static DETACH: LazyScript = script!("detach");
 
 pub(super) fn write(at: &Whereabouts) -> String {

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use ::redis::{cmd, pipe};
+use ::redis::{ScriptInvocation, cmd, pipe};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
 use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
+use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::store::record::{StoredRow, corrupt, from_json, row_place, to_json};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts};
@@ -31,8 +32,9 @@ impl Rollouts for Redis {
             let id = RolloutId(self.client.ask(cmd("INCR").arg(keys::seq_rollout(domain))).await?);
             let mut script = BEGIN.key(keys::rollout(domain, id));
             script.key(keys::rollouts(domain)).arg(id.0).arg(name).arg(category.0).arg(users).arg(millis(KEEP_USED));
-            let created: u64 = self.client.eval(&script).await?;
-            Ok(Rollout { id, name: name.into(), category, created: UnixMillis(created), users, rows: 0 })
+            self.add_rollout_quotas(&mut script).arg(keys::rollout_prefix(domain));
+            let created = self.begun(self.client.eval(&script).await?)?;
+            Ok(Rollout { id, name: name.into(), category, created, users, rows: 0 })
         };
         self.client.timed(begin).await
     }
@@ -111,6 +113,24 @@ impl Rollouts for Redis {
 }
 
 impl Redis {
+    /// Adds the limits of a roll-out to the arguments of the script that begins it.
+    pub(super) fn add_rollout_quotas<'s, 'a>(
+        &self,
+        script: &'s mut ScriptInvocation<'a>,
+    ) -> &'s mut ScriptInvocation<'a> {
+        let quotas = &self.limits.quotas;
+        script.arg(quotas.rollouts).arg(quotas.rollout_rows)
+    }
+
+    /// When a roll-out was begun, from the answer of the script.
+    pub(super) fn begun(&self, answer: i64) -> Result<UnixMillis> {
+        match u64::try_from(answer) {
+            Ok(begun) => Ok(UnixMillis(begun)),
+            Err(_) if answer == -1 => Err(self.limits.quotas.over(QuotaKind::Rollouts).into()),
+            Err(_) => Err(self.limits.quotas.over(QuotaKind::RolloutRows).into()),
+        }
+    }
+
     async fn read_rollouts(&self, domain: &DomainName, ids: &[RolloutId]) -> Result<Vec<Option<Rollout>>> {
         if ids.is_empty() {
             return Ok(Vec::new());

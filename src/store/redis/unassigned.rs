@@ -13,12 +13,16 @@ use super::{LazyScript, Redis, keys, millis, presence, script};
 use crate::core::model::device::{Facts, UnassignedDevice};
 use crate::core::model::ids::{DeviceId, DeviceKey};
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::limits::SourceKey;
+use crate::store::bounds::source_hash;
 use crate::store::record::{corrupt, from_json, to_json};
-use crate::store::{Result, UnassignedDevices, UnassignedListing, Whereabouts};
+use crate::store::{
+    Recorded, Result, SOURCE_KNOWN, UNASSIGNED_RENEWED, UnassignedDevices, UnassignedListing, Whereabouts,
+};
 
-static RECORD: LazyScript = script!("record_unassigned");
-static ATTACH: LazyScript = script!("attach_unassigned");
-static FORGET: LazyScript = script!("forget_unassigned");
+static RECORD: LazyScript = script!("record_unassigned", strangers);
+static ATTACH: LazyScript = script!("attach_unassigned", strangers);
+static FORGET: LazyScript = script!("forget_unassigned", strangers);
 static COUNT: LazyScript = script!("count_open");
 
 /// The fields of a record.
@@ -26,14 +30,22 @@ type Fields = HashMap<String, Vec<u8>>;
 
 fn about<'a>(script: &'a LazyScript, key: &DeviceKey) -> ScriptInvocation<'a> {
     let mut call = script.key(keys::unassigned_device(key));
-    call.key(keys::UNASSIGNED).key(keys::UNASSIGNED_ENDS).key(keys::UNASSIGNED_PRESENCE).arg(key.as_str());
+    call.key(keys::UNASSIGNED).key(keys::UNASSIGNED_ENDS).key(keys::UNASSIGNED_PRESENCE);
+    call.key(keys::UNASSIGNED_BY).key(keys::UNASSIGNED_SOURCES);
+    call.arg(key.as_str()).arg(keys::UNASSIGNED_DEVICE).arg(keys::UNASSIGNED_OF);
     call
 }
 
 #[async_trait]
 impl UnassignedDevices for Redis {
-    async fn record_unassigned(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
-        self.client.timed(self.record_unassigned_device(key, facts, keep)).await
+    async fn record_unassigned(
+        &self,
+        key: &DeviceKey,
+        facts: &Facts,
+        source: Option<SourceKey>,
+        keep: Duration,
+    ) -> Result<Recorded> {
+        self.client.timed(self.record_unassigned_device(key, facts, source, keep)).await
     }
 
     async fn unassigned_devices(&self, after: DeviceId, limit: usize) -> Result<Vec<UnassignedListing>> {
@@ -67,21 +79,43 @@ impl UnassignedDevices for Redis {
 }
 
 impl Redis {
-    async fn record_unassigned_device(&self, key: &DeviceKey, facts: &Facts, keep: Duration) -> Result<()> {
+    async fn record_unassigned_device(
+        &self,
+        key: &DeviceKey,
+        facts: &Facts,
+        source: Option<SourceKey>,
+        keep: Duration,
+    ) -> Result<Recorded> {
         let known: bool = self.client.ask(cmd("EXISTS").arg(keys::unassigned_device(key))).await?;
         // Drawn only for a new device. If the record ends at this moment, the repetition below draws it.
         let id = if known { 0 } else { self.next_device().await? };
-        if !self.write_unassigned(key, id, facts, keep).await? {
-            let id = self.next_device().await?;
-            self.write_unassigned(key, id, facts, keep).await?;
+        if let Some(recorded) = self.write_unassigned(key, id, facts, source, keep).await? {
+            return Ok(recorded);
         }
-        Ok(())
+        let id = self.next_device().await?;
+        let recorded = self.write_unassigned(key, id, facts, source, keep).await?;
+        recorded.ok_or_else(|| corrupt("unassigned", &"the number of a new record is 0"))
     }
 
-    async fn write_unassigned(&self, key: &DeviceKey, id: u64, facts: &Facts, keep: Duration) -> Result<bool> {
+    /// `None`: it needs a number.
+    async fn write_unassigned(
+        &self,
+        key: &DeviceKey,
+        id: u64,
+        facts: &Facts,
+        source: Option<SourceKey>,
+        keep: Duration,
+    ) -> Result<Option<Recorded>> {
         let mut script = about(&RECORD, key);
-        script.arg(id).arg(to_json(facts)).arg(millis(keep));
-        self.client.eval(&script).await
+        let caps = self.limits.unassigned;
+        script.key(keys::UNASSIGNED_SALT).arg(id).arg(to_json(facts)).arg(millis(keep)).arg(millis(UNASSIGNED_RENEWED));
+        script.arg(source_hash(&self.sealer, source)).arg(crate::random::guid()).arg(millis(SOURCE_KNOWN));
+        script.arg(caps.most).arg(caps.per_source);
+        let (first, kept, evicted): (i8, bool, u64) = self.client.eval(&script).await?;
+        if first >= 0 && !kept {
+            self.client.refused_as_full();
+        }
+        Ok((first >= 0).then_some(Recorded { first: first == 1, kept, evicted }))
     }
 
     pub(super) async fn drop_unassigned(&self, key: &DeviceKey) -> Result<bool> {

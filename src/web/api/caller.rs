@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use super::Problem;
 use crate::admin::{Admin, Authority};
 use crate::connection::http;
-use crate::web::source_address::client_address;
+use crate::web::client_address::client_of;
 
 /// The authority of the caller. A handler that takes it answers 401 without a valid token.
 pub(super) struct Caller(pub Authority);
@@ -30,7 +30,7 @@ impl FromRequest for Caller {
         Box::pin(async move {
             let (Some(admin), Some(token)) = (admin, token) else { return Err(Problem::unauthorized()) };
             let authority = admin.authority(&token).await?.ok_or_else(Problem::unauthorized)?;
-            let authority = authority.from(client_address(&request));
+            let authority = authority.from(Some(client_of(&request).address));
             // For `on_record`, which checks that a change stands in the audit log.
             request.extensions_mut().insert(authority.clone());
             http::authenticated();

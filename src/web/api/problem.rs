@@ -12,7 +12,7 @@ use crate::admin::AdminError;
 /// Why a request failed (RFC 9457, `application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// Kind of problem, a relative address without content: `not-found`, `conflict`, `invalid`, …
+    /// Kind of problem, a relative address without content: `not-found`, `conflict`, `invalid`, `quota`, …
     #[serde(rename = "type")]
     #[schema(example = "invalid")]
     kind: &'static str,
@@ -26,6 +26,10 @@ pub struct Problem {
     /// The invalid member of the request, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// With `quota`: the key of the configuration that sets the quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "quotas.devices")]
+    quota: Option<&'static str>,
     #[serde(skip)]
     allow: Option<&'static str>,
     /// `Retry-After`, if not that of all others.
@@ -41,6 +45,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            quota: None,
             allow: None,
             retry_after: None,
         }
@@ -59,6 +64,13 @@ impl Problem {
     /// The object does not exist.
     pub fn not_found(what: &str) -> Self {
         Self::new("not-found", "Not found", StatusCode::NOT_FOUND, format!("there is no such {what}"))
+    }
+
+    /// The request names a host that this service does not answer to.
+    pub fn misdirected() -> Self {
+        let detail = "this service does not answer to the host of this request: use that of server.public_url, or add it \
+                      to server.hosts";
+        Self::new("misdirected", "Wrong host", StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
     /// The request has no valid token.
@@ -105,6 +117,10 @@ impl From<AdminError> for Problem {
                 Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail)
             }
             AdminError::TooMany(_) => Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail),
+            AdminError::OverQuota(over) => {
+                let problem = Self::new("quota", "The domain has as much as it may have", StatusCode::CONFLICT, detail);
+                Self { quota: Some(over.kind.key()), ..problem }
+            }
             AdminError::TryLater(wait) => {
                 let problem = Self::new("too-many", "Too many", StatusCode::TOO_MANY_REQUESTS, detail);
                 // Rounded up, so that clients do not come too early.

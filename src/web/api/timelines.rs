@@ -28,8 +28,9 @@ struct Timeline {
 struct StepView {
     /// Time, in Unix seconds.
     at: u64,
-    /// Kind: `issued`, `revoked`, `found`, `entered`, `other-domain`, `removed`, `moved`, `update-ordered`, `updated`,
-    /// `update-failed`, `configured`, `config-failed`, `cleaned-up`, `port`, `notice-ready`, `notice-sent`, `notice-settled`.
+    /// Kind: `issued`, `revoked`, `found`, `entered`, `other-domain`, `over-quota`, `removed`, `moved`, `update-ordered`,
+    /// `updated`, `update-failed`, `configured`, `config-failed`, `cleaned-up`, `port`, `notice-ready`, `notice-sent`,
+    /// `notice-settled`.
     #[schema(example = "entered")]
     event: String,
     /// Details, if any.

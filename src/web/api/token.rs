@@ -10,7 +10,7 @@ use super::problem::method_not_allowed;
 use super::{Answer, Problem};
 use crate::admin::Admin;
 use crate::core::model::ids::Secret;
-use crate::core::policy::limits::SourceKey;
+use crate::web::client_address::client_of;
 
 /// Domain and password.
 #[derive(Deserialize, ToSchema)]
@@ -50,7 +50,8 @@ async fn create_token(
     admin: web::Data<Admin>,
     OpenBody(body): OpenBody<Credentials>,
 ) -> Answer<HttpResponse> {
-    let source = request.peer_addr().map(|peer| SourceKey::from(peer.ip()));
+    let client = client_of(&request);
+    let source = Some(client.source()).filter(|_| !client.own);
     let fresh = admin.log_in(body.domain.as_deref(), &body.password, source).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(TokenAnswer {
         token: fresh.token.expose().into(),

@@ -4,12 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{DirectoryWeb, retry_after, source_of};
+use super::{DirectoryWeb, retry_after};
 use crate::attempts::SecretKind;
 use crate::connection::http;
 use crate::core::model::ids::{Code, Secret};
 use crate::core::protocol::json::Object;
 use crate::directory::{Caller, DirectoryError, IssueRequest, MAX_BODY};
+use crate::web::client_address::client_of;
 
 /// Why a call was refused.
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +124,8 @@ async fn caller(request: &HttpRequest, web: &DirectoryWeb) -> Result<Caller, Api
         return Err(DirectoryError::Unauthorized.into());
     }
     let credential = Secret::new(credential.trim());
-    let reserved = web.attempts.reserve(SecretKind::DirectoryCredential, Some(credential.expose()), source_of(request));
+    let reserved =
+        web.attempts.reserve(SecretKind::DirectoryCredential, Some(credential.expose()), client_of(request).source());
     let attempt = reserved.await.map_err(|later| DirectoryError::RateLimited { retry_after: later.after })?;
     let caller = web.service.authenticate(Some(&credential));
     match &caller {

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{DirectoryWeb, retry_after, source_of};
+use super::{DirectoryWeb, retry_after};
 use crate::attempts::{SecretKind, TryLater};
 use crate::clock::Stopwatch;
 use crate::core::model::ids::Code;
@@ -18,6 +18,7 @@ use crate::core::protocol::script::Script;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, Counter, InitAnswer, Timer};
 use crate::store::Contact;
+use crate::web::client_address::client_of;
 
 /// Longest query, in bytes (`docs/protocol/directory.md` 4.5).
 const MAX_QUERY: usize = 4096;
@@ -34,7 +35,7 @@ pub enum InitError {
     /// The store does not answer.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// Longer than [`MAX_QUERY`].
+    /// Longer than [`MAX_QUERY`], or with a text that is longer than its own limit.
     #[error("query too long")]
     QueryTooLong,
     /// Neither GET nor HEAD.
@@ -95,7 +96,7 @@ async fn serve(request: &HttpRequest, web: &DirectoryWeb) -> Result<(InitAnswer,
     if query.len() > MAX_QUERY {
         return Err(InitError::QueryTooLong);
     }
-    let phone = InitRequest::read(query);
+    let phone = InitRequest::read(query).map_err(|_| InitError::QueryTooLong)?;
     let target = match phone.code {
         InitCode::None | InitCode::Prompt => None,
         InitCode::Code(code) => Some(Some(code)),
@@ -103,7 +104,7 @@ async fn serve(request: &HttpRequest, web: &DirectoryWeb) -> Result<(InitAnswer,
     };
     match target {
         None => {
-            let first = first_contact(web, &phone, None).await?;
+            let first = first_contact(request, web, &phone, None).await?;
             let kind = if first { InitAnswer::FirstContact } else { InitAnswer::Form };
             Ok((kind, answer(&phone, None, first)))
         }
@@ -121,7 +122,8 @@ async fn with_code(
     phone: &InitRequest,
     code: Option<Code>,
 ) -> Result<(InitAnswer, String), InitError> {
-    let attempt = web.attempts.reserve(SecretKind::InitCode, phone.mac.as_deref(), source_of(request)).await?;
+    let source = client_of(request).source();
+    let attempt = web.attempts.reserve(SecretKind::InitCode, phone.mac.as_deref(), source).await?;
     let target = web.service.resolve(code).await?;
     match (&target, code) {
         (Some(_), _) => attempt.right(),
@@ -130,7 +132,7 @@ async fn with_code(
         (None, None) => attempt.wrong_secret(request.query_string().as_bytes()),
     }
     let good = code.filter(|_| target.is_some());
-    let first = first_contact(web, phone, good).await?;
+    let first = first_contact(request, web, phone, good).await?;
     if let Some(code) = good {
         (web.found)(code);
     }
@@ -139,7 +141,12 @@ async fn with_code(
 }
 
 /// Records the contact of a device that sends its MAC address; without one there is no key to record it under.
-async fn first_contact(web: &DirectoryWeb, phone: &InitRequest, entered: Option<Code>) -> Result<bool, InitError> {
+async fn first_contact(
+    request: &HttpRequest,
+    web: &DirectoryWeb,
+    phone: &InitRequest,
+    entered: Option<Code>,
+) -> Result<bool, InitError> {
     let Some(mac) = phone.mac.clone() else { return Ok(false) };
     let contact = Contact {
         mac,
@@ -148,5 +155,5 @@ async fn first_contact(web: &DirectoryWeb, phone: &InitRequest, entered: Option<
         bootcode: phone.bootcode.clone(),
         ip: phone.ip.clone(),
     };
-    Ok(web.service.contact(&contact, entered).await?)
+    Ok(web.service.contact(&contact, entered, Some(client_of(request).source()), (web.clock)()).await?)
 }

@@ -116,6 +116,9 @@ impl actix_web::ResponseError for PageError {
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
+        if let StoreError::OverQuota(over) = error {
+            return Self::Refused(over.to_string());
+        }
         tracing::warn!(%error, "page failed: a service does not answer");
         Self::Unavailable
     }

@@ -5,7 +5,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     self, ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -18,7 +18,7 @@ use crate::accounts::ActiveSession;
 use crate::connection::http;
 use crate::core::model::hex;
 use crate::random;
-use crate::web::source_address::client_address;
+use crate::web::client_address::client_of;
 
 /// Content security policy: only our own style and script, nothing inline, and no page of ours in a frame. The origin
 /// of frames, which depends on the configuration, is appended.
@@ -63,6 +63,7 @@ pub(super) async fn guard(
     let page = page_of(&pages, request.request(), session, fresh.as_deref());
     request.extensions_mut().insert(page.clone());
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let over_tls = client_of(request.request()).secure;
     let refused =
         trouble.or_else(|| (changes && !has_own_origin(&pages, request.request())).then_some(PageError::Form));
     let mut response = if let Some(error) = refused {
@@ -77,8 +78,20 @@ pub(super) async fn guard(
         // A browser without cookies cannot send forms; the error page explains that.
         let _ = response.response_mut().add_cookie(&cookies::cookie(&pages, cookies::ANONYMOUS, &id));
     }
+    if over_tls && !pages.secure {
+        keep_to_tls(response.headers_mut());
+    }
     add_headers(&pages, response.headers_mut());
     Ok(response)
+}
+
+/// Has the browser send the cookies of this answer over TLS only.
+fn keep_to_tls(fields: &mut HeaderMap) {
+    let cookies: Vec<_> = fields.remove(SET_COOKIE).collect();
+    for cookie in cookies {
+        let secure = HeaderValue::from_bytes(&[cookie.as_bytes(), b"; Secure"].concat());
+        fields.append(SET_COOKIE, secure.unwrap_or(cookie));
+    }
 }
 
 fn new_anonymous_id() -> String {
@@ -94,7 +107,7 @@ fn is_automatic(request: &HttpRequest) -> bool {
 
 async fn find_session(pages: &Pages, request: &HttpRequest) -> Result<Option<ActiveSession>, PageError> {
     let Some(cookie) = cookies::value(request, cookies::SESSION) else { return Ok(None) };
-    Ok(pages.sign_in.use_session(&cookie, is_automatic(request), client_address(request)).await?)
+    Ok(pages.sign_in.use_session(&cookie, is_automatic(request), Some(client_of(request).address)).await?)
 }
 
 fn page_of(pages: &Pages, request: &HttpRequest, session: Option<ActiveSession>, fresh: Option<&str>) -> Page {
@@ -116,9 +129,9 @@ fn page_of(pages: &Pages, request: &HttpRequest, session: Option<ActiveSession>,
 fn has_own_origin(pages: &Pages, request: &HttpRequest) -> bool {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text(ORIGIN) else { return false };
-    // The service may be reached by several names, for example on loopback.
+    // The service may be reached by several names, for example on loopback; those that it answers to were checked before.
     let named = text(header::HOST).is_some_and(|host| {
-        let scheme = if pages.secure { "https" } else { "http" };
+        let scheme = if pages.secure || client_of(request).secure { "https" } else { "http" };
         origin == format!("{scheme}://{host}")
     });
     origin == pages.origin || named

@@ -99,7 +99,7 @@ pub struct Pages {
     pub live: live::Live,
     /// Public origin of this service: scheme, host and port.
     pub origin: String,
-    /// Cookies are sent over TLS only; false on loopback without TLS.
+    /// Cookies are sent over TLS only, however the request came; false on loopback without TLS.
     pub secure: bool,
     /// Devices' own pages, if they have a listener.
     pub own_pages: Option<Arc<own_pages::OwnPages>>,

@@ -12,7 +12,7 @@ use super::{Answer, Group, PageError, Pages, cookies};
 use crate::accounts::oidc::{Callback, OidcError, Provider, STATE_LIFETIME};
 use crate::core::model::accounts::Role;
 use crate::core::policy::oidc_claims::ClaimFault;
-use crate::web::source_address::client_address;
+use crate::web::client_address::client_of;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -74,7 +74,7 @@ async fn finish(pages: web::Data<Pages>, request: HttpRequest, callback: web::Qu
     let at = pages.provider.as_ref().ok_or(PageError::NotFound)?;
     let state = cookies::value(&request, cookies::SIGN_IN_STATE);
     let finished = at.provider.finish(state.as_deref(), &callback).await?;
-    let begun = pages.sign_in.begin(&finished.identity, browser(&request), client_address(&request)).await?;
+    let begun = pages.sign_in.begin(&finished.identity, browser(&request), Some(client_of(&request).address)).await?;
     let mut answer = begin(&pages, &begun, inside_pages(&finished.to));
     // The state cannot be used again; the cookie is removed for tidiness.
     let _ = answer.add_cookie(&cookies::removal(&pages, cookies::SIGN_IN_STATE));

@@ -1,6 +1,5 @@
 //! Sign-in with name and password, and sign-out.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::cookie::time::Duration as CookieDuration;
@@ -16,8 +15,7 @@ use super::{Answer, Fields, Group, Page, PageError, Pages, SignedIn, cookies};
 use crate::accounts::{NewSession, PasswordSignIn, SignInError};
 use crate::core::model::accounts::Role;
 use crate::core::model::ids::Secret;
-use crate::core::policy::limits::SourceKey;
-use crate::web::source_address::client_address;
+use crate::web::client_address::client_of;
 
 pub(super) const GROUP: Group = Group { roles: &Role::ALL, entries: |_| Vec::new(), routes };
 
@@ -75,15 +73,15 @@ async fn enter(pages: web::Data<Pages>, request: HttpRequest, page: Page, fields
     if !pages.local_accounts {
         return Err(PageError::NotFound);
     }
-    let from = client_address(&request);
+    let client = client_of(&request);
     let password = Secret::new(fields.exact("password"));
     let to = inside_pages(fields.get("to"));
     let known = cookies::value(&request, cookies::BROWSER);
     let entered = pages.sign_in.by_password(PasswordSignIn {
         name: fields.get("name"),
         password: &password,
-        source: SourceKey::from(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
-        from,
+        source: client.source(),
+        from: Some(client.address),
         browser_cookie: known.as_deref(),
         browser: browser(&request),
     });

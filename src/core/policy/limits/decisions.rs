@@ -100,7 +100,8 @@ struct Waiter {
     id: WaitId,
     claimant: Claimant,
     arrived: Tick,
-    /// Attempts of a name get rising ranks, and the lowest rank goes first.
+    /// The lowest rank goes first. Of a name, the newest attempt has the lowest: whoever comes after a burst of somebody
+    /// else at the same name does not wait for all of it.
     rank: u64,
     proved: bool,
 }
@@ -186,7 +187,11 @@ impl Decisions {
             return Asked::Refused(wait);
         }
         self.waits.insert(waiter.id, lane);
-        self.lanes.entry(lane).or_default().waiting.push_back(waiter);
+        let waiting = &mut self.lanes.entry(lane).or_default().waiting;
+        if matches!(self.rules.queue, QueueRule::ByName(_)) {
+            waiting.iter_mut().filter(|other| other.claimant.name == claimant.name).for_each(|other| other.rank += 1);
+        }
+        waiting.push_back(waiter);
         let before = turns.len();
         self.advance(lane, now, turns);
         let mine = |turn: &Turn| matches!(turn, Turn::Granted(id, _) if *id == waiter.id);
@@ -438,7 +443,7 @@ impl Decisions {
     fn rank_of(&self, waiter: &Waiter, lane: SourceKey) -> u64 {
         let (QueueRule::ByName(_), Some(lane)) = (self.rules.queue, self.lanes.get(&lane)) else { return 0 };
         let own = lane.waiting.iter().filter(|other| other.claimant.name == waiter.claimant.name);
-        own.map(|other| other.rank + 1).max().unwrap_or(0).max(lane.rank)
+        own.map(|other| other.rank).min().unwrap_or(lane.rank)
     }
 
     /// How long an attempt waits if all before it are wrong.
@@ -448,7 +453,12 @@ impl Decisions {
             return pair;
         }
         let lane = self.lanes.get(&key);
-        let ahead = lane.map_or(0, |lane| lane.waiting.iter().filter(|other| other.rank <= waiter.rank).count());
+        let newest_first = matches!(self.rules.queue, QueueRule::ByName(_));
+        let is_ahead = |other: &&Waiter| {
+            other.rank < waiter.rank
+                || other.rank == waiter.rank && !(newest_first && other.claimant.name == waiter.claimant.name)
+        };
+        let ahead = lane.map_or(0, |lane| lane.waiting.iter().filter(is_ahead).count());
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let mut wait = pair;
         if self.is_paced(key, now) {
@@ -480,7 +490,10 @@ impl Decisions {
         }
         let own = lane.waiting.iter().filter(|other| other.claimant.name == name).count();
         if matches!(self.rules.queue, QueueRule::ByName(most) if own >= most) {
-            return false;
+            if let Some(oldest) = lane.waiting.iter().position(|other| other.claimant.name == name) {
+                self.drop_waiter(key, oldest, now, turns);
+            }
+            return true;
         }
         let is_limited = |other: &&Waiter| self.is_limited(other, paced, now);
         if waiter.proved || lane.waiting.iter().filter(is_limited).count() < self.rules.waiting {
@@ -492,10 +505,10 @@ impl Decisions {
             QueueRule::ByName(_) => {
                 let mut names: HashMap<Option<Name>, (usize, usize)> = HashMap::new();
                 for (at, other) in lane.waiting.iter().enumerate().filter(|(_, other)| is_limited(other)) {
-                    let (many, last) = names.entry(other.claimant.name).or_default();
-                    (*many, *last) = (*many + 1, at);
+                    let (many, _) = names.entry(other.claimant.name).or_insert((0, at));
+                    *many += 1;
                 }
-                names.into_values().max().filter(|(many, _)| *many > own + 1).map(|(_, last)| last)
+                names.into_values().max().filter(|(many, _)| *many > own + 1).map(|(_, oldest)| oldest)
             }
         };
         match victim {
@@ -515,11 +528,11 @@ impl Decisions {
         }
         while let Some(lane) = self.lanes.get(&key) {
             let own = |waiter: &Waiter| waiter.claimant.pair() == Some(pair);
-            let Some(last) = lane.waiting.iter().rposition(own) else { return };
+            let Some(oldest) = lane.waiting.iter().position(own) else { return };
             if lane.waiting.iter().filter(|waiter| own(waiter)).count() <= most {
                 return;
             }
-            self.drop_waiter(key, last, now, turns);
+            self.drop_waiter(key, oldest, now, turns);
         }
     }
 

@@ -40,8 +40,8 @@ pub enum QueueRule {
     DropOldest,
     /// In the order in which they came; one too many is refused.
     InOrder,
-    /// One name after the other, each with at most this many; one too many is refused, or takes the place of an attempt
-    /// of the name with the most.
+    /// One name after the other, each with at most this many, its newest first. One too many of a name takes the place of
+    /// its oldest; one too many of the source is refused, or takes that of the name with the most.
     ByName(usize),
 }
 

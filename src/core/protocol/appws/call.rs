@@ -10,6 +10,9 @@ use super::select::Selection;
 use crate::core::model::ids::{Code, DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
 
+/// Longest SIP name that a code is asked for, in characters: it is kept with the code.
+const SIP_MAX: usize = 128;
+
 /// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
@@ -185,7 +188,7 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
         "GetProvisioningCode" => Call::GetProvisioningCode {
             domain: domain(body)?,
             category: required(body, "category")?,
-            sip: optional(body, "sip", body.str("sip"))?.map(Into::into),
+            sip: optional(body, "sip", body.str("sip").filter(|sip| sip.chars().count() <= SIP_MAX))?.map(Into::into),
             rollout: optional(body, "rollout", body.bool("rollout"))?.unwrap_or(false),
         },
         "GetProvisionedDevice" => {
@@ -292,6 +295,7 @@ mod tests {
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":-2}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","rollout":"yes"}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","sip":7}"#,
+            &format!(r#"{{"mt":"GetProvisioningCode","category":"c","sip":"{}"}}"#, "x".repeat(SIP_MAX + 1)),
             r#"{"mt":"GetProvisioningCategories","type":1}"#,
             r#"{"mt":"GetProvisionedDevice","code":402817739164}"#,
             r#"{"mt":"AppInfo"}"#,

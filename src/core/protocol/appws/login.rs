@@ -15,6 +15,9 @@ use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Value;
 use crate::core::protocol::sysclient::auth::rc4;
 
+/// Longest `app`, `domain` and `sip`, each, in bytes: they are kept with every code that the connection asks for.
+const NAME_MAX: usize = 256;
+
 /// The texts of `info` that the digest may have been computed over (`docs/protocol/appwebsocket.md` section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InfoForms {
@@ -47,13 +50,14 @@ pub struct Login {
 
 impl Login {
     /// Reads a log-in. This cannot fail, but the result never matches a password if `info` is neither an object nor
-    /// `null`, or if `app` or `domain` contains a colon. (The digest joins its parts by colons, so `a:b` and `c` have
-    /// the digest of `a` and `b:c`; without colons in the two members that determine the rights there is no
-    /// ambiguity.)
+    /// `null`, if `app`, `domain` or `sip` is longer than [`NAME_MAX`], or if `app` or `domain` contains a colon. (The
+    /// digest joins its parts by colons, so `a:b` and `c` have the digest of `a` and `b:c`; without colons in the two
+    /// members that determine the rights there is no ambiguity.)
     pub fn read(request: &Request) -> Self {
         let text = |name: &str| -> Box<str> { request.body.str(name).unwrap_or_default().into() };
-        let (app, domain) = (text("app"), text("domain"));
-        let mut unusable = app.contains(':') || domain.contains(':');
+        let (app, domain, sip) = (text("app"), text("domain"), text("sip"));
+        let long = [&app, &domain, &sip].iter().any(|text| text.len() > NAME_MAX);
+        let mut unusable = long || app.contains(':') || domain.contains(':');
         let info = match request.body.get("info") {
             None | Some(Value::Null) => None,
             Some(info @ Value::Object(_)) => Some(InfoForms {
@@ -65,16 +69,7 @@ impl Login {
                 None
             }
         };
-        Self {
-            app,
-            domain,
-            sip: text("sip"),
-            guid: text("guid"),
-            dn: text("dn"),
-            info,
-            digest: text("digest"),
-            unusable,
-        }
+        Self { app, domain, sip, guid: text("guid"), dn: text("dn"), info, digest: text("digest"), unusable }
     }
 
     /// Whether the digest was computed with this password for this challenge. Both forms of `info` are always tried,

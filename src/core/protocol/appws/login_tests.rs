@@ -48,6 +48,15 @@ fn a_digest_is_not_valid_for_members_split_elsewhere() {
 }
 
 #[test]
+fn a_name_that_is_too_long_to_be_kept_logs_nobody_in() {
+    let login = |sip: &str| {
+        let identity = AppIdentity { app: "a", domain: "d", sip, ..AppIdentity::default() };
+        read(&write_login(&identity, None, "17", &password())).matches("17", &password())
+    };
+    assert!(login(&"x".repeat(256)) && !login(&"x".repeat(257)));
+}
+
+#[test]
 fn an_empty_password_matches_nothing() {
     let identity = AppIdentity { app: "a", ..AppIdentity::default() };
     let login = read(&write_login(&identity, None, "17", &Secret::default()));

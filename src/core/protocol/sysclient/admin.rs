@@ -17,8 +17,25 @@ pub const PRODUCT_MAX: usize = 128;
 pub const VERSION_MAX: usize = 256;
 /// Most network interfaces kept of one identify.
 pub const INTERFACES_MAX: usize = 16;
+/// Longest `platform.type`, in bytes.
+pub const PLATFORM_MAX: usize = 32;
+/// Longest `name`, in bytes.
+pub const NAME_MAX: usize = 256;
+/// Longest `fwBuild`, `bcBuild` and `major`, each, in bytes.
+pub const BUILD_MAX: usize = 64;
+/// Longest `fw` and `bc`, each, in bytes.
+pub const FILE_MAX: usize = 128;
+/// Longest name and longest address of a network interface, each, in bytes.
+pub const INTERFACE_TEXT_MAX: usize = 64;
+/// Longest name of an analogue port, in bytes.
+pub const PORT_MAX: usize = 64;
+/// Most bytes of all texts of one identify that are stored, counted as JSON writes them.
+pub const STORED_MAX: usize = 1536;
 
-/// A required member is absent, empty, of the wrong type or invalid.
+/// Longest digest that is compared; a longer one is no right answer.
+const DIGEST_MAX: usize = 64;
+
+/// A required member is absent, empty, of the wrong type or invalid, or a text is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("member {0} is missing or not acceptable")]
 pub struct MemberError(pub &'static str);
@@ -70,32 +87,39 @@ impl Identify {
     /// Reads the members.
     ///
     /// Optional members of the wrong type and empty optional texts count as absent; interfaces without a name, and
-    /// those beyond the first [`INTERFACES_MAX`], are left out.
+    /// those beyond the first [`INTERFACES_MAX`], are left out. A text that is too long makes the message unacceptable,
+    /// because all of it is stored, of devices that belong to nobody, too.
     pub fn read(members: &Object) -> Result<Self, MemberError> {
         let id = HardwareId::parse(required(members, "id")?).map_err(|_| MemberError("id"))?;
         let product = limited(members, "product", PRODUCT_MAX)?;
         let version = limited(members, "version", VERSION_MAX)?;
         let platform = members.object("platform").ok_or(MemberError("platform"))?;
-        let platform_type = required(platform, "type").map_err(|_| MemberError("platform.type"))?;
+        let platform_type = limited(platform, "type", PLATFORM_MAX).map_err(|_| MemberError("platform.type"))?;
         let flag = |name| members.bool(name).unwrap_or(false);
         let facts = Facts {
             product,
             version,
-            platform: platform_type.into(),
+            platform: platform_type,
             fxs: platform.bool("fxs").unwrap_or(false),
-            name: optional(members, "name"),
-            fw_build: optional(members, "fwBuild"),
-            bc_build: optional(members, "bcBuild"),
-            major: optional(members, "major"),
-            fw: optional(members, "fw"),
-            bc: optional(members, "bc"),
+            name: optional(members, "name", NAME_MAX)?,
+            fw_build: optional(members, "fwBuild", BUILD_MAX)?,
+            bc_build: optional(members, "bcBuild", BUILD_MAX)?,
+            major: optional(members, "major", BUILD_MAX)?,
+            fw: optional(members, "fw", FILE_MAX)?,
+            bc: optional(members, "bc", FILE_MAX)?,
             mini: flag("mini"),
             pbx_active: flag("pbxActive"),
             other: flag("other"),
-            eth_ifs: interfaces(members.array("ethIfs").unwrap_or_default()),
+            eth_ifs: interfaces(members.array("ethIfs").unwrap_or_default())?,
         };
+        if stored_bytes(&facts) > STORED_MAX {
+            return Err(MemberError("texts together"));
+        }
         let code = OfferedCode::typed(members.str("provisioningCode"));
-        Ok(Self { id, facts, code, digest: optional(members, "digest") })
+        // Not refused: an old digest must be ignored whatever it is, and a wrong one has an answer of its own.
+        let digest = members.str("digest").filter(|text| !text.is_empty());
+        let digest = digest.map(|text| if text.len() > DIGEST_MAX { "-".into() } else { text.into() });
+        Ok(Self { id, facts, code, digest })
     }
 
     /// Whether the digest is the right answer to `challenge` for this password; `false` without digest.
@@ -187,24 +211,47 @@ pub(super) fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'
     members.str(name).filter(|text| !text.is_empty()).ok_or(MemberError(name))
 }
 
-/// An optional member that is a non-empty string.
-pub(super) fn optional(members: &Object, name: &str) -> Option<Box<str>> {
-    members.str(name).filter(|text| !text.is_empty()).map(Into::into)
+/// An optional member that is a non-empty string of at most so many bytes.
+pub(super) fn optional(
+    members: &Object,
+    name: &'static str,
+    max_bytes: usize,
+) -> Result<Option<Box<str>>, MemberError> {
+    match members.str(name) {
+        Some(text) if text.len() > max_bytes => Err(MemberError(name)),
+        text => Ok(text.filter(|text| !text.is_empty()).map(Into::into)),
+    }
 }
 
-fn limited(members: &Object, name: &'static str, max_bytes: usize) -> Result<Box<str>, MemberError> {
+/// A required member that is a non-empty string of at most so many bytes.
+pub(super) fn limited(members: &Object, name: &'static str, max_bytes: usize) -> Result<Box<str>, MemberError> {
     let text = required(members, name)?;
     if text.len() > max_bytes { Err(MemberError(name)) } else { Ok(text.into()) }
 }
 
-fn interfaces(items: &[Value]) -> Vec<EthIf> {
-    let named = items.iter().filter_map(|item| match item {
-        Value::Object(o) => {
-            Some(EthIf { name: optional(o, "if")?, ipv4: optional(o, "ipv4"), ipv6: optional(o, "ipv6") })
+fn interfaces(items: &[Value]) -> Result<Vec<EthIf>, MemberError> {
+    let text = |o, name| optional(o, name, INTERFACE_TEXT_MAX).map_err(|_| MemberError("ethIfs"));
+    let mut interfaces = Vec::new();
+    for item in items {
+        let Value::Object(o) = item else { continue };
+        let Some(name) = text(o, "if")? else { continue };
+        if interfaces.len() == INTERFACES_MAX {
+            break;
         }
-        _ => None,
-    });
-    named.take(INTERFACES_MAX).collect()
+        interfaces.push(EthIf { name, ipv4: text(o, "ipv4")?, ipv6: text(o, "ipv6")? });
+    }
+    Ok(interfaces)
+}
+
+/// Bytes that the texts take where JSON escapes them; names of members do not count.
+fn stored_bytes(facts: &Facts) -> usize {
+    let escaped = |b: u8| if b < b' ' { 6 } else { 1 + usize::from(b == b'"' || b == b'\\') };
+    let bytes = |text: &str| text.bytes().map(escaped).sum::<usize>();
+    let Facts { product, version, platform, name, fw_build, bc_build, major, fw, bc, eth_ifs, .. } = facts;
+    let optional = [name, fw_build, bc_build, major, fw, bc].into_iter().flatten();
+    let addresses = eth_ifs.iter().flat_map(|i| [&i.ipv4, &i.ipv6]).flatten();
+    let texts = [product, version, platform].into_iter().chain(optional);
+    texts.chain(eth_ifs.iter().map(|i| &i.name)).chain(addresses).map(|text| bytes(text)).sum()
 }
 
 #[derive(Serialize)]
@@ -264,6 +311,51 @@ mod tests {
         let text = format!(r#"{{"id":"a","product":"p","version":"{}"}}"#, "v".repeat(257));
         let members = Object::parse(text.as_bytes()).unwrap();
         assert_eq!(Identify::read(&members), Err(MemberError("version")));
+    }
+
+    #[test]
+    fn every_text_has_a_longest() {
+        let text = |name: &str, bytes| format!(r#","product":"p","{name}":"{}""#, "x".repeat(bytes));
+        let members = [
+            ("name", NAME_MAX),
+            ("fwBuild", BUILD_MAX),
+            ("bcBuild", BUILD_MAX),
+            ("major", BUILD_MAX),
+            ("fw", FILE_MAX),
+            ("bc", FILE_MAX),
+        ];
+        for (name, longest) in members {
+            assert!(read(&text(name, longest)).is_ok(), "{name}");
+            assert_eq!(read(&text(name, longest + 1)), Err(MemberError(name)));
+        }
+        for name in ["if", "ipv4", "ipv6"] {
+            let list = |bytes| format!(r#","product":"p","ethIfs":[{{"if":"E","{name}":"{}"}}]"#, "x".repeat(bytes));
+            let list = |bytes| if name == "if" { list(bytes).replace(r#""if":"E","#, "") } else { list(bytes) };
+            assert!(read(&list(INTERFACE_TEXT_MAX)).is_ok(), "{name}");
+            assert_eq!(read(&list(INTERFACE_TEXT_MAX + 1)), Err(MemberError("ethIfs")), "{name}");
+        }
+        let kind = format!(r#"{{"id":"a","product":"p","version":"v","platform":{{"type":"{}"}}}}"#, "x".repeat(33));
+        assert_eq!(Identify::read(&Object::parse(kind.as_bytes()).unwrap()), Err(MemberError("platform.type")));
+    }
+
+    #[test]
+    fn all_texts_together_are_bounded_as_they_are_stored() {
+        let list = |text: &str| format!(r#","product":"p","ethIfs":[{}{{"if":"E"}}]"#, text.repeat(15));
+        let long = format!(r#"{{"if":"{0}","ipv6":"{0}"}},"#, "x".repeat(INTERFACE_TEXT_MAX));
+        assert_eq!(read(&list(&long)), Err(MemberError("texts together")));
+        let most =
+            read(&list(r#"{"if":"ETH0.4094","ipv4":"192.0.2.17","ipv6":"2001:db8:1111:2222:3333:4444:5555:6666"},"#));
+        assert!(serde_json::to_string(&most.unwrap().facts).unwrap().len() <= 2048);
+        // A control character is six bytes in JSON.
+        assert!(read(&format!(r#","product":"p","name":"{}""#, "\\u0001".repeat(250))).is_ok());
+        let more = format!(r#","product":"p","name":"{0}","fw":"{1}""#, "\\u0001".repeat(250), "\\n".repeat(10));
+        assert_eq!(read(&more), Err(MemberError("texts together")));
+    }
+
+    #[test]
+    fn a_long_digest_is_a_wrong_one() {
+        let digest = |bytes| read(&format!(r#","product":"p","digest":"{}""#, "a".repeat(bytes))).unwrap().digest;
+        assert_eq!((digest(64).unwrap().len(), digest(65).as_deref()), (64, Some("-")));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::core::model::ids::{DomainName, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::users_role::{Person, RequestId, Row, UsersRoleRollout};
 use crate::store::embedded::kv::{Outcome, Tx};
+use crate::store::embedded::rollouts::check_rollouts;
 use crate::store::embedded::rows::next;
 use crate::store::embedded::{Embedded, keys};
 use crate::store::users_role::RowRecord;
@@ -47,15 +48,16 @@ impl UsersRoleRollouts for Embedded {
         users: u64,
     ) -> Result<UsersRoleRollout> {
         let (of, name, category, app) = (domain.clone(), name.into(), category.into(), app.into());
+        let quotas = self.limits.quotas;
         self.kv
             .write(move |tx| {
+                let (index, key) = (keys::users_role_rollouts(&of), |id| keys::users_role_rollout(&of, id));
+                check_rollouts::<Head>(tx, &quotas, &index, key, users, |head| head.users)?;
                 let id = RolloutId(next(tx, &keys::people_seq(&of))?);
                 let head = Head { name, category, app, begun: tx.now, users, rows: 0, made: 0, registered: 0 };
                 let ends = tx.now + KEEP_USED;
                 tx.put(&keys::users_role_rollout(&of, id), &head, Some(ends))?;
-                // Counting removes those that have ended.
-                tx.count_open(&keys::users_role_rollouts(&of))?;
-                tx.rank(&keys::users_role_rollouts(&of), ends.0, &id.0.to_string())?;
+                tx.rank(&index, ends.0, &id.0.to_string())?;
                 Ok(head.rollout(id))
             })
             .await

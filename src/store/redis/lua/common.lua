@@ -50,6 +50,19 @@ local function post(code_key, mail_key, index, code, device)
   return true
 end
 
+-- Whether one more roll-out for so many users is too many: -1 too many roll-outs, -2 too many users of all of them.
+local function over_rollouts(index, id, users, most, most_users, prefix)
+  -- The same number is a repetition after a time-out.
+  if redis.call('ZSCORE', index, id) then return nil end
+  if most ~= '0' and redis.call('ZCARD', index) >= tonumber(most) then return -1 end
+  if most_users == '0' then return nil end
+  local all = tonumber(users)
+  for _, other in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+    all = all + tonumber(redis.call('HGET', prefix .. other, 'users') or 0)
+  end
+  return all > tonumber(most_users) and -2 or nil
+end
+
 -- The field of the category with this number, in the hash of its domain.
 local function category(domain, id)
   local fields = redis.call('HGETALL', domain)

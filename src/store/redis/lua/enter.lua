@@ -2,7 +2,7 @@
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
 --      at the end, if another notice is still pending: its code, its mail, mailbox
 -- ARGV device, id, category, way, password, admin, facts, entry, name of the code, name of the code of the other
---      pending notice, how long a used code is kept
+--      pending notice, how long a used code is kept, limit of devices (0: none)
 -- Returns outcome, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
 local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work')
@@ -17,6 +17,10 @@ end
 -- Another notice is pending than the caller knew of: it has to repeat the call with the keys of that one.
 local pending = old[4] or ''
 if pending ~= code and pending ~= owed then return {'stale', 0, 0, '', ''} end
+
+if not old[1] and ARGV[12] ~= '0' and redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[12]) then
+  return {'many', 0, 0, '', ''}
+end
 
 local time = now()
 if pending ~= '' and pending ~= code then

@@ -106,7 +106,8 @@ impl Redis {
         let mut script = BEGIN.key(keys::users_role_rollout(domain, id));
         script.key(keys::users_role_rollouts(domain)).arg(id.0).arg(name).arg(category).arg(app).arg(users);
         script.arg(millis(KEEP_USED));
-        let begun = UnixMillis(self.client.eval(&script).await?);
+        self.add_rollout_quotas(&mut script).arg(keys::users_role_rollout_prefix(domain));
+        let begun = self.begun(self.client.eval(&script).await?)?;
         let (name, category, app) = (name.into(), category.into(), app.into());
         Ok(UsersRoleRollout { id, name, category, app, begun, users, rows: 0, made: 0, registered: 0 })
     }

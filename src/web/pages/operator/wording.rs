@@ -24,6 +24,7 @@ pub(super) fn step(page: &Page, event: &TimelineEvent) -> (&'static str, String)
         TimelineEvent::Revoked => ("event.revoked", ""),
         TimelineEvent::Entered(by) => ("event.entered", way(page, *by)),
         TimelineEvent::OtherDomain => ("event.other_domain", ""),
+        TimelineEvent::OverQuota => ("event.over_quota", ""),
         TimelineEvent::Removed => ("event.removed", ""),
         TimelineEvent::Moved(domain) => ("event.moved", &**domain),
         TimelineEvent::UpdateOrdered(builds) => ("event.update_ordered", &**builds),

@@ -136,9 +136,13 @@ fn a_burst_at_one_name_keeps_few_that_wait() {
         assert!(world.dropped.is_empty());
         world.wrong(ticket);
     }
-    world.dropped.reverse();
-    assert_eq!(world.dropped, waiting[8..], "the newest go first");
+    assert_eq!(world.dropped, waiting[..22], "the oldest go first");
     assert_eq!(world.decisions.waiting(), 8);
+    // Somebody who comes now takes the place of the oldest, and is the next one of this name.
+    let last = world.waits(by(1, 1));
+    assert_eq!((world.dropped.last(), world.decisions.waiting()), (Some(&waiting[22]), 8));
+    world.pass(1000);
+    assert_eq!(world.decided(), [last]);
 }
 
 #[test]
@@ -281,9 +285,11 @@ fn names_take_turns() {
     let loud: Vec<_> = (0..5).map(|_| world.waits(by(1, 1))).collect();
     let quiet = world.waits(by(2, 1));
     world.pass(5000);
-    assert_eq!(world.decided(), [loud[0]]);
+    assert_eq!(world.decided(), [loud[4]], "the newest");
     world.pass(5000);
     assert_eq!(world.decided(), [quiet], "before the second one of the other name");
+    world.pass(5000);
+    assert_eq!(world.decided(), [loud[3]]);
 }
 
 #[test]

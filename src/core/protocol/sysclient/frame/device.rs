@@ -9,7 +9,7 @@ use super::{
     ADMIN_HEADER, DecodeError, Header, Ignored, TUNNEL_HEADER, admin, admin_type, header, tunnel, tunnel_event,
 };
 use crate::core::protocol::json::Object;
-use crate::core::protocol::sysclient::admin::{Identify, OfferedCode, required};
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode, PORT_MAX, limited, required};
 
 /// A message from a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn decode_admin(kind: u16, text: &[u8]) -> Result<FromDevice, DecodeError> {
         admin_type::IDENTIFY => Ok(FromDevice::Identify(Box::new(Identify::read(&Object::parse(text)?)?))),
         admin_type::PROVISION => {
             let members = Object::parse(text)?;
-            let port = required(&members, "id")?.into();
+            let port = limited(&members, "id", PORT_MAX)?;
             let code = OfferedCode::typed(Some(required(&members, "code")?));
             Ok(FromDevice::Provision { port, code })
         }

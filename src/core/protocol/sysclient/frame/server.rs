@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Object;
-use crate::core::protocol::sysclient::admin::{ConfigItem, MemberError, optional, required};
+use crate::core::protocol::sysclient::admin::{ConfigItem, MemberError, required};
 use crate::core::protocol::sysclient::auth::{PASSWORD_CHARS, SEED_CHARS};
 
 /// A message to a device.
@@ -107,7 +107,9 @@ fn decode_admin(kind: u16, text: &[u8]) -> Result<FromServer, DecodeError> {
             seed: exactly(&members, "seed", SEED_CHARS)?.into(),
             pwd: required(&members, "pwd")?.into(),
         },
-        admin_type::PROVISION_RESULT => FromServer::ProvisionResult { error: optional(&members, "error") },
+        admin_type::PROVISION_RESULT => {
+            FromServer::ProvisionResult { error: members.str("error").filter(|text| !text.is_empty()).map(Into::into) }
+        }
         _ => {
             FromServer::Configuration { item: ConfigItem::read(&members)?, last: members.bool("last").unwrap_or(false) }
         }

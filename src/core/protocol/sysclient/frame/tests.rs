@@ -41,6 +41,15 @@ fn some_text() -> impl Strategy<Value = Box<str>> {
     proptest::collection::vec(any::<char>(), 1..30).prop_map(|chars| chars.into_iter().collect::<String>().into())
 }
 
+/// A text that is short enough for every member of an identify.
+fn short_text() -> impl Strategy<Value = Box<str>> {
+    proptest::collection::vec(any::<char>(), 1..8).prop_map(|chars| chars.into_iter().collect::<String>().into())
+}
+
+fn short() -> impl Strategy<Value = Option<Box<str>>> {
+    proptest::option::of(short_text())
+}
+
 fn maybe() -> impl Strategy<Value = Option<Box<str>>> {
     proptest::option::of(some_text())
 }
@@ -53,21 +62,20 @@ fn code() -> impl Strategy<Value = OfferedCode> {
 }
 
 fn interface() -> impl Strategy<Value = EthIf> {
-    (some_text(), maybe(), maybe()).prop_map(|(name, ipv4, ipv6)| EthIf { name, ipv4, ipv6 })
+    (short_text(), short(), short()).prop_map(|(name, ipv4, ipv6)| EthIf { name, ipv4, ipv6 })
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    let texts = (some_text(), some_text(), some_text());
+    let texts = (short_text(), short_text(), short_text());
     let flags = any::<[bool; 4]>();
-    let interfaces = proptest::collection::vec(interface(), 0..=16);
-    (texts, (maybe(), maybe(), maybe(), maybe(), maybe(), maybe()), flags, interfaces).prop_map(
+    let interfaces = proptest::collection::vec(interface(), 0..=6);
+    (texts, (short(), short(), short(), short(), short(), short()), flags, interfaces).prop_map(
         |(
             (product, version, platform),
             (name, fw_build, bc_build, major, fw, bc),
             [fxs, mini, pbx_active, other],
             eth_ifs,
         )| {
-            let (product, version) = (product.chars().take(32).collect::<String>().into(), version);
             Facts {
                 product,
                 version,
@@ -89,7 +97,7 @@ fn facts() -> impl Strategy<Value = Facts> {
 }
 
 fn device_message() -> impl Strategy<Value = FromDevice> {
-    let identify = ("[a-z0-9ü:-]{1,64}", facts(), prop_oneof![code(), Just(OfferedCode::None)], maybe());
+    let identify = ("[a-z0-9ü:-]{1,64}", facts(), prop_oneof![code(), Just(OfferedCode::None)], short());
     let identify = identify.prop_map(|(id, facts, code, digest)| {
         FromDevice::Identify(Box::new(Identify { id: HardwareId::parse(&id).unwrap(), facts, code, digest }))
     });
@@ -100,7 +108,7 @@ fn device_message() -> impl Strategy<Value = FromDevice> {
     ];
     prop_oneof![
         identify,
-        (some_text(), code()).prop_map(|(port, code)| FromDevice::Provision { port, code }),
+        (short_text(), code()).prop_map(|(port, code)| FromDevice::Provision { port, code }),
         (any::<u32>(), event).prop_map(|(session, event)| FromDevice::Tunnel { session, event }),
         (7..=u16::MAX).prop_map(|kind| FromDevice::Ignored(Ignored::AdminType(kind))),
         (5..=u32::MAX).prop_map(|event| FromDevice::Ignored(Ignored::TunnelEvent(event))),
