@@ -227,7 +227,7 @@ fn sixty_bad_codes_of_a_source_pace_its_codes_and_nothing_else() {
         |_| {},
         async |broker: &Broker| {
             let mut users = users(broker).await;
-            let known = "009033420601";
+            let known = "0090334206f1";
             let (_, password) = Device::enter(broker.addr, known, &users.code(CATEGORY, "p1").await).await;
             // Opened before anything was wrong.
             let mut open = Vec::new();
@@ -268,7 +268,7 @@ fn sixty_wrong_tokens_of_a_source_pace_new_devices_with_a_token() {
         |_| {},
         async |broker: &Broker| {
             let mut users = users(broker).await;
-            let known = "009033420701";
+            let known = "0090334207f1";
             let (_, password) = Device::enter(broker.addr, known, &users.code(CATEGORY, "p1").await).await;
             let (mut known_device, challenge, _) = challenged(broker, LOCALHOST, known).await;
             known_device.answer(&identify(known), &challenge, &password).await;
