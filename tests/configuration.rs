@@ -339,6 +339,9 @@ fn provisional_settings_are_warned_of() {
     assert_eq!(Config::default().warnings(), Vec::<String>::new());
     let mut open = with_listen("0.0.0.0:80", &OPEN).unwrap();
     open.accounts = Config::default().accounts;
+    // Beside an embedded store there is a key file.
+    assert!(!open.warnings().join("\n").contains("master_key"));
+    open.store.url = "redis://127.0.0.1:6379".parse().unwrap();
     let lines = open.warnings().join("\n");
     for part in ["this machine only", "is http", "accounts with the delivered", "master_key"] {
         assert!(lines.contains(part), "{part}: {lines}");
