@@ -8,14 +8,17 @@
 //! Names and sources are kept in memory only, names and secrets as keyed hashes.
 
 mod kinds;
+mod maintenance;
 mod over_all;
 mod service;
-mod waiting;
+mod shared;
+mod waiting_attempt;
 
 pub use kinds::{AttemptRules, SecretKind};
-pub use over_all::TICK;
-pub use service::{Asked, Attempt, AttemptService, TryLater};
-pub use waiting::Waiting;
+pub use maintenance::TICK;
+pub use service::{Asked, AttemptService};
+pub use shared::{Attempt, TryLater};
+pub use waiting_attempt::Waiting;
 
 #[cfg(test)]
 mod tests;

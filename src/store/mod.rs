@@ -33,6 +33,7 @@ mod options;
 mod presence;
 mod record;
 pub mod redis;
+mod rollout_row;
 mod rollouts;
 mod schema;
 pub mod seal;

@@ -287,7 +287,7 @@ fn sixty_wrong_tokens_of_a_source_pace_new_devices_with_a_token() {
                 device.quiet().await;
             }
             // A known device with a confirmed password is not looked at, so it neither counts nor waits.
-            let mut with_wrong_token = connect(broker, LOCALHOST, &query("once more")).await;
+            let mut with_wrong_token = connect(broker, LOCALHOST, &query("once%20more")).await;
             with_wrong_token.identify(&identify(known)).await;
             with_wrong_token.expect_challenge().await;
             let mut by_code = connect(broker, LOCALHOST, "").await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::StreamExt as _;
 use provbroker::core::model::ids::DomainName;
 use provbroker::store::MAX_AUDIT_ENTRIES;
 use serde_json::{Value, json};
@@ -231,7 +232,7 @@ fn a_tenant_pushes_nothing_of_the_instance_out() {
                 let (action, mark) = (&action, format!("flood-{number:06}"));
                 async move { store.append_audit(&mark, action).await.unwrap() }
             });
-            futures_util::future::join_all(flood).await;
+            futures_util::stream::iter(flood).buffer_unordered(64).collect::<Vec<()>>().await;
             let mut cursor = String::new();
             let mut found = false;
             for _ in 0..=MAX_AUDIT_ENTRIES / 1000 + 1 {

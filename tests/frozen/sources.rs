@@ -27,7 +27,15 @@ fn gather(folder: &Path, found: &mut Vec<String>) {
                 let text = without_comments(&std::fs::read_to_string(&path).unwrap(), "//");
                 let end =
                     Regex::new(r"#\[cfg\(test\)\]\s*mod \w+ \{").unwrap().find(&text).map_or(text.len(), |m| m.start());
-                found.push(text[..end].to_owned());
+                let text = &text[..end];
+                // The operations of the REST interface stand in one scope.
+                let text = match path.components().any(|part| part.as_os_str() == "api") {
+                    true => {
+                        Regex::new(r#"web::resource\(\s*"/"#).unwrap().replace_all(text, "web::resource(\"/api/v1/")
+                    }
+                    false => text.into(),
+                };
+                found.push(text.into_owned());
             }
             Some("lua") => found.push(without_comments(&std::fs::read_to_string(&path).unwrap(), "--")),
             _ => {}

@@ -208,7 +208,9 @@ fn app_messages() {
     fuzz("app_messages", &inputs(seeds, &words), |input| {
         if let Ok(object) = json::Object::parse(input) {
             let theirs: Result<Value, _> = serde_json::from_slice(input);
-            must(theirs.is_ok(), "another reader refuses it")?;
+            // It reads numbers as binary ones and refuses those that are too large for them.
+            let fits = |error: &serde_json::Error| error.to_string().starts_with("number out of range");
+            must(theirs.as_ref().map_or_else(fits, |_| true), "another reader refuses it")?;
             let canonical = json::Value::Object(object).canonical();
             let again = json::Object::parse(canonical.as_bytes()).map(|again| json::Value::Object(again).canonical());
             must(again.as_ref() == Ok(&canonical), format!("{canonical} becomes {again:?}"))?;

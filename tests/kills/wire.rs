@@ -1,11 +1,11 @@
 //! WebSocket frames on a socket, written and read by a client. The end of a connection is a result, not a panic.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::fuse::Fuse;
 
@@ -76,13 +76,24 @@ pub struct Wire {
 impl Wire {
     /// Connects without sending anything.
     pub async fn connect(to: SocketAddr) -> Result<Self> {
-        let stream = guarded("connecting", TcpStream::connect(to)).await?;
+        Self::connect_from(IpAddr::V4(Ipv4Addr::LOCALHOST), to).await
+    }
+
+    async fn connect_from(from: IpAddr, to: SocketAddr) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        let stream = guarded("connecting", socket.connect(to)).await?;
         Ok(Self { stream, buffer: Vec::new(), fuse: None, framed: 0 })
     }
 
     /// Connects and opens a WebSocket; every message counts for `fuse`. Gone if the upgrade is refused for now.
     pub async fn open(to: SocketAddr, path: &str, fuse: Option<&Rc<Fuse>>) -> Result<Self> {
-        let mut wire = Self::connect(to).await?;
+        Self::open_from(IpAddr::V4(Ipv4Addr::LOCALHOST), to, path, fuse).await
+    }
+
+    /// The same from another address of the loopback.
+    pub async fn open_from(from: IpAddr, to: SocketAddr, path: &str, fuse: Option<&Rc<Fuse>>) -> Result<Self> {
+        let mut wire = Self::connect_from(from, to).await?;
         wire.write(upgrade(path).as_bytes()).await?;
         let head = wire.head().await?;
         if head.starts_with("HTTP/1.1 503 ") {

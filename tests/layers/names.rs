@@ -23,11 +23,8 @@ const OLD_WORDS: &[&str] = &[
     "turnstiles",
     "seldom",
     "lookout",
-    "stranger",
-    "strangers",
     "deed",
     "deeds",
-    "brake",
     "laps",
     "tally",
     "story",
@@ -35,8 +32,7 @@ const OLD_WORDS: &[&str] = &[
 ];
 
 /// Names that mean something else elsewhere, so only the whole name of a type, function or constant counts.
-const OLD_NAMES: &[&str] =
-    &["made", "means", "keeper", "door", "doors", "office", "together", "told", "rounds", "places"];
+const OLD_NAMES: &[&str] = &["made", "means", "keeper", "door", "doors", "office", "together", "told", "rounds"];
 
 /// Names of files and modules.
 const OLD_MODULES: &[&str] = &[
@@ -51,16 +47,11 @@ const OLD_MODULES: &[&str] = &[
     "stories",
     "story",
     "lookout",
-    "place",
-    "places",
     "seldom",
     "together",
-    "stranger",
-    "strangers",
     "door",
     "office",
     "deeds",
-    "brake",
     "keeper",
     "people",
     "turnstile",

@@ -13,7 +13,7 @@ use crate::{PASSWORD, accounts};
 
 const SHOP: &str = "shop.example";
 const SHOP_PASSWORD: &str = "password-of-the-first-shop";
-const KEEPER: &str = "keeper";
+const HOLDER: &str = "keeper";
 
 /// Longest time from the answer to a change to its effect at another node.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -81,9 +81,9 @@ fn accounts_and_sessions_end_with_their_domain() {
         let shop = json!({"name": SHOP, "password": SHOP_PASSWORD});
         rest.done("POST", "/domains", Some(shop.clone())).await;
         let mut root = Browser::signed_in(one.addr, "root", PASSWORD).await;
-        let fields = [("name", KEEPER), ("password", PASSWORD), ("role", "operator"), ("domain", SHOP)];
+        let fields = [("name", HOLDER), ("password", PASSWORD), ("role", "operator"), ("domain", SHOP)];
         assert_eq!(root.submit("/ui/operator/accounts", "/ui/operator/accounts", &fields).await.status, 303);
-        let mut keeper = Browser::signed_in(two.addr, KEEPER, PASSWORD).await;
+        let mut keeper = Browser::signed_in(two.addr, HOLDER, PASSWORD).await;
         let mut events = stream(&two, &keeper, "/ui/operator/events").await;
 
         rest.done("DELETE", &format!("/domains/{SHOP}"), None).await;
@@ -95,9 +95,9 @@ fn accounts_and_sessions_end_with_their_domain() {
         assert!(since.elapsed() < WITHIN, "{:?}", since.elapsed());
         assert!(!is_signed_in(&mut keeper).await);
         for at in [&one, &two] {
-            assert_eq!(Browser::new(at.addr).sign_in(KEEPER, PASSWORD).await.status, 422);
+            assert_eq!(Browser::new(at.addr).sign_in(HOLDER, PASSWORD).await.status, 422);
         }
-        assert!(!root.page("/ui/operator/accounts").await.contains(KEEPER));
+        assert!(!root.page("/ui/operator/accounts").await.contains(HOLDER));
         let acts = root.page("/ui/operator/audit").await;
         assert!(acts.contains("domain.delete") && acts.contains("Password of the instance"), "{acts}");
         assert!(acts.contains("127.0.0.1"), "{acts}");

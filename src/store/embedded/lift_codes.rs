@@ -12,7 +12,8 @@ use super::rollouts::rows_place;
 use crate::core::model::hex;
 use crate::core::model::ids::{Code, DomainName, RolloutId};
 use crate::store::code_name::{CodeName, CodePlace, CodeUse, StoredCode, seal_code};
-use crate::store::record::{row_place, to_json};
+use crate::store::record::to_json;
+use crate::store::rollout_row::row_place;
 use crate::store::schema::Page;
 use crate::store::seal::Sealer;
 

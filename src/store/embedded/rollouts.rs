@@ -12,7 +12,7 @@ use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
 use crate::store::code_name::{CodeName, CodeUse, StoredCode};
-use crate::store::record::{StoredRow, row_place};
+use crate::store::rollout_row::{StoredRow, row_place};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts, StoreError};
 
 /// Rows of a roll-out in one value.

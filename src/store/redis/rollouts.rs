@@ -10,7 +10,8 @@ use crate::core::model::device::{CodeState, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DomainName, RolloutId};
 use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
-use crate::store::record::{StoredRow, corrupt, from_json, row_place, to_json};
+use crate::store::record::{corrupt, from_json, to_json};
+use crate::store::rollout_row::{StoredRow, row_place};
 use crate::store::{Result, Rollout, RolloutRow, Rollouts};
 
 static BEGIN: LazyScript = script!("begin_rollout");

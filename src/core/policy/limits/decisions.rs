@@ -9,7 +9,7 @@
 //! source (one decision each few seconds), and over all (so many decisions per second, one source after the other). A
 //! pair that was right before waits for itself only.
 //!
-//! Nothing here reads a clock, or knows the number of wrong attempts on other nodes: [`Decisions::set_brake`] and
+//! Nothing here reads a clock, or knows the number of wrong attempts on other nodes: [`Decisions::limit_over_all`] and
 //! [`Decisions::release`] are called by whoever does.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -286,7 +286,7 @@ impl Decisions {
     }
 
     /// Whether decisions are limited over all; see [`Decisions::release`].
-    pub fn set_brake(&mut self, on: bool, now: Tick, turns: &mut Vec<Turn>) {
+    pub fn limit_over_all(&mut self, on: bool, now: Tick, turns: &mut Vec<Turn>) {
         let ended = self.braked && !on;
         self.braked = on;
         if ended {

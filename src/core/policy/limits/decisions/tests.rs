@@ -321,7 +321,7 @@ fn mistakes_of_a_proved_pair_delay_nobody_else() {
 #[test]
 fn over_all_one_source_goes_after_the_other() {
     let mut world = World::new(CODES);
-    world.act(|decisions, now, turns| decisions.set_brake(true, now, turns));
+    world.act(|decisions, now, turns| decisions.limit_over_all(true, now, turns));
     let many: Vec<_> = (0..3).map(|name| world.waits(by(name, 1))).collect();
     let one = world.waits(by(9, 2));
     let left = world.act(|decisions, now, turns| decisions.release(2, now, turns));
@@ -331,7 +331,7 @@ fn over_all_one_source_goes_after_the_other() {
     assert_eq!(world.decided(), many[1..]);
     assert_eq!(left, 7);
     let id = world.waits(by(1, 3));
-    world.act(|decisions, now, turns| decisions.set_brake(false, now, turns));
+    world.act(|decisions, now, turns| decisions.limit_over_all(false, now, turns));
     assert_eq!(world.decided(), [id]);
 }
 

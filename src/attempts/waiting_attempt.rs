@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::kinds::SecretKind;
-use super::service::{Attempt, Shared, TryLater};
+use super::shared::{Attempt, Shared, TryLater};
 use crate::core::model::time::Tick;
 use crate::core::policy::limits::decisions::WaitId;
 
