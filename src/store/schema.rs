@@ -49,6 +49,7 @@ impl Step {
 }
 
 /// The version that this program makes and keeps.
+#[allow(clippy::cast_possible_truncation)]
 pub const VERSION: u32 = Step::ALL.len() as u32;
 
 /// The value of `keycheck` in a store that has a version. Programs that know of no version compare it with the check

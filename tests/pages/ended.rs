@@ -1,5 +1,8 @@
 //! What has ended stays ended: sessions, streams and accounts, with their password, their account and their domain.
 
+// The time until a change is seen is what is tested.
+#![allow(clippy::disallowed_methods)]
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;

@@ -127,12 +127,12 @@ pub(super) struct Doc;
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/api/v1/store")
+            web::resource("/store")
                 .route(get().to(get_store))
                 .default_service(web::to(method_not_allowed("GET"))),
         )
         .service(
-            web::resource("/api/v1/keys/rotation")
+            web::resource("/keys/rotation")
                 .route(web::post().to(rotate_keys))
                 .default_service(web::to(method_not_allowed("POST"))),
         );
