@@ -126,11 +126,7 @@ pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/store")
-                .route(get().to(get_store))
-                .default_service(web::to(method_not_allowed("GET"))),
-        )
+        .service(web::resource("/store").route(get().to(get_store)).default_service(web::to(method_not_allowed("GET"))))
         .service(
             web::resource("/keys/rotation")
                 .route(web::post().to(rotate_keys))

@@ -236,15 +236,14 @@ async fn list_outcomes(
 pub(super) struct Doc;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    let device = "/domains/{domain}/devices/{hwId}";
     config
         .service(
-            web::resource(format!("{device}/move"))
+            web::resource("/domains/{domain}/devices/{hwId}/move")
                 .route(web::post().to(move_device))
                 .default_service(web::to(method_not_allowed("POST"))),
         )
         .service(
-            web::resource(format!("{device}/offers"))
+            web::resource("/domains/{domain}/devices/{hwId}/offers")
                 .route(web::post().to(offer_device))
                 .default_service(web::to(method_not_allowed("POST"))),
         )
