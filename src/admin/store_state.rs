@@ -17,6 +17,7 @@ impl Admin {
         match self.services.store.rotate_instance_key().await? {
             Rotation::Begun(generation) => {
                 tracing::info!(generation, "rotation of the instance key begins");
+                self.record(authority, "key.rotate", &generation.to_string(), None).await;
                 Ok(self.services.store.instance_keys().await?)
             }
             Rotation::UnderWay => {

@@ -102,6 +102,9 @@ fn every_operation_that_changes_something_is_on_record() {
                 round.root.done("DELETE", &format!("/domains/{SHOP}/jobs/{job}"), None).await;
             }
 
+            let rotated = round.root.get("/store").await["keys"]["current"].as_u64().unwrap() + 1;
+            round.does("POST", "/keys/rotation", &[], nothing.clone(), ("key.rotate", &rotated.to_string())).await;
+
             let list = json!({"name": "Building 1", "category": CATEGORY, "users": [{"sip": "bob"}]});
             let all = "/domains/{domain}/rollouts";
             let id = round.does("POST", all, &[SHOP], list, ("rollout.begin", "Building 1")).await["id"].to_string();

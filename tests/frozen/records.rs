@@ -58,10 +58,12 @@ fn general(name: &str) -> String {
             (r"\b(?:009033a000\w\d|gateway-1)\b", "<device>"),
             (r"\b[0-9a-f]{64}\b", "<hash>"),
             (r"\b[0-9a-f]{32}\b", "<id>"),
+            (r"(sources:unassigned:of:|\{unassigned\}:of:)[0-9a-f]{12}\b", "${1}<source>"),
             (r"\b\d{12}\b", "<code>"),
             (r"\bnode-1(?:-\w{8})?\b", "<node>"),
             (r"\b(?:anna|otto|eva|clerk|operator)$", "<account>"),
             (r"(^|:)\d+\b", "$1<number>"),
+            (r"^[0-9a-f]{12}$", "<source>"),
             (r"^cat:.*", "cat:<name>"),
         ];
         rules.iter().map(|(pattern, general)| (Regex::new(pattern).unwrap(), *general)).collect()

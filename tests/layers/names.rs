@@ -159,7 +159,7 @@ fn an_overworked_name_belongs_to_one_type() {
 fn an_old_name_is_found() {
     for (file, source, complaint) in [
         ("src/store/a.rs", "pub struct CodeWish;", "struct CodeWish"),
-        ("src/store/a.rs", "async fn tell_strangers() {}", "fn tell_strangers"),
+        ("src/store/a.rs", "async fn tell_wishes() {}", "fn tell_wishes"),
         ("src/store/a.rs", "trait T { fn deeds(&self); }", "fn deeds"),
         ("src/store/a.rs", "enum Made {}", "enum Made"),
         ("src/store/a.rs", "const STANDSTILL: u8 = 1;", "const STANDSTILL"),

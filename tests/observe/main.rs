@@ -46,6 +46,12 @@ async fn load(broker: &Broker) -> (App, Phone) {
     let mut guesser = Device::connect(broker.addr, "").await;
     guesser.identify(&identify_with("009033430002", "000000000000")).await;
     guesser.quiet().await;
+    // The eleventh waits for a second.
+    let mut repeated = Device::connect(broker.addr, "").await;
+    for wrong in 1..=11 {
+        repeated.identify(&identify_with("009033430009", &format!("{wrong:012}"))).await;
+        repeated.quiet().await;
+    }
 
     // A device that was connected and is missing now.
     let lost = app.code(CATEGORY, "lost").await;

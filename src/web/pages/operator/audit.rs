@@ -72,6 +72,7 @@ fn action_name(page: &Page, what: &str) -> &'static str {
         "entry.again" => "deed.entry_again",
         "phone.add" => "deed.phone_add",
         "phone.cancel" => "deed.phone_cancel",
+        "key.rotate" => "deed.key_rotate",
         "rollout.begin" => "deed.rollout_begin",
         "rollout.reissue" => "deed.rollout_reissue",
         "rollout.cancel" => "deed.rollout_cancel",
