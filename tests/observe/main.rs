@@ -32,7 +32,7 @@ use self::support::secrets;
 const PHONE: &str = "009033430001";
 
 /// A phone that enters, is configured and is accessed through the tunnel; wrong codes, and one that stays open.
-async fn load(broker: &Broker) -> (App, Phone) {
+async fn load(broker: &Broker) -> (App, Phone, Device) {
     let domain = DomainName::parse(DOMAIN).unwrap();
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": {"server": "ntp.example.org"}})).unwrap();
     broker.store().add_job(&domain, &JobSpec { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
@@ -70,7 +70,7 @@ async fn load(broker: &Broker) -> (App, Phone) {
     let key = app.request(json!({"mt": "GetLoginInfo"})).await["key"].as_str().unwrap().to_owned();
     secrets::note(&key);
     get(broker.addr, &format!("{INSTANCE}/passthrough/{PHONE}/{key}/")).await;
-    (app, phone)
+    (app, phone, repeated)
 }
 
 /// Waits until a query has a finite result of at least `least`.

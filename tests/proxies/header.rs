@@ -146,7 +146,7 @@ fn a_header_that_is_malformed_or_not_finished_closes_the_connection() {
             binary(0x2f, 0x11, &pair),
             binary(0x21, 0x51, &pair),
             binary(0x21, 0x11, &pair[..4]),
-            binary(0x21, 0x11, &[0; 60_000])[..16].to_vec(),
+            binary(0x21, 0x11, &vec![0; 60_000])[..16].to_vec(),
             binary(0x21, 0x11, &[&pair[..], &[0x20, 0xff, 0xff, 1]].concat()),
         ] {
             assert_eq!(answer(PROXY, broker.addr, &header).await, "", "{header:?}");
