@@ -212,7 +212,7 @@ fn three_hundred_heads_that_do_not_end() {
     takes_at_most(STRANGERS_KIB, |broker| {
         let mut slow: Vec<_> = (0..300).map(|_| Peer::connect(broker)).collect();
         for peer in &mut slow {
-            peer.flood(&[&b"GET /healthz HTTP/1.1\r\nX: "[..], &[b'x'; 120_000]].concat(), 1);
+            peer.flood(&[&b"GET /healthz HTTP/1.1\r\nX: "[..], &vec![b'x'; 120_000]].concat(), 1);
         }
         for peer in &mut slow {
             peer.read_to_end().expect("it is not waited for");
