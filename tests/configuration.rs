@@ -1,5 +1,8 @@
 //! The delivered configuration, its overrides, and the message for every mistake.
 
+// The exemption in clippy.toml covers functions marked as tests, not their helpers.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

@@ -1,6 +1,9 @@
 //! What has ended stays ended: log-ins, keys, tokens and pipes after a changed password, withdrawn access, and a domain
 //! that was deleted and made again for somebody else; on every node.
 
+// The time until a change is seen is what is tested.
+#![allow(clippy::disallowed_methods)]
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

@@ -1,5 +1,8 @@
 //! What strangers and tenants may claim of the store: bounded texts, capped records, quotas, and a full Redis.
 
+// The time until a change is seen is what is tested.
+#![allow(clippy::disallowed_methods)]
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use provbroker::admin::user_csv::Sheet;
 use provbroker::core::model::ids::DomainName;
 use provbroker::core::model::time::Tick;
+use provbroker::core::model::users_role::UserQuery;
 use provbroker::core::protocol::appws::call::Call;
 use provbroker::core::protocol::appws::message::Request;
 use provbroker::core::protocol::frame_guard::{DataKind, FrameGuard};
@@ -155,7 +156,7 @@ fn exchange(answer: &[u8], expects: Expects, piece: usize) -> Received {
                 Vec::new()
             }
             Action::Failed(failure) | Action::Abort(failure) => {
-                received.end.push_str(&format!("{failure:?}"));
+                received.end = format!("{}{failure:?}", received.end);
                 Vec::new()
             }
             Action::Sent | Action::Release | Action::Retire => Vec::new(),
@@ -342,14 +343,14 @@ fn user_lists() {
         file.write_all(input).unwrap();
         file.seek(SeekFrom::Start(0)).unwrap();
         let list = UserList::new(path.clone(), vec![domain.clone()]);
-        let query = Default::default();
+        let query = UserQuery::default();
         if let Ok(page) = runtime.block_on(list.users(&domain, &query)) {
             let control = page.users.iter().any(|user| user.sip.chars().chain(user.name.chars()).any(char::is_control));
             must(!control, "control characters in a name")?;
         }
         if let Ok(sheet) = Sheet::check(file) {
             let (count, users) = sheet.users();
-            let read = users.filter(Result::is_ok).count() as u64;
+            let read = users.flatten().count() as u64;
             must(read == count, format!("{count} users were checked, {read} can be read"))?;
         }
         Ok(())

@@ -196,7 +196,9 @@ fn race(keep: &Keep) {
             let code = users.code(&mut learned).await.unwrap();
             let (mut one, mut two) = (Device::new(2 * race, &code), Device::new(2 * race + 1, &code));
             // The code of the second one is bad, and sixty bad ones of an address are decided slowly.
-            let from = |half: u8| IpAddr::V4(Ipv4Addr::new(127, half, (race / 250) as u8, (race % 250) as u8 + 1));
+            let from = |half: u8| {
+                IpAddr::V4(Ipv4Addr::from_bits(0x7f00_0001 | u32::from(half) << 20 | u32::try_from(race).unwrap() << 4))
+            };
             let (first, second) =
                 join(try_code(&mut one, &broker, from(1)), try_code(&mut two, &broker, from(2))).await;
             assert!(first != second, "exactly one enters: {first} {second}");
