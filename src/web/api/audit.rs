@@ -24,7 +24,7 @@ struct AuditQuery {
     #[param(min_length = 1, max_length = 253, example = "example.com")]
     domain: Option<String>,
     /// Continue here: `next` of the previous answer.
-    #[param(max_length = 128)]
+    #[param(max_length = 81, pattern = r"^[0-9]{1,16}-[A-Za-z0-9-]{1,64}$(?!\n)")]
     cursor: Option<String>,
     /// Entries in the answer, 1 to 1000.
     #[param(minimum = 1, maximum = 1000)]
@@ -95,6 +95,11 @@ async fn list_audit(
     let before = match &query.cursor {
         Some(cursor) => {
             let (at, mark) = cursor.split_once('-').ok_or_else(bad)?;
+            let number = (1..=16).contains(&at.len()) && at.bytes().all(|b| b.is_ascii_digit());
+            let known = (1..=64).contains(&mark.len()) && mark.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if !number || !known {
+                return Err(bad().into());
+            }
             Some((UnixMillis(at.parse().map_err(|_| bad())?), mark))
         }
         None => None,
