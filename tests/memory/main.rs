@@ -179,7 +179,7 @@ fn json_that_is_deep_wide_or_repeats_itself() {
 
 /// Memory that strangers may take together, in KiB: unfinished messages and requests of one address, and what their
 /// connections cost.
-const STRANGERS_KIB: u64 = 24 * 1024;
+const STRANGERS_KIB: u64 = 48 * 1024;
 
 #[test]
 #[ignore = "measures memory"]
