@@ -441,7 +441,7 @@ async def places(program):
                     one = await asyncio.wait_for(Socket.open(broker, path), 2)
                     if one.status == 101:
                         held.append(one)
-        say("places", "places of 400 that one address has taken without a log-in", len(held))
+        say("places", "connections that one address has opened without a log-in, of 400 places", len(held))
         for source in ("127.0.0.2", "127.0.0.1"):
             try:
                 spent = await asyncio.wait_for(log_in(broker, "009033000001", password, source), 10)
@@ -509,7 +509,7 @@ async def growth(program):
             while time.monotonic() - begun < 15:
                 for _ in range(50):
                     mac = f"{random.getrandbits(48):012x}"
-                    writer.write(f"GET /init?mac={mac}&type={'T' * 300}&ver={'V' * 1500} HTTP/1.1\r\nHost: x\r\n\r\n"
+                    writer.write(f"GET /init?mac={mac}&type={'T' * 120}&ver={'V' * 250} HTTP/1.1\r\nHost: x\r\n\r\n"
                                  .encode())
                 for _ in range(50):
                     head = await reader.readuntil(b"\r\n\r\n")
@@ -528,8 +528,7 @@ async def growth(program):
             while time.monotonic() - begun < 15:
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     phone = await Socket.open(broker, SYSCLIENTS)
-                    texts = dict(name="n" * 4000, fwBuild="1" * 4000, bcBuild="2" * 4000, major="m" * 4000,
-                                 fw="f" * 4000, bc="b" * 4000)
+                    texts = dict(name="n" * 120, fwBuild="1" * 30, bcBuild="2" * 30, major="m" * 30, fw="f" * 60, bc="b" * 60)
                     phone.admin(0, identify(f"{random.getrandbits(48):012x}", **texts))
                     await phone.writer.drain()
                     with contextlib.suppress(asyncio.TimeoutError):
