@@ -86,7 +86,7 @@ impl Admin {
                 AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
             })?,
         };
-        let spec = JobSpec { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) };
+        let spec = JobSpec { category, desc: None, task: Task::Update(Update { builds: Arc::new(builds), hours }) };
         self.add_job(authority, &domain, spec).await
     }
 
@@ -99,7 +99,7 @@ impl Admin {
         configuration: Configuration,
     ) -> Result<Job> {
         let domain = self.own(authority, named).await?;
-        self.add_job(authority, &domain, JobSpec { category, task: Task::Config(configuration) }).await
+        self.add_job(authority, &domain, JobSpec { category, desc: None, task: Task::Config(configuration) }).await
     }
 
     async fn add_job(&self, authority: &Authority, domain: &Domain, order: JobSpec) -> Result<Job> {
@@ -120,7 +120,7 @@ impl Admin {
     pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
         let domain = self.domain(authority, named).await?;
         let device = self.listing(&domain.name, hw_id).await?.device;
-        Ok(preview(&device, &self.services.store.jobs(&domain.name).await?))
+        Ok(preview(&device, &domain, &self.services.store.jobs(&domain.name).await?))
     }
 
     /// Deletes a job; the job before it applies again.

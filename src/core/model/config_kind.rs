@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::device_config::ConfigType;
+
 /// A kind of configuration; a device gets the latest job of every kind, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,6 +95,26 @@ impl Kind {
             | Self::Syslog
             | Self::UpdateServer
             | Self::Raw => true,
+        }
+    }
+
+    /// The published type of its device configurations (`docs/protocol/devices-api.md` 4.11); `None`: such jobs are no
+    /// device configurations.
+    pub const fn config_type(self) -> Option<ConfigType> {
+        match self {
+            Self::Ntp | Self::TimeZone => Some(ConfigType::Ntp),
+            Self::Stun => Some(ConfigType::Media),
+            Self::Sip => Some(ConfigType::Phone),
+            Self::AnaloguePhone => Some(ConfigType::FxsPhone),
+            Self::Raw => Some(ConfigType::Expert),
+            Self::Certificates
+            | Self::DeviceName
+            | Self::Language
+            | Self::Syslog
+            | Self::Ldap
+            | Self::UpdateServer
+            | Self::Vlan
+            | Self::Dot1x => None,
         }
     }
 

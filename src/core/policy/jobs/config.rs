@@ -27,10 +27,8 @@ pub mod schema;
 pub mod table;
 
 pub use crate::core::model::config_kind::{Kind, UnknownKind};
+pub use crate::core::model::device_config::HIDDEN;
 pub use schema::{ConfigError, Problem};
-
-/// Replaces a secret when a configuration is shown.
-pub const HIDDEN: &str = "hidden";
 
 /// One configuration: its kind and its parameters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

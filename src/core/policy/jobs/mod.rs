@@ -7,6 +7,7 @@
 
 pub mod builds;
 pub mod config;
+pub mod device_config;
 mod orders;
 pub mod plan;
 mod record;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::builds::{BuildList, BuildsError};
 use self::config::{ConfigError, Configuration};
-use crate::core::model::ids::{CategoryId, JobId};
+use crate::core::model::ids::{CategoryId, ConfigId, JobId};
 use crate::core::model::time::UnixMillis;
 
 /// A job with its number.
@@ -32,6 +33,20 @@ pub struct Job {
     /// Its scope, and what is to be done.
     #[serde(flatten)]
     pub order: JobSpec,
+    /// The device configuration that it belongs to (`docs/protocol/devices-api.md` 4.11). `None` for updates, for kinds
+    /// without a published type, and for jobs of the time before there were device configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigId>,
+}
+
+impl Job {
+    /// Its configuration, if it is a configuration job.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        match &self.order.task {
+            Task::Config(configuration) => Some(configuration),
+            Task::Update(_) => None,
+        }
+    }
 }
 
 /// The scope of a job, and what is to be done.
@@ -40,6 +55,9 @@ pub struct JobSpec {
     /// The category; `None`: every device of the domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<CategoryId>,
+    /// Description of a configuration, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desc: Option<Box<str>>,
     /// What is to be done.
     pub task: Task,
 }
