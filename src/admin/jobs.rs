@@ -42,6 +42,7 @@ impl From<OrderError> for AdminError {
                 let (member, why) = text.split_once(": ").unwrap_or(("", text));
                 Self::invalid(format!("hours.{member}"), why)
             }
+            OrderError::Description => Self::invalid("desc", error.to_string().trim_start_matches("desc: ")),
             OrderError::Config(error) => error.into(),
         }
     }
@@ -90,16 +91,17 @@ impl Admin {
         self.add_job(authority, &domain, spec).await
     }
 
-    /// Makes a configuration job.
+    /// Makes a configuration job, with a description for people.
     pub async fn create_config_job(
         &self,
         authority: &Authority,
         named: &str,
         category: Option<CategoryId>,
+        desc: Option<Box<str>>,
         configuration: Configuration,
     ) -> Result<Job> {
         let domain = self.own(authority, named).await?;
-        self.add_job(authority, &domain, JobSpec { category, desc: None, task: Task::Config(configuration) }).await
+        self.add_job(authority, &domain, JobSpec { category, desc, task: Task::Config(configuration) }).await
     }
 
     async fn add_job(&self, authority: &Authority, domain: &Domain, order: JobSpec) -> Result<Job> {

@@ -42,7 +42,8 @@ pub struct Configuration {
 impl Configuration {
     /// Checks that all parameters are known, acceptable, and present where required. The error names the parameter.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.kind.schema().check(&self.values)
+        self.kind.schema().check(&self.values)?;
+        kinds::ports_apart(&self.values)
     }
 
     /// The configuration with [`HIDDEN`] in place of every secret, for display.

@@ -70,7 +70,12 @@ impl JobSpec {
                 update.builds.check()?;
                 update.hours.check()
             }
-            Task::Config(configuration) => Ok(configuration.check()?),
+            Task::Config(configuration) => {
+                if self.desc.as_ref().is_some_and(|desc| !is_description(desc)) {
+                    return Err(OrderError::Description);
+                }
+                Ok(configuration.check()?)
+            }
         }
     }
 
@@ -78,6 +83,13 @@ impl JobSpec {
     pub fn matches(&self, category: CategoryId) -> bool {
         self.category.is_none_or(|c| c == category)
     }
+}
+
+/// Longest description, in characters.
+pub const DESCRIPTION_MAX: usize = 128;
+
+fn is_description(text: &str) -> bool {
+    (1..=DESCRIPTION_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Why a job cannot be made.
@@ -89,6 +101,9 @@ pub enum OrderError {
     /// The maintenance hours are wrong.
     #[error("hours.{0}")]
     Hours(&'static str),
+    /// The description is wrong.
+    #[error("desc: must be 1 to {DESCRIPTION_MAX} characters without control characters")]
+    Description,
     /// A parameter of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -232,6 +232,24 @@ fn a_device_of_another_maker_gets_one_message_for_each_published_type() {
     assert_eq!(sent(&phone), [(media, true), (ntp, true), (sip, true)]);
     let types = |device: &Device| -> Vec<_> { now(device, &jobs, 0).items.iter().map(|o| o.config.kind).collect() };
     assert_eq!(types(&other("VA", true)), [ConfigType::FxsPhone, ConfigType::Media, ConfigType::Ntp]);
+    // Kinds that only devices of other makers have, and members that only they are sent.
+    let jobs = [
+        kind_job(1, "tls-profile", &json!({"profile": "strict"})),
+        kind_job(2, "alarm-server", &json!({"logUrl": "http://h/", "logUser": "u", "logPassword": "Geheim-1"})),
+        kind_job(3, "stun", &json!({"stunServer": "s", "setRtpPorts": true, "rtpFirst": 16384, "rtpNum": 512})),
+        kind_job(4, "alarm-server", &json!({"url": "http://a/"})),
+    ];
+    let log = json!({"id": 2, "domainId": 2, "type": "ALARM_SERVER", "categories": [], "logUrl": "http://h/",
+        "logUser": "u", "logPassword": "e42e9c09f9f08ec1", "logSeed": SEED, "setLogUrl": false});
+    let media = json!({"id": 3, "domainId": 2, "type": "MEDIA", "categories": [], "stunServer": "s", "turnServer": "",
+        "turnUser": "", "turnPassword": "", "turnSeed": "", "setRtpPorts": true, "rtpFirst": 16384, "rtpNum": 512});
+    let tls = json!({"id": 1, "domainId": 2, "type": "TLS_PROFILE", "categories": [], "profile": "strict"});
+    assert_eq!(sent(&now(&other("GW", false), &jobs[..3], 0)), [(log, true), (media, true), (tls, true)]);
+    let alarm = json!({"id": 2, "domainId": 2, "type": "ALARM_SERVER", "categories": [], "url": "http://a/",
+        "setLogUrl": false});
+    assert_eq!(sent(&now(&other("GW", false), &jobs, 0))[0].0, alarm);
+    let kinds = |plan: Plan| -> Vec<_> { plan.configs.iter().map(|order| order.kind).collect() };
+    assert_eq!(kinds(now(&device(), &jobs, 0)), [Kind::Stun]);
     assert!(!format!("{phone:?}").contains("Geheim-1") && !format!("{phone:?}").contains("letmein"));
 }
 
