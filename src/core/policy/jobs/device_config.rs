@@ -3,6 +3,8 @@
 //! A device configuration is one kind of job for one category of a domain, or for all its devices, with the values of
 //! the latest such job. Its number is kept with its jobs.
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde_json::Value;
 
 use super::config::Configuration;
@@ -10,7 +12,7 @@ use super::{Job, JobSpec, Task};
 use crate::core::model::config_kind::Kind;
 use crate::core::model::device::{Category, Device, Domain};
 use crate::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
-use crate::core::model::ids::{CategoryId, ConfigId, Secret};
+use crate::core::model::ids::{CategoryId, ConfigId, JobId, Secret};
 
 /// Whether a member is there although nothing is set, and with what value.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +25,8 @@ enum Unset {
     Number(i64),
     /// A boolean.
     Flag(bool),
+    /// An empty text in messages to devices (`docs/protocol/sysclient.md` 3.6); left out for apps.
+    EmptyToDevices,
 }
 
 /// A member of a type.
@@ -105,10 +109,10 @@ const PHONE: &[Member] = &[
 ];
 
 const MEDIA: &[Member] = &[
-    Member::always("stunServer", Unset::Text("")),
-    Member::always("turnServer", Unset::Text("")),
-    Member::always("turnUser", Unset::Text("")),
-    Member::always("turnPassword", Unset::Text("")).secret(),
+    Member::always("stunServer", Unset::EmptyToDevices),
+    Member::always("turnServer", Unset::EmptyToDevices),
+    Member::always("turnUser", Unset::EmptyToDevices),
+    Member::always("turnPassword", Unset::EmptyToDevices).secret(),
     Member::optional("tosRtp"),
     Member::optional("tosSig"),
     Member::optional("setRtpPorts"),
@@ -140,14 +144,22 @@ const fn members(kind: ConfigType) -> &'static [Member] {
     }
 }
 
+/// For whom a configuration is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Device,
+    App,
+}
+
 /// The members of a type with these values. A value of another type than the table of the kind has cannot occur:
 /// parameters were checked.
-fn values(kind: ConfigType, set: impl Fn(&str) -> Option<Value>) -> Vec<(&'static str, MemberValue)> {
+fn values(kind: ConfigType, reader: Reader, set: impl Fn(&str) -> Option<Value>) -> Vec<(&'static str, MemberValue)> {
     let value = |member: &Member| {
         let set = set(member.parameter);
+        let empty = reader == Reader::Device && matches!(member.unset, Unset::EmptyToDevices);
         if member.secret {
             let text = set.as_ref().and_then(Value::as_str).unwrap_or_default();
-            let shown = !text.is_empty() || matches!(member.unset, Unset::Text(_));
+            let shown = empty || !text.is_empty();
             return shown.then(|| MemberValue::Secret(Secret::new(text)));
         }
         let unset = || match member.unset {
@@ -155,6 +167,7 @@ fn values(kind: ConfigType, set: impl Fn(&str) -> Option<Value>) -> Vec<(&'stati
             Unset::Text(text) => Some(text.into()),
             Unset::Number(number) => Some(number.into()),
             Unset::Flag(flag) => Some(flag.into()),
+            Unset::EmptyToDevices => empty.then(|| "".into()),
         };
         set.or_else(unset).map(MemberValue::Plain)
     };
@@ -198,13 +211,13 @@ pub(super) fn for_device(
         desc: latest.order.desc.clone(),
         kind,
         categories: categories(domain, latest.order.category),
-        members: values(kind, set),
+        members: values(kind, Reader::Device, set),
     })
 }
 
 /// What a device of another maker is sent when a type no longer applies: its members without values.
 pub(super) fn removed(kind: ConfigType, id: ConfigId, domain: &Domain) -> DeviceConfig {
-    let mut members = values(kind, |_| None);
+    let mut members = values(kind, Reader::Device, |_| None);
     members.push(("removed", MemberValue::Plain(true.into())));
     DeviceConfig { id, domain: domain.id, desc: None, kind, categories: Vec::new(), members }
 }
@@ -212,3 +225,66 @@ pub(super) fn removed(kind: ConfigType, id: ConfigId, domain: &Domain) -> Device
 fn categories(domain: &Domain, id: Option<CategoryId>) -> Vec<Category> {
     domain.categories.iter().filter(|category| Some(category.id) == id).cloned().collect()
 }
+
+/// A device configuration in the list of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The latest job; another one means that the configuration was edited.
+    pub latest: JobId,
+    /// The configuration without its values.
+    pub config: DeviceConfig,
+}
+
+/// The device configurations of a domain without their values, sorted by number.
+pub fn list(domain: &Domain, jobs: &[Job]) -> Vec<Listed> {
+    let listed = |(id, (latest, kind)): (ConfigId, (&Job, ConfigType))| Listed {
+        latest: latest.id,
+        config: without_values(id, latest, kind, domain),
+    };
+    groups(jobs).into_iter().map(listed).collect()
+}
+
+/// One device configuration of a domain with its values, as an app reads it: placeholders are not filled in. For
+/// `EXPERT` also its script.
+pub fn one(domain: &Domain, jobs: &[Job], id: ConfigId) -> Option<(DeviceConfig, Option<Secret>)> {
+    let (latest, kind) = groups(jobs).remove(&id)?;
+    let configuration = latest.configuration()?;
+    let mut config = without_values(id, latest, kind, domain);
+    config.members = values(kind, Reader::App, |name| configuration.values.get(name).cloned());
+    let script = (kind == ConfigType::Expert).then(|| Secret::new(script(configuration)));
+    Some((config, script))
+}
+
+/// The lines of a configuration of lines, each ended by CR LF.
+fn script(configuration: &Configuration) -> String {
+    let lines = configuration.values.get("lines").and_then(Value::as_str).unwrap_or_default();
+    lines.lines().flat_map(|line| [line, "\r\n"]).collect()
+}
+
+fn without_values(id: ConfigId, latest: &Job, kind: ConfigType, domain: &Domain) -> DeviceConfig {
+    let (desc, categories) = (latest.order.desc.clone(), categories(domain, latest.order.category));
+    DeviceConfig { id, domain: domain.id, desc, kind, categories, members: Vec::new() }
+}
+
+/// The latest job of every device configuration, and its type.
+fn groups(jobs: &[Job]) -> BTreeMap<ConfigId, (&Job, ConfigType)> {
+    // The numbers that the jobs have, and those of jobs without one.
+    let mut numbers: HashMap<(Kind, Option<CategoryId>), (Option<ConfigId>, ConfigId, &Job)> = HashMap::new();
+    for job in jobs {
+        let Some(kind) = numbered(&job.order) else { continue };
+        let own = ConfigId(job.id.0);
+        let (number, first, latest) = numbers.entry((kind, job.order.category)).or_insert((job.config, own, job));
+        *number = number.or(job.config);
+        *first = own.min(*first);
+        if job.id > latest.id {
+            *latest = job;
+        }
+    }
+    let of = |((kind, _), (number, first, latest)): ((Kind, _), (Option<ConfigId>, ConfigId, _))| {
+        Some((number.unwrap_or(first), (latest, kind.config_type()?)))
+    };
+    numbers.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

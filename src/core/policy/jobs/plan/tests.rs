@@ -66,7 +66,7 @@ pub(in crate::core::policy::jobs) fn config_job(id: u64) -> Job {
     kind_job(id, "ntp", &json!({"server": "a"}))
 }
 
-fn kind_job(id: u64, kind: &str, values: &Value) -> Job {
+pub(in crate::core::policy::jobs) fn kind_job(id: u64, kind: &str, values: &Value) -> Job {
     let configuration = serde_json::from_value(json!({"kind": kind, "values": values})).unwrap();
     job(id, Task::Config(configuration))
 }
