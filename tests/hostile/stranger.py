@@ -97,6 +97,10 @@ class Broker:
         sys.exit("the broker did not become ready")
 
     async def __aexit__(self, *_):
+        if self.process.poll() is not None:
+            say("broker", "ended by itself, with status", self.process.returncode)
+        if panics := (self.folder / "log").read_bytes().count(b"panicked at"):
+            say("broker", "panics", panics)
         self.process.kill()
         self.process.wait()
         self.log.close()
