@@ -112,7 +112,7 @@ impl Identify {
             other: flag("other"),
             eth_ifs: interfaces(members.array("ethIfs").unwrap_or_default())?,
         };
-        if stored_bytes(&facts) > STORED_MAX {
+        if is_too_much_to_store(&facts) {
             return Err(MemberError("texts together"));
         }
         let code = OfferedCode::typed(members.str("provisioningCode"));
@@ -201,15 +201,23 @@ fn interfaces(items: &[Value]) -> Result<Vec<EthIf>, MemberError> {
     Ok(interfaces)
 }
 
-/// Bytes that the texts take where JSON escapes them; names of members do not count.
-fn stored_bytes(facts: &Facts) -> usize {
-    let escaped = |b: u8| if b < b' ' { 6 } else { 1 + usize::from(b == b'"' || b == b'\\') };
-    let bytes = |text: &str| text.bytes().map(escaped).sum::<usize>();
+/// Most bytes that JSON makes of one byte of a text: `\u0000`.
+const LONGEST_ESCAPE: usize = 6;
+
+/// Whether the texts take more than [`STORED_MAX`] bytes where JSON escapes them; names of members do not count.
+fn is_too_much_to_store(facts: &Facts) -> bool {
+    let escaped = |b: u8| if b < b' ' { LONGEST_ESCAPE } else { 1 + usize::from(b == b'"' || b == b'\\') };
+    // Short texts, which all devices send, are not looked at byte by byte.
+    stored_texts(facts).map(str::len).sum::<usize>() > STORED_MAX / LONGEST_ESCAPE
+        && stored_texts(facts).flat_map(str::bytes).map(escaped).sum::<usize>() > STORED_MAX
+}
+
+fn stored_texts(facts: &Facts) -> impl Iterator<Item = &str> {
     let Facts { product, version, platform, name, fw_build, bc_build, major, fw, bc, eth_ifs, .. } = facts;
     let optional = [name, fw_build, bc_build, major, fw, bc].into_iter().flatten();
     let addresses = eth_ifs.iter().flat_map(|i| [&i.ipv4, &i.ipv6]).flatten();
     let texts = [product, version, platform].into_iter().chain(optional);
-    texts.chain(eth_ifs.iter().map(|i| &i.name)).chain(addresses).map(|text| bytes(text)).sum()
+    texts.chain(eth_ifs.iter().map(|i| &i.name)).chain(addresses).map(|text| &**text)
 }
 
 #[derive(Serialize)]
