@@ -266,24 +266,35 @@ fn without_values(id: ConfigId, latest: &Job, kind: ConfigType, domain: &Domain)
     DeviceConfig { id, domain: domain.id, desc, kind, categories, members: Vec::new() }
 }
 
+/// The jobs of one kind and category.
+struct Group<'a> {
+    /// The number that they have.
+    number: Option<ConfigId>,
+    /// The number of those without one.
+    oldest: JobId,
+    latest: &'a Job,
+}
+
 /// The latest job of every device configuration, and its type.
 fn groups(jobs: &[Job]) -> BTreeMap<ConfigId, (&Job, ConfigType)> {
-    // The numbers that the jobs have, and those of jobs without one.
-    let mut numbers: HashMap<(Kind, Option<CategoryId>), (Option<ConfigId>, ConfigId, &Job)> = HashMap::new();
+    let mut groups: HashMap<_, Group<'_>> = HashMap::new();
     for job in jobs {
         let Some(kind) = numbered(&job.order) else { continue };
-        let own = ConfigId(job.id.0);
-        let (number, first, latest) = numbers.entry((kind, job.order.category)).or_insert((job.config, own, job));
-        *number = number.or(job.config);
-        *first = own.min(*first);
-        if job.id > latest.id {
-            *latest = job;
+        let new = Group { number: job.config, oldest: job.id, latest: job };
+        let group = groups.entry((kind, job.order.category)).or_insert(new);
+        group.number = group.number.or(job.config);
+        group.oldest = group.oldest.min(job.id);
+        if job.id > group.latest.id {
+            group.latest = job;
         }
     }
-    let of = |((kind, _), (number, first, latest)): ((Kind, _), (Option<ConfigId>, ConfigId, _))| {
-        Some((number.unwrap_or(first), (latest, kind.config_type()?)))
-    };
-    numbers.into_iter().filter_map(of).collect()
+    let mut all = BTreeMap::new();
+    for ((kind, _), Group { number, oldest, latest }) in groups {
+        if let Some(of) = kind.config_type() {
+            all.insert(number.unwrap_or(ConfigId(oldest.0)), (latest, of));
+        }
+    }
+    all
 }
 
 #[cfg(test)]
