@@ -22,6 +22,7 @@ use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUC
 use provbroker::core::protocol::sysclient::auth;
 use provbroker::core::protocol::sysclient::config::{CONFIG_SEED_CHARS, ConfigItem};
 use provbroker::core::protocol::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
+use provbroker::core::protocol::sysclient::tunnel::request::Draft;
 use provbroker::core::protocol::sysclient::tunnel::{
     Action, DeviceAction, DeviceTunnel, Expects, HttpExchange, Limits,
 };
@@ -345,6 +346,24 @@ fn tunnel_exchanges_on_the_device() {
 }
 
 /// Delays of challenges and of decisions on codes (`docs/protocol/sysclient.md` 9.1).
+#[test]
+fn heads_of_tunnel_requests() {
+    for v in vectors("tunnel_request_head") {
+        let fields: Vec<(&str, &[u8])> = v["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|field| (field[0].as_str().unwrap(), field[1].as_str().unwrap().as_bytes()))
+            .collect();
+        let body = vec![b'x'; usize::try_from(v["body_bytes"].as_u64().unwrap()).unwrap()];
+        let draft = Draft::new(text(&v, "method"), text(&v, "target"), &fields, v["upgrade"].as_bool().unwrap());
+        let (bytes, _) = draft.unwrap().with_body(&body).unwrap();
+        let (head, rest) = bytes.split_at(bytes.len() - body.len());
+        assert_eq!((std::str::from_utf8(head).unwrap(), rest), (text(&v, "head"), &body[..]), "{v}");
+        assert_eq!(hex::encode(head), text(&v, "hex"), "{v}");
+    }
+}
+
 #[test]
 fn attempt_delays() {
     let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).unwrap();

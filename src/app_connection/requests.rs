@@ -59,7 +59,7 @@ async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target:
         return Err(ApiError::Offline);
     }
     // The device is named by its tunnel; the field is there because HTTP/1.1 has it.
-    let fields: [(&str, &[u8]); 2] = [("Host", device.as_str().as_bytes()), ("Accept", b"*/*")];
+    let fields = [("Host", device.as_str().as_bytes())];
     let draft = Draft::new("GET", &target, &fields, false).and_then(|draft| draft.with_body(&[]));
     let (bytes, expects) = draft.map_err(|_| ApiError::BadRequest)?;
     let request = TunnelRequest { bytes, expects };
