@@ -392,7 +392,7 @@ impl Domain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Category {
-    /// Name, unique within the domain.
+    /// Name, unique within the domain. A category that is made has no comma in its name.
     pub name: String,
     /// Devices can enter it with a code or a token.
     #[serde(default)]

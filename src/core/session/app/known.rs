@@ -76,12 +76,13 @@ impl Known {
         let gone = GoneDevice {
             id: known_device.id,
             hw_id: key.as_str(),
-            domain_id: (known_device.domain != 0).then_some(DomainId(known_device.domain)),
+            domain_id: DomainId(known_device.domain),
             product,
             version,
             r#type: kind,
             pbx_active: known_device.pbx_active,
             online: known_device.online,
+            eth_ifs: [],
         };
         // Plain structures can always be serialized.
         serde_json::to_string(&gone).ok()
@@ -147,7 +148,7 @@ mod tests {
             known.forget(&one.key).unwrap(),
             concat!(
                 r#"{"id":1,"hwId":"device-1","domainId":2,"product":"IP112","version":"13r3","type":"PHONE","#,
-                r#""pbxActive":false,"online":false}"#
+                r#""pbxActive":false,"online":false,"ethIfs":[]}"#
             )
         );
         assert_eq!(known.forget(&one.key), None);

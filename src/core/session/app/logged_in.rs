@@ -239,7 +239,7 @@ impl LoggedIn {
         for view in &devices {
             let text = match (list.subscribe, &mut self.subscriptions.devices) {
                 (Some(_), Some(subscription)) => {
-                    let text = DeviceObject::new(view).with_interfaces().text();
+                    let text = DeviceObject::new(view).text();
                     subscription.listed(view, &text);
                     text
                 }

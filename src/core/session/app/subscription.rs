@@ -236,7 +236,7 @@ impl Subscription {
     }
 
     fn record_sent(&mut self, view: &DeviceView) -> Option<String> {
-        let text = DeviceObject::new(view).with_interfaces().text();
+        let text = DeviceObject::new(view).text();
         let mt = match self.known.record_sent(view, &text) {
             DeviceChange::Added => "DeviceAdded",
             DeviceChange::Changed => "DeviceUpdate",
