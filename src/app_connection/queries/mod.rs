@@ -6,6 +6,8 @@
 mod codes;
 mod devices;
 
+pub use codes::WantedCode;
+
 use std::sync::Arc;
 
 use crate::core::model::ids::NodeId;
