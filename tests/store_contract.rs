@@ -120,6 +120,7 @@ contract! {
         entering_again_keeps_the_number,
         an_automatic_entry_keeps_its_own_administrative_password,
         a_second_code_does_not_lose_the_notice_of_the_first,
+        a_name_comes_with_a_code_unless_there_is_one_by_hand,
         a_port_takes_a_code;
     code_secrecy:
         a_code_is_readable_nowhere;

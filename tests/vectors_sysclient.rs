@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use provbroker::attempts::{AttemptRules, SecretKind};
-use provbroker::core::model::device::Facts;
+use provbroker::core::model::device::{Facts, Way};
 use provbroker::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
 use provbroker::core::model::hex;
 use provbroker::core::model::ids::{Code, ConfigId, DomainId, HardwareId, MAX_ID_CHARS, Secret};
 use provbroker::core::model::time::Tick;
+use provbroker::core::policy::admin_password::AdminPassword;
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::core::policy::limits::challenges::Challenges;
 use provbroker::core::policy::limits::decisions::Name;
@@ -361,6 +362,24 @@ fn heads_of_tunnel_requests() {
         let (head, rest) = bytes.split_at(bytes.len() - body.len());
         assert_eq!((std::str::from_utf8(head).unwrap(), rest), (text(&v, "head"), &body[..]), "{v}");
         assert_eq!(hex::encode(head), text(&v, "hex"), "{v}");
+    }
+}
+
+#[test]
+fn choice_of_the_administrative_password() {
+    for v in vectors("administrative_choice") {
+        let way = match text(&v, "entered") {
+            "code" => Way::Code,
+            "manual" => Way::Manual,
+            _ => Way::Auto,
+        };
+        let administrative = v["administrative"].as_bool().unwrap_or_default();
+        let sent = match text(&v, "sent") {
+            "domain" => AdminPassword::Domain,
+            "random" => AdminPassword::Random,
+            _ => AdminPassword::None,
+        };
+        assert_eq!(AdminPassword::after(way, administrative, v["domain_hands_out"].as_bool().unwrap()), sent, "{v}");
     }
 }
 

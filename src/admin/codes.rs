@@ -25,6 +25,8 @@ pub struct OperatorCodeRequest<'a> {
     pub sip: Option<&'a str>,
     /// Long validity, as for a roll-out.
     pub rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
 }
 
 /// Filter for codes.
@@ -100,8 +102,9 @@ impl Admin {
             requester: operator(),
             holder: None,
             rollout: request.rollout,
+            administrative: request.administrative,
         };
-        let NewCode { code, valid_until } = codes.issue_code(&code_request).await?;
+        let NewCode { code, valid_until, .. } = codes.issue_code(&code_request).await?;
         codes.record_event(&domain.name, vec![Subject::Code(code)], TimelineEvent::Issued);
         self.record(authority, "code.issue", request.sip.unwrap_or_default(), Some(&domain.name)).await;
         let code = IssuedCode {
@@ -112,6 +115,7 @@ impl Admin {
             requester: code_request.requester,
             holder: None,
             rollout: code_request.rollout,
+            administrative: code_request.administrative,
             valid_until,
             state: CodeState::Open,
         };

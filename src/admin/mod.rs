@@ -35,7 +35,7 @@ pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
 pub use outcomes::{Outcome, What};
 pub use overview::{Guessing, Overview, WholeInstance};
-pub use rollouts::{Batch, MAX_USERS, RolloutRun, User};
+pub use rollouts::{Batch, MAX_USERS, NewRollout, RolloutRun, User};
 pub use services::Services;
 pub use timelines::TimelineReport;
 pub use transfers::OfferListing;

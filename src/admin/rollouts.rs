@@ -41,6 +41,17 @@ pub struct User {
     pub name: Option<Box<str>>,
 }
 
+/// A roll-out that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRollout<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Name or number of the category.
+    pub category: &'a str,
+    /// The devices get the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
+}
+
 /// Iterator over the users of a roll-out.
 pub type Users = Box<dyn Iterator<Item = Result<User>> + Send>;
 
@@ -50,6 +61,7 @@ pub struct RolloutRun {
     authority: Authority,
     domain: Arc<Domain>,
     rollout: Rollout,
+    administrative: bool,
     users: Users,
 }
 
@@ -68,15 +80,15 @@ impl Admin {
         &self,
         authority: &Authority,
         domain: &Arc<Domain>,
-        name: &str,
-        of: &str,
+        wanted: &NewRollout<'_>,
         (count, users): (u64, Users),
     ) -> Result<RolloutRun> {
         self.still(authority, domain)?;
-        let category = category(domain, of)?.id;
-        let rollout = self.services.store.begin_rollout(&domain.name, name, category, count).await?;
+        let category = category(domain, wanted.category)?.id;
+        let rollout = self.services.store.begin_rollout(&domain.name, wanted.name, category, count).await?;
         let (services, domain) = (Arc::clone(&self.services), Arc::clone(domain));
-        Ok(RolloutRun { services, authority: authority.clone(), domain, rollout, users })
+        let administrative = wanted.administrative;
+        Ok(RolloutRun { services, authority: authority.clone(), domain, rollout, administrative, users })
     }
 
     /// All roll-outs of a domain, newest first.
@@ -174,7 +186,12 @@ impl RolloutRun {
         let this = &*self;
         let made = stream::iter(users).map(|user| async move {
             let made = this.make(&user).await;
-            made.map(|NewCode { code, valid_until }| RolloutRow { sip: user.sip, name: user.name, code, valid_until })
+            made.map(|NewCode { code, valid_until, .. }| RolloutRow {
+                sip: user.sip,
+                name: user.name,
+                code,
+                valid_until,
+            })
         });
         let mut rows = Vec::with_capacity(BATCH);
         for outcome in made.buffered(CONCURRENT).collect::<Vec<_>>().await {
@@ -225,6 +242,7 @@ impl RolloutRun {
             requester: operator(),
             holder: None,
             rollout: true,
+            administrative: self.administrative,
         };
         let (times, longest) = DIRECTORY_RETRIES;
         for _ in 0..times {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::app_connection::queries::WantedCode;
 use crate::app_connection::services::Services;
 use crate::core::model::ids::DeviceKey;
 use crate::core::protocol::appws::message::ApiError;
@@ -20,8 +21,9 @@ pub(super) async fn answer(services: Arc<Services>, rights: Rights, from: Option
     let (queries, rights) = (&services.queries, &rights);
     let answer = match ask {
         Ask::Categories { domain, device_type } => queries.categories(rights, domain, device_type.as_deref()).await,
-        Ask::Code { domain, category, sip, rollout } => {
-            queries.issue_code(rights, domain, &category, sip, rollout).await
+        Ask::Code { domain, category, sip, rollout, administrative } => {
+            let wanted = WantedCode { category: &category, sip, rollout, administrative };
+            queries.issue_code(rights, domain, wanted).await
         }
         Ask::Device { domain, code } => queries.device_of_code(rights, domain, code).await,
         Ask::Named(device) => queries.device(rights, &device).await,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::call::{Body, Call, Column, Limit, List, Show};
 use super::devices::timeline;
@@ -12,6 +12,7 @@ const CODES: &[Column] = &[
     ("category", "category"),
     ("sip", "sip"),
     ("rollout", "rollout"),
+    ("administrative", "administrative"),
     ("issued", "issued"),
     ("validUntil", "validUntil"),
     ("state", "state"),
@@ -52,6 +53,9 @@ pub enum Codes {
         /// Valid for seven days instead of ten minutes
         #[arg(long)]
         rollout: bool,
+        /// The device gets the administrative password of the domain, if that hands one out
+        #[arg(long, action = ArgAction::Set, value_name = "BOOL", default_value_t = true)]
+        administrative: bool,
     },
     /// List codes, newest first
     List {
@@ -92,10 +96,11 @@ impl Codes {
             Call::new(method, "/domains/{domain}/codes/{code}", show).at("code", &code.code)
         };
         match self {
-            Self::Issue { category, sip, rollout } => Call::new("POST", ALL, Show::Thing).json([
+            Self::Issue { category, sip, rollout, administrative } => Call::new("POST", ALL, Show::Thing).json([
                 ("category", Some(category.as_str().into())),
                 ("sip", sip.as_deref().map(Into::into)),
                 ("rollout", rollout.then(|| true.into())),
+                ("administrative", (!administrative).then(|| false.into())),
             ]),
             Self::List { state, limit } => {
                 let state = state.map(|state| match state {
@@ -124,6 +129,9 @@ pub enum Rollouts {
         /// Number or name of the category that the devices enter
         #[arg(long, value_name = "CATEGORY")]
         category: String,
+        /// The devices get the administrative password of the domain, if that hands one out
+        #[arg(long, action = ArgAction::Set, value_name = "BOOL", default_value_t = true)]
+        administrative: bool,
     },
     /// List roll-outs, newest first
     List,
@@ -160,9 +168,10 @@ impl Rollouts {
         const ALL: &str = "/domains/{domain}/rollouts";
         const ONE: &str = "/domains/{domain}/rollouts/{id}";
         match self {
-            Self::Create { file, name, category } => Call::new("POST", ALL, Show::Csv)
+            Self::Create { file, name, category, administrative } => Call::new("POST", ALL, Show::Csv)
                 .query("name", Some(name))
                 .query("category", Some(category))
+                .query("administrative", (!administrative).then_some(false).as_ref())
                 .body(Body::Csv(file.clone())),
             Self::List => Call::new("GET", ALL, List::whole("rollouts", ROLLOUTS)),
             Self::Show(rollout) => Call::new("GET", ONE, Show::Thing).at("id", &rollout.id),

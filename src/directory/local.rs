@@ -32,6 +32,10 @@ impl Directory for LocalDirectory {
         self.service.issue(&Caller::local(), &request, None, crate::clock::now()).await
     }
 
+    fn address(&self) -> &str {
+        &self.address
+    }
+
     async fn give_back(&self, code: Code) -> Result<(), DirectoryError> {
         self.service.give_back(&Caller::local(), code).await
     }

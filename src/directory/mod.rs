@@ -66,6 +66,9 @@ pub trait Directory: Send + Sync {
     /// call may be repeated after a time-out.
     async fn issue(&self, rollout: bool, idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError>;
 
+    /// The address that its codes lead to, as the directory is told.
+    fn address(&self) -> &str;
+
     /// Ends a code. A code that is unknown or belongs to another caller is no error. A failure is harmless: the code
     /// expires.
     async fn give_back(&self, code: Code) -> Result<(), DirectoryError>;

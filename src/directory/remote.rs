@@ -89,6 +89,10 @@ impl Directory for RemoteDirectory {
         issued(&short_body(answer).await?).ok_or_else(|| DirectoryError::Unavailable("unreadable answer".into()))
     }
 
+    fn address(&self) -> &str {
+        &self.address
+    }
+
     async fn give_back(&self, code: Code) -> Result<(), DirectoryError> {
         let mut url = self.codes.clone();
         if let Ok(mut path) = url.path_segments_mut() {

@@ -32,6 +32,7 @@ impl RegistrationService {
             right: EntryRight::Manual,
             password: random::letters_and_digits(PASSWORD_CHARS),
             admin_password: None,
+            name: None,
             facts: facts.clone(),
         };
         let entered = match from {

@@ -10,6 +10,7 @@ use crate::core::model::device::{CodeState, Device, Domain, Facts, IssuedCode, W
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, Secret};
 use crate::core::model::quota::OverQuota;
 use crate::core::model::timeline::{Subject, TimelineEvent};
+use crate::core::policy::admin_password::{needs_random, to_send};
 use crate::core::policy::entry::{
     AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved, query_matters,
 };
@@ -133,6 +134,12 @@ pub enum Known {
     Now(Option<Box<Device>>),
 }
 
+/// What lets a device in.
+enum Right<'a> {
+    Code(&'a IssuedCode),
+    Query,
+}
+
 /// The records that a decision is based on.
 struct Found {
     device: Option<Box<Device>>,
@@ -237,9 +244,9 @@ impl RegistrationService {
                 count_registration(Registration::OtherDomain);
                 self.record_other_domain(key, &found);
             }
-            let (ticket, domain, category) = match (&verdict.step, &found.code) {
-                (Step::EnterByCode, Some(code)) => (EntryRight::Code(code.code), code.domain.clone(), code.category),
-                (Step::EnterByQuery { domain, category }, _) => (EntryRight::Auto, domain.clone(), *category),
+            let (right, domain, category) = match (&verdict.step, &found.code) {
+                (Step::EnterByCode, Some(code)) => (Right::Code(code), code.domain.clone(), code.category),
+                (Step::EnterByQuery { domain, category }, _) => (Right::Query, domain.clone(), *category),
                 _ => {
                     // Before anything is awaited, so that whoever leaves early is counted too.
                     settle_code(code_attempt, code, verdict.bad_code);
@@ -247,7 +254,7 @@ impl RegistrationService {
                     return Ok(Claim { claimed, later });
                 }
             };
-            match self.enter(key, ticket, domain.clone(), category, &request.identify.facts).await {
+            match self.enter(key, right, domain.clone(), category, &request.identify.facts).await {
                 Ok(Entered::In(device)) => {
                     settle_code(code_attempt, code, verdict.bad_code);
                     return Ok(self.entered(device).await?.into());
@@ -375,14 +382,26 @@ impl RegistrationService {
     async fn enter(
         &self,
         key: &DeviceKey,
-        right: EntryRight,
+        right: Right<'_>,
         domain: DomainName,
         category: CategoryId,
         facts: &Facts,
     ) -> Result<Entered> {
-        let admin_password = (right == EntryRight::Auto).then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS));
-        let password = random::letters_and_digits(PASSWORD_CHARS);
-        let entry = Entry { key: key.clone(), domain, category, right, password, admin_password, facts: facts.clone() };
+        let (right, administrative, name) = match right {
+            Right::Code(code) => (EntryRight::Code(code.code), code.administrative, code.sip.clone()),
+            Right::Query => (EntryRight::Auto, false, None),
+        };
+        let own = needs_random(right.way(), administrative);
+        let entry = Entry {
+            key: key.clone(),
+            domain,
+            category,
+            right,
+            password: random::letters_and_digits(PASSWORD_CHARS),
+            admin_password: own.then(|| random::letters_and_digits(ADMIN_PASSWORD_CHARS)),
+            name: name.filter(|name| !name.is_empty()),
+            facts: facts.clone(),
+        };
         self.store.enter(&entry).await
     }
 
@@ -527,12 +546,8 @@ pub(super) fn count_registration(outcome: Registration) {
     metrics::count(Counter::Registered(outcome));
 }
 
-/// The membership with the administrative password that the device gets (`docs/protocol/sysclient.md` 3.4): the random
-/// one after automatic provisioning, else that of the domain.
+/// The membership with the administrative password that the device gets.
 pub(super) fn membership(device: Box<Device>, domain: Option<&Domain>) -> Membership {
-    let hand_out = match device.way {
-        Way::Auto => device.admin_password.clone(),
-        Way::Code | Way::Manual => domain.map(|d| d.admin_password.clone()).filter(|p| !p.is_empty()),
-    };
+    let hand_out = to_send(&device, domain);
     Membership { device, hand_out }
 }

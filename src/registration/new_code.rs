@@ -7,7 +7,7 @@ use crate::core::model::device::{Domain, Requester};
 use crate::core::model::ids::{CategoryId, Code, DomainName, NodeId};
 use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::{Subject, TimelineEvent};
-use crate::directory::DirectoryError;
+use crate::directory::{DirectoryError, IssuedByDirectory};
 use crate::metrics::{self, CodeEvent, Counter, Timer};
 use crate::random;
 use crate::store::{CodeRecord, PutCode, StoreError};
@@ -32,15 +32,19 @@ pub struct CodeRequest<'a> {
     pub holder: Option<NodeId>,
     /// Long validity.
     pub rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
 }
 
 /// A new code.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NewCode {
     /// The code.
     pub code: Code,
     /// End of its validity.
     pub valid_until: UnixMillis,
+    /// The address that a device with this code connects to.
+    pub url: Box<str>,
 }
 
 /// Why there is no code. Nothing is stored then.
@@ -72,6 +76,7 @@ impl RegistrationService {
                 requester: request.requester.clone(),
                 holder: request.holder.clone(),
                 rollout: request.rollout,
+                administrative: request.administrative,
                 valid_until: issued.valid_until,
             };
             let put = self.store.put_code(&record, max_open).await;
@@ -80,7 +85,8 @@ impl RegistrationService {
                 let event = if request.rollout { CodeEvent::IssuedRollout } else { CodeEvent::Issued };
                 metrics::count(Counter::Code(event));
                 metrics::observe(Timer::CodeIssue, watch.elapsed());
-                return Ok(NewCode { code: issued.code, valid_until: issued.valid_until });
+                let (IssuedByDirectory { code, valid_until }, url) = (issued, self.directory.address().into());
+                return Ok(NewCode { code, valid_until, url });
             }
             // Nobody gets this code, so the directory need not keep it.
             let _ = self.directory.give_back(issued.code).await;

@@ -23,6 +23,8 @@ pub struct CodeRecord {
     pub holder: Option<NodeId>,
     /// Long validity.
     pub rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
     /// End of validity according to the directory.
     pub valid_until: UnixMillis,
 }

@@ -44,8 +44,10 @@ pub struct Entry {
     pub right: EntryRight,
     /// The new device password.
     pub password: Secret,
-    /// The random administrative password, for [`EntryRight::Auto`].
+    /// The random administrative password, if the device gets one.
     pub admin_password: Option<Secret>,
+    /// The name that goes with the code: the SIP name of the user. An operator's name stays.
+    pub name: Option<Box<str>>,
     /// What the device reports about itself.
     pub facts: Facts,
 }
@@ -123,7 +125,7 @@ store_trait! {
         /// How many devices belong to a domain.
         async fn device_count(&self, domain: &DomainName) -> Result<u64> => DeviceCount;
 
-        /// Gives a device a name, or removes it. False if the device is not of this domain.
+        /// Gives a device a name by hand, or removes its name. False if the device is not of this domain.
         async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> => Rename;
 
         /// Puts a device into another category of its domain. False if it is not of this domain.

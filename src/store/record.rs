@@ -30,7 +30,14 @@ pub(super) struct About {
     pub sip: Option<Box<str>>,
     pub requester: Requester,
     pub rollout: bool,
+    /// Codes of before the flag gave the administrative password of the domain.
+    #[serde(default = "yes")]
+    pub administrative: bool,
     pub valid_until: UnixMillis,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl About {
@@ -40,6 +47,7 @@ impl About {
             sip: new.sip.clone(),
             requester: new.requester.clone(),
             rollout: new.rollout,
+            administrative: new.administrative,
             valid_until: new.valid_until,
         }
     }
@@ -53,6 +61,7 @@ impl About {
             requester: self.requester,
             holder,
             rollout: self.rollout,
+            administrative: self.administrative,
             valid_until: self.valid_until,
             state,
         }

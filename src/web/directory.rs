@@ -55,7 +55,14 @@ pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConf
         config
             .app_data(web)
             .service(
-                web::resource(["/init", "/init/{file:.*}"])
+                web::resource("/init")
+                    .guard(guard::fn_guard(init::is_path))
+                    .route(web::get().to(init::init))
+                    .route(web::head().to(init::init))
+                    .default_service(web::to(init::other_method)),
+            )
+            .service(
+                web::resource("/init/{file:.*}")
                     .guard(guard::fn_guard(init::is_path))
                     .route(web::get().to(init::init))
                     .route(web::head().to(init::init))

@@ -49,6 +49,7 @@ async fn enter(
         right: EntryRight::Manual,
         password: Secret::new("device"),
         admin_password: None,
+        name: None,
         facts,
     };
     match store.enter(&entry).await.unwrap() {

@@ -144,8 +144,9 @@ on_each_store!(a_token_lets_an_unknown_device_in, |_| {}, async |broker: &Broker
     thief.identify(&identify(PHONE)).await;
     thief.quiet().await;
 
-    // A code leads to the administrative password of the domain.
-    let (_users, code) = code_of(broker, DOMAIN, PASSWORD).await;
+    // An administrative code leads to the administrative password of the domain.
+    let (mut users, _) = code_of(broker, DOMAIN, PASSWORD).await;
+    let code = users.administrative_code(CATEGORY, "p2").await;
     let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
 });

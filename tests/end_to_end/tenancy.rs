@@ -268,7 +268,7 @@ on_each_store!(a_name_with_a_comma_is_kept_but_not_new, |_| {}, async |broker: &
 
 on_each_store!(a_changed_administrative_password_reaches_the_members, |_| {}, async |broker: &Broker| {
     let mut users = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
-    let code = users.code(CATEGORY, "p1").await;
+    let code = users.administrative_code(CATEGORY, "p1").await;
     let (mut phone, password) = Device::enter(broker.addr, PHONE, &code).await;
     assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
     let mut automatic = Device::connect(broker.addr, QUERY).await;

@@ -328,6 +328,7 @@ fn records_go_on(fixture: Fixture) {
             right: EntryRight::Code(code_of(&known, code)),
             password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
             admin_password: None,
+            name: None,
             facts: Facts::default(),
         };
         for (number, code) in ["open", "rollout open", "waiting"].into_iter().enumerate() {

@@ -308,6 +308,7 @@ fn codes_are_in_clear_until_the_older_nodes_are_gone() {
             requester: Requester { app: "users".into(), sip: "users".into() },
             holder: None,
             rollout: false,
+            administrative: false,
             valid_until: now + LEASE,
         };
         let entry = |number: u64, code| Entry {
@@ -317,6 +318,7 @@ fn codes_are_in_clear_until_the_older_nodes_are_gone() {
             right: EntryRight::Code(code),
             password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
             admin_password: None,
+            name: None,
             facts: Facts::default(),
         };
         for number in 0..4 {

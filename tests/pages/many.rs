@@ -36,6 +36,7 @@ async fn one(store: &dyn Store, domain: &DomainName, category: CategoryId, numbe
         right: EntryRight::Manual,
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
+        name: None,
         facts: Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() },
     };
     assert!(matches!(store.enter(&entry).await.unwrap(), Entered::In(_)));

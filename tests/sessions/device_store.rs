@@ -6,6 +6,7 @@ use std::time::Duration;
 use provbroker::core::model::device::{Category, CodeState, Device, Domain, IssuedCode, Requester, Way};
 use provbroker::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, Secret};
 use provbroker::core::model::time::UnixMillis;
+use provbroker::core::policy::admin_password::to_send;
 use provbroker::core::policy::entry::{AutoOffer, CodeOffer, Situation, Stage, Step, decide, entered_unproved};
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use provbroker::core::session::device::event::{Claimed, Membership};
@@ -48,6 +49,7 @@ impl Store {
             requester: Requester { app: "a".into(), sip: "s".into() },
             holder: None,
             rollout: false,
+            administrative: false,
             valid_until: UnixMillis(u64::MAX),
             state: CodeState::Open,
         };
@@ -102,7 +104,7 @@ impl Store {
 
     fn membership(&self, key: &DeviceKey) -> Membership {
         let device = self.devices[key].clone();
-        let hand_out = device.admin_password.clone().or_else(|| Some(self.home.admin_password.clone()));
+        let hand_out = to_send(&device, Some(&self.home));
         Membership { device: Box::new(device), hand_out }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use provbroker::core::model::device::{CodeState, Way};
 use provbroker::core::model::ids::{CategoryId, Secret};
-use provbroker::store::{Entered, Entry, EntryRight, PortClaim};
+use provbroker::store::{CodeRecord, Entered, Entry, EntryRight, PortClaim, PutCode};
 
 use crate::fixture::*;
 
@@ -74,6 +74,36 @@ pub async fn of_two_domains_exactly_one_gets_the_device(f: impl Fixture) {
         assert_eq!(store.find_code(codes[lost]).await.unwrap().unwrap().state, CodeState::Open);
         assert_eq!(store.find_device(&device(number)).await.unwrap().unwrap().domain, domains[1 - lost]);
     }
+}
+
+pub async fn a_name_comes_with_a_code_unless_there_is_one_by_hand(f: impl Fixture) {
+    let store = &**f.store();
+    let (key, domain) = (device(1), domain());
+    let name = async || store.find_device(&key).await.unwrap().unwrap().name;
+    let by_code = async |number: u64, administrative: bool, name: Option<&str>| {
+        let new = CodeRecord { administrative, ..new_code(store, code(number), &domain).await };
+        assert_eq!(store.put_code(&new, u64::MAX).await.unwrap(), PutCode::Kept);
+        let kept = store.code_in(&domain, code(number)).await.unwrap().unwrap();
+        assert_eq!(kept.administrative, administrative);
+        let plain = entry(key.clone(), &domain, EntryRight::Code(code(number)));
+        let admin_password = (!administrative).then(|| Secret::new("random"));
+        let entry = Entry { name: name.map(Into::into), admin_password, ..plain };
+        let entered = inside(store.enter(&entry).await.unwrap());
+        assert_eq!(entered.is_administrative(), administrative);
+        entered.name
+    };
+    assert_eq!(by_code(1, true, Some("ann")).await.as_deref(), Some("ann"));
+    assert_eq!(name().await.as_deref(), Some("ann"));
+    assert_eq!(by_code(2, false, None).await.as_deref(), Some("ann"), "the code has no name");
+    assert_eq!(by_code(3, true, Some("bob")).await.as_deref(), Some("bob"));
+    assert!(store.find_device(&key).await.unwrap().unwrap().is_administrative(), "the flag is that of the last code");
+    assert!(store.rename(&domain, &key, Some("Lobby")).await.unwrap());
+    assert_eq!(by_code(4, false, Some("cid")).await.as_deref(), Some("Lobby"));
+    assert!(!store.find_device(&key).await.unwrap().unwrap().is_administrative());
+    assert!(store.rename(&domain, &key, None).await.unwrap());
+    assert_eq!(name().await, None);
+    assert_eq!(by_code(5, true, Some("cid")).await.as_deref(), Some("cid"));
+    assert_eq!(name().await.as_deref(), Some("cid"));
 }
 
 pub async fn the_same_device_may_come_back_until_it_has_answered(f: impl Fixture) {

@@ -213,6 +213,7 @@ pub async fn new_code(store: &dyn Store, code: Code, domain: &DomainName) -> Cod
         requester: requester(),
         holder: Some(node("n1")),
         rollout: false,
+        administrative: false,
         valid_until: store.now().await.unwrap() + VALID,
     }
 }
@@ -232,6 +233,7 @@ pub fn entry(key: DeviceKey, domain: &DomainName, right: EntryRight) -> Entry {
         right,
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
+        name: None,
         facts: facts("IP112"),
     }
 }

@@ -141,8 +141,20 @@ impl App {
 
     /// Requests a code with this `src`.
     pub async fn code(&mut self, category: &str, src: &str) -> String {
-        let result =
-            self.request(json!({"mt": "GetProvisioningCode", "category": category, "sip": "anna", "src": src})).await;
+        self.any_code(category, src, false).await
+    }
+
+    /// A code that gives the administrative password of the domain.
+    pub async fn administrative_code(&mut self, category: &str, src: &str) -> String {
+        self.any_code(category, src, true).await
+    }
+
+    async fn any_code(&mut self, category: &str, src: &str, administrative: bool) -> String {
+        let mut request = json!({"mt": "GetProvisioningCode", "category": category, "sip": "anna", "src": src});
+        if administrative {
+            request["administrative"] = json!(true);
+        }
+        let result = self.request(request).await;
         let code = result["code"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned();
         assert!(code.len() == 12 && code.bytes().all(|b| b.is_ascii_digit()), "{code}");
         secrets::note(&code);

@@ -59,6 +59,7 @@ pub async fn one(store: &dyn Store, number: u64, who: Person) {
         requester: Requester { app: "provbroker-users".into(), sip: "provbroker-users".into() },
         holder: None,
         rollout: true,
+        administrative: false,
         valid_until: now + Duration::from_secs(3600),
     };
     assert_eq!(store.put_code(&new, u64::MAX).await.unwrap(), PutCode::Kept);
@@ -69,6 +70,7 @@ pub async fn one(store: &dyn Store, number: u64, who: Person) {
         right: EntryRight::Code(code),
         password: Secret::new("Q7mZt2LwXc9Vb4NfKs8RpDy1HjGa6EuT"),
         admin_password: None,
+        name: None,
         facts: Facts { product: "IP112".into(), version: "13r3".into(), platform: "PHONE".into(), ..Facts::default() },
     };
     assert!(matches!(store.enter(&entry).await.unwrap(), Entered::In(_)));

@@ -52,6 +52,18 @@ impl From<NoCode> for ApiError {
     }
 }
 
+/// A code that an app requests.
+pub struct WantedCode<'a> {
+    /// Name of the category.
+    pub category: &'a str,
+    /// SIP name of the user.
+    pub sip: Option<Box<str>>,
+    /// Long validity.
+    pub rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
+}
+
 impl AppQueries {
     /// The domain with this number, or that of the log-in. A domain outside the rights counts as one that does not
     /// exist.
@@ -98,26 +110,25 @@ impl AppQueries {
         &self,
         rights: &Rights,
         id: Option<DomainId>,
-        category: &str,
-        sip: Option<Box<str>>,
-        rollout: bool,
+        wanted: WantedCode<'_>,
     ) -> std::result::Result<Answer, ApiError> {
         let domain = self.domain(rights, id).await?;
-        let category = domain.category(category).ok_or(ApiError::NotFound)?;
+        let category = domain.category(wanted.category).ok_or(ApiError::NotFound)?;
         if !category.provisioning {
             return Err(ApiError::NotAProvisioningCategory);
         }
         let request = CodeRequest {
             domain: &domain,
             category: category.id,
-            sip,
+            sip: wanted.sip,
             requester: rights.requester.clone(),
             holder: Some(self.node.clone()),
-            rollout,
+            rollout: wanted.rollout,
+            administrative: wanted.administrative,
         };
-        let NewCode { code, valid_until } = self.registration.issue_code(&request).await?;
+        let NewCode { code, valid_until, url } = self.registration.issue_code(&request).await?;
         self.registration.record_event(&domain.name, vec![Subject::Code(code)], TimelineEvent::Issued);
-        Ok(Answer::Code { name: domain.name.clone(), code, valid_until })
+        Ok(Answer::Code { name: domain.name.clone(), code, valid_until, url })
     }
 
     /// The device that has used a code.

@@ -7,6 +7,8 @@ mod codes;
 mod configs;
 mod devices;
 
+pub use codes::WantedCode;
+
 use std::sync::Arc;
 
 use crate::core::model::ids::NodeId;

@@ -107,7 +107,8 @@ pub struct Device {
     pub password: Secret,
     /// The device has not answered a challenge with this password yet (`docs/protocol/sysclient.md` 5.1).
     pub tentative: bool,
-    /// The random administrative password of an automatically provisioned device (`docs/protocol/sysclient.md` 3.4).
+    /// The random administrative password (`docs/protocol/sysclient.md` 3.4), after automatic provisioning or an entry
+    /// by a code that is not administrative. It is the stored flag of such a code, too.
     pub admin_password: Option<Secret>,
     /// The code of its last entry, for as long as that may be repeated or its notice is owed.
     pub entry_code: Option<Code>,
@@ -125,6 +126,12 @@ pub struct Device {
 }
 
 impl Device {
+    /// It has entered by a code that gives the administrative password of the domain. So have the devices that entered
+    /// by code before codes had the flag: they have this password already.
+    pub fn is_administrative(&self) -> bool {
+        self.way == Way::Code && self.admin_password.is_none()
+    }
+
     /// The name that people see.
     pub fn shown_name(&self) -> Option<&str> {
         self.name.as_deref().or(self.facts.name.as_deref())
@@ -223,6 +230,8 @@ pub struct IssuedCode {
     pub holder: Option<NodeId>,
     /// Asked for with `rollout`.
     pub rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    pub administrative: bool,
     /// End of validity.
     pub valid_until: UnixMillis,
     /// Its state.

@@ -37,6 +37,7 @@ fn code(state: CodeState) -> IssuedCode {
         requester: Requester { app: "api".into(), sip: "".into() },
         holder: None,
         rollout: false,
+        administrative: false,
         valid_until: UnixMillis(100),
         state,
     }

@@ -3,6 +3,7 @@
 //! Each function gets everything that it decides on as arguments and returns its decision as a value. Nothing here may
 //! use [`crate::core::session`], a store, a clock, randomness or a socket; whoever calls carries the decision out.
 //!
+//! * [`admin_password`]: which administrative password a device gets.
 //! * [`admission`]: which entries may start now, which wait and which are rejected.
 //! * [`blocked_reason`]: the first thing that keeps a device or a code from being done, with a sentence for operators.
 //! * [`entry`]: which domain an identify lets a device enter.
@@ -16,6 +17,7 @@
 //! * [`record_pace`]: how fast records of strangers are written.
 //! * [`storm`]: detects that many known devices are missing and coming back.
 
+pub mod admin_password;
 pub mod admission;
 pub mod backoff;
 pub mod blocked_reason;

@@ -111,7 +111,7 @@ impl Devices for Embedded {
 
     async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> {
         let name = name.filter(|name| !name.is_empty()).map(Into::into);
-        self.change(domain, key, |row| row.name = name).await
+        self.change(domain, key, |row| (row.name, row.named_by_code) = (name, false)).await
     }
 
     async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {

@@ -110,11 +110,15 @@ fn enter_as(
     } else {
         tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
     }
-    let (id, ports, name, work) = if let Some(known) = known {
-        (known.id, known.ports, known.name, known.work)
+    let (id, ports, old_name, work) = if let Some(known) = known {
+        (known.id, known.ports, (known.name, known.named_by_code), known.work)
     } else {
         let id = id.map_or_else(|| next(tx, keys::SEQ_DEVICE).map(DeviceId), Ok)?;
-        (id, Vec::new(), None, Work::default())
+        (id, Vec::new(), (None, false), Work::default())
+    };
+    let (name, named_by_code) = match (old_name, &entry.name) {
+        ((None, _) | (Some(_), true), Some(new)) => (Some(new.clone()), true),
+        (old, _) => old,
     };
     let row = DeviceRow {
         id,
@@ -128,6 +132,7 @@ fn enter_as(
         sealed,
         entered: tx.now,
         name,
+        named_by_code,
         work,
         facts: entry.facts.clone(),
         ports,

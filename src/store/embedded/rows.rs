@@ -71,6 +71,9 @@ pub(super) struct DeviceRow {
     pub entered: UnixMillis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
+    /// The name came with a code.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub named_by_code: bool,
     #[serde(default)]
     pub work: Work,
     pub facts: Facts,
@@ -95,6 +98,12 @@ impl MailRow {
     pub(super) fn code(&self, sealer: &Sealer, domain: &DomainName, name: &CodeName) -> Result<Code> {
         open_code(sealer, "mail", domain, name, Some(&self.sealed.0))
     }
+}
+
+// serde requires this signature.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 /// Removes the record of a device, and the device from the indexes; its ownership stays.

@@ -24,6 +24,7 @@ static REFRESH: LazyScript = script!("refresh");
 static REMOVE: LazyScript = script!("remove");
 static CLAIM_PORT: LazyScript = script!("claim_port");
 static SET_FIELD: LazyScript = script!("set_field");
+static RENAME: LazyScript = script!("rename");
 static KEEP_WORK: LazyScript = script!("keep_work");
 
 /// Prefix of the field of an analogue port.
@@ -95,7 +96,9 @@ impl Devices for Redis {
     }
 
     async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> {
-        self.client.timed(self.set_field(domain, key, "name", name.unwrap_or_default())).await
+        let mut script = RENAME.key(keys::device(domain, key));
+        script.arg(name.unwrap_or_default());
+        self.client.timed(self.client.eval(&script)).await
     }
 
     async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {

@@ -179,7 +179,7 @@ impl Redis {
             script.arg(entry.key.as_str()).arg(writing.id).arg(entry.category.0).arg(to_json(&entry.right.way()));
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(text(code.as_ref())).arg(text(other.as_ref())).arg(millis(KEEP_USED));
-            script.arg(self.limits.quotas.devices);
+            script.arg(self.limits.quotas.devices).arg(entry.name.as_deref().unwrap_or_default());
             let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
                 "in" => {

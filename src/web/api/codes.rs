@@ -38,6 +38,10 @@ struct NewCode {
     /// Valid for seven days instead of ten minutes.
     #[serde(default)]
     rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    #[serde(default = "super::shapes::yes")]
+    #[schema(default = true)]
+    administrative: bool,
 }
 
 /// A code.
@@ -57,6 +61,8 @@ pub(super) struct CodeView {
     sip: Option<String>,
     /// Valid for seven days instead of ten minutes.
     rollout: bool,
+    /// The device gets the administrative password of the domain, if that hands one out.
+    administrative: bool,
     /// When it was issued, in Unix seconds; in lists only.
     #[serde(skip_serializing_if = "Option::is_none")]
     issued: Option<u64>,
@@ -99,6 +105,7 @@ impl CodeView {
             category: category_name(domain, code.category),
             sip: code.sip.as_deref().map(Into::into),
             rollout: code.rollout,
+            administrative: code.administrative,
             issued: issued.map(UnixMillis::seconds),
             valid_until: code.valid_until.seconds(),
             state,
@@ -189,8 +196,12 @@ async fn issue_code(
     if let Some(sip) = &body.sip {
         check_name("sip", sip)?;
     }
-    let code_request =
-        OperatorCodeRequest { category: &body.category, sip: body.sip.as_deref(), rollout: body.rollout };
+    let code_request = OperatorCodeRequest {
+        category: &body.category,
+        sip: body.sip.as_deref(),
+        rollout: body.rollout,
+        administrative: body.administrative,
+    };
     let (domain, code) = admin.issue_code(&authority, &path, &code_request).await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(CodeView::of(&domain, &code, None)))
 }

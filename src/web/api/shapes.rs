@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::{Outcome, What};
-use crate::core::model::device::{Device, Domain, EthIf, Facts};
+use crate::core::model::device::{Device, Domain, EthIf, Facts, Way};
 use crate::core::model::work::{Progress, State};
 use crate::core::policy::jobs::config::Kind;
 use crate::store::UnassignedListing;
@@ -12,6 +12,11 @@ use crate::store::UnassignedListing;
 /// Deserializes a member that may be absent but not null.
 pub(super) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The default of a member that is true unless it is given.
+pub(super) const fn yes() -> bool {
+    true
 }
 
 /// A network interface.
@@ -118,7 +123,10 @@ pub(super) struct DeviceDoc {
     online: bool,
     /// How it entered: `code`, `auto` or `manual`.
     #[schema(value_type = String)]
-    way: crate::core::model::device::Way,
+    way: Way,
+    /// After an entry by code: the code was administrative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    administrative: Option<bool>,
     /// When it entered, in Unix seconds.
     entered: u64,
     /// It has proved the password of this entry. If it never does, remove it and let it enter again.
@@ -143,6 +151,7 @@ impl DeviceDoc {
             name: device.shown_name().map(Into::into),
             online,
             way: device.way,
+            administrative: (device.way == Way::Code).then(|| device.is_administrative()),
             entered: device.entered.seconds(),
             confirmed: !device.tentative,
             said: SaidDoc::of(&device.facts),

@@ -43,6 +43,7 @@ fn code(name: &str, number: u64, state: CodeState) -> IssuedCode {
         requester: crate::core::model::device::Requester { app: "a".into(), sip: "s".into() },
         holder: None,
         rollout: false,
+        administrative: false,
         valid_until: UnixMillis(0),
         state,
     }

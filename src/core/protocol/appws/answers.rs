@@ -117,15 +117,17 @@ pub fn domains<'a>(request: &Request, domains: impl IntoIterator<Item = &'a str>
     list::all(request, "domains", domains.into_iter().map(Into::into))
 }
 
-/// `GetProvisioningCodeResult` (`docs/protocol/devices-api.md` 2.3); the end of validity in whole seconds.
-pub fn provisioning_code(request: &Request, code: &Code, valid_until: UnixMillis) -> String {
+/// `GetProvisioningCodeResult` (`docs/protocol/devices-api.md` 2.3); the end of validity in whole seconds. `url` is the
+/// address that a device with this code connects to.
+pub fn provisioning_code(request: &Request, code: &Code, valid_until: UnixMillis, url: &str) -> String {
     #[derive(Serialize)]
     struct Issued<'a> {
         code: &'a str,
         #[serde(rename = "validUntil")]
         valid_until: u64,
+        url: &'a str,
     }
-    request.answer(Issued { code: code.expose(), valid_until: valid_until.seconds() })
+    request.answer(Issued { code: code.expose(), valid_until: valid_until.seconds(), url })
 }
 
 #[derive(Serialize)]
@@ -135,17 +137,27 @@ struct Provisioned<'a> {
     port: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<&'a DeviceObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<&'a DeviceObject<'a>>,
 }
 
 /// `GetProvisionedDeviceResult` (`docs/protocol/devices-api.md` 2.4); without device while the code is open.
 pub fn provisioned_device(request: &Request, code: &Code, device: Option<&DeviceObject<'_>>) -> String {
-    request.answer(Provisioned { code: code.expose(), port: None, device })
+    request.answer(Provisioned { code: code.expose(), port: None, device, gateway: None })
 }
 
-/// The notice `DeviceProvisioned` (`docs/protocol/devices-api.md` 2.5). `src` is that of the request for the code or
-/// the device, if it was made on this connection; `port` is the analogue port, if the code was for one.
-pub fn device_provisioned(src: Option<&str>, code: &Code, port: Option<&str>, device: &DeviceObject<'_>) -> String {
-    write("DeviceProvisioned", src, None, Provisioned { code: code.expose(), port, device: Some(device) })
+/// The notice `DeviceProvisioned` (`docs/protocol/devices-api.md` 2.5). `src` and `api` are those of the request for
+/// the code or the device, if it was made on this connection; with `api` the device is named `gateway`, too. `port` is
+/// the analogue port, if the code was for one.
+pub fn device_provisioned(
+    src: Option<&str>,
+    api: Option<&str>,
+    code: &Code,
+    port: Option<&str>,
+    device: &DeviceObject<'_>,
+) -> String {
+    let gateway = api.map(|_| device);
+    write("DeviceProvisioned", src, api, Provisioned { code: code.expose(), port, device: Some(device), gateway })
 }
 
 /// `GetDeviceResult` (`docs/protocol/devices-api.md` 3.2).

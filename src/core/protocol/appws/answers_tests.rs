@@ -102,8 +102,11 @@ fn apps_are_described_by_the_table() {
 fn codes_and_devices() {
     let ask = request(r#"{"mt":"GetProvisioningCode","category":"c","src":"p7"}"#);
     assert_eq!(
-        provisioning_code(&ask, &code(), UnixMillis(1_767_225_600_999)),
-        r#"{"mt":"GetProvisioningCodeResult","src":"p7","code":"402817739164","validUntil":1767225600}"#
+        provisioning_code(&ask, &code(), UnixMillis(1_767_225_600_999), "wss://a/sysclients"),
+        concat!(
+            r#"{"mt":"GetProvisioningCodeResult","src":"p7","code":"402817739164","validUntil":1767225600,"#,
+            r#""url":"wss://a/sysclients"}"#
+        )
     );
     let record = device();
     let object = record.object();
@@ -113,11 +116,11 @@ fn codes_and_devices() {
     assert_eq!(provisioned_device(&ask, &code(), None), format!("{head}}}"));
     assert_eq!(provisioned_device(&ask, &code(), Some(&object)), format!("{head},\"device\":{SAMPLE}}}"));
     assert_eq!(
-        device_provisioned(Some("p7"), &code(), None, &object),
+        device_provisioned(Some("p7"), None, &code(), None, &object),
         format!(r#"{{"mt":"DeviceProvisioned","src":"p7","code":"402817739164","device":{SAMPLE}}}"#)
     );
     assert_eq!(
-        device_provisioned(None, &code(), Some("TEL1"), &object),
+        device_provisioned(None, None, &code(), Some("TEL1"), &object),
         format!(r#"{{"mt":"DeviceProvisioned","code":"402817739164","port":"TEL1","device":{SAMPLE}}}"#)
     );
 }

@@ -55,6 +55,8 @@ pub enum Call {
         sip: Option<Box<str>>,
         /// Long validity.
         rollout: bool,
+        /// The device gets the administrative password of the domain, if that hands one out.
+        administrative: bool,
     },
     /// Asks which device has used a code (`docs/protocol/devices-api.md` 2.4).
     GetProvisionedDevice {
@@ -204,6 +206,7 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
             category: required(body, "category")?,
             sip: optional(body, "sip", body.str("sip").filter(|sip| sip.chars().count() <= SIP_MAX))?.map(Into::into),
             rollout: optional(body, "rollout", body.bool("rollout"))?.unwrap_or(false),
+            administrative: optional(body, "administrative", body.bool("administrative"))?.unwrap_or(false),
         },
         "GetProvisionedDevice" => {
             let (domain, code) = (domain(body)?, body.str("code").ok_or(ApiError::BadRequest)?);
@@ -283,12 +286,15 @@ mod tests {
             Ok(Call::GetProvisioningCategories { domain: None, device_type: Some("PHONE".into()) })
         );
         assert_eq!(
-            read(r#"{"mt":"GetProvisioningCode","category":"Desk phones","sip":"anna","domainId":2,"rollout":true}"#),
+            read(
+                r#"{"mt":"GetProvisioningCode","category":"Desk phones","sip":"anna","domainId":2,"rollout":true,"administrative":true}"#
+            ),
             Ok(Call::GetProvisioningCode {
                 domain: Some(DomainId(2)),
                 category: "Desk phones".into(),
                 sip: Some("anna".into()),
-                rollout: true
+                rollout: true,
+                administrative: true
             })
         );
         assert_eq!(
@@ -321,6 +327,7 @@ mod tests {
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":2.0}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","domainId":-2}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","rollout":"yes"}"#,
+            r#"{"mt":"GetProvisioningCode","category":"c","administrative":1}"#,
             r#"{"mt":"GetProvisioningCode","category":"c","sip":7}"#,
             &format!(r#"{{"mt":"GetProvisioningCode","category":"c","sip":"{}"}}"#, "x".repeat(SIP_MAX + 1)),
             r#"{"mt":"GetProvisioningCategories","type":1}"#,
@@ -336,7 +343,13 @@ mod tests {
         }
         assert_eq!(read(r#"{"mt":"GetProvisionedDevice","code":"12"}"#), Err(ApiError::NotFound));
         let nulls = r#"{"mt":"GetProvisioningCode","category":"c","domainId":null,"sip":null,"rollout":null}"#;
-        let plain = Call::GetProvisioningCode { domain: None, category: "c".into(), sip: None, rollout: false };
+        let plain = Call::GetProvisioningCode {
+            domain: None,
+            category: "c".into(),
+            sip: None,
+            rollout: false,
+            administrative: false,
+        };
         assert_eq!(read(nulls), Ok(plain));
     }
 

@@ -114,6 +114,8 @@ pub enum Ask {
         sip: Option<Box<str>>,
         /// Long validity.
         rollout: bool,
+        /// The device gets the administrative password of the domain, if that hands one out.
+        administrative: bool,
     },
     /// Which device has used a code.
     Device {
@@ -184,6 +186,8 @@ pub enum Answer {
         code: Code,
         /// End of its validity.
         valid_until: UnixMillis,
+        /// The address that a device with this code connects to.
+        url: Box<str>,
     },
     /// The device of a code.
     Device {

@@ -36,7 +36,7 @@ pub(super) struct LoggedIn {
     slots: Slots,
     next: u64,
     /// Codes that the client waits for, with the `src` of the request.
-    pub(super) waiting: HashMap<Code, Option<Box<str>>>,
+    pub(super) waiting: HashMap<Code, Waiting>,
     pub(super) settling: Settling,
     requests: PerSecond,
     codes: PerSecond,
@@ -49,6 +49,13 @@ pub(super) struct LoggedIn {
     flushing: bool,
     /// What a telephone exchange has reported of itself.
     pub(super) pbx: Option<Box<PbxInfo>>,
+}
+
+/// The last request for a code or its device. The notice has its members.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    src: Option<Box<str>>,
+    api: Option<Box<str>>,
 }
 
 pub(super) fn check_build(request: &Request, url: &str, settings: &Settings) -> String {
@@ -144,8 +151,8 @@ impl LoggedIn {
             Call::CheckBuild { url } => return Ok((Work::text(check_build(request, &url, settings)), None)),
             Call::AppInfo { app } => return Ok((Work::text(answers::app_info(request, &app)), None)),
             Call::GetProvisioningCategories { domain, device_type } => Ask::Categories { domain, device_type },
-            Call::GetProvisioningCode { domain, category, sip, rollout } => {
-                Ask::Code { domain, category, sip, rollout }
+            Call::GetProvisioningCode { domain, category, sip, rollout, administrative } => {
+                Ask::Code { domain, category, sip, rollout, administrative }
             }
             Call::GetProvisionedDevice { domain, code } => Ask::Device { domain, code },
             Call::GetDevicesOfTypes { array, selection } => return list(array, selection, None),
@@ -352,7 +359,7 @@ impl LoggedIn {
         match then {
             Then::Nothing => return,
             Then::Await(domain, code) => {
-                self.waiting.insert(code, request.src);
+                self.waiting.insert(code, Waiting { src: request.src, api: request.api });
                 return actions.push(Action::Await(domain, code));
             }
             Then::Listed => {
@@ -394,8 +401,10 @@ impl LoggedIn {
         actions: &mut Vec<Action>,
     ) {
         for Delivery { code, port, device } in deliveries {
-            let src = self.waiting.get(code).and_then(Option::as_deref);
-            let text = answers::device_provisioned(src, code, port.as_deref(), &device.object());
+            let asked = self.waiting.get(code);
+            let src = asked.and_then(|asked| asked.src.as_deref());
+            let api = asked.and_then(|asked| asked.api.as_deref());
+            let text = answers::device_provisioned(src, api, code, port.as_deref(), &device.object());
             actions.push(Action::Send(text));
         }
         let codes = deliveries.iter().map(|d| d.code).collect();

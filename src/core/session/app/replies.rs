@@ -28,8 +28,8 @@ pub(super) fn reply(
         Answer::Categories { name, domain, categories } => {
             return (ready(answers::categories(request, domain, &categories), Then::Nothing), Some(name));
         }
-        Answer::Code { name, code, valid_until } => {
-            let texts = vec![answers::provisioning_code(request, &code, valid_until)];
+        Answer::Code { name, code, valid_until, url } => {
+            let texts = vec![answers::provisioning_code(request, &code, valid_until, &url)];
             return (ready(texts, Then::Await(name.clone(), code)), Some(name));
         }
         Answer::Device { name, code, device } => {

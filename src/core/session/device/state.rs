@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::model::device::{Device, Facts, Way};
+use crate::core::model::device::{Device, Facts};
 use crate::core::model::ids::{Code, DomainName};
 use crate::core::model::time::{Tick, UnixMillis};
 use crate::core::protocol::sysclient::admin::Identify;
@@ -110,10 +110,10 @@ impl Member {
         }
     }
 
-    /// Sends the changed administrative password of the domain. Devices that entered by automatic provisioning keep
-    /// their own (`docs/protocol/sysclient.md` 3.4).
+    /// Sends the changed administrative password of the domain. Devices with a random one keep that
+    /// (`docs/protocol/sysclient.md` 3.4).
     pub(super) fn hand_out_changed(&self, membership: &Membership, seed: &str, actions: &mut Vec<Action>) {
-        if membership.device.domain == self.domain && membership.device.way != Way::Auto {
+        if membership.device.domain == self.domain && membership.device.admin_password.is_none() {
             hand_out(membership, seed, actions);
         }
     }

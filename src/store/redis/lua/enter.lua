@@ -2,10 +2,10 @@
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
 --      at the end, if another notice is still pending: its code, its mail, mailbox
 -- ARGV device, id, category, way, password, admin, facts, entry, name of the code, name of the code of the other
---      pending notice, how long a used code is kept, limit of devices (0: none)
+--      pending notice, how long a used code is kept, limit of devices (0: none), name that goes with the code
 -- Returns outcome, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
-local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work')
+local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work', 'named_by')
 
 local by, sealed
 if code ~= '' then
@@ -32,6 +32,11 @@ local id = old[1] or ARGV[2]
 redis.call('HSET', KEYS[1], 'id', id, 'category', ARGV[3], 'way', ARGV[4], 'password', ARGV[5], 'facts', ARGV[7],
   'entered', time, 'entry', ARGV[8], 'tentative', '1')
 redis.call('ZADD', KEYS[3], id, device)
+local name = old[5] or ''
+if ARGV[13] ~= '' and (name == '' or old[7] == 'code') then
+  name = ARGV[13]
+  redis.call('HSET', KEYS[1], 'name', name, 'named_by', 'code')
+end
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'admin', ARGV[6]) else redis.call('HDEL', KEYS[1], 'admin') end
 if code == '' then
   redis.call('HDEL', KEYS[1], 'entry_code', 'pending', 'sealed')
@@ -48,4 +53,4 @@ else
   end
   redis.call('PEXPIRE', KEYS[4], ARGV[11])
 end
-return {'in', tonumber(id), time, old[5] or '', old[6] or ''}
+return {'in', tonumber(id), time, name, old[6] or ''}

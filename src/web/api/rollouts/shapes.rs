@@ -23,6 +23,10 @@ pub(super) struct NewRollout {
     /// Name or number of the category.
     #[schema(min_length = 1, max_length = 255, example = "Desk phones")]
     pub category: String,
+    /// The devices get the administrative password of the domain, if that hands one out.
+    #[serde(default = "crate::web::api::shapes::yes")]
+    #[schema(default = true)]
+    pub administrative: bool,
     /// The users. Send a list of more than a megabyte as CSV.
     #[schema(value_type = Vec<NewUser>, min_items = 1)]
     pub users: Vec<Shape<NewUser>>,
@@ -61,6 +65,9 @@ pub(super) struct StartQuery {
     /// Name or number of the category; required with a list as CSV.
     #[param(min_length = 1, max_length = 255)]
     pub category: Option<String>,
+    /// The devices get the administrative password of the domain, if that hands one out; for a list as CSV.
+    #[param(default = true)]
+    pub administrative: Option<bool>,
 }
 
 /// A roll-out.

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 
 use super::shapes::{NewRollout, NewUser, RolloutView, RowState, StartQuery};
 use super::{HEAD, line};
-use crate::admin::user_csv::{self, Sheet};
+use crate::admin::user_csv::Sheet;
+use crate::admin::{self, user_csv};
 use crate::admin::{Admin, AdminError, RolloutRun, User};
 use crate::core::model::device::Domain;
 use crate::core::model::ids::RolloutId;
@@ -63,18 +64,23 @@ pub(super) async fn start_rollout(
             let file = store_body(sent).await?;
             let sheet = web::block(move || Sheet::check(file)).await;
             let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
-            let run = admin.begin_rollout(&authority, &domain, name, category, sheet.users()).await?;
+            let wanted = admin::NewRollout { name, category, administrative: query.administrative.unwrap_or(true) };
+            let run = admin.begin_rollout(&authority, &domain, &wanted, sheet.users()).await?;
             stream_rows(&domain, run).await
         }
         "application/json" => {
-            if query.name.is_some() || query.category.is_some() {
-                return Err(Problem::bad_request("with a list as JSON, name and category belong in the body"));
+            if query.name.is_some() || query.category.is_some() || query.administrative.is_some() {
+                return Err(Problem::bad_request(
+                    "with a list as JSON, name, category and administrative belong in the body",
+                ));
             }
-            let NewRollout { name, category, users } = body::read(&body::collect(sent, MAX_JSON).await?)?;
+            let NewRollout { name, category, administrative, users } =
+                body::read(&body::collect(sent, MAX_JSON).await?)?;
             check_name("name", &name)?;
             let user = |Shape(user): Shape<NewUser>| User { sip: user.sip.into(), name: user.name.map(Into::into) };
             let users = user_csv::checked(users.into_iter().map(user).collect())?;
-            let run = admin.begin_rollout(&authority, &domain, &name, &category, users).await?;
+            let wanted = admin::NewRollout { name: &name, category: &category, administrative };
+            let run = admin.begin_rollout(&authority, &domain, &wanted, users).await?;
             make_all(&domain, run).await
         }
         _ => Err(Problem::media_type("text/csv or application/json")),

@@ -35,6 +35,7 @@ struct Row {
     ends: UnixMillis,
     device: Option<(String, String)>,
     rollout: bool,
+    administrative: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +82,7 @@ async fn answer(
             CodeState::Used { by, .. } => Some((devices::address(context, by), by.to_string())),
         },
         rollout: code.rollout,
+        administrative: code.administrative,
     };
     let next = next.map(|(at, code)| {
         context.at(&format!(
@@ -107,7 +109,12 @@ async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> 
     if sip.is_some_and(|sip| sip.chars().count() > 128 || sip.chars().any(char::is_control)) {
         return Err(PageError::Unreadable);
     }
-    let request = OperatorCodeRequest { category: fields.get("category"), sip, rollout: fields.has("rollout") };
+    let request = OperatorCodeRequest {
+        category: fields.get("category"),
+        sip,
+        rollout: fields.has("rollout"),
+        administrative: fields.has("administrative"),
+    };
     let (_, code) = context.admin.issue_code(&context.authority, context.named(), &request).await?;
     answer(&context, Wanted::default(), Some((grouped(code.code), code.valid_until))).await
 }

@@ -62,7 +62,12 @@ fn view() -> DeviceView {
 }
 
 fn code_answer(number: u64) -> Answer {
-    Answer::Code { name: domain("home"), code: code(number), valid_until: UnixMillis(1_767_225_600_999) }
+    Answer::Code {
+        name: domain("home"),
+        code: code(number),
+        valid_until: UnixMillis(1_767_225_600_999),
+        url: "wss://a/sysclients".into(),
+    }
 }
 
 fn categories_answer() -> Answer {

@@ -21,6 +21,25 @@ fn a_notice_has_the_src_of_its_request_and_a_ping_behind_it() {
 }
 
 #[test]
+fn a_notice_to_a_request_with_api_has_it_and_the_gateway() {
+    for request in ["GetProvisioningCode", "GetProvisionedDevice"] {
+        let mut harness = Harness::logged_in();
+        let api = "com.innovaphone.devices";
+        harness.say(&json!({"mt": request, "api": api, "category": "c", "code": "000000000011", "src": "p9"}));
+        let answer = match request {
+            "GetProvisioningCode" => code_answer(11),
+            _ => Answer::Device { name: domain("home"), code: code(11), device: None },
+        };
+        harness.answered(1, answer);
+        let notice = parsed(&harness.deliver(&[11])[0]);
+        assert_eq!((&notice["api"], &notice["src"]), (&json!(api), &json!("p9")));
+        assert_eq!((&notice["gateway"], &notice["gateway"]["hwId"]), (&notice["device"], &json!("00903341a0b1")));
+    }
+    let notice = parsed(&waiting().deliver(&[11])[0]);
+    assert_eq!((notice.get("api"), notice.get("gateway")), (None, None));
+}
+
+#[test]
 fn a_notice_of_a_code_that_another_connection_asked_for_has_no_src() {
     let output = waiting().deliver(&[99, 11]);
     assert_eq!(parsed(&output[0]).get("src"), None);

@@ -220,15 +220,20 @@ fn an_end_event_closes_once() {
 }
 
 #[test]
-fn a_changed_administrative_password_is_sent_to_members_except_those_provisioned_automatically() {
+fn a_changed_administrative_password_is_sent_to_members_that_have_no_random_one() {
     let changed = |way, password: &str| {
         let seed = SEED.into();
         Event::AdminPassword(handed(Device { way, ..device() }, password), seed)
     };
+    let random = |way| {
+        let own = Some(Secret::new("its own"));
+        Event::AdminPassword(handed(Device { way, admin_password: own, ..device() }, "its own"), SEED.into())
+    };
     let mut harness = Harness::member();
     assert_eq!(harness.on(changed(Way::Code, "new")), ["admin new"]);
     assert_eq!(harness.on(changed(Way::Manual, "new")), ["admin new"]);
-    assert!(harness.on(changed(Way::Auto, "its own")).is_empty());
+    assert!(harness.on(random(Way::Auto)).is_empty());
+    assert!(harness.on(random(Way::Code)).is_empty());
     assert!(harness.on(changed(Way::Code, "")).is_empty(), "never an empty one");
     let moved = Device { domain: domain("elsewhere"), ..device() };
     assert!(harness.on(Event::AdminPassword(handed(moved, "new"), SEED.into())).is_empty());
