@@ -15,6 +15,7 @@ use super::list;
 use super::login::app_name;
 use super::message::{DEVICES_API, Request, write};
 use super::objects::{self, DeviceObject};
+use super::search::SEARCH_API;
 use crate::core::model::device::Category;
 use crate::core::model::ids::{Code, DomainId, Secret};
 use crate::core::model::time::UnixMillis;
@@ -79,7 +80,9 @@ pub fn keep_alive(request: &Request) -> String {
 
 /// `AppInfoResult` from the table of `docs/protocol/appwebsocket.md` 7.2. `app` with or without `.htm`; returned as it
 /// was sent.
-pub fn app_info(request: &Request, app: &str) -> String {
+///
+/// `with_search`: the hidden app has a page that answers searches.
+pub fn app_info(request: &Request, app: &str, with_search: bool) -> String {
     #[derive(Serialize)]
     struct AppInfo<'a> {
         app: &'a str,
@@ -90,8 +93,9 @@ pub fn app_info(request: &Request, app: &str) -> String {
     let (info, service_info) = match app_name(app) {
         "innovaphone-devices" => (json!({ "apis": { "com.innovaphone.devicesui": {} } }), None),
         "innovaphone-devices-api" => {
-            let apis = json!({ DEVICES_API: {} });
-            (json!({ "hidden": true, "apis": &apis }), Some(json!({ "apis": &apis })))
+            let of_service = json!({ DEVICES_API: {} });
+            let of_page = if with_search { json!({ DEVICES_API: {}, SEARCH_API: {} }) } else { of_service.clone() };
+            (json!({ "hidden": true, "apis": of_page }), Some(json!({ "apis": of_service })))
         }
         _ => (json!({ "apis": {} }), None),
     };
@@ -196,6 +200,11 @@ pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String
     // The object has at least its type, so it ends with the brace before which the member is inserted.
     text.truncate(text.len().saturating_sub(1));
     format!("{text},\"{member}\":{object}}}")
+}
+
+/// The notice `DomainDeleted` (`docs/protocol/devices-api.md` 4.6).
+pub fn domain_deleted(src: Option<&str>, domain: DomainId) -> String {
+    write("DomainDeleted", src, None, json!({ "id": domain }))
 }
 
 /// The notice `UnassignedDevicesCount` (`docs/protocol/devices-api.md` 4.6).

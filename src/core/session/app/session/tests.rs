@@ -34,6 +34,8 @@ fn settings() -> Settings {
         requests_per_second: 50,
         fetches: 8,
         codes_per_second: 500,
+        announces_search: false,
+        ping_every: Duration::ZERO,
         patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
         longest_before: 131_072,
         longest_after: 1_048_576,
@@ -166,6 +168,7 @@ impl Harness {
 fn summary(action: &Action) -> String {
     match action {
         Action::Send(text) => text.clone(),
+        Action::KeepAlive => "keep alive".into(),
         Action::Ping(token) => format!("ping {}", u64::from_be_bytes(*token)),
         Action::Close(close) => format!("close {} {}", close.code(), close.text()),
         Action::Verify(_, challenge) => format!("verify {challenge}"),
@@ -181,9 +184,10 @@ fn summary(action: &Action) -> String {
             Ask::Fetch { device, target } => format!("ask {number} fetch {target} of {device}"),
             Ask::Domains => format!("ask {number} domains"),
             Ask::Unassigned => format!("ask {number} unassigned"),
+            Ask::Search(_) => format!("ask {number} search"),
             Ask::List(_) => format!("ask {number} list"),
             Ask::More(_) => format!("ask {number} more"),
-            Ask::Look(keys) => format!("ask {number} look {}", keys.len()),
+            Ask::Look(keys, _) => format!("ask {number} look {}", keys.len()),
         },
         Action::Act(domain) => format!("act {domain}"),
         Action::Await(domain, code) => format!("await {domain} {}", code.expose()),
