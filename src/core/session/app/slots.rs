@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::device_pager::DevicePager;
-use super::subscriptions::SentDomains;
-use crate::core::model::ids::{Code, DomainName};
+use super::subscriptions::{KnownConfigs, SentDomains};
+use crate::core::model::ids::{Code, DomainId, DomainName};
 use crate::core::protocol::appws::list::Part;
 use crate::core::protocol::appws::message::Request;
 use crate::core::protocol::appws::search::Search;
@@ -67,6 +67,8 @@ pub(super) enum Then {
     SwitchDevices(bool),
     /// These domains were sent; the notices about them begin or end.
     Domains(SentDomains),
+    /// These device configurations were sent; the notices about them begin or end.
+    Configs(DomainId, KnownConfigs),
     /// This number of unassigned devices was sent; the notices about it begin or end.
     Count(u64),
 }
