@@ -200,6 +200,8 @@ fn apps(config: &Config) -> Settings {
         requests_per_second: config.apps.requests_per_second,
         fetches: config.apps.fetches,
         codes_per_second: config.codes.codes_per_second,
+        announces_search: config.apps.search_page,
+        ping_every: config.apps.ping_every,
         patience: SettleTimes { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
         longest_before: APP_LONGEST.0,
         longest_after: APP_LONGEST.1,

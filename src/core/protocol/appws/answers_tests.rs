@@ -81,7 +81,7 @@ fn basic_messages() {
 fn apps_are_described_by_the_table() {
     let ask = request(r#"{"mt":"AppInfo","app":"a","src":"7"}"#);
     assert_eq!(
-        app_info(&ask, "innovaphone-devices-api"),
+        app_info(&ask, "innovaphone-devices-api", false),
         concat!(
             r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices-api","#,
             r#""info":{"apis":{"com.innovaphone.devices":{}},"hidden":true},"#,
@@ -89,13 +89,26 @@ fn apps_are_described_by_the_table() {
         )
     );
     assert_eq!(
-        app_info(&ask, "innovaphone-devices.htm"),
+        app_info(&ask, "innovaphone-devices.htm", false),
         concat!(
             r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices.htm","#,
             r#""info":{"apis":{"com.innovaphone.devicesui":{}}}}"#
         )
     );
-    assert_eq!(app_info(&ask, "a"), r#"{"mt":"AppInfoResult","src":"7","app":"a","info":{"apis":{}}}"#);
+    assert_eq!(app_info(&ask, "a", false), r#"{"mt":"AppInfoResult","src":"7","app":"a","info":{"apis":{}}}"#);
+}
+
+#[test]
+fn searches_are_announced_where_a_page_answers_them() {
+    let ask = request(r#"{"mt":"AppInfo","app":"a","src":"7"}"#);
+    assert_eq!(
+        app_info(&ask, "innovaphone-devices-api", true),
+        concat!(
+            r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices-api","#,
+            r#""info":{"apis":{"com.innovaphone.devices":{},"com.innovaphone.search":{}},"hidden":true},"#,
+            r#""serviceInfo":{"apis":{"com.innovaphone.devices":{}}}}"#
+        )
+    );
 }
 
 #[test]
@@ -195,6 +208,7 @@ fn domains_are_listed_with_their_categories() {
         name: DomainName::parse("example.com").unwrap(),
         deploy_admin_passwords: true,
         is_instance_domain: true,
+        settings: 0,
         categories: vec![category(4, "Desk phones", true), category(5, "old", false)],
     };
     let text = objects::domain(&view);

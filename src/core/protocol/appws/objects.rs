@@ -145,7 +145,7 @@ pub fn domain(view: &DomainView) -> String {
         is_instance_domain: bool,
         categories: Vec<CategoryObject<'a>>,
     }
-    let DomainView { id, name, deploy_admin_passwords, is_instance_domain, categories } = view;
+    let DomainView { id, name, deploy_admin_passwords, is_instance_domain, categories, .. } = view;
     let members = Members {
         id: *id,
         name: name.as_str(),

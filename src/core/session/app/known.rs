@@ -93,9 +93,12 @@ impl Known {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// The devices that the full read has not met.
-    pub fn not_met(&self) -> impl Iterator<Item = &DeviceKey> {
-        self.devices.iter().filter(|(_, known_device)| known_device.round != self.round).map(|(key, _)| key)
+    /// The devices that the full read has not met; with `unassigned` only those without a domain.
+    pub fn not_met(&self, unassigned: bool) -> impl Iterator<Item = &DeviceKey> {
+        let missed = move |known_device: &KnownDevice| {
+            known_device.round != self.round && (!unassigned || known_device.domain == 0)
+        };
+        self.devices.iter().filter(move |(_, known_device)| missed(known_device)).map(|(key, _)| key)
     }
 
     fn model(&mut self, view: &DeviceView) -> u32 {
@@ -161,11 +164,12 @@ mod tests {
             record_sent(&mut known, &view(id, 2, "PHONE"));
         }
         known.begin_full_read();
-        assert_eq!(known.not_met().count(), 3);
+        assert_eq!(known.not_met(false).count(), 3);
         record_sent(&mut known, &view(2, 2, "PHONE"));
-        let mut left: Vec<_> = known.not_met().map(DeviceKey::as_str).collect();
+        let mut left: Vec<_> = known.not_met(false).map(DeviceKey::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["device-1", "device-3"]);
+        assert_eq!(known.not_met(true).count(), 0, "all have a domain");
     }
 
     #[test]
