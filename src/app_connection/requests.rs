@@ -29,6 +29,8 @@ pub(super) async fn answer(services: Arc<Services>, rights: Rights, from: Option
         Ask::RemovePort { device, port } => queries.remove_port(rights, from, &device, &port).await,
         Ask::Fetch { device, target } => fetch(&services, rights, &device, target).await,
         Ask::Domains => Ok(queries.domains(rights, &services.instance.domain)),
+        Ask::DeviceConfigs { domain } => queries.device_configs(rights, domain).await,
+        Ask::DeviceConfig { domain, id } => queries.device_config(rights, domain, id).await,
         Ask::Unassigned => queries.unassigned_count(rights).await,
         Ask::List(selection) => queries.first_page(rights, selection).await,
         Ask::More(walk) => queries.next_page(walk).await,
@@ -57,7 +59,7 @@ async fn fetch(services: &Services, rights: &Rights, device: &DeviceKey, target:
         return Err(ApiError::Offline);
     }
     // The device is named by its tunnel; the field is there because HTTP/1.1 has it.
-    let fields: [(&str, &[u8]); 2] = [("Host", device.as_str().as_bytes()), ("Accept", b"*/*")];
+    let fields = [("Host", device.as_str().as_bytes())];
     let draft = Draft::new("GET", &target, &fields, false).and_then(|draft| draft.with_body(&[]));
     let (bytes, expects) = draft.map_err(|_| ApiError::BadRequest)?;
     let request = TunnelRequest { bytes, expects };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix_web::http::header::CacheDirective::NoStore;
 use actix_web::http::header::{CacheControl, ContentType};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, guard, web};
 
 use crate::attempts::AttemptService;
 use crate::core::model::ids::Code;
@@ -49,13 +49,14 @@ fn retry_after(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
-/// Adds `/init`, `/api/v1/codes` and `/healthz`. Every worker must be given the same `web`.
+/// Adds `/init` in its three forms, `/api/v1/codes` and `/healthz`. Every worker must be given the same `web`.
 pub fn routes(web: web::Data<DirectoryWeb>) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         config
             .app_data(web)
             .service(
-                web::resource("/init")
+                web::resource(["/init", "/init/{file:.*}"])
+                    .guard(guard::fn_guard(init::is_path))
                     .route(web::get().to(init::init))
                     .route(web::head().to(init::init))
                     .default_service(web::to(init::other_method)),

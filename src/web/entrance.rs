@@ -22,6 +22,7 @@ use super::client_address::{ListenerRules, client_of};
 use super::pages::Lang;
 use super::passthrough::{Passthrough, after_passthrough};
 use crate::core::policy::hosts;
+use crate::core::protocol::init::InitPath;
 
 /// One year. Without `includeSubDomains`: other names are not this service's business.
 const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -65,7 +66,8 @@ pub async fn enter(
 fn is_open_to_any_name(request: &HttpRequest) -> bool {
     let path = request.uri().path();
     let passthrough = request.app_data::<web::Data<Passthrough>>();
-    matches!(path, "/init" | "/healthz")
+    InitPath::read(path).is_some()
+        || path == "/healthz"
         || passthrough.is_some_and(|passthrough| after_passthrough(path, &passthrough.instance).is_some())
 }
 

@@ -121,13 +121,42 @@ async fn head_is_get_without_a_body() {
 }
 
 #[actix_web::test]
+async fn paths_are_those_of_the_vectors() {
+    let all: serde_json::Value = serde_json::from_str(include_str!("../vectors/vectors.json")).unwrap();
+    let cases = all["init_paths"].as_array().unwrap();
+    assert!(cases.iter().any(|case| case["served"] == true) && cases.iter().any(|case| case["served"] == false));
+    for case in cases {
+        let directory = start();
+        let code = directory.code().await;
+        let path = case["path"].as_str().unwrap();
+        let served = case["served"].as_bool().unwrap();
+        let status = if served { 200 } else { 404 };
+        let get = directory.get(&format!("{path}?mac=009033a1b2c3&code={code}")).await;
+        let head = directory.send(&format!("HEAD {path}?mac=009033a1b2c3&code={code} HTTP/1.1"), "").await;
+        let post = directory.send(&format!("POST {path} HTTP/1.1\r\nContent-Length: 0"), "").await;
+        assert_eq!((get.status, head.status), (status, status), "{path}");
+        assert_eq!(head.headers, get.headers, "{path}");
+        assert_eq!(post.status, if served { 405 } else { 404 }, "{path}");
+        assert_eq!(get.header("location"), None);
+        let state = directory.store.state();
+        if served {
+            assert_eq!(get.body, OK, "{path}");
+            let model = state.contacts["009033a1b2c3"].0.model.as_deref();
+            assert_eq!(model.unwrap_or_default(), case["name"], "{path}");
+        } else {
+            assert!(!state.calls.contains(&"look_up") && state.contacts.is_empty(), "{path}: {:?}", state.calls);
+        }
+    }
+}
+
+#[actix_web::test]
 async fn other_methods_and_paths_and_long_queries() {
     let directory = start();
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
         let answer = directory.send(&format!("{method} /init HTTP/1.1\r\nContent-Length: 0"), "").await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
     }
-    for path in ["/", "/init/", "/init.htm", "/api/v1", "/api/v1/codes/", "/api/v2/codes"] {
+    for path in ["/", "/init.htm", "/api/v1", "/api/v1/codes/", "/api/v2/codes"] {
         assert_eq!(directory.get(path).await.status, 404, "{path}");
     }
     let fits = format!("/init?x={}", "y".repeat(4094));

@@ -61,6 +61,23 @@ async fn after_ten_wrong_codes_a_phone_waits_and_nobody_else() {
 }
 
 #[actix_web::test]
+async fn wrong_codes_count_whatever_the_path() {
+    const PATHS: [&str; 3] = ["/init", "/init/", "/init/update-ip112.htm"];
+    let directory = start();
+    let code = directory.code().await;
+    for (n, path) in (0..10).zip(PATHS.iter().cycle()) {
+        assert_eq!(directory.get(&format!("{path}?mac=009033a1b2c3&code={n}")).await.status, 200);
+    }
+    for path in PATHS {
+        let right = format!("{path}?mac=009033a1b2c3&code={code}");
+        let mut waiting = pin!(directory.get(&right));
+        is_held(&directory, &mut waiting).await;
+        directory.pass(1_000);
+        assert_eq!(waiting.await.status, 200, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn a_source_with_sixty_wrong_codes_gets_a_decision_every_five_seconds() {
     let directory = start();
     let code = directory.code().await;

@@ -10,7 +10,7 @@ use provbroker::core::model::users_role::UserQuery;
 use provbroker::core::protocol::appws::call::Call;
 use provbroker::core::protocol::appws::message::Request;
 use provbroker::core::protocol::frame_guard::{DataKind, FrameGuard};
-use provbroker::core::protocol::init::{self, InitRequest};
+use provbroker::core::protocol::init::{self, InitPath, InitRequest};
 use provbroker::core::protocol::json;
 use provbroker::core::protocol::script;
 use provbroker::core::protocol::sysclient::frame::{DeviceEvent, ServerEvent, decode_from_device};
@@ -299,7 +299,8 @@ fn init_queries() {
     fuzz("init_queries", &inputs(with_kept("init_queries", seeds), &words), |input| {
         let query = String::from_utf8_lossy(input);
         // A text that is too long is refused.
-        let Ok(request) = InitRequest::read(&query) else { return Ok(()) };
+        let path = InitPath::read("/init").unwrap();
+        let Ok(request) = InitRequest::read(path, &query) else { return Ok(()) };
         for target in [None, Some("wss://a.example/b/devices/sysclients?x=y z")] {
             let text = init::answer(&request, target, true);
             must(text.ends_with("\r\n"), "the last line does not end")?;

@@ -1,4 +1,4 @@
-//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): reads the query of
+//! The answer of the config directory to a phone (`docs/protocol/directory.md` section 4): reads path and query of
 //! `GET /init` and writes the script.
 //!
 //! Decides on the query and on what the directory knows of the code. Looking up the code, counting wrong attempts and
@@ -19,6 +19,9 @@ const VERSION_MAX: usize = 256;
 /// Longest build number, in bytes. The same limit as in the device protocol.
 const BUILD_MAX: usize = 64;
 
+/// Longest name in a path, in bytes.
+const NAME_MAX: usize = 32;
+
 /// A text of the query is longer than its limit (`docs/protocol/directory.md` 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a text of the query is too long")]
@@ -35,6 +38,27 @@ pub enum InitCode {
     Code(Code),
     /// Something else was typed, or its encoding is broken. Counts as a wrong code.
     Malformed,
+}
+
+/// A path at which phones are answered: `/init`, `/init/` or `/init/update-NAME.htm`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitPath {
+    /// Product name, from `NAME`.
+    model: Option<Box<str>>,
+}
+
+impl InitPath {
+    /// Reads a path as it was sent; `None` if it is another one. Percent-encoded spellings are others.
+    pub fn read(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/init")?;
+        if matches!(rest, "" | "/") {
+            return Some(Self { model: None });
+        }
+        let name = rest.strip_prefix("/update-")?.strip_suffix(".htm")?;
+        let fits = (1..=NAME_MAX).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        fits.then(|| Self { model: Some(name.to_ascii_uppercase().into()) })
+    }
 }
 
 /// The query of a phone. Everything is optional; an unreadable parameter counts as missing.
@@ -55,9 +79,9 @@ pub struct InitRequest {
 }
 
 impl InitRequest {
-    /// Reads the query of `GET /init`, without the question mark. A text that would be stored and is too long is an
+    /// Reads path and query of `GET /init`, without the question mark. A text that would be stored and is too long is an
     /// error.
-    pub fn read(query: &str) -> Result<Self, TextTooLong> {
+    pub fn read(path: InitPath, query: &str) -> Result<Self, TextTooLong> {
         let parameters = Parameters::read(query);
         let version = parameters.text(&["ver"], VERSION_MAX)?.map(Version::read).unwrap_or_default();
         let text = |name, longest| Ok(parameters.text(&[name], longest)?.map(Into::into));
@@ -68,7 +92,7 @@ impl InitRequest {
                 .text(&["ip"], usize::MAX)?
                 .and_then(|ip| ip.parse::<IpAddr>().ok())
                 .map(|ip| ip.to_string().into()),
-            model: text("type", MODEL_MAX)?.or(version.product),
+            model: text("type", MODEL_MAX)?.or(version.product).or(path.model),
             firmware: text("PROT", BUILD_MAX)?.or(version.firmware),
             bootcode: text("BOOT", BUILD_MAX)?.or(version.bootcode),
             code: parameters.code(),
@@ -160,8 +184,12 @@ pub fn answer(request: &InitRequest, target: Option<&str>, first_contact: bool) 
 mod tests {
     use super::*;
 
+    fn read(query: &str) -> Result<InitRequest, TextTooLong> {
+        InitRequest::read(InitPath::read("/init").unwrap(), query)
+    }
+
     fn code(query: &str) -> InitCode {
-        InitRequest::read(query).unwrap().code
+        read(query).unwrap().code
     }
 
     fn typed() -> InitCode {
@@ -174,7 +202,7 @@ mod tests {
     fn the_sample_of_the_protocol_is_read() {
         let query =
             format!("mac=00-90-33-A1-B2-C3&type=IP29&ip=192.0.2.17&{VER}&PROT=7&BOOT=8&PROVISIONING-CODE=402817739164");
-        let request = InitRequest::read(&query).unwrap();
+        let request = read(&query).unwrap();
         let text = |text: &str| Some(Box::<str>::from(text));
         assert_eq!(
             request,
@@ -187,7 +215,7 @@ mod tests {
                 code: typed(),
             }
         );
-        let request = InitRequest::read(&format!("{VER}&sn=00:90:33:a1:b2:c4")).unwrap();
+        let request = read(&format!("{VER}&sn=00:90:33:a1:b2:c4")).unwrap();
         assert_eq!(
             (request.model, request.firmware, request.bootcode, request.mac),
             (text("IP112"), text("136012"), text("136013"), text("009033a1b2c4"))
@@ -196,38 +224,51 @@ mod tests {
 
     #[test]
     fn versions_of_other_forms_give_what_they_have() {
-        let read = |ver: &str| {
-            let request = InitRequest::read(&format!("ver={}", percent::encode(ver))).unwrap();
+        let version = |ver: &str| {
+            let request = read(&format!("ver={}", percent::encode(ver))).unwrap();
             (request.model, request.firmware, request.bootcode)
         };
         let text = |text: &str| Some(Box::<str>::from(text));
-        assert_eq!(read("13r3 sr9"), (None, None, None));
-        assert_eq!(read("IP112[beta]"), (text("IP112"), None, None));
-        assert_eq!(read("13r3 sr9 [13.6012/136012/300]"), (None, None, None));
-        assert_eq!(read("[[]]],Bootcode[1],["), (None, None, text("1")));
+        assert_eq!(version("13r3 sr9"), (None, None, None));
+        assert_eq!(version("IP112[beta]"), (text("IP112"), None, None));
+        assert_eq!(version("13r3 sr9 [13.6012/136012/300]"), (None, None, None));
+        assert_eq!(version("[[]]],Bootcode[1],["), (None, None, text("1")));
+    }
+
+    #[test]
+    fn the_name_in_the_path_is_the_last_source_of_the_product() {
+        let model = |query: &str| {
+            let path = InitPath::read("/init/update-ip112.htm").unwrap();
+            InitRequest::read(path, query).unwrap().model
+        };
+        assert_eq!(model("").as_deref(), Some("IP112"));
+        assert_eq!(model("ver=13r3%20sr9").as_deref(), Some("IP112"));
+        assert_eq!(model("ver=IP29%5B13.6012%5D").as_deref(), Some("IP29"));
+        assert_eq!(model("type=IP222&ver=IP29%5B13.6012%5D").as_deref(), Some("IP222"));
+        assert_eq!(read("").unwrap().model, None);
     }
 
     #[test]
     fn a_broken_parameter_counts_as_missing() {
-        let request = InitRequest::read("mac=%zz&sn=009033a1b2c3&type=%ff&ip=here&PROT=%00&%zz=1&BOOT=").unwrap();
+        let request = read("mac=%zz&sn=009033a1b2c3&type=%ff&ip=here&PROT=%00&%zz=1&BOOT=").unwrap();
         assert_eq!(request.mac.as_deref(), Some("009033a1b2c3"));
         assert_eq!((request.model, request.ip, request.firmware, request.bootcode), (None, None, None, None));
-        assert_eq!(InitRequest::read("mac=nonsense&sn=009033a1b2c3").unwrap().mac, None);
-        assert_eq!(InitRequest::read("type=a+b").unwrap().model.as_deref(), Some("a+b"));
+        assert_eq!(read("mac=nonsense&sn=009033a1b2c3").unwrap().mac, None);
+        assert_eq!(read("type=a+b").unwrap().model.as_deref(), Some("a+b"));
     }
 
     #[test]
     fn a_text_that_would_be_stored_has_a_longest() {
         for (name, longest) in [("type", 128), ("PROT", 64), ("BOOT", 64), ("ver", 256)] {
             let query = |bytes| format!("{name}={}", "x".repeat(bytes));
-            assert!(InitRequest::read(&query(longest)).is_ok(), "{name}");
-            assert_eq!(InitRequest::read(&query(longest + 1)), Err(TextTooLong), "{name}");
+            assert!(read(&query(longest)).is_ok(), "{name}");
+            assert_eq!(read(&query(longest + 1)), Err(TextTooLong), "{name}");
         }
         for ver in [format!("{}[1]", "x".repeat(129)), format!("a[{}]", "1".repeat(65))] {
-            assert_eq!(InitRequest::read(&format!("ver={ver}")), Err(TextTooLong), "{ver}");
+            assert_eq!(read(&format!("ver={ver}")), Err(TextTooLong), "{ver}");
         }
         let other = format!("x={0}&mac={0}&ip={0}&code={0}", "1".repeat(900));
-        assert_eq!(InitRequest::read(&other).map(|request| request.mac), Ok(None), "nothing of it is stored");
+        assert_eq!(read(&other).map(|request| request.mac), Ok(None), "nothing of it is stored");
     }
 
     #[test]
@@ -246,7 +287,7 @@ mod tests {
     #[test]
     fn answers_are_exactly_those_of_the_directory() {
         const URL: &str = "wss://ap.example.org/example.com/devices/sysclients";
-        let answer = |query: &str, target, first| super::answer(&InitRequest::read(query).unwrap(), target, first);
+        let answer = |query: &str, target, first| super::answer(&read(query).unwrap(), target, first);
         let form = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nmod cmd UP1 provision 1\r\n";
         let first = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nconfig add UP1 /no-dhcp\r\n\
                      config write\r\nconfig activate\r\nmod cmd UP1 provision 1\r\n";
@@ -270,7 +311,7 @@ mod tests {
         #[test]
         fn no_part_of_the_query_is_echoed(query in "[ -~]{0,60}", value in proptest::prelude::any::<String>()) {
             for query in [query, format!("code={value}&mac={value}&ver={value}")] {
-                let Ok(request) = InitRequest::read(&query) else { continue };
+                let Ok(request) = read(&query) else { continue };
                 let expected = Script::ask_for_code(request.code != InitCode::Prompt, false).to_string();
                 proptest::prop_assert_eq!(super::answer(&request, None, false), expected);
             }

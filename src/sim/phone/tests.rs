@@ -14,7 +14,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
 use crate::core::model::ids::Secret;
-use crate::core::protocol::init::{InitCode, InitRequest};
+use crate::core::protocol::init::{InitCode, InitPath, InitRequest};
 use crate::core::protocol::script::Script;
 use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::protocol::sysclient::frame::{DeviceEvent, FromDevice, FromServer, ServerEvent, decode_from_device};
@@ -54,7 +54,8 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
 /// The directory: answers requests with a comment, and the one with this code with the script.
 async fn directory(listener: &TcpListener, code: InitCode, script: &str) {
     serve_http(listener, |target| {
-        let request = InitRequest::read(target.split_once('?').unwrap().1).unwrap();
+        let (path, query) = target.split_once('?').unwrap();
+        let request = InitRequest::read(InitPath::read(path).unwrap(), query).unwrap();
         assert_eq!(request.mac.as_deref(), Some("00903341a0b1"));
         if request.code == code {
             (script.into(), ControlFlow::Break(()))

@@ -1,19 +1,22 @@
-//! `GET /init`: the request of a device for its script (`docs/protocol/directory.md` section 4).
+//! `GET /init`: the request of a device for its script (`docs/protocol/directory.md` section 4). Two more paths are the
+//! same resource, because a phone appends a file name to an update address that ends with a slash.
 //!
 //! Unknown, expired, deleted and malformed codes are handled alike: one look-up, one contact, one count. HEAD is
 //! handled like GET, because its `Content-Length` would otherwise allow guesses that are not counted.
 
 use std::time::Duration;
 
+use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::web::ReqData;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DirectoryWeb, retry_after};
 use crate::attempts::{SecretKind, TryLater};
 use crate::clock::Stopwatch;
 use crate::core::model::ids::Code;
-use crate::core::protocol::init::{InitCode, InitRequest, answer};
+use crate::core::protocol::init::{InitCode, InitPath, InitRequest, answer};
 use crate::core::protocol::script::Script;
 use crate::directory::DirectoryError;
 use crate::metrics::{self, Counter, InitAnswer, Timer};
@@ -77,9 +80,23 @@ impl actix_web::ResponseError for InitError {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-pub(super) async fn init(request: HttpRequest, web: web::Data<DirectoryWeb>) -> Result<HttpResponse, InitError> {
+/// Lets the paths of phones through, and keeps for [`init`] what they say.
+pub(super) fn is_path(context: &GuardContext<'_>) -> bool {
+    let path = InitPath::read(context.head().uri.path());
+    let known = path.is_some();
+    if let Some(path) = path {
+        context.req_data_mut().insert(path);
+    }
+    known
+}
+
+pub(super) async fn init(
+    request: HttpRequest,
+    path: ReqData<InitPath>,
+    web: web::Data<DirectoryWeb>,
+) -> Result<HttpResponse, InitError> {
     let watch = Stopwatch::start();
-    let answered = serve(&request, &web).await;
+    let answered = serve(&request, path.into_inner(), &web).await;
     metrics::observe(Timer::Init, watch.elapsed());
     metrics::count(Counter::Init(match &answered {
         Ok((kind, _)) => *kind,
@@ -91,12 +108,12 @@ pub(super) async fn init(request: HttpRequest, web: web::Data<DirectoryWeb>) -> 
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).insert_header((CACHE_CONTROL, "no-store")).body(script))
 }
 
-async fn serve(request: &HttpRequest, web: &DirectoryWeb) -> Result<(InitAnswer, String), InitError> {
+async fn serve(request: &HttpRequest, path: InitPath, web: &DirectoryWeb) -> Result<(InitAnswer, String), InitError> {
     let query = request.query_string();
     if query.len() > MAX_QUERY {
         return Err(InitError::QueryTooLong);
     }
-    let phone = InitRequest::read(query).map_err(|_| InitError::QueryTooLong)?;
+    let phone = InitRequest::read(path, query).map_err(|_| InitError::QueryTooLong)?;
     let target = match phone.code {
         InitCode::None | InitCode::Prompt => None,
         InitCode::Code(code) => Some(Some(code)),

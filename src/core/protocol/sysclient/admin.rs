@@ -1,10 +1,10 @@
-//! The identify message and the items of the configuration message (`docs/protocol/sysclient.md` 3.1 and 3.6).
+//! The identify message (`docs/protocol/sysclient.md` 3.1).
 //!
 //! Reads and writes the JSON members; the message around them is handled in [`frame`](super::frame).
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::auth;
 use crate::core::model::device::{EthIf, Facts};
@@ -161,48 +161,6 @@ impl fmt::Debug for Identify {
             // A digest must not be logged (`docs/protocol/sysclient.md` section 9).
             .field("digest", &self.digest.as_ref().map(|_| "…"))
             .finish()
-    }
-}
-
-/// A configuration item (`docs/protocol/sysclient.md` 3.6).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigItem {
-    /// Kind of item: `ntp`, `ldap`, …
-    #[serde(rename = "type")]
-    pub kind: Box<str>,
-    /// Its parameters; every value is a string, a number or a boolean.
-    #[serde(default)]
-    pub values: serde_json::Map<String, serde_json::Value>,
-    /// The item no longer applies.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub removed: bool,
-}
-
-impl ConfigItem {
-    /// Reads an item; `None` if the message has only `last`.
-    pub fn read(members: &Object) -> Result<Option<Self>, MemberError> {
-        if !members.has("type") {
-            return Ok(None);
-        }
-        let kind = required(members, "type")?.into();
-        let values = match members.get("values") {
-            Some(values @ Value::Object(_)) => {
-                serde_json::from_str(&values.canonical()).map_err(|_| MemberError("values"))?
-            }
-            None => serde_json::Map::new(),
-            Some(_) => return Err(MemberError("values")),
-        };
-        if values.values().any(|v| v.is_array() || v.is_object() || v.is_null()) {
-            return Err(MemberError("values"));
-        }
-        Ok(Some(Self { kind, values, removed: members.bool("removed").unwrap_or(false) }))
-    }
-}
-
-impl fmt::Debug for ConfigItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values may contain passwords.
-        f.debug_struct("ConfigItem").field("kind", &self.kind).field("removed", &self.removed).finish_non_exhaustive()
     }
 }
 

@@ -77,12 +77,13 @@ impl<'a> Address<'a> {
 pub struct Draft {
     head: Vec<u8>,
     expects: Expects,
-    /// The client has sent a `Content-Length`.
+    /// The client has sent a `Content-Length` with a request that is no upgrade.
     had_length: bool,
 }
 
 impl Draft {
-    /// Writes the head. `upgrade` keeps the field `Upgrade` (`docs/protocol/sysclient.md` 8.5).
+    /// Writes the head: `Host`, the other fields sorted by name, then what is made here. `upgrade` keeps the field
+    /// `Upgrade` (`docs/protocol/sysclient.md` 8.5).
     pub fn new(method: &str, target: &str, fields: &[(&str, &[u8])], upgrade: bool) -> Result<Self, Refusal> {
         if !is_token(method) || method == "CONNECT" || method == "TRACE" {
             return Err(Refusal::Method);
@@ -90,18 +91,24 @@ impl Draft {
         if !target.starts_with('/') || !target.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
             return Err(Refusal::Target);
         }
-        let mut head = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
+        let mut passed = Vec::new();
         let mut had_length = false;
         for &(name, value) in fields {
-            let upgrade = upgrade && name.eq_ignore_ascii_case("upgrade");
-            had_length |= name.eq_ignore_ascii_case("content-length");
-            if !upgrade && ends_here(name, fields) {
+            let keeps = upgrade && name.eq_ignore_ascii_case("upgrade");
+            had_length |= !upgrade && name.eq_ignore_ascii_case("content-length");
+            if !keeps && ends_here(name, fields) {
                 continue;
             }
             if !is_token(name) || value.iter().any(|&b| b != b'\t' && b.is_ascii_control()) {
                 return Err(Refusal::Head);
             }
-            head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+            passed.push((name.to_ascii_lowercase(), without_blanks(value)));
+        }
+        // Stable: fields of the same name stay in their order.
+        passed.sort_by(|(one, _), (other, _)| (one != HOST, one).cmp(&(other != HOST, other)));
+        let mut head = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
+        for (name, value) in passed {
+            head.extend([spelled(&name).as_bytes(), b": ", value, b"\r\n"].concat());
         }
         if upgrade {
             head.extend(b"Connection: Upgrade\r\n");
@@ -135,10 +142,38 @@ fn fits(head: usize) -> Result<(), Refusal> {
     if head > REQUEST_HEAD_MAX { Err(Refusal::HeadTooLong) } else { Ok(()) }
 }
 
+/// The field that comes first.
+const HOST: &str = "host";
+
+/// A value without blanks and tabs at its ends.
+fn without_blanks(value: &[u8]) -> &[u8] {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
+    let value = value.get(start..).unwrap_or_default();
+    let end = value.iter().rposition(|b| !blank(b)).map_or(0, |last| last + 1);
+    value.get(..end).unwrap_or_default()
+}
+
+/// A field name, given in lower case, in its usual spelling: small web servers may care.
+fn spelled(name: &str) -> String {
+    if name == "dnt" {
+        return "DNT".into();
+    }
+    if let Some(rest) = name.strip_prefix("sec-websocket-") {
+        return format!("Sec-WebSocket-{}", spelled(rest));
+    }
+    let mut at_start = true;
+    let capital = |c: char| {
+        let starts = std::mem::replace(&mut at_start, c == '-');
+        if starts { c.to_ascii_uppercase() } else { c }
+    };
+    name.chars().map(capital).collect()
+}
+
 /// Whether a field belongs to the connection with the client, or to the platform, and is not passed on.
 fn ends_here(name: &str, fields: &[(&str, &[u8])]) -> bool {
     const NAMES: [&str; 3] = ["expect", "cookie", "content-length"];
-    if name.eq_ignore_ascii_case("host") {
+    if name.eq_ignore_ascii_case(HOST) {
         // Even if `Connection` names it: an HTTP/1.1 request needs it.
         return false;
     }
@@ -198,7 +233,7 @@ mod tests {
             ("x-a", "1"),
             ("x-a", "2"),
         ];
-        let expected = "POST / HTTP/1.1\r\nHost: h\r\nAuthorization: Digest x\r\nx-a: 1\r\nx-a: 2\r\n";
+        let expected = "POST / HTTP/1.1\r\nHost: h\r\nAuthorization: Digest x\r\nX-A: 1\r\nX-A: 2\r\n";
         assert_eq!(written("POST", &fields, "body"), format!("{expected}Content-Length: 4\r\n\r\nbody"));
         assert_eq!(written("POST", &fields, ""), format!("{expected}\r\n"));
         let with_length = [("Host", "h"), ("Content-Length", "0")];
@@ -211,6 +246,27 @@ mod tests {
         let (bytes, expects) = draft("GET", "/ws", &fields, true).unwrap().with_body(b"").unwrap();
         assert_eq!(bytes, "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
         assert_eq!(expects, Expects::Upgrade);
+    }
+
+    #[test]
+    fn names_have_their_usual_spelling() {
+        for (name, usual) in [
+            ("user-agent", "User-Agent"),
+            ("x-one", "X-One"),
+            ("dnt", "DNT"),
+            ("sec-websocket-key", "Sec-WebSocket-Key"),
+            ("sec-fetch-mode", "Sec-Fetch-Mode"),
+            ("x--1a-b_c", "X--1a-B_c"),
+        ] {
+            assert_eq!(spelled(name), usual);
+        }
+    }
+
+    #[test]
+    fn an_upgrade_has_no_length() {
+        let fields = [("Content-Length", "0"), ("Host", "h"), ("Upgrade", "websocket"), ("Connection", "Upgrade")];
+        let (bytes, _) = draft("GET", "/ws", &fields, true).unwrap().with_body(b"").unwrap();
+        assert_eq!(bytes, "GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     }
 
     #[test]
