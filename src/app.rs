@@ -460,6 +460,7 @@ fn plain() -> impl ServiceFactory<
 }
 
 /// Lets the connection of a stream count what is read from it.
+#[expect(clippy::type_complexity, reason = "the service has no name")]
 fn metered<T: 'static>() -> impl ServiceFactory<
     (T, Protocol, Option<SocketAddr>),
     Config = (),

@@ -37,6 +37,12 @@ impl Tenant {
     fn is_same(&self, domain: &Domain) -> bool {
         (self.domain.id, self.domain.revision) == (domain.id, domain.revision)
     }
+
+    /// Whether a category that a job is for has another name or mark: they are in device configurations.
+    fn has_other_categories(&self, before: &Self) -> bool {
+        let of = |tenant: &Self, id| tenant.domain.categories.iter().find(|category| category.id == id).cloned();
+        self.jobs.iter().filter_map(|job| job.order.category).any(|id| of(self, id) != of(before, id))
+    }
 }
 
 /// Changes of a domain that its members have to learn of.
@@ -199,7 +205,7 @@ impl Tenants {
             let mut all = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let changes = all.entry(tenant.domain.name.clone()).or_default();
             changes.admin_password |= known.domain.admin_password != tenant.domain.admin_password;
-            changes.jobs |= known.jobs != tenant.jobs;
+            changes.jobs |= known.jobs != tenant.jobs || tenant.has_other_categories(&known);
         }
         Ok(tenant)
     }
@@ -278,6 +284,11 @@ impl Tenants {
     /// The jobs of a domain, oldest first; empty if there is no such domain.
     pub fn jobs(&self, domain: &DomainName) -> Arc<Vec<Job>> {
         self.tenant(domain).map(|tenant| tenant.jobs).unwrap_or_default()
+    }
+
+    /// A domain with its jobs, oldest first, as they were last read.
+    pub fn with_jobs(&self, domain: &DomainName) -> Option<(Arc<Domain>, Arc<Vec<Job>>)> {
+        self.tenant(domain).map(|tenant| (tenant.domain, tenant.jobs))
     }
 
     async fn search(

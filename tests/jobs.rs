@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
-use provbroker::core::model::device::{Device, Facts, Way};
-use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName, JobId, Secret};
+use provbroker::core::model::device::{Device, Domain, Facts, Way};
+use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName, JobId, Secret};
 use provbroker::core::model::time::UnixMillis;
 use provbroker::core::model::work::State;
 use provbroker::core::policy::jobs::builds::BuildList;
@@ -45,6 +45,19 @@ fn device() -> Device {
         name: None,
         work: provbroker::core::model::work::Work::default(),
         facts: Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() },
+    }
+}
+
+fn domain() -> Domain {
+    Domain {
+        id: DomainId(1),
+        name: DomainName::parse("example.com").unwrap(),
+        password: Secret::default(),
+        admin_password: Secret::default(),
+        auto_token: Secret::default(),
+        access_to: Vec::new(),
+        revision: 1,
+        categories: Vec::new(),
     }
 }
 
@@ -252,7 +265,12 @@ fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attem
     let list = r#"{"baseUrl":"http://h/","products":{"IP112":{"firmware":"136044","bootcode":"136044"}}}"#;
     let builds = Arc::new(BuildList::read(list.as_bytes()).unwrap());
     let task = Task::Update(Update { builds, hours: Hours::default() });
-    let jobs = [Job { id: JobId(1), created: UnixMillis(0), order: JobSpec { category: None, task } }];
+    let jobs = [Job {
+        id: JobId(1),
+        created: UnixMillis(0),
+        order: JobSpec { category: None, desc: None, task },
+        config: None,
+    }];
     let mut settings = settings();
     settings.run(&script::parse("vars create UPDATE/PROT h 136044"), Now::default());
     let mut device = device();
@@ -262,25 +280,25 @@ fn a_device_that_believes_it_has_the_build_already_gets_it_with_the_second_attem
     };
     said(&mut device, &settings);
 
-    let first = plan(&device, &jobs, Occasion::Registered, UnixMillis(0), &RetryPolicy::default());
+    let first = plan(&device, &domain(), &jobs, Occasion::Registered, UnixMillis(0), &RetryPolicy::default());
     device.work = first.work;
     let order = first.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(0));
     // The boot code is loaded, the firmware is not.
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let back = plan(&device, &jobs, Occasion::Registered, UnixMillis(60_000), &RetryPolicy::default());
+    let back = plan(&device, &domain(), &jobs, Occasion::Registered, UnixMillis(60_000), &RetryPolicy::default());
     let reason = "still running: firmware 136012 instead of 136044";
     assert_eq!(back.work.update.as_ref().unwrap().state, State::Failed(reason.into()));
     device.work = back.work;
 
-    let second = plan(&device, &jobs, Occasion::Meanwhile, UnixMillis(120_000), &RetryPolicy::default());
+    let second = plan(&device, &domain(), &jobs, Occasion::Meanwhile, UnixMillis(120_000), &RetryPolicy::default());
     device.work = second.work;
     let order = second.update.unwrap();
     device.work.update_ordered(&order, UnixMillis(120_000));
     assert!(update(&mut settings, &order.lines));
     said(&mut device, &settings);
-    let done = plan(&device, &jobs, Occasion::Registered, UnixMillis(180_000), &RetryPolicy::default());
+    let done = plan(&device, &domain(), &jobs, Occasion::Registered, UnixMillis(180_000), &RetryPolicy::default());
     assert!(done.update.is_none() && !done.update_open && done.clean_up);
     assert_eq!(done.work.update.unwrap().state, State::Done);
 }

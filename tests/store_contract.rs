@@ -173,6 +173,7 @@ contract! {
         members_count_while_their_node_lives;
     jobs:
         jobs_are_kept_in_order,
+        device_configurations_have_numbers,
         a_build_list_is_kept;
     locks:
         a_lock_has_one_holder_until_it_is_given_back,

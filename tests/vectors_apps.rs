@@ -2,9 +2,12 @@
 
 #![allow(clippy::expect_used, reason = "a vector file that cannot be read has to fail the test")]
 
-use provbroker::core::model::ids::Secret;
+use provbroker::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
+use provbroker::core::model::ids::{ConfigId, DomainId, Secret};
+use provbroker::core::protocol::appws::answers::{PIECE_BYTES, device_config, pieces};
 use provbroker::core::protocol::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
 use provbroker::core::protocol::appws::message::Request;
+use provbroker::core::protocol::json::Object;
 use provbroker::core::protocol::script::{encode, ready};
 use serde_json::Value;
 
@@ -73,6 +76,53 @@ fn session_ciphers_and_hashes() {
         let (seed, key, plain) = (text(&entry, "seed"), secret(&entry, "session_key"), text(&entry, "plain"));
         assert_eq!(encrypt(seed, &key, plain), text(&entry, "cipher_hex"));
         assert_eq!(hash(seed, &key, plain), text(&entry, "hash"));
+    }
+}
+
+#[test]
+fn secrets_of_device_configurations() {
+    for entry in vectors("device_config_secret") {
+        let key = session_key(text(&entry, "challenge"), &secret(&entry, "password"));
+        assert_eq!(key.expose(), text(&entry, "session_key"));
+        let message = text(&entry, "message_json");
+        let parsed = Object::parse(message.as_bytes()).expect("JSON");
+        let config = parsed.object("config").expect("config");
+        let common = ["id", "domainId", "type", "categories", "seed"];
+        let members = config.members().filter(|(name, _)| !common.contains(name)).map(|(name, value)| {
+            let value = if name == text(&entry, "member") {
+                MemberValue::Secret(secret(&entry, "plain"))
+            } else {
+                MemberValue::Plain(serde_json::from_str(&value.canonical()).expect("JSON"))
+            };
+            (&*name.to_owned().leak(), value)
+        });
+        let kind = ConfigType::SENT.into_iter().find(|kind| config.str("type") == Some(kind.name())).expect("type");
+        let number = |name| config.u64(name).expect("a number");
+        let config = DeviceConfig {
+            id: ConfigId(number("id")),
+            domain: DomainId(number("domainId")),
+            desc: None,
+            kind,
+            categories: Vec::new(),
+            members: members.collect(),
+        };
+        let ask = format!(r#"{{"mt":"GetDeviceConfig","src":"{}"}}"#, parsed.str("src").expect("src"));
+        let request = Request::parse(&ask).expect("a request");
+        assert_eq!(device_config(&request, &config, None, text(&entry, "seed"), &key), [message]);
+    }
+}
+
+#[test]
+fn pieces_of_scripts() {
+    let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).expect("vectors.json");
+    assert_eq!(all["limits"]["config_value_piece_bytes"], PIECE_BYTES);
+    for entry in vectors("config_value_pieces") {
+        let count = usize::try_from(entry["count"].as_u64().expect("count")).expect("count");
+        let script = text(&entry, "unit").repeat(count);
+        let pieces = pieces(&script);
+        let lengths: Vec<usize> = pieces.iter().map(|piece| piece.len()).collect();
+        assert_eq!(Value::from(lengths), entry["piece_bytes"], "{}", entry["name"]);
+        assert_eq!(pieces.concat(), script);
     }
 }
 

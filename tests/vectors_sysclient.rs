@@ -9,17 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use provbroker::attempts::{AttemptRules, SecretKind};
 use provbroker::core::model::device::{Facts, Way};
+use provbroker::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
 use provbroker::core::model::hex;
-use provbroker::core::model::ids::{Code, HardwareId, MAX_ID_CHARS, Secret};
+use provbroker::core::model::ids::{Code, ConfigId, DomainId, HardwareId, MAX_ID_CHARS, Secret};
 use provbroker::core::model::time::Tick;
 use provbroker::core::policy::admin_password::AdminPassword;
 use provbroker::core::policy::limits::SourceKey;
 use provbroker::core::policy::limits::challenges::Challenges;
 use provbroker::core::policy::limits::decisions::Name;
-use provbroker::core::protocol::json::MAX_DEPTH;
+use provbroker::core::protocol::json::{MAX_DEPTH, Object};
 use provbroker::core::protocol::percent;
 use provbroker::core::protocol::sysclient::admin::{Identify, OfferedCode, PRODUCT_MAX, VERSION_MAX};
 use provbroker::core::protocol::sysclient::auth;
+use provbroker::core::protocol::sysclient::config::{CONFIG_SEED_CHARS, ConfigItem};
 use provbroker::core::protocol::sysclient::frame::{self, DeviceEvent, FromDevice, FromServer, Ignored, ServerEvent};
 use provbroker::core::protocol::sysclient::tunnel::request::Draft;
 use provbroker::core::protocol::sysclient::tunnel::{
@@ -124,6 +126,57 @@ fn framing() {
 }
 
 #[test]
+fn configuration_secrets() {
+    for v in vectors("config_secret") {
+        let (password, plain) = (Secret::new(text(&v, "sysclient_password")), Secret::new(text(&v, "plain")));
+        let message = text(&v, "message_json");
+        let parsed = Object::parse(message.as_bytes()).unwrap();
+        let config = parsed.object("config").unwrap();
+        let common = ["id", "domainId", "type", "categories", text(&v, "seed_member")];
+        let members = config.members().filter(|(name, _)| !common.contains(name)).map(|(name, value)| {
+            let name: &str = name;
+            let value = if name == text(&v, "member") {
+                MemberValue::Secret(plain.clone())
+            } else {
+                MemberValue::Plain(serde_json::from_str(&value.canonical()).unwrap())
+            };
+            (&*name.to_owned().leak(), value)
+        });
+        let kind = ConfigType::SENT.into_iter().find(|kind| config.str("type") == Some(kind.name())).unwrap();
+        let number = |name| config.u64(name).unwrap();
+        let (id, domain) = (ConfigId(number("id")), DomainId(number("domainId")));
+        let plain_config =
+            DeviceConfig { id, domain, desc: None, kind, categories: Vec::new(), members: members.collect() };
+        let item = ConfigItem::seal(&plain_config, text(&v, "seed"), &password);
+        let encoded = FromServer::Configuration { item: Some(item), last: false }.encode();
+        assert_eq!(&encoded[3..], message.as_bytes(), "{v}");
+        let FromServer::Configuration { item: Some(read), last: false } = from_server(&encoded.into()) else {
+            panic!("{v}")
+        };
+        assert_eq!(read.open(text(&v, "member"), &password), Some(plain), "{v}");
+        assert_eq!((read.kind(), read.is_removed()), (kind.name().to_owned(), false));
+    }
+}
+
+#[test]
+fn a_device_reads_configurations_in_every_form() {
+    let read = |json: &str| match frame::decode_from_server(&[b"\x01\x00\x06", json.as_bytes()].concat().into()) {
+        Ok(FromServer::Configuration { item, last }) => Ok((item.map(|item| item.kind()), last)),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.close().code()),
+    };
+    let ntp = || Some("NTP".to_owned());
+    assert_eq!(read("{}"), Ok((None, false)));
+    assert_eq!(read(r#"{"config":7,"last":"yes"}"#), Ok((None, false)));
+    assert_eq!(read(r#"{"config":{"tz":"","type":"NTP","ntp1":"a","id":1,"new":[1,{}]}}"#), Ok((ntp(), false)));
+    assert_eq!(read(r#"{"last":true,"config":{"type":"NTP"}}"#), Ok((ntp(), true)));
+    assert_eq!(read(r#"{"config":{"type":"NTP","last":true}}"#), Ok((ntp(), true)));
+    for json in [r#"{"config":{}}"#, r#"{"config":{"type":""}}"#, r#"{"config":{"type":7}}"#] {
+        assert_eq!(read(json), Err(1007), "{json}");
+    }
+}
+
+#[test]
 fn malformed_messages() {
     let mut text_messages = 0;
     for v in vectors("malformed_from_device") {
@@ -201,6 +254,7 @@ fn limits() {
     assert_eq!(limit("version_bytes"), VERSION_MAX);
     assert_eq!(limit("password_chars"), auth::PASSWORD_CHARS);
     assert_eq!(limit("seed_chars"), auth::SEED_CHARS);
+    assert_eq!(limit("config_seed_chars"), CONFIG_SEED_CHARS);
 }
 
 fn steps(vector: &Value) -> Vec<(bool, Bytes)> {

@@ -42,6 +42,7 @@ impl From<OrderError> for AdminError {
                 let (member, why) = text.split_once(": ").unwrap_or(("", text));
                 Self::invalid(format!("hours.{member}"), why)
             }
+            OrderError::Description => Self::invalid("desc", error.to_string().trim_start_matches("desc: ")),
             OrderError::Config(error) => error.into(),
         }
     }
@@ -86,20 +87,21 @@ impl Admin {
                 AdminError::Conflict("the domain has no build list; set one, or send one with the job".into())
             })?,
         };
-        let spec = JobSpec { category, task: Task::Update(Update { builds: Arc::new(builds), hours }) };
+        let spec = JobSpec { category, desc: None, task: Task::Update(Update { builds: Arc::new(builds), hours }) };
         self.add_job(authority, &domain, spec).await
     }
 
-    /// Makes a configuration job.
+    /// Makes a configuration job, with a description for people.
     pub async fn create_config_job(
         &self,
         authority: &Authority,
         named: &str,
         category: Option<CategoryId>,
+        desc: Option<Box<str>>,
         configuration: Configuration,
     ) -> Result<Job> {
         let domain = self.own(authority, named).await?;
-        self.add_job(authority, &domain, JobSpec { category, task: Task::Config(configuration) }).await
+        self.add_job(authority, &domain, JobSpec { category, desc, task: Task::Config(configuration) }).await
     }
 
     async fn add_job(&self, authority: &Authority, domain: &Domain, order: JobSpec) -> Result<Job> {
@@ -120,7 +122,7 @@ impl Admin {
     pub async fn dry_run(&self, authority: &Authority, named: &str, hw_id: &str) -> Result<Preview> {
         let domain = self.domain(authority, named).await?;
         let device = self.listing(&domain.name, hw_id).await?.device;
-        Ok(preview(&device, &self.services.store.jobs(&domain.name).await?))
+        Ok(preview(&device, &domain, &self.services.store.jobs(&domain.name).await?))
     }
 
     /// Deletes a job; the job before it applies again.

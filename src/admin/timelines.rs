@@ -72,7 +72,7 @@ impl Admin {
         let store = &self.services.store;
         let online = store.whereabouts(&domain.name, &device.key).await?.is_some();
         let (jobs, pace) = (self.services.tenants.jobs(&domain.name), &self.services.retry);
-        let plan = plan(device, &jobs, Occasion::Meanwhile, store.now().await?, pace);
+        let plan = plan(device, domain, &jobs, Occasion::Meanwhile, store.now().await?, pace);
         Ok(judge(DeviceNow { device, online, plan: &plan, steps }))
     }
 }

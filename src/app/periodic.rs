@@ -79,7 +79,9 @@ pub(super) fn report_places(node: &Arc<Node>, http: [&Arc<HttpPlaces>; 2]) {
     let http = http.map(Arc::clone);
     every("report of the places", Duration::from_secs(1), node, move |node| {
         node.connections().report();
-        http.iter().for_each(|places| places.report());
+        for places in &http {
+            places.report();
+        }
         ready(Ok(()))
     });
 }

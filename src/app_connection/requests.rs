@@ -31,6 +31,8 @@ pub(super) async fn answer(services: Arc<Services>, rights: Rights, from: Option
         Ask::RemovePort { device, port } => queries.remove_port(rights, from, &device, &port).await,
         Ask::Fetch { device, target } => fetch(&services, rights, &device, target).await,
         Ask::Domains => Ok(queries.domains(rights, &services.instance.domain)),
+        Ask::DeviceConfigs { domain } => queries.device_configs(rights, domain).await,
+        Ask::DeviceConfig { domain, id } => queries.device_config(rights, domain, id).await,
         Ask::Unassigned => queries.unassigned_count(rights).await,
         Ask::List(selection) => queries.first_page(rights, selection).await,
         Ask::More(walk) => queries.next_page(walk).await,

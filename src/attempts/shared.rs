@@ -105,6 +105,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    #[expect(clippy::large_types_passed_by_value, reason = "it is kept")]
     pub fn new(
         store: Arc<dyn store::Attempts>,
         rules: AttemptRules,

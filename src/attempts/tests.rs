@@ -12,6 +12,7 @@ use super::*;
 use crate::core::model::ids::DeviceKey;
 use crate::core::model::time::Tick;
 use crate::core::policy::limits::SourceKey;
+use crate::core::policy::limits::decisions::Decisions;
 use crate::store::{self, StoreError};
 
 /// A store that counts what it is asked.
@@ -26,10 +27,7 @@ struct Shared {
 impl Shared {
     fn asked(&self) -> store::Result<()> {
         self.commands.fetch_add(1, Ordering::Relaxed);
-        match self.away.load(Ordering::Relaxed) {
-            true => Err(StoreError::Unavailable("away".into())),
-            false => Ok(()),
-        }
+        if self.away.load(Ordering::Relaxed) { Err(StoreError::Unavailable("away".into())) } else { Ok(()) }
     }
 
     fn commands(&self) -> u64 {
@@ -150,12 +148,12 @@ async fn a_turn_that_nobody_takes_goes_to_the_next() {
     let mut waiting = Box::pin(node.later("a", source(1)).turn());
     assert!(waiting.as_mut().now_or_never().is_none());
     node.pass(1);
-    node.attempts.shared.act(SecretKind::DeviceCode, |decisions, now, turns| decisions.advance_all(now, turns));
+    node.attempts.shared.act(SecretKind::DeviceCode, Decisions::advance_all);
     // It was told, and goes away before it has looked.
     drop(waiting);
     let mut next = Box::pin(node.later("a", source(1)).turn());
     node.pass(1);
-    node.attempts.shared.act(SecretKind::DeviceCode, |decisions, now, turns| decisions.advance_all(now, turns));
+    node.attempts.shared.act(SecretKind::DeviceCode, Decisions::advance_all);
     next.as_mut().now_or_never().unwrap().unwrap().right();
 }
 

@@ -110,8 +110,12 @@ impl ConnectionTable {
         metrics::count(Counter::Accepted(peer));
         let conn = ConnId(self.next.fetch_add(1, Ordering::Relaxed));
         let unproven = RefCell::new(Some(Unproven { id, signal }));
-        let _counted = metrics::hold(Gauge::Connections(peer));
-        Ok(ConnectionSlot { table: Arc::clone(self), conn, unproven, _counted })
+        Ok(ConnectionSlot {
+            table: Arc::clone(self),
+            conn,
+            unproven,
+            _counted: metrics::hold(Gauge::Connections(peer)),
+        })
     }
 
     /// Lets a connection that has not proved who it is end because file descriptors are short. Whether one did.

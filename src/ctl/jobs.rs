@@ -13,6 +13,7 @@ const JOBS: &[Column] = &[
     ("id", "id"),
     ("created", "created"),
     ("category", "category"),
+    ("desc", "desc"),
     ("products", "update.products"),
     ("hours", "update.hours.allow"),
     ("kind", "config.kind"),
@@ -55,6 +56,9 @@ pub enum Jobs {
     Config {
         #[command(flatten)]
         target: Target,
+        /// Description, for people
+        #[arg(long, value_name = "TEXT")]
+        desc: Option<String>,
         /// Kind of configuration: ntp, sip, …
         kind: String,
         /// Parameters: NAME=TEXT, or NAME:=VALUE for numbers, true and false
@@ -102,7 +106,7 @@ impl Jobs {
                     ("hours", hours),
                 ])
             }
-            Self::Config { target, kind, parameters, values } => {
+            Self::Config { target, desc, kind, parameters, values } => {
                 let mut all = match values {
                     None => Map::new(),
                     Some(file) => serde_json::from_str(&text(files, file)?).map_err(|error| {
@@ -115,6 +119,7 @@ impl Jobs {
                 }
                 Call::new("POST", "/domains/{domain}/config-jobs", Show::Thing).json([
                     ("category", target.category.map(Into::into)),
+                    ("desc", desc.as_deref().map(Into::into)),
                     ("kind", Some(kind.as_str().into())),
                     ("values", Some(all.into())),
                 ])

@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn attempts_are_counted_by_kind_and_end() {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let ntp = |attempts| vec![Configured { kind: Kind::Ntp, fingerprint: "".into(), progress: failed(attempts) }];
+        let ntp = |attempts| {
+            vec![Configured { kind: Kind::Ntp, fingerprint: "".into(), config: None, progress: failed(attempts) }]
+        };
         metrics_of(&recorder, || {
             let mut tally = FailedKinds::default();
             tally.add(&TimelineEvent::UpdateOrdered("prot 1".into()));

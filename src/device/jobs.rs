@@ -11,9 +11,11 @@ use crate::clock;
 use crate::core::model::device::Device;
 use crate::core::policy::jobs::plan::{self, Occasion};
 use crate::core::policy::log_limiter::LogLimiter;
+use crate::core::protocol::sysclient::config::CONFIG_SEED_CHARS;
 use crate::core::session::device::event::{Basis, Event, Planned};
 use crate::device::actor::DeviceActor;
 use crate::device::services::Services;
+use crate::random;
 
 impl DeviceActor {
     /// Plans the work. If the record is already read, this does not access the store.
@@ -56,6 +58,10 @@ impl DeviceActor {
 
 fn planned(services: &Services, device: Box<Device>, occasion: Occasion) -> Planned {
     let now = clock::time_of_day();
-    let plan = plan::plan(&device, &services.tenants.jobs(&device.domain), occasion, now, &services.retry);
-    Planned::Work { device, plan: Box::new(plan), now }
+    // Without its domain, everything would be taken from the device.
+    let Some((domain, jobs)) = services.tenants.with_jobs(&device.domain) else { return Planned::Unavailable };
+    let plan = plan::plan(&device, &domain, &jobs, occasion, now, &services.retry);
+    let seed = |_| random::letters_and_digits(CONFIG_SEED_CHARS).expose().into();
+    let seeds = plan.items.iter().map(seed).collect();
+    Planned::Work { device, plan: Box::new(plan), seeds, now }
 }

@@ -285,7 +285,7 @@ impl RegistrationService {
             return Ok((AutoOffer::None, None));
         }
         let (Some(guess), Query::Given(given)) = (request.query.guess(), request.query) else {
-            self.report_query(key, "incomplete");
+            Self::report_query(key, "incomplete");
             return Ok((AutoOffer::Bad, None));
         };
         let attempt = match self.take_turn(turn, Offered::Query, key, request.source) {
@@ -297,12 +297,12 @@ impl RegistrationService {
         let auto = self.tenants.check_secret(Some(&given.domain), check).await?.unwrap_or(AutoOffer::WrongToken);
         match &auto {
             AutoOffer::WrongToken => {
-                self.report_query(key, "wrong domain or token");
+                Self::report_query(key, "wrong domain or token");
                 attempt.wrong_secret(&guess);
             }
             AutoOffer::WrongCategory { domain, category } => {
                 attempt.right();
-                self.report_query(key, "right token, but no such category for provisioning");
+                Self::report_query(key, "right token, but no such category for provisioning");
                 metrics::count(Counter::WrongCategory);
                 self.record_wrong_category(domain, category, key);
             }
@@ -322,7 +322,7 @@ impl RegistrationService {
         });
     }
 
-    fn report_query(&self, key: &DeviceKey, why: &'static str) {
+    fn report_query(key: &DeviceKey, why: &'static str) {
         static REFUSED: LogLimiter = LogLimiter::new();
         count_registration(Registration::BadToken);
         if let Some(unsaid) = REFUSED.due(clock::now()) {

@@ -69,5 +69,5 @@ pub struct Recorded {
 
 /// The keyed hash of a source. The store hashes it once more, with a key that it forgets.
 pub(super) fn source_hash(sealer: &Sealer, source: Option<SourceKey>) -> String {
-    sealer.hash("source of a record", &source.map(|source| source.exposed()).unwrap_or_default())
+    sealer.hash("source of a record", &source.map(SourceKey::exposed).unwrap_or_default())
 }

@@ -480,6 +480,8 @@ mod tests {
 
     #[test]
     fn without_a_master_key_the_password_or_a_file_opens_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
         let ring = Keyring::new(&keys("", &[], "secret"), None, None).unwrap();
         assert_eq!(ring.locked_by(&keys("", &[], "secret")), KeySource::InstancePassword);
         let changed = keys("", &["secret"], "changed");
@@ -493,7 +495,6 @@ mod tests {
         let mut file = KeyFile::beside(&store).unwrap();
         file.make(None).unwrap();
         let file = KeyFile::beside(&store).unwrap();
-        use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&file.path).unwrap().permissions().mode() & 0o777, 0o600);
         let ring = Keyring::new(&keys("", &[], "secret"), Some(&file), None).unwrap();
         assert!(Keyring::open(&ring.record(), &keys("", &[], "another password"), Some(&file)).is_ok());

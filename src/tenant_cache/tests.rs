@@ -24,7 +24,7 @@ fn new() -> NewDomain {
 
 fn order() -> JobSpec {
     let values = [("servers".to_owned(), json!("ntp.example.org"))].into_iter().collect();
-    JobSpec { category: None, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
+    JobSpec { category: None, desc: None, task: Task::Config(Configuration { kind: Kind::Ntp, values }) }
 }
 
 #[tokio::test]

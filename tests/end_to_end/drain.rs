@@ -117,7 +117,7 @@ fn lines_and_requests_in_flight_are_finished() {
         async |_, one, two| {
             let ntp = json!({"kind": "ntp", "values": {"server": "192.0.2.99"}});
             let task = Task::Config(serde_json::from_value(ntp).unwrap());
-            two.store().add_job(&domain(DOMAIN), &JobSpec { category: None, task }).await.unwrap().unwrap();
+            two.store().add_job(&domain(DOMAIN), &JobSpec { category: None, desc: None, task }).await.unwrap().unwrap();
             two.store().publish(&Signal::Tenant { domain: domain(DOMAIN) }).await.unwrap();
             let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
             let mut others = self::users(&one).await;

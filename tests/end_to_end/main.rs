@@ -36,6 +36,7 @@ mod apps_devices;
 mod attempts;
 mod audit;
 mod codebook;
+mod device_configs;
 mod drain;
 mod ended;
 mod entry;

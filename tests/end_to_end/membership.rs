@@ -1,10 +1,13 @@
 //! Membership: challenges, replacement by another connection, other domains, automatic provisioning.
 
 use provbroker::core::model::ids::{DeviceKey, DomainName};
+use serde_json::{Value, json};
 
 use crate::support::app::App;
 use crate::support::broker::{ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, OTHER, OTHER_PASSWORD, PASSWORD, QUERY};
+use crate::support::crypto::{rc4, unhex};
 use crate::support::peer::{Device, identify, identify_with, until};
+use crate::support::rest::Operator;
 
 const PHONE: &str = "0090334100c1";
 
@@ -233,12 +236,62 @@ on_each_store!(a_password_that_never_arrived_is_replaced_for_the_same_code, |_| 
     phone.quiet().await;
 });
 
+/// Makes a configuration job for all devices of the other domain; its number.
+async fn make(operator: &Operator, kind: &str, values: Value) -> u64 {
+    let body = json!({"kind": kind, "values": values});
+    let made = operator.done("POST", &format!("/domains/{OTHER}/config-jobs"), Some(body)).await;
+    made["id"].as_u64().unwrap()
+}
+
 on_each_store!(other_products_are_sent_their_configuration, |_| {}, async |broker: &Broker| {
     let (_users, code) = code_of(broker, OTHER, OTHER_PASSWORD).await;
+    let operator = Operator::of(broker.addr, OTHER, OTHER_PASSWORD).await;
+    let domain = operator.get(&format!("/domains/{OTHER}")).await["id"].clone();
     let mut identify = identify_with(PHONE, &code);
     identify["other"] = true.into();
     let mut phone = Device::identified(broker.addr, &identify).await;
-    phone.expect_password().await;
-    assert_eq!(phone.expect_configuration().await, serde_json::json!({"last": true}));
+    let password = phone.expect_password().await;
+    assert_eq!(phone.expect_configuration().await, json!({"last": true}));
+    // A kind without a published type is not sent.
+    make(&operator, "language", json!({"language": "de"})).await;
+    let values = json!({"turnServer": "turn.example", "turnUser": "#t", "turnPassword": "of the turn server"});
+    make(&operator, "stun", values).await;
+    let mut media = phone.expect_configuration().await["config"].take();
+    let take = |media: &mut Value| {
+        let [sealed, seed] = ["turnPassword", "turnSeed"].map(|name| media[name].take().as_str().unwrap().to_owned());
+        assert!(seed.len() == 16 && seed.bytes().all(|b| b.is_ascii_alphanumeric()), "{seed}");
+        (String::from_utf8(rc4(format!("{seed}:{password}").as_bytes(), &unhex(&sealed))).unwrap(), seed)
+    };
+    let (plain, seed) = take(&mut media);
+    assert_eq!(plain, "of the turn server");
+    // The simulated devices can tell absent members from those taken out.
+    let expected = json!({"id": 1, "domainId": domain, "type": "MEDIA", "categories": [], "stunServer": "",
+        "turnServer": "turn.example", "turnUser": "IP112", "turnPassword": null, "turnSeed": null});
+    assert_eq!(media, expected);
+    let ntp = make(&operator, "ntp", json!({"server": "ntp.example"})).await;
+    let merged = json!({"id": 2, "domainId": domain, "type": "NTP", "categories": [], "ntp1": "ntp.example",
+        "ntp2": "", "tz": ""});
+    assert_eq!(phone.expect_configuration().await, json!({"config": merged}));
+    phone.quiet().await;
+    phone.leave().await;
+    gone(broker, OTHER).await;
+
+    // It comes back: everything once more, by type, with a new seed.
+    let mut phone = Device::connect(broker.addr, "").await;
+    identify.as_object_mut().unwrap().remove("provisioningCode");
+    phone.identify(&identify).await;
+    let challenge = phone.expect_challenge().await;
+    phone.answer(&identify, &challenge, &password).await;
+    let mut again = phone.expect_configuration().await["config"].take();
+    let (plain, new_seed) = take(&mut again);
+    assert_eq!((plain.as_str(), again), ("of the turn server", expected));
+    assert_ne!(seed, new_seed);
+    assert_eq!(phone.expect_configuration().await, json!({"config": merged, "last": true}));
+
+    // It no longer applies.
+    operator.done("DELETE", &format!("/domains/{OTHER}/jobs/{ntp}"), None).await;
+    let removed = json!({"id": 2, "domainId": domain, "type": "NTP", "categories": [], "ntp1": "", "ntp2": "",
+        "tz": "", "removed": true});
+    assert_eq!(phone.expect_configuration().await, json!({"config": removed}));
     phone.quiet().await;
 });

@@ -59,7 +59,7 @@ async fn make_jobs(broker: &Broker, files: &FileServer) {
     let update = Update { builds: serde_json::from_value(builds).unwrap(), hours: Hours::default() };
     let tasks = configurations(files).into_iter().map(Task::Config);
     for task in std::iter::once(Task::Update(update)).chain(tasks) {
-        let made = broker.store().add_job(&domain(), &JobSpec { category: None, task }).await.unwrap();
+        let made = broker.store().add_job(&domain(), &JobSpec { category: None, desc: None, task }).await.unwrap();
         assert!(made.is_some());
     }
     broker.store().publish(&Signal::Tenant { domain: domain() }).await.unwrap();
@@ -186,8 +186,12 @@ on_each_store!(what_was_done_is_not_done_again, |_| {}, async |broker: &Broker| 
     // A job of another kind is made while the phone is a member: only that one is sent.
     let values = json!({"server": "192.0.2.99"});
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": values})).unwrap();
-    let made =
-        broker.store().add_job(&domain(), &JobSpec { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
+    let made = broker
+        .store()
+        .add_job(&domain(), &JobSpec { category: None, desc: None, task: Task::Config(ntp) })
+        .await
+        .unwrap()
+        .unwrap();
     broker.store().publish(&Signal::Tenant { domain: domain() }).await.unwrap();
     let ntp = |work: &Work| work.config(Kind::Ntp).and_then(|config| config.progress.job);
     until("the new job has come", async || ntp(&work(broker, &key).await) == Some(made.id)).await;

@@ -29,11 +29,10 @@ fn gather(folder: &Path, found: &mut Vec<String>) {
                     Regex::new(r"#\[cfg\(test\)\]\s*mod \w+ \{").unwrap().find(&text).map_or(text.len(), |m| m.start());
                 let text = &text[..end];
                 // The operations of the REST interface stand in one scope.
-                let text = match path.components().any(|part| part.as_os_str() == "api") {
-                    true => {
-                        Regex::new(r#"web::resource\(\s*"/"#).unwrap().replace_all(text, "web::resource(\"/api/v1/")
-                    }
-                    false => text.into(),
+                let text = if path.components().any(|part| part.as_os_str() == "api") {
+                    Regex::new(r#"web::resource\(\s*"/"#).unwrap().replace_all(text, "web::resource(\"/api/v1/")
+                } else {
+                    text.into()
                 };
                 found.push(text.into_owned());
             }

@@ -134,7 +134,9 @@ pub fn inputs(seeds: Vec<Vec<u8>>, words: &[&str]) -> BoxedStrategy<Vec<u8>> {
     });
     (start, edits(dictionary.len()))
         .prop_map(move |(mut text, edits)| {
-            edits.iter().for_each(|edit| change(&mut text, edit, &dictionary));
+            for edit in &edits {
+                change(&mut text, edit, &dictionary);
+            }
             text
         })
         .boxed()

@@ -36,7 +36,7 @@ ops_listen = "127.0.0.1:{ops}"
 public_url = "http://127.0.0.1:{port}"
 max_connections = {places}
 [store]
-url = "embedded:{folder}/store.redb"
+url = "{store}"
 [instance]
 password = "a-long-instance-password"
 [users.file]
@@ -75,12 +75,14 @@ def say(scenario, what, value):
 class Broker:
     """A broker in a process of its own."""
 
-    def __init__(self, program, places=100000):
+    def __init__(self, program, places=100000, store=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hostile-"))
         self.port, self.ops = free_port(), free_port()
         (self.folder / "users.csv").write_text("sip,name,domain\nanna,Anna Berg,example.com\n")
         config = self.folder / "config.toml"
-        config.write_text(CONFIG.format(port=self.port, ops=self.ops, folder=self.folder, places=places))
+        store = store or f"embedded:{self.folder}/store.redb"
+        config.write_text(
+            CONFIG.format(port=self.port, ops=self.ops, folder=self.folder, places=places, store=store))
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen([program, "serve", "--config", config], stdout=self.log, stderr=self.log)
 
@@ -95,6 +97,10 @@ class Broker:
         sys.exit("the broker did not become ready")
 
     async def __aexit__(self, *_):
+        if self.process.poll() is not None:
+            say("broker", "ended by itself, with status", self.process.returncode)
+        if panics := (self.folder / "log").read_bytes().count(b"panicked at"):
+            say("broker", "panics", panics)
         self.process.kill()
         self.process.wait()
         self.log.close()
@@ -128,6 +134,25 @@ class Broker:
         token = json.loads(self.http("/api/v1/token", b'{"password":"a-long-instance-password"}')[1])["token"]
         made = self.http("/api/v1/domains/example.com/codes", b'{"category":"Desk phones"}', token)
         return json.loads(made[1])["code"]
+
+
+@contextlib.asynccontextmanager
+async def redis_server():
+    """A redis-server of its own; gives its address."""
+    with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
+        port = free_port()
+        server = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder,
+                                   "--save", ""], stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                await asyncio.sleep(0.1)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
 
 
 class Socket:
@@ -320,6 +345,47 @@ async def members(program):
         await bounded([one(n) for n in range(4000)], 20)
         say("members", "wrong codes decided, 4000 new devices at 200 addresses, 12000 offers, 8 s",
             wrong_attempts(broker, "device_code"))
+
+
+async def nodes(program):
+    """Wrong codes of new devices at two hundred addresses and two nodes on one Redis; one node starts anew meanwhile."""
+    addresses, begun, decided = 200, time.monotonic(), {}
+
+    async def guess(broker, n):
+        """Guesses from one address, each time as another device."""
+        for turn in range(100000):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+                phone = await Socket.open(broker, SYSCLIENTS, f"127.0.{n}.9")
+                if phone.status == 101:
+                    code = f"{random.randrange(10**12):012}"
+                    phone.admin(0, identify(f"00{n:02x}{turn % 2**32:08x}", provisioningCode=code))
+                    await asyncio.wait_for(phone.admin_of(2), 2)
+                phone.close()
+            await asyncio.sleep(0.05)
+
+    async def until(second):
+        """How many codes the nodes have compared until this second."""
+        await asyncio.sleep(max(0, begun + second - time.monotonic()))
+        for broker in brokers:
+            decided[broker] = wrong_attempts(broker, "device_code")
+        return sum(decided.values())
+
+    async with redis_server() as store, Broker(program, store=store) as one, Broker(program, store=store) as two:
+        brokers, begun = [one, two], time.monotonic()
+        attack = [asyncio.ensure_future(guess(broker, n)) for broker in brokers for n in range(addresses)]
+        first, minute = await until(10), await until(60)
+        say("nodes", "codes compared by two nodes, 200 addresses: first 10 s; next 50 s", f"{first}; {minute - first}")
+        for task in attack[addresses:]:
+            task.cancel()
+        async with Broker(program, store=store) as three:
+            brokers.append(three)
+            attack += [asyncio.ensure_future(guess(three, n)) for n in range(addresses)]
+            early, late = await until(70), await until(90)
+            say("nodes", "a new node instead of the second: until second 70; next 20 s",
+                f"{early - minute}; {late - early}")
+        for task in attack:
+            task.cancel()
+        await asyncio.gather(*attack, return_exceptions=True)
 
 
 async def burst(broker, count, request, seconds=20):
@@ -555,7 +621,7 @@ async def log(program):
         say("log", "lines for 2000 malformed requests", broker.lines() - before)
 
 
-SCENARIOS = [apps, ports, members, tokens, pages, init, stale, places, bodies, unfinished, growth, log]
+SCENARIOS = [apps, ports, members, nodes, tokens, pages, init, stale, places, bodies, unfinished, growth, log]
 
 
 def main():

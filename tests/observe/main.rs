@@ -35,7 +35,12 @@ const PHONE: &str = "009033430001";
 async fn load(broker: &Broker) -> (App, Phone, Device) {
     let domain = DomainName::parse(DOMAIN).unwrap();
     let ntp = serde_json::from_value(json!({"kind": "ntp", "values": {"server": "ntp.example.org"}})).unwrap();
-    broker.store().add_job(&domain, &JobSpec { category: None, task: Task::Config(ntp) }).await.unwrap().unwrap();
+    broker
+        .store()
+        .add_job(&domain, &JobSpec { category: None, desc: None, task: Task::Config(ntp) })
+        .await
+        .unwrap()
+        .unwrap();
     broker.store().publish(&Signal::Tenant { domain }).await.unwrap();
 
     let mut app = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;

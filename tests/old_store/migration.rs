@@ -232,7 +232,9 @@ async fn ends(keep: &Keep) -> BTreeMap<String, Vec<i64>> {
             ends.entry(kind.to_owned()).or_default().push(end);
         }
     }
-    ends.values_mut().for_each(|ends| ends.sort_unstable());
+    for ends in ends.values_mut() {
+        ends.sort_unstable();
+    }
     ends
 }
 

@@ -1,4 +1,4 @@
-//! HAProxy and nginx for a test: the programs of the system with a file of `examples/proxies/`, on a free port.
+//! `HAProxy` and nginx for a test: the programs of the system with a file of `examples/proxies/`, on a free port.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// HAProxy in front of a broker.
+    /// `HAProxy` in front of a broker.
     pub async fn haproxy(example: &str, broker: &Broker, certificate: &Certificate) -> Self {
         Self::start(example, broker, certificate, |file| {
             let mut command = Command::new(program("haproxy"));

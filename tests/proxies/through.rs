@@ -1,4 +1,4 @@
-//! Everything through the HAProxy and nginx of the system, with the files of `examples/proxies/`: devices, apps, pages,
+//! Everything through the `HAProxy` and nginx of the system, with the files of `examples/proxies/`: devices, apps, pages,
 //! and each client by its own address.
 
 use std::net::{IpAddr, SocketAddr};

@@ -225,6 +225,8 @@ impl World {
             | Ask::RemovePort { .. }
             | Ask::Fetch { .. }
             | Ask::Domains
+            | Ask::DeviceConfigs { .. }
+            | Ask::DeviceConfig { .. }
             | Ask::Unassigned
             | Ask::List(_)
             | Ask::More(_)
@@ -307,7 +309,7 @@ impl World {
             Action::Verify(login, challenge) => {
                 assert!(login.matches(&challenge, &Secret::new("password")));
                 let requester = Requester { app: "innovaphone-devices-api".into(), sip: "users".into() };
-                let rights = Rights { admin: false, domain: home(), requester };
+                let rights = Rights { admin: false, domain: home(), requester, session_key: Secret::default() };
                 self.feed(conn, Event::Verified(Some(Box::new(rights)), Secret::new("key")));
             }
             Action::Enlist(_) => {

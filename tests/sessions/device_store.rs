@@ -35,6 +35,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// The domain of this name; both have the same settings.
+    pub fn domain(&self, name: &DomainName) -> Domain {
+        Domain { name: name.clone(), ..self.home.clone() }
+    }
+
     pub fn new() -> Self {
         let issued = |number| IssuedCode {
             code: code(number),

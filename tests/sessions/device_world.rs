@@ -321,8 +321,10 @@ impl World {
                 };
                 let now = UnixMillis(self.now.0);
                 return Some(Event::Planned(device.map_or(Planned::Gone, |device| {
-                    let plan = plan(&device, &[], occasion, now, &RetryPolicy::default());
-                    Planned::Work { device: Box::new(device), plan: Box::new(plan), now }
+                    let seeds = Vec::new();
+                    let plan =
+                        plan(&device, &self.store.domain(&device.domain), &[], occasion, now, &RetryPolicy::default());
+                    Planned::Work { device: Box::new(device), plan: Box::new(plan), seeds, now }
                 })));
             }
             Action::Keep(work) => {

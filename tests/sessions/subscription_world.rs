@@ -98,7 +98,7 @@ impl World {
         let identity = AppIdentity { app: "x", domain: "d1", ..AppIdentity::default() };
         world.feed(Event::Text(&write_login(&identity, None, "1", &Secret::new("p"))));
         let requester = Requester { app: "x".into(), sip: "".into() };
-        let rights = Rights { admin: false, domain: name(1), requester };
+        let rights = Rights { admin: false, domain: name(1), requester, session_key: Secret::default() };
         world.feed(Event::Verified(Some(Box::new(rights)), Secret::new("key")));
         world
     }

@@ -268,6 +268,7 @@ pub fn listing(code: Code) -> NewListing {
 }
 
 /// The source of a stranger.
+#[expect(clippy::unnecessary_wraps, reason = "as the store is asked")]
 pub fn source(number: u8) -> Option<SourceKey> {
     Some(std::net::IpAddr::from([192, 0, 2, number]).into())
 }

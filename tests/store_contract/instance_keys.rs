@@ -138,6 +138,8 @@ async fn the_master_key_is_replaced() {
 
 #[tokio::test]
 async fn another_instance_password_leaves_a_file_readable() {
+    use std::os::unix::fs::PermissionsExt as _;
+
     let place = Place::File(tempfile::tempdir().unwrap());
     let Place::File(folder) = &place else { unreachable!("in a file") };
     let store = place.open(&keys("", &[], "password")).await;
@@ -146,7 +148,6 @@ async fn another_instance_password_leaves_a_file_readable() {
     drop(store);
     is_readable(&*place.open(&keys("", &[], "another password")).await).await;
 
-    use std::os::unix::fs::PermissionsExt as _;
     let file = folder.path().join("store.redb.key");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let kept = std::fs::read(&file).unwrap();

@@ -27,6 +27,8 @@ pub struct App {
     socket: WebSocketStream<TcpStream>,
     notices: VecDeque<Value>,
     requests: u64,
+    /// The session key of the last log-in (`docs/protocol/appwebsocket.md` 3.5).
+    pub session_key: String,
 }
 
 impl App {
@@ -43,7 +45,7 @@ impl App {
     /// The same at another address of the server.
     pub async fn open_at(from: IpAddr, to: SocketAddr, path: &str) -> Result<Self, (u16, Option<u64>)> {
         let socket = open_from(from, to, path).await?;
-        Ok(Self { socket, notices: VecDeque::new(), requests: 0 })
+        Ok(Self { socket, notices: VecDeque::new(), requests: 0, session_key: String::new() })
     }
 
     /// Connects and logs in.
@@ -77,6 +79,8 @@ impl App {
         self.send(&json!({"mt": "AppChallenge"})).await;
         let challenge = self.receive().await["challenge"].as_str().unwrap().to_owned();
         let digest = app_digest(app, domain, sip, &challenge, password);
+        self.session_key = sha256_hex(&format!("innovaphoneAppSessionKey:{challenge}:{password}"));
+        secrets::note(&self.session_key);
         let login =
             json!({"mt": "AppLogin", "app": app, "domain": domain, "sip": sip, "guid": "", "dn": "", "digest": digest});
         self.send(&login).await;

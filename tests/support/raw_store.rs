@@ -35,7 +35,7 @@ pub async fn dump(line: &mut redis::aio::MultiplexedConnection) -> Vec<u8> {
 /// Whether a code is readable in something: its digits, or these in hex or base64.
 pub fn shows(all: &[u8], code: Code) -> bool {
     let digits = code.expose();
-    let hex: String = digits.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = provbroker::core::model::hex::encode(digits);
     let base64 = base64::engine::Engine::encode(&base64::engine::general_purpose::STANDARD, digits);
     [digits, &hex, &hex.to_uppercase(), &base64]
         .iter()

@@ -67,7 +67,11 @@ pub struct WantedCode<'a> {
 impl AppQueries {
     /// The domain with this number, or that of the log-in. A domain outside the rights counts as one that does not
     /// exist.
-    async fn domain(&self, rights: &Rights, id: Option<DomainId>) -> std::result::Result<Arc<Domain>, ApiError> {
+    pub(super) async fn domain(
+        &self,
+        rights: &Rights,
+        id: Option<DomainId>,
+    ) -> std::result::Result<Arc<Domain>, ApiError> {
         let domain = match id {
             Some(id) => self.tenants.by_id(id).await?,
             None => self.tenants.find(&rights.domain).await?,

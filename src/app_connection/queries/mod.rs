@@ -4,6 +4,7 @@
 //! Reads the records; a new code comes from [`RegistrationService`]. It knows nothing of connections and sessions.
 
 mod codes;
+mod configs;
 mod devices;
 
 pub use codes::WantedCode;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::config_type::ConfigType;
+
 /// A kind of configuration; a device gets the latest job of every kind, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,6 +23,8 @@ pub enum Kind {
     Language,
     /// Where the log goes.
     Syslog,
+    /// Alarm and log server; devices of other makers only.
+    AlarmServer,
     /// Directory.
     Ldap,
     /// STUN and TURN.
@@ -35,19 +39,22 @@ pub enum Kind {
     Vlan,
     /// Authentication at the port of the switch, 802.1X.
     Dot1x,
+    /// TLS profile; devices of other makers only.
+    TlsProfile,
     /// Lines of the script language.
     Raw,
 }
 
 impl Kind {
     /// All kinds, in their order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Certificates,
         Self::DeviceName,
         Self::Ntp,
         Self::TimeZone,
         Self::Language,
         Self::Syslog,
+        Self::AlarmServer,
         Self::Ldap,
         Self::Stun,
         Self::Sip,
@@ -55,6 +62,7 @@ impl Kind {
         Self::UpdateServer,
         Self::Vlan,
         Self::Dot1x,
+        Self::TlsProfile,
         Self::Raw,
     ];
 
@@ -67,6 +75,7 @@ impl Kind {
             Self::TimeZone => "time-zone",
             Self::Language => "language",
             Self::Syslog => "syslog",
+            Self::AlarmServer => "alarm-server",
             Self::Ldap => "ldap",
             Self::Stun => "stun",
             Self::Sip => "sip",
@@ -74,14 +83,18 @@ impl Kind {
             Self::UpdateServer => "update-server",
             Self::Vlan => "vlan",
             Self::Dot1x => "dot1x",
+            Self::TlsProfile => "tls-profile",
             Self::Raw => "raw",
         }
     }
 
     /// Whether a device of this type (`platform.type`), with or without analogue ports, supports this kind. A device of
-    /// an unknown type (`docs/protocol/sysclient.md` 3.1) supports only the kinds that every device supports.
+    /// an unknown type (`docs/protocol/sysclient.md` 3.1) supports only the kinds that every device supports. Devices of
+    /// other makers are sent types, not kinds ([`ConfigType::suits`]).
     pub fn suits(self, platform: &str, fxs: bool) -> bool {
         match self {
+            // No command lines are known for them.
+            Self::AlarmServer | Self::TlsProfile => false,
             Self::Language | Self::Sip => platform == "PHONE",
             Self::AnaloguePhone => fxs,
             Self::Ldap => ["PHONE", "GW", "VA", "DECT"].contains(&platform),
@@ -96,12 +109,36 @@ impl Kind {
         }
     }
 
+    /// The published type of its device configurations (`docs/protocol/devices-api.md` 4.11); `None`: such jobs are no
+    /// device configurations.
+    pub const fn config_type(self) -> Option<ConfigType> {
+        match self {
+            Self::AlarmServer => Some(ConfigType::AlarmServer),
+            Self::TlsProfile => Some(ConfigType::TlsProfile),
+            Self::Ntp | Self::TimeZone => Some(ConfigType::Ntp),
+            Self::Stun => Some(ConfigType::Media),
+            Self::Sip => Some(ConfigType::Phone),
+            Self::AnaloguePhone => Some(ConfigType::FxsPhone),
+            Self::Raw => Some(ConfigType::Expert),
+            Self::Certificates
+            | Self::DeviceName
+            | Self::Language
+            | Self::Syslog
+            | Self::Ldap
+            | Self::UpdateServer
+            | Self::Vlan
+            | Self::Dot1x => None,
+        }
+    }
+
     /// Whether a category with such a configuration is listed for devices of this type
     /// (`docs/protocol/devices-api.md` 2.2): for `PHONE` those with anything that a phone or an analogue phone gets,
-    /// for other types those with anything that suits them. Time servers alone do not hide a category from the person
-    /// who wants to add a phone.
+    /// for other types those with anything that suits them. Time servers and alarm servers alone do not hide a category
+    /// from the person who wants to add a phone.
     pub fn lists_category(self, platform: &str) -> bool {
-        self.suits(platform, platform == "GW") || (platform == "PHONE" && self == Self::AnaloguePhone)
+        self.suits(platform, platform == "GW")
+            || (platform == "PHONE" && self == Self::AnaloguePhone)
+            || matches!(self, Self::AlarmServer | Self::TlsProfile)
     }
 }
 

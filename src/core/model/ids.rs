@@ -224,6 +224,11 @@ pub struct DeviceId(pub u64);
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
+/// Number of a device configuration on the wire; below 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigId(pub u64);
+
 /// Number of a roll-out; below 2^53.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

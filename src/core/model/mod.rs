@@ -6,6 +6,8 @@
 //! * [`blocked_reason`]: why a device or a code does not get further.
 //! * [`config_kind`]: the kinds of configuration by name.
 //! * [`device`]: device, domain, category, code and notice as sessions and stores exchange them.
+//! * [`config_type`]: the published types of device configurations.
+//! * [`device_config`]: device configurations as devices and apps see them.
 //! * [`device_view`]: devices and domains without secrets, for clients.
 //! * [`grant`]: what somebody has proved about a domain.
 //! * [`hex`]: hexadecimal text.
@@ -20,7 +22,9 @@
 pub mod accounts;
 pub mod blocked_reason;
 pub mod config_kind;
+pub mod config_type;
 pub mod device;
+pub mod device_config;
 pub mod device_view;
 pub mod grant;
 pub mod hex;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::model::config_kind::Kind;
-use crate::core::model::ids::JobId;
+use crate::core::model::ids::{ConfigId, JobId};
 use crate::core::model::time::UnixMillis;
 
 /// Progress for one device since its last entry.
@@ -69,6 +69,9 @@ pub struct Configured {
     pub kind: Kind,
     /// Hash of what was sent last; empty if nothing was accepted yet.
     pub fingerprint: Box<str>,
+    /// Number of the device configuration that a device of another maker was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigId>,
     /// Its progress.
     #[serde(flatten)]
     pub progress: Progress,

@@ -97,8 +97,12 @@ fn an_update_comes_before_everything_else() {
 
 #[test]
 fn configuration_comes_before_the_notice() {
-    let config =
-        Configured { kind: Kind::Ntp, fingerprint: "".into(), progress: progress(State::Failed("no answer".into())) };
+    let config = Configured {
+        kind: Kind::Ntp,
+        fingerprint: "".into(),
+        config: None,
+        progress: progress(State::Failed("no answer".into())),
+    };
     let plan = Plan { work: Work { configs: vec![config], ..Work::default() }, ..Plan::default() };
     assert_eq!(reason(&device(), true, &plan, &[TimelineEvent::NoticeReady]), Some(Reason::ConfigurationFailed));
     let clean_up = Some(progress(State::Failed("no answer".into())));

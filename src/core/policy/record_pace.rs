@@ -100,6 +100,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the pace is asked")]
     fn source(number: u32) -> Option<SourceKey> {
         Some(IpAddr::from(Ipv4Addr::from(number)).into())
     }

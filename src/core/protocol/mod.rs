@@ -6,6 +6,7 @@
 //! * [`appws`]: app connections (`docs/protocol/appwebsocket.md`, `docs/protocol/devices-api.md`).
 //! * [`close`]: reasons to close a WebSocket, with code and text.
 //! * [`csv`]: cells that a spreadsheet does not take for formulas.
+//! * [`device_config`]: device configurations as JSON (`docs/protocol/devices-api.md` 4.10).
 //! * [`forwarded`]: the header fields in which HTTP proxies name their clients.
 //! * [`frame_guard`]: checks of WebSocket frame headers before the payload is buffered.
 //! * [`init`]: the answer to `GET /init` of a phone (`docs/protocol/directory.md` section 4).
@@ -19,6 +20,7 @@
 pub mod appws;
 pub mod close;
 pub mod csv;
+pub mod device_config;
 pub mod forwarded;
 pub mod frame_guard;
 pub mod init;

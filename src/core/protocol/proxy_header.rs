@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ppp::{v1, v2};
 
-/// Longest header, in bytes. Version 2 allows 65,551; with all fields that HAProxy and nginx know it has less than 1,000.
+/// Longest header, in bytes. Version 2 allows 65,551; with all fields that `HAProxy` and nginx know it has less than 1,000.
 pub const LONGEST: usize = 4096;
 
 /// Longest line of version 1.

@@ -54,7 +54,7 @@ async fn serve_http(listener: &TcpListener, mut answer: impl FnMut(&str) -> (Str
 /// The directory: answers requests with a comment, and the one with this code with the script.
 async fn directory(listener: &TcpListener, code: InitCode, script: &str) {
     serve_http(listener, |target| {
-        let (path, query) = target.split_once("?").unwrap();
+        let (path, query) = target.split_once('?').unwrap();
         let request = InitRequest::read(InitPath::read(path).unwrap(), query).unwrap();
         assert_eq!(request.mac.as_deref(), Some("00903341a0b1"));
         if request.code == code {

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::kv::{Outcome, Tx};
 use super::rows::{DomainRow, next};
 use super::{Embedded, keys};
-use crate::core::model::ids::{DomainName, JobId};
+use crate::core::model::ids::{ConfigId, DomainName, JobId};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::device_config::{self, numbered};
 use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{Sealed, open_job, seal_job};
 use crate::store::seal::Sealer;
@@ -55,7 +56,22 @@ fn add(tx: &mut Tx<'_>, sealer: &Sealer, domain: &DomainName, order: JobSpec, qu
     }
     let have = tx.with_prefix::<serde::de::IgnoredAny>(&keys::jobs(domain))?.len() as u64;
     quotas.check(QuotaKind::Jobs, have, 1).map_err(StoreError::from)?;
-    let job = Job { id: JobId(next(tx, keys::SEQ_JOB)?), created: tx.now, order };
+    if !tx.has(keys::SEQ_CONFIG)? {
+        // Old jobs have their own numbers as those of their configurations.
+        let jobs = tx.get::<u64>(keys::SEQ_JOB)?.unwrap_or(0);
+        tx.put(keys::SEQ_CONFIG, &jobs, None)?;
+    }
+    let config = match numbered(&order) {
+        Some(kind) => {
+            let jobs = open_all(sealer, domain, tx.with_prefix(&keys::jobs(domain))?)?;
+            Some(match device_config::number(&jobs, kind, order.category) {
+                Some(number) => number,
+                None => ConfigId(next(tx, keys::SEQ_CONFIG)?),
+            })
+        }
+        None => None,
+    };
+    let job = Job { id: JobId(next(tx, keys::SEQ_JOB)?), created: tx.now, order, config };
     let place = keys::job(domain, job.id);
     tx.put(&place, &Sealed(seal_job(sealer, &keys::jobs(domain), &job)), None)?;
     row.revision += 1;

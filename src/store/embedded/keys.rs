@@ -18,6 +18,7 @@ pub(super) const SEQ_DEVICE: &str = "seq:device";
 pub(super) const SEQ_DOMAIN: &str = "seq:domain";
 pub(super) const SEQ_CATEGORY: &str = "seq:category";
 pub(super) const SEQ_JOB: &str = "seq:job";
+pub(super) const SEQ_CONFIG: &str = "seq:config";
 /// Prefix of the name of each domain.
 pub(super) const DOMAIN: &str = "domain:";
 pub(super) const AUDIT: &str = "deeds";

@@ -189,7 +189,7 @@ impl Redis {
         Ok(domains)
     }
 
-    async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
+    pub(super) async fn read_domain(&self, name: &DomainName) -> Result<Option<Domain>> {
         let key = keys::domain(name);
         let fields: HashMap<String, Vec<u8>> = self.client.ask(cmd("HGETALL").arg(&key)).await?;
         if fields.is_empty() {

@@ -6,12 +6,16 @@ use ::redis::cmd;
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, script};
-use crate::core::model::ids::{DomainName, JobId};
+use crate::core::model::ids::{ConfigId, DomainName, JobId};
 use crate::core::model::quota::QuotaKind;
 use crate::core::policy::jobs::builds::BuildList;
+use crate::core::policy::jobs::device_config::{self, numbered};
 use crate::core::policy::jobs::{Job, JobSpec};
 use crate::store::record::{from_json, open_job, seal_job, to_json};
-use crate::store::{Jobs, Result};
+use crate::store::{Jobs, Result, StoreError};
+
+/// Attempts to keep a job while others change the domain, too.
+const TRIES: usize = 20;
 
 static ADD: LazyScript = script!("job_add");
 static REMOVE: LazyScript = script!("job_remove");
@@ -48,18 +52,48 @@ impl Jobs for Redis {
 
 impl Redis {
     async fn add_job_whole(&self, domain: &DomainName, order: &JobSpec) -> Result<Option<Job>> {
-        let place = keys::jobs(domain);
         let id: u64 = self.client.ask(cmd("INCR").arg(keys::SEQ_JOB)).await?;
-        let job = Job { id: JobId(id), created: self.server_time().await?, order: order.clone() };
-        let sealed = seal_job(&self.sealer, &place, &job);
-        let mut script = ADD.key(keys::domain(domain));
-        script.key(&place).arg(id).arg(sealed).arg(order.category.map_or_else(String::new, |id| id.0.to_string()));
-        script.arg(self.limits.quotas.jobs);
-        match self.client.eval::<i8>(&script).await? {
-            1 => Ok(Some(job)),
-            -1 => Err(self.limits.quotas.over(QuotaKind::Jobs).into()),
-            _ => Ok(None),
+        // Old jobs have their own numbers as those of their configurations.
+        self.client.ask::<()>(cmd("SETNX").arg(keys::SEQ_CONFIG).arg(id - 1)).await?;
+        let created = self.server_time().await?;
+        let mut new_number = None;
+        for _ in 0..TRIES {
+            let (config, revision) = match numbered(order) {
+                Some(kind) => {
+                    let Some(known) = self.read_domain(domain).await? else { return Ok(None) };
+                    let same = device_config::number(&self.read_jobs(domain).await?, kind, order.category);
+                    let number = match same.or(new_number) {
+                        Some(number) => number,
+                        None => ConfigId(self.client.ask(cmd("INCR").arg(keys::SEQ_CONFIG)).await?),
+                    };
+                    if same.is_none() {
+                        new_number = Some(number);
+                    }
+                    (Some(number), known.revision.to_string())
+                }
+                None => (None, String::new()),
+            };
+            let job = Job { id: JobId(id), created, order: order.clone(), config };
+            match self.put_job(domain, &job, &revision).await? {
+                1 => return Ok(Some(job)),
+                -1 => return Err(self.limits.quotas.over(QuotaKind::Jobs).into()),
+                // Another job may have got a number for the same configuration.
+                -2 => {}
+                _ => return Ok(None),
+            }
         }
+        Err(StoreError::Unavailable("the domain is being changed by others too".into()))
+    }
+
+    /// Keeps a job, unless the domain has another revision than this (empty: any).
+    async fn put_job(&self, domain: &DomainName, job: &Job, revision: &str) -> Result<i8> {
+        let place = keys::jobs(domain);
+        let sealed = seal_job(&self.sealer, &place, job);
+        let mut script = ADD.key(keys::domain(domain));
+        script.key(&place).arg(job.id.0).arg(sealed);
+        script.arg(job.order.category.map_or_else(String::new, |id| id.0.to_string()));
+        script.arg(self.limits.quotas.jobs).arg(revision);
+        self.client.eval(&script).await
     }
 
     pub(super) async fn read_jobs(&self, domain: &DomainName) -> Result<Vec<Job>> {

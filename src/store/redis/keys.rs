@@ -11,7 +11,7 @@
 //!                                          resealed_at
 //!   pb:keyring                     string  generations of the instance key, sealed under the master key, JSON
 //!   pb:domains                     hash    domain → its number; `/last` → numbers given so far
-//!   pb:seq:device  pb:seq:category  pb:seq:job
+//!   pb:seq:device  pb:seq:category  pb:seq:job  pb:seq:config
 //!                                  counter numbers given so far
 //!   pb:code:<hash>                 string  → domain                               TTL validity
 //!   pb:owner:<device>              string  → domain                               TTL 60 s until owned, then none
@@ -118,6 +118,7 @@ pub(super) const DOMAINS: &str = "pb:domains";
 pub(super) const SEQ_DEVICE: &str = "pb:seq:device";
 pub(super) const SEQ_CATEGORY: &str = "pb:seq:category";
 pub(super) const SEQ_JOB: &str = "pb:seq:job";
+pub(super) const SEQ_CONFIG: &str = "pb:seq:config";
 pub(super) const PING: &str = "pb:ping";
 pub(super) const MEMBERS: &str = "pb:members";
 pub(super) const BUS: &str = "pb:bus";

@@ -21,7 +21,7 @@ struct DryRun {
     update: Vec<String>,
     /// The lines of each kind of configuration, without the lines that save and activate it.
     configs: Vec<ConfigLines>,
-    /// Items that a device of another vendor receives instead of lines.
+    /// Device configurations that a device of another vendor receives instead of lines.
     items: Vec<Item>,
     /// The clean-up lines for a device that has entered by code.
     clean_up: Vec<String>,
@@ -39,13 +39,15 @@ struct ConfigLines {
     lines: Vec<String>,
 }
 
-/// One kind of configuration for a device of another vendor.
+/// A device configuration for a device of another vendor.
 #[derive(Serialize, ToSchema)]
 struct Item {
-    /// Kind.
-    #[schema(example = "ntp")]
-    kind: String,
-    /// Its parameters.
+    /// Number of the configuration.
+    id: u64,
+    /// Type.
+    #[schema(example = "NTP")]
+    kind: &'static str,
+    /// The members of its type.
     #[schema(value_type = Object)]
     values: Map<String, Value>,
 }
@@ -53,7 +55,7 @@ struct Item {
 impl From<Preview> for DryRun {
     fn from(Preview { update, configs, items, clean_up }: Preview) -> Self {
         let lines = configs.into_iter().map(|(kind, job, lines)| ConfigLines { kind: kind.name(), job: job.0, lines });
-        let items = items.into_iter().map(|item| Item { kind: item.kind.into(), values: item.values });
+        let items = items.iter().map(|item| Item { id: item.id.0, kind: item.kind.name(), values: item.shown() });
         Self { update, configs: lines.collect(), items: items.collect(), clean_up }
     }
 }

@@ -16,7 +16,7 @@ use crate::admin::{Admin, AdminError};
 use crate::core::model::ids::{CategoryId, JobId};
 use crate::core::policy::jobs::config::schema::json_schema;
 use crate::core::policy::jobs::config::{Configuration, Kind};
-use crate::core::policy::jobs::{Hours, Job, Task};
+use crate::core::policy::jobs::{DESCRIPTION_MAX, Hours, Job, Task};
 
 /// Path parameters of a job.
 #[derive(Deserialize, IntoParams)]
@@ -67,6 +67,10 @@ struct ConfigJobBody {
     /// Number of the category; absent: every device of the domain.
     #[serde(default)]
     category: Option<u64>,
+    /// Description, for people.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 128)]
+    desc: Option<Box<str>>,
     /// Kind of configuration; the latest matching job of every kind applies to a device.
     #[schema(example = "ntp")]
     kind: String,
@@ -85,6 +89,12 @@ struct JobAnswer {
     /// Number of the category; absent: every device of the domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     category: Option<u64>,
+    /// Description of a configuration job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desc: Option<Box<str>>,
+    /// Number of the device configuration that a configuration job belongs to.
+    #[serde(rename = "deviceConfig", skip_serializing_if = "Option::is_none")]
+    device_config: Option<u64>,
     /// The update, for an update job.
     #[serde(skip_serializing_if = "Option::is_none")]
     update: Option<UpdateAnswer>,
@@ -140,6 +150,7 @@ fn config_schema() -> Value {
             "minimum": 0,
             "description": "Number of the category; absent: every device of the domain.",
         });
+        kind["properties"]["desc"] = json!({"type": ["string", "null"], "minLength": 1, "maxLength": DESCRIPTION_MAX, "description": "Description, for people."});
         kind["additionalProperties"] = false.into();
     }
     schema["description"] = "A new configuration job.".into();
@@ -161,7 +172,8 @@ impl JobAnswer {
             }
         };
         let category = job.order.category.map(|category| category.0);
-        Self { id: job.id.0, created: job.created.seconds(), category, update, config }
+        let (desc, device_config) = (job.order.desc.clone(), job.config.map(|id| id.0));
+        Self { id: job.id.0, created: job.created.seconds(), category, desc, device_config, update, config }
     }
 }
 
@@ -218,11 +230,11 @@ async fn create_config_job(
     at: web::Path<InDomain>,
     Body(body): Body<ConfigJobBody>,
 ) -> Answer<HttpResponse> {
-    let ConfigJobBody { category, kind, values } = body;
+    let ConfigJobBody { category, desc, kind, values } = body;
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
     let kind = kind.ok_or_else(|| AdminError::invalid("kind", "there is no such kind of configuration"))?;
     let configuration = Configuration { kind, values };
-    let job = admin.create_config_job(&caller.0, &at.domain, category.map(CategoryId), configuration).await?;
+    let job = admin.create_config_job(&caller.0, &at.domain, category.map(CategoryId), desc, configuration).await?;
     created(&caller, &admin, &at, &job).await
 }
 

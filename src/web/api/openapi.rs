@@ -64,6 +64,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::policy::jobs::config::Kind;
 
     fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
         let paths = document["paths"].as_object().unwrap();
@@ -110,6 +111,6 @@ mod tests {
             let alternatives = schema["oneOf"].as_array().map_or(one, Vec::as_slice);
             assert!(alternatives.iter().all(|schema| schema["additionalProperties"] == false), "{name}: {schema}");
         }
-        assert_eq!(schemas["ConfigJobBody"]["oneOf"].as_array().unwrap().len(), 14);
+        assert_eq!(schemas["ConfigJobBody"]["oneOf"].as_array().unwrap().len(), Kind::ALL.len());
     }
 }

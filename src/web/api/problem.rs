@@ -22,10 +22,10 @@ pub struct Problem {
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// Readable explanation of this case.
-    detail: String,
+    detail: Box<str>,
     /// The invalid member of the request, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
+    field: Option<Box<str>>,
     /// With `quota`: the key of the configuration that sets the quota.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "quotas.devices")]
@@ -43,7 +43,7 @@ impl Problem {
             kind,
             title,
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             field: None,
             quota: None,
             allow: None,
@@ -107,11 +107,11 @@ impl From<AdminError> for Problem {
             AdminError::Conflict(_) => Self::new("conflict", "Against the present state", StatusCode::CONFLICT, detail),
             AdminError::Invalid { field, why } => {
                 let problem = Self::new("invalid", "Invalid member", StatusCode::UNPROCESSABLE_ENTITY, why);
-                Self { field: Some(field), ..problem }
+                Self { field: Some(field.into()), ..problem }
             }
             AdminError::Unfit { field, why } => {
                 let problem = Self::new("conflict", "Against the present state", StatusCode::CONFLICT, why);
-                Self { field: Some(field), ..problem }
+                Self { field: Some(field.into()), ..problem }
             }
             AdminError::NotAllowed(_) | AdminError::Ended => {
                 Self::new("forbidden", "Not allowed", StatusCode::FORBIDDEN, detail)

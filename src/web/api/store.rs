@@ -56,10 +56,11 @@ struct Keys {
     /// Nodes that the rotation waits for.
     nodes_behind: Vec<String>,
     /// Keys of before there was an instance key are kept.
+    #[expect(clippy::struct_field_names, reason = "a name of the interface")]
     keys_of_before: bool,
 }
 
-fn names(nodes: Vec<NodeId>) -> Vec<String> {
+fn names(nodes: &[NodeId]) -> Vec<String> {
     nodes.iter().map(ToString::to_string).collect()
 }
 
@@ -73,7 +74,7 @@ impl From<KeyStatus> for Keys {
             resealed: status.resealed,
             keys_of_before: status.of_before,
             earlier: status.earlier,
-            nodes_behind: names(status.waiting),
+            nodes_behind: names(&status.waiting),
         }
     }
 }
@@ -92,7 +93,7 @@ impl From<(SchemaStatus, KeyStatus)> for StoreState {
             migration,
             step,
             migrated: schema.changed,
-            nodes_behind: names(behind),
+            nodes_behind: names(&behind),
             keys: keys.into(),
         }
     }

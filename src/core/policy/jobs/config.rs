@@ -27,10 +27,8 @@ pub mod schema;
 pub mod table;
 
 pub use crate::core::model::config_kind::{Kind, UnknownKind};
+pub use crate::core::model::device_config::HIDDEN;
 pub use schema::{ConfigError, Problem};
-
-/// Replaces a secret when a configuration is shown.
-pub const HIDDEN: &str = "hidden";
 
 /// One configuration: its kind and its parameters.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +42,8 @@ pub struct Configuration {
 impl Configuration {
     /// Checks that all parameters are known, acceptable, and present where required. The error names the parameter.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.kind.schema().check(&self.values)
+        self.kind.schema().check(&self.values)?;
+        kinds::ports_apart(&self.values)
     }
 
     /// The configuration with [`HIDDEN`] in place of every secret, for display.

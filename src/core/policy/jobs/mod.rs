@@ -7,6 +7,7 @@
 
 pub mod builds;
 pub mod config;
+pub mod device_config;
 mod orders;
 pub mod plan;
 mod record;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::builds::{BuildList, BuildsError};
 use self::config::{ConfigError, Configuration};
-use crate::core::model::ids::{CategoryId, JobId};
+use crate::core::model::ids::{CategoryId, ConfigId, JobId};
 use crate::core::model::time::UnixMillis;
 
 /// A job with its number.
@@ -32,6 +33,20 @@ pub struct Job {
     /// Its scope, and what is to be done.
     #[serde(flatten)]
     pub order: JobSpec,
+    /// The device configuration that it belongs to (`docs/protocol/devices-api.md` 4.11). `None` for updates, for kinds
+    /// without a published type, and for jobs of the time before there were device configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigId>,
+}
+
+impl Job {
+    /// Its configuration, if it is a configuration job.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        match &self.order.task {
+            Task::Config(configuration) => Some(configuration),
+            Task::Update(_) => None,
+        }
+    }
 }
 
 /// The scope of a job, and what is to be done.
@@ -40,6 +55,9 @@ pub struct JobSpec {
     /// The category; `None`: every device of the domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<CategoryId>,
+    /// Description of a configuration, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desc: Option<Box<str>>,
     /// What is to be done.
     pub task: Task,
 }
@@ -52,7 +70,12 @@ impl JobSpec {
                 update.builds.check()?;
                 update.hours.check()
             }
-            Task::Config(configuration) => Ok(configuration.check()?),
+            Task::Config(configuration) => {
+                if self.desc.as_ref().is_some_and(|desc| !is_description(desc)) {
+                    return Err(OrderError::Description);
+                }
+                Ok(configuration.check()?)
+            }
         }
     }
 
@@ -60,6 +83,13 @@ impl JobSpec {
     pub fn matches(&self, category: CategoryId) -> bool {
         self.category.is_none_or(|c| c == category)
     }
+}
+
+/// Longest description, in characters.
+pub const DESCRIPTION_MAX: usize = 128;
+
+fn is_description(text: &str) -> bool {
+    (1..=DESCRIPTION_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Why a job cannot be made.
@@ -71,6 +101,9 @@ pub enum OrderError {
     /// The maintenance hours are wrong.
     #[error("hours.{0}")]
     Hours(&'static str),
+    /// The description is wrong.
+    #[error("desc: must be 1 to {DESCRIPTION_MAX} characters without control characters")]
+    Description,
     /// A parameter of the configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -1,10 +1,10 @@
-//! The parts of a plan (updates, configurations, items), and the occasions on which a plan is made.
+//! The parts of a plan (updates, configurations, items for devices of other makers), and the occasions on which a plan is made.
 
 use std::fmt;
 
 use crate::core::model::config_kind::Kind;
+use crate::core::model::device_config::DeviceConfig;
 use crate::core::model::ids::JobId;
-use crate::core::protocol::sysclient::admin::ConfigItem;
 
 /// Why a plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,17 +46,22 @@ impl fmt::Debug for ConfigOrder {
     }
 }
 
-/// An item for a device with `other`.
-#[derive(Debug, Clone, PartialEq)]
+/// A device configuration for a device with `other`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemOrder {
-    /// For this job; `None` if the item no longer applies.
-    pub job: Option<JobId>,
-    /// Its kind.
-    pub kind: Kind,
+    /// The jobs that it comes from; none if its type no longer applies.
+    pub jobs: Vec<(Kind, JobId)>,
     /// What is remembered once it is there.
     pub fingerprint: Box<str>,
-    /// The item.
-    pub item: ConfigItem,
+    /// What is sent.
+    pub config: DeviceConfig,
     /// It differs from what the device has.
     pub changed: bool,
+}
+
+impl ItemOrder {
+    /// Whether the type no longer applies.
+    pub const fn is_removal(&self) -> bool {
+        self.jobs.is_empty()
+    }
 }

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::Job;
 use super::config::{Configuration, Kind};
+use super::device_config;
 pub use super::orders::{ConfigOrder, ItemOrder, Occasion, UpdateOrder};
 use super::retry::{Next, RetryPolicy};
 use super::update::{self, Step};
-use super::{Job, Task};
-use crate::core::model::device::{Device, Way};
+use crate::core::model::device::{Device, Domain, Facts, Way};
+use crate::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
 use crate::core::model::hex;
-use crate::core::model::ids::JobId;
+use crate::core::model::ids::{ConfigId, JobId};
 use crate::core::model::time::UnixMillis;
-use crate::core::model::work::{State, Work};
+use crate::core::model::work::{Configured, State, Work};
 use crate::core::protocol::script::Script;
-use crate::core::protocol::sysclient::admin::ConfigItem;
 
 /// What to do for one device now. The order is update, configuration, notice, clean-up (`docs/protocol/sysclient.md`
 /// 5.2).
@@ -31,7 +33,8 @@ pub struct Plan {
     pub config_open: bool,
     /// Configurations that the device does not have yet, sorted by kind. Empty for a device with `other`.
     pub configs: Vec<ConfigOrder>,
-    /// For a device with `other`: every item that applies, and the removals of those that no longer do.
+    /// For a device with `other`: every device configuration that applies, and the removals of the types that no longer
+    /// do, sorted by type.
     pub items: Vec<ItemOrder>,
     /// The clean-up lines have to be sent.
     pub clean_up: bool,
@@ -40,11 +43,18 @@ pub struct Plan {
     pub recheck_after: Option<Duration>,
 }
 
-/// Makes the plan for `device`. `jobs` are those of its domain, in any order; `now` is the time of day.
+/// Makes the plan for `device`. `jobs` are those of its `domain`, in any order; `now` is the time of day.
 ///
 /// It starts from the progress that is kept with the device and returns it, corrected, in [`Plan::work`]; the caller
 /// stores that if it differs.
-pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, retry: &RetryPolicy) -> Plan {
+pub fn plan(
+    device: &Device,
+    domain: &Domain,
+    jobs: &[Job],
+    occasion: Occasion,
+    now: UnixMillis,
+    retry: &RetryPolicy,
+) -> Plan {
     let mut plan = Plan { work: Work::of(device), ..Plan::default() };
     match update::step(&mut plan.work, device, jobs, occasion, now, retry) {
         Step::Nothing => {}
@@ -66,7 +76,7 @@ pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, 
         return plan;
     }
     if device.facts.other {
-        plan.items(device, &latest(device, jobs));
+        plan.items(device, domain, jobs);
     } else {
         plan.configs(device, &latest(device, jobs), now, retry);
         plan.clean_up(device, now, retry);
@@ -75,19 +85,35 @@ pub fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis, 
 }
 
 /// The latest configuration of every kind, by its place in [`Kind::ALL`].
-type Latest<'a> = [Option<(JobId, &'a Configuration)>; Kind::ALL.len()];
+type Latest<'a> = [Option<(&'a Job, &'a Configuration)>; Kind::ALL.len()];
 
 fn latest<'a>(device: &Device, jobs: &'a [Job]) -> Latest<'a> {
     let mut latest: Latest<'a> = [None; Kind::ALL.len()];
+    let Facts { platform, fxs, other, .. } = &device.facts;
     for job in jobs.iter().filter(|job| job.order.matches(device.category)) {
-        let Task::Config(configuration) = &job.order.task else { continue };
-        let place = &mut latest[configuration.kind as usize];
-        let suits = configuration.kind.suits(&device.facts.platform, device.facts.fxs);
-        if suits && place.is_none_or(|(id, _)| id < job.id) {
-            *place = Some((job.id, configuration));
+        let Some(configuration) = job.configuration() else { continue };
+        let kind = configuration.kind;
+        let place = &mut latest[kind as usize];
+        let suits = if *other {
+            kind.config_type().is_some_and(|kind| kind.suits(platform, *fxs))
+        } else {
+            kind.suits(platform, *fxs)
+        };
+        if suits && place.is_none_or(|(before, _)| before.id < job.id) {
+            *place = Some((job, configuration));
         }
     }
     latest
+}
+
+/// The latest jobs that amount to a type.
+fn parts<'a>(kind: ConfigType, latest: &Latest<'a>) -> Vec<(&'a Job, &'a Configuration)> {
+    latest
+        .iter()
+        .flatten()
+        .filter(|(_, configuration)| configuration.kind.config_type() == Some(kind))
+        .copied()
+        .collect()
 }
 
 impl Plan {
@@ -97,20 +123,20 @@ impl Plan {
 
     fn configs(&mut self, device: &Device, latest: &Latest<'_>, now: UnixMillis, retry: &RetryPolicy) {
         for (job, configuration) in latest.iter().flatten() {
-            let kind = configuration.kind;
+            let (job, kind) = (job.id, configuration.kind);
             let lines = configuration.lines(device);
             let fingerprint = fingerprint(device, lines.iter().map(String::as_str));
             let progress = match self.work.configs.iter_mut().find(|configured| configured.kind == kind) {
                 Some(configured) if configured.fingerprint == fingerprint => {
                     // Another job has the same content: done without sending it again.
-                    configured.progress.job = Some(*job);
+                    configured.progress.job = Some(job);
                     continue;
                 }
-                Some(configured) => Some(&configured.progress).filter(|progress| progress.job == Some(*job)),
+                Some(configured) => Some(&configured.progress).filter(|progress| progress.job == Some(job)),
                 None => None,
             };
             match retry.config().next(progress, now) {
-                Next::Now => self.configs.push(ConfigOrder { job: *job, kind, fingerprint, lines }),
+                Next::Now => self.configs.push(ConfigOrder { job, kind, fingerprint, lines }),
                 Next::In(wait) => {
                     self.config_open = true;
                     self.schedule_recheck(wait);
@@ -120,18 +146,27 @@ impl Plan {
         }
     }
 
-    fn items(&mut self, device: &Device, latest: &Latest<'_>) {
-        for (kind, latest) in Kind::ALL.into_iter().zip(latest) {
-            let had = self.work.config(kind).map(|configured| &*configured.fingerprint);
-            if let Some((job, configuration)) = latest {
-                let item = configuration.item(device);
-                let fingerprint = fingerprint(device, [&*canonical(&item)]);
-                let changed = had != Some(&*fingerprint);
-                self.items.push(ItemOrder { job: Some(*job), kind, fingerprint, item, changed });
-            } else if had.is_some() {
-                let item = ConfigItem { kind: kind.name().into(), values: serde_json::Map::new(), removed: true };
-                self.items.push(ItemOrder { job: None, kind, fingerprint: Box::default(), item, changed: true });
-            }
+    fn items(&mut self, device: &Device, domain: &Domain, jobs: &[Job]) {
+        let latest = latest(device, jobs);
+        // Of other types nothing is sent; what was sent of them in earlier versions is forgotten.
+        self.work.configs.retain(|had| had.kind.config_type().is_some_and(|kind| ConfigType::SENT.contains(&kind)));
+        for kind in ConfigType::SENT {
+            let had: Vec<&Configured> =
+                self.work.configs.iter().filter(|had| had.kind.config_type() == Some(kind)).collect();
+            let parts = parts(kind, &latest);
+            let order = if let Some(config) = device_config::for_device(kind, &parts, jobs, domain, device) {
+                let fingerprint = fingerprint(device, [&*canonical(&config)]);
+                let jobs: Vec<_> = parts.iter().map(|(job, configuration)| (configuration.kind, job.id)).collect();
+                let same = had.len() == jobs.len() && had.iter().all(|had| had.fingerprint == fingerprint);
+                ItemOrder { jobs, fingerprint, config, changed: !same }
+            } else if let Some(first) = had.first() {
+                // Earlier versions have not kept the number.
+                let config = device_config::removed(kind, first.config.unwrap_or(ConfigId(0)), domain);
+                ItemOrder { jobs: Vec::new(), fingerprint: Box::default(), config, changed: true }
+            } else {
+                continue;
+            };
+            self.items.push(order);
         }
     }
 
@@ -162,40 +197,48 @@ fn fingerprint<'a>(device: &Device, texts: impl IntoIterator<Item = &'a str>) ->
     hex::encode(&hash.finalize()[..KEPT]).into()
 }
 
-/// The parameters sorted by name, in whatever order they are kept.
-fn canonical(item: &ConfigItem) -> String {
-    let mut members: Vec<(&str, String)> =
-        item.values.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
-    members.sort_unstable();
-    members.iter().flat_map(|(name, value)| [*name, "\n", value, "\n"]).collect()
+/// Everything in a device configuration, secrets in clear.
+fn canonical(config: &DeviceConfig) -> String {
+    let DeviceConfig { id, domain, desc, kind, categories, members } = config;
+    let mut lines = vec![format!("{} {} {}", kind.name(), id.0, domain.0), Value::from(desc.as_deref()).to_string()];
+    lines.extend(categories.iter().map(|c| format!("{} {} {}", c.id.0, c.provisioning, Value::from(&*c.name))));
+    lines.extend(members.iter().map(|(name, value)| match value {
+        MemberValue::Plain(value) => format!("{name} {value}"),
+        MemberValue::Secret(secret) => format!("{name} {}", Value::from(secret.expose())),
+    }));
+    lines.join("\n")
 }
 
-/// What would be sent to a device, for display: secrets are [hidden](super::config::HIDDEN).
-#[derive(Clone, Default, PartialEq)]
+/// What would be sent to a device, for display: secrets in lines are [hidden](super::config::HIDDEN).
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Preview {
     /// The lines of the update; empty if the right builds are running.
     pub update: Vec<String>,
     /// The lines of each kind of configuration, without `config write` and `config activate`, even if the device has
     /// it already.
     pub configs: Vec<(Kind, JobId, Vec<String>)>,
-    /// For a device with `other`: its items.
-    pub items: Vec<ConfigItem>,
+    /// For a device with `other`: its device configurations.
+    pub items: Vec<DeviceConfig>,
     /// The clean-up lines; empty if the device owes none.
     pub clean_up: Vec<String>,
 }
 
-/// What the jobs mean for a device, regardless of what it was sent already.
-pub fn preview(device: &Device, jobs: &[Job]) -> Preview {
+/// What the jobs of its domain mean for a device, regardless of what it was sent already.
+pub fn preview(device: &Device, domain: &Domain, jobs: &[Job]) -> Preview {
     let mut preview = Preview { update: update::preview(device, jobs), ..Preview::default() };
-    for (job, configuration) in latest(device, jobs).into_iter().flatten() {
-        let configuration = configuration.masked();
-        if device.facts.other {
-            preview.items.push(configuration.item(device));
-        } else {
-            preview.configs.push((configuration.kind, job, configuration.lines(device)));
-        }
+    let latest = latest(device, jobs);
+    if device.facts.other {
+        let items = ConfigType::SENT
+            .into_iter()
+            .filter_map(|kind| device_config::for_device(kind, &parts(kind, &latest), jobs, domain, device));
+        preview.items = items.collect();
+        return preview;
     }
-    if device.way == Way::Code && !device.facts.other {
+    for (job, configuration) in latest.into_iter().flatten() {
+        let configuration = configuration.masked();
+        preview.configs.push((configuration.kind, job.id, configuration.lines(device)));
+    }
+    if device.way == Way::Code {
         preview.clean_up = Script::clean_up().0.iter().map(ToString::to_string).collect();
     }
     preview

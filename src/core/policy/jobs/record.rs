@@ -47,12 +47,17 @@ impl Work {
         self.put(order.kind, Some(order.job), "", now, State::Failed(reason.into()));
     }
 
-    /// An item has been sent. One that was removed is forgotten.
+    /// A device configuration has been sent to a device of another maker. Of a type that no longer applies nothing is
+    /// kept.
     pub fn item_sent(&mut self, order: &ItemOrder, now: UnixMillis) {
-        if order.item.removed {
-            self.configs.retain(|configured| configured.kind != order.kind);
-        } else {
-            self.put(order.kind, order.job, &order.fingerprint, now, State::Done);
+        let config = &order.config;
+        let comes_from = |kind: Kind| order.jobs.iter().any(|(of, _)| *of == kind);
+        self.configs.retain(|before| before.kind.config_type() != Some(config.kind) || comes_from(before.kind));
+        for (kind, job) in &order.jobs {
+            self.put(*kind, Some(*job), &order.fingerprint, now, State::Done);
+        }
+        for sent in self.configs.iter_mut().filter(|sent| comes_from(sent.kind)) {
+            sent.config = Some(config.id);
         }
     }
 
@@ -83,7 +88,7 @@ impl Work {
         let before = before.map(|configured| &configured.progress);
         let before = before.filter(|before| before.job == job && before.state != State::Done);
         let progress = Progress::next(before, job, now, state);
-        let configured = Configured { kind, fingerprint: fingerprint.into(), progress };
+        let configured = Configured { kind, fingerprint: fingerprint.into(), config: None, progress };
         match place {
             Ok(at) => self.configs[at] = configured,
             Err(at) => self.configs.insert(at, configured),

@@ -214,6 +214,7 @@ impl Decisions {
     }
 
     /// The outcome of a check. True: it counts as a wrong attempt.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is used once")]
     pub fn settle(&mut self, ticket: Ticket, verdict: Verdict, now: Tick, turns: &mut Vec<Turn>) -> bool {
         let Ticket { claimant, lane, proved, granted } = ticket;
         if let Some(pair) = claimant.pair()

@@ -185,7 +185,7 @@ mod tests {
             max in 1..6_usize,
             per_key in 1..5_usize,
         ) {
-            let mut counts = WrongCounts::new(Duration::from_millis(1000), per_key, max);
+            let mut counts = WrongCounts::new(Duration::from_secs(1), per_key, max);
             let (mut now, mut newest) = (Tick(0), HashMap::new());
             for (key, secret, pause) in steps {
                 now.0 += pause;

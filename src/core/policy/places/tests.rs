@@ -8,6 +8,7 @@ fn source(number: u8) -> SourceKey {
     SourceKey::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, number)))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as it is called")]
 fn waits(_: &u32) -> Standing {
     Standing::AwaitsPeer
 }

@@ -12,12 +12,14 @@ use serde::Serialize;
 use serde_json::{Map, json};
 
 use super::list;
-use super::login::app_name;
+use super::login::{app_name, encrypt};
 use super::message::{DEVICES_API, Request, write};
 use super::objects::{self, DeviceObject};
 use crate::core::model::device::Category;
-use crate::core::model::ids::{Code, DomainId, Secret};
+use crate::core::model::device_config::DeviceConfig;
+use crate::core::model::ids::{Code, ConfigId, DomainId, Secret};
 use crate::core::model::time::UnixMillis;
+use crate::core::protocol::device_config;
 
 /// `AppChallengeResult` (`docs/protocol/appwebsocket.md` 3.1).
 pub fn challenge(request: &Request, challenge: &str) -> String {
@@ -201,11 +203,68 @@ pub fn fetched(request: &Request, status: u16, content_type: Option<&str>, body:
     request.answer(Fetched { status, content_type, data, base64 })
 }
 
-/// A notice about a device or a domain (`docs/protocol/devices-api.md` 4.6) with its object as JSON text. `member`
+/// `GetDeviceConfigsResult` (`docs/protocol/devices-api.md` 4.8), in as many messages as needed. Takes the JSON texts of
+/// the configurations.
+pub fn device_configs<'a>(request: &Request, configs: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    list::all(request, "configs", configs.into_iter().map(Into::into))
+}
+
+/// Most bytes of a piece of a script (`docs/protocol/devices-api.md` 4.9).
+pub const PIECE_BYTES: usize = 16_384;
+
+/// A text in pieces of at most [`PIECE_BYTES`], cut between characters; an empty one has none.
+pub fn pieces(mut text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while !text.is_empty() {
+        let end = (0..=text.len().min(PIECE_BYTES)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        let (piece, rest) = text.split_at(end);
+        pieces.push(piece);
+        text = rest;
+    }
+    pieces
+}
+
+/// `GetDeviceConfigValueResult` for each piece of the script, if there is one, then `GetDeviceConfigResult`
+/// (`docs/protocol/devices-api.md` 4.9). Secrets are encrypted with this seed and session key.
+pub fn device_config(
+    request: &Request,
+    config: &DeviceConfig,
+    script: Option<&Secret>,
+    seed: &str,
+    session_key: &Secret,
+) -> Vec<String> {
+    let value = |piece: &&str| {
+        let (src, api) = (request.src.as_deref(), request.api.as_deref());
+        write("GetDeviceConfigValueResult", src, api, json!({ "name": "script", "value": piece }))
+    };
+    let mut texts: Vec<_> = script.map(|script| pieces(script.expose())).iter().flatten().map(value).collect();
+    let members = device_config::members(config, |name, secret| {
+        [(name, encrypt(seed, session_key, secret.expose())), ("seed", seed.to_owned())]
+    });
+    texts.push(with_object(request.answer(Map::new()), "config", &device_config::object(&members)));
+    texts
+}
+
+/// The notice `DeviceConfigDeleted` (`docs/protocol/devices-api.md` 4.6).
+pub fn device_config_deleted(src: Option<&str>, id: ConfigId, domain: DomainId) -> String {
+    #[derive(Serialize)]
+    struct Deleted {
+        id: ConfigId,
+        #[serde(rename = "domainId")]
+        domain: DomainId,
+    }
+    write("DeviceConfigDeleted", src, None, Deleted { id, domain })
+}
+
+/// A notice about a device, a domain or a device configuration (`docs/protocol/devices-api.md` 4.6) with its object as JSON text. `member`
 /// must not need escapes.
 pub fn notice(mt: &str, src: Option<&str>, member: &str, object: &str) -> String {
-    let mut text = write(mt, src, None, Map::new());
-    // The object has at least its type, so it ends with the brace before which the member is inserted.
+    with_object(write(mt, src, None, Map::new()), member, object)
+}
+
+/// A message with an object as its last member.
+fn with_object(mut text: String, member: &str, object: &str) -> String {
+    // The message has at least its type, so it ends with the brace before which the member is inserted.
     text.truncate(text.len().saturating_sub(1));
     format!("{text},\"{member}\":{object}}}")
 }

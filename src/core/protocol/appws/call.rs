@@ -7,7 +7,7 @@
 use super::login::Login;
 use super::message::{ApiError, DEVICES_API, Request, optional};
 use super::select::Selection;
-use crate::core::model::ids::{Code, DeviceKey, DomainId};
+use crate::core::model::ids::{Code, ConfigId, DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
 
 /// Longest SIP name that a code is asked for, in characters: it is kept with the code.
@@ -92,6 +92,20 @@ pub enum Call {
     GetDomains {
         /// Subscribes.
         subscribe: bool,
+    },
+    /// Asks for the device configurations of a domain (`docs/protocol/devices-api.md` 4.8).
+    GetDeviceConfigs {
+        /// The domain; absent: that of the log-in.
+        domain: Option<DomainId>,
+        /// Subscribes.
+        subscribe: bool,
+    },
+    /// Asks for one device configuration (`docs/protocol/devices-api.md` 4.9).
+    GetDeviceConfig {
+        /// The domain; absent: that of the log-in.
+        domain: Option<DomainId>,
+        /// Its number.
+        id: ConfigId,
     },
     /// Asks for devices (`docs/protocol/devices-api.md` 4.3).
     GetDevices {
@@ -209,6 +223,11 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
         "HttpGet" => Call::HttpGet { uri: required(body, "uri")? },
         "GetDomains" => Call::GetDomains { subscribe: subscribe(body)? },
         "GetDevices" => Call::GetDevices { filter: Box::new(Selection::filter(body)?), subscribe: subscribe(body)? },
+        "GetDeviceConfigs" => Call::GetDeviceConfigs { domain: domain(body)?, subscribe: subscribe(body)? },
+        "GetDeviceConfig" => {
+            let (domain, id) = (domain(body)?, body.u64("id").ok_or(ApiError::BadRequest)?);
+            Call::GetDeviceConfig { domain, id: ConfigId(id) }
+        }
         "GetUnassignedDevicesCount" => Call::GetUnassignedDevicesCount { subscribe: subscribe(body)? },
         "SetDeviceFiler" | "SetDeviceFilter" => Call::SetDeviceFilter { subscribe: subscribe(body)? },
         mt => {
@@ -282,6 +301,14 @@ mod tests {
             read(r#"{"mt":"GetProvisionedDevice","code":"402817739164","api":"com.innovaphone.devices"}"#),
             Ok(Call::GetProvisionedDevice { domain: None, code: Code::parse("402817739164").unwrap() })
         );
+        assert_eq!(
+            read(r#"{"mt":"GetDeviceConfigs","recvUpdates":true,"domainId":2}"#),
+            Ok(Call::GetDeviceConfigs { domain: Some(DomainId(2)), subscribe: true })
+        );
+        assert_eq!(
+            read(r#"{"mt":"GetDeviceConfig","id":6}"#),
+            Ok(Call::GetDeviceConfig { domain: None, id: ConfigId(6) })
+        );
         assert_eq!(read(r#"{"mt":"AppInfo","app":"x"}"#), Ok(Call::AppInfo { app: "x".into() }));
         assert_eq!(read(r#"{"mt":"CheckBuild","url":"u"}"#), Ok(Call::CheckBuild { url: "u".into() }));
         let Ok(Call::PbxInfo(info)) = read(r#"{"mt":"PbxInfo","domain":"d","pbx":1,"pbxDns":"n","apis":["a",2,"b"]}"#)
@@ -305,6 +332,10 @@ mod tests {
             &format!(r#"{{"mt":"GetProvisioningCode","category":"c","sip":"{}"}}"#, "x".repeat(SIP_MAX + 1)),
             r#"{"mt":"GetProvisioningCategories","type":1}"#,
             r#"{"mt":"GetProvisionedDevice","code":402817739164}"#,
+            r#"{"mt":"GetDeviceConfigs","domainId":"2"}"#,
+            r#"{"mt":"GetDeviceConfigs","recvUpdates":1}"#,
+            r#"{"mt":"GetDeviceConfig"}"#,
+            r#"{"mt":"GetDeviceConfig","id":"6"}"#,
             r#"{"mt":"AppInfo"}"#,
             r#"{"mt":"CheckBuild"}"#,
         ] {

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::core::model::device::{Category, EthIf};
+use crate::core::model::device_config::DeviceConfig;
 use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{CategoryId, DeviceId, DomainId};
+use crate::core::protocol::device_config;
 
 /// A device as JSON. Its optional members depend on the message.
 #[derive(Debug, Clone)]
@@ -126,6 +128,12 @@ struct CategoryObject<'a> {
 pub fn category(domain: DomainId, Category { id, name, provisioning }: &Category) -> String {
     let object = CategoryObject { id: *id, domain: Some(domain), name, config: *provisioning };
     serde_json::to_string(&object).unwrap_or_default()
+}
+
+/// A device configuration without its values as JSON (`docs/protocol/devices-api.md` 4.8).
+pub fn listed_config(config: &DeviceConfig) -> String {
+    // Without members it has no secrets.
+    device_config::object(&device_config::members(config, |name, _| [(name, String::new()), (name, String::new())]))
 }
 
 /// A domain as JSON.

@@ -1,10 +1,10 @@
-//! The identify message and the items of the configuration message (`docs/protocol/sysclient.md` 3.1 and 3.6).
+//! The identify message (`docs/protocol/sysclient.md` 3.1).
 //!
 //! Reads and writes the JSON members; the message around them is handled in [`frame`](super::frame).
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::auth;
 use crate::core::model::device::{EthIf, Facts};
@@ -112,7 +112,7 @@ impl Identify {
             other: flag("other"),
             eth_ifs: interfaces(members.array("ethIfs").unwrap_or_default())?,
         };
-        if stored_bytes(&facts) > STORED_MAX {
+        if is_too_much_to_store(&facts) {
             return Err(MemberError("texts together"));
         }
         let code = OfferedCode::typed(members.str("provisioningCode"));
@@ -164,48 +164,6 @@ impl fmt::Debug for Identify {
     }
 }
 
-/// A configuration item (`docs/protocol/sysclient.md` 3.6).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigItem {
-    /// Kind of item: `ntp`, `ldap`, …
-    #[serde(rename = "type")]
-    pub kind: Box<str>,
-    /// Its parameters; every value is a string, a number or a boolean.
-    #[serde(default)]
-    pub values: serde_json::Map<String, serde_json::Value>,
-    /// The item no longer applies.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub removed: bool,
-}
-
-impl ConfigItem {
-    /// Reads an item; `None` if the message has only `last`.
-    pub fn read(members: &Object) -> Result<Option<Self>, MemberError> {
-        if !members.has("type") {
-            return Ok(None);
-        }
-        let kind = required(members, "type")?.into();
-        let values = match members.get("values") {
-            Some(values @ Value::Object(_)) => {
-                serde_json::from_str(&values.canonical()).map_err(|_| MemberError("values"))?
-            }
-            None => serde_json::Map::new(),
-            Some(_) => return Err(MemberError("values")),
-        };
-        if values.values().any(|v| v.is_array() || v.is_object() || v.is_null()) {
-            return Err(MemberError("values"));
-        }
-        Ok(Some(Self { kind, values, removed: members.bool("removed").unwrap_or(false) }))
-    }
-}
-
-impl fmt::Debug for ConfigItem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values may contain passwords.
-        f.debug_struct("ConfigItem").field("kind", &self.kind).field("removed", &self.removed).finish_non_exhaustive()
-    }
-}
-
 /// A required member that is a non-empty string.
 pub(super) fn required<'a>(members: &'a Object, name: &'static str) -> Result<&'a str, MemberError> {
     members.str(name).filter(|text| !text.is_empty()).ok_or(MemberError(name))
@@ -243,15 +201,23 @@ fn interfaces(items: &[Value]) -> Result<Vec<EthIf>, MemberError> {
     Ok(interfaces)
 }
 
-/// Bytes that the texts take where JSON escapes them; names of members do not count.
-fn stored_bytes(facts: &Facts) -> usize {
-    let escaped = |b: u8| if b < b' ' { 6 } else { 1 + usize::from(b == b'"' || b == b'\\') };
-    let bytes = |text: &str| text.bytes().map(escaped).sum::<usize>();
+/// Most bytes that JSON makes of one byte of a text: `\u0000`.
+const LONGEST_ESCAPE: usize = 6;
+
+/// Whether the texts take more than [`STORED_MAX`] bytes where JSON escapes them; names of members do not count.
+fn is_too_much_to_store(facts: &Facts) -> bool {
+    let escaped = |b: u8| if b < b' ' { LONGEST_ESCAPE } else { 1 + usize::from(b == b'"' || b == b'\\') };
+    // Short texts, which all devices send, are not looked at byte by byte.
+    stored_texts(facts).map(str::len).sum::<usize>() > STORED_MAX / LONGEST_ESCAPE
+        && stored_texts(facts).flat_map(str::bytes).map(escaped).sum::<usize>() > STORED_MAX
+}
+
+fn stored_texts(facts: &Facts) -> impl Iterator<Item = &str> {
     let Facts { product, version, platform, name, fw_build, bc_build, major, fw, bc, eth_ifs, .. } = facts;
     let optional = [name, fw_build, bc_build, major, fw, bc].into_iter().flatten();
     let addresses = eth_ifs.iter().flat_map(|i| [&i.ipv4, &i.ipv6]).flatten();
     let texts = [product, version, platform].into_iter().chain(optional);
-    texts.chain(eth_ifs.iter().map(|i| &i.name)).chain(addresses).map(|text| bytes(text)).sum()
+    texts.chain(eth_ifs.iter().map(|i| &i.name)).chain(addresses).map(|text| &**text)
 }
 
 #[derive(Serialize)]

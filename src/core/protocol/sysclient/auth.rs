@@ -55,7 +55,7 @@ pub fn digest_matches(given: &str, expected: &str) -> bool {
 }
 
 /// `pwd` of an administrative password: `plain` encrypted for one device, in lower-case hex
-/// (`docs/protocol/sysclient.md` 3.4).
+/// (`docs/protocol/sysclient.md` 3.4). Passwords in configurations are encrypted likewise (3.6).
 pub fn seal_admin_password(seed: &str, device_password: &Secret, plain: &Secret) -> String {
     // The key holds at least its colon, so there always is a cipher text.
     rc4(&admin_key(seed, device_password), plain.expose().as_bytes()).map(hex::encode).unwrap_or_default()

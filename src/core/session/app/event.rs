@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::model::device::Category;
-use crate::core::model::ids::{Code, DeviceKey, DomainId, DomainName, Secret};
+use crate::core::model::device_config::DeviceConfig;
+use crate::core::model::ids::{Code, ConfigId, DeviceKey, DomainId, DomainName, Secret};
 use crate::core::model::time::UnixMillis;
+use crate::core::policy::jobs::device_config::Listed;
 use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::appws::select::Selection;
@@ -75,7 +77,7 @@ pub enum DataChange {
     Devices(Arc<[DeviceKey]>),
     /// The list or the number of unassigned devices.
     UnassignedChanged,
-    /// Domains, their categories, or who may see them.
+    /// Domains, their categories, their device configurations, or who may see them.
     Domains,
     /// Possibly anything: signals may have been lost.
     Anything,
@@ -88,7 +90,7 @@ pub struct Topics {
     pub devices: Option<Arc<Selection>>,
     /// The unassigned devices.
     pub unassigned_devices: bool,
-    /// The domains.
+    /// The domains with their device configurations.
     pub domains: bool,
 }
 
@@ -142,6 +144,18 @@ pub enum Ask {
     },
     /// The domains within the rights.
     Domains,
+    /// The device configurations of a domain.
+    DeviceConfigs {
+        /// The domain; `None`: that of the log-in.
+        domain: Option<DomainId>,
+    },
+    /// One device configuration.
+    DeviceConfig {
+        /// The domain; `None`: that of the log-in.
+        domain: Option<DomainId>,
+        /// Its number.
+        id: ConfigId,
+    },
     /// The number of unassigned devices.
     Unassigned,
     /// The first page of a list of devices.
@@ -201,6 +215,17 @@ pub enum Answer {
     },
     /// Domains, sorted by number.
     Domains(Vec<DomainView>),
+    /// The device configurations of a domain, sorted by number.
+    DeviceConfigs(DomainId, Vec<Listed>),
+    /// A device configuration as far as the rights go.
+    DeviceConfig {
+        /// The configuration with its values.
+        config: Box<DeviceConfig>,
+        /// Its script.
+        script: Option<Secret>,
+        /// Sixteen letters and digits.
+        seed: Box<str>,
+    },
     /// The number of unassigned devices.
     Unassigned(u64),
     /// A page of a list, and the rest if there is more.

@@ -170,6 +170,8 @@ impl LoggedIn {
                 Ask::Fetch { device, target }
             }
             Call::GetDomains { .. } => Ask::Domains,
+            Call::GetDeviceConfigs { domain, .. } => Ask::DeviceConfigs { domain },
+            Call::GetDeviceConfig { domain, id } => Ask::DeviceConfig { domain, id },
             Call::GetUnassignedDevicesCount { .. } => Ask::Unassigned,
             Call::SetDeviceFilter { subscribe } => {
                 let texts = VecDeque::from([answers::done(request)]);
@@ -210,7 +212,9 @@ impl LoggedIn {
                 let Some(slot) = self.slots.find(number) else { return };
                 match &mut slot.work {
                     Work::Asked => {
-                        (slot.work, acts_in) = reply(&slot.request, answer, &settings.passthrough, &self.key);
+                        let session_key = &self.rights.session_key;
+                        (slot.work, acts_in) =
+                            reply(&slot.request, answer, &settings.passthrough, &self.key, session_key);
                     }
                     Work::List(_) => self.on_page(number, answer, settings, actions),
                     // Already answered.
@@ -372,6 +376,9 @@ impl LoggedIn {
                 }
             }
             Then::Domains(told) => self.subscriptions.follow_domains(subscribes.then_some(told), request.src),
+            Then::Configs(domain, told) => {
+                self.subscriptions.follow_configs(subscribes.then_some((domain, told)), request.src);
+            }
             Then::Count(told) => self.subscriptions.follow_count(subscribes.then_some(told), request.src),
         }
         self.follow(false, actions);

@@ -2,7 +2,7 @@
 
 use super::event::Answer;
 use super::slots::{Then, Work};
-use super::subscriptions::domain_texts;
+use super::subscriptions::{domain_texts, known_configs};
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::message::{ApiError, Request};
@@ -16,7 +16,13 @@ pub(super) fn with_address<'a>(view: &'a DeviceView, base: &str, key: &Secret) -
 
 /// The result of a request, and the domain in which it makes the client act as Users (`docs/protocol/devices-api.md`
 /// 2.5), if any.
-pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret) -> (Work, Option<DomainName>) {
+pub(super) fn reply(
+    request: &Request,
+    answer: Answer,
+    base: &str,
+    key: &Secret,
+    session_key: &Secret,
+) -> (Work, Option<DomainName>) {
     let ready = |texts: Vec<String>, then| Work::Ready(texts.into(), then);
     let work = match answer {
         Answer::Categories { name, domain, categories } => {
@@ -41,6 +47,15 @@ pub(super) fn reply(request: &Request, answer: Answer, base: &str, key: &Secret)
             let texts = domain_texts(&views);
             let parts = answers::domains(request, texts.values().map(String::as_str));
             ready(parts, Then::Domains(texts))
+        }
+        Answer::DeviceConfigs(domain, listed) => {
+            let known = known_configs(&listed);
+            let parts = answers::device_configs(request, known.values().map(|(_, text)| &**text));
+            ready(parts, Then::Configs(domain, known))
+        }
+        Answer::DeviceConfig { config, script, seed } => {
+            let texts = answers::device_config(request, &config, script.as_ref(), &seed, session_key);
+            ready(texts, Then::Nothing)
         }
         Answer::Unassigned(count) => ready(vec![answers::count(request, count)], Then::Count(count)),
         Answer::Failed(error) => Work::text(request.error(error)),

@@ -2,7 +2,7 @@
 
 use crate::core::model::device::{Domain, Requester};
 use crate::core::model::ids::{DomainName, Secret};
-use crate::core::protocol::appws::login::Login;
+use crate::core::protocol::appws::login::{Login, session_key};
 
 /// The instance that clients log in to.
 #[derive(Debug, Clone)]
@@ -28,9 +28,16 @@ pub struct Rights {
     pub domain: DomainName,
     /// The names that recognise the same Users at a later log-in.
     pub requester: Requester,
+    /// The key with which secrets are encrypted for this connection (`docs/protocol/appwebsocket.md` 3.5).
+    pub session_key: Secret,
 }
 
 impl Rights {
+    /// Whether the app is shown passwords and scripts of device configurations.
+    pub fn sees_secrets(&self) -> bool {
+        self.may_change()
+    }
+
     /// Whether the app may change things; all other apps only read, and ask for codes (`docs/protocol/appwebsocket.md`
     /// section 6).
     pub fn may_change(&self) -> bool {
@@ -53,13 +60,13 @@ pub fn verify_login(login: &Login, challenge: &str, instance: &Instance, domain:
 
     let names_instance = login.domain.is_empty() || DomainName::parse(&login.domain) == Ok(instance.domain.clone());
     let admin = by_instance && names_instance;
-    let domain = match domain {
-        _ if admin => instance.domain.clone(),
-        Some(domain) if by_domain && !domain.password.is_empty() => domain.name.clone(),
+    let (domain, password) = match domain {
+        _ if admin => (instance.domain.clone(), &instance.password),
+        Some(domain) if by_domain && !domain.password.is_empty() => (domain.name.clone(), &domain.password),
         _ => return None,
     };
     let requester = Requester { app: login.app_name().into(), sip: login.sip.clone() };
-    Some(Rights { admin, domain, requester })
+    Some(Rights { admin, domain, requester, session_key: session_key(challenge, password) })
 }
 
 #[cfg(test)]
@@ -86,13 +93,25 @@ mod tests {
         }
     }
 
-    fn verified_login(domain: &str, password: &str, found: Option<&Domain>) -> Option<(bool, DomainName)> {
+    fn rights_of(domain: &str, password: &str, found: Option<&Domain>) -> Option<Rights> {
         let instance =
             Instance { domain: name("example.com"), name: "devices".into(), password: Secret::new("instance") };
         let identity = AppIdentity { app: "users", domain, sip: "anna", guid: "", dn: "", info: None };
         let text = write_login(&identity, None, "4711", &Secret::new(password));
         let login = Login::read(&Request::parse(&text).unwrap());
-        verify_login(&login, "4711", &instance, found).map(|r| (r.admin, r.domain))
+        verify_login(&login, "4711", &instance, found)
+    }
+
+    fn verified_login(domain: &str, password: &str, found: Option<&Domain>) -> Option<(bool, DomainName)> {
+        rights_of(domain, password, found).map(|r| (r.admin, r.domain))
+    }
+
+    #[test]
+    fn the_session_key_is_made_of_the_password_that_fitted() {
+        let tenant = tenant();
+        let key = |domain, password| rights_of(domain, password, Some(&tenant)).unwrap().session_key;
+        assert_eq!(key("tenant.example", "tenant"), session_key("4711", &Secret::new("tenant")));
+        assert_eq!(key("example.com", "instance"), session_key("4711", &Secret::new("instance")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::device_pager::DevicePager;
+use super::subscriptions::KnownConfigs;
 use crate::core::model::ids::{Code, DomainId, DomainName};
 use crate::core::protocol::appws::list::Part;
 use crate::core::protocol::appws::message::Request;
@@ -63,6 +64,8 @@ pub(super) enum Then {
     SwitchDevices(bool),
     /// These domains were sent; the notices about them begin or end.
     Domains(BTreeMap<DomainId, String>),
+    /// These device configurations were sent; the notices about them begin or end.
+    Configs(DomainId, KnownConfigs),
     /// This number of unassigned devices was sent; the notices about it begin or end.
     Count(u64),
 }

@@ -1,4 +1,4 @@
-//! The subscriptions of a connection: devices, domains, the number of unassigned devices
+//! The subscriptions of a connection: devices, domains, device configurations, the number of unassigned devices
 //! (`docs/protocol/devices-api.md` 4.6).
 //!
 //! At most one subscription of each kind. Every read that they need goes through here, one at a time for each kind.
@@ -10,8 +10,10 @@ use std::sync::Arc;
 use super::event::{Answer, Ask, DataChange, Topics};
 use super::subscription::{MERGE, NextRead, Subscription};
 use crate::core::model::device_view::DomainView;
-use crate::core::model::ids::DomainId;
+use crate::core::model::ids::{ConfigId, DomainId, JobId};
 use crate::core::model::time::Tick;
+use crate::core::policy::jobs::device_config::Listed;
+use crate::core::protocol::appws::message::ApiError;
 use crate::core::protocol::appws::{answers, objects};
 
 /// A subscription to a small value that is read again as a whole whenever it may have changed.
@@ -47,6 +49,8 @@ impl Refresh {
 enum Kind {
     Devices,
     Domains,
+    /// With the generation of the subscription.
+    Configs(u64),
     Count,
 }
 
@@ -56,6 +60,9 @@ pub(super) struct Subscriptions {
     pub(super) devices: Option<Subscription>,
     domains: Option<Snapshot<BTreeMap<DomainId, String>>>,
     domains_refresh: Refresh,
+    configs: Option<(DomainId, Snapshot<KnownConfigs>)>,
+    configs_refresh: Refresh,
+    configs_generation: u64,
     count: Option<Snapshot<u64>>,
     count_refresh: Refresh,
     /// Hash of the domains at the last read of the devices; a device contains its category, which is part of the
@@ -64,6 +71,15 @@ pub(super) struct Subscriptions {
     /// Reads under way, with the generation of the device filter that they belong to.
     reads: HashMap<u64, (Kind, u64)>,
     generation: u64,
+}
+
+/// The device configurations that a client knows, by their number: the latest job, and the JSON text.
+pub(super) type KnownConfigs = BTreeMap<ConfigId, (JobId, String)>;
+
+/// Device configurations as a client knows them once they were sent.
+pub(super) fn known_configs(listed: &[Listed]) -> KnownConfigs {
+    let known = |listed: &Listed| (listed.config.id, (listed.latest, objects::listed_config(&listed.config)));
+    listed.iter().map(known).collect()
 }
 
 /// The domains as JSON text by their number.
@@ -79,7 +95,7 @@ impl Subscriptions {
             devices.map(|d| Arc::clone(d.selection())).into_iter().partition(|selection| selection.unassigned);
         Topics {
             unassigned_devices: !unassigned_devices.is_empty() || self.count.is_some(),
-            domains: !members.is_empty() || self.domains.is_some(),
+            domains: !members.is_empty() || self.domains.is_some() || self.configs.is_some(),
             devices: members.into_iter().next(),
         }
     }
@@ -96,6 +112,14 @@ impl Subscriptions {
     pub(super) fn follow_domains(&mut self, sent: Option<BTreeMap<DomainId, String>>, src: Option<Box<str>>) {
         self.domains_refresh.wanted |= sent.is_some();
         self.domains = sent.map(|sent| Snapshot { src, sent });
+    }
+
+    /// Subscribes to the device configurations of a domain, of which these were sent. They are read once more.
+    pub(super) fn follow_configs(&mut self, sent: Option<(DomainId, KnownConfigs)>, src: Option<Box<str>>) {
+        // A read under way is of another domain.
+        self.configs_refresh = Refresh { wanted: sent.is_some(), reading: false, ..self.configs_refresh };
+        self.configs_generation += 1;
+        self.configs = sent.map(|(domain, sent)| (domain, Snapshot { src, sent }));
     }
 
     /// Subscribes to the number of unassigned devices, of which this was sent. It is read once more.
@@ -118,9 +142,13 @@ impl Subscriptions {
                     devices.all_changed();
                 }
             }
-            DataChange::Domains => self.domains_refresh.wanted = true,
+            DataChange::Domains => {
+                self.domains_refresh.wanted = true;
+                self.configs_refresh.wanted |= self.configs.is_some();
+            }
             DataChange::Anything => {
                 self.domains_refresh.wanted = true;
+                self.configs_refresh.wanted |= self.configs.is_some();
                 self.count_refresh.wanted |= self.count.is_some();
                 if let Some(devices) = &mut self.devices {
                     devices.all_changed();
@@ -132,7 +160,8 @@ impl Subscriptions {
     /// When [`Subscriptions::next`] has to be called.
     pub(super) fn deadline(&self) -> Option<Tick> {
         let devices = self.devices.as_ref().and_then(Subscription::deadline);
-        [devices, self.domains_refresh.deadline(), self.count_refresh.deadline()].into_iter().flatten().min()
+        let small = [&self.domains_refresh, &self.configs_refresh, &self.count_refresh].map(Refresh::deadline);
+        small.into_iter().chain([devices]).flatten().min()
     }
 
     /// Whether more data waits for the client than allowed (`docs/protocol/devices-api.md` 4.6).
@@ -144,6 +173,10 @@ impl Subscriptions {
     pub(super) fn next(&mut self, number: u64, now: Tick) -> Option<Ask> {
         let (kind, ask) = if self.domains_refresh.begin(now) {
             (Kind::Domains, Ask::Domains)
+        } else if let Some((domain, _)) = &self.configs
+            && self.configs_refresh.begin(now)
+        {
+            (Kind::Configs(self.configs_generation), Ask::DeviceConfigs { domain: Some(*domain) })
         } else if self.count_refresh.begin(now) {
             (Kind::Count, Ask::Unassigned)
         } else {
@@ -168,6 +201,17 @@ impl Subscriptions {
                 match answer {
                     Answer::Domains(views) => return Ok(self.on_domains(&views)),
                     _ => self.domains_refresh.wanted = true,
+                }
+            }
+            // Another domain has been subscribed to since.
+            Kind::Configs(generation) if generation != self.configs_generation => {}
+            Kind::Configs(_) => {
+                self.configs_refresh.reading = false;
+                match answer {
+                    Answer::DeviceConfigs(_, listed) => return Ok((self.on_configs(known_configs(&listed)), false)),
+                    // The domain is gone, or no longer within the rights.
+                    Answer::Failed(ApiError::NotFound) => return Ok((self.on_configs(KnownConfigs::new()), false)),
+                    _ => self.configs_refresh.wanted = true,
                 }
             }
             Kind::Count => {
@@ -222,5 +266,23 @@ impl Subscriptions {
             *sent = texts;
         }
         (notices, hash_changed)
+    }
+
+    fn on_configs(&mut self, now: KnownConfigs) -> Vec<String> {
+        let Some((domain, Snapshot { src, sent })) = &mut self.configs else { return Vec::new() };
+        let src = src.as_deref();
+        let mut notices = Vec::new();
+        for (id, config) in &now {
+            let mt = match sent.get(id) {
+                None => "DeviceConfigAdded",
+                Some(before) if before != config => "DeviceConfigEdited",
+                Some(_) => continue,
+            };
+            notices.push(answers::notice(mt, src, "config", &config.1));
+        }
+        let gone = sent.keys().filter(|id| !now.contains_key(id));
+        notices.extend(gone.map(|id| answers::device_config_deleted(src, *id, *domain)));
+        *sent = now;
+        notices
     }
 }

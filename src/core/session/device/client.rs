@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::core::model::device::Facts;
 use crate::core::model::ids::{Code, HardwareId, Secret};
 use crate::core::model::time::Tick;
-use crate::core::protocol::sysclient::admin::{ConfigItem, Identify, OfferedCode};
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
 use crate::core::protocol::sysclient::auth;
+use crate::core::protocol::sysclient::config::ConfigItem;
 use crate::core::protocol::sysclient::frame::{DecodeError, FromDevice, FromServer, Ignored, decode_from_server};
 use crate::core::protocol::sysclient::tunnel::{DeviceAction, DeviceTunnel};
 
@@ -96,9 +97,9 @@ pub enum Observation {
     Member(Proof),
     /// An administrative password that cannot be decrypted.
     AdminPasswordUnreadable,
-    /// A configuration item.
+    /// A device configuration.
     Configuration {
-        /// The item, if there is one.
+        /// The configuration, if there is one.
         item: Option<ConfigItem>,
         /// The first batch is complete.
         last: bool,

@@ -215,6 +215,8 @@ pub enum Planned {
         device: Box<Device>,
         /// The plan.
         plan: Box<Plan>,
+        /// Sixteen letters and digits for each item of the plan.
+        seeds: Vec<Box<str>>,
         /// The time of day of the plan.
         now: UnixMillis,
     },

@@ -29,6 +29,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 
 impl AuditPage {
     /// By what somebody is known who is not signed in.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "a template passes references")]
     fn known_by(&self, by: &KnownBy) -> &'static str {
         self.page.t(match by {
             KnownBy::Account => "operator.by_account",

@@ -95,8 +95,8 @@ fn lines(page: &Page, preview: Preview) -> Vec<(String, String)> {
     let update = (!update.is_empty()).then(|| (page.t("work.update").to_owned(), update.join("\n")));
     let configs = configs.into_iter().map(|(kind, _, lines)| (kind.name().to_owned(), lines.join("\n")));
     let items = items.into_iter().map(|item| {
-        let values = serde_json::to_string_pretty(&item.values).unwrap_or_default();
-        (item.kind.to_string(), values)
+        let values = serde_json::to_string_pretty(&item.shown()).unwrap_or_default();
+        (item.kind.name().to_owned(), values)
     });
     let clean_up = (!clean_up.is_empty()).then(|| (page.t("work.clean_up").to_owned(), clean_up.join("\n")));
     update.into_iter().chain(configs).chain(items).chain(clean_up).collect()

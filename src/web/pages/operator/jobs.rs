@@ -30,6 +30,7 @@ struct Row {
     id: u64,
     what: String,
     category: Option<String>,
+    desc: Option<Box<str>>,
     created: UnixMillis,
 }
 
@@ -72,6 +73,7 @@ fn row(context: &OperatorContext, job: &Job) -> Row {
             Task::Config(configuration) => configuration.kind.name().into(),
         },
         category: job.order.category.map(|id| category_name(&context.domain, id)),
+        desc: job.order.desc.clone(),
         created: job.created,
     }
 }

@@ -21,6 +21,7 @@ struct MakePage {
     frame: Frame,
     kind: &'static str,
     category: String,
+    desc: String,
     categories: Vec<(String, String)>,
     fields: Vec<Input>,
     wrong: Option<String>,
@@ -105,6 +106,7 @@ fn answer(
         frame: context.frame(),
         kind: kind.name(),
         category: typed.map(|typed| typed.get("category").to_owned()).unwrap_or_default(),
+        desc: typed.map(|typed| typed.get("desc").to_owned()).unwrap_or_default(),
         categories: categories.collect(),
         fields: kind.schema().fields().map(input).collect(),
         wrong: wrong.map(|(name, why)| format!("{}: {why}", name.trim_start_matches("values."))),
@@ -138,9 +140,10 @@ fn values(kind: Kind, fields: &Fields) -> Map<String, Value> {
 async fn make(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let kind = kind_of(fields.get("kind"))?;
     let configuration = Configuration { kind, values: values(kind, &fields) };
+    let desc = Some(fields.get("desc")).filter(|desc| !desc.is_empty()).map(Into::into);
     let made = context
         .admin
-        .create_config_job(&context.authority, context.named(), category_of(&fields)?, configuration)
+        .create_config_job(&context.authority, context.named(), category_of(&fields)?, desc, configuration)
         .await;
     match made {
         Ok(job) => Ok(context.done(&format!("/jobs/{}", job.id.0))),

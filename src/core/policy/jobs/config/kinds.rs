@@ -1,7 +1,9 @@
 //! The table of each kind. Option words and modules are ours unless `docs/protocol/update-script.md` 3.2 defines them.
 
 use super::Kind;
-use super::schema::{Field, How, OptionLine, Pattern, Problem, Schema, Type, Verb};
+use serde_json::{Map, Value};
+
+use super::schema::{ConfigError, Field, How, OptionLine, Pattern, Problem, Schema, Type, Verb};
 use super::{certificates, lines};
 use crate::core::protocol::percent;
 
@@ -10,7 +12,7 @@ const HOST: Type = Type::Form(Pattern {
     about: "a host name or an address, with :port if it is not the usual one",
 });
 
-const UPDATE_URL: Type = Type::Form(Pattern {
+const HTTP_URL: Type = Type::Form(Pattern {
     regex: r"^https?://[!-.0->@-~]{1,255}(/[!-~]{0,255})?$",
     about: "an address with http or https, without blanks",
 });
@@ -23,10 +25,18 @@ const TIME_ZONE: Type = Type::Form(Pattern {
 const LANGUAGE: Type =
     Type::Form(Pattern { regex: "^[a-z]{2,3}(-[A-Z]{2})?$", about: "a language such as de or de-AT" });
 
+const TOS: Type =
+    Type::Form(Pattern { regex: "^0x[0-9A-Fa-f]{2}$", about: "two hex digits after 0x, 0xb8 for instance" });
+
 const PORTS: Type = Type::Form(Pattern {
     regex: "^[A-Z]{1,8}[0-9]{1,3}(,[A-Z]{1,8}[0-9]{1,3}){0,63}$",
     about: "names of ports with commas between them, TEL1,TEL2 for instance",
 });
+
+/// A parameter without a known command line: devices of other makers only (`docs/protocol/devices-api.md` 4.11).
+const fn other(name: &'static str, kind: Type, about: &'static str) -> Field {
+    Field::new(name, "", kind, about)
+}
 
 const CERTIFICATES: &[OptionLine] = &[OptionLine {
     verb: Verb::Change,
@@ -84,6 +94,19 @@ const SYSLOG: &[OptionLine] = &[OptionLine {
     ],
 }];
 
+const ALARM_SERVER: &[OptionLine] = &[OptionLine {
+    verb: Verb::Add,
+    module: "",
+    part: None,
+    fields: &[
+        other("url", HTTP_URL, "Address of an alarm server."),
+        other("logUrl", HTTP_URL, "Address of a log server."),
+        other("logUser", Type::Text(128), "Name for HTTP authentication at the log server.").needs("logUrl"),
+        other("logPassword", Type::Text(128), "Password for it.").secret().needs("logUser"),
+        other("setLogUrl", Type::Flag, "Empty log addresses are set, too."),
+    ],
+}];
+
 const LDAP: &[OptionLine] = &[OptionLine {
     verb: Verb::Change,
     module: "LDAPDIR0",
@@ -112,6 +135,15 @@ const STUN: &[OptionLine] = &[OptionLine {
         Field::new("turnPassword", "/turn-pwd", Type::Text(128), "Password for TURN.").secret().needs("turnUser"),
         Field::new("turnTransport", "/turn-transport", Type::Choice(&["udp", "tcp", "tls"]), "Transport of TURN.")
             .needs("turnServer"),
+        other("tosRtp", TOS, "Priority of media."),
+        other("tosSig", TOS, "Priority of signalling."),
+        other("setRtpPorts", Type::Flag, "The ports for RTP count.").needs("rtpFirst"),
+        other("rtpFirst", Type::Number(2052, 65_534), "First UDP port for RTP.").needs("rtpNum"),
+        other("rtpNum", Type::Number(128, 16_384), "How many ports for RTP.").needs("rtpFirst"),
+        other("setNatPorts", Type::Flag, "The ports for NAT count.").needs("natFirst"),
+        other("natFirst", Type::Number(2052, 65_534), "First UDP port for NAT.").needs("natNum"),
+        other("natNum", Type::Number(1, 16_384), "How many ports for NAT; none of them is one for RTP.")
+            .needs("natFirst"),
     ],
 }];
 
@@ -125,11 +157,57 @@ const PASSWORD: Field = Field::new("password", "/pwd", Type::Text(128), "Passwor
 const TRANSPORT: Field =
     Field::new("transport", "/transport", Type::Choice(&["udp", "tcp", "tls"]), "Transport of signalling.");
 
+const CODER: Field =
+    other("coder", Type::Choice(&["G711A", "G711u", "G722", "OPUS-NB", "OPUS-WB"]), "Coder; G711A if not set.");
+const FRAME_SIZE: Field = other("frameSize", Type::Number(20, 80), "Milliseconds in a packet.");
+const EXCLUSIVE: Field = other("exclusive", Type::Flag, "Only this coder.");
+const SET_RECORDING_URL: Field = other("setRecordingUrl", Type::Flag, "The address for recordings counts.");
+const SILENCE_COMP: Field = other("silenceComp", Type::Flag, "Silence compression.");
+const NO_DTMF_DETECT: Field = other("noDtmfDetect", Type::Flag, "No DTMF detection.");
+const NO_PHYSICAL_LOCATION: Field = other("noPhysicalLocation", Type::Flag, "No physical location.");
+const SRTP_KEY: Field = other(
+    "srtpKey",
+    Type::Choice(&["0", "1", "2", "3", "4"]),
+    "Key exchange: 0 SDES-DTLS, 1 DTLS-SDES, 2 SDES, 3 DTLS, 4 no encryption; 0 if not set.",
+);
+const SRTP_CIPHER: Field = other(
+    "srtpCipher",
+    Type::Choice(&["0", "1", "2", "3", "4", "5"]),
+    "0 AES128/32, 1 AES128/80, 2 AES192/32, 3 AES192/80, 4 AES256/32, 5 AES256/80; 1 if not set.",
+);
+const RECORDING_URL: Field = other("recordingUrl", Type::Text(256), "Address for recordings.");
+const DIAL_TONE: Field = other("dialTone", Type::Number(0, 26), "Dial tone, see `docs/protocol/devices-api.md` 4.10.");
+
 const SIP: &[OptionLine] = &[OptionLine {
     verb: Verb::Change,
     module: "PHONE",
     part: Some("USER-REG"),
-    fields: &[PROTOCOL, PRIMARY, SECONDARY, DOMAIN, NAME, PASSWORD, TRANSPORT],
+    fields: &[
+        PROTOCOL,
+        PRIMARY,
+        SECONDARY,
+        DOMAIN,
+        NAME,
+        PASSWORD,
+        TRANSPORT,
+        CODER,
+        FRAME_SIZE,
+        EXCLUSIVE,
+        SET_RECORDING_URL,
+        other("audioOnly", Type::Flag, "No video."),
+        other("noCtHookOn", Type::Flag, "No transfer on hanging up."),
+        other("protectCfg", Type::Flag, "The configuration at the phone is protected."),
+        other("allowUserCfg", Type::Flag, "User settings at the phone are allowed."),
+        other("hideCompleteCfg", Type::Flag, "The whole configuration is hidden at the phone."),
+        other("hideAdminCfg", Type::Flag, "The administration is hidden at the phone."),
+        SILENCE_COMP,
+        NO_DTMF_DETECT,
+        NO_PHYSICAL_LOCATION,
+        SRTP_KEY,
+        SRTP_CIPHER,
+        RECORDING_URL,
+        DIAL_TONE,
+    ],
 }];
 
 const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
@@ -146,6 +224,18 @@ const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
         NAME,
         PASSWORD,
         TRANSPORT,
+        CODER,
+        FRAME_SIZE,
+        EXCLUSIVE,
+        other("fax", Type::Flag, "Fax device: T.38 on, feature codes off."),
+        SET_RECORDING_URL,
+        SILENCE_COMP,
+        NO_DTMF_DETECT,
+        NO_PHYSICAL_LOCATION,
+        SRTP_KEY,
+        SRTP_CIPHER,
+        RECORDING_URL,
+        DIAL_TONE,
     ],
 }];
 
@@ -158,7 +248,7 @@ const UPDATE_SERVER: &[OptionLine] = &[OptionLine {
         Field::new(
             "url",
             "/url",
-            UPDATE_URL,
+            HTTP_URL,
             "Address of the update script; its placeholders #m, #h, #t and #i are filled in by the device.",
         )
         .required()
@@ -197,6 +287,13 @@ const DOT1X: &[OptionLine] = &[OptionLine {
     ],
 }];
 
+const TLS_PROFILE: &[OptionLine] = &[OptionLine {
+    verb: Verb::Add,
+    module: "",
+    part: None,
+    fields: &[other("profile", Type::Choice(&["normal", "fast", "secure", "strict"]), "TLS profile.").required()],
+}];
+
 const RAW: &[OptionLine] = &[OptionLine {
     verb: Verb::Add,
     module: "",
@@ -221,6 +318,7 @@ impl Kind {
             Self::TimeZone => ("Time zone.", How::Table, TIME_ZONE_LINES),
             Self::Language => ("Language of the display.", How::Table, LANGUAGE_LINES),
             Self::Syslog => ("Where the log goes.", How::Table, SYSLOG),
+            Self::AlarmServer => ("Alarm and log server, for devices of other makers.", How::Table, ALARM_SERVER),
             Self::Ldap => ("Directory.", How::Table, LDAP),
             Self::Stun => ("STUN and TURN.", How::Table, STUN),
             Self::Sip => ("Registration of a phone by SIP or H.323.", How::Table, SIP),
@@ -228,9 +326,29 @@ impl Kind {
             Self::UpdateServer => ("Where the device asks for update scripts.", How::Table, UPDATE_SERVER),
             Self::Vlan => ("VLAN and LLDP.", How::Table, VLAN),
             Self::Dot1x => ("Authentication at the port of the switch, 802.1X.", How::Table, DOT1X),
+            Self::TlsProfile => ("TLS profile, for devices of other makers.", How::Table, TLS_PROFILE),
             Self::Raw => ("Lines of the script language.", How::Raw, RAW),
         };
         Schema { kind: self, about, how, lines }
+    }
+}
+
+/// Ports for NAT and for RTP must not overlap, and all of them must exist.
+pub(super) fn ports_apart(values: &Map<String, Value>) -> Result<(), ConfigError> {
+    let number = |name: &str| values.get(name).and_then(Value::as_i64);
+    let range = |first, count| Some(number(first)?..number(first)? + number(count)?);
+    let wrong = |field: &str, about| Err(ConfigError { field: field.to_owned(), problem: Problem::Form(about) });
+    let [rtp, nat] = [range("rtpFirst", "rtpNum"), range("natFirst", "natNum")];
+    for (field, range) in [("rtpNum", &rtp), ("natNum", &nat)] {
+        if range.as_ref().is_some_and(|range| range.end > 65_536) {
+            return wrong(field, "so small that there are so many ports from the first one on");
+        }
+    }
+    match (rtp, nat) {
+        (Some(rtp), Some(nat)) if rtp.start < nat.end && nat.start < rtp.end => {
+            wrong("natFirst", "so that no port is for RTP and for NAT")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::schema::Problem;
 use crate::core::protocol::script::Command;
 
-/// Longest text, in bytes; with everything else it has to fit into one message to a device with `other`.
+/// Longest text, in bytes.
 pub const TEXT_MAX: usize = 32 * 1024;
 /// Longest line, in bytes (`docs/protocol/update-script.md` section 2).
 const LINE_MAX: usize = 1999;

@@ -1,13 +1,12 @@
-//! Renders parameters as command lines, or as the item for a device with `other`.
+//! Renders parameters as command lines, and fills in placeholders.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::schema::{Field, How, OptionLine, Type, Verb};
 use super::{Configuration, certificates, lines};
 use crate::core::model::device::Device;
 use crate::core::policy::jobs::config::placeholders::Placeholders;
 use crate::core::protocol::script::{Command, Setting};
-use crate::core::protocol::sysclient::admin::ConfigItem;
 
 /// Longest line that is written; a longer one is continued by `config add`.
 const LINE_MAX: usize = 1999;
@@ -90,8 +89,8 @@ impl Configuration {
         }
     }
 
-    /// The item for a device with `other` (`docs/protocol/sysclient.md` 3.6), placeholders filled in.
-    pub fn item(&self, device: &Device) -> ConfigItem {
+    /// The parameters with placeholders filled in, for a device with `other` (`docs/protocol/sysclient.md` 3.6).
+    pub fn filled(&self, device: &Device) -> Map<String, Value> {
         let placeholders = Placeholders::of(device);
         let mut values = self.values.clone();
         for field in self.kind.schema().fields().filter(|field| field.per_device) {
@@ -99,7 +98,7 @@ impl Configuration {
                 *text = filled(field, text, &placeholders);
             }
         }
-        ConfigItem { kind: self.kind.name().into(), values, removed: false }
+        values
     }
 }
 

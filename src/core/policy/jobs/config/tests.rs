@@ -65,6 +65,25 @@ fn a_wrong_parameter_is_named() {
             "certificates: must be certificates only; there is a private key in it, which nobody should have seen",
         ),
         ("raw", json!({"lines": "\n# nothing\n"}), "lines: must be at least one command"),
+        ("tls-profile", json!({}), "profile: is missing"),
+        ("tls-profile", json!({"profile": "safe"}), "profile: must be one of normal, fast, secure, strict"),
+        ("alarm-server", json!({}), "values: at least one parameter is needed"),
+        ("alarm-server", json!({"logUrl": "http://h/", "logPassword": "x"}), "logPassword: needs logUser too"),
+        ("stun", json!({"tosRtp": "0x100"}), "tosRtp: must be two hex digits after 0x, 0xb8 for instance"),
+        ("stun", json!({"setRtpPorts": true}), "setRtpPorts: needs rtpFirst too"),
+        ("stun", json!({"rtpFirst": 2052}), "rtpFirst: needs rtpNum too"),
+        ("stun", json!({"rtpFirst": 2052, "rtpNum": 127}), "rtpNum: must be 128 to 16384"),
+        (
+            "stun",
+            json!({"rtpFirst": 65_000, "rtpNum": 537}),
+            "rtpNum: must be so small that there are so many ports from the first one on",
+        ),
+        (
+            "stun",
+            json!({"rtpFirst": 3000, "rtpNum": 128, "natFirst": 3127, "natNum": 1}),
+            "natFirst: must be so that no port is for RTP and for NAT",
+        ),
+        ("ntp", json!({"server": "a", "fax": true}), "fax: ntp has no such parameter"),
     ] {
         assert_eq!(refused(kind, values), problem);
     }
@@ -78,6 +97,13 @@ fn good_hosts() {
     for host in ["-a", "a:", "a:b", "http://a", "a/b", "ü.de", "a\n", "[::1", ":"] {
         assert!(of("ntp", json!({"server": host})).check().is_err(), "{host}");
     }
+}
+
+#[test]
+fn ports_next_to_each_other_are_good() {
+    let values = json!({"setRtpPorts": true, "rtpFirst": 3000, "rtpNum": 128, "natFirst": 3128, "natNum": 16_384});
+    assert_eq!(of("stun", values).check(), Ok(()));
+    assert_eq!(of("stun", json!({"natFirst": 65_534, "natNum": 2})).check(), Ok(()));
 }
 
 #[test]
@@ -161,6 +187,7 @@ fn kinds_apply_to_types_of_devices() {
     assert!(Kind::Ntp.suits("TOASTER", false) && !Kind::Vlan.suits("VA", false));
     assert!(Kind::Sip.lists_category("PHONE") && Kind::AnaloguePhone.lists_category("PHONE"));
     assert!(Kind::Ntp.lists_category("PHONE") && Kind::Ntp.lists_category("DECT"));
+    assert!(!Kind::TlsProfile.suits("PHONE", true) && Kind::AlarmServer.lists_category("DECT"));
     assert!(!Kind::Language.lists_category("GW") && !Kind::Sip.lists_category("DECT"));
     assert!(Kind::AnaloguePhone.lists_category("GW") && !Kind::AnaloguePhone.lists_category("DECT"));
 }

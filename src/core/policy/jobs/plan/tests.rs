@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::model::device::Facts;
-use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::model::device::Category;
+use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName, Secret};
 use crate::core::policy::jobs::builds::BuildList;
-use crate::core::policy::jobs::{Hours, JobSpec, Update};
+use crate::core::policy::jobs::{Hours, JobSpec, Task, Update};
+use crate::core::protocol::sysclient::config::ConfigItem;
+use crate::core::protocol::sysclient::frame::FromServer;
 
 pub(in crate::core::policy::jobs) fn device() -> Device {
     Device {
@@ -36,8 +38,21 @@ pub(in crate::core::policy::jobs) fn device() -> Device {
     }
 }
 
+pub(in crate::core::policy::jobs) fn domain() -> Domain {
+    Domain {
+        id: DomainId(2),
+        name: DomainName::parse("example.com").unwrap(),
+        password: Secret::default(),
+        admin_password: Secret::default(),
+        auto_token: Secret::default(),
+        access_to: Vec::new(),
+        revision: 1,
+        categories: vec![Category { id: CategoryId(4), name: "Desk phones".into(), provisioning: true }],
+    }
+}
+
 fn job(id: u64, task: Task) -> Job {
-    Job { id: JobId(id), created: UnixMillis(0), order: JobSpec { category: None, task } }
+    Job { id: JobId(id), created: UnixMillis(0), order: JobSpec { category: None, desc: None, task }, config: None }
 }
 
 pub(in crate::core::policy::jobs) fn update_job(id: u64, products: &str) -> Job {
@@ -51,17 +66,19 @@ pub(in crate::core::policy::jobs) fn config_job(id: u64) -> Job {
     kind_job(id, "ntp", &json!({"server": "a"}))
 }
 
-fn kind_job(id: u64, kind: &str, values: &Value) -> Job {
+pub(in crate::core::policy::jobs) fn kind_job(id: u64, kind: &str, values: &Value) -> Job {
     let configuration = serde_json::from_value(json!({"kind": kind, "values": values})).unwrap();
     job(id, Task::Config(configuration))
 }
+
+const SEED: &str = "Zk3Vx0Rz9Tq1Lm5W";
 
 fn at(seconds: u64) -> UnixMillis {
     UnixMillis::from_seconds(seconds)
 }
 
 fn now(device: &Device, jobs: &[Job], seconds: u64) -> Plan {
-    plan(device, jobs, Occasion::Meanwhile, at(seconds), &RetryPolicy::default())
+    plan(device, &domain(), jobs, Occasion::Meanwhile, at(seconds), &RetryPolicy::default())
 }
 
 #[test]
@@ -166,31 +183,146 @@ fn only_an_entry_by_code_is_cleaned_up_after() {
     assert_eq!(now(&device, &[], 1_000_000), Plan { work: device.work.clone(), ..Plan::default() });
 }
 
-#[test]
-fn a_device_of_another_maker_gets_items_and_removals() {
-    let ntp = kind_job(1, "ntp", &json!({"server": "a", "interval": 5}));
-    let name = kind_job(2, "device-name", &json!({"name": "#t"}));
+/// What a device of another maker is sent, as JSON, and whether it is new.
+fn sent(plan: &Plan) -> Vec<(Value, bool)> {
+    let seal = |order: &ItemOrder| ConfigItem::seal(&order.config, SEED, &device().password);
+    let message = |order: &ItemOrder| FromServer::Configuration { item: Some(seal(order)), last: false }.encode();
+    let json = |order: &ItemOrder| serde_json::from_slice::<Value>(&message(order)[3..]).unwrap()["config"].clone();
+    plan.items.iter().map(|order| (json(order), order.changed)).collect()
+}
+
+fn other(platform: &str, fxs: bool) -> Device {
     let mut device = device();
-    device.facts.other = true;
-    let first = now(&device, &[ntp.clone(), name.clone()], 0);
-    assert!(first.configs.is_empty() && first.items.iter().all(|order| order.changed));
-    let items: Vec<Value> = first.items.iter().map(|order| serde_json::to_value(&order.item).unwrap()).collect();
+    (device.facts.other, device.facts.platform, device.facts.fxs) = (true, platform.into(), fxs);
+    device
+}
+
+/// Everything of the plan arrives.
+fn deliver(device: &mut Device, plan: Plan) {
+    device.work = plan.work;
+    plan.items.iter().filter(|order| order.changed).for_each(|order| device.work.item_sent(order, at(0)));
+}
+
+#[test]
+fn a_device_of_another_maker_gets_one_message_for_each_published_type() {
+    let registration = json!({"protocol": "sip", "primary": "pbx", "domain": "d", "name": "n", "password": "letmein"});
+    let mut ports = registration.clone();
+    ports["ports"] = "TEL1".into();
+    let mut desk = kind_job(9, "sip", &registration);
+    (desk.order.category, desk.order.desc, desk.config) = (Some(CategoryId(4)), Some("Desk".into()), Some(ConfigId(7)));
+    let jobs = [
+        kind_job(1, "ntp", &json!({"server": "a", "secondary": "b", "interval": 5})),
+        kind_job(2, "time-zone", &json!({"zone": "CET-1"})),
+        kind_job(3, "device-name", &json!({"name": "#t"})),
+        kind_job(4, "raw", &json!({"lines": "vars del A"})),
+        kind_job(5, "analogue-phone", &ports),
+        kind_job(6, "stun", &json!({"turnServer": "turn", "turnUser": "#t", "turnPassword": "Geheim-1"})),
+        kind_job(8, "sip", &registration),
+        desk,
+    ];
+    let phone = now(&other("PHONE", false), &jobs, 0);
+    assert!(phone.configs.is_empty() && !phone.clean_up);
+    let media = json!({"id": 6, "domainId": 2, "type": "MEDIA", "categories": [], "stunServer": "",
+        "turnServer": "turn", "turnUser": "IP112", "turnPassword": "e42e9c09f9f08ec1", "turnSeed": SEED});
+    // Merged from two kinds; number, description and categories are those of the later job.
+    let ntp = json!({"id": 2, "domainId": 2, "type": "NTP", "categories": [], "ntp1": "a", "ntp2": "b", "tz": "CET-1"});
+    let desk = json!([{"id": 4, "name": "Desk phones", "config": true}]);
+    let sip = json!({"id": 7, "domainId": 2, "desc": "Desk", "type": "PHONE", "categories": desk, "gk1": "pbx",
+        "gkId": "d", "coder": "G711A", "srtpKey": "0", "srtpCipher": "1", "dialTone": 0});
+    assert_eq!(sent(&phone), [(media, true), (ntp, true), (sip, true)]);
+    let types = |device: &Device| -> Vec<_> { now(device, &jobs, 0).items.iter().map(|o| o.config.kind).collect() };
+    assert_eq!(types(&other("VA", true)), [ConfigType::FxsPhone, ConfigType::Media, ConfigType::Ntp]);
+    // Kinds that only devices of other makers have, and members that only they are sent.
+    let jobs = [
+        kind_job(1, "tls-profile", &json!({"profile": "strict"})),
+        kind_job(2, "alarm-server", &json!({"logUrl": "http://h/", "logUser": "u", "logPassword": "Geheim-1"})),
+        kind_job(3, "stun", &json!({"stunServer": "s", "setRtpPorts": true, "rtpFirst": 16384, "rtpNum": 512})),
+        kind_job(4, "alarm-server", &json!({"url": "http://a/"})),
+    ];
+    let log = json!({"id": 2, "domainId": 2, "type": "ALARM_SERVER", "categories": [], "logUrl": "http://h/",
+        "logUser": "u", "logPassword": "e42e9c09f9f08ec1", "logSeed": SEED, "setLogUrl": false});
+    let media = json!({"id": 3, "domainId": 2, "type": "MEDIA", "categories": [], "stunServer": "s", "turnServer": "",
+        "turnUser": "", "turnPassword": "", "turnSeed": "", "setRtpPorts": true, "rtpFirst": 16384, "rtpNum": 512});
+    let tls = json!({"id": 1, "domainId": 2, "type": "TLS_PROFILE", "categories": [], "profile": "strict"});
+    assert_eq!(sent(&now(&other("GW", false), &jobs[..3], 0)), [(log, true), (media, true), (tls, true)]);
+    let alarm = json!({"id": 2, "domainId": 2, "type": "ALARM_SERVER", "categories": [], "url": "http://a/",
+        "setLogUrl": false});
+    assert_eq!(sent(&now(&other("GW", false), &jobs, 0))[0].0, alarm);
+    let kinds = |plan: Plan| -> Vec<_> { plan.configs.iter().map(|order| order.kind).collect() };
+    assert_eq!(kinds(now(&device(), &jobs, 0)), [Kind::Stun]);
+    assert!(!format!("{phone:?}").contains("Geheim-1") && !format!("{phone:?}").contains("letmein"));
+}
+
+#[test]
+fn a_device_of_another_maker_is_sent_what_has_changed_and_what_no_longer_applies() {
+    let ntp = kind_job(1, "ntp", &json!({"server": "a"}));
+    let zone = kind_job(2, "time-zone", &json!({"zone": "CET-1"}));
+    let stun = kind_job(3, "stun", &json!({"stunServer": "s"}));
+    let mut device = other("PHONE", false);
+    let all = [ntp.clone(), zone.clone(), stun.clone()];
+    let first = now(&device, &all, 0);
+    deliver(&mut device, first);
+    let kinds: Vec<_> = device.work.configs.iter().map(|had| (had.kind, had.progress.job, had.config)).collect();
     assert_eq!(
-        items,
+        kinds,
         [
-            json!({"type": "device-name", "values": {"name": "IP112"}}),
-            json!({"type": "ntp", "values": {"server": "a", "interval": 5}})
+            (Kind::Ntp, Some(JobId(1)), Some(ConfigId(2))),
+            (Kind::TimeZone, Some(JobId(2)), Some(ConfigId(2))),
+            (Kind::Stun, Some(JobId(3)), Some(ConfigId(3)))
         ]
     );
-    first.items.iter().for_each(|order| device.work.item_sent(order, at(0)));
-    let second = now(&device, &[ntp.clone(), name], 1);
-    assert!(second.items.len() == 2 && second.items.iter().all(|order| !order.changed));
-    let third = now(&device, &[ntp], 2);
-    let changed: Vec<&ItemOrder> = third.items.iter().filter(|order| order.changed).collect();
-    assert_eq!((changed.len(), changed[0].kind, changed[0].job), (1, Kind::DeviceName, None));
-    assert!(changed[0].item.removed && changed[0].item.values.is_empty());
-    device.work.item_sent(changed[0], at(2));
-    assert!(device.work.config(Kind::DeviceName).is_none());
+    assert!(sent(&now(&device, &all, 1)).iter().all(|(_, changed)| !changed));
+    // A value, the name of a category, the end of one of two jobs.
+    let later = [ntp.clone(), zone, kind_job(4, "stun", &json!({"stunServer": "t"}))];
+    let changed = |plan: &Plan| -> Vec<_> { plan.items.iter().filter(|o| o.changed).map(|o| o.config.kind).collect() };
+    assert_eq!(changed(&now(&device, &later, 2)), [ConfigType::Media]);
+    let without_zone = now(&device, &[ntp, stun], 3);
+    assert_eq!(changed(&without_zone), [ConfigType::Ntp]);
+    assert_eq!(sent(&without_zone)[1].0["tz"], "");
+    deliver(&mut device, without_zone);
+    assert!(device.work.config(Kind::TimeZone).is_none());
+    let none = now(&device, &[], 4);
+    let ntp = json!({"id": 1, "domainId": 2, "type": "NTP", "categories": [], "ntp1": "", "ntp2": "", "tz": "",
+        "removed": true});
+    let media = json!({"id": 3, "domainId": 2, "type": "MEDIA", "categories": [], "stunServer": "", "turnServer": "",
+        "turnUser": "", "turnPassword": "", "turnSeed": "", "removed": true});
+    assert_eq!(sent(&none), [(media, true), (ntp, true)]);
+    deliver(&mut device, none);
+    assert!(device.work.configs.is_empty() && now(&device, &[], 5).items.is_empty());
+}
+
+/// What is kept with the device by the version before the published form of `0006`.
+fn kept_before(kind: Kind, job: u64, fingerprint: &str) -> Configured {
+    let text = json!({"kind": kind, "fingerprint": fingerprint, "job": job, "attempts": 1, "at": 0, "state": "done"});
+    serde_json::from_value(text).unwrap()
+}
+
+#[test]
+fn with_the_published_form_only_devices_of_other_makers_are_sent_something_anew() {
+    let jobs = [
+        kind_job(1, "ntp", &json!({"server": "a", "interval": 5})),
+        kind_job(2, "device-name", &json!({"name": "#t"})),
+    ];
+    let mut device = device();
+    device.work.configs = vec![
+        kept_before(Kind::DeviceName, 2, "70fa4676c26e34a7313975cbd3090553"),
+        kept_before(Kind::Ntp, 1, "3e4769c51baa65898faea8a8e2a611cf"),
+    ];
+    let unchanged = now(&device, &jobs, 0);
+    assert_eq!((unchanged.configs.len(), unchanged.work), (0, device.work.clone()));
+    // The same record of a device of another maker: the new form once, and nothing of what has no type.
+    device.facts.other = true;
+    let once = now(&device, &jobs, 0);
+    assert_eq!(
+        sent(&once).iter().map(|(config, new)| (config["type"].clone(), *new)).collect::<Vec<_>>(),
+        [(json!("NTP"), true)]
+    );
+    deliver(&mut device, once);
+    assert_eq!(device.work.configs.len(), 1);
+    assert!(sent(&now(&device, &jobs, 1)).iter().all(|(_, changed)| !changed));
+    // What was removed while it was away is told to it, without the number, which was not kept.
+    device.work.configs = vec![kept_before(Kind::Ntp, 1, "00")];
+    assert_eq!(sent(&now(&device, &[], 2))[0].0["id"], 0);
 }
 
 #[test]
@@ -211,14 +343,15 @@ fn a_preview_shows_everything_but_secrets() {
     device.way = Way::Code;
     let order = config_job(2);
     assert!(!format!("{:?}", now(&device, &[order, jobs[1].clone()], 0)).contains("letmein"));
-    let shown = preview(&device, &jobs);
+    let shown = preview(&device, &domain(), &jobs);
     assert_eq!((shown.update.len(), shown.clean_up.len(), shown.items.len()), (2, 5, 0));
     let line = "config change PHONE USER-REG /protocol sip /addr a /name 00-90-33-41-a0-b1 /pwd hidden";
     assert_eq!(shown.configs, [(Kind::Sip, JobId(2), vec![line.to_owned()])]);
     device.facts.other = true;
-    let shown = preview(&device, &jobs);
+    let stun = json!({"turnServer": "a", "turnUser": "b", "turnPassword": "letmein"});
+    let shown = preview(&device, &domain(), &[jobs[0].clone(), jobs[1].clone(), kind_job(3, "stun", &stun)]);
     assert_eq!((shown.update.len(), shown.configs.len(), shown.clean_up.len()), (0, 0, 0));
-    assert_eq!(shown.items[0].values["password"], json!("hidden"));
+    assert_eq!((shown.items.len(), &shown.items[0].shown()["turnPassword"]), (2, &json!("hidden")));
 }
 
 #[test]

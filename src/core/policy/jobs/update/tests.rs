@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::plan::tests::{config_job, device, update_job};
+use super::super::plan::tests::{config_job, device, domain, update_job};
 use super::super::plan::{self, Plan};
 use super::super::{Hours, JobSpec};
 use super::*;
@@ -13,7 +13,7 @@ const MINUTE: u64 = 60_000;
 const RESTART_WITHIN: Duration = Duration::from_secs(600);
 
 fn plan(device: &Device, jobs: &[Job], occasion: Occasion, now: UnixMillis) -> Plan {
-    plan::plan(device, jobs, occasion, now, &RetryPolicy::default())
+    plan::plan(device, &domain(), jobs, occasion, now, &RetryPolicy::default())
 }
 
 fn lines(device: &Device, job: &Job) -> Vec<String> {
@@ -218,7 +218,7 @@ fn hours_are_checked() {
     let check = |allow: &[u8], utc_offset| {
         let hours = Hours { allow: allow.to_vec(), utc_offset };
         let builds = Arc::new(BuildList { base_url: "http://h/".into(), ..BuildList::default() });
-        let order = JobSpec { category: None, task: Task::Update(Update { builds, hours }) };
+        let order = JobSpec { category: None, desc: None, task: Task::Update(Update { builds, hours }) };
         order.check().map_err(|error| error.to_string())
     };
     assert_eq!(check(&[0, 23], -720), Ok(()));

@@ -113,7 +113,7 @@ impl World {
 
     fn pass(&mut self, millis: u64) {
         self.now.0 += millis;
-        self.act(|decisions, now, turns| decisions.advance_all(now, turns));
+        self.act(Decisions::advance_all);
     }
 
     /// The attempts that have got their turn since the last call, all of them wrong.

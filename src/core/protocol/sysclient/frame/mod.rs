@@ -137,6 +137,14 @@ fn admin(kind: u16, members: &impl Serialize) -> Vec<u8> {
     out
 }
 
+fn admin_text(kind: u16, text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(ADMIN_HEADER + text.len());
+    out.push(ADMIN);
+    out.extend(kind.to_be_bytes());
+    out.extend(text.as_bytes());
+    out
+}
+
 fn tunnel(session: u32, event: u32, data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(TUNNEL_HEADER + data.len());
     out.push(TUNNEL);

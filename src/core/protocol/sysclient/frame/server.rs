@@ -6,12 +6,14 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    ADMIN_HEADER, DecodeError, Header, Ignored, TUNNEL_HEADER, admin, admin_type, header, tunnel, tunnel_event,
+    ADMIN_HEADER, DecodeError, Header, Ignored, TUNNEL_HEADER, admin, admin_text, admin_type, header, tunnel,
+    tunnel_event,
 };
 use crate::core::model::ids::Secret;
 use crate::core::protocol::json::Object;
-use crate::core::protocol::sysclient::admin::{ConfigItem, MemberError, required};
+use crate::core::protocol::sysclient::admin::{MemberError, required};
 use crate::core::protocol::sysclient::auth::{PASSWORD_CHARS, SEED_CHARS};
+use crate::core::protocol::sysclient::config::ConfigItem;
 
 /// A message to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +34,9 @@ pub enum FromServer {
         /// `None`: success.
         error: Option<Box<str>>,
     },
-    /// `0006`: a configuration item.
+    /// `0006`: a device configuration.
     Configuration {
-        /// The item; `None` if nothing applies.
+        /// The configuration; `None` if nothing applies.
         item: Option<ConfigItem>,
         /// This message ends the first batch.
         last: bool,
@@ -111,7 +113,8 @@ fn decode_admin(kind: u16, text: &[u8]) -> Result<FromServer, DecodeError> {
             FromServer::ProvisionResult { error: members.str("error").filter(|text| !text.is_empty()).map(Into::into) }
         }
         _ => {
-            FromServer::Configuration { item: ConfigItem::read(&members)?, last: members.bool("last").unwrap_or(false) }
+            let (item, last) = ConfigItem::read(&members)?;
+            FromServer::Configuration { item, last }
         }
     })
 }
@@ -131,7 +134,9 @@ impl FromServer {
                 admin(admin_type::PROVISION_RESULT, &ProvisionResultWire { error: error.as_deref() })
             }
             Self::Configuration { item, last } => {
-                admin(admin_type::CONFIGURATION, &ConfigurationWire { item: item.as_ref(), last: *last })
+                let config = item.as_ref().map(|item| format!("\"config\":{}", item.json()));
+                let members: Vec<_> = config.into_iter().chain(last.then(|| "\"last\":true".to_owned())).collect();
+                admin_text(admin_type::CONFIGURATION, &format!("{{{}}}", members.join(",")))
             }
             Self::Tunnel { session, event } => match event {
                 ServerEvent::Send(data) => tunnel(*session, tunnel_event::SEND, data),
@@ -163,12 +168,4 @@ struct AdminPasswordWire<'a> {
 struct ProvisionResultWire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct ConfigurationWire<'a> {
-    #[serde(flatten)]
-    item: Option<&'a ConfigItem>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    last: bool,
 }

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::core::model::device::{EthIf, Facts};
-use crate::core::model::ids::{Code, HardwareId, Secret};
-use crate::core::protocol::sysclient::admin::{ConfigItem, Identify, OfferedCode};
+use crate::core::model::device::{Category, EthIf, Facts};
+use crate::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
+use crate::core::model::ids::{CategoryId, Code, ConfigId, DomainId, HardwareId, Secret};
+use crate::core::protocol::sysclient::admin::{Identify, OfferedCode};
+use crate::core::protocol::sysclient::config::ConfigItem;
 
 fn read_device(message: &Bytes) -> FromDevice {
     decode_from_device(message).unwrap()
@@ -121,11 +123,20 @@ fn server_message() -> impl Strategy<Value = FromServer> {
         any::<i64>().prop_map(Value::from),
         some_text().prop_map(|text| Value::from(&*text)),
     ];
-    let values = proptest::collection::btree_map("[a-z\"\\\\é]{0,8}", value, 0..6);
-    let item = (some_text(), values, any::<bool>()).prop_map(|(kind, values, removed)| ConfigItem {
-        kind,
-        values: values.into_iter().collect(),
-        removed,
+    let names = prop_oneof![Just("ntp1"), Just("tz"), Just("\"\\é\u{1}")];
+    let members = proptest::collection::btree_map(names, value.prop_map(MemberValue::Plain), 0..4);
+    let category = (some_text(), any::<bool>()).prop_map(|(name, provisioning)| Category {
+        id: CategoryId(4),
+        name,
+        provisioning,
+    });
+    let categories = proptest::collection::vec(category, 0..3);
+    let item = (maybe(), categories, members, maybe()).prop_map(|(desc, categories, members, secret)| {
+        let secret = MemberValue::Secret(secret.map(Secret::new).unwrap_or_default());
+        let members = members.into_iter().chain([("turnPassword", secret)]).collect();
+        let (id, domain) = (ConfigId(1), DomainId(2));
+        let config = DeviceConfig { id, domain, desc, kind: ConfigType::Media, categories, members };
+        ConfigItem::seal(&config, "0123456789abcdef", &Secret::new("x"))
     });
     let event = prop_oneof![
         any::<Vec<u8>>().prop_map(|data| ServerEvent::Send(data.into())),

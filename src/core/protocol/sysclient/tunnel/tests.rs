@@ -119,7 +119,7 @@ fn a_page_keeps_what_it_needs() {
         "Vary",
         "WWW-Authenticate",
     ];
-    let lines: String = names.iter().map(|name| format!("{name}: x\r\n")).collect();
+    let lines = names.map(|name| format!("{name}: x\r\n")).concat();
     let head = head(&format!("HTTP/1.1 401 No\r\n{lines}Content-Length: 0\r\n\r\n")).unwrap();
     assert_eq!(head.fields.iter().map(|field| &*field.name).collect::<Vec<_>>(), names);
 }

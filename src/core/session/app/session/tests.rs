@@ -16,6 +16,7 @@ use crate::core::session::app::rights::{OWN_USERS, Rights};
 use crate::core::session::app::settling::SettleTimes;
 
 mod asks;
+mod configs;
 mod devices;
 mod login;
 mod notices;
@@ -48,9 +49,12 @@ fn code(number: u64) -> Code {
     Code::from_number(number).unwrap()
 }
 
+/// That of the vectors.
+const SESSION_KEY: &str = "93bff60d78e1e7b6ca159d24b6dda9c413f569b0d039f86c6279a8ee65b307a0";
+
 fn rights(admin: bool) -> Rights {
     let requester = Requester { app: "innovaphone-devices-api".into(), sip: "users".into() };
-    Rights { admin, domain: domain("home"), requester }
+    Rights { admin, domain: domain("home"), requester, session_key: Secret::new(SESSION_KEY) }
 }
 
 fn view() -> DeviceView {
@@ -185,6 +189,8 @@ fn summary(action: &Action) -> String {
             Ask::RemovePort { device, port } => format!("ask {number} remove {port} of {device}"),
             Ask::Fetch { device, target } => format!("ask {number} fetch {target} of {device}"),
             Ask::Domains => format!("ask {number} domains"),
+            Ask::DeviceConfigs { domain } => format!("ask {number} configs {}", domain.map_or(0, |id| id.0)),
+            Ask::DeviceConfig { id, .. } => format!("ask {number} config {}", id.0),
             Ask::Unassigned => format!("ask {number} unassigned"),
             Ask::List(_) => format!("ask {number} list"),
             Ask::More(_) => format!("ask {number} more"),

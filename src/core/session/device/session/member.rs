@@ -9,6 +9,7 @@ use crate::core::model::time::Tick;
 use crate::core::policy::entry::Stage;
 use crate::core::policy::jobs::plan::{ItemOrder, Plan};
 use crate::core::protocol::sysclient::admin::OfferedCode;
+use crate::core::protocol::sysclient::config::ConfigItem;
 use crate::core::protocol::sysclient::frame::FromServer;
 use crate::core::session::device::event::{
     Action, Basis, Output, Planned, Settings, TunnelId, TunnelRefused, TunnelRequest,
@@ -69,8 +70,8 @@ impl Session {
 
     pub(super) fn on_planned(&mut self, planned: Planned, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         let State::Member(member) = &mut self.state else { return };
-        let (mut device, mut plan, time) = match planned {
-            Planned::Work { device, plan, now } => (device, plan, now),
+        let (mut device, mut plan, seeds, time) = match planned {
+            Planned::Work { device, plan, seeds, now } => (device, plan, seeds, now),
             Planned::Gone => return,
             Planned::Unavailable => {
                 member.replan_at = Some(now + STORE_RETRY);
@@ -82,7 +83,8 @@ impl Session {
         let mut worker = Worker::new(device, plan.clean_up, time);
         actions.extend(worker.event_since(&known).map(Action::Note));
         if member.other {
-            member.send_items(std::mem::take(&mut plan.items), &mut worker, actions);
+            let items = std::mem::take(&mut plan.items).into_iter().zip(seeds);
+            member.send_items(items, &mut worker, actions);
         }
         let next = worker.begin(&mut plan);
         // Progress of an earlier entry is ignored when it is read, so empty progress need not be stored.
@@ -230,17 +232,22 @@ impl Session {
 }
 
 impl Member {
-    /// The first batch has every item, the last of them marked `last`; later only changed items are sent
-    /// (`docs/protocol/sysclient.md` 3.6).
-    fn send_items(&mut self, items: Vec<ItemOrder>, worker: &mut Worker, actions: &mut Vec<Action>) {
+    /// The first batch has every configuration that applies, the last of them marked `last`; later only changed ones are
+    /// sent (`docs/protocol/sysclient.md` 3.6).
+    fn send_items(
+        &mut self,
+        items: impl Iterator<Item = (ItemOrder, Box<str>)>,
+        worker: &mut Worker,
+        actions: &mut Vec<Action>,
+    ) {
         let first = !std::mem::replace(&mut self.items_sent, true);
         let mut out = Vec::new();
-        for order in items {
+        for (order, seed) in items {
             if order.changed {
                 worker.delivered(&order);
             }
-            if order.changed || (first && !order.item.removed) {
-                out.push(Some(order.item));
+            if order.changed || first {
+                out.push(Some(ConfigItem::seal(&order.config, &seed, &worker.device.password)));
             }
         }
         if first && out.is_empty() {

@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::*;
 use crate::core::model::device::{Device, Facts, Way};
-use crate::core::model::ids::{CategoryId, Code, DeviceId, HardwareId, JobId, Secret};
+use crate::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
+use crate::core::model::ids::{CategoryId, Code, ConfigId, DeviceId, DomainId, HardwareId, JobId, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::config::Kind;
 use crate::core::policy::jobs::plan::{ItemOrder, Plan};
 use crate::core::protocol::script::encode::line_of_path;
-use crate::core::protocol::sysclient::admin::ConfigItem;
 use crate::core::protocol::sysclient::auth;
+use crate::core::protocol::sysclient::config::ConfigItem;
 use crate::core::protocol::sysclient::frame::ServerEvent;
 use crate::core::session::device::event::Planned;
 
@@ -96,9 +97,12 @@ fn answer_with(password: &str, mut identify: Identify) -> Identify {
     identify
 }
 
-fn item(kind: &str, changed: bool) -> ItemOrder {
-    let item = ConfigItem { kind: kind.into(), values: serde_json::Map::new(), removed: false };
-    ItemOrder { job: Some(JobId(1)), kind: Kind::Ntp, fingerprint: "f".into(), item, changed }
+/// A configuration with a password.
+fn item(kind: ConfigType, changed: bool) -> ItemOrder {
+    let members = vec![("turnPassword", MemberValue::Secret(Secret::new("Geheim-1")))];
+    let config =
+        DeviceConfig { id: ConfigId(1), domain: DomainId(2), desc: None, kind, categories: Vec::new(), members };
+    ItemOrder { jobs: vec![(Kind::Ntp, JobId(1))], fingerprint: "f".into(), config, changed }
 }
 
 /// A session with a clock that the test sets.
@@ -136,7 +140,8 @@ impl Harness {
     }
 
     fn planned(&mut self, plan: Plan) -> Vec<String> {
-        let planned = Planned::Work { device: Box::new(device()), plan: Box::new(plan), now: UnixMillis(0) };
+        let seeds = (1..=plan.items.len()).map(|n| format!("{n:016}").into()).collect();
+        let planned = Planned::Work { device: Box::new(device()), plan: Box::new(plan), seeds, now: UnixMillis(0) };
         self.on(Event::Planned(planned))
     }
 
@@ -208,8 +213,12 @@ fn summary(action: &Action) -> String {
             }
             FromServer::ProvisionResult { error } => format!("result {}", error.as_deref().unwrap_or("ok")),
             FromServer::Configuration { item, last } => {
-                let kind = item.map_or_else(|| "nothing".into(), |item| item.kind);
-                format!("item {kind}{}", if last { " last" } else { "" })
+                let password = |item: &ConfigItem| item.open("turnPassword", &Secret::new(PASSWORD));
+                assert!(item.as_ref().is_none_or(|item| password(item) == Some(Secret::new("Geheim-1"))));
+                let seed = |item: &ConfigItem| item.get("turnSeed").unwrap().trim_matches(['"', '0']).to_owned();
+                let item =
+                    item.map_or_else(|| "nothing".into(), |item| format!("{} seed {}", item.kind(), seed(&item)));
+                format!("item {item}{}", if last { " last" } else { "" })
             }
             FromServer::Tunnel { event, .. } => match event {
                 ServerEvent::Send(bytes) => format!("line {}", line(&bytes)),

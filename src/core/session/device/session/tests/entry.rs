@@ -13,8 +13,8 @@ fn an_unknown_device_with_a_good_code_enters_and_is_served_in_the_documented_ord
     assert_eq!(harness.claimed(Claimed::Entered(handed(entered, "root"))), ["password", "admin root", "join home"]);
     assert_eq!(harness.session.domain(), Some(&domain("home")));
     assert_eq!(harness.on(Event::Joined(true)), ["plan"]);
-    let plan = Plan { items: vec![item("ntp", true), item("ldap", true)], ..Plan::default() };
-    assert_eq!(harness.planned(plan), ["item ntp", "item ldap last", "keep", "deposit"]);
+    let plan = Plan { items: vec![item(ConfigType::Media, true), item(ConfigType::Ntp, true)], ..Plan::default() };
+    assert_eq!(harness.planned(plan), ["item MEDIA seed 1", "item NTP seed 2 last", "keep", "deposit"]);
     assert!(harness.on(Event::Deposited(true)).is_empty());
 }
 

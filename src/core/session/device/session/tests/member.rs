@@ -83,11 +83,11 @@ fn a_member_that_has_not_joined_yet_does_not_hold_up_a_stop() {
 
 #[test]
 fn items_go_only_to_devices_of_other_makers() {
-    for (other, output) in [(false, vec![]), (true, vec!["item ntp last", "keep"])] {
+    for (other, output) in [(false, vec![]), (true, vec!["item MEDIA seed 1 last", "keep"])] {
         let mut harness = Harness::challenged(device());
         harness.receive(answer_with(PASSWORD, identify(Facts { other, ..facts() }, OfferedCode::None)));
         harness.on(Event::Joined(true));
-        assert_eq!(harness.planned(Plan { items: vec![item("ntp", true)], ..Plan::default() }), output);
+        assert_eq!(harness.planned(Plan { items: vec![item(ConfigType::Media, true)], ..Plan::default() }), output);
     }
 }
 

@@ -21,7 +21,8 @@ fn a_registration_is_finished() {
     assert!(harness.on(Event::Stop).is_empty());
     assert_eq!(harness.receive(answer_with(PASSWORD, plain())), ["proved", "join home"]);
     assert_eq!(harness.on(Event::Joined(true)), ["plan"]);
-    let planned = Planned::Work { device: Box::new(device()), plan: Box::default(), now: UnixMillis(0) };
+    let planned =
+        Planned::Work { device: Box::new(device()), plan: Box::default(), seeds: Vec::new(), now: UnixMillis(0) };
     assert_eq!(harness.on(Event::Planned(planned)), [GONE]);
 }
 

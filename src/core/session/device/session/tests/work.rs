@@ -118,13 +118,16 @@ fn later_only_changed_items_go_to_devices_of_other_makers() {
     let mut harness = Harness::challenged(device());
     harness.receive(answer_with(PASSWORD, identify(Facts { other: true, ..facts() }, OfferedCode::None)));
     harness.on(Event::Joined(true));
-    let first = Plan { items: vec![item("ntp", false), item("ldap", true)], ..Plan::default() };
-    assert_eq!(harness.planned(first), ["item ntp", "item ldap last", "keep"]);
+    let both = |media, ntp| Plan {
+        items: vec![item(ConfigType::Media, media), item(ConfigType::Ntp, ntp)],
+        ..Plan::default()
+    };
+    let first = harness.planned(both(false, true));
+    assert_eq!(first, ["item MEDIA seed 1", "item NTP seed 2 last", "keep"]);
     harness.on(Event::Replan);
-    let later = Plan { items: vec![item("ntp", true), item("ldap", false)], ..Plan::default() };
-    assert_eq!(harness.planned(later), ["item ntp", "keep"]);
+    assert_eq!(harness.planned(both(true, false)), ["item MEDIA seed 1", "keep"]);
     harness.on(Event::Replan);
-    assert!(harness.planned(Plan { items: vec![item("ntp", false)], ..Plan::default() }).is_empty());
+    assert!(harness.planned(both(false, false)).is_empty());
 }
 
 #[test]
