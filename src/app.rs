@@ -129,6 +129,7 @@ impl Broker {
 
         let store = connect(&config).await?;
         for domain in &config.domains {
+            settings::check_new_categories(domain, store.domain(&domain.name).await?.as_ref())?;
             store.ensure_domain(&settings::domain(domain)).await.context("making the configured domains")?;
         }
         let service = directory_service(&config, &store)?;

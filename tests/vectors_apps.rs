@@ -2,11 +2,16 @@
 
 #![allow(clippy::expect_used, reason = "a vector file that cannot be read has to fail the test")]
 
+use std::sync::Arc;
+
+use provbroker::core::model::device::Facts;
 use provbroker::core::model::device_config::{ConfigType, DeviceConfig, MemberValue};
-use provbroker::core::model::ids::{ConfigId, DomainId, Secret};
+use provbroker::core::model::device_view::DeviceView;
+use provbroker::core::model::ids::{ConfigId, DeviceId, DeviceKey, DomainId, Secret};
 use provbroker::core::protocol::appws::answers::{PIECE_BYTES, device_config, pieces};
 use provbroker::core::protocol::appws::login::{AppIdentity, Login, encrypt, hash, login_digest, session_key};
 use provbroker::core::protocol::appws::message::Request;
+use provbroker::core::protocol::appws::select::Selection;
 use provbroker::core::protocol::json::Object;
 use provbroker::core::protocol::script::{encode, ready};
 use serde_json::Value;
@@ -145,5 +150,41 @@ fn addresses_of_automatic_provisioning() {
         let path = encode::command_path(&line);
         assert_eq!(path, text(&entry, "command_path"), "{name}");
         assert_eq!(encode::line_of_path(&path), Some(line), "{name}");
+    }
+}
+
+#[test]
+fn devices_that_a_filter_gives() {
+    let all: Value = serde_json::from_str(include_str!("vectors/vectors.json")).expect("vectors.json");
+    let table = &all["get_devices"];
+    let list = |of: &Value| of.as_array().expect("an array").clone();
+    let devices: Vec<_> = list(&table["devices"])
+        .iter()
+        .map(|device| {
+            let number = |name: &str| device[name].as_u64().expect("a number");
+            DeviceView {
+                id: DeviceId(number("id")),
+                key: DeviceKey::parse(&number("id").to_string()).expect("a key"),
+                name: None,
+                domain: Some(DomainId(number("domainId"))).filter(|domain| domain.0 != 0),
+                category: None,
+                category_name: device["category"].as_str().map(Into::into),
+                online: false,
+                facts: Facts::default(),
+            }
+        })
+        .collect();
+    let names: Vec<_> = table["categories"].as_object().expect("categories").values().flat_map(list).collect();
+    for case in list(&table["cases"]) {
+        let request = case["request"].to_string();
+        let request = Object::parse(request.as_bytes()).expect("a request");
+        let mut filter = Selection::filter(&request).expect("a filter");
+        // What the session and the service add: the rights.
+        filter.unassigned &= case["admin"] == true;
+        let reach = list(&case["domains_within_rights"]);
+        let filter = Arc::new(filter).with_names(|name| names.iter().any(|known| known == name));
+        let within = |view: &&DeviceView| view.domain.is_none_or(|domain| reach.contains(&domain.0.into()));
+        let found: Vec<_> = devices.iter().filter(within).filter(|view| filter.takes(view)).map(|v| v.id.0).collect();
+        assert_eq!(serde_json::json!(found), case["expect"], "{}", case["name"]);
     }
 }

@@ -5,6 +5,9 @@ use crate::core::model::device::Category;
 use crate::core::model::ids::CategoryId;
 use crate::store::{Deleted, PutCategory};
 
+/// Why a new name of a category is refused (`docs/protocol/devices-api.md` 1.3).
+pub(super) const COMMA: &str = "must not have a comma: filters separate names by commas";
+
 impl Admin {
     /// Makes a category (`id` is `None`) or changes one.
     pub async fn put_category(
@@ -16,6 +19,9 @@ impl Admin {
         provisioning: bool,
     ) -> Result<Category> {
         let domain = self.own(authority, named).await?;
+        if !domain.may_name_category(id, name) {
+            return Err(AdminError::invalid("name", COMMA));
+        }
         match self.services.store.put_category(&domain.name, id, name, provisioning).await? {
             PutCategory::Kept(category) => {
                 let what = if id.is_some() { "category.change" } else { "category.make" };

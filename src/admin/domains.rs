@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::categories::COMMA;
 use super::{Admin, AdminError, Authority, Result};
 use crate::core::model::accounts::Identity;
-use crate::core::model::device::Domain;
+use crate::core::model::device::{Category, Domain};
 use crate::core::model::ids::{DomainName, Secret};
 use crate::store::{Deleted, DomainChange, NewDomain, Signal};
 
@@ -29,6 +30,9 @@ impl Admin {
         let mut names = HashSet::new();
         if let Some(at) = new.categories.iter().position(|(name, _)| !names.insert(name)) {
             return Err(AdminError::unfit(format!("categories.{at}.name"), "there are two of this name"));
+        }
+        if let Some(at) = new.categories.iter().position(|(name, _)| !Category::is_new_name(name)) {
+            return Err(AdminError::invalid(format!("categories.{at}.name"), COMMA));
         }
         let made = self.services.store.create_domain(new).await?;
         let made = made.ok_or_else(|| AdminError::Conflict("there is a domain of this name already".into()))?;

@@ -9,6 +9,7 @@ use crate::connection::client_stream::ProxyRules;
 use crate::connection::places::PlaceBounds;
 use crate::connection::socket::Bounds;
 use crate::connection::table::Capacity;
+use crate::core::model::device::{Category, Domain};
 use crate::core::model::quota::Quotas;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::protocol::frame_guard::DataKind;
@@ -37,6 +38,21 @@ pub(super) fn domain(domain: &crate::config::Domain) -> NewDomain {
         auto_token: domain.auto_token.clone(),
         categories: domain.categories.iter().map(|c| (c.name.as_str().into(), c.provisioning)).collect(),
     }
+}
+
+/// Refuses a category that would be made now with a name that has a comma; what is there is kept
+/// (`docs/protocol/devices-api.md` 1.3).
+pub(super) fn check_new_categories(configured: &crate::config::Domain, known: Option<&Domain>) -> anyhow::Result<()> {
+    for category in &configured.categories {
+        let name = category.name.as_str();
+        let is_known = known.is_some_and(|domain| domain.category(name).is_some());
+        anyhow::ensure!(
+            is_known || Category::is_new_name(name),
+            "domains[{}].categories: the new name `{name}` has a comma; filters separate names by commas",
+            configured.name
+        );
+    }
+    Ok(())
 }
 
 pub(super) fn proxies(config: &Config) -> ProxyRules {
@@ -184,6 +200,8 @@ fn apps(config: &Config) -> Settings {
         requests_per_second: config.apps.requests_per_second,
         fetches: config.apps.fetches,
         codes_per_second: config.codes.codes_per_second,
+        announces_search: config.apps.search_page,
+        ping_every: config.apps.ping_every,
         patience: SettleTimes { answer_within: config.apps.notice_timeout, stay_open: config.apps.notice_hold },
         longest_before: APP_LONGEST.0,
         longest_after: APP_LONGEST.1,
@@ -196,4 +214,30 @@ fn build_mark() -> Box<str> {
     let mut parts = env!("CARGO_PKG_VERSION").split('.').map(digits);
     let mut next = || parts.next().unwrap_or_default();
     format!("{:02x}{:02x}{:02x}", next(), next(), next()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::ids::{CategoryId, DomainId, Secret};
+
+    #[test]
+    fn configured_categories_with_a_comma_are_kept_but_not_made() {
+        let mut configured = Config::default().domains.remove(0);
+        assert!(check_new_categories(&configured, None).is_ok());
+        configured.categories[0].name = "Hall, left".into();
+        assert!(check_new_categories(&configured, None).unwrap_err().to_string().contains("Hall, left"));
+        let category = Category { id: CategoryId(4), name: "Hall, left".into(), provisioning: true };
+        let known = Domain {
+            id: DomainId(2),
+            name: configured.name.clone(),
+            password: Secret::default(),
+            admin_password: Secret::default(),
+            auto_token: Secret::default(),
+            access_to: Vec::new(),
+            revision: 0,
+            categories: vec![category],
+        };
+        assert!(check_new_categories(&configured, Some(&known)).is_ok());
+    }
 }

@@ -198,6 +198,8 @@ impl AppActor {
             }
             Action::Follow(topics) => self.follow(topics, ctx),
             Action::Ping(payload) => ctx.ping(&payload),
+            // One client hands the payload to its JSON decoder.
+            Action::KeepAlive => ctx.ping(b"{}"),
             Action::Close(close) => self.close(close, ctx),
             Action::Verify(login, challenge) => self.verify(login, challenge, ctx),
             Action::LoginFailed => tracing::info!("log-in failed"),

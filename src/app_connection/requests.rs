@@ -34,9 +34,10 @@ pub(super) async fn answer(services: Arc<Services>, rights: Rights, from: Option
         Ask::DeviceConfigs { domain } => queries.device_configs(rights, domain).await,
         Ask::DeviceConfig { domain, id } => queries.device_config(rights, domain, id).await,
         Ask::Unassigned => queries.unassigned_count(rights).await,
+        Ask::Search(search) => queries.search(rights, *search, &services.instance.domain).await,
         Ask::List(selection) => queries.first_page(rights, selection).await,
         Ask::More(walk) => queries.next_page(walk).await,
-        Ask::Look(keys) => queries.current_devices(rights, keys).await,
+        Ask::Look(keys, selection) => queries.current_devices(rights, keys, &selection).await,
     };
     answer.unwrap_or_else(Answer::Failed)
 }

@@ -300,6 +300,12 @@ section! {
         fetches: usize = 8,
         /// Unsettled notices per connection.
         notice_window: usize = 64,
+        /// Whether a proxy in front serves the page of the hidden app, and the page answers searches; then they are
+        /// announced.
+        search_page: bool = false,
+        /// After this time without anything sent a ping is sent, so that balancers do not cut the connection; 0: never.
+        #[serde(with = "humantime_text")]
+        ping_every: Duration = Duration::from_secs(25),
         /// Time until the pong that settles a notice.
         #[serde(with = "humantime_text")]
         notice_timeout: Duration = Duration::from_secs(30),
@@ -392,7 +398,7 @@ impl Domain {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Category {
-    /// Name, unique within the domain.
+    /// Name, unique within the domain. A category that is made has no comma in its name.
     pub name: String,
     /// Devices can enter it with a code or a token.
     #[serde(default)]

@@ -150,7 +150,7 @@ pub enum Categories {
 /// Settings of a category.
 #[derive(Debug, Args)]
 pub struct Category {
-    /// Name, unique within the domain
+    /// Name, unique within the domain, without a comma
     name: String,
     /// Whether devices can enter it by codes, and jobs can be made for it
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", default_value_t = true)]

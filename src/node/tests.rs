@@ -105,6 +105,8 @@ async fn node(folder: &std::path::Path) -> Arc<Node> {
                 requests_per_second: 50,
                 fetches: 8,
                 codes_per_second: 500,
+                announces_search: false,
+                ping_every: Duration::ZERO,
                 patience: SettleTimes { answer_within: Duration::from_secs(30), stay_open: Duration::from_secs(5) },
                 longest_before: 1000,
                 longest_after: 1000,

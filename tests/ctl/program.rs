@@ -232,6 +232,8 @@ fn an_error_is_one_line_and_an_exit_code() {
         assert!(shell.refused(2, &["domains", "list", "--password-file", "nowhere"]).contains("nowhere: "));
         let line = shell.refused(1, &["--in", DOMAIN, "categories", "create", "  "]);
         assert_eq!(line, "provbroker: name: has blanks only (422)\n");
+        let line = shell.refused(1, &["--in", DOMAIN, "categories", "create", "Hall, left"]);
+        assert!(line.starts_with("provbroker: name: must not have a comma"), "{line}");
         assert_eq!(shell.run(&["nothing"]).code, 2);
         // A server answers, but not with this interface.
         let elsewhere = Shell::at(format!("{}/elsewhere", shell.url));

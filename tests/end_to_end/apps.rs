@@ -264,3 +264,16 @@ fn too_many_requests_in_a_second_are_refused_one_by_one() {
         assert!(refused > 0 && refused < 40, "{refused}");
     });
 }
+
+#[test]
+fn an_idle_connection_gets_pings() {
+    with_broker(
+        &Keep::embedded(),
+        |config| config.apps.ping_every = Duration::from_millis(50),
+        async |broker: &Broker| {
+            let mut app = users(broker).await;
+            assert_eq!(app.next_ping().await, b"{}");
+            assert_eq!(app.next_ping().await, b"{}");
+        },
+    );
+}

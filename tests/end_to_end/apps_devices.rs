@@ -95,7 +95,7 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
     let parsed = Code::parse(&port_code).unwrap();
     store.claim_port(&name(OTHER), &key("gw-b"), "TEL1", parsed).await.unwrap();
     let their_categories = theirs.request(json!({"mt": "GetProvisioningCategories"})).await["categories"].clone();
-    let (category, domain) = (&their_categories[0]["id"], &their_categories[0]["domainId"]);
+    let domain = &their_categories[0]["domainId"];
     let their_key = session_key(&mut theirs).await;
 
     let mut ours = devices_app(broker, DOMAIN, PASSWORD).await;
@@ -128,9 +128,14 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
             json!({"mt": "GetDevices", "domainIds": "4711"}),
         ),
         (
-            json!({"mt": "GetDevices", "recvUpdates": true, "categories": category.to_string()}),
-            json!({"mt": "GetDevices", "recvUpdates": true, "categories": "4711"}),
+            json!({"mt": "GetDevices", "domainIds": domain.to_string(), "categories": CATEGORY}),
+            json!({"mt": "GetDevices", "domainIds": "4711", "categories": CATEGORY}),
         ),
+        (
+            json!({"mt": "GetFilteredDevices", "domainId": domain}),
+            json!({"mt": "GetFilteredDevices", "domainId": 4_711}),
+        ),
+        (json!({"mt": "GetFilteredDevices", "hwIds": "gw-b"}), json!({"mt": "GetFilteredDevices", "hwIds": "none"})),
         (json!({"mt": "GetDevices", "unassigned": true}), json!({"mt": "GetDevices", "subcategories": "none"})),
         (
             json!({"mt": "GetProvisioningCategories", "domainId": domain}),
@@ -158,7 +163,7 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
             assert!(!found.contains("-b\"") && !found.contains("stranger"), "{}", of_them["mt"]);
         }
     }
-    for mt in ["GetGateways", "GetAppPlatforms", "GetPhones", "GetDects", "GetDevices"] {
+    for mt in ["GetGateways", "GetAppPlatforms", "GetPhones", "GetDects", "GetDevices", "GetFilteredDevices"] {
         let all = ours.request(json!({"mt": mt})).await;
         assert!(!all.to_string().contains("-b\""), "{mt}");
     }
@@ -168,6 +173,9 @@ on_each_store!(things_of_another_domain_look_like_things_that_do_not_exist, many
     // The other domain is unchanged and gets no notices.
     assert_eq!(theirs.request(json!({"mt": "GetDevicePhones", "hwId": "gw-b"})).await["phones"], json!(["TEL1"]));
     ours.request(json!({"mt": "SetDeviceFiler", "recvUpdates": true})).await;
+    changed(store, DOMAIN, &["ours"]).await;
+    ours.quiet().await;
+    ours.request(json!({"mt": "GetDevices", "recvUpdates": true})).await;
     enter(store, DOMAIN, "ours", "PHONE").await;
     changed(store, OTHER, &["gw-b", "phone-b"]).await;
     changed(store, DOMAIN, &["gw-b", "ours"]).await;
@@ -245,7 +253,7 @@ fn changes_at_one_node_are_notified_at_the_other() {
         let notice = app.receive().await;
         assert_eq!((&notice["mt"], &notice["device"]["name"]), (&json!("DeviceUpdate"), &json!("Lobby")));
         // Out of the filter by its category.
-        let categories = json!({"mt": "GetDevices", "recvUpdates": true, "categories": device.category.0.to_string()});
+        let categories = json!({"mt": "GetDevices", "recvUpdates": true, "categories": CATEGORY});
         assert_eq!(app.request(categories).await["devices"][0]["hwId"], "phone");
         let domains = store.domains().await.unwrap();
         let tenant = domains.iter().find(|d| d.name == name(DOMAIN)).unwrap();
@@ -344,4 +352,108 @@ on_each_store!(what_an_app_changes_is_on_record_and_what_it_asks_for_is_not, |_|
     assert!(acts.is_empty(), "a code is no act: {acts:?}");
     assert_eq!((&*act.who, &*act.what, &*act.to), ("innovaphone-devices", "port.remove", "gw-a TEL1"));
     assert_eq!((act.by.as_str(), act.from.unwrap().to_string()), ("app", "127.0.0.1".to_owned()));
+});
+
+on_each_store!(devices_are_filtered_by_names_and_with_those_without_a_domain, |_| {}, async |broker: &Broker| {
+    let store = broker.store();
+    for (domain, id, platform) in [(DOMAIN, "gw-a", "GW"), (DOMAIN, "phone-a", "PHONE"), (OTHER, "phone-b", "PHONE")] {
+        enter(store, domain, id, platform).await;
+    }
+    let stranger = Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() };
+    let keep = std::time::Duration::from_secs(60);
+    store.record_unassigned(&key("stranger"), &stranger, None, keep).await.unwrap();
+    let mut admin = devices_app(broker, DOMAIN, INSTANCE_PASSWORD).await;
+    let mut ours = devices_app(broker, DOMAIN, PASSWORD).await;
+    let ids = |answer: &Value| -> Vec<String> {
+        let devices = answer["devices"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        let mut ids: Vec<_> = devices.iter().map(|device| device["hwId"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let all = ["gw-a", "phone-a", "phone-b", "stranger"];
+    for (request, expected) in [
+        (json!({}), &all[..]),
+        (json!({"domainIds": "", "categories": "", "subcategories": "", "unassigned": false}), &all[..]),
+        (json!({"unassigned": true}), &["stranger"]),
+        (json!({"categories": CATEGORY}), &all[..3]),
+        (json!({"categories": format!("x, {CATEGORY} "), "unassigned": true}), &all[..]),
+        (json!({"categories": CATEGORY, "subcategories": "x"}), &[]),
+        (json!({"categories": "4"}), &[]),
+    ] {
+        let mut request = request;
+        request["mt"] = "GetDevices".into();
+        assert_eq!(ids(&admin.request(request.clone()).await), expected, "{request}");
+        let own: Vec<_> = expected.iter().filter(|id| id.ends_with("-a")).collect();
+        assert_eq!(ids(&ours.request(request.clone()).await), own.as_slice(), "{request}");
+    }
+    let stranger = admin.request(json!({"mt": "GetDevices", "unassigned": true})).await["devices"][0].clone();
+    assert_eq!((&stranger["domainId"], &stranger["ethIfs"]), (&json!(0), &json!([])));
+    for (request, expected) in [
+        (json!({}), &all[..2]),
+        (json!({"types": ["PHONE", "NONE"]}), &all[1..2]),
+        (json!({"justFxs": true}), &all[..1]),
+        (json!({"types": ["PHONE"], "hwIds": "gw-a,phone-b"}), &[]),
+    ] {
+        let mut request = request;
+        request["mt"] = "GetFilteredDevices".into();
+        for app in [&mut admin, &mut ours] {
+            assert_eq!(ids(&app.request(request.clone()).await), expected, "{request}");
+        }
+    }
+
+    // Everything is followed: a device that gets its domain is one that has changed.
+    admin.request(json!({"mt": "GetDevices", "recvUpdates": true, "src": "d"})).await;
+    enter(store, DOMAIN, "stranger", "PHONE").await;
+    changed(store, DOMAIN, &["stranger"]).await;
+    let notice = admin.receive().await;
+    assert_eq!((&notice["mt"], &notice["device"]["hwId"]), (&json!("DeviceUpdate"), &json!("stranger")));
+    assert_ne!(notice["device"]["domainId"], 0);
+});
+
+on_each_store!(domains_that_change_and_go_are_reported, |_| {}, async |broker: &Broker| {
+    let store = broker.store();
+    let mut admin = devices_app(broker, DOMAIN, INSTANCE_PASSWORD).await;
+    let list = admin.request(json!({"mt": "GetDomains", "recvUpdates": true, "src": "m"})).await;
+    assert_eq!(list["domains"][0]["hasRentalProducts"], false);
+    let other = list["domains"].as_array().unwrap().iter().find(|domain| domain["name"] == OTHER).unwrap();
+    let password = DomainChange { password: Some(Secret::new("a new password")), ..DomainChange::default() };
+    assert!(store.change_domain(&name(OTHER), &password).await.unwrap());
+    store.publish(&Signal::Tenant { domain: name(OTHER) }).await.unwrap();
+    let notice = admin.receive().await;
+    assert_eq!(notice, json!({"mt": "DomainEdited", "src": "m", "domain": other}));
+    let deleted = store.delete_domain(&name(OTHER)).await.unwrap();
+    assert_eq!(deleted, provbroker::store::Deleted::Gone);
+    store.publish(&Signal::Tenant { domain: name(OTHER) }).await.unwrap();
+    assert_eq!(admin.receive().await, json!({"mt": "DomainDeleted", "src": "m", "id": other["id"]}));
+});
+
+on_each_store!(searches_find_devices_and_domains_within_the_rights, |_| {}, async |broker: &Broker| {
+    for (domain, id) in [(DOMAIN, "0090334100d1"), (OTHER, "0090334100d2")] {
+        enter(broker.store(), domain, id, "PHONE").await;
+    }
+    let stranger = Facts { product: "IP411".into(), platform: "GW".into(), ..Facts::default() };
+    let keep = std::time::Duration::from_secs(60);
+    broker.store().record_unassigned(&key("0090334100d3"), &stranger, None, keep).await.unwrap();
+    let search = async |app: &mut App, text: &str| {
+        app.send(&json!({"mt": "Search", "api": "com.innovaphone.search", "search": text, "src": "s"})).await;
+        let mut found = Vec::new();
+        loop {
+            let message = app.receive().await;
+            assert_eq!((&message["src"], &message["api"]), (&json!("s"), &json!("com.innovaphone.search")));
+            if message["mt"] == "SearchResult" {
+                assert_eq!(message.get("error"), None);
+                return found;
+            }
+            assert_eq!(message["mt"], "SearchInfo");
+            found.push(message["dn"].as_str().unwrap().to_owned());
+        }
+    };
+    // Any app may search.
+    let mut ours = App::login(broker.addr, "users", DOMAIN, "users", PASSWORD).await;
+    let mut admin = devices_app(broker, DOMAIN, INSTANCE_PASSWORD).await;
+    assert_eq!(search(&mut ours, "ip41").await, ["0090334100d1"]);
+    assert_eq!(search(&mut admin, "ip41").await, ["0090334100d1", "0090334100d2", "0090334100d3"]);
+    assert_eq!(search(&mut ours, DOMAIN).await, [DOMAIN]);
+    assert!(search(&mut ours, OTHER).await.is_empty());
+    assert!(search(&mut ours, "00-90-33-41-00-d2").await.is_empty());
 });

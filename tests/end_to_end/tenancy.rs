@@ -1,5 +1,6 @@
 //! Operators manage tenants over the REST interface.
 
+use provbroker::store::{PutCategory, Signal};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -213,6 +214,7 @@ on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {
         (Method::PATCH, "", json!({"password": ""}), "password"),
         (Method::PATCH, "", json!({"adminPassword": "with\nline end"}), "adminPassword"),
         (Method::POST, "/categories", json!({"name": "  ", "provisioning": true}), "name"),
+        (Method::POST, "/categories", json!({"name": "Hall, left", "provisioning": true}), "name"),
         (Method::POST, "/config-jobs", json!({"kind": "coffee", "values": {}}), "kind"),
         (Method::POST, "/config-jobs", json!({"kind": "ntp", "values": {}}), "values.server"),
         (Method::POST, "/config-jobs", json!({"kind": "ntp", "values": {"server": "a", "colour": 1}}), "values.colour"),
@@ -243,6 +245,25 @@ on_each_store!(a_wrong_member_is_named, |_| {}, async |broker: &Broker| {
     owner.refused(405, Method::POST, &at, &Value::Null).await;
     owner.refused(404, Method::GET, &format!("{at}/jobs/x"), &Value::Null).await;
     assert_eq!(owner.get(&format!("{at}/jobs")).await, json!({"jobs": []}));
+});
+
+on_each_store!(a_name_with_a_comma_is_kept_but_not_new, |_| {}, async |broker: &Broker| {
+    let domain = provbroker::core::model::ids::DomainName::parse(DOMAIN).unwrap();
+    // As a version that allowed it has stored it.
+    let PutCategory::Kept(old) = broker.store().put_category(&domain, None, "Hall, left", true).await.unwrap() else {
+        panic!("not made")
+    };
+    broker.store().publish(&Signal::Tenant { domain }).await.unwrap();
+    let owner = Operator::new(broker, DOMAIN, PASSWORD).await;
+    let at = format!("/domains/{DOMAIN}/categories/{}", old.id.0);
+    let kept = json!({"name": "Hall, left", "provisioning": false});
+    assert_eq!(owner.done(Method::PUT, &at, &kept).await["provisioning"], false);
+    let renamed = json!({"name": "Hall, right", "provisioning": false});
+    assert_eq!(owner.refused(422, Method::PUT, &at, &renamed).await["field"], "name");
+    let root = Operator::new(broker, DOMAIN, INSTANCE_PASSWORD).await;
+    let made = json!({"name": "new.example", "password": "long enough", "autoToken": "",
+        "categories": [{"name": "a", "provisioning": true}, {"name": "b,c", "provisioning": true}]});
+    assert_eq!(root.refused(422, Method::POST, "/domains", &made).await["field"], "categories.1.name");
 });
 
 on_each_store!(a_changed_administrative_password_reaches_the_members, |_| {}, async |broker: &Broker| {

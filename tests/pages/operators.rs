@@ -122,6 +122,8 @@ async fn a_day_of_work(broker: &Broker) {
     assert!(browser.page(&categories).await.contains("Meeting rooms"));
     let answer = browser.submit(&categories, &categories, &[("category", "Meeting rooms")]).await;
     assert!(answer.status == 409 && answer.body.contains("Go back"), "{}", answer.body);
+    let answer = browser.submit(&categories, &categories, &[("category", "Hall, left")]).await;
+    assert!(answer.body.contains("has no comma"), "{}", answer.body);
 
     let settings = format!("{desk}/settings");
     let token = [("which", "token"), ("value", "a token of ten letters")];
@@ -282,6 +284,9 @@ fn an_operator_of_the_instance_makes_a_domain_with_its_accounts() {
         assert!(root.page("/ui/operator").await.contains("data-part=\"figures\""));
         let fields = [("name", "New.Example"), ("password", "password of the new one"), ("category", "Phones")];
         secrets::note("password of the new one");
+        let comma = [fields[0], fields[1], ("category", "Hall, left")];
+        let answer = root.submit("/ui/operator", "/ui/operator/domains", &comma).await;
+        assert!(answer.body.contains("has no comma"), "{}", answer.body);
         let answer = root.submit("/ui/operator", "/ui/operator/domains", &fields).await;
         assert_eq!(answer.field("location"), Some("/ui/operator/d/new.example?done=1"), "{}", answer.body);
         assert!(root.page("/ui/operator/d/new.example/categories").await.contains("Phones"));

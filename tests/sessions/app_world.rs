@@ -91,6 +91,8 @@ impl World {
             requests_per_second: 50,
             fetches: 8,
             codes_per_second: 500,
+            announces_search: false,
+            ping_every: Duration::ZERO,
             patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
             longest_before: 131_072,
             longest_after: 1_048_576,

@@ -11,6 +11,7 @@ use provbroker::core::model::time::Tick;
 use provbroker::core::protocol::appws::login::{AppIdentity, write_login};
 use provbroker::core::protocol::appws::message::ApiError;
 use provbroker::core::protocol::appws::select::Selection;
+use provbroker::core::protocol::json::Object;
 use provbroker::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use provbroker::core::session::app::event::{Action, Answer, Ask, DataChange, Event, Settings, Topics};
 use provbroker::core::session::app::rights::Rights;
@@ -38,7 +39,9 @@ pub struct World {
     filter: Selection,
     /// Expected `src` of notices.
     subscribed: Option<String>,
-    switched: VecDeque<(String, bool)>,
+    switched: VecDeque<String>,
+    /// `src` of the requests that subscribe.
+    subscribes: BTreeSet<String>,
 }
 
 fn name(domain: u64) -> DomainName {
@@ -52,10 +55,18 @@ fn device(id: u64, domain: u64) -> DeviceView {
         name: None,
         domain: Some(DomainId(domain)),
         category: Some(CategoryId(4)),
-        category_name: None,
+        category_name: Some(category_name(4).into()),
         online: false,
         facts: Facts { platform: "PHONE".into(), ..Facts::default() },
     }
+}
+
+fn category_name(id: u64) -> String {
+    format!("category {id}")
+}
+
+fn in_category(view: DeviceView, id: u64) -> DeviceView {
+    DeviceView { category: Some(CategoryId(id)), category_name: Some(category_name(id).into()), ..view }
 }
 
 impl World {
@@ -72,6 +83,8 @@ impl World {
             requests_per_second: u32::MAX,
             fetches: 8,
             codes_per_second: 500,
+            announces_search: false,
+            ping_every: Duration::ZERO,
             patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
             longest_before: 131_072,
             longest_after: 1_048_576,
@@ -93,6 +106,7 @@ impl World {
             filter: Selection::default(),
             subscribed: None,
             switched: VecDeque::new(),
+            subscribes: BTreeSet::new(),
         };
         world.feed(Event::Text(r#"{"mt":"AppChallenge"}"#));
         let identity = AppIdentity { app: "x", domain: "d1", ..AppIdentity::default() };
@@ -139,17 +153,13 @@ impl World {
                     self.client.insert(device["hwId"].as_str().unwrap().into(), device.clone());
                 }
                 let last = message["last"] == true;
-                if last && message["error"].is_null() {
+                if last && message["error"].is_null() && self.subscribes.contains(&src) {
                     self.subscribed = Some(src.clone());
                 }
                 self.listed = Some((src, last));
             }
             "SetDeviceFilerResult" => {
-                let (of, on) = self.switched.pop_front().unwrap();
-                assert_eq!(Some(&of), src.as_ref());
-                if on {
-                    self.subscribed = Some(of);
-                }
+                assert_eq!(self.switched.pop_front(), src);
             }
             "DeviceAdded" => {
                 assert_eq!(src, self.subscribed, "a notice of another subscription");
@@ -174,21 +184,20 @@ impl World {
     pub fn get_devices(&mut self, domains: &[u64], category: Option<u64>, subscribe: bool) {
         self.requests += 1;
         let ids: Vec<_> = domains.iter().map(u64::to_string).collect();
-        let category = category.map(|id| id.to_string()).unwrap_or_default();
+        let category = category.map(category_name).unwrap_or_default();
         let message = json!({"mt": "GetDevices", "src": self.requests.to_string(), "recvUpdates": subscribe,
                              "domainIds": ids.join(","), "categories": category});
-        self.filter = Selection {
-            domains: (!domains.is_empty()).then(|| domains.iter().map(|id| DomainId(*id)).collect()),
-            categories: category.parse().ok().map(|id| vec![CategoryId(id)]),
-            ..Selection::default()
-        };
+        self.filter = Selection::filter(&Object::parse(message.to_string().as_bytes()).unwrap()).unwrap();
+        if subscribe {
+            self.subscribes.insert(self.requests.to_string());
+        }
         self.feed(Event::Text(&message.to_string()));
     }
 
     pub fn switch(&mut self, on: bool) {
         self.requests += 1;
         let src = self.requests.to_string();
-        self.switched.push_back((src.clone(), on));
+        self.switched.push_back(src.clone());
         self.feed(Event::Text(&json!({"mt": "SetDeviceFiler", "src": src, "recvUpdates": on}).to_string()));
     }
 
@@ -200,7 +209,7 @@ impl World {
         match change % 5 {
             _ if !known => {}
             0 => view.online = !view.online,
-            1 => view.category = Some(CategoryId(if view.category == Some(CategoryId(4)) { 5 } else { 4 })),
+            1 => *view = in_category(view.clone(), if view.category == Some(CategoryId(4)) { 5 } else { 4 }),
             2 => view.domain = view.domain.map(|domain| DomainId(domain.0 % 3 + 1)),
             3 => view.facts.version = now.to_string().into(),
             _ => {
@@ -246,8 +255,9 @@ impl World {
         let (number, ask) = self.asked.swap_remove(which % self.asked.len());
         let answer = match ask {
             Ask::Domains => Answer::Domains(self.reach.iter().map(|id| domain(*id)).collect()),
-            Ask::Look(keys) => {
-                let view = |key: &DeviceKey| self.devices.values().find(|view| view.key == *key && self.within(view));
+            Ask::Look(keys, selection) => {
+                let seen = |view: &DeviceView| self.within(view) && selection.takes(view);
+                let view = |key: &DeviceKey| self.devices.values().find(|view| view.key == *key && seen(view));
                 Answer::Looked(keys.iter().map(|key| (key.clone(), view(key).cloned())).collect())
             }
             Ask::List(selection) => {
@@ -303,6 +313,16 @@ impl World {
     /// Nothing changes any more, and everything is delivered.
     pub fn quiet(&mut self) {
         self.switch(true);
+        self.settle();
+        if self.subscribed.is_none() {
+            // Nothing was followed any more.
+            self.get_devices(&[], None, true);
+            self.settle();
+        }
+        assert!(self.asked.is_empty() && self.read.is_empty() && self.flushing == 0, "still at work");
+    }
+
+    fn settle(&mut self) {
         for _ in 0..12 {
             while !self.signals.is_empty() {
                 self.signal();
@@ -314,13 +334,12 @@ impl World {
             }
             self.pass(1_001);
         }
-        assert!(self.asked.is_empty() && self.read.is_empty() && self.flushing == 0, "still at work");
     }
 
     /// The client has exactly the actual devices.
     pub fn check(&self) {
         let truth = self.devices.values().filter(|view| self.within(view) && self.filter.takes(view));
-        let as_sent = |view: &DeviceView| serde_json::from_str(&view.object().with_interfaces().text()).unwrap();
+        let as_sent = |view: &DeviceView| serde_json::from_str(&view.object().text()).unwrap();
         let truth: BTreeMap<String, Value> = truth.map(|view| (view.key.as_str().into(), as_sent(view))).collect();
         assert_eq!(self.client, truth);
     }
@@ -332,6 +351,7 @@ fn domain(id: u64) -> DomainView {
         name: name(id),
         deploy_admin_passwords: false,
         is_instance_domain: false,
+        settings: 0,
         categories: Vec::new(),
     }
 }

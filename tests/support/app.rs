@@ -180,6 +180,14 @@ impl App {
         assert!(self.notices.is_empty(), "{:?}", self.notices);
     }
 
+    /// The payload of the next ping; no other message comes before it.
+    pub async fn next_ping(&mut self) -> Vec<u8> {
+        match self.next().await {
+            Message::Ping(payload) => payload.to_vec(),
+            other => panic!("a ping, not {other:?}"),
+        }
+    }
+
     pub async fn close_code(&mut self) -> u16 {
         loop {
             match self.next().await {

@@ -1,5 +1,6 @@
 //! Requests about devices and domains (`docs/protocol/devices-api.md` sections 3 and 4).
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::result::Result;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use crate::core::model::accounts::{Actor, KnownBy};
 use crate::core::model::device::Domain;
 use crate::core::model::device_view::{DeviceView, DomainView};
-use crate::core::model::ids::{DeviceKey, DomainName};
+use crate::core::model::ids::{DeviceKey, DomainId, DomainName};
 use crate::core::protocol::appws::message::ApiError;
-use crate::core::protocol::appws::select::Selection;
+use crate::core::protocol::appws::search::{Hits, Search};
+use crate::core::protocol::appws::select::{Selection, Within};
 use crate::core::session::app::device_pager::{DevicePager, LaneRead, LaneResult};
 use crate::core::session::app::event::Answer;
 use crate::core::session::app::rights::Rights;
@@ -86,8 +88,22 @@ impl AppQueries {
 
     /// The domains within the rights.
     pub fn domains(&self, rights: &Rights, instance: &DomainName) -> Answer {
+        Answer::Domains(self.domain_views(rights, instance))
+    }
+
+    fn domain_views(&self, rights: &Rights, instance: &DomainName) -> Vec<DomainView> {
+        let mut given_to: HashMap<DomainName, Vec<DomainId>> = HashMap::new();
+        for domain in self.tenants.all() {
+            for giver in &domain.access_to {
+                given_to.entry(giver.clone()).or_default().push(domain.id);
+            }
+        }
         let reachable = self.tenants.reachable(from(rights));
-        Answer::Domains(reachable.iter().map(|domain| DomainView::new(domain, instance.as_str())).collect())
+        let view = |domain: &Arc<Domain>| {
+            let given_to = given_to.get(&domain.name).map_or(&[][..], Vec::as_slice);
+            DomainView::new(domain, instance.as_str(), given_to)
+        };
+        reachable.iter().map(view).collect()
     }
 
     /// How many devices have no domain; 0 for anybody but an administrator.
@@ -97,15 +113,26 @@ impl AppQueries {
 
     /// The domains that a selection can take devices of, as far as they are within the rights.
     pub fn domains_of(&self, rights: &Rights, selection: &Selection) -> Vec<DomainName> {
-        if selection.nothing || selection.unassigned {
+        if !selection.members {
             return Vec::new();
         }
         let wanted = |domain: &Arc<Domain>| selection.domains.as_ref().is_none_or(|ids| ids.contains(&domain.id));
         self.tenants.reachable(from(rights)).iter().filter(|d| wanted(d)).map(|d| d.name.clone()).collect()
     }
 
+    /// The selection with the names of categories within the rights.
+    fn with_names(&self, rights: &Rights, selection: &Arc<Selection>) -> Arc<Selection> {
+        let reachable = self.tenants.reachable(from(rights));
+        selection.with_names(|name| reachable.iter().any(|domain| domain.category(name).is_some()))
+    }
+
     /// The first page of a list.
     pub async fn first_page(&self, rights: &Rights, selection: Arc<Selection>) -> Result<Answer, ApiError> {
+        let mut selection = self.with_names(rights, &selection);
+        if let Within::Domain(id) = selection.within {
+            let domain = self.domain(rights, id).await?;
+            selection = Arc::new(Selection { domains: Some(vec![domain.id]), ..Selection::clone(&selection) });
+        }
         if let Some(keys) = &selection.named {
             let found = self.find_devices(rights, keys).await?;
             let views = found.into_iter().filter_map(|(_, view)| view);
@@ -114,7 +141,7 @@ impl AppQueries {
             return Ok(Answer::Page { devices, rest: None });
         }
         let mut lanes: Vec<_> = self.domains_of(rights, &selection).into_iter().map(Some).collect();
-        if selection.unassigned && rights.admin && !selection.nothing {
+        if selection.unassigned && rights.admin {
             lanes.push(None);
         }
         self.next_page(Box::new(DevicePager::new(selection, lanes))).await
@@ -154,9 +181,44 @@ impl AppQueries {
         Ok(LaneResult { devices, to })
     }
 
-    /// Devices as they are now.
-    pub async fn current_devices(&self, rights: &Rights, keys: Vec<DeviceKey>) -> Result<Answer, ApiError> {
-        Ok(Answer::Looked(self.find_devices(rights, &keys).await?))
+    /// The best hits of a search.
+    pub async fn search(&self, rights: &Rights, search: Search, instance: &DomainName) -> Result<Answer, ApiError> {
+        let (wants_devices, wants_domains) = (search.wants_devices(), search.wants_domains());
+        let mut hits = Hits::new(search);
+        if wants_domains {
+            self.domain_views(rights, instance).iter().for_each(|view| hits.domain(view));
+        }
+        let all = Arc::new(Selection { unassigned: true, ..Selection::default() });
+        let mut page = if wants_devices { Some(self.first_page(rights, all).await?) } else { None };
+        while let Some(Answer::Page { devices, rest }) = page {
+            devices.iter().for_each(|view| hits.device(view));
+            page = match rest {
+                Some(rest) => Some(self.next_page(rest).await?),
+                None => None,
+            };
+        }
+        Ok(Answer::Hits(hits))
+    }
+
+    /// Devices as they are now, as far as the selection takes them.
+    pub async fn current_devices(
+        &self,
+        rights: &Rights,
+        keys: Vec<DeviceKey>,
+        selection: &Arc<Selection>,
+    ) -> Result<Answer, ApiError> {
+        let selection = self.with_names(rights, selection);
+        let mut found = self.find_devices(rights, &keys).await?;
+        if selection.unassigned && rights.admin {
+            for (key, view) in found.iter_mut().filter(|(_, view)| view.is_none()) {
+                let listing = self.store.unassigned_device(key).await?;
+                *view = listing.map(|listing| DeviceView::unassigned_device(listing.device, listing.at.is_some()));
+            }
+        }
+        for (_, view) in &mut found {
+            *view = view.take().filter(|view| selection.takes(view));
+        }
+        Ok(Answer::Looked(found))
     }
 
     async fn find_devices(

@@ -33,6 +33,7 @@ pub(super) fn times(config: &Config) -> Result<(), Problem> {
         // A device that waits longer would be closed as silent.
         ("admission.max_wait", config.admission.max_wait, second, Duration::from_secs(60)),
         ("apps.login_timeout", apps.login_timeout, second, day),
+        ("apps.ping_every", apps.ping_every, Duration::ZERO, day),
         ("apps.notice_timeout", apps.notice_timeout, second, day),
         ("apps.notice_hold", apps.notice_hold, Duration::ZERO, Duration::from_secs(3600)),
         ("users.order_timeout", config.users.order_timeout, second, Duration::from_secs(600)),

@@ -177,6 +177,12 @@ impl Domain {
     pub fn category(&self, name: &str) -> Option<&Category> {
         self.categories.iter().find(|c| &*c.name == name)
     }
+
+    /// Whether category `id` (`None`: a new one) may get this name. Filters separate names by commas, so a new name has
+    /// none; one that a category has already is kept (`docs/protocol/devices-api.md` 1.3).
+    pub fn may_name_category(&self, id: Option<CategoryId>, name: &str) -> bool {
+        Category::is_new_name(name) || self.category(name).is_some_and(|category| Some(category.id) == id)
+    }
 }
 
 /// A category of a domain.
@@ -188,6 +194,13 @@ pub struct Category {
     pub name: Box<str>,
     /// Marked for provisioning and device configurations; `config` on the wire.
     pub provisioning: bool,
+}
+
+impl Category {
+    /// Whether a category may be made with this name: it has no comma (`docs/protocol/devices-api.md` 1.3).
+    pub fn is_new_name(name: &str) -> bool {
+        !name.contains(',')
+    }
 }
 
 /// The names of the log-in that asked for a code; by them a later log-in is recognised as the same Users

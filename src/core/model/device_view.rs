@@ -1,5 +1,7 @@
 //! Devices and domains as clients see them, without anything secret.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crate::core::model::device::{Category, Device, Domain, Facts, UnassignedDevice};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName};
 
@@ -60,12 +62,21 @@ pub struct DomainView {
     pub is_instance_domain: bool,
     /// Its categories.
     pub categories: Vec<Category>,
+    /// Changes when one of its settings changes that is not in the members above: passwords, the token, the domains
+    /// that have access.
+    pub settings: u64,
 }
 
 impl DomainView {
-    /// A domain; `instance` is the one that the service is installed in.
-    pub fn new(domain: &Domain, instance: &str) -> Self {
+    /// A domain; `instance` is the one that the service is installed in, `given_to` are the domains that have access.
+    pub fn new(domain: &Domain, instance: &str, given_to: &[DomainId]) -> Self {
+        let mut settings = DefaultHasher::new();
+        for secret in [&domain.password, &domain.admin_password, &domain.auto_token] {
+            secret.expose().hash(&mut settings);
+        }
+        given_to.hash(&mut settings);
         Self {
+            settings: settings.finish(),
             id: domain.id,
             name: domain.name.clone(),
             deploy_admin_passwords: !domain.admin_password.is_empty(),

@@ -56,7 +56,7 @@ struct CategoriesAnswer {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CategoryBody {
-    /// Name, unique within the domain; not only blanks.
+    /// Name, unique within the domain; not only blanks. A new name has no comma.
     #[schema(
         min_length = 1,
         max_length = 128,

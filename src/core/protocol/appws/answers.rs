@@ -15,6 +15,7 @@ use super::list;
 use super::login::{app_name, encrypt};
 use super::message::{DEVICES_API, Request, write};
 use super::objects::{self, DeviceObject};
+use super::search::SEARCH_API;
 use crate::core::model::device::Category;
 use crate::core::model::device_config::DeviceConfig;
 use crate::core::model::ids::{Code, ConfigId, DomainId, Secret};
@@ -81,7 +82,9 @@ pub fn keep_alive(request: &Request) -> String {
 
 /// `AppInfoResult` from the table of `docs/protocol/appwebsocket.md` 7.2. `app` with or without `.htm`; returned as it
 /// was sent.
-pub fn app_info(request: &Request, app: &str) -> String {
+///
+/// `with_search`: the hidden app has a page that answers searches.
+pub fn app_info(request: &Request, app: &str, with_search: bool) -> String {
     #[derive(Serialize)]
     struct AppInfo<'a> {
         app: &'a str,
@@ -92,8 +95,9 @@ pub fn app_info(request: &Request, app: &str) -> String {
     let (info, service_info) = match app_name(app) {
         "innovaphone-devices" => (json!({ "apis": { "com.innovaphone.devicesui": {} } }), None),
         "innovaphone-devices-api" => {
-            let apis = json!({ DEVICES_API: {} });
-            (json!({ "hidden": true, "apis": &apis }), Some(json!({ "apis": &apis })))
+            let of_service = json!({ DEVICES_API: {} });
+            let of_page = if with_search { json!({ DEVICES_API: {}, SEARCH_API: {} }) } else { of_service.clone() };
+            (json!({ "hidden": true, "apis": of_page }), Some(json!({ "apis": of_service })))
         }
         _ => (json!({ "apis": {} }), None),
     };
@@ -267,6 +271,11 @@ fn with_object(mut text: String, member: &str, object: &str) -> String {
     // The message has at least its type, so it ends with the brace before which the member is inserted.
     text.truncate(text.len().saturating_sub(1));
     format!("{text},\"{member}\":{object}}}")
+}
+
+/// The notice `DomainDeleted` (`docs/protocol/devices-api.md` 4.6).
+pub fn domain_deleted(src: Option<&str>, domain: DomainId) -> String {
+    write("DomainDeleted", src, None, json!({ "id": domain }))
 }
 
 /// The notice `UnassignedDevicesCount` (`docs/protocol/devices-api.md` 4.6).

@@ -35,7 +35,7 @@ fn device() -> DeviceView {
 
 const SAMPLE: &str = concat!(
     r#"{"id":31,"hwId":"00903341a0b1","domainId":2,"product":"IP112","version":"13r3 sr9 [13.6012/136012/300]","#,
-    r#""type":"PHONE","pbxActive":false,"online":true}"#
+    r#""type":"PHONE","pbxActive":false,"online":true,"ethIfs":[]}"#
 );
 
 #[test]
@@ -81,7 +81,7 @@ fn basic_messages() {
 fn apps_are_described_by_the_table() {
     let ask = request(r#"{"mt":"AppInfo","app":"a","src":"7"}"#);
     assert_eq!(
-        app_info(&ask, "innovaphone-devices-api"),
+        app_info(&ask, "innovaphone-devices-api", false),
         concat!(
             r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices-api","#,
             r#""info":{"apis":{"com.innovaphone.devices":{}},"hidden":true},"#,
@@ -89,13 +89,26 @@ fn apps_are_described_by_the_table() {
         )
     );
     assert_eq!(
-        app_info(&ask, "innovaphone-devices.htm"),
+        app_info(&ask, "innovaphone-devices.htm", false),
         concat!(
             r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices.htm","#,
             r#""info":{"apis":{"com.innovaphone.devicesui":{}}}}"#
         )
     );
-    assert_eq!(app_info(&ask, "a"), r#"{"mt":"AppInfoResult","src":"7","app":"a","info":{"apis":{}}}"#);
+    assert_eq!(app_info(&ask, "a", false), r#"{"mt":"AppInfoResult","src":"7","app":"a","info":{"apis":{}}}"#);
+}
+
+#[test]
+fn searches_are_announced_where_a_page_answers_them() {
+    let ask = request(r#"{"mt":"AppInfo","app":"a","src":"7"}"#);
+    assert_eq!(
+        app_info(&ask, "innovaphone-devices-api", true),
+        concat!(
+            r#"{"mt":"AppInfoResult","src":"7","app":"innovaphone-devices-api","#,
+            r#""info":{"apis":{"com.innovaphone.devices":{},"com.innovaphone.search":{}},"hidden":true},"#,
+            r#""serviceInfo":{"apis":{"com.innovaphone.devices":{}}}}"#
+        )
+    );
 }
 
 #[test]
@@ -130,22 +143,24 @@ fn devices_with_all_their_members() {
     let mut view = device();
     view.name = Some("Lobby".into());
     view.facts.pbx_active = true;
+    view.facts.other = true;
     view.category_name = Some("Desk phones".into());
     view.facts.eth_ifs = vec![EthIf { name: "ETH0".into(), ipv4: Some("192.0.2.17".into()), ipv6: None }];
     let address = |view: &DeviceView| format!("https://h/{}/k/", view.key);
     assert_eq!(
-        view.object().with_uri(address).with_interfaces().text(),
+        view.object().with_uri(address).text(),
         concat!(
             r#"{"id":31,"hwId":"00903341a0b1","name":"Lobby","domainId":2,"product":"IP112","#,
             r#""version":"13r3 sr9 [13.6012/136012/300]","type":"PHONE","pbxActive":true,"online":true,"#,
-            r#""uri":"https://h/00903341a0b1/k/","ethIfs":[{"if":"ETH0","ipv4":"192.0.2.17"}],"#,
+            r#""other":true,"uri":"https://h/00903341a0b1/k/","ethIfs":[{"if":"ETH0","ipv4":"192.0.2.17"}],"#,
             r#""category":"Desk phones"}"#
         )
     );
     view.online = false;
     assert!(!view.object().with_uri(address).text().contains("uri"), "offline");
     (view.online, view.domain) = (true, None);
-    assert!(!view.object().with_uri(address).text().contains("uri"), "of no domain");
+    let text = view.object().with_uri(address).text();
+    assert!(!text.contains("uri") && text.contains(r#""domainId":0,"#), "of no domain: {text}");
 }
 
 #[test]
@@ -193,6 +208,7 @@ fn domains_are_listed_with_their_categories() {
         name: DomainName::parse("example.com").unwrap(),
         deploy_admin_passwords: true,
         is_instance_domain: true,
+        settings: 0,
         categories: vec![category(4, "Desk phones", true), category(5, "old", false)],
     };
     let text = objects::domain(&view);
@@ -200,7 +216,7 @@ fn domains_are_listed_with_their_categories() {
         domains(&request(r#"{"mt":"GetDomains","recvUpdates":true}"#), [text.as_str()]),
         [concat!(
             r#"{"mt":"GetDomainsResult","last":true,"domains":[{"id":2,"name":"example.com","#,
-            r#""deployAdminPasswords":true,"isInstanceDomain":true,"categories":["#,
+            r#""hasRentalProducts":false,"deployAdminPasswords":true,"isInstanceDomain":true,"categories":["#,
             r#"{"id":4,"name":"Desk phones","config":true},{"id":5,"name":"old","config":false}]}]}"#
         )]
     );

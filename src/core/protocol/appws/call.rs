@@ -6,6 +6,7 @@
 
 use super::login::Login;
 use super::message::{ApiError, DEVICES_API, Request, optional};
+use super::search::{SEARCH_API, Search};
 use super::select::Selection;
 use crate::core::model::ids::{Code, ConfigId, DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
@@ -65,7 +66,7 @@ pub enum Call {
         /// The code.
         code: Code,
     },
-    /// Asks for the devices of some types, with passthrough addresses (`docs/protocol/devices-api.md` 3.1).
+    /// Asks for devices with passthrough addresses (`docs/protocol/devices-api.md` 3.1 and 4.7).
     GetDevicesOfTypes {
         /// Name of the array in the result.
         array: &'static str,
@@ -124,6 +125,8 @@ pub enum Call {
         /// On.
         subscribe: bool,
     },
+    /// Searches devices and domains (`docs/protocol/devices-api.md` section 9).
+    Search(Box<Search>),
     /// An unsolicited answer or notice, which is ignored without an answer (`docs/protocol/appwebsocket.md` 7.5).
     Ignored,
     /// No message of this service; answered with [`ApiError::UnknownMessage`].
@@ -157,6 +160,7 @@ impl Call {
                 None => devices(request)?,
             },
             Some(DEVICES_API) => devices(request)?,
+            Some(SEARCH_API) if &*request.mt == "Search" => Some(Call::Search(Box::new(Search::read(&request.body)?))),
             Some(_) => None,
         };
         Ok(call.unwrap_or(if request.mt.ends_with("Result") { Self::Ignored } else { Self::Unknown }))
@@ -223,6 +227,9 @@ fn devices(request: &Request) -> Result<Option<Call>, ApiError> {
         "HttpGet" => Call::HttpGet { uri: required(body, "uri")? },
         "GetDomains" => Call::GetDomains { subscribe: subscribe(body)? },
         "GetDevices" => Call::GetDevices { filter: Box::new(Selection::filter(body)?), subscribe: subscribe(body)? },
+        "GetFilteredDevices" => {
+            Call::GetDevicesOfTypes { array: "devices", selection: Box::new(Selection::filtered(body)?) }
+        }
         "GetDeviceConfigs" => Call::GetDeviceConfigs { domain: domain(body)?, subscribe: subscribe(body)? },
         "GetDeviceConfig" => {
             let (domain, id) = (domain(body)?, body.u64("id").ok_or(ApiError::BadRequest)?);
@@ -357,6 +364,10 @@ mod tests {
     fn foreign_interfaces_and_answers_are_told_apart() {
         assert_eq!(read(r#"{"mt":"GetLoginInfo","api":"Other"}"#), Ok(Call::Unknown));
         assert_eq!(read(r#"{"mt":"AppChallenge","api":"com.innovaphone.devices"}"#), Ok(Call::Unknown));
+        assert_eq!(read(r#"{"mt":"Search","search":"ab"}"#), Ok(Call::Unknown));
+        assert_eq!(read(r#"{"mt":"GetDomains","api":"com.innovaphone.search"}"#), Ok(Call::Unknown));
+        let search = read(r#"{"mt":"Search","search":"ab","api":"com.innovaphone.search"}"#);
+        assert!(matches!(search, Ok(Call::Search(_))), "{search:?}");
         assert_eq!(read(r#"{"mt":"AppCheckLogin"}"#), Ok(Call::Unknown));
         assert_eq!(read(r#"{"mt":"RegisterResult"}"#), Ok(Call::Ignored));
         let allowed = |text: &str| Call::is_allowed_before_login(&Request::parse(text).unwrap());

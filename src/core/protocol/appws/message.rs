@@ -111,7 +111,7 @@ impl Refusal {
 
 /// Requests whose result is a list that comes in parts, with the name of its array
 /// (`docs/protocol/devices-api.md` 1.1).
-const LISTS: [(&str, &str); 8] = [
+const LISTS: [(&str, &str); 9] = [
     ("GetProvisioningCategories", "categories"),
     ("GetGateways", "gateways"),
     ("GetAppPlatforms", "appPlatforms"),
@@ -119,6 +119,7 @@ const LISTS: [(&str, &str); 8] = [
     ("GetDects", "dects"),
     ("GetDomains", "domains"),
     ("GetDevices", "devices"),
+    ("GetFilteredDevices", "devices"),
     ("GetDeviceConfigs", "configs"),
 ];
 

@@ -13,4 +13,5 @@ pub mod login;
 pub mod message;
 pub mod objects;
 pub mod passthrough;
+pub mod search;
 pub mod select;

@@ -8,38 +8,33 @@ use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::model::ids::{CategoryId, DeviceId, DomainId};
 use crate::core::protocol::device_config;
 
+/// The number of the domain of a device that has none; numbers of domains start with 1.
+const UNASSIGNED: DomainId = DomainId(0);
+
 /// A device as JSON. Its optional members depend on the message.
 #[derive(Debug, Clone)]
 pub struct DeviceObject<'a> {
     view: &'a DeviceView,
     uri: Option<String>,
-    eth_ifs: bool,
 }
 
 impl DeviceView {
-    /// As it goes on the wire, without passthrough address and interfaces.
+    /// As it goes on the wire, without passthrough address.
     pub const fn object(&self) -> DeviceObject<'_> {
         DeviceObject::new(self)
     }
 }
 
 impl<'a> DeviceObject<'a> {
-    /// Without passthrough address and interfaces, as in the messages about codes.
+    /// Without passthrough address, as in the messages about codes and in notices.
     pub const fn new(view: &'a DeviceView) -> Self {
-        Self { view, uri: None, eth_ifs: false }
+        Self { view, uri: None }
     }
 
     /// With the passthrough address, if the device is connected and belongs to a domain.
     #[must_use]
     pub fn with_uri(mut self, address: impl FnOnce(&DeviceView) -> String) -> Self {
         self.uri = (self.view.online && self.view.domain.is_some()).then(|| address(self.view));
-        self
-    }
-
-    /// With the interfaces, as in `GetDevices` and its notices.
-    #[must_use]
-    pub const fn with_interfaces(mut self) -> Self {
-        self.eth_ifs = true;
         self
     }
 
@@ -59,16 +54,16 @@ impl Serialize for DeviceObject<'_> {
             hw_id: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             name: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            domain_id: Option<DomainId>,
+            domain_id: DomainId,
             product: &'a str,
             version: &'a str,
             r#type: &'a str,
             pbx_active: bool,
             online: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
+            other: Option<bool>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             uri: Option<&'a str>,
-            #[serde(skip_serializing_if = "<[EthIf]>::is_empty")]
             eth_ifs: &'a [EthIf],
             #[serde(skip_serializing_if = "Option::is_none")]
             category: Option<&'a str>,
@@ -78,14 +73,15 @@ impl Serialize for DeviceObject<'_> {
             id: *id,
             hw_id: key.as_str(),
             name: name.as_deref(),
-            domain_id: *domain,
+            domain_id: domain.unwrap_or(UNASSIGNED),
             product: &facts.product,
             version: &facts.version,
             r#type: &facts.platform,
             pbx_active: facts.pbx_active,
             online: *online,
+            other: facts.other.then_some(true),
             uri: self.uri.as_deref(),
-            eth_ifs: if self.eth_ifs { &facts.eth_ifs } else { &[] },
+            eth_ifs: &facts.eth_ifs,
             category: category_name.as_deref(),
         }
         .serialize(serializer)
@@ -100,9 +96,8 @@ pub struct GoneDevice<'a> {
     pub id: DeviceId,
     /// Its key.
     pub hw_id: &'a str,
-    /// Its domain.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub domain_id: Option<DomainId>,
+    /// Its domain; 0: none.
+    pub domain_id: DomainId,
     /// Product name.
     pub product: &'a str,
     /// Version text.
@@ -113,6 +108,8 @@ pub struct GoneDevice<'a> {
     pub pbx_active: bool,
     /// Whether it was connected.
     pub online: bool,
+    /// Its interfaces are not kept: the array is empty.
+    pub eth_ifs: [EthIf; 0],
 }
 
 #[derive(Serialize)]
@@ -143,14 +140,16 @@ pub fn domain(view: &DomainView) -> String {
     struct Members<'a> {
         id: DomainId,
         name: &'a str,
+        has_rental_products: bool,
         deploy_admin_passwords: bool,
         is_instance_domain: bool,
         categories: Vec<CategoryObject<'a>>,
     }
-    let DomainView { id, name, deploy_admin_passwords, is_instance_domain, categories } = view;
+    let DomainView { id, name, deploy_admin_passwords, is_instance_domain, categories, .. } = view;
     let members = Members {
         id: *id,
         name: name.as_str(),
+        has_rental_products: false,
         deploy_admin_passwords: *deploy_admin_passwords,
         is_instance_domain: *is_instance_domain,
         categories: categories

@@ -146,7 +146,7 @@ mod tests {
             for (owner, id) in owners.iter().zip(1..) {
                 fleet[*owner].push(id);
             }
-            let types: &[&str] = if phones { &["PHONE"] } else { &[] };
+            let types = if phones { vec!["PHONE".into()] } else { Vec::new() };
             let expected: Vec<u64> = (1..=owners.len() as u64).filter(|id| !phones || id % 3 != 0).collect();
             prop_assert_eq!(paged(&fleet, Selection { types, ..Selection::default() }, page), expected);
         }

@@ -10,6 +10,7 @@ use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::device_config::Listed;
 use crate::core::protocol::appws::login::Login;
 use crate::core::protocol::appws::message::ApiError;
+use crate::core::protocol::appws::search::{Hits, Search};
 use crate::core::protocol::appws::select::Selection;
 use crate::core::protocol::close::Close;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub release: Box<str>,
     /// Prefix of passthrough addresses: `https://HOST/DOMAIN/INSTANCE/passthrough/`.
     pub passthrough: Box<str>,
+    /// The page of the hidden app is served and answers searches.
+    pub announces_search: bool,
     /// Build mark of the pages (hex).
     pub build_mark: Box<str>,
     /// Time limit from opening to the message of a successful log-in.
@@ -39,6 +42,8 @@ pub struct Settings {
     pub fetches: usize,
     /// New codes of a connection per second.
     pub codes_per_second: u32,
+    /// After this time without anything sent a ping is sent; zero: never.
+    pub ping_every: Duration,
     /// When a notice counts as delivered.
     pub patience: SettleTimes,
     /// Longest message before the log-in, in bytes.
@@ -158,12 +163,14 @@ pub enum Ask {
     },
     /// The number of unassigned devices.
     Unassigned,
+    /// The best hits of a search.
+    Search(Box<Search>),
     /// The first page of a list of devices.
     List(Arc<Selection>),
     /// The next page.
     More(Box<DevicePager>),
-    /// The present state of these devices.
-    Look(Vec<DeviceKey>),
+    /// The present state of these devices, as far as the selection takes them.
+    Look(Vec<DeviceKey>, Arc<Selection>),
 }
 
 /// The answer to a question.
@@ -228,6 +235,8 @@ pub enum Answer {
     },
     /// The number of unassigned devices.
     Unassigned(u64),
+    /// The best hits of a search.
+    Hits(Hits),
     /// A page of a list, and the rest if there is more.
     Page {
         /// The devices.
@@ -235,7 +244,7 @@ pub enum Answer {
         /// Where the list continues, if there is more.
         rest: Option<Box<DevicePager>>,
     },
-    /// Devices that were read again; without a view if they do not exist or are outside the rights.
+    /// Devices that were read again; without a view if they do not exist, are outside the rights or not selected.
     Looked(Vec<(DeviceKey, Option<DeviceView>)>),
     /// The request has failed.
     Failed(ApiError),
@@ -259,6 +268,8 @@ pub enum Action {
     Send(String),
     /// Send a WebSocket ping with this payload.
     Ping([u8; 8]),
+    /// Send a WebSocket ping with the payload `{}`; nobody waits for its pong.
+    KeepAlive,
     /// Close; no action follows.
     Close(Close),
     /// Verify a log-in; no other event is handled before [`Event::Verified`].

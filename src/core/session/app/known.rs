@@ -76,12 +76,13 @@ impl Known {
         let gone = GoneDevice {
             id: known_device.id,
             hw_id: key.as_str(),
-            domain_id: (known_device.domain != 0).then_some(DomainId(known_device.domain)),
+            domain_id: DomainId(known_device.domain),
             product,
             version,
             r#type: kind,
             pbx_active: known_device.pbx_active,
             online: known_device.online,
+            eth_ifs: [],
         };
         // Plain structures can always be serialized.
         serde_json::to_string(&gone).ok()
@@ -92,9 +93,12 @@ impl Known {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// The devices that the full read has not met.
-    pub fn not_met(&self) -> impl Iterator<Item = &DeviceKey> {
-        self.devices.iter().filter(|(_, known_device)| known_device.round != self.round).map(|(key, _)| key)
+    /// The devices that the full read has not met; with `unassigned` only those without a domain.
+    pub fn not_met(&self, unassigned: bool) -> impl Iterator<Item = &DeviceKey> {
+        let missed = move |known_device: &KnownDevice| {
+            known_device.round != self.round && (!unassigned || known_device.domain == 0)
+        };
+        self.devices.iter().filter(move |(_, known_device)| missed(known_device)).map(|(key, _)| key)
     }
 
     fn model(&mut self, view: &DeviceView) -> u32 {
@@ -147,7 +151,7 @@ mod tests {
             known.forget(&one.key).unwrap(),
             concat!(
                 r#"{"id":1,"hwId":"device-1","domainId":2,"product":"IP112","version":"13r3","type":"PHONE","#,
-                r#""pbxActive":false,"online":false}"#
+                r#""pbxActive":false,"online":false,"ethIfs":[]}"#
             )
         );
         assert_eq!(known.forget(&one.key), None);
@@ -160,11 +164,12 @@ mod tests {
             record_sent(&mut known, &view(id, 2, "PHONE"));
         }
         known.begin_full_read();
-        assert_eq!(known.not_met().count(), 3);
+        assert_eq!(known.not_met(false).count(), 3);
         record_sent(&mut known, &view(2, 2, "PHONE"));
-        let mut left: Vec<_> = known.not_met().map(DeviceKey::as_str).collect();
+        let mut left: Vec<_> = known.not_met(false).map(DeviceKey::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["device-1", "device-3"]);
+        assert_eq!(known.not_met(true).count(), 0, "all have a domain");
     }
 
     #[test]

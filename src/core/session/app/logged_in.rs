@@ -149,14 +149,20 @@ impl LoggedIn {
                 return Ok((Work::text(text), None));
             }
             Call::CheckBuild { url } => return Ok((Work::text(check_build(request, &url, settings)), None)),
-            Call::AppInfo { app } => return Ok((Work::text(answers::app_info(request, &app)), None)),
+            Call::AppInfo { app } => {
+                return Ok((Work::text(answers::app_info(request, &app, settings.announces_search)), None));
+            }
             Call::GetProvisioningCategories { domain, device_type } => Ask::Categories { domain, device_type },
             Call::GetProvisioningCode { domain, category, sip, rollout, administrative } => {
                 Ask::Code { domain, category, sip, rollout, administrative }
             }
             Call::GetProvisionedDevice { domain, code } => Ask::Device { domain, code },
             Call::GetDevicesOfTypes { array, selection } => return list(array, selection, None),
-            Call::GetDevices { filter, subscribe } => return list("devices", filter, Some(subscribe)),
+            Call::GetDevices { mut filter, subscribe } => {
+                // For all others there are no devices without a domain.
+                filter.unassigned &= self.rights.admin;
+                return list("devices", filter, Some(subscribe));
+            }
             Call::GetDevice(device) => Ask::Named(device),
             Call::GetDevicePhones(device) => Ask::Ports(device),
             Call::RemoveDevicePhone { .. } if !self.rights.may_change() => return Err(ApiError::NotAllowed),
@@ -169,6 +175,7 @@ impl LoggedIn {
                 }
                 Ask::Fetch { device, target }
             }
+            Call::Search(search) => return Ok((Work::Search(search), None)),
             Call::GetDomains { .. } => Ask::Domains,
             Call::GetDeviceConfigs { domain, .. } => Ask::DeviceConfigs { domain },
             Call::GetDeviceConfig { domain, id } => Ask::DeviceConfig { domain, id },
@@ -217,8 +224,8 @@ impl LoggedIn {
                             reply(&slot.request, answer, &settings.passthrough, &self.key, session_key);
                     }
                     Work::List(_) => self.on_page(number, answer, settings, actions),
-                    // Already answered.
-                    Work::Ready(..) => {}
+                    // Not asked yet, or already answered.
+                    Work::Search(_) | Work::Ready(..) => {}
                 }
             }
         }
@@ -234,24 +241,23 @@ impl LoggedIn {
         let Work::List(list) = work else { return };
         let Answer::Page { devices, rest } = answer else {
             let error = if let Answer::Failed(error) = answer { error } else { ApiError::Internal };
-            let filter = list.subscribe.map(|_| Arc::clone(&list.selection));
+            let subscribed = list.subscribe == Some(true);
             *work = Work::text(request.error(error));
-            if let Some(filter) = filter {
-                // The filter of the last `GetDevices` stays, but the client knows none of its devices.
-                self.subscriptions.follow_devices(Some(Subscription::idle(filter)));
+            if subscribed {
+                // There is no list that notices could follow.
+                self.subscriptions.follow_devices(None);
                 self.follow(false, actions);
             }
             return;
         };
         for view in &devices {
-            let text = match (list.subscribe, &mut self.subscriptions.devices) {
-                (Some(_), Some(subscription)) => {
-                    let text = DeviceObject::new(view).with_interfaces().text();
-                    subscription.listed(view, &text);
-                    text
-                }
-                _ => with_address(view, &settings.passthrough, &self.key).text(),
+            let text = match list.subscribe {
+                Some(_) => DeviceObject::new(view).text(),
+                None => with_address(view, &settings.passthrough, &self.key).text(),
             };
+            if let (Some(true), Some(subscription)) = (list.subscribe, &mut self.subscriptions.devices) {
+                subscription.listed(view, &text);
+            }
             list.full.extend(list.part.add(request, &text));
         }
         if let Some(walk) = rest {
@@ -259,7 +265,7 @@ impl LoggedIn {
             return;
         }
         list.full.push_back(list.part.finish(request));
-        let then = if list.subscribe.is_some() { Then::Listed } else { Then::Nothing };
+        let then = if list.subscribe == Some(true) { Then::Listed } else { Then::Nothing };
         *work = Work::Ready(std::mem::take(&mut list.full), then);
     }
 
@@ -317,6 +323,13 @@ impl LoggedIn {
         let paced = matches!(work, Work::List(_));
         let text = match work {
             Work::Asked => return false,
+            Work::Search(_) => {
+                if let Work::Search(search) = std::mem::replace(work, Work::Asked) {
+                    let number = self.slots.line.front().map_or(0, |slot| slot.number);
+                    actions.push(Action::Ask(number, Ask::Search(search)));
+                }
+                return false;
+            }
             Work::Ready(texts, _) => texts.pop_front(),
             Work::List(list) => {
                 let text = list.full.pop_front();
@@ -326,8 +339,8 @@ impl LoggedIn {
                             let selection = Arc::clone(&list.selection);
                             if let Some(subscribe) = list.subscribe {
                                 let subscription =
-                                    Subscription::new(Arc::clone(&selection), subscribe, request.src.clone());
-                                self.subscriptions.follow_devices(Some(subscription));
+                                    subscribe.then(|| Subscription::new(Arc::clone(&selection), request.src.clone()));
+                                self.subscriptions.follow_devices(subscription);
                                 self.follow(false, actions);
                             }
                             Ask::List(selection)
@@ -368,11 +381,8 @@ impl LoggedIn {
                 }
             }
             Then::SwitchDevices(on) => {
-                if self.subscriptions.devices.is_none() {
-                    self.subscriptions.follow_devices(Some(Subscription::idle(Arc::default())));
-                }
                 if let Some(devices) = &mut self.subscriptions.devices {
-                    devices.switch(on, request.src);
+                    devices.switch(on);
                 }
             }
             Then::Domains(told) => self.subscriptions.follow_domains(subscribes.then_some(told), request.src),

@@ -45,7 +45,7 @@ pub(super) fn reply(
         }
         Answer::Domains(views) => {
             let texts = domain_texts(&views);
-            let parts = answers::domains(request, texts.values().map(String::as_str));
+            let parts = answers::domains(request, texts.values().map(|(text, _)| text.as_str()));
             ready(parts, Then::Domains(texts))
         }
         Answer::DeviceConfigs(domain, listed) => {
@@ -58,6 +58,7 @@ pub(super) fn reply(
             ready(texts, Then::Nothing)
         }
         Answer::Unassigned(count) => ready(vec![answers::count(request, count)], Then::Count(count)),
+        Answer::Hits(hits) => ready(hits.answers(request), Then::Nothing),
         Answer::Failed(error) => Work::text(request.error(error)),
         // Only lists and subscriptions ask for pages and repeated reads.
         Answer::Page { .. } | Answer::Looked(_) => Work::text(request.error(ApiError::Internal)),

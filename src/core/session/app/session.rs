@@ -30,6 +30,8 @@ enum State {
 pub struct Session {
     state: State,
     opened: Tick,
+    /// When something was last sent after the log-in.
+    sent: Tick,
     challenges: Challenges,
 }
 
@@ -37,7 +39,7 @@ impl Session {
     /// A connection that was opened `now`; challenges are derived from `entropy`, 32 random bytes.
     pub const fn new(now: Tick, entropy: [u8; 32]) -> Self {
         let state = State::Outside { challenge: None, failures: 0 };
-        Self { state, opened: now, challenges: Challenges::new(entropy) }
+        Self { state, opened: now, sent: now, challenges: Challenges::new(entropy) }
     }
 
     /// When the next [`Event::Tick`] is due, if ever.
@@ -46,8 +48,13 @@ impl Session {
             State::Outside { .. } => Some(self.opened + settings.login_timeout),
             // It came in time; how long its verification takes is bounded by the shell.
             State::Verifying { .. } | State::Closed => None,
-            State::LoggedIn(inside) => inside.deadline(),
+            State::LoggedIn(inside) => [inside.deadline(), self.ping_due(settings)].into_iter().flatten().min(),
         }
+    }
+
+    /// When a ping is due, so that balancers do not cut the connection (`docs/protocol/appwebsocket.md` section 1).
+    fn ping_due(&self, settings: &Settings) -> Option<Tick> {
+        (!settings.ping_every.is_zero()).then(|| self.sent + settings.ping_every)
     }
 
     /// The rights of the log-in.
@@ -68,6 +75,15 @@ impl Session {
 
     /// Handles an event and appends the resulting actions.
     pub fn on(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let before = actions.len();
+        self.handle(event, now, settings, actions);
+        let sends = |action: &Action| matches!(action, Action::Send(_) | Action::Ping(_) | Action::KeepAlive);
+        if actions.iter().skip(before).any(sends) {
+            self.sent = now;
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
         match event {
             Event::Text(text) => self.on_text(text, now, settings, actions),
             Event::Verified(rights, key) => self.on_verified(rights, key, settings, actions),
@@ -206,6 +222,7 @@ impl Session {
     }
 
     fn on_tick(&mut self, now: Tick, settings: &Settings, actions: &mut Vec<Action>) {
+        let pings = self.ping_due(settings).is_some_and(|due| due <= now);
         match &mut self.state {
             State::Outside { .. } if now.since(self.opened) >= settings.login_timeout => {
                 self.close(Close::TooLate, actions);
@@ -222,7 +239,11 @@ impl Session {
                         Outcome::Silent => return self.close(Close::Unacknowledged, actions),
                     }
                 }
+                let before = actions.len();
                 inside.pump(now, actions);
+                if pings && !actions.iter().skip(before).any(|action| matches!(action, Action::Send(_))) {
+                    actions.push(Action::KeepAlive);
+                }
             }
             State::Outside { .. } | State::Verifying { .. } | State::Closed => {}
         }

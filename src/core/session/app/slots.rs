@@ -2,14 +2,15 @@
 //!
 //! Only `HttpGet` may be overtaken, by anything but another `HttpGet` with the same `src`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::device_pager::DevicePager;
-use super::subscriptions::KnownConfigs;
+use super::subscriptions::{KnownConfigs, SentDomains};
 use crate::core::model::ids::{Code, DomainId, DomainName};
 use crate::core::protocol::appws::list::Part;
 use crate::core::protocol::appws::message::Request;
+use crate::core::protocol::appws::search::Search;
 use crate::core::protocol::appws::select::Selection;
 
 /// A request and its answer.
@@ -25,6 +26,8 @@ pub(super) struct Slot {
 pub(super) enum Work {
     /// The service was asked.
     Asked,
+    /// A search: asked for when it is at the head, so that a connection has one at a time.
+    Search(Box<Search>),
     /// A list of devices: asked for page by page, when it is at the head.
     List(Box<List>),
     /// Texts that still have to be sent, and what follows then.
@@ -63,7 +66,7 @@ pub(super) enum Then {
     /// Switch the notices about devices.
     SwitchDevices(bool),
     /// These domains were sent; the notices about them begin or end.
-    Domains(BTreeMap<DomainId, String>),
+    Domains(SentDomains),
     /// These device configurations were sent; the notices about them begin or end.
     Configs(DomainId, KnownConfigs),
     /// This number of unassigned devices was sent; the notices about it begin or end.

@@ -36,15 +36,19 @@ enum State {
     Idle,
     /// These devices are being read again.
     ReadingSome(Vec<DeviceKey>),
-    /// Everything is being read again; holds the next page while none is being read.
-    ReadingAll(Option<Box<DevicePager>>),
+    /// Everything is being read again, or all devices without a domain (`unassigned`); holds the next page while none
+    /// is being read.
+    ReadingAll {
+        unassigned: bool,
+        rest: Option<Box<DevicePager>>,
+    },
 }
 
 /// What has to be read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextRead {
-    /// The present state of these devices.
-    Devices(Vec<DeviceKey>),
+    /// The present state of these devices, as far as the selection takes them.
+    Devices(Vec<DeviceKey>, Arc<Selection>),
     /// All selected devices from the beginning.
     All(Arc<Selection>),
     /// The next page.
@@ -64,30 +68,30 @@ pub struct Subscription {
     /// Merged changes that are due to be read.
     queue: Vec<DeviceKey>,
     all_again: bool,
+    unassigned_again: bool,
     state: State,
     not_before: Tick,
+    /// The same for devices without a domain, so that neither keeps the other from its turn.
+    unassigned_not_before: Tick,
 }
 
 impl Subscription {
     /// For a request whose result is about to be sent; see [`Subscription::listed`].
-    pub fn new(selection: Arc<Selection>, on: bool, src: Option<Box<str>>) -> Self {
+    pub fn new(selection: Arc<Selection>, src: Option<Box<str>>) -> Self {
         Self {
             src,
             selection,
-            on,
+            on: true,
             known: Known::default(),
             changed: HashSet::new(),
             waiting: 0,
             queue: Vec::new(),
             all_again: false,
+            unassigned_again: false,
             state: State::Listing,
             not_before: Tick(0),
+            unassigned_not_before: Tick(0),
         }
-    }
-
-    /// A filter without notices, of which the client knows no devices yet.
-    pub fn idle(selection: Arc<Selection>) -> Self {
-        Self { state: State::Idle, ..Self::new(selection, false, None) }
     }
 
     /// The filter.
@@ -111,13 +115,13 @@ impl Subscription {
     }
 
     /// Switches the notices on or off. Changes missed in between are sent when they are switched on.
-    pub fn switch(&mut self, on: bool, src: Option<Box<str>>) {
+    pub fn switch(&mut self, on: bool) {
         if on {
-            self.src = src;
             self.all_again = true;
         } else {
             (self.changed, self.waiting, self.queue) = (HashSet::new(), 0, Vec::new());
-            if matches!(self.state, State::ReadingAll(Some(_))) {
+            (self.all_again, self.unassigned_again) = (false, false);
+            if matches!(self.state, State::ReadingAll { rest: Some(_), .. }) {
                 self.state = State::Idle;
             }
         }
@@ -126,7 +130,7 @@ impl Subscription {
 
     /// These devices were changed, added or removed.
     pub fn changed(&mut self, keys: impl IntoIterator<Item = DeviceKey>) {
-        if self.on && !self.selection.unassigned {
+        if self.on {
             for key in keys {
                 let cost = key.as_str().len() + PER_CHANGE;
                 if self.changed.insert(key) {
@@ -141,6 +145,11 @@ impl Subscription {
         self.all_again |= self.on;
     }
 
+    /// The devices without a domain may have changed.
+    pub fn unassigned_changed(&mut self) {
+        self.unassigned_again |= self.on && self.selection.unassigned;
+    }
+
     /// Whether more data waits than allowed.
     pub const fn is_overfull(&self) -> bool {
         self.waiting > MAX_WAITING
@@ -149,42 +158,52 @@ impl Subscription {
     /// When [`Subscription::next`] has to be called, if nothing else happens before.
     pub fn deadline(&self) -> Option<Tick> {
         let something = self.all_again || !self.changed.is_empty() || !self.queue.is_empty();
-        (self.on && self.state == State::Idle && something).then_some(self.not_before)
+        let dues = [something.then_some(self.not_before), self.unassigned_again.then_some(self.unassigned_not_before)];
+        dues.into_iter().flatten().min().filter(|_| self.on && self.state == State::Idle)
     }
 
     /// The next read. It has to be answered by [`Subscription::looked`], [`Subscription::walked`] or
     /// [`Subscription::failed`] before the next one.
     pub fn next(&mut self, now: Tick) -> Option<NextRead> {
         match &mut self.state {
-            State::ReadingAll(rest) => return rest.take().map(NextRead::NextPage),
+            State::ReadingAll { rest, .. } => return rest.take().map(NextRead::NextPage),
             State::Idle if self.on => {}
             State::Idle | State::ReadingSome(_) | State::Listing => return None,
         }
-        if self.queue.is_empty() {
-            if now < self.not_before {
-                return None;
-            }
+        if self.queue.is_empty() && now >= self.not_before {
             if self.all_again {
-                self.all_again = false;
+                (self.all_again, self.unassigned_again) = (false, false);
                 self.not_before = now + MERGE;
-                self.known.begin_full_read();
-                self.state = State::ReadingAll(None);
-                return Some(NextRead::All(Arc::clone(&self.selection)));
+                return Some(self.read_all(false));
             }
-            if self.changed.is_empty() {
-                return None;
+            if !self.changed.is_empty() {
+                self.not_before = now + MERGE;
+                self.waiting = 0;
+                self.queue = std::mem::take(&mut self.changed).into_iter().collect();
             }
-            self.not_before = now + MERGE;
-            self.waiting = 0;
-            self.queue = std::mem::take(&mut self.changed).into_iter().collect();
+        }
+        if self.queue.is_empty() {
+            let due = self.unassigned_again && now >= self.unassigned_not_before;
+            return due.then(|| {
+                self.unassigned_again = false;
+                self.unassigned_not_before = now + MERGE;
+                self.read_all(true)
+            });
         }
         let keys = self.queue.split_off(self.queue.len().saturating_sub(MAX_KEYS_PER_READ));
         self.state = State::ReadingSome(keys.clone());
-        Some(NextRead::Devices(keys))
+        Some(NextRead::Devices(keys, Arc::clone(&self.selection)))
     }
 
-    /// Handles the devices that were read; without a view if they do not exist or are outside the rights. Returns the
-    /// notices.
+    fn read_all(&mut self, unassigned: bool) -> NextRead {
+        self.known.begin_full_read();
+        self.state = State::ReadingAll { unassigned, rest: None };
+        let all = Arc::clone(&self.selection);
+        NextRead::All(if unassigned { Arc::new(all.of_unassigned()) } else { all })
+    }
+
+    /// Handles the devices that were read; without a view if they do not exist, are outside the rights or not selected.
+    /// Returns the notices.
     pub fn looked(&mut self, found: Vec<(DeviceKey, Option<DeviceView>)>) -> Vec<String> {
         self.state = State::Idle;
         let mut notices = Vec::new();
@@ -193,7 +212,7 @@ impl Subscription {
             return notices;
         }
         for (key, view) in found {
-            match view.filter(|view| self.selection.takes(view)) {
+            match view {
                 Some(view) => notices.extend(self.record_sent(&view)),
                 None => notices.extend(self.forget(&key)),
             }
@@ -208,18 +227,15 @@ impl Subscription {
             return Vec::new();
         }
         let mut notices: Vec<_> = views.iter().filter_map(|view| self.record_sent(view)).collect();
+        let unassigned = matches!(self.state, State::ReadingAll { unassigned: true, .. });
         if rest.is_some() {
-            self.state = State::ReadingAll(rest);
+            self.state = State::ReadingAll { unassigned, rest };
             return notices;
         }
         self.state = State::Idle;
-        let left: Vec<_> = self.known.not_met().cloned().collect();
-        if self.selection.unassigned {
-            notices.extend(left.iter().filter_map(|key| self.forget(key)));
-        } else {
-            // Not met, but it may have moved during the read: read it separately before reporting its removal.
-            self.changed(left);
-        }
+        // Not met, but it may have moved during the read: read it separately before reporting its removal.
+        let left: Vec<_> = self.known.not_met(unassigned).cloned().collect();
+        self.changed(left);
         notices
     }
 
@@ -228,7 +244,11 @@ impl Subscription {
         self.not_before = now + MERGE;
         match std::mem::replace(&mut self.state, State::Idle) {
             State::ReadingSome(keys) => self.changed(keys),
-            State::ReadingAll(_) => self.all_changed(),
+            State::ReadingAll { unassigned: false, .. } => self.all_changed(),
+            State::ReadingAll { unassigned: true, .. } => {
+                self.unassigned_changed();
+                self.unassigned_not_before = now + MERGE;
+            }
             State::Listing | State::Idle => {}
         }
         let queue = std::mem::take(&mut self.queue);
@@ -236,7 +256,7 @@ impl Subscription {
     }
 
     fn record_sent(&mut self, view: &DeviceView) -> Option<String> {
-        let text = DeviceObject::new(view).with_interfaces().text();
+        let text = DeviceObject::new(view).text();
         let mt = match self.known.record_sent(view, &text) {
             DeviceChange::Added => "DeviceAdded",
             DeviceChange::Changed => "DeviceUpdate",

@@ -58,7 +58,7 @@ enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     pub(super) devices: Option<Subscription>,
-    domains: Option<Snapshot<BTreeMap<DomainId, String>>>,
+    domains: Option<Snapshot<SentDomains>>,
     domains_refresh: Refresh,
     configs: Option<(DomainId, Snapshot<KnownConfigs>)>,
     configs_refresh: Refresh,
@@ -82,21 +82,24 @@ pub(super) fn known_configs(listed: &[Listed]) -> KnownConfigs {
     listed.iter().map(known).collect()
 }
 
-/// The domains as JSON text by their number.
-pub(super) fn domain_texts(views: &[DomainView]) -> BTreeMap<DomainId, String> {
-    views.iter().map(|view| (view.id, objects::domain(view))).collect()
+/// The domains by their number: the JSON text, and the state of what is not in it.
+pub(super) type SentDomains = BTreeMap<DomainId, (String, u64)>;
+
+/// The domains as they are sent.
+pub(super) fn domain_texts(views: &[DomainView]) -> SentDomains {
+    views.iter().map(|view| (view.id, (objects::domain(view), view.settings))).collect()
 }
 
 impl Subscriptions {
     /// What the connection has to be notified of.
     pub(super) fn topics(&self) -> Topics {
         let devices = self.devices.as_ref().filter(|devices| devices.is_on());
-        let (unassigned_devices, members): (Vec<_>, Vec<_>) =
-            devices.map(|d| Arc::clone(d.selection())).into_iter().partition(|selection| selection.unassigned);
+        let selection = devices.map(Subscription::selection);
+        let members = selection.filter(|selection| selection.members);
         Topics {
-            unassigned_devices: !unassigned_devices.is_empty() || self.count.is_some(),
-            domains: !members.is_empty() || self.domains.is_some() || self.configs.is_some(),
-            devices: members.into_iter().next(),
+            unassigned_devices: selection.is_some_and(|selection| selection.unassigned) || self.count.is_some(),
+            domains: members.is_some() || self.domains.is_some() || self.configs.is_some(),
+            devices: members.map(Arc::clone),
         }
     }
 
@@ -109,7 +112,7 @@ impl Subscriptions {
 
     /// Subscribes to the domains, of which these were sent. They are read once more, since they may have changed
     /// meanwhile.
-    pub(super) fn follow_domains(&mut self, sent: Option<BTreeMap<DomainId, String>>, src: Option<Box<str>>) {
+    pub(super) fn follow_domains(&mut self, sent: Option<SentDomains>, src: Option<Box<str>>) {
         self.domains_refresh.wanted |= sent.is_some();
         self.domains = sent.map(|sent| Snapshot { src, sent });
     }
@@ -129,7 +132,6 @@ impl Subscriptions {
     }
 
     pub(super) fn on_change(&mut self, change: DataChange) {
-        let of_unassigned = |devices: &&mut Subscription| devices.selection().unassigned;
         match change {
             DataChange::Devices(keys) => {
                 if let Some(devices) = &mut self.devices {
@@ -138,8 +140,8 @@ impl Subscriptions {
             }
             DataChange::UnassignedChanged => {
                 self.count_refresh.wanted |= self.count.is_some();
-                if let Some(devices) = self.devices.as_mut().filter(of_unassigned) {
-                    devices.all_changed();
+                if let Some(devices) = &mut self.devices {
+                    devices.unassigned_changed();
                 }
             }
             DataChange::Domains => {
@@ -181,7 +183,7 @@ impl Subscriptions {
             (Kind::Count, Ask::Unassigned)
         } else {
             let ask = match self.devices.as_mut()?.next(now)? {
-                NextRead::Devices(keys) => Ask::Look(keys),
+                NextRead::Devices(keys, selection) => Ask::Look(keys, selection),
                 NextRead::All(selection) => Ask::List(selection),
                 NextRead::NextPage(walk) => Ask::More(walk),
             };
@@ -243,7 +245,9 @@ impl Subscriptions {
     fn on_domains(&mut self, views: &[DomainView]) -> (Vec<String>, bool) {
         let texts = domain_texts(views);
         let mut hasher = DefaultHasher::new();
-        texts.hash(&mut hasher);
+        for (id, (text, _)) in &texts {
+            (id, text).hash(&mut hasher);
+        }
         let domains_hash = Some(hasher.finish());
         let hash_changed = self.domains_hash != domains_hash;
         self.domains_hash = domains_hash;
@@ -252,17 +256,17 @@ impl Subscriptions {
         }
         let mut notices = Vec::new();
         if let Some(Snapshot { src, sent }) = &mut self.domains {
-            let mut tell = |mt, text: &String| notices.push(answers::notice(mt, src.as_deref(), "domain", text));
-            for (id, text) in &texts {
-                match sent.get(id) {
-                    None => tell("DomainAdded", text),
-                    Some(before) if before != text => tell("DomainUpdate", text),
-                    Some(_) => {}
-                }
+            let src = src.as_deref();
+            for (id, (text, settings)) in &texts {
+                let mt = match sent.get(id) {
+                    None => "DomainAdded",
+                    Some((old, of)) if (old, of) != (text, settings) => "DomainEdited",
+                    Some(_) => continue,
+                };
+                notices.push(answers::notice(mt, src, "domain", text));
             }
-            for (_, text) in sent.iter().filter(|(id, _)| !texts.contains_key(id)) {
-                tell("DomainRemoved", text);
-            }
+            let gone = sent.keys().filter(|id| !texts.contains_key(id));
+            notices.extend(gone.map(|id| answers::domain_deleted(src, *id)));
             *sent = texts;
         }
         (notices, hash_changed)

@@ -38,6 +38,11 @@ pub(super) fn name_of(page: &Page, fields: &Fields) -> Answer<Box<str>> {
     Ok(name.into())
 }
 
+/// Refuses a name that has a comma and is new.
+pub(super) fn check_comma(page: &Page, may: bool) -> Answer<()> {
+    if may { Ok(()) } else { Err(PageError::Refused(page.t("operator.category_comma").into())) }
+}
+
 fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
     match fields.get("id") {
         "" => Ok(None),
@@ -47,6 +52,7 @@ fn id_of(fields: &Fields) -> Answer<Option<CategoryId>> {
 
 async fn put(context: OperatorContext, fields: Fields) -> Answer<HttpResponse> {
     let (name, id) = (name_of(&context.page, &fields)?, id_of(&fields)?);
+    check_comma(&context.page, context.domain.may_name_category(id, &name))?;
     context.admin.put_category(&context.authority, context.named(), id, &name, fields.has("provisioning")).await?;
     Ok(context.done("/categories"))
 }

@@ -8,6 +8,7 @@ use askama::Template;
 use super::{Answer, Frame, Operator, OperatorContext, Page, base, go};
 use crate::admin::{Guessing, WholeInstance};
 use crate::attempts::SecretKind;
+use crate::core::model::device::Category;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::policy::storm::Storm;
 use crate::store::NewDomain;
@@ -127,6 +128,7 @@ async fn make(operator: Operator, fields: Fields) -> Answer<HttpResponse> {
         return Err(PageError::Refused(operator.page.t("operator.bad_password").into()));
     }
     let category = super::categories::name_of(&operator.page, &fields)?;
+    super::categories::check_comma(&operator.page, Category::is_new_name(&category))?;
     let new = NewDomain {
         name: name.clone(),
         password: Secret::new(password),

@@ -35,6 +35,8 @@ fn settings() -> Settings {
         requests_per_second: 50,
         fetches: 8,
         codes_per_second: 500,
+        announces_search: false,
+        ping_every: Duration::ZERO,
         patience: SettleTimes { answer_within: seconds(30), stay_open: seconds(5) },
         longest_before: 131_072,
         longest_after: 1_048_576,
@@ -175,6 +177,7 @@ impl Harness {
 fn summary(action: &Action) -> String {
     match action {
         Action::Send(text) => text.clone(),
+        Action::KeepAlive => "keep alive".into(),
         Action::Ping(token) => format!("ping {}", u64::from_be_bytes(*token)),
         Action::Close(close) => format!("close {} {}", close.code(), close.text()),
         Action::Verify(_, challenge) => format!("verify {challenge}"),
@@ -192,9 +195,10 @@ fn summary(action: &Action) -> String {
             Ask::DeviceConfigs { domain } => format!("ask {number} configs {}", domain.map_or(0, |id| id.0)),
             Ask::DeviceConfig { id, .. } => format!("ask {number} config {}", id.0),
             Ask::Unassigned => format!("ask {number} unassigned"),
+            Ask::Search(_) => format!("ask {number} search"),
             Ask::List(_) => format!("ask {number} list"),
             Ask::More(_) => format!("ask {number} more"),
-            Ask::Look(keys) => format!("ask {number} look {}", keys.len()),
+            Ask::Look(keys, _) => format!("ask {number} look {}", keys.len()),
         },
         Action::Act(domain) => format!("act {domain}"),
         Action::Await(domain, code) => format!("await {domain} {}", code.expose()),

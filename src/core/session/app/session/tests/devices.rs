@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::model::device_view::DomainView;
+use crate::core::protocol::appws::search::{Hits, Search};
 use crate::core::protocol::close::Close;
 use crate::core::session::app::device_pager::DevicePager;
 use crate::core::session::app::event::DataChange;
@@ -167,6 +168,7 @@ fn a_client_with_too_many_unsent_notices_is_closed() {
 #[test]
 fn domains_and_the_number_of_unassigned_devices_are_followed() {
     let view = |id, name: &str| DomainView {
+        settings: 0,
         id: DomainId(id),
         name: domain(name),
         deploy_admin_passwords: false,
@@ -183,15 +185,99 @@ fn domains_and_the_number_of_unassigned_devices_are_followed() {
     assert_eq!(harness.at(1_000).tick(), ["ask 3 domains"]);
     let output = harness.answered(3, Answer::Domains(vec![view(2, "house"), view(4, "new")]));
     let said: Vec<_> = output.iter().filter(|w| w.starts_with('{')).map(|w| parsed(w)["mt"].clone()).collect();
-    assert_eq!(said, ["DomainUpdate", "DomainAdded", "DomainRemoved"]);
+    assert_eq!(said, ["DomainEdited", "DomainAdded", "DomainDeleted"]);
+    let deleted = output.iter().find(|text| text.contains("DomainDeleted")).unwrap();
+    assert_eq!(parsed(deleted), json!({"mt": "DomainDeleted", "src": "m", "id": 3}));
+    // A setting that is not shown, such as a password.
+    harness.on(Event::DataChange(DataChange::Domains));
+    assert_eq!(harness.at(2_000).tick(), ["ask 4 domains"]);
+    let changed = DomainView { settings: 1, ..view(2, "house") };
+    let notice = only(&harness.answered(4, Answer::Domains(vec![changed, view(4, "new")])));
+    assert_eq!((&notice["mt"], &notice["domain"]["id"]), (&json!("DomainEdited"), &json!(2)));
 
     harness.say(&json!({"mt": "GetUnassignedDevicesCount", "recvUpdates": true, "src": "c"}));
-    let output = harness.answered(4, Answer::Unassigned(3));
+    let output = harness.answered(5, Answer::Unassigned(3));
     assert_eq!(parsed(&output[0])["count"], 3);
-    assert_eq!(output[1..], ["follow false true true", "ask 5 unassigned"]);
-    assert!(harness.answered(5, Answer::Unassigned(3)).is_empty());
+    assert_eq!(output[1..], ["follow false true true", "ask 6 unassigned"]);
+    assert!(harness.answered(6, Answer::Unassigned(3)).is_empty());
     harness.on(Event::DataChange(DataChange::UnassignedChanged));
-    assert_eq!(harness.at(3_000).tick(), ["ask 6 unassigned"]);
-    let notice = only(&harness.answered(6, Answer::Unassigned(4)));
+    assert_eq!(harness.at(4_000).tick(), ["ask 7 unassigned"]);
+    let notice = only(&harness.answered(7, Answer::Unassigned(4)));
     assert_eq!(notice, json!({"mt": "UnassignedDevicesCount", "src": "c", "count": 4}));
+}
+
+#[test]
+fn the_switch_alone_starts_nothing() {
+    let mut harness = Harness::logged_in();
+    let switch = |on: bool| json!({"mt": "SetDeviceFiler", "recvUpdates": on, "src": "f"});
+    let switched = json!({"mt": "SetDeviceFilerResult", "src": "f"});
+    assert_eq!(harness.answer_to(&switch(true)), switched, "nothing is followed");
+    harness.say(&json!({"mt": "GetDevices", "src": "d"}));
+    assert_eq!(harness.answered(2, page(1..3, false)).len(), 1);
+    assert_eq!(harness.answer_to(&switch(true)), switched, "nor after a list without notices");
+    harness.say(&json!({"mt": "GetDevices", "recvUpdates": true, "src": "d"}));
+    harness.answered(4, page(1..3, false));
+    assert_eq!(harness.say(&switch(false)).last().unwrap(), "follow false false false");
+    assert!(harness.on(news(1..2)).is_empty());
+    let output = harness.say(&switch(true));
+    assert_eq!(output[1..], ["follow true false true", "ask 7 list"]);
+    let notice = only(&harness.answered(7, page(1..4, false)));
+    assert_eq!((&notice["mt"], &notice["src"]), (&json!("DeviceAdded"), &json!("d")), "of the subscribing request");
+    // A list without notices ends it.
+    assert_eq!(harness.say(&json!({"mt": "GetDevices", "src": "d"}))[0], "follow false false false");
+    harness.answered(8, page(1..3, false));
+    assert_eq!(harness.answer_to(&switch(true)), switched);
+}
+
+#[test]
+fn devices_without_a_domain_are_read_again_by_themselves() {
+    let mut admin = Harness::new();
+    let challenge = admin.challenge();
+    admin.login_with(&challenge);
+    admin.on(Event::Verified(Some(Box::new(rights(true))), Secret::new(KEY)));
+    let without = |id| DeviceView { domain: None, category: None, category_name: None, ..views::view(id, 2, "PHONE") };
+    let read = |ids: &[u64]| Answer::Page { devices: ids.iter().map(|id| without(*id)).collect(), rest: None };
+    let output = admin.say(&json!({"mt": "GetDevices", "recvUpdates": true}));
+    assert_eq!(output, ["follow true true true", "ask 1 list"], "everything");
+    let Answer::Page { devices, .. } = page(1..3, false) else { panic!("a page") };
+    admin.answered(1, Answer::Page { devices: [devices, vec![without(7)]].concat(), rest: None });
+    admin.on(Event::DataChange(DataChange::UnassignedChanged));
+    // Those of domains are not read, and not missed.
+    let output = admin.answered(2, read(&[8]));
+    assert_eq!(
+        parsed(&output[0])["device"],
+        json!({"id": 8, "hwId": "device-8", "domainId": 0, "product": "IP112",
+        "version": "13r3", "type": "PHONE", "pbxActive": false, "online": true, "ethIfs": []})
+    );
+    assert_eq!(output[1..], ["ask 3 look 1"], "the one that is missed");
+    let gone = Answer::Looked(vec![(without(7).key, None)]);
+    let notice = only(&admin.answered(3, gone));
+    assert_eq!((&notice["mt"], &notice["device"]["domainId"]), (&json!("DeviceRemoved"), &json!(0)));
+    // Changes of members and of the others have their turns in the same second.
+    admin.on(Event::DataChange(DataChange::UnassignedChanged));
+    admin.on(news(1..2));
+    assert_eq!(admin.at(1_000).tick(), ["ask 4 look 1"]);
+    assert_eq!(admin.answered(4, looked(1..2, "13r3")), ["ask 5 list"]);
+
+    // Nobody else is told of them.
+    let mut other = Harness::logged_in();
+    let output = other.say(&json!({"mt": "GetDevices", "recvUpdates": true}));
+    assert_eq!(output, ["follow true false true", "ask 1 list"]);
+}
+
+#[test]
+fn a_connection_searches_one_text_after_another() {
+    let mut harness = Harness::logged_in();
+    let search = |src: &str| json!({"mt": "Search", "api": "com.innovaphone.search", "search": "ip11", "src": src});
+    assert_eq!(harness.say(&search("1")), ["ask 1 search"]);
+    assert!(harness.say(&search("2")).is_empty(), "asked for when it is its turn");
+    let mut hits = Hits::new(Search::read(&Request::parse(&search("1").to_string()).unwrap().body).unwrap());
+    hits.device(&views::view(7, 2, "PHONE"));
+    let output = harness.answered(1, Answer::Hits(hits));
+    let said: Vec<_> =
+        output[..2].iter().map(|text| (parsed(text)["mt"].clone(), parsed(text)["src"].clone())).collect();
+    assert_eq!(said, [(json!("SearchInfo"), json!("1")), (json!("SearchResult"), json!("1"))]);
+    assert_eq!(output[2..], ["ask 2 search"]);
+    let error = only(&harness.answered(2, Answer::Failed(ApiError::Internal)));
+    assert_eq!((&error["mt"], &error["api"]), (&json!("SearchResult"), &json!("com.innovaphone.search")));
 }

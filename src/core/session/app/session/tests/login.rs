@@ -189,3 +189,20 @@ fn an_end_event_closes_once() {
         assert!(harness.deliver(&[1]).is_empty());
     }
 }
+
+#[test]
+fn after_a_time_without_traffic_a_ping_is_sent() {
+    let mut harness = Harness::new();
+    harness.settings.ping_every = Duration::from_secs(25);
+    harness.log_in();
+    assert_eq!(harness.deadline(), Some(25_000));
+    harness.at(10_000).say(&json!({"mt": "KeepAlive"}));
+    assert_eq!(harness.deadline(), Some(35_000), "the answer has gone out");
+    assert!(harness.at(34_999).tick().is_empty());
+    assert_eq!(harness.at(35_000).tick(), ["keep alive"]);
+    // A missing pong closes nothing, and one that comes changes nothing.
+    harness.on(Event::Pong(b"{}"));
+    assert_eq!(harness.at(60_000).tick(), ["keep alive"]);
+    harness.settings.ping_every = Duration::ZERO;
+    assert_eq!(harness.deadline(), None);
+}

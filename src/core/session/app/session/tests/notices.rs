@@ -14,7 +14,7 @@ fn waiting() -> Harness {
 fn a_notice_has_the_src_of_its_request_and_a_ping_behind_it() {
     let output = waiting().deliver(&[11]);
     let device = json!({"id": 31, "hwId": "00903341a0b1", "domainId": 2, "product": "IP112", "version": "13r3",
-                        "type": "PHONE", "pbxActive": false, "online": true});
+                        "type": "PHONE", "pbxActive": false, "online": true, "ethIfs": []});
     let notice = json!({"mt": "DeviceProvisioned", "src": "p7", "code": "000000000011", "device": device});
     assert_eq!(parsed(&output[0]), notice);
     assert_eq!(output[1..], ["ping 1"]);
