@@ -97,7 +97,7 @@ impl Devices {
         let answer = self.request(json!({"mt": "AppChallenge"})).await?;
         let challenge = answer["challenge"].as_str().context("the answer has no challenge")?;
         let digest = Sha256::digest(format!("{APP}:{domain}::::{challenge}:{password}"));
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let login =
             json!({"mt": "AppLogin", "app": APP, "domain": domain, "sip": "", "guid": "", "dn": "", "digest": digest});
         let ok = self.request(login).await.context("the log-in fails: wrong domain or password")?["ok"] == true;
@@ -140,6 +140,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     }
     let answer = devices.request(request).await?;
     let code = answer["code"].as_str().context("the answer has no code")?;
+    #[expect(clippy::disallowed_methods, reason = "this program has no store whose clock it could use")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     println!("code {code}, valid for {} s", answer["validUntil"].as_u64().unwrap_or(now).saturating_sub(now));
 

@@ -209,6 +209,11 @@ impl Shared {
     pub fn counted(&self, kind: SecretKind) {
         metrics::count(Counter::WrongAttempt(kind.label()));
         let now = (self.clock)();
-        self.kind(kind).over_all.count(now);
+        let mut locked = self.kind(kind);
+        locked.over_all.count(now);
+        // Not with the next report: on a busy machine thousands may come before it.
+        if !locked.decisions.is_braked() && locked.over_all.is_exceeded(now) {
+            locked.decisions.limit_over_all(true, now, &mut Vec::new());
+        }
     }
 }

@@ -191,7 +191,7 @@ impl AppQueries {
         let all = Arc::new(Selection { unassigned: true, ..Selection::default() });
         let mut page = if wants_devices { Some(self.first_page(rights, all).await?) } else { None };
         while let Some(Answer::Page { devices, rest }) = page {
-            for view in devices.iter() {
+            for view in &devices {
                 hits.device(view);
             }
             page = match rest {
