@@ -383,7 +383,7 @@ on_each_store!(devices_are_filtered_by_names_and_with_those_without_a_domain, |_
         let mut request = request;
         request["mt"] = "GetDevices".into();
         assert_eq!(ids(&admin.request(request.clone()).await), expected, "{request}");
-        let own: Vec<_> = expected.iter().filter(|id| id.ends_with("-a")).collect();
+        let own: Vec<_> = expected.iter().copied().filter(|id| id.ends_with("-a")).collect();
         assert_eq!(ids(&ours.request(request.clone()).await), own.as_slice(), "{request}");
     }
     let stranger = admin.request(json!({"mt": "GetDevices", "unassigned": true})).await["devices"][0].clone();

@@ -226,7 +226,7 @@ impl Subscription {
             self.state = State::Idle;
             return Vec::new();
         }
-        let mut notices: Vec<_> = views.iter().filter_map(|view| self.record_sent(view)).collect();
+        let notices: Vec<_> = views.iter().filter_map(|view| self.record_sent(view)).collect();
         let unassigned = matches!(self.state, State::ReadingAll { unassigned: true, .. });
         if rest.is_some() {
             self.state = State::ReadingAll { unassigned, rest };
