@@ -232,7 +232,8 @@ impl World {
             | Ask::Unassigned
             | Ask::List(_)
             | Ask::More(_)
-            | Ask::Look(_) => panic!("nobody has asked for {ask:?}"),
+            | Ask::Look(..)
+            | Ask::Search(_) => panic!("nobody has asked for {ask:?}"),
             _ if !well => Answer::Failed(ApiError::Internal),
             Ask::Categories { .. } => {
                 let category = Category { id: CategoryId(4), name: "c".into(), provisioning: true };
@@ -300,6 +301,7 @@ impl World {
                 self.sent(conn, &text);
                 self.conns[conn].down.push_back(Down::Text(text));
             }
+            Action::KeepAlive => panic!("pings are off"),
             Action::Ping(token) => {
                 self.conns[conn].written.last_mut().unwrap().token = token;
                 self.conns[conn].down.push_back(Down::Ping(token));

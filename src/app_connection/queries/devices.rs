@@ -191,7 +191,9 @@ impl AppQueries {
         let all = Arc::new(Selection { unassigned: true, ..Selection::default() });
         let mut page = if wants_devices { Some(self.first_page(rights, all).await?) } else { None };
         while let Some(Answer::Page { devices, rest }) = page {
-            devices.iter().for_each(|view| hits.device(view));
+            for view in devices.iter() {
+                hits.device(view);
+            }
             page = match rest {
                 Some(rest) => Some(self.next_page(rest).await?),
                 None => None,

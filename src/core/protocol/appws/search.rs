@@ -171,7 +171,9 @@ mod tests {
 
     fn found(members: &str, devices: &[DeviceView]) -> Vec<(String, u64)> {
         let mut hits = Hits::new(search(members).unwrap());
-        devices.iter().for_each(|view| hits.device(view));
+        for view in devices {
+            hits.device(view);
+        }
         for (id, name) in [(2, "example.com"), (3, "home.example")] {
             hits.domain(&DomainView {
                 id: DomainId(id),
