@@ -6,7 +6,9 @@ use provbroker::config::Config;
 use serde_json::{Value, json};
 
 use crate::support::app::App;
-use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE_PASSWORD, OTHER, OTHER_PASSWORD, PASSWORD, STORAGE};
+use crate::support::broker::{
+    ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, INSTANCE_PASSWORD, OTHER, OTHER_PASSWORD, PASSWORD, STORAGE,
+};
 use crate::support::operator::{Operator, json_of};
 use crate::support::peer::{Device, identify_with, init, until};
 use crate::support::raw::Answer;
@@ -329,4 +331,19 @@ on_each_store!(another_domain_sees_nothing_of_it, |_| {}, async |broker: &Broker
     }
     assert_eq!(operator.read(&format!("{CODES}/{code}")).await["state"], "open");
     assert_eq!(operator.read(&format!("{ROLLOUTS}/{id}")).await["rows"], 1);
+});
+
+on_each_store!(a_code_made_by_hand_is_administrative_by_default, |_| {}, async |broker: &Broker| {
+    let operator = operator(broker).await;
+    let wish = |flag: Option<bool>| match flag {
+        None => json!({"category": CATEGORY}),
+        Some(flag) => json!({"category": CATEGORY, "administrative": flag}),
+    };
+    for (flag, id) in [(None, "0090334100e1"), (Some(true), "0090334100e2"), (Some(false), "0090334100e3")] {
+        let made = json_of(&operator.post(CODES, &wish(flag)).await);
+        let administrative = flag.unwrap_or(true);
+        assert_eq!(made["administrative"], administrative, "{made}");
+        let (mut phone, password) = Device::enter(broker.addr, id, made["code"].as_str().unwrap()).await;
+        assert_eq!(phone.expect_admin_password(&password).await == ADMIN_PASSWORD, administrative);
+    }
 });

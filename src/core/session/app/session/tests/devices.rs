@@ -82,6 +82,18 @@ fn the_address_of_a_device_is_that_of_this_session() {
 }
 
 #[test]
+fn only_lists_of_the_app_interface_have_addresses() {
+    let mut harness = Harness::logged_in();
+    harness.say(&json!({"mt": "GetPhones"}));
+    let phones = parsed(&harness.answered(1, page(7..8, false))[0]);
+    assert!(phones["phones"][0]["uri"].is_string(), "{phones}");
+    harness.on(Event::Flushed);
+    harness.say(&json!({"mt": "GetDevices"}));
+    let devices = parsed(&harness.answered(2, page(7..8, false))[0]);
+    assert_eq!((&devices["devices"][0]["id"], devices["devices"][0].get("uri")), (&json!(7), None));
+}
+
+#[test]
 fn http_get_is_overtaken_but_not_by_one_with_the_same_src() {
     let mut harness = Harness::logged_in();
     let uri = format!("https://ap.example.org/example.com/devices/passthrough/device-7/{KEY}/");

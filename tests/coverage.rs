@@ -1,0 +1,100 @@
+//! The table of `docs/protocol/coverage.md`: each rule once, tests that exist, and the same planned rules as the list.
+
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How many rules each section of the revision has, from section 1 on.
+const RULES: [u32; 6] = [19, 29, 9, 11, 4, 11];
+
+const PLANNED: &str = "*planned*";
+const TEXT_ONLY: &str = "*text only*: ";
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The cells of the rows whose first cell begins with a number.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        let line = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        line.starts_with(|c: char| c.is_ascii_digit()).then(|| line.split(" | ").map(Into::into).collect())
+    };
+    text.lines().filter_map(cells).collect()
+}
+
+/// Number and test of every rule.
+fn table() -> Vec<(String, String)> {
+    let rows = rows(&read("docs/protocol/coverage.md"));
+    rows.into_iter().map(|row| (row[0].clone(), <[String; 4]>::try_from(row).expect("four cells")[3].clone())).collect()
+}
+
+/// The numbers in a cell such as `1.7–1.9` or `2.18, 2.19`.
+fn numbers(cell: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for part in cell.split(", ") {
+        let (first, last) = part.split_once('–').unwrap_or((part, part));
+        let [(section, from), (_, to)] = [first, last].map(|number| number.split_once('.').expect("a number"));
+        let [from, to] = [from, to].map(|number| number.parse::<u32>().expect("a number"));
+        all.extend((from..=to).map(|number| format!("{section}.{number}")));
+    }
+    all
+}
+
+/// Whether a source has this test, as a function or for each store.
+fn has_test(source: &str, name: &str) -> bool {
+    let begins = |before: &str, after: char| {
+        source
+            .split(before)
+            .skip(1)
+            .any(|rest| rest.trim_start().strip_prefix(name).is_some_and(|r| r.starts_with(after)))
+    };
+    begins("fn ", '(') || begins("on_each_store!(", ',')
+}
+
+#[test]
+fn every_rule_stands_once() {
+    let listed: Vec<String> = table().into_iter().map(|(number, _)| number).collect();
+    let sections = RULES.iter().zip(1..);
+    let expected: Vec<String> =
+        sections.flat_map(|(&count, section)| (1..=count).map(move |rule| format!("{section}.{rule}"))).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn every_named_test_exists() {
+    for (number, cell) in table() {
+        if cell == PLANNED {
+            continue;
+        }
+        if let Some(reason) = cell.strip_prefix(TEXT_ONLY) {
+            assert!(!reason.is_empty(), "{number}: no reason");
+            continue;
+        }
+        for test in cell.split(", ") {
+            let test = test.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+            let (file, name) = test.and_then(|test| test.split_once("::")).expect(&number);
+            assert!(has_test(&read(file), name), "{number}: {file} has no test {name}");
+        }
+    }
+}
+
+#[test]
+fn the_planned_rules_are_those_of_the_list() {
+    let listed: BTreeSet<String> =
+        rows(&read("docs/protocol/README.md")).iter().flat_map(|row| numbers(&row[0])).collect();
+    let planned: BTreeSet<String> =
+        table().into_iter().filter(|(_, cell)| cell == PLANNED).map(|(number, _)| number).collect();
+    assert_eq!(planned, listed);
+}
+
+#[test]
+fn forms_that_are_read() {
+    assert_eq!(numbers("1.7–1.9, 2.18"), ["1.7", "1.8", "1.9", "2.18"]);
+    assert!(has_test("fn one() {}", "one") && has_test("on_each_store!(\n    two,", "two"));
+    assert!(!has_test("fn one_more() {}", "one") && !has_test("one()", "one"));
+}
