@@ -157,8 +157,8 @@ async fn a_turn_that_nobody_takes_goes_to_the_next() {
     next.as_mut().now_or_never().unwrap().unwrap().right();
 }
 
-#[test]
-fn a_node_does_not_wait_for_a_report_to_limit_itself() {
+#[tokio::test]
+async fn a_node_does_not_wait_for_a_report_to_limit_itself() {
     let node = Node::on(&Arc::default());
     too_many(&node);
     let mut next = Box::pin(node.later("phone", source(100_000)).turn());

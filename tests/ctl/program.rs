@@ -114,8 +114,8 @@ fn a_tenant_is_made_and_gets_codes() {
         let table = shell.done(&about("new.example", &["codes", "list"]));
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 3, "{table}");
-        assert!(lines[0].starts_with("code          category     sip   rollout  issued"), "{table}");
-        assert!(lines[1].starts_with(&format!("{code}  Third floor  -     yes      20")), "{table}");
+        assert!(lines[0].starts_with("code          category     sip   rollout  administrative  issued"), "{table}");
+        assert!(lines[1].starts_with(&format!("{code}  Third floor  -     yes      yes             20")), "{table}");
         assert!(lines[2].contains("  anna  no "), "{table}");
         let list = shell.json(&about("new.example", &["codes", "list", "--state", "open"]));
         assert_eq!(list.as_array().unwrap().len(), 2);

@@ -260,7 +260,7 @@ on_each_store!(a_name_with_a_comma_is_kept_but_not_new, |_| {}, async |broker: &
     assert_eq!(owner.done(Method::PUT, &at, &kept).await["provisioning"], false);
     let renamed = json!({"name": "Hall, right", "provisioning": false});
     assert_eq!(owner.refused(422, Method::PUT, &at, &renamed).await["field"], "name");
-    let root = Operator::new(broker, DOMAIN, INSTANCE_PASSWORD).await;
+    let root = Operator::instance(broker).await;
     let made = json!({"name": "new.example", "password": "long enough", "autoToken": "",
         "categories": [{"name": "a", "provisioning": true}, {"name": "b,c", "provisioning": true}]});
     assert_eq!(root.refused(422, Method::POST, "/domains", &made).await["field"], "categories.1.name");

@@ -34,7 +34,7 @@ fn a_phone_enters_and_users_gets_the_notice() {
         async |broker: &Broker| {
             let way = Client::new(&[&certificate]).way_to(broker.addr).await;
             let mut users = App::login(way, "users", DOMAIN, "users", PASSWORD).await;
-            let code = users.code(CATEGORY, "p1").await;
+            let code = users.administrative_code(CATEGORY, "p1").await;
             let (mut phone, password) = Device::enter(way, PHONE, &code).await;
             assert_eq!(phone.expect_admin_password(&password).await, ADMIN_PASSWORD);
             assert_eq!(users.next_notice().await["code"], code.as_str());

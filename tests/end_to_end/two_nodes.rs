@@ -27,7 +27,7 @@ fn on_two_nodes(test: impl AsyncFnOnce(&Broker, &Broker)) {
 fn a_code_of_one_node_is_taken_at_the_other_and_the_notice_comes_back() {
     on_two_nodes(async |one, two| {
         let mut users = App::login(one.addr, "users", DOMAIN, "users", PASSWORD).await;
-        let code = users.code(CATEGORY, "p7").await;
+        let code = users.administrative_code(CATEGORY, "p7").await;
         let script = init(two.addr, &format!("mac={PHONE}&PROVISIONING-CODE={code}")).await;
         assert!(script.body.contains("# ok"), "{}", script.body);
         let (mut phone, password) = Device::enter(two.addr, PHONE, &code).await;

@@ -116,7 +116,7 @@ fn another_administrative_password_is_another_domain() {
 }
 
 #[test]
-fn a_code_is_offered_and_brings_the_password_of_the_domain() {
+fn a_code_is_offered_and_does_not_bring_the_password_of_the_domain() {
     let profile = DeviceProfile::new(Peer::Broker, Some(Secret::new("secret")));
     let code = Code::parse("402817739164").unwrap();
     let mut device = Device::new(HardwareId::parse("new").unwrap(), Some(code));
@@ -126,8 +126,9 @@ fn a_code_is_offered_and_brings_the_password_of_the_domain() {
     assert_eq!(device.code_of_entry(), None);
     receive(&mut device, &profile, &message(&FromServer::Password(Secret::new(PASSWORD)))).0.unwrap();
     assert_eq!(device.code_of_entry(), Some(code));
-    assert!(receive(&mut device, &profile, &admin_password("another")).0.is_err());
-    assert_eq!(receive(&mut device, &profile, &admin_password("secret")).0, Ok(ReadOutcome::Registered));
+    let (outcome, _) = receive(&mut device, &profile, &admin_password("secret"));
+    assert_eq!(outcome, Err(Failure::Wrong("the administrative password of the domain")));
+    assert_eq!(receive(&mut device, &profile, &admin_password("of its own")).0, Ok(ReadOutcome::Registered));
 }
 
 #[test]
