@@ -56,11 +56,11 @@ struct CategoriesAnswer {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CategoryBody {
-    /// Name, unique within the domain; not only blanks. A new name has no comma.
+    /// Name, unique within the domain; not only blanks. A new name has no comma; a name that has one may be kept.
     #[schema(
         min_length = 1,
         max_length = 128,
-        pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$(?!\n)",
+        pattern = r"^[^,\x00-\x1f\x7f-\x9f]*[^,\s\x00-\x1f\x7f-\x9f][^,\x00-\x1f\x7f-\x9f]*$(?!\n)",
         example = "Desk phones"
     )]
     pub name: String,
