@@ -1,13 +1,18 @@
 //! A non-blocking connection of a simulated device, with a buffer of unsent bytes.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::{ClientConnection, HandshakeKind};
 use socket2::{Domain, Socket, Type};
+
+/// Ports of connections from a source address that is given.
+const PORTS: RangeInclusive<u16> = 10_000..=60_999;
 
 /// A connection that is open or connecting.
 pub struct DeviceSocket {
@@ -26,15 +31,7 @@ impl DeviceSocket {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(server), Type::STREAM.nonblocking(), None)?;
-        if let Some(source) = source {
-            socket.bind(&SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, 0, 0, source)), 0)).into())?;
-        }
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&server.into()) {
-            Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => return Err(error),
-            _ => {}
-        }
+        let socket = open(server, source)?;
         let mut stream = TcpStream::from_std(socket.into());
         stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self { stream, unsent: Vec::new(), tls: tls.map(Box::new) })
@@ -125,3 +122,41 @@ fn is_for_later(error: &io::Error) -> bool {
 
 /// `EINPROGRESS`; the standard library has no stable name for it.
 const IN_PROGRESS: i32 = 115;
+
+/// A socket that is connecting to `server`, from 127.0.0.`source` if given.
+fn open(server: SocketAddr, source: Option<u8>) -> io::Result<Socket> {
+    let Some(source) = source else {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM.nonblocking(), None)?;
+        return connecting(socket, server);
+    };
+    let mut last = io::Error::from(ErrorKind::AddrInUse);
+    for _ in PORTS {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM.nonblocking(), None)?;
+        socket.set_reuse_address(true)?;
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, source), next_port()));
+        match socket.bind(&address.into()).and_then(|()| connecting(socket, server)) {
+            Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => last = error,
+            done => return done,
+        }
+    }
+    Err(last)
+}
+
+fn connecting(socket: Socket, server: SocketAddr) -> io::Result<Socket> {
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&server.into()) {
+        Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// The next port to try. The kernel takes a millisecond and more to find a free port at one address with thousands of
+/// connections; counting up finds one at once.
+fn next_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(*PORTS.end() - *PORTS.start()) + 1;
+    // Each process starts somewhere else.
+    let begin = std::process::id().wrapping_mul(7919);
+    let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+    PORTS.start() + u16::try_from(offset).unwrap_or_default()
+}
