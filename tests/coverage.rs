@@ -1,4 +1,5 @@
-//! The table of `docs/protocol/coverage.md`: each rule once, tests that exist, and the same planned rules as the list.
+//! The tables of `docs/protocol/coverage.md` and `docs/concept-coverage.md`: each rule and each statement once, tests that
+//! exist, and the same planned rules as the list.
 
 // Helpers of tests may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -10,6 +11,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How many rules each section of the revision has, from section 1 on.
 const RULES: [u32; 6] = [19, 29, 9, 11, 4, 11];
+
+/// How many statements each section of the concept has, from section 1 on.
+const STATEMENTS: [u32; 10] = [5, 7, 18, 7, 7, 4, 3, 10, 4, 5];
+
+const PROTOCOL: &str = "docs/protocol/coverage.md";
+const CONCEPT: &str = "docs/concept-coverage.md";
 
 const PLANNED: &str = "*planned*";
 const TEXT_ONLY: &str = "*text only*: ";
@@ -27,10 +34,15 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     text.lines().filter_map(cells).collect()
 }
 
-/// Number and test of every rule.
-fn table() -> Vec<(String, String)> {
-    let rows = rows(&read("docs/protocol/coverage.md"));
-    rows.into_iter().map(|row| (row[0].clone(), <[String; 4]>::try_from(row).expect("four cells")[3].clone())).collect()
+/// Number and test of every rule or statement of a document.
+fn table(document: &str) -> Vec<(String, String)> {
+    let row = |row: Vec<String>| {
+        let cells = <[String; 4]>::try_from(row).unwrap_or_else(|row| panic!("{document}: not four cells: {row:?}"));
+        assert!(cells.iter().all(|cell| !cell.trim().is_empty()), "{document}: an empty cell: {cells:?}");
+        let [number, _, _, test] = cells;
+        (number, test)
+    };
+    rows(&read(document)).into_iter().map(row).collect()
 }
 
 /// The numbers in a cell such as `1.7–1.9` or `2.18, 2.19`.
@@ -58,17 +70,23 @@ fn has_test(source: &str, name: &str) -> bool {
 
 #[test]
 fn every_rule_stands_once() {
-    let listed: Vec<String> = table().into_iter().map(|(number, _)| number).collect();
-    let sections = RULES.iter().zip(1..);
-    let expected: Vec<String> =
-        sections.flat_map(|(&count, section)| (1..=count).map(move |rule| format!("{section}.{rule}"))).collect();
-    assert_eq!(listed, expected);
+    for (document, counts) in [(PROTOCOL, &RULES[..]), (CONCEPT, &STATEMENTS)] {
+        let listed: Vec<String> = table(document).into_iter().map(|(number, _)| number).collect();
+        let sections = counts.iter().zip(1..);
+        let expected: Vec<String> =
+            sections.flat_map(|(&count, section)| (1..=count).map(move |rule| format!("{section}.{rule}"))).collect();
+        assert_eq!(listed, expected, "{document}");
+    }
 }
 
 #[test]
 fn every_named_test_exists() {
-    for (number, cell) in table() {
-        if cell == PLANNED {
+    for (document, number, cell) in [PROTOCOL, CONCEPT]
+        .into_iter()
+        .flat_map(|document| table(document).into_iter().map(move |(number, cell)| (document, number, cell)))
+    {
+        // Nothing of the concept is planned.
+        if cell == PLANNED && document == PROTOCOL {
             continue;
         }
         if let Some(reason) = cell.strip_prefix(TEXT_ONLY) {
@@ -88,7 +106,7 @@ fn the_planned_rules_are_those_of_the_list() {
     let listed: BTreeSet<String> =
         rows(&read("docs/protocol/README.md")).iter().flat_map(|row| numbers(&row[0])).collect();
     let planned: BTreeSet<String> =
-        table().into_iter().filter(|(_, cell)| cell == PLANNED).map(|(number, _)| number).collect();
+        table(PROTOCOL).into_iter().filter(|(_, cell)| cell == PLANNED).map(|(number, _)| number).collect();
     assert_eq!(planned, listed);
 }
 

@@ -76,6 +76,7 @@ pub(super) async fn pages(
         admin: admin.cloned(),
         users_role: users_role.cloned(),
         origin,
+        devices_url: config.sysclients_url(),
         secure: !(url.scheme() == "http" && config.server.listen.ip().is_loopback()),
         own_pages,
         provider,

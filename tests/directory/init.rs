@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use provbroker::store::Contact;
+
 use crate::support::{ADDRESS, CREDENTIAL, code_request, start};
 
 const FORM: &str = "# enter code\r\nvars create UPDATE/PROVISIONING-CODE h prompt\r\nmod cmd UP1 provision 1\r\n";
@@ -39,11 +41,11 @@ async fn a_contact_holds_the_documented_items() {
     let directory = start();
     directory.get("/init?sn=009033a1b2c3&type=IP112&ip=192.0.2.17&PROT=136012&BOOT=136011").await;
     let state = directory.store.state();
-    let contact = &state.contacts["009033a1b2c3"].0;
-    assert_eq!(contact.model.as_deref(), Some("IP112"));
-    assert_eq!(contact.firmware.as_deref(), Some("136012"));
-    assert_eq!(contact.bootcode.as_deref(), Some("136011"));
-    assert_eq!(contact.ip.as_deref(), Some("192.0.2.17"));
+    // Without `..`: another item would be one more than the documented ones.
+    let Contact { mac, model, firmware, bootcode, ip } = &state.contacts["009033a1b2c3"].0;
+    assert_eq!((&**mac, model.as_deref()), ("009033a1b2c3", Some("IP112")));
+    assert_eq!((firmware.as_deref(), bootcode.as_deref()), (Some("136012"), Some("136011")));
+    assert_eq!(ip.as_deref(), Some("192.0.2.17"));
 }
 
 #[actix_web::test]

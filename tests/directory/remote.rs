@@ -79,6 +79,32 @@ async fn impostor(answer: Option<String>) -> RemoteDirectory {
     RemoteDirectory::new(&base, Some(&Secret::new(CREDENTIAL)), ADDRESS, max_wait).unwrap()
 }
 
+/// The directory may be run by somebody else: of Devices it learns the address, and how long the code is wanted.
+#[actix_web::test]
+async fn devices_tells_the_directory_its_address_and_nothing_else() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
+    let remote = RemoteDirectory::new(&base, Some(&Secret::new(CREDENTIAL)), ADDRESS, MAX_WAIT).unwrap();
+    let read = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        loop {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0, "it ends too early");
+            let text = String::from_utf8(request.clone()).unwrap();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { continue };
+            return (head.to_lowercase(), body);
+        }
+    };
+    let (answer, (head, body)) = tokio::join!(remote.issue(true, "key-of-the-request"), read);
+    assert!(answer.is_err(), "nobody has answered");
+    assert_eq!(body, serde_json::json!({"url": ADDRESS, "rollout": true}));
+    let mut names: Vec<&str> = head.lines().skip(1).map(|line| line.split(':').next().unwrap()).collect();
+    names.retain(|name| !["host", "accept", "accept-encoding", "connection", "user-agent"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["authorization", "content-length", "content-type", "idempotency-key"]);
+}
+
 #[actix_web::test]
 async fn other_servers_count_as_unavailable() {
     let http = |status: &str, body: &str| {

@@ -118,6 +118,54 @@ on_each_store!(a_removed_device_is_unassigned_when_it_comes_back, |_| {}, async 
     assigned(broker, &operator, &mut back, PHONE, DOMAIN).await;
 });
 
+// A gateway that entered by the token has a random password. It gets the one of the domain when it is removed and added
+// by hand, or when it enters by a code made by hand.
+on_each_store!(
+    a_gateway_that_entered_by_itself_gets_the_password_of_the_domain_by_hand,
+    |_| {},
+    async |broker: &Broker| {
+        let operator = Operator::of_instance(broker.addr).await;
+        let mut facts = identify(PHONE);
+        facts["platform"] = json!({"type": "GW", "fxs": false});
+        let by_itself = async |facts: &Value| {
+            let mut gateway = Device::connect(broker.addr, QUERY).await;
+            gateway.identify(facts).await;
+            let password = gateway.expect_password().await;
+            assert_ne!(gateway.expect_admin_password(&password).await, ADMIN_PASSWORD);
+            online(&operator, DOMAIN, PHONE).await;
+            gateway
+        };
+        let at = format!("/domains/{DOMAIN}/devices/{PHONE}");
+        let mut gateway = by_itself(&facts).await;
+        operator.done("DELETE", &at, None).await;
+        gateway.expect_close(1000).await;
+        // With the address that leads into the domain it would be back by itself, with a random password.
+        let mut gateway = by_itself(&facts).await;
+        operator.done("DELETE", &at, None).await;
+        gateway.expect_close(1000).await;
+        let mut gateway = Device::identified(broker.addr, &facts).await;
+        gateway.quiet().await;
+        seen_waiting(&operator, PHONE).await;
+        let password = assigned(broker, &operator, &mut gateway, PHONE, DOMAIN).await;
+        assert_eq!(gateway.expect_admin_password(&password).await, ADMIN_PASSWORD, "added by hand");
+        online(&operator, DOMAIN, PHONE).await;
+        operator.done("DELETE", &at, None).await;
+        gateway.expect_close(1000).await;
+
+        // The code is entered in the installation pages of the gateway, which keeps its address.
+        let mut gateway = by_itself(&facts).await;
+        let made =
+            operator.done("POST", &format!("/domains/{DOMAIN}/codes"), Some(json!({"category": CATEGORY}))).await;
+        let code = made["code"].as_str().unwrap();
+        crate::support::secrets::note(code);
+        facts["provisioningCode"] = json!(code);
+        gateway.identify(&facts).await;
+        let password = gateway.expect_password().await;
+        assert_eq!(gateway.expect_admin_password(&password).await, ADMIN_PASSWORD, "a code made by hand");
+        assert_eq!(operator.get(&at).await["way"], "code");
+    }
+);
+
 on_each_store!(a_device_moves_with_the_consent_of_both, |_| {}, async |broker: &Broker| {
     let operator = Operator::of_instance(broker.addr).await;
     let (from, to) =

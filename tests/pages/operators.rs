@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::browser::Browser;
 use crate::support::broker::{
-    Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD as OF_DOMAIN, with_broker,
+    ADMIN_PASSWORD, Broker, CATEGORY, DOMAIN, Keep, OTHER, OTHER_PASSWORD, PASSWORD as OF_DOMAIN, with_broker,
 };
 use crate::support::peer::{Device, until};
 use crate::support::rest::Operator;
@@ -128,8 +128,16 @@ async fn a_day_of_work(broker: &Broker) {
     let settings = format!("{desk}/settings");
     let token = [("which", "token"), ("value", "a token of ten letters")];
     secrets::note("a token of ten letters");
-    assert_eq!(browser.submit(&settings, &format!("{settings}/secret"), &token).await.status, 303);
-    assert!(!browser.page(&settings).await.contains("a token of ten"), "it is never shown");
+    let answer = browser.submit(&settings, &format!("{settings}/secret"), &token).await;
+    // What goes into an update script is shown once, for the categories for provisioning only.
+    let base = format!("ws%3A%2F%2F127.0.0.1%3A{}%2Fexample.com%2Fdevices%2Fsysclients", broker.addr.port());
+    let query = "%3Fdomain%3Dexample.com%26token%3Da%2520token%2520of%2520ten%2520letters%26category%3DDesk%2520phones";
+    let line = format!("config change SYSCLIENT /sysadmin {base}{query}</pre>");
+    let once = "&token=a%20token%20of%20ten%20letters&category=Desk%20phones</pre>";
+    assert!(answer.status == 200 && answer.body.contains(&line), "{}", answer.body);
+    assert!(answer.body.replace("&#38;", "&").contains(once), "{}", answer.body);
+    assert!(!answer.body.contains("Storage%2520room"), "{}", answer.body);
+    assert!(!browser.page(&settings).await.contains("a%20token"), "it is not shown again");
 
     let answer = browser.submit(&device, &format!("{device}/remove"), &[]).await;
     assert_eq!(answer.status, 303);
@@ -141,6 +149,39 @@ async fn a_day_of_work(broker: &Broker) {
         assert!(audit.contains(action), "{action}: {audit}");
     }
     assert!(audit.contains(PHONE) && !audit.contains(&fresh) && !audit.contains("a token"), "{audit}");
+}
+
+/// The tick decides whether a device gets the administrative password of the domain, and the pages show which one has it.
+#[test]
+fn an_operator_chooses_who_gets_the_administrative_password() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let mut browser = Browser::signed_in(broker.addr, "operator", PASSWORD).await;
+        let codes = format!("{}/codes", desk(DOMAIN));
+        assert!(browser.page(&codes).await.contains("name=\"administrative\" checked"), "that is the default");
+        let ticks = [(PHONE, Some("on")), ("0090334100d2", None)];
+        for (id, tick) in ticks {
+            let fields: Vec<_> = [Some(("category", CATEGORY)), tick.map(|tick| ("administrative", tick))]
+                .into_iter()
+                .flatten()
+                .collect();
+            let body = browser.submit(&codes, &codes, &fields).await.body;
+            let code = body.split("name=\"code\" value=\"").nth(1).unwrap()[..12].to_owned();
+            secrets::note(&code);
+            let row = body.split("<tr>").find(|row| row.contains(&code)).unwrap();
+            assert_eq!(row.contains(">administrative</span>"), tick.is_some(), "{row}");
+            let (mut device, password) = Device::enter(broker.addr, id, &code).await;
+            let admin_password = device.expect_admin_password(&password).await;
+            assert_eq!(admin_password == ADMIN_PASSWORD, tick.is_some(), "{id}");
+            for (language, hint) in
+                [("en", "a random administrative password"), ("de", "ein zufälliges administratives")]
+            {
+                browser.language = language;
+                let body = browser.page(&format!("{}/devices/{id}", desk(DOMAIN))).await;
+                assert_eq!(body.contains(hint), tick.is_none(), "{id} {language}: {body}");
+            }
+            browser.language = "en";
+        }
+    });
 }
 
 #[test]

@@ -8,12 +8,14 @@ use provbroker::config::{Account, Config};
 use provbroker::core::model::accounts::{AccountName, Role};
 use provbroker::core::model::ids::{DomainName, Secret};
 use provbroker::users_role::LinkStatus;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::browser::Browser;
-use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, with_broker};
+use crate::support::broker::{Broker, CATEGORY, DOMAIN, Keep, OTHER, PASSWORD as OF_DOMAIN, STORAGE, with_broker};
 use crate::support::peer::{Device, until};
 use crate::support::raw::Answer;
+use crate::support::rest::Operator;
 use crate::support::secrets;
 use crate::{PASSWORD, accounts};
 
@@ -115,6 +117,57 @@ pub fn code_of(body: &str) -> String {
     let digits = shown.replace(' ', "");
     secrets::note(&digits);
     digits
+}
+
+/// What a person reads about typing the code, in both languages; and the choice of the category, where there is one.
+#[test]
+fn a_person_is_told_how_to_confirm_and_chooses_a_category() {
+    with_users(&Keep::embedded(), async |broker| {
+        let operator = Operator::of(broker.addr, DOMAIN, OF_DOMAIN).await;
+        let second = json!({"name": "Meeting rooms", "provisioning": true});
+        operator.done("POST", &format!("/domains/{DOMAIN}/categories"), Some(second)).await;
+        let mut anna = Browser::signed_in(broker.addr, "anna", PASSWORD).await;
+        let mut form = String::new();
+        until("both categories are offered", async || {
+            form = anna.page("/ui/phones/add").await;
+            form.contains("<select") && form.contains("Meeting rooms")
+        })
+        .await;
+        // A category that is not for provisioning is no choice.
+        assert!(form.contains(CATEGORY) && !form.contains(STORAGE), "{form}");
+        let request =
+            leads_to(&anna.submit("/ui/phones/add", "/ui/phones/add", &[("category", "Meeting rooms")]).await);
+        let mut admin = Browser::signed_in(broker.addr, "admin", PASSWORD).await;
+        assert!(admin.page("/ui/rollouts/new/phones").await.contains("<select"));
+        let rollout = rolled_out(&mut admin, "ben").await;
+        for (language, confirm, card, no_form) in [
+            (
+                "en",
+                "confirm with OK. On an IP101 or IP102, end it with #.",
+                "IP102: with #",
+                "show the form on it again",
+            ),
+            (
+                "de",
+                "mit OK. Beenden Sie ihn an einem IP101 oder IP102 mit #.",
+                "IP102: mit #",
+                "Formular wieder anzeigen",
+            ),
+        ] {
+            (anna.language, admin.language) = (language, language);
+            let body = anna.page(&request).await;
+            code_of(&body);
+            assert!(body.contains(confirm), "{body}");
+            assert!(anna.page("/ui/phones/add").await.contains(no_form));
+            let body = admin.page(&format!("{rollout}/cards")).await;
+            code_of(&body);
+            assert!(body.contains(card), "{body}");
+        }
+        let code = code_of(&anna.page(&request).await);
+        let (_device, _) = Device::enter(broker.addr, PHONE, &code).await;
+        let device = operator.get(&format!("/domains/{DOMAIN}/devices/{PHONE}")).await;
+        assert_eq!(device["category"]["name"], "Meeting rooms");
+    });
 }
 
 async fn a_phone_is_added(broker: &Broker) {

@@ -99,6 +99,8 @@ pub struct Pages {
     pub live: live::Live,
     /// Public origin of this service: scheme, host and port.
     pub origin: String,
+    /// Address that devices connect to.
+    pub devices_url: String,
     /// Cookies are sent over TLS only, however the request came; false on loopback without TLS.
     pub secure: bool,
     /// Devices' own pages, if they have a listener.

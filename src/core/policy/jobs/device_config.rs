@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::config::Configuration;
+use super::joined::joined;
 use super::{Job, JobSpec, Task};
 use crate::core::model::config_kind::Kind;
 use crate::core::model::device::{Category, Device, Domain};
@@ -30,7 +31,7 @@ enum Unset {
 }
 
 /// A member of a type.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Member {
     name: &'static str,
     /// The parameter of the kind that it comes from.
@@ -67,15 +68,18 @@ const ALARM_SERVER: &[Member] = &[
     Member::always("setLogUrl", Unset::Flag(false)),
 ];
 
-const FXS_PHONE: &[Member] = &[
+/// Where a phone or an analogue port registers, and how it codes speech.
+const REGISTRATION: &[Member] = &[
     Member::new("gk1", "primary", Unset::Absent),
     Member::new("gk2", "secondary", Unset::Absent),
     Member::new("gkId", "domain", Unset::Absent),
     Member::always("coder", Unset::Text("G711A")),
     Member::optional("frameSize"),
     Member::optional("exclusive"),
-    Member::optional("fax"),
-    Member::optional("setRecordingUrl"),
+];
+
+/// The last members of both.
+const SPEECH: &[Member] = &[
     Member::optional("silenceComp"),
     Member::optional("noDtmfDetect"),
     Member::optional("noPhysicalLocation"),
@@ -85,28 +89,22 @@ const FXS_PHONE: &[Member] = &[
     Member::always("dialTone", Unset::Number(0)),
 ];
 
-const PHONE: &[Member] = &[
-    Member::new("gk1", "primary", Unset::Absent),
-    Member::new("gk2", "secondary", Unset::Absent),
-    Member::new("gkId", "domain", Unset::Absent),
-    Member::always("coder", Unset::Text("G711A")),
-    Member::optional("frameSize"),
-    Member::optional("exclusive"),
-    Member::optional("setRecordingUrl"),
-    Member::optional("audioOnly"),
-    Member::optional("noCtHookOn"),
-    Member::optional("protectCfg"),
-    Member::optional("allowUserCfg"),
-    Member::optional("hideCompleteCfg"),
-    Member::optional("hideAdminCfg"),
-    Member::optional("silenceComp"),
-    Member::optional("noDtmfDetect"),
-    Member::optional("noPhysicalLocation"),
-    Member::always("srtpKey", Unset::Text("0")),
-    Member::always("srtpCipher", Unset::Text("1")),
-    Member::optional("recordingUrl"),
-    Member::always("dialTone", Unset::Number(0)),
-];
+const FXS_PHONE: &[Member] =
+    &joined::<_, 15>(&[REGISTRATION, &[Member::optional("fax"), Member::optional("setRecordingUrl")], SPEECH]);
+
+const PHONE: &[Member] = &joined::<_, 20>(&[
+    REGISTRATION,
+    &[
+        Member::optional("setRecordingUrl"),
+        Member::optional("audioOnly"),
+        Member::optional("noCtHookOn"),
+        Member::optional("protectCfg"),
+        Member::optional("allowUserCfg"),
+        Member::optional("hideCompleteCfg"),
+        Member::optional("hideAdminCfg"),
+    ],
+    SPEECH,
+]);
 
 const MEDIA: &[Member] = &[
     Member::always("stunServer", Unset::EmptyToDevices),

@@ -8,6 +8,7 @@
 pub mod builds;
 pub mod config;
 pub mod device_config;
+mod joined;
 mod orders;
 pub mod plan;
 mod record;

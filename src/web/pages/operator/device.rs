@@ -27,6 +27,8 @@ struct DevicePage {
     categories: Vec<(String, String, bool)>,
     way: &'static str,
     administrative: bool,
+    /// The domain hands out a password, and this device has a random one instead.
+    random_password: bool,
     ports: Vec<Box<str>>,
     steps: Vec<(UnixMillis, &'static str, String)>,
     blocked: Option<(&'static str, String)>,
@@ -81,6 +83,7 @@ async fn show(context: OperatorContext, at: web::Path<At>) -> Answer<HttpRespons
         categories: categories.collect(),
         way: wording::way(page, device.way),
         administrative: device.is_administrative(),
+        random_password: device.admin_password.is_some() && !context.domain.admin_password.is_empty(),
         ports,
         steps: report.steps.iter().rev().map(step).collect(),
         blocked: report.blocked_reason.map(|reason| (wording::blocked_reason(page, &reason), reason.text)),

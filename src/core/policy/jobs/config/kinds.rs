@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{ConfigError, Field, How, OptionLine, Pattern, Problem, Schema, Type, Verb};
 use super::{certificates, lines};
+use crate::core::policy::jobs::joined::joined;
 use crate::core::protocol::percent;
 
 const HOST: Type = Type::Form(Pattern {
@@ -178,36 +179,31 @@ const SRTP_CIPHER: Field = other(
 const RECORDING_URL: Field = other("recordingUrl", Type::Text(256), "Address for recordings.");
 const DIAL_TONE: Field = other("dialTone", Type::Number(0, 26), "Dial tone, see `docs/protocol/devices-api.md` 4.10.");
 
+/// The options of a registration that phones and analogue ports begin with.
+const REGISTRATION: &[Field] =
+    &[PROTOCOL, PRIMARY, SECONDARY, DOMAIN, NAME, PASSWORD, TRANSPORT, CODER, FRAME_SIZE, EXCLUSIVE];
+
+/// The options of a registration that both end with.
+const SPEECH: &[Field] =
+    &[SILENCE_COMP, NO_DTMF_DETECT, NO_PHYSICAL_LOCATION, SRTP_KEY, SRTP_CIPHER, RECORDING_URL, DIAL_TONE];
+
 const SIP: &[OptionLine] = &[OptionLine {
     verb: Verb::Change,
     module: "PHONE",
     part: Some("USER-REG"),
-    fields: &[
-        PROTOCOL,
-        PRIMARY,
-        SECONDARY,
-        DOMAIN,
-        NAME,
-        PASSWORD,
-        TRANSPORT,
-        CODER,
-        FRAME_SIZE,
-        EXCLUSIVE,
-        SET_RECORDING_URL,
-        other("audioOnly", Type::Flag, "No video."),
-        other("noCtHookOn", Type::Flag, "No transfer on hanging up."),
-        other("protectCfg", Type::Flag, "The configuration at the phone is protected."),
-        other("allowUserCfg", Type::Flag, "User settings at the phone are allowed."),
-        other("hideCompleteCfg", Type::Flag, "The whole configuration is hidden at the phone."),
-        other("hideAdminCfg", Type::Flag, "The administration is hidden at the phone."),
-        SILENCE_COMP,
-        NO_DTMF_DETECT,
-        NO_PHYSICAL_LOCATION,
-        SRTP_KEY,
-        SRTP_CIPHER,
-        RECORDING_URL,
-        DIAL_TONE,
-    ],
+    fields: &joined::<_, 24>(&[
+        REGISTRATION,
+        &[
+            SET_RECORDING_URL,
+            other("audioOnly", Type::Flag, "No video."),
+            other("noCtHookOn", Type::Flag, "No transfer on hanging up."),
+            other("protectCfg", Type::Flag, "The configuration at the phone is protected."),
+            other("allowUserCfg", Type::Flag, "User settings at the phone are allowed."),
+            other("hideCompleteCfg", Type::Flag, "The whole configuration is hidden at the phone."),
+            other("hideAdminCfg", Type::Flag, "The administration is hidden at the phone."),
+        ],
+        SPEECH,
+    ]),
 }];
 
 const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
@@ -215,28 +211,12 @@ const ANALOGUE_PHONE: &[OptionLine] = &[OptionLine {
     // The module is the port.
     module: "",
     part: Some("USER-REG"),
-    fields: &[
-        Field::new("ports", "", PORTS, "Ports that get the registration; #p in the name is the port.").required(),
-        PROTOCOL,
-        PRIMARY,
-        SECONDARY,
-        DOMAIN,
-        NAME,
-        PASSWORD,
-        TRANSPORT,
-        CODER,
-        FRAME_SIZE,
-        EXCLUSIVE,
-        other("fax", Type::Flag, "Fax device: T.38 on, feature codes off."),
-        SET_RECORDING_URL,
-        SILENCE_COMP,
-        NO_DTMF_DETECT,
-        NO_PHYSICAL_LOCATION,
-        SRTP_KEY,
-        SRTP_CIPHER,
-        RECORDING_URL,
-        DIAL_TONE,
-    ],
+    fields: &joined::<_, 20>(&[
+        &[Field::new("ports", "", PORTS, "Ports that get the registration; #p in the name is the port.").required()],
+        REGISTRATION,
+        &[other("fax", Type::Flag, "Fax device: T.38 on, feature codes off."), SET_RECORDING_URL],
+        SPEECH,
+    ]),
 }];
 
 const UPDATE_SERVER: &[OptionLine] = &[OptionLine {

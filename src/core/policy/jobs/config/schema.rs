@@ -96,6 +96,7 @@ pub enum Type {
 }
 
 /// A parameter.
+#[derive(Clone, Copy)]
 pub struct Field {
     /// Name of the member.
     pub name: &'static str,

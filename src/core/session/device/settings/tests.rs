@@ -63,6 +63,20 @@ fn from_the_factory_to_devices() {
     assert_eq!(phone.start(), [Action::Connect(Some(Secret::new(URL))), Action::PollEvery(15)]);
 }
 
+/// `docs/concept.md` section 11: the line alone, without saving, activating or a restart.
+#[test]
+fn one_line_shows_the_form_again_at_once() {
+    let mut phone = settings();
+    phone.typed("402817739164");
+    run(&mut phone, &Script::hand_over(URL).to_string());
+    run(&mut phone, &Script::clean_up().to_string());
+    assert!(!phone.shows_form());
+    assert_eq!(run(&mut phone, "vars create UPDATE/PROVISIONING-CODE h prompt"), [Action::ShowForm]);
+    assert!(phone.shows_form());
+    assert_eq!(query(&phone), format!("{FACTS}&PROVISIONING-CODE=prompt"));
+    assert_eq!(phone.active().value("SYSCLIENT", "/sysadmin"), Some(&Secret::new(URL)), "it stays with Devices");
+}
+
 #[test]
 fn fast_polling_ends_by_time_and_by_order() {
     let mut phone = settings();
