@@ -152,8 +152,9 @@ impl Broker {
                 actix_rt::spawn(async move { node.registration().record_found(code).await });
             }))
         });
-        let admin =
-            config.plays(Role::Devices).then(|| Arc::new(Admin::new(admin_services(&node, &config), node.store().sealer())));
+        let admin = config
+            .plays(Role::Devices)
+            .then(|| Arc::new(Admin::new(admin_services(&node, &config), node.store().sealer())));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{CodeRecord, Result, StoreError};
+use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
 use crate::core::model::hex;
-use crate::core::model::bundle::SiteName;
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::Job;

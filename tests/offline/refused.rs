@@ -25,7 +25,8 @@ fn a_file_that_is_not_as_it_was_made_changes_nothing() {
     let world = World::start();
     let desk = &world.desk;
     run(async {
-        let (centre, site) = (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
+        let (centre, site) =
+            (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
         let (id, _) = rollout(&centre, &["anna"]).await;
         desk.export(&world.centre, "out", &["--rollout", &id]);
         changed(desk, "out", "cut", |bytes| bytes.truncate(bytes.len() - 1));
@@ -141,10 +142,9 @@ fn what_is_over_or_too_much_is_refused() {
             expires: UnixMillis(expires),
             lock: Lock::by_key_file([7; 16]),
         };
-        for (expires, record, what) in [
-            (1, Record::End(0), "expired"),
-            (u64::MAX, Record::End(7), "has 0 records and says 7"),
-        ] {
+        for (expires, record, what) in
+            [(1, Record::End(0), "expired"), (u64::MAX, Record::End(7), "has 0 records and says 7")]
+        {
             let manifest = manifest(expires);
             let key = manifest.lock.open_by_key_file(&std::fs::read(world.desk.file("key")).unwrap()).unwrap();
             let mut writer = Writer::new(&manifest, &key);
@@ -156,7 +156,8 @@ fn what_is_over_or_too_much_is_refused() {
         // Only the operator of the instance.
         let own = Operator::of(world.centre.addr, DOMAIN, PASSWORD).await;
         own.refused(403, "POST", "/bundles", None).await;
-        let body = json!({"site": "berlin", "key": "00".repeat(32), "lock": {"by": "keyFile", "salt": "00".repeat(16)}});
+        let body =
+            json!({"site": "berlin", "key": "00".repeat(32), "lock": {"by": "keyFile", "salt": "00".repeat(16)}});
         own.refused(403, "POST", &format!("/domains/{DOMAIN}/bundles"), Some(body)).await;
     });
 }

@@ -25,7 +25,8 @@ fn ntp(device: &Value) -> &str {
 fn a_phone_enters_at_the_site_and_the_centre_shows_it() {
     let world = World::start();
     run(async {
-        let (centre, site) = (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
+        let (centre, site) =
+            (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
         let job = json!({"kind": "ntp", "values": {"server": "ntp.example.org"}});
         centre.done("POST", &format!("/domains/{DOMAIN}/config-jobs"), Some(job)).await;
         let (id, codes) = rollout(&centre, &["anna", "otto"]).await;
@@ -48,8 +49,23 @@ fn a_phone_enters_at_the_site_and_the_centre_shows_it() {
         let rows = centre.get(&format!("/domains/{DOMAIN}/rollouts/{id}/rows")).await;
         assert_eq!(rows["rows"][0]["state"], "lent");
 
+        let newest = async |operator: &Operator| operator.get("/audit?limit=1").await["entries"][0].clone();
+        let export = newest(&centre).await;
+        assert_eq!(
+            (&export["what"], &export["to"], &export["domain"]),
+            (&json!("bundle.export"), &json!("berlin"), &json!(DOMAIN))
+        );
+
         let report = world.desk.import(&world.site, "out");
-        assert_eq!((&report["outcome"], &report["codes"], &report["kind"]), (&json!("imported"), &json!(2), &json!("site")));
+        let import = newest(&site).await;
+        assert_eq!(
+            (&import["what"], &import["to"], &import["domain"]),
+            (&json!("bundle.import"), &json!("berlin"), &json!(DOMAIN))
+        );
+        assert_eq!(
+            (&report["outcome"], &report["codes"], &report["kind"]),
+            (&json!("imported"), &json!(2), &json!("site"))
+        );
         assert_eq!(world.desk.import(&world.site, "out")["outcome"], "known");
         let plain = world.desk.done(&world.site, &["import", "out"]);
         assert_eq!(plain, "this bundle was imported before; nothing has changed\n");
@@ -113,7 +129,8 @@ fn a_phone_enters_at_the_site_and_the_centre_shows_it() {
 fn later_results_replace_earlier_ones_and_earlier_ones_change_nothing() {
     let world = World::start();
     run(async {
-        let (centre, site) = (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
+        let (centre, site) =
+            (Operator::of_instance(world.centre.addr).await, Operator::of_instance(world.site.addr).await);
         let marked = json!({"name": STORAGE, "provisioning": true});
         let storage = centre.get(&format!("/domains/{DOMAIN}")).await["categories"][1]["id"].to_string();
         centre.done("PUT", &format!("/domains/{DOMAIN}/categories/{storage}"), Some(marked)).await;

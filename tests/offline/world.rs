@@ -111,7 +111,9 @@ pub async fn rollout(operator: &Operator, users: &[&str]) -> (String, Vec<String
     let rows = operator.get(&format!("/domains/{DOMAIN}/rollouts/{id}/rows")).await;
     let codes = rows["rows"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap().to_owned());
     let codes: Vec<_> = codes.collect();
-    codes.iter().for_each(|code| secrets::note(code));
+    for code in &codes {
+        secrets::note(code);
+    }
     (id, codes)
 }
 

@@ -7,16 +7,14 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::results::Results;
-use super::{CONCURRENT, CodeChoice, PAGE, SiteBundle, category_name};
+use super::{CONCURRENT, CodeChoice, PAGE, SiteBundle, category_name, manifest};
 use crate::admin::codes::{CodeFilter, category, operator};
 use crate::admin::{Admin, AdminError, Authority, Result};
 use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{CodeState, Domain, IssuedCode};
 use crate::core::model::ids::{Code, RolloutId};
 use crate::core::model::time::UnixMillis;
-use crate::core::policy::bundle::{
-    CODES_MAX, CarriedCategory, CarriedCode, CarriedJob, Check, Record, Settings,
-};
+use crate::core::policy::bundle::{CODES_MAX, CarriedCategory, CarriedCode, CarriedJob, Check, Record, Settings};
 use crate::core::policy::jobs::{Job, Task};
 use crate::core::protocol::bundle::{FileKey, Kind, Manifest, Writer};
 use crate::registration::CodeRequest;
@@ -61,7 +59,11 @@ impl ExportRun {
 }
 
 fn add(writer: &mut Writer, record: &Record) -> Result<()> {
-    if writer.add(&record.write()) { Ok(()) } else { Err(AdminError::Conflict("a job is too large for a bundle".into())) }
+    if writer.add(&record.write()) {
+        Ok(())
+    } else {
+        Err(AdminError::Conflict("a job is too large for a bundle".into()))
+    }
 }
 
 impl Admin {
@@ -79,7 +81,7 @@ impl Admin {
         let codes = self.codes_for(authority, &domain, wanted).await?;
         let now = store.now().await?;
         let (jobs, builds) = (store.jobs(&domain.name).await?, store.builds(&domain.name).await?);
-        let mut records = self.settings_and_jobs(&domain, &codes, jobs, wanted)?;
+        let mut records = settings_and_jobs(&domain, &codes, jobs, wanted)?;
         records.extend(builds.map(|mut builds| {
             if let Some(url) = &wanted.builds_url {
                 builds.base_url.clone_from(url);
@@ -106,7 +108,7 @@ impl Admin {
         let centre = store.instance_mark();
         let until = ends.unwrap_or(now + WITHOUT_CODES);
         let whom = (&*centre, &wanted.site, &domain.name);
-        let manifest = self.manifest((Kind::Site, serial), whom, (now, until), &wanted.key.lock);
+        let manifest = manifest((Kind::Site, serial), whom, (now, until), &wanted.key.lock);
         let writer = Writer::new(&manifest, &wanted.key.key);
         Ok(ExportRun { writer: Some(writer), source: Source::Ready(records.into_iter()), seen: 0 })
     }
@@ -213,7 +215,9 @@ impl Admin {
             self.still(authority, domain)?;
             let registration = &self.services.registration;
             let mut done = stream::iter(page)
-                .map(|code| async { registration.lend(&domain.name, code.code, site).await.map(|yes| (code.code, yes)) })
+                .map(|code| async {
+                    registration.lend(&domain.name, code.code, site).await.map(|yes| (code.code, yes))
+                })
                 .buffer_unordered(CONCURRENT);
             while let Some(one) = done.next().await {
                 let (code, yes) = one?;
@@ -225,44 +229,47 @@ impl Admin {
         }
         Ok(lent)
     }
+}
 
-    /// The records in front of the codes.
-    fn settings_and_jobs(
-        &self,
-        domain: &Domain,
-        codes: &[IssuedCode],
-        jobs: Vec<Job>,
-        wanted: &SiteBundle,
-    ) -> Result<Vec<Record>> {
-        let mut records = vec![Record::Domain(Settings {
-            password: domain.password.clone(),
-            admin_password: domain.admin_password.clone(),
-            auto_token: domain.auto_token.clone(),
-        })];
-        let of_codes: HashSet<_> = codes.iter().map(|code| code.category).collect();
-        let goes = |id| of_codes.contains(&id) || domain.categories.iter().any(|c| c.id == id && c.provisioning);
-        let categories = domain.categories.iter().filter(|category| goes(category.id));
-        records.extend(categories.map(|category| {
-            Record::Category(CarriedCategory { name: category.name.clone(), provisioning: category.provisioning })
-        }));
-        for job in jobs.into_iter().filter(|job| job.order.category.is_none_or(goes)) {
-            let mut task = job.order.task;
-            if let (Task::Update(update), Some(url)) = (&mut task, &wanted.builds_url) {
-                let mut builds = (*update.builds).clone();
-                builds.base_url.clone_from(url);
-                builds.check().map_err(|_| AdminError::invalid("buildsUrl", "must be an address of files, with / at its end"))?;
-                update.builds = Arc::new(builds);
-            }
-            let category = job.order.category.and_then(|id| category_name(domain, id)).map(Into::into);
-            records.push(Record::Job(CarriedJob { id: job.id, category, desc: job.order.desc, task }));
+/// The records in front of the codes.
+fn settings_and_jobs(
+    domain: &Domain,
+    codes: &[IssuedCode],
+    jobs: Vec<Job>,
+    wanted: &SiteBundle,
+) -> Result<Vec<Record>> {
+    let mut records = vec![Record::Domain(Settings {
+        password: domain.password.clone(),
+        admin_password: domain.admin_password.clone(),
+        auto_token: domain.auto_token.clone(),
+    })];
+    let of_codes: HashSet<_> = codes.iter().map(|code| code.category).collect();
+    let goes = |id| of_codes.contains(&id) || domain.categories.iter().any(|c| c.id == id && c.provisioning);
+    let categories = domain.categories.iter().filter(|category| goes(category.id));
+    records.extend(categories.map(|category| {
+        Record::Category(CarriedCategory { name: category.name.clone(), provisioning: category.provisioning })
+    }));
+    for job in jobs.into_iter().filter(|job| job.order.category.is_none_or(goes)) {
+        let mut task = job.order.task;
+        if let (Task::Update(update), Some(url)) = (&mut task, &wanted.builds_url) {
+            let mut builds = (*update.builds).clone();
+            builds.base_url.clone_from(url);
+            builds
+                .check()
+                .map_err(|_| AdminError::invalid("buildsUrl", "must be an address of files, with / at its end"))?;
+            update.builds = Arc::new(builds);
         }
-        Ok(records)
+        let category = job.order.category.and_then(|id| category_name(domain, id)).map(Into::into);
+        records.push(Record::Job(CarriedJob { id: job.id, category, desc: job.order.desc, task }));
     }
+    Ok(records)
 }
 
 fn within(codes: u64) -> Result<()> {
     if codes > CODES_MAX {
-        return Err(AdminError::Conflict(format!("a bundle has at most {CODES_MAX} codes; choose fewer for this site")));
+        return Err(AdminError::Conflict(format!(
+            "a bundle has at most {CODES_MAX} codes; choose fewer for this site"
+        )));
     }
     Ok(())
 }

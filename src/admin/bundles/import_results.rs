@@ -68,7 +68,12 @@ impl Admin {
     }
 
     /// Whether the quota has room for the devices that are new here.
-    async fn check_devices(&self, domain: &Domain, outline: &Outline, (file, key): (&mut File, &FileKey)) -> Result<()> {
+    async fn check_devices(
+        &self,
+        domain: &Domain,
+        outline: &Outline,
+        (file, key): (&mut File, &FileKey),
+    ) -> Result<()> {
         let store = &self.services.store;
         let have = store.device_count(&domain.name).await?;
         // Most of the time there is room in any case.
@@ -111,9 +116,8 @@ impl Admin {
                 }
             }
             let jobs = &jobs;
-            let mut done = stream::iter(devices)
-                .map(|device| self.carry(domain, device, jobs))
-                .buffer_unordered(CONCURRENT);
+            let mut done =
+                stream::iter(devices).map(|device| self.carry(domain, device, jobs)).buffer_unordered(CONCURRENT);
             while let Some(one) = done.next().await {
                 match one? {
                     Carried::Written => report.devices += 1,
@@ -139,7 +143,9 @@ impl Admin {
         let key = &device.key;
         let Some(category) = category_named(domain, &device.category) else {
             let name = &device.category;
-            return Ok(Carried::LeftOut(format!("device {key}: the category {name} is not there; make it and import again")));
+            return Ok(Carried::LeftOut(format!(
+                "device {key}: the category {name} is not there; make it and import again"
+            )));
         };
         let there = store.find_device(key).await?;
         if let Some(there) = &there {
@@ -148,7 +154,9 @@ impl Admin {
                 return Ok(Carried::LeftOut(why));
             }
             if store.whereabouts(&domain.name, key).await?.is_some() {
-                return Ok(Carried::LeftOut(format!("device {key}: it is connected here, so what it says here counts")));
+                return Ok(Carried::LeftOut(format!(
+                    "device {key}: it is connected here, so what it says here counts"
+                )));
             }
             if there.password != device.password && there.entered >= device.entered {
                 return Ok(Carried::LeftOut(format!("device {key}: it has entered here later")));

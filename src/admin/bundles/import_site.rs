@@ -69,7 +69,7 @@ impl Admin {
                 return Ok(ImportReport::new(manifest, nothing));
             }
         }
-        self.check_room(domain.as_deref(), &outline).await?;
+        self.check_room(domain.as_deref(), &outline)?;
 
         let mut state = before.clone();
         let from = Source {
@@ -101,7 +101,7 @@ impl Admin {
     }
 
     /// Whether the quotas have room for all of it.
-    async fn check_room(&self, domain: Option<&Domain>, outline: &Outline) -> Result<()> {
+    fn check_room(&self, domain: Option<&Domain>, outline: &Outline) -> Result<()> {
         let quotas = &self.services.quotas;
         let is_new = |name: &str| domain.is_none_or(|domain| category_named(domain, name).is_none());
         let have = domain.map_or(0, |domain| domain.categories.len() as u64);
@@ -111,8 +111,10 @@ impl Admin {
         quotas.check(QuotaKind::CodesPerDay, 0, outline.codes)?;
         let most = self.services.registration.max_open_rollout();
         if outline.codes > most {
-            let why = format!("the bundle has {} codes, and a domain here may have {most}; raise codes.max_open_rollout",
-                outline.codes);
+            let why = format!(
+                "the bundle has {} codes, and a domain here may have {most}; raise codes.max_open_rollout",
+                outline.codes
+            );
             return Err(AdminError::Conflict(why));
         }
         Ok(())
@@ -179,9 +181,8 @@ impl Admin {
             return Ok(true);
         }
         let there = self.services.store.domain(name).await?.ok_or(AdminError::NotFound("domain"))?;
-        let changed = |old: &crate::core::model::ids::Secret, new: crate::core::model::ids::Secret| {
-            (*old != new).then_some(new)
-        };
+        let changed =
+            |old: &crate::core::model::ids::Secret, new: crate::core::model::ids::Secret| (*old != new).then_some(new);
         let change = DomainChange {
             password: changed(&there.password, password),
             admin_password: changed(&there.admin_password, admin_password),

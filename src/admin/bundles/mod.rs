@@ -96,28 +96,27 @@ impl Admin {
         state.revision += 1;
         Ok(())
     }
+}
 
-    /// A manifest with a new mark.
-    fn manifest(
-        &self,
-        (kind, serial): (Kind, u64),
-        (centre, site, domain): (&str, &SiteName, &DomainName),
-        (created, expires): (UnixMillis, UnixMillis),
-        lock: &Lock,
-    ) -> Manifest {
-        let mut id = [0; 16];
-        random::fill(&mut id);
-        tracing::info!(%domain, %site, serial, format = VERSION, "bundle made");
-        Manifest {
-            kind,
-            id: crate::core::model::hex::encode(id).into(),
-            centre: centre.into(),
-            site: site.clone(),
-            domain: domain.clone(),
-            serial,
-            created,
-            expires,
-            lock: lock.clone(),
-        }
+/// A manifest with a new mark.
+fn manifest(
+    (kind, serial): (Kind, u64),
+    (centre, site, domain): (&str, &SiteName, &DomainName),
+    (created, expires): (UnixMillis, UnixMillis),
+    lock: &Lock,
+) -> Manifest {
+    let mut id = [0; 16];
+    random::fill(&mut id);
+    tracing::info!(%domain, %site, serial, format = VERSION, "bundle made");
+    Manifest {
+        kind,
+        id: crate::core::model::hex::encode(id).into(),
+        centre: centre.into(),
+        site: site.clone(),
+        domain: domain.clone(),
+        serial,
+        created,
+        expires,
+        lock: lock.clone(),
     }
 }

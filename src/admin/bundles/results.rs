@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BundleKey, ExportRun, PAGE, category_name};
+use super::{BundleKey, ExportRun, PAGE, category_name, manifest};
 use crate::admin::services::Services;
 use crate::admin::{Admin, AdminError, Authority, Result, still};
 use crate::core::model::device::{CodeState, Device, Domain};
@@ -50,7 +50,8 @@ impl Admin {
             return Err(AdminError::Conflict(why.into()));
         };
         if !from.taken.whole {
-            let why = format!("the import of bundle {} was interrupted; import that file again first", from.taken.serial);
+            let why =
+                format!("the import of bundle {} was interrupted; import that file again first", from.taken.serial);
             return Err(AdminError::Conflict(why));
         }
         from.results += 1;
@@ -60,7 +61,7 @@ impl Admin {
         self.record(authority, "bundle.export", site.as_str(), Some(&domain.name)).await;
         let now = store.now().await?;
         let whom = (&*centre, &site, &domain.name);
-        let manifest = self.manifest((Kind::Results, serial), whom, (now, now + VALID), &key.lock);
+        let manifest = manifest((Kind::Results, serial), whom, (now, now + VALID), &key.lock);
         let (services, authority) = (Arc::clone(&self.services), authority.clone());
         let results = Results { services, authority, domain, jobs, part: Part::Devices(DeviceId(0)) };
         Ok(ExportRun::new(&manifest, &key.key, results))
@@ -109,9 +110,8 @@ impl Results {
 
     /// The progress with the numbers that the jobs have at the centre. That of a job of this site alone stays here.
     fn at_centre(&self, work: &Work) -> Work {
-        let there = |progress: &Progress| {
-            Some(Progress { job: Some(*self.jobs.get(&progress.job?)?), ..progress.clone() })
-        };
+        let there =
+            |progress: &Progress| Some(Progress { job: Some(*self.jobs.get(&progress.job?)?), ..progress.clone() });
         let configs = work.configs.iter().filter_map(|configured| {
             let progress = there(&configured.progress)?;
             Some(crate::core::model::work::Configured { progress, ..configured.clone() })

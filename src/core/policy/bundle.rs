@@ -251,10 +251,10 @@ impl Check {
             (Kind::Site, Record::Job(_)) => 2,
             (Kind::Site, Record::Builds(_)) if self.outline.builds.is_none() => 3,
             (Kind::Site, Record::Code(_)) => 4,
-            (Kind::Results, Record::Device(_)) => 1,
-            (Kind::Results, Record::Used(_)) => 2,
-            (Kind::Results, Record::Timeline(_)) => 3,
-            (_, Record::End(_)) => 9,
+            (Kind::Results, Record::Device(_)) => 5,
+            (Kind::Results, Record::Used(_)) => 6,
+            (Kind::Results, Record::Timeline(_)) => 7,
+            (_, Record::End(_)) => 8,
             _ => return Err(Unacceptable::Order),
         };
         let begins = self.kind == Kind::Results || self.outline.settings.is_some() || stage == 0;

@@ -259,8 +259,7 @@ struct Page {
 type Position = (UnixMillis, CodeName);
 
 /// The fields of a code: about, holder, by, port, sealed, lent.
-type Fields =
-    (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>, Option<String>);
+type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>, Option<String>);
 
 fn hmget(domain: &DomainName, name: &CodeName) -> Cmd {
     cmd("HMGET").arg(keys::code(domain, name)).arg(&["about", "holder", "by", "port", "sealed", "lent"]).take()

@@ -7,7 +7,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, method_not_allowed};
 use super::{
-    Problem, audit, builds, bundles, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store, token,
+    Problem, audit, builds, bundles, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store,
+    token,
 };
 use crate::web::api::{timelines, transfers};
 

@@ -96,7 +96,11 @@ impl Lock {
         if !possible {
             return Err(LockError::Cost);
         }
-        if hex::decode(salt.as_bytes()).is_ok_and(|salt| salt.len() == SALT_BYTES) { Ok(()) } else { Err(LockError::NoSalt) }
+        if hex::decode(salt.as_bytes()).is_ok_and(|salt| salt.len() == SALT_BYTES) {
+            Ok(())
+        } else {
+            Err(LockError::NoSalt)
+        }
     }
 
     /// The key from a passphrase. Takes memory and time.

@@ -68,8 +68,7 @@ impl Opener {
                 return Err(Fault::WrongKey);
             }
             let cipher = cipher(&self.key, &beginning[beginning.len() - MANIFEST_TAG..]);
-            self.pieces =
-                Some(Pieces { manifest: begun.manifest, cipher, number: 0, plain: Vec::new(), ended: false });
+            self.pieces = Some(Pieces { manifest: begun.manifest, cipher, number: 0, plain: Vec::new(), ended: false });
             self.drop_first(begun.length);
             return Ok(true);
         };
