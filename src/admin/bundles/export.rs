@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::results::Results;
-use super::{CONCURRENT, CodeChoice, PAGE, SiteBundle, category_name, manifest};
+use super::{BundleKey, CONCURRENT, CodeChoice, PAGE, SiteBundle, category_name, manifest};
 use crate::admin::codes::{CodeFilter, category, operator};
 use crate::admin::{Admin, AdminError, Authority, Result};
 use crate::core::model::bundle::SiteName;
@@ -16,7 +16,7 @@ use crate::core::model::ids::{Code, RolloutId};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::bundle::{CODES_MAX, CarriedCategory, CarriedCode, CarriedJob, Check, Record, Settings};
 use crate::core::policy::jobs::{Job, Task};
-use crate::core::protocol::bundle::{FileKey, Kind, Manifest, Writer};
+use crate::core::protocol::bundle::{Kind, Writer};
 use crate::registration::CodeRequest;
 
 /// A bundle without codes is imported for this long.
@@ -35,10 +35,6 @@ enum Source {
 }
 
 impl ExportRun {
-    pub(super) fn new(manifest: &Manifest, key: &FileKey, results: Results) -> Self {
-        Self { writer: Some(Writer::new(manifest, key)), source: Source::Results(Box::new(results)), seen: 0 }
-    }
-
     /// The next bytes of the file; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(writer) = &mut self.writer else { return Ok(None) };
@@ -67,6 +63,13 @@ fn add(writer: &mut Writer, record: &Record) -> Result<()> {
 }
 
 impl Admin {
+    /// Exports the results of this site for the centre that the domain comes from.
+    pub async fn export_results(&self, authority: &Authority, named: &str, key: &BundleKey) -> Result<ExportRun> {
+        let (manifest, results) = self.begin_results(authority, named, &key.lock).await?;
+        let writer = Writer::new(&manifest, &key.key);
+        Ok(ExportRun { writer: Some(writer), source: Source::Results(Box::new(results)), seen: 0 })
+    }
+
     /// Makes a bundle for a site. Its codes are lent from now on, also if the file gets lost: the next bundle for the
     /// site has them again.
     pub async fn export_to_site(&self, authority: &Authority, named: &str, wanted: &SiteBundle) -> Result<ExportRun> {

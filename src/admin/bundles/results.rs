@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BundleKey, ExportRun, PAGE, category_name, manifest};
+use super::{PAGE, category_name, manifest};
 use crate::admin::services::Services;
 use crate::admin::{Admin, AdminError, Authority, Result, still};
 use crate::core::model::device::{CodeState, Device, Domain};
@@ -13,7 +13,7 @@ use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::Subject;
 use crate::core::model::work::{Progress, Work};
 use crate::core::policy::bundle::{CarriedDevice, CarriedTimeline, Record, UsedCode};
-use crate::core::protocol::bundle::Kind;
+use crate::core::protocol::bundle::{Kind, Lock, Manifest};
 
 /// Results are imported for this long.
 const VALID: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -39,8 +39,13 @@ enum Part {
 }
 
 impl Admin {
-    /// Exports the results of this site for the centre that the domain comes from.
-    pub async fn export_results(&self, authority: &Authority, named: &str, key: &BundleKey) -> Result<ExportRun> {
+    /// Begins the results of this site for the centre that the domain comes from.
+    pub(super) async fn begin_results(
+        &self,
+        authority: &Authority,
+        named: &str,
+        lock: &Lock,
+    ) -> Result<(Manifest, Results)> {
         authority.instance_only()?;
         let domain = self.domain(authority, named).await?;
         let store = &self.services.store;
@@ -61,10 +66,10 @@ impl Admin {
         self.record(authority, "bundle.export", site.as_str(), Some(&domain.name)).await;
         let now = store.now().await?;
         let whom = (&*centre, &site, &domain.name);
-        let manifest = manifest((Kind::Results, serial), whom, (now, now + VALID), &key.lock);
+        let manifest = manifest((Kind::Results, serial), whom, (now, now + VALID), lock);
         let (services, authority) = (Arc::clone(&self.services), authority.clone());
         let results = Results { services, authority, domain, jobs, part: Part::Devices(DeviceId(0)) };
-        Ok(ExportRun::new(&manifest, &key.key, results))
+        Ok((manifest, results))
     }
 }
 
