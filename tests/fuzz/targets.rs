@@ -399,7 +399,7 @@ fn bundles() {
     let seeds = [
         bundle(Kind::Site, &[]),
         bundle(Kind::Results, &[br#"{"is":"end","of":0}"#]),
-        bundle(Kind::Site, &[&[b'a'; 70_000], b"", b"{}"]),
+        bundle(Kind::Site, &[&vec![b'a'; 70_000], b"", b"{}"]),
     ];
     fuzz("bundles", &inputs(with_kept("bundles", seeds), &["provbroker bundle\n\0\0\u{1}", "\u{7f}"]), |input| {
         let whole = bundle_records(input, usize::MAX);
