@@ -87,12 +87,12 @@ pub async fn a_carried_device_keeps_way_and_time(f: impl Fixture) {
 pub async fn a_carried_timeline_replaces_what_was_there(f: impl Fixture) {
     let store = &**f.store();
     let subject = Subject::Device(device(1));
-    store.append_step(&domain(), &[subject.clone()], &TimelineEvent::Removed).await.unwrap();
+    store.append_step(&domain(), std::slice::from_ref(&subject), &TimelineEvent::Removed).await.unwrap();
     let step = |at| Step { at: UnixMillis(at), event: TimelineEvent::Port(at.to_string().into()) };
     let steps: Vec<Step> = (1..=MAX_STEPS as u64 + 5).map(step).collect();
     store.carry_timeline(&domain(), &subject, &steps).await.unwrap();
     assert_eq!(store.timeline(&domain(), &subject).await.unwrap(), steps[5..]);
-    store.append_step(&domain(), &[subject.clone()], &TimelineEvent::CleanedUp).await.unwrap();
+    store.append_step(&domain(), std::slice::from_ref(&subject), &TimelineEvent::CleanedUp).await.unwrap();
     assert_eq!(store.timeline(&domain(), &subject).await.unwrap().len(), MAX_STEPS);
     store.carry_timeline(&domain(), &subject, &[]).await.unwrap();
     assert!(store.timeline(&domain(), &subject).await.unwrap().is_empty());
