@@ -152,8 +152,9 @@ impl Broker {
                 actix_rt::spawn(async move { node.registration().record_found(code).await });
             }))
         });
-        let admin =
-            config.plays(Role::Devices).then(|| Arc::new(Admin::new(admin_services(&node), node.store().sealer())));
+        let admin = config
+            .plays(Role::Devices)
+            .then(|| Arc::new(Admin::new(admin_services(&node, &config), node.store().sealer())));
         let ops = ops::Ops { metrics: recorder, shutdown: shutdown.clone() };
         let tls = tls::start(&config, &node).await?;
         let exchange_backend = crate::app::users_role::exchanges(&config, &node, &shutdown)?;
@@ -340,7 +341,7 @@ fn node(config: &Config, store: &Arc<dyn Store>, service: &Arc<DirectoryService>
 }
 
 /// What operators' calls use of the node.
-fn admin_services(node: &Node) -> admin::Services {
+fn admin_services(node: &Node, config: &Config) -> admin::Services {
     admin::Services {
         store: Arc::clone(node.store()),
         tenants: Arc::clone(node.tenants()),
@@ -350,6 +351,7 @@ fn admin_services(node: &Node) -> admin::Services {
         connections: Arc::clone(node.connections()),
         admission: Arc::clone(node.admission()),
         instance: node.apps().instance.clone(),
+        quotas: settings::quotas(config),
         retry: node.devices().retry,
     }
 }

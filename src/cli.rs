@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use provbroker::ctl::Ctl;
+use provbroker::ctl::bundle::Bundle;
 
 /// Provisioning broker for desk phones.
 #[derive(Debug, Parser)]
@@ -59,6 +60,11 @@ pub(crate) enum Command {
     /// The password of the instance or domain is read from the variable `PROVBROKER_PASSWORD` or from a file, never from
     /// the arguments.
     Ctl(Ctl),
+    /// Carry codes to a site without a connection, and its results back, by file
+    ///
+    /// Works with a running broker, over its REST interface. The password of the instance and the passphrase of the
+    /// bundle are read from variables or files, never from the arguments.
+    Bundle(Bundle),
     /// Print the table of kinds of configuration in Markdown
     #[command(hide = true)]
     KindsTable,

@@ -73,6 +73,10 @@ fn main() -> ExitCode {
             Ok(()) => ctl_exit(ctl.run()),
             Err(error) => exit_code(Err(error)),
         },
+        Command::Bundle(bundle) => match install_crypto() {
+            Ok(()) => ctl_exit(bundle.run()),
+            Err(error) => exit_code(Err(error)),
+        },
         Command::KindsTable => {
             print!("{}", provbroker::core::policy::jobs::config::table::markdown());
             ExitCode::SUCCESS

@@ -15,6 +15,8 @@ mod attempts;
 mod audit_log;
 #[path = "store_contract/batches.rs"]
 mod batches;
+#[path = "store_contract/bundles.rs"]
+mod bundles;
 #[path = "store_contract/bus.rs"]
 mod bus;
 #[path = "store_contract/claims.rs"]
@@ -106,6 +108,12 @@ contract! {
         many_devices_are_found_at_once,
         many_members_come_and_go_at_once,
         a_device_may_come_several_times_at_once;
+    bundles:
+        a_lent_code_lets_nobody_in,
+        a_loan_is_settled_by_its_site,
+        a_carried_device_keeps_way_and_time,
+        a_carried_timeline_replaces_what_was_there,
+        what_is_remembered_changes_only_as_it_was_read;
     bus:
         signals_reach_every_subscriber;
     claims:

@@ -169,6 +169,10 @@ impl Admin {
             self.record(authority, "code.revoke", issued.sip.as_deref().unwrap_or_default(), Some(&domain.name)).await;
             return Ok(());
         }
+        if let CodeState::Lent { site } = &issued.state {
+            let why = format!("the code is lent to the site {site}, which may have used it; it ends with its validity");
+            return Err(AdminError::Conflict(why));
+        }
         // The code existed a moment ago, so a device has used it.
         Err(AdminError::Conflict("a device has used the code".into()))
     }

@@ -4,6 +4,7 @@
 //! found. This module knows neither HTTP nor pages. The operations are described in `docs/operators.md`.
 
 mod authority;
+mod bundles;
 mod categories;
 mod codes;
 mod devices;
@@ -30,6 +31,7 @@ use crate::store::Signal;
 use crate::store::seal::Sealer;
 
 pub use authority::{Authority, Token};
+pub use bundles::{BundleKey, CodeChoice, ExportRun, ImportOutcome, ImportReport, SiteBundle};
 pub use codes::{CodeFilter, OperatorCodeRequest};
 pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
@@ -47,12 +49,14 @@ pub type Result<T> = std::result::Result<T, AdminError>;
 pub struct Admin {
     services: Arc<Services>,
     sealer: Sealer,
+    /// One bundle is imported at a time.
+    bundle_turn: tokio::sync::Semaphore,
 }
 
 impl Admin {
     /// Over the services of a node. `sealer` signs tokens; nodes with the same master key accept each other's.
     pub fn new(services: Services, sealer: Sealer) -> Self {
-        Self { services: Arc::new(services), sealer }
+        Self { services: Arc::new(services), sealer, bundle_turn: tokio::sync::Semaphore::new(1) }
     }
 
     /// The domain with this number or name, if it is within the authority.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::admission::controller::AdmissionController;
 use crate::attempts::AttemptService;
 use crate::connection::table::ConnectionTable;
+use crate::core::model::quota::Quotas;
 use crate::core::policy::jobs::retry::RetryPolicy;
 use crate::core::session::app::rights::Instance;
 use crate::registration::RegistrationService;
@@ -30,6 +31,8 @@ pub struct Services {
     pub admission: Arc<AdmissionController>,
     /// The instance and its password.
     pub instance: Instance,
+    /// How much a domain may have.
+    pub quotas: Quotas,
     /// Timeouts and waits of the work for a device.
     pub retry: RetryPolicy,
 }

@@ -92,23 +92,14 @@ pub(super) fn codes(config: &Config) -> CodeLimits {
 
 /// What the store keeps at most.
 pub(super) fn store_limits(config: &Config) -> Limits {
-    let (devices, directory, quotas) = (&config.devices, &config.directory, &config.quotas);
+    let (devices, directory) = (&config.devices, &config.directory);
     Limits {
         unassigned: RecordCaps {
             most: devices.max_unassigned_records,
             per_source: devices.max_unassigned_records_per_address,
         },
         contacts: RecordCaps { most: directory.max_contacts, per_source: directory.max_contacts_per_address },
-        quotas: Quotas {
-            devices: quotas.devices,
-            categories: quotas.categories,
-            jobs: quotas.jobs,
-            codes_per_day: quotas.codes_per_day,
-            rollouts: quotas.rollouts,
-            rollout_rows: quotas.rollout_rows,
-            accounts: quotas.accounts,
-            offers: quotas.offers,
-        },
+        quotas: quotas(config),
     }
 }
 
@@ -214,6 +205,21 @@ fn build_mark() -> Box<str> {
     let mut parts = env!("CARGO_PKG_VERSION").split('.').map(digits);
     let mut next = || parts.next().unwrap_or_default();
     format!("{:02x}{:02x}{:02x}", next(), next(), next()).into()
+}
+
+/// How much a domain may have.
+pub(super) fn quotas(config: &Config) -> Quotas {
+    let quotas = &config.quotas;
+    Quotas {
+        devices: quotas.devices,
+        categories: quotas.categories,
+        jobs: quotas.jobs,
+        codes_per_day: quotas.codes_per_day,
+        rollouts: quotas.rollouts,
+        rollout_rows: quotas.rollout_rows,
+        accounts: quotas.accounts,
+        offers: quotas.offers,
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(super) enum Body {
     Json(Value),
     /// The text of a JSON file, sent unchecked: the broker checks it.
     Text(String),
+    /// A bundle, sent as it is read, with its key.
+    Bundle(PathBuf, Secret),
     /// A file as CSV, sent as it is read; `-` is standard input.
     Csv(PathBuf),
 }

@@ -79,6 +79,10 @@ impl Client {
             Body::None => request,
             Body::Json(value) => request.json(&value),
             Body::Text(text) => request.header("content-type", "application/json").body(text),
+            Body::Bundle(file, key) => {
+                let request = request.header("content-type", "application/octet-stream");
+                request.header("bundle-key", key.expose()).body(chunks(&file)?)
+            }
             Body::Csv(file) => request.header("content-type", "text/csv").body(chunks(&file)?),
         };
         let answer = request.send().await.map_err(|error| self.lost(&error))?;

@@ -18,6 +18,7 @@ const CODES: &[Column] = &[
     ("state", "state"),
     ("device", "device"),
     ("port", "port"),
+    ("site", "site"),
 ];
 
 const ROLLOUTS: &[Column] = &[

@@ -5,6 +5,7 @@
 //! object are in one file with their calls. The commands are listed in `docs/operators.md`.
 
 mod audit;
+pub mod bundle;
 pub mod call;
 mod client;
 mod codes;
@@ -136,7 +137,7 @@ impl Ctl {
     pub fn run(&self) -> Result<(), CtlError> {
         let call = self.call(&Disk)?;
         let path = call.path()?;
-        let password = self.password()?;
+        let password = self.connection.password()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CtlError::Arguments(format!("no runtime: {error}")))?;
         let done = runtime.block_on(async {
@@ -152,13 +153,20 @@ impl Ctl {
         }
     }
 
-    /// Domain of the log-in. An empty variable counts as not set.
+    /// Domain of the log-in.
     fn domain(&self) -> Option<&str> {
-        self.connection.domain.as_deref().filter(|domain| !domain.is_empty())
+        self.connection.log_in_domain()
+    }
+}
+
+impl Connection {
+    /// Domain of the log-in. An empty variable counts as not set.
+    fn log_in_domain(&self) -> Option<&str> {
+        self.domain.as_deref().filter(|domain| !domain.is_empty())
     }
 
     fn password(&self) -> Result<Secret, CtlError> {
-        match &self.connection.password_file {
+        match &self.password_file {
             Some(file) => call::secret(&Disk, file),
             None => match std::env::var(PASSWORD) {
                 Ok(password) if !password.is_empty() => Ok(Secret::new(password)),

@@ -1,6 +1,7 @@
 //! The directory in the process of Devices: function calls instead of HTTP (`docs/protocol/directory.md` section 7).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -30,6 +31,14 @@ impl Directory for LocalDirectory {
     async fn issue(&self, rollout: bool, _idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError> {
         let request = IssueRequest { url: self.address.clone(), rollout };
         self.service.issue(&Caller::local(), &request, None, crate::clock::now()).await
+    }
+
+    async fn list(&self, code: Code, ttl: Duration) -> Result<bool, DirectoryError> {
+        self.service.list(&Caller::local(), &self.address, code, ttl).await
+    }
+
+    fn lists(&self) -> bool {
+        true
     }
 
     fn address(&self) -> &str {

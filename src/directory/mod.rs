@@ -66,6 +66,13 @@ pub trait Directory: Send + Sync {
     /// call may be repeated after a time-out.
     async fn issue(&self, rollout: bool, idempotency_key: &str) -> Result<IssuedByDirectory, DirectoryError>;
 
+    /// Lists a code that another directory has issued, for this long. Only a directory in this process
+    /// does so. False if the code is over here: it was listed before, and has ended since.
+    async fn list(&self, code: Code, ttl: Duration) -> Result<bool, DirectoryError>;
+
+    /// Whether [`Directory::list`] is possible at all.
+    fn lists(&self) -> bool;
+
     /// The address that its codes lead to, as the directory is told.
     fn address(&self) -> &str;
 

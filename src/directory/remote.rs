@@ -89,6 +89,14 @@ impl Directory for RemoteDirectory {
         issued(&short_body(answer).await?).ok_or_else(|| DirectoryError::Unavailable("unreadable answer".into()))
     }
 
+    async fn list(&self, _code: Code, _ttl: Duration) -> Result<bool, DirectoryError> {
+        Err(DirectoryError::Refused("it lists no codes of others".into()))
+    }
+
+    fn lists(&self) -> bool {
+        false
+    }
+
     fn address(&self) -> &str {
         &self.address
     }

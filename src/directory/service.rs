@@ -172,6 +172,22 @@ impl DirectoryService {
         }
     }
 
+    /// Lists a code of another directory for `caller`, which leads to `url`. True also if it is listed already.
+    pub(super) async fn list(
+        &self,
+        caller: &Caller,
+        url: &str,
+        code: Code,
+        ttl: Duration,
+    ) -> Result<bool, DirectoryError> {
+        let new = NewListing { code, url: url.into(), credential: caller.0.to_string(), ttl };
+        match self.listings.put_listing(&new, self.settings.max_open).await? {
+            Listed::Until(_) => Ok(true),
+            Listed::Taken => Ok(self.listings.find_listing(code).await?.is_some()),
+            Listed::TooMany => Err(DirectoryError::RateLimited { retry_after: WAIT_FOR_ROOM }),
+        }
+    }
+
     /// Ends a code of `caller`; a code that is unknown or belongs to another caller is left as it is.
     pub async fn give_back(&self, caller: &Caller, code: Code) -> Result<(), DirectoryError> {
         if self.listings.remove_listing(code, &caller.0).await? {

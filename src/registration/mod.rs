@@ -8,6 +8,7 @@
 //! operators in `src/admin`.
 
 mod assign;
+mod carried;
 mod claim;
 mod new_code;
 mod strangers;
@@ -23,6 +24,7 @@ use crate::registration::timeline_writer::TimelineWriter;
 use crate::store::Store;
 use crate::tenant_cache::Tenants;
 
+pub use carried::Admitted;
 pub use claim::{Claim, ClaimRequest, Known, Later, Offered, PortOutcome, Turn};
 pub use new_code::{CodeRequest, NewCode, NoCode};
 

@@ -2,8 +2,9 @@
 
 use super::Result;
 use super::observed::store_trait;
+use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{IssuedCode, Requester};
-use crate::core::model::ids::{CategoryId, Code, DomainName, NodeId};
+use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId};
 use crate::core::model::time::UnixMillis;
 
 /// A code to be kept.
@@ -77,5 +78,20 @@ store_trait! {
 
         /// Ends an open code. False if there is no such open code in this domain.
         async fn revoke_code(&self, domain: &DomainName, code: Code) -> Result<bool> => RevokeCode;
+
+        /// Lends an open code to a site: no device enters with it here. It is kept until 30 days after its validity.
+        /// False if there is no such open code in this domain; one that is lent to this site already is true.
+        async fn lend_code(&self, domain: &DomainName, code: Code, site: &SiteName) -> Result<bool> => LendCode;
+
+        /// A device has used a lent code at this site: the code is used, and the notice is in the mailbox. False if it
+        /// is not lent to this site.
+        async fn settle_loan(
+            &self,
+            domain: &DomainName,
+            code: Code,
+            site: &SiteName,
+            device: &DeviceKey,
+            port: Option<&str>,
+        ) -> Result<bool> => SettleLoan;
     }
 }

@@ -7,6 +7,7 @@ use super::observed::store_trait;
 use super::{Result, Whereabouts};
 use crate::core::model::device::{Device, Facts, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
+use crate::core::model::time::UnixMillis;
 use crate::core::model::work::Work;
 
 /// The right by which a device enters a domain.
@@ -18,6 +19,13 @@ pub enum EntryRight {
     Auto,
     /// An administrator's order.
     Manual,
+    /// It has entered at a site, whose results say so.
+    Carried {
+        /// How it entered there.
+        way: Way,
+        /// When.
+        entered: UnixMillis,
+    },
 }
 
 impl EntryRight {
@@ -27,6 +35,17 @@ impl EntryRight {
             Self::Code(_) => Way::Code,
             Self::Auto => Way::Auto,
             Self::Manual => Way::Manual,
+            Self::Carried { way, .. } => *way,
+        }
+    }
+}
+
+impl EntryRight {
+    /// When the device has entered; `None`: now.
+    pub(super) const fn entered(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Carried { entered, .. } => Some(*entered),
+            Self::Code(_) | Self::Auto | Self::Manual => None,
         }
     }
 }

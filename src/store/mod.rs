@@ -11,6 +11,7 @@ mod accounts;
 mod attempts;
 mod audit_log;
 mod bounds;
+mod bundles;
 mod bus;
 mod code_name;
 mod codes;
@@ -48,6 +49,7 @@ pub use accounts::{Accounts, MAX_ACCOUNTS, PutAccount};
 pub use attempts::{Attempts, COUNTED_OVER};
 pub use audit_log::{AUDIT_KEPT, AuditLog, MAX_AUDIT_ENTRIES};
 pub use bounds::{CONTACT_RENEWED, Limits, PHONES_PER_CODE, RecordCaps, Recorded, SOURCE_KNOWN, UNASSIGNED_RENEWED};
+pub use bundles::Bundles;
 pub use bus::{Bus, Signal};
 pub use codes::{CodeListing, CodeRecord, Codes, PutCode};
 pub use connect::connect;
@@ -106,6 +108,7 @@ store_trait! {
         Accounts
         + Attempts
         + AuditLog
+        + Bundles
         + Bus
         + Codes
         + Devices

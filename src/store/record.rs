@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{CodeRecord, Result, StoreError};
+use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{Category, CodeState, IssuedCode, KEEP_USED, Notice, Requester};
 use crate::core::model::hex;
 use crate::core::model::ids::{CategoryId, Code, DeviceKey, DomainName, NodeId, Secret};
@@ -70,6 +71,11 @@ impl About {
     pub fn notice(self, code: Code, device: DeviceKey, port: Option<Box<str>>, holder: Option<NodeId>) -> Notice {
         Notice { code, device, port, requester: self.requester, holder }
     }
+}
+
+/// What stands in a lent code for the device that has used it. Whoever looks only for that finds the code used.
+pub(super) fn lent_mark(site: &SiteName) -> Result<DeviceKey> {
+    DeviceKey::parse(&format!("site:{site}")).map_err(|e| corrupt("code", &e))
 }
 
 /// The JSON text of a record.

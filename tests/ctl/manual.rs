@@ -11,7 +11,11 @@ use serde_json::Value;
 const MANUAL: &str = include_str!("../../docs/operators.md");
 
 /// Operations without a command, and why.
-const NO_COMMAND: &[(&str, &str)] = &[("POST /api/v1/token", "every command begins with it")];
+const NO_COMMAND: &[(&str, &str)] = &[
+    ("POST /api/v1/token", "every command begins with it"),
+    ("POST /api/v1/domains/{domain}/bundles", "`provbroker bundle export` makes files, with a key of this machine"),
+    ("POST /api/v1/bundles", "`provbroker bundle import` reads them"),
+];
 
 /// Parameters that belong to the paging of lists.
 const OF_LISTS: [&str; 2] = ["cursor", "limit"];

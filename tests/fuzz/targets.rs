@@ -4,11 +4,14 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 
 use bytes::Bytes;
 use provbroker::admin::user_csv::Sheet;
+use provbroker::core::model::bundle::SiteName;
 use provbroker::core::model::ids::DomainName;
-use provbroker::core::model::time::Tick;
+use provbroker::core::model::time::{Tick, UnixMillis};
 use provbroker::core::model::users_role::UserQuery;
+use provbroker::core::policy::bundle::Check;
 use provbroker::core::protocol::appws::call::Call;
 use provbroker::core::protocol::appws::message::Request;
+use provbroker::core::protocol::bundle::{Fault, FileKey, Kind, Lock, Manifest, Opener, Writer};
 use provbroker::core::protocol::frame_guard::{DataKind, FrameGuard};
 use provbroker::core::protocol::init::{self, InitPath, InitRequest};
 use provbroker::core::protocol::json;
@@ -353,6 +356,99 @@ fn user_lists() {
             let (count, users) = sheet.users();
             let read = users.flatten().count() as u64;
             must(read == count, format!("{count} users were checked, {read} can be read"))?;
+        }
+        Ok(())
+    });
+}
+
+fn bundle_key() -> (Lock, FileKey) {
+    let lock = Lock::by_key_file([7; 16]);
+    let key = lock.open_by_key_file(&[b'k'; 64]).unwrap();
+    (lock, key)
+}
+
+/// The records of a bundle, or why there are none.
+fn bundle_records(file: &[u8], portion: usize) -> Result<(Kind, Vec<Vec<u8>>), Fault> {
+    let (mut opener, mut records) = (Opener::new(bundle_key().1), Vec::new());
+    for portion in file.chunks(portion) {
+        opener.take(portion, &mut records)?;
+    }
+    Ok((opener.end()?.kind, records))
+}
+
+fn bundle(kind: Kind, records: &[&[u8]]) -> Vec<u8> {
+    let (lock, key) = bundle_key();
+    let manifest = Manifest {
+        kind,
+        id: "00".into(),
+        centre: "00".into(),
+        site: SiteName::parse("berlin").unwrap(),
+        domain: DomainName::parse("example.com").unwrap(),
+        serial: 1,
+        created: UnixMillis(1),
+        expires: UnixMillis(2),
+        lock,
+    };
+    let mut writer = Writer::new(&manifest, &key);
+    assert!(records.iter().all(|record| writer.add(record)));
+    writer.finish()
+}
+
+#[test]
+fn bundles() {
+    let seeds = [
+        bundle(Kind::Site, &[]),
+        bundle(Kind::Results, &[br#"{"is":"end","of":0}"#]),
+        bundle(Kind::Site, &[&vec![b'a'; 70_000], b"", b"{}"]),
+    ];
+    fuzz("bundles", &inputs(with_kept("bundles", seeds), &["provbroker bundle\n\0\0\u{1}", "\u{7f}"]), |input| {
+        let whole = bundle_records(input, usize::MAX);
+        must(whole == bundle_records(input, 13), format!("in portions it is not {whole:?}"))
+    });
+}
+
+#[test]
+fn bundle_contents() {
+    let seeds = [
+        concat!(
+            r#"{"is":"domain","of":{"password":"p","adminPassword":"","autoToken":""}}"#,
+            "\n",
+            r#"{"is":"category","of":{"name":"Desk","provisioning":true}}"#,
+            "\n",
+            r#"{"is":"job","of":{"id":1,"task":{"config":{"kind":"ntp","values":{"server":"a"}}}}}"#,
+            "\n",
+            r#"{"is":"code","of":{"code":"402817739164","category":"Desk","requester":{"app":"a","sip":""},"rollout":true,"#,
+            r#""administrative":true,"validUntil":1}}"#,
+            "\n",
+            r#"{"is":"end","of":4}"#
+        ),
+        concat!(
+            r#"{"is":"device","of":{"key":"00903341a0b1","category":"Desk","way":"code","password":"p","entered":1,"#,
+            r#""work":{"entry":1},"facts":{"product":"IP112","version":"13","platform":"PHONE"}}}"#,
+            "\n",
+            r#"{"is":"used","of":{"code":"402817739164","device":"00903341a0b1","port":"TEL1"}}"#,
+            "\n",
+            r#"{"is":"timeline","of":{"device":"00903341a0b1","steps":[{"at":1,"event":"issued"}]}}"#,
+            "\n",
+            r#"{"is":"end","of":3}"#
+        ),
+    ];
+    for (kind, seed) in [Kind::Site, Kind::Results].into_iter().zip(seeds) {
+        let mut check = Check::new(kind);
+        seed.lines().for_each(|line| check.see(line.as_bytes()).unwrap());
+        check.end().unwrap();
+    }
+    let words = [r#"{"is":"end","of":1}"#, "\n", r#""category":"../../etc","#, r#"{"is":"builds","of":{}}"#];
+    fuzz("bundle_contents", &inputs(with_kept("bundle_contents", seeds), &words), |input| {
+        for kind in [Kind::Site, Kind::Results] {
+            let mut check = Check::new(kind);
+            let records: Vec<_> = input.split(|byte| *byte == b'\n').collect();
+            if records.iter().all(|record| check.see(record).is_ok())
+                && let Ok(outline) = check.end()
+            {
+                let counted = outline.codes + outline.devices + outline.used;
+                must(counted < records.len() as u64, format!("{counted} of {} records", records.len()))?;
+            }
         }
         Ok(())
     });

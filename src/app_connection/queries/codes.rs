@@ -147,7 +147,7 @@ impl AppQueries {
         }
         let name = domain.name.clone();
         let device = match issued.state {
-            CodeState::Open => None,
+            CodeState::Open | CodeState::Lent { .. } => None,
             CodeState::Used { by, .. } => {
                 let view = device_view(&*self.store, &self.tenants, &domain.name, &by).await?;
                 Some(Box::new(view.ok_or(ApiError::NotFound)?))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::SiteName;
 use super::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId, Secret};
 use super::time::UnixMillis;
 use crate::core::model::work::Work;
@@ -238,7 +239,7 @@ pub struct IssuedCode {
     pub state: CodeState,
 }
 
-/// State of a code: open until exactly one device uses it, or until its validity ends.
+/// State of a code: open until exactly one device uses it, until it is lent, or until its validity ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeState {
     /// Nobody has used it, and it is valid.
@@ -249,6 +250,11 @@ pub enum CodeState {
         by: DeviceKey,
         /// The analogue port that it was used for, if it was one.
         port: Option<Box<str>>,
+    },
+    /// It is lent to a site, which alone lets a device in with it. Its results say which one.
+    Lent {
+        /// The site.
+        site: SiteName,
     },
 }
 

@@ -4,6 +4,7 @@
 //!
 //! * [`accounts`]: accounts, roles, browser sessions and entries of the audit log.
 //! * [`blocked_reason`]: why a device or a code does not get further.
+//! * [`bundle`]: what a centre and a site remember of the bundles between them.
 //! * [`config_kind`]: the kinds of configuration by name.
 //! * [`device`]: device, domain, category, code and notice as sessions and stores exchange them.
 //! * [`config_type`]: the published types of device configurations.
@@ -21,6 +22,7 @@
 
 pub mod accounts;
 pub mod blocked_reason;
+pub mod bundle;
 pub mod config_kind;
 pub mod config_type;
 pub mod device;

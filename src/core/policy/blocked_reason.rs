@@ -110,6 +110,10 @@ pub fn of_code(code: Option<&IssuedCode>, steps: &[Step], device: Option<&Device
             "the directory has told a phone where to go with the code, and the phone has not come yet",
         ),
         Some(CodeState::Open) => blocked(Reason::CodeNotUsed, "no device has used the code yet"),
+        Some(CodeState::Lent { site }) => blocked(
+            Reason::CodeNotUsed,
+            format!("the code is lent to the site {site}; whether a device has used it is known with its results"),
+        ),
         Some(CodeState::Used { by, .. }) => match device {
             Some(device) => of_device(device),
             None => {

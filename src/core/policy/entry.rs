@@ -179,7 +179,7 @@ fn assess<'a>(code: CodeOffer<'a>, key: &DeviceKey, device: Option<&Device>, sta
                     device.is_none_or(|d| d.tentative && d.entry_code == Some(code.code) && d.domain == code.domain);
                 if again { Offer::Good(&code.domain) } else { Offer::Spent }
             }
-            CodeState::Used { .. } => Offer::Wrong,
+            CodeState::Used { .. } | CodeState::Lent { .. } => Offer::Wrong,
         },
     }
 }

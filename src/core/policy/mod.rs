@@ -6,6 +6,7 @@
 //! * [`admin_password`]: which administrative password a device gets.
 //! * [`admission`]: which entries may start now, which wait and which are rejected.
 //! * [`blocked_reason`]: the first thing that keeps a device or a code from being done, with a sentence for operators.
+//! * [`bundle`]: what the records of a bundle mean, and which contents are acceptable.
 //! * [`entry`]: which domain an identify lets a device enter.
 //! * [`hosts`]: the names that this service answers to.
 //! * [`jobs`]: updates and configurations, and what they mean for one device now.
@@ -21,6 +22,7 @@ pub mod admin_password;
 pub mod admission;
 pub mod backoff;
 pub mod blocked_reason;
+pub mod bundle;
 pub mod entry;
 pub mod hosts;
 pub mod jobs;

@@ -4,6 +4,7 @@
 //! [`crate::core::session`] and [`crate::core::policy`].
 //!
 //! * [`appws`]: app connections (`docs/protocol/appwebsocket.md`, `docs/protocol/devices-api.md`).
+//! * [`bundle`]: files between a centre and a site that never meet (`docs/offline.md`).
 //! * [`close`]: reasons to close a WebSocket, with code and text.
 //! * [`csv`]: cells that a spreadsheet does not take for formulas.
 //! * [`device_config`]: device configurations as JSON (`docs/protocol/devices-api.md` 4.10).
@@ -18,6 +19,7 @@
 //! * [`sysclient`]: device connections (`docs/protocol/sysclient.md`).
 
 pub mod appws;
+pub mod bundle;
 pub mod close;
 pub mod csv;
 pub mod device_config;

@@ -6,14 +6,15 @@ use async_trait::async_trait;
 
 use super::kv::{Outcome, Row, Snapshot, Tx};
 use super::rows::{CodeRow, MailRow};
-use super::{Embedded, keys};
-use crate::core::model::device::IssuedCode;
-use crate::core::model::ids::{Code, DomainName, NodeId};
+use super::{Embedded, keys, mailbox};
+use crate::core::model::bundle::SiteName;
+use crate::core::model::device::{IssuedCode, KEEP_USED};
+use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::core::model::quota::{QuotaKind, Quotas};
 use crate::core::model::time::UnixMillis;
 use crate::store::bounds::CODES_COUNTED;
 use crate::store::code_name::{CodeName, CodeUse, seal_code};
-use crate::store::record::{About, LISTED, Sealed};
+use crate::store::record::{About, LISTED, Sealed, lent_mark};
 use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result, StoreError};
 
 /// At most this many used codes that have ended are removed from the list together with a new code.
@@ -77,6 +78,24 @@ impl Codes for Embedded {
         let (domain, name) = (domain.clone(), self.name(CodeUse::Record, code));
         self.kv.write(move |tx| revoke(tx, &domain, &name)).await
     }
+
+    async fn lend_code(&self, domain: &DomainName, code: Code, site: &SiteName) -> Result<bool> {
+        let (domain, name, site) = (domain.clone(), self.name(CodeUse::Record, code), site.clone());
+        self.kv.write(move |tx| lend(tx, &domain, &name, site)).await
+    }
+
+    async fn settle_loan(
+        &self,
+        domain: &DomainName,
+        code: Code,
+        site: &SiteName,
+        device: &DeviceKey,
+        port: Option<&str>,
+    ) -> Result<bool> {
+        let (domain, name, site) = (domain.clone(), self.name(CodeUse::Record, code), site.clone());
+        let (device, port) = (device.clone(), port.map(Into::into));
+        self.kv.write(move |tx| settle(tx, &domain, &name, &site, device, port)).await
+    }
 }
 
 impl Embedded {
@@ -100,7 +119,7 @@ fn put(
     quotas: &Quotas,
 ) -> Outcome<PutCode> {
     let (pointer, key) = (keys::pointer(name), keys::code(&new.domain, name));
-    let fresh = CodeRow { about: About::of(new), sealed, holder: new.holder.clone(), by: None, port: None };
+    let fresh = CodeRow { about: About::of(new), sealed, holder: new.holder.clone(), by: None, port: None, lent: None };
     let elsewhere = tx.get::<DomainName>(&pointer)?.is_some_and(|domain| domain != new.domain);
     if let Some(there) = tx.get::<CodeRow>(&key)? {
         // The same values are a repetition.
@@ -156,4 +175,36 @@ fn revoke(tx: &mut Tx<'_>, domain: &DomainName, name: &CodeName) -> Outcome<bool
     tx.unrank(&keys::open(domain, row.about.rollout), name.as_str())?;
     tx.unrank(&keys::codes(domain), name.as_str())?;
     Ok(true)
+}
+
+fn lend(tx: &mut Tx<'_>, domain: &DomainName, name: &CodeName, site: SiteName) -> Outcome<bool> {
+    let key = keys::code(domain, name);
+    let Some(mut row) = tx.get::<CodeRow>(&key)? else { return Ok(false) };
+    if row.by.is_some() {
+        return Ok(row.lent == Some(site));
+    }
+    row.by = Some(lent_mark(&site)?);
+    row.lent = Some(site);
+    tx.put(&key, &row, Some(row.about.valid_until + KEEP_USED))?;
+    tx.unrank(&keys::open(domain, row.about.rollout), name.as_str())?;
+    Ok(true)
+}
+
+fn settle(
+    tx: &mut Tx<'_>,
+    domain: &DomainName,
+    name: &CodeName,
+    site: &SiteName,
+    device: DeviceKey,
+    port: Option<Box<str>>,
+) -> Outcome<bool> {
+    let key = keys::code(domain, name);
+    let Some(mut row) = tx.get::<CodeRow>(&key)? else { return Ok(false) };
+    if row.lent.as_ref() != Some(site) {
+        // The same values are a repetition.
+        return Ok(row.by == Some(device) && row.port == port);
+    }
+    (row.lent, row.by, row.port) = (None, Some(device.clone()), port);
+    tx.put(&key, &row, Some(tx.now + KEEP_USED))?;
+    mailbox::post(tx, domain, name, &device)
 }

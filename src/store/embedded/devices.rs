@@ -180,7 +180,7 @@ impl Embedded {
         let admin = entry.admin_password.as_ref().map(|secret| sealed("admin", secret));
         let name = match entry.right {
             EntryRight::Code(code) => Some(self.name(CodeUse::Record, code)),
-            EntryRight::Auto | EntryRight::Manual => None,
+            EntryRight::Auto | EntryRight::Manual | EntryRight::Carried { .. } => None,
         };
         SealedEntry { password: sealed("password", &entry.password), admin, name }
     }

@@ -91,7 +91,7 @@ fn enter_as(
     };
     let code = match entry.right {
         EntryRight::Code(code) => Some(code),
-        EntryRight::Auto | EntryRight::Manual => None,
+        EntryRight::Auto | EntryRight::Manual | EntryRight::Carried { .. } => None,
     };
     let sealed = used.as_ref().map(|(_, row)| hex::encode(&row.sealed.0).into());
 
@@ -130,7 +130,7 @@ fn enter_as(
         entry_code: code_name.clone(),
         pending: code_name,
         sealed,
-        entered: tx.now,
+        entered: entry.right.entered().unwrap_or(tx.now),
         name,
         named_by_code,
         work,

@@ -78,6 +78,10 @@ pub(super) fn builds(domain: &DomainName) -> String {
     format!("{{{domain}}}:builds")
 }
 
+pub(super) fn bundles(domain: &DomainName) -> String {
+    format!("{{{domain}}}:bundles")
+}
+
 pub(super) fn misdirected(domain: &DomainName) -> String {
     format!("{{{domain}}}:misdirected")
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod attempts;
 mod audit_log;
+mod bundles;
 mod bus;
 mod codes;
 mod devices;

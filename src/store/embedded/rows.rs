@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::kv::{Outcome, Tx};
+use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{Category, CodeState, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId};
 use crate::core::model::time::UnixMillis;
@@ -35,8 +36,12 @@ pub(super) struct CodeRow {
     /// The code itself.
     pub sealed: Sealed,
     pub holder: Option<NodeId>,
+    /// The device that has used it; of a lent one something that no device is called, so that nobody else may use it.
     pub by: Option<DeviceKey>,
     pub port: Option<Box<str>>,
+    /// The site that it is lent to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lent: Option<SiteName>,
 }
 
 impl CodeRow {
@@ -46,9 +51,10 @@ impl CodeRow {
     }
 
     pub(super) fn issued(self, code: Code, domain: DomainName) -> IssuedCode {
-        let state = match self.by {
-            None => CodeState::Open,
-            Some(by) => CodeState::Used { by, port: self.port },
+        let state = match (self.lent, self.by) {
+            (Some(site), _) => CodeState::Lent { site },
+            (None, None) => CodeState::Open,
+            (None, Some(by)) => CodeState::Used { by, port: self.port },
         };
         self.about.issued(code, domain, self.holder, state)
     }

@@ -8,6 +8,7 @@ use crate::core::model::device::KEEP_USED;
 use crate::core::model::ids::DomainName;
 use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
 use crate::store::code_name::CodeUse;
+use crate::store::timelines::newest;
 use crate::store::{Result, Timelines};
 
 #[async_trait]
@@ -16,6 +17,12 @@ impl Timelines for Embedded {
         let places: Vec<String> = subjects.iter().map(|subject| self.timeline_key(domain, subject)).collect();
         let event = event.clone();
         self.kv.write(move |tx| places.iter().try_for_each(|place| add(tx, place, &event))).await
+    }
+
+    async fn carry_timeline(&self, domain: &DomainName, subject: &Subject, steps: &[Step]) -> Result<()> {
+        let place = self.timeline_key(domain, subject);
+        let steps = newest(steps).to_vec();
+        self.kv.write(move |tx| tx.put(&place, &steps, Some(tx.now + KEEP_USED))).await
     }
 
     async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {

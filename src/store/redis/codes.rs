@@ -8,6 +8,7 @@ use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
 use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{CodeState, IssuedCode, KEEP_USED};
 use crate::core::model::ids::{Code, DeviceKey, DomainName, NodeId};
 use crate::core::model::quota::QuotaKind;
@@ -20,6 +21,8 @@ use crate::store::{CodeListing, CodeRecord, Codes, PutCode, Result};
 static PUT: LazyScript = script!("put_code");
 static HOLD: LazyScript = script!("hold_code");
 static REVOKE: LazyScript = script!("revoke_code");
+static LEND: LazyScript = script!("lend_code");
+static SETTLE: LazyScript = script!("settle_loan");
 static DELETE_IF: LazyScript = script!("delete_if");
 
 /// Members of the index that are read together.
@@ -95,6 +98,38 @@ impl Codes for Redis {
             Ok(revoked)
         };
         self.client.timed(revoke).await
+    }
+
+    async fn lend_code(&self, domain: &DomainName, code: Code, site: &SiteName) -> Result<bool> {
+        let lend = async {
+            let name = self.code_name(domain, code).await?;
+            let mut script = LEND.key(keys::code(domain, &name));
+            for kind in keys::KINDS {
+                script.key(keys::open(domain, kind));
+            }
+            script.key(keys::codes(domain)).arg(site.as_str()).arg(name.as_str()).arg(millis(KEEP_USED));
+            self.client.eval(&script).await
+        };
+        self.client.timed(lend).await
+    }
+
+    async fn settle_loan(
+        &self,
+        domain: &DomainName,
+        code: Code,
+        site: &SiteName,
+        device: &DeviceKey,
+        port: Option<&str>,
+    ) -> Result<bool> {
+        let settle = async {
+            let name = self.code_name(domain, code).await?;
+            let mut script = SETTLE.key(keys::code(domain, &name));
+            script.key(keys::mail(domain, &name)).key(keys::mailbox(domain));
+            script.arg(site.as_str()).arg(device.as_str()).arg(port.unwrap_or_default());
+            script.arg(name.as_str()).arg(millis(KEEP_USED));
+            self.client.eval(&script).await
+        };
+        self.client.timed(settle).await
     }
 }
 
@@ -223,22 +258,23 @@ struct Page {
 /// A place in the list of codes.
 type Position = (UnixMillis, CodeName);
 
-/// The fields of a code: about, holder, by, port, sealed.
-type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>);
+/// The fields of a code: about, holder, by, port, sealed, lent.
+type Fields = (Option<Vec<u8>>, Option<String>, Option<String>, Option<String>, Option<Vec<u8>>, Option<String>);
 
 fn hmget(domain: &DomainName, name: &CodeName) -> Cmd {
-    cmd("HMGET").arg(keys::code(domain, name)).arg(&["about", "holder", "by", "port", "sealed"]).take()
+    cmd("HMGET").arg(keys::code(domain, name)).arg(&["about", "holder", "by", "port", "sealed", "lent"]).take()
 }
 
 fn issued(domain: &DomainName, code: Code, fields: Fields) -> Result<Option<IssuedCode>> {
     // The code is a secret, so an error names the domain only.
     let place = format!("pb:{{{domain}}}:code:…");
-    let (about, holder, by, port, _) = fields;
+    let (about, holder, by, port, _, lent) = fields;
     let Some(about) = about else { return Ok(None) };
     let about: About = from_json(&place, &about)?;
-    let state = match by {
-        None => CodeState::Open,
-        Some(by) => {
+    let state = match (lent, by) {
+        (Some(site), _) => CodeState::Lent { site: SiteName::parse(&site).map_err(|e| corrupt(&place, &e))? },
+        (None, None) => CodeState::Open,
+        (None, Some(by)) => {
             CodeState::Used { by: DeviceKey::parse(&by).map_err(|e| corrupt(&place, &e))?, port: port.map(Into::into) }
         }
     };

@@ -80,7 +80,7 @@ impl Entry {
     const fn code(&self) -> Option<Code> {
         match self.right {
             EntryRight::Code(code) => Some(code),
-            EntryRight::Auto | EntryRight::Manual => None,
+            EntryRight::Auto | EntryRight::Manual | EntryRight::Carried { .. } => None,
         }
     }
 }
@@ -180,6 +180,7 @@ impl Redis {
             script.arg(&writing.password).arg(&writing.admin).arg(to_json(&entry.facts)).arg(&writing.mark);
             script.arg(text(code.as_ref())).arg(text(other.as_ref())).arg(millis(KEEP_USED));
             script.arg(self.limits.quotas.devices).arg(entry.name.as_deref().unwrap_or_default());
+            script.arg(entry.right.entered().map_or(String::new(), |entered| entered.0.to_string()));
             let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
                 "in" => {

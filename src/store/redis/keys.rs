@@ -45,8 +45,9 @@
 //!   pb:{domain}:deeds              zset    audit log: "<mark> <action>" by time   TTL 180 days from the last one
 //!   pb:{domain}:jobs               hash    number → job°
 //!   pb:{domain}:builds             string  current build list, JSON
-//!   pb:{domain}:code:<hash>        hash    about, holder, kind, sealed°; by, port when used
-//!                                                                                TTL validity, 30 days from use
+//!   pb:{domain}:bundles            hash    revision, state: bundles of the domain, JSON
+//!   pb:{domain}:code:<hash>        hash    about, holder, kind, sealed°; by, port when used; by, lent when lent
+//!                                                      TTL validity, 30 days from use, lent: validity + 30 days
 //!   pb:{domain}:window:<hash>      string  the device that used it and may repeat TTL rest of the validity
 //!   pb:{domain}:open:<kind>        zset    hashes of open codes by end of validity; a counter only
 //!   pb:{domain}:codes              zset    hashes of codes by time of issue; members without a record do not count
@@ -305,6 +306,10 @@ pub(super) fn rollout_prefix(domain: &DomainName) -> String {
 /// Prefix of each roll-out of the Users role.
 pub(super) fn users_role_rollout_prefix(domain: &DomainName) -> String {
     format!("pb:{{{domain}}}:people:rollout:")
+}
+
+pub(super) fn bundles(domain: &DomainName) -> String {
+    format!("pb:{{{domain}}}:bundles")
 }
 
 pub(super) fn misdirected(domain: &DomainName) -> String {

@@ -8,6 +8,7 @@ mod accounts;
 mod attempts;
 mod audit_log;
 mod batch;
+mod bundles;
 mod bus;
 mod code_names;
 mod codes;

@@ -9,6 +9,7 @@ use crate::core::model::ids::DomainName;
 use crate::core::model::time::UnixMillis;
 use crate::core::model::timeline::{MAX_STEPS, Step, Subject, TimelineEvent};
 use crate::store::record::{corrupt, from_json, to_json};
+use crate::store::timelines::newest;
 use crate::store::{Result, Timelines};
 
 static NOTE: LazyScript = script!("append_step");
@@ -32,6 +33,22 @@ impl Timelines for Redis {
             self.client.timed(append).await?;
         }
         Ok(())
+    }
+
+    async fn carry_timeline(&self, domain: &DomainName, subject: &Subject, steps: &[Step]) -> Result<()> {
+        let replace = async {
+            let key = self.timeline_key(domain, subject).await?;
+            let mut pipeline = ::redis::pipe();
+            pipeline.atomic().del(&key).ignore();
+            if !steps.is_empty() {
+                let lines: Vec<String> =
+                    newest(steps).iter().map(|step| format!("{} {}", step.at.0, to_json(&step.event))).collect();
+                pipeline.rpush(&key, lines).ignore();
+                pipeline.cmd("PEXPIRE").arg(&key).arg(millis(KEEP_USED)).ignore();
+            }
+            self.client.ask_all::<()>(&pipeline).await
+        };
+        self.client.timed(replace).await
     }
 
     async fn timeline(&self, domain: &DomainName, subject: &Subject) -> Result<Vec<Step>> {

@@ -1,6 +1,8 @@
 //! Reads request bodies: one JSON object, with stricter checks than serde.
 
+use std::fs::File;
 use std::future::Future;
+use std::io::Write as _;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -14,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::caller::Caller;
 use super::{Answer, Problem};
+use crate::admin::AdminError;
 use crate::core::protocol::json::Object;
 
 /// Longest body before the caller has shown a token, in bytes.
@@ -100,6 +103,26 @@ pub(super) async fn collect(mut body: web::Payload, longest: usize) -> Answer<By
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
+}
+
+/// Stores a body in an unnamed file that is deleted with its handle, if it is not too long.
+pub(super) async fn store(mut body: web::Payload, longest: usize) -> Answer<File> {
+    let lost = |error: std::io::Error| {
+        tracing::warn!(%error, "body not stored");
+        AdminError::Unavailable("the file could not be stored temporarily; try again later".into())
+    };
+    let mut file = tempfile::tempfile().map_err(lost)?;
+    let mut length = 0;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        length += piece.len();
+        if length > longest {
+            return Err(Problem::too_large(longest));
+        }
+        // A blocking write, but of few kilobytes into the page cache.
+        file.write_all(&piece).map_err(lost)?;
+    }
+    Ok(file)
 }
 
 /// Reads an object. The strict reader runs first, because serde would silently use the last of two members with one name.

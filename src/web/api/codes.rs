@@ -76,6 +76,9 @@ pub(super) struct CodeView {
     /// The analogue port that it was used for.
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<String>,
+    /// The site that it is lent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
 }
 
 /// State of a code.
@@ -86,6 +89,8 @@ enum State {
     Open,
     /// A device has used it.
     Used,
+    /// It is lent to a site without a connection, which alone lets a device in with it.
+    Lent,
 }
 
 /// Name of a category.
@@ -95,9 +100,10 @@ pub(super) fn category_name(domain: &Domain, id: CategoryId) -> Option<String> {
 
 impl CodeView {
     fn of(domain: &Domain, code: &IssuedCode, issued: Option<UnixMillis>) -> Self {
-        let (state, device, port) = match &code.state {
-            CodeState::Open => (State::Open, None, None),
-            CodeState::Used { by, port } => (State::Used, Some(by.to_string()), port.as_deref().map(Into::into)),
+        let (state, device, port, site) = match &code.state {
+            CodeState::Open => (State::Open, None, None, None),
+            CodeState::Used { by, port } => (State::Used, Some(by.to_string()), port.as_deref().map(Into::into), None),
+            CodeState::Lent { site } => (State::Lent, None, None, Some(site.to_string())),
         };
         Self {
             code: code.code.expose().into(),
@@ -111,6 +117,7 @@ impl CodeView {
             state,
             device,
             port,
+            site,
         }
     }
 }

@@ -47,6 +47,7 @@ async fn codes_csv(
                 let code = listing.code;
                 let (state, device, port) = match &code.state {
                     CodeState::Open => ("open", "", ""),
+                    CodeState::Lent { .. } => ("lent", "", ""),
                     CodeState::Used { by, port } => ("used", by.as_str(), port.as_deref().unwrap_or_default()),
                 };
                 let category = category_name(&domain, code.category).unwrap_or_default();

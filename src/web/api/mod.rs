@@ -7,6 +7,7 @@
 mod audit;
 mod body;
 mod builds;
+mod bundles;
 mod caller;
 mod categories;
 mod codes;
@@ -59,6 +60,7 @@ pub fn routes(admin: Arc<Admin>) -> impl FnOnce(&mut web::ServiceConfig) {
             .configure(categories::routes)
             .configure(jobs::routes)
             .configure(builds::routes)
+            .configure(bundles::routes)
             .configure(devices::routes)
             .configure(dry_run::routes)
             .configure(crate::web::api::transfers::routes)

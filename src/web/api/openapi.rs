@@ -7,7 +7,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{get, method_not_allowed};
 use super::{
-    Problem, audit, builds, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store, token,
+    Problem, audit, builds, bundles, categories, codes, devices, domains, dry_run, exports, jobs, rollouts, store,
+    token,
 };
 use crate::web::api::{timelines, transfers};
 
@@ -37,6 +38,7 @@ pub fn document() -> Value {
     document.merge(categories::Doc::openapi());
     document.merge(jobs::Doc::openapi());
     document.merge(builds::Doc::openapi());
+    document.merge(bundles::Doc::openapi());
     document.merge(devices::Doc::openapi());
     document.merge(dry_run::Doc::openapi());
     document.merge(transfers::Doc::openapi());

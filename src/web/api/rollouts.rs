@@ -114,7 +114,7 @@ async fn list_rollout_rows(
         state: RowState::of(state.as_ref()),
         device: state.and_then(|state| match state {
             CodeState::Used { by, .. } => Some(by.to_string()),
-            CodeState::Open => None,
+            CodeState::Open | CodeState::Lent { .. } => None,
         }),
     });
     let page = RowPage { rows: rows.collect(), next };

@@ -2,7 +2,8 @@
 -- KEYS device, pending, devices; with a code: code, window, open:short, open:rollout;
 --      at the end, if another notice is still pending: its code, its mail, mailbox
 -- ARGV device, id, category, way, password, admin, facts, entry, name of the code, name of the code of the other
---      pending notice, how long a used code is kept, limit of devices (0: none), name that goes with the code
+--      pending notice, how long a used code is kept, limit of devices (0: none), name that goes with the code, time
+--      of the entry ('': now)
 -- Returns outcome, id, time of entry, name, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
 local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work', 'named_by')
@@ -22,7 +23,7 @@ if not old[1] and ARGV[12] ~= '0' and redis.call('ZCARD', KEYS[3]) >= tonumber(A
   return {'many', 0, 0, '', ''}
 end
 
-local time = now()
+local time = ARGV[14] == '' and now() or tonumber(ARGV[14])
 if pending ~= '' and pending ~= code then
   post(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], pending, device)
 end

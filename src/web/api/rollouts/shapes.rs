@@ -143,6 +143,8 @@ pub(super) enum RowState {
     Pending,
     /// A device has used it.
     Registered,
+    /// It is lent to a site without a connection; the results of the site say what has become of it.
+    Lent,
     /// It expired unused, or it was revoked.
     Expired,
 }
@@ -152,6 +154,7 @@ impl RowState {
         match state {
             Some(CodeState::Open) => Self::Pending,
             Some(CodeState::Used { .. }) => Self::Registered,
+            Some(CodeState::Lent { .. }) => Self::Lent,
             None => Self::Expired,
         }
     }
@@ -160,6 +163,7 @@ impl RowState {
         match self {
             Self::Pending => "pending",
             Self::Registered => "registered",
+            Self::Lent => "lent",
             Self::Expired => "expired",
         }
     }

@@ -4,13 +4,11 @@
 //! answer is streamed while the codes are issued. A client that disconnects does not stop the roll-out, and a slow
 //! reader delays it only for a limited time; the rows can be read later.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use tokio::sync::mpsc;
 
 use super::shapes::{NewRollout, NewUser, RolloutView, RowState, StartQuery};
@@ -61,7 +59,7 @@ pub(super) async fn start_rollout(
             let name = query.name.as_deref().ok_or_else(|| missing("name"))?;
             let category = query.category.as_deref().ok_or_else(|| missing("category"))?;
             check_name("name", name)?;
-            let file = store_body(sent).await?;
+            let file = body::store(sent, MAX_CSV).await?;
             let sheet = web::block(move || Sheet::check(file)).await;
             let sheet = sheet.map_err(|_| AdminError::Unavailable("the list was not checked".into()))??;
             let wanted = admin::NewRollout { name, category, administrative: query.administrative.unwrap_or(true) };
@@ -85,26 +83,6 @@ pub(super) async fn start_rollout(
         }
         _ => Err(Problem::media_type("text/csv or application/json")),
     }
-}
-
-/// Stores a body in an unnamed file that is deleted with its handle.
-async fn store_body(mut body: web::Payload) -> Answer<File> {
-    let lost = |error: std::io::Error| {
-        tracing::warn!(%error, "list of users not stored");
-        AdminError::Unavailable("the list could not be stored temporarily; try again later".into())
-    };
-    let mut file = tempfile::tempfile().map_err(lost)?;
-    let mut length = 0;
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| Problem::bad_request(format!("body: {error}")))?;
-        length += piece.len();
-        if length > MAX_CSV {
-            return Err(Problem::too_large(MAX_CSV));
-        }
-        // A blocking write, but of few kilobytes into the page cache.
-        file.write_all(&piece).map_err(lost)?;
-    }
-    Ok(file)
 }
 
 fn location(domain: &Domain, id: RolloutId) -> String {

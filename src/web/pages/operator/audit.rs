@@ -60,6 +60,8 @@ fn action_name(page: &Page, what: &str) -> &'static str {
         "category.change" => "deed.category_change",
         "category.delete" => "deed.category_delete",
         "code.issue" => "deed.code_issue",
+        "bundle.export" => "deed.bundle_export",
+        "bundle.import" => "deed.bundle_import",
         "code.revoke" => "deed.code_revoke",
         "job.make" => "deed.job_make",
         "job.delete" => "deed.job_delete",

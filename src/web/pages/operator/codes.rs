@@ -34,6 +34,7 @@ struct Row {
     issued: UnixMillis,
     ends: UnixMillis,
     device: Option<(String, String)>,
+    site: Option<String>,
     rollout: bool,
     administrative: bool,
 }
@@ -78,8 +79,12 @@ async fn answer(
         issued: *issued,
         ends: code.valid_until,
         device: match &code.state {
-            CodeState::Open => None,
+            CodeState::Open | CodeState::Lent { .. } => None,
             CodeState::Used { by, .. } => Some((devices::address(context, by), by.to_string())),
+        },
+        site: match &code.state {
+            CodeState::Lent { site } => Some(site.to_string()),
+            _ => None,
         },
         rollout: code.rollout,
         administrative: code.administrative,
