@@ -187,7 +187,9 @@ table! {
         Dropped = "messages_dropped_total" Count
             "Messages from devices that were dropped: unknown type, event or tunnel session.",
         WrongAttempt(Attempt) = "wrong_attempts_total" Count
-            "Wrong digests, codes, tokens and log-ins that count against a limit.",
+            "Wrong digests, codes, tokens and log-ins that were checked and count against a limit.",
+        ReplacedAttempt(Attempt) = "attempts_replaced_total" Count
+            "Codes that were replaced by another one while they waited: not checked, counted against device and source.",
         Delayed(Attempt) = "attempts_delayed_total" Count
             "Attempts at secrets whose decision had to wait, because of wrong ones before.",
         TriedTooOften(Attempt) = "attempts_refused_total" Count

@@ -87,12 +87,13 @@ impl AttemptService {
         }
     }
 
-    /// Counts an attempt that was given up for another one while it waited.
+    /// Counts an attempt that was given up for another one while it waited: against the name and the source. It was
+    /// not checked, so it is none of those over all: one connection could hold up the codes of everybody otherwise.
     pub fn count_unchecked(&self, kind: SecretKind, who: Option<&str>, source: SourceKey, secret: &[u8]) {
         let (claimant, print) = (self.shared.claimant(who, source), self.shared.fingerprint(secret));
         let counted = self.shared.act(kind, |decisions, now, _| decisions.count_unchecked(claimant, Some(print), now));
         if counted {
-            self.shared.counted(kind);
+            metrics::count(Counter::ReplacedAttempt(kind.label()));
         }
     }
 

@@ -166,6 +166,22 @@ async fn a_node_does_not_wait_for_a_report_to_limit_itself() {
 }
 
 #[tokio::test]
+async fn codes_that_were_replaced_while_they_waited_hold_up_their_source_and_nobody_else() {
+    let store = Arc::<Shared>::default();
+    let node = Node::on(&store);
+    for number in 0..20_000_u64 {
+        let code = number.to_be_bytes();
+        node.attempts.count_unchecked(SecretKind::DeviceCode, Some("phone"), source(1), &code);
+    }
+    node.attempts.maintain().await;
+    assert_eq!(store.wrong.lock().unwrap().values().sum::<u64>(), 0, "nothing is reported to other nodes");
+    drop([node.now("another phone", source(2)), node.now("a third one", source(3))]);
+    node.now("another phone", source(1)).wrong_secret(b"000000000001");
+    let mut next = Box::pin(node.later("another phone", source(1)).turn());
+    assert!(next.as_mut().now_or_never().is_none(), "its own source waits 5 s after each");
+}
+
+#[tokio::test]
 async fn nodes_share_the_limit_over_all_and_a_restart_does_not_forget() {
     let store = Arc::<Shared>::default();
     let (one, two) = (Node::on(&store), Node::on(&store));
