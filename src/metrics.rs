@@ -216,6 +216,8 @@ table! {
         QuotaRefused(Quota) = "quota_refusals_total" Count "What was refused because a domain has as much as it may have.",
         Order(OrderEvent) = "people_orders_total" Count "Attempts at entry orders at the backend.",
         TenantRecreated = "people_tenants_recreated_total" Count "Tenants of the Users role restarted after a panic.",
+        ObjectCreated = "exchange_objects_created_total" Count
+            "Answers of an exchange that say that it has created an object instead of changing a user; it must stay 0.",
         TunnelBytes(Direction) = "tunnel_bytes_total" Bytes
             "Bytes through tunnels: requests to devices, response bodies from them.",
     }

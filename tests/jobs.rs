@@ -43,6 +43,7 @@ fn device() -> Device {
         pending: None,
         entered: UnixMillis(0),
         name: None,
+        app_ip: None,
         work: provbroker::core::model::work::Work::default(),
         facts: Facts { product: "IP112".into(), platform: "PHONE".into(), ..Facts::default() },
     }

@@ -152,6 +152,7 @@ contract! {
         a_list_shows_who_is_online,
         a_removed_device_leaves_the_list,
         a_name_and_a_category_are_given,
+        the_path_of_an_app_ip_is_set_kept_and_removed,
         an_entry_again_keeps_name_and_work,
         work_belongs_to_an_entry,
         ports_are_listed_and_forgotten,

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Admin, AdminError, Authority, Result};
-use crate::core::model::device::{Device, Domain, UnassignedDevice, Way};
+use crate::core::model::app_ip_path::AppIpPath;
+use crate::core::model::device::{APP_PLATFORM, Device, Domain, UnassignedDevice, Way};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName};
 use crate::core::model::timeline::{Subject, TimelineEvent};
 use crate::store::{DeviceListing, Signal, UnassignedListing, Whereabouts};
@@ -18,6 +19,26 @@ const SCAN_LIMIT: usize = 10 * MAX_PAGE;
 
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 128;
+
+/// Changes of a device; `None` leaves it unchanged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeviceChange<'a> {
+    /// Name; empty: removes it.
+    pub name: Option<&'a str>,
+    /// Category.
+    pub category: Option<CategoryId>,
+    /// Path of the App IP, only for app platforms; empty: removes it.
+    pub app_ip_path: Option<&'a str>,
+}
+
+/// The path of an App IP; `None`: it is to be removed.
+fn read_app_ip(text: &str) -> Result<Option<AppIpPath>> {
+    const FORM: &str = "at most 128 characters: letters, digits, `-`, `.`, `_` and `~` in parts between slashes";
+    if text.is_empty() {
+        return Ok(None);
+    }
+    AppIpPath::parse(text).map(Some).map_err(|_| AdminError::invalid("appIpPath", FORM))
+}
 
 /// Filter for devices of a domain; `None` matches all.
 #[derive(Debug, Clone, Default)]
@@ -121,39 +142,51 @@ impl Admin {
         Ok(DeviceListing { device, at })
     }
 
-    /// Changes name (empty: removes it) or category of a device; `None` leaves it unchanged.
+    /// Changes a device.
     pub async fn change_device(
         &self,
         authority: &Authority,
         domain: &str,
         hw_id: &str,
-        name: Option<&str>,
-        category: Option<CategoryId>,
+        change: DeviceChange<'_>,
     ) -> Result<()> {
         let domain = self.domain(authority, domain).await?;
         authority.own_domain(&domain.name)?;
+        let DeviceChange { name, category, app_ip_path } = change;
         if name.is_some_and(|name| name.chars().count() > MAX_NAME || name.chars().any(|c| c.is_ascii_control())) {
             return Err(AdminError::invalid("name", "at most 128 characters, none of them a control character"));
         }
         let category = category.map(|id| has_category(&domain, id)).transpose()?;
+        let app_ip = app_ip_path.map(read_app_ip).transpose()?;
         let DeviceListing { device, at } = self.listing(&domain.name, hw_id).await?;
+        if matches!(app_ip, Some(Some(_))) && *device.facts.platform != *APP_PLATFORM {
+            return Err(AdminError::invalid("appIpPath", "only devices of type APP_PLATFORM have an App IP"));
+        }
         let (key, store) = (device.key, &self.services.store);
         let mut exists = true;
+        let mut is_recorded = false;
         if let Some(category) = category {
             exists &= store.recategorise(&domain.name, &key, category).await?;
             if exists {
                 self.record(authority, "device.change", key.as_str(), Some(&domain.name)).await;
+                is_recorded = true;
             }
             // Other jobs may match in the new category.
             self.recheck(at).await;
         }
         if let Some(name) = name {
             exists &= store.rename(&domain.name, &key, Some(name).filter(|name| !name.is_empty())).await?;
-            if exists && category.is_none() {
+            if exists && !is_recorded {
                 self.record(authority, "device.change", key.as_str(), Some(&domain.name)).await;
             }
         }
-        if name.is_none() && category.is_none() {
+        if let Some(app_ip) = &app_ip {
+            exists &= store.set_app_ip(&domain.name, &key, app_ip.as_ref()).await?;
+            if exists {
+                self.record(authority, "device.app_ip", key.as_str(), Some(&domain.name)).await;
+            }
+        }
+        if name.is_none() && category.is_none() && app_ip.is_none() {
             // Nothing was asked for, so there is nothing to record.
             authority.set_recorded();
         }

@@ -33,7 +33,7 @@ use crate::store::seal::Sealer;
 pub use authority::{Authority, Token};
 pub use bundles::{BundleKey, CodeChoice, ExportRun, ImportOutcome, ImportReport, SiteBundle};
 pub use codes::{CodeFilter, OperatorCodeRequest};
-pub use devices::{Filter, MAX_NAME, MAX_PAGE, Page};
+pub use devices::{DeviceChange, Filter, MAX_NAME, MAX_PAGE, Page};
 pub use error::AdminError;
 pub use outcomes::{Outcome, What};
 pub use overview::{Guessing, Overview, WholeInstance};

@@ -58,6 +58,13 @@ pub enum Devices {
         /// New name; empty: the name that is set on the device
         name: String,
     },
+    /// Set the path of the App IP of an app platform
+    AppIp {
+        #[command(flatten)]
+        device: Device,
+        /// Path, such as `ip/`; empty: removes it
+        path: String,
+    },
     /// Move a device to another category of the domain
     Category {
         #[command(flatten)]
@@ -146,6 +153,9 @@ impl Devices {
                 .json([("hwId", Some(device.hw_id.as_str().into())), ("category", Some(into.category.into()))]),
             Self::Rename { device, name } => {
                 one("PATCH", device, Show::Nothing).json([("name", Some(name.as_str().into()))])
+            }
+            Self::AppIp { device, path } => {
+                one("PATCH", device, Show::Nothing).json([("appIpPath", Some(path.as_str().into()))])
             }
             Self::Category { device, category } => {
                 one("PATCH", device, Show::Nothing).json([("category", Some((*category).into()))])

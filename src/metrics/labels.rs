@@ -402,6 +402,7 @@ label! {
         Devices "devices" "Listing devices.",
         DeviceCount "device_count" "Counting devices.",
         Rename "rename" "Renaming a device.",
+        SetAppIp "set_app_ip" "Setting the path of the App IP of a device.",
         Recategorise "recategorise" "Putting a device into another category.",
         KeepWork "keep_work" "Storing the work of a device.",
         Ports "ports" "Reading the ports of a device.",

@@ -5,6 +5,7 @@
 
 use super::observed::store_trait;
 use super::{Result, Whereabouts};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::{Device, Facts, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::model::time::UnixMillis;
@@ -146,6 +147,14 @@ store_trait! {
 
         /// Gives a device a name by hand, or removes its name. False if the device is not of this domain.
         async fn rename(&self, domain: &DomainName, key: &DeviceKey, name: Option<&str>) -> Result<bool> => Rename;
+
+        /// Sets the path of the App IP of a device, or removes it. False if the device is not of this domain.
+        async fn set_app_ip(
+            &self,
+            domain: &DomainName,
+            key: &DeviceKey,
+            path: Option<&AppIpPath>,
+        ) -> Result<bool> => SetAppIp;
 
         /// Puts a device into another category of its domain. False if it is not of this domain.
         async fn recategorise(

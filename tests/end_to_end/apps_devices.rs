@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::app::App;
 use crate::support::broker::{Broker, CATEGORY, DOMAIN, INSTANCE_PASSWORD, OTHER, OTHER_PASSWORD, PASSWORD, run};
 use crate::support::peer::Device;
+use crate::support::rest::Operator;
 use crate::support::secrets;
 use crate::support::tunnel::{RECEIVE_RESULT, SHUTDOWN};
 
@@ -456,4 +457,39 @@ on_each_store!(searches_find_devices_and_domains_within_the_rights, |_| {}, asyn
     assert_eq!(search(&mut ours, DOMAIN).await, [DOMAIN]);
     assert!(search(&mut ours, OTHER).await.is_empty());
     assert!(search(&mut ours, "00-90-33-41-00-d2").await.is_empty());
+});
+
+on_each_store!(an_app_platform_with_app_ip_is_among_the_gateways, |_| {}, async |broker: &Broker| {
+    for (id, platform) in [("0090334100f1", "APP_PLATFORM"), ("0090334100f2", "GW")] {
+        enter(broker.store(), DOMAIN, id, platform).await;
+    }
+    let mut app = devices_app(broker, DOMAIN, PASSWORD).await;
+    let mut gateways = async |justfxs: bool| {
+        let list = app.request(json!({"mt": "GetGateways", "justFxs": justfxs})).await;
+        let gateways = list["gateways"].as_array().unwrap().iter();
+        gateways.map(|device| (device["hwId"].clone(), device["type"].clone())).collect::<Vec<_>>()
+    };
+    let (platform, gateway) = ((json!("0090334100f1"), json!("APP_PLATFORM")), (json!("0090334100f2"), json!("GW")));
+    assert_eq!(gateways(false).await, [gateway.clone()]);
+
+    let operator = Operator::of(broker.addr, DOMAIN, PASSWORD).await;
+    let at = |id: &str| format!("/domains/{DOMAIN}/devices/{id}");
+    let change = |path: &str| Some(json!({"appIpPath": path}));
+    operator.done("PATCH", &at("0090334100f1"), change("/ip")).await;
+    assert_eq!(operator.get(&at("0090334100f1")).await["appIpPath"], "ip/");
+    assert_eq!(gateways(false).await, [platform, gateway.clone()]);
+    assert_eq!(gateways(true).await, [gateway.clone()]);
+    let audit = operator.get(&format!("/audit?domain={DOMAIN}")).await;
+    assert_eq!(
+        (&audit["entries"][0]["what"], &audit["entries"][0]["to"]),
+        (&json!("device.app_ip"), &json!("0090334100f1"))
+    );
+
+    // Only app platforms have a path, and only a path.
+    operator.refused(422, "PATCH", &at("0090334100f2"), change("ip")).await;
+    operator.refused(422, "PATCH", &at("0090334100f1"), change("../ip")).await;
+    operator.refused(422, "PATCH", &at("0090334100f1"), change(&"a".repeat(129))).await;
+    operator.done("PATCH", &at("0090334100f1"), change("")).await;
+    assert_eq!(operator.get(&at("0090334100f1")).await["appIpPath"], Value::Null);
+    assert_eq!(gateways(false).await, [gateway]);
 });

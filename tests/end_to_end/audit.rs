@@ -156,6 +156,7 @@ async fn devices(round: &mut Round, broker: &Broker, category: &Value) {
     let one = "/domains/{domain}/devices/{hwId}";
     online(&round.root, SHOP).await;
     round.does("PATCH", one, &[SHOP, PHONE], json!({"name": "Lobby"}), ("device.change", PHONE)).await;
+    round.does("PATCH", one, &[SHOP, PHONE], json!({"appIpPath": ""}), ("device.app_ip", PHONE)).await;
     let before = round.newest().await;
     round.root.done("POST", &format!("/domains/{SHOP}/devices/{PHONE}/dry-run"), None).await;
     assert_eq!(round.newest().await, before, "nothing was changed");

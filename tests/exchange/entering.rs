@@ -257,3 +257,39 @@ fn an_unknown_phone_app_waits_for_the_administrator() {
     world.run_orders(10 * MINUTE);
     assert_eq!(world.hardware(&user), [M]);
 }
+
+#[test]
+fn an_object_that_was_created_is_reported_and_no_second_one_is_made() {
+    for direction in WAYS {
+        let mut world = World::new(direction, Switches { create_instead: 3, ..Switches::default() });
+        let (user, other) = (world.user(1), world.user(2));
+        world.order(&user, M);
+        world.run_orders(MINUTE);
+        world.run(HOUR);
+        assert_eq!(world.outcome(0), Some(&Outcome::Failed(OrderFailure::ObjectCreated)));
+        assert_eq!((world.sim.observed.created, world.sim.observed.updates.len()), (1, 1));
+        let [Report::ObjectCreated { user: reported, created: Some(created) }] = &world.reports[..] else {
+            panic!("{:?}", world.reports)
+        };
+        assert_eq!(*reported, user);
+        assert_ne!(*created, user);
+        assert!(world.sim.objects.get(created.as_str()).is_some());
+        assert!(world.hardware(&user).is_empty());
+        // The write slot is free again.
+        world.sim.switches.create_instead = 0;
+        world.order(&other, "009033ffffff");
+        world.run_orders(MINUTE);
+        assert_eq!(world.hardware(&other), ["009033ffffff"]);
+    }
+}
+
+#[test]
+fn an_answer_that_names_the_changed_user_is_reported_and_the_order_goes_on() {
+    let mut world = world(Switches { name_updated: true, ..Switches::default() });
+    let user = world.user(1);
+    world.order(&user, M);
+    world.run_orders(MINUTE);
+    assert_eq!(world.outcome(0), Some(&Outcome::Done { wrote: true }));
+    assert_eq!(world.reports, [Report::ObjectCreated { user: user.clone(), created: Some(user.clone()) }]);
+    assert_eq!((world.sim.observed.created, world.hardware(&user)), (0, vec![M.into()]));
+}

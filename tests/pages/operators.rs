@@ -1,5 +1,8 @@
 //! The pages of operators: what they change, and that nobody sees the data of others.
 
+use provbroker::core::model::device::Facts;
+use provbroker::core::model::ids::{DeviceKey, Secret};
+use provbroker::store::{Entry, EntryRight};
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -355,5 +358,42 @@ fn an_operator_of_the_instance_makes_a_domain_with_its_accounts() {
         assert_eq!(root.get("/ui/operator/d/new.example").await.status, 404);
         assert!(root.page("/ui/operator/audit").await.contains("domain.delete"));
         assert!(root.page("/ui/operator/unassigned").await.contains("There are no such devices"));
+    });
+}
+
+#[test]
+fn the_path_of_an_app_ip_is_set_on_the_page_of_an_app_platform() {
+    with_broker(&Keep::embedded(), accounts, async |broker| {
+        let domains = broker.store().domains().await.unwrap();
+        let domain = domains.iter().find(|domain| domain.name.as_str() == DOMAIN).unwrap();
+        let category = domain.categories[0].id;
+        for (id, platform) in [("0090334100d2", "APP_PLATFORM"), ("0090334100d3", "GW")] {
+            let entry = Entry {
+                key: DeviceKey::parse(id).unwrap(),
+                domain: domain.name.clone(),
+                category,
+                right: EntryRight::Manual,
+                password: Secret::new("device"),
+                admin_password: None,
+                name: None,
+                facts: Facts { platform: platform.into(), ..Facts::default() },
+            };
+            broker.store().enter(&entry).await.unwrap();
+        }
+        let mut browser = Browser::signed_in(broker.addr, "operator", PASSWORD).await;
+        let at = |id: &str| format!("{}/devices/{id}", desk(DOMAIN));
+        let category = category.0.to_string();
+        let fields = |path| [("name", ""), ("app_ip", path), ("category", &*category)];
+        let (platform, gateway) = (at("0090334100d2"), at("0090334100d3"));
+        assert!(browser.page(&platform).await.contains("Path of the App IP"));
+        assert!(!browser.page(&gateway).await.contains("Path of the App IP"));
+        assert_eq!(browser.submit(&platform, &platform, &fields("/ip")).await.status, 303);
+        assert!(browser.page(&platform).await.contains("name=\"app_ip\" value=\"ip/\""));
+        // Unchanged fields are no change.
+        assert_eq!(browser.submit(&platform, &platform, &fields("ip/")).await.status, 303);
+        assert_eq!(browser.submit(&platform, &platform, &fields("ip/..")).await.status, 409);
+        assert_eq!(browser.page("/ui/operator/audit").await.matches("device.app_ip").count(), 1);
+        assert_eq!(browser.submit(&platform, &platform, &fields("")).await.status, 303);
+        assert!(browser.page(&platform).await.contains("name=\"app_ip\" value=\"\""));
     });
 }

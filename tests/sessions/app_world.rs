@@ -394,6 +394,7 @@ fn view() -> DeviceView {
         id: DeviceId(31),
         key: DeviceKey::parse("00903341a0b1").unwrap(),
         name: None,
+        app_ip: None,
         domain: Some(DomainId(2)),
         category: Some(CategoryId(4)),
         category_name: None,

@@ -135,6 +135,7 @@ impl Store {
             pending: by,
             entered: UnixMillis(0),
             name: None,
+            app_ip: None,
             work: provbroker::core::model::work::Work::default(),
             facts: identify.facts.clone(),
         };

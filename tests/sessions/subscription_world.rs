@@ -53,6 +53,7 @@ fn device(id: u64, domain: u64) -> DeviceView {
         id: DeviceId(id),
         key: DeviceKey::parse(&format!("device-{id}")).unwrap(),
         name: None,
+        app_ip: None,
         domain: Some(DomainId(domain)),
         category: Some(CategoryId(4)),
         category_name: Some(category_name(4).into()),

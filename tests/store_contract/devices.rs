@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use provbroker::core::model::app_ip_path::AppIpPath;
 use provbroker::core::model::device::Device;
 use provbroker::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainName, Secret};
 use provbroker::core::model::time::UnixMillis;
@@ -142,6 +143,30 @@ pub async fn a_name_and_a_category_are_given(f: impl Fixture) {
     }
     assert!(store.find_device(&device(2)).await.unwrap().is_none());
     assert_eq!(store.device_count(&other_domain()).await.unwrap(), 0);
+}
+
+pub async fn the_path_of_an_app_ip_is_set_kept_and_removed(f: impl Fixture) {
+    let store = &**f.store();
+    let first = assign(store, 1, &domain()).await;
+    assert_eq!(first.app_ip, None);
+    let path = AppIpPath::parse("apps/ip").unwrap();
+    assert!(store.set_app_ip(&domain(), &device(1), Some(&path)).await.unwrap());
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().app_ip, Some(path.clone()));
+    assert_eq!(store.devices(&domain(), DeviceId(0), 10).await.unwrap()[0].device.app_ip, Some(path.clone()));
+    // It stays when the device enters again, and goes when it moves to another domain.
+    let again = assign(store, 1, &domain()).await;
+    assert_eq!((again.id, &again.app_ip), (first.id, &Some(path.clone())));
+    let after = inside(store.transfer(&domain(), &moved(1, &other_domain())).await.unwrap());
+    assert_eq!(after.app_ip, None);
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap(), after);
+    assert!(store.set_app_ip(&other_domain(), &device(1), Some(&path)).await.unwrap());
+    assert!(store.set_app_ip(&other_domain(), &device(1), None).await.unwrap());
+    assert_eq!(store.find_device(&device(1)).await.unwrap().unwrap().app_ip, None);
+    // Of a device that is not there, nothing is made.
+    for key in [device(1), device(2)] {
+        assert!(!store.set_app_ip(&domain(), &key, Some(&path)).await.unwrap());
+    }
+    assert!(store.find_device(&device(2)).await.unwrap().is_none());
 }
 
 fn work(entry: UnixMillis) -> Work {

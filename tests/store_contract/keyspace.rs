@@ -389,6 +389,8 @@ async fn use_everything(store: &dyn Store) {
     assert!(store.forget_unassigned(&device(3)).await.unwrap());
     assert!(store.rename(&domain(), &device(1), Some("Lobby")).await.unwrap());
     assert!(store.recategorise(&domain(), &device(1), CategoryId(4)).await.unwrap());
+    let path = provbroker::core::model::app_ip_path::AppIpPath::parse("ip").unwrap();
+    assert!(store.set_app_ip(&domain(), &device(1), Some(&path)).await.unwrap());
     store.keep_work(&domain(), &device(1), &Work { entry: entered.entered, ..Work::default() }).await.unwrap();
     assert_eq!(store.ports(&domain(), &device(1)).await.unwrap(), Some(vec!["TEL1".into()]));
     assert!(store.remove_port(&domain(), &device(1), "TEL1").await.unwrap());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bundle::SiteName;
 use super::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId, Secret};
 use super::time::UnixMillis;
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::work::Work;
 
 /// A used code, and with it the answer of `GetProvisionedDevice`, is kept this long; so is a notice in the mailbox
@@ -91,6 +92,9 @@ pub enum Way {
     Manual,
 }
 
+/// The type of an app platform.
+pub const APP_PLATFORM: &str = "APP_PLATFORM";
+
 /// A device that belongs to a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -120,6 +124,8 @@ pub struct Device {
     /// Name given by an operator; takes precedence over the one that the device reports (`docs/protocol/sysclient.md`
     /// 3.1).
     pub name: Option<Box<str>>,
+    /// Path of its App IP, set by an operator (`docs/protocol/devices-api.md` 3.1).
+    pub app_ip: Option<AppIpPath>,
     /// Progress of the work for it.
     pub work: Work,
     /// The facts of its last identify.

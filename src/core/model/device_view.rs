@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::{Category, Device, Domain, Facts, UnassignedDevice};
 use crate::core::model::ids::{CategoryId, DeviceId, DeviceKey, DomainId, DomainName};
 
@@ -20,6 +21,8 @@ pub struct DeviceView {
     pub category: Option<CategoryId>,
     /// Name of its category.
     pub category_name: Option<Box<str>>,
+    /// Path of its App IP.
+    pub app_ip: Option<AppIpPath>,
     /// Whether it is connected.
     pub online: bool,
     /// The facts of the device.
@@ -37,6 +40,7 @@ impl DeviceView {
             domain: Some(domain.id),
             category: Some(device.category),
             category_name: category.map(|c| c.name.clone()),
+            app_ip: device.app_ip,
             online,
             facts: device.facts,
         }
@@ -45,7 +49,8 @@ impl DeviceView {
     /// An unassigned device.
     pub fn unassigned_device(device: UnassignedDevice, online: bool) -> Self {
         let UnassignedDevice { id, key, facts, .. } = device;
-        Self { name: facts.name.clone(), id, key, domain: None, category: None, category_name: None, online, facts }
+        let name = facts.name.clone();
+        Self { name, id, key, domain: None, category: None, category_name: None, app_ip: None, online, facts }
     }
 }
 
@@ -101,6 +106,7 @@ pub(crate) mod tests {
             domain: Some(DomainId(domain)),
             category: Some(CategoryId(4)),
             category_name: Some("Desk phones".into()),
+            app_ip: None,
             online: true,
             facts,
         }

@@ -3,6 +3,7 @@
 //! Data and small rules about a single value only. Nothing here may use a session, a store, a connection or a clock.
 //!
 //! * [`accounts`]: accounts, roles, browser sessions and entries of the audit log.
+//! * [`app_ip_path`]: the path of the App IP on an app platform.
 //! * [`blocked_reason`]: why a device or a code does not get further.
 //! * [`bundle`]: what a centre and a site remember of the bundles between them.
 //! * [`config_kind`]: the kinds of configuration by name.
@@ -21,6 +22,7 @@
 //! * [`work`]: progress of the jobs for one device.
 
 pub mod accounts;
+pub mod app_ip_path;
 pub mod blocked_reason;
 pub mod bundle;
 pub mod config_kind;

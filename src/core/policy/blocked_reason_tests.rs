@@ -23,6 +23,7 @@ fn device() -> Device {
         pending: None,
         entered: UnixMillis(5),
         name: None,
+        app_ip: None,
         work: Work::default(),
         facts: Facts::default(),
     }

@@ -130,7 +130,11 @@ impl ExchangeSim {
             let rest = format!(r#""error":{error},"errorText":"refused""#);
             return self.answer(id, request, &rest, delay, now);
         }
+        let creates = self.switches.create_instead > 0;
+        self.switches.create_instead = self.switches.create_instead.saturating_sub(1);
+        let created_before = self.observed.created;
         let guid = match (request.body.str("guid"), request.body.str("cn")) {
+            _ if creates => Some(self.create()),
             (None, _) => Some(self.create()),
             (Some("*"), Some(name)) => self.objects.called(name).map(|object| object.guid.clone()),
             (Some("?"), Some(name)) => {
@@ -145,7 +149,9 @@ impl ExchangeSim {
             self.switches.cut = None;
             return self.cut(id, actions);
         }
-        self.answer(id, request, "", delay, now);
+        let is_named = self.observed.created > created_before || self.switches.name_updated;
+        let rest = if is_named { format!(r#""guid":{}"#, quoted(&guid)) } else { String::new() };
+        self.answer(id, request, &rest, delay, now);
         let by = if self.switches.echo { None } else { Some(id) };
         self.notify_sessions(&guid, "ReplicateUpdate", by, now);
     }

@@ -70,6 +70,10 @@ pub struct Switches {
     pub strange_registrations: bool,
     /// This many updates are refused with this JSON as `error`.
     pub refuse: Option<(usize, Box<str>)>,
+    /// This many updates create an object instead of changing the one that they name.
+    pub create_instead: usize,
+    /// The answer to an update names the changed object.
+    pub name_updated: bool,
     /// `SearchUsers` always returns the same page.
     pub repeat_page: bool,
     /// A column that the table does not offer.
@@ -99,6 +103,8 @@ impl Default for Switches {
             registered_after: None,
             strange_registrations: false,
             refuse: None,
+            create_instead: 0,
+            name_updated: false,
             repeat_page: false,
             lacks: None,
             app_info_first: false,

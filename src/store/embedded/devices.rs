@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::kv::{Outcome, Tx};
 use super::rows::{DeviceRow, drop_record};
 use super::{Embedded, entry, keys};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::{Device, Facts};
 use crate::core::model::hex;
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
@@ -114,6 +115,11 @@ impl Devices for Embedded {
         self.change(domain, key, |row| (row.name, row.named_by_code) = (name, false)).await
     }
 
+    async fn set_app_ip(&self, domain: &DomainName, key: &DeviceKey, path: Option<&AppIpPath>) -> Result<bool> {
+        let path = path.cloned();
+        self.change(domain, key, |row| row.app_ip = path).await
+    }
+
     async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {
         self.change(domain, key, move |row| row.category = category).await
     }
@@ -210,6 +216,7 @@ impl Embedded {
             pending: code.filter(|_| row.pending.is_some()),
             entered: row.entered,
             name: row.name,
+            app_ip: row.app_ip,
             work: row.work,
             facts: row.facts,
             domain,

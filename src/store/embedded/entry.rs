@@ -110,11 +110,11 @@ fn enter_as(
     } else {
         tx.unrank(&keys::pending(&entry.domain), entry.key.as_str())?;
     }
-    let (id, ports, old_name, work) = if let Some(known) = known {
-        (known.id, known.ports, (known.name, known.named_by_code), known.work)
+    let (id, ports, old_name, app_ip, work) = if let Some(known) = known {
+        (known.id, known.ports, (known.name, known.named_by_code), known.app_ip, known.work)
     } else {
         let id = id.map_or_else(|| next(tx, keys::SEQ_DEVICE).map(DeviceId), Ok)?;
-        (id, Vec::new(), (None, false), Work::default())
+        (id, Vec::new(), (None, false), None, Work::default())
     };
     let (name, named_by_code) = match (old_name, &entry.name) {
         ((None, _) | (Some(_), true), Some(new)) => (Some(new.clone()), true),
@@ -133,6 +133,7 @@ fn enter_as(
         entered: entry.right.entered().unwrap_or(tx.now),
         name,
         named_by_code,
+        app_ip,
         work,
         facts: entry.facts.clone(),
         ports,
@@ -154,6 +155,7 @@ fn enter_as(
         pending: code,
         entered: row.entered,
         name: row.name,
+        app_ip: row.app_ip,
         work: row.work,
         facts: row.facts,
     })))

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::kv::{Outcome, Tx};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::bundle::SiteName;
 use crate::core::model::device::{Category, CodeState, Facts, IssuedCode, Way};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainId, DomainName, NodeId};
@@ -80,6 +81,8 @@ pub(super) struct DeviceRow {
     /// The name came with a code.
     #[serde(default, skip_serializing_if = "is_false")]
     pub named_by_code: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_ip: Option<AppIpPath>,
     #[serde(default)]
     pub work: Work,
     pub facts: Facts,

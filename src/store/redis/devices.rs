@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use super::connection::unavailable;
 use super::records::{self, Found, Record};
 use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::{CodeState, Device, Facts, KEEP_USED};
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName, Secret};
 use crate::core::model::time::UnixMillis;
@@ -99,6 +100,11 @@ impl Devices for Redis {
         let mut script = RENAME.key(keys::device(domain, key));
         script.arg(name.unwrap_or_default());
         self.client.timed(self.client.eval(&script)).await
+    }
+
+    async fn set_app_ip(&self, domain: &DomainName, key: &DeviceKey, path: Option<&AppIpPath>) -> Result<bool> {
+        let path = path.map_or("", AppIpPath::as_str);
+        self.client.timed(self.set_field(domain, key, "app_ip", path)).await
     }
 
     async fn recategorise(&self, domain: &DomainName, key: &DeviceKey, category: CategoryId) -> Result<bool> {

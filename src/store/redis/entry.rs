@@ -7,7 +7,9 @@
 use ::redis::{ScriptInvocation, cmd};
 
 use super::owner::Reservation;
+use super::records::app_ip_of;
 use super::{LazyScript, Redis, keys, millis, script};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::{Device, KEEP_USED};
 use crate::core::model::hex;
 use crate::core::model::ids::{Code, DeviceId, DeviceKey, DomainName};
@@ -39,13 +41,14 @@ pub(super) struct Writing<'a> {
 }
 
 /// The answer of the script, in its order.
-type Answer = (String, u64, u64, String, Vec<u8>);
+type Answer = (String, u64, u64, String, String, Vec<u8>);
 
 /// The values that an entry gets from the store, including those that the record keeps from earlier entries.
 pub(super) struct Record {
     id: DeviceId,
     entered: UnixMillis,
     name: Option<Box<str>>,
+    app_ip: Option<AppIpPath>,
     work: Work,
 }
 
@@ -70,6 +73,7 @@ impl Record {
             pending: entry.code(),
             entered: self.entered,
             name: self.name,
+            app_ip: self.app_ip,
             work: self.work,
             facts: entry.facts.clone(),
         }
@@ -181,13 +185,14 @@ impl Redis {
             script.arg(text(code.as_ref())).arg(text(other.as_ref())).arg(millis(KEEP_USED));
             script.arg(self.limits.quotas.devices).arg(entry.name.as_deref().unwrap_or_default());
             script.arg(entry.right.entered().map_or(String::new(), |entered| entered.0.to_string()));
-            let (outcome, id, entered, name, work): Answer = self.client.eval(&script).await?;
+            let (outcome, id, entered, name, app_ip, work): Answer = self.client.eval(&script).await?;
             match outcome.as_str() {
                 "in" => {
                     return Ok(Written::In(Record {
                         id: DeviceId(id),
                         entered: UnixMillis(entered),
                         name: (!name.is_empty()).then(|| name.into()),
+                        app_ip: if app_ip.is_empty() { None } else { Some(app_ip_of(device, &app_ip)?) },
                         work: if work.is_empty() { Work::default() } else { from_json(device, &work)? },
                     }));
                 }

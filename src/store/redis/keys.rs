@@ -59,8 +59,8 @@
 //!   pb:{domain}:timeline:<kind>:<> list    "<time> <event>" of a device or code   TTL 30 days from the last step
 //!   pb:{domain}:device:<device>    hash    id, category, way, password°, admin°, facts, entered, entry, tentative,
 //!                                          entry_code, pending (hashes of codes), sealed (the code of its last
-//!                                          entry°), name, named_by (`code`: it came with a code), work,
-//!                                          port:<name> → code record
+//!                                          entry°), name, named_by (`code`: it came with a code), app_ip,
+//!                                          work, port:<name> → code record
 //!   pb:{domain}:devices            zset    devices by number
 //!   pb:{domain}:misdirected        zset    "<device> <category>" by end              TTL 1 day from the last one
 //!   pb:{domain}:pending            zset    devices with a pending notice, by time of entry

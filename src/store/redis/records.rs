@@ -10,6 +10,7 @@ use ::redis::{Cmd, Pipeline, RedisResult, cmd};
 
 use super::connection::{RedisClient, Request, unavailable};
 use super::{Redis, keys};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device::Device;
 use crate::core::model::ids::{CategoryId, Code, DeviceId, DeviceKey, DomainName};
 use crate::core::model::time::UnixMillis;
@@ -22,7 +23,7 @@ use crate::store::redis::batch::{Batch, answer_all};
 pub(super) type Record = Vec<Option<Vec<u8>>>;
 
 /// The fields of a device; [`Redis::device_of`] reads them.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "id",
     "category",
     "way",
@@ -34,12 +35,13 @@ const FIELDS: [&str; 13] = [
     "sealed",
     "entered",
     "name",
+    "app_ip",
     "work",
     "facts",
 ];
 
 /// Room for the name of the command and the names of the fields.
-const FIELD_BYTES: usize = 104;
+const FIELD_BYTES: usize = 110;
 
 /// The domain of a device, and its record there.
 pub(super) struct Found {
@@ -88,6 +90,11 @@ fn domain_of(key: &DeviceKey, owner: &[u8]) -> Result<DomainName> {
     DomainName::parse(&String::from_utf8_lossy(owner)).map_err(|e| corrupt(&keys::owner(key), &e))
 }
 
+/// The path of an App IP from a record at `place`.
+pub(super) fn app_ip_of(place: &str, path: &str) -> Result<AppIpPath> {
+    AppIpPath::parse(path).map_err(|e| corrupt(place, &e))
+}
+
 /// The commands that read these records. Each of them may fail alone.
 pub(super) fn read_all<'a>(places: impl ExactSizeIterator<Item = &'a str>) -> Pipeline {
     let mut read = Pipeline::with_capacity(places.len());
@@ -120,9 +127,23 @@ impl Redis {
         if record.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let [id, category, way, password, tentative, admin, entry_code, pending, sealed, entered, name, work, facts] =
-            <[Option<Vec<u8>>; FIELDS.len()]>::try_from(record)
-                .map_err(|_| corrupt(place, &"another number of fields"))?;
+        let [
+            id,
+            category,
+            way,
+            password,
+            tentative,
+            admin,
+            entry_code,
+            pending,
+            sealed,
+            entered,
+            name,
+            app_ip,
+            work,
+            facts,
+        ] = <[Option<Vec<u8>>; FIELDS.len()]>::try_from(record)
+            .map_err(|_| corrupt(place, &"another number of fields"))?;
         let missing = |field: &str| corrupt(place, &format!("{field} is missing"));
         // Nobody asks for the code of an entry whose password is proved and whose notice is sent, and opening it would
         // cost each registration.
@@ -146,6 +167,7 @@ impl Redis {
             pending: code(pending)?,
             entered: UnixMillis(from_json(place, &entered.ok_or_else(|| missing("entered"))?)?),
             name: name.map(|name| String::from_utf8_lossy(&name).into()),
+            app_ip: app_ip.map(|path| app_ip_of(place, &String::from_utf8_lossy(&path))).transpose()?,
             work: work.map(|work| from_json(place, &work)).transpose()?.unwrap_or_default(),
             facts: from_json(place, &facts.ok_or_else(|| missing("facts"))?)?,
         }))

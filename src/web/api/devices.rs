@@ -152,9 +152,13 @@ struct DeviceChange {
     #[serde(default, deserialize_with = "super::shapes::not_null")]
     #[schema(value_type = u64, required = false, maximum = 9_007_199_254_740_991_i64)]
     category: Option<u64>,
+    /// Path of the App IP, such as `ip/`, only for devices of type `APP_PLATFORM`; empty: removes it.
+    #[serde(default, deserialize_with = "super::shapes::not_null")]
+    #[schema(value_type = String, required = false, max_length = 128, pattern = r"^[-A-Za-z0-9._~/]*$(?!\n)")]
+    app_ip_path: Option<String>,
 }
 
-/// Rename a device, or give it another category
+/// Rename a device, give it another category, or set the path of its App IP
 #[utoipa::path(patch, path = "/api/v1/domains/{domain}/devices/{hwId}", tag = "devices",
     params(("domain" = String, Path, description = "Number or name"), ("hwId" = String, Path)),
     request_body = DeviceChange,
@@ -168,8 +172,12 @@ async fn change_device(
     Body(body): Body<DeviceChange>,
 ) -> Answer<HttpResponse> {
     let (domain, hw_id) = path.into_inner();
-    let category = body.category.map(CategoryId);
-    admin.change_device(&authority, &domain, &hw_id, body.name.as_deref(), category).await?;
+    let change = crate::admin::DeviceChange {
+        name: body.name.as_deref(),
+        category: body.category.map(CategoryId),
+        app_ip_path: body.app_ip_path.as_deref(),
+    };
+    admin.change_device(&authority, &domain, &hw_id, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

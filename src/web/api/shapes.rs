@@ -119,6 +119,9 @@ pub(super) struct DeviceDoc {
     /// Displayed name: the name given here, else the name set on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// Path of the App IP, set by an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_ip_path: Option<String>,
     /// It is connected.
     online: bool,
     /// How it entered: `code`, `auto` or `manual`.
@@ -149,6 +152,7 @@ impl DeviceDoc {
             domain: device.domain.as_str().into(),
             category: CategoryOfDevice { id: device.category.0, name: named.map(|c| c.name.to_string()) },
             name: device.shown_name().map(Into::into),
+            app_ip_path: device.app_ip.as_ref().map(|path| path.as_str().into()),
             online,
             way: device.way,
             administrative: (device.way == Way::Code).then(|| device.is_administrative()),

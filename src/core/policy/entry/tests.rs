@@ -29,6 +29,7 @@ fn device(name: &str, tentative: bool, way: Way) -> Device {
         pending: None,
         entered: UnixMillis(0),
         name: None,
+        app_ip: None,
         work: crate::core::model::work::Work::default(),
         facts: Facts::default(),
     }

@@ -20,6 +20,7 @@ fn device() -> DeviceView {
         id: DeviceId(31),
         key: DeviceKey::parse("00-90-33-41-A0-B1").unwrap(),
         name: None,
+        app_ip: None,
         domain: Some(DomainId(2)),
         category: Some(CategoryId(4)),
         category_name: None,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::message::{ApiError, optional};
-use crate::core::model::device::Category;
+use crate::core::model::app_ip_path::AppIpPath;
+use crate::core::model::device::{APP_PLATFORM, Category};
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{DeviceKey, DomainId};
 use crate::core::protocol::json::{Object, Value};
@@ -65,6 +66,8 @@ pub enum Within {
 pub struct Selection {
     /// Types of devices; empty: all.
     pub types: Vec<Box<str>>,
+    /// App platforms with App IP, too.
+    pub with_app_ip: bool,
     /// Only those with analogue ports.
     pub just_fxs: bool,
     /// Only these devices, sorted.
@@ -87,6 +90,7 @@ impl Default for Selection {
     fn default() -> Self {
         Self {
             types: Vec::new(),
+            with_app_ip: false,
             just_fxs: false,
             named: None,
             within: Within::default(),
@@ -102,7 +106,7 @@ impl Default for Selection {
 /// The lists of the app interface (`docs/protocol/devices-api.md` 3.1): request, array, types.
 const LISTS: [(&str, &str, &[&str]); 4] = [
     ("GetGateways", "gateways", &["GW", "VA"]),
-    ("GetAppPlatforms", "appPlatforms", &["APP_PLATFORM"]),
+    ("GetAppPlatforms", "appPlatforms", &[APP_PLATFORM]),
     ("GetPhones", "phones", &["PHONE"]),
     ("GetDects", "dects", &["DECT"]),
 ];
@@ -112,8 +116,10 @@ impl Selection {
     pub fn of_types(mt: &str, body: &Object) -> Result<Option<(&'static str, Self)>, ApiError> {
         let Some((_, array, types)) = LISTS.iter().find(|(name, ..)| *name == mt) else { return Ok(None) };
         let selection = Self { types: types.iter().map(|&name| name.into()).collect(), ..Self::of_request(body)? };
-        // Only gateways are asked for by their ports.
-        Ok(Some((array, Self { just_fxs: selection.just_fxs && mt == "GetGateways", ..selection })))
+        // Only gateways are asked for by their ports. An app platform with App IP counts as a gateway without ports.
+        let gateways = mt == "GetGateways";
+        let (just_fxs, with_app_ip) = (gateways && selection.just_fxs, gateways && !selection.just_fxs);
+        Ok(Some((array, Self { just_fxs, with_app_ip, ..selection })))
     }
 
     /// Reads `GetFilteredDevices` (`docs/protocol/devices-api.md` 4.7).
@@ -193,6 +199,11 @@ impl Selection {
         Self { members: false, ..self.clone() }
     }
 
+    /// The path of the App IP, if that is what the device is selected for.
+    pub fn app_ip_of<'a>(&self, view: &'a DeviceView) -> Option<&'a AppIpPath> {
+        view.app_ip.as_ref().filter(|_| self.with_app_ip && *view.facts.platform == *APP_PLATFORM)
+    }
+
     /// Whether a device within the rights is selected.
     pub fn takes(&self, view: &DeviceView) -> bool {
         let place = match view.domain {
@@ -208,7 +219,7 @@ impl Selection {
             None => self.unassigned,
         };
         place
-            && (self.types.is_empty() || self.types.contains(&view.facts.platform))
+            && (self.types.is_empty() || self.types.contains(&view.facts.platform) || self.app_ip_of(view).is_some())
             && (!self.just_fxs || view.facts.fxs)
             && self.named.as_ref().is_none_or(|keys| keys.binary_search(&view.key).is_ok())
     }
@@ -297,6 +308,23 @@ mod tests {
         assert!(read("GetDects", &many(1000)).is_ok());
         assert_eq!(read("GetDects", &many(1001)), Err(ApiError::BadRequest));
         assert_eq!(read("GetDects", r#"{"hwIds":["a"]}"#), Err(ApiError::BadRequest));
+    }
+
+    #[test]
+    fn app_platforms_with_app_ip_are_gateways_without_ports() {
+        let read = |mt: &str, text: &str| Selection::of_types(mt, &body(text)).unwrap().unwrap().1;
+        let (gateways, platforms) = (read("GetGateways", "{}"), read("GetAppPlatforms", "{}"));
+        let without = view(1, 2, APP_PLATFORM);
+        let with = |kind| DeviceView { app_ip: Some(AppIpPath::parse("ip").unwrap()), ..view(1, 2, kind) };
+        assert!(!gateways.takes(&without) && platforms.takes(&without));
+        assert!(gateways.takes(&with(APP_PLATFORM)) && platforms.takes(&with(APP_PLATFORM)));
+        assert_eq!(gateways.app_ip_of(&with(APP_PLATFORM)).map(AppIpPath::as_str), Some("ip/"));
+        assert_eq!(platforms.app_ip_of(&with(APP_PLATFORM)), None);
+        assert!(!read("GetGateways", r#"{"justFxs":true}"#).takes(&with(APP_PLATFORM)));
+        assert!(!read("GetGateways", r#"{"hwIds":"other"}"#).takes(&with(APP_PLATFORM)));
+        // The type of the device has changed since the path was set.
+        assert!(!gateways.takes(&with("PHONE")) && gateways.app_ip_of(&with("GW")).is_none());
+        assert!(!Selection::filtered(&body(r#"{"types":["GW"]}"#)).unwrap().takes(&with(APP_PLATFORM)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::core::protocol::appws::select::Selection;
 use crate::core::protocol::appws::{answers, build, passthrough};
 
 use super::event::{Action, Answer, Ask, DataChange, Delivery, Settings, Topics};
-use super::replies::{reply, with_address};
+use super::replies::{listed, reply};
 use super::rights::Rights;
 use super::settling::Settling;
 use super::slots::{List, Slot, Slots, Step, Then, Work};
@@ -253,7 +253,7 @@ impl LoggedIn {
         for view in &devices {
             let text = match list.subscribe {
                 Some(_) => DeviceObject::new(view).text(),
-                None => with_address(view, &settings.passthrough, &self.key).text(),
+                None => listed(view, &list.selection, &settings.passthrough, &self.key).text(),
             };
             if let (Some(true), Some(subscription)) = (list.subscribe, &mut self.subscriptions.devices) {
                 subscription.listed(view, &text);

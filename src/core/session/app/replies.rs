@@ -3,15 +3,24 @@
 use super::event::Answer;
 use super::slots::{Then, Work};
 use super::subscriptions::{domain_texts, known_configs};
+use crate::core::model::app_ip_path::AppIpPath;
 use crate::core::model::device_view::DeviceView;
 use crate::core::model::ids::{DomainName, Secret};
 use crate::core::protocol::appws::message::{ApiError, Request};
 use crate::core::protocol::appws::objects::DeviceObject;
+use crate::core::protocol::appws::select::Selection;
 use crate::core::protocol::appws::{answers, passthrough};
 
 /// A device with its passthrough address in this session.
 pub(super) fn with_address<'a>(view: &'a DeviceView, base: &str, key: &Secret) -> DeviceObject<'a> {
     view.object().with_uri(|view| passthrough::address(base, &view.key, key))
+}
+
+/// A device of a list of the app interface: the address of an app platform in the list of gateways leads to its App IP
+/// (`docs/protocol/devices-api.md` 3.1).
+pub(super) fn listed<'a>(view: &'a DeviceView, selection: &Selection, base: &str, key: &Secret) -> DeviceObject<'a> {
+    let path = selection.app_ip_of(view).map_or("", AppIpPath::as_str);
+    view.object().with_uri(|view| passthrough::address(base, &view.key, key) + path)
 }
 
 /// The result of a request, and the domain in which it makes the client act as Users (`docs/protocol/devices-api.md`

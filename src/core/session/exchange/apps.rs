@@ -40,7 +40,7 @@ impl Apps {
                 Some(AppObject {
                     name: name.into(),
                     title: text("title").unwrap_or(name).into(),
-                    is_phone_app: text("deviceapp").is_some(),
+                    is_phone_app: text("deviceapp") == Some("phone"),
                 })
             })
             .collect();
@@ -97,6 +97,12 @@ mod tests {
         assert!(plain.has("phone") && plain.has("users") && !plain.has("none") && !plain.has(""));
         let marked = apps(r#"[{"sip":"phone"},{"sip":"deskphone","deviceapp":"phone"}]"#);
         assert_eq!(marked.phone_apps(&configured), [PhoneApp { name: "deskphone".into(), title: "deskphone".into() }]);
+        let others = r#"{"sip":"softphone","deviceapp":"softphone"},{"sip":"mobile","deviceapp":"rcc"}"#;
+        let kinds = apps(&format!(r#"[{others},{{"sip":"deskphone","deviceapp":"phone"}}]"#));
+        assert_eq!(kinds.phone_apps(&configured), [PhoneApp { name: "deskphone".into(), title: "deskphone".into() }]);
+        // Marks of other kinds do not hide a configured name.
+        let plain = apps(&format!(r#"[{others},{{"sip":"phone"}}]"#));
+        assert_eq!(plain.phone_apps(&configured), [PhoneApp { name: "phone".into(), title: "phone".into() }]);
         assert!(marked.are_known(Tick(300_004)) && !marked.are_known(Tick(300_005)));
     }
 }

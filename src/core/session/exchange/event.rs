@@ -160,6 +160,8 @@ pub enum OrderFailure {
     AtOtherUser,
     /// A change written through the table was never seen.
     NotSeen,
+    /// The exchange has created an object instead of changing the user.
+    ObjectCreated,
 }
 
 /// A report for the log. Contains no passwords and no names of persons.
@@ -171,6 +173,13 @@ pub enum Report {
         user: Guid,
         /// The device.
         hw: Box<str>,
+    },
+    /// The answer to an update of this user names an object: the exchange has created one.
+    ObjectCreated {
+        /// The user that was to be changed.
+        user: Guid,
+        /// The object that the answer names, if the name has the form of one.
+        created: Option<Guid>,
     },
     /// An order has waited three times because of concurrent edits of the user.
     ConcurrentEdits(Guid),

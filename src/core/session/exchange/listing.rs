@@ -52,3 +52,21 @@ impl Listing {
         NextPage::Ask(last.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Users of 13r3 have `emails`; a page has any number of users, because no `limit` is sent.
+    #[test]
+    fn a_page_is_read_whatever_else_its_users_have() {
+        let mut listing = Listing::begin().0;
+        let user =
+            |n: usize| format!(r#"{{"cn":"User {n}","dn":"","guid":"{n:032x}","h323":"u{n}","emails":["u@x",7]}}"#);
+        let page = |users: &[String]| format!(r#"{{"user":[{}]}}"#, users.join(","));
+        let first = page(&(1..=25).map(user).collect::<Vec<_>>());
+        assert_eq!(listing.page(&Object::parse(first.as_bytes()).unwrap()), NextPage::Ask("User 25".into()));
+        let NextPage::End(rows) = listing.page(&Object::parse(b"{}").unwrap()) else { panic!("not the end") };
+        assert_eq!((rows.len(), &*rows[0].sip, &*rows[24].name), (25, "u1", "User 25"));
+    }
+}

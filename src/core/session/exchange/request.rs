@@ -125,6 +125,11 @@ mod tests {
             text(Request::Registrations(guid())),
             r#"{"mt":"GetRegs","api":"PbxAdminApi","src":"12","guid":"a41c7e0b93d2460f8b5e17c2d9604f3a"}"#
         );
+        // Without `properties` and `template`, which older exchanges do not know.
+        assert_eq!(
+            text(Request::Object(guid())),
+            r#"{"mt":"GetObject","api":"PbxAdminApi","src":"12","guid":"a41c7e0b93d2460f8b5e17c2d9604f3a"}"#
+        );
         assert_eq!(text(Request::Apps), r#"{"mt":"GetAppObjects","api":"PbxAdminApi","src":"12"}"#);
         assert_eq!(
             start("r1", false),

@@ -4,23 +4,24 @@
 -- ARGV device, id, category, way, password, admin, facts, entry, name of the code, name of the code of the other
 --      pending notice, how long a used code is kept, limit of devices (0: none), name that goes with the code, time
 --      of the entry ('': now)
--- Returns outcome, id, time of entry, name, work.
+-- Returns outcome, id, time of entry, name, path of the App IP, work.
 local device, code, owed = ARGV[1], ARGV[9], ARGV[10]
-local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work', 'named_by')
+local old = redis.call('HMGET', KEYS[1], 'id', 'tentative', 'entry_code', 'pending', 'name', 'work', 'named_by',
+  'app_ip')
 
 local by, sealed
 if code ~= '' then
   local record = redis.call('HMGET', KEYS[4], 'about', 'by', 'port', 'sealed')
   by, sealed = record[2], record[4]
   local again = by == device and not record[3] and old[2] and old[3] == code and redis.call('EXISTS', KEYS[5]) == 1
-  if not record[1] or (by and not again) then return {'closed', 0, 0, '', ''} end
+  if not record[1] or (by and not again) then return {'closed', 0, 0, '', '', ''} end
 end
 -- Another notice is pending than the caller knew of: it has to repeat the call with the keys of that one.
 local pending = old[4] or ''
-if pending ~= code and pending ~= owed then return {'stale', 0, 0, '', ''} end
+if pending ~= code and pending ~= owed then return {'stale', 0, 0, '', '', ''} end
 
 if not old[1] and ARGV[12] ~= '0' and redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[12]) then
-  return {'many', 0, 0, '', ''}
+  return {'many', 0, 0, '', '', ''}
 end
 
 local time = ARGV[14] == '' and now() or tonumber(ARGV[14])
@@ -54,4 +55,4 @@ else
   end
   redis.call('PEXPIRE', KEYS[4], ARGV[11])
 end
-return {'in', tonumber(id), time, name, old[6] or ''}
+return {'in', tonumber(id), time, name, old[8] or '', old[6] or ''}

@@ -188,6 +188,9 @@ fn entered(outcome: &Outcome) -> Result<Entered, BackendError> {
             OrderFailure::AtOtherUser => {
                 BackendError::never(Trouble::TakenByOther, "the phone is entered for another user")
             }
+            OrderFailure::ObjectCreated => {
+                BackendError::never(Trouble::Refused, "the exchange has created an object instead of changing the user")
+            }
             OrderFailure::NotSeen => {
                 BackendError::never(Trouble::Refused, "the exchange has not shown the written entry")
             }

@@ -19,8 +19,10 @@ use crate::core::model::time::Tick;
 use crate::core::model::users_role::PersonId;
 use crate::core::session::exchange::apps::PhoneApp;
 use crate::core::session::exchange::dial_backoff::DialBackoff;
-use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome};
+use crate::core::session::exchange::event::{Action, Event, OrderTag, Outcome, Report};
+use crate::core::session::exchange::guid::Guid;
 use crate::lifecycle::Shutdown;
+use crate::metrics::{self, Counter};
 use crate::random;
 use crate::store::Locks;
 use crate::users_role::backend::UserRemoval;
@@ -285,6 +287,11 @@ impl Task {
                 }
             }
             Action::Registered { user, hw } => tracing::info!(%domain, %user, hw, "phone registered at the exchange"),
+            Action::Report(Report::ObjectCreated { user, created }) => {
+                metrics::count(Counter::ObjectCreated);
+                let created = created.as_ref().map(Guid::as_str);
+                tracing::error!(%domain, %user, created, "the exchange has created an object instead of changing a user");
+            }
             Action::Report(report) => tracing::warn!(%domain, ?report, "report of the exchange client"),
         }
         false

@@ -48,6 +48,7 @@ fn action_name(page: &Page, what: &str) -> &'static str {
         "session.end_all" => "deed.session_end_all",
         "password.change" => "deed.password_change",
         "device.change" => "deed.device_change",
+        "device.app_ip" => "deed.device_app_ip",
         "device.remove" => "deed.device_remove",
         "device.open" => "deed.device_open",
         "device.assign" => "deed.device_assign",

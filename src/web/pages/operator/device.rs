@@ -5,8 +5,9 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Answer, Frame, OperatorContext, Page, category_name, devices};
-use crate::admin::Outcome;
-use crate::core::model::device::Device;
+use crate::admin::{DeviceChange, Outcome};
+use crate::core::model::app_ip_path::AppIpPath;
+use crate::core::model::device::{APP_PLATFORM, Device};
 use crate::core::model::ids::{CategoryId, DeviceKey};
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::jobs::plan::Preview;
@@ -23,6 +24,8 @@ struct DevicePage {
     online: bool,
     name: String,
     given: String,
+    app_ip: String,
+    may_have_app_ip: bool,
     category: String,
     categories: Vec<(String, String, bool)>,
     way: &'static str,
@@ -79,6 +82,8 @@ async fn show(context: OperatorContext, at: web::Path<At>) -> Answer<HttpRespons
         online: listing.at.is_some(),
         name: device.shown_name().unwrap_or(key.as_str()).to_owned(),
         given: device.name.as_deref().unwrap_or_default().to_owned(),
+        app_ip: device.app_ip.as_ref().map_or("", AppIpPath::as_str).to_owned(),
+        may_have_app_ip: may_have_app_ip(&device),
         category: category_name(&context.domain, device.category),
         categories: categories.collect(),
         way: wording::way(page, device.way),
@@ -105,6 +110,11 @@ fn lines(page: &Page, preview: Preview) -> Vec<(String, String)> {
     update.into_iter().chain(configs).chain(items).chain(clean_up).collect()
 }
 
+/// Whether the form has a field for the path of the App IP.
+fn may_have_app_ip(device: &Device) -> bool {
+    device.app_ip.is_some() || *device.facts.platform == *APP_PLATFORM
+}
+
 async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     let category = fields.get("category").parse().map(CategoryId).map_err(|_| PageError::Unreadable)?;
@@ -112,7 +122,11 @@ async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> 
     let category = Some(category).filter(|category| *category != before.category);
     let name = fields.get("name");
     let name = Some(name).filter(|name| *name != before.name.as_deref().unwrap_or_default());
-    context.admin.change_device(&context.authority, context.named(), key.as_str(), name, category).await?;
+    let path = fields.get("app_ip");
+    let app_ip_path = Some(path)
+        .filter(|path| may_have_app_ip(&before) && *path != before.app_ip.as_ref().map_or("", AppIpPath::as_str));
+    let change = DeviceChange { name, category, app_ip_path };
+    context.admin.change_device(&context.authority, context.named(), key.as_str(), change).await?;
     Ok(super::go(&format!("{}?done=1", devices::address(&context, &key))))
 }
 

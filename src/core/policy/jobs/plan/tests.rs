@@ -26,6 +26,7 @@ pub(in crate::core::policy::jobs) fn device() -> Device {
         pending: None,
         entered: UnixMillis(5),
         name: None,
+        app_ip: None,
         work: Work { entry: UnixMillis(5), ..Work::default() },
         facts: Facts {
             product: "IP112".into(),

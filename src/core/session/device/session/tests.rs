@@ -56,6 +56,7 @@ fn device() -> Device {
         pending: None,
         entered: UnixMillis(0),
         name: None,
+        app_ip: None,
         work: crate::core::model::work::Work::default(),
         facts: facts(),
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::orders::{ActiveOrderId, RETRY_SOON, Stage};
 use super::{ExchangeClient, Grant, Owner};
 use crate::core::model::time::Tick;
-use crate::core::protocol::json::Object;
+use crate::core::protocol::json::{Object, Value};
 use crate::core::session::exchange::entry::DeviceEntry;
 use crate::core::session::exchange::event::{
     Action, Change, ObsoleteReason, OrderFailure, Outcome, Report, RetryReason,
 };
+use crate::core::session::exchange::guid::Guid;
 use crate::core::session::exchange::message::failure;
 use crate::core::session::exchange::mirror::{Row, State as Trust};
 use crate::core::session::exchange::object::{NoUser, Unsendable, UserObject};
@@ -140,7 +141,7 @@ impl ExchangeClient {
             (Stage::Writing, Some(answer)) => {
                 self.free_slot(id, now, actions);
                 match failure(answer) {
-                    None => self.compare_later(id, now),
+                    None => self.written(id, answer, now, actions),
                     Some(error) => self.refused(id, error, now, actions),
                 }
             }
@@ -207,6 +208,21 @@ impl ExchangeClient {
         let outcome =
             pause.map_or(Outcome::Failed(OrderFailure::Refused), |pause| Outcome::Later(RetryReason::Refused, pause));
         self.finish(id, outcome, now, actions);
+    }
+
+    /// Step 6 has been answered without an error. An answer with `guid` means that an object was created, which must
+    /// never happen (`docs/protocol/pbx.md` 2.3). The order is not repeated then: that would create one more.
+    fn written(&mut self, id: ActiveOrderId, answer: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
+        let Some(named) = named_object(answer) else { return self.compare_later(id, now) };
+        let Some(active) = self.active_orders.get(id) else { return };
+        let user = active.target.clone();
+        let is_user = named.as_ref() == Some(&user);
+        actions.push(Action::Report(Report::ObjectCreated { user, created: named }));
+        if is_user {
+            self.compare_later(id, now);
+        } else {
+            self.finish(id, Outcome::Failed(OrderFailure::ObjectCreated), now, actions);
+        }
     }
 
     /// Waits before step 7.
@@ -305,6 +321,16 @@ impl ExchangeClient {
                 _ => {}
             }
         }
+    }
+}
+
+/// The object that an answer to `UpdateObject` names: `None` if it names none, `Some(None)` if the name is no GUID.
+fn named_object(answer: &Object<'_>) -> Option<Option<Guid>> {
+    match answer.get("guid")? {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(Guid::parse(text).ok()),
+        _ => Some(None),
     }
 }
 

@@ -226,6 +226,15 @@ fn pbx_info_is_kept_and_not_answered() {
     );
     let info = harness.session.pbx().unwrap();
     assert_eq!((info.pbx.as_deref(), info.pbx_dns.as_deref(), info.apis.len()), (Some("master"), None, 1));
+    assert_eq!((info.version.as_deref(), info.build.as_deref()), (None, None), "of 13r1");
+    // The build is a string.
+    for (build, kept) in [(json!("14.1103"), Some("14.1103")), (json!(141_103), None)] {
+        let info = json!({"mt": "PbxInfo", "domain": "d", "pbx": "hq", "apis": [], "version": "14r1", "build": build});
+        assert!(harness.say(&info).is_empty());
+        let info = harness.session.pbx().unwrap();
+        assert_eq!((info.pbx.as_deref(), info.version.as_deref()), (Some("hq"), Some("14r1")), "the later one counts");
+        assert_eq!(info.build.as_deref(), kept);
+    }
 }
 
 #[test]

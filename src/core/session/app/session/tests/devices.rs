@@ -1,7 +1,9 @@
 //! Requests about devices: order, parts, passthrough addresses, rights, limits, notices.
 
 use super::*;
-use crate::core::model::device_view::DomainView;
+use crate::core::model::app_ip_path::AppIpPath;
+use crate::core::model::device::APP_PLATFORM;
+use crate::core::model::device_view::{DeviceView, DomainView};
 use crate::core::protocol::appws::search::{Hits, Search};
 use crate::core::protocol::close::Close;
 use crate::core::session::app::device_pager::DevicePager;
@@ -91,6 +93,25 @@ fn only_lists_of_the_app_interface_have_addresses() {
     harness.say(&json!({"mt": "GetDevices"}));
     let devices = parsed(&harness.answered(2, page(7..8, false))[0]);
     assert_eq!((&devices["devices"][0]["id"], devices["devices"][0].get("uri")), (&json!(7), None));
+}
+
+#[test]
+fn the_address_of_an_app_platform_among_the_gateways_leads_to_its_app_ip() {
+    let platform = || {
+        let app_ip = AppIpPath::parse("/ip").ok();
+        let devices = vec![DeviceView { app_ip, ..views::view(7, 2, APP_PLATFORM) }];
+        Answer::Page { devices, rest: None }
+    };
+    let address = format!("https://ap.example.org/example.com/devices/passthrough/device-7/{KEY}/");
+    let mut harness = Harness::logged_in();
+    for (number, mt, array, expected) in
+        [(1, "GetGateways", "gateways", format!("{address}ip/")), (2, "GetAppPlatforms", "appPlatforms", address)]
+    {
+        harness.say(&json!({"mt": mt}));
+        let listed = parsed(&harness.answered(number, platform())[0])[array][0].clone();
+        assert_eq!((&listed["type"], &listed["uri"]), (&json!(APP_PLATFORM), &json!(expected)));
+        harness.on(Event::Flushed);
+    }
 }
 
 #[test]
