@@ -169,6 +169,7 @@ fn devices_that_a_filter_gives() {
                 domain: Some(DomainId(number("domainId"))).filter(|domain| domain.0 != 0),
                 category: None,
                 category_name: device["category"].as_str().map(Into::into),
+                app_ip: None,
                 online: false,
                 facts: Facts::default(),
             }

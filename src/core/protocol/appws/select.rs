@@ -62,6 +62,8 @@ pub enum Within {
 }
 
 /// Conditions that a device has to fulfil. The default is every device of a domain within the rights.
+// Each condition is independent.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Types of devices; empty: all.
@@ -118,8 +120,8 @@ impl Selection {
         let selection = Self { types: types.iter().map(|&name| name.into()).collect(), ..Self::of_request(body)? };
         // Only gateways are asked for by their ports. An app platform with App IP counts as a gateway without ports.
         let gateways = mt == "GetGateways";
-        let (just_fxs, with_app_ip) = (gateways && selection.just_fxs, gateways && !selection.just_fxs);
-        Ok(Some((array, Self { just_fxs, with_app_ip, ..selection })))
+        let (with_app_ip, just_fxs) = (gateways && !selection.just_fxs, gateways && selection.just_fxs);
+        Ok(Some((array, Self { with_app_ip, just_fxs, ..selection })))
     }
 
     /// Reads `GetFilteredDevices` (`docs/protocol/devices-api.md` 4.7).

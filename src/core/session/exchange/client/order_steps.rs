@@ -213,11 +213,14 @@ impl ExchangeClient {
     /// Step 6 has been answered without an error. An answer with `guid` means that an object was created, which must
     /// never happen (`docs/protocol/pbx.md` 2.3). The order is not repeated then: that would create one more.
     fn written(&mut self, id: ActiveOrderId, answer: &Object<'_>, now: Tick, actions: &mut Vec<Action>) {
-        let Some(named) = named_object(answer) else { return self.compare_later(id, now) };
+        if !names_object(answer) {
+            return self.compare_later(id, now);
+        }
         let Some(active) = self.active_orders.get(id) else { return };
         let user = active.target.clone();
-        let is_user = named.as_ref() == Some(&user);
-        actions.push(Action::Report(Report::ObjectCreated { user, created: named }));
+        let created = answer.str("guid").and_then(|text| Guid::parse(text).ok());
+        let is_user = created.as_ref() == Some(&user);
+        actions.push(Action::Report(Report::ObjectCreated { user, created }));
         if is_user {
             self.compare_later(id, now);
         } else {
@@ -324,13 +327,12 @@ impl ExchangeClient {
     }
 }
 
-/// The object that an answer to `UpdateObject` names: `None` if it names none, `Some(None)` if the name is no GUID.
-fn named_object(answer: &Object<'_>) -> Option<Option<Guid>> {
-    match answer.get("guid")? {
-        Value::Null => None,
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(Guid::parse(text).ok()),
-        _ => Some(None),
+/// Whether an answer to `UpdateObject` names an object, in whatever form.
+fn names_object(answer: &Object<'_>) -> bool {
+    match answer.get("guid") {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(_) => true,
     }
 }
 
