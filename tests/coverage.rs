@@ -7,6 +7,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+#[path = "support/named_test.rs"]
+mod named_test;
+
+use named_test::has_test;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How many rules each section of the revision has, from section 1 on.
@@ -55,17 +60,6 @@ fn numbers(cell: &str) -> Vec<String> {
         all.extend((from..=to).map(|number| format!("{section}.{number}")));
     }
     all
-}
-
-/// Whether a source has this test, as a function or for each store.
-fn has_test(source: &str, name: &str) -> bool {
-    let begins = |before: &str, after: char| {
-        source
-            .split(before)
-            .skip(1)
-            .any(|rest| rest.trim_start().strip_prefix(name).is_some_and(|r| r.starts_with(after)))
-    };
-    begins("fn ", '(') || begins("on_each_store!(", ',')
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Simulated devices, Users clients and exchanges on the command line, and the load test.
 //!
-//! Exit code: 0 on success, 1 on failure, 2 for a wrong command line.
+//! Exit code: 0 on success, 1 on failure, 2 for a wrong command line. `conformance` has two more.
 
 mod arrival;
+mod conformance;
 mod device;
 mod exchange;
 mod figures;
@@ -69,6 +70,11 @@ enum Command {
     Tunnel(tunnel::Arguments),
     /// The server that the broker is compared with: echo actors on plain actix-web. Prints its address.
     Floor(floor::Arguments),
+    /// Holds any server against the rules of `docs/protocol`, as a device and as an app.
+    ///
+    /// Exit code: 0 if every rule that was observed holds, 1 if a published one fails, 3 if only rules of ours fail,
+    /// 4 if nothing fails but not everything could be observed.
+    Conformance(Box<conformance::Arguments>),
     /// Makes an HTML page of the JSON report of a storm.
     Report(report::Arguments),
     /// A load process of the coordinator.
@@ -87,6 +93,7 @@ async fn main() -> ExitCode {
         Command::Steady(arguments) => coordinate(Kind::Steady, arguments).await,
         Command::Mixed(arguments) => coordinate(Kind::Mixed, arguments).await,
         Command::Rollout(arguments) => coordinate(Kind::Rollout, arguments).await,
+        Command::Conformance(arguments) => return conformance::run(&arguments).await,
         // These block; nothing else runs in this process.
         Command::Tunnel(arguments) => tunnel::run(&arguments),
         Command::Worker => worker::run(),

@@ -33,15 +33,24 @@ pub fn upgrade_answer(bytes: &[u8]) -> Result<Option<(u16, usize)>, ()> {
     status.map(|status| Some((status, end + 4))).ok_or(())
 }
 
-/// Appends one frame with a payload of less than 65 536 bytes, which all messages of a simulated device have.
+/// Appends one whole message as a frame.
 pub fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    out.push(0x80 | opcode);
-    if let Ok(short @ 0..126) = u8::try_from(payload.len()) {
-        out.push(0x80 | short);
-    } else {
-        out.push(0xfe);
-        // Longer payloads are a bug of the caller; the peer will notice.
-        out.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+    put_any_frame(out, 0x80 | opcode, payload);
+}
+
+/// Appends a frame with this first byte: final or not, any opcode.
+pub fn put_any_frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    out.push(first);
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(short @ 0..126), _) => out.push(0x80 | short),
+        (_, Ok(long)) => {
+            out.push(0xfe);
+            out.extend(long.to_be_bytes());
+        }
+        _ => {
+            out.push(0xff);
+            out.extend((payload.len() as u64).to_be_bytes());
+        }
     }
     out.extend([0; 4]);
     out.extend_from_slice(payload);
@@ -49,6 +58,11 @@ pub fn put_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
 
 /// Parses one frame of a server: opcode, payload and rest. `None`: incomplete.
 pub fn take_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    take_any_frame(bytes).map(|(first, payload, rest)| (first & 15, payload, rest))
+}
+
+/// The same with the whole first byte.
+pub fn take_any_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[first, length], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match length & 0x7f {
         126 => {
@@ -62,7 +76,7 @@ pub fn take_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         short => (usize::from(short), rest),
     };
     let (payload, rest) = rest.split_at_checked(length)?;
-    Some((first & 15, payload, rest))
+    Some((first, payload, rest))
 }
 
 #[cfg(test)]
@@ -80,12 +94,16 @@ mod tests {
 
     #[test]
     fn frames_of_every_length_are_read_once_they_are_whole() {
-        for length in [0, 125, 126, 65_535] {
+        for length in [0, 125, 126, 65_535, 65_536] {
             let payload = vec![7; length];
             let mut frame = Vec::new();
             put_frame(&mut frame, BINARY, &payload);
             // A server's frame: the same without the mask.
-            let head = if length < 126 { 2 } else { 4 };
+            let head = match length {
+                0..126 => 2,
+                126..65_536 => 4,
+                _ => 10,
+            };
             frame.drain(head..head + 4);
             frame[1] &= 0x7f;
             assert_eq!(take_frame(&frame[..frame.len() - 1]), None, "{length}");
