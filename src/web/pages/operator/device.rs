@@ -24,8 +24,8 @@ struct DevicePage {
     online: bool,
     name: String,
     given: String,
-    app_ip: String,
-    may_have_app_ip: bool,
+    /// `None`: the device cannot have one.
+    app_ip: Option<String>,
     category: String,
     categories: Vec<(String, String, bool)>,
     way: &'static str,
@@ -82,8 +82,7 @@ async fn show(context: OperatorContext, at: web::Path<At>) -> Answer<HttpRespons
         online: listing.at.is_some(),
         name: device.shown_name().unwrap_or(key.as_str()).to_owned(),
         given: device.name.as_deref().unwrap_or_default().to_owned(),
-        app_ip: device.app_ip.as_ref().map_or("", AppIpPath::as_str).to_owned(),
-        may_have_app_ip: may_have_app_ip(&device),
+        app_ip: may_have_app_ip(&device).then(|| app_ip(&device).to_owned()),
         category: category_name(&context.domain, device.category),
         categories: categories.collect(),
         way: wording::way(page, device.way),
@@ -115,6 +114,11 @@ fn may_have_app_ip(device: &Device) -> bool {
     device.app_ip.is_some() || *device.facts.platform == *APP_PLATFORM
 }
 
+/// The path of the App IP, or nothing.
+fn app_ip(device: &Device) -> &str {
+    device.app_ip.as_ref().map_or("", AppIpPath::as_str)
+}
+
 async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> Answer<HttpResponse> {
     let key = at.key()?;
     let category = fields.get("category").parse().map(CategoryId).map_err(|_| PageError::Unreadable)?;
@@ -123,8 +127,7 @@ async fn change(context: OperatorContext, at: web::Path<At>, fields: Fields) -> 
     let name = fields.get("name");
     let name = Some(name).filter(|name| *name != before.name.as_deref().unwrap_or_default());
     let path = fields.get("app_ip");
-    let app_ip_path = Some(path)
-        .filter(|path| may_have_app_ip(&before) && *path != before.app_ip.as_ref().map_or("", AppIpPath::as_str));
+    let app_ip_path = Some(path).filter(|path| may_have_app_ip(&before) && *path != app_ip(&before));
     let change = DeviceChange { name, category, app_ip_path };
     context.admin.change_device(&context.authority, context.named(), key.as_str(), change).await?;
     Ok(super::go(&format!("{}?done=1", devices::address(&context, &key))))
