@@ -160,7 +160,7 @@ impl Admin {
         let app_ip = app_ip_path.map(read_app_ip).transpose()?;
         let DeviceListing { device, at } = self.listing(&domain.name, hw_id).await?;
         if matches!(app_ip, Some(Some(_))) && *device.facts.platform != *APP_PLATFORM {
-            return Err(AdminError::invalid("appIpPath", "only devices of type APP_PLATFORM have an App IP"));
+            return Err(AdminError::unfit("appIpPath", "only devices of type APP_PLATFORM have an App IP"));
         }
         let (key, store) = (device.key, &self.services.store);
         let mut exists = true;

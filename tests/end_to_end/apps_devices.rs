@@ -486,7 +486,7 @@ on_each_store!(an_app_platform_with_app_ip_is_among_the_gateways, |_| {}, async 
     );
 
     // Only app platforms have a path, and only a path.
-    operator.refused(422, "PATCH", &at("0090334100f2"), change("ip")).await;
+    operator.refused(409, "PATCH", &at("0090334100f2"), change("ip")).await;
     operator.refused(422, "PATCH", &at("0090334100f1"), change("../ip")).await;
     operator.refused(422, "PATCH", &at("0090334100f1"), change(&"a".repeat(129))).await;
     operator.done("PATCH", &at("0090334100f1"), change("")).await;

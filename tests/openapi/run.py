@@ -166,6 +166,8 @@ def main(binary: str, schemathesis: str, *options: str) -> int:
             run += ["run", f"http://127.0.0.1:{port}/api/v1/openapi.json", "--checks", "all", "--seed", SEED]
             run += ["--max-examples", examples, "--phases", "examples,coverage,fuzzing", "--workers", "1"]
             run += ["--header", f"Authorization: Bearer {token}", "--request-timeout", "10", *more, *options]
+            # A bundle is sealed, so no generated one is valid. `tests/offline` has real ones.
+            run += ["--exclude-path-regex", "/bundles$"]
             report = folder / f"{name}.ndjson"
             run += ["--report", "ndjson", "--report-ndjson-path", str(report)]
             if subprocess.run(run, timeout=PASS_SECONDS, cwd=folder, check=False).returncode:
