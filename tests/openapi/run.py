@@ -60,6 +60,9 @@ PASSES = [
     ("whatever it thinks of", "12", False, []),
 ]
 
+# A bundle is sealed, so none that is generated is valid; `tests/offline` has real ones.
+SEALED = "POST /api/v1/bundles"
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -166,8 +169,6 @@ def main(binary: str, schemathesis: str, *options: str) -> int:
             run += ["run", f"http://127.0.0.1:{port}/api/v1/openapi.json", "--checks", "all", "--seed", SEED]
             run += ["--max-examples", examples, "--phases", "examples,coverage,fuzzing", "--workers", "1"]
             run += ["--header", f"Authorization: Bearer {token}", "--request-timeout", "10", *more, *options]
-            # A bundle is sealed, so no generated one is valid. `tests/offline` has real ones.
-            run += ["--exclude-path-regex", "/bundles$"]
             report = folder / f"{name}.ndjson"
             run += ["--report", "ndjson", "--report-ndjson-path", str(report)]
             if subprocess.run(run, timeout=PASS_SECONDS, cwd=folder, check=False).returncode:
@@ -175,7 +176,8 @@ def main(binary: str, schemathesis: str, *options: str) -> int:
             answers += answered(report)
         if broker.poll() is not None:
             failed.append("the broker has ended")
-        if vain := {label for label, _ in answers} - {label for label, status in answers if 200 <= status < 300}:
+        seen = {label for label, status in answers if 200 <= status < 300}
+        if vain := {label for label, _ in answers} - seen - {SEALED}:
             failed.append(f"no success has been seen of {', '.join(sorted(vain))}")
         for phone in phones:
             phone.stop()

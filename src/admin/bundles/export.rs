@@ -92,7 +92,6 @@ impl Admin {
             Record::Builds(builds)
         }));
         let ends = codes.iter().map(|code| code.valid_until).max();
-        let before = records.len();
         records.extend(codes.iter().filter_map(|code| carried(&domain, code)));
         check(&records)?;
 
@@ -102,11 +101,7 @@ impl Admin {
         self.keep_state(&domain.name, &mut state).await?;
         // Whatever stops this, the lent ones are in the next bundle for this site.
         let lent = self.lend_all(authority, &domain, &codes, &wanted.site).await?;
-        let mut place = 0;
-        records.retain(|record| {
-            place += 1;
-            place <= before || matches!(record, Record::Code(code) if lent.contains(&code.code))
-        });
+        records.retain(|record| !matches!(record, Record::Code(code) if !lent.contains(&code.code)));
         self.record(authority, "bundle.export", wanted.site.as_str(), Some(&domain.name)).await;
         let centre = store.instance_mark();
         let until = ends.unwrap_or(now + WITHOUT_CODES);

@@ -15,7 +15,7 @@ use super::{CONCURRENT, PAGE, category_named};
 use crate::admin::{Admin, AdminError, Authority, Result};
 use crate::core::model::bundle::{BundleState, Source};
 use crate::core::model::device::Domain;
-use crate::core::model::ids::{Code, DomainName, JobId};
+use crate::core::model::ids::{Code, DomainName, JobId, Secret};
 use crate::core::model::quota::QuotaKind;
 use crate::core::model::time::UnixMillis;
 use crate::core::policy::bundle::{CarriedCode, Outline, Record, Settings};
@@ -181,8 +181,7 @@ impl Admin {
             return Ok(true);
         }
         let there = self.services.store.domain(name).await?.ok_or(AdminError::NotFound("domain"))?;
-        let changed =
-            |old: &crate::core::model::ids::Secret, new: crate::core::model::ids::Secret| (*old != new).then_some(new);
+        let changed = |old: &Secret, new: Secret| (*old != new).then_some(new);
         let change = DomainChange {
             password: changed(&there.password, password),
             admin_password: changed(&there.admin_password, admin_password),

@@ -59,6 +59,11 @@ enum LockKind {
 /// A bundle that is to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "site": "berlin",
+    "key": "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    "lock": {"by": "keyFile", "salt": "00112233445566778899aabbccddeeff"},
+}))]
 struct NewBundle {
     /// The results of this site for its centre, and nothing else.
     #[serde(default)]
